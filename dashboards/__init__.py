@@ -1,0 +1,1 @@
+"""Shows: Streamlit over published marts."""

@@ -1,0 +1,1 @@
+"""What is true: the record schema, the lake layout, the catalogue, the marts."""

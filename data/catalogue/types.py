@@ -1,0 +1,102 @@
+"""The nouns of the catalogue: providers, models, and the endpoints that join them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+WireFormat = Literal["openai_chat", "anthropic_messages"]
+
+
+class Price(msgspec.Struct, frozen=True):
+    """List price of an endpoint. Every figure is integer nano-USD per **million** tokens.
+
+    ``cost_nano = tokens * figure // 1_000_000``, rounded once per part. ``None`` means that the
+    source gives no figure of its own: cached tokens are then billed at ``prompt``.
+    """
+
+    prompt: int
+    completion: int
+    cache_read: int | None = None
+    cache_write: int | None = None
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """A company that answers requests. ``key_env`` lists environment variables that may hold its key."""
+
+    slug: str
+    name: str
+    wire_format: WireFormat
+    base_url: str | None
+    key_env: tuple[str, ...]
+    doc_url: str | None = None
+    headquarters: str | None = None
+    datacenters: tuple[str, ...] = ()
+    aggregator: bool = False
+    supports_cancellation: bool = True
+    privacy_policy_url: str | None = None
+    terms_of_service_url: str | None = None
+    status_page_url: str | None = None
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One model at one provider. ``id`` is ``provider_slug:upstream_model``, unique in a catalogue.
+
+    ``price`` is ``None`` when the source gives none or a subscription's 0: such an endpoint is not
+    free and is ``enabled=False`` with ``disabled_reason``. ``free`` marks real zero prices.
+    ``tag`` is what ``provider.order/only/ignore`` match (``deepinfra``, ``deepinfra/turbo``).
+    """
+
+    id: str
+    tag: str
+    provider: str
+    provider_name: str
+    model: str
+    upstream_model: str
+    wire_format: WireFormat
+    base_url: str | None
+    key_env: tuple[str, ...]
+    price: Price | None
+    context_length: int
+    max_completion_tokens: int | None = None
+    quantization: str = "unknown"
+    supported_parameters: frozenset[str] = frozenset()
+    enabled: bool = True
+    disabled_reason: str | None = None
+    free: bool = False
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A canonical model, ``id`` = ``author/slug`` as the reference writes it. ``created`` is Unix seconds."""
+
+    id: str
+    author: str
+    name: str
+    created: int
+    context_length: int
+    input_modalities: tuple[str, ...]
+    output_modalities: tuple[str, ...]
+    supported_parameters: tuple[str, ...] = ()
+    tokenizer: str = "Other"
+    description: str = ""
+    knowledge_cutoff: str | None = None
+    hugging_face_id: str | None = None
+    open_weights: bool = False
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """A snapshot. ``version`` is a content hash; ``endpoints`` maps a canonical model id to its offers."""
+
+    version: str
+    models: dict[str, Model]
+    providers: dict[str, Provider]
+    endpoints: dict[str, tuple[Endpoint, ...]]
+    aliases: dict[str, str]
+    unplaced: tuple[str, ...] = ()
+
+    def resolve(self, name: str) -> str | None:
+        """Canonical id of ``name`` (canonical id, dated id or other known alias), or ``None``."""
+        if name in self.models:
+            return name
+        return self.aliases.get(name) or self.aliases.get(name.lower())

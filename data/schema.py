@@ -1,0 +1,173 @@
+"""The request record: one row per request, written once. The one schema that all rooms share.
+
+Units: ``*_us`` microseconds, ``*_nano`` nano-USD (1e-9 USD), ``*_tokens`` native tokens of the provider.
+A duration that did not happen is null, never 0: zeros would poison every percentile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+CANDIDATE = pa.struct(
+    [
+        ("endpoint", pa.string()),
+        ("probability", pa.float64()),  # chance of being tried first; 0 for the excluded
+        ("score", pa.float64()),  # the strategy's own figure: USD per million tokens for price shares
+        ("excluded_by", pa.string()),  # reason code, null when eligible
+    ]
+)
+ATTEMPT = pa.struct(
+    [
+        ("endpoint", pa.string()),
+        ("provider", pa.string()),
+        ("model", pa.string()),
+        ("status", pa.int32()),  # HTTP status, null when no answer came
+        ("error_type", pa.string()),  # typed error code of the reference, null on success
+        ("reason", pa.string()),  # why this attempt: "sampled" | "fallback:<error_type of the one before>"
+        ("started_us", pa.int64()),  # since the request's arrival
+        ("ttft_us", pa.int64()),  # request sent to first content byte; null unless one came
+        ("duration_us", pa.int64()),
+    ]
+)
+
+# name, type, nullable, meaning and source (see docs/record.md, which is made from this table)
+COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
+    ("schema_version", pa.int32(), False, "version of this table"),
+    ("generation_id", pa.string(), False, "gen-…, the X-Generation-Id header; unique"),
+    ("started_at", pa.timestamp("us", tz="UTC"), False, "arrival of the request, UTC"),
+    ("worker", pa.string(), False, "router process that served it"),
+    ("key_hash", pa.string(), True, "SHA-256 of the API key, lowercase hex"),
+    ("app", pa.string(), True, "HTTP-Referer of the client, its app identity"),
+    ("app_title", pa.string(), True, "X-OpenRouter-Title or X-Title"),
+    ("session_id", pa.string(), True, "body session_id, else x-session-id"),
+    ("trace_id", pa.string(), True, "body trace.trace_id"),
+    ("api_type", pa.string(), False, "chat"),
+    ("requested_model", pa.string(), False, "as the client wrote it"),
+    ("model", pa.string(), True, "canonical model that served (gen_ai.response.model)"),
+    ("author", pa.string(), True, "author part of model"),
+    ("stream", pa.bool_(), False, "the client asked for a stream"),
+    ("tools", pa.int32(), False, "number of tools offered"),
+    ("parameters", pa.list_(pa.string()), False, "names of the body's fields, sorted; never values"),
+    ("body_bytes", pa.int64(), False, "size of the request body"),
+    ("estimated_prompt_tokens", pa.int64(), False, "body_bytes / 4, what routing believed beforehand"),
+    ("max_tokens", pa.int64(), True, "max_completion_tokens, else max_tokens"),
+    ("policy", pa.string(), True, "strategy: price | sort | order | learned"),
+    ("policy_version", pa.string(), True, "version of the learned policy, else of the rule"),
+    ("catalogue_version", pa.string(), True, "hash of the catalogue snapshot"),
+    ("health_epoch", pa.int64(), True, "health snapshot that the plan was made from"),
+    ("draw", pa.float64(), True, "random number in [0,1) that sampled the plan"),
+    ("propensity", pa.float64(), True, "probability with which the first endpoint was chosen"),
+    ("candidates", pa.list_(CANDIDATE), False, "the plan: probability, score, exclusion of each endpoint"),
+    ("attempts", pa.list_(ATTEMPT), False, "each call made upstream, in order"),
+    ("endpoint", pa.string(), True, "endpoint that served, id provider:upstream_model"),
+    ("provider", pa.string(), True, "provider that served (gen_ai.provider.name)"),
+    ("upstream_id", pa.string(), True, "id given by the provider"),
+    ("status", pa.int32(), False, "HTTP status that the client got; 499 when it left first"),
+    ("error_type", pa.string(), True, "typed error code, null on success; mid-stream errors too"),
+    ("finish_reason", pa.string(), True, "normalised: stop | length | tool_calls | content_filter | error"),
+    ("native_finish_reason", pa.string(), True, "as the provider wrote it"),
+    ("cancelled", pa.bool_(), False, "the client disconnected before the end"),
+    ("prompt_tokens", pa.int64(), True, "gen_ai.usage.input_tokens, cached ones included"),
+    ("completion_tokens", pa.int64(), True, "gen_ai.usage.output_tokens, reasoning included"),
+    ("cached_tokens", pa.int64(), True, "gen_ai.usage.cache_read.input_tokens"),
+    ("cache_write_tokens", pa.int64(), True, "tokens written to the provider's prompt cache"),
+    ("reasoning_tokens", pa.int64(), True, "gen_ai.usage.reasoning.output_tokens"),
+    ("cost_nano", pa.int64(), False, "sum of the three parts, nano-USD"),
+    ("cost_prompt_nano", pa.int64(), False, "uncached prompt and cache writes"),
+    ("cost_cached_nano", pa.int64(), False, "cache reads"),
+    ("cost_completion_nano", pa.int64(), False, "completion"),
+    ("ttft_us", pa.int64(), True, "arrival to first content byte sent to the client; null without one"),
+    ("duration_us", pa.int64(), False, "arrival to last byte"),
+    ("overhead_us", pa.int64(), True, "duration less the time spent waiting for providers"),
+    ("category", pa.string(), True, "one of the twelve categories, on the sampled share"),
+    ("category_confidence", pa.float64(), True, "the classifier's probability for it, [0,1]"),
+)
+
+RECORD_SCHEMA = pa.schema(
+    [pa.field(name, kind, nullable, metadata={"doc": doc}) for name, kind, nullable, doc in COLUMNS]
+)
+
+
+class Attempt(msgspec.Struct):
+    """One call upstream; fields as in ``ATTEMPT``."""
+
+    endpoint: str
+    provider: str
+    model: str
+    status: int | None = None
+    error_type: str | None = None
+    reason: str = "sampled"
+    started_us: int = 0
+    ttft_us: int | None = None
+    duration_us: int | None = None
+
+
+class Record(msgspec.Struct):
+    """A record on its way to the log: fields as in ``COLUMNS``; ``started_at`` is Unix microseconds.
+
+    ``candidates`` is msgpack, encoded once per plan and not once per request.
+    """
+
+    generation_id: str
+    started_at: int
+    worker: str
+    requested_model: str
+    stream: bool
+    status: int
+    duration_us: int
+    schema_version: int = SCHEMA_VERSION
+    api_type: str = "chat"
+    key_hash: str | None = None
+    app: str | None = None
+    app_title: str | None = None
+    session_id: str | None = None
+    trace_id: str | None = None
+    model: str | None = None
+    author: str | None = None
+    tools: int = 0
+    parameters: list[str] = []
+    body_bytes: int = 0
+    estimated_prompt_tokens: int = 0
+    max_tokens: int | None = None
+    policy: str | None = None
+    policy_version: str | None = None
+    catalogue_version: str | None = None
+    health_epoch: int | None = None
+    draw: float | None = None
+    propensity: float | None = None
+    candidates: msgspec.Raw = msgspec.Raw(b"\x90")
+    attempts: list[Attempt] = []
+    endpoint: str | None = None
+    provider: str | None = None
+    upstream_id: str | None = None
+    error_type: str | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    cancelled: bool = False
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_nano: int = 0
+    cost_prompt_nano: int = 0
+    cost_cached_nano: int = 0
+    cost_completion_nano: int = 0
+    ttft_us: int | None = None
+    overhead_us: int | None = None
+    category: str | None = None
+    category_confidence: float | None = None
+
+
+def to_table(payloads: list[bytes]) -> pa.Table:
+    """Log payloads (msgpack of ``Record``) as a table of ``RECORD_SCHEMA``.
+
+    Raises ``msgspec.DecodeError`` on a payload that is not a record.
+    """
+    rows: list[dict[str, Any]] = [msgspec.msgpack.decode(payload) for payload in payloads]
+    return pa.Table.from_pylist(rows, schema=RECORD_SCHEMA)

@@ -1,0 +1,1 @@
+"""Imitates: providers on the wire and real traffic, on loopback."""

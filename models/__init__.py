@@ -1,0 +1,1 @@
+"""What is learned: features, training, evaluation, the served policy."""

@@ -1,0 +1,1 @@
+"""Provider selection: features, estimators, the decision function."""

@@ -1,0 +1,1 @@
+"""Dagster over the lake: from the log to published marts and policies."""

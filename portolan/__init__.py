@@ -1,0 +1,1 @@
+"""The command: starts and joins the rooms, decides nothing."""
