@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: up test test-slow lint lock clean
+
+up: $(STAMP)
+	$(BIN)/portolan up $(UP_FLAGS)
+
+test: $(STAMP)
+	$(BIN)/pytest
+
+test-slow: $(STAMP)
+	$(BIN)/pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: $(STAMP)
+	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev -c constraints.txt \
+		-o requirements.lock --no-header --no-emit-index-url
+
+clean:
+	rm -rf .venv data/var
+
+$(STAMP): pyproject.toml requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	$(BIN)/uv pip install -q -r requirements.lock
+	$(BIN)/uv pip install -q --no-deps -e .
+	touch $@

@@ -1,0 +1,90 @@
+"""The Anthropic messages format as a provider speaks it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lab.text import Ask, Completion, characters
+
+
+class AnthropicWire:
+    def read(self, body: dict[str, Any]) -> Ask:
+        size = characters(body.get("system")) + sum(characters(m["content"]) for m in body.get("messages", []))
+        last = body.get("messages", [{}])[-1].get("content")
+        answered = isinstance(last, list) and any(part.get("type") == "tool_result" for part in last)
+        tools = [] if answered else body.get("tools") or []
+        return Ask(size, body.get("max_tokens"), tools[0]["name"] if tools else None)
+
+    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
+        block = _block(completion) | ({} if completion.tool else {"text": completion.text})
+        if completion.tool:
+            block["input"] = {"place": "Genoa"}
+        return _message(completion, body) | {
+            "content": [block],
+            "stop_reason": _reason(completion),
+            "usage": _usage(completion, completion.completion_tokens),
+        }
+
+    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
+        events: list[dict[str, Any]] = [
+            {"type": "message_start", "message": _message(completion, body)},
+            {"type": "content_block_start", "index": 0, "content_block": _block(completion)},
+            {"type": "ping"},
+        ]
+        if completion.tool:
+            deltas = [{"type": "input_json_delta", "partial_json": part} for part in ('{"place":', '"Genoa"}')]
+        else:
+            deltas = [{"type": "text_delta", "text": piece} for piece in completion.pieces]
+        events += [{"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas]
+        stop = {"stop_reason": _reason(completion), "stop_sequence": None}
+        usage = {"output_tokens": completion.completion_tokens}
+        events += [
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": stop, "usage": usage},
+            {"type": "message_stop"},
+        ]
+        return [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events]
+
+    def error(self, status: int) -> dict[str, Any]:
+        kind = "rate_limit_error" if status == 429 else "overloaded_error"
+        return {"type": "error", "error": {"type": kind, "message": f"planted {status}"}}
+
+
+def _message(completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": f"msg_{completion.number:x}",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": _usage(completion, 1),
+    }
+
+
+def _block(completion: Completion) -> dict[str, Any]:
+    if completion.tool:
+        return {
+            "type": "tool_use",
+            "id": f"toolu_{completion.number:x}",
+            "name": completion.tool,
+            "input": {},
+        }
+    return {"type": "text", "text": ""}
+
+
+def _reason(completion: Completion) -> str:
+    if completion.tool:
+        return "tool_use"
+    return "max_tokens" if completion.length_limited else "end_turn"
+
+
+def _usage(completion: Completion, output_tokens: int) -> dict[str, int]:
+    return {
+        "input_tokens": completion.prompt_tokens,
+        "output_tokens": output_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+    }

@@ -1,0 +1,86 @@
+"""The OpenAI chat format as a provider speaks it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, Protocol
+
+from lab.text import Ask, Completion, characters
+
+
+class Wire(Protocol):
+    """One format: read a request; write an answer, a stream, an error."""
+
+    def read(self, body: dict[str, Any]) -> Ask: ...
+    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]: ...
+    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]: ...
+    def error(self, status: int) -> dict[str, Any]: ...
+
+
+class OpenAIWire:
+    def read(self, body: dict[str, Any]) -> Ask:
+        size = sum(characters(message.get("content")) for message in body.get("messages", []))
+        answered = body.get("messages", [{}])[-1].get("role") == "tool"
+        tools = [] if answered or body.get("tool_choice") == "none" else body.get("tools") or []
+        tool = tools[0]["function"]["name"] if tools else None
+        return Ask(size, body.get("max_completion_tokens") or body.get("max_tokens"), tool)
+
+    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": completion.text}
+        if completion.tool:
+            message = {"role": "assistant", "content": None, "tool_calls": [_call(completion)]}
+        return {
+            "id": f"chatcmpl-{completion.number:x}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": body["model"],
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(completion)}],
+            "usage": _usage(completion),
+        }
+
+    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
+        head = {
+            "id": f"chatcmpl-{completion.number:x}",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": body["model"],
+        }
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+        if completion.tool:
+            call = _call(completion)
+            first = call | {"index": 0, "function": call["function"] | {"arguments": ""}}
+            deltas.append({"tool_calls": [first]})
+            arguments = {"function": {"arguments": call["function"]["arguments"]}}
+            deltas.append({"tool_calls": [{"index": 0} | arguments]})
+        else:
+            deltas += [{"content": piece} for piece in completion.pieces]
+        chunks = [head | {"choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in deltas]
+        last = {"index": 0, "delta": {}, "finish_reason": _reason(completion)}
+        chunks.append(head | {"choices": [last]})
+        if (body.get("stream_options") or {}).get("include_usage"):
+            chunks.append(head | {"choices": [], "usage": _usage(completion)})
+        return [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks] + [b"data: [DONE]\n\n"]
+
+    def error(self, status: int) -> dict[str, Any]:
+        code = "rate_limit_exceeded" if status == 429 else "server_error"
+        return {"error": {"message": f"planted {status}", "type": code, "param": None, "code": code}}
+
+
+def _call(completion: Completion) -> dict[str, Any]:
+    function = {"name": completion.tool, "arguments": '{"place":"Genoa"}'}
+    return {"id": f"call_{completion.number:x}", "type": "function", "function": function}
+
+
+def _reason(completion: Completion) -> str:
+    if completion.tool:
+        return "tool_calls"
+    return "length" if completion.length_limited else "stop"
+
+
+def _usage(completion: Completion) -> dict[str, int]:
+    return {
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "total_tokens": completion.prompt_tokens + completion.completion_tokens,
+    }

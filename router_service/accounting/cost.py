@@ -1,0 +1,40 @@
+"""Tokens to money: integer nano-USD, each part rounded once, the parts sum to the whole."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from data.catalogue.types import Price
+from router_service.providers.contract import Usage
+
+TOKENS_PER_PRICE = 1_000_000
+
+
+class Cost(NamedTuple):
+    """Parts in nano-USD: uncached prompt with cache writes, cache reads, completion."""
+
+    prompt: int
+    cached: int
+    completion: int
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.cached + self.completion
+
+
+def cost_of(usage: Usage, price: Price) -> Cost:
+    """Cost of ``usage`` at ``price``. Cached tokens without a price of their own cost what prompt tokens do."""
+    cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
+    written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
+    plain = usage.prompt_tokens - cached - written
+    write_price = price.prompt if price.cache_write is None else price.cache_write
+    read_price = price.prompt if price.cache_read is None else price.cache_read
+    return Cost(
+        prompt=_nano(plain * price.prompt + written * write_price),
+        cached=_nano(cached * read_price),
+        completion=_nano(usage.completion_tokens * price.completion),
+    )
+
+
+def _nano(scaled: int) -> int:
+    return (scaled + TOKENS_PER_PRICE // 2) // TOKENS_PER_PRICE

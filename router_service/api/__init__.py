@@ -1,0 +1,1 @@
+"""One file per endpoint family: decode, hand on, render."""

@@ -1,0 +1,29 @@
+"""Whose request it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import Request
+
+from router_service.admission.keys import Key
+from router_service.contract.errors import ApiError
+from router_service.serving import Serving
+
+
+async def authenticate(headers: Mapping[bytes, bytes], serving: Serving) -> Key:
+    """The key of a request. Raises ``ApiError`` 401 saying what to send."""
+    value = headers.get(b"authorization", b"").decode("latin-1")
+    scheme, _, token = value.partition(" ")
+    token = token.strip() or headers.get(b"x-api-key", b"").decode("latin-1")
+    if not token or (value and scheme.lower() != "bearer"):
+        raise ApiError("authentication", "No API key found: send the header 'Authorization: Bearer sk-or-v1-…'")
+    key = await serving.keys.find(token)
+    if key is None:
+        raise ApiError("authentication", "The API key is unknown or disabled: make one with 'portolan keys create'")
+    return key
+
+
+async def require_key(request: Request) -> Key:
+    """FastAPI dependency."""
+    return await authenticate(dict(request.scope["headers"]), request.app.state.serving)

@@ -1,0 +1,59 @@
+"""Answers that are sent whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from starlette.types import Send
+
+from data.catalogue.types import Endpoint
+from data.schema import Attempt
+from router_service.api.render import settle_usage
+from router_service.exchange import Exchange
+from router_service.providers.contract import Answer
+from router_service.providers.registry import ADAPTERS
+from router_service.routing.attempts import Attempts
+from router_service.routing.plan import Decision
+from router_service.serving import Serving
+from router_service.wire import send_json
+
+
+async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator[Decision], send: Send) -> None:
+    """Route, translate, price, send. Raises ``ApiError`` when every endpoint failed."""
+    head = exchange.head
+    assert head is not None
+    timeout = serving.settings.total_timeout
+
+    async def call(endpoint: Endpoint, attempt: Attempt) -> tuple[Answer, Endpoint, str]:
+        adapter = ADAPTERS[endpoint.wire_format]
+        request = adapter.request(head.fields, endpoint, serving.api_key(endpoint), stream=False)
+        sent = time.perf_counter()
+        response = await serving.upstream.send(request, timeout)
+        attempt.status = response.status
+        if response.status != 200:
+            raise adapter.error(response.status, response.body, response.headers, endpoint)
+        answer = adapter.response(response.body)
+        attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
+        serving.health.success(endpoint.id, None, None)
+        return answer, endpoint, attempt.model
+
+    answer, endpoint, model = await Attempts(exchange, serving.health).run(decisions, call)
+    exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
+    exchange.upstream_id = answer.upstream_id
+    exchange.finish_reason = answer.choices[0]["finish_reason"]
+    exchange.native_finish_reason = answer.choices[0]["native_finish_reason"]
+    usage = settle_usage(exchange, answer.usage, endpoint)
+    body = {
+        "id": exchange.id,
+        "object": "chat.completion",
+        "created": int(exchange.started_at),
+        "model": model,
+        "provider": endpoint.provider_name,
+        "system_fingerprint": answer.system_fingerprint,
+        "choices": answer.choices,
+        "usage": usage,
+    }
+    exchange.status = 200
+    exchange.first_byte = time.perf_counter()
+    await send_json(send, 200, body, exchange.id)

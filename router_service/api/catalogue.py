@@ -1,0 +1,171 @@
+"""``/models``, ``/models/{author}/{slug}/endpoints`` and ``/providers``: the catalogue as clients read it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from data.catalogue.types import Endpoint, Model, Price
+from router_service.contract.errors import ApiError
+from router_service.routing.candidates import blended
+from router_service.serving import Serving
+
+router = APIRouter()
+MEDIA = ("text", "image", "file", "audio", "video")
+
+
+@router.get("/models", summary="List models")
+def list_models(request: Request) -> dict[str, Any]:
+    serving: Serving = request.app.state.serving
+    data = [model_json(model, serving.endpoints[model.id]) for model in serving.catalogue.models.values()
+            if serving.endpoints.get(model.id)]  # fmt: skip
+    return {"data": data, "total_count": len(data), "links": {"next": None}}
+
+
+@router.get("/models/count", summary="Count models")
+def count_models(request: Request) -> dict[str, Any]:
+    return {"data": {"count": sum(1 for offers in request.app.state.serving.endpoints.values() if offers)}}
+
+
+@router.get("/model/{author}/{slug}", summary="One model")
+def one_model(author: str, slug: str, request: Request) -> dict[str, Any]:
+    model, endpoints = _find(request, author, slug)
+    return {"data": model_json(model, endpoints)}
+
+
+@router.get("/models/{author}/{slug}/endpoints", summary="List a model's endpoints")
+def list_endpoints(author: str, slug: str, request: Request) -> dict[str, Any]:
+    model, endpoints = _find(request, author, slug)
+    serving: Serving = request.app.state.serving
+    return {
+        "data": {
+            "id": model.id,
+            "name": model.name,
+            "created": model.created,
+            "description": model.description,
+            "architecture": _architecture(model),
+            "endpoints": [_endpoint_json(e, model, e.id in serving.health.outages) for e in endpoints],
+        }
+    }
+
+
+@router.get("/providers", summary="List providers")
+def list_providers(request: Request) -> dict[str, Any]:
+    serving: Serving = request.app.state.serving
+    serves = {endpoint.provider for offers in serving.endpoints.values() for endpoint in offers}
+    rows = [p for slug, p in serving.catalogue.providers.items() if slug in serves]
+    return {
+        "data": [
+            {
+                "name": p.name,
+                "slug": p.slug,
+                "privacy_policy_url": p.privacy_policy_url,
+                "terms_of_service_url": p.terms_of_service_url,
+                "status_page_url": p.status_page_url,
+                "headquarters": p.headquarters,
+                "datacenters": list(p.datacenters) or None,
+            }
+            for p in rows
+        ]
+    }
+
+
+def _find(request: Request, author: str, slug: str) -> tuple[Model, tuple[Endpoint, ...]]:
+    serving: Serving = request.app.state.serving
+    name = serving.catalogue.resolve(f"{author}/{slug}")
+    if name is None:
+        raise ApiError("not_found", f"{author}/{slug} is not a valid model ID; GET /api/v1/models lists them")
+    return serving.catalogue.models[name], serving.endpoints.get(name, ())
+
+
+def usd_per_token(nano_per_million: int) -> str:
+    """Exact decimal string of USD per token, without an exponent."""
+    value = Decimal(nano_per_million).scaleb(-15).normalize()
+    return format(value, "f") if value else "0"
+
+
+def _pricing(price: Price) -> dict[str, Any]:
+    rows = {"prompt": usd_per_token(price.prompt), "completion": usd_per_token(price.completion)}
+    if price.cache_read is not None:
+        rows["input_cache_read"] = usd_per_token(price.cache_read)
+    if price.cache_write is not None:
+        rows["input_cache_write"] = usd_per_token(price.cache_write)
+    return rows
+
+
+def _architecture(model: Model) -> dict[str, Any]:
+    inputs = [m for m in model.input_modalities if m in MEDIA] or ["text"]
+    outputs = [m for m in model.output_modalities if m in MEDIA] or ["text"]
+    return {
+        "modality": f"{'+'.join(inputs)}->{'+'.join(outputs)}",
+        "input_modalities": inputs,
+        "output_modalities": outputs,
+        "tokenizer": model.tokenizer,
+        "instruct_type": None,
+    }
+
+
+def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
+    """A ``Model`` of the reference; its price and limits are those of the cheapest endpoint."""
+    priced = [e for e in endpoints if e.price is not None]
+    cheapest = min(priced, key=lambda e: (blended(e.price) if e.price else 0, e.id))
+    assert cheapest.price is not None
+    parameters = sorted(frozenset().union(*(e.supported_parameters for e in endpoints)))
+    return {
+        "id": model.id,
+        "canonical_slug": model.id,
+        "name": model.name,
+        "created": model.created,
+        "description": model.description,
+        "context_length": model.context_length,
+        "hugging_face_id": model.hugging_face_id,
+        "knowledge_cutoff": model.knowledge_cutoff,
+        "architecture": _architecture(model),
+        "pricing": _pricing(cheapest.price),
+        "top_provider": {
+            "context_length": cheapest.context_length,
+            "max_completion_tokens": cheapest.max_completion_tokens,
+            "is_moderated": False,
+        },
+        "per_request_limits": None,
+        "supported_parameters": parameters,
+        "default_parameters": None,
+        "supported_voices": None,
+        "links": {"details": f"/api/v1/models/{model.id}/endpoints"},
+    }
+
+
+def _endpoint_json(endpoint: Endpoint, model: Model, outage: bool) -> dict[str, Any]:
+    tools = "tools" in endpoint.supported_parameters
+    return {
+        "name": f"{endpoint.provider_name} | {model.id}",
+        "model_id": model.id,
+        "model_name": model.name,
+        "provider_name": endpoint.provider_name,
+        "tag": endpoint.tag,
+        "context_length": endpoint.context_length,
+        "max_prompt_tokens": None,
+        "max_completion_tokens": endpoint.max_completion_tokens,
+        "pricing": _pricing(endpoint.price or Price(0, 0)),
+        "quantization": endpoint.quantization,
+        "supported_parameters": sorted(endpoint.supported_parameters),
+        "supports_implicit_caching": False,
+        "supports_voice_cloning": False,
+        "supports_diarization": False,
+        "supports_tool_choice": {
+            "none": tools,
+            "auto": tools,
+            "required": tools,
+            "function": tools,
+        },
+        "native_tools": {},
+        "service_tier": None,
+        "status": -1 if outage else 0,
+        "uptime_last_5m": None,
+        "uptime_last_30m": None,
+        "uptime_last_1d": None,
+        "latency_last_30m": None,
+        "throughput_last_30m": None,
+    }

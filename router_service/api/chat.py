@@ -1,0 +1,114 @@
+"""``POST /chat/completions``: read, admit, route, answer. A bare ASGI handler, since it is the hot road."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+from starlette.types import Receive, Scope, Send
+
+from router_service.api.auth import authenticate
+from router_service.api.buffered import answer_whole
+from router_service.api.head import Head, parse_head
+from router_service.api.streamed import StreamAnswer
+from router_service.contract.errors import ApiError
+from router_service.exchange import Exchange
+from router_service.routing.plan import Decision
+from router_service.routing.refusals import no_endpoints, unknown_model
+from router_service.serving import Serving
+from router_service.wire import Disconnected, read_body, send_json
+
+logger = logging.getLogger(__name__)
+CLIENT_CLOSED = 499
+
+
+class ChatCompletions:
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(b"", dict(scope["headers"]))
+        try:
+            await self._serve(exchange, receive, send)
+        except ApiError as error:
+            exchange.status, exchange.error_type = error.code, error.error_type
+            await send_json(send, error.code, error.envelope(), exchange.id, error.headers())
+        except Disconnected:
+            exchange.cancelled, exchange.status = True, CLIENT_CLOSED
+        except asyncio.CancelledError:
+            exchange.cancelled, exchange.status = True, CLIENT_CLOSED
+            raise
+        except Exception:
+            logger.exception("request %s failed", exchange.id)
+            fault = ApiError("server", "Internal error; the router's own log has it under the generation id")
+            exchange.status, exchange.error_type = fault.code, fault.error_type
+            await send_json(send, fault.code, fault.envelope(), exchange.id)
+        finally:
+            self._serving.settle(exchange)
+
+    async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+        serving = self._serving
+        exchange.key_hash = (await authenticate(exchange.headers, serving)).hash
+        if not serving.log.has_room:
+            raise ApiError(
+                "provider_overloaded",
+                "The request log is full and must not lose requests; try again",
+                retry_after=1,
+            )
+        exchange.body = await read_body(receive, exchange.headers, serving.settings.max_body_bytes)
+        head = exchange.head = parse_head(exchange.body)
+        decisions = self._decisions(exchange, head)
+        work = self._answer(exchange, head, decisions, send)
+        await _unless_disconnected(work, receive)
+
+    async def _answer(self, exchange: Exchange, head: Head, decisions: Iterator[Decision], send: Send) -> None:
+        if head.stream:
+            await StreamAnswer(exchange, self._serving, send).run(decisions)
+        else:
+            await answer_whole(exchange, self._serving, decisions, send)
+
+    def _decisions(self, exchange: Exchange, head: Head) -> Iterator[Decision]:
+        """A decision for each wanted model, made when it is its turn. The first one's faults raise at once."""
+        serving = self._serving
+        preferences = serving.planner.preferences(head.provider)
+        ask = head.ask(len(exchange.body), int(exchange.started_at // 3600 % 24))
+        wanted = head.wanted()
+        last: ApiError | None = None
+        served = False
+        for name in wanted:
+            model = serving.catalogue.resolve(name)
+            if model is None:
+                last = unknown_model(name)
+                continue
+            plan = serving.planner.plan(model, preferences, ask)
+            if not plan.endpoints:
+                last = no_endpoints(plan, preferences, wanted)
+                continue
+            served = True
+            yield plan.sample(serving.random.random())
+        if not served and last is not None:
+            raise last
+
+
+async def _unless_disconnected(work, receive: Receive) -> None:  # type: ignore[no-untyped-def]
+    """Run ``work``; cancel it at once when the client leaves. Raises ``Disconnected`` then."""
+    task = asyncio.ensure_future(work)
+    watcher = asyncio.ensure_future(_disconnect(receive))
+    try:
+        await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise Disconnected
+        task.result()
+    finally:
+        watcher.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,94 @@
+"""``GET /generation?id=``: what happened to one request, every attempt included."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from router_service.admission.keys import Key
+from router_service.api.auth import require_key
+from router_service.contract.errors import ApiError
+from router_service.serving import Serving
+from router_service.telemetry.lookup import find_on_disk
+
+router = APIRouter()
+NANO = 1e9
+
+
+@router.get("/generation", summary="Metadata of one generation")
+async def get_generation(
+    request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)
+) -> dict[str, Any]:
+    serving: Serving = request.app.state.serving
+    row = serving.recent.get(id) or await asyncio.to_thread(find_on_disk, serving.lake, id)
+    if row is None or row["key_hash"] != key.hash:
+        raise ApiError("not_found", f"Generation {id} not found. It may be a second old: ask again, then check the id")
+    return {"data": generation_json(row, serving)}
+
+
+def generation_json(row: dict[str, Any], serving: Serving) -> dict[str, Any]:
+    """A generation of the reference from a log row; durations in milliseconds, money in USD."""
+    cost = row["cost_nano"] / NANO
+    provider = serving.catalogue.providers.get(row["provider"] or "")
+    ttft, duration = row["ttft_us"], row["duration_us"]
+    return {
+        "id": row["generation_id"],
+        "upstream_id": row["upstream_id"],
+        "request_id": row["generation_id"],
+        "created_at": datetime.fromtimestamp(row["started_at"] / 1e6, UTC).isoformat(),
+        "model": row["model"] or row["requested_model"],
+        "provider_name": provider.name if provider else None,
+        "router": None,
+        "origin": row["app"] or "",
+        "app_id": None,
+        "http_referer": row["app"],
+        "user_agent": None,
+        "external_user": None,
+        "session_id": row["session_id"],
+        "preset_id": None,
+        "workspace_id": None,
+        "data_region": "global",
+        "api_type": "completions",
+        "streamed": row["stream"],
+        "cancelled": row["cancelled"],
+        "finish_reason": row["finish_reason"],
+        "native_finish_reason": row["native_finish_reason"],
+        "tokens_prompt": row["prompt_tokens"],
+        "tokens_completion": row["completion_tokens"],
+        "native_tokens_prompt": row["prompt_tokens"],
+        "native_tokens_completion": row["completion_tokens"],
+        "native_tokens_reasoning": row["reasoning_tokens"],
+        "native_tokens_cached": row["cached_tokens"],
+        "native_tokens_completion_images": None,
+        "num_media_prompt": None,
+        "num_media_completion": None,
+        "num_input_audio_prompt": None,
+        "num_search_results": None,
+        "num_fetches": None,
+        "web_search_engine": None,
+        "latency": None if ttft is None else ttft / 1000,
+        "generation_time": None if ttft is None else (duration - ttft) / 1000,
+        "moderation_latency": None,
+        "usage": cost,
+        "total_cost": cost,
+        "cache_discount": None,
+        "upstream_inference_cost": cost,
+        "is_byok": False,
+        "service_tier": None,
+        "provider_responses": [_attempt_json(a, serving) for a in row["attempts"]],
+    }
+
+
+def _attempt_json(attempt: dict[str, Any], serving: Serving) -> dict[str, Any]:
+    provider = serving.catalogue.providers.get(attempt["provider"])
+    return {
+        "endpoint_id": attempt["endpoint"],
+        "provider_name": provider.name if provider else attempt["provider"],
+        "model_permaslug": attempt["model"],
+        "status": attempt["status"],
+        "latency": None if attempt["duration_us"] is None else attempt["duration_us"] / 1000,
+        "is_byok": False,
+    }

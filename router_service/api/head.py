@@ -1,0 +1,109 @@
+"""The head of a completion body: what routing needs, decoded; everything else left as raw JSON."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from router_service.contract.errors import ApiError
+from router_service.routing.candidates import Ask
+
+_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+MAX_FALLBACK_MODELS = 20
+
+
+class Head(msgspec.Struct):
+    """``fields`` holds every top-level field as raw JSON, in the client's order."""
+
+    fields: dict[str, msgspec.Raw]
+    model: str | None
+    models: list[str]
+    stream: bool
+    provider: bytes
+    completion_limit: int | None
+    tool_count: int
+    session_id: str | None
+    trace_id: str | None
+    names: list[str]
+
+    def wanted(self) -> list[str]:
+        """Models in the order in which they are tried."""
+        first = [self.model] if self.model else []
+        return list(dict.fromkeys(first + self.models))
+
+    def ask(self, body_bytes: int, hour: int) -> Ask:
+        """What a plan depends on; ``hour`` of the day in UTC."""
+        prompt_tokens = 0 if self._has_media() else body_bytes // 4
+        return Ask(prompt_tokens, self.completion_limit, tuple(self.names), self.stream, self.tool_count > 0, hour)
+
+    def _has_media(self) -> bool:
+        """Base64 media would make the byte count say nothing about tokens."""
+        raw = bytes(self.fields.get("messages", b""))
+        return b'"image_url"' in raw or b'"input_audio"' in raw or b'"file_data"' in raw
+
+
+def parse_head(body: bytes) -> Head:
+    """Read the head of ``body``. Raises ``ApiError`` 400 with the field to change."""
+    try:
+        fields = _decoder.decode(body)
+    except msgspec.ValidationError:
+        raise ApiError("invalid_request", "The request body must be a JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
+    head = Head(
+        fields=fields,
+        model=_read(fields, "model", str | None, "a string such as 'openai/gpt-4o'"),
+        models=_read(fields, "models", list[str] | None, "an array of model ids") or [],
+        stream=_read(fields, "stream", bool | None, "true or false") or False,
+        provider=bytes(fields.get("provider", b"")),
+        completion_limit=_limit(fields),
+        tool_count=len(_read(fields, "tools", list[msgspec.Raw] | None, "an array of tools") or ()),
+        session_id=_read(fields, "session_id", str | None, "a string of at most 256 characters"),
+        trace_id=_trace_id(fields),
+        names=sorted(fields),
+    )
+    _validate(head)
+    return head
+
+
+def _validate(head: Head) -> None:
+    if not head.model and not head.models:
+        raise ApiError("invalid_request", "model is missing: send the id of a model, such as 'openai/gpt-4o'")
+    if len(head.models) > MAX_FALLBACK_MODELS:
+        raise ApiError("invalid_request", f"models takes at most {MAX_FALLBACK_MODELS} ids")
+    if head.session_id is not None and len(head.session_id) > 256:
+        raise ApiError("string_too_long", "session_id must have at most 256 characters")
+    messages = head.fields.get("messages")
+    if messages is None:
+        raise ApiError("invalid_request", "messages is missing: send an array with at least one message")
+    raw = bytes(messages)
+    if not raw.startswith(b"[") or raw[:64].translate(None, b" \t\r\n") == b"[]":
+        raise ApiError("invalid_request", "messages must be an array with at least one message")
+
+
+def _limit(fields: dict[str, msgspec.Raw]) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens"):
+        value = _read(fields, name, int | None, "a whole number of at least 1")
+        if value is not None:
+            if value < 1:
+                raise ApiError("invalid_request", f"{name} must be at least 1; got {value}")
+            return int(value)
+    return None
+
+
+def _trace_id(fields: dict[str, msgspec.Raw]) -> str | None:
+    trace = _read(fields, "trace", dict[str, object] | None, "an object")
+    value = (trace or {}).get("trace_id")
+    return value if isinstance(value, str) else None
+
+
+def _read(fields: dict[str, msgspec.Raw], name: str, kind: object, wanted: str):  # type: ignore[no-untyped-def]
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError:
+        shown = json.dumps(bytes(raw)[:40].decode(errors="replace"))
+        raise ApiError("invalid_request", f"{name} must be {wanted}; got {shown}") from None

@@ -1,0 +1,98 @@
+"""The ASGI application: the hot route in front, FastAPI for the breadth of the API."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from data.catalogue.types import Catalogue
+from router_service.api import account, catalogue, generation, health
+from router_service.api.chat import ChatCompletions
+from router_service.api.openapi import describe_hot_routes
+from router_service.contract.errors import ApiError
+from router_service.serving import Serving
+from router_service.settings import Settings
+
+PREFIXES = ("/api/v1", "/v1")
+
+
+class Door:
+    """Hot routes are answered here, before FastAPI, whose own request path would halve their rate."""
+
+    def __init__(self, breadth: ASGIApp, serving: Serving) -> None:
+        self._breadth = breadth
+        chat = ChatCompletions(serving)
+        self._hot = {f"{prefix}/chat/completions": chat for prefix in PREFIXES}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            hot = self._hot.get(scope["path"])
+            if hot is not None:
+                await hot(scope, receive, send)
+                return
+        await self._breadth(scope, receive, send)
+
+
+def create_app(settings: Settings | None = None, known: Catalogue | None = None) -> ASGIApp:
+    """The whole service. ``known`` replaces the packaged catalogue."""
+    serving = Serving(settings or Settings(), known)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with serving.running():
+            yield
+
+    app = FastAPI(
+        title="Portolan",
+        description="One API in front of every provider of every model.",
+        lifespan=lifespan,
+        telemetry={"logs": False, "operation_spans": False},
+    )
+    app.state.serving = serving
+    for prefix in PREFIXES:
+        for room in (catalogue, generation, account):
+            app.include_router(room.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
+    app.include_router(health.router)
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    describe_hot_routes(app)
+    return Door(app, serving)
+
+
+def app() -> ASGIApp:
+    """Factory for the server's worker processes; settings come from the environment."""
+    return create_app()
+
+
+async def _api_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return JSONResponse(error.envelope(), status_code=error.code)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    problems = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+    return await _api_error(_request, ApiError("invalid_request", problems))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        message = f"There is nothing at {request.method} {request.url.path}; /docs lists the routes"
+        return await _api_error(request, ApiError("not_found", message))
+    body: dict[str, Any] = {
+        "error": {
+            "code": error.status_code,
+            "message": error.detail,
+            "metadata": {"error_type": "invalid_request"},
+        }
+    }
+    return JSONResponse(body, status_code=error.status_code, headers=error.headers)

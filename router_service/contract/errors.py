@@ -1,0 +1,95 @@
+"""Errors as clients see them: one envelope, typed codes, and which of them another endpoint may cure.
+
+Types and statuses follow the reference's ``error.metadata.error_type``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+ERROR_STATUS = {
+    "context_length_exceeded": 400,
+    "max_tokens_exceeded": 400,
+    "token_limit_exceeded": 400,
+    "string_too_long": 400,
+    "invalid_request": 400,
+    "invalid_prompt": 400,
+    "content_policy_violation": 400,
+    "refusal": 400,
+    "authentication": 401,
+    "payment_required": 402,
+    "permission_denied": 403,
+    "not_found": 404,
+    "payload_too_large": 413,
+    "unprocessable": 422,
+    "rate_limit_exceeded": 429,
+    "server": 500,
+    "provider_unavailable": 502,
+    "provider_overloaded": 503,
+    "timeout": 504,
+}
+
+# The client's own doing: every endpoint would answer the same.
+CLIENT_ERRORS = frozenset(
+    {
+        "context_length_exceeded",
+        "max_tokens_exceeded",
+        "token_limit_exceeded",
+        "string_too_long",
+        "invalid_request",
+        "invalid_prompt",
+        "content_policy_violation",
+        "refusal",
+        "payload_too_large",
+        "unprocessable",
+    }
+)
+
+
+class ApiError(Exception):
+    """A failure with a sentence that says what to change. ``retry_after`` is in seconds."""
+
+    def __init__(
+        self,
+        error_type: str,
+        message: str,
+        *,
+        metadata: dict[str, Any] | None = None,
+        availability: dict[str, Any] | None = None,
+        retry_after: float | None = None,
+        upstream_status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.code = ERROR_STATUS[error_type]
+        self.message = message
+        self.metadata = metadata or {}
+        self.availability = availability
+        self.retry_after = retry_after
+        self.upstream_status = upstream_status
+
+    def body(self) -> dict[str, Any]:
+        """The object under ``error``."""
+        error: dict[str, Any] = {
+            "code": self.code,
+            "message": self.message,
+            "metadata": {"error_type": self.error_type, **self.metadata},
+        }
+        if self.availability is not None:
+            error["availability"] = self.availability
+        return error
+
+    def envelope(self) -> dict[str, Any]:
+        """The whole answer."""
+        return {"error": self.body()}
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers that the answer needs besides its content type."""
+        if self.retry_after is None or self.code not in (429, 503):
+            return []
+        return [(b"retry-after", str(max(1, round(self.retry_after))).encode())]
+
+
+def is_retryable(error: ApiError) -> bool:
+    """Whether another endpoint may succeed where this one failed."""
+    return error.error_type not in CLIENT_ERRORS

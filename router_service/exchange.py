@@ -1,0 +1,117 @@
+"""One request on its way through the rooms. Each room adds what it knows; the log record is a view of it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from data.schema import Attempt, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from router_service.accounting.cost import Cost
+    from router_service.api.head import Head
+    from router_service.providers.contract import Usage
+    from router_service.routing.plan import Decision
+
+
+def generation_id(now_s: float) -> str:
+    """``gen-<Unix seconds>-<20 hex digits>``: the time in it lets a look-up read one day of the lake."""
+    return f"gen-{int(now_s)}-{secrets.token_hex(10)}"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Times are ``time.perf_counter`` seconds; ``started_at`` is Unix seconds."""
+
+    body: bytes
+    headers: Mapping[bytes, bytes]
+    head: Head | None = None
+    started_at: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.perf_counter)
+    id: str = ""
+    key_hash: str | None = None
+    decision: Decision | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    model: str | None = None
+    endpoint: str | None = None
+    provider: str | None = None
+    upstream_id: str | None = None
+    status: int = 500
+    error_type: str | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    usage: Usage | None = None
+    cost: Cost | None = None
+    cancelled: bool = False
+    first_byte: float | None = None
+    upstream_wait: float = 0.0
+    category: str | None = None
+    category_confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        self.id = generation_id(self.started_at)
+
+    def elapsed_us(self) -> int:
+        """Microseconds since arrival."""
+        return int((time.perf_counter() - self.clock) * 1e6)
+
+    def record(self, worker: str) -> Record:
+        """The row that goes to the log."""
+        duration_us = self.elapsed_us()
+        head, usage, cost, decision = self.head, self.usage, self.cost, self.decision
+        record = Record(
+            generation_id=self.id,
+            started_at=int(self.started_at * 1e6),
+            worker=worker,
+            requested_model=(head.model or "") if head else "",
+            stream=bool(head and head.stream),
+            status=self.status,
+            duration_us=duration_us,
+            key_hash=self.key_hash,
+            app=self._header(b"http-referer"),
+            app_title=self._header(b"x-openrouter-title") or self._header(b"x-title"),
+            body_bytes=len(self.body),
+            estimated_prompt_tokens=len(self.body) // 4,
+            attempts=self.attempts,
+            model=self.model,
+            author=self.model.split("/", 1)[0] if self.model else None,
+            endpoint=self.endpoint,
+            provider=self.provider,
+            upstream_id=self.upstream_id,
+            error_type=self.error_type,
+            finish_reason=self.finish_reason,
+            native_finish_reason=self.native_finish_reason,
+            cancelled=self.cancelled,
+            ttft_us=None if self.first_byte is None else int((self.first_byte - self.clock) * 1e6),
+            overhead_us=max(0, duration_us - int(self.upstream_wait * 1e6)),
+            category=self.category,
+            category_confidence=self.category_confidence,
+        )
+        if head:
+            record.session_id = head.session_id or self._header(b"x-session-id")
+            record.trace_id = head.trace_id
+            record.tools = head.tool_count
+            record.parameters = head.names
+            record.max_tokens = head.completion_limit
+        if decision:
+            decision.describe(record)
+        if usage:
+            record.prompt_tokens = usage.prompt_tokens
+            record.completion_tokens = usage.completion_tokens
+            record.cached_tokens = usage.cached_tokens
+            record.cache_write_tokens = usage.cache_write_tokens
+            record.reasoning_tokens = usage.reasoning_tokens
+        if cost:
+            record.cost_nano = cost.total
+            record.cost_prompt_nano = cost.prompt
+            record.cost_cached_nano = cost.cached
+            record.cost_completion_nano = cost.completion
+        return record
+
+    def _header(self, name: bytes) -> str | None:
+        value = self.headers.get(name)
+        return value.decode("latin-1")[:512] if value else None

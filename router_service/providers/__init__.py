@@ -1,0 +1,1 @@
+"""How each wire format speaks: a folder each, the same file names in each."""

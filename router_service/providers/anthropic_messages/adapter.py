@@ -1,0 +1,40 @@
+"""The adapter: bodies and answers are translated whole, since the two formats share little."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from data.catalogue.types import Endpoint
+from router_service.contract.errors import ApiError
+from router_service.providers.anthropic_messages.errors import CODES
+from router_service.providers.anthropic_messages.params import SAME, TRANSLATED
+from router_service.providers.anthropic_messages.request import translate
+from router_service.providers.anthropic_messages.response import decode_answer
+from router_service.providers.anthropic_messages.stream import MessageStream
+from router_service.providers.contract import Answer, StreamDecoder, UpstreamRequest
+from router_service.providers.failures import typed_error
+
+VERSION = "2023-06-01"
+
+
+class AnthropicMessages:
+    def request(
+        self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool
+    ) -> UpstreamRequest:
+        body = translate(fields, endpoint.upstream_model, endpoint.max_completion_tokens)
+        if stream:
+            body["stream"] = True
+        headers = {"content-type": "application/json", "x-api-key": api_key, "anthropic-version": VERSION}
+        dropped = tuple(sorted(set(fields) - TRANSLATED - set(SAME)))
+        return UpstreamRequest(f"{endpoint.base_url}/messages", headers, msgspec.json.encode(body), dropped)
+
+    def response(self, body: bytes) -> Answer:
+        return decode_answer(body)
+
+    def stream(self) -> StreamDecoder:
+        return MessageStream()
+
+    def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
+        return typed_error(status, body, headers, endpoint, CODES)

@@ -1,0 +1,14 @@
+"""What of a chat body the messages format has, under which name. Everything else is dropped and named."""
+
+from __future__ import annotations
+
+SAME = ("temperature", "top_p", "top_k", "service_tier")
+TRANSLATED = frozenset(
+    {"model", "messages", "max_tokens", "max_completion_tokens", "stop", "tools", "tool_choice"}
+    | {"parallel_tool_calls", "reasoning", "reasoning_effort", "stream", "user"}
+)
+DEFAULT_MAX_TOKENS = 4096
+# Share of max_tokens that reasoning may take; source: the reference's reasoning documentation.
+EFFORT_SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
+MIN_BUDGET = 1024
+MAX_BUDGET = 128_000

@@ -1,0 +1,93 @@
+"""Message streams to chat chunks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from router_service.contract.errors import ApiError
+from router_service.providers.anthropic_messages.errors import CODES
+from router_service.providers.anthropic_messages.response import FORMAT, STOP_REASONS, WireUsage
+from router_service.providers.contract import Delta
+
+
+class MessageStream:
+    """Decoder of one stream: blocks become deltas, tool blocks are numbered apart from text blocks."""
+
+    def __init__(self) -> None:
+        self._usage = WireUsage()
+        self._tools: dict[int, int] = {}
+
+    def feed(self, event: str | None, data: bytes) -> Delta | None:  # noqa: ARG002 - the data repeat the type
+        try:
+            body = msgspec.json.decode(data)
+            return self._event(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+            raise ApiError("provider_unavailable", "The provider's stream is not a message stream") from None
+
+    def _event(self, body: dict[str, Any]) -> Delta | None:
+        match body["type"]:
+            case "message_start":
+                self._count(body["message"].get("usage") or {})
+                return Delta(upstream_id=body["message"].get("id"))
+            case "content_block_start":
+                return self._start(body["index"], body["content_block"])
+            case "content_block_delta":
+                return self._delta(body["index"], body["delta"])
+            case "message_delta":
+                self._count(body.get("usage") or {})
+                native = body["delta"].get("stop_reason")
+                choice = _choice({}, STOP_REASONS.get(native or "", "stop"), native)
+                return Delta([choice], self._usage.native())
+            case "message_stop":
+                return Delta(usage=self._usage.native(), done=True)
+            case "error":
+                error = body["error"]
+                kind = CODES.get(error.get("type"), "provider_unavailable")
+                return Delta(error=ApiError(kind, error["message"], metadata={"provider_code": error["type"]}))
+            case _:
+                return None
+
+    def _count(self, usage: dict[str, Any]) -> None:
+        for name in WireUsage.__struct_fields__:
+            if isinstance(usage.get(name), int):
+                setattr(self._usage, name, usage[name])
+
+    def _start(self, index: int, block: dict[str, Any]) -> Delta | None:
+        if block["type"] != "tool_use":
+            return None
+        number = self._tools[index] = len(self._tools)
+        call = {
+            "index": number,
+            "id": block["id"],
+            "type": "function",
+            "function": {"name": block["name"], "arguments": ""},
+        }
+        return Delta([_choice({"role": "assistant", "tool_calls": [call]})], content=True)
+
+    def _delta(self, index: int, delta: dict[str, Any]) -> Delta | None:
+        match delta["type"]:
+            case "text_delta":
+                found = {"role": "assistant", "content": delta["text"]}
+            case "input_json_delta":
+                call = {"index": self._tools[index], "function": {"arguments": delta["partial_json"]}}
+                found = {"tool_calls": [call]}
+            case "thinking_delta":
+                detail = {
+                    "type": "reasoning.text",
+                    "text": delta["thinking"],
+                    "format": FORMAT,
+                    "index": index,
+                }
+                found = {"role": "assistant", "reasoning": delta["thinking"], "reasoning_details": [detail]}
+            case "signature_delta":
+                detail = {"type": "reasoning.text", "text": "", "signature": delta["signature"]}
+                found = {"reasoning_details": [detail | {"format": FORMAT, "index": index}]}
+            case _:
+                return None
+        return Delta([_choice(found)], content=True)
+
+
+def _choice(delta: dict[str, Any], finish: str | None = None, native: str | None = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": finish, "native_finish_reason": native}

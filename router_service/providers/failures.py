@@ -1,0 +1,79 @@
+"""What a provider's HTTP failure means, whatever its wire format."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from data.catalogue.types import Endpoint
+from router_service.contract.errors import ApiError
+
+RAW_LIMIT = 2000
+BY_STATUS = {
+    400: "invalid_request",
+    401: "provider_unavailable",
+    402: "provider_unavailable",
+    403: "permission_denied",
+    404: "provider_unavailable",
+    408: "timeout",
+    413: "payload_too_large",
+    422: "unprocessable",
+    429: "rate_limit_exceeded",
+    503: "provider_overloaded",
+    504: "timeout",
+    529: "provider_overloaded",
+}
+
+
+def typed_error(
+    status: int,
+    body: bytes,
+    headers: Mapping[str, str],
+    endpoint: Endpoint,
+    codes: Mapping[str, str],
+) -> ApiError:
+    """Typed by the provider's own code through ``codes`` where it is known, by HTTP status otherwise.
+
+    The provider's own 401, 402 and 404 are its failures towards us, not the client's.
+    """
+    code, message = _read(body)
+    kind = codes.get(code or "") or BY_STATUS.get(status, "provider_unavailable")
+    if kind == "invalid_request" and "context" in message.lower() and "length" in message.lower():
+        kind = "context_length_exceeded"
+    metadata: dict[str, Any] = {
+        "provider_name": endpoint.provider_name,
+        "raw": body[:RAW_LIMIT].decode(errors="replace"),
+    }
+    if code:
+        metadata["provider_code"] = code
+    return ApiError(
+        kind,
+        f"Provider returned error: {message}" if message else f"Provider returned error {status}",
+        metadata=metadata,
+        retry_after=_seconds(headers.get("retry-after")),
+        upstream_status=status,
+    )
+
+
+def _read(body: bytes) -> tuple[str | None, str]:
+    try:
+        parsed = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None, ""
+    error = parsed.get("error") if isinstance(parsed, dict) else None
+    if isinstance(error, str):
+        return None, error
+    if not isinstance(error, dict):
+        return None, ""
+    code = error.get("code") or error.get("type")
+    return (str(code) if code is not None else None), str(error.get("message") or "")
+
+
+def _seconds(value: str | None) -> float | None:
+    if value:
+        with contextlib.suppress(ValueError):
+            return max(0.0, float(value))
+    return None

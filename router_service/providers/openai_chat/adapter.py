@@ -1,0 +1,58 @@
+"""The adapter: requests pass through nearly whole, answers are completed to the reference's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from data.catalogue.types import Endpoint
+from router_service.contract.errors import ApiError
+from router_service.providers.contract import Answer, StreamDecoder, UpstreamRequest
+from router_service.providers.failures import typed_error
+from router_service.providers.openai_chat.errors import CODES
+from router_service.providers.openai_chat.params import ROUTER_ONLY
+from router_service.providers.openai_chat.response import decode_answer
+from router_service.providers.openai_chat.stream import ChatStream
+
+_encode = msgspec.json.Encoder().encode
+_TRUE = msgspec.Raw(b"true")
+_INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
+
+
+class OpenAIChat:
+    def request(
+        self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool
+    ) -> UpstreamRequest:
+        body: dict[str, Any] = {"model": endpoint.upstream_model}
+        body.update((name, raw) for name, raw in fields.items() if name not in ROUTER_ONLY)
+        effort = _effort(fields.get("reasoning"))
+        if effort and "reasoning_effort" not in body:
+            body["reasoning_effort"] = effort
+        if stream:
+            body["stream"] = _TRUE
+            body["stream_options"] = _INCLUDE_USAGE
+        headers = {"content-type": "application/json", "authorization": f"Bearer {api_key}"}
+        return UpstreamRequest(f"{endpoint.base_url}/chat/completions", headers, _encode(body))
+
+    def response(self, body: bytes) -> Answer:
+        return decode_answer(body)
+
+    def stream(self) -> StreamDecoder:
+        return ChatStream()
+
+    def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
+        return typed_error(status, body, headers, endpoint, CODES)
+
+
+def _effort(raw: msgspec.Raw | None) -> str | None:
+    """``reasoning.effort`` in the field that this format has for it."""
+    if raw is None:
+        return None
+    try:
+        reasoning = msgspec.json.decode(raw, type=dict[str, Any] | None)
+    except msgspec.ValidationError:
+        raise ApiError("invalid_request", "reasoning must be an object") from None
+    effort = (reasoning or {}).get("effort")
+    return effort if isinstance(effort, str) else None

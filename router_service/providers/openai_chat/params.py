@@ -1,0 +1,23 @@
+"""Fields of a body that are for the router and never go upstream."""
+
+from __future__ import annotations
+
+ROUTER_ONLY = frozenset(
+    {
+        "model",
+        "models",
+        "provider",
+        "plugins",
+        "route",
+        "transforms",
+        "usage",
+        "session_id",
+        "trace",
+        "debug",
+        "preset",
+        "stream",
+        "stream_options",
+        "include_reasoning",
+        "reasoning",
+    }
+)

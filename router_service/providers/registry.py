@@ -1,0 +1,13 @@
+"""Wire format to adapter. A new format is a folder and a line here."""
+
+from __future__ import annotations
+
+from data.catalogue.types import WireFormat
+from router_service.providers.anthropic_messages.adapter import AnthropicMessages
+from router_service.providers.contract import Adapter
+from router_service.providers.openai_chat.adapter import OpenAIChat
+
+ADAPTERS: dict[WireFormat, Adapter] = {
+    "openai_chat": OpenAIChat(),
+    "anthropic_messages": AnthropicMessages(),
+}

@@ -1,0 +1,1 @@
+"""Which endpoints, in which order, and why."""

@@ -1,0 +1,100 @@
+"""What one router process holds: catalogue, health, plans, keys, upstream connections, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from data.catalogue import load_catalogue
+from data.catalogue.types import Catalogue, Endpoint
+from data.lake import Lake
+from router_service.admission.keys import KeyStore, open_database
+from router_service.exchange import Exchange
+from router_service.routing.health import Health
+from router_service.routing.learned import PolicyStore
+from router_service.routing.planner import Planner
+from router_service.settings import Settings
+from router_service.telemetry.log import RequestLog
+from router_service.telemetry.lookup import Recent
+from router_service.telemetry.sealing import Sealer
+from router_service.upstream.client import UpstreamClient
+
+
+class Serving:
+    """Built once per process, before the first request. Files are opened by ``running``."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue | None = None) -> None:
+        self.settings = settings
+        self.catalogue = catalogue or load_catalogue()
+        self.endpoints = usable_endpoints(self.catalogue, settings)
+        self.lake = Lake(settings.data_dir).create()
+        self.keys = KeyStore(open_database(self.lake.database))
+        self.health = Health()
+        self.policies = PolicyStore(self.lake)
+        self.planner = Planner(self.catalogue, self.endpoints, self.health, self.policies, settings.learned_share)
+        self.worker = f"{os.uname().nodename}-{os.getpid()}"
+        self.recent = Recent()
+        self.usage_nano: dict[str, int] = {}
+        self.random = random.SystemRandom()
+        self.log: RequestLog
+        self.upstream: UpstreamClient
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open the log and connections; on the way out drain and close both."""
+        settings = self.settings
+        self.policies.poll()
+        self.log = RequestLog(self.lake, self.worker, sync=settings.log_sync, when_full=settings.log_when_full)
+        self.upstream = UpstreamClient(connect_timeout=settings.connect_timeout)
+        sealer = Sealer(self.lake)
+        sealer.start()
+        tasks = [asyncio.create_task(self.keys.watch()), asyncio.create_task(self.policies.watch())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.upstream.close()
+            await asyncio.to_thread(self.log.close)
+            await asyncio.to_thread(sealer.stop)
+
+    def settle(self, exchange: Exchange) -> None:
+        """Append the record. Never awaits: it runs while a request is being cancelled, too."""
+        record = exchange.record(self.worker)
+        self.recent.add(record)
+        if record.key_hash and record.cost_nano:
+            self.usage_nano[record.key_hash] = self.usage_nano.get(record.key_hash, 0) + record.cost_nano
+        self.log.append(record)
+
+    def api_key(self, endpoint: Endpoint) -> str:
+        """The provider's key from the environment; a lab takes any."""
+        if self.settings.lab_url:
+            return "lab"
+        return next((value for name in endpoint.key_env if (value := os.environ.get(name))), "")
+
+
+def usable_endpoints(catalogue: Catalogue, settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
+    """Endpoints that this installation can reach: with a key in the environment, or all of them by a lab."""
+    usable: dict[str, tuple[Endpoint, ...]] = {}
+    for model, endpoints in catalogue.endpoints.items():
+        kept = []
+        for endpoint in endpoints:
+            if endpoint.price is None:
+                continue
+            if endpoint.disabled_reason == "aggregator" and settings.allow_aggregators:
+                endpoint = msgspec.structs.replace(endpoint, enabled=True, disabled_reason=None)
+            if not endpoint.enabled:
+                continue
+            if settings.lab_url:
+                base = f"{settings.lab_url.rstrip('/')}/{endpoint.provider}/v1"
+                kept.append(msgspec.structs.replace(endpoint, base_url=base))
+            elif endpoint.base_url and any(os.environ.get(name) for name in endpoint.key_env):
+                kept.append(endpoint)
+        usable[model] = tuple(kept)
+    return usable

@@ -1,0 +1,28 @@
+"""What an operator can set. Every field is also an environment variable, ``PORTOLAN_`` + its name in capitals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Times in seconds, sizes in bytes, shares in [0, 1]."""
+
+    model_config = SettingsConfigDict(env_prefix="PORTOLAN_", frozen=True)
+
+    data_dir: Path = Path("data/var")
+    lab_url: str | None = Field(None, description="address of a lab that stands in for every provider")
+    max_body_bytes: int = Field(16 * 1024 * 1024, gt=0)
+    connect_timeout: float = Field(5.0, gt=0)
+    ttft_timeout: float = Field(30.0, gt=0, description="no first byte by then: next endpoint")
+    total_timeout: float = Field(600.0, gt=0)
+    keepalive_interval: float = Field(5.0, gt=0, description="silence before a stream gets a comment line")
+    learned_share: float = Field(0.5, ge=0, le=1, description="part of the traffic that the learned policy serves")
+    category_share: float = Field(0.2, ge=0, le=1, description="part of the traffic that is categorised")
+    log_sync: Literal["always", "interval", "never"] = "interval"
+    log_when_full: Literal["wait", "drop"] = "drop"
+    allow_aggregators: bool = Field(False, description="route to providers that resell other providers")

@@ -1,0 +1,1 @@
+"""What is remembered: records, segments, sealing, metrics."""

@@ -1,0 +1,68 @@
+"""Finding one record again: memory, then the segments on disk, then the day's Parquet."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from data.lake import Lake
+from data.schema import RECORD_SCHEMA, Record
+from router_service.telemetry.frames import read_frames
+
+RECENT = 10_000
+
+
+class Recent:
+    """The last ``RECENT`` records of this worker."""
+
+    def __init__(self) -> None:
+        self._records: OrderedDict[str, Record] = OrderedDict()
+
+    def add(self, record: Record) -> None:
+        self._records[record.generation_id] = record
+        if len(self._records) > RECENT:
+            self._records.popitem(last=False)
+
+    def get(self, generation_id: str) -> dict[str, Any] | None:
+        record = self._records.get(generation_id)
+        return None if record is None else msgspec.msgpack.decode(msgspec.msgpack.encode(record))
+
+
+def find_on_disk(lake: Lake, generation_id: str) -> dict[str, Any] | None:
+    """The record as a dictionary with ``started_at`` in Unix microseconds, or ``None``."""
+    needle = generation_id.encode()
+    for segment in [*lake.log.glob("*.open"), *lake.log.glob("*.wal")]:
+        try:
+            content = segment.read_bytes()
+        except FileNotFoundError:
+            continue
+        if needle not in content:
+            continue
+        for payload in read_frames(content).payloads:
+            if needle in payload:
+                row: dict[str, Any] = msgspec.msgpack.decode(payload)
+                if row["generation_id"] == generation_id:
+                    return row
+    return _find_in_parquet(lake, generation_id)
+
+
+def _find_in_parquet(lake: Lake, generation_id: str) -> dict[str, Any] | None:
+    parts = generation_id.split("-")
+    if len(parts) != 3 or not parts[1].isdigit() or len(parts[1]) > 11:
+        return None
+    day = datetime.fromtimestamp(int(parts[1]), UTC).strftime("%Y-%m-%d")
+    files = sorted(str(path) for path in (lake.requests / f"day={day}").glob("*.parquet"))
+    if not files:
+        return None
+    dataset = ds.dataset(files, schema=RECORD_SCHEMA, format="parquet")
+    rows = dataset.to_table(filter=pc.field("generation_id") == generation_id).to_pylist()
+    if not rows:
+        return None
+    row: dict[str, Any] = rows[0]
+    row["started_at"] = int(row["started_at"].timestamp() * 1e6)
+    return row

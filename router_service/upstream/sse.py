@@ -1,0 +1,45 @@
+"""Server-sent events out of bytes that arrive cut anywhere."""
+
+from __future__ import annotations
+
+from router_service.contract.errors import ApiError
+
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+
+class EventParser:
+    """Incremental; comments are skipped, lines of one event's data are joined by newlines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._event: str | None = None
+        self._data: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> list[tuple[str | None, bytes]]:
+        """Events that ``chunk`` completes, as (name, data). Raises ``ApiError`` on an endless line."""
+        lines = (self._rest + chunk).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise ApiError("provider_unavailable", "The provider's stream has a line without an end")
+        events: list[tuple[str | None, bytes]] = []
+        for line in lines:
+            self._line(line.rstrip(b"\r"), events)
+        return events
+
+    def finish(self) -> list[tuple[str | None, bytes]]:
+        """What the end of the stream completes."""
+        events: list[tuple[str | None, bytes]] = []
+        self._line(self._rest.rstrip(b"\r"), events)
+        self._rest = b""
+        self._line(b"", events)
+        return events
+
+    def _line(self, line: bytes, events: list[tuple[str | None, bytes]]) -> None:
+        if not line:
+            if self._data:
+                events.append((self._event, b"\n".join(self._data)))
+            self._event, self._data = None, []
+        elif line.startswith(b"data:"):
+            self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+        elif line.startswith(b"event:"):
+            self._event = line[6:].strip().decode(errors="replace")

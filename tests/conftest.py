@@ -1,0 +1,67 @@
+"""A real router in front of a real lab, both on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+
+from data.lake import Lake
+from lab.server import Lab, create_app
+from router_service.admission.keys import create_key, open_database
+from router_service.app import create_app as create_router
+from router_service.settings import Settings
+
+
+@contextlib.contextmanager
+def serving(app: object) -> Iterator[str]:
+    """Serve an ASGI application from a thread; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=15)
+
+
+@dataclass
+class House:
+    """Addresses of a running router and lab, the lab itself, a key, the data."""
+
+    url: str
+    lab: Lab
+    key: str
+    lake: Lake
+
+    @property
+    def client(self) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=30)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A market without chance failures, each wait of the lab cut to nothing."""
+    lab = Lab(time_scale=0.0, faults=False)
+    with serving(create_app(lab)) as lab_url:
+        settings = Settings(data_dir=tmp_path, lab_url=lab_url, ttft_timeout=1.0, keepalive_interval=0.3)
+        lake = Lake(tmp_path).create()
+        key = create_key(open_database(lake.database), "test")
+        with serving(create_router(settings)) as url:
+            yield House(url, lab, key, lake)

@@ -1,0 +1,89 @@
+"""A provider that fails before the first byte costs no request that had another endpoint."""
+
+from __future__ import annotations
+
+import time
+
+import httpx2
+import pytest
+
+from router_service.telemetry.lookup import find_on_disk
+from tests.conftest import House
+
+MODEL = "openai/gpt-oss-120b"
+CHAT = "/api/v1/chat/completions"
+
+
+def body(stream: bool, **more: object) -> dict[str, object]:
+    return {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "stream": stream, **more}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("mode", ["error", "rate_limit"])
+def test_the_next_endpoint_serves_and_the_log_says_why(house: House, stream: bool, mode: str) -> None:
+    house.lab.modes["groq"] = {"mode": mode}
+    with house.client as client:
+        answer = client.post(CHAT, json=body(stream, provider={"order": ["groq", "deepinfra"]}))
+        assert answer.status_code == 200
+        found = client.get("/api/v1/generation", params={"id": answer.headers["x-generation-id"]}).json()["data"]
+    assert [r["provider_name"] for r in found["provider_responses"]] == ["Groq", "Deep Infra"]
+    time.sleep(0.3)
+    row = find_on_disk(house.lake, found["id"])
+    assert row["attempts"][1]["reason"].startswith("fallback:")
+    assert (row["policy"], row["propensity"]) == ("order", 1.0)
+    assert row["attempts"][0]["ttft_us"] is None
+
+
+def test_a_hanging_provider_is_left_at_the_deadline_of_the_first_token(house: House) -> None:
+    house.lab.modes["groq"] = {"mode": "hang"}
+    with house.client as client:
+        answer = client.post(CHAT, json=body(True, provider={"order": ["groq", "deepinfra"]}))
+    assert "Deep Infra" in answer.text
+    assert ": OPENROUTER PROCESSING" in answer.text
+
+
+@pytest.mark.parametrize("mode", ["reset", "stall"])
+def test_after_the_first_token_nothing_is_retried(house: House, mode: str) -> None:
+    house.lab.modes["groq"] = {"mode": mode}
+    with house.client as client:
+        request = body(True, provider={"order": ["groq", "deepinfra"]})
+        if mode == "stall":
+            with pytest.raises(httpx2.ReadTimeout), client.stream("POST", CHAT, json=request, timeout=1.5) as answer:
+                for _ in answer.iter_lines():
+                    pass
+        else:
+            text = client.post(CHAT, json=request).text
+            assert '"finish_reason":"error"' in text
+            assert text.endswith("data: [DONE]\n\n")
+    assert {name.split(":")[0] for name in house.lab.calls} == {"groq"}
+
+
+def test_allow_fallbacks_false_returns_the_providers_own_error(house: House) -> None:
+    house.lab.modes["groq"] = {"mode": "rate_limit"}
+    with house.client as client:
+        answer = client.post(CHAT, json=body(False, provider={"only": ["groq"], "allow_fallbacks": False}))
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["error"]["metadata"]["provider_name"] == "Groq"
+
+
+def test_the_next_model_is_tried(house: House) -> None:
+    house.lab.modes["anthropic"] = {"mode": "error"}
+    request = body(False, models=[MODEL], provider={"only": ["anthropic", "groq"]})
+    with house.client as client:
+        answer = client.post(CHAT, json=request | {"model": "anthropic/claude-haiku-4.5"})
+    assert answer.json()["model"] == MODEL
+
+
+def test_a_client_that_leaves_stops_the_provider(house: House) -> None:
+    house.lab.modes["groq"] = {"mode": "stall"}
+    with house.client as client:
+        with client.stream("POST", CHAT, json=body(True, provider={"only": ["groq"]})) as answer:
+            next(answer.iter_lines())
+            generation = answer.headers["x-generation-id"]
+        deadline = time.monotonic() + 10
+        while not house.lab.cancelled and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert sum(house.lab.cancelled.values()) == 1
+        found = client.get("/api/v1/generation", params={"id": generation}).json()["data"]
+    assert found["cancelled"] is True

@@ -1,0 +1,166 @@
+"""Nothing that was accepted is lost, and nothing is there twice."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pyarrow.dataset as ds
+import pytest
+
+from data.lake import Lake
+from data.schema import COLUMNS, Record
+from router_service.telemetry import sealing
+from router_service.telemetry.frames import frame, read_frames
+from router_service.telemetry.log import RequestLog
+from router_service.telemetry.sealing import recover, seal
+
+
+def record(number: int) -> Record:
+    moment = 1_795_000_000_000_000 + number * 30_000_000_000
+    return Record(f"gen-{moment // 1_000_000}-{number}", moment, "w", "a/b", True, 200, 10)
+
+
+def ids(lake: Lake) -> list[str]:
+    files = [str(path) for path in lake.requests.glob("day=*/*.parquet")]
+    return sorted(ds.dataset(files).to_table()["generation_id"].to_pylist()) if files else []
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path).create()
+
+
+def test_the_record_and_its_schema_have_the_same_columns() -> None:
+    assert {name for name, *_ in COLUMNS} == set(Record.__struct_fields__)
+
+
+def test_a_segment_cut_at_any_byte_gives_every_whole_frame() -> None:
+    payloads = [msgspec.msgpack.encode(record(n)) for n in range(4)]
+    content = b"".join(map(frame, payloads))
+    edges = [len(b"".join(map(frame, payloads[:n]))) for n in range(5)]
+    for cut in range(len(content) + 1):
+        found = read_frames(content[:cut])
+        whole = sum(edge <= cut for edge in edges) - 1
+        assert found.payloads == payloads[:whole]
+        assert found.lost_bytes == cut - edges[whole]
+
+
+def test_zeroed_ranges_never_give_a_wrong_record() -> None:
+    payloads = [msgspec.msgpack.encode(record(n)) for n in range(6)]
+    content = b"".join(map(frame, payloads))
+    dice = random.Random(1)
+    for _ in range(2000):
+        start = dice.randrange(len(content))
+        end = min(len(content), start + dice.randrange(1, 300))
+        damaged = content[:start] + bytes(end - start) + content[end:]
+        found = read_frames(damaged).payloads
+        assert found == payloads[: len(found)]
+
+
+def test_closing_leaves_parquet_by_day(lake: Lake) -> None:
+    log = RequestLog(lake, "w")
+    for number in range(10):
+        assert log.append(record(number))
+    log.close()
+    (report,) = recover(lake)
+    assert (report.rows, report.lost_bytes, log.written) == (10, 0, 10)
+    assert ids(lake) == sorted(record(n).generation_id for n in range(10))
+    assert len(list(lake.requests.glob("day=*"))) > 1
+    assert list(lake.log.iterdir()) == []
+
+
+def test_a_living_writers_segment_is_left_alone(lake: Lake) -> None:
+    log = RequestLog(lake, "w")
+    log.append(record(1))
+    deadline = time.monotonic() + 5
+    while not log.written and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert recover(lake) == []
+    log.close()
+    assert len(recover(lake)) == 1
+
+
+@pytest.mark.parametrize("step", ["_write_parquet", "unlink"])
+def test_a_crash_between_the_steps_of_sealing_repeats_no_row(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    log = RequestLog(lake, "w")
+    for number in range(5):
+        log.append(record(number))
+    log.close()
+    (segment,) = lake.log.iterdir()
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((sealing, step) if step == "_write_parquet" else (Path, step)), crash)
+        with pytest.raises(KeyboardInterrupt):
+            seal(lake, segment)
+    recover(lake)
+    assert ids(lake) == sorted(record(n).generation_id for n in range(5))
+
+
+def test_a_frame_that_is_no_record_is_kept_apart(lake: Lake) -> None:
+    good = frame(msgspec.msgpack.encode(record(1)))
+    (lake.log / "x-1-1.wal").write_bytes(good + frame(b"\x93\x01\x02\x03") + good[:20])
+    (report,) = recover(lake)
+    assert (report.rows, report.quarantined, report.lost_bytes) == (1, 1, 20)
+    assert len(list((lake.log / "quarantine").iterdir())) == 1
+
+
+def test_a_full_queue_drops_the_newest_and_counts(lake: Lake) -> None:
+    log = RequestLog(lake, "w", queue_size=0)
+    assert not log.append(record(1))
+    assert log.dropped == 1
+    log.close()
+
+
+def test_kill_9_under_load_loses_nothing_older_than_200_ms(lake: Lake) -> None:
+    dice = random.Random(3)
+    promised: list[str] = []
+    for attempt in range(4):
+        arguments = [sys.executable, "-m", "tests.log_writer", str(lake.root), str(attempt)]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            promised.append(writer.stdout.readline().strip())
+            time.sleep(dice.uniform(0.1, 0.9))
+            writer.send_signal(signal.SIGKILL)
+            promised += [line.strip() for line in writer.stdout if line.endswith("\n")]
+    recover(lake)
+    found = ids(lake)
+    assert len(found) == len(set(found))
+    assert set(promised) <= set(found)
+    assert len(promised) > 100
+
+
+FULL_DISK = """
+import resource, signal, sys, time
+from data.lake import Lake
+from router_service.telemetry.log import RequestLog
+from tests.test_log import record
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+log = RequestLog(Lake(sys.argv[1]), "w")
+for n in range(20):
+    log.append(record(n))
+while not log.failures:
+    time.sleep(0.01)
+assert not log.healthy
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+log.close()
+assert log.healthy and log.written == 20, (log.healthy, log.written)
+"""
+
+
+def test_a_full_disk_keeps_records_in_memory_until_there_is_room(lake: Lake) -> None:
+    subprocess.run([sys.executable, "-c", FULL_DISK, str(lake.root)], check=True, timeout=30)
+    recover(lake)
+    assert len(ids(lake)) == 20

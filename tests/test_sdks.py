@@ -1,0 +1,82 @@
+"""The official clients, unchanged, are the judges of the contract."""
+
+from __future__ import annotations
+
+import time
+
+import openai
+import openrouter
+import pytest
+
+from tests.conftest import House
+
+MODEL = "openai/gpt-oss-120b"
+CLAUDE = "anthropic/claude-haiku-4.5"
+HELLO = [{"role": "user", "content": "Say hello to the harbour."}]
+TOOL = {"type": "function", "function": {"name": "find_port", "parameters": {"type": "object", "properties": {}}}}
+
+
+@pytest.mark.parametrize("model", [MODEL, CLAUDE])
+def test_openai_sdk_gets_a_whole_answer_with_cost(house: House, model: str) -> None:
+    with openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=house.key) as client:
+        answer = client.chat.completions.create(model=model, messages=HELLO)
+    assert answer.choices[0].message.content
+    assert answer.model == model
+    assert answer.usage.model_dump()["cost"] > 0
+
+
+@pytest.mark.parametrize("model", [MODEL, CLAUDE])
+def test_openai_sdk_streams_and_usage_comes_once_at_the_end(house: House, model: str) -> None:
+    with openai.OpenAI(base_url=f"{house.url}/v1", api_key=house.key) as client:
+        chunks = list(client.chat.completions.create(model=model, messages=HELLO, stream=True))
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert [c.usage is not None for c in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert chunks[-1].choices == []
+
+
+@pytest.mark.parametrize("model", [MODEL, CLAUDE])
+@pytest.mark.parametrize("stream", [False, True])
+def test_tool_calls_come_back_and_results_are_taken(house: House, model: str, stream: bool) -> None:
+    with openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=house.key) as client:
+        if stream:
+            with client.chat.completions.stream(model=model, messages=HELLO, tools=[TOOL]) as events:
+                call = events.get_final_completion().choices[0].message.tool_calls[0]
+        else:
+            answer = client.chat.completions.create(model=model, messages=HELLO, tools=[TOOL])
+            assert answer.choices[0].finish_reason == "tool_calls"
+            call = answer.choices[0].message.tool_calls[0]
+        assert (call.function.name, call.function.arguments) == ("find_port", '{"place":"Genoa"}')
+        said = {"role": "assistant", "tool_calls": [call.model_dump(exclude={"function": {"parsed_arguments"}})]}
+        result = {"role": "tool", "tool_call_id": call.id, "content": "44.4 N"}
+        final = client.chat.completions.create(model=model, messages=[*HELLO, said, result], tools=[TOOL])
+    assert final.choices[0].message.content
+
+
+def test_openrouter_sdk_validates_every_shape(house: House) -> None:
+    with openrouter.OpenRouter(api_key=house.key, server_url=f"{house.url}/api/v1") as client:
+        answer = client.chat.send(model=MODEL, messages=HELLO)
+        assert answer.choices[0].message.content
+        with client.chat.send(model=MODEL, messages=HELLO, stream=True) as stream:
+            chunks = list(stream)
+        assert chunks[-1].usage.cost > 0
+        models = client.models.list().result.data
+        assert len(models) > 300
+        offers = client.endpoints.list(author="openai", slug="gpt-oss-120b").data
+        assert len(offers.endpoints) > 5
+        assert len(client.providers.list().data) > 50
+        generation = client.generations.get_generation(id=answer.id).data
+        assert generation.model == MODEL
+        assert generation.total_cost == pytest.approx(answer.usage.cost)
+
+
+def test_a_generation_is_still_found_when_it_is_in_parquet(house: House) -> None:
+    with house.client as client:
+        body = {"model": MODEL, "messages": HELLO}
+        made = client.post("/api/v1/chat/completions", json=body)
+        assert made.headers["x-generation-id"] == made.json()["id"]
+        found = client.get("/api/v1/generation", params={"id": made.json()["id"]}).json()["data"]
+        assert found["native_tokens_prompt"] == made.json()["usage"]["prompt_tokens"]
+        time.sleep(0.3)
+        from router_service.telemetry.lookup import find_on_disk
+
+        assert find_on_disk(house.lake, made.json()["id"])["model"] == MODEL
