@@ -122,9 +122,7 @@ def up(
                 house.start("traffic", "replay", *arguments, PORTOLAN_API_KEY=key)
             typer.echo(f"API      {url}/api/v1   (documentation: {url}/docs)")
             typer.echo(f"key      {key}")
-            typer.echo(
-                f"providers {'the lab, on loopback' if with_lab else 'by the keys in the environment'}"
-            )
+            typer.echo(f"providers {'the lab, on loopback' if with_lab else 'by the keys in the environment'}")
             typer.echo(
                 f"try      curl {url}/api/v1/chat/completions -H 'Authorization: Bearer {key}' "
                 '-d \'{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}\''
