@@ -90,13 +90,32 @@ def replay(
 
 
 @app.command()
+def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
+    """Build the marts from the log, then train a selection policy; once, in this process."""
+    from data.lake import Lake
+    from models.selection.train import train
+    from pipelines.build import CheckFailed, build_mart
+
+    lake = Lake(data_dir).create()
+    try:
+        mart = build_mart(lake)
+    except CheckFailed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"mart {mart.path.name}: {mart.requests} requests, rows {mart.rows}")
+    report = train(lake)
+    typer.echo(f"policy {report.version or '-'}: {report.reason} {report.metrics}")
+
+
+@app.command()
 def up(
     port: Annotated[int, typer.Option(min=1, max=65534)] = 8080,
     data_dir: DataDir = DEFAULT_DATA,
     use_lab: Annotated[bool | None, typer.Option("--lab/--no-lab", help="Default: lab when no key is set.")] = None,
     traffic: Annotated[float, typer.Option(min=0, help="Replayed requests a second; 0 for none.")] = 3.0,
+    refresh_every: Annotated[float, typer.Option(min=1, help="Seconds between runs of the pipelines.")] = 60.0,
 ) -> None:
-    """Run a whole market on this machine: lab, router, traffic. Ctrl-C ends all of it."""
+    """Run a whole market on this machine: lab, router, traffic, pipelines. Ctrl-C ends all of it."""
     from data.catalogue import load_catalogue
     from data.lake import Lake
     from portolan.house import House, terminating, wait_for
@@ -127,8 +146,12 @@ def up(
                 f"try      curl {url}/api/v1/chat/completions -H 'Authorization: Bearer {key}' "
                 '-d \'{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}\''
             )
+            next_refresh = time.monotonic() + refresh_every / 2
             while (ended := house.ended()) is None:
                 time.sleep(0.5)
+                if time.monotonic() >= next_refresh:
+                    next_refresh += refresh_every
+                    house.refresh()
             typer.echo(f"{ended[0]} ended with code {ended[1]}; stopping the rest", err=True)
             raise typer.Exit(1)
     except KeyboardInterrupt:

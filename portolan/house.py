@@ -21,6 +21,7 @@ class House:
 
     def __init__(self, data_dir: Path) -> None:
         self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._refresh: subprocess.Popen[bytes] | None = None
         self._environment = dict(os.environ, PORTOLAN_DATA_DIR=str(data_dir))
 
     def start(self, name: str, *arguments: str, **environment: str) -> None:
@@ -28,6 +29,12 @@ class House:
         command = [sys.executable, "-m", "portolan", *arguments]
         child = subprocess.Popen(command, env=self._environment | environment, start_new_session=True)
         self._children.append((name, child))
+
+    def refresh(self) -> None:
+        """Run the pipelines once beside the rest, unless an earlier run is still at work."""
+        if self._refresh is None or self._refresh.poll() is not None:
+            command = [sys.executable, "-m", "portolan", "refresh"]
+            self._refresh = subprocess.Popen(command, env=self._environment, start_new_session=True)
 
     def ended(self) -> tuple[str, int] | None:
         """The first child that is no longer running, with its exit code."""
@@ -39,7 +46,10 @@ class House:
 
     def stop(self) -> None:
         """End the children, last started first; those that do not end in time are killed."""
-        for _, child in reversed(self._children):
+        children = [child for _, child in self._children]
+        if self._refresh is not None:
+            children.append(self._refresh)
+        for child in reversed(children):
             if child.poll() is None:
                 child.send_signal(signal.SIGINT)
                 try:

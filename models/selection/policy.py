@@ -119,5 +119,8 @@ def _session(path: Path, sha256: str) -> Any:
 
 def _run(session: Any, rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """The model's one figure per row: the last column of its last output."""
-    output = np.asarray(session.run(None, {session.get_inputs()[0].name: rows})[-1], dtype=np.float64)
-    return output.reshape(len(rows), -1)[:, -1]
+    try:
+        output = np.asarray(session.run(None, {session.get_inputs()[0].name: rows})[-1], dtype=np.float64)
+        return output.reshape(len(rows), -1)[:, -1]
+    except Exception as error:
+        raise PolicyError(f"a model of the policy cannot be run: {error}") from error

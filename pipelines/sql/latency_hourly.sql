@@ -1,0 +1,21 @@
+-- Histograms in buckets of 2 %: floor(ln(x) / ln(1.02)) of microseconds. They add up across hours and providers.
+WITH measured AS (
+    SELECT date_trunc('hour', started_at) AS hour, model, provider, 'ttft' AS metric, ttft_us AS value
+    FROM requests WHERE ttft_us > 0 AND provider IS NOT NULL
+    UNION ALL
+    SELECT date_trunc('hour', started_at), model, provider, 'duration', duration_us
+    FROM requests WHERE duration_us > 0 AND status = 200 AND NOT cancelled AND provider IS NOT NULL
+    UNION ALL
+    SELECT date_trunc('hour', started_at), model, provider, 'overhead', overhead_us
+    FROM requests WHERE overhead_us > 0 AND provider IS NOT NULL
+)
+SELECT
+    hour,
+    model,
+    provider,
+    metric,
+    CAST(floor(ln(CAST(value AS DOUBLE)) / ln(1.02)) AS INTEGER) AS bucket,
+    CAST(count(*) AS BIGINT) AS n
+FROM measured
+GROUP BY 1, 2, 3, 4, 5
+ORDER BY 1, 2, 3, 4, 5

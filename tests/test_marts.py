@@ -1,0 +1,86 @@
+"""Marts count what the lake holds, or are not published."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from data.lake import Lake
+from data.marts import NoMart, open_mart
+from data.schema import Attempt, Record
+from pipelines.build import CheckFailed, build_mart
+from router_service.telemetry.log import RequestLog
+from router_service.telemetry.sealing import recover
+
+START_US = 1_794_900_000_000_000
+
+
+def records(count: int) -> list[Record]:
+    dice = random.Random(11)
+    made = []
+    for number in range(count):
+        provider = dice.choice(["groq", "deepinfra"])
+        error = dice.choice([None, None, None, "rate_limit_exceeded", "timeout", "invalid_request"])
+        moment = START_US + number * 97_000_000
+        record = Record(f"gen-{moment // 1_000_000}-{number}", moment, "w", "openai/m", True, 200, 900_000)
+        endpoint = f"{provider}:m"
+        ttft_us = None if error else dice.randrange(100_000, 900_000)
+        record.attempts = [Attempt(endpoint, provider, "openai/m", 200, error, ttft_us=ttft_us)]
+        record.model, record.author, record.provider, record.endpoint = "openai/m", "openai", provider, endpoint
+        record.prompt_tokens, record.completion_tokens, record.ttft_us = 100, number, ttft_us
+        record.cost_nano, record.cost_prompt_nano, record.cost_completion_nano = 7 + number, 7, number
+        made.append(record)
+    return made
+
+
+def fill(lake: Lake, rows: list[Record]) -> None:
+    log = RequestLog(lake.create(), "w")
+    for row in rows:
+        log.append(row)
+    log.close()
+    recover(lake)
+
+
+def test_figures_equal_those_counted_by_hand(tmp_path: Path) -> None:
+    lake, rows = Lake(tmp_path), records(400)
+    fill(lake, rows)
+    assert build_mart(lake).requests == 400
+    with open_mart(lake) as mart:
+        total = mart.execute(
+            "SELECT sum(requests), sum(completion_tokens), sum(cost_nano) FROM usage_hourly"
+        ).fetchone()
+        uptime = mart.execute("SELECT sum(succeeded), sum(failed), sum(rate_limited) FROM uptime_hourly").fetchone()
+        ttfts = mart.execute("SELECT sum(n) FROM latency_hourly WHERE metric = 'ttft'").fetchone()
+    errors = [row.attempts[0].error_type for row in rows]
+    assert total == (400, sum(range(400)), sum(7 + n for n in range(400)))
+    assert uptime == (errors.count(None), errors.count("timeout"), errors.count("rate_limit_exceeded"))
+    assert ttfts == (errors.count(None),)
+
+
+def test_an_empty_lake_gives_a_valid_mart(tmp_path: Path) -> None:
+    lake = Lake(tmp_path).create()
+    with pytest.raises(NoMart):
+        open_mart(lake)
+    assert build_mart(lake).rows["summary"] == 1
+
+
+def test_building_again_changes_nothing_but_the_version(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    fill(lake, records(50))
+    first, second = build_mart(lake), build_mart(lake)
+    assert first.rows == second.rows
+    assert lake.current_mart() == second.path
+
+
+def test_a_mart_that_fails_a_check_is_not_published(tmp_path: Path) -> None:
+    lake, rows = Lake(tmp_path), records(5)
+    fill(lake, rows)
+    good = build_mart(lake)
+    rows[0].cost_nano += 1
+    fill(lake, rows[:1])
+    with pytest.raises(CheckFailed, match="unique"):
+        build_mart(lake)
+    assert lake.current_mart() == good.path
+    assert list(lake.marts.glob("*.tmp")) == []
