@@ -1,9 +1,12 @@
-"""From the lake to a published mart: a new DuckDB file, checked, then pointed at. No Dagster here."""
+"""A mart in the making: a new DuckDB file, filled table by table, checked, then pointed at. No Dagster here."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -12,91 +15,119 @@ from typing import NamedTuple
 import duckdb
 import pyarrow.parquet as pq
 
-from data.lake import Lake
+from data.lake import Lake, fsync_folder
 from data.schema import RECORD_SCHEMA
+from pipelines.checks import CHECKS, CheckFailed
 
-TABLES = ("usage_hourly", "latency_hourly", "uptime_hourly", "market_share_weekly", "summary")
+TABLES = (
+    "usage_hourly",
+    "latency_hourly",
+    "uptime_hourly",
+    "market_share_weekly",
+    "categories_weekly",
+    "summary",
+)
 KEPT_VERSIONS = 3
-
-
-class CheckFailed(Exception):
-    """The mart contradicts its lake and was not published."""
+ABANDONED_S = 3600.0
 
 
 class MartReport(NamedTuple):
-    """``rows`` by table; ``requests`` is what the lake held."""
+    """``rows`` by table; ``requests`` is what the lake held when the candidate was begun."""
 
     path: Path
     requests: int
     rows: dict[str, int]
 
 
-def build_mart(lake: Lake) -> MartReport:
-    """Aggregate every sealed request, check, publish. Raises ``CheckFailed`` and leaves the old mart in force."""
-    lake.create()
-    files = sorted(str(path) for path in lake.requests.glob("day=*/*.parquet"))
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    path = lake.marts / f"marts-{moment}.duckdb"
-    temporary = path.with_suffix(".tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        with duckdb.connect(str(temporary)) as connection:
+class Candidate:
+    """An unpublished mart. ``name`` tells runs apart that work at the same time.
+
+    The files that it stands on are listed once, so that every table counts the same requests
+    although new ones are sealed meanwhile.
+    """
+
+    def __init__(self, lake: Lake, name: str) -> None:
+        self._lake = lake
+        self.path = lake.marts / f"candidate-{name}.tmp"
+
+    def begin(self) -> int:
+        """List the sealed files; returns the number of requests in them."""
+        self._lake.create()
+        self.discard()
+        self._discard_abandoned()
+        files = sorted(self._lake.requests.glob("day=*/*.parquet"))
+        rows = [(str(file), pq.read_metadata(file).num_rows) for file in files]
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("CREATE TABLE sources (file VARCHAR, requests BIGINT)")
+            if rows:
+                connection.executemany("INSERT INTO sources VALUES (?, ?)", rows)
+        return sum(count for _, count in rows)
+
+    def add(self, table: str) -> int:
+        """Aggregate ``pipelines/sql/<table>.sql`` over the listed files; returns the rows made."""
+        sql = resources.files("pipelines").joinpath("sql", f"{table}.sql").read_text()
+        with self.open() as connection:
+            connection.execute(f"CREATE OR REPLACE TABLE {table} AS {sql}")
+            return number(connection, f"SELECT count(*) FROM {table}")
+
+    def failures(self, names: Iterable[str] = tuple(CHECKS)) -> list[str]:
+        """Of the named checks, the sentences that do not hold."""
+        with self.open() as connection:
+            return [name for name in names if number(connection, CHECKS[name])]
+
+    def publish(self) -> Path:
+        """Check, name, and move the pointer. Raises ``CheckFailed``, the old mart then stays in force."""
+        failed = self.failures()
+        if failed:
+            self.discard()
+            raise CheckFailed(f"the mart was not published, for this does not hold: {'; '.join(failed)}")
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        target = self._lake.marts / f"marts-{moment}.duckdb"
+        os.replace(self.path, target)
+        fsync_folder(self._lake.marts)
+        self._lake.publish_mart(target)
+        for old in sorted(self._lake.marts.glob("marts-*.duckdb"))[:-KEPT_VERSIONS]:
+            old.unlink()
+        return target
+
+    def discard(self) -> None:
+        """Remove the candidate if it is still there."""
+        self.path.unlink(missing_ok=True)
+
+    def _discard_abandoned(self) -> None:
+        """Candidates of runs that died or failed a check; none takes ``ABANDONED_S`` to build."""
+        for path in self._lake.marts.glob("candidate-*.tmp"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - ABANDONED_S:
+                    path.unlink()
+
+    @contextmanager
+    def open(self):  # type: ignore[no-untyped-def]
+        """A connection in which ``requests`` are the listed files' rows."""
+        with duckdb.connect(str(self.path)) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            _open_requests(connection, files)
-            for table in TABLES:
-                connection.execute(f"CREATE TABLE {table} AS {_sql(table)}")
-            rows = {table: _number(connection, f"SELECT count(*) FROM {table}") for table in TABLES}
-            requests = sum(pq.read_metadata(file).num_rows for file in files)
-            check(connection, requests)
-            connection.execute("DROP VIEW requests")
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    os.replace(temporary, path)
-    lake.publish_mart(path)
-    for old in sorted(lake.marts.glob("marts-*.duckdb"))[:-KEPT_VERSIONS]:
-        old.unlink()
-    return MartReport(path, requests, rows)
+            files = [file for (file,) in connection.execute("SELECT file FROM sources ORDER BY file").fetchall()]
+            if files:
+                listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+                source = f"read_parquet([{listed}], hive_partitioning = false)"
+                connection.execute(f"CREATE TEMP VIEW requests AS SELECT * FROM {source}")
+            else:
+                connection.register("requests", RECORD_SCHEMA.empty_table())
+            yield connection
 
 
-def check(connection: duckdb.DuckDBPyConnection, requests: int) -> None:
-    """What must hold before a mart is shown. Raises ``CheckFailed`` with what does not."""
-    wanted = {
-        "generation ids are unique": "SELECT count(*) - count(DISTINCT generation_id) FROM requests",
-        "the parts of a cost sum to the whole": (
-            "SELECT count(*) FROM requests WHERE cost_nano <> "
-            "cost_prompt_nano + cost_cached_nano + cost_completion_nano"
-        ),
-        "usage counts every request": f"SELECT {requests} - coalesce(sum(requests), 0) FROM usage_hourly",
-        "the summary counts every request": f"SELECT {requests} - requests FROM summary",
-        "no figure is negative": (
-            "SELECT count(*) FROM usage_hourly WHERE least(requests, prompt_tokens, completion_tokens, cost_nano) < 0"
-        ),
-        "shares of a week sum to 1": (
-            "SELECT count(*) FROM (SELECT sum(share) AS whole FROM market_share_weekly GROUP BY week) "
-            "WHERE abs(whole - 1) > 1e-9"
-        ),
-    }
-    for sentence, sql in wanted.items():
-        if _number(connection, sql):
-            raise CheckFailed(f"the mart was not published: it does not hold that {sentence}")
+def build_mart(lake: Lake) -> MartReport:
+    """All of it at once. Raises ``CheckFailed``."""
+    candidate = Candidate(lake, str(os.getpid()))
+    try:
+        requests = candidate.begin()
+        rows = {table: candidate.add(table) for table in TABLES}
+        return MartReport(candidate.publish(), requests, rows)
+    finally:
+        candidate.discard()
 
 
-def _open_requests(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-    if files:
-        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        connection.execute(f"CREATE VIEW requests AS SELECT * FROM read_parquet([{listed}], hive_partitioning = false)")
-        return
-    connection.register("no_requests", RECORD_SCHEMA.empty_table())
-    connection.execute("CREATE TEMP TABLE empty_requests AS SELECT * FROM no_requests")
-    connection.execute("CREATE TEMP VIEW requests AS SELECT * FROM empty_requests")
-
-
-def _sql(table: str) -> str:
-    return resources.files("pipelines").joinpath("sql", f"{table}.sql").read_text()
-
-
-def _number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+def number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    """The one figure that ``sql`` gives, 0 for null."""
     row = connection.execute(sql).fetchone()
-    assert row is not None
-    return int(row[0] or 0)
+    return int(row[0] or 0) if row else 0

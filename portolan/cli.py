@@ -91,20 +91,13 @@ def replay(
 
 @app.command()
 def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
-    """Build the marts from the log, then train a selection policy; once, in this process."""
-    from data.lake import Lake
-    from models.selection.train import train
-    from pipelines.build import CheckFailed, build_mart
+    """Run all pipelines once, in this process: marts from the log, then a selection policy."""
+    from pipelines.refresh import refresh as run
 
-    lake = Lake(data_dir).create()
-    try:
-        mart = build_mart(lake)
-    except CheckFailed as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    typer.echo(f"mart {mart.path.name}: {mart.requests} requests, rows {mart.rows}")
-    report = train(lake)
-    typer.echo(f"policy {report.version or '-'}: {report.reason} {report.metrics}")
+    report = run(data_dir, typer.echo)
+    if not report.succeeded:
+        typer.echo(f"failed: {', '.join(report.failed)}; what was published before stays in force", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

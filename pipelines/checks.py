@@ -1,0 +1,32 @@
+"""What must hold before a mart is shown: a sentence, and SQL that counts what contradicts it."""
+
+from __future__ import annotations
+
+
+class CheckFailed(Exception):
+    """The mart contradicts its lake and was not published."""
+
+
+CHECKS = {
+    "generation ids are unique": "SELECT count(*) - count(DISTINCT generation_id) FROM requests",
+    "the parts of a cost sum to the whole": (
+        "SELECT count(*) FROM requests WHERE cost_nano <> cost_prompt_nano + cost_cached_nano + cost_completion_nano"
+    ),
+    "usage counts every request": (
+        "SELECT abs((SELECT coalesce(sum(requests), 0) FROM sources) "
+        "- (SELECT coalesce(sum(requests), 0) FROM usage_hourly))"
+    ),
+    "the summary counts every request": (
+        "SELECT abs((SELECT coalesce(sum(requests), 0) FROM sources) - (SELECT requests FROM summary))"
+    ),
+    "no figure is negative": (
+        "SELECT count(*) FROM usage_hourly WHERE least(requests, prompt_tokens, completion_tokens, cost_nano) < 0"
+    ),
+    "uptime counts no attempt twice": (
+        "SELECT count(*) FROM uptime_hourly WHERE succeeded + failed + rate_limited > attempts"
+    ),
+    "shares of a week sum to 1": (
+        "SELECT count(*) FROM (SELECT sum(share) AS whole FROM market_share_weekly GROUP BY week) "
+        "WHERE abs(whole - 1) > 1e-9"
+    ),
+}

@@ -1,0 +1,28 @@
+"""The root: assets, checks, the job that runs them all, its schedule."""
+
+from __future__ import annotations
+
+import os
+
+import dagster as dg
+
+from pipelines.defs.log import sealed_requests
+from pipelines.defs.publication import candidate_mart, mart_checks, published_mart
+from pipelines.defs.resources import LakeResource
+from pipelines.defs.tables import TABLE_ASSETS
+from pipelines.defs.training import selection_policy
+
+refresh = dg.define_asset_job(
+    "refresh",
+    selection=dg.AssetSelection.all(),
+    executor_def=dg.in_process_executor,
+    description="From the log to a published mart and a selection policy.",
+)
+
+defs = dg.Definitions(
+    assets=[sealed_requests, *TABLE_ASSETS, candidate_mart, published_mart, selection_policy],
+    asset_checks=[mart_checks],
+    jobs=[refresh],
+    schedules=[dg.ScheduleDefinition(name="refresh_hourly", job=refresh, cron_schedule="5 * * * *")],
+    resources={"lake": LakeResource(data_dir=os.environ.get("PORTOLAN_DATA_DIR", "data/var"))},
+)

@@ -1,0 +1,56 @@
+"""The job runs whole, in process; a failing check blocks publication."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data.histogram import quantile
+from data.lake import Lake
+from pipelines.refresh import refresh
+from tests.test_marts import fill, records
+
+# Dagster and skl2onnx warn of their own old calls.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_refresh_publishes_a_mart_of_every_request(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    fill(lake, records(30))
+    said: list[str] = []
+    report = refresh(tmp_path, said.append)
+    assert report.succeeded, report.failed
+    assert report.metadata["sealed_requests"]["dagster/row_count"] == 30
+    assert "30 attempts" in report.metadata["selection_policy"]["reason"]
+    current = lake.current_mart()
+    assert current is not None
+    assert current.name == report.metadata["published_mart"]["version"]
+    assert list(lake.marts.glob("*.tmp")) == []
+    assert any(line.startswith("published_mart") for line in said)
+
+
+def test_a_failing_check_blocks_publication(tmp_path: Path) -> None:
+    lake, rows = Lake(tmp_path), records(5)
+    fill(lake, rows)
+    fill(lake, rows[:1])
+    report = refresh(tmp_path, lambda _: None)
+    assert not report.succeeded
+    assert "generation_ids_are_unique" in report.failed
+    assert lake.current_mart() is None
+
+
+def test_quantiles_of_a_histogram_are_within_a_bucket() -> None:
+    import math
+    import random
+
+    dice = random.Random(4)
+    values = sorted(dice.lognormvariate(12, 1.0) for _ in range(5000))
+    buckets: dict[int, int] = {}
+    for value in values:
+        bucket = math.floor(math.log(value) / math.log(1.02))
+        buckets[bucket] = buckets.get(bucket, 0) + 1
+    for level in (0.5, 0.9, 0.99):
+        found = quantile(buckets, level)
+        assert found == pytest.approx(values[math.ceil(level * 5000) - 1], rel=0.0101)
+    assert quantile({}, 0.5) is None
