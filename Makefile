@@ -8,6 +8,7 @@ up: $(STAMP)
 	$(BIN)/portolan up $(UP_FLAGS)
 
 test: $(STAMP)
+	@command -v chromium >/dev/null || echo "Chromium is missing: the browser test will be skipped"
 	$(BIN)/pytest
 
 test-slow: $(STAMP)

@@ -48,7 +48,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("trace_id", pa.string(), True, "body trace.trace_id"),
     ("api_type", pa.string(), False, "chat"),
     ("requested_model", pa.string(), False, "as the client wrote it"),
-    ("model", pa.string(), True, "canonical model that served (gen_ai.response.model)"),
+    ("model", pa.string(), True, "canonical model that served (gen_ai.response.model), else the first that was tried"),
     ("author", pa.string(), True, "author part of model"),
     ("stream", pa.bool_(), False, "the client asked for a stream"),
     ("tools", pa.int32(), False, "number of tools offered"),

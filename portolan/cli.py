@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -103,54 +102,25 @@ def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
 @app.command()
 def up(
     port: Annotated[int, typer.Option(min=1, max=65534)] = 8080,
+    dashboards_port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+    dagster_port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    lab_port: Annotated[int, typer.Option(min=1, max=65535)] = 8090,
     data_dir: DataDir = DEFAULT_DATA,
     use_lab: Annotated[bool | None, typer.Option("--lab/--no-lab", help="Default: lab when no key is set.")] = None,
+    no_dashboards: Annotated[bool, typer.Option("--no-dashboards")] = False,
+    no_dagster: Annotated[bool, typer.Option("--no-dagster")] = False,
     traffic: Annotated[float, typer.Option(min=0, help="Replayed requests a second; 0 for none.")] = 3.0,
     refresh_every: Annotated[float, typer.Option(min=1, help="Seconds between runs of the pipelines.")] = 60.0,
 ) -> None:
-    """Run a whole market on this machine: lab, router, traffic, pipelines. Ctrl-C ends all of it."""
-    from data.catalogue import load_catalogue
-    from data.lake import Lake
-    from portolan.house import House, terminating, wait_for
-    from router_service.admission.keys import create_key, open_database
+    """Run a whole market: lab, router, traffic, pipelines, dashboards. Ctrl-C ends all of it."""
+    from portolan.house import Plan, open_house
 
-    names = {name for provider in load_catalogue().providers.values() for name in provider.key_env}
-    with_lab = use_lab if use_lab is not None else not any(os.environ.get(name) for name in names)
-    key = create_key(open_database(Lake(data_dir).create().database), "portolan up")
-    house = House(data_dir)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        with terminating():
-            environment = {}
-            if with_lab:
-                house.start("lab", "lab", "--port", str(port + 1))
-                environment["PORTOLAN_LAB_URL"] = f"http://127.0.0.1:{port + 1}"
-            house.start("router", "serve", "--port", str(port), **environment)
-            if not wait_for(f"{url}/health", house.ended):
-                typer.echo(f"the router did not start; is port {port} or {port + 1} taken?", err=True)
-                raise typer.Exit(1)
-            if with_lab and traffic:
-                arguments = ("--base-url", f"{url}/api/v1", "--rate", str(traffic))
-                house.start("traffic", "replay", *arguments, PORTOLAN_API_KEY=key)
-            typer.echo(f"API      {url}/api/v1   (documentation: {url}/docs)")
-            typer.echo(f"key      {key}")
-            typer.echo(f"providers {'the lab, on loopback' if with_lab else 'by the keys in the environment'}")
-            typer.echo(
-                f"try      curl {url}/api/v1/chat/completions -H 'Authorization: Bearer {key}' "
-                '-d \'{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}\''
-            )
-            next_refresh = time.monotonic() + refresh_every / 2
-            while (ended := house.ended()) is None:
-                time.sleep(0.5)
-                if time.monotonic() >= next_refresh:
-                    next_refresh += refresh_every
-                    house.refresh()
-            typer.echo(f"{ended[0]} ended with code {ended[1]}; stopping the rest", err=True)
-            raise typer.Exit(1)
-    except KeyboardInterrupt:
-        typer.echo("stopping")
-    finally:
-        house.stop()
+    plan = Plan(
+        port, dashboards_port, dagster_port, lab_port, data_dir, use_lab, not no_dashboards, not no_dagster,
+        traffic, refresh_every,
+    )  # fmt: skip
+    if not open_house(plan, typer.echo):
+        raise typer.Exit(1)
 
 
 @keys_app.command("create")

@@ -1,85 +1,115 @@
-"""``portolan up``: the processes of a whole market, supervised as one."""
+"""``portolan up``: the processes of a whole market, opened and closed as one house."""
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
-STOP_S = 15.0
+from data.catalogue import load_catalogue
+from data.lake import Lake
+from portolan.processes import Processes, terminating, wait_for
+from router_service.admission.keys import create_key, open_database
 
-
-class House:
-    """Child processes in sessions of their own, so that one Ctrl-C reaches them through us, in order."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
-        self._refresh: subprocess.Popen[bytes] | None = None
-        self._environment = dict(os.environ, PORTOLAN_DATA_DIR=str(data_dir))
-
-    def start(self, name: str, *arguments: str, **environment: str) -> None:
-        """Run ``portolan`` with ``arguments``."""
-        command = [sys.executable, "-m", "portolan", *arguments]
-        child = subprocess.Popen(command, env=self._environment | environment, start_new_session=True)
-        self._children.append((name, child))
-
-    def refresh(self) -> None:
-        """Run the pipelines once beside the rest, unless an earlier run is still at work."""
-        if self._refresh is None or self._refresh.poll() is not None:
-            command = [sys.executable, "-m", "portolan", "refresh"]
-            self._refresh = subprocess.Popen(command, env=self._environment, start_new_session=True)
-
-    def ended(self) -> tuple[str, int] | None:
-        """The first child that is no longer running, with its exit code."""
-        for name, child in self._children:
-            code = child.poll()
-            if code is not None:
-                return name, code
-        return None
-
-    def stop(self) -> None:
-        """End the children, last started first; those that do not end in time are killed."""
-        children = [child for _, child in self._children]
-        if self._refresh is not None:
-            children.append(self._refresh)
-        for child in reversed(children):
-            if child.poll() is None:
-                child.send_signal(signal.SIGINT)
-                try:
-                    child.wait(STOP_S)
-                except subprocess.TimeoutExpired:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
+HOST = "127.0.0.1"
+CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}'
 
 
-@contextmanager
-def terminating() -> Iterator[None]:
-    """Let SIGTERM end the house as Ctrl-C does."""
+class Plan(NamedTuple):
+    """What to open. ``use_lab=None``: the lab stands in when the environment holds no provider's key."""
 
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+    port: int
+    dashboards_port: int
+    dagster_port: int
+    lab_port: int
+    data_dir: Path
+    use_lab: bool | None
+    dashboards: bool
+    dagster: bool
+    traffic: float
+    refresh_every: float
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def with_lab(self) -> bool:
+        if self.use_lab is not None:
+            return self.use_lab
+        names = {name for provider in load_catalogue().providers.values() for name in provider.key_env}
+        return not any(os.environ.get(name) for name in names)
+
+
+def open_house(plan: Plan, say: Callable[[str], None]) -> bool:
+    """Start everything, watch it, stop everything. False when a process ended by itself."""
+    key = create_key(open_database(Lake(plan.data_dir).create().database), "portolan up")
+    house = Processes(PORTOLAN_DATA_DIR=str(plan.data_dir.resolve()), **_dagster_home(plan.data_dir))
     try:
-        yield
+        with terminating():
+            if not _start(plan, house, key, say):
+                return False
+            return _watch(plan, house, say)
+    except KeyboardInterrupt:
+        say("stopping")
+        return True
     finally:
-        signal.signal(signal.SIGTERM, before)
+        house.stop()
 
 
-def wait_for(url: str, ended: Callable[[], tuple[str, int] | None], seconds: float = 60.0) -> bool:
-    """Whether ``url`` answers within ``seconds`` while no child ends."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and ended() is None:
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-            return True
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
+def _start(plan: Plan, house: Processes, key: str, say: Callable[[str], None]) -> bool:
+    url = f"http://{HOST}:{plan.port}"
+    environment = {}
+    if plan.with_lab():
+        house.portolan("lab", "lab", "--port", str(plan.lab_port))
+        environment["PORTOLAN_LAB_URL"] = f"http://{HOST}:{plan.lab_port}"
+    house.portolan("router", "serve", "--port", str(plan.port), **environment)
+    if not wait_for(f"{url}/health", house.ended):
+        ended = house.ended()
+        say(f"{ended[0] if ended else 'the router'} did not start; are ports {plan.port} and {plan.lab_port} free?")
+        return False
+    if plan.with_lab() and plan.traffic:
+        replay = ("replay", "--base-url", f"{url}/api/v1", "--rate", str(plan.traffic))
+        house.portolan("traffic", *replay, PORTOLAN_API_KEY=key)
+    say(f"API         {url}/api/v1 (documentation: {url}/docs)")
+    say(f"providers   {'the lab, on loopback' if plan.with_lab() else 'real, by the keys in the environment'}")
+    if plan.dashboards:
+        _start_dashboards(plan, house, say)
+    if plan.dagster:
+        house.run("dagster", _dagster(plan), PYTHONWARNINGS="ignore")
+        say(f"pipelines   http://{HOST}:{plan.dagster_port} (takes some seconds)")
+    say(f"key         {key}")
+    say(f"try         curl {url}/api/v1/chat/completions -H 'Authorization: Bearer {key}' -d '{CHAT}'")
+    return True
+
+
+def _watch(plan: Plan, house: Processes, say: Callable[[str], None]) -> bool:
+    next_refresh = time.monotonic() + min(30.0, plan.refresh_every)
+    while (ended := house.ended()) is None:
+        time.sleep(0.5)
+        if time.monotonic() >= next_refresh:
+            next_refresh = time.monotonic() + plan.refresh_every
+            house.beside("refresh")
+    say(f"{ended[0]} ended with code {ended[1]}; stopping the rest")
     return False
+
+
+def _start_dashboards(plan: Plan, house: Processes, say: Callable[[str], None]) -> None:
+    app = str(resources.files("dashboards").joinpath("streamlit_app.py"))
+    options = ["--server.port", str(plan.dashboards_port), "--server.address", HOST, "--server.headless", "true"]
+    options += ["--browser.gatherUsageStats", "false"]
+    house.run("dashboards", [sys.executable, "-m", "streamlit", "run", app, *options])
+    say(f"dashboards  http://{HOST}:{plan.dashboards_port} (first figures after half a minute)")
+
+
+def _dagster(plan: Plan) -> list[str]:
+    options = ["-m", "pipelines.definitions", "-h", HOST, "-p", str(plan.dagster_port)]
+    return [sys.executable, "-m", "dagster", "dev", *options, "--log-level", "warning"]
+
+
+def _dagster_home(data_dir: Path) -> dict[str, str]:
+    """The folder with ``dagster.yaml``: the working one in a checkout, else one in the data directory."""
+    if Path("dagster.yaml").exists():
+        return {"DAGSTER_HOME": str(Path.cwd())}
+    home = (data_dir / "dagster").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    return {"DAGSTER_HOME": str(home)}

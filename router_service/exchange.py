@@ -63,6 +63,7 @@ class Exchange:
         """The row that goes to the log."""
         duration_us = self.elapsed_us()
         head, usage, cost, decision = self.head, self.usage, self.cost, self.decision
+        model = self.model or (decision.plan.model if decision else None)
         record = Record(
             generation_id=self.id,
             started_at=int(self.started_at * 1e6),
@@ -77,8 +78,8 @@ class Exchange:
             body_bytes=len(self.body),
             estimated_prompt_tokens=len(self.body) // 4,
             attempts=self.attempts,
-            model=self.model,
-            author=self.model.split("/", 1)[0] if self.model else None,
+            model=model,
+            author=model.split("/", 1)[0] if model else None,
             endpoint=self.endpoint,
             provider=self.provider,
             upstream_id=self.upstream_id,

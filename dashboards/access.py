@@ -1,0 +1,46 @@
+"""Pages read the mart here: one connection a question, answers cached by mart version."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from dashboards.queries.freshness import freshness
+from data.lake import Lake
+from data.marts import NoMart, open_mart
+
+T = TypeVar("T")
+
+
+def lake() -> Lake:
+    """The installation's data, by ``PORTOLAN_DATA_DIR``."""
+    return Lake(os.environ.get("PORTOLAN_DATA_DIR", "data/var"))
+
+
+def ask(query: Callable[..., T], *arguments: Any) -> T:
+    """``query(mart, *arguments)`` on the current mart. Ends the page with a sentence when there is none."""
+    path = lake().current_mart()
+    if path is None:
+        st.info("Nothing has been published yet. Run `portolan refresh`, or wait: `portolan up` does each minute.")
+        st.stop()
+    try:
+        answer: T = _answer(query, f"{query.__module__}.{query.__qualname__}", arguments, path.name)
+    except NoMart as error:
+        st.info(str(error))
+        st.stop()
+    return answer
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _answer(_query: Callable[..., Any], name: str, arguments: tuple[Any, ...], version: str) -> Any:  # noqa: ARG001
+    with open_mart(lake()) as mart:
+        return _query(mart, *arguments)
+
+
+def foot(counted: str) -> None:
+    """What the page counts, from how many requests, as of when."""
+    path = lake().current_mart()
+    st.caption(f"{counted} {ask(freshness).sentence()} Mart `{path.stem if path else '-'}`.")

@@ -1,0 +1,52 @@
+"""One model's providers side by side."""
+
+import polars as pl
+import streamlit as st
+
+from dashboards.access import ask, foot
+from dashboards.charts import quantile_ranges
+from dashboards.queries.providers import served_models, side_by_side
+from data.catalogue import load_catalogue
+
+st.title("Providers of a model")
+served = ask(served_models)
+if not served:
+    st.info("No request has been served yet.")
+    st.stop()
+with st.sidebar:
+    model = st.selectbox("Model", served, key="model", bind="query-params")
+
+frame = ask(side_by_side, model)
+offers = [e for e in load_catalogue().endpoints.get(model, ()) if e.enabled and e.price]
+cheapest: dict[str, tuple[float, float]] = {}
+for offer in offers:
+    price = (offer.price.prompt / 1e9, offer.price.completion / 1e9) if offer.price else (0.0, 0.0)
+    cheapest[offer.provider] = min(price, cheapest.get(offer.provider, price))
+prices = pl.DataFrame(
+    [(name, *price) for name, price in cheapest.items()],
+    schema={"provider": pl.String, "prompt_usd": pl.Float64, "completion_usd": pl.Float64},
+    orient="row",
+)
+with st.container(border=True):
+    st.markdown(f"**Time to the first token, {model}**")
+    st.altair_chart(quantile_ranges(frame))
+st.dataframe(
+    frame.join(prices, on="provider", how="left", maintain_order="left"),
+    hide_index=True,
+    column_config={
+        "provider": "Provider",
+        "attempts": st.column_config.NumberColumn("Attempts", format="localized"),
+        "uptime": st.column_config.NumberColumn("Uptime", format="percent"),
+        "rate_limited": st.column_config.NumberColumn("429s", format="percent"),
+        "ttft_p50": st.column_config.NumberColumn("TTFT p50, s", format="%.2f"),
+        "ttft_p90": st.column_config.NumberColumn("p90, s", format="%.2f"),
+        "ttft_p99": st.column_config.NumberColumn("p99, s", format="%.2f"),
+        "throughput_p50": st.column_config.NumberColumn("Tokens/s p50", format="%.0f"),
+        "prompt_usd": st.column_config.NumberColumn("In, $/M", format="%.2f"),
+        "completion_usd": st.column_config.NumberColumn("Out, $/M", format="%.2f"),
+    },
+)
+foot(
+    "TTFT is the client's, retries included; uptime leaves out 429s and the client's own errors. "
+    "List price of the cheapest offer. Percentiles from histograms, to 1 %."
+)

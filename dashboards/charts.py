@@ -1,0 +1,68 @@
+"""Frames to charts. No Streamlit here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+
+def weekly_stack(frame: pl.DataFrame, *, as_share: bool) -> Any:
+    """Tokens (or their share) by week, stacked by author."""
+    value = (
+        alt.Y("share:Q", title="Share of tokens", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
+        if as_share
+        else alt.Y("tokens:Q", title="Tokens", axis=alt.Axis(format="~s"))
+    )
+    order = frame.group_by("author").agg(pl.col("tokens").sum()).sort("tokens", "author", descending=[True, False])
+    return (
+        alt.Chart(frame.with_columns(week=pl.col("week").dt.strftime("%Y-%m-%d")))
+        .mark_bar(size=44)
+        .encode(
+            x=alt.X("week:N", title="Week from", axis=alt.Axis(labelAngle=0)),
+            y=value,
+            color=alt.Color("author:N", title="Author", sort=order["author"].to_list()),
+            order=alt.Order("tokens:Q", sort="descending"),
+            tooltip=["week", "author", alt.Tooltip("tokens:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
+        )
+        .properties(height=380)
+    )
+
+
+def ranking(frame: pl.DataFrame, label: str) -> Any:
+    """Horizontal bars of ``share`` by ``label``, largest on top."""
+    return (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            x=alt.X("share:Q", title="Share of tokens", axis=alt.Axis(format="%")),
+            y=alt.Y(f"{label}:N", sort="-x", title=None, axis=alt.Axis(labelLimit=280)),
+            tooltip=[label, alt.Tooltip("tokens:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
+        )
+        .properties(height=alt.Step(26))
+    )
+
+
+def quantile_ranges(frame: pl.DataFrame) -> Any:
+    """TTFT of each provider: a line from median to 99th percentile, dots at 50, 90 and 99."""
+    kept = frame.drop_nulls("ttft_p50")
+    order = kept.sort("ttft_p50")["provider"].to_list()
+    base = alt.Chart(kept).encode(y=alt.Y("provider:N", sort=order, title=None))
+    line = base.mark_rule(opacity=0.4, strokeWidth=2).encode(
+        x=alt.X("ttft_p50:Q", title="Seconds to the first token"), x2="ttft_p99:Q"
+    )
+    long = kept.unpivot(
+        ["ttft_p50", "ttft_p90", "ttft_p99"], index="provider", variable_name="quantile", value_name="seconds"
+    ).with_columns(pl.col("quantile").str.replace("ttft_p", "p"))
+    dots = (
+        alt.Chart(long)
+        .mark_point(filled=True, size=90, opacity=1)
+        .encode(
+            y=alt.Y("provider:N", sort=order, title=None),
+            x="seconds:Q",
+            color=alt.Color("quantile:N", title="Percentile"),
+            tooltip=["provider", "quantile", alt.Tooltip("seconds:Q", format=".2f")],
+        )
+    )
+    return (line + dots).properties(height=alt.Step(30))

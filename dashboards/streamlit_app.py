@@ -1,0 +1,15 @@
+"""Configures and navigates; every page is a file of its own."""
+
+import streamlit as st
+
+st.set_page_config(page_title="Portolan", page_icon=":material/explore:", layout="wide")
+
+st.navigation(
+    [
+        st.Page("app_pages/market_share.py", title="Market share", icon=":material/stacked_bar_chart:", default=True),
+        st.Page("app_pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
+        st.Page("app_pages/categories.py", title="Categories", icon=":material/category:"),
+        st.Page("app_pages/provider.py", title="Providers", icon=":material/dns:"),
+    ],
+    position="top",
+).run()

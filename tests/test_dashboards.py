@@ -1,0 +1,128 @@
+"""Pages over a real mart, by AppTest and in a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboards.queries.market import weekly_tokens
+from dashboards.queries.providers import side_by_side
+from data.lake import Lake
+from data.marts import open_mart
+from pipelines.build import build_mart
+from tests.test_marts import fill, records
+
+ROOT = Path(__file__).parents[1]
+APP = ROOT / "dashboards" / "streamlit_app.py"
+PAGES = {
+    "market_share": "Market share",
+    "leaderboard": "Leaderboard",
+    "categories": "Categories",
+    "provider": "Providers of a model",
+}
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def mart(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake, rows = Lake(tmp_path_factory.mktemp("mart")), records(300)
+    for number, row in enumerate(rows):
+        if number % 2:
+            row.category, row.category_confidence = ("programming", 0.8) if number % 3 else ("health", 0.6)
+    fill(lake, rows)
+    build_mart(lake)
+    return lake
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_renders_and_says_what_it_counts(mart: Lake, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTOLAN_DATA_DIR", str(mart.root))
+    test = AppTest.from_file(str(ROOT / "dashboards/app_pages" / f"{page}.py"), default_timeout=30).run()
+    assert not test.exception
+    assert test.title[0].value == PAGES[page]
+    assert "From 300 requests" in test.caption[-1].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_without_a_mart_a_page_says_what_to_do(tmp_path: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTOLAN_DATA_DIR", str(tmp_path))
+    test = AppTest.from_file(str(ROOT / "dashboards/app_pages" / f"{page}.py"), default_timeout=30).run()
+    assert not test.exception
+    assert "portolan refresh" in test.info[0].value
+
+
+def test_figures_are_those_of_the_log(mart: Lake) -> None:
+    rows = records(300)
+    with open_mart(mart) as connection:
+        weekly, providers = weekly_tokens(connection, 3), side_by_side(connection, "openai/m")
+    assert weekly["tokens"].sum() == sum(100 + n for n in range(300))
+    for provider, uptime in zip(providers["provider"], providers["uptime"], strict=True):
+        errors = [r.attempts[0].error_type for r in rows if r.provider == provider]
+        assert uptime == pytest.approx(errors.count(None) / (errors.count(None) + errors.count("timeout")))
+
+
+@pytest.fixture(scope="module")
+def site(mart: Lake) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(APP),
+        "--server.port",
+        str(port),
+        "--server.address",
+        "127.0.0.1",
+    ]
+    with subprocess.Popen(command, env=os.environ | {"PORTOLAN_DATA_DIR": str(mart.root)}, cwd=ROOT) as server:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if httpx2.get(f"{url}/_stcore/health").status_code == 200:
+                    break
+            except httpx2.TransportError:
+                time.sleep(0.2)
+        yield url
+        server.terminate()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
+def test_a_browser_draws_every_page(site: str, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    flags = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        for name, title in PAGES.items():
+            page.goto(f"{site}/{'' if name == 'market_share' else name}")
+            page.get_by_role("heading", name=title).wait_for(timeout=30_000)
+            page.get_by_text("From 300 requests").wait_for(timeout=30_000)
+            drawn = "stDataFrame" if name == "leaderboard" else "stVegaLiteChart"
+            page.get_by_test_id(drawn).first.wait_for(timeout=30_000)
+            assert page.get_by_test_id("stException").count() == 0
+            page.wait_for_timeout(700)
+            page.screenshot(path=tmp_path / f"{name}.png")
+            assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+        browser.close()
