@@ -138,32 +138,18 @@ def keys_create(
 @catalogue_app.command("show")
 def catalogue_show(
     model: Annotated[str | None, typer.Argument(help="author/slug; without it the coverage.")] = None,
+    unplaced: Annotated[bool, typer.Option("--unplaced", help="List every row that is no offer, and why.")] = False,
 ) -> None:
     """A model's endpoints, or what the catalogue covers and what it could not place."""
-    from data.catalogue import load_catalogue
-    from data.catalogue.load import rows_in_source
+    from portolan.catalogue_report import close_names, coverage, endpoints_of
 
-    catalogue = load_catalogue()
-    if model is None:
-        rows = sum(1 for _ in rows_in_source())
-        live = {m: n for m, es in catalogue.endpoints.items() if (n := sum(e.enabled for e in es))}
-        typer.echo(f"version {catalogue.version}: {rows} rows, {rows - len(catalogue.unplaced)} placed")
-        typer.echo(f"{len(catalogue.models)} models, {len(catalogue.providers)} providers")
-        typer.echo(f"{len(live)} models with {sum(live.values())} endpoints to route to")
-        typer.echo("not placed:")
-        for name in catalogue.unplaced:
-            typer.echo(f"  {name}")
-        return
-    canonical = catalogue.resolve(model)
-    if canonical is None:
-        typer.echo(f"{model} is not in the catalogue; 'portolan catalogue show' says what it covers", err=True)
+    lines = coverage(unplaced) if model is None else endpoints_of(model)
+    if lines is None:
+        close = ", ".join(close_names(str(model))) or "none; 'portolan catalogue show' says what it covers"
+        typer.echo(f"{model} is not in the catalogue. Close to it: {close}", err=True)
         raise typer.Exit(2)
-    typer.echo(f"{canonical}: {catalogue.models[canonical].name}")
-    for endpoint in sorted(catalogue.endpoints[canonical], key=lambda e: (not e.enabled, e.id)):
-        price = endpoint.price
-        cost = f"${price.prompt / 1e9:g} in, ${price.completion / 1e9:g} out per M" if price else "no price"
-        state = "" if endpoint.enabled else f"  off: {endpoint.disabled_reason}"
-        typer.echo(f"  {endpoint.tag:28} {endpoint.quantization:8} {endpoint.context_length:>9,} {cost}{state}")
+    for line in lines:
+        typer.echo(line)
 
 
 def main() -> None:

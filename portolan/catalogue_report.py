@@ -1,0 +1,71 @@
+"""What ``portolan catalogue show`` prints: the coverage of the catalogue, or the endpoints of one model."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from data.catalogue import load_catalogue
+from data.catalogue.load import rows_in_source
+from data.catalogue.types import Catalogue, Endpoint
+
+
+def coverage(unplaced: bool = False) -> Iterator[str]:
+    """Lines: how many rows became offers of how many models, and why the others did not."""
+    catalogue = load_catalogue()
+    endpoints = [e for offers in catalogue.endpoints.values() for e in offers]
+    live = [e for e in endpoints if e.enabled]
+    rows = sum(1 for _ in rows_in_source())
+    placed = rows - len(catalogue.unplaced)
+    yield f"version {catalogue.version}"
+    yield f"{rows:>6,} rows in the source, {placed:,} placed ({placed / rows:.1%})"
+    yield f"{len(endpoints):>6,} endpoints; {placed - len(endpoints)} more rows are second ids of one of them"
+    yield f"{len(catalogue.models):>6,} models, {len(_models(e for e in endpoints if e.price))} with a price"
+    yield f"{len(live):>6,} endpoints to route to, of {len(_models(live))} models at {_providers(live)} providers"
+    yield "off, by reason:"
+    yield from _counted(str(e.disabled_reason) for e in endpoints if not e.enabled)
+    yield "not placed, by reason:"
+    yield from _counted(reason for _, reason in catalogue.unplaced)
+    if unplaced:
+        yield "not placed:"
+        yield from (f"  {name}  {reason}" for name, reason in catalogue.unplaced)
+
+
+def endpoints_of(name: str) -> list[str] | None:
+    """Lines on the endpoints of a model, those in force first; ``None`` when no model answers to ``name``."""
+    catalogue = load_catalogue()
+    canonical = catalogue.resolve(name)
+    if canonical is None:
+        return None
+    also = "" if canonical == name else f" (asked for as {name})"
+    offers = sorted(catalogue.endpoints[canonical], key=lambda e: (not e.enabled, e.id))
+    return [f"{canonical}: {catalogue.models[canonical].name}{also}", *map(_line, offers)]
+
+
+def close_names(name: str, catalogue: Catalogue | None = None) -> list[str]:
+    """Up to three ids of the catalogue that look like ``name``."""
+    known = (catalogue or load_catalogue()).models
+    close = difflib.get_close_matches(name.lower(), known, n=3)
+    by_slug = {model.split("/", 1)[1]: model for model in known}
+    more = [by_slug[slug] for slug in difflib.get_close_matches(name.lower().split("/")[-1], by_slug, n=3)]
+    return list(dict.fromkeys([*close, *more]))[:3]
+
+
+def _line(endpoint: Endpoint) -> str:
+    price = endpoint.price
+    cost = f"${price.prompt / 1e9:g} in, ${price.completion / 1e9:g} out per M" if price else "no price"
+    state = "" if endpoint.enabled else f"  off: {endpoint.disabled_reason}"
+    return f"  {endpoint.tag:28} {endpoint.quantization:8} {endpoint.context_length:>9,} {cost}{state}"
+
+
+def _models(endpoints: Iterable[Endpoint]) -> set[str]:
+    return {endpoint.model for endpoint in endpoints}
+
+
+def _providers(endpoints: Iterable[Endpoint]) -> int:
+    return len({endpoint.provider for endpoint in endpoints})
+
+
+def _counted(words: Iterable[str]) -> Iterator[str]:
+    return (f"{count:>6,} {word}" for word, count in Counter(words).most_common())
