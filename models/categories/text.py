@@ -1,0 +1,48 @@
+"""The part of a chat request that tells its category."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["MAX_SYSTEM", "MAX_USER", "prompt_text"]
+
+# Characters. Roleplay is declared in the system message; the rest of a long one is house rules.
+MAX_SYSTEM = 500
+MAX_USER = 16_000
+ROLES_OF_SYSTEM = ("system", "developer")
+
+
+class _Message(msgspec.Struct):
+    role: str = ""
+    content: Any = None
+
+
+_decoder = msgspec.json.Decoder(list[_Message])
+
+
+def prompt_text(messages_raw: bytes) -> str:
+    """Of a raw OpenAI ``messages`` array: the first system message, a line break, the last user message.
+
+    The system message is cut to ``MAX_SYSTEM`` characters, the user's to its first ``MAX_USER``. Text parts
+    are joined by line breaks, other parts left out. Anything malformed gives ``""``; nothing is raised.
+    """
+    try:
+        messages = _decoder.decode(messages_raw)
+        system = next((m for m in messages if m.role in ROLES_OF_SYSTEM), _Message())
+        user = next((m for m in reversed(messages) if m.role == "user"), _Message())
+        texts = (_text(system.content)[:MAX_SYSTEM], _text(user.content)[:MAX_USER])
+    # A content nested a thousand deep ends in RecursionError, bytes that are no bytes in TypeError.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
+        return ""
+    return "\n".join(text for text in texts if text)
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part.get("text") for part in content if isinstance(part, dict))
+    return "\n".join(part for part in parts if isinstance(part, str))
