@@ -15,6 +15,7 @@ class Lake:
     ``marts/``                    ``marts-<version>.duckdb`` and the pointer ``current.json``
     ``policies/<version>/``       ONNX and JSON of a selection policy, and the pointer ``current.json``
     ``portolan.sqlite``           keys
+    ``sealer.lock``               held by the one process that seals
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -24,6 +25,7 @@ class Lake:
         self.marts = self.root / "marts"
         self.policies = self.root / "policies"
         self.database = self.root / "portolan.sqlite"
+        self.sealer_lock = self.root / "sealer.lock"
 
     def create(self) -> Lake:
         """Make the folders that are missing."""

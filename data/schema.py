@@ -6,6 +6,9 @@ A duration that did not happen is null, never 0: zeros would poison every percen
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -164,10 +167,47 @@ class Record(msgspec.Struct):
     category_confidence: float | None = None
 
 
-def to_table(payloads: list[bytes]) -> pa.Table:
+encode_record: Callable[[Record], bytes] = msgspec.msgpack.Encoder().encode
+
+
+_record = msgspec.msgpack.Decoder(Record)
+_candidates = msgspec.msgpack.Decoder(list[dict[str, Any]])
+_values = attrgetter(*RECORD_SCHEMA.names)
+
+
+def to_table(payloads: Sequence[bytes]) -> pa.Table:
     """Log payloads (msgpack of ``Record``) as a table of ``RECORD_SCHEMA``.
 
-    Raises ``msgspec.DecodeError`` on a payload that is not a record.
+    Raises ``msgspec.DecodeError`` or ``pa.ArrowException`` on a payload that is not a record.
     """
-    rows: list[dict[str, Any]] = [msgspec.msgpack.decode(payload) for payload in payloads]
-    return pa.Table.from_pylist(rows, schema=RECORD_SCHEMA)
+    columns = zip(*(_values(_record.decode(payload)) for payload in payloads), strict=True)
+    arrays = [_ENCODED.get(field.name, _plain)(list(column), field.type) for field, column in _fields(columns)]
+    return pa.Table.from_arrays(arrays, schema=RECORD_SCHEMA)
+
+
+def _fields(columns: Iterable[tuple[Any, ...]]) -> Iterable[tuple[pa.Field, tuple[Any, ...]]]:
+    return zip(RECORD_SCHEMA, tuple(columns) or ((),) * len(RECORD_SCHEMA), strict=True)
+
+
+def _plain(values: list[Any], kind: pa.DataType) -> pa.Array:
+    return pa.array(values, kind)
+
+
+def _candidates_array(values: list[msgspec.Raw], kind: pa.DataType) -> pa.Array:
+    """Many records share one plan: each is decoded once."""
+    places: dict[bytes, int] = {}
+    indices = [places.setdefault(bytes(raw), len(places)) for raw in values]
+    return pa.array([_candidates.decode(raw) for raw in places], kind).take(pa.array(indices, pa.int64()))
+
+
+def _attempts_array(values: list[list[Attempt]], kind: pa.DataType) -> pa.Array:
+    offsets = pa.array(accumulate((len(attempts) for attempts in values), initial=0), pa.int32())
+    flat = [attempt for attempts in values for attempt in attempts]
+    columns = [pa.array([getattr(attempt, field.name) for attempt in flat], field.type) for field in ATTEMPT]
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(columns, fields=list(ATTEMPT)), type=kind)
+
+
+_ENCODED: dict[str, Callable[[list[Any], pa.DataType], pa.Array]] = {
+    "candidates": _candidates_array,
+    "attempts": _attempts_array,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -69,7 +70,11 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
 
 def app() -> ASGIApp:
     """Factory for the server's worker processes; settings come from the environment."""
-    return create_app()
+    made = create_app()
+    # The catalogue and the modules live as long as the process: the collector need not walk them again.
+    gc.collect()
+    gc.freeze()
+    return made
 
 
 async def _api_error(_request: Request, error: Exception) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,9 +18,26 @@ if TYPE_CHECKING:
     from router_service.routing.plan import Decision
 
 
+class _Entropy:
+    """Random bytes of the system, fetched by the page: each system call may hand the interpreter to another thread."""
+
+    def __init__(self) -> None:
+        self._page = ""
+        self._used = 0
+
+    def hex(self, digits: int) -> str:
+        if self._used + digits > len(self._page):
+            self._page, self._used = os.urandom(4096).hex(), 0
+        self._used += digits
+        return self._page[self._used - digits : self._used]
+
+
+_entropy = _Entropy()
+
+
 def generation_id(now_s: float) -> str:
     """``gen-<Unix seconds>-<20 hex digits>``: the time in it lets a look-up read one day of the lake."""
-    return f"gen-{int(now_s)}-{secrets.token_hex(10)}"
+    return f"gen-{int(now_s)}-{_entropy.hex(20)}"
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ import msgspec
 from data.catalogue import load_catalogue
 from data.catalogue.types import Catalogue, Endpoint
 from data.lake import Lake
+from data.schema import encode_record
 from router_service.admission.keys import KeyStore, open_database
 from router_service.exchange import Exchange
 from router_service.routing.health import Health
@@ -21,7 +22,7 @@ from router_service.routing.planner import Planner
 from router_service.settings import Settings
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import Recent
-from router_service.telemetry.sealing import Sealer
+from router_service.telemetry.sealer import Sealer
 from router_service.upstream.client import UpstreamClient
 
 
@@ -40,7 +41,7 @@ class Serving:
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
         self.recent = Recent()
         self.usage_nano: dict[str, int] = {}
-        self.random = random.SystemRandom()
+        self.random = random.Random()  # seeded by the system
         self.log: RequestLog
         self.upstream: UpstreamClient
 
@@ -52,8 +53,8 @@ class Serving:
         self.log = RequestLog(self.lake, self.worker, sync=settings.log_sync, when_full=settings.log_when_full)
         self.upstream = UpstreamClient(connect_timeout=settings.connect_timeout)
         sealer = Sealer(self.lake)
-        sealer.start()
-        tasks = [asyncio.create_task(self.keys.watch()), asyncio.create_task(self.policies.watch())]
+        watches = (self.keys.watch(), self.policies.watch(), sealer.watch())
+        tasks = [asyncio.create_task(watch) for watch in watches]
         try:
             yield
         finally:
@@ -67,10 +68,11 @@ class Serving:
     def settle(self, exchange: Exchange) -> None:
         """Append the record. Never awaits: it runs while a request is being cancelled, too."""
         record = exchange.record(self.worker)
-        self.recent.add(record)
+        payload = encode_record(record)
+        self.recent.add(record.generation_id, payload)
         if record.key_hash and record.cost_nano:
             self.usage_nano[record.key_hash] = self.usage_nano.get(record.key_hash, 0) + record.cost_nano
-        self.log.append(record)
+        self.log.append(payload)
 
     def api_key(self, endpoint: Endpoint) -> str:
         """The provider's key from the environment; a lab takes any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,44 @@ _encode = msgspec.json.Encoder().encode
 
 class Disconnected(Exception):
     """The client left before its answer was complete."""
+
+
+class WhilePresent:
+    """``async with``: the body is cancelled, and ``Disconnected`` raised, when the client leaves before its end.
+
+    The watch begins ``GRACE_S`` after entry: most requests end earlier and are spared its task. A
+    client that leaves before is noticed then, since the server repeats the message.
+    """
+
+    GRACE_S = 0.02
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watcher: asyncio.Task[None] | None = None
+        self._left = False
+
+    async def __aenter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._timer = loop.call_later(self.GRACE_S, self._begin)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
+            raise Disconnected from None
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._left = True
+        self._task.cancel()
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 
 from data.lake import Lake
-from data.schema import Record
+from data.schema import Record, encode_record
 from router_service.telemetry.log import RequestLog
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     for number in range(10_000_000):
         now = time.time()
         name = f"gen-{int(now)}-{sys.argv[2]}x{number}"
-        log.append(Record(name, int(now * 1e6), "w", "a/b", False, 200, 5))
+        log.append(encode_record(Record(name, int(now * 1e6), "w", "a/b", False, 200, 5)))
         recent.append((now, name))
         while recent and recent[0][0] < now - 0.2:
             sys.stdout.write(recent.popleft()[1] + "\n")

@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from data.lake import Lake
-from data.schema import COLUMNS, Record
+from data.schema import COLUMNS, Record, encode_record
 from router_service.telemetry import sealing
 from router_service.telemetry.frames import frame, read_frames
 from router_service.telemetry.log import RequestLog
@@ -66,7 +66,7 @@ def test_zeroed_ranges_never_give_a_wrong_record() -> None:
 def test_closing_leaves_parquet_by_day(lake: Lake) -> None:
     log = RequestLog(lake, "w")
     for number in range(10):
-        assert log.append(record(number))
+        assert log.append(encode_record(record(number)))
     log.close()
     (report,) = recover(lake)
     assert (report.rows, report.lost_bytes, log.written) == (10, 0, 10)
@@ -77,7 +77,7 @@ def test_closing_leaves_parquet_by_day(lake: Lake) -> None:
 
 def test_a_living_writers_segment_is_left_alone(lake: Lake) -> None:
     log = RequestLog(lake, "w")
-    log.append(record(1))
+    log.append(encode_record(record(1)))
     deadline = time.monotonic() + 5
     while not log.written and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -92,7 +92,7 @@ def test_a_crash_between_the_steps_of_sealing_repeats_no_row(
 ) -> None:
     log = RequestLog(lake, "w")
     for number in range(5):
-        log.append(record(number))
+        log.append(encode_record(record(number)))
     log.close()
     (segment,) = lake.log.iterdir()
 
@@ -117,7 +117,7 @@ def test_a_frame_that_is_no_record_is_kept_apart(lake: Lake) -> None:
 
 def test_a_full_queue_drops_the_newest_and_counts(lake: Lake) -> None:
     log = RequestLog(lake, "w", queue_size=0)
-    assert not log.append(record(1))
+    assert not log.append(encode_record(record(1)))
     assert log.dropped == 1
     log.close()
 
@@ -144,13 +144,13 @@ FULL_DISK = """
 import resource, signal, sys, time
 from data.lake import Lake
 from router_service.telemetry.log import RequestLog
-from tests.test_log import record
+from tests.test_log import encode_record, record
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
 log = RequestLog(Lake(sys.argv[1]), "w")
 for n in range(20):
-    log.append(record(n))
+    log.append(encode_record(record(n)))
 while not log.failures:
     time.sleep(0.01)
 assert not log.healthy

@@ -9,7 +9,7 @@ import pytest
 
 from data.lake import Lake
 from data.marts import NoMart, open_mart
-from data.schema import Attempt, Record
+from data.schema import Attempt, Record, encode_record
 from pipelines.build import CheckFailed, build_mart
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover
@@ -38,7 +38,7 @@ def records(count: int) -> list[Record]:
 def fill(lake: Lake, rows: list[Record]) -> None:
     log = RequestLog(lake.create(), "w")
     for row in rows:
-        log.append(row)
+        log.append(encode_record(row))
     log.close()
     recover(lake)
 

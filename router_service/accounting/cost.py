@@ -24,6 +24,9 @@ class Cost(NamedTuple):
 
 def cost_of(usage: Usage, price: Price) -> Cost:
     """Cost of ``usage`` at ``price``. Cached tokens without a price of their own cost what prompt tokens do."""
+    if not usage.cached_tokens and not usage.cache_write_tokens:
+        prompt, completion = usage.prompt_tokens * price.prompt, usage.completion_tokens * price.completion
+        return Cost(_nano(prompt), 0, _nano(completion))
     cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
     written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
     plain = usage.prompt_tokens - cached - written

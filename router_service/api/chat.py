@@ -17,7 +17,7 @@ from router_service.exchange import Exchange
 from router_service.routing.plan import Decision
 from router_service.routing.refusals import no_endpoints, unknown_model
 from router_service.serving import Serving
-from router_service.wire import Disconnected, read_body, send_json
+from router_service.wire import Disconnected, WhilePresent, read_body, send_json
 
 logger = logging.getLogger(__name__)
 CLIENT_CLOSED = 499
@@ -59,14 +59,11 @@ class ChatCompletions:
         exchange.body = await read_body(receive, exchange.headers, serving.settings.max_body_bytes)
         head = exchange.head = parse_head(exchange.body)
         decisions = self._decisions(exchange, head)
-        work = self._answer(exchange, head, decisions, send)
-        await _unless_disconnected(work, receive)
-
-    async def _answer(self, exchange: Exchange, head: Head, decisions: Iterator[Decision], send: Send) -> None:
-        if head.stream:
-            await StreamAnswer(exchange, self._serving, send).run(decisions)
-        else:
-            await answer_whole(exchange, self._serving, decisions, send)
+        async with WhilePresent(receive):
+            if head.stream:
+                await StreamAnswer(exchange, serving, send).run(decisions)
+            else:
+                await answer_whole(exchange, serving, decisions, send)
 
     def _decisions(self, exchange: Exchange, head: Head) -> Iterator[Decision]:
         """A decision for each wanted model, made when it is its turn. The first one's faults raise at once."""
@@ -89,26 +86,3 @@ class ChatCompletions:
             yield plan.sample(serving.random.random())
         if not served and last is not None:
             raise last
-
-
-async def _unless_disconnected(work, receive: Receive) -> None:  # type: ignore[no-untyped-def]
-    """Run ``work``; cancel it at once when the client leaves. Raises ``Disconnected`` then."""
-    task = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_disconnect(receive))
-    try:
-        await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise Disconnected
-        task.result()
-    finally:
-        watcher.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

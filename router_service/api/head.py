@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import Any, TypeVar
 
 import msgspec
 
 from router_service.contract.errors import ApiError
 from router_service.routing.candidates import Ask
 
+T = TypeVar("T")
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str | None)
+_TEXTS = msgspec.json.Decoder(list[str] | None)
+_FLAG = msgspec.json.Decoder(bool | None)
+_WHOLE = msgspec.json.Decoder(int | None)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_OBJECT = msgspec.json.Decoder(dict[str, Any] | None)
 MAX_FALLBACK_MODELS = 20
 
 
@@ -53,13 +61,13 @@ def parse_head(body: bytes) -> Head:
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
     head = Head(
         fields=fields,
-        model=_read(fields, "model", str | None, "a string such as 'openai/gpt-4o'"),
-        models=_read(fields, "models", list[str] | None, "an array of model ids") or [],
-        stream=_read(fields, "stream", bool | None, "true or false") or False,
-        provider=bytes(fields.get("provider", b"")),
+        model=_read(fields, "model", _TEXT, "a string such as 'openai/gpt-4o'"),
+        models=_read(fields, "models", _TEXTS, "an array of model ids") or [],
+        stream=_read(fields, "stream", _FLAG, "true or false") or False,
+        provider=bytes(fields["provider"]) if "provider" in fields else b"",
         completion_limit=_limit(fields),
-        tool_count=len(_read(fields, "tools", list[msgspec.Raw] | None, "an array of tools") or ()),
-        session_id=_read(fields, "session_id", str | None, "a string of at most 256 characters"),
+        tool_count=len(_read(fields, "tools", _ARRAY, "an array of tools") or ()),
+        session_id=_read(fields, "session_id", _TEXT, "a string of at most 256 characters"),
         trace_id=_trace_id(fields),
         names=sorted(fields),
     )
@@ -84,26 +92,26 @@ def _validate(head: Head) -> None:
 
 def _limit(fields: dict[str, msgspec.Raw]) -> int | None:
     for name in ("max_completion_tokens", "max_tokens"):
-        value = _read(fields, name, int | None, "a whole number of at least 1")
+        value = _read(fields, name, _WHOLE, "a whole number of at least 1")
         if value is not None:
             if value < 1:
                 raise ApiError("invalid_request", f"{name} must be at least 1; got {value}")
-            return int(value)
+            return value
     return None
 
 
 def _trace_id(fields: dict[str, msgspec.Raw]) -> str | None:
-    trace = _read(fields, "trace", dict[str, object] | None, "an object")
+    trace = _read(fields, "trace", _OBJECT, "an object")
     value = (trace or {}).get("trace_id")
     return value if isinstance(value, str) else None
 
 
-def _read(fields: dict[str, msgspec.Raw], name: str, kind: object, wanted: str):  # type: ignore[no-untyped-def]
+def _read(fields: dict[str, msgspec.Raw], name: str, decoder: msgspec.json.Decoder[T], wanted: str) -> T | None:
     raw = fields.get(name)
     if raw is None:
         return None
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return decoder.decode(raw)
     except msgspec.ValidationError:
         shown = json.dumps(bytes(raw)[:40].decode(errors="replace"))
         raise ApiError("invalid_request", f"{name} must be {wanted}; got {shown}") from None

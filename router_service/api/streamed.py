@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-import msgspec
 from starlette.types import Send
 
 from data.catalogue.types import Endpoint
 from data.schema import Attempt
+from router_service.api.deltas import DeltaReader
+from router_service.api.event_stream import DONE, EventStream, KeptAlive
 from router_service.api.render import settle_usage
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
-from router_service.providers.contract import Delta, StreamDecoder, Usage
+from router_service.providers.contract import Delta, StreamedChoice, Usage
 from router_service.providers.registry import ADAPTERS
 from router_service.routing.attempts import Attempts
 from router_service.routing.plan import Decision
 from router_service.serving import Serving
 from router_service.upstream.client import StreamResponse
-from router_service.upstream.sse import EventParser
 
-_encode = msgspec.json.Encoder().encode
-KEEPALIVE = b": OPENROUTER PROCESSING\n\n"
-DONE = b"data: [DONE]\n\n"
+_FAILED = (StreamedChoice(0, {"content": ""}, "error"),)
 
 
 class Opened(NamedTuple):
@@ -34,7 +32,7 @@ class Opened(NamedTuple):
     endpoint: Endpoint
     attempt: Attempt
     response: StreamResponse
-    deltas: AsyncIterator[list[Delta]]
+    reader: DeltaReader
     first: list[Delta]
 
 
@@ -44,34 +42,22 @@ class StreamAnswer:
     def __init__(self, exchange: Exchange, serving: Serving, send: Send) -> None:
         self._exchange = exchange
         self._serving = serving
-        self._send = send
-        self._started = False
+        self._out = EventStream(send, exchange.id, int(exchange.started_at))
         self._usage: Usage | None = None
 
     async def run(self, decisions: Iterator[Decision]) -> None:
         """Raises ``ApiError`` only while nothing has been sent."""
-        opening = asyncio.ensure_future(Attempts(self._exchange, self._serving.health).run(decisions, self._open))
+        exchange, serving = self._exchange, self._serving
         try:
-            opened = await self._wait(opening)
+            async with KeptAlive(self._out, serving.settings.keepalive_interval):
+                opened = await Attempts(exchange, serving.health).run(decisions, self._open)
         except ApiError as error:
-            if not self._started:
+            if not self._out.started:
                 raise
-            await self._fail(error, self._exchange.head.model or "" if self._exchange.head else "", None)
+            self._out.served_by((exchange.head and exchange.head.model) or "", None)
+            await self._fail(error)
             return
-        finally:
-            if not opening.done():
-                opening.cancel()
-                await asyncio.gather(opening, return_exceptions=True)
         await self._relay(opened)
-
-    async def _wait(self, opening: asyncio.Future[Opened]) -> Opened:
-        """The opened stream; comments keep the connection alive meanwhile."""
-        interval = self._serving.settings.keepalive_interval
-        while True:
-            done, _ = await asyncio.wait((opening,), timeout=interval)
-            if done:
-                return opening.result()
-            await self._write(KEEPALIVE)
 
     async def _open(self, endpoint: Endpoint, attempt: Attempt) -> Opened:
         serving, head = self._serving, self._exchange.head
@@ -84,19 +70,19 @@ class StreamAnswer:
             attempt.status = response.status
             if response.status != 200:
                 raise adapter.error(response.status, await response.read(), response.headers, endpoint)
-            deltas = _deltas(response, adapter.stream())
-            remaining = serving.settings.ttft_timeout - (time.perf_counter() - sent)
-            first = await _until_content(deltas, remaining)
+            reader = DeltaReader(response, adapter.stream())
+            first = await reader.until_content(serving.settings.ttft_timeout - (time.perf_counter() - sent))
         except BaseException:
             response.close()
             raise
         attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-        return Opened(endpoint, attempt, response, deltas, first)
+        return Opened(endpoint, attempt, response, reader, first)
 
     async def _relay(self, opened: Opened) -> None:
         exchange, endpoint, attempt = self._exchange, opened.endpoint, opened.attempt
         exchange.model, exchange.endpoint, exchange.provider = attempt.model, endpoint.id, endpoint.provider
         exchange.status = 200
+        self._out.served_by(attempt.model, endpoint.provider_name)
         begun = time.perf_counter()
         base_us = attempt.duration_us or 0
         try:
@@ -105,7 +91,7 @@ class StreamAnswer:
             self._serving.health.failure(endpoint.id, error.error_type)
             attempt.error_type = error.error_type
             settle_usage(exchange, self._usage, endpoint)
-            await self._fail(error, attempt.model, endpoint)
+            await self._fail(error)
         except asyncio.CancelledError:
             settle_usage(exchange, self._usage, endpoint)
             raise
@@ -118,104 +104,47 @@ class StreamAnswer:
             attempt.duration_us = base_us + int((time.perf_counter() - begun) * 1e6)
 
     async def _chunks(self, opened: Opened) -> None:
-        exchange, endpoint, model = self._exchange, opened.endpoint, opened.attempt.model
-        finished = await self._pass_on(opened.first, endpoint, model)
+        exchange, read = self._exchange, opened.reader.read
+        finished = await self._pass_on(opened.first)
         while not finished:
             waited = time.perf_counter()
-            deltas = await anext(opened.deltas, None)
+            deltas = await read()
             exchange.upstream_wait += time.perf_counter() - waited
-            if deltas is None:
+            if not deltas:
                 break
-            finished = await self._pass_on(deltas, endpoint, model)
+            finished = await self._pass_on(deltas)
         if exchange.finish_reason is None and not finished:
             raise ApiError("provider_unavailable", "The provider's stream ended before it was finished")
-        last = self._chunk(model, endpoint) | {
-            "choices": [],
-            "usage": settle_usage(exchange, self._usage, endpoint),
-        }
-        await self._write(b"data: " + _encode(last) + b"\n\n" + DONE, more=False)
+        usage = settle_usage(exchange, self._usage, opened.endpoint)
+        await self._out.write(self._out.chunk((), usage=usage) + DONE, more=False)
 
-    async def _pass_on(self, deltas: list[Delta], endpoint: Endpoint, model: str) -> bool:
+    async def _pass_on(self, deltas: list[Delta]) -> bool:
         """Send what ``deltas`` say; true at the provider's own end."""
-        exchange = self._exchange
+        exchange, out = self._exchange, self._out
         lines: list[bytes] = []
         finished = False
         for delta in deltas:
             if delta.error is not None:
                 if lines:
-                    await self._write(b"".join(lines))
+                    await out.write(b"".join(lines))
                 raise delta.error
             exchange.upstream_id = delta.upstream_id or exchange.upstream_id
             self._usage = delta.usage or self._usage
             finished = finished or delta.done
             if delta.choices:
                 for choice in delta.choices:
-                    exchange.finish_reason = choice["finish_reason"] or exchange.finish_reason
-                    exchange.native_finish_reason = choice["native_finish_reason"] or exchange.native_finish_reason
-                chunk = self._chunk(model, endpoint) | {"choices": delta.choices}
-                lines.append(b"data: " + _encode(chunk) + b"\n\n")
+                    exchange.finish_reason = choice.finish_reason or exchange.finish_reason
+                    exchange.native_finish_reason = choice.native_finish_reason or exchange.native_finish_reason
+                lines.append(out.chunk(delta.choices))
         if lines:
             if exchange.first_byte is None:
                 exchange.first_byte = time.perf_counter()
-            await self._write(b"".join(lines))
+            await out.write(b"".join(lines))
         return finished
 
-    async def _fail(self, error: ApiError, model: str, endpoint: Endpoint | None) -> None:
+    async def _fail(self, error: ApiError) -> None:
         """The error chunk of a stream that has begun, which then ends."""
         exchange = self._exchange
         exchange.error_type, exchange.finish_reason = error.error_type, "error"
         exchange.status = 200
-        chunk = self._chunk(model, endpoint) | {
-            "error": error.body(),
-            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error", "native_finish_reason": None}],
-        }
-        await self._write(b"data: " + _encode(chunk) + b"\n\n" + DONE, more=False)
-
-    def _chunk(self, model: str, endpoint: Endpoint | None) -> dict[str, Any]:
-        return {
-            "id": self._exchange.id,
-            "object": "chat.completion.chunk",
-            "created": int(self._exchange.started_at),
-            "model": model,
-            "provider": endpoint.provider_name if endpoint else None,
-        }
-
-    async def _write(self, content: bytes, *, more: bool = True) -> None:
-        if not self._started:
-            self._started = True
-            headers = [
-                (b"content-type", b"text/event-stream"),
-                (b"cache-control", b"no-cache"),
-                (b"x-accel-buffering", b"no"),
-                (b"x-generation-id", self._exchange.id.encode()),
-            ]
-            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": content, "more_body": more})
-
-
-async def _deltas(response: StreamResponse, decoder: StreamDecoder) -> AsyncIterator[list[Delta]]:
-    parser = EventParser()
-    async for chunk in response.chunks():
-        found = [delta for event, data in parser.feed(chunk) if (delta := decoder.feed(event, data))]
-        if found:
-            yield found
-    found = [delta for event, data in parser.finish() if (delta := decoder.feed(event, data))]
-    if found:
-        yield found
-
-
-async def _until_content(deltas: AsyncIterator[list[Delta]], timeout_s: float) -> list[Delta]:
-    """Everything up to the first token. Raises ``ApiError`` when an error or the end comes before one."""
-    gathered: list[Delta] = []
-    try:
-        async with asyncio.timeout(max(timeout_s, 0.001)):
-            async for batch in deltas:
-                gathered += batch
-                failed = next((delta.error for delta in batch if delta.error is not None), None)
-                if failed is not None and not any(delta.content for delta in gathered):
-                    raise failed
-                if any(delta.content for delta in gathered):
-                    return gathered
-    except TimeoutError:
-        raise ApiError("timeout", "The provider sent no token in time") from None
-    raise ApiError("provider_unavailable", "The provider's stream ended without a token")
+        await self._out.write(self._out.chunk(_FAILED, error=error.body()) + DONE, more=False)

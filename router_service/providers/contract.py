@@ -30,6 +30,16 @@ class Usage(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
+class StreamedChoice(msgspec.Struct):
+    """One choice of a chunk, as the reference renders it. ``delta`` is raw JSON where nothing has to change in it."""
+
+    index: int
+    delta: msgspec.Raw | dict[str, Any]
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    logprobs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
 class Answer(msgspec.Struct):
     """A whole answer; ``choices`` are as the reference renders them, both finish reasons included."""
 
@@ -42,7 +52,7 @@ class Answer(msgspec.Struct):
 class Delta(msgspec.Struct):
     """What one upstream event says. ``content`` is false for events that carry no token."""
 
-    choices: list[dict[str, Any]] = []
+    choices: list[StreamedChoice] = []
     usage: Usage | None = None
     upstream_id: str | None = None
     error: ApiError | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple, Protocol
 
@@ -80,13 +80,12 @@ class Decision(NamedTuple):
     arm: Arm
     first: int
 
-    def order(self) -> list[Endpoint]:
+    def order(self) -> Iterator[Endpoint]:
         """Endpoints in the order in which they are tried."""
         endpoints = self.plan.endpoints
-        chosen = endpoints[self.first]
-        if not self.plan.fallbacks:
-            return [chosen]
-        return [chosen, *(e for i, e in enumerate(endpoints) if i != self.first)]
+        yield endpoints[self.first]
+        if self.plan.fallbacks:
+            yield from (e for i, e in enumerate(endpoints) if i != self.first)
 
     def describe(self, record: Record) -> None:
         """Write the decision into the log record."""

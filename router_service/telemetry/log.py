@@ -11,10 +11,7 @@ from collections import deque
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from data.lake import Lake, fsync_folder
-from data.schema import Record
 from router_service.telemetry.frames import frame
 
 logger = logging.getLogger(__name__)
@@ -48,7 +45,6 @@ class RequestLog:
         self._queue_size = queue_size
         self._rotate_bytes = rotate_bytes
         self._rotate_seconds = rotate_seconds
-        self._encode = msgspec.msgpack.Encoder().encode
         self._queue: deque[bytes] = deque()
         self._wake = threading.Event()
         self._closing = False
@@ -66,12 +62,12 @@ class RequestLog:
         """False when a request should not be accepted because its record might be lost."""
         return self._when_full == "drop" or len(self._queue) < self._queue_size
 
-    def append(self, record: Record) -> bool:
-        """Queue ``record``; false when it had to be dropped."""
+    def append(self, payload: bytes) -> bool:
+        """Queue a record (``data.schema.encode_record``); false when it had to be dropped."""
         if len(self._queue) >= self._queue_size and self._when_full == "drop":
             self.dropped += 1
             return False
-        self._queue.append(frame(self._encode(record)))
+        self._queue.append(frame(payload))
         if self._sync == "always":
             self._wake.set()
         return True

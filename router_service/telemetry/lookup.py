@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from data.lake import Lake
-from data.schema import RECORD_SCHEMA, Record
+from data.schema import RECORD_SCHEMA
 from router_service.telemetry.frames import read_frames
 
 RECENT = 10_000
@@ -21,16 +21,17 @@ class Recent:
     """The last ``RECENT`` records of this worker."""
 
     def __init__(self) -> None:
-        self._records: OrderedDict[str, Record] = OrderedDict()
+        self._records: OrderedDict[str, bytes] = OrderedDict()
 
-    def add(self, record: Record) -> None:
-        self._records[record.generation_id] = record
+    def add(self, generation_id: str, payload: bytes) -> None:
+        """``payload`` as it goes to the log: bytes, which the garbage collector need not walk."""
+        self._records[generation_id] = payload
         if len(self._records) > RECENT:
             self._records.popitem(last=False)
 
     def get(self, generation_id: str) -> dict[str, Any] | None:
-        record = self._records.get(generation_id)
-        return None if record is None else msgspec.msgpack.decode(msgspec.msgpack.encode(record))
+        payload = self._records.get(generation_id)
+        return None if payload is None else msgspec.msgpack.decode(payload)
 
 
 def find_on_disk(lake: Lake, generation_id: str) -> dict[str, Any] | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -41,9 +40,9 @@ def seal(lake: Lake, segment: Path) -> SealReport | None:
         if not free:
             return None
         payloads, lost_bytes = read_frames(segment.read_bytes())
-        days, strange = _by_day(payloads)
-        for day, rows in days.items():
-            _write_parquet(lake.requests / f"day={day}", segment.stem, rows)
+        tables, strange = _by_day(payloads)
+        for day, table in tables.items():
+            _write_parquet(lake.requests / f"day={day}", segment.stem, table)
         if strange:
             _quarantine(lake, segment, strange)
         segment.unlink()
@@ -59,35 +58,6 @@ def recover(lake: Lake) -> list[SealReport]:
     return [report for segment in segments if (report := seal(lake, segment)) is not None]
 
 
-class Sealer:
-    """A thread that seals what is ready, every ``interval`` seconds. Several processes may each run one."""
-
-    def __init__(self, lake: Lake, interval: float = 2.0) -> None:
-        self._lake = lake
-        self._interval = interval
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Seal once more, then end."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            stopping = self._stopping.is_set()
-            try:
-                recover(self._lake)
-            except OSError as error:
-                logger.error("sealing waits: %s", error)
-            if stopping:
-                return
-            self._stopping.wait(self._interval)
-
-
 class _Moment(msgspec.Struct):
     started_at: int
 
@@ -95,36 +65,44 @@ class _Moment(msgspec.Struct):
 _moment = msgspec.msgpack.Decoder(_Moment)
 
 
-def _by_day(payloads: list[bytes]) -> tuple[dict[str, list[bytes]], list[bytes]]:
-    good, strange = _split(payloads)
+def _by_day(payloads: list[bytes]) -> tuple[dict[str, pa.Table], list[bytes]]:
+    """A table for each UTC day, and what is no record."""
     days: dict[str, list[bytes]] = {}
-    for payload in good:
-        moment = datetime.fromtimestamp(_moment.decode(payload).started_at / 1e6, UTC)
-        days.setdefault(moment.strftime("%Y-%m-%d"), []).append(payload)
-    return days, strange
+    strange: list[bytes] = []
+    for payload in payloads:
+        day = _day(payload)
+        (strange if day is None else days.setdefault(day, [])).append(payload)
+    tables: dict[str, pa.Table] = {}
+    for day, rows in days.items():
+        table = _table(rows)
+        if table is None:
+            # One bad payload must not cost the segment: only then is each tried alone.
+            strange += [row for row in rows if _table([row]) is None]
+            table = _table([row for row in rows if _table([row]) is not None])
+        if table is not None and table.num_rows:
+            tables[day] = table
+    return tables, strange
 
 
-def _split(payloads: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """Records, and what is none. One bad payload must not cost the segment, so only then each is tried."""
-    if _readable(payloads):
-        return payloads, []
-    good = [payload for payload in payloads if _readable([payload])]
-    return good, [payload for payload in payloads if not _readable([payload])]
-
-
-def _readable(payloads: list[bytes]) -> bool:
+def _day(payload: bytes) -> str | None:
     try:
-        for payload in payloads:
-            _moment.decode(payload)
-        to_table(payloads).validate(full=True)
-    except (msgspec.DecodeError, pa.ArrowException, ValueError, TypeError, AttributeError, OverflowError):
-        return False
-    return True
+        return datetime.fromtimestamp(_moment.decode(payload).started_at / 1e6, UTC).strftime("%Y-%m-%d")
+    except (msgspec.DecodeError, ValueError, OverflowError, OSError):
+        return None
 
 
-def _write_parquet(folder: Path, name: str, payloads: list[bytes]) -> None:
+def _table(payloads: list[bytes]) -> pa.Table | None:
+    try:
+        table = to_table(payloads)
+        table.validate(full=True)
+    except (msgspec.DecodeError, pa.ArrowException, ValueError, TypeError, OverflowError):
+        return None
+    return table
+
+
+def _write_parquet(folder: Path, name: str, table: pa.Table) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    table = to_table(payloads).sort_by([("started_at", "ascending"), ("generation_id", "ascending")])
+    table = table.sort_by([("started_at", "ascending"), ("generation_id", "ascending")])
     temporary = folder / f".{name}.{os.getpid()}.tmp"
     with temporary.open("wb") as file:
         pq.write_table(table, file, compression="zstd")

@@ -1,9 +1,13 @@
-"""Calls to providers: a buffered answer or a stream, with typed failures. No redirects, no retries here."""
+"""Calls to providers: a whole answer or a stream, with typed failures. No redirects, no retries here.
+
+aiohttp, since what the router needs first is that a cancelled call is closed: pyreqwest 0.15, which carries
+more, leaves it running (``tests/test_upstream.py`` holds the client to that).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import aiohttp
@@ -13,7 +17,7 @@ from router_service.providers.contract import UpstreamRequest
 
 
 class Response(NamedTuple):
-    """A whole answer; header names in lower case."""
+    """A whole answer; ``headers`` are found in any case."""
 
     status: int
     headers: Mapping[str, str]
@@ -23,16 +27,15 @@ class Response(NamedTuple):
 class StreamResponse:
     """An answer whose body is still coming. Close it on every path: that cancels the provider's work."""
 
-    def __init__(self, response: aiohttp.ClientResponse, headers: Mapping[str, str]) -> None:
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.status = response.status
-        self.headers = headers
+        self.headers: Mapping[str, str] = response.headers
         self._response = response
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Bytes as they come. Raises ``ApiError`` when the connection breaks."""
+    async def next(self) -> bytes:
+        """The bytes that have come, at least one; empty at the end. Raises ``ApiError`` when the connection breaks."""
         try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
+            return await self._response.content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _broken(error) from None
 
@@ -48,37 +51,38 @@ class StreamResponse:
 
 
 class UpstreamClient:
-    """One connection pool for all providers. ``connect_timeout`` in seconds."""
+    """One connection pool for all providers. ``connect_timeout`` and ``timeout_s`` in seconds."""
 
     def __init__(self, connect_timeout: float) -> None:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
-            auto_decompress=True,
             headers={"user-agent": "portolan"},
         )
 
-    async def send(self, request: UpstreamRequest, ttft_timeout: float) -> Response:
-        """The whole answer. Raises ``ApiError`` on a broken connection or when the deadline has passed."""
+    async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
+        """The whole answer. Raises ``ApiError`` on a broken connection or when ``timeout_s`` have passed."""
         try:
-            async with asyncio.timeout(ttft_timeout):
-                stream = await self._open(request)
+            async with asyncio.timeout(timeout_s):
+                response = await self._open(request)
                 try:
-                    return Response(stream.status, stream.headers, await stream.read())
+                    return Response(response.status, response.headers, await response.read())
                 finally:
-                    stream.close()
+                    response.close()
         except TimeoutError:
-            raise ApiError("timeout", f"The provider gave no answer within {ttft_timeout:g} s") from None
+            raise _too_late(timeout_s) from None
 
-    async def stream(self, request: UpstreamRequest, ttft_timeout: float) -> StreamResponse:
-        """The answer's head; the body follows by ``chunks``."""
+    async def stream(self, request: UpstreamRequest, timeout_s: float) -> StreamResponse:
+        """The answer's head, within ``timeout_s``; the body follows by ``next``. Raises as ``send`` does."""
         try:
-            async with asyncio.timeout(ttft_timeout):
+            async with asyncio.timeout(timeout_s):
                 return await self._open(request)
         except TimeoutError:
-            raise ApiError("timeout", f"The provider gave no answer within {ttft_timeout:g} s") from None
+            raise _too_late(timeout_s) from None
 
     async def close(self) -> None:
+        """Close all connections."""
         await self._session.close()
 
     async def _open(self, request: UpstreamRequest) -> StreamResponse:
@@ -90,7 +94,11 @@ class UpstreamClient:
             if isinstance(error, TimeoutError):
                 raise ApiError("timeout", "The provider did not accept the connection in time") from None
             raise _broken(error) from None
-        return StreamResponse(response, {name.lower(): value for name, value in response.headers.items()})
+        return StreamResponse(response)
+
+
+def _too_late(timeout_s: float) -> ApiError:
+    return ApiError("timeout", f"The provider gave no answer within {timeout_s:g} s")
 
 
 def _broken(error: BaseException) -> ApiError:

@@ -23,13 +23,13 @@ class EventParser:
             raise ApiError("provider_unavailable", "The provider's stream has a line without an end")
         events: list[tuple[str | None, bytes]] = []
         for line in lines:
-            self._line(line.rstrip(b"\r"), events)
+            self._line(line.removesuffix(b"\r"), events)
         return events
 
     def finish(self) -> list[tuple[str | None, bytes]]:
         """What the end of the stream completes."""
         events: list[tuple[str | None, bytes]] = []
-        self._line(self._rest.rstrip(b"\r"), events)
+        self._line(self._rest.removesuffix(b"\r"), events)
         self._rest = b""
         self._line(b"", events)
         return events

@@ -9,7 +9,7 @@ import msgspec
 from router_service.contract.errors import ApiError
 from router_service.providers.anthropic_messages.errors import CODES
 from router_service.providers.anthropic_messages.response import FORMAT, STOP_REASONS, WireUsage
-from router_service.providers.contract import Delta
+from router_service.providers.contract import Delta, StreamedChoice
 
 
 class MessageStream:
@@ -89,5 +89,5 @@ class MessageStream:
         return Delta([_choice(found)], content=True)
 
 
-def _choice(delta: dict[str, Any], finish: str | None = None, native: str | None = None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "finish_reason": finish, "native_finish_reason": native}
+def _choice(delta: dict[str, Any], finish: str | None = None, native: str | None = None) -> StreamedChoice:
+    return StreamedChoice(0, delta, finish, native)

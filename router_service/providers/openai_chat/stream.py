@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 
 from router_service.contract.errors import ApiError
-from router_service.providers.contract import Delta
+from router_service.providers.contract import Delta, StreamedChoice
 from router_service.providers.openai_chat.errors import CODES
 from router_service.providers.openai_chat.response import WireUsage, finish_reason
 
 
 class _Choice(msgspec.Struct):
-    delta: dict[str, Any] | None = None
+    delta: msgspec.Raw = msgspec.Raw(b"{}")
     index: int = 0
     finish_reason: str | None = None
-    logprobs: msgspec.Raw | None = None
+    logprobs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Chunk(msgspec.Struct):
@@ -27,6 +27,7 @@ class _Chunk(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_Chunk)
+_object = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 class ChatStream:
@@ -36,33 +37,32 @@ class ChatStream:
         if data == b"[DONE]":
             return Delta(done=True)
         try:
+            if b"\n" in data or b"\r" in data:
+                # What is passed on raw must stay on one line of the client's own stream.
+                data = msgspec.json.encode(msgspec.json.decode(data))
             chunk = _decoder.decode(data)
+            choices = [_render(choice) for choice in chunk.choices or ()]
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise ApiError("provider_unavailable", "The provider's stream is not a chat stream") from None
         if chunk.error is not None:
             return Delta(error=_error(chunk.error))
-        choices = [_render(choice) for choice in chunk.choices or ()]
-        return Delta(
-            choices=choices,
-            usage=chunk.usage.native() if chunk.usage else None,
-            upstream_id=chunk.id,
-            content=bool(choices),
-        )
+        return Delta(choices, chunk.usage.native() if chunk.usage else None, chunk.id, content=bool(choices))
 
 
-def _render(choice: _Choice) -> dict[str, Any]:
-    delta = choice.delta or {}
+def _render(choice: _Choice) -> StreamedChoice:
+    native = choice.finish_reason or None
+    return StreamedChoice(choice.index, _delta(choice.delta), finish_reason(native), native, choice.logprobs)
+
+
+def _delta(raw: msgspec.Raw) -> msgspec.Raw | dict[str, Any]:
+    """Some providers say ``reasoning_content`` for ``reasoning``, and ``null`` for nothing."""
+    content = bytes(raw)
+    if content.startswith(b"{") and b'"reasoning_content"' not in content:
+        return raw
+    delta: dict[str, Any] = _object.decode(raw) or {}
     if "reasoning_content" in delta:
         delta.setdefault("reasoning", delta.pop("reasoning_content"))
-    rendered = {
-        "index": choice.index,
-        "delta": delta,
-        "finish_reason": finish_reason(choice.finish_reason),
-        "native_finish_reason": choice.finish_reason or None,
-    }
-    if choice.logprobs is not None:
-        rendered["logprobs"] = choice.logprobs
-    return rendered
+    return delta
 
 
 def _error(error: Any) -> ApiError:

@@ -1,0 +1,78 @@
+"""Sealing in a process of its own: in the router's it would take the interpreter's lock away from requests.
+
+Each worker keeps one such child; of all children on a lake one works and the others wait for its lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from data.lake import Lake
+
+logger = logging.getLogger(__name__)
+INTERVAL_S = 2.0
+
+
+class Sealer:
+    """The child and its life: it ends when this process does, however that happens."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._child: subprocess.Popen[bytes] | None = None
+
+    async def watch(self) -> None:
+        """Keep a child running; run as a task."""
+        while True:
+            if self._child is None or self._child.poll() is not None:
+                if self._child is not None:
+                    logger.error("the sealer ended with status %s; starting another", self._child.returncode)
+                self._child = await asyncio.to_thread(self._start)
+            await asyncio.sleep(INTERVAL_S)
+
+    def stop(self) -> None:
+        """End the child, then seal what it left."""
+        from router_service.telemetry.sealing import recover
+
+        if self._child is not None:
+            assert self._child.stdin is not None
+            self._child.stdin.close()
+            self._child.wait()
+        try:
+            recover(self._lake)
+        except OSError as error:
+            logger.error("segments stay unsealed until the next start: %s", error)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", __name__, str(self._lake.root)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+
+def _run(lake: Lake) -> None:
+    """Seal every ``INTERVAL_S`` until the parent closes the pipe, or dies."""
+    lock = os.open(lake.sealer_lock, os.O_RDWR | os.O_CREAT, 0o644)
+    while not select.select([sys.stdin], [], [], INTERVAL_S)[0]:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        # Imported once there is work: a waiting child stays small.
+        from router_service.telemetry.sealing import recover
+
+        try:
+            recover(lake)
+        except OSError as error:
+            logger.error("sealing waits: %s", error)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(5)
+    _run(Lake(Path(sys.argv[1])))

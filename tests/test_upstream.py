@@ -1,0 +1,184 @@
+"""Both upstream clients against a server that misbehaves on the socket: every failure is a typed error."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from router_service.contract.errors import ApiError
+from router_service.providers.contract import UpstreamRequest
+from router_service.upstream.client import UpstreamClient
+
+BODY = b'{"said": "ahoy"}'
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+class Server:
+    """Answers each POST by ``answer``; ``gone`` is set when a client closes its connection."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.gone = asyncio.Event()
+        self.requests: list[bytes] = []
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = next(int(h.split(b":")[1]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-l"))
+                self.requests.append(head + await reader.readexactly(length))
+                answering = asyncio.ensure_future(self.answer(writer))
+                waiting = asyncio.ensure_future(reader.read(1))
+                await asyncio.wait((answering, waiting), return_when=asyncio.FIRST_COMPLETED)
+                if not answering.done():
+                    answering.cancel()
+                    return
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
+                if writer.is_closing():
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.gone.set()
+            writer.close()
+
+
+@asynccontextmanager
+async def served(answer: Answer) -> AsyncIterator[tuple[Server, UpstreamClient, UpstreamRequest]]:
+    handler = Server(answer)
+    server = await asyncio.start_server(handler, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = UpstreamClient(connect_timeout=1.0)
+    headers = {"content-type": "application/json", "authorization": "Bearer k"}
+    try:
+        yield handler, client, UpstreamRequest(f"http://127.0.0.1:{port}/v1/chat/completions", headers, b'{"a":1}')
+    finally:
+        await client.close()
+        server.close()
+
+
+async def fetch(client: UpstreamClient, request: UpstreamRequest, *, stream: bool, timeout_s: float = 2.0) -> bytes:
+    """The whole answer, by either client."""
+    if not stream:
+        return (await client.send(request, timeout_s)).body
+    response = await client.stream(request, timeout_s)
+    parts = []
+    try:
+        while part := await response.next():
+            parts.append(part)
+    finally:
+        response.close()
+    return b"".join(parts)
+
+
+async def whole(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + f"content-length: {len(BODY)}\r\n\r\n".encode() + BODY)
+
+
+async def zipped(writer: asyncio.StreamWriter) -> None:
+    packed = gzip.compress(BODY)
+    writer.write(HEAD + f"content-encoding: gzip\r\ncontent-length: {len(packed)}\r\n\r\n".encode() + packed)
+
+
+async def trickled(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + f"content-length: {len(BODY)}\r\n\r\n".encode())
+    for byte in BODY:
+        await asyncio.sleep(0.002)
+        writer.write(bytes([byte]))
+
+
+async def redirected(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 307 Temporary Redirect\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n")
+
+
+async def cut_short(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"content-length: 1000\r\n\r\n" + BODY)
+    await writer.drain()
+    writer.close()
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"content-length: 1000\r\n\r\n" + BODY)
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.transport.abort()
+
+
+async def no_http(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"220 this is a mail server\r\n\r\n")
+
+
+async def endless_header(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nx-long: " + b"a" * 2_000_000 + b"\r\n\r\n")
+
+
+async def silent(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(30)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("answer", [whole, zipped, trickled])
+async def test_good_answers_arrive_whole(answer: Answer, stream: bool) -> None:
+    async with served(answer) as (server, client, request):
+        for _ in range(3):
+            assert await fetch(client, request, stream=stream) == BODY
+        assert b"authorization: bearer k" in server.requests[0].lower()
+        assert server.requests[0].endswith(b'{"a":1}')
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("answer", [cut_short, reset, no_http, endless_header])
+async def test_a_broken_answer_is_a_provider_that_is_unavailable(answer: Answer, stream: bool) -> None:
+    async with served(answer) as (_server, client, request):
+        with pytest.raises(ApiError) as caught:
+            await fetch(client, request, stream=stream)
+        assert caught.value.error_type == "provider_unavailable"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_silence_ends_at_the_deadline_and_closes_the_call(stream: bool) -> None:
+    async with served(silent) as (server, client, request):
+        with pytest.raises(ApiError) as caught:
+            await fetch(client, request, stream=stream, timeout_s=0.2)
+        assert caught.value.error_type == "timeout"
+        await asyncio.wait_for(server.gone.wait(), 5)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_cancelled_call_is_closed(stream: bool) -> None:
+    async with served(silent) as (server, client, request):
+        call = asyncio.create_task(fetch(client, request, stream=stream, timeout_s=30))
+        while not server.requests:
+            await asyncio.sleep(0.01)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await asyncio.wait_for(server.gone.wait(), 5)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_nobody_listening_and_no_such_host(stream: bool) -> None:
+    client = UpstreamClient(connect_timeout=1.0)
+    try:
+        for url in ("http://127.0.0.1:9/v1/x", "http://nowhere.invalid/v1/x"):
+            begun = time.monotonic()
+            with pytest.raises(ApiError) as caught:
+                await fetch(client, UpstreamRequest(url, {}, b"{}"), stream=stream)
+            assert caught.value.error_type in ("provider_unavailable", "timeout")
+            assert time.monotonic() - begun < 30
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_redirects_are_not_followed(stream: bool) -> None:
+    async with served(redirected) as (server, client, request):
+        status = (await client.stream(request, 2)).status if stream else (await client.send(request, 2)).status
+        assert status == 307
+        assert len(server.requests) == 1
