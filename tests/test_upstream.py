@@ -25,6 +25,7 @@ class Server:
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.gone = asyncio.Event()
+        self.asked = asyncio.Event()
         self.requests: list[bytes] = []
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -32,6 +33,7 @@ class Server:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 length = next(int(h.split(b":")[1]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-l"))
                 self.requests.append(head + await reader.readexactly(length))
+                self.asked.set()
                 answering = asyncio.ensure_future(self.answer(writer))
                 waiting = asyncio.ensure_future(reader.read(1))
                 await asyncio.wait((answering, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -154,8 +156,7 @@ async def test_silence_ends_at_the_deadline_and_closes_the_call(stream: bool) ->
 async def test_a_cancelled_call_is_closed(stream: bool) -> None:
     async with served(silent) as (server, client, request):
         call = asyncio.create_task(fetch(client, request, stream=stream, timeout_s=30))
-        while not server.requests:
-            await asyncio.sleep(0.01)
+        await asyncio.wait_for(server.asked.wait(), 5)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call

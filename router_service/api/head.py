@@ -92,7 +92,7 @@ def _validate(head: Head) -> None:
 
 def _limit(fields: dict[str, msgspec.Raw]) -> int | None:
     for name in ("max_completion_tokens", "max_tokens"):
-        value = _read(fields, name, _WHOLE, "a whole number of at least 1")
+        value: int | None = _read(fields, name, _WHOLE, "a whole number of at least 1")
         if value is not None:
             if value < 1:
                 raise ApiError("invalid_request", f"{name} must be at least 1; got {value}")
