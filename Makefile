@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: up test test-slow lint lock clean
+.PHONY: up test test-slow lint bench lock clean
 
 up: $(STAMP)
 	$(BIN)/portolan up $(UP_FLAGS)
@@ -19,6 +19,9 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.gateway $(BENCH_FLAGS)
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev -c constraints.txt \

@@ -11,7 +11,9 @@ from data.schema import Attempt, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
+    from models.categories.classify import Label
     from router_service.accounting.cost import Cost
     from router_service.api.head import Head
     from router_service.providers.contract import Usage
@@ -66,8 +68,7 @@ class Exchange:
     cancelled: bool = False
     first_byte: float | None = None
     upstream_wait: float = 0.0
-    category: str | None = None
-    category_confidence: float | None = None
+    labelling: Future[Label | None] | None = None
 
     def __post_init__(self) -> None:
         self.id = generation_id(self.started_at)
@@ -106,8 +107,6 @@ class Exchange:
             cancelled=self.cancelled,
             ttft_us=None if self.first_byte is None else int((self.first_byte - self.clock) * 1e6),
             overhead_us=max(0, duration_us - int(self.upstream_wait * 1e6)),
-            category=self.category,
-            category_confidence=self.category_confidence,
         )
         if head:
             record.session_id = head.session_id or self._header(b"x-session-id")
@@ -115,6 +114,9 @@ class Exchange:
             record.tools = head.tool_count
             record.parameters = head.names
             record.max_tokens = head.completion_limit
+        label = self._label()
+        if label:
+            record.category, record.category_confidence = label
         if decision:
             decision.describe(record)
         if usage:
@@ -129,6 +131,10 @@ class Exchange:
             record.cost_cached_nano = cost.cached
             record.cost_completion_nano = cost.completion
         return record
+
+    def _label(self) -> Label | None:
+        done = self.labelling is not None and self.labelling.done() and not self.labelling.cancelled()
+        return self.labelling.result() if self.labelling and done else None
 
     def _header(self, name: bytes) -> str | None:
         value = self.headers.get(name)

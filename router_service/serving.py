@@ -20,6 +20,7 @@ from router_service.routing.health import Health
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
 from router_service.settings import Settings
+from router_service.telemetry.categories import Categoriser
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import Recent
 from router_service.telemetry.sealer import Sealer
@@ -41,6 +42,7 @@ class Serving:
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
         self.recent = Recent()
         self.usage_nano: dict[str, int] = {}
+        self.categoriser = Categoriser(settings.category_share)
         self.random = random.Random()  # seeded by the system
         self.log: RequestLog
         self.upstream: UpstreamClient
@@ -62,6 +64,7 @@ class Serving:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.upstream.close()
+            self.categoriser.close()
             await asyncio.to_thread(self.log.close)
             await asyncio.to_thread(sealer.stop)
 

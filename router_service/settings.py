@@ -22,7 +22,9 @@ class Settings(BaseSettings):
     total_timeout: float = Field(600.0, gt=0)
     keepalive_interval: float = Field(5.0, gt=0, description="silence before a stream gets a comment line")
     learned_share: float = Field(0.5, ge=0, le=1, description="part of the traffic that the learned policy serves")
-    category_share: float = Field(0.2, ge=0, le=1, description="part of the traffic that is categorised")
+    category_share: float = Field(
+        0.2, ge=0, le=1, description="part of the traffic that is categorised, at most 20 a second a worker"
+    )
     log_sync: Literal["always", "interval", "never"] = "interval"
     log_when_full: Literal["wait", "drop"] = "drop"
     allow_aggregators: bool = Field(False, description="route to providers that resell other providers")

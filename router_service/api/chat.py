@@ -58,6 +58,7 @@ class ChatCompletions:
             )
         exchange.body = await read_body(receive, exchange.headers, serving.settings.max_body_bytes)
         head = exchange.head = parse_head(exchange.body)
+        exchange.labelling = serving.categoriser.submit(head.messages)
         decisions = self._decisions(exchange, head)
         async with WhilePresent(receive):
             if head.stream:

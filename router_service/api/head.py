@@ -35,6 +35,11 @@ class Head(msgspec.Struct):
     trace_id: str | None
     names: list[str]
 
+    @property
+    def messages(self) -> bytes:
+        """The raw array."""
+        return bytes(self.fields["messages"])
+
     def wanted(self) -> list[str]:
         """Models in the order in which they are tried."""
         first = [self.model] if self.model else []
@@ -47,7 +52,7 @@ class Head(msgspec.Struct):
 
     def _has_media(self) -> bool:
         """Base64 media would make the byte count say nothing about tokens."""
-        raw = bytes(self.fields.get("messages", b""))
+        raw = self.messages
         return b'"image_url"' in raw or b'"input_audio"' in raw or b'"file_data"' in raw
 
 

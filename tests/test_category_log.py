@@ -1,0 +1,50 @@
+"""The router labels a sampled share of the requests and keeps the label alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data.lake import Lake
+from lab.server import Lab, create_app
+from router_service.admission.keys import create_key, open_database
+from router_service.app import create_app as create_router
+from router_service.settings import Settings
+from router_service.telemetry.lookup import find_on_disk
+from tests.conftest import House, serving
+
+PROMPT = "Write a Python function that sorts a list of dictionaries, and a unit test for the function."
+
+
+def ask(tmp_path: Path, share: float) -> tuple[dict[str, object], Lake]:
+    """The record of one request whose first provider hangs, so that there is time for a label."""
+    lab = Lab(time_scale=0.0, faults=False, modes={"groq": {"mode": "hang"}})
+    with serving(create_app(lab)) as lab_url:
+        settings = Settings(data_dir=tmp_path, lab_url=lab_url, ttft_timeout=1.0, category_share=share)
+        lake = Lake(tmp_path).create()
+        key = create_key(open_database(lake.database), "test")
+        with serving(create_router(settings)) as url:
+            body = {
+                "model": "openai/gpt-oss-120b",
+                "messages": [{"role": "user", "content": PROMPT}],
+                "provider": {"order": ["groq", "deepinfra"]},
+                "stream": True,
+            }
+            with House(url, lab, key, lake).client as client:
+                answer = client.post("/api/v1/chat/completions", json=body)
+    found = find_on_disk(lake, answer.headers["x-generation-id"])
+    assert found is not None
+    return found, lake
+
+
+def test_a_sampled_request_gets_a_label_and_leaves_nothing_else(tmp_path: Path) -> None:
+    found, lake = ask(tmp_path, 1.0)
+    assert found["category"] == "programming"
+    assert 0.5 < float(str(found["category_confidence"])) <= 1
+    words = b"sorts a list of dictionaries"
+    assert not [path for path in lake.root.rglob("*") if path.is_file() and words in path.read_bytes()]
+
+
+def test_others_stay_without_one(tmp_path: Path) -> None:
+    found, _ = ask(tmp_path, 0.0)
+    assert found["category"] is None
+    assert found["category_confidence"] is None

@@ -1,0 +1,35 @@
+"""The pages that are made from code say what the code says; each dependency has its reason."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from benchmarks.write_record_doc import PAGE, page
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_records_page_is_the_schema() -> None:
+    assert PAGE.read_text() == page(), "run: python -m benchmarks.write_record_doc"
+
+
+def test_each_dependency_has_a_reason_and_a_bound() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"].values()
+    wanted = [*project["project"]["dependencies"], *(line for extra in extras for line in extra)]
+    wanted += project["dependency-groups"]["dev"]
+    text = (ROOT / "docs/dependencies.md").read_text()
+    listed = {name.strip() for row in re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE) for name in row.split(",")}
+    for line in wanted:
+        name = re.split(r"[\[<>=!~]", line)[0]
+        assert name in listed, f"{name} has no line in docs/dependencies.md"
+        assert re.search(r">=|==", line), f"{name} has no lower bound"
+
+
+def test_links_in_the_docs_lead_somewhere() -> None:
+    for page_path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page_path.read_text()):
+            if "://" not in link:
+                assert (page_path.parent / link).exists(), f"{page_path.name} links to {link}"
