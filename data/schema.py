@@ -173,6 +173,7 @@ encode_record: Callable[[Record], bytes] = msgspec.msgpack.Encoder().encode
 _record = msgspec.msgpack.Decoder(Record)
 _candidates = msgspec.msgpack.Decoder(list[dict[str, Any]])
 _values = attrgetter(*RECORD_SCHEMA.names)
+_attempt_values = attrgetter(*(field.name for field in ATTEMPT))
 
 
 def to_table(payloads: Sequence[bytes]) -> pa.Table:
@@ -203,7 +204,8 @@ def _candidates_array(values: list[msgspec.Raw], kind: pa.DataType) -> pa.Array:
 def _attempts_array(values: list[list[Attempt]], kind: pa.DataType) -> pa.Array:
     offsets = pa.array(accumulate((len(attempts) for attempts in values), initial=0), pa.int32())
     flat = [attempt for attempts in values for attempt in attempts]
-    columns = [pa.array([getattr(attempt, field.name) for attempt in flat], field.type) for field in ATTEMPT]
+    values_of = zip(*map(_attempt_values, flat), strict=True) if flat else [()] * len(ATTEMPT)
+    columns = [pa.array(column, field.type) for field, column in zip(ATTEMPT, values_of, strict=True)]
     return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(columns, fields=list(ATTEMPT)), type=kind)
 
 

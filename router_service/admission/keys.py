@@ -98,6 +98,7 @@ class KeyStore:
         self._keys: dict[str, Key] = {}
         self._hashes: dict[str, str] = {}
         self._unknown: dict[str, float] = {}
+        self.by_header: dict[bytes, Key] = {}
         self.stale = 0
         self.reload()
 
@@ -110,6 +111,7 @@ class KeyStore:
             self.stale += 1
             return
         self._keys = {row.hash: Key(row.hash, row.name, row.label, row.created_at, row.disabled) for row in rows}
+        self.by_header.clear()
         if len(self._hashes) > 10_000:
             self._hashes.clear()
 

@@ -13,7 +13,11 @@ from router_service.serving import Serving
 
 async def authenticate(headers: Mapping[bytes, bytes], serving: Serving) -> Key:
     """The key of a request. Raises ``ApiError`` 401 saying what to send."""
-    value = headers.get(b"authorization", b"").decode("latin-1")
+    header = headers.get(b"authorization", b"")
+    known = serving.keys.by_header.get(header)
+    if known is not None:
+        return known
+    value = header.decode("latin-1")
     scheme, _, token = value.partition(" ")
     token = token.strip() or headers.get(b"x-api-key", b"").decode("latin-1")
     if not token or (value and scheme.lower() != "bearer"):
@@ -21,6 +25,8 @@ async def authenticate(headers: Mapping[bytes, bytes], serving: Serving) -> Key:
     key = await serving.keys.find(token)
     if key is None:
         raise ApiError("authentication", "The API key is unknown or disabled: make one with 'portolan keys create'")
+    if header:
+        serving.keys.by_header[header] = key
     return key
 
 

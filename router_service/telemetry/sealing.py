@@ -102,7 +102,6 @@ def _table(payloads: list[bytes]) -> pa.Table | None:
 
 def _write_parquet(folder: Path, name: str, table: pa.Table) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    table = table.sort_by([("started_at", "ascending"), ("generation_id", "ascending")])
     temporary = folder / f".{name}.{os.getpid()}.tmp"
     with temporary.open("wb") as file:
         pq.write_table(table, file, compression="zstd")
