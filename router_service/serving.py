@@ -24,7 +24,8 @@ from router_service.telemetry.categories import Categoriser
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import Recent
 from router_service.telemetry.sealer import Sealer
-from router_service.upstream.client import UpstreamClient
+from router_service.upstream.client import open_client
+from router_service.upstream.interface import UpstreamClient
 
 
 class Serving:
@@ -53,7 +54,7 @@ class Serving:
         settings = self.settings
         self.policies.poll()
         self.log = RequestLog(self.lake, self.worker, sync=settings.log_sync, when_full=settings.log_when_full)
-        self.upstream = UpstreamClient(connect_timeout=settings.connect_timeout)
+        self.upstream = open_client(settings.upstream_client, settings.connect_timeout)
         sealer = Sealer(self.lake)
         watches = (self.keys.watch(), self.policies.watch(), sealer.watch())
         tasks = [asyncio.create_task(watch) for watch in watches]
@@ -81,7 +82,7 @@ class Serving:
         """The provider's key from the environment; a lab takes any."""
         if self.settings.lab_url:
             return "lab"
-        return next((value for name in endpoint.key_env if (value := os.environ.get(name))), "")
+        return next((value for name in endpoint.key_env if (value := os.environ.get(name, "").strip())), "")
 
 
 def usable_endpoints(catalogue: Catalogue, settings: Settings) -> dict[str, tuple[Endpoint, ...]]:

@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from router_service.upstream.client import ClientName
+
 
 class Settings(BaseSettings):
     """Times in seconds, sizes in bytes, shares in [0, 1]."""
@@ -17,6 +19,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data/var")
     lab_url: str | None = Field(None, description="address of a lab that stands in for every provider")
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0)
+    upstream_client: ClientName = Field("direct", description="direct | aiohttp: who carries calls to providers")
     connect_timeout: float = Field(5.0, gt=0)
     ttft_timeout: float = Field(30.0, gt=0, description="no first byte by then: next endpoint")
     total_timeout: float = Field(600.0, gt=0)

@@ -12,7 +12,8 @@ import pytest
 
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
-from router_service.upstream.client import UpstreamClient
+from router_service.upstream.client import ClientName, open_client
+from router_service.upstream.interface import UpstreamClient
 
 BODY = b'{"said": "ahoy"}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -27,8 +28,10 @@ class Server:
         self.gone = asyncio.Event()
         self.asked = asyncio.Event()
         self.requests: list[bytes] = []
+        self.connections = 0
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 length = next(int(h.split(b":")[1]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-l"))
@@ -52,11 +55,11 @@ class Server:
 
 
 @asynccontextmanager
-async def served(answer: Answer) -> AsyncIterator[tuple[Server, UpstreamClient, UpstreamRequest]]:
+async def served(answer: Answer, name: ClientName) -> AsyncIterator[tuple[Server, UpstreamClient, UpstreamRequest]]:
     handler = Server(answer)
     server = await asyncio.start_server(handler, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    client = UpstreamClient(connect_timeout=1.0)
+    client = open_client(name, connect_timeout=1.0)
     headers = {"content-type": "application/json", "authorization": "Bearer k"}
     try:
         yield handler, client, UpstreamRequest(f"http://127.0.0.1:{port}/v1/chat/completions", headers, b'{"a":1}')
@@ -95,6 +98,27 @@ async def trickled(writer: asyncio.StreamWriter) -> None:
         writer.write(bytes([byte]))
 
 
+async def until_close(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + BODY)
+    await writer.drain()
+    writer.close()
+
+
+async def hinted(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")
+    await whole(writer)
+
+
+async def in_pieces(writer: asyncio.StreamWriter) -> None:
+    half = len(BODY) // 2
+    answer = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    answer += b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (BODY[:half], BODY[half:], b""))
+    for start in range(0, len(answer), 7):
+        await asyncio.sleep(0)
+        writer.write(answer[start : start + 7])
+        await writer.drain()
+
+
 async def redirected(writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 307 Temporary Redirect\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n")
 
@@ -124,37 +148,73 @@ async def silent(writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(30)
 
 
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("answer", [until_close, hinted, in_pieces])
+async def test_every_framing_is_read(answer: Answer, stream: bool, name: ClientName) -> None:
+    async with served(answer, name) as (_server, client, request):
+        assert [await fetch(client, request, stream=stream) for _ in range(2)] == [BODY, BODY]
+
+
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+async def test_a_slow_reader_holds_the_provider_back(name: ClientName) -> None:
+    sent = 0
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(HEAD + b"content-length: 64000000\r\n\r\n")
+        for _ in range(1000):
+            writer.write(b"x" * 64_000)
+            await writer.drain()
+            sent += 64_000
+
+    async with served(flood, name) as (_server, client, request):
+        response = await client.stream(request, 2)
+        await asyncio.sleep(0.5)
+        assert sent < 32_000_000
+        got = 0
+        while part := await response.next():
+            got += len(part)
+        response.close()
+        assert got == 64_000_000
+
+
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("answer", [whole, zipped, trickled])
-async def test_good_answers_arrive_whole(answer: Answer, stream: bool) -> None:
-    async with served(answer) as (server, client, request):
+async def test_good_answers_arrive_whole(answer: Answer, stream: bool, name: ClientName) -> None:
+    async with served(answer, name) as (server, client, request):
         for _ in range(3):
             assert await fetch(client, request, stream=stream) == BODY
         assert b"authorization: bearer k" in server.requests[0].lower()
         assert server.requests[0].endswith(b'{"a":1}')
+        assert server.connections == 1
 
 
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("answer", [cut_short, reset, no_http, endless_header])
-async def test_a_broken_answer_is_a_provider_that_is_unavailable(answer: Answer, stream: bool) -> None:
-    async with served(answer) as (_server, client, request):
+async def test_a_broken_answer_is_an_unavailable_provider(answer: Answer, stream: bool, name: ClientName) -> None:
+    async with served(answer, name) as (_server, client, request):
         with pytest.raises(ApiError) as caught:
             await fetch(client, request, stream=stream)
         assert caught.value.error_type == "provider_unavailable"
 
 
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_silence_ends_at_the_deadline_and_closes_the_call(stream: bool) -> None:
-    async with served(silent) as (server, client, request):
+async def test_silence_ends_at_the_deadline_and_closes_the_call(stream: bool, name: ClientName) -> None:
+    async with served(silent, name) as (server, client, request):
         with pytest.raises(ApiError) as caught:
             await fetch(client, request, stream=stream, timeout_s=0.2)
         assert caught.value.error_type == "timeout"
         await asyncio.wait_for(server.gone.wait(), 5)
 
 
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_cancelled_call_is_closed(stream: bool) -> None:
-    async with served(silent) as (server, client, request):
+async def test_a_cancelled_call_is_closed(stream: bool, name: ClientName) -> None:
+    async with served(silent, name) as (server, client, request):
         call = asyncio.create_task(fetch(client, request, stream=stream, timeout_s=30))
         await asyncio.wait_for(server.asked.wait(), 5)
         call.cancel()
@@ -163,9 +223,10 @@ async def test_a_cancelled_call_is_closed(stream: bool) -> None:
         await asyncio.wait_for(server.gone.wait(), 5)
 
 
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_nobody_listening_and_no_such_host(stream: bool) -> None:
-    client = UpstreamClient(connect_timeout=1.0)
+async def test_nobody_listening_and_no_such_host(stream: bool, name: ClientName) -> None:
+    client = open_client(name, connect_timeout=1.0)
     try:
         for url in ("http://127.0.0.1:9/v1/x", "http://nowhere.invalid/v1/x"):
             begun = time.monotonic()
@@ -177,9 +238,10 @@ async def test_nobody_listening_and_no_such_host(stream: bool) -> None:
         await client.close()
 
 
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_redirects_are_not_followed(stream: bool) -> None:
-    async with served(redirected) as (server, client, request):
+async def test_redirects_are_not_followed(stream: bool, name: ClientName) -> None:
+    async with served(redirected, name) as (server, client, request):
         status = (await client.stream(request, 2)).status if stream else (await client.send(request, 2)).status
         assert status == 307
         assert len(server.requests) == 1

@@ -6,7 +6,7 @@ import asyncio
 
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import Delta, StreamDecoder
-from router_service.upstream.client import StreamResponse
+from router_service.upstream.interface import StreamResponse
 from router_service.upstream.sse import EventParser
 
 

@@ -21,7 +21,7 @@ from router_service.providers.registry import ADAPTERS
 from router_service.routing.attempts import Attempts
 from router_service.routing.plan import Decision
 from router_service.serving import Serving
-from router_service.upstream.client import StreamResponse
+from router_service.upstream.interface import StreamResponse
 
 _FAILED = (StreamedChoice(0, {"content": ""}, "error"),)
 

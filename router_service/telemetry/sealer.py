@@ -31,11 +31,11 @@ class Sealer:
     async def watch(self) -> None:
         """Keep a child running; run as a task."""
         while True:
+            await asyncio.sleep(INTERVAL_S)
             if self._child is None or self._child.poll() is not None:
                 if self._child is not None:
                     logger.error("the sealer ended with status %s; starting another", self._child.returncode)
                 self._child = await asyncio.to_thread(self._start)
-            await asyncio.sleep(INTERVAL_S)
 
     def stop(self) -> None:
         """End the child, then seal what it left."""

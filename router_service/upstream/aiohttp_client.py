@@ -1,0 +1,85 @@
+"""The same over aiohttp, for installations that want a library's client (``PORTOLAN_UPSTREAM_CLIENT=aiohttp``)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+
+from router_service.providers.contract import UpstreamRequest
+from router_service.upstream.interface import Response, broken, no_connection, too_late
+
+
+class AiohttpStream:
+    """A ``StreamResponse``."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+
+    async def next(self) -> bytes:
+        """The bytes that have come, at least one; empty at the end."""
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise broken(type(error).__name__) from None
+
+    async def read(self) -> bytes:
+        """All of the rest."""
+        try:
+            return await self._response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise broken(type(error).__name__) from None
+
+    def close(self) -> None:
+        """Give the connection back if the answer is complete, else cut it."""
+        self._response.close()
+
+
+class AiohttpClient:
+    """An ``UpstreamClient``. ``connect_timeout`` in seconds."""
+
+    def __init__(self, connect_timeout: float) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+            headers={"user-agent": "portolan"},
+        )
+
+    async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
+        """The whole answer."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._open(request)
+                try:
+                    return Response(response.status, response.headers, await response.read())
+                finally:
+                    response.close()
+        except TimeoutError:
+            raise too_late(timeout_s) from None
+
+    async def stream(self, request: UpstreamRequest, timeout_s: float) -> AiohttpStream:
+        """The answer's head; the body follows."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._open(request)
+        except TimeoutError:
+            raise too_late(timeout_s) from None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def _open(self, request: UpstreamRequest) -> AiohttpStream:
+        try:
+            response = await self._session.post(
+                request.url, data=request.body, headers=request.headers, allow_redirects=False
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise no_connection() from None
+            raise broken(type(error).__name__) from None
+        return AiohttpStream(response)

@@ -1,0 +1,151 @@
+"""The default client: ``Connection``s kept open per origin. Why not a library's: ``docs/speed.md``."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from router_service.providers.contract import UpstreamRequest
+from router_service.upstream.connection import Connection
+from router_service.upstream.interface import Response, broken, no_connection, too_late
+
+# Below the keep-alive of common servers (uvicorn 5 s aside, which closes in time to be noticed).
+IDLE_S = 15.0
+
+
+class Origin(NamedTuple):
+    scheme: str
+    host: str
+    port: int
+
+
+class DirectStream:
+    """A ``StreamResponse``."""
+
+    def __init__(self, pool: Pool, origin: Origin, connection: Connection) -> None:
+        self.status = connection.status
+        self.headers: Mapping[str, str] = connection.headers
+        self.next = connection.next
+        self._pool = pool
+        self._origin = origin
+        self._connection = connection
+        self._open = True
+
+    async def read(self) -> bytes:
+        """All of the rest."""
+        parts = []
+        while part := await self.next():
+            parts.append(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Give the connection back if the answer is complete, else cut it."""
+        if self._open:
+            self._open = False
+            self._pool.give_back(self._origin, self._connection)
+
+
+class Pool:
+    """Idle connections by origin, the last used first."""
+
+    def __init__(self, connect_timeout: float) -> None:
+        self._connect_timeout = connect_timeout
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._all: set[Connection] = set()
+        self._tls = ssl.create_default_context()
+        self._tls.set_alpn_protocols(["http/1.1"])
+
+    async def take(self, origin: Origin) -> Connection:
+        """An open connection. Raises ``ApiError``."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if not connection.closed:
+                if time.monotonic() - connection.idle_since < IDLE_S:
+                    return connection
+                connection.abort()
+        return await self._connect(origin)
+
+    def give_back(self, origin: Origin, connection: Connection) -> None:
+        """Keep the connection if another exchange may follow on it."""
+        if connection.reusable:
+            connection.idle_since = time.monotonic()
+            self._idle.setdefault(origin, []).append(connection)
+        else:
+            connection.abort()
+
+    def close(self) -> None:
+        for connection in tuple(self._all):
+            connection.abort()
+
+    async def _connect(self, origin: Origin) -> Connection:
+        tls = self._tls if origin.scheme == "https" else None
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(self._all.discard), origin.host, origin.port, ssl=tls
+                )
+        except TimeoutError:
+            raise no_connection() from None
+        except (OSError, ValueError) as error:
+            raise broken(type(error).__name__) from None
+        self._all.add(connection)
+        return connection
+
+
+class DirectClient:
+    """An ``UpstreamClient``. ``connect_timeout`` in seconds."""
+
+    def __init__(self, connect_timeout: float) -> None:
+        self._pool = Pool(connect_timeout)
+
+    async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
+        """The whole answer."""
+        origin, head = _prepared(request.url, tuple(request.headers.items()))
+        connection = await self._pool.take(origin)
+        deadline = asyncio.get_running_loop().call_later(timeout_s, connection.fail, too_late(timeout_s))
+        try:
+            connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=False)
+            body = await connection.whole()
+            return Response(connection.status, connection.headers, body)
+        finally:
+            deadline.cancel()
+            self._pool.give_back(origin, connection)
+
+    async def stream(self, request: UpstreamRequest, timeout_s: float) -> DirectStream:
+        """The answer's head; the body follows."""
+        origin, head = _prepared(request.url, tuple(request.headers.items()))
+        connection = await self._pool.take(origin)
+        deadline = asyncio.get_running_loop().call_later(timeout_s, connection.fail, too_late(timeout_s))
+        try:
+            connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=True)
+            await connection.head()
+        except BaseException:
+            connection.abort()
+            raise
+        finally:
+            deadline.cancel()
+        return DirectStream(self._pool, origin, connection)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+
+@lru_cache(maxsize=8192)
+def _prepared(url: str, headers: tuple[tuple[str, str], ...]) -> tuple[Origin, bytes]:
+    """Origin, and the request's head up to the value of its content length. Raises ``ApiError``."""
+    parts = urlsplit(url)
+    scheme, host = parts.scheme, parts.hostname or ""
+    port = parts.port or (443 if scheme == "https" else 80)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    own = (("host", parts.netloc.rpartition("@")[2]), ("user-agent", "portolan"), ("accept-encoding", "identity"))
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in (*own, *headers)), "content-length: "]
+    if not all(line.isascii() and line.isprintable() for line in lines):
+        raise broken("its address or key holds characters that no header may hold")
+    return Origin(scheme, host, port), "\r\n".join(lines).encode("ascii")

@@ -1,0 +1,61 @@
+"""What the router wants of an upstream client, and what a connection's failure means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from router_service.contract.errors import ApiError
+from router_service.providers.contract import UpstreamRequest
+
+
+class Response(NamedTuple):
+    """A whole answer; header names in lower case, or found in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class StreamResponse(Protocol):
+    """An answer whose body is still coming. Close it on every path: that cancels the provider's work."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def next(self) -> bytes:
+        """The bytes that have come, at least one; empty at the end. Raises ``ApiError`` when the connection breaks."""
+
+    async def read(self) -> bytes:
+        """All of the rest. Raises as ``next`` does."""
+
+    def close(self) -> None:
+        """Give the connection back if the answer is complete, else cut it."""
+
+
+class UpstreamClient(Protocol):
+    """A connection pool for all providers: no redirects, no retries. A cancelled call is closed at once."""
+
+    async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
+        """The whole answer. Raises ``ApiError`` on a broken connection or when ``timeout_s`` have passed."""
+
+    async def stream(self, request: UpstreamRequest, timeout_s: float) -> StreamResponse:
+        """The answer's head, within ``timeout_s``; the body follows by ``next``. Raises as ``send`` does."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+def broken(reason: str) -> ApiError:
+    """The connection failed, or broke before the answer was complete."""
+    return ApiError("provider_unavailable", f"The connection to the provider broke: {reason}")
+
+
+def no_connection() -> ApiError:
+    """The connect deadline has passed."""
+    return ApiError("timeout", "The provider did not accept the connection in time")
+
+
+def too_late(timeout_s: float) -> ApiError:
+    """The answer's deadline has passed."""
+    return ApiError("timeout", f"The provider gave no answer within {timeout_s:g} s")
