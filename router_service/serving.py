@@ -14,6 +14,7 @@ from data.catalogue import load_catalogue
 from data.catalogue.types import Catalogue, Endpoint
 from data.lake import Lake
 from data.schema import encode_record
+from router_service.accounting.usage import UsageReader
 from router_service.admission.keys import KeyStore, open_database
 from router_service.exchange import Exchange
 from router_service.routing.health import Health
@@ -42,7 +43,7 @@ class Serving:
         self.planner = Planner(self.catalogue, self.endpoints, self.health, self.policies, settings.learned_share)
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
         self.recent = Recent()
-        self.usage_nano: dict[str, int] = {}
+        self.usage = UsageReader(self.lake)
         self.categoriser = Categoriser(settings.category_share)
         self.random = random.Random()  # seeded by the system
         self.log: RequestLog
@@ -74,8 +75,6 @@ class Serving:
         record = exchange.record(self.worker)
         payload = encode_record(record)
         self.recent.add(record.generation_id, payload)
-        if record.key_hash and record.cost_nano:
-            self.usage_nano[record.key_hash] = self.usage_nano.get(record.key_hash, 0) + record.cost_nano
         self.log.append(payload)
 
     def api_key(self, endpoint: Endpoint) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -11,23 +12,25 @@ from router_service.api.auth import require_key
 from router_service.serving import Serving
 
 router = APIRouter()
+NANO = 1e9
 
 
 @router.get("/key", summary="The caller's key")
 async def get_key(request: Request, key: Key = Depends(require_key)) -> dict[str, Any]:
-    """Usage counts this process since its start; the marts hold the whole."""
+    """Usage is summed from the request log: of all workers, and from before the last restart."""
     serving: Serving = request.app.state.serving
-    used = serving.usage_nano.get(key.hash, 0) / 1e9
+    await asyncio.to_thread(serving.log.flush)
+    used = await asyncio.to_thread(serving.usage.of, key.hash)
     return {
         "data": {
             "label": key.label,
             "limit": None,
             "limit_remaining": None,
             "limit_reset": None,
-            "usage": used,
-            "usage_daily": used,
-            "usage_weekly": used,
-            "usage_monthly": used,
+            "usage": used.total / NANO,
+            "usage_daily": used.daily / NANO,
+            "usage_weekly": used.weekly / NANO,
+            "usage_monthly": used.monthly / NANO,
             "byok_usage": 0,
             "byok_usage_daily": 0,
             "byok_usage_weekly": 0,

@@ -72,6 +72,14 @@ class RequestLog:
             self._wake.set()
         return True
 
+    def flush(self, timeout_s: float = 1.0) -> None:
+        """Wait until what was appended before is written, or the disk refuses, or ``timeout_s`` have passed."""
+        wanted = self.written + len(self._queue)
+        deadline = time.monotonic() + timeout_s
+        self._wake.set()
+        while self.written < wanted and self.healthy and time.monotonic() < deadline:
+            time.sleep(0.005)
+
     def close(self) -> None:
         """Write what is queued, sync, and leave the segment ready to be sealed."""
         self._closing = True
