@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -46,9 +45,7 @@ def start(stack: ExitStack, core: int, *command: str, **environment: str) -> Non
 def wait_for(port: int) -> None:
     for _ in range(300):
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
-            return
-        except urllib.error.HTTPError:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return
         except OSError:
             time.sleep(0.1)
@@ -65,8 +62,8 @@ def services(stack: ExitStack) -> dict[str, tuple[int, str, str]]:
     key = create_key(open_database(Lake(Path(folder)).create().database), "bench")
     lab = f"http://127.0.0.1:{UPSTREAM}"
     start(stack, 0, "portolan", "serve", "--port", str(PORTOLAN), "--data-dir", folder, PORTOLAN_LAB_URL=lab)
-    wait_for(PORTOLAN)
-    time.sleep(1.0)
+    for port in (UPSTREAM, SHORTEST, PORTOLAN):
+        wait_for(port)
     return {
         "upstream alone": (UPSTREAM, "/v1/chat/completions", "none"),
         "shortest path": (SHORTEST, "/", "none"),

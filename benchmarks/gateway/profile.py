@@ -1,0 +1,103 @@
+"""Where a request's time goes inside the router: a profile by room, without server and load.
+
+``python -m benchmarks.gateway.profile [--stream]``. The handler is called directly, 64 requests at once,
+against the instant upstream. cProfile weighs many small calls heavier than they are: read shares, not times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import os
+import pstats
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import uvloop
+
+from benchmarks.gateway.__main__ import UPSTREAM, pin, start, wait_for
+from benchmarks.gateway.wire import request
+from data.lake import Lake
+from router_service.admission.keys import create_key, open_database
+from router_service.api.chat import ChatCompletions
+from router_service.serving import Serving
+from router_service.settings import Settings
+
+AT_ONCE, EACH = 64, 100
+ROOMS = ("api", "admission", "routing", "providers", "upstream", "accounting", "telemetry", "contract")
+
+
+def room(file: str, name: str) -> str:
+    """Which part of the house a profiled function belongs to."""
+    if "router_service" in file:
+        part = file.split("router_service/")[1].split("/")[0].removesuffix(".py")
+        return part if part in ROOMS else "exchange, serving, wire"
+    if file == "~":
+        for package in ("msgspec", "zlib", "httptools", "uvloop"):
+            if package in name:
+                return package
+        return "built-in functions"
+    return "data/" if "/data/" in file else "models/" if "/models/" in file else "asyncio and the rest"
+
+
+async def profiled(stream: bool, folder: str) -> Counter[str]:
+    """Seconds by room."""
+    key = create_key(open_database(Lake(folder).create().database), "profile")
+    settings = Settings(data_dir=Path(folder), lab_url=f"http://127.0.0.1:{UPSTREAM}", category_share=0)
+    serving = Serving(settings)
+    head, body = request("/", key, stream=stream).split(b"\r\n\r\n", 1)
+    headers = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:]]
+    chat = ChatCompletions(serving)
+
+    async def send(_message: object) -> None:
+        return
+
+    async def one() -> None:
+        messages = [{"type": "http.request", "body": body}]
+
+        async def receive() -> dict[str, object]:
+            return messages.pop() if messages else await asyncio.Future()
+
+        await chat({"type": "http", "headers": headers}, receive, send)
+
+    async def many(count: int) -> None:
+        for _ in range(count):
+            await one()
+
+    async with serving.running():
+        await asyncio.gather(*(many(5) for _ in range(AT_ONCE)))
+        profile = cProfile.Profile()
+        profile.enable()
+        await asyncio.gather(*(many(EACH) for _ in range(AT_ONCE)))
+        profile.disable()
+    spent: Counter[str] = Counter()
+    for (file, _line, name), (_calls, _primitive, own, _cumulative, _callers) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+        spent[room(file, name)] += own
+    return spent
+
+
+def table(spent: Counter[str]) -> str:
+    """Markdown."""
+    total = spent.total()
+    rows = [f"| {name} | {seconds / total:.0%} |" for name, seconds in spent.most_common() if seconds / total > 0.01]
+    return "\n".join(["| where | share |", "|---|---|", *rows])
+
+
+def run(stream: bool) -> Counter[str]:
+    with ExitStack() as stack:
+        start(stack, 1, "benchmarks.gateway.upstream", str(UPSTREAM))
+        if own := pin(0):
+            own()
+        wait_for(UPSTREAM)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="portolan-profile-"))
+        os.environ.pop("PORTOLAN_DATA_DIR", None)
+        return uvloop.run(profiled(stream, folder))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stream", action="store_true")
+    print(table(run(parser.parse_args().stream)))
