@@ -17,6 +17,7 @@ from data.schema import encode_record
 from router_service.admission.keys import KeyStore, open_database
 from router_service.exchange import Exchange
 from router_service.routing.health import Health
+from router_service.routing.health.journal import JournalPeers
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
 from router_service.settings import Settings
@@ -35,7 +36,7 @@ class Serving:
         self.endpoints = usable_endpoints(self.catalogue, settings)
         self.lake = Lake(settings.data_dir).create()
         self.keys = KeyStore(open_database(self.lake.database))
-        self.health = Health()
+        self.health = Health(peers=JournalPeers(self.lake.health))
         self.policies = PolicyStore(self.lake)
         self.planner = Planner(self.catalogue, self.endpoints, self.health, self.policies, settings.learned_share)
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
@@ -53,7 +54,7 @@ class Serving:
         self.log = RequestLog(self.lake, self.worker, sync=settings.log_sync, when_full=settings.log_when_full)
         self.upstream = UpstreamClient(connect_timeout=settings.connect_timeout)
         sealer = Sealer(self.lake)
-        watches = (self.keys.watch(), self.policies.watch(), sealer.watch())
+        watches = (self.keys.watch(), self.policies.watch(), self.health.watch(), sealer.watch())
         tasks = [asyncio.create_task(watch) for watch in watches]
         try:
             yield
@@ -61,6 +62,7 @@ class Serving:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self.health.close)
             await self.upstream.close()
             await asyncio.to_thread(self.log.close)
             await asyncio.to_thread(sealer.stop)
