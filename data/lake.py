@@ -15,6 +15,7 @@ class Lake:
     ``marts/``                    ``marts-<version>.duckdb`` and the pointer ``current.json``
     ``policies/<version>/``       ONNX and JSON of a selection policy, and the pointer ``current.json``
     ``portolan.sqlite``           keys
+    ``health/``                   a journal per running worker: what its endpoints did, for the other workers
     ``sealer.lock``               held by the one process that seals
     """
 
@@ -25,11 +26,12 @@ class Lake:
         self.marts = self.root / "marts"
         self.policies = self.root / "policies"
         self.database = self.root / "portolan.sqlite"
+        self.health = self.root / "health"
         self.sealer_lock = self.root / "sealer.lock"
 
     def create(self) -> Lake:
         """Make the folders that are missing."""
-        for folder in (self.log, self.requests, self.marts, self.policies):
+        for folder in (self.log, self.requests, self.marts, self.policies, self.health):
             folder.mkdir(parents=True, exist_ok=True)
         return self
 

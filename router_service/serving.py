@@ -18,6 +18,7 @@ from router_service.accounting.usage import UsageReader
 from router_service.admission.keys import KeyStore, open_database
 from router_service.exchange import Exchange
 from router_service.routing.health import Health
+from router_service.routing.health.journal import JournalPeers
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
 from router_service.settings import Settings
@@ -38,7 +39,7 @@ class Serving:
         self.endpoints = usable_endpoints(self.catalogue, settings)
         self.lake = Lake(settings.data_dir).create()
         self.keys = KeyStore(open_database(self.lake.database))
-        self.health = Health()
+        self.health = Health(peers=JournalPeers(self.lake.health))
         self.policies = PolicyStore(self.lake)
         self.planner = Planner(self.catalogue, self.endpoints, self.health, self.policies, settings.learned_share)
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
@@ -57,7 +58,7 @@ class Serving:
         self.log = RequestLog(self.lake, self.worker, sync=settings.log_sync, when_full=settings.log_when_full)
         self.upstream = open_client(settings.upstream_client, settings.connect_timeout)
         sealer = Sealer(self.lake)
-        watches = (self.keys.watch(), self.policies.watch(), sealer.watch())
+        watches = (self.keys.watch(), self.policies.watch(), self.health.watch(), sealer.watch())
         tasks = [asyncio.create_task(watch) for watch in watches]
         try:
             yield
@@ -65,6 +66,7 @@ class Serving:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self.health.close)
             await self.upstream.close()
             self.categoriser.close()
             await asyncio.to_thread(self.log.close)

@@ -13,12 +13,17 @@ from pathlib import Path
 import httpx2
 import pytest
 import uvicorn
+from hypothesis import settings as hypothesis_settings
 
 from data.lake import Lake
 from lab.server import Lab, create_app
 from router_service.admission.keys import create_key, open_database
 from router_service.app import create_app as create_router
 from router_service.settings import Settings
+
+# A slow example on a busy machine is no failure, and no run depends on an earlier one.
+hypothesis_settings.register_profile("portolan", deadline=None, database=None)
+hypothesis_settings.load_profile("portolan")
 
 
 @contextlib.contextmanager

@@ -8,8 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from data.catalogue.types import Endpoint, Model, Price
+from router_service.api.auth import require_key
 from router_service.contract.errors import ApiError
 from router_service.routing.candidates import blended
+from router_service.routing.health import Health
+from router_service.routing.health.percentiles import Percentiles
 from router_service.serving import Serving
 
 router = APIRouter()
@@ -36,9 +39,14 @@ def one_model(author: str, slug: str, request: Request) -> dict[str, Any]:
 
 
 @router.get("/models/{author}/{slug}/endpoints", summary="List a model's endpoints")
-def list_endpoints(author: str, slug: str, request: Request) -> dict[str, Any]:
+async def list_endpoints(author: str, slug: str, request: Request) -> dict[str, Any]:
+    """Uptime for all; latency and throughput for those with a key, as in the reference."""
     model, endpoints = _find(request, author, slug)
     serving: Serving = request.app.state.serving
+    try:
+        speeds = bool(await require_key(request))
+    except ApiError:
+        speeds = False
     return {
         "data": {
             "id": model.id,
@@ -46,7 +54,7 @@ def list_endpoints(author: str, slug: str, request: Request) -> dict[str, Any]:
             "created": model.created,
             "description": model.description,
             "architecture": _architecture(model),
-            "endpoints": [_endpoint_json(e, model, e.id in serving.health.outages) for e in endpoints],
+            "endpoints": [_endpoint_json(e, model, serving.health, speeds) for e in endpoints],
         }
     }
 
@@ -137,7 +145,7 @@ def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
     }
 
 
-def _endpoint_json(endpoint: Endpoint, model: Model, outage: bool) -> dict[str, Any]:
+def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: bool) -> dict[str, Any]:
     tools = "tools" in endpoint.supported_parameters
     return {
         "name": f"{endpoint.provider_name} | {model.id}",
@@ -162,10 +170,15 @@ def _endpoint_json(endpoint: Endpoint, model: Model, outage: bool) -> dict[str, 
         },
         "native_tools": {},
         "service_tier": None,
-        "status": -1 if outage else 0,
-        "uptime_last_5m": None,
-        "uptime_last_30m": None,
-        "uptime_last_1d": None,
-        "latency_last_30m": None,
-        "throughput_last_30m": None,
+        "status": health.status(endpoint.id),
+        "uptime_last_5m": health.uptime(endpoint.id, "5m"),
+        "uptime_last_30m": health.uptime(endpoint.id, "30m"),
+        "uptime_last_1d": health.uptime(endpoint.id, "1d"),
+        "latency_last_30m": _percentiles(health.latency_percentiles(endpoint.id, "30m"), 1000) if speeds else None,
+        "throughput_last_30m": _percentiles(health.throughput_percentiles(endpoint.id, "30m"), 1) if speeds else None,
     }
+
+
+def _percentiles(found: Percentiles | None, scale: int) -> dict[str, float] | None:
+    """Latency goes out in milliseconds: ``PercentileStats`` of the reference."""
+    return {name: round(value * scale, 2) for name, value in found._asdict().items()} if found else None

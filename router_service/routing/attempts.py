@@ -61,7 +61,7 @@ class Attempts:
         except ApiError as error:
             attempt.error_type = error.error_type
             self._reason = f"fallback:{error.error_type}"
-            self._health.failure(endpoint.id, error.error_type)
+            self._health.failure(endpoint.id, error.error_type, error.retry_after)
             raise
         finally:
             now = time.perf_counter()

@@ -1,0 +1,134 @@
+"""When an endpoint is left alone after failures, for how long, and how it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+
+# Envoy's default of consecutive_5xx.
+CONSECUTIVE = 5
+# Below 80 % success the reference calls an endpoint down; 20 requests are ours.
+FAILURE_SHARE = 0.2
+MIN_REQUESTS = 20
+WINDOW_S = 30.0
+# Ours: short enough that a blip costs one pause of seconds, doubled for what keeps failing.
+FIRST_EJECTION_S = 5.0
+LONGEST_EJECTION_S = 300.0
+MOST_DOUBLINGS = 6
+# Successes in a row that take one doubling back.
+DECAY_SUCCESSES = 20
+# A probe without an outcome by then was cancelled or is a long stream: the next may go.
+PROBE_S = 30.0
+
+
+class Phase(IntEnum):
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+
+
+class Breaker:
+    """One endpoint's. ``now`` is seconds of a monotonic clock everywhere."""
+
+    __slots__ = ("_closed_at", "_consecutive", "_failures", "_probe_until", "_streak", "_successes",
+                 "ejections", "severity", "tripped", "until")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.tripped = False
+        self._consecutive = 0
+        self._streak = 0
+        self._closed_at = float("-inf")
+        self._successes = self._failures = 0
+        self._probe_until = float("-inf")
+        self.until = float("-inf")
+        self.ejections = 0
+        self.severity = 0.0
+
+    def phase(self, now: float) -> Phase:
+        if not self.tripped:
+            return Phase.CLOSED
+        return Phase.OPEN if now < self.until else Phase.HALF_OPEN
+
+    def ejected(self, now: float) -> bool:
+        """Open, or half-open with its one probe under way."""
+        return self.tripped and (now < self.until or now < self._probe_until)
+
+    def claim(self, now: float) -> bool:
+        """Whether a call may go now. Half-open it takes the one probe; open it is the caller's last resort."""
+        if self.phase(now) is not Phase.HALF_OPEN:
+            return True
+        if now < self._probe_until:
+            return False
+        self._probe_until = now + PROBE_S
+        return True
+
+    def release(self) -> None:
+        """A call ended with an outcome that judges nothing (a 429, a client's error): another probe may go."""
+        self._probe_until = float("-inf")
+
+    def success(self, now: float, count: int = 1) -> bool:
+        """Count ``count`` successes; true when they close it. While open they are ignored: those calls began before."""
+        self._consecutive = 0
+        if self.tripped:
+            if now >= self.until:
+                self._close(now)
+                return True
+            return False
+        self._successes += count
+        if self.ejections:
+            self._streak += count
+            if self._streak >= DECAY_SUCCESSES:
+                self.ejections -= 1
+                self._streak = 0
+        return False
+
+    def failure(self, now: float, successes: int, failures: int, count: int = 1) -> None:
+        """Count ``count`` failures; ``successes`` and ``failures`` are those of the last 30 s with them."""
+        self._streak = 0
+        self._consecutive += count
+        if self.tripped:
+            if now >= self.until:
+                self._open(now, 1.0)
+            return
+        self._failures += count
+        if now - self._closed_at < WINDOW_S:
+            # What led to the last ejection is still in the window and must not lead to the next.
+            successes, failures = self._successes, self._failures
+        total = successes + failures
+        share = failures / total if total else 0.0
+        if self._consecutive >= CONSECUTIVE or (total >= MIN_REQUESTS and share > FAILURE_SHARE):
+            self._open(now, share)
+
+    def adopt(self, until: float, ejections: int, now: float) -> None:
+        """Follow another worker that has ejected the endpoint until ``until``."""
+        if until > now and until > self.until:
+            self.tripped = True
+            self.until = until
+            self.ejections = max(self.ejections, ejections)
+            self.severity = max(self.severity, 1.0)
+            self._probe_until = float("-inf")
+
+    def _open(self, now: float, share: float) -> None:
+        self.tripped = True
+        self.until = now + min(FIRST_EJECTION_S * 2.0**self.ejections, LONGEST_EJECTION_S)
+        self.ejections = min(self.ejections + 1, MOST_DOUBLINGS)
+        self.severity = share
+        self._probe_until = float("-inf")
+
+    def _close(self, now: float) -> None:
+        self.tripped = False
+        self._closed_at = now
+        self._probe_until = float("-inf")
+        self._consecutive = self._streak = self._successes = self._failures = 0
+
+
+def spare_half(endpoints: Sequence[str], wanting: Mapping[str, tuple[int, float]]) -> frozenset[str]:
+    """Those of ``wanting`` that are ejected: at most half of a model's ``endpoints``, rounded down, worst first.
+
+    The values are (ejections in a row, share of failures).
+    """
+    found = {name for name in endpoints if name in wanting}
+    most = len(set(endpoints)) // 2
+    if len(found) <= most:
+        return frozenset(found)
+    return frozenset(sorted(found, key=lambda name: (wanting[name], name), reverse=True)[:most])

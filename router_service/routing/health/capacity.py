@@ -1,0 +1,79 @@
+"""429s: how long an endpoint is left alone, and how many requests a minute it is believed to take."""
+
+from __future__ import annotations
+
+# CUBIC's multiplicative decrease, RFC 9438 section 4.6: AIMD that gives up less than TCP's half.
+DECREASE = 0.7
+# Ours: back at the rate that met the 429 after five minutes; forgotten at twice that rate.
+RECOVERY_S = 300.0
+FORGET_AT = 2.0
+# A burst of 429s is one sign, not many: one decrease for each window that rates are measured in.
+DECREASE_INTERVAL_S = 30.0
+# Six requests in 30 s: fewer are too coarse to read a rate from.
+LEAST_CAP = 12.0
+# Without Retry-After a single 429 is chance; from the second in a row the pause doubles.
+FIRST_BACK_OFF_S = 1.0
+LONGEST_BACK_OFF_S = 60.0
+LONGEST_RETRY_AFTER_S = 86_400.0
+
+
+class Capacity:
+    """One endpoint's. Rates are requests a minute, ``now`` seconds of a monotonic clock."""
+
+    __slots__ = ("_decreased_at", "_in_a_row", "_met", "retry_until")
+
+    def __init__(self) -> None:
+        self.retry_until = float("-inf")
+        self._in_a_row = 0
+        self._met = 0.0
+        self._decreased_at = float("-inf")
+
+    def rate_limited(self, now: float, accepted_per_minute: float, retry_after: float | None = None) -> None:
+        """A 429 while the endpoint accepted ``accepted_per_minute``."""
+        self._in_a_row += 1
+        if retry_after is not None:
+            self.hold(now, retry_after)
+        elif self._in_a_row > 1:
+            doublings = min(self._in_a_row - 2, 16)
+            self.hold(now, min(FIRST_BACK_OFF_S * 2.0**doublings, LONGEST_BACK_OFF_S))
+        if now - self._decreased_at >= DECREASE_INTERVAL_S:
+            self._met = max(accepted_per_minute, LEAST_CAP / DECREASE)
+            self._decreased_at = now
+
+    def hold(self, now: float, seconds: float) -> None:
+        """Leave the endpoint alone for ``seconds``, as a provider's Retry-After asks."""
+        self.retry_until = max(self.retry_until, now + min(seconds, LONGEST_RETRY_AFTER_S))
+
+    def adopt(self, retry_until: float, now: float) -> None:
+        """Follow another worker's hold."""
+        if retry_until > now:
+            self.hold(now, retry_until - now)
+
+    def accepted(self) -> None:
+        """The endpoint took a request."""
+        self._in_a_row = 0
+
+    @property
+    def learned(self) -> bool:
+        """Whether there was a 429 lately enough for a cap."""
+        return self._met > 0
+
+    def cap(self, now: float) -> float | None:
+        """Requests a minute that the endpoint is believed to take; ``None`` while nothing is known.
+
+        After a 429 at rate r it is 0.7 r and grows by a constant 0.3 r each five minutes.
+        """
+        if not self._met:
+            return None
+        share = DECREASE + (1 - DECREASE) * (now - self._decreased_at) / RECOVERY_S
+        if share >= FORGET_AT:
+            self._met = 0.0
+            return None
+        return self._met * share
+
+    def limited(self, now: float, per_minute: float) -> bool:
+        """Whether a call now would come before Retry-After or go above the cap; ``per_minute`` is the rate sent."""
+        if now < self.retry_until:
+            return True
+        cap = self.cap(now)
+        return cap is not None and per_minute >= cap

@@ -1,0 +1,67 @@
+"""All that is known of one endpoint."""
+
+from __future__ import annotations
+
+from router_service.routing.health.breaker import Breaker, Phase
+from router_service.routing.health.capacity import Capacity
+from router_service.routing.health.percentiles import Histogram
+from router_service.routing.health.shared import Report
+from router_service.routing.health.windows import KINDS, Windows
+
+EWMA_WEIGHT = 0.2
+SMALLEST_LATENCY_S = 0.005
+SMALLEST_TOKENS_PER_S = 0.1
+
+
+class EndpointHealth:
+    """Fixed in size. ``unsent`` are counts the other workers have yet to be told; ``fresh``: since the last look."""
+
+    __slots__ = ("breaker", "capacity", "fresh", "latency", "name", "throughput",
+                 "tokens_per_s", "ttft_s", "unsent", "windows")  # fmt: skip
+
+    def __init__(self, name: str, second: int) -> None:
+        self.name = name
+        self.windows = Windows(second)
+        self.breaker = Breaker()
+        self.capacity = Capacity()
+        self.latency: Histogram | None = None
+        self.throughput: Histogram | None = None
+        self.ttft_s: float | None = None
+        self.tokens_per_s: float | None = None
+        self.unsent = [0] * KINDS
+        self.fresh = False
+
+    def add_ttft(self, seconds: float, second: int) -> None:
+        if not seconds > 0:
+            return
+        before = self.ttft_s
+        self.ttft_s = seconds if before is None else before + EWMA_WEIGHT * (seconds - before)
+        if self.latency is None:
+            self.latency = Histogram(SMALLEST_LATENCY_S, second)
+        self.latency.add(seconds, second)
+
+    def add_throughput(self, tokens_per_s: float, second: int) -> None:
+        if not tokens_per_s > 0:
+            return
+        before = self.tokens_per_s
+        self.tokens_per_s = tokens_per_s if before is None else before + EWMA_WEIGHT * (tokens_per_s - before)
+        if self.throughput is None:
+            self.throughput = Histogram(SMALLEST_TOKENS_PER_S, second)
+        self.throughput.add(tokens_per_s, second)
+
+    def report(self, now: float) -> Report:
+        """What the other workers should know; the counts are then told."""
+        success, failure, limited, uncounted = self.unsent
+        self.unsent = [0] * KINDS
+        breaker, retry_until = self.breaker, self.capacity.retry_until
+        ejected_until = breaker.until if breaker.phase(now) is Phase.OPEN else 0.0
+        return Report(
+            self.name,
+            success,
+            failure,
+            limited,
+            uncounted,
+            ejected_until,
+            breaker.ejections,
+            retry_until if retry_until > now else 0.0,
+        )

@@ -1,0 +1,264 @@
+"""What a router process knows of its endpoints' health."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from router_service.contract.errors import CLIENT_ERRORS
+from router_service.routing.health import tiers
+from router_service.routing.health.breaker import spare_half
+from router_service.routing.health.endpoint import EndpointHealth
+from router_service.routing.health.percentiles import Percentiles, SpeedWindow
+from router_service.routing.health.shared import Batch, HealthPeers, NoPeers, Report
+from router_service.routing.health.standing import Standing, per_minute
+from router_service.routing.health.tiers import Tier
+from router_service.routing.health.windows import (
+    FAILURE,
+    KINDS,
+    RATE_LIMITED,
+    SUCCESS,
+    UNCOUNTED,
+    Counts,
+    WindowName,
+)
+
+INTERVAL_S = 0.25
+# Endpoints without traffic change tier as windows pass: all are graded again in this many seconds, a part in each.
+GRADING_S = 60
+RECENT_S = 30.0
+MERGED_AT_ONCE = 100
+# A time ahead of ours is another machine's clock: monotonic clocks are comparable on one machine alone.
+CLOCK_TOLERANCE_S = 5.0
+# The reference leaves 400, 403, 413, 422 and 429 out of uptime; 401, 402, 404, 5xx and broken streams count.
+JUDGES_NOTHING = CLIENT_ERRORS | {"permission_denied"}
+_NONE: frozenset[str] = frozenset()
+
+
+class Health:
+    """Endpoints by id. What ``outages``, ``ejected``, ``limited`` and ``tier`` say changes only when ``epoch`` moves,
+    so a plan holds for as long as the epoch does. Used from one thread.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, peers: HealthPeers | None = None) -> None:
+        self._clock = clock
+        self._peers = peers or NoPeers()
+        self._endpoints: dict[str, EndpointHealth] = {}
+        self._order: list[EndpointHealth] = []
+        self._standing = Standing()
+        self._fresh: list[EndpointHealth] = []
+        self._ungraded: set[EndpointHealth] = set()
+        self._unsent: set[EndpointHealth] = set()
+        self._next_graded = 0
+        self._due = self._grading_due = float("-inf")
+
+    @property
+    def epoch(self) -> int:
+        return self._standing.epoch
+
+    @property
+    def outages(self) -> frozenset[str]:
+        """Endpoints with a significant outage in the last 30 s."""
+        return self._standing.outages
+
+    def success(self, endpoint: str, ttft_s: float | None, tokens_per_s: float | None) -> None:
+        """Count a good answer; TTFT in seconds and throughput in tokens a second, where they were measured."""
+        now = self._clock()
+        state = self._count(endpoint, SUCCESS, now)
+        state.capacity.accepted()
+        if ttft_s is not None:
+            state.add_ttft(ttft_s, int(now))
+        if tokens_per_s is not None:
+            state.add_throughput(tokens_per_s, int(now))
+        if state.breaker.success(now):
+            self._review(state, now)
+
+    def failure(self, endpoint: str, error_type: str, retry_after: float | None = None) -> None:
+        """Count a failed call by its ``error_type``; ``retry_after`` is the provider's wish in seconds."""
+        now = self._clock()
+        if error_type == "rate_limit_exceeded":
+            state = self._count(endpoint, RATE_LIMITED, now)
+            state.breaker.release()
+            counts = state.windows.totals("30s", int(now))
+            state.capacity.rate_limited(now, per_minute(counts.accepted), retry_after)
+        elif error_type in JUDGES_NOTHING:
+            state = self._count(endpoint, UNCOUNTED, now)
+            state.capacity.accepted()
+            state.breaker.release()
+            if endpoint not in self._standing.watched:
+                return
+            counts = state.windows.totals("30s", int(now))
+        else:
+            state = self._count(endpoint, FAILURE, now)
+            counts = state.windows.totals("30s", int(now))
+            state.breaker.failure(now, counts.success, counts.failure)
+            if retry_after is not None:
+                state.capacity.hold(now, retry_after)
+        self._standing.review(state, now, counts)
+
+    def claim(self, endpoint: str) -> bool:
+        """To be asked right before each call. False while another call probes a recovering endpoint: try the next."""
+        state = self._standing.watched.get(endpoint)
+        if state is None:
+            return True
+        now = self._clock()
+        allowed = state.breaker.claim(now)
+        self._review(state, now)
+        return allowed
+
+    def ejected(self, endpoints: Sequence[str]) -> frozenset[str]:
+        """Those of a model's ``endpoints`` to be left alone: never more than half of them, the worst first."""
+        ejecting = self._standing.ejecting
+        return spare_half(endpoints, ejecting) if ejecting else _NONE
+
+    def limited(self, endpoint: str) -> bool:
+        """Whether a call would come before Retry-After or above the learned cap: to be made last of all."""
+        return endpoint in self._standing.limited
+
+    def tier(self, endpoint: str) -> Tier:
+        """By uptime; at most a second old for an endpoint with traffic, a minute for one without."""
+        return self._standing.tiers.get(endpoint, "insufficient")
+
+    def status(self, endpoint: str) -> int:
+        """The public status code, see ``tiers``; the gravest that holds."""
+        standing, tier = self._standing, self.tier(endpoint)
+        if endpoint in standing.ejecting:
+            return tiers.STATUS_EJECTED
+        if endpoint in standing.limited:
+            return tiers.STATUS_LIMITED
+        if tier == "down":
+            return tiers.STATUS_DOWN
+        return tiers.STATUS_DEGRADED if tier == "degraded" or endpoint in standing.outages else tiers.STATUS_NORMAL
+
+    def counts(self, endpoint: str, window: WindowName) -> Counts:
+        """Requests of ``window``, of this worker and of those it hears from."""
+        state = self._endpoints.get(endpoint)
+        return state.windows.totals(window, int(self._clock())) if state else Counts(*[0] * KINDS)
+
+    def uptime(self, endpoint: str, window: WindowName) -> float | None:
+        """Percent, successful ÷ (successful + failed) of ``window``; ``None`` when there were too few."""
+        return tiers.uptime(self.counts(endpoint, window))
+
+    def ttft(self, endpoint: str) -> float | None:
+        """Seconds, a running mean."""
+        state = self._endpoints.get(endpoint)
+        return state.ttft_s if state else None
+
+    def throughput(self, endpoint: str) -> float | None:
+        """Tokens a second, a running mean."""
+        state = self._endpoints.get(endpoint)
+        return state.tokens_per_s if state else None
+
+    def latency_percentiles(self, endpoint: str, window: SpeedWindow) -> Percentiles | None:
+        """TTFT in seconds, of this worker's streamed answers."""
+        state = self._endpoints.get(endpoint)
+        return state.latency.percentiles(window, int(self._clock())) if state and state.latency else None
+
+    def throughput_percentiles(self, endpoint: str, window: SpeedWindow) -> Percentiles | None:
+        """Tokens a second, of this worker's streamed answers; ``p90`` is what 90 % of them reached."""
+        state = self._endpoints.get(endpoint)
+        if state is None or state.throughput is None:
+            return None
+        return state.throughput.percentiles(window, int(self._clock()), highest_first=True)
+
+    def refresh(self) -> int:
+        """Let end what time ends, grade again what has changed; returns ``epoch``. Almost free between intervals."""
+        now = self._clock()
+        if now >= self._due:
+            self._due = now + INTERVAL_S
+            self._standing.review_watched(now)
+            if now >= self._grading_due:
+                self._grading_due = now + 1.0
+                self._sort_fresh()
+                self._standing.grade(self._to_grade(), now)
+        return self._standing.epoch
+
+    async def watch(self) -> None:
+        """Exchange with the other workers each quarter of a second; files are waited for off the event loop."""
+        while True:
+            for _ in self._merge(await asyncio.to_thread(self._exchange, self._take())):
+                await asyncio.sleep(0)
+            self.refresh()
+            await asyncio.sleep(INTERVAL_S)
+
+    def synchronise(self) -> None:
+        """One exchange with the other workers, blocking."""
+        for _ in self._merge(self._exchange(self._take())):
+            pass
+        self.refresh()
+
+    def close(self) -> None:
+        """Leave the other workers."""
+        self._peers.close()
+
+    def _count(self, endpoint: str, kind: int, now: float) -> EndpointHealth:
+        state = self._endpoints.get(endpoint) or self._new(endpoint, now)
+        state.windows.add(kind, int(now))
+        state.unsent[kind] += 1
+        if not state.fresh:
+            state.fresh = True
+            self._fresh.append(state)
+        return state
+
+    def _new(self, endpoint: str, now: float) -> EndpointHealth:
+        state = self._endpoints[endpoint] = EndpointHealth(endpoint, int(now))
+        self._order.append(state)
+        return state
+
+    def _review(self, state: EndpointHealth, now: float) -> None:
+        self._standing.review(state, now, state.windows.totals("30s", int(now)))
+
+    def _sort_fresh(self) -> None:
+        for state in self._fresh:
+            state.fresh = False
+        self._ungraded.update(self._fresh)
+        self._unsent.update(self._fresh)
+        self._fresh.clear()
+
+    def _to_grade(self) -> set[EndpointHealth]:
+        states, self._ungraded = self._ungraded, set()
+        share = -(-len(self._order) // GRADING_S)
+        states.update(self._order[self._next_graded : self._next_graded + share])
+        self._next_graded = self._next_graded + share if self._next_graded + share < len(self._order) else 0
+        return states
+
+    def _take(self) -> Batch:
+        self._sort_fresh()
+        now = self._clock()
+        batch = Batch(now, [state.report(now) for state in self._unsent])
+        self._unsent.clear()
+        return batch
+
+    def _exchange(self, batch: Batch) -> Sequence[Batch]:
+        if batch.reports:
+            self._peers.publish(batch)
+        return self._peers.collect()
+
+    def _merge(self, batches: Sequence[Batch]) -> Iterator[None]:
+        """Take in what was told, with a pause after each hundred reports for requests to go on."""
+        for batch in batches:
+            for number, report in enumerate(batch.reports, 1):
+                now = self._clock()
+                if batch.at <= now + CLOCK_TOLERANCE_S:
+                    self._hear(report, min(batch.at, now), now)
+                if number % MERGED_AT_ONCE == 0:
+                    yield
+
+    def _hear(self, report: Report, at: float, now: float) -> None:
+        state = self._endpoints.get(report.endpoint) or self._new(report.endpoint, now)
+        state.windows.merge(report.counts, int(at), int(now))
+        self._ungraded.add(state)
+        breaker, capacity = state.breaker, state.capacity
+        counts = state.windows.totals("30s", int(now))
+        breaker.adopt(report.ejected_until, report.ejections, now)
+        capacity.adopt(report.retry_until, now)
+        if now - at < RECENT_S:
+            if report.success:
+                capacity.accepted()
+                breaker.success(now, report.success)
+            if report.failure:
+                breaker.failure(now, counts.success, counts.failure, report.failure)
+            if report.rate_limited:
+                capacity.rate_limited(now, per_minute(counts.accepted))
+        self._standing.review(state, now, counts)

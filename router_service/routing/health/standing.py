@@ -1,0 +1,72 @@
+"""The part of health that plans depend on, and its version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from router_service.routing.health import tiers
+from router_service.routing.health.endpoint import EndpointHealth
+from router_service.routing.health.tiers import Tier
+from router_service.routing.health.windows import Counts
+
+
+class Standing:
+    """Sets of endpoint ids; ``epoch`` moves whenever one of them changes. ``ejecting`` maps those that the breaker
+    wants ejected to (ejections in a row, share of failures).
+    """
+
+    def __init__(self) -> None:
+        self.outages: frozenset[str] = frozenset()
+        self.ejecting: dict[str, tuple[int, float]] = {}
+        self.limited: frozenset[str] = frozenset()
+        self.tiers: dict[str, Tier] = {}
+        self.epoch = 0
+        # Those that time alone can change.
+        self.watched: dict[str, EndpointHealth] = {}
+
+    def review(self, state: EndpointHealth, now: float, counts: Counts) -> None:
+        """Set outage, ejection and limit anew; ``counts`` are those of the last 30 s."""
+        name, breaker, capacity = state.name, state.breaker, state.capacity
+        out = tiers.outage(counts)
+        limited = capacity.limited(now, per_minute(sum(counts)))
+        if out != (name in self.outages):
+            self.outages = self.outages ^ {name}
+            self.epoch += 1
+        if limited != (name in self.limited):
+            self.limited = self.limited ^ {name}
+            self.epoch += 1
+        self._set_ejecting(name, (breaker.ejections, breaker.severity) if breaker.ejected(now) else None)
+        if out or limited or breaker.tripped or capacity.learned:
+            self.watched[name] = state
+        else:
+            self.watched.pop(name, None)
+
+    def _set_ejecting(self, name: str, severity: tuple[int, float] | None) -> None:
+        if severity == self.ejecting.get(name):
+            return
+        if severity is None:
+            del self.ejecting[name]
+        else:
+            self.ejecting[name] = severity
+        self.epoch += 1
+
+    def review_watched(self, now: float) -> None:
+        second = int(now)
+        for state in list(self.watched.values()):
+            self.review(state, now, state.windows.totals("30s", second))
+
+    def grade(self, states: Iterable[EndpointHealth], now: float) -> None:
+        """Set the tiers of ``states`` anew."""
+        second = int(now)
+        changed = False
+        for state in states:
+            grade = tiers.tier(state.windows, second)
+            if grade != self.tiers.get(state.name, "insufficient"):
+                self.tiers[state.name] = grade
+                changed = True
+        self.epoch += changed
+
+
+def per_minute(in_30_seconds: int) -> float:
+    """A rate of requests a minute from a count of the 30 s window."""
+    return 2.0 * in_30_seconds
