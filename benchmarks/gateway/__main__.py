@@ -23,6 +23,7 @@ from benchmarks.gateway.wire import request
 from data.lake import Lake
 from router_service.admission.keys import create_key, open_database
 
+PAGE = Path(__file__).parents[2] / "docs" / "speed.md"
 UPSTREAM, SHORTEST, PORTOLAN = 18901, 18902, 18903
 CELLS = [(stream, connections) for stream in (False, True) for connections in (1, 64)]
 
@@ -106,9 +107,20 @@ def table(results: dict[tuple[str, bool, int], Result]) -> str:
     return "\n".join(lines)
 
 
+def write_between(marker: str, content: str) -> None:
+    """Replace what stands in docs/speed.md between the line that begins with ``marker`` and the next end."""
+    text = PAGE.read_text()
+    begin = text.index("\n", text.index(marker)) + 1
+    PAGE.write_text(text[:begin] + content + "\n" + text[text.index("<!-- end -->", begin) :])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of load for each figure of each round")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/speed.md")
     options = parser.parse_args()
-    print(table(run(options.rounds, options.seconds)))
+    found = table(run(options.rounds, options.seconds))
+    print(found)
+    if options.write:
+        write_between("<!-- table", found)

@@ -11,6 +11,8 @@ import asyncio
 import cProfile
 import os
 import pstats
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from contextlib import ExitStack
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.gateway.__main__ import UPSTREAM, pin, start, wait_for
+from benchmarks.gateway.__main__ import UPSTREAM, pin, start, wait_for, write_between
 from benchmarks.gateway.wire import request
 from data.lake import Lake
 from router_service.admission.keys import create_key, open_database
@@ -100,4 +102,15 @@ def run(stream: bool) -> Counter[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stream", action="store_true")
-    print(table(run(parser.parse_args().stream)))
+    parser.add_argument("--write", action="store_true", help="put both tables into docs/speed.md")
+    options = parser.parse_args()
+    if options.write:
+        # Each in a process of its own: settings and affinity are the process's.
+        parts = [
+            f"{title}\n\n"
+            + subprocess.check_output([sys.executable, "-m", "benchmarks.gateway.profile", *flags], text=True)
+            for title, flags in (("Whole answers:", []), ("Streams of 50 chunks:", ["--stream"]))
+        ]
+        write_between("<!-- profile", "\n".join(parts).rstrip())
+    else:
+        print(table(run(options.stream)))
