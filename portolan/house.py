@@ -39,6 +39,16 @@ class Plan(NamedTuple):
         names = {name for provider in load_catalogue().providers.values() for name in provider.key_env}
         return not any(os.environ.get(name) for name in names)
 
+    def ports(self) -> dict[str, int]:
+        """The ports that will be listened at, by option."""
+        wanted = {
+            "--port": (self.port, True),
+            "--lab-port": (self.lab_port, self.with_lab()),
+            "--dashboards-port": (self.dashboards_port, self.dashboards),
+            "--dagster-port": (self.dagster_port, self.dagster),
+        }
+        return {option: port for option, (port, opened) in wanted.items() if opened}
+
 
 def open_house(plan: Plan, say: Callable[[str], None]) -> bool:
     """Start everything, watch it, stop everything. False when a process ended by itself."""
