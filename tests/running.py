@@ -19,6 +19,12 @@ ROOT = Path(__file__).parents[1]
 MARK = "PORTOLAN_TEST_MARK"
 
 
+def environment() -> dict[str, str]:
+    """Ours, with wide lines, and bytecode kept where it is forbidden: each start would compile every library."""
+    kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(ROOT / ".pytest_cache" / "bytecode")}
+    return os.environ | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"} | (kept if sys.dont_write_bytecode else {})
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -41,20 +47,21 @@ def answers(url: str) -> bool:
         return False
 
 
-def portolan(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def portolan(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     command = [sys.executable, "-m", "portolan", *arguments]
-    env = os.environ | {"COLUMNS": "200"} | environment
+    env = environment() | variables
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90)
 
 
 class Running:
     """A command in a session of its own. Every descendant carries its mark, in whatever session it is."""
 
-    def __init__(self, output: Path, *arguments: str, **environment: str) -> None:
-        self._mark = f"{MARK}={uuid.uuid4().hex}".encode()
+    def __init__(self, output: Path, *arguments: str, **variables: str) -> None:
+        mark = uuid.uuid4().hex
+        self._mark = f"{MARK}={mark}".encode()
         self._output = output
-        env = os.environ | environment | {MARK: self._mark.decode().split("=")[1], "PYTHONUNBUFFERED": "1"}
+        env = environment() | variables | {MARK: mark}
         with output.open("ab") as file:
             command = [sys.executable, "-m", "portolan", *arguments]
             self.process = subprocess.Popen(
@@ -67,7 +74,7 @@ class Running:
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
         for pid in self.alive():
             os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        self.process.wait(60)
 
     @property
     def output(self) -> str:
@@ -92,8 +99,14 @@ class Running:
     def kill(self) -> None:
         """SIGKILL for the whole session at once: one system call reaches all of it."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self.process.wait(60)
         until(lambda: not self.alive(), "all are dead")
+
+    def kill_all_but(self, spared: set[int]) -> None:
+        """SIGKILL for every process except ``spared``."""
+        for pid in set(self.alive()) - spared:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(60)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the command to end; returns its exit code."""
