@@ -17,6 +17,8 @@ from router_service.admission.keys import create_key, open_database
 
 HOST = "127.0.0.1"
 CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}'
+# What ``dagster.yaml`` of a checkout says, without the places: they are this folder's own.
+DAGSTER = "telemetry: {enabled: false}\nconcurrency: {pools: {default_limit: 1}}\n"
 
 
 class Plan(NamedTuple):
@@ -54,23 +56,22 @@ def open_house(plan: Plan, say: Callable[[str], None]) -> bool:
     """Start everything, watch it, stop everything. False when a process ended by itself."""
     key = create_key(open_database(Lake(plan.data_dir).create().database), "portolan up")
     house = Processes(PORTOLAN_DATA_DIR=str(plan.data_dir.resolve()), **_dagster_home(plan.data_dir))
-    try:
-        with terminating():
-            if not _start(plan, house, key, say):
-                return False
-            return _watch(plan, house, say)
-    except KeyboardInterrupt:
-        say("stopping")
-        return True
-    finally:
-        house.stop()
+    with terminating():
+        try:
+            return _start(plan, house, key, say) and _watch(plan, house, say)
+        except KeyboardInterrupt:
+            say("stopping")
+            return True
+        finally:
+            house.stop()
 
 
 def _start(plan: Plan, house: Processes, key: str, say: Callable[[str], None]) -> bool:
     url = f"http://{HOST}:{plan.port}"
     environment = {}
     if plan.with_lab():
-        house.portolan("lab", "lab", "--port", str(plan.lab_port))
+        # It would wait for the answers that it still owes, and holds nothing worth waiting for.
+        house.portolan("lab", "lab", "--port", str(plan.lab_port), patience=1.0)
         environment["PORTOLAN_LAB_URL"] = f"http://{HOST}:{plan.lab_port}"
     house.portolan("router", "serve", "--port", str(plan.port), **environment)
     if not wait_for(f"{url}/health", house.ended):
@@ -96,6 +97,8 @@ def _watch(plan: Plan, house: Processes, say: Callable[[str], None]) -> bool:
     next_refresh = time.monotonic() + min(30.0, plan.refresh_every)
     while (ended := house.ended()) is None:
         time.sleep(0.5)
+        if complaint := house.complaint():
+            say(f"the pipelines: {complaint}")
         if time.monotonic() >= next_refresh:
             next_refresh = time.monotonic() + plan.refresh_every
             house.beside("refresh")
@@ -117,9 +120,10 @@ def _dagster(plan: Plan) -> list[str]:
 
 
 def _dagster_home(data_dir: Path) -> dict[str, str]:
-    """The folder with ``dagster.yaml``: the working one in a checkout, else one in the data directory."""
-    if Path("dagster.yaml").exists():
+    """The folder with ``dagster.yaml``: the working one if its state lies in ``data_dir``, else one in there."""
+    if Path("dagster.yaml").exists() and data_dir.resolve() == Path("data/var").resolve():
         return {"DAGSTER_HOME": str(Path.cwd())}
     home = (data_dir / "dagster").resolve()
     home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text(DAGSTER)
     return {"DAGSTER_HOME": str(home)}
