@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from data.catalogue import load_catalogue
 from data.lake import Lake
-from portolan.processes import Processes, terminating, wait_for
+from portolan.processes import STOP_S, Processes, terminating, wait_for
 from router_service.admission.keys import create_key, open_database
 
 HOST = "127.0.0.1"
@@ -73,7 +73,7 @@ def _start(plan: Plan, house: Processes, key: str, say: Callable[[str], None]) -
         # It would wait for the answers that it still owes, and holds nothing worth waiting for.
         house.portolan("lab", "lab", "--port", str(plan.lab_port), patience=1.0)
         environment["PORTOLAN_LAB_URL"] = f"http://{HOST}:{plan.lab_port}"
-    house.portolan("router", "serve", "--port", str(plan.port), **environment)
+    house.portolan("router", "serve", "--port", str(plan.port), patience=STOP_S, **environment)
     if not wait_for(f"{url}/health", house.ended):
         ended = house.ended()
         say(f"{ended[0] if ended else 'the router'} did not start; are ports {plan.port} and {plan.lab_port} free?")

@@ -52,21 +52,32 @@ class Crash:
         self._key = create_key(open_database(self.lake.database), "load")
         self.answers: dict[str, Answer] = {}
         self.promised: set[str] = set()
-        self.late: list[set[str]] = []
+        self.late: dict[str, float] = {}
 
-    def router(self) -> Running:
-        data = ("--data-dir", str(self.lake.root))
-        router = Running(
-            self._folder / "output",
-            *("serve", "--workers", "2", "--port", str(self._port), *data),
-            PORTOLAN_LAB_URL=self._lab_url,
-        )
+    def start(self) -> Running:
+        serve = ("serve", "--workers", "2", "--port", str(self._port), "--data-dir", str(self.lake.root))
+        return Running(self._folder / "output", *serve, PORTOLAN_LAB_URL=self._lab_url)
+
+    def ready(self, router: Running) -> None:
         router.ready(f"http://127.0.0.1:{self._port}/health")
-        return router
+
+    def files(self) -> set[Path]:
+        return {*self.lake.log.iterdir(), *self.lake.requests.rglob("*")}
+
+    def stillborn(self) -> None:
+        """Kill in the middle of recovery, when its first file has come or gone."""
+        before = self.files()
+        with self.start() as router:
+            deadline = time.monotonic() + 30
+            while self.files() == before and time.monotonic() < deadline:
+                time.sleep(0.001)
+            time.sleep(self._dice.uniform(0, 0.005))
+            router.kill()
 
     def round(self) -> None:
-        """Load, then kill at a moment of chance."""
-        with self.router() as router:
+        """Load, and kill at a moment of chance."""
+        with self.start() as router:
+            self.ready(router)
             load = Load(f"http://127.0.0.1:{self._port}", self._key)
             client = threading.Thread(target=load.run)
             client.start()
@@ -83,11 +94,12 @@ class Crash:
         self.answers |= {answer.id: answer for answer in load.answers}
         early = {a.id for a in load.ended if a.ended is not None and a.ended < moment - PROMISE_S}
         self.promised |= early
-        self.late.append({a.id for a in load.ended} - early)
+        self.late |= {a.id: moment - a.ended for a in load.ended if a.ended is not None and a.id not in early}
 
     def settle(self) -> None:
         """Start once more, which recovers, and end in good order."""
-        with self.router() as router:
+        with self.start() as router:
+            self.ready(router)
             assert router.end() == 0, router.output
             assert router.alive() == []
 
@@ -97,6 +109,7 @@ def crash(folder: Path, lab_url: str, seed: int, rounds: int) -> str:
     house = Crash(folder, lab_url, seed)
     for _ in range(rounds):
         house.round()
+        house.stillborn()
     house.settle()
     rows = stored(house.lake).to_pylist()
     found = Counter(row["generation_id"] for row in rows)
@@ -106,11 +119,10 @@ def crash(folder: Path, lab_url: str, seed: int, rounds: int) -> str:
         check(row, house.answers.get(row["generation_id"]))
     assert [path.name for path in house.lake.log.iterdir()] == []
     assert [path.name for path in house.lake.requests.rglob("*") if path.is_file() and path.suffix != ".parquet"] == []
-    lost = sum(len(late - found.keys()) for late in house.late)
-    late = sum(map(len, house.late))
+    lost = [age for name, age in house.late.items() if name not in found]
     return (
         f"{rounds} crashes: {len(house.promised)} answers older than {PROMISE_S:g} s, none lost; "
-        f"{late} younger, {lost} of them lost"
+        f"{len(house.late)} younger, {len(lost)} of them lost, the oldest of {max(lost, default=0):.3f} s"
     )
 
 
