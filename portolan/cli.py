@@ -9,13 +9,27 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="A marketplace and router for language models.")
-keys_app = typer.Typer(no_args_is_help=True, help="API keys.")
-catalogue_app = typer.Typer(no_args_is_help=True, help="What the market offers.")
+from portolan import arguments
+
+# Boxes would break a long sentence into pieces, in a log above all.
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="A marketplace and router for language models.",
+)
+keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API keys.")
+catalogue_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the market offers.")
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 
-DataDir = Annotated[Path, typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="Where runs keep their data.")]
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir", envvar="PORTOLAN_DATA_DIR", help="Where runs keep their data.", callback=arguments.data_dir
+    ),
+]
 DEFAULT_DATA = Path("data/var")
 POPULAR = (
     "openai/gpt-oss-120b",
@@ -42,6 +56,8 @@ def serve(
     from data.lake import Lake
     from router_service.telemetry.sealing import recover
 
+    arguments.settings()
+    arguments.free(host, {"--port": port})
     os.environ["PORTOLAN_DATA_DIR"] = str(data_dir)
     for report in recover(Lake(data_dir).create()):
         typer.echo(f"recovered {report.rows} records of {report.segment}, {report.lost_bytes} bytes were torn")
@@ -69,6 +85,7 @@ def lab(
     """Run the providers of the lab."""
     from lab.server import run
 
+    arguments.free(host, {"--port": port})
     run(host, port, seed, time_scale)
 
 
@@ -115,19 +132,21 @@ def up(
     refresh_every: Annotated[float, typer.Option(min=1, help="Seconds between runs of the pipelines.")] = 60.0,
 ) -> None:
     """Run a whole market: lab, router, traffic, pipelines, dashboards. Ctrl-C ends all of it."""
-    from portolan.house import Plan, open_house
+    from portolan.house import HOST, Plan, open_house
 
     plan = Plan(
         port, dashboards_port, dagster_port, lab_port, data_dir, use_lab, not no_dashboards, not no_dagster,
         traffic, refresh_every,
     )  # fmt: skip
+    arguments.settings()
+    arguments.free(HOST, plan.ports())
     if not open_house(plan, typer.echo):
         raise typer.Exit(1)
 
 
 @keys_app.command("create")
 def keys_create(
-    name: Annotated[str, typer.Option("--name", help="What the key is for.")],
+    name: Annotated[str, typer.Option("--name", help="What the key is for.", callback=arguments.name)],
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Make an API key. It is printed once; only its hash is stored."""
@@ -156,4 +175,4 @@ def catalogue_show(
 
 def main() -> None:
     """Entry point."""
-    app()
+    app(prog_name="portolan")

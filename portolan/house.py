@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 from data.catalogue import load_catalogue
 from data.lake import Lake
-from portolan.processes import Processes, terminating, wait_for
+from portolan.processes import STOP_S, Processes, terminating, wait_for
 from router_service.admission.keys import create_key, open_database
 
 HOST = "127.0.0.1"
 CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}'
+# What ``dagster.yaml`` of a checkout says, without the places: they are this folder's own.
+DAGSTER = "telemetry: {enabled: false}\nconcurrency: {pools: {default_limit: 1}}\n"
 
 
 class Plan(NamedTuple):
@@ -39,30 +41,39 @@ class Plan(NamedTuple):
         names = {name for provider in load_catalogue().providers.values() for name in provider.key_env}
         return not any(os.environ.get(name) for name in names)
 
+    def ports(self) -> dict[str, int]:
+        """The ports that will be listened at, by option."""
+        wanted = {
+            "--port": (self.port, True),
+            "--lab-port": (self.lab_port, self.with_lab()),
+            "--dashboards-port": (self.dashboards_port, self.dashboards),
+            "--dagster-port": (self.dagster_port, self.dagster),
+        }
+        return {option: port for option, (port, opened) in wanted.items() if opened}
+
 
 def open_house(plan: Plan, say: Callable[[str], None]) -> bool:
     """Start everything, watch it, stop everything. False when a process ended by itself."""
     key = create_key(open_database(Lake(plan.data_dir).create().database), "portolan up")
     house = Processes(PORTOLAN_DATA_DIR=str(plan.data_dir.resolve()), **_dagster_home(plan.data_dir))
-    try:
-        with terminating():
-            if not _start(plan, house, key, say):
-                return False
-            return _watch(plan, house, say)
-    except KeyboardInterrupt:
-        say("stopping")
-        return True
-    finally:
-        house.stop()
+    with terminating():
+        try:
+            return _start(plan, house, key, say) and _watch(plan, house, say)
+        except KeyboardInterrupt:
+            say("stopping")
+            return True
+        finally:
+            house.stop()
 
 
 def _start(plan: Plan, house: Processes, key: str, say: Callable[[str], None]) -> bool:
     url = f"http://{HOST}:{plan.port}"
     environment = {}
     if plan.with_lab():
-        house.portolan("lab", "lab", "--port", str(plan.lab_port))
+        # It would wait for the answers that it still owes, and holds nothing worth waiting for.
+        house.portolan("lab", "lab", "--port", str(plan.lab_port), patience=1.0)
         environment["PORTOLAN_LAB_URL"] = f"http://{HOST}:{plan.lab_port}"
-    house.portolan("router", "serve", "--port", str(plan.port), **environment)
+    house.portolan("router", "serve", "--port", str(plan.port), patience=STOP_S, **environment)
     if not wait_for(f"{url}/health", house.ended):
         ended = house.ended()
         say(f"{ended[0] if ended else 'the router'} did not start; are ports {plan.port} and {plan.lab_port} free?")
@@ -86,6 +97,8 @@ def _watch(plan: Plan, house: Processes, say: Callable[[str], None]) -> bool:
     next_refresh = time.monotonic() + min(30.0, plan.refresh_every)
     while (ended := house.ended()) is None:
         time.sleep(0.5)
+        if complaint := house.complaint():
+            say(f"the pipelines: {complaint}")
         if time.monotonic() >= next_refresh:
             next_refresh = time.monotonic() + plan.refresh_every
             house.beside("refresh")
@@ -107,9 +120,10 @@ def _dagster(plan: Plan) -> list[str]:
 
 
 def _dagster_home(data_dir: Path) -> dict[str, str]:
-    """The folder with ``dagster.yaml``: the working one in a checkout, else one in the data directory."""
-    if Path("dagster.yaml").exists():
+    """The folder with ``dagster.yaml``: the working one if its state lies in ``data_dir``, else one in there."""
+    if Path("dagster.yaml").exists() and data_dir.resolve() == Path("data/var").resolve():
         return {"DAGSTER_HOME": str(Path.cwd())}
     home = (data_dir / "dagster").resolve()
     home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text(DAGSTER)
     return {"DAGSTER_HOME": str(home)}

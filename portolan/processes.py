@@ -6,72 +6,106 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO
 
 STOP_S = 15.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Processes:
     """Children in sessions of their own, so that Ctrl-C reaches them through us and in order."""
 
     def __init__(self, **environment: str) -> None:
-        self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._children: list[tuple[str, subprocess.Popen[bytes], float]] = []
         self._beside: subprocess.Popen[bytes] | None = None
+        self._complaint: IO[bytes] | None = None
         self._environment = os.environ | environment
 
-    def portolan(self, name: str, *arguments: str, **environment: str) -> None:
+    def portolan(self, name: str, *arguments: str, patience: float = STOP_S, **environment: str) -> None:
         """Run ``portolan`` with ``arguments``."""
-        self.run(name, [sys.executable, "-m", "portolan", *arguments], **environment)
+        self.run(name, [sys.executable, "-m", "portolan", *arguments], patience=patience, **environment)
 
-    def run(self, name: str, command: list[str], **environment: str) -> None:
-        """Run ``command`` until ``stop``."""
+    def run(self, name: str, command: list[str], patience: float = STOP_S, **environment: str) -> None:
+        """Run ``command`` until ``stop``, which waits ``patience`` seconds for its end before it kills."""
         child = subprocess.Popen(command, env=self._environment | environment, start_new_session=True)
-        self._children.append((name, child))
+        self._children.append((name, child, patience))
 
     def beside(self, *arguments: str) -> None:
         """Run ``portolan`` once beside the rest, unless the one before is still at work."""
-        if self._beside is None or self._beside.poll() is not None:
-            command = [sys.executable, "-m", "portolan", *arguments]
-            quiet = subprocess.DEVNULL
-            self._beside = subprocess.Popen(command, env=self._environment, start_new_session=True, stdout=quiet)
+        if self._beside is not None and self._beside.poll() is None:
+            return
+        # Kept rather than shown: one that is ended with the rest has nothing to complain of.
+        self._complaint = tempfile.TemporaryFile()  # noqa: SIM115
+        self._beside = subprocess.Popen(
+            [sys.executable, "-m", "portolan", *arguments],
+            env=self._environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=self._complaint,
+        )
+
+    def complaint(self) -> str:
+        """What the one beside the rest wrote to stderr if it has failed, told once; else nothing."""
+        if self._complaint is None or self._beside is None or self._beside.poll() is None:
+            return ""
+        self._complaint.seek(0)
+        with self._complaint as file:
+            said = file.read().decode(errors="replace").strip()
+        self._complaint = None
+        return said if self._beside.returncode else ""
 
     def ended(self) -> tuple[str, int] | None:
         """The first child that is no longer running, with its exit code."""
-        for name, child in self._children:
+        for name, child, _ in self._children:
             code = child.poll()
             if code is not None:
                 return name, code
         return None
 
     def stop(self) -> None:
-        """End the children, the last started first; what does not end in time is killed."""
-        children = [child for _, child in self._children]
-        for child in reversed([*children, *([self._beside] if self._beside else [])]):
-            if child.poll() is None:
-                child.send_signal(signal.SIGINT)
-                try:
-                    child.wait(STOP_S)
-                except subprocess.TimeoutExpired:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
+        """End the children, the last started first; what is late, or all when asked again, is killed."""
+        started = [(child, patience) for _, child, patience in self._children]
+        hurry = False
+        for child, patience in reversed([*started, *([(self._beside, STOP_S)] if self._beside else [])]):
+            try:
+                _end(child, 0.0 if hurry else patience)
+            except KeyboardInterrupt:
+                for number in ENDING:
+                    signal.signal(number, signal.SIG_IGN)
+                hurry = True
+                _end(child, 0.0)
+
+
+def _end(child: subprocess.Popen[bytes], patience: float) -> None:
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+    # The whole session: a child that died by itself may have left children of its own.
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 @contextmanager
 def terminating() -> Iterator[None]:
-    """Let SIGTERM end the process as Ctrl-C does."""
+    """Let SIGTERM, and a terminal that is closed, end the process as Ctrl-C does, to the end of ``stop``."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in ENDING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def wait_for(url: str, ended: Callable[[], object | None], seconds: float = 60.0) -> bool:

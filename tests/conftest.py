@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from lab.server import Lab, create_app
 from router_service.admission.keys import create_key, open_database
 from router_service.app import create_app as create_router
 from router_service.settings import Settings
+from tests.running import Running, free_port
 
 # A slow example on a busy machine is no failure, and no run depends on an earlier one.
 hypothesis_settings.register_profile("portolan", deadline=None, database=None)
@@ -29,9 +29,7 @@ hypothesis_settings.load_profile("portolan")
 @contextlib.contextmanager
 def serving(app: object) -> Iterator[str]:
     """Serve an ASGI application from a thread; yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -70,3 +68,14 @@ def house(tmp_path: Path) -> Iterator[House]:
         key = create_key(open_database(lake.database), "test")
         with serving(create_router(settings)) as url:
             yield House(url, lab, key, lake)
+
+
+@pytest.fixture(scope="session")
+def lab_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The lab in a process of its own, with its measured failures, fifty times as fast."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    output = tmp_path_factory.mktemp("lab") / "output"
+    with Running(output, "lab", "--port", str(port), "--time-scale", "0.02") as lab:
+        lab.ready(f"{url}/_log")
+        yield url

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -113,6 +115,18 @@ def test_a_frame_that_is_no_record_is_kept_apart(lake: Lake) -> None:
     (report,) = recover(lake)
     assert (report.rows, report.quarantined, report.lost_bytes) == (1, 1, 20)
     assert len(list((lake.log / "quarantine").iterdir())) == 1
+
+
+def test_what_a_crash_left_half_made_is_cleared_away(lake: Lake) -> None:
+    (lake.log / "x-1-1.wal").write_bytes(frame(msgspec.msgpack.encode(record(1))))
+    (unnamed := lake.log / "x-1-2.new").touch()
+    (day := lake.requests / f"day={datetime.fromtimestamp(record(1).started_at / 1e6, UTC):%Y-%m-%d}").mkdir()
+    (day / ".x-1-1.77.tmp").write_bytes(b"PAR1")
+    os.utime(unnamed, (0, 0))
+    (young := lake.log / "x-1-3.new").touch()
+    recover(lake)
+    assert [path.name for path in day.iterdir()] == ["x-1-1.parquet"]
+    assert list(lake.log.iterdir()) == [young]
 
 
 def test_a_full_queue_drops_the_newest_and_counts(lake: Lake) -> None:

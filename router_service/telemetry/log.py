@@ -87,9 +87,12 @@ class RequestLog:
         self._thread.join()
 
     def _run(self) -> None:
+        due = 0.0
         while True:
-            self._wake.wait(SYNC_INTERVAL_S)
+            # Counted from the last beginning: a slow disk's sync must not come on top of the interval.
+            self._wake.wait(max(0.0, due - time.monotonic()))
             self._wake.clear()
+            due = time.monotonic() + SYNC_INTERVAL_S
             closing = self._closing
             try:
                 self._write()

@@ -8,8 +8,9 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from data.schema import to_table
 from router_service.telemetry.frames import frame, read_frames
 
 logger = logging.getLogger(__name__)
+ABANDONED_S = 60.0
 
 
 class SealReport(NamedTuple):
@@ -54,8 +56,17 @@ def seal(lake: Lake, segment: Path) -> SealReport | None:
 
 def recover(lake: Lake) -> list[SealReport]:
     """Seal every segment that no living process writes."""
+    _discard_unnamed(lake)
     segments = sorted([*lake.log.glob("*.wal"), *lake.log.glob("*.open")])
     return [report for segment in segments if (report := seal(lake, segment)) is not None]
+
+
+def _discard_unnamed(lake: Lake) -> None:
+    """Remove segments whose writer died before it gave them their name; no record is in them."""
+    for path in lake.log.glob("*.new"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - ABANDONED_S:
+                path.unlink()
 
 
 class _Moment(msgspec.Struct):
@@ -102,6 +113,9 @@ def _table(payloads: list[bytes]) -> pa.Table | None:
 
 def _write_parquet(folder: Path, name: str, table: pa.Table) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    # The segment's lock is ours: a temporary file of it was left by a sealer that died.
+    for left in folder.glob(f".{name}.*.tmp"):
+        left.unlink()
     temporary = folder / f".{name}.{os.getpid()}.tmp"
     with temporary.open("wb") as file:
         pq.write_table(table, file, compression="zstd")

@@ -1,0 +1,59 @@
+"""What an argument must be, checked before anything starts: a sentence and exit code 2 otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+import typer
+
+from data.lake import Lake
+
+
+def name(value: str) -> str:
+    """A name with something in it."""
+    if not value.strip():
+        raise typer.BadParameter("a name must not be empty")
+    return value.strip()
+
+
+def data_dir(path: Path) -> Path:
+    """A folder that can be made and written."""
+    try:
+        Lake(path).create()
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot hold data: {error.strerror}") from None
+    if not os.access(path, os.W_OK):
+        raise typer.BadParameter(f"{path} cannot hold data: it is not writable")
+    return path
+
+
+def free(host: str, ports: dict[str, int]) -> None:
+    """Refuse addresses that nobody can listen at; ``ports`` by option."""
+    with contextlib.ExitStack() as listeners:
+        for option, port in ports.items():
+            address = f"{host}:{port}"
+            try:
+                family, *_, found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+                listeners.enter_context(socket.create_server(found[:2], family=family))
+            except socket.gaierror as error:
+                raise typer.BadParameter(f"{host}: {error.strerror}", param_hint="'--host'") from None
+            except OSError as error:
+                # Without the words in brackets that socket.create_server adds.
+                reason = os.strerror(error.errno or 0)
+                raise typer.BadParameter(f"cannot listen at {address}: {reason}", param_hint=f"'{option}'") from None
+
+
+def settings() -> None:
+    """Refuse an environment that the router would not start in."""
+    from pydantic import ValidationError
+
+    from router_service.settings import Settings
+
+    try:
+        Settings()
+    except ValidationError as error:
+        faults = "; ".join(f"PORTOLAN_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise typer.BadParameter(faults, param_hint="the environment") from None

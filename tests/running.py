@@ -1,0 +1,114 @@
+"""``portolan`` as real processes, and what is left of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import httpx2
+
+ROOT = Path(__file__).parents[1]
+MARK = "PORTOLAN_TEST_MARK"
+
+
+def environment() -> dict[str, str]:
+    """Ours, with wide lines, and bytecode kept where it is forbidden: each start would compile every library."""
+    kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(ROOT / ".pytest_cache" / "bytecode")}
+    return os.environ | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"} | (kept if sys.dont_write_bytecode else {})
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(holds: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    """Wait for ``holds``; fail, saying ``what``, when it does not within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    """Whether ``url`` answers 200 now."""
+    try:
+        return httpx2.get(url, timeout=5).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def portolan(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    command = [sys.executable, "-m", "portolan", *arguments]
+    env = environment() | variables
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90)
+
+
+class Running:
+    """A command in a session of its own. Every descendant carries its mark, in whatever session it is."""
+
+    def __init__(self, output: Path, *arguments: str, **variables: str) -> None:
+        mark = uuid.uuid4().hex
+        self._mark = f"{MARK}={mark}".encode()
+        self._output = output
+        env = environment() | variables | {MARK: mark}
+        with output.open("ab") as file:
+            command = [sys.executable, "-m", "portolan", *arguments]
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=env, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
+        for pid in self.alive():
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(60)
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def alive(self) -> list[int]:
+        """Process ids of the command and its descendants; the dead that nobody has waited for do not count."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if self._mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return found
+
+    def ready(self, url: str) -> None:
+        """Wait until ``url`` answers."""
+        until(lambda: self.process.poll() is not None or answers(url), f"{url} answers; it said: {self.output}")
+        assert self.process.poll() is None, self.output
+
+    def kill(self) -> None:
+        """SIGKILL for the whole session at once: one system call reaches all of it."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(60)
+        until(lambda: not self.alive(), "all are dead")
+
+    def kill_all_but(self, spared: set[int]) -> None:
+        """SIGKILL for every process except ``spared``."""
+        for pid in set(self.alive()) - spared:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(60)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask the command to end; returns its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(60)

@@ -1,0 +1,143 @@
+"""The whole router killed under load: what was answered 200 ms before is in the lake, once, and whole."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+
+from data.lake import Lake
+from data.schema import RECORD_SCHEMA
+from router_service.admission.keys import create_key, open_database
+from tests.load import Answer, Load
+from tests.running import Running, free_port
+
+PROMISE_S = 0.2
+
+
+def stored(lake: Lake) -> pa.Table:
+    """Every row of the lake; reading fails when a file is not of the schema."""
+    files = [str(path) for path in sorted(lake.requests.glob("day=*/*.parquet"))]
+    for file in files:
+        assert ds.dataset(file).schema.equals(RECORD_SCHEMA), file
+    table = ds.dataset(files, schema=RECORD_SCHEMA).to_table()
+    table.validate(full=True)
+    return table
+
+
+def check(row: dict[str, object], answer: Answer | None) -> None:
+    """A row is whole, and says of an answer what its client saw."""
+    assert str(row["generation_id"]).startswith(f"gen-{int(row['started_at'].timestamp())}-")  # type: ignore[attr-defined]
+    assert [name for name in RECORD_SCHEMA.names if row[name] is None and not RECORD_SCHEMA.field(name).nullable] == []
+    assert row["cost_nano"] == row["cost_prompt_nano"] + row["cost_cached_nano"] + row["cost_completion_nano"]  # type: ignore[operator]
+    assert row["attempts"] or row["cancelled"] or row["error_type"]
+    if answer is not None:
+        assert (row["requested_model"], row["stream"], row["status"]) == (answer.model, answer.stream, answer.status)
+
+
+class Crash:
+    """A router that is loaded, killed and started again on the same data."""
+
+    def __init__(self, folder: Path, lab_url: str, seed: int) -> None:
+        self._folder, self._lab_url = folder, lab_url
+        self._dice = random.Random(seed)
+        self._port = free_port()
+        self.lake = Lake(folder / "data").create()
+        self._key = create_key(open_database(self.lake.database), "load")
+        self.answers: dict[str, Answer] = {}
+        self.promised: set[str] = set()
+        self.late: dict[str, float] = {}
+
+    def start(self) -> Running:
+        serve = ("serve", "--workers", "2", "--port", str(self._port), "--data-dir", str(self.lake.root))
+        return Running(self._folder / "output", *serve, PORTOLAN_LAB_URL=self._lab_url)
+
+    def ready(self, router: Running) -> None:
+        router.ready(f"http://127.0.0.1:{self._port}/health")
+
+    def files(self) -> set[Path]:
+        return {*self.lake.log.iterdir(), *self.lake.requests.rglob("*")}
+
+    def stillborn(self) -> None:
+        """Kill in the middle of recovery, when its first file has come or gone."""
+        before = self.files()
+        with self.start() as router:
+            deadline = time.monotonic() + 30
+            while self.files() == before and time.monotonic() < deadline:
+                time.sleep(0.001)
+            time.sleep(self._dice.uniform(0, 0.005))
+            router.kill()
+
+    def round(self) -> None:
+        """Load, and kill at a moment of chance."""
+        with self.start() as router:
+            self.ready(router)
+            load = Load(f"http://127.0.0.1:{self._port}", self._key)
+            client = threading.Thread(target=load.run)
+            client.start()
+            try:
+                while len(load.ended) < 20:
+                    assert client.is_alive(), router.output
+                    time.sleep(0.01)
+                time.sleep(self._dice.uniform(0.2, 3.0))
+                moment = time.monotonic()
+                router.kill()
+            finally:
+                load.stopped = True
+                client.join()
+        self.answers |= {answer.id: answer for answer in load.answers}
+        early = {a.id for a in load.ended if a.ended is not None and a.ended < moment - PROMISE_S}
+        self.promised |= early
+        self.late |= {a.id: moment - a.ended for a in load.ended if a.ended is not None and a.id not in early}
+
+    def settle(self) -> None:
+        """Start once more, which recovers, and end in good order."""
+        with self.start() as router:
+            self.ready(router)
+            assert router.end() == 0, router.output
+            assert router.alive() == []
+
+
+def crash(folder: Path, lab_url: str, seed: int, rounds: int) -> str:
+    """The whole experiment; returns what it cost in the last 200 ms."""
+    house = Crash(folder, lab_url, seed)
+    for _ in range(rounds):
+        house.round()
+        house.stillborn()
+    house.settle()
+    rows = stored(house.lake).to_pylist()
+    found = Counter(row["generation_id"] for row in rows)
+    assert [name for name, count in found.items() if count > 1] == []
+    assert house.promised - found.keys() == set()
+    for row in rows:
+        check(row, house.answers.get(row["generation_id"]))
+    assert [path.name for path in house.lake.log.iterdir()] == []
+    assert [path.name for path in house.lake.requests.rglob("*") if path.is_file() and path.suffix != ".parquet"] == []
+    lost = [age for name, age in house.late.items() if name not in found]
+    return (
+        f"{rounds} crashes: {len(house.promised)} answers older than {PROMISE_S:g} s, none lost; "
+        f"{len(house.late)} younger, {len(lost)} of them lost, the oldest of {max(lost, default=0):.3f} s"
+    )
+
+
+def test_a_crash_of_every_process_costs_nothing_older_than_200_ms(
+    tmp_path: Path, lab_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = crash(tmp_path, lab_url, seed=5, rounds=3)
+    with capsys.disabled():
+        print(f"\n{said}")
+
+
+@pytest.mark.slow
+def test_many_crashes_cost_nothing_older_than_200_ms(
+    tmp_path: Path, lab_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = crash(tmp_path, lab_url, seed=6, rounds=15)
+    with capsys.disabled():
+        print(f"\n{said}")

@@ -1,0 +1,160 @@
+"""The whole house by one command: it prints what one needs, counts every request, and leaves nothing running."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from datetime import UTC
+from pathlib import Path
+
+import duckdb
+import httpx2
+import openai
+import pyarrow.dataset as ds
+import pytest
+
+from dashboards.queries.freshness import freshness
+from data.lake import Lake
+from data.marts import open_mart
+from tests.running import Running, answers, free_port, portolan, until
+
+MODEL = "openai/gpt-oss-120b"
+
+
+class Up:
+    """``portolan up`` on ports and data of its own."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.lake = Lake(folder / "data")
+        self.ports = {name: free_port() for name in ("--port", "--dashboards-port", "--dagster-port", "--lab-port")}
+        ports = [word for name, port in self.ports.items() for word in (name, str(port))]
+        common = ("--lab", "--data-dir", str(self.lake.root), "--refresh-every", "2")
+        self.running = Running(folder / "output", "up", *ports, *common, *options)
+        self.url = f"http://127.0.0.1:{self.ports['--port']}"
+
+    def said(self, label: str) -> str:
+        """What follows ``label`` at the beginning of a line."""
+        pattern = re.compile(rf"^{label} +(.+)$", re.MULTILINE)
+        until(
+            lambda: self.running.process.poll() is not None or pattern.search(self.running.output), f"it says {label}"
+        )
+        found = pattern.search(self.running.output)
+        assert found, self.running.output
+        return found[1]
+
+    def mart_requests(self) -> int:
+        """Requests in the published mart, 0 without one."""
+        return self.ask("SELECT requests FROM summary") if self.lake.current_mart() else 0
+
+    def ask(self, sql: str) -> int:
+        """One figure of the published mart."""
+        with open_mart(self.lake) as mart:
+            row = mart.execute(sql).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def counted(self) -> int:
+        """What the router itself has counted."""
+        text = httpx2.get(f"{self.url}/metrics").text
+        return int(float(re.search(r"^log_records_written_total (\S+)$", text, re.MULTILINE)[1]))  # type: ignore[index]
+
+    def ended_before(self, moment: float) -> int:
+        """Rows of the lake whose request had ended by ``moment`` (Unix seconds)."""
+        files = [str(path) for path in self.lake.requests.glob("day=*/*.parquet")]
+        rows = ds.dataset(files).to_table(columns=["started_at", "duration_us"]).to_pylist()
+        return sum(row["started_at"].timestamp() + row["duration_us"] / 1e6 <= moment for row in rows)
+
+    def stop(self) -> None:
+        """Ctrl-C: the end is quiet, in order, and whole."""
+        assert self.running.end(signal.SIGINT) == 0, self.running.output
+        assert self.running.alive() == []
+        _, end = self.running.output.split("\nstopping\n")
+        assert not re.search("failed|Traceback|Aborted|rror", end), end
+
+
+def try_it(house: Up) -> None:
+    """Run the printed line as a shell would; without curl, use the printed key."""
+    line, key = house.said("try"), house.said("key")
+    if shutil.which("curl"):
+        answer = json.loads(subprocess.run(shlex.split(line), capture_output=True, check=True, timeout=60).stdout)
+        assert answer["choices"][0]["message"]["content"]
+        return
+    with openai.OpenAI(base_url=house.said("API").split()[0], api_key=key) as client:
+        made = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "Hello"}])
+    assert made.choices[0].message.content
+
+
+def reconcile(house: Up) -> int:
+    """The mart counts what the lake holds and the router counted; returns that number."""
+    asked = time.time()
+    counted = house.counted()
+    told = time.time()
+    house.stop()
+    refreshed = portolan("refresh", "--data-dir", str(house.lake.root))
+    assert refreshed.returncode == 0, refreshed.stderr
+    with duckdb.connect() as connection:
+        files = str(house.lake.requests / "day=*" / "*.parquet")
+        rows, ids = connection.execute(f"SELECT count(*), count(DISTINCT generation_id) FROM '{files}'").fetchone()  # type: ignore[misc]
+    assert rows == ids == house.mart_requests() == house.ask("SELECT sum(requests) FROM usage_hourly")
+    # A record is counted once it is synced, so that the count lags behind its requests.
+    assert house.ended_before(asked - 0.5) <= counted <= house.ended_before(told)
+    assert list(house.lake.log.iterdir()) == []
+    return int(rows)
+
+
+def test_one_command_opens_a_market_whose_mart_counts_every_request(tmp_path: Path) -> None:
+    house = Up(tmp_path, "--no-dashboards", "--no-dagster", "--traffic", "20")
+    with house.running:
+        assert house.said("API").startswith(house.url)
+        assert "lab" in house.said("providers")
+        try_it(house)
+        until(lambda: house.lake.current_mart(), f"a mart is published; it said: {house.running.output}")
+        assert reconcile(house) > 50
+
+
+def test_a_closed_terminal_and_an_impatient_ctrl_c_leave_nothing_running(tmp_path: Path) -> None:
+    house = Up(tmp_path, "--no-dashboards", "--no-dagster")
+    with house.running:
+        house.said("try")
+        house.running.process.send_signal(signal.SIGHUP)
+        until(lambda: "\nstopping" in house.running.output, "it stops")
+        house.running.end(signal.SIGINT)
+        assert house.running.alive() == []
+
+
+@pytest.mark.slow
+def test_requests_mart_and_router_agree_to_the_last_one(tmp_path: Path) -> None:
+    house = Up(tmp_path, "--no-dashboards", "--no-dagster", "--traffic", "0")
+    with house.running:
+        base, key = house.said("API").split()[0], house.said("key")
+        replay = ("replay", "--base-url", base, "--rate", "200", "--requests", "60", "--api-key", key)
+        assert portolan(*replay).stdout.startswith("sent 60,")
+        until(lambda: house.counted() == 60, "the router has counted 60 requests", 10)
+        until(lambda: house.mart_requests() == 60, f"the mart has them; it said: {house.running.output}")
+        assert reconcile(house) == 60
+
+
+@pytest.mark.slow
+def test_the_full_house_shows_the_last_minutes(tmp_path: Path) -> None:
+    house = Up(tmp_path, "--traffic", "5")
+    with house.running:
+        dashboards, pipelines = (house.said(label).split()[0] for label in ("dashboards", "pipelines"))
+        try_it(house)
+        sent = time.time()
+        until(lambda: answers(dashboards), f"the dashboards answer; it said: {house.running.output}")
+        until(lambda: answers(pipelines), f"the pipelines answer; it said: {house.running.output}")
+        until(lambda: house.mart_requests(), f"the mart holds requests; it said: {house.running.output}")
+
+        def last() -> float:
+            with open_mart(house.lake) as mart:
+                moment = freshness(mart).last
+            return moment.replace(tzinfo=UTC).timestamp() if moment else 0.0
+
+        until(lambda: last() > sent, "the dashboards' mart shows what was sent after the start", 90)
+        house.stop()
+    assert (house.lake.root / "dagster" / "storage").is_dir()
