@@ -35,7 +35,8 @@ class Sealer:
             if self._child is None or self._child.poll() is not None:
                 if self._child is not None:
                     logger.error("the sealer ended with status %s; starting another", self._child.returncode)
-                self._child = await asyncio.to_thread(self._start)
+                # Not in a thread: cancelled in the middle it would leave a child that nobody knows.
+                self._start()
 
     def stop(self) -> None:
         """End the child, then seal what it left."""
@@ -50,9 +51,9 @@ class Sealer:
         except OSError as error:
             logger.error("segments stay unsealed until the next start: %s", error)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> None:
         command = [sys.executable, "-m", __name__, str(self._lake.root)]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
 
 
 def _run(lake: Lake) -> None:
