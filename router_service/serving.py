@@ -19,6 +19,7 @@ from router_service.exchange import Exchange
 from router_service.routing.health import Health
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
+from router_service.routing.preferences import Defaults
 from router_service.settings import Settings
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import Recent
@@ -37,7 +38,16 @@ class Serving:
         self.keys = KeyStore(open_database(self.lake.database))
         self.health = Health()
         self.policies = PolicyStore(self.lake)
-        self.planner = Planner(self.catalogue, self.endpoints, self.health, self.policies, settings.learned_share)
+        self.planner = Planner(
+            self.catalogue,
+            self.endpoints,
+            self.health,
+            self.policies,
+            settings.learned_share,
+            strategy=settings.strategy,
+            auto_exacto=settings.auto_exacto,
+            defaults=Defaults(settings.data_collection, settings.zdr),
+        )
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
         self.recent = Recent()
         self.usage_nano: dict[str, int] = {}
