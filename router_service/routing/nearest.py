@@ -1,4 +1,4 @@
-"""The nearest request that would have worked: the fewest changes, then the lowest price."""
+"""The nearest request that would have worked: no rule on data or place loosened, few changes, a low price."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from data.catalogue.types import Endpoint
 from router_service.routing.candidates import (
     ESTIMATE_MARGIN,
     NEVER_REQUIRED,
+    SOFT_PARAMETERS,
     Ask,
     blended,
     named,
@@ -16,6 +17,10 @@ from router_service.routing.candidates import (
     rules,
 )
 from router_service.routing.preferences import Defaults, Preferences
+
+# Filters that protect the data. Only when nothing else would help is loosening one of them named.
+PRIVACY = frozenset({"data_policy:training", "data_policy:zdr", "distillation"})
+PROTECTING = PRIVACY | {"data_region"}
 
 
 class Change(NamedTuple):
@@ -40,16 +45,20 @@ def nearest(endpoints: Sequence[Endpoint], preferences: Preferences, ask: Ask, d
     """``None`` when nothing the client may change would help: what the installation demands stays."""
     filters = tuple(rules(preferences, ask))
     fixed = _demanded(defaults)
-    found: list[tuple[int, int, str, Endpoint, tuple[str, ...]]] = []
+    found: list[tuple[tuple[bool, int, tuple[bool, ...], int, str], Endpoint, tuple[str, ...]]] = []
     for endpoint in endpoints:
         failed = tuple(reason for reason, passes in filters if not passes(endpoint))
         usable = endpoint.enabled and endpoint.price is not None
         if failed and usable and not fixed.intersection(failed):
             price = blended(endpoint.price) if endpoint.price else 0
-            found.append((len(failed), price, endpoint.id, endpoint, failed))
+            sensitive = not PROTECTING.isdisjoint(failed)
+            lacking = tuple(
+                name in ask.parameters and name not in endpoint.supported_parameters for name in SOFT_PARAMETERS
+            )
+            found.append(((sensitive, len(failed), lacking, price, endpoint.id), endpoint, failed))
     if not found:
         return None
-    *_, endpoint, failed = min(found, key=lambda row: row[:3])
+    _, endpoint, failed = min(found, key=lambda row: row[0])
     changes = tuple(change for reason in failed for change in _changes(reason, endpoint, preferences, ask))
     return Nearest(endpoint, failed, changes)
 

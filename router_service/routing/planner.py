@@ -95,7 +95,9 @@ class Planner:
         return (graded if by is None else by != "price") or wants_speed(preferences)
 
     def _make(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None) -> Plan:
-        endpoints = tuple(e for one in wanted for e in listed(self.endpoints.get(one.model, ()), one, preferences))
+        # One model may be wanted under two names.
+        pool = {e.id: e for one in wanted for e in listed(self.endpoints.get(one.model, ()), one, preferences)}
+        endpoints = tuple(pool.values())
         preferences = _with_sort(wanted[0], preferences)
         model = wanted[0].model
         try:

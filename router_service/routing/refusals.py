@@ -9,13 +9,12 @@ from typing import Any
 from data.catalogue.types import Catalogue, Endpoint
 from router_service.contract.errors import ApiError
 from router_service.routing.candidates import Ask, excluded_by
-from router_service.routing.nearest import Nearest, nearest
+from router_service.routing.nearest import PRIVACY, Nearest, nearest
 from router_service.routing.plan import Plan
 from router_service.routing.preferences import Defaults
 
 DOCS_URL = "/docs"
 MOST_EXCLUDED_LISTED = 50
-PRIVACY = frozenset({"data_policy:training", "data_policy:zdr", "distillation"})
 # error type of the last attempt → availability code, when all endpoints have failed.
 EXHAUSTED = {
     "rate_limit_exceeded": "capacity_exhausted",
