@@ -20,7 +20,7 @@ CANDIDATE = pa.struct(
     [
         ("endpoint", pa.string()),
         ("probability", pa.float64()),  # chance of being tried first; 0 for the excluded
-        ("score", pa.float64()),  # the strategy's own figure: USD per million tokens for price shares
+        ("score", pa.float64()),  # USD per million tokens: list price, or adjusted price for adjusted shares
         ("excluded_by", pa.string()),  # reason code, null when eligible
     ]
 )
@@ -59,7 +59,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("body_bytes", pa.int64(), False, "size of the request body"),
     ("estimated_prompt_tokens", pa.int64(), False, "body_bytes / 4, what routing believed beforehand"),
     ("max_tokens", pa.int64(), True, "max_completion_tokens, else max_tokens"),
-    ("policy", pa.string(), True, "strategy: price | sort | order | learned"),
+    ("policy", pa.string(), True, "strategy: price | adjusted | exacto | learned | sort | order"),
     ("policy_version", pa.string(), True, "version of the learned policy, else of the rule"),
     ("catalogue_version", pa.string(), True, "hash of the catalogue snapshot"),
     ("health_epoch", pa.int64(), True, "health snapshot that the plan was made from"),

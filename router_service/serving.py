@@ -21,6 +21,7 @@ from router_service.routing.health import Health
 from router_service.routing.health.journal import JournalPeers
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
+from router_service.routing.preferences import Defaults
 from router_service.settings import Settings
 from router_service.telemetry.categories import Categoriser
 from router_service.telemetry.log import RequestLog
@@ -41,7 +42,16 @@ class Serving:
         self.keys = KeyStore(open_database(self.lake.database))
         self.health = Health(peers=JournalPeers(self.lake.health))
         self.policies = PolicyStore(self.lake)
-        self.planner = Planner(self.catalogue, self.endpoints, self.health, self.policies, settings.learned_share)
+        self.planner = Planner(
+            self.catalogue,
+            self.endpoints,
+            self.health,
+            self.policies,
+            settings.learned_share,
+            strategy=settings.strategy,
+            auto_exacto=settings.auto_exacto,
+            defaults=Defaults(settings.data_collection, settings.zdr),
+        )
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
         self.recent = Recent()
         self.usage = UsageReader(self.lake)

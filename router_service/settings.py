@@ -25,6 +25,14 @@ class Settings(BaseSettings):
     total_timeout: float = Field(600.0, gt=0)
     keepalive_interval: float = Field(5.0, gt=0, description="silence before a stream gets a comment line")
     learned_share: float = Field(0.5, ge=0, le=1, description="part of the traffic that the learned policy serves")
+    strategy: Literal["price", "adjusted", "exacto", "learned"] = Field(
+        "learned", description="how endpoints are chosen for a request that does not say; learned falls back to price"
+    )
+    auto_exacto: bool = Field(True, description="requests with tools keep to endpoints whose tool calls are good")
+    data_collection: Literal["allow", "deny"] = Field(
+        "allow", description="deny: only providers known not to train on prompts, whatever a request says"
+    )
+    zdr: bool = Field(False, description="only providers known to keep nothing, whatever a request says")
     category_share: float = Field(
         0.2, ge=0, le=1, description="part of the traffic that is categorised, at most 20 a second a worker"
     )

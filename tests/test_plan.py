@@ -8,61 +8,50 @@ from collections import Counter
 import msgspec
 import pytest
 
-from data.catalogue.types import Endpoint, Price
-from router_service.routing.candidates import Ask
 from router_service.routing.health import Health
-from router_service.routing.plan import State, make_plan, price_shares
-from router_service.routing.preferences import NONE, Preferences
-
-ASK = Ask(100, None, ("messages", "model"), False, False, 12)
-
-
-def endpoint(name: str, usd: float, **more: object) -> Endpoint:
-    price = Price(int(usd * 1e9), int(usd * 1e9))
-    fields: dict[str, object] = {
-        "id": f"{name}:b",
-        "tag": name,
-        "provider": name,
-        "provider_name": name.title(),
-        "model": "a/b",
-        "upstream_model": "b",
-        "wire_format": "openai_chat",
-        "base_url": "http://x",
-        "key_env": (),
-        "price": price,
-        "context_length": 8192,
-    }
-    return Endpoint(**(fields | more))  # type: ignore[arg-type]
-
+from router_service.routing.plan import Plan, make_plan
+from router_service.routing.preferences import NONE, STRATEGIES, Percentiles, Preferences, Sort
+from router_service.routing.strategies import STRATEGIES as REGISTRY
+from router_service.routing.strategies.price import price_shares
+from tests.market import ASK, TOOLS, endpoint, measure, state
 
 A, B, C = endpoint("a", 1), endpoint("b", 2), endpoint("c", 3)
+# 0.999 quantiles of chi-square by degrees of freedom.
+CHI_SQUARE = {1: 10.83, 2: 13.82, 3: 16.27, 4: 18.47}
 
 
-def state(outages: frozenset[str] = frozenset()) -> State:
-    return State("v", 0, outages, None, 0.0, {}, {})
+def tags(plan: Plan) -> list[str]:
+    return [e.tag for e in plan.endpoints]
+
+
+def chi_square(plan: Plan, draws: int = 100_000) -> float:
+    dice = random.Random(5)
+    drawn = Counter(plan.sample(dice.random()).first for _ in range(draws))
+    expected = {i: p * draws for i, p in enumerate(plan.probabilities) if p > 0}
+    assert drawn.keys() <= expected.keys()
+    return sum((drawn[i] - n) ** 2 / n for i, n in expected.items())
 
 
 def test_the_references_worked_example() -> None:
     """A at $1, B at $2 with an outage, C at $3: A is nine times likelier than C; the order is A, C, B."""
-    outages = frozenset({"b:b"})
-    shares = price_shares([A, B, C], outages)
-    assert shares == pytest.approx([0.9, 0.0, 0.1])
-    plan = make_plan("a/b", [B, C, A], NONE, ASK, state(outages))
-    assert [e.tag for e in plan.endpoints] == ["a", "c", "b"]
+    plan = make_plan("a/b", [B, C, A], NONE, ASK, state("b"))
+    assert tags(plan) == ["a", "c", "b"]
+    assert plan.probabilities == pytest.approx((0.9, 0.1, 0.0))
 
 
-def test_a_hundred_thousand_draws_follow_the_shares() -> None:
+def test_a_hundred_thousand_draws_follow_the_price_shares() -> None:
     plan = make_plan("a/b", [A, B, C], NONE, ASK, state())
-    dice = random.Random(5)
-    drawn = Counter(next(plan.sample(dice.random()).order()).tag for _ in range(100_000))
-    expected = {e.tag: p * 100_000 for e, p in zip(plan.endpoints, plan.probabilities, strict=True)}
-    chi_square = sum((drawn[tag] - n) ** 2 / n for tag, n in expected.items())
-    assert chi_square < 13.8  # 0.999 quantile with 2 degrees of freedom
+    assert plan.probabilities == pytest.approx((36 / 49, 9 / 49, 4 / 49))
+    assert chi_square(plan) < CHI_SQUARE[2]
+
+
+def test_with_every_endpoint_in_an_outage_all_share() -> None:
+    plan = make_plan("a/b", [A, C], NONE, ASK, state("a", "c"))
+    assert plan.probabilities == pytest.approx((0.9, 0.1))
 
 
 def test_free_endpoints_are_not_divided_by() -> None:
-    free = endpoint("f", 0)
-    assert price_shares([free, A], frozenset()) == [1.0, 0.0]
+    assert price_shares([0, 1_000_000_000]) == [1.0, 0.0]
 
 
 def test_order_first_then_the_rest_unless_fallbacks_are_off() -> None:
@@ -70,6 +59,11 @@ def test_order_first_then_the_rest_unless_fallbacks_are_off() -> None:
     assert [e.tag for e in plan.sample(0.7).order()] == ["c", "a", "b"]
     strict = make_plan("a/b", [A, B, C], Preferences(order=("c",), allow_fallbacks=False), ASK, state())
     assert [e.tag for e in strict.sample(0.7).order()] == ["c"]
+
+
+def test_without_fallbacks_only_the_first_choice_is_tried() -> None:
+    plan = make_plan("a/b", [A, B, C], Preferences(allow_fallbacks=False), ASK, state())
+    assert [e.tag for e in plan.sample(0.0).order()] == ["a"]
 
 
 def test_every_exclusion_has_its_reason_in_the_log() -> None:
@@ -84,12 +78,56 @@ def test_every_exclusion_has_its_reason_in_the_log() -> None:
     assert sum(r["probability"] for r in rows) == pytest.approx(1)
 
 
-def test_base_slugs_match_variants_and_full_slugs_one() -> None:
-    turbo = endpoint("d", 1, tag="d/turbo")
-    plain = endpoint("d", 2)
-    both = make_plan("a/b", [turbo, plain], Preferences(only=("d",)), ASK, state())
-    one = make_plan("a/b", [turbo, plain], Preferences(only=("d/turbo",)), ASK, state())
-    assert (len(both.endpoints), len(one.endpoints)) == (2, 1)
+@pytest.mark.parametrize(
+    ("sort", "first"), [("price", "slow"), ("latency", "quick"), ("throughput", "fast"), (Sort("latency"), "quick")]
+)
+def test_sort_is_a_strict_order_by_one_figure(sort: str | Sort, first: str) -> None:
+    endpoints = [endpoint("slow", 1), endpoint("quick", 2), endpoint("fast", 3), endpoint("unmeasured", 9)]
+    measures = {"slow:b": measure(2, 20), "quick:b": measure(0.1, 50), "fast:b": measure(1, 90)}
+    plan = make_plan("a/b", endpoints, Preferences(sort=sort), ASK, state(measures=measures))
+    assert (tags(plan)[0], tags(plan)[-1], plan.probabilities[0]) == (first, "unmeasured", 1.0)
+
+
+def test_endpoints_that_miss_a_cut_off_go_behind_and_the_unmeasured_between() -> None:
+    measures = {"a:b": measure(5, 20), "c:b": measure(0.2, 80)}
+    wanted = Preferences(preferred_max_latency=1.0, preferred_min_throughput=Percentiles(p90=50.0))
+    plan = make_plan("a/b", [A, B, C], wanted, ASK, state(measures=measures))
+    assert (tags(plan), plan.probabilities) == (["c", "b", "a"], (1.0, 0.0, 0.0))
+
+
+def test_an_outage_stands_behind_a_missed_cut_off() -> None:
+    measures = {"a:b": measure(5)}
+    plan = make_plan("a/b", [A, B], Preferences(preferred_max_latency=1.0), ASK, state("b", measures=measures))
+    assert tags(plan) == ["a", "b"]
+
+
+def test_only_endpoints_that_support_the_tools_are_used_where_some_do() -> None:
+    able = endpoint("able", 9, supported_parameters=frozenset({"tools"}))
+    assert tags(make_plan("a/b", [A, able], NONE, TOOLS, state())) == ["able"]
+    assert tags(make_plan("a/b", [A, B], NONE, TOOLS, state())) == ["a", "b"]
+
+
+class Fixed:
+    """A learned policy that always wants the last endpoint."""
+
+    version = "fixed"
+
+    def weigh(self, ask: object, endpoints: list[object]) -> list[float]:
+        return [0.0] * (len(endpoints) - 1) + [1.0]
+
+
+def test_the_propensity_is_the_mixtures() -> None:
+    """Half by a policy that wants C, half by price: C is drawn with 1/2 + 1/2 · 4/49."""
+    learned = state(strategy="learned", learned=Fixed(), learned_share=0.5)
+    plan = make_plan("a/b", [A, B, C], NONE, ASK, learned)
+    assert plan.probabilities == pytest.approx((18 / 49, 4.5 / 49, 0.5 + 2 / 49))
+    assert plan.sample(0.49).arm.policy == "learned"
+    assert chi_square(plan) < CHI_SQUARE[2]
+    assert make_plan("a/b", [A, B], Preferences(strategy="price"), ASK, learned).arms[0].policy == "price"
+
+
+def test_every_strategy_that_a_request_may_name_exists() -> None:
+    assert set(STRATEGIES) | {"order", "sort"} == set(REGISTRY)
 
 
 def test_an_outage_begins_with_failures_and_ends_with_its_window() -> None:

@@ -1,6 +1,6 @@
 """Models, endpoints, providers: what the market offers."""
 
 from data.catalogue.load import load_catalogue
-from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, WireFormat
+from data.catalogue.types import Catalogue, DataPolicy, Endpoint, Model, Price, Provider, WireFormat
 
-__all__ = ["Catalogue", "Endpoint", "Model", "Price", "Provider", "WireFormat", "load_catalogue"]
+__all__ = ["Catalogue", "DataPolicy", "Endpoint", "Model", "Price", "Provider", "WireFormat", "load_catalogue"]

@@ -27,6 +27,7 @@ import msgspec
 from data.catalogue.joining import join_dated, newest_of_families
 from data.catalogue.names import authored
 from data.catalogue.placing import Offer, place_rows
+from data.catalogue.policies import data_policy, distillable, region_of
 from data.catalogue.pricing import price_of
 from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, WireFormat
 
@@ -137,6 +138,9 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
         enabled=reason is None,
         disabled_reason=reason,
         free=free,
+        region=region_of(source.id, name.serving),
+        data_policy=data_policy(source.id),
+        distillable=distillable(name.canonical),
     )
 
 

@@ -40,12 +40,22 @@ class Provider(msgspec.Struct, frozen=True):
     status_page_url: str | None = None
 
 
+class DataPolicy(msgspec.Struct, frozen=True):
+    """What a provider does with prompts and answers. ``None`` is unknown, which routing reads as ``True``."""
+
+    trains: bool | None = None
+    retains: bool | None = None
+    source: str | None = None
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     """One model at one provider. ``id`` is ``provider_slug:upstream_model``, unique in a catalogue.
 
     ``price`` is ``None`` when the source gives none or a subscription's 0: such an endpoint is not
     free and is ``enabled=False`` with ``disabled_reason``. ``free`` marks real zero prices.
     ``tag`` is what ``provider.order/only/ignore`` match (``deepinfra``, ``deepinfra/turbo``).
+    ``region`` is ``None`` where the place of processing is not known; ``distillable`` is true only where the
+    model's author is known to allow training on its answers.
     """
 
     id: str
@@ -65,6 +75,9 @@ class Endpoint(msgspec.Struct, frozen=True):
     enabled: bool = True
     disabled_reason: str | None = None
     free: bool = False
+    region: str | None = None
+    data_policy: DataPolicy = DataPolicy()
+    distillable: bool = False
 
 
 class Model(msgspec.Struct, frozen=True):

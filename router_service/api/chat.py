@@ -15,7 +15,7 @@ from router_service.api.streamed import StreamAnswer
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
 from router_service.routing.plan import Decision
-from router_service.routing.refusals import no_endpoints, unknown_model
+from router_service.routing.route import decisions
 from router_service.serving import Serving
 from router_service.wire import Disconnected, WhilePresent, read_body, send_json
 
@@ -67,23 +67,7 @@ class ChatCompletions:
                 await answer_whole(exchange, serving, decisions, send)
 
     def _decisions(self, exchange: Exchange, head: Head) -> Iterator[Decision]:
-        """A decision for each wanted model, made when it is its turn. The first one's faults raise at once."""
-        serving = self._serving
-        preferences = serving.planner.preferences(head.provider)
+        planner = self._serving.planner
+        preferences = planner.preferences(head.provider)
         ask = head.ask(len(exchange.body), int(exchange.started_at // 3600 % 24))
-        wanted = head.wanted()
-        last: ApiError | None = None
-        served = False
-        for name in wanted:
-            model = serving.catalogue.resolve(name)
-            if model is None:
-                last = unknown_model(name)
-                continue
-            plan = serving.planner.plan(model, preferences, ask)
-            if not plan.endpoints:
-                last = no_endpoints(plan, preferences, wanted)
-                continue
-            served = True
-            yield plan.sample(serving.random.random())
-        if not served and last is not None:
-            raise last
+        return decisions(planner, head.wanted(), preferences, ask, self._serving.random.random)

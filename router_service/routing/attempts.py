@@ -12,6 +12,7 @@ from router_service.contract.errors import ApiError, is_retryable
 from router_service.exchange import Exchange
 from router_service.routing.health import Health
 from router_service.routing.plan import Decision
+from router_service.routing.refusals import exhausted
 
 T = TypeVar("T")
 Call = Callable[[Endpoint, Attempt], Awaitable[T]]
@@ -34,7 +35,7 @@ class Attempts:
                 self._exchange.decision = decision
             for endpoint in decision.order():
                 try:
-                    return await self.attempt(endpoint, decision.plan.model, call)
+                    return await self.attempt(endpoint, endpoint.model, call)
                 except ApiError as error:
                     last = error
                     self.retry_after.append(error.retry_after)
@@ -76,4 +77,8 @@ class Attempts:
             ]
         hints = [hint for hint in self.retry_after if hint is not None]
         error.retry_after = min(hints) if hints and len(hints) == len(self.retry_after) else None
+        if error.availability is None:
+            head = self._exchange.head
+            tried = [a.provider for a in self._exchange.attempts]
+            error.availability = exhausted(error, head.wanted() if head else [], tried)
         return error

@@ -1,54 +1,34 @@
-"""The decision: a pure function of preferences, the ask, the catalogue, health and the learned policy."""
+"""The decision: a pure function of preferences, the ask, the catalogue and the state of the market."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from data.catalogue.types import Endpoint
 from data.schema import Record
 from router_service.routing.candidates import Ask, blended, filter_endpoints
-from router_service.routing.preferences import Preferences, matches
+from router_service.routing.cutoffs import standing, wants_speed
+from router_service.routing.preferences import Preferences
+from router_service.routing.state import UNMEASURED, State
+from router_service.routing.strategies import STRATEGIES
+from router_service.routing.strategies.exacto import DEPRIORITISED, quality
+from router_service.routing.strategies.slate import Arm, Slate
 
-RULES_VERSION = "1"
-
-
-class Learned(Protocol):
-    """What a plan needs of a learned policy."""
-
-    version: str
-
-    def weigh(self, ask: Ask, endpoints: Sequence[Endpoint]) -> list[float]:
-        """Probability of each endpoint, summing to 1."""
-
-
-class State(NamedTuple):
-    """Everything besides the request that a plan depends on."""
-
-    catalogue_version: str
-    health_epoch: int
-    outages: frozenset[str]
-    learned: Learned | None
-    learned_share: float
-    ttft: Mapping[str, float]
-    throughput: Mapping[str, float]
-
-
-class Arm(NamedTuple):
-    """One strategy's part of the traffic: ``weight`` of it, spread by ``cumulative`` over the first choices."""
-
-    policy: str
-    version: str
-    weight: float
-    cumulative: tuple[float, ...]
+# The largest float below 1: where rounding would put a draw at 1.
+BELOW_ONE = 1.0 - 2.0**-53
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Plan(NamedTuple):
-    """``endpoints`` in fallback order; ``probabilities[i]`` is the chance that ``i`` is tried first."""
+    """``endpoints`` in fallback order; ``probabilities[i]`` is the chance that ``i`` is tried first.
+
+    Without ``fallbacks`` the first choice is the only one; with ``redraw`` it is followed by a draw from
+    the rest. ``preferences`` carry what the attempts need of the request.
+    """
 
     model: str
     endpoints: tuple[Endpoint, ...]
@@ -59,6 +39,8 @@ class Plan(NamedTuple):
     catalogue_version: str
     health_epoch: int
     fallbacks: bool
+    redraw: bool
+    preferences: Preferences
 
     def sample(self, draw: float) -> Decision:
         """The decision that ``draw`` in [0, 1) stands for."""
@@ -69,23 +51,46 @@ class Plan(NamedTuple):
             low += arm.weight
         else:
             arm = self.arms[-1]
-        inner = (draw - low) / arm.weight if arm.weight else 0.0
-        first = min(bisect_right(arm.cumulative, inner), len(self.endpoints) - 1)
-        return Decision(self, draw, arm, first)
+        inner = min((draw - low) / arm.weight, BELOW_ONE) if arm.weight else 0.0
+        return Decision(self, draw, arm, bisect_right(arm.cumulative, inner), inner)
 
 
 class Decision(NamedTuple):
+    """``first`` is the index of the first endpoint; ``inner`` the draw within the arm, in [0, 1)."""
+
     plan: Plan
     draw: float
     arm: Arm
     first: int
+    inner: float
 
     def order(self) -> Iterator[Endpoint]:
         """Endpoints in the order in which they are tried."""
-        endpoints = self.plan.endpoints
-        yield endpoints[self.first]
-        if self.plan.fallbacks:
-            yield from (e for i, e in enumerate(endpoints) if i != self.first)
+        plan = self.plan
+        yield plan.endpoints[self.first]
+        if plan.fallbacks:
+            rest = self._redrawn() if plan.redraw else range(len(plan.endpoints))
+            yield from (plan.endpoints[i] for i in rest if i != self.first)
+
+    def _redrawn(self) -> Iterator[int]:
+        """Draws without replacement. The place of a draw within its share is uniform again: it is the next draw."""
+        edges = self.arm.cumulative
+        shares = [high - low for low, high in zip((0.0, *edges), edges, strict=False)]
+        draw, index = self.inner, self.first
+        left = [i for i, share in enumerate(shares) if share > 0]
+        low = edges[index] - shares[index]
+        while len(left) > 1:
+            draw = min(max((draw - low) / shares[index], 0.0), BELOW_ONE)
+            left.remove(index)
+            target = draw * sum(shares[i] for i in left)
+            low = 0.0
+            for index in left:
+                if target < low + shares[index]:
+                    break
+                low += shares[index]
+            draw = target
+            yield index
+        yield from (i for i, share in enumerate(shares) if share <= 0)
 
     def describe(self, record: Record) -> None:
         """Write the decision into the log record."""
@@ -98,85 +103,77 @@ class Decision(NamedTuple):
 
 
 def make_plan(model: str, endpoints: Sequence[Endpoint], preferences: Preferences, ask: Ask, state: State) -> Plan:
-    """Filter, weigh and order ``endpoints``. With nothing eligible ``Plan.endpoints`` is empty."""
+    """Filter, weigh and order ``endpoints``. With nothing eligible ``Plan.endpoints`` is empty.
+
+    Raises ``PolicyError`` when the learned policy has its part and gives no usable figures.
+    """
     eligible, excluded = filter_endpoints(endpoints, preferences, ask)
-    arms: tuple[Arm, ...] = ()
-    ordered: list[Endpoint] = []
-    if eligible:
-        if preferences.order or preferences.sort_by:
-            ordered = _strict_order(eligible, preferences, state)
-            name = "order" if preferences.order else "sort"
-            arms = (Arm(name, RULES_VERSION, 1.0, tuple([1.0] * len(ordered))),)
-        else:
-            ordered = sorted(eligible, key=lambda e: (e.id in state.outages, _price(e), e.id))
-            arms = _arms(ordered, ask, state)
-    probabilities = _mixture(arms, len(ordered))
+    fallbacks = preferences.allow_fallbacks is not False or bool(preferences.order)
+    version, epoch = state.catalogue_version, state.health_epoch
+    if not eligible:
+        rows = _encode_candidates((), (), (), excluded)
+        return Plan(model, (), (), (), tuple(excluded), rows, version, epoch, fallbacks, False, preferences)
+    name = strategy_of(preferences, ask, state)
+    choice = STRATEGIES[name](_slate(eligible, name, preferences, ask, state))
+    chosen = tuple(choice.endpoints)
+    probabilities = _mixture(choice.arms, len(chosen))
+    rows = _encode_candidates(chosen, probabilities, choice.scores, excluded)
     return Plan(
         model,
-        tuple(ordered),
+        chosen,
         probabilities,
-        arms,
+        choice.arms,
         tuple(excluded),
-        _encode_candidates(ordered, probabilities, excluded),
-        state.catalogue_version,
-        state.health_epoch,
-        preferences.allow_fallbacks is not False or bool(preferences.order),
+        rows,
+        version,
+        epoch,
+        fallbacks,
+        choice.redraw,
+        preferences,
     )
 
 
-def price_shares(endpoints: Sequence[Endpoint], outages: frozenset[str]) -> list[float]:
-    """Shares ∝ 1/price² over the endpoints without an outage (over all when none is without).
+def strategy_of(preferences: Preferences, ask: Ask, state: State) -> str:
+    """A fixed order if the request gives one, else the strategy that it names, else the state's.
 
-    Source: the reference's documented default load balancing. Free endpoints, where there are any,
-    share everything among themselves: nothing divides by a price of 0.
+    Price shares become tool quality first for requests with tools, unless the request names its strategy.
     """
-    stable = [e.id not in outages for e in endpoints]
-    if not any(stable):
-        stable = [True] * len(endpoints)
-    prices = [_price(e) for e in endpoints]
-    if any(ok and price == 0 for ok, price in zip(stable, prices, strict=True)):
-        weights = [float(ok and price == 0) for ok, price in zip(stable, prices, strict=True)]
-    else:
-        weights = [1.0 / price**2 if ok else 0.0 for ok, price in zip(stable, prices, strict=True)]
-    total = sum(weights)
-    return [weight / total for weight in weights]
-
-
-def _arms(ordered: list[Endpoint], ask: Ask, state: State) -> tuple[Arm, ...]:
-    shares = Arm("price", RULES_VERSION, 1.0, _cumulative(price_shares(ordered, state.outages)))
-    if state.learned is None or state.learned_share <= 0:
-        return (shares,)
-    stable = [e for e in ordered if e.id not in state.outages] or ordered
-    weights = dict(zip((e.id for e in stable), state.learned.weigh(ask, stable), strict=True))
-    learned = _cumulative([weights.get(e.id, 0.0) for e in ordered])
-    share = state.learned_share
-    arms = (Arm("learned", state.learned.version, share, learned), shares._replace(weight=1.0 - share))
-    return arms if share < 1 else arms[:1]
-
-
-def _strict_order(eligible: list[Endpoint], preferences: Preferences, state: State) -> list[Endpoint]:
     if preferences.order:
-        slugs = preferences.order
-        return sorted(eligible, key=lambda e: (_position(e, slugs), e.id in state.outages, _price(e), e.id))
-    keys: dict[str, Callable[[Endpoint], float]] = {
-        "price": _price,
-        "latency": lambda e: state.ttft.get(e.id, float("inf")),
-        "throughput": lambda e: -state.throughput.get(e.id, 0.0),
-    }
-    key = keys[preferences.sort_by or "price"]
-    return sorted(eligible, key=lambda e: (e.id in state.outages, key(e), _price(e), e.id))
+        return "order"
+    if preferences.sort_by:
+        return "exacto" if preferences.sort_by == "exacto" else "sort"
+    if preferences.strategy:
+        return preferences.strategy
+    return "exacto" if state.strategy == "price" and ask.tools and state.auto_exacto else state.strategy
 
 
-def _position(endpoint: Endpoint, slugs: tuple[str, ...]) -> int:
-    return next((i for i, s in enumerate(slugs) if matches(s, endpoint.tag, endpoint.provider_name)), len(slugs))
-
-
-def _price(endpoint: Endpoint) -> int:
-    return blended(endpoint.price) if endpoint.price else 0
-
-
-def _cumulative(weights: Sequence[float]) -> tuple[float, ...]:
-    return tuple(accumulate(weights))
+def _slate(eligible: list[Endpoint], name: str, preferences: Preferences, ask: Ask, state: State) -> Slate:
+    measures, outages = state.measures, state.outages
+    tiers = [9 if e.id in outages else 0 for e in eligible]
+    flagged: frozenset[str] = frozenset()
+    # An installation's learned policy keeps to good tool calls as price shares do; adjusted shares price them in.
+    graded = name == "exacto" or (name == "learned" and ask.tools and state.auto_exacto)
+    if graded or (name == "adjusted" and ask.tools):
+        grades = quality(eligible, measures)
+        flagged = frozenset(e.id for e, grade in zip(eligible, grades, strict=True) if grade == DEPRIORITISED)
+        if graded:
+            tiers = [tier + 3 * grade for tier, grade in zip(tiers, grades, strict=True)]
+    if wants_speed(preferences):
+        tiers = [
+            tier + standing(preferences, measures.get(e.id, UNMEASURED))
+            for tier, e in zip(tiers, eligible, strict=True)
+        ]
+    prices = [blended(e.price) if e.price else 0 for e in eligible]
+    rows = sorted(zip(tiers, prices, [e.id for e in eligible], range(len(eligible)), strict=True))
+    return Slate(
+        [eligible[row[3]] for row in rows],
+        [row[1] for row in rows],
+        [row[0] for row in rows],
+        flagged,
+        preferences,
+        ask,
+        state,
+    )
 
 
 def _mixture(arms: tuple[Arm, ...], count: int) -> tuple[float, ...]:
@@ -190,11 +187,14 @@ def _mixture(arms: tuple[Arm, ...], count: int) -> tuple[float, ...]:
 
 
 def _encode_candidates(
-    ordered: Sequence[Endpoint], probabilities: Sequence[float], excluded: Sequence[tuple[Endpoint, str]]
+    ordered: Sequence[Endpoint],
+    probabilities: Sequence[float],
+    scores: Sequence[float],
+    excluded: Sequence[tuple[Endpoint, str]],
 ) -> msgspec.Raw:
-    rows = [
-        {"endpoint": e.id, "probability": p, "score": _price(e) / 1e9, "excluded_by": None}
-        for e, p in zip(ordered, probabilities, strict=True)
+    rows: list[dict[str, object]] = [
+        {"endpoint": e.id, "probability": p, "score": score, "excluded_by": None}
+        for e, p, score in zip(ordered, probabilities, scores, strict=True)
     ]
     rows += [{"endpoint": e.id, "probability": 0.0, "score": None, "excluded_by": reason} for e, reason in excluded]
-    return msgspec.Raw(msgspec.msgpack.encode(rows))
+    return msgspec.Raw(_encode(rows))

@@ -1,0 +1,83 @@
+"""The decisions of one request: a plan for each wanted model in turn, or one over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from router_service.contract.errors import ApiError
+from router_service.routing.candidates import Ask
+from router_service.routing.plan import Decision
+from router_service.routing.planner import Planner
+from router_service.routing.preferences import Preferences
+from router_service.routing.refusals import no_endpoints, nothing_listed
+from router_service.routing.variants import Wanted, read_model
+
+
+def decisions(
+    planner: Planner,
+    names: list[str],
+    preferences: Preferences,
+    ask: Ask,
+    draw: Callable[[], float],
+    strategy: str | None = None,
+) -> Iterator[Decision]:
+    """A decision for each of ``names``, made when it is its turn; ``draw`` gives numbers in [0, 1).
+
+    ``strategy`` is the key's own default, between the request's and the installation's. Raises ``ApiError``
+    of the last name when none can be served; a name that cannot is passed over while another can.
+    """
+    if preferences.pooled and len(names) > 1:
+        yield _pooled(planner, names, preferences, ask, draw, strategy)
+        return
+    last: ApiError | None = None
+    served = False
+    for name in names:
+        try:
+            wanted = read_model(name, planner.catalogue)
+            decision = _decide(planner, (wanted,), preferences, ask, draw, strategy, names)
+        except ApiError as error:
+            last = error
+            continue
+        served = True
+        yield decision
+    if not served and last is not None:
+        raise last
+
+
+def _pooled(
+    planner: Planner,
+    names: list[str],
+    preferences: Preferences,
+    ask: Ask,
+    draw: Callable[[], float],
+    strategy: str | None,
+) -> Decision:
+    pool: list[Wanted] = []
+    last: ApiError | None = None
+    for name in names:
+        try:
+            pool.append(read_model(name, planner.catalogue))
+        except ApiError as error:
+            last = error
+    if not pool and last is not None:
+        raise last
+    return _decide(planner, tuple(pool), preferences, ask, draw, strategy, names)
+
+
+def _decide(
+    planner: Planner,
+    pool: tuple[Wanted, ...],
+    preferences: Preferences,
+    ask: Ask,
+    draw: Callable[[], float],
+    strategy: str | None,
+    names: list[str],
+) -> Decision:
+    plan = planner.plan(pool, preferences, ask, strategy)
+    if plan.endpoints:
+        return plan.sample(draw())
+    if plan.excluded:
+        raise no_endpoints(plan, ask, planner.defaults, names)
+    first = pool[0]
+    usable = bool(planner.endpoints.get(first.model))
+    raise nothing_listed(first.requested, first.model, first.free, usable, planner.catalogue)

@@ -1,0 +1,64 @@
+"""What a decision is made from besides the request: the market as it was measured at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from data.catalogue.types import Endpoint
+from router_service.routing.candidates import Ask
+from router_service.routing.preferences import Percentiles
+
+NOTHING = Percentiles()
+
+
+class Measure(NamedTuple):
+    """One endpoint lately. Zero counts and empty percentiles are "not measured", never "measured as zero".
+
+    ``latency`` is seconds to the first token and ``throughput`` output tokens a second with that wait
+    included, both over 5 minutes. Counts are over 30 minutes, those of tool calls over 2 hours:
+    ``errors`` are the endpoint's own by the reference's uptime rule, ``rate_limited`` answers stand
+    apart from ``requests``, ``wait_s`` is the mean wait they asked for, ``tool_requests`` ended with
+    tool calls and ``malformed`` of them held at least one call that broke its schema.
+    """
+
+    latency: Percentiles = NOTHING
+    throughput: Percentiles = NOTHING
+    requests: int = 0
+    errors: int = 0
+    rate_limited: int = 0
+    wait_s: float = 0.0
+    tool_requests: int = 0
+    malformed: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+UNMEASURED = Measure()
+
+
+class Learned(Protocol):
+    """What a plan needs of a learned policy."""
+
+    version: str
+
+    def weigh(self, ask: Ask, endpoints: Sequence[Endpoint]) -> list[float]:
+        """Probability of each endpoint, summing to 1."""
+
+
+class State(NamedTuple):
+    """A snapshot: equal states give equal plans.
+
+    ``strategy`` is what a request gets that names none, ``auto_exacto`` whether requests with tools then
+    keep to endpoints whose tool calls are good.
+    """
+
+    catalogue_version: str
+    health_epoch: int
+    outages: frozenset[str]
+    learned: Learned | None = None
+    learned_share: float = 0.0
+    measures: Mapping[str, Measure] = {}
+    strategy: str = "price"
+    auto_exacto: bool = True

@@ -1,0 +1,41 @@
+"""Endpoints and states for tests of the decision."""
+
+from __future__ import annotations
+
+from data.catalogue.types import Endpoint, Price
+from router_service.routing.candidates import Ask
+from router_service.routing.preferences import Percentiles
+from router_service.routing.state import Measure, State
+
+ASK = Ask(100, None, ("messages", "model"), False, False, 12)
+TOOLS = ASK._replace(parameters=("messages", "model", "tools"), tools=True)
+
+
+def endpoint(name: str, usd: float = 1.0, **more: object) -> Endpoint:
+    """An endpoint at ``usd`` per million tokens of either kind."""
+    fields: dict[str, object] = {
+        "id": f"{name}:b",
+        "tag": name,
+        "provider": name,
+        "provider_name": name.title(),
+        "model": "a/b",
+        "upstream_model": "b",
+        "wire_format": "openai_chat",
+        "base_url": "http://x",
+        "key_env": (),
+        "price": Price(round(usd * 1e9), round(usd * 1e9)),
+        "context_length": 8192,
+    }
+    return Endpoint(**(fields | more))  # type: ignore[arg-type]
+
+
+def state(*outages: str, **more: object) -> State:
+    """Nothing measured but ``outages``, price shares."""
+    return State("v", 0, frozenset(f"{name}:b" for name in outages))._replace(**more)  # type: ignore[arg-type]
+
+
+def measure(ttft: float | None = None, speed: float | None = None, requests: int = 1000, **more: int) -> Measure:
+    """TTFT in seconds, speed in tokens a second; median and every other percentile alike."""
+    return Measure(
+        Percentiles(ttft, ttft, ttft, ttft), Percentiles(speed, speed, speed, speed), requests=requests, **more
+    )

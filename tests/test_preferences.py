@@ -1,0 +1,98 @@
+"""The ``provider`` object: what it accepts, what each field does, and the sentence for what is wrong."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from data.catalogue.types import DataPolicy
+from router_service.contract.errors import ApiError
+from router_service.routing.candidates import Ask
+from router_service.routing.plan import make_plan
+from router_service.routing.preferences import WANTED, Defaults, Preferences, parse
+from tests.market import ASK, endpoint, state
+
+MARKET = [
+    endpoint("acme", 1, quantization="fp8", data_policy=DataPolicy(False, False), region="eu"),
+    endpoint("bolt", 2, quantization="mxfp4", data_policy=DataPolicy(False, True), region="us"),
+    endpoint("core", 3, quantization="bf16", data_policy=DataPolicy(True, None), distillable=True),
+    endpoint("dune", 4, id="dune/turbo:b", tag="dune/turbo", supported_parameters=frozenset({"seed", "max_tokens"})),
+    endpoint("dune", 5, id="dune/priority:b", tag="dune/priority", provider_name="Dune AI"),
+]
+
+
+def eligible(provider: dict[str, object], ask: Ask = ASK) -> list[str]:
+    plan = make_plan("a/b", MARKET, parse(msgspec.json.encode(provider)), ask, state())
+    return sorted(e.tag for e in plan.endpoints)
+
+
+@pytest.mark.parametrize(
+    ("provider", "left"),
+    [
+        ({"only": ["ACME", "dune"]}, ["acme", "dune/turbo"]),
+        ({"only": ["dune/priority"]}, ["dune/priority"]),
+        ({"only": ["dune ai"]}, []),
+        ({"only": []}, ["acme", "bolt", "core", "dune/priority", "dune/turbo"]),
+        ({"ignore": ["dune", "core"]}, ["acme", "bolt", "dune/priority"]),
+        ({"order": ["bolt"], "allow_fallbacks": False}, ["bolt"]),
+        ({"quantizations": ["fp4", "fp8"]}, ["acme", "bolt"]),
+        ({"min_quantization": "fp8"}, ["acme", "core"]),
+        ({"max_price": {"prompt": "2.0", "completion": 3, "image": 0}}, ["acme", "bolt"]),
+        ({"max_price": {"completion": 1.99}}, ["acme"]),
+        ({"data_collection": "deny"}, ["acme", "bolt"]),
+        ({"data_collection": "allow", "zdr": True}, ["acme"]),
+        ({"enforce_distillable_text": True}, ["core"]),
+        ({"region": "EU"}, ["acme"]),
+        ({"unheard_of": {"of": 1}, "sort": None}, ["acme", "bolt", "core", "dune/priority", "dune/turbo"]),
+    ],
+)
+def test_each_filter_leaves_what_it_says(provider: dict[str, object], left: list[str]) -> None:
+    assert eligible(provider) == left
+
+
+def test_require_parameters_asks_for_every_field_that_is_a_capability() -> None:
+    ask = ASK._replace(parameters=("max_tokens", "messages", "model", "seed", "user"))
+    assert eligible({"require_parameters": True}, ask) == ["dune/turbo"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"7", "provider must be an object"),
+        (b'{"order":"acme"}', "provider.order must be an array of provider slugs"),
+        (b'{"only":[1]}', "provider.only[0]"),
+        (b'{"zdr":"yes"}', "provider.zdr must be true or false"),
+        (b'{"sort":"luck"}', "provider.sort must be one of price"),
+        (b'{"sort":{"by":"price","partition":"all"}}', "provider.sort.partition must be one of model, none"),
+        (b'{"max_price":{"prompt":"cheap"}}', "provider.max_price.prompt must be a number"),
+        (b'{"max_price":{"image":-1}}', "provider.max_price.image must be a number"),
+        (b'{"preferred_max_latency":{"p90":"1"}}', "provider.preferred_max_latency.p90"),
+        (b'{"preferred_min_throughput":0}', "provider.preferred_min_throughput must be a number"),
+        (b'{"quantizations":["fp9"]}', "provider.quantizations must be one of int4"),
+        (b'{"min_quantization":"unknown"}', "provider.min_quantization must be one of int4"),
+        (b'{"data_collection":"maybe"}', "provider.data_collection must be one of allow, deny"),
+        (b'{"ttft_timeout":0}', "provider.ttft_timeout must be a number of seconds above 0"),
+        (b'{"stall_timeout":"1"}', "provider.stall_timeout must be a number of seconds above 0"),
+        (b'{"strategy":"dice"}', "provider.strategy must be one of price, adjusted, exacto, learned"),
+        (b'{"order":["\xff"]}', "provider is not valid JSON"),
+    ],
+)
+def test_a_wrong_field_is_400_and_named(raw: bytes, says: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        parse(raw)
+    assert (caught.value.code, says in caught.value.message) == (400, True), caught.value.message
+
+
+def test_every_field_has_its_sentence_and_its_timeouts_are_kept() -> None:
+    assert set(WANTED) == set(Preferences.__struct_fields__)
+    found = parse(b'{"ttft_timeout": 2.5, "stall_timeout": 10}')
+    plan = make_plan("a/b", MARKET, found, ASK, state())
+    assert (plan.preferences.ttft_timeout, plan.preferences.stall_timeout) == (2.5, 10)
+
+
+def test_a_request_tightens_the_installations_rules_and_never_loosens_them() -> None:
+    strict = Defaults("deny", zdr=True)
+    loose = strict.apply(Preferences(data_collection="allow", zdr=False))
+    assert (loose.data_collection, loose.zdr) == ("deny", True)
+    tight = Defaults().apply(Preferences(data_collection="deny", zdr=True))
+    assert (tight.data_collection, tight.zdr) == ("deny", True)

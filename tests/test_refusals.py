@@ -1,0 +1,129 @@
+"""When nothing may serve a request, the answer says which filter took which endpoint, and what would have worked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from data.catalogue.types import DataPolicy
+from router_service.contract.errors import ApiError
+from router_service.routing.plan import make_plan
+from router_service.routing.preferences import Defaults, parse
+from router_service.routing.refusals import exhausted, no_endpoints
+from tests.conftest import House
+from tests.market import ASK, endpoint, state
+
+CHAT = "/api/v1/chat/completions"
+MARKET = [
+    endpoint("acme", 2, quantization="fp8", data_policy=DataPolicy(False, True), max_completion_tokens=100),
+    endpoint("bolt", 1, quantization="int4", region="eu"),
+]
+
+
+def refused(defaults: Defaults | None = None, **provider: Any) -> ApiError:
+    defaults = defaults or Defaults()
+    preferences = defaults.apply(parse(msgspec.json.encode(provider)))
+    plan = make_plan("a/b", MARKET, preferences, ASK, state())
+    assert not plan.endpoints
+    return no_endpoints(plan, ASK, defaults, ["a/b"])
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "code", "excluded_by", "changes"),
+    [
+        (
+            {"max_price": {"prompt": 0.5}},
+            404,
+            "constraint_filtered",
+            ["max_price"],
+            [{"field": "provider.max_price.prompt", "value": 1.0}],
+        ),
+        (
+            {"quantizations": ["bf16"]},
+            404,
+            "constraint_filtered",
+            ["quantization"],
+            [{"field": "provider.quantizations", "value": ["bf16", "int4"]}],
+        ),
+        ({"zdr": True}, 404, "privacy_restricted", ["data_policy:zdr"], [{"field": "provider.zdr", "value": None}]),
+        (
+            {"region": "jp"},
+            403,
+            "region_restricted",
+            ["data_region"],
+            [{"field": "provider.region", "value": "eu"}],
+        ),
+        (
+            {"only": ["core"]},
+            404,
+            "constraint_filtered",
+            ["allowed_providers"],
+            [{"field": "provider.only", "value": ["core", "bolt"]}],
+        ),
+        (
+            {"data_collection": "deny", "ignore": ["acme"]},
+            404,
+            "constraint_filtered",
+            ["allowed_providers", "data_policy:training"],
+            [{"field": "provider.ignore", "value": None}],
+        ),
+    ],
+)
+def test_codes_filters_and_the_nearest_request(
+    provider: dict[str, Any], status: int, code: str, excluded_by: list[str], changes: list[dict[str, Any]]
+) -> None:
+    error = refused(**provider)
+    found = error.availability
+    assert found is not None
+    assert (error.code, found["code"], found["retryable"]) == (status, code, False)
+    assert sorted(found["excluded_by"]) == excluded_by
+    assert found["nearest"]["changes"] == [{"field": c["field"], "value": c["value"]} for c in changes]
+    assert found["constraint"]["field"] == changes[0]["field"]
+    assert {row["endpoint"] for row in found["excluded"]} == {"acme:b", "bolt:b"}
+
+
+def test_what_the_installation_demands_is_never_advised_away() -> None:
+    """The rule of the installation that nobody meets is named; no request would have worked."""
+    error = refused(Defaults("allow", zdr=True), data_collection="deny")
+    assert error.availability is not None
+    assert "nearest" not in error.availability
+    assert "This installation demands zdr of every request" in error.message
+
+
+def test_the_wording_that_clients_match_on() -> None:
+    assert refused(only=["azure"]).message.startswith(
+        "No allowed providers are available for the selected model. Providers serving a/b: acme, bolt, "
+        "but your request's provider.only preference permits only: azure."
+    )
+    assert refused(zdr=True).message.startswith("No endpoints found matching your data policy")
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "retryable"),
+    [
+        ("rate_limit_exceeded", "capacity_exhausted", True),
+        ("provider_unavailable", "temporarily_unavailable", True),
+        ("timeout", "temporarily_unavailable", True),
+        ("not_found", "model_unavailable_upstream", False),
+    ],
+)
+def test_errors_after_every_attempt_have_a_code_too(kind: str, code: str, retryable: bool) -> None:
+    found = exhausted(ApiError(kind, "x", retry_after=3), ["a/b"], ["groq", "groq"])
+    assert found is not None
+    assert (found["code"], found["retryable"], found["affected_providers"]) == (code, retryable, ["groq"])
+    assert found.get("retry_after") == (3 if retryable else None)
+    assert exhausted(ApiError("invalid_request", "x"), [], []) is None
+
+
+def test_the_service_answers_with_it(house: House) -> None:
+    body = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "x"}]}
+    with house.client as client:
+        away = client.post(CHAT, json=body | {"provider": {"region": "mars"}})
+        house.lab.modes["groq"] = {"mode": "rate_limit"}
+        busy = client.post(CHAT, json=body | {"provider": {"only": ["groq"]}})
+        zero = client.post(CHAT, json=body | {"provider": {"zdr": True, "strategy": "adjusted"}})
+    assert (away.status_code, away.json()["error"]["availability"]["code"]) == (403, "region_restricted")
+    assert (busy.status_code, busy.json()["error"]["availability"]["code"]) == (429, "capacity_exhausted")
+    assert zero.json()["provider"] in ("Fireworks AI", "Deep Infra")
