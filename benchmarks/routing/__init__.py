@@ -1,0 +1,1 @@
+"""Selection policies on replayed measurements and in the simulated market."""

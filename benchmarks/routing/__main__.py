@@ -1,0 +1,90 @@
+"""Compares selection policies and writes ``docs/routing-results.md``.
+
+    python -m benchmarks.routing --datasets DATASETS [--parts panel rows calm ...]
+
+DATASETS holds ``thefastest_ai/`` and ``llmperf/`` as the report names them. They are not part of the project: what
+needs them is skipped, and the report says so, where the folder is not given. Parts that are not asked for are taken
+from the last run, which is kept in ``data/var/routing``. ``--time`` only runs a million decisions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.routing import market, panel, report, rows
+from models.selection.live import Live
+from models.selection.scenarios import load, names
+from models.selection.simulate import simulate
+
+TARGET, KEPT = Path("docs/routing-results.md"), Path("data/var/routing")
+MODEL = "llama-2-13b-chat"
+REPLAYS = ("panel", "rows")
+
+
+def main() -> None:
+    parts = [*REPLAYS, *names()]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.routing")
+    parser.add_argument("--datasets", type=Path)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--time", action="store_true")
+    options = parser.parse_args()
+    if options.time:
+        timing()
+        return
+    KEPT.mkdir(parents=True, exist_ok=True)
+    for name, replay in (("panel", panel_part), ("rows", rows_part)):
+        if name in options.parts:
+            keep(name, replayed(name, options.datasets, replay))
+    scenarios = [name for name in names() if name in options.parts]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for name, results in zip(scenarios, pool.map(market.table, scenarios), strict=True):
+            keep(name, report.market_section(name, results))
+    text = report.head("python -m benchmarks.routing --datasets DATASETS")
+    text += "".join(kept(name) for name in REPLAYS) + report.market_head() + "".join(kept(name) for name in names())
+    TARGET.write_text(text)
+    print(f"wrote {TARGET}")
+
+
+def keep(part: str, text: str) -> None:
+    (KEPT / f"{part}.md").write_text(text)
+    print(part, flush=True)
+
+
+def kept(part: str) -> str:
+    path = KEPT / f"{part}.md"
+    return path.read_text() if path.exists() else f"\n{part}: not run.\n"
+
+
+def replayed(name: str, datasets: Path | None, replay: Callable[[Path], str]) -> str:
+    if datasets is None or not datasets.is_dir():
+        return f"\n## {name.capitalize()}\n\nSkipped: its data set was not given.\n"
+    return replay(datasets)
+
+
+def panel_part(datasets: Path) -> str:
+    rounds = panel.load(datasets)
+    later = float(np.median([one.at_s for one in rounds]))
+    halves = [("All rounds", panel.table(rounds)), ("Second half in time", panel.table(rounds, later))]
+    return report.panel_section(rounds, halves)
+
+
+def rows_part(datasets: Path) -> str:
+    losses = rows.load(datasets, MODEL)
+    return report.rows_section(MODEL, {t: rows.table(losses, t == "Drifting") for t in ("Stationary", "Drifting")})
+
+
+def timing() -> None:
+    began = time.monotonic()
+    simulate(load("calm"), Live(), seed=1, decisions=1_000_000)
+    print(f"a million decisions of {Live().name}: {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Panel replay of thefastest.ai: every provider of a model was measured in every round, so any choice can be judged.
+
+Policies see the whole of each round after it, and may choose a provider from its second round on: there is nothing
+to explore. The figures are expectations over a policy's probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from models.selection.bandits import Ucb1
+from models.selection.baselines import Ewma, Fixed, Oracle, Random
+from models.selection.bootstrap import Interval, mean_interval
+from models.selection.decisions import Floats
+from models.selection.features import Candidate, Context
+from models.selection.interface import Outcome, Policy, State
+from models.selection.live import Live
+
+FILE = "thefastest_ai/panel_cdg_iad.csv"
+LEAST_PROVIDERS, LEAST_PRESENT = 4, 2
+CONTEXT = Context(20, 0, True, False, 12)
+
+
+class Round(NamedTuple):
+    """TTFT in s of each provider of a model, measured from a region at the same time."""
+
+    at_s: float
+    model: str
+    region: str
+    ttft_s: dict[str, float]
+
+
+class Result(NamedTuple):
+    """TTFT in s; ``ahead`` is Portolan's advantage over it, s, round by round."""
+
+    policy: str
+    mean: Interval
+    p50: float
+    p95: float
+    p99: float
+    near_oracle: float  # share within 20 ms of the round's fastest
+    ahead: Interval | None
+
+
+def load(datasets: Path) -> list[Round]:
+    """Rounds of models with at least four providers, in time; providers are endpoints of their region."""
+    rows = pl.read_csv(datasets / FILE, try_parse_dates=True).sort("run_time")
+    rows = rows.filter(pl.col("provider").n_unique().over("model") >= LEAST_PROVIDERS)
+    return [
+        Round(
+            time.timestamp(),
+            model,
+            region,
+            dict(group.group_by("provider").agg(pl.col("ttft").min()).sort("provider").rows()),
+        )
+        for (time, model, region), group in rows.group_by("run_time", "model", "region", maintain_order=True)
+    ]
+
+
+def table(rounds: list[Round], since_s: float = 0.0) -> list[Result]:
+    """Judged on the rounds from ``since_s`` on; all of them are learned from."""
+    policies: list[Callable[[], Policy]] = [
+        Random,
+        lambda: Ewma(1.0),
+        Ewma,
+        Ucb1,
+        Live,
+        lambda: _best_fixed(rounds),
+        Oracle,
+    ]
+    found = {}
+    for make in policies:
+        policy = make()
+        found[policy.name] = _replay(rounds, policy, since_s)
+    ours = found[Live().name][0]
+    return [
+        Result(
+            name,
+            mean_interval(mean, block.astype(np.int64)),
+            *_quantiles(ttft, weight),
+            float(near.mean()),
+            None if name == Live().name else mean_interval(mean - ours, block.astype(np.int64)),
+        )
+        for name, (mean, block, ttft, weight, near) in found.items()
+    ]
+
+
+def _replay(rounds: list[Round], policy: Policy, since_s: float) -> tuple[Floats, ...]:
+    means, blocks, ttfts, weights, near = [], [], [], [], []
+    seen: set[str] = set()
+    for one in rounds:
+        measured = {_candidate(one, name): ttft for name, ttft in one.ttft_s.items()}
+        candidates = [candidate for candidate in measured if candidate.endpoint in seen]
+        if len(candidates) >= LEAST_PRESENT and one.at_s >= since_s:
+            truth = [measured[candidate] for candidate in candidates]
+            chances = np.array(policy.choose(CONTEXT, candidates, State(one.at_s, [0] * len(truth), truth)))
+            means.append(float(chances @ truth))
+            blocks.append(_block(one))
+            ttfts += truth
+            weights += chances.tolist()
+            near.append(float(chances @ (np.array(truth) <= min(truth) + 0.02)))
+        for candidate, ttft in measured.items():
+            seen.add(candidate.endpoint)
+            policy.observe(Outcome(one.at_s, candidate.endpoint, candidate.provider, "success", ttft, ttft))
+    return tuple(np.array(column) for column in (means, blocks, ttfts, weights, near))
+
+
+def _candidate(one: Round, name: str) -> Candidate:
+    return Candidate(f"{name}:{one.model}@{one.region}", f"{name}@{one.region}", 0, 0)
+
+
+def _block(one: Round) -> int:
+    """A block is a round in a region: its models were measured together."""
+    return int(one.at_s) * 10 + (one.region == "iad")
+
+
+def _best_fixed(rounds: list[Round]) -> Fixed:
+    """Per model and region the provider of least mean TTFT among those present in most rounds."""
+    seen: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for one in rounds:
+        for name, ttft in one.ttft_s.items():
+            seen.setdefault((one.model, one.region), {}).setdefault(name, []).append(ttft)
+    best = []
+    for (model, region), providers in seen.items():
+        most = max(len(ttfts) for ttfts in providers.values())
+        means = {name: float(np.mean(ttfts)) for name, ttfts in providers.items() if len(ttfts) > most / 2}
+        best.append(f"{min(means, key=means.__getitem__)}:{model}@{region}")
+    return Fixed(frozenset(best))
+
+
+def _quantiles(ttft: Floats, weight: Floats) -> tuple[float, float, float]:
+    order = np.argsort(ttft)
+    shares = weight[order].cumsum() / weight.sum()
+    p50, p95, p99 = (float(ttft[order][min(int(np.searchsorted(shares, q)), len(ttft) - 1)]) for q in (0.5, 0.95, 0.99))
+    return p50, p95, p99

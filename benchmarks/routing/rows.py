@@ -1,0 +1,106 @@
+"""Bandit replay of LLMPerf's single requests: one provider is called, only its answer is seen.
+
+Rows are drawn with replacement per provider; loss is TTFT in s, an error counts 10 s, a step is a second. In the
+drifting variant the best provider has four times the TTFT and 50 % errors in two of five stretches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from models.selection.bandits import EpsilonGreedy, Ucb1
+from models.selection.baselines import Ewma, Fixed, LatencyAverage, Oracle, Random, TwoChoicesEwma
+from models.selection.bootstrap import Interval, mean_interval
+from models.selection.decisions import Floats
+from models.selection.features import Candidate, Context
+from models.selection.interface import SECONDS_PER_FAILURE, Outcome, Policy, State
+from models.selection.live import Live
+
+FILE = "llmperf/requests_7b_13b.csv"
+STEPS, SEEDS, WINDOW = 3000, 10, 200
+WORSE = ((600, 1200), (1800, 2400))
+CONTEXT = Context(550, 0, True, False, 12)
+POLICIES: tuple[Callable[[], Policy], ...] = (
+    Random,
+    Ucb1,
+    lambda: Ucb1(discount=0.995),
+    EpsilonGreedy,
+    lambda: Ewma(0.3, 0.05),
+    TwoChoicesEwma,
+    LatencyAverage,
+    Live,
+)
+
+
+class Result(NamedTuple):
+    """Mean loss in s; ``ahead`` is Portolan's advantage over it, s, on the same draws."""
+
+    policy: str
+    loss: Interval
+    ahead: Interval | None
+
+
+def load(datasets: Path, model: str) -> dict[str, Floats]:
+    """Losses of each provider's rows, s; failed rows carry a TTFT of 0 in the file, which is not one."""
+    rows = pl.read_csv(datasets / FILE, schema_overrides={"error_code": pl.Float64}).filter(pl.col("model") == model)
+    failed = pl.col("error_code").fill_null(0) != 0
+    rows = rows.with_columns(loss=pl.when(failed).then(SECONDS_PER_FAILURE).otherwise(pl.col("ttft_s")))
+    return {str(key[0]): group["loss"].to_numpy() for key, group in sorted(rows.group_by("provider"))}
+
+
+def table(rows: dict[str, Floats], drifting: bool) -> list[Result]:
+    losses = {
+        policy().name: np.concatenate([_replay(rows, policy(), s, drifting) for s in range(SEEDS)])
+        for policy in (*POLICIES, lambda: _best_fixed(rows, drifting), Oracle)
+    }
+    drawn = [_draw(rows, seed, drifting) for seed in range(SEEDS)]
+    windows = [d.reshape(-1, WINDOW, d.shape[1]).mean(axis=1).min(axis=1).repeat(WINDOW) for d in drawn]
+    losses[f"best per {WINDOW} requests"] = np.concatenate(windows)
+    block = np.arange(SEEDS * STEPS) // WINDOW
+    ours = losses[Live().name]
+    return [
+        Result(name, mean_interval(loss, block), None if loss is ours else mean_interval(loss - ours, block))
+        for name, loss in losses.items()
+    ]
+
+
+def _draw(rows: dict[str, Floats], seed: int, drifting: bool) -> Floats:
+    """Every provider's loss at every step: (steps, providers)."""
+    rng = np.random.default_rng([seed, 5])
+    drawn = np.stack([rng.choice(losses, STEPS) for losses in rows.values()], axis=1)
+    failed = rng.random(STEPS) < 0.5
+    if drifting:
+        best = int(np.argmin([losses.mean() for losses in rows.values()]))
+        for start, end in WORSE:
+            worse = np.minimum(drawn[start:end, best] * 4, SECONDS_PER_FAILURE)
+            drawn[start:end, best] = np.where(failed[start:end], SECONDS_PER_FAILURE, worse)
+    return drawn
+
+
+def _best_fixed(rows: dict[str, Floats], drifting: bool) -> Fixed:
+    means = np.mean([_draw(rows, seed, drifting).mean(axis=0) for seed in range(SEEDS)], axis=0)
+    return Fixed(frozenset([list(rows)[int(means.argmin())]]))
+
+
+def _replay(rows: dict[str, Floats], policy: Policy, seed: int, drifting: bool) -> Floats:
+    candidates = [Candidate(provider, provider, 0, 0) for provider in rows]
+    drawn = _draw(rows, seed, drifting)
+    uniforms = np.random.default_rng([seed, 6]).random(STEPS)
+    found = np.empty(STEPS)
+    idle = [0] * len(candidates)
+    for step in range(STEPS):
+        losses = drawn[step].tolist()
+        chances = policy.choose(CONTEXT, candidates, State(float(step), idle, losses))
+        place = min(int(np.searchsorted(np.cumsum(chances), uniforms[step], side="right")), len(losses) - 1)
+        found[step] = loss = losses[place]
+        failed = loss >= SECONDS_PER_FAILURE
+        name = candidates[place].endpoint
+        policy.observe(
+            Outcome(step + 0.5, name, name, "error" if failed else "success", loss, None if failed else loss)
+        )
+    return found

@@ -1,0 +1,75 @@
+"""What a selection policy sees and learns from, in a replay, in the simulator and behind the router alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from models.selection.features import Candidate, Context
+from models.selection.policy import USD_PER_FAILURE, USD_PER_SECOND, LearnedPolicy
+
+# Loss is measured in seconds: a failed attempt is worth this many of them.
+SECONDS_PER_FAILURE = USD_PER_FAILURE / USD_PER_SECOND
+# Medians of the Azure conversation trace of 2023: exp of the mean logarithms in market.toml.
+TYPICAL_PROMPT_TOKENS, TYPICAL_COMPLETION_TOKENS = 760, 151
+
+
+class State(NamedTuple):
+    """Time in seconds; calls under way at each candidate; ``truth``, expected loss in s, is for oracles alone."""
+
+    now_s: float
+    in_flight: Sequence[int]
+    truth: Sequence[float]
+
+
+class Outcome(NamedTuple):
+    """What came of one attempt, told when it has ended. ``ttft_s`` and ``tokens_per_s`` are null unless it answered.
+
+    ``loss_s`` is that of a request of typical size, so that sizes add no noise:
+    price / ``USD_PER_SECOND`` + TTFT + tokens / throughput, or ``SECONDS_PER_FAILURE``.
+    """
+
+    now_s: float
+    endpoint: str
+    provider: str
+    result: Literal["success", "error", "rate_limited"]
+    loss_s: float
+    ttft_s: float | None = None
+    tokens_per_s: float | None = None
+    malformed_tool_call: bool = False
+    tools: bool = False
+
+
+class Policy(Protocol):
+    """A policy draws nothing itself: it gives probabilities and the caller samples, so propensities are exact."""
+
+    name: str
+
+    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:
+        """Probability of each candidate being tried first; they sum to 1. A retry renormalises over the rest."""
+        ...
+
+    def observe(self, outcome: Outcome) -> None: ...
+
+
+class Served:
+    """The artifact that the router serves, which learns nothing between two trainings."""
+
+    name = "served artifact"
+
+    def __init__(self, policy: LearnedPolicy) -> None:
+        self._policy = policy
+
+    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
+        return self._policy.probabilities(context, candidates)
+
+    def observe(self, outcome: Outcome) -> None:
+        pass
+
+
+def price_usd(candidate: Candidate, prompt_tokens: int, completion_tokens: int) -> float:
+    return (candidate.prompt_price * prompt_tokens + candidate.completion_price * completion_tokens) * 1e-15
+
+
+def typical_price_usd(candidate: Candidate) -> float:
+    return price_usd(candidate, TYPICAL_PROMPT_TOKENS, TYPICAL_COMPLETION_TOKENS)

@@ -1,0 +1,82 @@
+"""Portolan's own policy leaves what fails, comes back to what recovers, and explores only where it is safe."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.selection.interface import Outcome
+from models.selection.live import Constants, Live
+from tests.test_baselines import answer, candidates, choose, failure
+
+FLOOR = Constants().floor
+
+
+def settled(seconds: int = 600) -> Live:
+    """``a`` answers in 0.2 s, ``b`` in 0.6 s, ``c`` in 5 s, one call each a second."""
+    policy = Live()
+    for moment in range(seconds):
+        for name, ttft in (("a", 0.2), ("b", 0.6), ("c", 5.0)):
+            policy.observe(answer(moment, name, ttft))
+    return policy
+
+
+def test_the_floor_is_spread_over_the_safe_set_alone() -> None:
+    chances = choose(settled(), candidates(0.1, 0.1, 0.1), 600)
+    assert chances == pytest.approx([1 - FLOOR / 2, FLOOR / 2, 0])
+
+
+def test_a_few_failures_in_a_row_are_left_and_found_again() -> None:
+    policy, offered = settled(), candidates(0.1, 0.1, 0.1)
+    for moment in range(3):
+        policy.observe(failure(600 + moment, "a"))
+    assert choose(policy, offered, 603)[1] > 0.9
+    for moment in range(605, 2000):
+        policy.observe(answer(moment, "b", 0.6))
+    assert choose(policy, offered, 2000)[0] > 0.9
+
+
+def test_one_failure_of_a_busy_endpoint_is_no_outage() -> None:
+    policy = settled()
+    policy.observe(failure(600, "a"))
+    policy.observe(answer(601, "a", 0.2))
+    assert choose(policy, candidates(0.1, 0.1, 0.1), 602)[0] > 0.9
+
+
+def test_a_slowed_endpoint_is_left() -> None:
+    policy = settled()
+    for moment in range(600, 900):
+        policy.observe(answer(moment, "a", 2.0))
+    assert choose(policy, candidates(0.1, 0.1, 0.1), 900)[1] > 0.9
+
+
+def test_429s_lower_the_share_and_successes_raise_it() -> None:
+    policy, offered = settled(), candidates(0.1, 0.1, 0.1)
+    for _ in range(10):
+        policy.observe(Outcome(600, "a:m", "a", "rate_limited", 10.0))
+    limited = choose(policy, offered, 600)
+    assert limited[0] == pytest.approx(0.9**10, abs=FLOOR)
+    assert limited[1] == pytest.approx(1 - 0.9**10, abs=FLOOR)
+    for moment in range(600, 800):
+        policy.observe(answer(moment, "a", 0.2))
+    assert choose(policy, offered, 800)[0] > 0.7
+
+
+def test_an_unknown_endpoint_is_taken_for_its_provider_and_tried() -> None:
+    policy = Live()
+    for moment in range(100):
+        policy.observe(answer(moment, "a", 0.5))
+        policy.observe(Outcome(moment, "quick:other", "b", "success", 0.1, 0.1))
+    assert choose(policy, candidates(0.1, 0.1), 100)[1] > 0.9
+
+
+def test_a_trained_prior_stands_before_anything_is_seen() -> None:
+    policy = Live(prior={"a:m": 1.0, "b:m": -1.0})
+    assert choose(policy, candidates(0.1, 0.1))[1] > 0.9
+
+
+def test_price_counts() -> None:
+    policy = Live()
+    for moment in range(100):
+        policy.observe(answer(moment, "a", 0.5))
+        policy.observe(answer(moment, "b", 0.6))
+    assert choose(policy, candidates(10, 1), 100)[1] > 0.9
