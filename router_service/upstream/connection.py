@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether another exchange may follow."""
-        return self.complete and not self.closed and self._error is None and self._keep
+        return self.complete and not self.closed and self._error is None and self._keep and not self._paused
 
     def fail(self, error: ApiError) -> None:
         """End the exchange by ``error`` and the connection with it."""
