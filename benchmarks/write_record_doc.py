@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from data.schema import ATTEMPT, CANDIDATE, COLUMNS, SCHEMA_VERSION
+from data.schema import ARM, ATTEMPT, CANDIDATE, COLUMNS, SCHEMA_VERSION
 
 PAGE = Path(__file__).parents[1] / "docs" / "record.md"
 HEAD = f"""# The request record
@@ -26,7 +26,7 @@ def page() -> str:
         f"| {name} | {_name(kind)} | {'yes' if nullable else ''} | {meaning.replace('|', 'or')} |\n"
         for name, kind, nullable, meaning in COLUMNS
     )
-    return HEAD + rows + _parts("candidates", CANDIDATE) + _parts("attempts", ATTEMPT)
+    return HEAD + rows + _parts("candidates", CANDIDATE) + _parts("arms", ARM) + _parts("attempts", ATTEMPT)
 
 
 def _name(kind: pa.DataType) -> str:

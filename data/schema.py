@@ -24,6 +24,15 @@ CANDIDATE = pa.struct(
         ("excluded_by", pa.string()),  # reason code, null when eligible
     ]
 )
+ARM = pa.struct(
+    [
+        ("policy", pa.string()),
+        ("version", pa.string()),
+        ("weight", pa.float64()),  # part of the draws that are this arm's; arms share [0,1) in this order
+        # upper edges of the candidates' parts of [0,1) within the arm, in their order; none for the excluded
+        ("cumulative", pa.list_(pa.float64())),
+    ]
+)
 ATTEMPT = pa.struct(
     [
         ("endpoint", pa.string()),
@@ -68,6 +77,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("draw", pa.float64(), True, "random number in [0,1) that sampled the plan"),
     ("propensity", pa.float64(), True, "probability with which the first endpoint was chosen"),
     ("candidates", pa.list_(CANDIDATE), False, "the plan: probability, score, exclusion of each endpoint"),
+    ("arms", pa.list_(ARM), True, "what the draw is looked up in; null in records older than this column"),
     ("attempts", pa.list_(ATTEMPT), False, "each call made upstream, in order"),
     ("endpoint", pa.string(), True, "endpoint that served, id provider:upstream_model"),
     ("provider", pa.string(), True, "provider that served (gen_ai.provider.name)"),
@@ -115,7 +125,7 @@ class Attempt(msgspec.Struct):
 class Record(msgspec.Struct):
     """A record on its way to the log: fields as in ``COLUMNS``; ``started_at`` is Unix microseconds.
 
-    ``candidates`` is msgpack, encoded once per plan and not once per request.
+    ``candidates`` and ``arms`` are msgpack, encoded once per plan and not once per request.
     """
 
     generation_id: str
@@ -146,6 +156,7 @@ class Record(msgspec.Struct):
     draw: float | None = None
     propensity: float | None = None
     candidates: msgspec.Raw = msgspec.Raw(b"\x90")
+    arms: msgspec.Raw = msgspec.Raw(b"\xc0")
     attempts: list[Attempt] = []
     endpoint: str | None = None
     provider: str | None = None
@@ -173,7 +184,7 @@ encode_record: Callable[[Record], bytes] = msgspec.msgpack.Encoder().encode
 
 
 _record = msgspec.msgpack.Decoder(Record)
-_candidates = msgspec.msgpack.Decoder(list[dict[str, Any]])
+_of_plan = msgspec.msgpack.Decoder(list[dict[str, Any]] | None)
 _values = attrgetter(*RECORD_SCHEMA.names)
 _attempt_values = attrgetter(*(field.name for field in ATTEMPT))
 
@@ -196,11 +207,11 @@ def _plain(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-def _candidates_array(values: list[msgspec.Raw], kind: pa.DataType) -> pa.Array:
+def _plans_array(values: list[msgspec.Raw], kind: pa.DataType) -> pa.Array:
     """Many records share one plan: each is decoded once."""
     places: dict[bytes, int] = {}
     indices = [places.setdefault(bytes(raw), len(places)) for raw in values]
-    return pa.array([_candidates.decode(raw) for raw in places], kind).take(pa.array(indices, pa.int64()))
+    return pa.array([_of_plan.decode(raw) for raw in places], kind).take(pa.array(indices, pa.int64()))
 
 
 def _attempts_array(values: list[list[Attempt]], kind: pa.DataType) -> pa.Array:
@@ -212,6 +223,7 @@ def _attempts_array(values: list[list[Attempt]], kind: pa.DataType) -> pa.Array:
 
 
 _ENCODED: dict[str, Callable[[list[Any], pa.DataType], pa.Array]] = {
-    "candidates": _candidates_array,
+    "candidates": _plans_array,
+    "arms": _plans_array,
     "attempts": _attempts_array,
 }

@@ -144,6 +144,31 @@ def up(
         raise typer.Exit(1)
 
 
+@app.command()
+def why(
+    generation_id: Annotated[str, typer.Argument(help="The X-Generation-Id of the answer, gen-…")],
+    data_dir: Annotated[
+        Path,
+        typer.Option(
+            "--data-dir", envvar="PORTOLAN_DATA_DIR", help="Where runs keep their data.", exists=True, file_okay=False
+        ),
+    ] = DEFAULT_DATA,
+) -> None:
+    """Say why a request went where it went, from the request log. Needs no router."""
+    from portolan.why_report import report
+
+    lines = report(generation_id, data_dir)
+    if lines is None:
+        typer.echo(
+            f"{generation_id} is not in the log under {data_dir}. Is it the id of another installation? "
+            "A request is written within a second of its end",
+            err=True,
+        )
+        raise typer.Exit(2)
+    for line in lines:
+        typer.echo(line)
+
+
 @keys_app.command("create")
 def keys_create(
     name: Annotated[str, typer.Option("--name", help="What the key is for.", callback=arguments.name)],

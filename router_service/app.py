@@ -14,12 +14,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.catalogue.types import Catalogue
-from router_service.api import account, catalogue, generation, health
-from router_service.api.chat import ChatCompletions
+from router_service.api import account, catalogue, generation, health, preview
+from router_service.api.chat import CLIENT_CLOSED, ChatCompletions
 from router_service.api.openapi import describe_hot_routes
 from router_service.contract.errors import ApiError
 from router_service.serving import Serving
 from router_service.settings import Settings
+from router_service.wire import Disconnected
 
 PREFIXES = ("/api/v1", "/v1")
 
@@ -58,12 +59,13 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
     )
     app.state.serving = serving
     for prefix in PREFIXES:
-        for room in (catalogue, generation, account):
+        for room in (catalogue, generation, account, preview):
             app.include_router(room.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
     app.include_router(health.router)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Disconnected, _left)
     describe_hot_routes(app)
     return Door(app, serving)
 
@@ -86,6 +88,10 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
     return await _api_error(_request, ApiError("invalid_request", problems))
+
+
+async def _left(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from router_service.accounting.cost import Cost
     from router_service.api.head import Head
     from router_service.providers.contract import Usage
-    from router_service.routing.plan import Decision
+    from router_service.routing.plan import Decision, Plan
 
 
 class _Entropy:
@@ -44,7 +44,10 @@ def generation_id(now_s: float) -> str:
 
 @dataclass(slots=True)
 class Exchange:
-    """Times are ``time.perf_counter`` seconds; ``started_at`` is Unix seconds."""
+    """Times are ``time.perf_counter`` seconds; ``started_at`` is Unix seconds.
+
+    ``refused`` is a plan of which nothing was left; ``plans`` are kept for a client that asked for metadata.
+    """
 
     body: bytes
     headers: Mapping[bytes, bytes]
@@ -54,6 +57,8 @@ class Exchange:
     id: str = ""
     key_hash: str | None = None
     decision: Decision | None = None
+    refused: Plan | None = None
+    plans: list[Plan] | None = None
     attempts: list[Attempt] = field(default_factory=list)
     model: str | None = None
     endpoint: str | None = None
@@ -119,6 +124,8 @@ class Exchange:
             record.category, record.category_confidence = label
         if decision:
             decision.describe(record)
+        elif self.refused:
+            self.refused.describe(record)
         if usage:
             record.prompt_tokens = usage.prompt_tokens
             record.completion_tokens = usage.completion_tokens

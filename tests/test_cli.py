@@ -11,7 +11,7 @@ import pytest
 
 from tests.running import free_port, portolan
 
-COMMANDS = ("", "serve", "lab", "replay", "refresh", "up", "keys", "keys create", "catalogue", "catalogue show")
+COMMANDS = ("", "serve", "lab", "replay", "refresh", "up", "why", "keys", "keys create", "catalogue", "catalogue show")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,8 @@ def test_help_says_what_a_command_does(command: str) -> None:
         ("keys create", "'--name'"),
         ("catalogue show openai/gpt-oss-120", "openai/gpt-oss-120b"),
         ("catalogue show nonsense", "nonsense is not in the catalogue"),
+        ("why gen-1-a", "gen-1-a is not in the log"),
+        ("why gen-1-a --data-dir /nowhere", "'--data-dir'"),
     ],
 )
 def test_a_wrong_argument_is_named(arguments: str, says: str, tmp_path: Path) -> None:

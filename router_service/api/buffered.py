@@ -9,6 +9,7 @@ from starlette.types import Send
 
 from data.catalogue.types import Endpoint
 from data.schema import Attempt
+from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage
 from router_service.exchange import Exchange
 from router_service.providers.contract import Answer
@@ -53,6 +54,7 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
         "system_fingerprint": answer.system_fingerprint,
         "choices": answer.choices,
         "usage": usage,
+        **metadata(exchange, serving.catalogue),
     }
     exchange.status = 200
     exchange.first_byte = time.perf_counter()

@@ -94,7 +94,8 @@ def usd_per_token(nano_per_million: int) -> str:
     return format(value, "f") if value else "0"
 
 
-def _pricing(price: Price) -> dict[str, Any]:
+def pricing(price: Price) -> dict[str, Any]:
+    """The reference's ``pricing``: decimal strings of USD per token."""
     rows = {"prompt": usd_per_token(price.prompt), "completion": usd_per_token(price.completion)}
     if price.cache_read is not None:
         rows["input_cache_read"] = usd_per_token(price.cache_read)
@@ -131,7 +132,7 @@ def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
         "hugging_face_id": model.hugging_face_id,
         "knowledge_cutoff": model.knowledge_cutoff,
         "architecture": _architecture(model),
-        "pricing": _pricing(cheapest.price),
+        "pricing": pricing(cheapest.price),
         "top_provider": {
             "context_length": cheapest.context_length,
             "max_completion_tokens": cheapest.max_completion_tokens,
@@ -156,7 +157,7 @@ def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: boo
         "context_length": endpoint.context_length,
         "max_prompt_tokens": None,
         "max_completion_tokens": endpoint.max_completion_tokens,
-        "pricing": _pricing(endpoint.price or Price(0, 0)),
+        "pricing": pricing(endpoint.price or Price(0, 0)),
         "quantization": endpoint.quantization,
         "supported_parameters": sorted(endpoint.supported_parameters),
         "supports_implicit_caching": False,

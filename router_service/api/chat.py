@@ -11,10 +11,12 @@ from starlette.types import Receive, Scope, Send
 from router_service.api.auth import authenticate
 from router_service.api.buffered import answer_whole
 from router_service.api.head import Head, parse_head
+from router_service.api.metadata import is_asked, metadata, noting
 from router_service.api.streamed import StreamAnswer
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
 from router_service.routing.plan import Decision
+from router_service.routing.refusals import NoEndpoints
 from router_service.routing.route import decisions
 from router_service.serving import Serving
 from router_service.wire import Disconnected, WhilePresent, read_body, send_json
@@ -33,7 +35,10 @@ class ChatCompletions:
             await self._serve(exchange, receive, send)
         except ApiError as error:
             exchange.status, exchange.error_type = error.code, error.error_type
-            await send_json(send, error.code, error.envelope(), exchange.id, error.headers())
+            if isinstance(error, NoEndpoints):
+                exchange.refused = error.plan
+            body = error.envelope() | metadata(exchange, self._serving.catalogue, error)
+            await send_json(send, error.code, body, exchange.id, error.headers())
         except Disconnected:
             exchange.cancelled, exchange.status = True, CLIENT_CLOSED
         except asyncio.CancelledError:
@@ -59,6 +64,8 @@ class ChatCompletions:
         exchange.body = await read_body(receive, exchange.headers, serving.settings.max_body_bytes)
         head = exchange.head = parse_head(exchange.body)
         exchange.labelling = serving.categoriser.submit(head.messages)
+        if is_asked(exchange.headers):
+            exchange.plans = []
         decisions = self._decisions(exchange, head)
         async with WhilePresent(receive):
             if head.stream:
@@ -70,4 +77,5 @@ class ChatCompletions:
         planner = self._serving.planner
         preferences = planner.preferences(head.provider)
         ask = head.ask(len(exchange.body), int(exchange.started_at // 3600 % 24))
-        return decisions(planner, head.wanted(), preferences, ask, self._serving.random.random)
+        found = decisions(planner, head.wanted(), preferences, ask, self._serving.random.random)
+        return found if exchange.plans is None else noting(found, exchange.plans)

@@ -1,4 +1,4 @@
-"""``GET /generation?id=``: what happened to one request, every attempt included."""
+"""``GET /generation?id=``: what happened to one request; ``GET /generation/explain?id=``: and why."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from router_service.admission.keys import Key
 from router_service.api.auth import require_key
 from router_service.contract.errors import ApiError
+from router_service.explanations.explain import explain
 from router_service.serving import Serving
 from router_service.telemetry.lookup import find_on_disk
 
@@ -23,10 +24,24 @@ async def get_generation(
     request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)
 ) -> dict[str, Any]:
     serving: Serving = request.app.state.serving
+    return {"data": generation_json(await _find(id, key, serving), serving)}
+
+
+@router.get("/generation/explain", summary="Why one generation went where it went")
+async def explain_generation(
+    request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)
+) -> dict[str, Any]:
+    """Candidates, scores, exclusions, the draw made again from the log, attempts, and a summary in words."""
+    serving: Serving = request.app.state.serving
+    row = await _find(id, key, serving)
+    return {"data": explain(row, {slug: provider.name for slug, provider in serving.catalogue.providers.items()})}
+
+
+async def _find(id: str, key: Key, serving: Serving) -> dict[str, Any]:
     row = serving.recent.get(id) or await asyncio.to_thread(find_on_disk, serving.lake, id)
     if row is None or row["key_hash"] != key.hash:
         raise ApiError("not_found", f"Generation {id} not found. It may be a second old: ask again, then check the id")
-    return {"data": generation_json(row, serving)}
+    return row
 
 
 def generation_json(row: dict[str, Any], serving: Serving) -> dict[str, Any]:

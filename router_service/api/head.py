@@ -37,8 +37,8 @@ class Head(msgspec.Struct):
 
     @property
     def messages(self) -> bytes:
-        """The raw array."""
-        return bytes(self.fields["messages"])
+        """The raw array; empty where none are demanded."""
+        return bytes(self.fields.get("messages", b"[]"))
 
     def wanted(self) -> list[str]:
         """Models in the order in which they are tried."""
@@ -56,8 +56,11 @@ class Head(msgspec.Struct):
         return b'"image_url"' in raw or b'"input_audio"' in raw or b'"file_data"' in raw
 
 
-def parse_head(body: bytes) -> Head:
-    """Read the head of ``body``. Raises ``ApiError`` 400 with the field to change."""
+def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
+    """Read the head of ``body``. Raises ``ApiError`` 400 with the field to change.
+
+    ``with_messages`` demands some; ``models`` alone, or ``model``, is always needed.
+    """
     try:
         fields = _decoder.decode(body)
     except msgspec.ValidationError:
@@ -77,6 +80,8 @@ def parse_head(body: bytes) -> Head:
         names=sorted(fields),
     )
     _validate(head)
+    if with_messages or "messages" in head.fields:
+        _validate_messages(head)
     return head
 
 
@@ -87,6 +92,9 @@ def _validate(head: Head) -> None:
         raise ApiError("invalid_request", f"models takes at most {MAX_FALLBACK_MODELS} ids")
     if head.session_id is not None and len(head.session_id) > 256:
         raise ApiError("string_too_long", "session_id must have at most 256 characters")
+
+
+def _validate_messages(head: Head) -> None:
     messages = head.fields.get("messages")
     if messages is None:
         raise ApiError("invalid_request", "messages is missing: send an array with at least one message")

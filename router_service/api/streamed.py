@@ -13,6 +13,7 @@ from data.catalogue.types import Endpoint
 from data.schema import Attempt
 from router_service.api.deltas import DeltaReader
 from router_service.api.event_stream import DONE, EventStream, KeptAlive
+from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
@@ -116,7 +117,8 @@ class StreamAnswer:
         if exchange.finish_reason is None and not finished:
             raise ApiError("provider_unavailable", "The provider's stream ended before it was finished")
         usage = settle_usage(exchange, self._usage, opened.endpoint)
-        await self._out.write(self._out.chunk((), usage=usage) + DONE, more=False)
+        more = metadata(exchange, self._serving.catalogue)
+        await self._out.write(self._out.chunk((), usage=usage, **more) + DONE, more=False)
 
     async def _pass_on(self, deltas: list[Delta]) -> bool:
         """Send what ``deltas`` say; true at the provider's own end."""
@@ -147,4 +149,5 @@ class StreamAnswer:
         exchange = self._exchange
         exchange.error_type, exchange.finish_reason = error.error_type, "error"
         exchange.status = 200
-        await self._out.write(self._out.chunk(_FAILED, error=error.body()) + DONE, more=False)
+        more = metadata(exchange, self._serving.catalogue, error)
+        await self._out.write(self._out.chunk(_FAILED, error=error.body(), **more) + DONE, more=False)

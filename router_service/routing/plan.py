@@ -36,11 +36,17 @@ class Plan(NamedTuple):
     arms: tuple[Arm, ...]
     excluded: tuple[tuple[Endpoint, str], ...]
     candidates: msgspec.Raw
+    logged_arms: msgspec.Raw
     catalogue_version: str
     health_epoch: int
     fallbacks: bool
     redraw: bool
     preferences: Preferences
+
+    def describe(self, record: Record) -> None:
+        """Write what was there to choose from into the log record."""
+        record.catalogue_version, record.health_epoch = self.catalogue_version, self.health_epoch
+        record.candidates, record.arms = self.candidates, self.logged_arms
 
     def sample(self, draw: float) -> Decision:
         """The decision that ``draw`` in [0, 1) stands for."""
@@ -96,10 +102,9 @@ class Decision(NamedTuple):
         """Write the decision into the log record."""
         plan = self.plan
         record.policy, record.policy_version = self.arm.policy, self.arm.version
-        record.catalogue_version, record.health_epoch = plan.catalogue_version, plan.health_epoch
         record.draw = self.draw
         record.propensity = plan.probabilities[self.first]
-        record.candidates = plan.candidates
+        plan.describe(record)
 
 
 def make_plan(model: str, endpoints: Sequence[Endpoint], preferences: Preferences, ask: Ask, state: State) -> Plan:
@@ -112,7 +117,8 @@ def make_plan(model: str, endpoints: Sequence[Endpoint], preferences: Preference
     version, epoch = state.catalogue_version, state.health_epoch
     if not eligible:
         rows = _encode_candidates((), (), (), excluded)
-        return Plan(model, (), (), (), tuple(excluded), rows, version, epoch, fallbacks, False, preferences)
+        arms = _encode_arms(())
+        return Plan(model, (), (), (), tuple(excluded), rows, arms, version, epoch, fallbacks, False, preferences)
     name = strategy_of(preferences, ask, state)
     choice = STRATEGIES[name](_slate(eligible, name, preferences, ask, state))
     chosen = tuple(choice.endpoints)
@@ -125,6 +131,7 @@ def make_plan(model: str, endpoints: Sequence[Endpoint], preferences: Preference
         choice.arms,
         tuple(excluded),
         rows,
+        _encode_arms(choice.arms),
         version,
         epoch,
         fallbacks,
@@ -203,3 +210,7 @@ def _encode_candidates(
     ]
     rows += [{"endpoint": e.id, "probability": 0.0, "score": None, "excluded_by": reason} for e, reason in excluded]
     return msgspec.Raw(_encode(rows))
+
+
+def _encode_arms(arms: tuple[Arm, ...]) -> msgspec.Raw:
+    return msgspec.Raw(_encode([arm._asdict() for arm in arms]))

@@ -27,6 +27,14 @@ RETRYABLE = frozenset({"capacity_exhausted", "temporarily_unavailable"})
 NOT_CHAT = frozenset({"not a chat model", "no text output", "no text input"})
 
 
+class NoEndpoints(ApiError):
+    """Filters left nothing of ``plan``, which the log then keeps: each endpoint with its reason."""
+
+    def __init__(self, plan: Plan, error_type: str, message: str, availability: dict[str, Any]) -> None:
+        super().__init__(error_type, message, availability=availability)
+        self.plan = plan
+
+
 def unknown_model(name: str, catalogue: Catalogue, why: str | None = None) -> ApiError:
     """400, with the wording that clients of the reference match on.
 
@@ -42,7 +50,7 @@ def unknown_model(name: str, catalogue: Catalogue, why: str | None = None) -> Ap
     return _error("model_not_found", f"{name} is not a valid model ID; {hint}", [name])
 
 
-def no_endpoints(plan: Plan, ask: Ask, defaults: Defaults, requested: list[str]) -> ApiError:
+def no_endpoints(plan: Plan, ask: Ask, defaults: Defaults, requested: list[str]) -> NoEndpoints:
     """The filters that removed every endpoint, endpoint by endpoint, and the nearest request that would have worked."""
     reasons = Counter(reason for _, reason in plan.excluded)
     close = nearest([endpoint for endpoint, _ in plan.excluded], plan.preferences, ask, defaults)
@@ -63,7 +71,8 @@ def no_endpoints(plan: Plan, ask: Ask, defaults: Defaults, requested: list[str])
             "provider": close.endpoint.provider_name,
             "changes": [change._asdict() for change in close.changes],
         }
-    return _error(code, f"{_sentence(plan, reasons)} {_advice(close, defaults)}", requested, **more)
+    message = f"{_sentence(plan, reasons)} {_advice(close, defaults)}".strip()
+    return NoEndpoints(plan, ERROR_TYPE.get(code, "not_found"), message, _availability(code, requested, **more))
 
 
 def nothing_listed(requested: str, model: str, free: bool, usable: bool, catalogue: Catalogue) -> ApiError:

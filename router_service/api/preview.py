@@ -1,0 +1,109 @@
+"""``POST /route/preview`` (ours): which endpoints a request would meet, without sending it.
+
+Nothing is called and nothing logged. What is answered is the plan of this moment, before the draw.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+from fastapi import APIRouter, Depends, Request
+
+from data.catalogue.types import Endpoint, Price
+from router_service.admission.keys import Key
+from router_service.api.auth import require_key
+from router_service.api.catalogue import pricing
+from router_service.api.head import Head, parse_head
+from router_service.api.openapi import CHAT
+from router_service.contract.errors import ApiError
+from router_service.explanations.explain import exclusion, score_meaning
+from router_service.routing.plan import Plan
+from router_service.routing.refusals import NoEndpoints
+from router_service.routing.route import decisions
+from router_service.serving import Serving
+from router_service.wire import read_body
+
+router = APIRouter()
+_SCHEMA = CHAT["requestBody"]["content"]["application/json"]["schema"]
+BODY = {"application/json": {"schema": {name: part for name, part in _SCHEMA.items() if name != "required"}}}
+
+
+class Preview(NamedTuple):
+    """``names`` share one plan, of which nothing may be left: ``error`` is then what the client would get."""
+
+    names: list[str]
+    plan: Plan | None
+    error: ApiError | None
+
+
+@router.post(
+    "/route/preview",
+    summary="The endpoints that a chat request would meet",
+    openapi_extra={"requestBody": {"required": True, "content": BODY}},
+)
+async def preview_route(request: Request, _key: Key = Depends(require_key)) -> dict[str, Any]:
+    """The body is that of a chat completion; `messages` may be left out. Calls no provider and logs nothing."""
+    serving: Serving = request.app.state.serving
+    body = await read_body(request.receive, dict(request.scope["headers"]), serving.settings.max_body_bytes)
+    head = parse_head(body, with_messages=False)
+    first, *others = (_preview_json(preview, serving) for preview in _previews(head, len(body), serving))
+    return {"data": {**first, "next_models": others}}
+
+
+def _previews(head: Head, body_bytes: int, serving: Serving) -> Iterator[Preview]:
+    planner, names = serving.planner, head.wanted()
+    preferences = planner.preferences(head.provider)
+    ask = head.ask(body_bytes, int(time.time() // 3600 % 24))
+    for group in [names] if preferences.pooled else [[name] for name in names]:
+        try:
+            # Any draw: what is shown is the plan, and the router's own random numbers stay untouched.
+            decision = next(decisions(planner, group, preferences, ask, lambda: 0.0))
+        except NoEndpoints as error:
+            yield Preview(group, error.plan, error)
+        except ApiError as error:
+            yield Preview(group, None, error)
+        else:
+            yield Preview(group, decision.plan, None)
+
+
+def _preview_json(preview: Preview, serving: Serving) -> dict[str, Any]:
+    plan, error = preview.plan, preview.error
+    names = {slug: provider.name for slug, provider in serving.catalogue.providers.items()}
+    arms = plan.arms if plan else ()
+    rows = msgspec.msgpack.decode(plan.candidates) if plan else ()
+    return {
+        "requested_models": preview.names,
+        "model": plan.model if plan else None,
+        "policies": [{"policy": arm.policy, "version": arm.version, "weight": arm.weight} for arm in arms],
+        "score": score_meaning(arms[0].policy) if arms else None,
+        "after_failure": _after_failure(plan) if plan and plan.endpoints else None,
+        "catalogue_version": serving.catalogue.version,
+        "health_epoch": plan.health_epoch if plan else None,
+        "endpoints": [_endpoint(e, row) for e, row in zip(plan.endpoints, rows, strict=False)] if plan else [],
+        "excluded": [exclusion(e.id, reason, names) for e, reason in plan.excluded] if plan else [],
+        "refusal": error.body() if error else None,
+    }
+
+
+def _after_failure(plan: Plan) -> str:
+    if not plan.fallbacks:
+        return "nothing: fallbacks are off"
+    return "a draw from the rest" if plan.redraw else "the first of the rest, in this order"
+
+
+def _endpoint(endpoint: Endpoint, row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "endpoint": endpoint.id,
+        "tag": endpoint.tag,
+        "provider": endpoint.provider_name,
+        "model": endpoint.model,
+        "probability": row["probability"],
+        "score": row["score"],
+        "pricing": pricing(endpoint.price or Price(0, 0)),
+        "context_length": endpoint.context_length,
+        "max_completion_tokens": endpoint.max_completion_tokens,
+        "quantization": endpoint.quantization,
+    }

@@ -1,0 +1,107 @@
+"""A log record as an explanation: what was asked, what there was, what was decided, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from router_service.explanations.exclusions import code, sentence
+from router_service.explanations.replay import replay
+from router_service.explanations.summary import summary
+
+LIST_PRICE = "list price in USD per million tokens, three of prompt to one of completion"
+SCORES = {
+    "adjusted": "USD per million tokens of this request with errors, 429s, malformed tool calls and waiting "
+    "priced in; for endpoints of probability 0 the list price",
+    **dict.fromkeys(("price", "exacto", "learned", "sort", "order"), LIST_PRICE),
+}
+
+
+def explain(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """``row`` as ``telemetry.lookup`` finds it; ``names`` are providers' display names by slug. Times in ms."""
+    candidates = row["candidates"]
+    return {
+        "id": row["generation_id"],
+        "created_at": datetime.fromtimestamp(row["started_at"] / 1e6, UTC).isoformat(),
+        "requested_model": row["requested_model"],
+        "model": row["model"],
+        "endpoint": row["endpoint"],
+        "stream": row["stream"],
+        "status": row["status"],
+        "error_type": row["error_type"],
+        "finish_reason": row["finish_reason"],
+        "cancelled": row["cancelled"],
+        "duration_ms": row["duration_us"] / 1000,
+        "decision": _decision(row),
+        "candidates": [
+            {
+                "endpoint": c["endpoint"],
+                "provider": provider_name(c["endpoint"], names),
+                "probability": c["probability"],
+                "score": c["score"],
+            }
+            for c in candidates
+            if c["excluded_by"] is None
+        ],
+        "excluded": [exclusion(c["endpoint"], c["excluded_by"], names) for c in candidates if c["excluded_by"]],
+        "attempts": [_attempt(attempt, names) for attempt in row["attempts"]],
+        "replay": None if row["draw"] is None else replay(row)._asdict(),
+        "summary": summary(row, names),
+    }
+
+
+def exclusion(endpoint: str, reason: str, names: Mapping[str, str]) -> dict[str, Any]:
+    """One endpoint that may not serve, and why."""
+    return {
+        "endpoint": endpoint,
+        "provider": provider_name(endpoint, names),
+        "reason": reason,
+        "excluded_by": code(reason),
+        "sentence": sentence(reason),
+    }
+
+
+def provider_name(endpoint: str, names: Mapping[str, str]) -> str:
+    """Of the provider of the endpoint id ``provider:upstream_model``; its slug where the catalogue has none."""
+    slug = endpoint.partition(":")[0]
+    return names.get(slug, slug)
+
+
+def score_meaning(policy: str | None) -> str:
+    """What the candidates' scores are under a policy."""
+    return SCORES.get(policy or "", "the figure that the policy judged by")
+
+
+def _decision(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    if row["draw"] is None:
+        return None
+    arms = row.get("arms") or ()
+    return {
+        "policy": row["policy"],
+        "policy_version": row["policy_version"],
+        "draw": row["draw"],
+        "propensity": row["propensity"],
+        "arms": [{"policy": a["policy"], "version": a["version"], "weight": a["weight"]} for a in arms],
+        "catalogue_version": row["catalogue_version"],
+        "health_epoch": row["health_epoch"],
+        "score": score_meaning(row["policy"]),
+    }
+
+
+def _attempt(attempt: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "endpoint": attempt["endpoint"],
+        "provider": provider_name(attempt["endpoint"], names),
+        "model": attempt["model"],
+        "reason": attempt["reason"],
+        "status": attempt["status"],
+        "error_type": attempt["error_type"],
+        "started_ms": attempt["started_us"] / 1000,
+        "ttft_ms": _ms(attempt["ttft_us"]),
+        "duration_ms": _ms(attempt["duration_us"]),
+    }
+
+
+def _ms(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / 1000

@@ -1,0 +1,123 @@
+"""One paragraph on a request, for a reader who knows no code names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from router_service.explanations.replay import replay
+
+# How a policy chooses, after "was drawn with probability p".
+DRAWN = {
+    "price": "by price shares",
+    "exacto": "by price shares among the endpoints with the best tool calls",
+    "adjusted": "by shares of adjusted price and speed",
+    "learned": "by the learned policy and price shares",
+}
+FIXED = {"order": "by the order of the request", "sort": "by the sort of the request"}
+
+
+def summary(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """The story of the record ``row``; ``names`` are providers' display names by slug."""
+    sentences = [f"{row['requested_model'] or row['model'] or 'No model'} was asked for; {_market(row)}."]
+    if row["attempts"]:
+        sentences.append(f"{'; '.join(_steps(row, names))}.")
+    sentences.append(_end(row))
+    return " ".join(sentences)
+
+
+def milliseconds(microseconds: int | None) -> str:
+    """A duration to two or three figures."""
+    if microseconds is None:
+        return "an unknown time"
+    if microseconds >= 1_000_000:
+        return f"{microseconds / 1e6:.1f} s"
+    return f"{microseconds / 1e3:.0f} ms" if microseconds >= 10_000 else f"{microseconds / 1e3:.1f} ms"
+
+
+def _market(row: Mapping[str, Any]) -> str:
+    reasons = Counter(c["excluded_by"] for c in row["candidates"] if c["excluded_by"])
+    eligible = len(row["candidates"]) - reasons.total()
+    if not row["candidates"]:
+        return "no endpoint was looked at"
+    excluded = ", ".join(f"{count} by {reason}" for reason, count in reasons.most_common())
+    could = f"{eligible} endpoint{'' if eligible == 1 else 's'} could serve it"
+    return f"{could}, {reasons.total()} could not ({excluded})" if reasons else could
+
+
+def _steps(row: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+    attempts: Sequence[Mapping[str, Any]] = row["attempts"]
+    steps = []
+    for place, attempt in enumerate(attempts):
+        name = names.get(attempt["provider"], attempt["provider"])
+        beginning = _first(row, name, names) if place == 0 else _next(row, place, name)
+        steps.append(f"{beginning} {_result(row, attempt, place == len(attempts) - 1)}")
+    return steps
+
+
+def _first(row: Mapping[str, Any], name: str, names: Mapping[str, str]) -> str:
+    policy, propensity = row["policy"], row["propensity"]
+    if propensity is None:
+        return f"{name} was tried first; it"
+    how = FIXED.get(policy) or DRAWN.get(policy, f"by the policy {policy}")
+    first = row["attempts"][0]
+    drawn = replay(row).endpoint if first["reason"] != "sampled" else None
+    if drawn is not None and drawn != first["endpoint"]:
+        slug = drawn.partition(":")[0]
+        chosen = f"{names.get(slug, slug)} was chosen with probability {propensity:.2g} {how}"
+        return f"{chosen}, but {name} was tried first ({first['reason']}); it"
+    if policy in FIXED:
+        return f"{name} stood first {how}; it"
+    if propensity == 1:
+        return f"{name} was the only one to be drawn {how}; it"
+    return f"{name} was drawn with probability {propensity:.2g} {how}; it"
+
+
+def _next(row: Mapping[str, Any], place: int, name: str) -> str:
+    attempt, before = row["attempts"][place], row["attempts"][place - 1]
+    if attempt["model"] != before["model"] and attempt["endpoint"] not in _eligible(row):
+        return f"{name} was first for {attempt['model']}, the next model of the request, and"
+    if row["policy"] == "adjusted":
+        return f"{name} was drawn from the rest and"
+    return f"{name} was next{_order(row, place)} and"
+
+
+def _order(row: Mapping[str, Any], place: int) -> str:
+    """What the order is in which ``place`` followed, where the record shows it."""
+    tried = {attempt["endpoint"] for attempt in row["attempts"][:place]}
+    left = [c for c in row["candidates"] if c["excluded_by"] is None and c["endpoint"] not in tried]
+    if not left or left[0]["endpoint"] != row["attempts"][place]["endpoint"]:
+        return ""
+    cheapest = row["policy"] not in FIXED and all(left[0]["score"] <= c["score"] for c in left)
+    return " in price order" if cheapest else " in order"
+
+
+def _eligible(row: Mapping[str, Any]) -> set[str]:
+    return {c["endpoint"] for c in row["candidates"] if c["excluded_by"] is None}
+
+
+def _result(row: Mapping[str, Any], attempt: Mapping[str, Any], last: bool) -> str:
+    took = milliseconds(attempt["duration_us"])
+    if attempt["error_type"] is not None:
+        if attempt["ttft_us"] is not None and attempt["status"] == 200:
+            return f"broke off after {took} ({attempt['error_type']})"
+        if attempt["status"] is None:
+            return f"gave no answer in {took} ({attempt['error_type']})"
+        return f"answered {attempt['status']} after {took} ({attempt['error_type']})"
+    if last and row["cancelled"]:
+        return f"was cancelled after {took}, when the client left"
+    if row["stream"]:
+        return f"served: first token after {milliseconds(attempt['ttft_us'])}, all in {took}"
+    return f"served in {took}"
+
+
+def _end(row: Mapping[str, Any]) -> str:
+    took = milliseconds(row["duration_us"])
+    if row["cancelled"]:
+        return f"The client left after {took}."
+    if row["error_type"] is None:
+        return f"The client had its answer after {took}."
+    if row["status"] == 200:
+        return f"The answer, begun with status 200, ended with the error {row['error_type']} after {took}."
+    return f"The client got {row['status']} {row['error_type']} after {took}."
