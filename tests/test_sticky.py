@@ -116,8 +116,10 @@ def test_the_decision_is_logged_as_certain_and_the_rest_follow_as_planned() -> N
     decision = sticky.hold(planned, TALK, 10_000).sample(0.0)
     assert (decision.arm.policy, decision.arm.version) == ("sticky", planned.arms[0].version)
     assert decision.plan.probabilities == (0.0, 0.0, 1.0)
-    order = [e.provider for e in decision.order()]
-    assert order == ["two", *(e.provider for e in planned.endpoints if e.provider != "two")]
+    assert [e.provider for e in decision.order()] == [
+        "two",
+        *(e.provider for e in planned.endpoints if e.provider != "two"),
+    ]
     rows = msgspec.msgpack.decode(decision.plan.candidates)
     assert {row["endpoint"]: row["probability"] for row in rows} == {"one:b": 0.0, "three:b": 0.0, "two:b": 1.0}
     assert decision_of({"candidates": rows, "attempts": [{"endpoint": "two:b"}]}) is None
