@@ -10,7 +10,7 @@ from typing import cast
 import httptools
 
 from router_service.contract.errors import ApiError
-from router_service.upstream.interface import broken
+from router_service.upstream.interface import broken, too_late
 
 MAX_HEAD_BYTES = 128 * 1024
 MAX_WHOLE_BYTES = 64 * 1024 * 1024
@@ -83,6 +83,10 @@ class Connection(asyncio.Protocol):
             self._error = error
         self.abort()
         self._wake()
+
+    def expire(self, timeout_s: float) -> None:
+        """End the exchange because ``timeout_s`` have passed."""
+        self.fail(too_late(timeout_s))
 
     def abort(self) -> None:
         """Cut the connection without a goodbye: the provider sees it at once."""
