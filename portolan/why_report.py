@@ -25,7 +25,7 @@ def report(generation_id: str, data_dir: Path) -> Iterator[str] | None:
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{found['id']}  {found['created_at']}"
-    yield from textwrap.wrap(found["summary"], WIDTH)
+    yield from _wrapped(found["summary"])
     yield from _decision(found)
     if found["candidates"]:
         yield from ("", "candidates, in order")
@@ -35,12 +35,12 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {candidate['probability']:>11.4f}  {score:>9}  {candidate['endpoint']}"
     if found["excluded"]:
         yield from ("", "excluded")
-        for one in found["excluded"]:
-            yield f"  {one['endpoint']:44} {one['reason']}: {one['sentence']}"
+        yield from _excluded(found["excluded"])
     if found["attempts"]:
         yield from ("", "attempts")
+        width = max(len(attempt["endpoint"]) for attempt in found["attempts"])
         for number, attempt in enumerate(found["attempts"], 1):
-            yield f"  {number}. {attempt['endpoint']:40} {_outcome(attempt)}"
+            yield f"  {number}. {attempt['endpoint']:{width}}  {_outcome(attempt)}"
 
 
 def _decision(found: Mapping[str, Any]) -> Iterator[str]:
@@ -53,13 +53,29 @@ def _decision(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"  made from  catalogue {decision['catalogue_version']}, health epoch {decision['health_epoch']}"
     yield f"  score      {decision['score']}"
     verdict = {True: "agrees", False: "DISAGREES", None: "cannot tell"}[replay["agrees"]]
-    yield f"  replay     {verdict}: {replay['sentence']}"
+    yield f"  replay     {verdict}"
+    yield from _wrapped(replay["sentence"], " " * 13)
 
 
 def _mixture(arms: Sequence[Mapping[str, Any]]) -> str:
     if len(arms) < 2:
         return ""
     return "; drawn from " + " and ".join(f"{arm['weight']:.0%} {arm['policy']} {arm['version']}" for arm in arms)
+
+
+def _excluded(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    endpoints: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        endpoints.setdefault((row["reason"], row["sentence"]), []).append(row["endpoint"])
+    for (reason, sentence), ids in endpoints.items():
+        yield f"  {reason}: {sentence}"
+        yield from _wrapped(", ".join(ids), "    ")
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _outcome(attempt: Mapping[str, Any]) -> str:

@@ -188,7 +188,7 @@ def test_the_command_says_the_same_without_a_router(house: House, sealed: bool, 
     assert " ".join(said.stdout.split()).startswith(
         " ".join(f"{made} {found['created_at']} {found['summary']}".split())
     )
-    assert "agrees: The draw" in said.stdout
+    assert "replay     agrees\n" in said.stdout
     assert "1. groq:openai/gpt-oss-120b" in said.stdout
     assert sum(c["endpoint"] in said.stdout for c in found["candidates"]) == len(found["candidates"]) > 5
 

@@ -13,7 +13,7 @@ DRAWN = {
     "price": "by price shares",
     "exacto": "by price shares among the endpoints with the best tool calls",
     "adjusted": "by shares of adjusted price and speed",
-    "learned": "by the learned policy and price shares",
+    "learned": "by the learned policy",
 }
 FIXED = {"order": "by the order of the request", "sort": "by the sort of the request"}
 
@@ -60,7 +60,7 @@ def _first(row: Mapping[str, Any], name: str, names: Mapping[str, str]) -> str:
     policy, propensity = row["policy"], row["propensity"]
     if propensity is None:
         return f"{name} was tried first; it"
-    how = FIXED.get(policy) or DRAWN.get(policy, f"by the policy {policy}")
+    how = FIXED.get(policy) or DRAWN.get(policy, f"by the policy {policy}") + _share(row)
     first = row["attempts"][0]
     drawn = replay(row).endpoint if first["reason"] != "sampled" else None
     if drawn is not None and drawn != first["endpoint"]:
@@ -72,6 +72,12 @@ def _first(row: Mapping[str, Any], name: str, names: Mapping[str, str]) -> str:
     if propensity == 1:
         return f"{name} was the only one to be drawn {how}; it"
     return f"{name} was drawn with probability {propensity:.2g} {how}; it"
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    """Of a mixture the probability is the whole one's, whatever arm the draw fell to."""
+    weights = {arm["policy"]: arm["weight"] for arm in row.get("arms") or ()}
+    return f", which has {weights[row['policy']]:.0%} of the traffic" if len(weights) > 1 else ""
 
 
 def _next(row: Mapping[str, Any], place: int, name: str) -> str:
