@@ -149,6 +149,37 @@ def test_the_next_model_and_a_broken_stream_are_told_as_such(house: House) -> No
     assert "begun with status 200, ended with the error" in found["summary"]
 
 
+def test_a_request_without_a_route_is_explained(house: House) -> None:
+    with house.client as client:
+        unknown = client.post(CHAT, json={"model": "no/body", "messages": HELLO}).headers["x-generation-id"]
+        malformed = client.post(CHAT, content=b"{").headers["x-generation-id"]
+    assert explained(house, unknown)["summary"].startswith(
+        "no/body was asked for; no endpoint was looked at. The client got 400"
+    )
+    assert explained(house, malformed)["summary"].startswith("No model was asked for; no endpoint was looked at.")
+
+
+def test_a_provider_that_gives_no_answer_is_told_as_such(house: House) -> None:
+    house.lab.modes["groq"] = {"mode": "hang"}
+    answer = ask(house, ASKED, stream=True, provider={"order": ["groq", "cerebras"]})
+    assert [a["status"] for a in answer["openrouter_metadata"]["attempts"]] == [504, 200]
+    assert (
+        "Groq stood first by the order of the request; it gave no answer in"
+        in explained(house, answer["id"])["summary"]
+    )
+
+
+def test_a_client_that_left_is_told_as_such(house: House) -> None:
+    house.lab.modes["groq"] = {"mode": "stall"}
+    body = {"model": MODEL, "messages": HELLO, "stream": True, "provider": {"order": ["groq"]}}
+    with house.client as client, client.stream("POST", CHAT, json=body) as answer:
+        made = answer.headers["x-generation-id"]
+        next(line for line in answer.iter_lines() if line.startswith("data: "))
+    until(lambda: find_on_disk(house.lake, made), "the record is written")
+    assert "was cancelled after" in explained(house, made)["summary"]
+    assert "The client left after" in explained(house, made)["summary"]
+
+
 def test_only_the_keys_owner_is_told(house: House) -> None:
     made = ask(house)["id"]
     other = create_key(open_database(house.lake.database), "other")

@@ -18,6 +18,7 @@ from data.lake import Lake
 from data.schema import Attempt, encode_record
 from router_service.api.head import parse_head
 from router_service.exchange import Exchange
+from router_service.explanations.explain import explain
 from router_service.explanations.replay import replay
 from router_service.routing.health import Health
 from router_service.routing.learned import PolicyStore
@@ -125,6 +126,7 @@ def log_and_replay(root: Path, count: int) -> Counter[str]:
     assert (len(logged), len(sealed)) == (count, count)
     wrong = [found for row in (*logged, *sealed) if (found := replay(row)).agrees is not True]
     assert wrong == []
+    assert all("was asked for" in explain(row, {})["summary"] for row in logged)
     return Counter(row["policy"] for row in sealed)
 
 
