@@ -40,7 +40,9 @@ ATTEMPT = pa.struct(
         ("model", pa.string()),
         ("status", pa.int32()),  # HTTP status, null when no answer came
         ("error_type", pa.string()),  # typed error code of the reference, null on success
-        ("reason", pa.string()),  # why this attempt: "sampled" | "fallback:<error_type of the one before>"
+        # why this attempt: "sampled" | "fallback:<error_type of the one before>" | "fallback:probed", when the one
+        # before recovers and another request was probing it
+        ("reason", pa.string()),
         ("started_us", pa.int64()),  # since the request's arrival
         ("ttft_us", pa.int64()),  # request sent to first content byte; null unless one came
         ("duration_us", pa.int64()),
@@ -68,7 +70,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("body_bytes", pa.int64(), False, "size of the request body"),
     ("estimated_prompt_tokens", pa.int64(), False, "body_bytes / 4, what routing believed beforehand"),
     ("max_tokens", pa.int64(), True, "max_completion_tokens, else max_tokens"),
-    ("policy", pa.string(), True, "strategy: price | adjusted | exacto | learned | sort | order"),
+    ("policy", pa.string(), True, "strategy: price | adjusted | exacto | learned | sort | order | sticky"),
     ("policy_version", pa.string(), True, "version of the learned policy, else of the rule"),
     ("catalogue_version", pa.string(), True, "hash of the catalogue snapshot"),
     ("health_epoch", pa.int64(), True, "health snapshot that the plan was made from"),

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
+from lab.prefixes import MIN_TOKENS, Prefixes
 from lab.text import Ask, Completion, characters
 
 
 class AnthropicWire:
+    """Caches the prompts that ask for it; what is not read is written, and charged."""
+
+    def __init__(self) -> None:
+        self._prefixes = Prefixes()
+
+    def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion:
+        """``completion`` with what of the prompt was read from the endpoint's cache and written to it."""
+        if '"cache_control"' not in json.dumps(body):
+            return completion
+        system = {"content": body.get("system")}
+        known = min(self._prefixes.read(endpoint, [system, *body.get("messages", [])]), completion.prompt_tokens)
+        written = completion.prompt_tokens - known if completion.prompt_tokens >= MIN_TOKENS else 0
+        return replace(completion, cached_tokens=known, cache_write_tokens=written)
+
     def read(self, body: dict[str, Any]) -> Ask:
         size = characters(body.get("system")) + sum(characters(m["content"]) for m in body.get("messages", []))
         last = body.get("messages", [{}])[-1].get("content")
@@ -83,8 +99,8 @@ def _reason(completion: Completion) -> str:
 
 def _usage(completion: Completion, output_tokens: int) -> dict[str, int]:
     return {
-        "input_tokens": completion.prompt_tokens,
+        "input_tokens": completion.prompt_tokens - completion.cached_tokens - completion.cache_write_tokens,
         "output_tokens": output_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
+        "cache_creation_input_tokens": completion.cache_write_tokens,
+        "cache_read_input_tokens": completion.cached_tokens,
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any, Protocol
 
+from lab.prefixes import Prefixes
 from lab.text import Ask, Completion, characters
 
 
@@ -13,12 +15,23 @@ class Wire(Protocol):
     """One format: read a request; write an answer, a stream, an error."""
 
     def read(self, body: dict[str, Any]) -> Ask: ...
+    def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion: ...
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]: ...
     def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]: ...
     def error(self, status: int) -> dict[str, Any]: ...
 
 
 class OpenAIWire:
+    """Caches every prompt; writing is not charged."""
+
+    def __init__(self) -> None:
+        self._prefixes = Prefixes()
+
+    def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion:
+        """``completion`` with what of the prompt the endpoint had seen before."""
+        known = self._prefixes.read(endpoint, body.get("messages", []))
+        return replace(completion, cached_tokens=min(known, completion.prompt_tokens))
+
     def read(self, body: dict[str, Any]) -> Ask:
         size = sum(characters(message.get("content")) for message in body.get("messages", []))
         answered = body.get("messages", [{}])[-1].get("role") == "tool"
@@ -78,9 +91,10 @@ def _reason(completion: Completion) -> str:
     return "length" if completion.length_limited else "stop"
 
 
-def _usage(completion: Completion) -> dict[str, int]:
+def _usage(completion: Completion) -> dict[str, Any]:
     return {
         "prompt_tokens": completion.prompt_tokens,
         "completion_tokens": completion.completion_tokens,
         "total_tokens": completion.prompt_tokens + completion.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": completion.cached_tokens},
     }

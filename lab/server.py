@@ -52,7 +52,7 @@ class Lab:
         factor = float(mode.get("factor", 4)) if mode["mode"] == "slow" else 1.0
         if mode["mode"] == "hang":
             await asyncio.sleep(3600)
-        completion = complete(wire.read(body), dice)
+        completion = wire.cache(body, complete(wire.read(body), dice), endpoint)
         await asyncio.sleep(behaviour.ttft(dice) * factor * self.time_scale)
         gap = factor * self.time_scale / behaviour.throughput(dice)
         if not body.get("stream"):

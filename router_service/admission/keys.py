@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateTable
 
 PREFIX = "sk-or-v1-"
 METADATA = MetaData()
@@ -57,10 +58,12 @@ def open_database(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection, _record) -> None:  # type: ignore[no-untyped-def]
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA busy_timeout=5000")
+        connection.execute("PRAGMA journal_mode=WAL")
 
-    METADATA.create_all(engine)
+    with engine.begin() as connection:
+        # In one statement: workers that start at once would all find the table missing.
+        connection.execute(CreateTable(KEYS, if_not_exists=True))
     return engine
 
 

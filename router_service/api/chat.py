@@ -15,7 +15,8 @@ from router_service.api.metadata import is_asked, metadata, noting
 from router_service.api.streamed import StreamAnswer
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
-from router_service.routing.plan import Decision
+from router_service.routing.affinity import affinity_of
+from router_service.routing.plan import Decision, Plan
 from router_service.routing.refusals import NoEndpoints
 from router_service.routing.route import decisions
 from router_service.serving import Serving
@@ -77,5 +78,11 @@ class ChatCompletions:
         planner = self._serving.planner
         preferences = planner.preferences(head.provider)
         ask = head.ask(len(exchange.body), int(exchange.started_at // 3600 % 24))
-        found = decisions(planner, head.wanted(), preferences, ask, self._serving.random.random)
+        sticky = self._serving.sticky
+        affinity = exchange.affinity = affinity_of(exchange.key_hash or "", head, exchange.headers)
+
+        def hold(plan: Plan) -> Plan:
+            return sticky.hold(plan, affinity, ask.prompt_tokens)
+
+        found = decisions(planner, head.wanted(), preferences, ask, self._serving.random.random, hold=hold)
         return found if exchange.plans is None else noting(found, exchange.plans)

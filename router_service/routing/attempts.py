@@ -33,7 +33,7 @@ class Attempts:
         for decision in decisions:
             if self._exchange.decision is None:
                 self._exchange.decision = decision
-            for endpoint in decision.order():
+            for endpoint in self._claimed(decision.order()):
                 try:
                     return await self.attempt(endpoint, endpoint.model, call)
                 except ApiError as error:
@@ -44,6 +44,17 @@ class Attempts:
         if last is None:
             raise ApiError("not_found", "No endpoints found")
         raise self._with_history(last)
+
+    def _claimed(self, order: Iterator[Endpoint]) -> Iterator[Endpoint]:
+        """``order``, those behind that recover and are being probed by another request."""
+        passed: list[Endpoint] = []
+        for endpoint in order:
+            if self._health.claim(endpoint.id):
+                yield endpoint
+            else:
+                self._reason = "fallback:probed"
+                passed.append(endpoint)
+        yield from passed
 
     async def attempt(self, endpoint: Endpoint, model: str, call: Call[T]) -> T:
         """One call; failures are timed, logged and counted against the endpoint."""

@@ -155,8 +155,8 @@ def strategy_of(preferences: Preferences, ask: Ask, state: State) -> str:
 
 
 def _slate(eligible: list[Endpoint], name: str, preferences: Preferences, ask: Ask, state: State) -> Slate:
-    measures, outages = state.measures, state.outages
-    tiers = [9 if e.id in outages else 0 for e in eligible]
+    measures = state.measures
+    tiers = [_standing(e.id, state) for e in eligible]
     flagged: frozenset[str] = frozenset()
     # An installation's learned policy keeps to good tool calls as price shares do; adjusted shares price them in.
     graded = name == "exacto" or (name == "learned" and ask.tools and state.auto_exacto)
@@ -181,6 +181,11 @@ def _slate(eligible: list[Endpoint], name: str, preferences: Preferences, ask: A
         ask,
         state,
     )
+
+
+def _standing(endpoint: str, state: State) -> int:
+    """Higher than anything else that orders endpoints: a limit before an ejection, that before an outage."""
+    return 36 * (endpoint in state.limited) + 18 * (endpoint in state.ejected) + 9 * (endpoint in state.outages)
 
 
 def _mixture(arms: tuple[Arm, ...], count: int) -> tuple[float, ...]:

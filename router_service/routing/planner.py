@@ -13,18 +13,17 @@ from models.selection.policy import PolicyError
 from router_service.routing.candidates import Ask
 from router_service.routing.cutoffs import wants_speed
 from router_service.routing.health import Health
+from router_service.routing.health.percentiles import Percentiles as Measured
 from router_service.routing.learned import PolicyStore
 from router_service.routing.plan import Plan, make_plan
 from router_service.routing.preferences import NONE, Defaults, Percentiles, Preferences, Sort, parse
-from router_service.routing.state import Measure, State
+from router_service.routing.state import NOTHING, Measure, State
 from router_service.routing.variants import Wanted, listed
 
 CACHE_SIZE = 4096
 PROMPT_BUCKETS = tuple(int(16 * 1.25**n) for n in range(56))
 # A plan that reads measurements holds for this long; the windows behind them are minutes long.
 MEASURED_FOR_S = 2.0
-# A running mean of weight 0.2, which is what health keeps, remembers about (2 - 0.2) / 0.2 requests.
-REMEMBERED = 9
 
 
 class Planner:
@@ -53,6 +52,7 @@ class Planner:
         self.defaults = defaults or Defaults()
         self._clock = clock
         self._plans: dict[tuple[object, ...], Plan] = {}
+        self._measures: dict[str, tuple[int, Measure | None]] = {}
         self._preferences: dict[bytes, Preferences] = {}
         self._unstated = self.defaults.apply(NONE)
 
@@ -77,13 +77,15 @@ class Planner:
         epoch = self.health.refresh()
         learned = self.policies.current
         version = learned.version if learned else None
-        moment = int(self._clock() / MEASURED_FOR_S) if self._reads_measures(wanted, preferences, ask, strategy) else 0
+        moment = (
+            1 + int(self._clock() / MEASURED_FOR_S) if self._reads_measures(wanted, preferences, ask, strategy) else 0
+        )
         key = (wanted, preferences, ask, strategy, epoch, version, moment)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= CACHE_SIZE:
                 self._plans.clear()
-            plan = self._plans[key] = self._make(wanted, preferences, ask, strategy)
+            plan = self._plans[key] = self._make(wanted, preferences, ask, strategy, moment)
         return plan
 
     def _reads_measures(
@@ -94,37 +96,58 @@ class Planner:
         graded = named in ("adjusted", "exacto") or (ask.tools and self.auto_exacto)
         return (graded if by is None else by != "price") or wants_speed(preferences)
 
-    def _make(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None) -> Plan:
+    def _make(
+        self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None, moment: int
+    ) -> Plan:
         # One model may be wanted under two names.
         pool = {e.id: e for one in wanted for e in listed(self.endpoints.get(one.model, ()), one, preferences)}
         endpoints = tuple(pool.values())
         preferences = _with_sort(wanted[0], preferences)
         model = wanted[0].model
         try:
-            return make_plan(model, endpoints, preferences, ask, self._state(endpoints, strategy))
+            return make_plan(model, endpoints, preferences, ask, self._state(endpoints, strategy, moment))
         except PolicyError as error:
             self.policies.give_up(str(error))
-            return make_plan(model, endpoints, preferences, ask, self._state(endpoints, strategy))
+            return make_plan(model, endpoints, preferences, ask, self._state(endpoints, strategy, moment))
 
-    def _state(self, endpoints: tuple[Endpoint, ...], strategy: str | None) -> State:
+    def _state(self, endpoints: tuple[Endpoint, ...], strategy: str | None, moment: int) -> State:
         health = self.health
+        ids = [e.id for e in endpoints]
         return State(
             self.catalogue.version,
             health.epoch,
             health.outages,
             self.policies.current,
             self.learned_share,
-            {e.id: measured for e in endpoints if (measured := _measure(health, e.id)) is not None},
+            {name: found for name in ids if (found := self._measured(name, moment)) is not None} if moment else {},
             strategy or self.strategy,
             self.auto_exacto,
+            health.ejected(ids),
+            frozenset(name for name in ids if health.limited(name)),
         )
+
+    def _measured(self, endpoint: str, moment: int) -> Measure | None:
+        known = self._measures.get(endpoint)
+        if known is None or known[0] != moment:
+            known = self._measures[endpoint] = (moment, _measure(self.health, endpoint))
+        return known[1]
 
 
 def _measure(health: Health, endpoint: str) -> Measure | None:
-    ttft, throughput = health.ttft(endpoint), health.throughput(endpoint)
-    if ttft is None and throughput is None:
+    counts = health.counts(endpoint, "30m")
+    if not any(counts):
         return None
-    return Measure(latency=Percentiles(p50=ttft), throughput=Percentiles(p50=throughput), requests=REMEMBERED)
+    return Measure(
+        latency=_percentiles(health.latency_percentiles(endpoint, "5m")),
+        throughput=_percentiles(health.throughput_percentiles(endpoint, "5m")),
+        requests=counts.success + counts.failure,
+        errors=counts.failure,
+        rate_limited=counts.rate_limited,
+    )
+
+
+def _percentiles(found: Measured | None) -> Percentiles:
+    return Percentiles(*found) if found else NOTHING
 
 
 def _with_sort(wanted: Wanted, preferences: Preferences) -> Preferences:

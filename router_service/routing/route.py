@@ -6,11 +6,19 @@ from collections.abc import Callable, Iterator
 
 from router_service.contract.errors import ApiError
 from router_service.routing.candidates import Ask
-from router_service.routing.plan import Decision
+from router_service.routing.plan import Decision, Plan
 from router_service.routing.planner import Planner
 from router_service.routing.preferences import Preferences
 from router_service.routing.refusals import no_endpoints, nothing_listed
 from router_service.routing.variants import Wanted, read_model
+
+# What a conversation makes of a plan before it is sampled.
+Hold = Callable[[Plan], Plan]
+
+
+def as_planned(plan: Plan) -> Plan:
+    """The plan of a request that belongs to no conversation."""
+    return plan
 
 
 def decisions(
@@ -20,21 +28,23 @@ def decisions(
     ask: Ask,
     draw: Callable[[], float],
     strategy: str | None = None,
+    hold: Hold = as_planned,
 ) -> Iterator[Decision]:
     """A decision for each of ``names``, made when it is its turn; ``draw`` gives numbers in [0, 1).
 
     ``strategy`` is the key's own default, between the request's and the installation's. Raises ``ApiError``
-    of the last name when none can be served; a name that cannot is passed over while another can.
+    of the last name when none can be served; a name that cannot is passed over while another can. ``hold`` keeps
+    a conversation with its endpoint.
     """
     if preferences.pooled and len(names) > 1:
-        yield _pooled(planner, names, preferences, ask, draw, strategy)
+        yield _pooled(planner, names, preferences, ask, draw, strategy, hold)
         return
     last: ApiError | None = None
     served = False
     for name in names:
         try:
             wanted = read_model(name, planner.catalogue)
-            decision = _decide(planner, (wanted,), preferences, ask, draw, strategy, names)
+            decision = _decide(planner, (wanted,), preferences, ask, draw, strategy, names, hold)
         except ApiError as error:
             last = error
             continue
@@ -51,6 +61,7 @@ def _pooled(
     ask: Ask,
     draw: Callable[[], float],
     strategy: str | None,
+    hold: Hold,
 ) -> Decision:
     pool: list[Wanted] = []
     last: ApiError | None = None
@@ -61,7 +72,7 @@ def _pooled(
             last = error
     if not pool and last is not None:
         raise last
-    return _decide(planner, tuple(pool), preferences, ask, draw, strategy, names)
+    return _decide(planner, tuple(pool), preferences, ask, draw, strategy, names, hold)
 
 
 def _decide(
@@ -72,10 +83,11 @@ def _decide(
     draw: Callable[[], float],
     strategy: str | None,
     names: list[str],
+    hold: Hold,
 ) -> Decision:
     plan = planner.plan(pool, preferences, ask, strategy)
     if plan.endpoints:
-        return plan.sample(draw())
+        return hold(plan).sample(draw())
     if plan.excluded:
         raise no_endpoints(plan, ask, planner.defaults, names)
     first = pool[0]

@@ -50,6 +50,7 @@ class Learned(Protocol):
 class State(NamedTuple):
     """A snapshot: equal states give equal plans.
 
+    ``outages`` had one in the last 30 s, ``ejected`` are left alone by the breaker, ``limited`` would answer 429.
     ``strategy`` is what a request gets that names none, ``auto_exacto`` whether requests with tools then
     keep to endpoints whose tool calls are good.
     """
@@ -62,3 +63,5 @@ class State(NamedTuple):
     measures: Mapping[str, Measure] = {}
     strategy: str = "price"
     auto_exacto: bool = True
+    ejected: frozenset[str] = frozenset()
+    limited: frozenset[str] = frozenset()

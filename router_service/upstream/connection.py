@@ -10,7 +10,7 @@ from typing import cast
 import httptools
 
 from router_service.contract.errors import ApiError
-from router_service.upstream.interface import broken
+from router_service.upstream.interface import broken, too_late
 
 MAX_HEAD_BYTES = 128 * 1024
 MAX_WHOLE_BYTES = 64 * 1024 * 1024
@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether another exchange may follow."""
-        return self.complete and not self.closed and self._error is None and self._keep
+        return self.complete and not self.closed and self._error is None and self._keep and not self._paused
 
     def fail(self, error: ApiError) -> None:
         """End the exchange by ``error`` and the connection with it."""
@@ -83,6 +83,10 @@ class Connection(asyncio.Protocol):
             self._error = error
         self.abort()
         self._wake()
+
+    def expire(self, timeout_s: float) -> None:
+        """End the exchange because ``timeout_s`` have passed."""
+        self.fail(too_late(timeout_s))
 
     def abort(self) -> None:
         """Cut the connection without a goodbye: the provider sees it at once."""

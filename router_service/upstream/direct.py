@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from router_service.providers.contract import UpstreamRequest
 from router_service.upstream.connection import Connection
-from router_service.upstream.interface import Response, broken, no_connection, too_late
+from router_service.upstream.interface import Response, broken, no_connection
 
 # Below the keep-alive of common servers (uvicorn 5 s aside, which closes in time to be noticed).
 IDLE_S = 15.0
@@ -108,7 +108,7 @@ class DirectClient:
         """The whole answer."""
         origin, head = _prepared(request.url, tuple(request.headers.items()))
         connection = await self._pool.take(origin)
-        deadline = asyncio.get_running_loop().call_later(timeout_s, connection.fail, too_late(timeout_s))
+        deadline = asyncio.get_running_loop().call_later(timeout_s, connection.expire, timeout_s)
         try:
             connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=False)
             body = await connection.whole()
@@ -121,7 +121,7 @@ class DirectClient:
         """The answer's head; the body follows."""
         origin, head = _prepared(request.url, tuple(request.headers.items()))
         connection = await self._pool.take(origin)
-        deadline = asyncio.get_running_loop().call_later(timeout_s, connection.fail, too_late(timeout_s))
+        deadline = asyncio.get_running_loop().call_later(timeout_s, connection.expire, timeout_s)
         try:
             connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=True)
             await connection.head()

@@ -1,0 +1,47 @@
+"""What stickiness adds to a request: naming the conversation, holding a plan, remembering. Microseconds.
+
+``python -m benchmarks.sticky_cost``. Prints percentiles; asserts nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from benchmarks.plan import ASK, MODEL, market, report
+from router_service.api.head import parse_head
+from router_service.providers.contract import Usage
+from router_service.routing.affinity import affinity_of, is_pinned, wants_hour
+from router_service.routing.health import Health
+from router_service.routing.plan import make_plan
+from router_service.routing.preferences import NONE
+from router_service.routing.sticky import Sticky
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"{'':34}{'p5 µs':>9}{'p50 µs':>9}{'p99 µs':>9}")
+    for size in (2_000, 400_000):
+        messages = [{"role": "system", "content": "Be brief. " * 60}]
+        messages += [
+            {"role": "assistant" if n % 2 else "user", "content": 'some "words"\n' * 40} for n in range(size // 600)
+        ]
+        head = parse_head(msgspec.json.encode({"model": MODEL, "messages": messages}))
+        kilobytes = len(head.messages) // 1000
+        raw = msgspec.json.encode([*messages, {"role": "tool", "content": "x" * size}])
+        report(f"affinity, {kilobytes} kB", lambda head=head: affinity_of("key", head, {}))  # type: ignore[misc]
+        report(f"1 h asked for?, {kilobytes} kB", lambda head=head: wants_hour(head))  # type: ignore[misc]
+        report(f"pinned?, tool result of {size // 1000} kB", lambda raw=raw: is_pinned(raw))  # type: ignore[misc]
+    endpoints, state = market()
+    plan = make_plan(MODEL, endpoints, NONE, ASK, state)
+    sticky = Sticky(Health())
+    affinity = affinity_of("key", head, {})
+    assert affinity is not None
+    usage = Usage(10_000, 500, cached_tokens=8000)
+    cheapest = plan.endpoints[0]
+    report("hold, conversation not known", lambda: sticky.hold(plan, affinity, 10_000))
+    report("remember", lambda: sticky.remember(affinity, cheapest, usage, pending=False, hour=False))
+    report("hold, 36 candidates", lambda: sticky.hold(plan, affinity, 10_000))
+
+
+if __name__ == "__main__":
+    main()

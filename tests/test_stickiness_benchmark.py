@@ -1,0 +1,30 @@
+"""The replay behind docs/stickiness.md, on conversations made up here."""
+
+from __future__ import annotations
+
+from benchmarks.stickiness import POLICIES, Caches, Request, replay
+
+
+def conversations(turns: int, count: int = 30) -> list[Request]:
+    """Interleaved, a turn a minute, each four blocks longer than the one before."""
+    return [
+        Request(60_000 * turn + talk, 2048 * (turn + 1), 10, [0, *range(1000 * talk + 1, 1000 * talk + 4 * (turn + 1))])
+        for turn in range(turns)
+        for talk in range(1, count + 1)
+    ]
+
+
+def test_ours_reads_all_but_the_new_blocks_and_the_others_less() -> None:
+    trace = conversations(6)
+    found = {name: replay(trace, 4, 300.0, keep).cached for name, keep in POLICIES}
+    known = sum(2048 * turn for turn in range(6)) / sum(2048 * (turn + 1) for turn in range(6))
+    assert found["ours"] == known
+    assert found["price shares, no stickiness"] < found["documented: 10 minutes, after a cached read"] < known
+
+
+def test_a_cache_forgets_by_age_and_by_size() -> None:
+    request = Request(0, 2048, 1, [1, 2, 3, 4])
+    other = Request(0, 2048, 1, [5, 6, 7, 8])
+    cache = Caches(300.0, 4)
+    assert [cache.read(request, now) for now in (0.0, 299.0, 600.0)] == [0, 2048, 0]
+    assert [cache.read(other, 601.0), cache.read(request, 602.0)] == [0, 0]
