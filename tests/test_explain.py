@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import openrouter
 import pytest
 
@@ -21,7 +20,7 @@ from router_service.telemetry.sealing import recover
 from tests.conftest import House
 from tests.running import portolan, until
 
-CHAT, PREVIEW, EXPLAIN = "/api/v1/chat/completions", "/api/v1/route/preview", "/api/v1/generation/explain"
+CHAT, EXPLAIN = "/api/v1/chat/completions", "/api/v1/generation/explain"
 MODEL = "openai/gpt-oss-120b"
 HELLO = [{"role": "user", "content": "Say hello to the harbour."}]
 ASKED = {"x-openrouter-metadata": "Enabled"}
@@ -149,6 +148,37 @@ def test_the_next_model_and_a_broken_stream_are_told_as_such(house: House) -> No
     assert "begun with status 200, ended with the error" in found["summary"]
 
 
+def test_a_request_without_a_route_is_explained(house: House) -> None:
+    with house.client as client:
+        unknown = client.post(CHAT, json={"model": "no/body", "messages": HELLO}).headers["x-generation-id"]
+        malformed = client.post(CHAT, content=b"{").headers["x-generation-id"]
+    assert explained(house, unknown)["summary"].startswith(
+        "no/body was asked for; no endpoint was looked at. The client got 400"
+    )
+    assert explained(house, malformed)["summary"].startswith("No model was asked for; no endpoint was looked at.")
+
+
+def test_a_provider_that_gives_no_answer_is_told_as_such(house: House) -> None:
+    house.lab.modes["groq"] = {"mode": "hang"}
+    answer = ask(house, ASKED, stream=True, provider={"order": ["groq", "cerebras"]})
+    assert [a["status"] for a in answer["openrouter_metadata"]["attempts"]] == [504, 200]
+    assert (
+        "Groq stood first by the order of the request; it gave no answer in"
+        in explained(house, answer["id"])["summary"]
+    )
+
+
+def test_a_client_that_left_is_told_as_such(house: House) -> None:
+    house.lab.modes["groq"] = {"mode": "stall"}
+    body = {"model": MODEL, "messages": HELLO, "stream": True, "provider": {"order": ["groq"]}}
+    with house.client as client, client.stream("POST", CHAT, json=body) as answer:
+        made = answer.headers["x-generation-id"]
+        next(line for line in answer.iter_lines() if line.startswith("data: "))
+    until(lambda: find_on_disk(house.lake, made), "the record is written")
+    assert "was cancelled after" in explained(house, made)["summary"]
+    assert "The client left after" in explained(house, made)["summary"]
+
+
 def test_only_the_keys_owner_is_told(house: House) -> None:
     made = ask(house)["id"]
     other = create_key(open_database(house.lake.database), "other")
@@ -191,65 +221,3 @@ def test_the_command_says_the_same_without_a_router(house: House, sealed: bool, 
     assert "replay     agrees\n" in said.stdout
     assert "1. groq:openai/gpt-oss-120b" in said.stdout
     assert sum(c["endpoint"] in said.stdout for c in found["candidates"]) == len(found["candidates"]) > 5
-
-
-def preview(house: House, **body: Any) -> dict[str, Any]:
-    with house.client as client:
-        answer = client.post(PREVIEW, json={"model": MODEL, **body})
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()["data"]
-    return found
-
-
-def test_a_preview_is_the_plan_that_the_request_then_gets(house: House) -> None:
-    provider = {"strategy": "price", "ignore": ["groq"]}
-    found = preview(house, provider=provider)
-    calls = sum(house.lab.calls.values())
-    assert calls == 0
-    after = explained(house, ask(house, provider=provider)["id"])
-    for name in ("endpoint", "probability", "score"):
-        assert [e[name] for e in found["endpoints"]] == [c[name] for c in after["candidates"]]
-    assert found["excluded"] == after["excluded"]
-    assert [arm["policy"] for arm in found["policies"]] == ["price"]
-    assert float(found["endpoints"][0]["pricing"]["prompt"]) > 0
-    assert (found["refusal"], found["next_models"]) == (None, [])
-
-
-def test_a_preview_leaves_nothing_in_the_log(house: House) -> None:
-    preview(house)
-    made = ask(house)["id"]
-    until(lambda: find_on_disk(house.lake, made), "the record is written")
-    payloads = [p for segment in house.lake.log.iterdir() for p in read_frames(segment.read_bytes()).payloads]
-    assert [msgspec.msgpack.decode(payload)["generation_id"] for payload in payloads] == [made]
-
-
-@pytest.mark.parametrize("body", [{"provider": {"only": ["nobody"]}}, {"model": "no/body"}, {"model": f"{MODEL}:free"}])
-def test_a_preview_of_nothing_carries_the_refusal(house: House, body: dict[str, Any]) -> None:
-    found = preview(house, messages=HELLO, **body)
-    assert found["endpoints"] == []
-    assert found["refusal"] == ask(house, **body)["error"]
-    assert found["refusal"]["availability"]["code"]
-
-
-def test_a_preview_answers_for_each_model_and_for_a_pool(house: House) -> None:
-    claude = "anthropic/claude-haiku-4.5"
-    found = preview(house, models=["no/body", claude])
-    assert [one["model"] for one in found["next_models"]] == [None, claude]
-    pooled = preview(house, models=[claude], provider={"sort": {"by": "price", "partition": "none"}})
-    assert {e["model"] for e in pooled["endpoints"]} == {MODEL, claude}
-    assert pooled["next_models"] == []
-
-
-@pytest.mark.parametrize(
-    ("body", "headers", "status"),
-    [
-        ({"model": MODEL}, {"authorization": "Bearer no"}, 401),
-        ({"messages": HELLO}, {}, 400),
-        ({"model": MODEL, "messages": []}, {}, 400),
-        ({"model": MODEL, "provider": {"sort": "luck"}}, {}, 400),
-        ([], {}, 400),
-    ],
-)
-def test_a_preview_refuses_what_chat_refuses(house: House, body: Any, headers: dict[str, str], status: int) -> None:
-    with house.client as client:
-        assert client.post(PREVIEW, json=body, headers=headers).status_code == status

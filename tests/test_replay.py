@@ -18,11 +18,14 @@ from data.lake import Lake
 from data.schema import Attempt, encode_record
 from router_service.api.head import parse_head
 from router_service.exchange import Exchange
+from router_service.explanations.explain import explain
 from router_service.explanations.replay import replay
 from router_service.routing.health import Health
 from router_service.routing.learned import PolicyStore
+from router_service.routing.plan import Plan
 from router_service.routing.planner import Planner
 from router_service.routing.route import decisions
+from router_service.routing.sticky import held
 from router_service.serving import usable_endpoints
 from router_service.settings import Settings
 from router_service.telemetry.frames import read_frames
@@ -74,6 +77,10 @@ def market(lake: Lake, dice: random.Random, share: float, strategy: str) -> Plan
 
 def records(planner: Planner, dice: random.Random, count: int) -> Iterator[bytes]:
     """Payloads of the log: the first attempt of each is the one that the decision says."""
+
+    def hold(plan: Plan) -> Plan:
+        return held(plan, dice.randrange(len(plan.endpoints))) if dice.random() < 0.1 else plan
+
     models = [name for name, offers in planner.endpoints.items() if len(offers) > 1]
     made = 0
     while made < count:
@@ -85,7 +92,7 @@ def records(planner: Planner, dice: random.Random, count: int) -> Iterator[bytes
         head = exchange.head = parse_head(exchange.body)
         ask = head.ask(dice.choice((100, 4000, 90_000)), 12)
         preferences = planner.preferences(head.provider)
-        found = decisions(planner, names, preferences, ask, dice.random)
+        found = decisions(planner, names, preferences, ask, dice.random, hold=hold)
         # Nothing may be left of a model under these preferences.
         decision = exchange.decision = _first(found)
         if decision is None:
@@ -125,12 +132,13 @@ def log_and_replay(root: Path, count: int) -> Counter[str]:
     assert (len(logged), len(sealed)) == (count, count)
     wrong = [found for row in (*logged, *sealed) if (found := replay(row)).agrees is not True]
     assert wrong == []
+    assert all("was asked for" in explain(row, {})["summary"] for row in logged)
     return Counter(row["policy"] for row in sealed)
 
 
 def test_a_thousand_logged_decisions_are_made_again(tmp_path: Path) -> None:
     policies = log_and_replay(tmp_path, 1200)
-    assert set(policies) == {"price", "adjusted", "exacto", "learned", "sort", "order"}
+    assert set(policies) == {"price", "adjusted", "exacto", "learned", "sort", "order", "sticky"}
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from router_service.api.head import Head, parse_head
 from router_service.api.openapi import CHAT
 from router_service.contract.errors import ApiError
 from router_service.explanations.explain import exclusion, score_meaning
+from router_service.routing.affinity import Affinity, affinity_of
 from router_service.routing.plan import Plan
 from router_service.routing.refusals import NoEndpoints
 from router_service.routing.route import decisions
@@ -44,23 +45,30 @@ class Preview(NamedTuple):
     summary="The endpoints that a chat request would meet",
     openapi_extra={"requestBody": {"required": True, "content": BODY}},
 )
-async def preview_route(request: Request, _key: Key = Depends(require_key)) -> dict[str, Any]:
+async def preview_route(request: Request, key: Key = Depends(require_key)) -> dict[str, Any]:
     """The body is that of a chat completion; `messages` may be left out. Calls no provider and logs nothing."""
     serving: Serving = request.app.state.serving
-    body = await read_body(request.receive, dict(request.scope["headers"]), serving.settings.max_body_bytes)
+    headers = dict(request.scope["headers"])
+    body = await read_body(request.receive, headers, serving.settings.max_body_bytes)
     head = parse_head(body, with_messages=False)
-    first, *others = (_preview_json(preview, serving) for preview in _previews(head, len(body), serving))
+    affinity = affinity_of(key.hash, head, headers)
+    previews = _previews(head, len(body), affinity, serving)
+    first, *others = (_preview_json(preview, serving) for preview in previews)
     return {"data": {**first, "next_models": others}}
 
 
-def _previews(head: Head, body_bytes: int, serving: Serving) -> Iterator[Preview]:
+def _previews(head: Head, body_bytes: int, affinity: Affinity | None, serving: Serving) -> Iterator[Preview]:
     planner, names = serving.planner, head.wanted()
     preferences = planner.preferences(head.provider)
     ask = head.ask(body_bytes, int(time.time() // 3600 % 24))
+
+    def hold(plan: Plan) -> Plan:
+        return serving.sticky.hold(plan, affinity, ask.prompt_tokens)
+
     for group in [names] if preferences.pooled else [[name] for name in names]:
         try:
             # Any draw: what is shown is the plan, and the router's own random numbers stay untouched.
-            decision = next(decisions(planner, group, preferences, ask, lambda: 0.0))
+            decision = next(decisions(planner, group, preferences, ask, lambda: 0.0, hold=hold))
         except NoEndpoints as error:
             yield Preview(group, error.plan, error)
         except ApiError as error:

@@ -14,6 +14,7 @@ LIST_PRICE = "list price in USD per million tokens, three of prompt to one of co
 SCORES = {
     "adjusted": "USD per million tokens of this request with errors, 429s, malformed tool calls and waiting "
     "priced in; for endpoints of probability 0 the list price",
+    "sticky": "the figure of the strategy that would have chosen without the conversation",
     **dict.fromkeys(("price", "exacto", "learned", "sort", "order"), LIST_PRICE),
 }
 

@@ -36,8 +36,9 @@ def replay(row: Mapping[str, Any]) -> Replay:
         return Replay(None, arm["policy"], False, f"The draw {draw:.6f} falls beyond every logged candidate.")
     drawn = candidates[place]
     found = f"The draw {draw:.6f} stands for {drawn['endpoint']} ({arm['policy']})"
-    if (arm["policy"], drawn["probability"]) != (row["policy"], row["propensity"]):
-        logged = f"{row['policy']} with probability {row['propensity']}"
+    made = (arm["policy"], arm["version"], drawn["probability"])
+    if made != (row["policy"], row["policy_version"], row["propensity"]):
+        logged = f"{row['policy']} {row['policy_version']} with probability {row['propensity']}"
         return Replay(drawn["endpoint"], arm["policy"], False, f"{found}, but the log says {logged}.")
     return Replay(drawn["endpoint"], arm["policy"], *_held_against(row["attempts"], drawn["endpoint"], found))
 

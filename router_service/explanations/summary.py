@@ -15,7 +15,11 @@ DRAWN = {
     "adjusted": "by shares of adjusted price and speed",
     "learned": "by the learned policy",
 }
-FIXED = {"order": "by the order of the request", "sort": "by the sort of the request"}
+FIXED = {
+    "order": "by the order of the request",
+    "sort": "by the sort of the request",
+    "sticky": "as the endpoint that its conversation stays with",
+}
 
 
 def summary(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
@@ -76,8 +80,13 @@ def _first(row: Mapping[str, Any], name: str, names: Mapping[str, str]) -> str:
 
 def _share(row: Mapping[str, Any]) -> str:
     """Of a mixture the probability is the whole one's, whatever arm the draw fell to."""
-    weights = {arm["policy"]: arm["weight"] for arm in row.get("arms") or ()}
-    return f", which has {weights[row['policy']]:.0%} of the traffic" if len(weights) > 1 else ""
+    arms = row.get("arms") or ()
+    own = sum(arm["weight"] for arm in arms if (arm["policy"], arm["version"]) == _arm(row))
+    return f", which has {own:.0%} of the traffic" if len(arms) > 1 else ""
+
+
+def _arm(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["policy"], row["policy_version"]
 
 
 def _next(row: Mapping[str, Any], place: int, name: str) -> str:

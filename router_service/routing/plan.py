@@ -117,7 +117,7 @@ def make_plan(model: str, endpoints: Sequence[Endpoint], preferences: Preference
     version, epoch = state.catalogue_version, state.health_epoch
     if not eligible:
         rows = _encode_candidates((), (), (), excluded)
-        arms = _encode_arms(())
+        arms = encode_arms(())
         return Plan(model, (), (), (), tuple(excluded), rows, arms, version, epoch, fallbacks, False, preferences)
     name = strategy_of(preferences, ask, state)
     choice = STRATEGIES[name](_slate(eligible, name, preferences, ask, state))
@@ -131,7 +131,7 @@ def make_plan(model: str, endpoints: Sequence[Endpoint], preferences: Preference
         choice.arms,
         tuple(excluded),
         rows,
-        _encode_arms(choice.arms),
+        encode_arms(choice.arms),
         version,
         epoch,
         fallbacks,
@@ -212,5 +212,6 @@ def _encode_candidates(
     return msgspec.Raw(_encode(rows))
 
 
-def _encode_arms(arms: tuple[Arm, ...]) -> msgspec.Raw:
+def encode_arms(arms: tuple[Arm, ...]) -> msgspec.Raw:
+    """``Plan.logged_arms`` of ``arms``: whoever changes one changes the other."""
     return msgspec.Raw(_encode([arm._asdict() for arm in arms]))

@@ -15,7 +15,7 @@ from data.catalogue.types import Endpoint
 from router_service.providers.contract import Usage
 from router_service.routing.affinity import Affinity
 from router_service.routing.health import Health
-from router_service.routing.plan import Plan
+from router_service.routing.plan import Plan, encode_arms
 from router_service.routing.strategies.slate import Arm
 from router_service.routing.switching import Terms, Turn, switch_pays
 
@@ -163,6 +163,7 @@ def held(plan: Plan, index: int) -> Plan:
         probabilities=tuple(chances.values()),
         arms=(arm,),
         candidates=_with_chances(plan.candidates, chances),
+        logged_arms=encode_arms((arm,)),
         redraw=False,
     )
 
