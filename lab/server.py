@@ -89,14 +89,14 @@ class Lab:
         try:
             for index, piece in enumerate(pieces):
                 await fault.before(index)
+                # With its last piece an answer is to be paid for, whether its caller waits for the end or not.
+                finished = index + 1 == len(pieces)
+                self.completed[user] += finished
                 yield bytes(piece)
-                await asyncio.sleep(gap_s)
-            finished = True
+                if not finished:
+                    await asyncio.sleep(gap_s)
         finally:
-            if finished:
-                self.completed[user] += 1
-            else:
-                self.cancelled[endpoint] += 1
+            self.cancelled[endpoint] += not finished
 
 
 def create_app(lab: Lab) -> Starlette:
