@@ -91,12 +91,14 @@ class Lab:
                 await fault.before(index)
                 # With its last piece an answer is to be paid for, whether its caller waits for the end or not.
                 finished = index + 1 == len(pieces)
-                self.completed[user] += finished
+                if finished:
+                    self.completed[user] += 1
                 yield bytes(piece)
                 if not finished:
                     await asyncio.sleep(gap_s)
         finally:
-            self.cancelled[endpoint] += not finished
+            if not finished:
+                self.cancelled[endpoint] += 1
 
 
 def create_app(lab: Lab) -> Starlette:

@@ -29,7 +29,7 @@ def test_some_faults_at_one_worker(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_fault_at_two_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     faults = tuple(fault for fault in FAULTS if fault.at != "tls" or shutil.which("openssl"))
-    found = figures(run(cases(faults), tmp_path, requests=300, rate=20, workers=2, at_once=4))
+    found = figures(run(cases(faults), tmp_path, requests=120, rate=20, workers=2, at_once=6))
     with capsys.disabled():
         print(f"\n{table(found)}")
     for one in found:

@@ -8,9 +8,13 @@ import time
 import httpx2
 import pytest
 
+from data.catalogue.types import Endpoint
+from data.schema import Attempt
 from router_service.api.head import parse_head
+from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
-from router_service.routing.deadlines import FACTOR, LEAST_MEASURED, Deadlines, UsualLatency
+from router_service.routing.attempts import Attempts
+from router_service.routing.deadlines import FACTOR, LEAST_MEASURED, Deadlines, Expired, UsualLatency
 from router_service.routing.health import Health
 from router_service.routing.plan import Plan, make_plan
 from router_service.routing.preferences import parse
@@ -35,10 +39,13 @@ def plan(provider: str = "{}") -> Plan:
     return make_plan("a/b", [endpoint("a"), endpoint("b")], parse(provider.encode()), ASK, state())
 
 
-def deadlines(health: Health, clock: Clock, *, stream: bool = True, prompt: str = "hi", **settings: float) -> Deadlines:
+def asked(*, stream: bool = True, prompt: str = "hi") -> Exchange:
     raw = b'{"model": "a/b", "stream": %s, "messages": ["%s"]}' % (b"true" if stream else b"false", prompt.encode())
-    exchange = Exchange(raw, {}, parse_head(raw))
-    return Deadlines(exchange, Settings(**settings), UsualLatency(health, clock))  # type: ignore[arg-type]
+    return Exchange(raw, {}, parse_head(raw))
+
+
+def deadlines(health: Health, clock: Clock, exchange: Exchange | None = None, **settings: float) -> Deadlines:
+    return Deadlines(exchange or asked(), Settings(**settings), UsualLatency(health, clock))  # type: ignore[arg-type]
 
 
 def measured(**seconds: float) -> tuple[Health, Clock]:
@@ -61,7 +68,7 @@ def test_a_measured_market_leaves_a_silent_endpoint_earlier_but_never_below_the_
     assert limits.first_token(plan(), A, last=False) == pytest.approx(FACTOR * 3.0, rel=0.05)
     assert limits.first_token(plan(), A, last=True) == 30
     assert 2 <= deadlines(*measured(a=0.01, b=0.01)).first_token(plan(), A, last=False) < 2.1
-    long = deadlines(*measured(a=0.01, b=0.01), prompt="x" * 40_000)
+    long = deadlines(*measured(a=0.01, b=0.01), asked(prompt="x" * 40_000))
     assert long.first_token(plan(), A, last=False) == pytest.approx(12, rel=0.01)
 
 
@@ -72,7 +79,7 @@ def test_what_is_not_measured_has_the_setting() -> None:
 
 
 def test_a_whole_answer_is_its_own_first_token() -> None:
-    limits = deadlines(*measured(a=1.0, b=1.0), stream=False, answer_timeout=50, total_timeout=70)
+    limits = deadlines(*measured(a=1.0, b=1.0), asked(stream=False), answer_timeout=50, total_timeout=70)
     assert limits.first_token(plan(), A, last=False) == 50
     assert limits.first_token(plan(), A, last=True) == 70
     assert limits.first_token(plan('{"ttft_timeout": 3}'), A, last=False) == 3
@@ -120,6 +127,25 @@ def test_a_stall_ends_the_stream_with_an_error_and_counts_against_the_endpoint(h
     assert next(row for row in found if row["tag"] == "groq")["status"] == -5
     assert house.lab.completed == {}
     assert {name.split(":")[0] for name in house.lab.calls} == {"groq"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_total_holds_over_all_attempts_and_blames_nobody_that_it_cut(stream: bool) -> None:
+    health, clock = measured()
+    exchange = asked(stream=stream)
+    limits = deadlines(health, clock, exchange, total_timeout=0.3, ttft_timeout=0.2, answer_timeout=0.2)
+    calls = []
+
+    async def late(endpoint: Endpoint, _attempt: Attempt, timeout_s: float) -> None:
+        calls.append(endpoint.id)
+        await asyncio.sleep(timeout_s)
+        raise ApiError("timeout", "late")
+
+    with pytest.raises(Expired) as caught:
+        await Attempts(exchange, health, limits).run(iter([plan('{"order": ["a", "b"]}').sample(0.0)]), late)
+    assert calls == [A, B]
+    assert [error["provider"] for error in caught.value.metadata["previous_errors"]] == ["a"]
+    assert [health.counts(name, "30s").failure for name in (A, B)] == [1, 0]
 
 
 @pytest.mark.parametrize("stream", [False, True])

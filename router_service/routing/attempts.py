@@ -44,7 +44,7 @@ class Attempts:
             left = len(plan.endpoints) if plan.fallbacks else 1
             for endpoint in self._claimed(decision.order(), refused):
                 left -= 1
-                if self._deadlines.left <= 0:
+                if self._deadlines.over:
                     raise self._with_history(last or self._deadlines.expired())
                 limit = self._deadlines.first_token(plan, endpoint.id, last=left <= 0)
                 try:
@@ -95,13 +95,12 @@ class Attempts:
             started_us=int((started - exchange.clock) * 1e6),
         )
         exchange.attempts.append(attempt)
-        left = self._deadlines.left
         try:
-            return await call(endpoint, attempt, min(limit, left))
+            return await call(endpoint, attempt, min(limit, self._deadlines.left))
         except ApiError as error:
             attempt.error_type = error.error_type
             self._reason = f"fallback:{error.error_type}"
-            if error.error_type == "timeout" and left < limit:
+            if error.error_type == "timeout" and self._deadlines.over:
                 self._health.abandon(endpoint.id)
                 raise self._deadlines.expired() from error
             self._count(endpoint.id, error)

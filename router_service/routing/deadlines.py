@@ -18,6 +18,7 @@ SHORTEST_S = 2.0
 # Slow prefill: a long prompt's first token is late at every provider.
 PROMPT_TOKENS_PER_S = 1000.0
 HOLDS_S = 5.0
+TIMER_S = 0.01
 MOST_PLANS = 1024
 
 
@@ -71,6 +72,11 @@ class Deadlines:
     def left(self) -> float:
         """Of the total, over all attempts."""
         return self._settings.total_timeout - (time.perf_counter() - self._exchange.clock)
+
+    @property
+    def over(self) -> bool:
+        """Whether the total is spent. Timers may come a little early."""
+        return self.left <= TIMER_S
 
     def first_token(self, plan: Plan, endpoint: str, *, last: bool) -> float:
         """From the start of an attempt, its connection included; ``last`` when no endpoint could follow it."""
