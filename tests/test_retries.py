@@ -8,10 +8,21 @@ from email.utils import format_datetime
 import httpx2
 import pytest
 
+from data.catalogue.types import Endpoint
+from data.schema import Attempt
 from router_service.contract.errors import CLIENT_ERRORS, ERROR_STATUS
+from router_service.exchange import Exchange
 from router_service.providers.failures import retry_after
+from router_service.routing.attempts import Attempts
+from router_service.routing.deadlines import Deadlines, UsualLatency
+from router_service.routing.health import Health
+from router_service.routing.plan import make_plan
+from router_service.routing.preferences import parse
 from router_service.routing.retries import RULES, Then
+from router_service.settings import Settings
+from router_service.upstream.interface import StaleConnection
 from tests.conftest import House
+from tests.market import ASK, endpoint, state
 from tests.test_fallback import CHAT, MODEL, body
 
 SMALL = "meta-llama/llama-3.3-70b-instruct"
@@ -80,6 +91,25 @@ def test_silence_or_a_break_before_the_first_token_moves_on_though_the_role_has_
             answer = client.post(CHAT, json=body(True, provider=preferences))
         assert '"finish_reason":"error"' not in answer.text
         assert "Deep Infra" in answer.text
+
+
+async def test_a_connection_that_was_ended_while_idle_is_tried_once_more_and_blames_nobody() -> None:
+    health, exchange = Health(), Exchange(b"", {})
+    attempts = Attempts(exchange, health, Deadlines(exchange, Settings(), UsualLatency(health)))
+
+    async def stale_twice(endpoint: Endpoint, _attempt: Attempt, _timeout_s: float) -> str:
+        if len(exchange.attempts) < 3:
+            raise StaleConnection
+        return endpoint.id
+
+    plan = make_plan("a/b", [endpoint("a"), endpoint("b")], parse(b'{"order": ["a", "b"]}'), ASK, state())
+    assert await attempts.run(iter([plan.sample(0.0)]), stale_twice) == "b:b"
+    assert [(attempt.provider, attempt.reason) for attempt in exchange.attempts] == [
+        ("a", "sampled"),
+        ("a", "retry:stale_connection"),
+        ("b", "fallback:provider_unavailable"),
+    ]
+    assert sum(health.counts("a:b", "30s")) == 0
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
