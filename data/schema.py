@@ -41,7 +41,7 @@ ATTEMPT = pa.struct(
         ("status", pa.int32()),  # HTTP status, null when no answer came
         ("error_type", pa.string()),  # typed error code of the reference, null on success
         # why this attempt: "sampled" | "fallback:<error_type of the one before>" | "fallback:probed", when the one
-        # before recovers and another request was probing it
+        # before recovers and another request was probing it | "retry:stale_connection", the same endpoint again
         ("reason", pa.string()),
         ("started_us", pa.int64()),  # since the request's arrival
         ("ttft_us", pa.int64()),  # request sent to first content byte; null unless one came

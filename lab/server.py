@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,15 +19,18 @@ from starlette.routing import Route
 
 from lab.anthropic_wire import AnthropicWire
 from lab.behaviour import Behaviour, behaviour_of
+from lab.faults import NEVER_S, Fault, leaves, read_fault
 from lab.openai_wire import OpenAIWire, Wire
 from lab.text import complete
-
-MODES = ("ok", "error", "rate_limit", "hang", "stall", "reset", "slow")
 
 
 @dataclass
 class Lab:
-    """``time_scale`` multiplies every wait (0 = instant); ``faults`` turns measured failures on."""
+    """``time_scale`` multiplies every wait (0 = instant); ``faults`` turns measured failures on.
+
+    ``modes`` are planted faults (``lab/faults.py``) by ``provider:model``, provider or ``*``. ``completed`` counts
+    the answers that were made to their end, which a provider would bill, by the request's ``user``.
+    """
 
     seed: int = 7
     time_scale: float = 1.0
@@ -36,8 +38,8 @@ class Lab:
     modes: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     cancelled: Counter[str] = field(default_factory=Counter)
+    completed: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
-    numbers: Any = field(default_factory=itertools.count)
 
     async def answer(self, provider: str, request: Request, wire: Wire) -> Response:
         body = await request.json()
@@ -45,42 +47,55 @@ class Lab:
         self.calls[endpoint] += 1
         dice = random.Random(f"{self.seed}/{endpoint}/{self.calls[endpoint]}")
         behaviour = behaviour_of(endpoint, self.seed)
-        mode = self.modes.get(provider, {"mode": "ok"})
-        refused = self._refuse(mode, behaviour, dice, wire)
-        if refused is not None:
-            return refused
-        factor = float(mode.get("factor", 4)) if mode["mode"] == "slow" else 1.0
-        if mode["mode"] == "hang":
-            await asyncio.sleep(3600)
+        fault = read_fault(self.modes.get(endpoint) or self.modes.get(provider) or self.modes.get("*"))
+        refusal = fault.refusal(wire, dice) or self._chance(behaviour, dice, wire)
+        if refusal is not None:
+            return refusal
         completion = wire.cache(body, complete(wire.read(body), dice), endpoint)
-        await asyncio.sleep(behaviour.ttft(dice) * factor * self.time_scale)
-        gap = factor * self.time_scale / behaviour.throughput(dice)
-        if not body.get("stream"):
-            await asyncio.sleep(gap * completion.completion_tokens)
-            return JSONResponse(wire.whole(completion, body))
-        events = self._stream(endpoint, wire.events(completion, body), gap, mode["mode"])
-        return StreamingResponse(events, media_type="text/event-stream")
+        wait = behaviour.ttft(dice) * fault.slowness * self.time_scale
+        gap = fault.slowness * self.time_scale / behaviour.throughput(dice)
+        stream = bool(body.get("stream"))
+        if not stream:
+            wait += gap * completion.completion_tokens
+        if await leaves(request, NEVER_S if fault.mode == "hang" else wait):
+            self.cancelled[endpoint] += 1
+            return Response(status_code=499)
+        user = str(body.get("user", ""))
+        if stream:
+            events = self._send(endpoint, user, wire.events(completion, body), gap, fault)
+            return StreamingResponse(events, media_type="text/event-stream")
+        answer = JSONResponse(wire.whole(completion, body))
+        if not fault.breaks_off:
+            self.completed[user] += 1
+            return answer
+        half = len(answer.body) // 2
+        halves = self._send(endpoint, user, [answer.body[:half], answer.body[half:]], 0, fault.within(1))
+        return StreamingResponse(halves, headers=dict(answer.headers))
 
-    def _refuse(self, mode: dict[str, Any], behaviour: Behaviour, dice: random.Random, wire: Wire) -> Response | None:
-        hit = dice.random() < float(mode.get("rate", 1.0))
-        out = self.faults and behaviour.is_out(time.monotonic() - self.started)
-        if (mode["mode"] == "error" and hit) or out or (self.faults and dice.random() < behaviour.error_rate):
+    def _chance(self, behaviour: Behaviour, dice: random.Random, wire: Wire) -> Response | None:
+        """A failure at the measured rates, or of an outage."""
+        if not self.faults:
+            return None
+        if behaviour.is_out(time.monotonic() - self.started) or dice.random() < behaviour.error_rate:
             return JSONResponse(wire.error(503), status_code=503)
-        if (mode["mode"] == "rate_limit" and hit) or (self.faults and dice.random() < behaviour.rate_limit_rate):
+        if dice.random() < behaviour.rate_limit_rate:
             return JSONResponse(wire.error(429), status_code=429, headers={"retry-after": "1"})
         return None
 
-    async def _stream(self, endpoint: str, events: list[bytes], gap_s: float, mode: str) -> AsyncIterator[bytes]:
+    async def _send(
+        self, endpoint: str, user: str, pieces: Sequence[bytes | memoryview], gap_s: float, fault: Fault
+    ) -> AsyncIterator[bytes]:
         finished = False
         try:
-            for index, event in enumerate(events):
-                if index == 3 and mode == "stall":
-                    await asyncio.sleep(3600)
-                if index == 3 and mode == "reset":
-                    raise ConnectionResetError("planted reset")
-                yield event
-                await asyncio.sleep(gap_s)
-            finished = True
+            for index, piece in enumerate(pieces):
+                await fault.before(index)
+                # With its last piece an answer is to be paid for, whether its caller waits for the end or not.
+                finished = index + 1 == len(pieces)
+                if finished:
+                    self.completed[user] += 1
+                yield bytes(piece)
+                if not finished:
+                    await asyncio.sleep(gap_s)
         finally:
             if not finished:
                 self.cancelled[endpoint] += 1
@@ -100,15 +115,17 @@ def create_app(lab: Lab) -> Starlette:
         provider = request.path_params["provider"]
         if request.method == "DELETE":
             lab.modes.pop(provider, None)
-        else:
-            wanted = json.loads(await request.body())
-            if wanted.get("mode") not in MODES:
-                return JSONResponse({"error": f"mode must be one of {', '.join(MODES)}"}, status_code=400)
-            lab.modes[provider] = wanted
+            return JSONResponse(lab.modes)
+        wanted = json.loads(await request.body())
+        try:
+            read_fault(wanted)
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
+        lab.modes[provider] = wanted
         return JSONResponse(lab.modes)
 
     async def log(_request: Request) -> Response:
-        return JSONResponse({"calls": lab.calls, "cancelled": lab.cancelled})
+        return JSONResponse({"calls": lab.calls, "cancelled": lab.cancelled, "completed": lab.completed})
 
     return Starlette(
         routes=[

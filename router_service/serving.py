@@ -17,6 +17,7 @@ from data.schema import encode_record
 from router_service.accounting.usage import UsageReader
 from router_service.admission.keys import KeyStore, open_database
 from router_service.exchange import Exchange
+from router_service.routing.deadlines import UsualLatency
 from router_service.routing.health import Health
 from router_service.routing.health.journal import JournalPeers
 from router_service.routing.learned import PolicyStore
@@ -43,6 +44,7 @@ class Serving:
         self.lake = Lake(settings.data_dir).create()
         self.keys = KeyStore(open_database(self.lake.database))
         self.health = Health(peers=JournalPeers(self.lake.health))
+        self.usual = UsualLatency(self.health)
         self.policies = PolicyStore(self.lake)
         self.planner = Planner(
             self.catalogue,
@@ -113,9 +115,12 @@ def usable_endpoints(catalogue: Catalogue, settings: Settings) -> dict[str, tupl
                 endpoint = msgspec.structs.replace(endpoint, enabled=True, disabled_reason=None)
             if not endpoint.enabled:
                 continue
+            own = settings.provider_urls.get(endpoint.provider, "").rstrip("/")
             if settings.lab_url:
-                base = f"{settings.lab_url.rstrip('/')}/{endpoint.provider}/v1"
+                base = own or f"{settings.lab_url.rstrip('/')}/{endpoint.provider}/v1"
                 kept.append(msgspec.structs.replace(endpoint, base_url=base))
+            elif own and any(os.environ.get(name) for name in endpoint.key_env):
+                kept.append(msgspec.structs.replace(endpoint, base_url=own))
             elif endpoint.base_url and any(os.environ.get(name) for name in endpoint.key_env):
                 kept.append(endpoint)
         usable[model] = tuple(kept)

@@ -18,11 +18,14 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("data/var")
     lab_url: str | None = Field(None, description="address of a lab that stands in for every provider")
+    provider_urls: dict[str, str] = Field({}, description="JSON: addresses by provider, in place of their own")
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0)
     upstream_client: ClientName = Field("direct", description="direct | aiohttp: who carries calls to providers")
     connect_timeout: float = Field(5.0, gt=0)
-    ttft_timeout: float = Field(30.0, gt=0, description="no first byte by then: next endpoint")
-    total_timeout: float = Field(600.0, gt=0)
+    ttft_timeout: float = Field(30.0, gt=0, description="no first token of a stream by then: next endpoint")
+    answer_timeout: float = Field(300.0, gt=0, description="no whole answer by then: next endpoint, if one is left")
+    stall_timeout: float = Field(60.0, gt=0, description="silence of a provider that ends a stream which has begun")
+    total_timeout: float = Field(600.0, gt=0, description="for a request over all its attempts")
     keepalive_interval: float = Field(5.0, gt=0, description="silence before a stream gets a comment line")
     learned_share: float = Field(0.5, ge=0, le=1, description="part of the traffic that the learned policy serves")
     strategy: Literal["price", "adjusted", "exacto", "learned"] = Field(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
 from router_service.routing.attempts import Attempts
+from router_service.routing.deadlines import Deadlines, UsualLatency
 from router_service.routing.health import Health
 from router_service.routing.health.breaker import (
     FIRST_EJECTION_S,
@@ -20,6 +21,7 @@ from router_service.routing.health.breaker import (
     spare_half,
 )
 from router_service.routing.health.capacity import Capacity
+from router_service.settings import Settings
 from tests.conftest import House
 from tests.test_plan import A
 
@@ -257,8 +259,10 @@ async def test_the_attempt_passes_the_providers_retry_after_on() -> None:
     async def call(*_: object) -> None:
         raise ApiError("rate_limit_exceeded", "slower", retry_after=9.0)
 
+    exchange = Exchange(b"", {})
+    deadlines = Deadlines(exchange, Settings(), UsualLatency(health))
     with pytest.raises(ApiError):
-        await Attempts(Exchange(b"", {}), health).attempt(A, "a/b", call)
+        await Attempts(exchange, health, deadlines).attempt(A, 9.0, call)
     assert health.limited(A.id)
 
 

@@ -13,7 +13,7 @@ import pytest
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
 from router_service.upstream.client import ClientName, open_client
-from router_service.upstream.interface import UpstreamClient
+from router_service.upstream.interface import StaleConnection, UpstreamClient
 
 BODY = b'{"said": "ahoy"}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -199,6 +199,51 @@ async def test_a_broken_answer_is_an_unavailable_provider(answer: Answer, stream
         with pytest.raises(ApiError) as caught:
             await fetch(client, request, stream=stream)
         assert caught.value.error_type == "provider_unavailable"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_kept_connection_that_was_ended_is_told_from_a_broken_answer(stream: bool) -> None:
+    served_before = 0
+
+    async def once(writer: asyncio.StreamWriter) -> None:
+        nonlocal served_before
+        served_before += 1
+        if served_before == 2:
+            writer.transport.abort()
+        else:
+            await whole(writer)
+
+    async with served(once, "direct") as (_server, client, request):
+        assert await fetch(client, request, stream=stream) == BODY
+        with pytest.raises(StaleConnection):
+            await fetch(client, request, stream=stream)
+        assert await fetch(client, request, stream=stream) == BODY
+
+
+async def test_connecting_is_part_of_the_deadline() -> None:
+    client = open_client("direct", connect_timeout=60)
+    try:
+        # TEST-NET-1, where nobody answers; a sandbox may refuse it at once, which is no timeout but an end as well.
+        with pytest.raises(ApiError):
+            await asyncio.wait_for(fetch(client, UpstreamRequest("http://192.0.2.1/", {}, b"{}"), stream=False), 30)
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+async def test_a_stream_that_is_cut_ends_by_the_given_error(name: ClientName) -> None:
+    async def begun(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"content-length: 1000\r\n\r\n" + BODY)
+        await silent(writer)
+
+    async with served(begun, name) as (server, client, request):
+        response = await client.stream(request, 2)
+        assert await response.next() == BODY
+        asyncio.get_running_loop().call_later(0.05, response.cut, ApiError("timeout", "too quiet"))
+        with pytest.raises(ApiError, match="too quiet"):
+            await response.next()
+        response.close()
+        await asyncio.wait_for(server.gone.wait(), 5)
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])

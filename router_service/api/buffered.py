@@ -15,6 +15,7 @@ from router_service.exchange import Exchange
 from router_service.providers.contract import Answer
 from router_service.providers.registry import ADAPTERS
 from router_service.routing.attempts import Attempts
+from router_service.routing.deadlines import Deadlines
 from router_service.routing.plan import Decision
 from router_service.serving import Serving
 from router_service.wire import send_json
@@ -24,13 +25,12 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     """Route, translate, price, send. Raises ``ApiError`` when every endpoint failed."""
     head = exchange.head
     assert head is not None
-    timeout = serving.settings.total_timeout
 
-    async def call(endpoint: Endpoint, attempt: Attempt) -> tuple[Answer, Endpoint, str]:
+    async def call(endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> tuple[Answer, Endpoint, str]:
         adapter = ADAPTERS[endpoint.wire_format]
         request = adapter.request(head.fields, endpoint, serving.api_key(endpoint), stream=False)
         sent = time.perf_counter()
-        response = await serving.upstream.send(request, timeout)
+        response = await serving.upstream.send(request, timeout_s)
         attempt.status = response.status
         if response.status != 200:
             raise adapter.error(response.status, response.body, response.headers, endpoint)
@@ -39,7 +39,8 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
         serving.health.success(endpoint.id, None, None)
         return answer, endpoint, attempt.model
 
-    answer, endpoint, model = await Attempts(exchange, serving.health).run(decisions, call)
+    deadlines = Deadlines(exchange, serving.settings, serving.usual)
+    answer, endpoint, model = await Attempts(exchange, serving.health, deadlines).run(decisions, call)
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
     exchange.upstream_id = answer.upstream_id
     exchange.finish_reason = answer.choices[0]["finish_reason"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import Delta, StreamDecoder
 from router_service.upstream.interface import StreamResponse
 from router_service.upstream.sse import EventParser
+from router_service.upstream.stall import StallWatch
 
 
 class DeltaReader:
@@ -17,15 +19,26 @@ class DeltaReader:
         self._response = response
         self._decoder = decoder
         self._parser = EventParser()
+        self.watch: StallWatch | None = None
 
     async def read(self) -> list[Delta]:
         """What has come since, at least one delta; empty at the end. Raises ``ApiError``."""
         feed = self._decoder.feed
-        while chunk := await self._response.next():
+        while chunk := await self._next():
             found = [delta for event, data in self._parser.feed(chunk) if (delta := feed(event, data)) is not None]
             if found:
                 return found
         return [delta for event, data in self._parser.finish() if (delta := feed(event, data)) is not None]
+
+    async def _next(self) -> bytes:
+        """Any bytes, a comment as well, are a sign of life."""
+        watch = self.watch
+        if watch is None:
+            return await self._response.next()
+        watch.waiting_since = time.perf_counter()
+        chunk = await self._response.next()
+        watch.waiting_since = None
+        return chunk
 
     async def until_content(self, timeout_s: float) -> list[Delta]:
         """Everything up to the first token. Raises ``ApiError`` when an error or the end comes before one."""

@@ -20,9 +20,11 @@ from router_service.exchange import Exchange
 from router_service.providers.contract import Delta, StreamedChoice, Usage
 from router_service.providers.registry import ADAPTERS
 from router_service.routing.attempts import Attempts
+from router_service.routing.deadlines import Deadlines, Expired
 from router_service.routing.plan import Decision
 from router_service.serving import Serving
 from router_service.upstream.interface import StreamResponse
+from router_service.upstream.stall import StallWatch
 
 _FAILED = (StreamedChoice(0, {"content": ""}, "error"),)
 
@@ -45,13 +47,14 @@ class StreamAnswer:
         self._serving = serving
         self._out = EventStream(send, exchange.id, int(exchange.started_at))
         self._usage: Usage | None = None
+        self._deadlines = Deadlines(exchange, serving.settings, serving.usual)
 
     async def run(self, decisions: Iterator[Decision]) -> None:
         """Raises ``ApiError`` only while nothing has been sent."""
         exchange, serving = self._exchange, self._serving
         try:
             async with KeptAlive(self._out, serving.settings.keepalive_interval):
-                opened = await Attempts(exchange, serving.health).run(decisions, self._open)
+                opened = await Attempts(exchange, serving.health, self._deadlines).run(decisions, self._open)
         except ApiError as error:
             if not self._out.started:
                 raise
@@ -60,19 +63,19 @@ class StreamAnswer:
             return
         await self._relay(opened)
 
-    async def _open(self, endpoint: Endpoint, attempt: Attempt) -> Opened:
+    async def _open(self, endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> Opened:
         serving, head = self._serving, self._exchange.head
         assert head is not None
         adapter = ADAPTERS[endpoint.wire_format]
         request = adapter.request(head.fields, endpoint, serving.api_key(endpoint), stream=True)
         sent = time.perf_counter()
-        response = await serving.upstream.stream(request, serving.settings.ttft_timeout)
+        response = await serving.upstream.stream(request, timeout_s)
         try:
             attempt.status = response.status
             if response.status != 200:
                 raise adapter.error(response.status, await response.read(), response.headers, endpoint)
             reader = DeltaReader(response, adapter.stream())
-            first = await reader.until_content(serving.settings.ttft_timeout - (time.perf_counter() - sent))
+            first = await reader.until_content(timeout_s - (time.perf_counter() - sent))
         except BaseException:
             response.close()
             raise
@@ -86,14 +89,21 @@ class StreamAnswer:
         self._out.served_by(attempt.model, endpoint.provider_name)
         begun = time.perf_counter()
         base_us = attempt.duration_us or 0
+        deadlines = self._deadlines
+        watch = StallWatch(opened.response.cut, deadlines.stall(), deadlines.left, deadlines.expired())
+        opened.reader.watch = watch
         try:
             await self._chunks(opened)
         except ApiError as error:
-            self._serving.health.failure(endpoint.id, error.error_type)
+            if isinstance(error, Expired):
+                self._serving.health.abandon(endpoint.id)
+            else:
+                self._serving.health.failure(endpoint.id, error.error_type)
             attempt.error_type = error.error_type
             settle_usage(exchange, self._usage, endpoint)
             await self._fail(error)
         except asyncio.CancelledError:
+            self._serving.health.abandon(endpoint.id)
             settle_usage(exchange, self._usage, endpoint)
             raise
         else:
@@ -101,6 +111,7 @@ class StreamAnswer:
             tokens = self._usage.completion_tokens / seconds if self._usage and seconds > 0 else None
             self._serving.health.success(endpoint.id, (attempt.ttft_us or 0) / 1e6, tokens)
         finally:
+            watch.stop()
             opened.response.close()
             attempt.duration_us = base_us + int((time.perf_counter() - begun) * 1e6)
 

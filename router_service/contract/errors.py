@@ -1,4 +1,4 @@
-"""Errors as clients see them: one envelope, typed codes, and which of them another endpoint may cure.
+"""Errors as clients see them: one envelope, typed codes, and which of them are the client's own doing.
 
 Types and statuses follow the reference's ``error.metadata.error_type``.
 """
@@ -88,8 +88,3 @@ class ApiError(Exception):
         if self.retry_after is None or self.code not in (429, 503):
             return []
         return [(b"retry-after", str(max(1, round(self.retry_after))).encode())]
-
-
-def is_retryable(error: ApiError) -> bool:
-    """Whether another endpoint may succeed where this one failed."""
-    return error.error_type not in CLIENT_ERRORS

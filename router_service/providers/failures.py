@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -22,8 +26,10 @@ BY_STATUS = {
     413: "payload_too_large",
     422: "unprocessable",
     429: "rate_limit_exceeded",
+    451: "permission_denied",
     503: "provider_overloaded",
     504: "timeout",
+    524: "timeout",
     529: "provider_overloaded",
 }
 
@@ -53,7 +59,7 @@ def typed_error(
         kind,
         f"Provider returned error: {message}" if message else f"Provider returned error {status}",
         metadata=metadata,
-        retry_after=_seconds(headers.get("retry-after")),
+        retry_after=retry_after(headers.get("retry-after"), time.time()),
         upstream_status=status,
     )
 
@@ -72,8 +78,18 @@ def _read(body: bytes) -> tuple[str | None, str]:
     return (str(code) if code is not None else None), str(error.get("message") or "")
 
 
-def _seconds(value: str | None) -> float | None:
-    if value:
-        with contextlib.suppress(ValueError):
-            return max(0.0, float(value))
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds that a ``Retry-After`` asks for, as a number or as a date (RFC 9110); ``now`` in Unix seconds.
+
+    ``None`` for what is neither.
+    """
+    if not value:
+        return None
+    with contextlib.suppress(ValueError):
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    with contextlib.suppress(ValueError, OverflowError):
+        date = parsedate_to_datetime(value)
+        # A date without a zone is GMT, as all dates of HTTP are.
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
     return None

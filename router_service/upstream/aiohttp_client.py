@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import aiohttp
 
+from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
 from router_service.upstream.interface import Response, broken, no_connection, too_late
 
@@ -18,13 +19,14 @@ class AiohttpStream:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self._response = response
+        self._error: ApiError | None = None
 
     async def next(self) -> bytes:
         """The bytes that have come, at least one; empty at the end."""
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise broken(type(error).__name__) from None
+            raise self._error or broken(type(error).__name__) from None
 
     async def read(self) -> bytes:
         """All of the rest."""
@@ -32,6 +34,11 @@ class AiohttpStream:
             return await self._response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise broken(type(error).__name__) from None
+
+    def cut(self, error: ApiError) -> None:
+        """End the answer here by ``error``."""
+        self._error = error
+        self._response.close()
 
     def close(self) -> None:
         """Give the connection back if the answer is complete, else cut it."""

@@ -10,7 +10,7 @@ from typing import cast
 import httptools
 
 from router_service.contract.errors import ApiError
-from router_service.upstream.interface import broken, too_late
+from router_service.upstream.interface import StaleConnection, broken, too_late
 
 MAX_HEAD_BYTES = 128 * 1024
 MAX_WHOLE_BYTES = 64 * 1024 * 1024
@@ -30,6 +30,7 @@ class Connection(asyncio.Protocol):
         self._error: ApiError | None = None
         self.closed = False
         self.idle_since = 0.0
+        self._exchanges = 0
         self._restart()
         self.complete = True
 
@@ -50,6 +51,7 @@ class Connection(asyncio.Protocol):
     def begin(self, content: Sequence[bytes], *, streamed: bool) -> None:
         """Send a request."""
         self._restart()
+        self._exchanges += 1
         self._streamed = streamed
         self._transport.writelines(content)
 
@@ -141,6 +143,8 @@ class Connection(asyncio.Protocol):
         if not self.complete and self._error is None:
             if self._until_close():
                 self.complete = True
+            elif self._exchanges > 1 and not self._head_bytes:
+                self._error = StaleConnection()
             else:
                 self._error = broken(type(exc).__name__ if exc else "it was closed before the answer was complete")
         self._wake()

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
 from router_service.upstream.connection import Connection
 from router_service.upstream.interface import Response, broken, no_connection
@@ -36,6 +37,10 @@ class DirectStream:
         self._connection = connection
         self._open = True
 
+    def cut(self, error: ApiError) -> None:
+        """End the answer here by ``error``."""
+        self._connection.fail(error)
+
     async def read(self) -> bytes:
         """All of the rest."""
         parts = []
@@ -60,8 +65,8 @@ class Pool:
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
 
-    async def take(self, origin: Origin) -> Connection:
-        """An open connection. Raises ``ApiError``."""
+    async def take(self, origin: Origin, timeout_s: float) -> Connection:
+        """An open connection, within ``timeout_s`` and the pool's own limit. Raises ``ApiError``."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
@@ -69,7 +74,7 @@ class Pool:
                 if time.monotonic() - connection.idle_since < IDLE_S:
                     return connection
                 connection.abort()
-        return await self._connect(origin)
+        return await self._connect(origin, min(timeout_s, self._connect_timeout))
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """Keep the connection if another exchange may follow on it."""
@@ -83,10 +88,10 @@ class Pool:
         for connection in tuple(self._all):
             connection.abort()
 
-    async def _connect(self, origin: Origin) -> Connection:
+    async def _connect(self, origin: Origin, timeout_s: float) -> Connection:
         tls = self._tls if origin.scheme == "https" else None
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(timeout_s):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     lambda: Connection(self._all.discard), origin.host, origin.port, ssl=tls
                 )
@@ -107,8 +112,10 @@ class DirectClient:
     async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
         """The whole answer."""
         origin, head = _prepared(request.url, tuple(request.headers.items()))
-        connection = await self._pool.take(origin)
-        deadline = asyncio.get_running_loop().call_later(timeout_s, connection.expire, timeout_s)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + timeout_s
+        connection = await self._pool.take(origin, timeout_s)
+        deadline = loop.call_at(ends, connection.expire, timeout_s)
         try:
             connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=False)
             body = await connection.whole()
@@ -120,8 +127,10 @@ class DirectClient:
     async def stream(self, request: UpstreamRequest, timeout_s: float) -> DirectStream:
         """The answer's head; the body follows."""
         origin, head = _prepared(request.url, tuple(request.headers.items()))
-        connection = await self._pool.take(origin)
-        deadline = asyncio.get_running_loop().call_later(timeout_s, connection.expire, timeout_s)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + timeout_s
+        connection = await self._pool.take(origin, timeout_s)
+        deadline = loop.call_at(ends, connection.expire, timeout_s)
         try:
             connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=True)
             await connection.head()

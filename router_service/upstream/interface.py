@@ -9,6 +9,13 @@ from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
 
 
+class StaleConnection(ApiError):
+    """A kept connection was closed before a byte of the answer: the provider has most likely ended it while idle."""
+
+    def __init__(self) -> None:
+        super().__init__("provider_unavailable", "The provider closed a connection that was kept open")
+
+
 class Response(NamedTuple):
     """A whole answer; header names in lower case, or found in any case."""
 
@@ -29,6 +36,9 @@ class StreamResponse(Protocol):
     async def read(self) -> bytes:
         """All of the rest. Raises as ``next`` does."""
 
+    def cut(self, error: ApiError) -> None:
+        """End the answer here: ``next`` raises ``error``, the one that waits in it as well."""
+
     def close(self) -> None:
         """Give the connection back if the answer is complete, else cut it."""
 
@@ -37,7 +47,9 @@ class UpstreamClient(Protocol):
     """A connection pool for all providers: no redirects, no retries. A cancelled call is closed at once."""
 
     async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
-        """The whole answer. Raises ``ApiError`` on a broken connection or when ``timeout_s`` have passed."""
+        """The whole answer. Raises ``ApiError`` on a broken connection or when ``timeout_s`` have passed, those
+        of connecting among them.
+        """
 
     async def stream(self, request: UpstreamRequest, timeout_s: float) -> StreamResponse:
         """The answer's head, within ``timeout_s``; the body follows by ``next``. Raises as ``send`` does."""

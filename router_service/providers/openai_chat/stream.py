@@ -33,6 +33,9 @@ _object = msgspec.json.Decoder(dict[str, Any] | None)
 class ChatStream:
     """Decoder of one stream."""
 
+    def __init__(self) -> None:
+        self._begun = False
+
     def feed(self, event: str | None, data: bytes) -> Delta | None:  # noqa: ARG002 - the format names no events
         if data == b"[DONE]":
             return Delta(done=True)
@@ -42,11 +45,19 @@ class ChatStream:
                 data = msgspec.json.encode(msgspec.json.decode(data))
             chunk = _decoder.decode(data)
             choices = [_render(choice) for choice in chunk.choices or ()]
+            self._begun = self._begun or any(map(_says_something, chunk.choices or ()))
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise ApiError("provider_unavailable", "The provider's stream is not a chat stream") from None
         if chunk.error is not None:
             return Delta(error=_error(chunk.error))
-        return Delta(choices, chunk.usage.native() if chunk.usage else None, chunk.id, content=bool(choices))
+        usage = chunk.usage.native() if chunk.usage else None
+        return Delta(choices, usage, chunk.id, content=self._begun and bool(choices))
+
+
+def _says_something(choice: _Choice) -> bool:
+    """Servers send the role before the model has begun its work: that is no token yet."""
+    said: dict[str, Any] = _object.decode(choice.delta) or {}
+    return bool(choice.finish_reason) or any(value for name, value in said.items() if name != "role")
 
 
 def _render(choice: _Choice) -> StreamedChoice:

@@ -97,6 +97,13 @@ class Health:
                 state.capacity.hold(now, retry_after)
         self._standing.review(state, now, counts)
 
+    def abandon(self, endpoint: str) -> None:
+        """A call ended without an outcome, cancelled by its client: the next may probe."""
+        state = self._standing.watched.get(endpoint)
+        if state is not None:
+            state.breaker.release()
+            self._review(state, self._clock())
+
     def claim(self, endpoint: str) -> bool:
         """To be asked right before each call. False while another call probes a recovering endpoint: try the next."""
         state = self._standing.watched.get(endpoint)
@@ -150,10 +157,10 @@ class Health:
         state = self._endpoints.get(endpoint)
         return state.tokens_per_s if state else None
 
-    def latency_percentiles(self, endpoint: str, window: SpeedWindow) -> Percentiles | None:
-        """TTFT in seconds, of this worker's streamed answers."""
+    def latency_percentiles(self, endpoint: str, window: SpeedWindow, least: int = 1) -> Percentiles | None:
+        """TTFT in seconds, of this worker's streamed answers; ``None`` when there were fewer than ``least``."""
         state = self._endpoints.get(endpoint)
-        return state.latency.percentiles(window, int(self._clock())) if state and state.latency else None
+        return state.latency.percentiles(window, int(self._clock()), least) if state and state.latency else None
 
     def throughput_percentiles(self, endpoint: str, window: SpeedWindow) -> Percentiles | None:
         """Tokens a second, of this worker's streamed answers; ``p90`` is what 90 % of them reached."""

@@ -55,8 +55,10 @@ class Histogram:
         self._count(self._minute, bucket)
         self._count(self._five, bucket)
 
-    def percentiles(self, window: SpeedWindow, second: int, *, highest_first: bool = False) -> Percentiles | None:
-        """``None`` when nothing was counted. ``highest_first`` counts down from the best value, for throughput."""
+    def percentiles(
+        self, window: SpeedWindow, second: int, least: int = 1, *, highest_first: bool = False
+    ) -> Percentiles | None:
+        """``None`` below ``least`` values. ``highest_first`` counts down from the best value, for throughput."""
         if second >= self._until:
             self._advance(second)
         first, _, slots = _WINDOWS[window]
@@ -64,7 +66,7 @@ class Histogram:
         counts = rows.sum(axis=0, dtype=np.int64)
         reached = np.cumsum(counts[::-1] if highest_first else counts)
         total = int(reached[-1])
-        if not total:
+        if total < least:
             return None
         wanted = [max(1, math.ceil(level * total / 100)) for level in (50, 75, 90, 99)]
         found = np.searchsorted(reached, wanted)

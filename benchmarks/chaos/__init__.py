@@ -1,0 +1,1 @@
+"""What clients notice when providers fail: real router processes, a real lab, planted faults."""

@@ -1,0 +1,102 @@
+"""How long a request's attempts may take. All times in seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from router_service.contract.errors import ApiError
+from router_service.exchange import Exchange
+from router_service.routing.health import Health
+from router_service.routing.plan import Plan
+from router_service.settings import Settings
+
+# Ours. Of log-normal latencies as the lab's sources have them, four times p90 is passed by fewer than 1 in 200.
+FACTOR = 4.0
+LEAST_MEASURED = 20
+SHORTEST_S = 2.0
+# Slow prefill: a long prompt's first token is late at every provider.
+PROMPT_TOKENS_PER_S = 1000.0
+HOLDS_S = 5.0
+TIMER_S = 0.01
+MOST_PLANS = 1024
+
+
+class Expired(ApiError):
+    """The request's total time is over. It says nothing about the endpoint that was at work."""
+
+    def __init__(self, total_s: float) -> None:
+        super().__init__("timeout", f"The request was not complete within {total_s:g} s")
+
+
+class UsualLatency:
+    """p90 of TTFT over 30 minutes, read from health once in ``HOLDS_S``."""
+
+    def __init__(self, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
+        self._health = health
+        self._clock = clock
+        self._known: dict[int, tuple[float, Plan, dict[str, float]]] = {}
+
+    def slowest(self, plan: Plan, endpoint: str) -> float | None:
+        """The highest of the plan's endpoints; ``None`` unless ``endpoint`` and another have been measured."""
+        now = self._clock()
+        # The plan is kept with what is known of it, so that no other can have its id.
+        known = self._known.get(id(plan))
+        if known is None or now >= known[0]:
+            if len(self._known) >= MOST_PLANS:
+                self._known.clear()
+            known = self._known[id(plan)] = (now + HOLDS_S, plan, self._measure(plan))
+        levels = known[2]
+        return max(levels.values()) if len(levels) > 1 and endpoint in levels else None
+
+    def _measure(self, plan: Plan) -> dict[str, float]:
+        found = ((e.id, self._health.latency_percentiles(e.id, "30m", LEAST_MEASURED)) for e in plan.endpoints)
+        return {name: percentiles.p90 for name, percentiles in found if percentiles}
+
+
+class Deadlines:
+    """Those of one request: its own wish first, then the installation's settings.
+
+    A wish for the first token holds for every attempt. Without one a stream's attempt that others could follow
+    ends earlier than the setting says: at ``FACTOR`` times the p90 of TTFT of the plan's slowest endpoint, where
+    the one at work and another have been measured. None is therefore cut for being always slow.
+    A whole answer is its own first token.
+    """
+
+    def __init__(self, exchange: Exchange, settings: Settings, usual: UsualLatency) -> None:
+        self._exchange = exchange
+        self._settings = settings
+        self._usual = usual
+
+    @property
+    def left(self) -> float:
+        """Of the total, over all attempts."""
+        return self._settings.total_timeout - (time.perf_counter() - self._exchange.clock)
+
+    @property
+    def over(self) -> bool:
+        """Whether the total is spent. Timers may come a little early."""
+        return self.left <= TIMER_S
+
+    def first_token(self, plan: Plan, endpoint: str, *, last: bool) -> float:
+        """From the start of an attempt, its connection included; ``last`` when no endpoint could follow it."""
+        wanted = plan.preferences.ttft_timeout
+        if wanted is not None:
+            return wanted
+        settings, head = self._settings, self._exchange.head
+        if not head or not head.stream:
+            return settings.total_timeout if last else settings.answer_timeout
+        usual = None if last else self._usual.slowest(plan, endpoint)
+        if usual is None:
+            return settings.ttft_timeout
+        least = SHORTEST_S + len(self._exchange.body) / 4 / PROMPT_TOKENS_PER_S
+        return min(settings.ttft_timeout, max(least, FACTOR * usual))
+
+    def stall(self) -> float:
+        """Between two pieces of a stream that has begun."""
+        decision = self._exchange.decision
+        wanted = decision.plan.preferences.stall_timeout if decision else None
+        return self._settings.stall_timeout if wanted is None else wanted
+
+    def expired(self) -> Expired:
+        return Expired(self._settings.total_timeout)

@@ -1,0 +1,160 @@
+"""Deadlines: the request's before the installation's, the market's own where it has been measured."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx2
+import pytest
+
+from data.catalogue.types import Endpoint
+from data.schema import Attempt
+from router_service.api.head import parse_head
+from router_service.contract.errors import ApiError
+from router_service.exchange import Exchange
+from router_service.routing.attempts import Attempts
+from router_service.routing.deadlines import FACTOR, LEAST_MEASURED, Deadlines, Expired, UsualLatency
+from router_service.routing.health import Health
+from router_service.routing.plan import Plan, make_plan
+from router_service.routing.preferences import parse
+from router_service.settings import Settings
+from router_service.upstream.stall import StallWatch, stalled
+from tests.conftest import House
+from tests.market import ASK, endpoint, state
+from tests.running import until
+from tests.test_fallback import CHAT, body
+
+A, B = "a:b", "b:b"
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def plan(provider: str = "{}") -> Plan:
+    return make_plan("a/b", [endpoint("a"), endpoint("b")], parse(provider.encode()), ASK, state())
+
+
+def asked(*, stream: bool = True, prompt: str = "hi") -> Exchange:
+    raw = b'{"model": "a/b", "stream": %s, "messages": ["%s"]}' % (b"true" if stream else b"false", prompt.encode())
+    return Exchange(raw, {}, parse_head(raw))
+
+
+def deadlines(health: Health, clock: Clock, exchange: Exchange | None = None, **settings: float) -> Deadlines:
+    return Deadlines(exchange or asked(), Settings(**settings), UsualLatency(health, clock))  # type: ignore[arg-type]
+
+
+def measured(**seconds: float) -> tuple[Health, Clock]:
+    clock = Clock()
+    health = Health(clock)
+    for name, level in seconds.items():
+        for _ in range(LEAST_MEASURED):
+            health.success(f"{name}:b", level, None)
+    return health, clock
+
+
+def test_the_requests_own_wish_comes_first() -> None:
+    limits = deadlines(*measured(a=0.1, b=0.1), ttft_timeout=9)
+    assert limits.first_token(plan('{"ttft_timeout": 77}'), A, last=False) == 77
+    assert limits.first_token(plan('{"ttft_timeout": 0.01}'), A, last=True) == 0.01
+
+
+def test_a_measured_market_leaves_a_silent_endpoint_earlier_but_never_below_the_floor() -> None:
+    limits = deadlines(*measured(a=1.0, b=3.0))
+    assert limits.first_token(plan(), A, last=False) == pytest.approx(FACTOR * 3.0, rel=0.05)
+    assert limits.first_token(plan(), A, last=True) == 30
+    assert 2 <= deadlines(*measured(a=0.01, b=0.01)).first_token(plan(), A, last=False) < 2.1
+    long = deadlines(*measured(a=0.01, b=0.01), asked(prompt="x" * 40_000))
+    assert long.first_token(plan(), A, last=False) == pytest.approx(12, rel=0.01)
+
+
+def test_what_is_not_measured_has_the_setting() -> None:
+    for levels in ({}, {"a": 1.0}, {"b": 1.0}):
+        assert deadlines(*measured(**levels)).first_token(plan(), A, last=False) == 30
+    assert deadlines(*measured(a=100.0, b=1.0)).first_token(plan(), A, last=False) == 30
+
+
+def test_a_whole_answer_is_its_own_first_token() -> None:
+    limits = deadlines(*measured(a=1.0, b=1.0), asked(stream=False), answer_timeout=50, total_timeout=70)
+    assert limits.first_token(plan(), A, last=False) == 50
+    assert limits.first_token(plan(), A, last=True) == 70
+    assert limits.first_token(plan('{"ttft_timeout": 3}'), A, last=False) == 3
+
+
+async def test_silence_is_cut_and_a_slow_reader_is_not() -> None:
+    cut: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    watch = StallWatch(cut.set_result, 0.05, 60, stalled(60))
+    await asyncio.sleep(0.2)
+    assert not cut.done()
+    watch.waiting_since = time.perf_counter()
+    assert "silent" in str(await asyncio.wait_for(cut, 10))
+
+
+async def test_pieces_put_the_stall_off_and_the_total_ends_all() -> None:
+    cut: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    watch = StallWatch(cut.set_result, 30, 0.1, stalled(0.1))
+    while not cut.done():
+        watch.waiting_since = time.perf_counter()
+        await asyncio.sleep(0.01)
+    assert "0.1" in str(cut.result())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_requests_ttft_timeout_moves_on(house: House, stream: bool) -> None:
+    house.lab.modes["groq"] = {"mode": "hang"}
+    with house.client as client:
+        answer = client.post(CHAT, json=body(stream, provider={"order": ["groq", "deepinfra"], "ttft_timeout": 0.2}))
+        assert answer.status_code == 200
+    assert "Deep Infra" in answer.text
+    until(lambda: sum(house.lab.cancelled.values()) == 1, "the hanging call is cancelled", 10)
+
+
+def test_a_stall_ends_the_stream_with_an_error_and_counts_against_the_endpoint(house: House) -> None:
+    house.lab.modes["groq"] = {"mode": "stall"}
+    with house.client as client:
+        request = body(True, user="one", provider={"order": ["groq", "deepinfra"], "stall_timeout": 0.2})
+        text = client.post(CHAT, json=request).text
+        rows = [client.post(CHAT, json=request).text for _ in range(4)]
+        found = client.get("/api/v1/models/openai/gpt-oss-120b/endpoints").json()["data"]["endpoints"]
+    assert '"finish_reason":"error"' in text
+    assert '"error_type":"timeout"' in text
+    assert text.endswith("data: [DONE]\n\n")
+    assert all('"finish_reason":"error"' in row for row in rows)
+    assert next(row for row in found if row["tag"] == "groq")["status"] == -5
+    assert house.lab.completed == {}
+    assert {name.split(":")[0] for name in house.lab.calls} == {"groq"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_total_holds_over_all_attempts_and_blames_nobody_that_it_cut(stream: bool) -> None:
+    health, clock = measured()
+    exchange = asked(stream=stream)
+    limits = deadlines(health, clock, exchange, total_timeout=0.3, ttft_timeout=0.2, answer_timeout=0.2)
+    calls = []
+
+    async def late(endpoint: Endpoint, _attempt: Attempt, timeout_s: float) -> None:
+        calls.append(endpoint.id)
+        await asyncio.sleep(timeout_s)
+        raise ApiError("timeout", "late")
+
+    with pytest.raises(Expired) as caught:
+        await Attempts(exchange, health, limits).run(iter([plan('{"order": ["a", "b"]}').sample(0.0)]), late)
+    assert calls == [A, B]
+    assert [error["provider"] for error in caught.value.metadata["previous_errors"]] == ["a"]
+    assert [health.counts(name, "30s").failure for name in (A, B)] == [1, 0]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_before_the_first_token_stops_the_provider(house: House, stream: bool) -> None:
+    house.lab.modes["groq"] = {"mode": "hang"}
+    preferences = {"only": ["groq"], "ttft_timeout": 60}
+    with house.client as client:
+        with pytest.raises(httpx2.ReadTimeout):
+            # Below the first keep-alive comment, so that not a byte has come.
+            client.post(CHAT, json=body(stream, provider=preferences), timeout=0.2)
+        until(lambda: sum(house.lab.cancelled.values()) == 1, "the provider's call is closed", 10)
+    assert len(house.lab.calls) == 1
