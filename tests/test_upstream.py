@@ -12,6 +12,7 @@ import pytest
 
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
+from router_service.upstream import connection
 from router_service.upstream.client import ClientName, open_client
 from router_service.upstream.interface import StaleConnection, UpstreamClient
 
@@ -154,6 +155,35 @@ async def silent(writer: asyncio.StreamWriter) -> None:
 async def test_every_framing_is_read(answer: Answer, stream: bool, name: ClientName) -> None:
     async with served(answer, name) as (_server, client, request):
         assert [await fetch(client, request, stream=stream) for _ in range(2)] == [BODY, BODY]
+
+
+async def late_end(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(BODY), BODY))
+    await asyncio.sleep(0.05)
+    writer.write(b"0\r\n\r\n")
+
+
+async def test_a_stream_whose_last_event_has_come_leaves_its_connection_for_the_next() -> None:
+    async with served(late_end, "direct") as (server, client, request):
+        for _ in range(3):
+            response = await client.stream(request, 2)
+            assert await response.next() == BODY
+            response.finish()
+            await asyncio.sleep(0.2)
+        assert server.connections == 1
+
+
+async def test_an_end_that_never_comes_is_waited_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(BODY), BODY))
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr(connection, "DRAIN_S", 0.1)
+    async with served(endless, "direct") as (server, client, request):
+        response = await client.stream(request, 2)
+        assert await response.next() == BODY
+        response.finish()
+        await asyncio.wait_for(server.gone.wait(), 5)
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])

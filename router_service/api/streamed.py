@@ -109,6 +109,7 @@ class StreamAnswer:
         else:
             seconds = (base_us / 1e6) + time.perf_counter() - begun
             tokens = self._usage.completion_tokens / seconds if self._usage and seconds > 0 else None
+            opened.response.finish()
             self._serving.health.success(endpoint.id, (attempt.ttft_us or 0) / 1e6, tokens)
         finally:
             watch.stop()

@@ -40,6 +40,10 @@ class AiohttpStream:
         self._error = error
         self._response.close()
 
+    def finish(self) -> None:
+        """aiohttp reads on for nobody."""
+        self.close()
+
     def close(self) -> None:
         """Give the connection back if the answer is complete, else cut it."""
         self._response.close()

@@ -16,6 +16,8 @@ MAX_HEAD_BYTES = 128 * 1024
 MAX_WHOLE_BYTES = 64 * 1024 * 1024
 # A stream that its client reads slowly is read from the provider no further than this.
 HIGH_WATER_BYTES = 256 * 1024
+# The chunk that ends a stream follows its last event at once.
+DRAIN_S = 1.0
 
 
 class Connection(asyncio.Protocol):
@@ -45,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._inflate: Callable[[bytes], bytes] | None = None
         self._paused = False
         self._keep = False
+        self._drained: Callable[[], None] | None = None
 
     # One exchange
 
@@ -89,6 +92,15 @@ class Connection(asyncio.Protocol):
     def expire(self, timeout_s: float) -> None:
         """End the exchange because ``timeout_s`` have passed."""
         self.fail(too_late(timeout_s))
+
+    def drain(self, drained: Callable[[], None]) -> None:
+        """Drop what still comes of the answer; ``drained`` at its end, cut if that takes ``DRAIN_S``."""
+        if self.complete or self.closed:
+            drained()
+            return
+        self._taken()
+        self._drained = drained
+        self._drain_ends = self._loop.call_later(DRAIN_S, self.abort)
 
     def abort(self) -> None:
         """Cut the connection without a goodbye: the provider sees it at once."""
@@ -173,6 +185,8 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def on_body(self, body: bytes) -> None:
+        if self._drained is not None:
+            return
         if self._inflate is not None:
             body = self._inflate(body)
         self._parts.append(body)
@@ -194,3 +208,7 @@ class Connection(asyncio.Protocol):
         # Only here: the parser forgets it when it turns to the next message.
         self._keep = self._parser.should_keep_alive()
         self._wake()
+        if self._drained is not None:
+            self._drain_ends.cancel()
+            drained, self._drained = self._drained, None
+            drained()

@@ -48,6 +48,12 @@ class DirectStream:
             parts.append(part)
         return b"".join(parts)
 
+    def finish(self) -> None:
+        """Like ``close``, of an answer whose last event has come: what frames its end may still be on the way."""
+        if self._open:
+            self._open = False
+            self._connection.drain(lambda: self._pool.give_back(self._origin, self._connection))
+
     def close(self) -> None:
         """Give the connection back if the answer is complete, else cut it."""
         if self._open:

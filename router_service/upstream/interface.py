@@ -39,6 +39,9 @@ class StreamResponse(Protocol):
     def cut(self, error: ApiError) -> None:
         """End the answer here: ``next`` raises ``error``, the one that waits in it as well."""
 
+    def finish(self) -> None:
+        """Like ``close``, of an answer whose last event has come: what frames its end may still be on the way."""
+
     def close(self) -> None:
         """Give the connection back if the answer is complete, else cut it."""
 
