@@ -22,12 +22,17 @@ def test_refresh_publishes_a_mart_of_every_request(tmp_path: Path) -> None:
     report = refresh(tmp_path, said.append)
     assert report.succeeded, report.failed
     assert report.metadata["sealed_requests"]["dagster/row_count"] == 30
-    assert "30 attempts" in report.metadata["selection_policy"]["reason"]
+    assert "30 attempts" in report.metadata["candidate"]["reason"]
+    assert report.metadata["decisions"]["dagster/partition_row_count"] == 30
     current = lake.current_mart()
     assert current is not None
     assert current.name == report.metadata["published_mart"]["version"]
     assert list(lake.marts.glob("*.tmp")) == []
     assert any(line.startswith("published_mart") for line in said)
+    fill(lake, late := records(31)[30:])
+    again = refresh(tmp_path, said.append)
+    assert again.metadata["decisions"]["hours"] == 1
+    assert again.metadata["training_set"]["dagster/row_count"] == 30 + len(late)
 
 
 def test_a_failing_check_blocks_publication(tmp_path: Path) -> None:
