@@ -11,7 +11,20 @@ import pytest
 
 from tests.running import free_port, portolan
 
-COMMANDS = ("", "serve", "lab", "replay", "refresh", "up", "keys", "keys create", "catalogue", "catalogue show")
+COMMANDS = (
+    "",
+    "serve",
+    "lab",
+    "replay",
+    "refresh",
+    "up",
+    "keys",
+    "keys create",
+    "catalogue",
+    "catalogue show",
+    "policy",
+    "policy promote",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +65,11 @@ def test_help_says_what_a_command_does(command: str) -> None:
         ("replay", "PORTOLAN_API_KEY"),
         ("up --traffic -1", "'--traffic'"),
         ("keys create", "'--name'"),
+        ("policy show v1", "there is no policy v1"),
+        ("policy promote v1", "'--why'"),
+        ("policy promote v1 --why because", "there is no policy v1"),
+        ("policy rollback --why because", "no learned policy serves"),
+        ("policy diff v1 v2", "there is no policy v1"),
         ("catalogue show openai/gpt-oss-120", "openai/gpt-oss-120b"),
         ("catalogue show nonsense", "nonsense is not in the catalogue"),
     ],

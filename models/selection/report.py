@@ -14,6 +14,7 @@ import numpy as np
 from data.lake import Lake, write_atomically
 from models.selection.bootstrap import Interval
 from models.selection.decisions import Floats
+from models.selection.differences import by_endpoint
 from models.selection.evaluate import Refused, Thresholds, evaluate
 from models.selection.promotion import Judgement
 from models.selection.replay import Choices, probabilities
@@ -50,7 +51,7 @@ def figures(judgement: Judgement) -> dict[str, Any]:
             for key in np.unique(keys):
                 mask = keys == key
                 segments.append(_segment(by, str(key), judgement.found.where(mask), target[mask], now[mask]))
-        shifts = _shifts(judgement.found, target, now)
+        shifts = [row._asdict() for row in by_endpoint(judgement.found, now, target)[:SHIFTS]]
     return {
         "version": state.version,
         "against": f"champion {champion.version}" if champion else "what the log was served by",
@@ -73,22 +74,6 @@ def _segment(by: str, name: str, found: Choices, target: Floats, now: Floats) ->
 
 def _word(lift: Interval) -> str:
     return "better" if lift.low > 0 else "worse" if lift.high < 0 else "unclear"
-
-
-def _shifts(found: Choices, target: Floats, now: Floats) -> list[dict[str, Any]]:
-    """Mean share of first attempts by endpoint, where it was a candidate: the largest changes first."""
-    names: dict[str, list[float]] = {}
-    for place, candidates in enumerate(found.candidates):
-        for column, candidate in enumerate(candidates):
-            sums = names.setdefault(candidate.endpoint, [0.0, 0.0, 0.0])
-            sums[0] += now[place, column]
-            sums[1] += target[place, column]
-            sums[2] += 1
-    rows: list[dict[str, Any]] = [
-        {"endpoint": name, "before": before / count, "after": after / count, "decisions": int(count)}
-        for name, (before, after, count) in names.items()
-    ]
-    return sorted(rows, key=lambda row: -abs(row["after"] - row["before"]) * row["decisions"])[:SHIFTS]
 
 
 def page(report: dict[str, Any]) -> str:
