@@ -111,8 +111,13 @@ def replay(
 @app.command()
 def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
     """Run all pipelines once, in this process: marts from the log, and a turn of the policies' loop."""
+    from models.selection.promotion import pace_of_environment
     from pipelines.refresh import refresh as run
 
+    try:
+        pace_of_environment()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="the environment") from None
     report = run(data_dir, typer.echo)
     if not report.succeeded:
         typer.echo(f"failed: {', '.join(report.failed)}; what was published before stays in force", err=True)

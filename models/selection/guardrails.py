@@ -36,7 +36,7 @@ class Rails(NamedTuple):
     success: float = 0.01
     ttft_ratio: float = 1.10
     cost_ratio: float = 1.5
-    replicates: int = 1000
+    replicates: int = 2000
 
 
 class Watch(NamedTuple):

@@ -49,11 +49,14 @@ class Pace(NamedTuple):
 
 
 def pace_of_environment() -> Pace:
-    """``PORTOLAN_CANARY_SHARE``. Raises ``ValueError`` unless it is between 0 and 1."""
-    text = os.environ.get("PORTOLAN_CANARY_SHARE", "").strip()
-    share = float(text) if text else Pace().canary_share
+    """``PORTOLAN_CANARY_SHARE``. Raises ``ValueError`` unless it is a number between 0 and 1."""
+    text = os.environ.get("PORTOLAN_CANARY_SHARE", "").strip() or str(Pace().canary_share)
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
     if not 0 < share < 1:
-        raise ValueError(f"PORTOLAN_CANARY_SHARE must be between 0 and 1, not {share}")
+        raise ValueError(f"PORTOLAN_CANARY_SHARE must be a number between 0 and 1, not {text}")
     return Pace(canary_share=share)
 
 
@@ -103,8 +106,9 @@ def advance(lake: Lake, pace: Pace = Pace(), rails: Rails = Rails()) -> list[str
         if seen.decisions >= pace.canary_decisions and seen.success is not None and not seen.breaches:
             registry.promote(canary.version, seen.sentence(), seen.figures())
             steps.append(f"{canary.version} is champion: {seen.sentence()}")
+    seen_ever = decision_log.count(lake)
     for state in registry.in_state("candidate", "shadow"):
-        steps += _step(registry, state, pace, _has_served(lake))
+        steps += _step(registry, state, pace, _has_served(lake), seen_ever)
     return steps
 
 
@@ -128,7 +132,7 @@ def watches(lake: Lake, rails: Rails = Rails()) -> list[Watch]:
     return [watch(frame, version, rails, whole=version == canary) for version in versions if version]
 
 
-def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool) -> list[str]:
+def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool, seen: int) -> list[str]:
     verdicts = {verdict.gate: verdict for verdict in state.verdicts}
     if not verdicts:
         return []
@@ -151,8 +155,8 @@ def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool) 
         why = _because(unsure) if unsure else "all gates passed; another canary is on trial"
         registry.shadow(version, why, figures)
         return [f"{version} is shadow: {why}"]
-    if figures.get("decisions", 0.0) >= pace.shadow_decisions:
-        why = f"no gain shown in {figures['decisions']:.0f} decisions"
+    if seen - state.lineage.decisions >= pace.shadow_decisions:
+        why = f"no gain shown in {seen - state.lineage.decisions} decisions"
         registry.retire(version, why, figures)
         return [f"{version} is retired: {why}"]
     return []
