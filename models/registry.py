@@ -27,6 +27,7 @@ from data.policies import (
     State,
     Verdict,
     append_audit,
+    read_audit,
     read_serving,
     read_state,
     read_states,
@@ -43,8 +44,6 @@ STEPS: dict[State, tuple[State, ...]] = {
     "rejected": ("champion",),
     "rolled_back": ("champion",),
 }
-# Only a person may let these serve: no gate has passed them.
-FORCED: tuple[State, ...] = ("candidate", "shadow", "rejected", "rolled_back")
 
 
 class RegistryError(Exception):
@@ -75,6 +74,12 @@ class Registry:
 
     def in_state(self, *states: State) -> list[PolicyState]:
         return [state for state in self.states() if state.state in states]
+
+    def is_proven(self, version: str) -> bool:
+        """The canary, or a retired champion: what serves again needs no one's word. Raises ``RegistryError``."""
+        state = self.get(version).state
+        served = any(entry.what == "champion" and entry.version == version for entry in read_audit(self._lake))
+        return state in ("canary", "champion") or (state == "retired" and served)
 
     def register(self, version: str, lineage: Lineage, why: str) -> PolicyState:
         """A finished artifact folder becomes a candidate."""

@@ -12,7 +12,7 @@ import typer
 
 from data.lake import Lake
 from data.policies import read_serving
-from models.registry import FORCED, Registry, RegistryError
+from models.registry import Registry, RegistryError
 from portolan import arguments
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Selection policies: who serves, and why.")
@@ -74,7 +74,7 @@ def promote(
     with _plain_errors():
         registry = _registry(Lake(data_dir))
         state = registry.get(version)
-        if state.state in FORCED and not force:
+        if not registry.is_proven(version) and not force:
             raise RegistryError(f"{version} is {state.state.replace('_', ' ')}; --force lets it serve all the same")
         if canary is None:
             registry.promote(version, why)

@@ -60,15 +60,21 @@ def stale(lake: Lake) -> dict[str, list[Path]]:
 
 
 def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
-    """Write one hour from ``files``, replacing what there was; returns its rows."""
+    """Write one hour from ``files``, and from what there was where its source has gone since; returns its rows."""
     begin = datetime.strptime(hour, HOUR).replace(tzinfo=UTC)
     arrived = pc.field("started_at")
     within = (arrived >= pa.scalar(begin)) & (arrived < pa.scalar(begin + timedelta(hours=1)))
     sent = pc.list_value_length(pc.field("attempts")) > 0
-    source = ds.dataset([str(file) for file in files], schema=RECORD_SCHEMA)
-    table = source.to_table(columns=list(COLUMNS), filter=within & sent).sort_by("started_at").cast(SCHEMA)
-    table = table.replace_schema_metadata({SOURCES: json.dumps(_names(files)).encode()})
     path = _path(lake, hour)
+    source = ds.dataset([str(file) for file in files], schema=RECORD_SCHEMA)
+    table = source.to_table(columns=list(COLUMNS), filter=within & sent).cast(SCHEMA)
+    gone = _sources(lake, hour) - set(_names(files))
+    if gone:
+        before = pq.read_table(path).cast(SCHEMA)
+        known = pc.is_in(before["generation_id"], value_set=table["generation_id"])
+        table = pa.concat_tables([before.filter(pc.invert(known)), table])
+    sources = json.dumps(sorted({*_names(files), *gone})).encode()
+    table = table.sort_by("started_at").replace_schema_metadata({SOURCES: sources})
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     pq.write_table(table, temporary)
     os.replace(temporary, path)

@@ -17,6 +17,7 @@ from data.policies import PolicyState, Verdict, read_audit
 from models.registry import Registry
 from models.selection import decision_log
 from models.selection.gates import (
+    GATES,
     Comparison,
     Requirements,
     compared,
@@ -146,13 +147,14 @@ def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool, 
     passed = [gate for gate, verdict in verdicts.items() if verdict.outcome == "passed"]
     unsure = [verdict for verdict in state.verdicts if verdict.outcome == "insufficient"]
     first = not has_served and {"G0", "G1"} <= set(passed)
-    if registry.serving.canary is None and (first or len(passed) == 4):
+    proved = state.state == "shadow" and len(passed) == len(GATES)
+    if registry.serving.canary is None and (first or proved):
         # Nothing learned has served yet, so that no log can speak for or against it: a small share makes that log.
         why = f"the first of all, on trial although {_because(unsure)}" if unsure else "all gates passed"
         registry.canary(version, pace.canary_share, why, figures)
         return [f"{version} is canary with {pace.canary_share:.0%}: {why}"]
     if state.state == "candidate":
-        why = _because(unsure) if unsure else "all gates passed; another canary is on trial"
+        why = _because(unsure) if unsure else "all gates passed"
         registry.shadow(version, why, figures)
         return [f"{version} is shadow: {why}"]
     if seen - state.lineage.decisions >= pace.shadow_decisions:
