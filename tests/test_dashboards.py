@@ -87,11 +87,12 @@ def test_the_policies_page_shows_registry_report_and_steps(tmp_path: Path, monke
     advance(world.lake)
     page = policies_page(world.lake, monkeypatch)
     assert not page.exception
-    known, verdicts, refused, changes, steps = (frame.value for frame in page.dataframe)
+    known, verdicts, refused, effects, changes, steps = (frame.value for frame in page.dataframe)
     assert known.iloc[0]["version"] == version
     assert (known.iloc[0]["state"], known.iloc[0]["share"]) == ("canary", 0.1)
     assert verdicts["gate"].to_list() == ["G0", "G1", "G2", "G3"]
     assert len(refused) == len(report["segments"])
+    assert effects["figure"].to_list() == ["calm"]
     assert changes["endpoint"].to_list() == [row["endpoint"] for row in report["shifts"]]
     assert steps["what"].to_list() == ["canary", "candidate"]
 

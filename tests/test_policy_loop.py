@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dashboards.charts import lifts
+from dashboards.queries.policies import segments
 from data.lake import Lake
 from data.policies import read_audit, read_report, read_serving, read_state
 from models.registry import Registry
@@ -96,6 +98,9 @@ def test_a_better_challenger_goes_from_shadow_to_champion(world: World) -> None:
     assert report is not None
     (whole,) = [row for row in report["segments"] if row["by"] == "all"]
     assert whole["word"] == "better"
+    assert lifts(segments(world.lake, str(serving.champion))).to_dict()
+    lift = next(row for row in report["effects"] if row["figure"] == "lift_dr_usd")
+    assert 0 < lift["low"] < lift["value"] < lift["high"]
     assert (
         "<h2>For whom it is better or worse</h2>"
         in (world.lake.policies / str(serving.champion) / "report.html").read_text()

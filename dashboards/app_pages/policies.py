@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboards.access import lake
 from dashboards.charts import lifts
-from dashboards.queries.policies import audit, compared_with, registry, segments, shifts, verdicts
+from dashboards.queries.policies import audit, compared_with, effects, registry, segments, shifts, verdicts
 
 st.title("Selection policies")
 found = lake()
@@ -31,6 +31,11 @@ refused = parts.filter(parts["lift"].is_null())
 if not refused.is_empty():
     st.caption("Not estimated, for the log cannot tell:")
     st.dataframe(refused.select("by", "name", "decisions", "reason"), hide_index=True)
+figures = effects(found, version)
+if not figures.is_empty():
+    st.markdown("**By how much**: what the gates stand on, USD a request (success: share of first attempts)")
+    exact = st.column_config.NumberColumn(format="%+.6f")
+    st.dataframe(figures, hide_index=True, column_config=dict.fromkeys(("value", "low", "high"), exact))
 changes = shifts(found, version)
 if not changes.is_empty():
     st.markdown("**What changes**: share of first attempts where the endpoint was a candidate")

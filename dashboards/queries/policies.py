@@ -52,6 +52,13 @@ def segments(lake: Lake, version: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=kinds)
 
 
+def effects(lake: Lake, version: str) -> pl.DataFrame:
+    """``gate, figure, value, low, high``: USD a request, but ``lift_success``, a share; G3 is simulated."""
+    rows = (read_report(lake, version) or {}).get("effects", [])
+    kinds: dict[str, Any] = {"gate": pl.String, "figure": pl.String}
+    return pl.DataFrame(rows, schema=kinds | dict.fromkeys(("value", "low", "high"), pl.Float64))
+
+
 def shifts(lake: Lake, version: str) -> pl.DataFrame:
     """``endpoint, before, after, decisions``: mean share of first attempts, the largest changes first."""
     rows = (read_report(lake, version) or {}).get("shifts", [])

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from data.lake import Lake, write_atomically
+from data.policies import Verdict
 from models.selection.bootstrap import Interval
 from models.selection.decisions import Floats
 from models.selection.differences import by_endpoint
@@ -57,9 +58,26 @@ def figures(judgement: Judgement) -> dict[str, Any]:
         "against": f"champion {champion.version}" if champion else "what the log was served by",
         "lineage": msgspec.to_builtins(state.lineage),
         "verdicts": msgspec.to_builtins(state.verdicts),
+        "effects": [row for verdict in state.verdicts for row in _effects(verdict)],
         "segments": segments,
         "shifts": shifts,
     }
+
+
+def _effects(verdict: Verdict) -> list[dict[str, Any]]:
+    """The gate's figures that have an interval; USD a request, but ``lift_success``, a share."""
+    found = verdict.figures
+    return [
+        {
+            "gate": verdict.gate,
+            "figure": name,
+            "value": value,
+            "low": found[f"{name}.low"],
+            "high": found[f"{name}.high"],
+        }
+        for name, value in found.items()
+        if f"{name}.low" in found
+    ]
 
 
 def _segment(by: str, name: str, found: Choices, target: Floats, now: Floats) -> dict[str, Any]:
@@ -93,6 +111,9 @@ def page(report: dict[str, Any]) -> str:
         "<p>Millionths of a dollar a request, more is better; 95 % intervals by block bootstrap, doubly robust, from "
         "decisions that it has not learned from.</p>",
         _table(["", "who", "decisions", "", "lift", "interval"], [_segment_row(row) for row in report["segments"]]),
+        "<h2>By how much</h2>",
+        "<p>What the gates stand on. USD a request (success: share of first attempts); G3 by scenario, simulated.</p>",
+        _table(["gate", "figure", "difference", "interval"], [_effect_row(row) for row in report["effects"]]),
         "<h2>What changes</h2>",
         _table(["endpoint", "first attempts now", "then", "decisions"], [_shift_row(row) for row in report["shifts"]]),
         f"<p><small>G3 is {escape(LABEL)}; everything else is from this installation's log.</small></p>",
@@ -113,7 +134,12 @@ def _segment_row(row: dict[str, Any]) -> list[str]:
     if "lift" not in row:
         return [*start, "", escape(row["reason"])]
     value, low, high = (figure * 1e6 for figure in row["lift"])
-    return [*start, f"{value:+.0f}", f"{low:+.0f} to {high:+.0f}"]
+    return [*start, f"{value:+.1f}", f"{low:+.1f} to {high:+.1f}"]
+
+
+def _effect_row(row: dict[str, Any]) -> list[str]:
+    value, low, high = (f"{row[name]:+.3g}" for name in ("value", "low", "high"))
+    return [escape(row["gate"]), escape(row["figure"].replace("_", " ")), value, f"{low} to {high}"]
 
 
 def _shift_row(row: dict[str, Any]) -> list[str]:
