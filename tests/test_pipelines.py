@@ -47,6 +47,7 @@ def test_a_failing_check_blocks_publication(tmp_path: Path) -> None:
     report = refresh(tmp_path, lambda _: None)
     assert not report.succeeded
     assert "generation_ids_are_unique" in report.failed
+    assert report.metadata["guardrails"]["steps"] == report.metadata["promotion"]["steps"] == "none"
     assert lake.current_mart() is None
 
 

@@ -24,6 +24,8 @@ from router_service.routing.learned import PolicyStore, ServedPolicy
 from router_service.routing.plan import Plan, make_plan
 from router_service.routing.preferences import NONE
 from router_service.routing.strategies.slate import RULES_VERSION
+from router_service.telemetry.log import RequestLog
+from router_service.telemetry.metrics import render
 from tests.market import endpoint, state
 from tests.test_marts import START_US, fill
 
@@ -161,6 +163,12 @@ def test_a_policy_that_fails_in_a_decision_is_abandoned_and_the_other_goes_on(tr
     assert [arm.weight for arm in planned(store, 0.5).arms] == pytest.approx([0.4, 0.6])
     assert store.failures == 1
     assert "failing" not in store._loaded
+
+
+def test_what_was_given_up_is_counted_in_the_metrics(tmp_path: Path) -> None:
+    log = RequestLog(Lake(tmp_path).create(), "w")
+    assert b"policy_failures_total 3.0" in render(log, 3)
+    log.close()
 
 
 def test_sizes_are_rounded_as_the_planner_rounds_them() -> None:
