@@ -66,3 +66,25 @@ def quantile_ranges(frame: pl.DataFrame) -> Any:
         )
     )
     return (line + dots).properties(height=alt.Step(30))
+
+
+def lifts(frame: pl.DataFrame) -> Any:
+    """Intervals of ``lift`` by segment about 0, coloured by whether they show anything."""
+    named = frame.with_columns(
+        who=pl.when(pl.col("by") == "all").then(pl.lit("all requests")).otherwise(pl.col("name"))
+    )
+    base = alt.Chart(named).encode(
+        y=alt.Y("who:N", sort=named["who"].to_list(), title=None, axis=alt.Axis(labelLimit=280)),
+        color=alt.Color(
+            "word:N",
+            title=None,
+            scale=alt.Scale(domain=["better", "unclear", "worse"], range=["#0a7d3c", "#b58900", "#b3261e"]),
+        ),
+    )
+    line = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="Lift, more is better"), x2="high:Q")
+    dot = base.mark_point(filled=True, size=80, opacity=1).encode(
+        x="lift:Q",
+        tooltip=["who", "decisions", *(alt.Tooltip(f"{name}:Q", format="+.0f") for name in ("lift", "low", "high"))],
+    )
+    zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 4]).encode(x="zero:Q")
+    return (zero + line + dot).properties(height=alt.Step(26))

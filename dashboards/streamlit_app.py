@@ -10,6 +10,7 @@ st.navigation(
         st.Page("app_pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
         st.Page("app_pages/categories.py", title="Categories", icon=":material/category:"),
         st.Page("app_pages/provider.py", title="Providers", icon=":material/dns:"),
+        st.Page("app_pages/policies.py", title="Policies", icon=":material/alt_route:"),
     ],
     position="top",
 ).run()

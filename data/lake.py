@@ -13,7 +13,8 @@ class Lake:
     ``log/``                      open and sealed-to-be segments, ``<segment>.wal``
     ``lake/requests/day=D/``      Parquet of ``data.schema.RECORD_SCHEMA``, one file per segment and day
     ``marts/``                    ``marts-<version>.duckdb`` and the pointer ``current.json``
-    ``policies/<version>/``       ONNX and JSON of a selection policy, and the pointer ``current.json``
+    ``decisions/``                one Parquet file per hour of what selection learns and is judged from
+    ``policies/<version>/``       a selection policy: ONNX, JSON, its state and its report; see ``data.policies``
     ``portolan.sqlite``           keys
     ``health/``                   a journal per running worker: what its endpoints did, for the other workers
     ``sealer.lock``               held by the one process that seals
@@ -24,6 +25,7 @@ class Lake:
         self.log = self.root / "log"
         self.requests = self.root / "lake" / "requests"
         self.marts = self.root / "marts"
+        self.decisions = self.root / "decisions"
         self.policies = self.root / "policies"
         self.database = self.root / "portolan.sqlite"
         self.health = self.root / "health"
@@ -31,7 +33,7 @@ class Lake:
 
     def create(self) -> Lake:
         """Make the folders that are missing."""
-        for folder in (self.log, self.requests, self.marts, self.policies, self.health):
+        for folder in (self.log, self.requests, self.marts, self.decisions, self.policies, self.health):
             folder.mkdir(parents=True, exist_ok=True)
         return self
 
@@ -43,14 +45,6 @@ class Lake:
         """Point ``current`` at ``path``, a finished file inside ``marts``."""
         _write_pointer(self.marts, path)
 
-    def current_policy(self) -> Path | None:
-        """Folder of the published selection policy, or ``None``."""
-        return _read_pointer(self.policies)
-
-    def publish_policy(self, path: Path) -> None:
-        """Point ``current`` at ``path``, a finished folder inside ``policies``."""
-        _write_pointer(self.policies, path)
-
 
 def fsync_folder(folder: Path) -> None:
     """Make renames inside ``folder`` durable."""
@@ -59,6 +53,17 @@ def fsync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace ``path`` durably: a reader sees what was there before or all of ``content``."""
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    fsync_folder(path.parent)
 
 
 def _read_pointer(folder: Path) -> Path | None:
@@ -71,10 +76,4 @@ def _read_pointer(folder: Path) -> Path | None:
 
 def _write_pointer(folder: Path, target: Path) -> None:
     relative = target.resolve().relative_to(folder.resolve())
-    temporary = folder / f"current.{os.getpid()}.tmp"
-    with temporary.open("w") as file:
-        json.dump({"target": str(relative)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / "current.json")
-    fsync_folder(folder)
+    write_atomically(folder / "current.json", json.dumps({"target": str(relative)}).encode())

@@ -6,23 +6,36 @@ import os
 
 import dagster as dg
 
+from pipelines.defs.decisions import decisions, decisions_by_hour, stale_hours
 from pipelines.defs.log import sealed_requests
 from pipelines.defs.publication import candidate_mart, mart_checks, published_mart
 from pipelines.defs.resources import LakeResource
 from pipelines.defs.tables import TABLE_ASSETS
-from pipelines.defs.training import selection_policy
+from pipelines.defs.training import candidate, evaluation_report, guardrails, promotion, training_set
 
 refresh = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(decisions),
     executor_def=dg.in_process_executor,
-    description="From the log to a published mart and a selection policy.",
+    description="From the log to a published mart, and one turn of the loop that selection is learned by.",
 )
 
 defs = dg.Definitions(
-    assets=[sealed_requests, *TABLE_ASSETS, candidate_mart, published_mart, selection_policy],
+    assets=[
+        sealed_requests,
+        *TABLE_ASSETS,
+        candidate_mart,
+        published_mart,
+        decisions,
+        training_set,
+        candidate,
+        evaluation_report,
+        guardrails,
+        promotion,
+    ],
     asset_checks=[mart_checks],
-    jobs=[refresh],
+    jobs=[refresh, decisions_by_hour],
+    sensors=[stale_hours],
     schedules=[dg.ScheduleDefinition(name="refresh_hourly", job=refresh, cron_schedule="5 * * * *")],
     resources={"lake": LakeResource(data_dir=os.environ.get("PORTOLAN_DATA_DIR", "data/var"))},
 )

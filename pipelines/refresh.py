@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
+from models.selection import decision_log
 from pipelines.definitions import defs
 from pipelines.defs.resources import LakeResource
 
@@ -24,17 +25,45 @@ class RefreshReport(NamedTuple):
 
 
 def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
-    """Run the job ``refresh`` on ``data_dir``. Runs are kept where ``DAGSTER_HOME`` says, if it is set."""
-    job = defs.resolve_job_def("refresh")
-    resources = {"lake": LakeResource(data_dir=str(data_dir))}
+    """Write the hours of decisions that have new requests, then run the job ``refresh``, both on ``data_dir``.
+
+    Runs are kept where ``DAGSTER_HOME`` says, if it is set.
+    """
+    lake = LakeResource(data_dir=str(data_dir))
+    stale = list(decision_log.stale(lake.lake()))
     with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral() as instance:
-        result = job.execute_in_process(run_config=QUIET, instance=instance, raise_on_error=False, resources=resources)
+        results = [_run("decisions_by_hour", lake, instance, _hours(instance, stale))] if stale else []
+        results.append(_run("refresh", lake, instance, {}))
     found: dict[str, dict[str, Any]] = {}
-    for event in result.get_asset_materialization_events():
-        materialization = event.step_materialization_data.materialization
-        name = materialization.asset_key.to_user_string()
-        found[name] = {key: value.value for key, value in materialization.metadata.items()}
-        progress(f"{name}: {', '.join(f'{key} {value}' for key, value in found[name].items())}")
-    failed = [event.step_key or "" for event in result.all_events if event.is_step_failure]
-    failed += [e.check_name for e in result.get_asset_check_evaluations() if not e.passed]
-    return RefreshReport(result.success, found, failed)
+    failed: list[str] = []
+    for result in results:
+        for event in result.get_asset_materialization_events():
+            materialization = event.step_materialization_data.materialization
+            name = materialization.asset_key.to_user_string()
+            found[name] = {key: value.value for key, value in materialization.metadata.items()}
+        failed += [event.step_key or "" for event in result.all_events if event.is_step_failure]
+        failed += [e.check_name for e in result.get_asset_check_evaluations() if not e.passed]
+    for name, metadata in found.items():
+        progress(f"{name}: {', '.join(f'{key} {value}' for key, value in metadata.items())}")
+    return RefreshReport(all(result.success for result in results), found, failed)
+
+
+def _run(
+    name: str, lake: LakeResource, instance: dg.DagsterInstance, tags: dict[str, str]
+) -> dg.ExecuteInProcessResult:
+    job = defs.resolve_job_def(name)
+    return job.execute_in_process(
+        run_config=QUIET, instance=instance, raise_on_error=False, resources={"lake": lake}, tags=tags
+    )
+
+
+def _hours(instance: dg.DagsterInstance, stale: list[str]) -> dict[str, str]:
+    """One run for all of them. Dynamic partitions have the order they were added in, so a range may hold others:
+    writing those again changes nothing."""
+    instance.add_dynamic_partitions("hours", stale)
+    known = instance.get_dynamic_partitions("hours")
+    places = sorted(known.index(hour) for hour in stale)
+    return {
+        "dagster/asset_partition_range_start": known[places[0]],
+        "dagster/asset_partition_range_end": known[places[-1]],
+    }

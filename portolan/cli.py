@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from portolan import arguments
+from portolan import arguments, policy
 
 # Boxes would break a long sentence into pieces, in a log above all.
 app = typer.Typer(
@@ -23,6 +23,7 @@ keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API ke
 catalogue_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the market offers.")
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
+app.add_typer(policy.app, name="policy")
 
 DataDir = Annotated[
     Path,
@@ -109,9 +110,14 @@ def replay(
 
 @app.command()
 def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
-    """Run all pipelines once, in this process: marts from the log, then a selection policy."""
+    """Run all pipelines once, in this process: marts from the log, and a turn of the policies' loop."""
+    from models.selection.promotion import pace_of_environment
     from pipelines.refresh import refresh as run
 
+    try:
+        pace_of_environment()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="the environment") from None
     report = run(data_dir, typer.echo)
     if not report.succeeded:
         typer.echo(f"failed: {', '.join(report.failed)}; what was published before stays in force", err=True)

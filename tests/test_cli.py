@@ -11,7 +11,21 @@ import pytest
 
 from tests.running import free_port, portolan
 
-COMMANDS = ("", "serve", "lab", "replay", "refresh", "up", "why", "keys", "keys create", "catalogue", "catalogue show")
+COMMANDS = (
+    "",
+    "serve",
+    "lab",
+    "replay",
+    "refresh",
+    "up",
+    "why",
+    "keys",
+    "keys create",
+    "catalogue",
+    "catalogue show",
+    "policy",
+    "policy promote",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +66,11 @@ def test_help_says_what_a_command_does(command: str) -> None:
         ("replay", "PORTOLAN_API_KEY"),
         ("up --traffic -1", "'--traffic'"),
         ("keys create", "'--name'"),
+        ("policy show v1", "there is no policy v1"),
+        ("policy promote v1", "'--why'"),
+        ("policy promote v1 --why because", "there is no policy v1"),
+        ("policy rollback --why because", "no learned policy serves"),
+        ("policy diff v1 v2", "there is no policy v1"),
         ("catalogue show openai/gpt-oss-120", "openai/gpt-oss-120b"),
         ("catalogue show nonsense", "nonsense is not in the catalogue"),
         ("why gen-1-a", "gen-1-a is not in the log"),
@@ -101,6 +120,8 @@ def test_a_wrong_setting_is_named_by_its_variable(tmp_path: Path) -> None:
     said = refusal("serve", "--port", str(free_port()), **environment)
     assert "PORTOLAN_LEARNED_SHARE" in said
     assert "less than or equal to 1" in said
+    environment = {"PORTOLAN_DATA_DIR": str(tmp_path), "PORTOLAN_CANARY_SHARE": "all"}
+    assert "PORTOLAN_CANARY_SHARE must be a number between 0 and 1, not all" in refusal("refresh", **environment)
 
 
 def test_a_key_is_printed_once_and_only_its_hash_is_kept(tmp_path: Path) -> None:

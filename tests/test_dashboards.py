@@ -19,7 +19,13 @@ from dashboards.queries.market import weekly_tokens
 from dashboards.queries.providers import side_by_side
 from data.lake import Lake
 from data.marts import open_mart
+from models.selection.gates import Requirements
+from models.selection.promotion import advance, judge
+from models.selection.report import write_report
+from models.selection.train import train
+from models.selection.trial import Trial
 from pipelines.build import build_mart
+from tests.policy_world import World
 from tests.test_marts import fill, records
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +66,35 @@ def test_without_a_mart_a_page_says_what_to_do(tmp_path: Path, page: str, monkey
     test = AppTest.from_file(str(ROOT / "dashboards/app_pages" / f"{page}.py"), default_timeout=30).run()
     assert not test.exception
     assert "portolan refresh" in test.info[0].value
+
+
+def policies_page(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("PORTOLAN_DATA_DIR", str(lake.root))
+    return AppTest.from_file(str(ROOT / "dashboards/app_pages/policies.py"), default_timeout=30).run()
+
+
+def test_without_a_policy_the_page_says_what_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "price shares serve" in policies_page(Lake(tmp_path), monkeypatch).info[0].value
+
+
+def test_the_policies_page_shows_registry_report_and_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(Lake(tmp_path))
+    world.serve(1500)
+    version = train(world.lake).version
+    judgement = judge(world.lake, Requirements(trial=Trial(duration_s=60, scenarios=("calm",))))
+    assert judgement is not None
+    report = write_report(world.lake, judgement)
+    advance(world.lake)
+    page = policies_page(world.lake, monkeypatch)
+    assert not page.exception
+    known, verdicts, refused, effects, changes, steps = (frame.value for frame in page.dataframe)
+    assert known.iloc[0]["version"] == version
+    assert (known.iloc[0]["state"], known.iloc[0]["share"]) == ("canary", 0.1)
+    assert verdicts["gate"].to_list() == ["G0", "G1", "G2", "G3"]
+    assert len(refused) == len(report["segments"])
+    assert effects["figure"].to_list() == ["calm"]
+    assert changes["endpoint"].to_list() == [row["endpoint"] for row in report["shifts"]]
+    assert steps["what"].to_list() == ["canary", "candidate"]
 
 
 def test_figures_are_those_of_the_log(mart: Lake) -> None:

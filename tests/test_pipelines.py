@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from data.histogram import quantile
 from data.lake import Lake
+from models.selection import decision_log
+from pipelines.definitions import defs
+from pipelines.defs.decisions import stale_hours
+from pipelines.defs.resources import LakeResource
 from pipelines.refresh import refresh
 from tests.test_marts import fill, records
 
@@ -22,12 +27,17 @@ def test_refresh_publishes_a_mart_of_every_request(tmp_path: Path) -> None:
     report = refresh(tmp_path, said.append)
     assert report.succeeded, report.failed
     assert report.metadata["sealed_requests"]["dagster/row_count"] == 30
-    assert "30 attempts" in report.metadata["selection_policy"]["reason"]
+    assert "30 attempts" in report.metadata["candidate"]["reason"]
+    assert report.metadata["decisions"]["dagster/partition_row_count"] == 30
     current = lake.current_mart()
     assert current is not None
     assert current.name == report.metadata["published_mart"]["version"]
     assert list(lake.marts.glob("*.tmp")) == []
     assert any(line.startswith("published_mart") for line in said)
+    fill(lake, late := records(31)[30:])
+    again = refresh(tmp_path, said.append)
+    assert again.metadata["decisions"]["hours"] == 1
+    assert again.metadata["training_set"]["dagster/row_count"] == 30 + len(late)
 
 
 def test_a_failing_check_blocks_publication(tmp_path: Path) -> None:
@@ -37,6 +47,7 @@ def test_a_failing_check_blocks_publication(tmp_path: Path) -> None:
     report = refresh(tmp_path, lambda _: None)
     assert not report.succeeded
     assert "generation_ids_are_unique" in report.failed
+    assert report.metadata["guardrails"]["steps"] == report.metadata["promotion"]["steps"] == "none"
     assert lake.current_mart() is None
 
 
@@ -54,3 +65,18 @@ def test_quantiles_of_a_histogram_are_within_a_bucket() -> None:
         found = quantile(buckets, level)
         assert found == pytest.approx(values[math.ceil(level * 5000) - 1], rel=0.0101)
     assert quantile({}, 0.5) is None
+
+
+def test_hours_with_new_requests_are_asked_for_as_partitions(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    fill(lake, records(100))
+    sensed = stale_hours(lake=LakeResource(data_dir=str(tmp_path)))
+    assert isinstance(sensed, dg.SensorResult)
+    hours = [request.partition_key for request in sensed.run_requests or []]
+    assert hours == list(decision_log.hours(lake))
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("hours", hours)
+        resources = {"lake": LakeResource(data_dir=str(tmp_path))}
+        job = defs.resolve_job_def("decisions_by_hour")
+        assert job.execute_in_process(partition_key=hours[1], instance=instance, resources=resources).success
+    assert list(decision_log.stale(lake)) == [hours[0], *hours[2:]]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +12,21 @@ from pathlib import Path
 import pytest
 
 from data.lake import Lake
+from data.policies import Canary, Serving, read_serving, write_serving
 from data.schema import Attempt, Record
+from models.registry import Registry
+from models.selection import features
 from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError
 from models.selection.train import train
-from router_service.routing.learned import PolicyStore
+from router_service.routing import planner
+from router_service.routing.candidates import Ask
+from router_service.routing.learned import PolicyStore, ServedPolicy
+from router_service.routing.plan import Plan, make_plan
+from router_service.routing.preferences import NONE
+from router_service.routing.strategies.slate import RULES_VERSION
+from router_service.telemetry.log import RequestLog
+from router_service.telemetry.metrics import render
+from tests.market import endpoint, state
 from tests.test_marts import START_US, fill
 
 # skl2onnx hands numpy scalars to protobuf, which numpy deprecates; the export itself is checked for parity.
@@ -46,14 +59,19 @@ def trained(tmp_path: Path) -> Lake:
     lake = Lake(tmp_path)
     fill(lake, history(1500))
     report = train(lake)
-    assert report.published, report
+    assert report.version, report
+    Registry(lake, "test").promote(report.version, "for the test")
     return lake
 
 
+def champion(lake: Lake) -> Path:
+    version = read_serving(lake).champion
+    assert version is not None
+    return lake.policies / version
+
+
 def test_the_better_endpoint_gets_more_and_every_one_some(trained: Lake) -> None:
-    folder = trained.current_policy()
-    assert folder is not None
-    policy = LearnedPolicy.load(folder)
+    policy = LearnedPolicy.load(champion(trained))
     fast, slow = policy.probabilities(ASK, [FAST, SLOW])
     assert fast + slow == pytest.approx(1)
     assert fast > 0.9
@@ -67,28 +85,103 @@ def test_too_little_data_publishes_nothing(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     fill(lake, history(50))
     report = train(lake)
-    assert not report.published
+    assert report.version is None
     assert "50 attempts" in report.reason
-    assert lake.current_policy() is None
+    assert Registry(lake, "test").states() == []
 
 
-def test_the_router_follows_the_pointer_and_leaves_a_broken_artifact(trained: Lake) -> None:
+def broken(lake: Lake, name: str) -> str:
+    """A copy of the champion with a byte less in a model."""
+    copy = lake.policies / name
+    shutil.copytree(champion(lake), copy)
+    (copy / "ttft.onnx").write_bytes((copy / "ttft.onnx").read_bytes()[:-1])
+    with pytest.raises(PolicyError, match="sha256"):
+        LearnedPolicy.load(copy)
+    return name
+
+
+def test_the_router_follows_the_registry_and_leaves_a_broken_artifact(trained: Lake) -> None:
     store = PolicyStore(trained)
     store.poll()
     assert store.current is not None
-    broken = trained.policies / "broken"
-    folder = trained.current_policy()
-    assert folder is not None
-    broken.mkdir()
-    for file in folder.iterdir():
-        content = file.read_bytes()
-        (broken / file.name).write_bytes(content[:-1] if file.name == "ttft.onnx" else content)
-    with pytest.raises(PolicyError, match="sha256"):
-        LearnedPolicy.load(broken)
-    trained.publish_policy(broken)
+    write_serving(trained, Serving(champion=broken(trained, "broken")))
     store.poll()
     assert store.current is None
     assert store.failures == 1
+
+
+def test_a_broken_canary_leaves_the_champion_its_part(trained: Lake, caplog: pytest.LogCaptureFixture) -> None:
+    name = champion(trained).name
+    write_serving(trained, Serving(name, Canary(broken(trained, "broken"), 0.1), shadow="nowhere"))
+    store = PolicyStore(trained)
+    store.poll()
+    plan = planned(store, 0.5)
+    assert [(arm.policy, arm.version, round(arm.weight, 9)) for arm in plan.arms] == [
+        ("learned", name, 0.5),
+        ("price", RULES_VERSION, 0.5),
+    ]
+    assert store.failures == 2
+    assert "broken refused" in caplog.text
+    assert "nowhere refused" in caplog.text
+
+
+def test_champion_canary_and_price_are_arms_of_one_exact_mixture(trained: Lake) -> None:
+    name = champion(trained).name
+    shutil.copytree(champion(trained), trained.policies / "second")
+    header = json.loads((trained.policies / "second/policy.json").read_bytes()) | {"version": "second"}
+    (trained.policies / "second/policy.json").write_text(json.dumps(header))
+    write_serving(trained, Serving(name, Canary("second", 0.1)))
+    store = PolicyStore(trained)
+    store.poll()
+    plan = planned(store, 0.5)
+    assert [(arm.version, round(arm.weight, 9)) for arm in plan.arms] == [
+        (name, 0.4),
+        ("second", 0.1),
+        (RULES_VERSION, 0.5),
+    ]
+    learned = LearnedPolicy.load(champion(trained)).probabilities(ASK, [FAST, SLOW])
+    by_name = dict(zip(("fast:m", "slow:m"), learned, strict=True))
+    for place, found in enumerate(plan.endpoints):
+        assert plan.probabilities[place] == pytest.approx(0.5 * by_name[found.id] + 0.5 * 0.5)
+    assert [plan.sample(draw).arm.version for draw in (0.0, 0.45, 0.6)] == [name, "second", RULES_VERSION]
+
+
+def test_a_policy_that_fails_in_a_decision_is_abandoned_and_the_other_goes_on(trained: Lake) -> None:
+    class Failing:
+        version = "failing"
+
+        def weigh(self, ask: object, endpoints: object) -> list[float]:
+            raise PolicyError("no number")
+
+    store = PolicyStore(trained)
+    write_serving(trained, Serving(champion(trained).name, Canary(champion(trained).name, 0.1)))
+    store.poll()
+    failing: ServedPolicy = Failing()  # type: ignore[assignment]
+    store._loaded["failing"] = failing
+    assert store.current is not None
+    store.current._canary = failing
+    assert [arm.weight for arm in planned(store, 0.5).arms] == pytest.approx([0.4, 0.6])
+    assert store.failures == 1
+    assert "failing" not in store._loaded
+
+
+def test_what_was_given_up_is_counted_in_the_metrics(tmp_path: Path) -> None:
+    log = RequestLog(Lake(tmp_path).create(), "w")
+    assert b"policy_failures_total 3.0" in render(log, 3)
+    log.close()
+
+
+def test_sizes_are_rounded_as_the_planner_rounds_them() -> None:
+    assert features.PROMPT_BUCKETS == planner.PROMPT_BUCKETS
+    for tokens in (0, 16, 17, 300, 10**9):
+        assert features.planned_tokens(tokens) == planner._bucket(tokens)
+
+
+def planned(store: PolicyStore, share: float) -> Plan:
+    """A plan between the two endpoints of ``history``, equally dear."""
+    offers = [endpoint(name, 1, id=f"{name}:m") for name in ("fast", "slow")]
+    ask = Ask(ASK.prompt_tokens, ASK.max_tokens, (), ASK.stream, ASK.tools, ASK.hour)
+    return make_plan("a/m", offers, NONE, ask, state(learned=store.current, learned_share=share, strategy="learned"))
 
 
 def test_the_router_carries_no_learner() -> None:

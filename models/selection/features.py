@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+# The router plans for sizes rounded up to these, so that plans can be kept; what is learned must see the same.
+PROMPT_BUCKETS = tuple(int(16 * 1.25**n) for n in range(56))
 
 
 class Candidate(NamedTuple):
@@ -58,6 +62,11 @@ class Levels(NamedTuple):
 
     def of(self, endpoint: str, provider: str) -> Level:
         return self.endpoints.get(endpoint) or self.providers.get(provider) or self.market
+
+
+def planned_tokens(estimated_prompt_tokens: int) -> int:
+    """The size that the router planned for when it estimated ``estimated_prompt_tokens``."""
+    return PROMPT_BUCKETS[min(bisect_left(PROMPT_BUCKETS, estimated_prompt_tokens), len(PROMPT_BUCKETS) - 1)]
 
 
 def vectorise(context: Context, candidates: Sequence[Candidate], levels: Levels) -> NDArray[np.float32]:

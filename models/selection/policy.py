@@ -20,6 +20,8 @@ from models.selection.features import FEATURES, Candidate, Context, Level, Level
 __all__ = ["Candidate", "Context", "Estimate", "LearnedPolicy", "PolicyError"]
 
 SCHEMA = 1
+# How far the exported models may be from the learners that were judged.
+PARITY = 1e-4
 FILES = ("success.onnx", "ttft.onnx")
 # What a second of waiting and a failed first attempt are worth to a client that does not say otherwise.
 USD_PER_SECOND = 0.0005
@@ -71,6 +73,10 @@ class LearnedPolicy:
             raise PolicyError(f"{folder.name} cannot be read: {error}") from error
         policy.probabilities(Context(100, None, True, False, 12), [Candidate("dry:run", "dry", 1, 1)])
         return policy
+
+    def with_levels(self, levels: Levels) -> LearnedPolicy:
+        """The same models over other endpoints."""
+        return LearnedPolicy(self.version, self.metrics, levels, [self._success, self._ttft])
 
     def estimates(self, context: Context, candidates: Sequence[Candidate]) -> list[Estimate]:
         """One estimate per candidate. Raises ``PolicyError`` when a model gives nonsense."""

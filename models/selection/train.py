@@ -1,8 +1,7 @@
-"""First attempts of the log → success probability and TTFT → a published artifact.
+"""First attempts of the log → success probability and TTFT → an artifact, a candidate that gates then judge.
 
-Ahead of the learner stands the level of each endpoint, shrunk towards its provider and the market; the
-learner must beat it on TTFT, and the base rate on success, over the last fifth of the time, or nothing
-is published.
+Ahead of the learner stands the level of each endpoint, shrunk towards its provider and the market. The last
+fifth of the time is held out: nothing is learned from it.
 """
 
 from __future__ import annotations
@@ -12,90 +11,94 @@ import json
 import math
 import os
 import shutil
+import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
 import polars as pl
-import sklearn
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 
 from data.lake import Lake, fsync_folder
-from models.selection.features import FEATURES, Candidate, Context, Level, Levels, vectorise
-from models.selection.policy import SCHEMA, LearnedPolicy
+from data.policies import Lineage
+from models.registry import Registry
+from models.selection import decision_log
+from models.selection.features import FEATURES, Candidate, Level, Levels, vectorise
+from models.selection.policy import PARITY, SCHEMA, LearnedPolicy
+from models.selection.samples import Sample, ewma_ttft_error, level_errors, policy_errors, samples
 
 MIN_ATTEMPTS = 200
+# Older ones say little of providers that change by the week, and a million would be learned from for minutes.
+WINDOW_DECISIONS = 200_000
 HELD_OUT = 0.2
 SHRINKAGE = 20.0
-PARITY = 1e-4
-COLUMNS = ("started_at", "estimated_prompt_tokens", "max_tokens", "stream", "tools", "attempts", "policy")
+# A champion is worth replacing when the log has grown by a fifth; a large log does not wait that long.
+GROWTH, MOST_NEW = 0.2, 20_000
+LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "numpy", "polars")
 
 
 class TrainReport(NamedTuple):
-    """``metrics`` are of the held-out last fifth; ``reason`` says why it was or was not published."""
+    """``version`` of the new candidate, ``None`` without one; ``metrics`` are of the held-out last fifth."""
 
     version: str | None
-    published: bool
     reason: str
     metrics: dict[str, float]
 
 
-class Sample(NamedTuple):
-    """One first attempt; ``ttft_s`` is ``None`` unless a token came."""
+class TrainingSet(NamedTuple):
+    """What the next candidate would be made from; ``frame`` has the columns of ``decision_log``."""
 
-    context: Context
-    endpoint: str
-    provider: str
-    success: bool
-    ttft_s: float | None
+    frame: pl.DataFrame
+    decisions: int
+    due: bool
+    reason: str
 
 
-def train(lake: Lake) -> TrainReport:
-    """Train on every sealed request, judge on the last fifth in time, publish if it is no worse there."""
-    samples = _samples(lake)
-    if len(samples) < MIN_ATTEMPTS:
-        return TrainReport(None, False, f"not trained: {len(samples)} attempts, {MIN_ATTEMPTS} are needed", {})
-    cut = int(len(samples) * (1 - HELD_OUT))
-    earlier, later = samples[:cut], samples[cut:]
+def training_set(lake: Lake) -> TrainingSet:
+    """The last ``WINDOW_DECISIONS``, and whether there is reason to learn from them now."""
+    frame = decision_log.read(lake, last=WINDOW_DECISIONS)
+    total = decision_log.count(lake)
+    if total < MIN_ATTEMPTS:
+        return TrainingSet(frame, total, False, f"{total} attempts, {MIN_ATTEMPTS} are needed")
+    registry = Registry(lake, "pipelines")
+    underway = registry.in_state("candidate", "shadow", "canary")
+    if underway:
+        return TrainingSet(frame, total, False, f"{underway[-1].version} is still {underway[-1].state}")
+    before = max((state.lineage.decisions for state in registry.states()), default=0)
+    needed = before + min(int(before * GROWTH), MOST_NEW)
+    if before and total < needed:
+        return TrainingSet(frame, total, False, f"{total} decisions, the next candidate is due at {needed}")
+    return TrainingSet(frame, total, True, "due")
+
+
+def train(lake: Lake, force: bool = False) -> TrainReport:
+    """Learn from the log and register a candidate, if one is due or ``force`` is set."""
+    decision_log.catch_up(lake)
+    made_from = training_set(lake)
+    rows = samples(made_from.frame)
+    if not (made_from.due or force) or len(rows) < MIN_ATTEMPTS:
+        return TrainReport(None, f"not trained: {made_from.reason}", {})
+    cut = int(len(rows) * (1 - HELD_OUT))
+    earlier, later = rows[:cut], rows[cut:]
     if len({s.success for s in earlier}) < 2 or not any(s.ttft_s for s in later):
-        return TrainReport(None, False, "not trained: the log holds only successes or only failures", {})
+        return TrainReport(None, "not trained: the log holds only successes or only failures", {})
     levels = _levels(earlier)
     success, ttft = _fit(earlier, levels)
-    metrics = _judge(success, ttft, later, levels, sum(s.success for s in earlier) / len(earlier))
-    if metrics["ttft_error"] > metrics["ttft_error_of_level"] or metrics["brier"] > metrics["brier_of_base_rate"]:
-        return TrainReport(None, False, "not published: TTFT or success is predicted no better without it", metrics)
     version = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    _publish(lake, version, [success, ttft], levels, metrics, samples)
-    return TrainReport(version, True, "published", metrics)
-
-
-def _samples(lake: Lake) -> list[Sample]:
-    files = sorted(str(path) for path in lake.requests.glob("day=*/*.parquet"))
-    if not files:
-        return []
-    rows = pl.concat([pl.read_parquet(file, columns=list(COLUMNS), hive_partitioning=False) for file in files])
-    found = []
-    for row in rows.sort("started_at").iter_rows(named=True):
-        # Who stays with a conversation's cache answers sooner than it would answer anyone else.
-        if row["policy"] == "sticky":
-            continue
-        first = next(iter(row["attempts"]), None)
-        # Neither an answer nor an error: the client left, which says nothing about the endpoint.
-        if first is None or (first["error_type"] is None and first["ttft_us"] is None):
-            continue
-        context = Context(
-            row["estimated_prompt_tokens"], row["max_tokens"], row["stream"], row["tools"] > 0, row["started_at"].hour
-        )
-        ttft_s = first["ttft_us"] / 1e6 if first["ttft_us"] and first["error_type"] is None else None
-        found.append(Sample(context, first["endpoint"], first["provider"], first["error_type"] is None, ttft_s))
-    return found
+    content = _Artifact(version, levels, success, ttft, rows[-1000:])
+    folder = content.write(lake)
+    metrics = _judge(LearnedPolicy.load(folder), later, levels, sum(s.success for s in earlier) / len(earlier))
+    lineage = _lineage(folder, made_from, later[0].at, metrics)
+    Registry(lake, "pipelines").register(version, lineage, f"trained on {made_from.decisions} decisions")
+    return TrainReport(version, "trained", metrics)
 
 
 def _levels(samples: Sequence[Sample]) -> Levels:
@@ -132,64 +135,98 @@ def _fit(samples: Sequence[Sample], levels: Levels) -> tuple[Any, Any]:
     return success, ttft
 
 
-def _judge(success: Any, ttft: Any, samples: Sequence[Sample], levels: Levels, base_rate: float) -> dict[str, float]:
-    """Brier score of success and mean absolute error of ln TTFT, beside those of what needs no learner."""
-    answered = [s for s in samples if s.ttft_s]
-    truth = np.array([s.success for s in samples], dtype=float)
-    logs = np.array([math.log(s.ttft_s or 1.0) for s in answered])
-    level = np.array([levels.of(s.endpoint, s.provider) for s in samples])
-    level_log = np.array([levels.of(s.endpoint, s.provider).log_ttft for s in answered])
+def _judge(policy: LearnedPolicy, rows: Sequence[Sample], levels: Levels, base_rate: float) -> dict[str, float]:
+    """Errors of what will be served, beside those of what needs no learner."""
+    ours, level = policy_errors(policy, rows), level_errors(levels, rows)
     return {
-        "samples": float(len(samples)),
-        "brier": float(np.mean((success.predict_proba(_rows(samples, levels))[:, 1] - truth) ** 2)),
-        "brier_of_base_rate": float(np.mean((base_rate - truth) ** 2)),
-        "brier_of_level": float(np.mean((level[:, 0] - truth) ** 2)),
-        "ttft_error": float(np.mean(np.abs(ttft.predict(_rows(answered, levels)) - logs))),
-        "ttft_error_of_level": float(np.mean(np.abs(level_log - logs))),
+        "samples": float(len(rows)),
+        "brier": ours.brier,
+        "brier_of_base_rate": float(np.mean([(base_rate - s.success) ** 2 for s in rows])),
+        "brier_of_level": level.brier,
+        "ttft_error": ours.ttft,
+        "ttft_error_of_level": level.ttft,
+        "ttft_error_of_ewma": ewma_ttft_error(levels, rows),
     }
 
 
-def _publish(
-    lake: Lake, version: str, learners: list[Any], levels: Levels, metrics: dict[str, float], samples: list[Sample]
-) -> None:
-    rows = _rows(samples[-1000:], levels)
-    contents = {
-        "success.onnx": to_onnx(learners[0], rows[:1], options={"zipmap": False}).SerializeToString(),
-        "ttft.onnx": to_onnx(learners[1], rows[:1]).SerializeToString(),
-    }
-    _check_parity(learners, contents, rows)
-    temporary = lake.policies / f"{version}.tmp"
-    temporary.mkdir(parents=True)
+def _lineage(folder: Path, made_from: TrainingSet, held_out_from: datetime, metrics: dict[str, float]) -> Lineage:
+    moments = made_from.frame["started_at"]
+    header = json.loads((folder / "policy.json").read_bytes())
+    return Lineage(
+        data_from=moments[0].isoformat(),
+        data_until=moments[-1].isoformat(),
+        held_out_from=held_out_from.isoformat(),
+        decisions=made_from.decisions,
+        code_version=_code_version(),
+        libraries={name: version_of(name) for name in LIBRARIES},
+        metrics=metrics,
+        sha256=header["sha256"] | {"policy.json": hashlib.sha256((folder / "policy.json").read_bytes()).hexdigest()},
+    )
+
+
+def _code_version() -> str:
+    """The package's version, and the commit where it runs from a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--tags"]
     try:
-        for name, content in contents.items():
-            (temporary / name).write_bytes(content)
-        header = {
+        described = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return version_of("portolan")
+    return f"{version_of('portolan')} ({described})"
+
+
+class _Artifact(NamedTuple):
+    """``rows`` are those that the exported models are compared on with the learners."""
+
+    version: str
+    levels: Levels
+    success: Any
+    ttft: Any
+    rows: Sequence[Sample]
+
+    def write(self, lake: Lake) -> Path:
+        """The finished folder. Raises ``RuntimeError`` where what is exported is not what was learned."""
+        inputs = _rows(self.rows, self.levels)
+        contents = {
+            "success.onnx": to_onnx(self.success, inputs[:1], options={"zipmap": False}).SerializeToString(),
+            "ttft.onnx": to_onnx(self.ttft, inputs[:1]).SerializeToString(),
+        }
+        parity = _parity([self.success, self.ttft], contents, inputs)
+        temporary = lake.policies / f"{self.version}.tmp"
+        temporary.mkdir(parents=True)
+        try:
+            for name, content in contents.items():
+                (temporary / name).write_bytes(content)
+            (temporary / "policy.json").write_text(json.dumps(self._header(contents, parity), indent=1))
+            LearnedPolicy.load(temporary)
+        except BaseException:
+            shutil.rmtree(temporary)
+            raise
+        target = lake.policies / self.version
+        os.replace(temporary, target)
+        fsync_folder(lake.policies)
+        return target
+
+    def _header(self, contents: dict[str, bytes], parity: float) -> dict[str, Any]:
+        levels = self.levels
+        return {
             "schema": SCHEMA,
-            "version": version,
+            "version": self.version,
             "features": [{"name": name, "unit": unit, "source": source} for name, unit, source in FEATURES],
             "levels": {"endpoints": levels.endpoints, "providers": levels.providers, "market": levels.market},
-            "attempts": len(samples),
-            "metrics": metrics,
+            "metrics": {"parity": parity},
             "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
-            "libraries": {"scikit-learn": sklearn.__version__, "onnxruntime": ort.__version__},
         }
-        (temporary / "policy.json").write_text(json.dumps(header, indent=1))
-        LearnedPolicy.load(temporary)
-    except BaseException:
-        shutil.rmtree(temporary)
-        raise
-    target: Path = lake.policies / version
-    os.replace(temporary, target)
-    fsync_folder(lake.policies)
-    lake.publish_policy(target)
 
 
-def _check_parity(learners: list[Any], contents: dict[str, bytes], rows: NDArray[np.float32]) -> None:
-    """What is served must be what was judged. Raises ``RuntimeError``."""
+def _parity(learners: list[Any], contents: dict[str, bytes], rows: NDArray[np.float32]) -> float:
+    """What is served must be what was learned: the largest difference. Raises ``RuntimeError``."""
     expected = (learners[0].predict_proba(rows)[:, 1], learners[1].predict(rows))
+    largest = 0.0
     for (name, content), wanted in zip(contents.items(), expected, strict=True):
         session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
         got = session.run(None, {session.get_inputs()[0].name: rows})[-1].reshape(len(rows), -1)[:, -1]
         worst = float(np.max(np.abs(got - wanted)))
         if worst > PARITY:
-            raise RuntimeError(f"{name} differs from its learner by {worst:.2g}; nothing was published")
+            raise RuntimeError(f"{name} differs from its learner by {worst:.2g}; nothing was registered")
+        largest = max(largest, worst)
+    return largest

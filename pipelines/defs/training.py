@@ -1,21 +1,110 @@
-"""The selection policy, trained on the same log."""
+"""The turn of the loop: training set → candidate → evaluation report → promotion; its gates are checks."""
 
 from typing import Any
 
 import dagster as dg
 
-from pipelines.defs.publication import published_mart
+from pipelines.defs.decisions import POOL, decisions
 from pipelines.defs.resources import LakeResource
+
+GATES = {
+    "G0": "The artifact is whole and the log's probabilities are those it chose by.",
+    "G1": "It predicts the held-out time better than what needs no learner and than the champion.",
+    "G2": "The log says that it earns more than what serves.",
+    "G3": "It is no worse in any simulated scenario.",
+}
 
 
 @dg.asset(
-    group_name="training",
-    deps=[published_mart],
-    description="Success and TTFT of first attempts, learned; published when better than simple levels.",
+    group_name="selection",
+    deps=[decisions],
+    pool=POOL,
+    description="The last decisions, and whether there is reason to learn from them now.",
 )
-def selection_policy(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def training_set(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    from models.selection import decision_log
+    from models.selection.train import training_set as describe
+
+    # Hours that were sealed since the partitions were written; none when they were written in this run.
+    caught_up = decision_log.catch_up(lake.lake())
+    found = describe(lake.lake())
+    metadata: dict[str, Any] = {"dagster/row_count": len(found.frame), "due": found.due, "reason": found.reason}
+    return dg.MaterializeResult(metadata=metadata | {"hours_caught_up": len(caught_up)})
+
+
+@dg.asset(
+    group_name="selection",
+    deps=[training_set],
+    pool=POOL,
+    description="Success and TTFT of first attempts, learned and registered; nothing serves by it yet.",
+)
+def candidate(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from models.selection.train import train
 
     report = train(lake.lake())
-    metadata: dict[str, Any] = {"version": report.version or "-", "published": report.published}
-    return dg.MaterializeResult(metadata=metadata | {"reason": report.reason} | report.metrics)
+    metadata: dict[str, Any] = {"version": report.version or "-", "reason": report.reason}
+    return dg.MaterializeResult(metadata=metadata | report.metrics)
+
+
+@dg.asset(
+    group_name="selection",
+    deps=[candidate],
+    pool=POOL,
+    check_specs=[
+        dg.AssetCheckSpec(gate, asset="evaluation_report", description=about) for gate, about in GATES.items()
+    ],
+    description="The challenger before the gates; its page is report.html in its folder.",
+)
+def evaluation_report(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    from models.selection.promotion import judge
+    from models.selection.report import write_report
+
+    judgement = judge(lake.lake())
+    if judgement is None:
+        checks = [_check(gate, True, "no challenger", "-") for gate in GATES]
+        return dg.MaterializeResult(metadata={"version": "-"}, check_results=checks)
+    write_report(lake.lake(), judgement)
+    found = {verdict.gate: verdict for verdict in judgement.state.verdicts}
+    checks = [
+        _check(gate, found[gate].outcome == "passed", found[gate].outcome, found[gate].reason)
+        if gate in found
+        else _check(gate, False, "insufficient", "an earlier gate failed")
+        for gate in GATES
+    ]
+    answers: dict[str, Any] = {verdict.gate: verdict.outcome for verdict in judgement.state.verdicts}
+    return dg.MaterializeResult(metadata={"version": judgement.state.version} | answers, check_results=checks)
+
+
+@dg.asset(
+    group_name="selection",
+    deps=[decisions],
+    pool=POOL,
+    description="Who serves, beside the price arm of the last hour; what breaks a rail is rolled back.",
+)
+def guardrails(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    from models.selection import decision_log
+    from models.selection.promotion import guard
+
+    # Before and apart from training: a fault there must not keep a bad policy in service.
+    decision_log.catch_up(lake.lake())
+    return dg.MaterializeResult(metadata={"steps": "; ".join(guard(lake.lake())) or "none"})
+
+
+@dg.asset(
+    group_name="selection",
+    deps=[evaluation_report, guardrails],
+    pool=POOL,
+    description="The step that the gates and the canary's own record allow.",
+)
+def promotion(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    from models.selection.promotion import advance, pace_of_environment
+
+    steps = advance(lake.lake(), pace_of_environment())
+    return dg.MaterializeResult(metadata={"steps": "; ".join(steps) or "none"})
+
+
+def _check(gate: str, passed: bool, outcome: str, reason: str) -> dg.AssetCheckResult:
+    # A warning: a candidate that is refused is the gates at work, and no fault of the run.
+    severity = dg.AssetCheckSeverity.WARN
+    metadata = {"outcome": outcome, "reason": reason}
+    return dg.AssetCheckResult(check_name=gate, passed=passed, severity=severity, metadata=metadata)

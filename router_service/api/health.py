@@ -32,4 +32,5 @@ def health(request: Request) -> JSONResponse:
 
 @router.get("/metrics", summary="Prometheus metrics")
 def metrics(request: Request) -> Response:
-    return Response(render(request.app.state.serving.log), media_type="text/plain; version=0.0.4")
+    serving: Serving = request.app.state.serving
+    return Response(render(serving.log, serving.policies.failures), media_type="text/plain; version=0.0.4")

@@ -10,8 +10,9 @@ from router_service.telemetry.log import RequestLog
 
 
 class _LogCollector(Collector):
-    def __init__(self, log: RequestLog) -> None:
+    def __init__(self, log: RequestLog, policy_failures: int) -> None:
         self._log = log
+        self._policy_failures = policy_failures
 
     def collect(self) -> list[Metric]:
         log = self._log
@@ -20,11 +21,16 @@ class _LogCollector(Collector):
             CounterMetricFamily("log_records_dropped", "Records lost because the queue was full", value=log.dropped),
             CounterMetricFamily("log_write_failures", "Failed writes to a segment", value=log.failures),
             GaugeMetricFamily("log_healthy", "1 while the log can be written", value=float(log.healthy)),
+            CounterMetricFamily(
+                "policy_failures",
+                "Policies and decisions of them given up for price shares",
+                value=self._policy_failures,
+            ),
         ]
 
 
-def render(log: RequestLog) -> bytes:
+def render(log: RequestLog, policy_failures: int) -> bytes:
     """The exposition text."""
     registry = CollectorRegistry()
-    registry.register(_LogCollector(log))
+    registry.register(_LogCollector(log, policy_failures))
     return generate_latest(registry)

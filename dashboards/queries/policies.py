@@ -1,0 +1,77 @@
+"""Selection policies: who serves, what was done and why, what a candidate would change. From files, not from a mart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from data.lake import Lake
+from data.policies import read_audit, read_report, read_serving, read_state, read_states
+
+
+def registry(lake: Lake) -> pl.DataFrame:
+    """``version, state, share, since, decisions, reason``, the newest first; ``share`` of all traffic for canaries."""
+    canary = read_serving(lake).canary
+    rows = [
+        {
+            "version": state.version,
+            "state": state.state.replace("_", " "),
+            "share": canary.share if canary and canary.version == state.version else None,
+            "since": state.since[:19],
+            "decisions": state.lineage.decisions,
+            "reason": state.reason,
+        }
+        for state in reversed(read_states(lake))
+    ]
+    kinds = {"version": pl.String, "state": pl.String, "share": pl.Float64, "since": pl.String}
+    return pl.DataFrame(rows, schema=kinds | {"decisions": pl.Int64, "reason": pl.String})
+
+
+def audit(lake: Lake) -> pl.DataFrame:
+    """``at, who, what, version, why``, the newest first."""
+    rows = [
+        {"at": e.at[:19], "who": e.who, "what": e.what.replace("_", " "), "version": e.version, "why": e.why}
+        for e in reversed(read_audit(lake))
+    ]
+    return pl.DataFrame(rows, schema=dict.fromkeys(("at", "who", "what", "version", "why"), pl.String))
+
+
+def verdicts(lake: Lake, version: str) -> pl.DataFrame:
+    """``gate, outcome, reason`` as last answered."""
+    state = read_state(lake, version)
+    rows = [{"gate": v.gate, "outcome": v.outcome, "reason": v.reason} for v in (state.verdicts if state else ())]
+    return pl.DataFrame(rows, schema=dict.fromkeys(("gate", "outcome", "reason"), pl.String))
+
+
+def segments(lake: Lake, version: str) -> pl.DataFrame:
+    """``by, name, decisions, word, lift, low, high, reason``: lifts in millionths of a USD, null where refused."""
+    rows = [_segment(row) for row in (read_report(lake, version) or {}).get("segments", [])]
+    kinds: dict[str, Any] = {"by": pl.String, "name": pl.String, "decisions": pl.Int64, "word": pl.String}
+    kinds |= {"lift": pl.Float64, "low": pl.Float64, "high": pl.Float64, "reason": pl.String}
+    return pl.DataFrame(rows, schema=kinds)
+
+
+def effects(lake: Lake, version: str) -> pl.DataFrame:
+    """``gate, figure, value, low, high``: USD a request, but ``lift_success``, a share; G3 is simulated."""
+    rows = (read_report(lake, version) or {}).get("effects", [])
+    kinds: dict[str, Any] = {"gate": pl.String, "figure": pl.String}
+    return pl.DataFrame(rows, schema=kinds | dict.fromkeys(("value", "low", "high"), pl.Float64))
+
+
+def shifts(lake: Lake, version: str) -> pl.DataFrame:
+    """``endpoint, before, after, decisions``: mean share of first attempts, the largest changes first."""
+    rows = (read_report(lake, version) or {}).get("shifts", [])
+    kinds: dict[str, Any] = {"endpoint": pl.String, "before": pl.Float64, "after": pl.Float64, "decisions": pl.Int64}
+    return pl.DataFrame(rows, schema=kinds)
+
+
+def compared_with(lake: Lake, version: str) -> str:
+    """What the report's lifts are against."""
+    return str((read_report(lake, version) or {}).get("against", "nothing yet"))
+
+
+def _segment(row: dict[str, Any]) -> dict[str, Any]:
+    lift, low, high = (figure * 1e6 for figure in row["lift"]) if "lift" in row else (None, None, None)
+    kept = {name: row.get(name) for name in ("by", "name", "decisions", "word", "reason")}
+    return kept | {"lift": lift, "low": low, "high": high}

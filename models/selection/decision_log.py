@@ -1,0 +1,141 @@
+"""What selection learns and is judged from: the request log by hour, narrowed to decisions and their outcomes.
+
+An hour's file names its sources, so that only hours with new ones are written again: late segments and
+backfills alike. Rows whose request was never sent anywhere are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from data.lake import Lake, fsync_folder
+from data.schema import RECORD_SCHEMA
+
+HOUR = "%Y-%m-%dT%H"
+SOURCES = b"portolan.sources"
+COLUMNS = (
+    "generation_id",
+    "started_at",
+    "model",
+    "estimated_prompt_tokens",
+    "max_tokens",
+    "stream",
+    "tools",
+    "policy",
+    "policy_version",
+    "candidates",
+    "attempts",
+    "error_type",
+    "cancelled",
+    "cost_nano",
+    "ttft_us",
+    "category",
+)
+SCHEMA = pa.schema([RECORD_SCHEMA.field(name) for name in COLUMNS])
+
+
+def hours(lake: Lake) -> dict[str, list[Path]]:
+    """Each hour (UTC, ``2026-11-17T05``) that requests arrived in, with the sealed files that hold some of it."""
+    found: dict[str, list[Path]] = {}
+    for file in sorted(lake.requests.glob("day=*/*.parquet")):
+        for hour in _hours_of(file):
+            found.setdefault(hour, []).append(file)
+    return dict(sorted(found.items()))
+
+
+def stale(lake: Lake) -> dict[str, list[Path]]:
+    """The hours whose file is missing or lacks a source. A source that has gone takes nothing away."""
+    return {hour: files for hour, files in hours(lake).items() if not set(_names(files)) <= _sources(lake, hour)}
+
+
+def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
+    """Write one hour from ``files``, and from what there was where its source has gone since; returns its rows."""
+    begin = datetime.strptime(hour, HOUR).replace(tzinfo=UTC)
+    arrived = pc.field("started_at")
+    within = (arrived >= pa.scalar(begin)) & (arrived < pa.scalar(begin + timedelta(hours=1)))
+    sent = pc.list_value_length(pc.field("attempts")) > 0
+    path = _path(lake, hour)
+    source = ds.dataset([str(file) for file in files], schema=RECORD_SCHEMA)
+    table = source.to_table(columns=list(COLUMNS), filter=within & sent).cast(SCHEMA)
+    gone = _sources(lake, hour) - set(_names(files))
+    if gone:
+        before = pq.read_table(path).cast(SCHEMA)
+        known = pc.is_in(before["generation_id"], value_set=table["generation_id"])
+        table = pa.concat_tables([before.filter(pc.invert(known)), table])
+    sources = json.dumps(sorted({*_names(files), *gone})).encode()
+    table = table.sort_by("started_at").replace_schema_metadata({SOURCES: sources})
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    pq.write_table(table, temporary)
+    os.replace(temporary, path)
+    fsync_folder(lake.decisions)
+    return int(table.num_rows)
+
+
+def catch_up(lake: Lake) -> dict[str, int]:
+    """Write every stale hour; returns the rows of each."""
+    lake.create()
+    return {hour: write_hour(lake, hour, files) for hour, files in stale(lake).items()}
+
+
+def read(lake: Lake, last: int | None = None, since: datetime | None = None) -> pl.DataFrame:
+    """Decisions in order of arrival with the columns ``COLUMNS``: those after ``since``, of them the ``last``."""
+    frames: list[pl.DataFrame] = []
+    count = 0
+    for path in sorted(lake.decisions.glob("*.parquet"), reverse=True):
+        if since is not None and path.stem < since.strftime(HOUR):
+            break
+        frame = pl.read_parquet(path)
+        frame = frame if since is None else frame.filter(pl.col("started_at") > since)
+        frames.append(frame)
+        count += len(frame)
+        if last is not None and count >= last:
+            break
+    if not frames:
+        return pl.from_arrow(SCHEMA.empty_table())  # type: ignore[return-value]
+    joined = pl.concat(frames[::-1]).unique("generation_id", keep="first", maintain_order=True)
+    return joined if last is None else joined.tail(last)
+
+
+def count(lake: Lake) -> int:
+    """Rows of all hours."""
+    return sum(pq.read_metadata(path).num_rows for path in lake.decisions.glob("*.parquet"))
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    return sorted(f"{file.parent.name}/{file.name}" for file in files)
+
+
+def _path(lake: Lake, hour: str) -> Path:
+    return lake.decisions / f"{hour}.parquet"
+
+
+def _sources(lake: Lake, hour: str) -> set[str]:
+    try:
+        metadata: Mapping[bytes, bytes] = pq.read_schema(_path(lake, hour)).metadata or {}
+        return set(json.loads(metadata.get(SOURCES, b"[]")))
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return set()
+
+
+def _hours_of(file: Path) -> Iterator[str]:
+    metadata: Any = pq.read_metadata(file)
+    place = RECORD_SCHEMA.names.index("started_at")
+    groups = [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
+    if not groups:
+        return
+    hour = min(group.min for group in groups).replace(minute=0, second=0, microsecond=0)
+    last = max(group.max for group in groups)
+    while hour <= last:
+        yield hour.strftime(HOUR)
+        hour += timedelta(hours=1)

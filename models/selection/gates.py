@@ -1,0 +1,175 @@
+"""The four gates between a candidate and traffic. Each answers passed, failed or insufficient, with figures.
+
+G0 the artifact is whole and the log's probabilities are those it chose by; G1 it predicts the held-out time
+better than what needs no learner and than the champion; G2 the log says that it earns more than what serves;
+G3 it is not worse in any simulated scenario. Nothing here looks at a clock or changes a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data.policies import Verdict
+from models.selection.bootstrap import Interval
+from models.selection.decisions import Floats
+from models.selection.evaluate import Evaluation, Refused, Thresholds, evaluate, support_of
+from models.selection.policy import PARITY, LearnedPolicy, PolicyError
+from models.selection.replay import Choices, probabilities
+from models.selection.samples import Sample, policy_errors
+from models.selection.trial import Result, Trial, run
+
+GATES = ("G0", "G1", "G2", "G3")
+
+
+class Requirements(NamedTuple):
+    """What the gates ask for; the figures are those of the project's study of routing on public measurements.
+
+    6,000 decisions show a difference of 5 to 7 %. A challenger must not lose 0.1 points of success nor cost 1 %
+    more than the champion, nor lose a twentieth of the utility in a scenario (a choice of the house).
+    """
+
+    decisions: int = 6000
+    success_margin: float = 0.001
+    cost_margin: float = 0.01
+    scenario_margin: float = 0.05
+    thresholds: Thresholds = Thresholds()
+    trial: Trial = Trial()
+
+
+def g0_artifact(folder: Path, found: Choices | None, thresholds: Thresholds = Thresholds()) -> Verdict:
+    """sha256, schema, features, dry run, parity with what was learned; propensities of the log."""
+    try:
+        policy = LearnedPolicy.load(folder)
+    except PolicyError as error:
+        return Verdict("G0", "failed", str(error))
+    figures = {"parity": float(policy.metrics.get("parity", 0.0))}
+    if figures["parity"] > PARITY:
+        return Verdict("G0", "failed", "the exported models differ from what was learned", figures)
+    if found is None:
+        return Verdict("G0", "insufficient", "the log holds no decision between two endpoints", figures)
+    support = support_of(found.decisions, found.decisions.logged)
+    figures |= {"choices": float(support.decisions), "propensity_errors": support.propensity_errors}
+    if support.propensity_errors > thresholds.propensity_errors:
+        off = f"{support.propensity_errors:.1f} standard errors"
+        return Verdict("G0", "failed", f"an endpoint was chosen {off} off its logged probabilities", figures)
+    return Verdict("G0", "passed", "whole, loads, decides; the log chose as its probabilities say", figures)
+
+
+def g1_predictive(
+    metrics: dict[str, float], champion: LearnedPolicy | None = None, held_out: Sequence[Sample] = ()
+) -> Verdict:
+    """``metrics`` of training, on the time that was held out; the champion's errors on the same samples.
+
+    No interval: these errors only say whether the learner is worth its place, G2 what it is worth.
+    """
+    rivals = [("levels", metrics["ttft_error_of_level"]), ("EWMA", metrics["ttft_error_of_ewma"])]
+    briers = [("base rate", metrics["brier_of_base_rate"])]
+    figures = dict(metrics)
+    if champion is not None and held_out:
+        theirs = policy_errors(champion, held_out)
+        figures |= {"brier_of_champion": theirs.brier, "ttft_error_of_champion": theirs.ttft}
+        rivals.append(("champion", theirs.ttft))
+        briers.append(("champion", theirs.brier))
+    losing = [f"TTFT by {name}" for name, error in rivals if metrics["ttft_error"] > error]
+    losing += [f"success by {name}" for name, error in briers if metrics["brier"] > error]
+    if losing:
+        return Verdict("G1", "failed", f"on held-out time predicted better: {', '.join(losing)}", figures)
+    beaten = ", ".join(name for name, _ in rivals)
+    return Verdict("G1", "passed", f"predicts held-out TTFT no worse than {beaten}, and success", figures)
+
+
+class Comparison(NamedTuple):
+    """Off-policy: lifts over what serves, in USD a request by two estimators, success share, USD; or a refusal."""
+
+    decisions: int
+    utility: Evaluation | Refused
+    success: Interval | None = None
+    cost: Interval | None = None
+    cost_now: float = 0.0
+
+
+def compare(found: Choices, target: Floats, baseline: Floats | None, thresholds: Thresholds) -> Comparison:
+    """``target`` against ``baseline``, or against the policy of the log, (n, k) each."""
+    utility = evaluate(found.decisions, target, baseline, thresholds=thresholds)
+    if isinstance(utility, Refused):
+        return Comparison(len(found.contexts), utility)
+    lifts = []
+    for reward in (found.success, found.cost_usd):
+        judged = evaluate(found.decisions._replace(reward=reward), target, baseline, thresholds=thresholds)
+        lifts.append(None if isinstance(judged, Refused) else judged.snips_lift)
+    return Comparison(len(found.contexts), utility, lifts[0], lifts[1], float(np.mean(found.cost_usd)))
+
+
+def compared(
+    candidate: LearnedPolicy, champion: LearnedPolicy | None, found: Choices | None, wanted: Requirements
+) -> Comparison | None:
+    """The candidate against the champion, or against the log's own policy while the rules serve."""
+    if found is None:
+        return None
+    baseline = probabilities(champion, found) if champion is not None else None
+    return compare(found, probabilities(candidate, found), baseline, wanted.thresholds)
+
+
+def g2_off_policy(comparison: Comparison | None, wanted: Requirements = Requirements()) -> Verdict:
+    """Only decisions that the candidate has not learned from may be in ``comparison``."""
+    if comparison is None:
+        return Verdict("G2", "insufficient", "no decision since the candidate was trained")
+    utility, count = comparison.utility, comparison.decisions
+    if isinstance(utility, Refused):
+        figures = {"decisions": float(count), "effective_samples": utility.support.effective_samples}
+        return Verdict("G2", "insufficient", f"not estimated: {utility.reason}", figures)
+    figures = _figures(comparison, utility)
+    if utility.snips_lift.high < 0 and utility.dr_lift.high < 0:
+        return Verdict("G2", "failed", "the log says that it earns less than what serves", figures)
+    if comparison.success is not None and comparison.success.high < -wanted.success_margin:
+        return Verdict("G2", "failed", "the log says that fewer first attempts would succeed", figures)
+    if comparison.cost is not None and comparison.cost.low > wanted.cost_margin * comparison.cost_now:
+        return Verdict("G2", "failed", "the log says that it would cost more", figures)
+    if count < wanted.decisions:
+        reason = f"{count} decisions since it was trained, {wanted.decisions} are needed"
+        return Verdict("G2", "insufficient", reason, figures)
+    if not utility.better:
+        return Verdict("G2", "insufficient", "the interval of its lift holds 0", figures)
+    return Verdict("G2", "passed", "both estimators' lower bounds are above what serves", figures)
+
+
+def g3_simulated(candidate: LearnedPolicy, champion: LearnedPolicy | None, wanted: Requirements) -> Verdict:
+    """Simulation: no scenario may be worse by more than the margin."""
+    return judge_trial(run(candidate, champion, wanted.trial), wanted.scenario_margin)
+
+
+def judge_trial(results: Sequence[Result], margin: float) -> Verdict:
+    """``margin`` is a share of the incumbent's mean utility."""
+    figures = {}
+    for result in results:
+        for name, value in zip(("", ".low", ".high"), result.gain, strict=True):
+            figures[f"{result.scenario}{name}"] = value
+    worse = [r.scenario for r in results if r.gain.high < -margin * abs(r.utility)]
+    unclear = [r.scenario for r in results if r.gain.low < -margin * abs(r.utility)]
+    if worse:
+        return Verdict("G3", "failed", f"worse in simulation: {', '.join(worse)}", figures)
+    if unclear:
+        return Verdict("G3", "insufficient", f"may be worse in simulation: {', '.join(unclear)}", figures)
+    return Verdict("G3", "passed", f"no worse in {len(results)} simulated scenarios", figures)
+
+
+def _figures(comparison: Comparison, utility: Evaluation) -> dict[str, float]:
+    figures = {
+        "decisions": float(comparison.decisions),
+        "blocks": float(utility.support.blocks),
+        "effective_samples": utility.support.effective_samples,
+    }
+    intervals = {
+        "lift_snips_usd": utility.snips_lift,
+        "lift_dr_usd": utility.dr_lift,
+        "lift_success": comparison.success,
+        "lift_cost_usd": comparison.cost,
+    }
+    for name, interval in intervals.items():
+        if interval is not None:
+            figures |= {name: interval.value, f"{name}.low": interval.low, f"{name}.high": interval.high}
+    return figures

@@ -1,0 +1,101 @@
+"""A policy through the simulated market against another: is it worse in any scenario? Simulation, not the log.
+
+An artifact knows the endpoints of its log, none of the simulator's. So its models are given levels of the
+simulated endpoints, as the trainer would measure them in quiet times, and both policies run behind a filter
+that stands for the router's health. What is tried is the learned decision, not the learned levels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from models.selection.baselines import InverseSquarePrice
+from models.selection.bootstrap import Interval
+from models.selection.features import Candidate, Context, Level, Levels
+from models.selection.interface import Outcome, Policy, Served, State
+from models.selection.market import Endpoint, draw_market
+from models.selection.metrics import gain
+from models.selection.policy import LearnedPolicy
+from models.selection.scenarios import load, names
+from models.selection.simulate import simulate
+
+# How long a 429 keeps an endpoint out: a choice that stands for Retry-After and the learned cap of the router.
+
+RATE_LIMITED_S = 5.0
+
+
+class Trial(NamedTuple):
+    """How each scenario is run; ``scenarios`` of none are all. ``seed`` is none that a constant was chosen on."""
+
+    duration_s: float = 900.0
+    seed: int = 3
+    scenarios: tuple[str, ...] = ()
+
+
+class Result(NamedTuple):
+    """``gain`` of the candidate over the incumbent in USD a request; ``utility`` the incumbent's mean, negative."""
+
+    scenario: str
+    gain: Interval
+    utility: float
+
+
+class Guarded:
+    """A policy behind what the router's health does for each: outages and 429s lately are left out."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.name = policy.name
+        self._policy = policy
+        self._recent: dict[str, deque[tuple[float, bool]]] = defaultdict(deque)
+        self._limited: dict[str, float] = {}
+
+    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:
+        kept = [c for c in candidates if not self._is_out(c.endpoint, state.now_s)] or list(candidates)
+        chances = dict(zip((c.endpoint for c in kept), self._policy.choose(context, kept, state), strict=True))
+        return [chances.get(candidate.endpoint, 0.0) for candidate in candidates]
+
+    def observe(self, outcome: Outcome) -> None:
+        if outcome.result == "rate_limited":
+            self._limited[outcome.endpoint] = outcome.now_s
+        else:
+            self._recent[outcome.endpoint].append((outcome.now_s, outcome.result == "success"))
+        self._policy.observe(outcome)
+
+    def _is_out(self, endpoint: str, now_s: float) -> bool:
+        if now_s - self._limited.get(endpoint, -RATE_LIMITED_S) < RATE_LIMITED_S:
+            return True
+        recent = self._recent[endpoint]
+        while recent and recent[0][0] < now_s - InverseSquarePrice.WINDOW_S:
+            recent.popleft()
+        good = sum(success for _, success in recent)
+        return len(recent) >= InverseSquarePrice.LEAST and good < InverseSquarePrice.SUCCESS * len(recent)
+
+
+def run(candidate: LearnedPolicy, incumbent: LearnedPolicy | None, trial: Trial = Trial()) -> list[Result]:
+    """Each scenario; without an ``incumbent`` against the price shares that serve then."""
+    results = []
+    for name in trial.scenarios or names():
+        scenario = load(name)
+        levels = _levels(draw_market(trial.seed, scenario.models, scenario.endpoints_per_model))
+        other: Policy = Served(incumbent.with_levels(levels)) if incumbent else InverseSquarePrice(healthy=False)
+        ours, theirs = (
+            simulate(
+                scenario,
+                Guarded(policy),
+                seed=trial.seed,
+                decisions=int(trial.duration_s * scenario.requests_per_s),
+            )
+            for policy in (Served(candidate.with_levels(levels)), other)
+        )
+        results.append(Result(name, gain([ours], [theirs]), float(theirs.column("utility_usd").mean())))
+    return results
+
+
+def _levels(market: Sequence[Endpoint]) -> Levels:
+    endpoints = {e.name: Level(1.0 - e.error_rate, math.log(e.ttft_s)) for e in market}
+    success = sum(level.success for level in endpoints.values()) / len(endpoints)
+    log_ttft = sum(level.log_ttft for level in endpoints.values()) / len(endpoints)
+    return Levels(endpoints, {}, Level(success, log_ttft))

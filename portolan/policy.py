@@ -1,0 +1,155 @@
+"""``portolan policy``: the life of selection policies, by hand."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data.lake import Lake
+from data.policies import read_serving
+from models.registry import Registry, RegistryError
+from portolan import arguments
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Selection policies: who serves, and why.")
+
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir", envvar="PORTOLAN_DATA_DIR", help="Where runs keep their data.", callback=arguments.data_dir
+    ),
+]
+DEFAULT_DATA = Path("data/var")
+Why = Annotated[str, typer.Option("--why", help="The reason, for the audit log.", callback=arguments.name)]
+
+
+@app.command("list")
+def list_policies(data_dir: DataDir = DEFAULT_DATA) -> None:
+    """Every version, where it stands and why."""
+    lake = Lake(data_dir)
+    serving = read_serving(lake)
+    share = f", {serving.canary.share:.0%} of the traffic" if serving.canary else ""
+    for state in _registry(lake).states():
+        word = state.state.replace("_", " ") + (share if state.state == "canary" else "")
+        typer.echo(f"{state.version}  {word}, since {state.since[:19]}: {state.reason}")
+    if not serving.versions():
+        typer.echo("No learned policy serves: price shares do.")
+
+
+@app.command()
+def show(version: str, data_dir: DataDir = DEFAULT_DATA) -> None:
+    """What a version came from, what the gates said, where its report is."""
+    lake = Lake(data_dir)
+    with _plain_errors():
+        state = _registry(lake).get(version)
+    line = state.lineage
+    typer.echo(f"{state.version}  {state.state.replace('_', ' ')}, since {state.since[:19]}: {state.reason}")
+    typer.echo(f"data        {line.data_from} to {line.data_until}, {line.decisions} decisions")
+    typer.echo(f"held out    from {line.held_out_from}")
+    typer.echo(f"code        {line.code_version}; {', '.join(f'{k} {v}' for k, v in line.libraries.items())}")
+    for name, digest in line.sha256.items():
+        typer.echo(f"sha256      {digest}  {name}")
+    for name, value in line.metrics.items():
+        typer.echo(f"metric      {name} {value:.4g}")
+    for verdict in state.verdicts:
+        typer.echo(f"{verdict.gate}          {verdict.outcome}: {verdict.reason}")
+    report = lake.policies / version / "report.html"
+    if report.exists():
+        typer.echo(f"report      {report}")
+
+
+@app.command()
+def promote(
+    version: str,
+    why: Why,
+    canary: Annotated[float | None, typer.Option(help="Serve this share only; without it all that is learned.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Even what no gate has passed.")] = False,
+    data_dir: DataDir = DEFAULT_DATA,
+) -> None:
+    """Let a version serve."""
+    with _plain_errors():
+        registry = _registry(Lake(data_dir))
+        state = registry.get(version)
+        if not registry.is_proven(version) and not force:
+            raise RegistryError(f"{version} is {state.state.replace('_', ' ')}; --force lets it serve all the same")
+        if canary is None:
+            registry.promote(version, why)
+        else:
+            registry.canary(version, canary, why)
+    typer.echo(f"{version} is {'champion' if canary is None else f'canary with {canary:.0%}'}; routers follow in 2 s")
+
+
+@app.command()
+def rollback(
+    why: Why,
+    version: Annotated[str | None, typer.Argument(help="Default: the canary, without one the champion.")] = None,
+    data_dir: DataDir = DEFAULT_DATA,
+) -> None:
+    """End a version's serving; after a champion its predecessor serves again."""
+    with _plain_errors():
+        registry = _registry(Lake(data_dir))
+        serving = registry.serving
+        chosen = version or (serving.canary.version if serving.canary else serving.champion)
+        if chosen is None:
+            raise RegistryError("no learned policy serves")
+        now = registry.rollback(chosen, why)
+    typer.echo(f"{chosen} is rolled back; champion: {now or 'none, price shares serve'}")
+
+
+@app.command()
+def diff(first: str, second: str, data_dir: DataDir = DEFAULT_DATA) -> None:
+    """What the second would do otherwise: metrics, and first choices on the last logged decisions."""
+    from models.selection.differences import shifts
+
+    lake = Lake(data_dir)
+    with _plain_errors():
+        before, after = (_registry(lake).get(version) for version in (first, second))
+        for name in sorted(before.lineage.metrics.keys() & after.lineage.metrics.keys()):
+            typer.echo(f"{name:22} {before.lineage.metrics[name]:.4g} → {after.lineage.metrics[name]:.4g}")
+        found = shifts(lake, before.version, after.version)
+    typer.echo(f"first choices on the last {found.decisions} decisions:")
+    for row in found.rows:
+        typer.echo(f"{row.endpoint:40} {row.before:6.1%} → {row.after:6.1%}")
+
+
+@app.command()
+def check(data_dir: DataDir = DEFAULT_DATA) -> None:
+    """Hold champion and canary against the guardrails now; what breaks one is rolled back (exit code 1)."""
+    from models.selection import decision_log
+    from models.selection.promotion import guard, watches
+
+    lake = Lake(data_dir)
+    decision_log.catch_up(lake)
+    for seen in watches(lake):
+        typer.echo(f"{seen.version}: {seen.sentence()}")
+        for name, value in seen.figures().items():
+            typer.echo(f"  {name} {value:.4g}")
+    steps = guard(lake, who=_who())
+    for step in steps:
+        typer.echo(step)
+    if not read_serving(lake).versions() and not steps:
+        typer.echo("No learned policy serves: price shares do.")
+    if steps:
+        raise typer.Exit(1)
+
+
+def _registry(lake: Lake) -> Registry:
+    return Registry(lake, _who())
+
+
+def _who() -> str:
+    return f"{getpass.getuser()}, portolan policy"
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """A sentence and exit code 2."""
+    try:
+        yield
+    except RegistryError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None

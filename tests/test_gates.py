@@ -1,0 +1,143 @@
+"""Each gate answers passed, failed or insufficient, and says why; so do the guardrails."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.selection.bootstrap import Interval
+from models.selection.decisions import Decision, from_rows
+from models.selection.evaluate import Thresholds
+from models.selection.gates import Requirements, compare, g1_predictive, g2_off_policy, judge_trial
+from models.selection.guardrails import Rails, watch, wilson
+from models.selection.replay import Choices
+from models.selection.trial import Result
+
+METRICS = {
+    "brier": 0.10,
+    "brier_of_base_rate": 0.14,
+    "brier_of_level": 0.10,
+    "ttft_error": 0.4,
+    "ttft_error_of_level": 0.5,
+    "ttft_error_of_ewma": 0.5,
+}
+
+
+def logged(count: int, dear: float = 1.0) -> Choices:
+    """``good`` earns 1 and ``bad`` 3 less; 40 blocks; ``dear`` times the cost for ``good``."""
+    rng = np.random.default_rng(1)
+    rows, cost = [], []
+    for number in range(count):
+        chosen = int(rng.random() < 0.5)
+        rows.append(Decision(number * 144_000 / count, ["good", "bad"], [0.5, 0.5], chosen, -1 - 2 * chosen, "m", "s"))
+        cost.append(1.0 if chosen else dear)
+    return Choices(from_rows(rows), [], [()] * count, np.ones(count), np.array(cost))._replace(contexts=[None] * count)  # type: ignore[list-item]
+
+
+def always(count: int, column: int) -> np.ndarray:  # type: ignore[type-arg]
+    return np.eye(2)[np.full(count, column)]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "outcome", "says"),
+    [
+        ({}, "passed", "no worse than levels, EWMA"),
+        ({"ttft_error": 0.51}, "failed", "TTFT by levels, TTFT by EWMA"),
+        ({"ttft_error_of_ewma": 0.3}, "failed", "TTFT by EWMA"),
+        ({"brier": 0.2}, "failed", "success by base rate"),
+    ],
+)
+def test_g1_wants_better_predictions_than_need_no_learner(metrics: dict[str, float], outcome: str, says: str) -> None:
+    verdict = g1_predictive(METRICS | metrics)
+    assert (verdict.outcome, says in verdict.reason) == (outcome, True), verdict
+
+
+@pytest.mark.parametrize(
+    ("count", "column", "dear", "outcome", "says"),
+    [
+        (8000, 0, 1.0, "passed", "above what serves"),
+        (8000, 1, 1.0, "failed", "earns less"),
+        (8000, 0, 1.5, "failed", "cost more"),
+        (2000, 0, 1.0, "insufficient", "2000 decisions since it was trained, 6000 are needed"),
+        (300, 0, 1.0, "insufficient", "effective samples, 200 are needed"),
+    ],
+)
+def test_g2_answers_from_the_log_or_says_that_it_cannot(
+    count: int, column: int, dear: float, outcome: str, says: str
+) -> None:
+    found = compare(logged(count, dear), always(count, column), None, Thresholds())
+    verdict = g2_off_policy(found)
+    assert (verdict.outcome, says in verdict.reason) == (outcome, True), verdict
+
+
+def test_g2_without_a_decision_is_insufficient() -> None:
+    assert g2_off_policy(None).outcome == "insufficient"
+
+
+@pytest.mark.parametrize(
+    ("gain", "outcome"),
+    [((0.0, -0.04, 0.1), "passed"), ((-0.02, -0.06, 0.1), "insufficient"), ((-0.2, -0.3, -0.1), "failed")],
+)
+def test_g3_lets_no_scenario_be_worse_by_a_twentieth(gain: tuple[float, float, float], outcome: str) -> None:
+    calm = Result("calm", Interval(1.0, 0.9, 1.1), -1.0)
+    verdict = judge_trial([calm, Result("flapping", Interval(*gain), -1.0)], Requirements().scenario_margin)
+    assert verdict.outcome == outcome
+    assert ("flapping" in verdict.reason) == (outcome != "passed")
+    assert verdict.figures["flapping.low"] == gain[1]
+
+
+def requests(count: int, *, failing: float = 0.0, wait: float = 1.0, cost: float = 1.0) -> pl.DataFrame:
+    """Every second request by ``v1`` with these figures, the others by price; one a second."""
+    dice = np.random.default_rng(2)
+    rows = []
+    for number in range(count):
+        ours = number % 2 == 0
+        rows.append(
+            {
+                "started_at": datetime(2026, 11, 17, tzinfo=UTC) + timedelta(seconds=number),
+                "policy": "learned" if ours else "price",
+                "policy_version": "v1" if ours else "2",
+                "candidates": [{"probability": 0.5}, {"probability": 0.5}],
+                "error_type": "timeout" if ours and dice.random() < failing else None,
+                "cancelled": False,
+                "ttft_us": int(1e6 * dice.lognormal(0, 0.2) * (wait if ours else 1.0)),
+                "cost_nano": int(1e6 * (cost if ours else 1.0)),
+            }
+        )
+    return pl.DataFrame(rows, schema_overrides={"error_type": pl.String})
+
+
+@pytest.mark.parametrize(
+    ("figures", "breach"),
+    [
+        ({}, None),
+        ({"wait": 0.5, "cost": 1.4}, None),
+        ({"failing": 0.1}, "success"),
+        ({"wait": 1.5}, "mean TTFT"),
+        ({"cost": 2.0}, "cost"),
+    ],
+)
+def test_a_guardrail_breaks_when_its_whole_interval_lies_beyond(figures: dict[str, float], breach: str | None) -> None:
+    seen = watch(requests(2000, **figures), "v1")
+    assert (breach in seen.sentence()) if breach else seen.breaches == (), seen
+
+
+def test_too_few_decisions_break_no_guardrail_and_say_so() -> None:
+    seen = watch(requests(150, wait=9.0), "v1")
+    assert seen.breaches == ()
+    assert "too few to judge" in seen.sentence()
+    assert watch(requests(150), "v2").decisions == 0
+
+
+def test_only_the_last_minutes_count_unless_all_is_asked_for() -> None:
+    frame = requests(2000)
+    assert watch(frame, "v1", Rails(minutes=10)).decisions == 300
+    assert watch(frame, "v1", Rails(minutes=10), whole=True).decisions == 1000
+
+
+def test_wilsons_interval_of_a_textbook_share() -> None:
+    """Newcombe 1998: 81 of 263 is 0.2553 to 0.3662."""
+    assert wilson(81, 263, 0.95) == pytest.approx((0.2553, 0.3662), abs=5e-5)

@@ -1,0 +1,145 @@
+"""The loop turns on a real log: a policy earns its place, a bad one is refused, a forced one is rolled back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dashboards.charts import lifts
+from dashboards.queries.policies import segments
+from data.lake import Lake
+from data.policies import read_audit, read_report, read_serving, read_state
+from models.registry import Registry
+from models.selection import decision_log
+from models.selection.gates import Requirements
+from models.selection.promotion import advance, guard, judge
+from models.selection.report import write_report
+from models.selection.train import train
+from models.selection.trial import Trial
+from tests.policy_world import World
+from tests.running import portolan
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+WANTED = Requirements(decisions=1000, trial=Trial(duration_s=60, scenarios=("calm",)))
+
+
+def turn(lake: Lake) -> list[str]:
+    """What a refresh does, with smaller requirements."""
+    decision_log.catch_up(lake)
+    steps = guard(lake)
+    train(lake)
+    judgement = judge(lake, WANTED)
+    if judgement is not None:
+        write_report(lake, judgement)
+    return steps + advance(lake)
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The first policy has become champion."""
+    world = World(Lake(tmp_path_factory.mktemp("loop")))
+    world.serve(600)
+    (first,) = turn(world.lake)
+    assert "is canary with 10%: the first of all" in first
+    world.serve(3600)
+    champion, *_ = turn(world.lake)
+    assert "is champion: no guardrail broken" in champion
+    return world
+
+
+@pytest.fixture
+def world(grown: World, tmp_path: Path) -> World:
+    """A copy of the world, for one test to change."""
+    shutil.copytree(grown.lake.root, tmp_path / "copy")
+    copy = World(Lake(tmp_path / "copy"))
+    copy._served = grown._served
+    return copy
+
+
+def plant(lake: Lake, version: str, **levels: tuple[float, float]) -> str:
+    """The champion with other beliefs of endpoints, and metrics that lie."""
+    champion = read_serving(lake).champion
+    assert champion is not None
+    shutil.copytree(lake.policies / champion, lake.policies / version, ignore=shutil.ignore_patterns("state.json"))
+    path = lake.policies / version / "policy.json"
+    header = json.loads(path.read_bytes()) | {"version": version}
+    header["levels"]["endpoints"] |= {f"{name}:m": level for name, level in levels.items()}
+    path.write_text(json.dumps(header))
+    state = read_state(lake, champion)
+    assert state is not None
+    before = state.lineage
+    lies = {name: 0.0 if name in ("brier", "ttft_error") else value for name, value in before.metrics.items()}
+    lineage = msgspec.structs.replace(before, metrics=lies)
+    for waiting in Registry(lake, "test").in_state("candidate", "shadow"):
+        Registry(lake, "test").retire(waiting.version, "to make room")
+    Registry(lake, "test").register(version, lineage, "planted")
+    return version
+
+
+def test_a_better_challenger_goes_from_shadow_to_champion(world: World) -> None:
+    before = read_serving(world.lake).champion
+    world.names.append("new")
+    seen: list[str] = []
+    for _ in range(10):
+        world.serve(1500)
+        seen += turn(world.lake)
+        if read_serving(world.lake).champion != before:
+            break
+    serving = read_serving(world.lake)
+    assert serving.champion not in (None, before), seen
+    words = [entry.what for entry in read_audit(world.lake) if entry.version == serving.champion]
+    assert words == ["candidate", "shadow", "canary", "champion"], seen
+    report = read_report(world.lake, str(serving.champion))
+    assert report is not None
+    (whole,) = [row for row in report["segments"] if row["by"] == "all"]
+    assert whole["word"] == "better"
+    assert lifts(segments(world.lake, str(serving.champion))).to_dict()
+    lift = next(row for row in report["effects"] if row["figure"] == "lift_dr_usd")
+    assert 0 < lift["low"] < lift["value"] < lift["high"]
+    assert (
+        "<h2>For whom it is better or worse</h2>"
+        in (world.lake.policies / str(serving.champion) / "report.html").read_text()
+    )
+
+
+def test_a_bad_challenger_with_good_words_is_refused_by_the_log(world: World) -> None:
+    bad = plant(world.lake, "29990101T000000Z", fast=(0.5, 1.5), slow=(0.99, -2.0))
+    world.serve(4000)
+    (step,) = [step for step in turn(world.lake) if bad in step]
+    assert "rejected: G2: the log says that it earns less than what serves" in step
+    assert read_serving(world.lake).champion != bad
+
+
+def test_a_damaged_challenger_is_refused_before_anything_else(world: World) -> None:
+    bad = plant(world.lake, "29990101T000000Z")
+    (world.lake.policies / bad / "ttft.onnx").write_bytes(b"nothing")
+    (step,) = [step for step in turn(world.lake) if bad in step]
+    assert "rejected: G0: ttft.onnx does not have the sha256" in step
+
+
+def test_a_bad_policy_promoted_by_force_is_rolled_back_by_the_guardrails(world: World) -> None:
+    before = read_serving(world.lake).champion
+    bad = plant(world.lake, "29990101T000000Z", fast=(0.5, 1.5), slow=(0.99, -2.0))
+    data = ("--data-dir", str(world.lake.root))
+    refused = portolan("policy", "promote", bad, "--why", "I know better", *data)
+    assert (refused.returncode, "--force" in refused.stderr) == (2, True)
+    assert portolan("policy", "promote", bad, "--why", "I know better", "--force", *data).returncode == 0
+    assert read_serving(world.lake).champion == bad
+    world.serve(1500)
+    checked = portolan("policy", "check", *data)
+    assert checked.returncode == 1
+    assert "guardrails broken: mean TTFT" in checked.stdout
+    assert read_serving(world.lake).champion == before
+    forced, rolled = (next(e for e in read_audit(world.lake) if e.what == w and e.version == bad) for w in
+                      ("champion", "rolled_back"))  # fmt: skip
+    assert forced.why == "I know better"
+    assert rolled.figures["ttft_mean_ratio.low"] > 1.1
+    listed = portolan("policy", "list", *data).stdout
+    assert f"{bad}  rolled back" in listed
+    assert "first choices on the last" in portolan("policy", "diff", str(before), bad, *data).stdout
+    assert "G0          passed" in portolan("policy", "show", str(before), *data).stdout
