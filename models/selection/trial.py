@@ -28,7 +28,10 @@ RATE_LIMITED_S = 5.0
 
 
 class Trial(NamedTuple):
-    """How each scenario is run; ``scenarios`` of none are all. ``seed`` is none that a constant was chosen on."""
+    """How each scenario is run; ``scenarios`` of none are all.
+
+    The length of a run and ``RATE_LIMITED_S`` were chosen on this ``seed``, the learned policy's constants were not.
+    """
 
     duration_s: float = 900.0
     seed: int = 3
