@@ -41,7 +41,9 @@ def test_a_preview_is_the_plan_that_the_request_then_gets(house: House) -> None:
 
 
 def test_a_conversation_that_stays_is_previewed_and_explained(house: House) -> None:
-    body = {"model": "deepseek/deepseek-v3.2", "session_id": "a voyage", "provider": PAIR}
+    # Long enough that leaving the cache costs more than the cheaper of the two would save.
+    messages = [{"role": "user", "content": "Which tides does the pilot wait for? " * 1000}]
+    body = {"model": "deepseek/deepseek-v3.2", "session_id": "a voyage", "provider": PAIR, "messages": messages}
     first = explained(house, ask(house, **body)["id"])
     found = preview(house, **body)
     kept = next(e for e in found["endpoints"] if e["probability"] > 0)
