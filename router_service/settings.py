@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     )
     zdr: bool = Field(False, description="only providers known to keep nothing, whatever a request says")
     category_share: float = Field(
-        0.2, ge=0, le=1, description="part of the traffic that is categorised, at most 20 a second a worker"
+        0.2, ge=0, le=1, description="part of the traffic that is categorised, at most 5 a second a worker"
     )
     log_sync: Literal["always", "interval", "never"] = "interval"
     log_when_full: Literal["wait", "drop"] = "drop"

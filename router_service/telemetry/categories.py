@@ -20,7 +20,7 @@ class Categoriser:
     A label that is not ready when the answer has ended is dropped, so that the record is never late.
     """
 
-    def __init__(self, share: float, per_second: int = 20) -> None:
+    def __init__(self, share: float, per_second: int = 5) -> None:
         self._share = share
         self._per_second = per_second
         self._random = random.Random()
