@@ -15,10 +15,8 @@ from data.lake import Lake
 from data.policies import Canary, Serving, read_serving, write_serving
 from data.schema import Attempt, Record
 from models.registry import Registry
-from models.selection import features
 from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError
 from models.selection.train import train
-from router_service.routing import planner
 from router_service.routing.candidates import Ask
 from router_service.routing.learned import PolicyStore, ServedPolicy
 from router_service.routing.plan import Plan, make_plan
@@ -169,12 +167,6 @@ def test_what_was_given_up_is_counted_in_the_metrics(tmp_path: Path) -> None:
     log = RequestLog(Lake(tmp_path).create(), "w")
     assert b"policy_failures_total 3.0" in render(log, 3)
     log.close()
-
-
-def test_sizes_are_rounded_as_the_planner_rounds_them() -> None:
-    assert features.PROMPT_BUCKETS == planner.PROMPT_BUCKETS
-    for tokens in (0, 16, 17, 300, 10**9):
-        assert features.planned_tokens(tokens) == planner._bucket(tokens)
 
 
 def planned(store: PolicyStore, share: float) -> Plan:

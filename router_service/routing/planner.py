@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from data.catalogue.types import Catalogue, Endpoint
+from models.selection.features import planned_tokens
 from models.selection.policy import PolicyError
 from router_service.routing.candidates import Ask
 from router_service.routing.cutoffs import wants_speed
@@ -21,7 +21,6 @@ from router_service.routing.state import NOTHING, Measure, State
 from router_service.routing.variants import Wanted, listed
 
 CACHE_SIZE = 4096
-PROMPT_BUCKETS = tuple(int(16 * 1.25**n) for n in range(56))
 # A plan that reads measurements holds for this long; the windows behind them are minutes long.
 MEASURED_FOR_S = 2.0
 
@@ -73,7 +72,7 @@ class Planner:
 
     def plan(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None = None) -> Plan:
         """The plan for one model, or for several as one pool. ``strategy`` replaces the installation's default."""
-        ask = ask._replace(prompt_tokens=_bucket(ask.prompt_tokens))
+        ask = ask._replace(prompt_tokens=planned_tokens(ask.prompt_tokens))
         epoch = self.health.refresh()
         learned = self.policies.current
         version = learned.version if learned else None
@@ -155,8 +154,3 @@ def _with_sort(wanted: Wanted, preferences: Preferences) -> Preferences:
         return preferences
     partition = preferences.sort.partition if isinstance(preferences.sort, Sort) else "model"
     return msgspec.structs.replace(preferences, sort=Sort(wanted.sort, partition))
-
-
-def _bucket(prompt_tokens: int) -> int:
-    index = bisect_left(PROMPT_BUCKETS, prompt_tokens)
-    return PROMPT_BUCKETS[min(index, len(PROMPT_BUCKETS) - 1)]

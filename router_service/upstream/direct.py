@@ -117,13 +117,8 @@ class DirectClient:
 
     async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
         """The whole answer."""
-        origin, head = _prepared(request.url, tuple(request.headers.items()))
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + timeout_s
-        connection = await self._pool.take(origin, timeout_s)
-        deadline = loop.call_at(ends, connection.expire, timeout_s)
+        origin, connection, deadline = await self._begin(request, timeout_s, streamed=False)
         try:
-            connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=False)
             body = await connection.whole()
             return Response(connection.status, connection.headers, body)
         finally:
@@ -132,13 +127,8 @@ class DirectClient:
 
     async def stream(self, request: UpstreamRequest, timeout_s: float) -> DirectStream:
         """The answer's head; the body follows."""
-        origin, head = _prepared(request.url, tuple(request.headers.items()))
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + timeout_s
-        connection = await self._pool.take(origin, timeout_s)
-        deadline = loop.call_at(ends, connection.expire, timeout_s)
+        origin, connection, deadline = await self._begin(request, timeout_s, streamed=True)
         try:
-            connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=True)
             await connection.head()
         except BaseException:
             connection.abort()
@@ -150,6 +140,17 @@ class DirectClient:
     async def close(self) -> None:
         """Close all connections."""
         self._pool.close()
+
+    async def _begin(
+        self, request: UpstreamRequest, timeout_s: float, *, streamed: bool
+    ) -> tuple[Origin, Connection, asyncio.TimerHandle]:
+        """Send ``request``; the deadline counts from here, connecting included."""
+        origin, head = _prepared(request.url, tuple(request.headers.items()))
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + timeout_s
+        connection = await self._pool.take(origin, timeout_s)
+        connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=streamed)
+        return origin, connection, loop.call_at(ends, connection.expire, timeout_s)
 
 
 @lru_cache(maxsize=8192)
