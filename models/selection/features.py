@@ -65,7 +65,7 @@ class Levels(NamedTuple):
 
 
 def planned_tokens(estimated_prompt_tokens: int) -> int:
-    """The size that the router plans for when it estimates ``estimated_prompt_tokens``: a plan serves a whole bucket."""
+    """The size that the router plans for where it estimates ``estimated_prompt_tokens``: one plan for each bucket."""
     return PROMPT_BUCKETS[min(bisect_left(PROMPT_BUCKETS, estimated_prompt_tokens), len(PROMPT_BUCKETS) - 1)]
 
 
