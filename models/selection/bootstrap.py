@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -20,6 +21,16 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+def flattened(named: Mapping[str, Interval | None]) -> dict[str, float]:
+    """Each known interval as ``name``, ``name.low`` and ``name.high``, for reports and the audit log."""
+    return {
+        key: figure
+        for name, interval in named.items()
+        if interval is not None
+        for key, figure in ((name, interval.value), (f"{name}.low", interval.low), (f"{name}.high", interval.high))
+    }
 
 
 def block_sums(rows: Floats, block: Ints) -> Floats:

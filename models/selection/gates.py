@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data.policies import Verdict
-from models.selection.bootstrap import Interval
+from models.selection.bootstrap import Interval, flattened
 from models.selection.decisions import Floats
 from models.selection.evaluate import Evaluation, Refused, Thresholds, evaluate, support_of
 from models.selection.policy import PARITY, LearnedPolicy, PolicyError
@@ -169,7 +169,4 @@ def _figures(comparison: Comparison, utility: Evaluation) -> dict[str, float]:
         "lift_success": comparison.success,
         "lift_cost_usd": comparison.cost,
     }
-    for name, interval in intervals.items():
-        if interval is not None:
-            figures |= {name: interval.value, f"{name}.low": interval.low, f"{name}.high": interval.high}
-    return figures
+    return figures | flattened(intervals)

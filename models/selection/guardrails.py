@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.selection.bootstrap import Interval
+from models.selection.bootstrap import Interval, flattened
 from models.selection.decisions import Floats
 
 CONTROL = "price"
@@ -64,10 +64,7 @@ class Watch(NamedTuple):
             "ttft_p95_ratio": self.ttft_p95,
             "cost_ratio": self.cost,
         }
-        for name, interval in named.items():
-            if interval is not None:
-                found |= {name: interval.value, f"{name}.low": interval.low, f"{name}.high": interval.high}
-        return found
+        return found | flattened(named)
 
     def sentence(self) -> str:
         """What the rails say."""

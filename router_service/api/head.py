@@ -22,7 +22,10 @@ MAX_FALLBACK_MODELS = 20
 
 
 class Head(msgspec.Struct):
-    """``fields`` holds every top-level field as raw JSON, in the client's order."""
+    """``fields`` holds every top-level field as raw JSON, in the client's order.
+
+    ``messages`` is the array of that name, copied out once; empty where none is demanded.
+    """
 
     fields: dict[str, msgspec.Raw]
     model: str | None
@@ -34,11 +37,7 @@ class Head(msgspec.Struct):
     session_id: str | None
     trace_id: str | None
     names: list[str]
-
-    @property
-    def messages(self) -> bytes:
-        """The raw array; empty where none are demanded."""
-        return bytes(self.fields.get("messages", b"[]"))
+    messages: bytes
 
     def wanted(self) -> list[str]:
         """Models in the order in which they are tried."""
@@ -78,6 +77,7 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
         session_id=_read(fields, "session_id", _TEXT, "a string of at most 256 characters"),
         trace_id=_trace_id(fields),
         names=sorted(fields),
+        messages=bytes(fields.get("messages", b"[]")),
     )
     _validate(head)
     if with_messages or "messages" in head.fields:
@@ -95,10 +95,9 @@ def _validate(head: Head) -> None:
 
 
 def _validate_messages(head: Head) -> None:
-    messages = head.fields.get("messages")
-    if messages is None:
+    if "messages" not in head.fields:
         raise ApiError("invalid_request", "messages is missing: send an array with at least one message")
-    raw = bytes(messages)
+    raw = head.messages
     if not raw.startswith(b"[") or raw[:64].translate(None, b" \t\r\n") == b"[]":
         raise ApiError("invalid_request", "messages must be an array with at least one message")
 
