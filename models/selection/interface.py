@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from models.selection.features import Candidate, Context
+from models.selection.outcome import Outcome
 from models.selection.policy import USD_PER_FAILURE, USD_PER_SECOND, LearnedPolicy
+
+__all__ = ["Outcome", "Policy", "Served", "State"]
 
 # Loss is measured in seconds: a failed attempt is worth this many of them.
 SECONDS_PER_FAILURE = USD_PER_FAILURE / USD_PER_SECOND
@@ -20,24 +23,6 @@ class State(NamedTuple):
     now_s: float
     in_flight: Sequence[int]
     truth: Sequence[float]
-
-
-class Outcome(NamedTuple):
-    """What came of one attempt, told when it has ended. ``ttft_s`` and ``tokens_per_s`` are null unless it answered.
-
-    ``loss_s`` is that of a request of typical size, so that sizes add no noise:
-    price / ``USD_PER_SECOND`` + TTFT + tokens / throughput, or ``SECONDS_PER_FAILURE``.
-    """
-
-    now_s: float
-    endpoint: str
-    provider: str
-    result: Literal["success", "error", "rate_limited"]
-    loss_s: float
-    ttft_s: float | None = None
-    tokens_per_s: float | None = None
-    malformed_tool_call: bool = False
-    tools: bool = False
 
 
 class Policy(Protocol):

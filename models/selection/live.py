@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from models.selection.faded import Faded
 from models.selection.features import Candidate, Context
 from models.selection.interface import (
     SECONDS_PER_FAILURE,
@@ -56,29 +57,13 @@ class Constants(NamedTuple):
     limited_growth: float = 0.002
 
 
-class _Level:
-    """Faded sums and counts of one node's four quantities, at each of ``half_lives_s``."""
+class _Level(Faded):
+    """Faded sums and counts of one node's four quantities."""
 
-    __slots__ = ("at_s", "counts", "half_lives_s", "sums")
+    __slots__ = ()
 
     def __init__(self, half_lives_s: tuple[float, ...] = HALF_LIVES_S[:1]) -> None:
-        self.half_lives_s = half_lives_s
-        self.at_s = -math.inf
-        self.sums = [[0.0] * len(half_lives_s) for _ in range(4)]
-        self.counts = [[0.0] * len(half_lives_s) for _ in range(4)]
-
-    def add(self, now_s: float, values: Sequence[float | None]) -> None:
-        fades = self.fades(now_s)
-        for sums, counts, value in zip(self.sums, self.counts, values, strict=True):
-            one, more = (0.0, 0.0) if value is None else (1.0, value)
-            for place, fade in enumerate(fades):
-                sums[place] = sums[place] * fade + more
-                counts[place] = counts[place] * fade + one
-        self.at_s = max(now_s, self.at_s)
-
-    def fades(self, now_s: float) -> list[float]:
-        since = max(now_s - self.at_s, 0.0)
-        return [0.5 ** (since / half_life) for half_life in self.half_lives_s]
+        super().__init__(half_lives_s, 4)
 
     def estimate(self, which: int, quantity: Quantity, prior: float, fades: Sequence[float]) -> tuple[float, float]:
         """Mean and variance of the level now."""

@@ -1,0 +1,23 @@
+"""What came of one attempt."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class Outcome(NamedTuple):
+    """What came of one attempt, told when it has ended. ``ttft_s`` and ``tokens_per_s`` are null unless it answered.
+
+    ``loss_s`` is that of a request of typical size, so that sizes add no noise:
+    price / ``USD_PER_SECOND`` + TTFT + tokens / throughput, or ``interface.SECONDS_PER_FAILURE``.
+    """
+
+    now_s: float
+    endpoint: str
+    provider: str
+    result: Literal["success", "error", "rate_limited"]
+    loss_s: float
+    ttft_s: float | None = None
+    tokens_per_s: float | None = None
+    malformed_tool_call: bool = False
+    tools: bool = False

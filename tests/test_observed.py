@@ -1,0 +1,56 @@
+"""What has been seen of an endpoint fades, and holds nothing that was not known yet."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from models.selection.observed import HALF_LIVES_S, NOTHING, Observed
+from models.selection.outcome import Outcome
+
+
+def answered(now_s: float, ttft_s: float = 0.5) -> Outcome:
+    return Outcome(now_s, "a:m", "a", "success", 1.0, ttft_s, 50.0)
+
+
+def test_an_endpoint_never_seen_says_nothing() -> None:
+    assert Observed().view("a:m", 10.0) == NOTHING
+
+
+def test_the_shortest_memory_turns_first() -> None:
+    seen = Observed()
+    for moment in range(600):
+        seen.observe(answered(moment, 0.5))
+    for moment in range(600, 660):
+        seen.observe(answered(moment, 2.0))
+    means = [recent.log_ttft or 0.0 for recent in seen.view("a:m", 660.0).recent]
+    assert math.log(2.0) > means[0] > means[1] > means[2] > math.log(0.5)
+
+
+def test_counts_halve_in_each_half_life_and_means_stay() -> None:
+    seen = Observed()
+    seen.observe(answered(0.0))
+    for half_life, recent in zip(HALF_LIVES_S, seen.view("a:m", 30.0).recent, strict=True):
+        assert recent.attempts == pytest.approx(0.5 ** (30.0 / half_life))
+        assert recent.log_ttft == pytest.approx(math.log(0.5))
+
+
+def test_a_429_is_no_failure_and_neither_has_a_ttft() -> None:
+    seen = Observed()
+    seen.observe(Outcome(1.0, "a:m", "a", "rate_limited", 10.0))
+    seen.observe(Outcome(2.0, "a:m", "a", "error", 10.0))
+    view = seen.view("a:m", 5.0)
+    assert view.since_failure_s == pytest.approx(3.0)
+    assert view.recent[2].failure == pytest.approx(1.0)
+    assert view.recent[2].limited == pytest.approx(0.5, abs=0.01)
+    assert view.recent[2].log_ttft is None
+
+
+def test_calls_under_way_are_counted_until_they_end() -> None:
+    seen = Observed()
+    for _ in range(3):
+        seen.begin("a:m")
+    seen.observe(answered(1.0))
+    seen.abandon("a:m")
+    assert seen.view("a:m", 1.0).in_flight == 1
