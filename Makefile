@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: up test test-slow lint bench lock clean
+.PHONY: up test test-slow lint bench bench-routing lock clean
 
 up: $(STAMP)
 	$(BIN)/portolan up $(UP_FLAGS)
@@ -22,6 +22,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.gateway $(BENCH_FLAGS)
+
+bench-routing: $(STAMP)
+	$(BIN)/python -m benchmarks.routing $(if $(DATASETS),--datasets $(DATASETS)) $(BENCH_FLAGS)
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev -c constraints.txt \

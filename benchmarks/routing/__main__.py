@@ -1,5 +1,6 @@
 """Compares selection policies and writes ``docs/routing-results.md``.
 
+    make bench-routing DATASETS=folder
     python -m benchmarks.routing --datasets DATASETS [--parts panel rows calm ...]
 
 DATASETS holds ``thefastest_ai/`` and ``llmperf/`` as the report names them. They are not part of the project: what
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.routing import market, panel, report, rows
+from benchmarks.routing import aims, market, panel, report, rows
 from models.selection.live import Live
 from models.selection.scenarios import load, names
 from models.selection.simulate import simulate
@@ -45,9 +46,11 @@ def main() -> None:
     scenarios = [name for name in names() if name in options.parts]
     with ProcessPoolExecutor(options.jobs) as pool:
         for name, results in zip(scenarios, pool.map(market.table, scenarios), strict=True):
+            keep(f"{name}.aims", aims.market_row(name, results))
             keep(name, report.market_section(name, results))
-    text = report.head("python -m benchmarks.routing --datasets DATASETS")
-    text += "".join(kept(name) for name in REPLAYS) + report.market_head() + "".join(kept(name) for name in names())
+    text = report.head("make bench-routing DATASETS=…")
+    text += "".join(kept(name) for name in REPLAYS) + report.market_head()
+    text += aims.MARKET + "".join(kept(f"{name}.aims") for name in names()) + "".join(kept(name) for name in names())
     TARGET.write_text(text)
     print(f"wrote {TARGET}")
 
