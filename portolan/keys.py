@@ -89,9 +89,8 @@ def _find(engine: Engine, wanted: str) -> Key:
     found = [key for key in read_keys(engine) if wanted in (key.name, key.label)]
     if len(found) == 1:
         return found[0]
-    said = (
-        f"there are {len(found)}: say which by label, {', '.join(k.label for k in found)}" if found else "there is none"
-    )
+    labels = ", ".join(one.label for one in found)
+    said = f"there are {len(found)}: say which by label, {labels}" if found else "there is none"
     raise typer.BadParameter(f"key {wanted!r}: {said}; 'portolan keys list' lists them", param_hint="'KEY'")
 
 
@@ -108,11 +107,10 @@ def _assignments(fields: dict[str, Any], prefix: str = "") -> list[str]:
     for name, value in fields.items():
         if isinstance(value, dict):
             shown += _assignments(value, f"{name}.")
+        elif isinstance(value, list):
+            shown.append(f"{prefix}{name}={','.join(value)}")
         else:
-            text = (
-                ",".join(value) if isinstance(value, list) else value if isinstance(value, str) else json.dumps(value)
-            )
-            shown.append(f"{prefix}{name}={text}")
+            shown.append(f"{prefix}{name}={value if isinstance(value, str) else json.dumps(value)}")
     return shown
 
 
