@@ -75,6 +75,8 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("catalogue_version", pa.string(), True, "hash of the catalogue snapshot"),
     ("health_epoch", pa.int64(), True, "health snapshot that the plan was made from"),
     ("draw", pa.float64(), True, "random number in [0,1) that sampled the plan"),
+    ("client_region", pa.string(), True, "where the client is, by header, key or address; null where not known"),
+    ("data_region", pa.string(), True, "regions that the request was kept to, joined by +; null for none"),
     ("propensity", pa.float64(), True, "probability with which the first endpoint was chosen"),
     ("candidates", pa.list_(CANDIDATE), False, "the plan: probability, score, exclusion of each endpoint"),
     ("arms", pa.list_(ARM), True, "what the draw is looked up in; null in records older than this column"),
@@ -154,6 +156,8 @@ class Record(msgspec.Struct):
     catalogue_version: str | None = None
     health_epoch: int | None = None
     draw: float | None = None
+    client_region: str | None = None
+    data_region: str | None = None
     propensity: float | None = None
     candidates: msgspec.Raw = msgspec.Raw(b"\x90")
     arms: msgspec.Raw = msgspec.Raw(b"\xc0")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from portolan import arguments, policy
+from portolan import arguments, keys, policy
 
 # Boxes would break a long sentence into pieces, in a log above all.
 app = typer.Typer(
@@ -19,9 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A marketplace and router for language models.",
 )
-keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API keys.")
 catalogue_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the market offers.")
-app.add_typer(keys_app, name="keys")
+app.add_typer(keys.app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 app.add_typer(policy.app, name="policy")
 
@@ -173,18 +172,6 @@ def why(
         raise typer.Exit(2)
     for line in lines:
         typer.echo(line)
-
-
-@keys_app.command("create")
-def keys_create(
-    name: Annotated[str, typer.Option("--name", help="What the key is for.", callback=arguments.name)],
-    data_dir: DataDir = DEFAULT_DATA,
-) -> None:
-    """Make an API key. It is printed once; only its hash is stored."""
-    from data.lake import Lake
-    from router_service.admission.keys import create_key, open_database
-
-    typer.echo(create_key(open_database(Lake(data_dir).create().database), name))
 
 
 @catalogue_app.command("show")

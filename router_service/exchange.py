@@ -57,6 +57,7 @@ class Exchange:
     clock: float = field(default_factory=time.perf_counter)
     id: str = ""
     key_hash: str | None = None
+    client_region: str | None = None
     affinity: Affinity | None = None
     decision: Decision | None = None
     refused: Plan | None = None
@@ -98,6 +99,7 @@ class Exchange:
             status=self.status,
             duration_us=duration_us,
             key_hash=self.key_hash,
+            client_region=self.client_region,
             app=self._header(b"http-referer"),
             app_title=self._header(b"x-openrouter-title") or self._header(b"x-title"),
             body_bytes=len(self.body),

@@ -6,23 +6,29 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
+from starlette.types import Scope
 
 from data.catalogue import load_catalogue
 from data.catalogue.types import Catalogue, Endpoint
 from data.lake import Lake
 from data.schema import encode_record
 from router_service.accounting.usage import UsageReader
-from router_service.admission.keys import KeyStore, open_database
+from router_service.admission.authority import Authority
+from router_service.admission.client_region import ClientRegions
+from router_service.admission.hosts import RegionalHosts
+from router_service.admission.keys import Key, KeyStore, open_database
+from router_service.admission.policy import NO_POLICY
 from router_service.exchange import Exchange
 from router_service.routing.deadlines import UsualLatency
+from router_service.routing.demands import Demands
 from router_service.routing.health import Health
 from router_service.routing.health.journal import JournalPeers
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
-from router_service.routing.preferences import Defaults
+from router_service.routing.preferences import Preferences
 from router_service.routing.remembering import Remembering
 from router_service.routing.sticky import Sticky
 from router_service.settings import Settings
@@ -46,6 +52,9 @@ class Serving:
         self.health = Health(peers=JournalPeers(self.lake.health))
         self.usual = UsualLatency(self.health)
         self.policies = PolicyStore(self.lake)
+        self._authority = Authority(_rules(settings))
+        self.hosts = RegionalHosts(settings.regional_hosts)
+        self._clients = ClientRegions(settings.client_region_header, settings.client_regions, settings.trusted_proxies)
         self.planner = Planner(
             self.catalogue,
             self.endpoints,
@@ -54,7 +63,7 @@ class Serving:
             settings.learned_share,
             strategy=settings.strategy,
             auto_exacto=settings.auto_exacto,
-            defaults=Defaults(settings.data_collection, settings.zdr),
+            installation=self._authority.installation,
         )
         self.sticky = Sticky(self.health)
         self._remembering = Remembering(self.sticky, self.endpoints)
@@ -88,6 +97,15 @@ class Serving:
             await asyncio.to_thread(self.log.close)
             await asyncio.to_thread(sealer.stop)
 
+    def demands(self, key: Key, headers: Mapping[bytes, bytes]) -> Demands:
+        """What installation, regional host and key demand of a request."""
+        return self._authority.demands(key.policy or NO_POLICY, self.hosts.find(headers))
+
+    def client_region(self, key: Key, headers: Mapping[bytes, bytes], scope: Scope) -> str | None:
+        """Where the request comes from, where that is known."""
+        peer = scope.get("client")
+        return self._clients.find(headers, peer[0] if peer else None, key.policy.client_region if key.policy else None)
+
     def settle(self, exchange: Exchange) -> None:
         """Append the record. Never awaits: it runs while a request is being cancelled, too."""
         self._remembering.settle(exchange)
@@ -101,6 +119,15 @@ class Serving:
         if self.settings.lab_url:
             return "lab"
         return next((value for name in endpoint.key_env if (value := os.environ.get(name, "").strip())), "")
+
+
+def _rules(settings: Settings) -> Preferences:
+    return Preferences(
+        data_collection=settings.data_collection,
+        zdr=settings.zdr,
+        enforce_distillable_text=settings.enforce_distillable_text,
+        region=settings.data_region,
+    )
 
 
 def usable_endpoints(catalogue: Catalogue, settings: Settings) -> dict[str, tuple[Endpoint, ...]]:

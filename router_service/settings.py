@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from data.catalogue.geography import is_place
+from router_service.admission.policy import CLIENT_REGION
 from router_service.upstream.client import ClientName
 
 
@@ -36,9 +38,52 @@ class Settings(BaseSettings):
         "allow", description="deny: only providers known not to train on prompts, whatever a request says"
     )
     zdr: bool = Field(False, description="only providers known to keep nothing, whatever a request says")
+    enforce_distillable_text: bool = Field(
+        False, description="only models known to allow training on their answers, whatever a request says"
+    )
+    data_region: str | None = Field(None, description="a country's code or eu: nothing is processed elsewhere")
+    regional_hosts: dict[str, str] = Field(
+        {}, description='JSON: data region by host name, such as {"eu.*": "eu"}; requests by it stay there'
+    )
+    client_region_header: str = Field(
+        "x-portolan-client-region", min_length=1, description="says where a client is; a CDN's will do: CF-IPCountry"
+    )
+    client_regions: dict[str, str] = Field(
+        {}, description='JSON: regions of clients by network or by word of the header, such as {"10.1.0.0/16": "asia"}'
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, description="proxies in front, of whose X-Forwarded-For a client's address is taken"
+    )
     category_share: float = Field(
         0.2, ge=0, le=1, description="part of the traffic that is categorised, at most 5 a second a worker"
     )
     log_sync: Literal["always", "interval", "never"] = "interval"
     log_when_full: Literal["wait", "drop"] = "drop"
     allow_aggregators: bool = Field(False, description="route to providers that resell other providers")
+
+    @field_validator("data_region")
+    @classmethod
+    def _data_region(cls, value: str | None) -> str | None:
+        return None if value is None else _place(value)
+
+    @field_validator("regional_hosts")
+    @classmethod
+    def _regional_hosts(cls, value: dict[str, str]) -> dict[str, str]:
+        for host in value:
+            if not host.strip("*") or "*" in host[:-1]:
+                raise ValueError(f"{host!r} must be a host name, with * at its end at most")
+        return {host: _place(region) for host, region in value.items()}
+
+    @field_validator("client_regions")
+    @classmethod
+    def _client_regions(cls, value: dict[str, str]) -> dict[str, str]:
+        for region in value.values():
+            if not CLIENT_REGION.fullmatch(region):
+                raise ValueError(f"{region!r} must be at most 16 lower-case letters, digits and hyphens")
+        return value
+
+
+def _place(region: str) -> str:
+    if not is_place(region.lower()):
+        raise ValueError(f"{region!r} is neither a country's ISO 3166 code nor an area such as eu")
+    return region.lower()

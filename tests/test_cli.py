@@ -21,6 +21,8 @@ COMMANDS = (
     "why",
     "keys",
     "keys create",
+    "keys list",
+    "keys policy",
     "catalogue",
     "catalogue show",
     "policy",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from starlette.types import Receive, Scope, Send
 
+from router_service.admission.keys import Key
 from router_service.api.auth import authenticate
 from router_service.api.buffered import answer_whole
 from router_service.api.head import Head, parse_head
@@ -33,7 +34,7 @@ class ChatCompletions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(b"", dict(scope["headers"]))
         try:
-            await self._serve(exchange, receive, send)
+            await self._serve(exchange, scope, receive, send)
         except ApiError as error:
             exchange.status, exchange.error_type = error.code, error.error_type
             if isinstance(error, NoEndpoints):
@@ -53,9 +54,11 @@ class ChatCompletions:
         finally:
             self._serving.settle(exchange)
 
-    async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         serving = self._serving
-        exchange.key_hash = (await authenticate(exchange.headers, serving)).hash
+        key = await authenticate(exchange.headers, serving)
+        exchange.key_hash = key.hash
+        exchange.client_region = serving.client_region(key, exchange.headers, scope)
         if not serving.log.has_room:
             raise ApiError(
                 "provider_overloaded",
@@ -67,22 +70,23 @@ class ChatCompletions:
         exchange.labelling = serving.categoriser.submit(head.messages)
         if is_asked(exchange.headers):
             exchange.plans = []
-        decisions = self._decisions(exchange, head)
+        decisions = self._decisions(exchange, head, key)
         async with WhilePresent(receive):
             if head.stream:
                 await StreamAnswer(exchange, serving, send).run(decisions)
             else:
                 await answer_whole(exchange, serving, decisions, send)
 
-    def _decisions(self, exchange: Exchange, head: Head) -> Iterator[Decision]:
+    def _decisions(self, exchange: Exchange, head: Head, key: Key) -> Iterator[Decision]:
         planner = self._serving.planner
-        preferences = planner.preferences(head.provider)
-        ask = head.ask(len(exchange.body), int(exchange.started_at // 3600 % 24))
+        demands = self._serving.demands(key, exchange.headers)
+        preferences = planner.preferences(head.provider, demands)
+        ask = head.ask(len(exchange.body), int(exchange.started_at // 3600 % 24), exchange.client_region)
         sticky = self._serving.sticky
         affinity = exchange.affinity = affinity_of(exchange.key_hash or "", head, exchange.headers)
 
         def hold(plan: Plan) -> Plan:
             return sticky.hold(plan, affinity, ask.prompt_tokens)
 
-        found = decisions(planner, head.wanted(), preferences, ask, self._serving.random.random, hold=hold)
+        found = decisions(planner, head.wanted(), preferences, ask, self._serving.random.random, demands, hold)
         return found if exchange.plans is None else noting(found, exchange.plans)

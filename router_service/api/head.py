@@ -44,10 +44,11 @@ class Head(msgspec.Struct):
         first = [self.model] if self.model else []
         return list(dict.fromkeys(first + self.models))
 
-    def ask(self, body_bytes: int, hour: int) -> Ask:
+    def ask(self, body_bytes: int, hour: int, client_region: str | None = None) -> Ask:
         """What a plan depends on; ``hour`` of the day in UTC."""
         prompt_tokens = 0 if self._has_media() else body_bytes // 4
-        return Ask(prompt_tokens, self.completion_limit, tuple(self.names), self.stream, self.tool_count > 0, hour)
+        tools = self.tool_count > 0
+        return Ask(prompt_tokens, self.completion_limit, tuple(self.names), self.stream, tools, hour, client_region)
 
     def _has_media(self) -> bool:
         """Base64 media would make the byte count say nothing about tokens."""

@@ -110,7 +110,8 @@ class StreamAnswer:
             seconds = (base_us / 1e6) + time.perf_counter() - begun
             tokens = self._usage.completion_tokens / seconds if self._usage and seconds > 0 else None
             opened.response.finish()
-            self._serving.health.success(endpoint.id, (attempt.ttft_us or 0) / 1e6, tokens)
+            ttft_s = (attempt.ttft_us or 0) / 1e6
+            self._serving.health.success(endpoint.id, ttft_s, tokens, exchange.client_region)
         finally:
             watch.stop()
             opened.response.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from router_service.routing.candidates import EXCLUDED_BY
 
 SENTENCES = {
-    "data_region": "It does not process in the region that provider.region asks for.",
+    "data_region": "It is not known to process only where request, key, host and installation allow.",
     "data_policy:training": "data_collection: deny, and it is not known that the provider trains on nothing.",
     "data_policy:zdr": "zdr, and it is not known that the provider keeps nothing.",
     "distillation": "enforce_distillable_text, and it is not known that the model's author allows it.",

@@ -28,6 +28,8 @@ def explain(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
         "requested_model": row["requested_model"],
         "model": row["model"],
         "endpoint": row["endpoint"],
+        "client_region": row.get("client_region"),
+        "data_region": row.get("data_region"),
         "stream": row["stream"],
         "status": row["status"],
         "error_type": row["error_type"],

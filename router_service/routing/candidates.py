@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from data.catalogue.geography import within
 from data.catalogue.types import Endpoint, Price
 from router_service.routing.preferences import QUANTIZATION_BITS, MaxPrice, Preferences, matches
 
@@ -44,7 +45,8 @@ MOST_NANO = 1e18
 class Ask(NamedTuple):
     """What a plan depends on besides preferences, each value already coarse enough to be a cache key.
 
-    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``.
+    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``; ``client_region`` where
+    the client is, where that is known.
     """
 
     prompt_tokens: int
@@ -53,6 +55,7 @@ class Ask(NamedTuple):
     stream: bool
     tools: bool
     hour: int
+    client_region: str | None = None
 
 
 class Rule(NamedTuple):
@@ -103,7 +106,7 @@ def filter_endpoints(endpoints: Sequence[Endpoint], preferences: Preferences, as
 
 def rules(preferences: Preferences, ask: Ask) -> Iterator[Rule]:
     """The hard filters that this request sets, privacy first: the first that fails is the reason logged."""
-    yield from _privacy(preferences)
+    yield from privacy_rules(preferences)
     if preferences.only:
         only = preferences.only
         yield Rule("allowed_providers", lambda e: named(e, only))
@@ -132,20 +135,27 @@ def rules(preferences: Preferences, ask: Ask) -> Iterator[Rule]:
         yield Rule("max_tokens", lambda e: e.max_completion_tokens is None or most <= e.max_completion_tokens)
 
 
-def _privacy(preferences: Preferences) -> Iterator[Rule]:
+def privacy_rules(preferences: Preferences) -> Iterator[Rule]:
     """Whatever is not known of an endpoint counts against it.
 
     ``data_collection: deny`` asks that nothing is trained on, ``zdr`` that nothing is kept.
     """
-    if preferences.region:
-        region = preferences.region.lower()
-        yield Rule("data_region", lambda e: e.region == region)
+    regions = preferences.regions
+    if regions is not None:
+        yield Rule("data_region", lambda e: within(places(e), regions))
     if preferences.data_collection == "deny":
         yield Rule("data_policy:training", lambda e: e.data_policy.trains is False)
     if preferences.zdr:
         yield Rule("data_policy:zdr", lambda e: e.data_policy.retains is False)
     if preferences.enforce_distillable_text:
         yield Rule("distillation", lambda e: e.distillable)
+
+
+def places(endpoint: Endpoint) -> tuple[str, ...]:
+    """Everywhere that the endpoint may process a request; empty where that is not known."""
+    if endpoint.region is not None:
+        return (endpoint.region,)
+    return tuple(country.lower() for country in endpoint.datacenters)
 
 
 def over_limit(endpoint: Endpoint, limit: MaxPrice) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class State(NamedTuple):
 
     ``outages`` had one in the last 30 s, ``ejected`` are left alone by the breaker, ``limited`` would answer 429.
     ``strategy`` is what a request gets that names none, ``auto_exacto`` whether requests with tools then
-    keep to endpoints whose tool calls are good.
+    keep to endpoints whose tool calls are good. ``distances`` are those that are not 1, by endpoint and client region.
     """
 
     catalogue_version: str
@@ -65,3 +65,8 @@ class State(NamedTuple):
     auto_exacto: bool = True
     ejected: frozenset[str] = frozenset()
     limited: frozenset[str] = frozenset()
+    distances: Mapping[tuple[str, str | None], float] = {}
+
+    def distance(self, endpoint: str, client_region: str | None) -> float:
+        """What multiplies the endpoint's TTFT when the client is there; 1 where nothing is known."""
+        return self.distances.get((endpoint, client_region), 1.0)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from router_service.contract.errors import CLIENT_ERRORS
 from router_service.routing.health import tiers
 from router_service.routing.health.breaker import spare_half
+from router_service.routing.health.distance import Distances
 from router_service.routing.health.endpoint import EndpointHealth
 from router_service.routing.health.percentiles import Percentiles, SpeedWindow
 from router_service.routing.health.shared import Batch, HealthPeers, NoPeers, Report
@@ -47,6 +48,7 @@ class Health:
         self._endpoints: dict[str, EndpointHealth] = {}
         self._order: list[EndpointHealth] = []
         self._standing = Standing()
+        self._distances = Distances()
         self._fresh: list[EndpointHealth] = []
         self._ungraded: set[EndpointHealth] = set()
         self._unsent: set[EndpointHealth] = set()
@@ -62,13 +64,16 @@ class Health:
         """Endpoints with a significant outage in the last 30 s."""
         return self._standing.outages
 
-    def success(self, endpoint: str, ttft_s: float | None, tokens_per_s: float | None) -> None:
+    def success(
+        self, endpoint: str, ttft_s: float | None, tokens_per_s: float | None, client_region: str | None = None
+    ) -> None:
         """Count a good answer; TTFT in seconds and throughput in tokens a second, where they were measured."""
         now = self._clock()
         state = self._count(endpoint, SUCCESS, now)
         state.capacity.accepted()
         if ttft_s is not None:
             state.add_ttft(ttft_s, int(now))
+            self._distances.add(endpoint, client_region, ttft_s)
         if tokens_per_s is not None:
             state.add_throughput(tokens_per_s, int(now))
         if state.breaker.success(now):
@@ -156,6 +161,10 @@ class Health:
         """Tokens a second, a running mean."""
         state = self._endpoints.get(endpoint)
         return state.tokens_per_s if state else None
+
+    def distance(self, endpoint: str, client_region: str | None) -> float:
+        """What the endpoint's wait is to be multiplied by for clients from there; of this worker's streamed answers."""
+        return self._distances.factor(endpoint, client_region)
 
     def latency_percentiles(self, endpoint: str, window: SpeedWindow, least: int = 1) -> Percentiles | None:
         """TTFT in seconds, of this worker's streamed answers; ``None`` when there were fewer than ``least``."""

@@ -49,7 +49,8 @@ def choose(slate: Slate) -> Choice:
     best = slate.best()
     endpoints = slate.endpoints[:best]
     measures = [slate.state.measures.get(e.id, UNMEASURED) for e in endpoints]
-    levels = shrunk(measures, slate.ask.tools)
+    factors = [slate.state.distance(e.id, slate.ask.client_region) for e in endpoints]
+    levels = at_distance(shrunk(measures, slate.ask.tools), factors, _expected_completion(measures, slate.ask))
     prices = adjusted_prices([e.price or Price(0, 0) for e in endpoints], levels, measures, slate.ask)
     flagged = [e.id in slate.flagged for e in endpoints]
     shares = adjusted_shares(prices, levels.speed, flagged)
@@ -134,6 +135,22 @@ def shrunk(measures: Sequence[Measure], with_tools: bool = True) -> Levels:
         _medians(latencies, own, 0.0),
         _medians(throughputs, own, 1.0),
     )
+
+
+def at_distance(levels: Levels, factors: Sequence[float], completion: float) -> Levels:
+    """``levels`` as they are from a client's region: waits times ``factors``, speeds with that wait included.
+
+    ``completion`` is the tokens of an answer. A speed changes by no more than its factor, whatever was measured.
+    """
+    if all(factor == 1.0 for factor in factors):
+        return levels
+    waits = [wait * factor for wait, factor in zip(levels.ttft, factors, strict=True)]
+    speeds = []
+    for speed, factor, before, after in zip(levels.speed, factors, levels.ttft, waits, strict=True):
+        least, most = sorted((1.0, factor))
+        slower = min(max(1.0 + (after - before) * speed / completion, least), most)
+        speeds.append(speed / slower)
+    return levels._replace(ttft=waits, speed=speeds)
 
 
 def _rates(events: Sequence[int], trials: Sequence[int]) -> list[float]:
