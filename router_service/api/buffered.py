@@ -36,7 +36,12 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
             raise adapter.error(response.status, response.body, response.headers, endpoint)
         answer = adapter.response(response.body)
         attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-        serving.health.success(endpoint.id, None, None)
+        if answer.choices[0]["finish_reason"] == "error":
+            # A success by its form: the reference's uptime counts it against the endpoint.
+            attempt.error_type = "provider_unavailable"
+            serving.health.failure(endpoint.id, attempt.error_type)
+        else:
+            serving.health.success(endpoint.id, None, None)
         return answer, endpoint, attempt.model
 
     deadlines = Deadlines(exchange, serving.settings, serving.usual)
@@ -45,6 +50,9 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     exchange.upstream_id = answer.upstream_id
     exchange.finish_reason = answer.choices[0]["finish_reason"]
     exchange.native_finish_reason = answer.choices[0]["native_finish_reason"]
+    if exchange.calls is not None:
+        for choice in answer.choices:
+            exchange.calls.add(choice["index"], choice["message"])
     usage = settle_usage(exchange, answer.usage, endpoint)
     body = {
         "id": exchange.id,

@@ -110,7 +110,12 @@ class StreamAnswer:
             seconds = (base_us / 1e6) + time.perf_counter() - begun
             tokens = self._usage.completion_tokens / seconds if self._usage and seconds > 0 else None
             opened.response.finish()
-            self._serving.health.success(endpoint.id, (attempt.ttft_us or 0) / 1e6, tokens)
+            if exchange.finish_reason == "error":
+                # A success by its form: the reference's uptime counts it against the endpoint.
+                attempt.error_type = "provider_unavailable"
+                self._serving.health.failure(endpoint.id, attempt.error_type)
+            else:
+                self._serving.health.success(endpoint.id, (attempt.ttft_us or 0) / 1e6, tokens)
         finally:
             watch.stop()
             opened.response.close()
@@ -146,7 +151,10 @@ class StreamAnswer:
             self._usage = delta.usage or self._usage
             finished = finished or delta.done
             if delta.choices:
+                calls = exchange.calls
                 for choice in delta.choices:
+                    if calls is not None:
+                        calls.add(choice.index, choice.delta)
                     exchange.finish_reason = choice.finish_reason or exchange.finish_reason
                     exchange.native_finish_reason = choice.native_finish_reason or exchange.native_finish_reason
                 lines.append(out.chunk(delta.choices))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jsonschema_rs
 import msgspec
 
-from router_service.tool_calls.cost import Cost, Unbounded, cost_of
+from router_service.tool_calls.cost import Cost, cost_of
 
 MOST_SCHEMA_BYTES = 32 * 1024
 # Of raw schemas; compiled ones take about ten times as much.
@@ -36,8 +36,8 @@ class Schema(NamedTuple):
             return True
         try:
             return self.validator.is_valid(arguments)
-        except ValueError:
-            return True
+        except BaseException as error:
+            return _unjudged(error, True)
 
 
 class Schemas:
@@ -70,9 +70,18 @@ def _compile(raw: bytes) -> Schema | None:
         cost = cost_of(schema)
         make = jsonschema_rs.validator_for if "$schema" in schema else jsonschema_rs.Draft7Validator
         return Schema(make(schema, validate_formats=False, pattern_options=_PATTERNS, offline=True), cost)
-    except (ValueError, RecursionError, TypeError):
-        # msgspec's and the validator's errors are ValueErrors, Unbounded is one as well.
-        return None
+    except BaseException as error:
+        return _unjudged(error, None)
+
+
+T = TypeVar("T")
+
+
+def _unjudged(error: BaseException, otherwise: T) -> T:
+    """``otherwise``, whatever the client's schema did: a panic of the Rust library is no ``Exception``."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
+    return otherwise
 
 
 def _measure(value: Any) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from typing import NamedTuple
 
 SLOT_S = 600
@@ -85,8 +84,8 @@ class Quality:
         counts[_UNSENT + 6] += 1
         counts[_UNSENT + 7] += malformed
 
-    def merge(self, added: Sequence[int], second: int, now: int) -> None:
-        """Count what another worker saw at ``second``, in the order of ``Sums``."""
+    def merge(self, added: Sums, second: int, now: int) -> None:
+        """Count what another worker saw at ``second``."""
         counts = self._counts
         if now // SLOT_S > counts[_SLOT]:
             self._advance(now // SLOT_S)
@@ -110,10 +109,10 @@ class Quality:
         tools = (sum(counts[_TOOLS + kind : _UNSENT : _TOOL_KINDS]) for kind in range(_TOOL_KINDS))
         return Sums(*recent, *tools)
 
-    def take_unsent(self) -> tuple[int, ...] | None:
-        """What was counted since the last call, in the order of ``Sums``; ``None`` for nothing."""
+    def take_unsent(self) -> Sums | None:
+        """What was counted since the last call; ``None`` for nothing."""
         counts = self._counts
-        unsent = tuple(counts[_UNSENT:_SLOT])
+        unsent = Sums._make(counts[_UNSENT:_SLOT])
         if not any(unsent):
             return None
         counts[_UNSENT:_SLOT] = _EMPTY[_UNSENT:_SLOT]
