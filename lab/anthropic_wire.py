@@ -101,8 +101,8 @@ def _block(completion: Completion) -> dict[str, Any]:
 
 
 def _reason(completion: Completion) -> str:
-    if completion.ending:
-        return completion.ending
+    if completion.ending == "refusal":
+        return "refusal"
     if completion.tool:
         return "tool_use"
     return "max_tokens" if completion.length_limited else "end_turn"

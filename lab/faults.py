@@ -24,11 +24,12 @@ class Fault:
 
     ``hang`` sends nothing at all, ``html`` a page with status 200. ``stall`` falls silent, and ``reset`` breaks the
     connection, before piece number ``after`` of the answer: 0 is right after the headers, 1 after a stream's role;
-    a whole answer has two pieces. ``rate`` is the share of calls that ``error`` (by ``status`` and the provider's
-    ``code`` and ``message``), ``rate_limit`` (with ``retry_after`` as the header, none where null) and what follows hit.
-    ``garble`` spoils tool calls in the way that ``code`` names, ``refuse`` ends an answer before its first token,
-    as a content filter does, ``fail_at_end`` after its last with the reason "error". ``slow`` takes ``factor`` times
-    as long.
+    a whole answer has two pieces. ``slow`` takes ``factor`` times as long.
+
+    ``rate`` is the share of calls that the others hit: ``error`` (by ``status`` and the provider's ``code`` and
+    ``message``), ``rate_limit`` (with ``retry_after`` as the header, none where null), ``garble``, which spoils tool
+    calls in the way that ``code`` names, ``refuse``, which ends an answer before its first token as a content filter
+    does, and ``fail_at_end``, an answer's last word being that it failed (OpenAI's format alone has one).
     """
 
     mode: str = "ok"

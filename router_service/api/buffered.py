@@ -52,7 +52,7 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     exchange.native_finish_reason = answer.choices[0]["native_finish_reason"]
     if exchange.calls is not None:
         for choice in answer.choices:
-            exchange.calls.add(choice["index"], choice["message"])
+            exchange.calls.add(choice["index"], choice["message"], whole=True)
     usage = settle_usage(exchange, answer.usage, endpoint)
     body = {
         "id": exchange.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -46,11 +47,11 @@ class Calls:
         self.number = 0
         self.judgeable = True
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Call]:
         return iter(self._calls.values())
 
-    def add(self, choice: int, said: msgspec.Raw | dict[str, Any]) -> None:
-        """Take in a delta of a stream, or the message of a whole answer, of choice number ``choice``."""
+    def add(self, choice: int, said: msgspec.Raw | dict[str, Any], *, whole: bool = False) -> None:
+        """Take in a delta of a stream or, ``whole``, the message of an answer, of choice number ``choice``."""
         if isinstance(said, msgspec.Raw):
             if b'"tool_calls"' not in bytes(said):
                 return
@@ -62,10 +63,10 @@ class Calls:
             self.judgeable = False
             return
         for position, call in enumerate(found.tool_calls or ()):
-            self._add(choice, call, position)
+            index = position if whole else self._index(choice, call)
+            self._add(choice, index, call.function)
 
-    def _add(self, choice: int, call: _Call, position: int) -> None:
-        index = self._index(choice, call, position)
+    def _add(self, choice: int, index: int, function: _Function | None) -> None:
         known = self._calls.get((choice, index))
         if known is None:
             self.number += 1
@@ -73,7 +74,6 @@ class Calls:
                 self.judgeable = False
                 return
             known = self._calls[choice, index] = Call()
-        function = call.function
         if function is None or not self.judgeable:
             return
         known.name += function.name or ""
@@ -86,7 +86,7 @@ class Calls:
         elif function.arguments is not None:
             known.foreign = True
 
-    def _index(self, choice: int, call: _Call, position: int) -> int:
+    def _index(self, choice: int, call: _Call) -> int:
         """Some servers leave the index out: a new id then begins a new call, and the rest belongs to the last."""
         last = self._last.get(choice, -1)
         if call.index is not None:
