@@ -58,7 +58,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     ``tag`` is what ``provider.order/only/ignore`` match (``deepinfra``, ``deepinfra/turbo``).
     ``region`` is ``None`` where the place of processing is not known; ``distillable`` is true only where the
     model's author is known to allow training on its answers. ``cache_lifetime_s`` is how long a prompt stays in its
-    cache after the last use, seconds.
+    cache after the last use, seconds. ``moderated``: a filter of the provider's may block prompts or answers; ``None``
+    where that is not known.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     data_policy: DataPolicy = DataPolicy()
     distillable: bool = False
     cache_lifetime_s: float = CACHE_LIFETIME_S
+    moderated: bool | None = None
 
 
 class Model(msgspec.Struct, frozen=True):
