@@ -31,6 +31,8 @@ def main() -> None:
     tell("failure", lambda name: health.failure(name, "timeout"), order)
     tell("429", lambda name: health.failure(name, "rate_limit_exceeded", 1.0), order)
     well = Health()
+    tell("tokens of an answer", lambda name: health.used(name, 1200, 800, 300), order)
+    tell("tool calls of an answer", lambda name: health.tool_calls(name, False), order)
     tell("success and a refresh each", lambda name: both(well, name), order)
     limited = Health()
     for name in set(order):
@@ -63,6 +65,8 @@ def memory(names: list[str]) -> None:
         health.success(name, 0.4, 80.0)
         health.failure(name, "timeout")
         health.failure(name, "rate_limit_exceeded", 30.0)
+        health.used(name, 1200, 800, 300)
+        health.tool_calls(name, True)
     health.refresh()
     used = (tracemalloc.get_traced_memory()[0] - before) / 1e6
     tracemalloc.stop()

@@ -88,6 +88,8 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("error_type", pa.string(), True, "typed error code, null on success; mid-stream errors too"),
     ("finish_reason", pa.string(), True, "normalised: stop | length | tool_calls | content_filter | error"),
     ("native_finish_reason", pa.string(), True, "as the provider wrote it"),
+    ("tool_calls", pa.int32(), True, "calls in an answer that ended with tool calls; null for all others"),
+    ("tool_call_fault", pa.string(), True, "of the first malformed one: invalid_json | unknown_name | schema_mismatch"),
     ("cancelled", pa.bool_(), False, "the client disconnected before the end"),
     ("prompt_tokens", pa.int64(), True, "gen_ai.usage.input_tokens, cached ones included"),
     ("completion_tokens", pa.int64(), True, "gen_ai.usage.output_tokens, reasoning included"),
@@ -168,6 +170,8 @@ class Record(msgspec.Struct):
     error_type: str | None = None
     finish_reason: str | None = None
     native_finish_reason: str | None = None
+    tool_calls: int | None = None
+    tool_call_fault: str | None = None
     cancelled: bool = False
     prompt_tokens: int | None = None
     completion_tokens: int | None = None

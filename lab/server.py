@@ -51,7 +51,7 @@ class Lab:
         refusal = fault.refusal(wire, dice) or self._chance(behaviour, dice, wire)
         if refusal is not None:
             return refusal
-        completion = wire.cache(body, complete(wire.read(body), dice), endpoint)
+        completion = wire.cache(body, fault.spoil(complete(wire.read(body), dice), dice), endpoint)
         wait = behaviour.ttft(dice) * fault.slowness * self.time_scale
         gap = fault.slowness * self.time_scale / behaviour.throughput(dice)
         stream = bool(body.get("stream"))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from router_service.providers.contract import Usage
     from router_service.routing.affinity import Affinity
     from router_service.routing.plan import Decision, Plan
+    from router_service.tool_calls.calls import Calls
+    from router_service.tool_calls.check import Verdict
 
 
 class _Entropy:
@@ -47,7 +49,8 @@ def generation_id(now_s: float) -> str:
 class Exchange:
     """Times are ``time.perf_counter`` seconds; ``started_at`` is Unix seconds.
 
-    ``refused`` is a plan of which nothing was left; ``plans`` are kept for a client that asked for metadata.
+    ``refused`` is a plan of which nothing was left; ``plans`` are kept for a client that asked for metadata; ``calls``
+    where the request offers tools.
     """
 
     body: bytes
@@ -74,6 +77,8 @@ class Exchange:
     usage: Usage | None = None
     cost: Cost | None = None
     cancelled: bool = False
+    calls: Calls | None = None
+    verdict: Verdict | None = None
     first_byte: float | None = None
     upstream_wait: float = 0.0
     labelling: Future[Label | None] | None = None
@@ -123,6 +128,8 @@ class Exchange:
             record.tools = head.tool_count
             record.parameters = head.names
             record.max_tokens = head.completion_limit
+        if self.verdict:
+            record.tool_calls, record.tool_call_fault = self.verdict
         label = self._label()
         if label:
             record.category, record.category_confidence = label

@@ -36,6 +36,7 @@ from router_service.telemetry.categories import Categoriser
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import Recent
 from router_service.telemetry.sealer import Sealer
+from router_service.tool_calls.check import Checker
 from router_service.upstream.client import open_client
 from router_service.upstream.interface import UpstreamClient
 
@@ -70,6 +71,7 @@ class Serving:
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
         self.recent = Recent()
         self.usage = UsageReader(self.lake)
+        self._checker = Checker()
         self.categoriser = Categoriser(settings.category_share)
         self.random = random.Random()  # seeded by the system
         self.log: RequestLog
@@ -107,12 +109,29 @@ class Serving:
         return self._clients.find(headers, peer[0] if peer else None, key.policy.client_region if key.policy else None)
 
     def settle(self, exchange: Exchange) -> None:
-        """Append the record. Never awaits: it runs while a request is being cancelled, too."""
+        """Append the record. Never awaits: it runs while a request is being cancelled, too.
+
+        Tool calls are judged here, when the last byte has gone out: typically in 10 µs, and bounded whatever the
+        schemas, so that the record need not wait for a verdict that a crash could lose with it.
+        """
         self._remembering.settle(exchange)
+        self._observe(exchange)
         record = exchange.record(self.worker)
         payload = encode_record(record)
         self.recent.add(record.generation_id, payload)
         self.log.append(payload)
+
+    def _observe(self, exchange: Exchange) -> None:
+        """Tell health what the answer cost and whether its tool calls were well-formed."""
+        endpoint, usage, head = exchange.endpoint, exchange.usage, exchange.head
+        if endpoint is None:
+            return
+        if usage and usage.prompt_tokens:
+            cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
+            self.health.used(endpoint, usage.prompt_tokens, cached, usage.completion_tokens)
+        if exchange.calls is not None and exchange.finish_reason == "tool_calls" and head:
+            exchange.verdict = self._checker.check(head.fields["tools"], exchange.calls)
+            self.health.tool_calls(endpoint, exchange.verdict.fault is not None)
 
     def api_key(self, endpoint: Endpoint) -> str:
         """The provider's key from the environment; a lab takes any."""

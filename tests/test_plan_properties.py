@@ -55,6 +55,7 @@ def markets(draw: st.DrawFn) -> list[Endpoint]:
             region=draw(st.sampled_from((None, "eu", "us"))),
             data_policy=DataPolicy(draw(MAYBE), draw(MAYBE)),
             distillable=draw(st.booleans()),
+            moderated=draw(MAYBE),
         )
         for number, tag in enumerate(tags)
     ]
@@ -74,6 +75,7 @@ HARD: dict[str, st.SearchStrategy[Any]] = {
     "zdr": st.just(True),
     "enforce_distillable_text": st.just(True),
     "region": st.sampled_from(("eu", "us", "jp")),
+    "is_moderated": st.booleans(),
 }
 SOFT: dict[str, st.SearchStrategy[Any]] = {
     "order": slugs,

@@ -28,7 +28,7 @@ from data.catalogue.caching import cache_lifetime
 from data.catalogue.joining import join_dated, newest_of_families
 from data.catalogue.names import authored
 from data.catalogue.placing import Offer, place_rows
-from data.catalogue.policies import data_policy, datacenters_of, distillable, region_of
+from data.catalogue.policies import data_policy, datacenters_of, distillable, moderated, region_of
 from data.catalogue.pricing import price_of
 from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, WireFormat
 
@@ -144,6 +144,7 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
         datacenters=datacenters_of(source.id),
         data_policy=data_policy(source.id),
         distillable=distillable(name.canonical),
+        moderated=moderated(source.id),
         cache_lifetime_s=cache_lifetime(source.id),
     )
 

@@ -39,6 +39,11 @@ def datacenters_of(provider: str) -> tuple[str, ...]:
     return tuple(_facts()["datacenters"].get(provider, ()))
 
 
+def moderated(provider: str) -> bool | None:
+    """Whether ``provider`` is known to filter content; nobody says that he does not."""
+    return True if provider in _facts()["moderated"] else None
+
+
 @cache
 def distillable(model: str) -> bool:
     """Whether the author of canonical ``model`` is known to allow training on its answers."""

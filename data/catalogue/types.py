@@ -59,7 +59,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     ``region``, a country or an area in lower case, is ``None`` where the place of processing is not known;
     ``datacenters`` are the countries of all places where that may be, empty where not known. ``distillable`` is true
     only where the model's author is known to allow training on its answers. ``cache_lifetime_s`` is how long a prompt
-    stays in its cache after the last use, seconds.
+    stays in its cache after the last use, seconds. ``moderated``: a filter of the provider's may block prompts or
+    answers; ``None`` where that is not known.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     data_policy: DataPolicy = DataPolicy()
     distillable: bool = False
     cache_lifetime_s: float = CACHE_LIFETIME_S
+    moderated: bool | None = None
 
 
 class Model(msgspec.Struct, frozen=True):

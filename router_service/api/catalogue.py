@@ -149,7 +149,7 @@ def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
         "top_provider": {
             "context_length": cheapest.context_length,
             "max_completion_tokens": cheapest.max_completion_tokens,
-            "is_moderated": False,
+            "is_moderated": bool(cheapest.moderated),
         },
         "per_request_limits": None,
         "supported_parameters": parameters,
@@ -172,6 +172,8 @@ def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: boo
         "max_completion_tokens": endpoint.max_completion_tokens,
         "pricing": pricing(endpoint.price or Price(0, 0)),
         "quantization": endpoint.quantization,
+        # Ours; null where it is not known.
+        "is_moderated": endpoint.moderated,
         "supported_parameters": sorted(endpoint.supported_parameters),
         "supports_implicit_caching": False,
         "supports_voice_cloning": False,

@@ -21,6 +21,7 @@ from router_service.routing.plan import Decision, Plan
 from router_service.routing.refusals import NoEndpoints
 from router_service.routing.route import decisions
 from router_service.serving import Serving
+from router_service.tool_calls.calls import Calls
 from router_service.wire import Disconnected, WhilePresent, read_body, send_json
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class ChatCompletions:
         exchange.body = await read_body(receive, exchange.headers, serving.settings.max_body_bytes)
         head = exchange.head = parse_head(exchange.body)
         exchange.labelling = serving.categoriser.submit(head.messages)
+        if head.tool_count:
+            exchange.calls = Calls()
         if is_asked(exchange.headers):
             exchange.plans = []
         decisions = self._decisions(exchange, head, key)

@@ -29,6 +29,8 @@ EXCLUDED_BY = {
     "ignored_providers": "allowed_providers",
     "quantization": "quantization",
     "min_quantization": "quantization",
+    "moderated": "allowed_providers",
+    "not_moderated": "allowed_providers",
     "max_price": "max_price",
     "require_parameters": "require_parameters",
     "context_length": "context_length",
@@ -122,6 +124,10 @@ def rules(preferences: Preferences, ask: Ask) -> Iterator[Rule]:
     if preferences.min_quantization:
         bits = QUANTIZATION_BITS[preferences.min_quantization]
         yield Rule("min_quantization", lambda e: QUANTIZATION_BITS.get(e.quantization, 0) >= bits)
+    if preferences.is_moderated is not None:
+        # By the mark that the catalogue shows: unknown has none.
+        marked = preferences.is_moderated
+        yield Rule("not_moderated" if marked else "moderated", lambda e: bool(e.moderated) is marked)
     if preferences.max_price is not None:
         limit = preferences.max_price
         yield Rule("max_price", lambda e: not over_limit(e, limit))

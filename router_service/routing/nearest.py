@@ -88,6 +88,8 @@ def _changes(reason: str, endpoint: Endpoint, preferences: Preferences, ask: Ask
         case "min_quantization":
             known = endpoint.quantization != "unknown"
             return [Change("provider.min_quantization", endpoint.quantization if known else None)]
+        case "moderated" | "not_moderated":
+            return [Change("provider.is_moderated", None)]
         case "max_price":
             return _price_changes(endpoint, preferences)
         case "require_parameters":

@@ -142,7 +142,8 @@ class Planner:
 
 def _measure(health: Health, endpoint: str) -> Measure | None:
     counts = health.counts(endpoint, "30m")
-    if not any(counts):
+    quality = health.quality(endpoint)
+    if not any(counts) and not any(quality):
         return None
     return Measure(
         latency=_percentiles(health.latency_percentiles(endpoint, "5m")),
@@ -150,6 +151,13 @@ def _measure(health: Health, endpoint: str) -> Measure | None:
         requests=counts.success + counts.failure,
         errors=counts.failure,
         rate_limited=counts.rate_limited,
+        wait_s=quality.wait_ms / (1000 * quality.asked) if quality.asked else 0.0,
+        tool_requests=quality.tool_requests,
+        malformed=quality.malformed,
+        prompt_tokens=quality.prompt,
+        cached_tokens=quality.cached,
+        completion_tokens=quality.completion,
+        answers=quality.answers,
     )
 
 

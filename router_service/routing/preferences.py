@@ -34,6 +34,7 @@ WANTED = {
     "region": "a region such as 'eu', 'us' or 'de', or an array of them",
     "ttft_timeout": "a number of seconds above 0",
     "stall_timeout": "a number of seconds above 0",
+    "is_moderated": "true or false",
     "strategy": f"one of {', '.join(STRATEGIES)}",
 }
 
@@ -65,10 +66,10 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Preferences(msgspec.Struct, frozen=True, cache_hash=True):
-    """Fields of the reference and five of ours; further ones are accepted and ignored.
+    """Fields of the reference and six of ours; further ones are accepted and ignored.
 
-    Ours: ``min_quantization``, ``region``, ``ttft_timeout`` and ``stall_timeout`` in seconds, ``strategy``.
-    Of several regions any will do.
+    Ours: ``is_moderated``, ``min_quantization``, ``region``, ``ttft_timeout`` and ``stall_timeout`` in seconds,
+    ``strategy``. Of several regions any will do.
     """
 
     order: tuple[str, ...] | None = None
@@ -89,6 +90,7 @@ class Preferences(msgspec.Struct, frozen=True, cache_hash=True):
     ttft_timeout: float | None = None
     stall_timeout: float | None = None
     strategy: str | None = None
+    is_moderated: bool | None = None
 
     @property
     def sort_by(self) -> str | None:

@@ -18,8 +18,8 @@ class Measure(NamedTuple):
     ``latency`` is seconds to the first token and ``throughput`` output tokens a second with that wait
     included, both over 5 minutes. Counts are over 30 minutes, those of tool calls over 2 hours:
     ``errors`` are the endpoint's own by the reference's uptime rule, ``rate_limited`` answers stand
-    apart from ``requests``, ``wait_s`` is the mean wait they asked for, ``tool_requests`` ended with
-    tool calls and ``malformed`` of them held at least one call that broke its schema.
+    apart from ``requests``, ``wait_s`` is the mean of the waits that they asked for, ``tool_requests`` ended with
+    tool calls and ``malformed`` of them held at least one malformed call. Tokens are those of ``answers``.
     """
 
     latency: Percentiles = NOTHING
@@ -33,6 +33,7 @@ class Measure(NamedTuple):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    answers: int = 0
 
 
 UNMEASURED = Measure()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from router_service.routing.health.breaker import Breaker, Phase
 from router_service.routing.health.capacity import Capacity
 from router_service.routing.health.percentiles import Histogram
+from router_service.routing.health.quality import Quality
 from router_service.routing.health.shared import Report
 from router_service.routing.health.windows import KINDS, Windows
 
@@ -16,7 +17,7 @@ SMALLEST_TOKENS_PER_S = 0.1
 class EndpointHealth:
     """Fixed in size. ``unsent`` are counts the other workers have yet to be told; ``fresh``: since the last look."""
 
-    __slots__ = ("breaker", "capacity", "fresh", "latency", "name", "throughput",
+    __slots__ = ("breaker", "capacity", "fresh", "latency", "name", "quality", "throughput",
                  "tokens_per_s", "ttft_s", "unsent", "windows")  # fmt: skip
 
     def __init__(self, name: str, second: int) -> None:
@@ -26,6 +27,7 @@ class EndpointHealth:
         self.capacity = Capacity()
         self.latency: Histogram | None = None
         self.throughput: Histogram | None = None
+        self.quality: Quality | None = None
         self.ttft_s: float | None = None
         self.tokens_per_s: float | None = None
         self.unsent = [0] * KINDS
@@ -49,6 +51,12 @@ class EndpointHealth:
             self.throughput = Histogram(SMALLEST_TOKENS_PER_S, second)
         self.throughput.add(tokens_per_s, second)
 
+    def quality_at(self, second: int) -> Quality:
+        """Made with the first count: most endpoints of a catalogue never see any."""
+        if self.quality is None:
+            self.quality = Quality(second)
+        return self.quality
+
     def report(self, now: float) -> Report:
         """What the other workers should know; the counts are then told."""
         success, failure, limited, uncounted = self.unsent
@@ -64,4 +72,5 @@ class EndpointHealth:
             ejected_until,
             breaker.ejections,
             retry_until if retry_until > now else 0.0,
+            self.quality.take_unsent() if self.quality else None,
         )

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from router_service.contract.errors import CLIENT_ERRORS
 from router_service.routing.health import tiers
 from router_service.routing.health.breaker import spare_half
+from router_service.routing.health.capacity import LONGEST_RETRY_AFTER_S
 from router_service.routing.health.distance import Distances
 from router_service.routing.health.endpoint import EndpointHealth
 from router_service.routing.health.percentiles import Percentiles, SpeedWindow
+from router_service.routing.health.quality import NOTHING, Sums
 from router_service.routing.health.shared import Batch, HealthPeers, NoPeers, Report
 from router_service.routing.health.standing import Standing, per_minute
 from router_service.routing.health.tiers import Tier
@@ -85,6 +87,8 @@ class Health:
         if error_type == "rate_limit_exceeded":
             state = self._count(endpoint, RATE_LIMITED, now)
             state.breaker.release()
+            if retry_after is not None:
+                state.quality_at(int(now)).waited(min(retry_after, LONGEST_RETRY_AFTER_S), int(now))
             counts = state.windows.totals("30s", int(now))
             state.capacity.rate_limited(now, per_minute(counts.accepted), retry_after)
         elif error_type in JUDGES_NOTHING:
@@ -101,6 +105,20 @@ class Health:
             if retry_after is not None:
                 state.capacity.hold(now, retry_after)
         self._standing.review(state, now, counts)
+
+    def used(self, endpoint: str, prompt: int, cached: int, completion: int) -> None:
+        """Count the tokens of an answer; ``prompt`` tokens hold the ``cached`` ones."""
+        now = self._clock()
+        state = self._endpoints.get(endpoint) or self._new(endpoint, now)
+        state.quality_at(int(now)).used(prompt, cached, completion, int(now))
+        self._tell(state)
+
+    def tool_calls(self, endpoint: str, malformed: bool) -> None:
+        """Count an answer that ended with tool calls, one of them malformed or all as they should be."""
+        now = self._clock()
+        state = self._endpoints.get(endpoint) or self._new(endpoint, now)
+        state.quality_at(int(now)).tool_calls(malformed, int(now))
+        self._tell(state)
 
     def abandon(self, endpoint: str) -> None:
         """A call ended without an outcome, cancelled by its client: the next may probe."""
@@ -151,6 +169,11 @@ class Health:
     def uptime(self, endpoint: str, window: WindowName) -> float | None:
         """Percent, successful ÷ (successful + failed) of ``window``; ``None`` when there were too few."""
         return tiers.uptime(self.counts(endpoint, window))
+
+    def quality(self, endpoint: str) -> Sums:
+        """Tool calls, tokens and waits, of this worker and of those it hears from."""
+        state = self._endpoints.get(endpoint)
+        return state.quality.sums(int(self._clock())) if state and state.quality else NOTHING
 
     def ttft(self, endpoint: str) -> float | None:
         """Seconds, a running mean."""
@@ -212,10 +235,14 @@ class Health:
         state = self._endpoints.get(endpoint) or self._new(endpoint, now)
         state.windows.add(kind, int(now))
         state.unsent[kind] += 1
+        self._tell(state)
+        return state
+
+    def _tell(self, state: EndpointHealth) -> None:
+        """Look at ``state`` at the next occasion, and tell the other workers."""
         if not state.fresh:
             state.fresh = True
             self._fresh.append(state)
-        return state
 
     def _new(self, endpoint: str, now: float) -> EndpointHealth:
         state = self._endpoints[endpoint] = EndpointHealth(endpoint, int(now))
@@ -264,6 +291,8 @@ class Health:
     def _hear(self, report: Report, at: float, now: float) -> None:
         state = self._endpoints.get(report.endpoint) or self._new(report.endpoint, now)
         state.windows.merge(report.counts, int(at), int(now))
+        if report.quality is not None:
+            state.quality_at(int(now)).merge(report.quality, int(at), int(now))
         self._ungraded.add(state)
         breaker, capacity = state.breaker, state.capacity
         counts = state.windows.totals("30s", int(now))

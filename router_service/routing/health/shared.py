@@ -7,10 +7,13 @@ from typing import Protocol
 
 import msgspec
 
+from router_service.routing.health.quality import Sums
+
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
     """One endpoint since the worker's last report. The ``until`` are seconds of the machine's monotonic clock,
-    0 when nothing holds; ``ejections`` is how many in a row there have been.
+    0 when nothing holds; ``ejections`` is how many in a row there have been. A worker of
+    an older version leaves ``quality`` out, and reads on without it.
     """
 
     endpoint: str
@@ -21,6 +24,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     ejected_until: float = 0.0
     ejections: int = 0
     retry_until: float = 0.0
+    quality: Sums | None = None
 
     @property
     def counts(self) -> tuple[int, int, int, int]:

@@ -119,7 +119,7 @@ def shrunk(measures: Sequence[Measure], with_tools: bool = True) -> Levels:
     A figure that nobody has is the same for all: 0 for rates and waiting, 1 token/s for speed. Tool calls
     are looked at only ``with_tools``.
     """
-    latencies, throughputs, requests, errors, limited, waits, tools, malformed, prompts, cached, _ = zip(
+    latencies, throughputs, requests, errors, limited, waits, tools, malformed, prompts, cached, *_ = zip(
         *measures, strict=True
     )
     own = [n / (n + SHRINKAGE) for n in requests]
@@ -168,7 +168,7 @@ def _medians(measured: Sequence[Percentiles], own: Sequence[float], otherwise: f
 
 def _expected_completion(measures: Sequence[Measure], ask: Ask) -> float:
     """Tokens: what the model's answers lately had, capped by what the client allows."""
-    requests = sum([m.requests for m in measures if m.completion_tokens])
+    answers = sum([m.answers for m in measures])
     tokens = sum([m.completion_tokens for m in measures])
-    usual = tokens / requests if requests else TYPICAL_COMPLETION_TOKENS
+    usual = tokens / answers if answers else TYPICAL_COMPLETION_TOKENS
     return max(1.0, min(usual, ask.max_tokens or usual))
