@@ -20,6 +20,7 @@ from router_service.exchange import Exchange
 from router_service.routing.deadlines import UsualLatency
 from router_service.routing.health import Health
 from router_service.routing.health.journal import JournalPeers
+from router_service.routing.hedging import Hedging
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
 from router_service.routing.preferences import Defaults
@@ -45,6 +46,7 @@ class Serving:
         self.keys = KeyStore(open_database(self.lake.database))
         self.health = Health(peers=JournalPeers(self.lake.health))
         self.usual = UsualLatency(self.health)
+        self.hedging = self._hedging() if settings.hedge_share else None
         self.policies = PolicyStore(self.lake)
         self.planner = Planner(
             self.catalogue,
@@ -87,6 +89,10 @@ class Serving:
             self.categoriser.close()
             await asyncio.to_thread(self.log.close)
             await asyncio.to_thread(sealer.stop)
+
+    def _hedging(self) -> Hedging:
+        unstoppable = frozenset(p.slug for p in self.catalogue.providers.values() if not p.supports_cancellation)
+        return Hedging(self.settings.hedge_share, self.health, unstoppable)
 
     def settle(self, exchange: Exchange) -> None:
         """Append the record. Never awaits: it runs while a request is being cancelled, too."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -58,16 +59,24 @@ class House:
         return httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=30)
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    """A market without chance failures, each wait of the lab cut to nothing."""
+@contextlib.contextmanager
+def open_house(folder: Path, **more: Any) -> Iterator[House]:
+    """A market without chance failures, each wait of the lab cut to nothing; ``more`` are settings."""
     lab = Lab(time_scale=0.0, faults=False)
     with serving(create_app(lab)) as lab_url:
-        settings = Settings(data_dir=tmp_path, lab_url=lab_url, ttft_timeout=1.0, keepalive_interval=0.3)
-        lake = Lake(tmp_path).create()
+        known: dict[str, Any] = {"ttft_timeout": 1.0, "keepalive_interval": 0.3}
+        settings = Settings(data_dir=folder, lab_url=lab_url, **known | more)
+        lake = Lake(folder).create()
         key = create_key(open_database(lake.database), "test")
         with serving(create_router(settings)) as url:
             yield House(url, lab, key, lake)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A house as ``open_house`` makes it."""
+    with open_house(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from data.schema import Attempt
 from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage
 from router_service.exchange import Exchange
-from router_service.providers.contract import Answer
+from router_service.providers.contract import Answer, Usage
 from router_service.providers.registry import ADAPTERS
 from router_service.routing.attempts import Attempts
 from router_service.routing.deadlines import Deadlines
@@ -35,12 +35,14 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
         if response.status != 200:
             raise adapter.error(response.status, response.body, response.headers, endpoint)
         answer = adapter.response(response.body)
-        attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-        serving.health.success(endpoint.id, None, None)
+        seconds = time.perf_counter() - sent
+        attempt.ttft_us = int(seconds * 1e6)
+        serving.health.success(endpoint.id, None, None, seconds)
         return answer, endpoint, attempt.model
 
     deadlines = Deadlines(exchange, serving.settings, serving.usual)
-    answer, endpoint, model = await Attempts(exchange, serving.health, deadlines).run(decisions, call)
+    attempts = Attempts(exchange, serving.health, deadlines, serving.hedging)
+    answer, endpoint, model = await attempts.run(decisions, call, _counted)
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
     exchange.upstream_id = answer.upstream_id
     exchange.finish_reason = answer.choices[0]["finish_reason"]
@@ -60,3 +62,8 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     exchange.status = 200
     exchange.first_byte = time.perf_counter()
     await send_json(send, 200, body, exchange.id)
+
+
+def _counted(late: tuple[Answer, Endpoint, str]) -> Usage | None:
+    """Of an answer that nobody takes."""
+    return late[0].usage

@@ -37,6 +37,7 @@ WANTED = {
     "ttft_timeout": "a number of seconds above 0",
     "stall_timeout": "a number of seconds above 0",
     "strategy": f"one of {', '.join(STRATEGIES)}",
+    "hedge": "true or false",
 }
 
 
@@ -67,9 +68,10 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """Fields of the reference and five of ours; further ones are accepted and ignored.
+    """Fields of the reference and six of ours; further ones are accepted and ignored.
 
-    Ours: ``min_quantization``, ``region``, ``ttft_timeout`` and ``stall_timeout`` in seconds, ``strategy``.
+    Ours: ``min_quantization``, ``region``, ``ttft_timeout`` and ``stall_timeout`` in seconds, ``strategy``, and
+    ``hedge``, with which a request refuses to be sent to two providers at once (it cannot ask for it).
     """
 
     order: tuple[str, ...] | None = None
@@ -90,6 +92,7 @@ class Preferences(msgspec.Struct, frozen=True):
     ttft_timeout: float | None = None
     stall_timeout: float | None = None
     strategy: str | None = None
+    hedge: bool | None = None
 
     @property
     def sort_by(self) -> str | None:
