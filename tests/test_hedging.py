@@ -7,12 +7,16 @@ import gc
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from data.schema import LOST
+from models.selection.decisions import decision_of
+from models.selection.policy import USD_PER_SECOND
 from router_service.routing.hedging import BURST
 from router_service.routing.race import Race
 from router_service.telemetry.lookup import find_on_disk
@@ -242,6 +246,15 @@ class Calls:
 
     def race(self, turns: int, *, good: bool) -> Race[str]:
         return Race(lambda: self.make("second", turns, good=good), self.discarded.append, lambda _error: None)
+
+
+def test_a_reader_of_the_log_takes_a_cut_call_for_a_long_wait_and_no_failure() -> None:
+    attempt = {"endpoint": "a:b", "error_type": LOST, "ttft_us": None, "duration_us": 2_000_000}
+    candidates = [{"endpoint": name, "probability": 0.5, "score": 1.0, "excluded_by": None} for name in ("a:b", "b:b")]
+    row = {"candidates": candidates, "attempts": [attempt], "cost_nano": 0, "model": "a/b"}
+    decision = decision_of(row | {"started_at": datetime(2026, 11, 23, tzinfo=UTC)})
+    assert decision is not None
+    assert decision.reward == pytest.approx(-2 * USD_PER_SECOND)
 
 
 async def none_left() -> None:
