@@ -39,9 +39,11 @@ ATTEMPT = pa.struct(
         ("provider", pa.string()),
         ("model", pa.string()),
         ("status", pa.int32()),  # HTTP status, null when no answer came
-        ("error_type", pa.string()),  # typed error code of the reference, null on success
+        # typed error code of the reference, null on success; "cancelled" of the one of two calls that lost
+        ("error_type", pa.string()),
         # why this attempt: "sampled" | "fallback:<error_type of the one before>" | "fallback:probed", when the one
         # before recovers and another request was probing it | "retry:stale_connection", the same endpoint again
+        # | "hedge:slow_first_token", beside the one before, which was late
         ("reason", pa.string()),
         ("started_us", pa.int64()),  # since the request's arrival
         ("ttft_us", pa.int64()),  # request sent to first content byte; null unless one came
@@ -100,6 +102,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("cost_prompt_nano", pa.int64(), False, "uncached prompt and cache writes"),
     ("cost_cached_nano", pa.int64(), False, "cache reads"),
     ("cost_completion_nano", pa.int64(), False, "completion"),
+    ("hedge_cost_nano", pa.int64(), True, "what the losing call of two may cost the operator, estimated; not billed"),
     ("ttft_us", pa.int64(), True, "arrival to first content byte sent to the client; null without one"),
     ("duration_us", pa.int64(), False, "arrival to last byte"),
     ("overhead_us", pa.int64(), True, "duration less the time spent waiting for providers"),
@@ -110,6 +113,11 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
 RECORD_SCHEMA = pa.schema(
     [pa.field(name, kind, nullable, metadata={"doc": doc}) for name, kind, nullable, doc in COLUMNS]
 )
+
+
+# ``reason`` of a call beside one that was late, and ``error_type`` of the one of the two that was cut for the other.
+HEDGE = "hedge:slow_first_token"
+LOST = "cancelled"
 
 
 class Attempt(msgspec.Struct):
@@ -182,6 +190,7 @@ class Record(msgspec.Struct):
     cost_prompt_nano: int = 0
     cost_cached_nano: int = 0
     cost_completion_nano: int = 0
+    hedge_cost_nano: int | None = None
     ttft_us: int | None = None
     overhead_us: int | None = None
     category: str | None = None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from models.categories.classify import Label
     from router_service.accounting.cost import Cost
+    from router_service.accounting.lost import LostCall
     from router_service.api.head import Head
     from router_service.providers.contract import Usage
     from router_service.routing.affinity import Affinity
@@ -50,7 +51,7 @@ class Exchange:
     """Times are ``time.perf_counter`` seconds; ``started_at`` is Unix seconds.
 
     ``refused`` is a plan of which nothing was left; ``plans`` are kept for a client that asked for metadata; ``calls``
-    where the request offers tools.
+    where the request offers tools; ``lost`` is the call that another, sent beside it, made needless.
     """
 
     body: bytes
@@ -76,6 +77,7 @@ class Exchange:
     native_finish_reason: str | None = None
     usage: Usage | None = None
     cost: Cost | None = None
+    lost: LostCall | None = None
     cancelled: bool = False
     calls: Calls | None = None
     verdict: Verdict | None = None
@@ -148,6 +150,8 @@ class Exchange:
             record.cost_prompt_nano = cost.prompt
             record.cost_cached_nano = cost.cached
             record.cost_completion_nano = cost.completion
+        if self.lost:
+            record.hedge_cost_nano = self.lost.cost_nano(usage, record.estimated_prompt_tokens)
         return record
 
     def _label(self) -> Label | None:

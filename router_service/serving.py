@@ -26,6 +26,7 @@ from router_service.routing.deadlines import UsualLatency
 from router_service.routing.demands import Demands
 from router_service.routing.health import Health
 from router_service.routing.health.journal import JournalPeers
+from router_service.routing.hedging import Hedging
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
 from router_service.routing.preferences import Preferences
@@ -52,6 +53,7 @@ class Serving:
         self.keys = KeyStore(open_database(self.lake.database))
         self.health = Health(peers=JournalPeers(self.lake.health))
         self.usual = UsualLatency(self.health)
+        self.hedging = self._hedging() if settings.hedge_share else None
         self.policies = PolicyStore(self.lake)
         self._authority = Authority(_rules(settings))
         self.hosts = RegionalHosts(settings.regional_hosts)
@@ -107,6 +109,10 @@ class Serving:
         """Where the request comes from, where that is known."""
         peer = scope.get("client")
         return self._clients.find(headers, peer[0] if peer else None, key.policy.client_region if key.policy else None)
+
+    def _hedging(self) -> Hedging:
+        unstoppable = frozenset(p.slug for p in self.catalogue.providers.values() if not p.supports_cancellation)
+        return Hedging(self.settings.hedge_share, self.health, unstoppable)
 
     def settle(self, exchange: Exchange) -> None:
         """Append the record. Never awaits: it runs while a request is being cancelled, too.

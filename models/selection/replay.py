@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.catalogue import load_catalogue
+from data.schema import LOST
 from models.selection.decisions import Decision, Floats, LoggedDecisions, decision_of, from_rows
 from models.selection.features import Candidate, Context, planned_tokens
 from models.selection.policy import LearnedPolicy
@@ -68,7 +69,7 @@ def choices(frame: pl.DataFrame) -> Choices | None:
         contexts.append(context_of(record))
         scores = {c["endpoint"]: c["score"] for c in record["candidates"]}
         candidates.append(tuple(_candidate(name, scores[name], prices) for name in decision.endpoints))
-        success.append(float(record["attempts"][0]["error_type"] is None))
+        success.append(float(record["attempts"][0]["error_type"] in (None, LOST)))
         cost.append(record["cost_nano"] * 1e-9)
     if not rows:
         return None

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from data.schema import LOST
 from models.selection.features import Candidate, Context, Levels
 from models.selection.policy import LearnedPolicy
 from models.selection.replay import context_of
@@ -45,8 +46,11 @@ def samples(frame: pl.DataFrame) -> list[Sample]:
         first = row["attempts"][0]
         if first["error_type"] is None and first["ttft_us"] is None:
             continue
-        ttft_s = first["ttft_us"] / 1e6 if first["ttft_us"] and first["error_type"] is None else None
-        success = first["error_type"] is None
+        # Of a call that was cut for another's sooner answer, what is known of its wait: left out, it would flatter.
+        cut = first["error_type"] == LOST
+        wait_us = first["duration_us"] if cut else first["ttft_us"]
+        success = cut or first["error_type"] is None
+        ttft_s = wait_us / 1e6 if wait_us and success else None
         found.append(Sample(row["started_at"], context_of(row), first["endpoint"], first["provider"], success, ttft_s))
     return found
 

@@ -12,7 +12,7 @@ from data.schema import Attempt
 from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage
 from router_service.exchange import Exchange
-from router_service.providers.contract import Answer
+from router_service.providers.contract import Answer, Usage
 from router_service.providers.moderation import refused_whole
 from router_service.providers.registry import ADAPTERS
 from router_service.routing.ahead import Ahead
@@ -41,17 +41,19 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
         refused = refused_whole(answer.choices) if head.models else None
         if refused and ahead.another_model():
             raise refused
-        attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
+        seconds = time.perf_counter() - sent
+        attempt.ttft_us = int(seconds * 1e6)
         if answer.choices[0]["finish_reason"] == "error":
             # A success by its form: the reference's uptime counts it against the endpoint.
             attempt.error_type = "provider_unavailable"
             serving.health.failure(endpoint.id, attempt.error_type)
         else:
-            serving.health.success(endpoint.id, None, None)
+            serving.health.success(endpoint.id, None, None, whole_s=seconds)
         return answer, endpoint, attempt.model
 
     deadlines = Deadlines(exchange, serving.settings, serving.usual)
-    answer, endpoint, model = await Attempts(exchange, serving.health, deadlines).run(ahead, call)
+    attempts = Attempts(exchange, serving.health, deadlines, serving.hedging)
+    answer, endpoint, model = await attempts.run(ahead, call, _counted)
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
     exchange.upstream_id = answer.upstream_id
     exchange.finish_reason = answer.choices[0]["finish_reason"]
@@ -74,3 +76,8 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     exchange.status = 200
     exchange.first_byte = time.perf_counter()
     await send_json(send, 200, body, exchange.id)
+
+
+def _counted(late: tuple[Answer, Endpoint, str]) -> Usage | None:
+    """Of an answer that nobody takes."""
+    return late[0].usage

@@ -57,7 +57,8 @@ class StreamAnswer:
         decisions = self._ahead = Ahead(decisions, exchange)
         try:
             async with KeptAlive(self._out, serving.settings.keepalive_interval):
-                opened = await Attempts(exchange, serving.health, self._deadlines).run(decisions, self._open)
+                attempts = Attempts(exchange, serving.health, self._deadlines, serving.hedging)
+                opened = await attempts.run(decisions, self._open, _close)
         except ApiError as error:
             if not self._out.started:
                 raise
@@ -178,3 +179,9 @@ class StreamAnswer:
         exchange.status = 200
         more = metadata(exchange, self._serving.catalogue, error)
         await self._out.write(self._out.chunk(_FAILED, error=error.body(), **more) + DONE, more=False)
+
+
+def _close(late: Opened) -> Usage | None:
+    """Of a stream that nobody takes: what has been counted so far."""
+    late.response.close()
+    return next((delta.usage for delta in reversed(late.first) if delta.usage is not None), None)

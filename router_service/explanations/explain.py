@@ -20,7 +20,7 @@ SCORES = {
 
 
 def explain(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """``row`` as ``telemetry.lookup`` finds it; ``names`` are providers' display names by slug. Times in ms."""
+    """``row`` as ``telemetry.lookup`` finds it; ``names`` are providers' display names by slug. Times in ms, USD."""
     candidates = row["candidates"]
     return {
         "id": row["generation_id"],
@@ -49,6 +49,7 @@ def explain(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
         ],
         "excluded": [exclusion(c["endpoint"], c["excluded_by"], names) for c in candidates if c["excluded_by"]],
         "attempts": [_attempt(attempt, names) for attempt in row["attempts"]],
+        "hedge_cost": None if row.get("hedge_cost_nano") is None else row["hedge_cost_nano"] / 1e9,
         "replay": None if row["draw"] is None else replay(row)._asdict(),
         "summary": summary(row, names),
     }

@@ -36,6 +36,7 @@ WANTED = {
     "stall_timeout": "a number of seconds above 0",
     "is_moderated": "true or false",
     "strategy": f"one of {', '.join(STRATEGIES)}",
+    "hedge": "true or false",
 }
 
 
@@ -66,10 +67,11 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Preferences(msgspec.Struct, frozen=True, cache_hash=True):
-    """Fields of the reference and six of ours; further ones are accepted and ignored.
+    """Fields of the reference and seven of ours; further ones are accepted and ignored.
 
     Ours: ``is_moderated``, ``min_quantization``, ``region``, ``ttft_timeout`` and ``stall_timeout`` in seconds,
-    ``strategy``. Of several regions any will do.
+    ``strategy``, and ``hedge``, with which a request refuses to be sent to two providers at once (it cannot ask for
+    it). Of several regions any will do.
     """
 
     order: tuple[str, ...] | None = None
@@ -91,6 +93,7 @@ class Preferences(msgspec.Struct, frozen=True, cache_hash=True):
     stall_timeout: float | None = None
     strategy: str | None = None
     is_moderated: bool | None = None
+    hedge: bool | None = None
 
     @property
     def sort_by(self) -> str | None:

@@ -17,7 +17,7 @@ SMALLEST_TOKENS_PER_S = 0.1
 class EndpointHealth:
     """Fixed in size. ``unsent`` are counts the other workers have yet to be told; ``fresh``: since the last look."""
 
-    __slots__ = ("breaker", "capacity", "fresh", "latency", "name", "quality", "throughput",
+    __slots__ = ("answers", "breaker", "capacity", "fresh", "latency", "name", "quality", "throughput",
                  "tokens_per_s", "ttft_s", "unsent", "windows")  # fmt: skip
 
     def __init__(self, name: str, second: int) -> None:
@@ -26,6 +26,7 @@ class EndpointHealth:
         self.breaker = Breaker()
         self.capacity = Capacity()
         self.latency: Histogram | None = None
+        self.answers: Histogram | None = None
         self.throughput: Histogram | None = None
         self.quality: Quality | None = None
         self.ttft_s: float | None = None
@@ -41,6 +42,18 @@ class EndpointHealth:
         if self.latency is None:
             self.latency = Histogram(SMALLEST_LATENCY_S, second)
         self.latency.add(seconds, second)
+
+    def add_answer(self, seconds: float, second: int) -> None:
+        """Of a whole answer, from the request to its end."""
+        if not seconds > 0:
+            return
+        if self.answers is None:
+            self.answers = Histogram(SMALLEST_LATENCY_S, second)
+        self.answers.add(seconds, second)
+
+    def first_tokens(self, *, stream: bool) -> Histogram | None:
+        """How long requests waited: streams for their first token, others for the whole answer."""
+        return self.latency if stream else self.answers
 
     def add_throughput(self, tokens_per_s: float, second: int) -> None:
         if not tokens_per_s > 0:

@@ -67,9 +67,16 @@ class Health:
         return self._standing.outages
 
     def success(
-        self, endpoint: str, ttft_s: float | None, tokens_per_s: float | None, client_region: str | None = None
+        self,
+        endpoint: str,
+        ttft_s: float | None,
+        tokens_per_s: float | None,
+        client_region: str | None = None,
+        whole_s: float | None = None,
     ) -> None:
-        """Count a good answer; TTFT in seconds and throughput in tokens a second, where they were measured."""
+        """Count a good answer; TTFT and throughput (tokens a second) of a stream where they were measured, or the
+        time that an answer sent whole took. Times in seconds.
+        """
         now = self._clock()
         state = self._count(endpoint, SUCCESS, now)
         state.capacity.accepted()
@@ -78,6 +85,8 @@ class Health:
             self._distances.add(endpoint, client_region, ttft_s)
         if tokens_per_s is not None:
             state.add_throughput(tokens_per_s, int(now))
+        if whole_s is not None:
+            state.add_answer(whole_s, int(now))
         if state.breaker.success(now):
             self._review(state, now)
 
@@ -126,6 +135,28 @@ class Health:
         if state is not None:
             state.breaker.release()
             self._review(state, self._clock())
+
+    def outlasted(self, endpoint: str, waited_s: float, *, stream: bool) -> None:
+        """A call that gave no first token in ``waited_s`` was cut for another's: neither success nor failure.
+
+        The true wait is longer by an unknown time. It is counted as what is known of it, the longer of ``waited_s``
+        and the running mean: leaving it out would make an endpoint look quick whose slow calls are always cut.
+        """
+        state = self._endpoints.get(endpoint)
+        if state is None:
+            return
+        second = int(self._clock())
+        if stream:
+            state.add_ttft(max(waited_s, state.ttft_s or 0.0), second)
+        else:
+            state.add_answer(waited_s, second)
+
+    def sound(self, endpoint: str) -> bool:
+        """Whether nothing is held against it now: no outage, limit or ejection, and not on its way back from one."""
+        state = self._standing.watched.get(endpoint)
+        if state is None:
+            return True
+        return not (state.breaker.tripped or endpoint in self._standing.outages or endpoint in self._standing.limited)
 
     def claim(self, endpoint: str) -> bool:
         """To be asked right before each call. False while another call probes a recovering endpoint: try the next."""
@@ -193,6 +224,14 @@ class Health:
         """TTFT in seconds, of this worker's streamed answers; ``None`` when there were fewer than ``least``."""
         state = self._endpoints.get(endpoint)
         return state.latency.percentiles(window, int(self._clock()), least) if state and state.latency else None
+
+    def wait(self, endpoint: str, percent: int, least: int, *, stream: bool) -> float | None:
+        """Seconds that ``percent`` of this worker's calls of 30 minutes did not exceed, to the first token of a
+        stream or to the end of a whole answer; ``None`` when there were fewer than ``least``.
+        """
+        state = self._endpoints.get(endpoint)
+        waits = state.first_tokens(stream=stream) if state else None
+        return waits.level("30m", int(self._clock()), percent, least) if waits else None
 
     def throughput_percentiles(self, endpoint: str, window: SpeedWindow) -> Percentiles | None:
         """Tokens a second, of this worker's streamed answers; ``p90`` is what 90 % of them reached."""
