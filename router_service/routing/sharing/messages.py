@@ -1,0 +1,57 @@
+"""What one worker tells the others. Read from files and from the network, so every value has its bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+Name = Annotated[str, Meta(max_length=500)]
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True):
+    """One endpoint since the worker's last report. The ``until`` are seconds of the machine's monotonic clock,
+    0 when nothing holds; ``ejections`` is how many in a row there have been.
+    """
+
+    endpoint: Name
+    success: Count = 0
+    failure: Count = 0
+    rate_limited: Count = 0
+    uncounted: Count = 0
+    ejected_until: float = 0.0
+    ejections: Annotated[int, Meta(ge=0, le=64)] = 0
+    retry_until: float = 0.0
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """By kind, in the order of ``windows``."""
+        return self.success, self.failure, self.rate_limited, self.uncounted
+
+
+class Conversation(msgspec.Struct, frozen=True, array_like=True):
+    """Where a conversation was served at second ``at``; see ``sticky.Entry``. No ``endpoint``: it is free again."""
+
+    digest: Annotated[bytes, Meta(max_length=64)]
+    model: Name
+    endpoint: Name
+    at: float
+    until: float
+    cached: Count
+    completion: Count
+    misses: Count
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True):
+    """Told together ``at`` that second of the monotonic clock.
+
+    ``sender`` and its running ``number`` say which batch it is, on whichever ways it comes; one without is always new.
+    """
+
+    at: float
+    reports: list[Report]
+    conversations: list[Conversation] = []
+    sender: Annotated[str, Meta(max_length=64)] = ""
+    number: int = 0
