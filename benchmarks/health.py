@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from router_service.routing.health import Health
-from router_service.routing.health.journal import JournalPeers
+from router_service.routing.sharing.journal import JournalPeers
+from router_service.routing.sharing.sharing import Sharing
+from router_service.routing.sticky import Sticky
 
 ENDPOINTS = 5000
 UPDATES = 10_000
@@ -75,10 +77,11 @@ def memory(names: list[str]) -> None:
 
 def exchange(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        writer, reader = Health(peers=JournalPeers(Path(folder))), Health(peers=JournalPeers(Path(folder)))
+        known, other = Health(), Health()
+        writer, reader = (Sharing(health, Sticky(health), [JournalPeers(Path(folder))]) for health in (known, other))
         for count in (300, ENDPOINTS):
             for name in names[:count]:
-                writer.success(name, 0.4, 80.0)
+                known.success(name, 0.4, 80.0)
             begun = time.process_time()
             writer.synchronise()
             told = time.process_time()

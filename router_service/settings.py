@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from data.catalogue.geography import is_place
@@ -16,7 +16,7 @@ from router_service.upstream.client import ClientName
 class Settings(BaseSettings):
     """Times in seconds, sizes in bytes, shares in [0, 1]."""
 
-    model_config = SettingsConfigDict(env_prefix="PORTOLAN_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PORTOLAN_", frozen=True, hide_input_in_errors=True)
 
     data_dir: Path = Path("data/var")
     lab_url: str | None = Field(None, description="address of a lab that stands in for every provider")
@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     log_sync: Literal["always", "interval", "never"] = "interval"
     log_when_full: Literal["wait", "drop"] = "drop"
     allow_aggregators: bool = Field(False, description="route to providers that resell other providers")
+    valkey_url: SecretStr | None = Field(
+        None, description="redis:// or rediss:// (TLS): the server by which machines share health and conversations"
+    )
+    valkey_prefix: str = Field(
+        "portolan", min_length=1, max_length=100, description="of its keys: one for each installation on a server"
+    )
 
     @field_validator("data_region")
     @classmethod
@@ -83,6 +89,16 @@ class Settings(BaseSettings):
         for region in value.values():
             if not CLIENT_REGION.fullmatch(region):
                 raise ValueError(f"{region!r} must be at most 16 lower-case letters, digits and hyphens")
+        return value
+
+    @field_validator("valkey_url")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        from router_service.routing.sharing.stream import connect
+
+        connect(value.get_secret_value())
         return value
 
 

@@ -12,10 +12,10 @@ from data.catalogue import load_catalogue
 from data.lake import Lake
 from router_service.routing.health import Health
 from router_service.routing.health.quality import NOTHING, SLOT_S, Quality, Sums
-from router_service.routing.health.shared import Batch, Report
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
 from router_service.routing.preferences import Preferences
+from router_service.routing.sharing.messages import Batch, Report
 from router_service.routing.variants import Wanted
 from tests.market import ASK, TOOLS, endpoint
 from tests.test_health import Clock
@@ -71,18 +71,18 @@ def test_each_window_is_the_sum_of_its_events(start: int, steps: list[tuple[int,
 
 def test_what_another_worker_counted_is_heard_once(tmp_path: Path) -> None:
     clock, one, other = pair(tmp_path)
-    one.used("e", 1000, 600, 50)
-    one.tool_calls("e", malformed=True)
-    one.failure("e", "rate_limit_exceeded", 8.0)
-    one.failure("e", "rate_limit_exceeded")
+    one.health.used("e", 1000, 600, 50)
+    one.health.tool_calls("e", malformed=True)
+    one.health.failure("e", "rate_limit_exceeded", 8.0)
+    one.health.failure("e", "rate_limit_exceeded")
     for _ in range(3):
         one.synchronise()
         other.synchronise()
-    assert other.quality("e") == one.quality("e") == Sums(1, 1000, 600, 50, 1, 8000, 1, 1)
+    assert other.health.quality("e") == one.health.quality("e") == Sums(1, 1000, 600, 50, 1, 8000, 1, 1)
     clock.now += 2 * 3600
-    assert other.quality("e") == NOTHING == other.quality("never called")
-    one.close()
-    other.close()
+    assert other.health.quality("e") == NOTHING == other.health.quality("never called")
+    one.sharing.close()
+    other.sharing.close()
 
 
 class OldReport(msgspec.Struct, frozen=True, array_like=True):
@@ -127,7 +127,7 @@ def test_plans_by_adjusted_shares_read_all_of_it(tmp_path: Path) -> None:
     plan = planner.plan((Wanted("a/b", "a/b"),), adjusted, ASK)
     assert dict(zip((e.id for e in plan.endpoints), plan.probabilities, strict=True))["b:b"] > 0.6
     health.failure("a:b", "rate_limit_exceeded", 30.0)
-    measure = planner._state(cached, "adjusted", 7).measures["a:b"]
+    measure = planner._state(cached, ASK, "adjusted", 7).measures["a:b"]
     assert (measure.wait_s, measure.answers, measure.completion_tokens) == (30.0, 100, 1000)
     assert (measure.tool_requests, measure.malformed) == (100, 0)
     assert planner.plan((Wanted("a/b", "a/b"),), adjusted, TOOLS).arms[0].policy == "adjusted"

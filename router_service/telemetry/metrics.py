@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from router_service.routing.hedging import Hedging
+from router_service.routing.sharing.peers import Peers
 from router_service.telemetry.log import RequestLog
 
 
-class _Collector(Collector):
-    def __init__(self, log: RequestLog, policy_failures: int, hedging: Hedging | None) -> None:
+class _WorkerCollector(Collector):
+    def __init__(self, log: RequestLog, policy_failures: int, ways: Sequence[Peers], hedging: Hedging | None) -> None:
         self._log = log
         self._policy_failures = policy_failures
+        self._ways = ways
         self._hedging = hedging
 
     def collect(self) -> list[Metric]:
         log, hedging = self._log, self._hedging
+        failures = CounterMetricFamily(
+            "sharing_failures", "Failed exchanges with other workers, and what was not readable of them", labels=["way"]
+        )
+        working = GaugeMetricFamily("sharing_working", "1 while other workers can be told", labels=["way"])
+        for way in self._ways:
+            failures.add_metric([way.name], way.failures)
+            working.add_metric([way.name], float(way.working))
         found: list[Metric] = [
             CounterMetricFamily("log_records_written", "Records synced to a segment", value=log.written),
             CounterMetricFamily("log_records_dropped", "Records lost because the queue was full", value=log.dropped),
@@ -28,6 +39,8 @@ class _Collector(Collector):
                 "Policies and decisions of them given up for price shares",
                 value=self._policy_failures,
             ),
+            failures,
+            working,
         ]
         if hedging is not None:
             found += [
@@ -38,8 +51,8 @@ class _Collector(Collector):
         return found
 
 
-def render(log: RequestLog, policy_failures: int, hedging: Hedging | None = None) -> bytes:
+def render(log: RequestLog, policy_failures: int, ways: Sequence[Peers], hedging: Hedging | None = None) -> bytes:
     """The exposition text."""
     registry = CollectorRegistry()
-    registry.register(_Collector(log, policy_failures, hedging))
+    registry.register(_WorkerCollector(log, policy_failures, ways, hedging))
     return generate_latest(registry)

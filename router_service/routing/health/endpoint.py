@@ -6,8 +6,8 @@ from router_service.routing.health.breaker import Breaker, Phase
 from router_service.routing.health.capacity import Capacity
 from router_service.routing.health.percentiles import Histogram
 from router_service.routing.health.quality import Quality
-from router_service.routing.health.shared import Report
 from router_service.routing.health.windows import KINDS, Windows
+from router_service.routing.sharing.messages import Report
 
 EWMA_WEIGHT = 0.2
 SMALLEST_LATENCY_S = 0.005

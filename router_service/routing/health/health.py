@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from router_service.contract.errors import CLIENT_ERRORS
 from router_service.routing.health import tiers
@@ -13,8 +12,7 @@ from router_service.routing.health.capacity import LONGEST_RETRY_AFTER_S
 from router_service.routing.health.distance import Distances
 from router_service.routing.health.endpoint import EndpointHealth
 from router_service.routing.health.percentiles import Percentiles, SpeedWindow
-from router_service.routing.health.quality import NOTHING, Sums
-from router_service.routing.health.shared import Batch, HealthPeers, NoPeers, Report
+from router_service.routing.health.quality import NOTHING
 from router_service.routing.health.standing import Standing, per_minute
 from router_service.routing.health.tiers import Tier
 from router_service.routing.health.windows import (
@@ -26,14 +24,12 @@ from router_service.routing.health.windows import (
     Counts,
     WindowName,
 )
+from router_service.routing.sharing.messages import Report, Sums
 
 INTERVAL_S = 0.25
 # Endpoints without traffic change tier as windows pass: all are graded again in this many seconds, a part in each.
 GRADING_S = 60
 RECENT_S = 30.0
-MERGED_AT_ONCE = 100
-# A time ahead of ours is another machine's clock: monotonic clocks are comparable on one machine alone.
-CLOCK_TOLERANCE_S = 5.0
 # The reference leaves 400, 403, 413, 422 and 429 out of uptime; 401, 402, 404, 5xx and broken streams count.
 JUDGES_NOTHING = CLIENT_ERRORS | {"permission_denied"}
 _NONE: frozenset[str] = frozenset()
@@ -44,9 +40,8 @@ class Health:
     so a plan holds for as long as the epoch does. Used from one thread.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, peers: HealthPeers | None = None) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._peers = peers or NoPeers()
         self._endpoints: dict[str, EndpointHealth] = {}
         self._order: list[EndpointHealth] = []
         self._standing = Standing()
@@ -252,23 +247,33 @@ class Health:
                 self._standing.grade(self._to_grade(), now)
         return self._standing.epoch
 
-    async def watch(self) -> None:
-        """Exchange with the other workers each quarter of a second; files are waited for off the event loop."""
-        while True:
-            for _ in self._merge(await asyncio.to_thread(self._exchange, self._take())):
-                await asyncio.sleep(0)
-            self.refresh()
-            await asyncio.sleep(INTERVAL_S)
+    def take(self, now: float) -> list[Report]:
+        """What happened since the last call, for the other workers."""
+        self._sort_fresh()
+        reports = [state.report(now) for state in self._unsent]
+        self._unsent.clear()
+        return reports
 
-    def synchronise(self) -> None:
-        """One exchange with the other workers, blocking."""
-        for _ in self._merge(self._exchange(self._take())):
-            pass
-        self.refresh()
-
-    def close(self) -> None:
-        """Leave the other workers."""
-        self._peers.close()
+    def hear(self, report: Report, at: float, now: float) -> None:
+        """Count what another worker saw until ``at``, and follow its ejections and holds."""
+        state = self._endpoints.get(report.endpoint) or self._new(report.endpoint, now)
+        state.windows.merge(report.counts, int(at), int(now))
+        if report.quality is not None:
+            state.quality_at(int(now)).merge(report.quality, int(at), int(now))
+        self._ungraded.add(state)
+        breaker, capacity = state.breaker, state.capacity
+        counts = state.windows.totals("30s", int(now))
+        breaker.adopt(report.ejected_until, report.ejections, now)
+        capacity.adopt(report.retry_until, now)
+        if now - at < RECENT_S:
+            if report.success:
+                capacity.accepted()
+                breaker.success(now, report.success)
+            if report.failure:
+                breaker.failure(now, counts.success, counts.failure, report.failure)
+            if report.rate_limited:
+                capacity.rate_limited(now, per_minute(counts.accepted))
+        self._standing.review(state, now, counts)
 
     def _count(self, endpoint: str, kind: int, now: float) -> EndpointHealth:
         state = self._endpoints.get(endpoint) or self._new(endpoint, now)
@@ -304,45 +309,3 @@ class Health:
         states.update(self._order[self._next_graded : self._next_graded + share])
         self._next_graded = self._next_graded + share if self._next_graded + share < len(self._order) else 0
         return states
-
-    def _take(self) -> Batch:
-        self._sort_fresh()
-        now = self._clock()
-        batch = Batch(now, [state.report(now) for state in self._unsent])
-        self._unsent.clear()
-        return batch
-
-    def _exchange(self, batch: Batch) -> Sequence[Batch]:
-        if batch.reports:
-            self._peers.publish(batch)
-        return self._peers.collect()
-
-    def _merge(self, batches: Sequence[Batch]) -> Iterator[None]:
-        """Take in what was told, with a pause after each hundred reports for requests to go on."""
-        for batch in batches:
-            for number, report in enumerate(batch.reports, 1):
-                now = self._clock()
-                if batch.at <= now + CLOCK_TOLERANCE_S:
-                    self._hear(report, min(batch.at, now), now)
-                if number % MERGED_AT_ONCE == 0:
-                    yield
-
-    def _hear(self, report: Report, at: float, now: float) -> None:
-        state = self._endpoints.get(report.endpoint) or self._new(report.endpoint, now)
-        state.windows.merge(report.counts, int(at), int(now))
-        if report.quality is not None:
-            state.quality_at(int(now)).merge(report.quality, int(at), int(now))
-        self._ungraded.add(state)
-        breaker, capacity = state.breaker, state.capacity
-        counts = state.windows.totals("30s", int(now))
-        breaker.adopt(report.ejected_until, report.ejections, now)
-        capacity.adopt(report.retry_until, now)
-        if now - at < RECENT_S:
-            if report.success:
-                capacity.accepted()
-                breaker.success(now, report.success)
-            if report.failure:
-                breaker.failure(now, counts.success, counts.failure, report.failure)
-            if report.rate_limited:
-                capacity.rate_limited(now, per_minute(counts.accepted))
-        self._standing.review(state, now, counts)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from typing import NamedTuple
+
+from router_service.routing.sharing.messages import Sums
 
 SLOT_S = 600
 # One array for everything, since there may be thousands: 3 slots of tokens, 12 of tool calls, what the other workers
@@ -12,24 +13,6 @@ _RECENT, _RECENT_SLOTS, _RECENT_KINDS = 0, 3, 6
 _TOOLS, _TOOL_SLOTS, _TOOL_KINDS = 18, 12, 2
 _UNSENT, _SLOT = 42, 50
 _EMPTY = array("q", bytes(8 * (_SLOT + 1)))
-
-
-class Sums(NamedTuple):
-    """Sums of the windows that end now; each reaches back its length less at most ten minutes.
-
-    ``answers`` are those whose tokens are counted, ``prompt`` tokens hold the ``cached`` ones. ``asked`` 429s came with
-    a Retry-After, of ``wait_ms`` milliseconds together. ``tool_requests`` ended with tool calls, and ``malformed`` of
-    them held a malformed one.
-    """
-
-    answers: int = 0
-    prompt: int = 0
-    cached: int = 0
-    completion: int = 0
-    asked: int = 0
-    wait_ms: int = 0
-    tool_requests: int = 0
-    malformed: int = 0
 
 
 NOTHING = Sums()
