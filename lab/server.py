@@ -26,7 +26,7 @@ from lab.text import complete
 
 @dataclass
 class Lab:
-    """``time_scale`` multiplies every wait (0 = instant); ``faults`` turns measured failures on.
+    """``time_scale`` multiplies every wait and the time between outages (0: no waits); ``faults`` turns them on.
 
     ``modes`` are planted faults (``lab/faults.py``) by ``provider:model``, provider or ``*``. ``completed`` counts
     the answers that were made to their end, which a provider would bill, by the request's ``user``.
@@ -76,7 +76,8 @@ class Lab:
         """A failure at the measured rates, or of an outage."""
         if not self.faults:
             return None
-        if behaviour.is_out(time.monotonic() - self.started) or dice.random() < behaviour.error_rate:
+        now_s = (time.monotonic() - self.started) / (self.time_scale or 1.0)
+        if behaviour.is_out(now_s) or dice.random() < behaviour.error_rate:
             return JSONResponse(wire.error(503), status_code=503)
         if dice.random() < behaviour.rate_limit_rate:
             return JSONResponse(wire.error(429), status_code=429, headers={"retry-after": "1"})
