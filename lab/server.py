@@ -103,7 +103,7 @@ class Lab:
 
 
 def create_app(lab: Lab) -> Starlette:
-    """Providers at ``/{provider}/v1``; ``/_control`` plants failures, ``/_log`` counts calls."""
+    """Providers at ``/{provider}/v1``; ``/_control/{provider}`` or one of its endpoints plants failures; ``/_log``."""
     openai, anthropic = OpenAIWire(), AnthropicWire()
 
     async def chat(request: Request) -> Response:
@@ -132,7 +132,7 @@ def create_app(lab: Lab) -> Starlette:
         routes=[
             Route("/{provider}/v1/chat/completions", chat, methods=["POST"]),
             Route("/{provider}/v1/messages", messages, methods=["POST"]),
-            Route("/_control/{provider}", control, methods=["POST", "DELETE"]),
+            Route("/_control/{provider:path}", control, methods=["POST", "DELETE"]),
             Route("/_log", log),
         ]
     )
