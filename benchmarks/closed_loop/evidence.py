@@ -10,13 +10,13 @@ from data.lake import Lake
 
 SQL = """
 WITH numbered AS (
-    SELECT policy, policy_version, started_at, error_type, ttft_us,
-        epoch(started_at) AS at
+    SELECT policy, policy_version, error_type, ttft_us, epoch(started_at) AS moment
     FROM read_parquet(?)
 )
-SELECT policy, policy_version, count(*), min(at), max(at), avg((error_type IS NULL)::INT),
-    quantile_cont(ttft_us / 1e3, 0.5), quantile_cont(ttft_us / 1e3, 0.99), list(at ORDER BY at)
-FROM numbered GROUP BY ALL ORDER BY min(at)
+SELECT policy, policy_version, count(*), min(moment), max(moment),
+    avg(CASE WHEN error_type IS NULL THEN 1.0 ELSE 0.0 END),
+    quantile_cont(ttft_us / 1e3, 0.5), quantile_cont(ttft_us / 1e3, 0.99), list(moment ORDER BY moment)
+FROM numbered GROUP BY ALL ORDER BY min(moment)
 """
 
 

@@ -21,7 +21,7 @@ WHO = "benchmarks.closed_loop"
 # Learned from the beginning of the log, so that the rest can speak on it.
 SHARE = 0.4
 # Of the answers, the quickest, that become failures in place of the true ones.
-FAILING = 0.05
+FAILING = 0.3
 
 
 def plant(lake: Lake) -> str:

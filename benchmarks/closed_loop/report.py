@@ -80,7 +80,7 @@ def _timeline(play: Play) -> str:
         )
     if play.turned:
         begun = min(event.begin for event in play.events if event.until is None) * 60 / play.speed
-        what = f"{len(play.turned)} endpoints that the first champion prefers slow down for good"
+        what = f"{len(play.turned)} endpoints that the first champion prefers begin to fail for good"
         rows.append((begun, ["the lab", "drift", what, "benchmark", ""]))
     rows.sort(key=lambda row: row[0])
     cells = [[f"{at:.0f}", f"{at * play.speed / 60:.0f}", *row] for at, row in rows]

@@ -31,10 +31,10 @@ RATE_LIMITED_S = 5.0
 class Trial(NamedTuple):
     """How each scenario is run, in simulated seconds and in how many markets; ``scenarios`` of none are all.
 
-    Bounded by this and not by a clock, so that the answer is the same anywhere: 40 s on an idle core.
+    Bounded by this and not by a clock, so that the answer is the same anywhere: half a minute on an idle core.
     """
 
-    duration_s: float = 900.0
+    duration_s: float = 600.0
     markets: int = 3
     scenarios: tuple[str, ...] = ()
 
