@@ -80,7 +80,7 @@ def lab(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8090,
     host: str = "127.0.0.1",
     seed: int = 7,
-    time_scale: Annotated[float, typer.Option(min=0, help="Multiplies every wait; 0 is instant.")] = 1.0,
+    time_scale: Annotated[float, typer.Option(min=0, help="Multiplies waits and outages; 0: no waits.")] = 1.0,
 ) -> None:
     """Run the providers of the lab."""
     from lab.server import run
@@ -110,7 +110,7 @@ def replay(
 @app.command()
 def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
     """Run all pipelines once, in this process: marts from the log, and a turn of the policies' loop."""
-    from models.selection.promotion import pace_of_environment
+    from models.selection.pace import pace_of_environment
     from pipelines.refresh import refresh as run
 
     try:
@@ -135,13 +135,19 @@ def up(
     no_dagster: Annotated[bool, typer.Option("--no-dagster")] = False,
     traffic: Annotated[float, typer.Option(min=0, help="Replayed requests a second; 0 for none.")] = 3.0,
     refresh_every: Annotated[float, typer.Option(min=1, help="Seconds between runs of the pipelines.")] = 60.0,
+    lab_speed: Annotated[
+        float,
+        typer.Option(
+            min=1, max=100, envvar="PORTOLAN_LAB_SPEED", help="The lab's time passes this many times as fast."
+        ),
+    ] = 1.0,
 ) -> None:
     """Run a whole market: lab, router, traffic, pipelines, dashboards. Ctrl-C ends all of it."""
     from portolan.house import HOST, Plan, open_house
 
     plan = Plan(
         port, dashboards_port, dagster_port, lab_port, data_dir, use_lab, not no_dashboards, not no_dagster,
-        traffic, refresh_every,
+        traffic, refresh_every, lab_speed,
     )  # fmt: skip
     arguments.settings()
     arguments.free(HOST, plan.ports())
