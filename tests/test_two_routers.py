@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -151,7 +152,8 @@ def test_what_one_machine_sees_the_other_goes_by_with_the_server_and_on_its_own_
     burst(second, house, UNUSED)
     until(lambda: UNUSED in first.outages(), "the first machine has heard of it", 20)
     for machine in (first, second):
-        assert machine.router.end() == 0, machine.router.output
+        # A single worker ends by the signal, once it has drained.
+        assert machine.router.end() in (0, -signal.SIGTERM), machine.router.output
         said = machine.router.output
         assert (said.count(LOST), said.count(BACK)) == (1, 1), said
         assert "Traceback" not in said
