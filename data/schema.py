@@ -83,9 +83,20 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("candidates", pa.list_(CANDIDATE), False, "the plan: probability, score, exclusion of each endpoint"),
     ("arms", pa.list_(ARM), True, "what the draw is looked up in; null in records older than this column"),
     ("attempts", pa.list_(ATTEMPT), False, "each call made upstream, in order"),
-    ("endpoint", pa.string(), True, "endpoint that served, id provider:upstream_model"),
+    (
+        "endpoint",
+        pa.string(),
+        True,
+        "endpoint that served, id provider:upstream_model, then @ and its service tier if any",
+    ),
     ("provider", pa.string(), True, "provider that served (gen_ai.provider.name)"),
     ("upstream_id", pa.string(), True, "id given by the provider"),
+    (
+        "service_tier",
+        pa.string(),
+        True,
+        "that the provider says it served, and that is paid: default | priority | flex",
+    ),
     ("status", pa.int32(), False, "HTTP status that the client got; 499 when it left first"),
     ("error_type", pa.string(), True, "typed error code, null on success; mid-stream errors too"),
     ("finish_reason", pa.string(), True, "normalised: stop | length | tool_calls | content_filter | error"),
@@ -175,6 +186,7 @@ class Record(msgspec.Struct):
     endpoint: str | None = None
     provider: str | None = None
     upstream_id: str | None = None
+    service_tier: str | None = None
     error_type: str | None = None
     finish_reason: str | None = None
     native_finish_reason: str | None = None

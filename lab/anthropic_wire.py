@@ -108,10 +108,11 @@ def _reason(completion: Completion) -> str:
     return "max_tokens" if completion.length_limited else "end_turn"
 
 
-def _usage(completion: Completion, output_tokens: int) -> dict[str, int]:
+def _usage(completion: Completion, output_tokens: int) -> dict[str, Any]:
     return {
         "input_tokens": completion.prompt_tokens - completion.cached_tokens - completion.cache_write_tokens,
         "output_tokens": output_tokens,
         "cache_creation_input_tokens": completion.cache_write_tokens,
         "cache_read_input_tokens": completion.cached_tokens,
+        "service_tier": "standard",
     }

@@ -13,7 +13,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from lab.openai_wire import Wire
 from lab.text import Completion
 
-MODES = ("ok", "error", "rate_limit", "hang", "stall", "reset", "slow", "html", "garble", "refuse", "fail_at_end")
+MODES = (
+    *("ok", "error", "rate_limit", "hang", "stall", "reset", "slow", "html"),
+    *("garble", "refuse", "fail_at_end", "downgrade"),
+)
 GARBLES = ("invalid_json", "unknown_name", "schema_mismatch")
 NEVER_S = 3600.0
 
@@ -29,7 +32,8 @@ class Fault:
     ``rate`` is the share of calls that the others hit: ``error`` (by ``status`` and the provider's ``code`` and
     ``message``), ``rate_limit`` (with ``retry_after`` as the header, none where null), ``garble``, which spoils tool
     calls in the way that ``code`` names, ``refuse``, which ends an answer before its first token as a content filter
-    does, and ``fail_at_end``, an answer's last word being that it failed (OpenAI's format alone has one).
+    does, ``fail_at_end``, an answer's last word being that it failed (OpenAI's format alone has one), and
+    ``downgrade``, which serves in the default tier what was asked of another.
     """
 
     mode: str = "ok"
@@ -78,6 +82,9 @@ class Fault:
         if self.mode == "refuse":
             return replace(completion, pieces=(), tool=None, ending="refusal")
         return replace(completion, ending="error")
+
+    def downgrades(self, dice: random.Random) -> bool:
+        return self.mode == "downgrade" and dice.random() < self.rate
 
     async def before(self, piece: int) -> None:
         """To be awaited before each piece of the answer."""

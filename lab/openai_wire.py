@@ -50,6 +50,7 @@ class OpenAIWire:
             "model": body["model"],
             "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(completion)}],
             "usage": _usage(completion),
+            **_tier(body),
         }
 
     def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
@@ -58,6 +59,7 @@ class OpenAIWire:
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": body["model"],
+            **_tier(body),
         }
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
         if completion.tool:
@@ -91,6 +93,12 @@ def _reason(completion: Completion) -> str:
     if completion.tool:
         return "tool_calls"
     return "length" if completion.length_limited else "stop"
+
+
+def _tier(body: dict[str, Any]) -> dict[str, str]:
+    """The tier that serves, named to those who asked for one."""
+    asked = body.get("service_tier")
+    return {"service_tier": "default" if asked == "auto" else asked} if asked else {}
 
 
 def _usage(completion: Completion) -> dict[str, Any]:

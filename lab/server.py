@@ -23,13 +23,17 @@ from lab.faults import NEVER_S, Fault, leaves, read_fault
 from lab.openai_wire import OpenAIWire, Wire
 from lab.text import complete
 
+TIERS = ("priority", "flex")
+
 
 @dataclass
 class Lab:
-    """``time_scale`` multiplies every wait and the time between outages (0: no waits); ``faults`` turns them on.
+    """Endpoints are ``provider:model``, of a service tier that is asked for ``provider:model@tier``: it behaves as the
+    default one does, and says that it served.
 
-    ``modes`` are planted faults (``lab/faults.py``) by ``provider:model``, provider or ``*``. ``completed`` counts
-    the answers that were made to their end, which a provider would bill, by the request's ``user``.
+    ``time_scale`` multiplies every wait and the time between outages (0: no waits); ``faults`` turns them on.
+    ``modes`` are planted faults (``lab/faults.py``) by endpoint, provider or ``*``. ``completed`` counts the answers
+    that were made to their end, which a provider would bill, by the request's ``user``.
     """
 
     seed: int = 7
@@ -43,15 +47,18 @@ class Lab:
 
     async def answer(self, provider: str, request: Request, wire: Wire) -> Response:
         body = await request.json()
-        endpoint = f"{provider}:{body.get('model')}"
+        base = f"{provider}:{body.get('model')}"
+        endpoint = f"{base}@{body['service_tier']}" if body.get("service_tier") in TIERS else base
         self.calls[endpoint] += 1
         dice = random.Random(f"{self.seed}/{endpoint}/{self.calls[endpoint]}")
-        behaviour = behaviour_of(endpoint, self.seed)
+        behaviour = behaviour_of(base, self.seed)
         fault = read_fault(self.modes.get(endpoint) or self.modes.get(provider) or self.modes.get("*"))
         refusal = fault.refusal(wire, dice) or self._chance(behaviour, dice, wire)
         if refusal is not None:
             return refusal
-        completion = wire.cache(body, fault.spoil(complete(wire.read(body), dice), dice), endpoint)
+        if endpoint != base and fault.downgrades(dice):
+            body["service_tier"] = "default"
+        completion = wire.cache(body, fault.spoil(complete(wire.read(body), dice), dice), base)
         wait = behaviour.ttft(dice) * fault.slowness * self.time_scale
         gap = fault.slowness * self.time_scale / behaviour.throughput(dice)
         stream = bool(body.get("stream"))

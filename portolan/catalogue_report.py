@@ -14,7 +14,8 @@ from data.catalogue.types import Catalogue, Endpoint
 def coverage(unplaced: bool = False) -> Iterator[str]:
     """Lines: how many rows became offers of how many models, and why the others did not."""
     catalogue = load_catalogue()
-    endpoints = [e for offers in catalogue.endpoints.values() for e in offers]
+    every = [e for offers in catalogue.endpoints.values() for e in offers]
+    endpoints = [e for e in every if e.service_tier is None]
     live = [e for e in endpoints if e.enabled]
     rows = sum(1 for _ in rows_in_source())
     placed = rows - len(catalogue.unplaced)
@@ -23,6 +24,7 @@ def coverage(unplaced: bool = False) -> Iterator[str]:
     yield f"{len(endpoints):>6,} endpoints; {placed - len(endpoints)} more rows are second ids of one of them"
     yield f"{len(catalogue.models):>6,} models, {len(_models(e for e in endpoints if e.price))} with a price"
     yield f"{len(live):>6,} endpoints to route to, of {len(_models(live))} models at {_providers(live)} providers"
+    yield f"{len(every) - len(endpoints):>6,} more of a service tier: {_tiers(every)}"
     yield "off, by reason:"
     yield from _counted(str(e.disabled_reason) for e in endpoints if not e.enabled)
     yield "not placed, by reason:"
@@ -61,6 +63,10 @@ def _line(endpoint: Endpoint) -> str:
 
 def _models(endpoints: Iterable[Endpoint]) -> set[str]:
     return {endpoint.model for endpoint in endpoints}
+
+
+def _tiers(endpoints: Iterable[Endpoint]) -> str:
+    return ", ".join(f"{count} {tier}" for tier, count in Counter(e.service_tier for e in endpoints).items() if tier)
 
 
 def _providers(endpoints: Iterable[Endpoint]) -> int:

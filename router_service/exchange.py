@@ -71,6 +71,7 @@ class Exchange:
     endpoint: str | None = None
     provider: str | None = None
     upstream_id: str | None = None
+    service_tier: str | None = None
     status: int = 500
     error_type: str | None = None
     finish_reason: str | None = None
@@ -117,6 +118,7 @@ class Exchange:
             endpoint=self.endpoint,
             provider=self.provider,
             upstream_id=self.upstream_id,
+            service_tier=self.service_tier,
             error_type=self.error_type,
             finish_reason=self.finish_reason,
             native_finish_reason=self.native_finish_reason,

@@ -27,8 +27,8 @@ OFFERS = {
     "a/b": (
         endpoint("dear", 9),
         endpoint("cheap", 1),
-        endpoint("quick", 2, id="quick/priority:b", tag="quick/priority"),
-        endpoint("idle", 0.5, id="idle/flex:b", tag="idle/flex"),
+        endpoint("quick", 2, id="quick:b@priority", tag="quick/priority", service_tier="priority"),
+        endpoint("idle", 0.5, id="idle:b@flex", tag="idle/flex", service_tier="flex"),
         endpoint("gift", 0, free=True),
     ),
     "c/d": (endpoint("other", 3, id="other:d", model="c/d"),),
@@ -75,7 +75,7 @@ def test_a_suffix_changes_the_pool_and_the_order(planner: Planner, name: str, ta
 
 
 def test_nitro_sorts_by_throughput_and_admits_the_priority_tier(planner: Planner) -> None:
-    for speed, name in ((10, "cheap:b"), (30, "dear:b"), (90, "quick/priority:b")):
+    for speed, name in ((10, "cheap:b"), (30, "dear:b"), (90, "quick:b@priority")):
         planner.health.success(name, 1.0, speed)
     assert tried(planner, "a/b:nitro") == [["quick/priority", "dear", "cheap"]]
 

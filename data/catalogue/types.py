@@ -9,6 +9,8 @@ import msgspec
 WireFormat = Literal["openai_chat", "anthropic_messages"]
 # Of a provider that says nothing: the reference's sticky routing expires after 10 minutes.
 CACHE_LIFETIME_S = 600.0
+# What a provider serves that was asked for no other tier.
+DEFAULT_TIER = "default"
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -51,7 +53,8 @@ class DataPolicy(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One model at one provider. ``id`` is ``provider_slug:upstream_model``, unique in a catalogue.
+    """One model at one provider. ``id`` is ``provider_slug:upstream_model``, unique in a catalogue; behind it stands
+    ``@`` and the ``service_tier`` where that is another than the provider's default one.
 
     ``price`` is ``None`` when the source gives none or a subscription's 0: such an endpoint is not
     free and is ``enabled=False`` with ``disabled_reason``. ``free`` marks real zero prices.
@@ -60,7 +63,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     ``datacenters`` are the countries of all places where that may be, empty where not known. ``distillable`` is true
     only where the model's author is known to allow training on its answers. ``cache_lifetime_s`` is how long a prompt
     stays in its cache after the last use, seconds. ``moderated``: a filter of the provider's may block prompts or
-    answers; ``None`` where that is not known.
+    answers; ``None`` where that is not known. ``tier_prices`` has the price of every tier, the default one's too, where
+    the provider sells more than one: what is paid is the price of the tier that was served.
     """
 
     id: str
@@ -86,6 +90,18 @@ class Endpoint(msgspec.Struct, frozen=True):
     distillable: bool = False
     cache_lifetime_s: float = CACHE_LIFETIME_S
     moderated: bool | None = None
+    service_tier: str | None = None
+    tier_prices: tuple[tuple[str, Price], ...] = ()
+
+    def price_served(self, tier: str | None) -> Price:
+        """What is paid when the provider says that it served ``tier``, ``None`` when it says nothing.
+
+        The endpoint must have a price: without one it is never eligible.
+        """
+        assert self.price is not None
+        if tier is None or not self.tier_prices:
+            return self.price
+        return next((price for name, price in self.tier_prices if name == tier), self.price)
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -61,6 +61,7 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     if exchange.calls is not None:
         for choice in answer.choices:
             exchange.calls.add(choice["index"], choice["message"], whole=True)
+    exchange.service_tier = answer.service_tier
     usage = settle_usage(exchange, answer.usage, endpoint)
     body = {
         "id": exchange.id,
@@ -69,6 +70,7 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
         "model": model,
         "provider": endpoint.provider_name,
         "system_fingerprint": answer.system_fingerprint,
+        "service_tier": answer.service_tier,
         "choices": answer.choices,
         "usage": usage,
         **metadata(exchange, serving.catalogue),

@@ -130,8 +130,8 @@ def _architecture(model: Model) -> dict[str, Any]:
 
 
 def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
-    """A ``Model`` of the reference; its price and limits are those of the cheapest endpoint."""
-    priced = [e for e in endpoints if e.price is not None]
+    """A ``Model`` of the reference; its price and limits are those of the cheapest endpoint of the default tier."""
+    priced = [e for e in endpoints if e.price is not None and e.service_tier is None]
     cheapest = min(priced, key=lambda e: (blended(e.price) if e.price else 0, e.id))
     assert cheapest.price is not None
     parameters = sorted(frozenset().union(*(e.supported_parameters for e in endpoints)))
@@ -185,7 +185,7 @@ def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: boo
             "function": tools,
         },
         "native_tools": {},
-        "service_tier": None,
+        "service_tier": endpoint.service_tier,
         "status": health.status(endpoint.id),
         "uptime_last_5m": health.uptime(endpoint.id, "5m"),
         "uptime_last_30m": health.uptime(endpoint.id, "30m"),

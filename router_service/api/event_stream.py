@@ -28,8 +28,8 @@ class EventStream:
         self.started = False
         self.served_by("", None)
 
-    def served_by(self, model: str, provider: str | None) -> None:
-        """What the chunks from here on name."""
+    def served_by(self, model: str, provider: str | None, service_tier: str | None = None) -> None:
+        """What the chunks from here on name; the tier only where it is known."""
         head = {
             "id": self._id,
             "object": "chat.completion.chunk",
@@ -37,6 +37,8 @@ class EventStream:
             "model": model,
             "provider": provider,
         }
+        if service_tier is not None:
+            head["service_tier"] = service_tier
         self._head = b"data: " + _encode(head)[:-1] + b',"choices":'
 
     def chunk(self, choices: Sequence[StreamedChoice], **more: Any) -> bytes:

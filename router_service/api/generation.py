@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from data.catalogue.tiers import tier_of
 from router_service.admission.keys import Key
 from router_service.api.auth import require_key
 from router_service.contract.errors import ApiError
@@ -92,7 +93,7 @@ def generation_json(row: dict[str, Any], serving: Serving) -> dict[str, Any]:
         "cache_discount": None,
         "upstream_inference_cost": cost,
         "is_byok": False,
-        "service_tier": None,
+        "service_tier": row.get("service_tier"),
         "provider_responses": [_attempt_json(a, serving) for a in row["attempts"]],
     }
 
@@ -111,4 +112,5 @@ def _attempt_json(attempt: dict[str, Any], serving: Serving) -> dict[str, Any]:
         "status": attempt["status"],
         "latency": None if attempt["duration_us"] is None else attempt["duration_us"] / 1000,
         "is_byok": False,
+        "routed_service_tier": tier_of(attempt["endpoint"]),
     }

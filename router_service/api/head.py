@@ -9,6 +9,7 @@ import msgspec
 
 from router_service.contract.errors import ApiError
 from router_service.routing.candidates import Ask
+from router_service.routing.service_tiers import asked_tier
 
 T = TypeVar("T")
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -24,7 +25,8 @@ MAX_FALLBACK_MODELS = 20
 class Head(msgspec.Struct):
     """``fields`` holds every top-level field as raw JSON, in the client's order.
 
-    ``messages`` is the array of that name, copied out once; empty where none is demanded.
+    ``messages`` is the array of that name, copied out once; empty where none is demanded. ``service_tier`` is the
+    one that is meant, not the word.
     """
 
     fields: dict[str, msgspec.Raw]
@@ -38,6 +40,7 @@ class Head(msgspec.Struct):
     trace_id: str | None
     names: list[str]
     messages: bytes
+    service_tier: str | None
 
     def wanted(self) -> list[str]:
         """Models in the order in which they are tried."""
@@ -48,7 +51,16 @@ class Head(msgspec.Struct):
         """What a plan depends on; ``hour`` of the day in UTC."""
         prompt_tokens = 0 if self._has_media() else body_bytes // 4
         tools = self.tool_count > 0
-        return Ask(prompt_tokens, self.completion_limit, tuple(self.names), self.stream, tools, hour, client_region)
+        return Ask(
+            prompt_tokens,
+            self.completion_limit,
+            tuple(self.names),
+            self.stream,
+            tools,
+            hour,
+            client_region,
+            self.service_tier,
+        )
 
     def _has_media(self) -> bool:
         """Base64 media would make the byte count say nothing about tokens."""
@@ -79,6 +91,7 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
         trace_id=_trace_id(fields),
         names=sorted(fields),
         messages=bytes(fields.get("messages", b"[]")),
+        service_tier=_service_tier(fields),
     )
     _validate(head)
     if with_messages or "messages" in head.fields:
@@ -111,6 +124,13 @@ def _limit(fields: dict[str, msgspec.Raw]) -> int | None:
                 raise ApiError("invalid_request", f"{name} must be at least 1; got {value}")
             return value
     return None
+
+
+def _service_tier(fields: dict[str, msgspec.Raw]) -> str | None:
+    if "service_tier" not in fields and "speed" not in fields:
+        return None
+    words = (_read(fields, name, _TEXT, "a string such as 'priority'") for name in ("service_tier", "speed"))
+    return asked_tier(*words)
 
 
 def _trace_id(fields: dict[str, msgspec.Raw]) -> str | None:

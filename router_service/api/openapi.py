@@ -7,6 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from router_service.routing.service_tiers import MEANINGS
+
 CHAT: dict[str, Any] = {
     "summary": "Create a chat completion",
     "description": "OpenAI-compatible; unknown fields are passed to the provider. "
@@ -25,6 +27,7 @@ CHAT: dict[str, Any] = {
                         "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
                         "stream": {"type": "boolean", "default": False},
                         "provider": {"type": "object"},
+                        "service_tier": {"type": "string", "enum": list(MEANINGS)},
                     },
                     "additionalProperties": True,
                 }

@@ -13,14 +13,13 @@ NANO = 1e9
 
 
 def settle_usage(exchange: Exchange, usage: Usage | None, endpoint: Endpoint) -> dict[str, Any]:
-    """Price ``usage`` into the exchange and return the ``usage`` object of the answer.
+    """Price ``usage`` into the exchange, by the tier that served, and return the ``usage`` object of the answer.
 
     A provider that reports no usage is billed nothing: tokens are never invented.
     """
     usage = usage or Usage()
     exchange.usage = usage
-    assert endpoint.price is not None
-    exchange.cost = cost_of(usage, endpoint.price)
+    exchange.cost = cost_of(usage, endpoint.price_served(exchange.service_tier))
     return _usage_json(usage, exchange.cost)
 
 

@@ -49,6 +49,7 @@ class StreamAnswer:
         self._serving = serving
         self._out = EventStream(send, exchange.id, int(exchange.started_at))
         self._usage: Usage | None = None
+        self._provider_name = ""
         self._deadlines = Deadlines(exchange, serving.settings, serving.usual)
 
     async def run(self, decisions: Iterator[Decision]) -> None:
@@ -93,6 +94,7 @@ class StreamAnswer:
         exchange, endpoint, attempt = self._exchange, opened.endpoint, opened.attempt
         exchange.model, exchange.endpoint, exchange.provider = attempt.model, endpoint.id, endpoint.provider
         exchange.status = 200
+        self._provider_name = endpoint.provider_name
         self._out.served_by(attempt.model, endpoint.provider_name)
         begun = time.perf_counter()
         base_us = attempt.duration_us or 0
@@ -157,6 +159,9 @@ class StreamAnswer:
                 raise delta.error
             exchange.upstream_id = delta.upstream_id or exchange.upstream_id
             self._usage = delta.usage or self._usage
+            if delta.service_tier is not None and delta.service_tier != exchange.service_tier:
+                exchange.service_tier = delta.service_tier
+                out.served_by(exchange.model or "", self._provider_name, delta.service_tier)
             finished = finished or delta.done
             if delta.choices:
                 calls = exchange.calls

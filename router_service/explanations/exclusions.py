@@ -22,6 +22,7 @@ SENTENCES = {
     "max_tokens": "It gives fewer tokens than max_tokens asks for.",
     "disabled": "It is off in this installation.",
     "no_price": "It has no known price.",
+    "service_tier": "It is of another service tier than those that the request admits.",
 }
 
 

@@ -41,12 +41,16 @@ class StreamedChoice(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """A whole answer; ``choices`` are as the reference renders them, both finish reasons included."""
+    """A whole answer; ``choices`` are as the reference renders them, both finish reasons included.
+
+    ``service_tier`` is the one that served, in the reference's words.
+    """
 
     choices: list[dict[str, Any]]
     usage: Usage | None = None
     upstream_id: str | None = None
     system_fingerprint: str | None = None
+    service_tier: str | None = None
 
 
 class Delta(msgspec.Struct):
@@ -58,6 +62,7 @@ class Delta(msgspec.Struct):
     error: ApiError | None = None
     content: bool = False
     done: bool = False
+    service_tier: str | None = None
 
 
 class StreamDecoder(Protocol):

@@ -16,7 +16,7 @@ SOFT_PARAMETERS = ("tools", "response_format", "verbosity")
 NEVER_REQUIRED = frozenset(
     {"model", "models", "messages", "prompt", "stream", "stream_options", "provider", "usage", "user"}
     | {"metadata", "trace", "session_id", "plugins", "route", "transforms", "debug", "n", "preset"}
-    | {"service_tier", "prompt_cache_key", "cache_control", "max_completion_tokens", "store"}
+    | {"service_tier", "speed", "prompt_cache_key", "cache_control", "max_completion_tokens", "store"}
 )
 # Our reason → the reference's ``excluded_by``. ``unsupported:<parameter>`` is a requirement, too.
 EXCLUDED_BY = {
@@ -38,6 +38,7 @@ EXCLUDED_BY = {
     # Off in this installation, whatever the request says.
     "disabled": "allowed_providers",
     "no_price": "max_price",
+    "service_tier": "allowed_providers",
 }
 # The prompt's tokens are estimated as bytes / 4: half as much again leaves room for what that gets wrong.
 ESTIMATE_MARGIN = 1.5
@@ -48,7 +49,7 @@ class Ask(NamedTuple):
     """What a plan depends on besides preferences, each value already coarse enough to be a cache key.
 
     ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``; ``client_region`` where
-    the client is, where that is known.
+    the client is, where that is known; ``service_tier`` the one that is asked for.
     """
 
     prompt_tokens: int
@@ -58,6 +59,7 @@ class Ask(NamedTuple):
     tools: bool
     hour: int
     client_region: str | None = None
+    service_tier: str | None = None
 
 
 class Rule(NamedTuple):

@@ -13,6 +13,7 @@ from data.schema import Record
 from router_service.routing.candidates import Ask, blended, filter_endpoints
 from router_service.routing.cutoffs import standing, wants_speed
 from router_service.routing.preferences import Preferences
+from router_service.routing.service_tiers import PRIORITY
 from router_service.routing.state import UNMEASURED, State
 from router_service.routing.strategies import STRATEGIES
 from router_service.routing.strategies.exacto import DEPRIORITISED, quality
@@ -27,7 +28,8 @@ class Plan(NamedTuple):
     """``endpoints`` in fallback order; ``probabilities[i]`` is the chance that ``i`` is tried first.
 
     Without ``fallbacks`` the first choice is the only one; with ``redraw`` it is followed by a draw from
-    the rest. ``preferences`` carry what the attempts need of the request.
+    the rest. ``preferences`` carry what the attempts need of the request; ``service_tier`` is the one asked for
+    where any of the endpoints is of it.
     """
 
     model: str
@@ -42,6 +44,7 @@ class Plan(NamedTuple):
     fallbacks: bool
     redraw: bool
     preferences: Preferences
+    service_tier: str | None = None
 
     def describe(self, record: Record) -> None:
         """Write what was there to choose from into the log record."""
@@ -110,12 +113,21 @@ class Decision(NamedTuple):
         plan.describe(record)
 
 
-def make_plan(model: str, endpoints: Sequence[Endpoint], preferences: Preferences, ask: Ask, state: State) -> Plan:
+def make_plan(
+    model: str,
+    endpoints: Sequence[Endpoint],
+    preferences: Preferences,
+    ask: Ask,
+    state: State,
+    left_out: Sequence[tuple[Endpoint, str]] = (),
+) -> Plan:
     """Filter, weigh and order ``endpoints``. With nothing eligible ``Plan.endpoints`` is empty.
 
-    Raises ``PolicyError`` when the learned policy has its part and gives no usable figures.
+    ``left_out`` were excluded beforehand, each with its reason. Raises ``PolicyError`` when the learned policy has
+    its part and gives no usable figures.
     """
     eligible, excluded = filter_endpoints(endpoints, preferences, ask)
+    excluded += left_out
     fallbacks = preferences.allow_fallbacks is not False or bool(preferences.order)
     version, epoch = state.catalogue_version, state.health_epoch
     if not eligible:
@@ -140,6 +152,7 @@ def make_plan(model: str, endpoints: Sequence[Endpoint], preferences: Preference
         fallbacks,
         choice.redraw,
         preferences,
+        ask.service_tier if any(e.service_tier == ask.service_tier for e in chosen) else None,
     )
 
 
@@ -168,6 +181,8 @@ def _slate(eligible: list[Endpoint], name: str, preferences: Preferences, ask: A
         flagged = frozenset(e.id for e, grade in zip(eligible, grades, strict=True) if grade == DEPRIORITISED)
         if graded:
             tiers = [tier + 3 * grade for tier, grade in zip(tiers, grades, strict=True)]
+    if ask.service_tier == PRIORITY:
+        tiers = [tier + 9 * (e.service_tier != PRIORITY) for tier, e in zip(tiers, eligible, strict=True)]
     if wants_speed(preferences):
         tiers = [
             tier + standing(preferences, measures.get(e.id, UNMEASURED))
@@ -188,7 +203,7 @@ def _slate(eligible: list[Endpoint], name: str, preferences: Preferences, ask: A
 
 def _standing(endpoint: str, state: State) -> int:
     """Higher than anything else that orders endpoints: a limit before an ejection, that before an outage."""
-    return 36 * (endpoint in state.limited) + 18 * (endpoint in state.ejected) + 9 * (endpoint in state.outages)
+    return 72 * (endpoint in state.limited) + 36 * (endpoint in state.ejected) + 18 * (endpoint in state.outages)
 
 
 def _mixture(arms: tuple[Arm, ...], count: int) -> tuple[float, ...]:

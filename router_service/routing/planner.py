@@ -18,6 +18,7 @@ from router_service.routing.health.percentiles import Percentiles as Measured
 from router_service.routing.learned import PolicyStore
 from router_service.routing.plan import Plan, make_plan
 from router_service.routing.preferences import Percentiles, Preferences, Sort, parse
+from router_service.routing.service_tiers import REASON, SORTS, flex_only
 from router_service.routing.state import NOTHING, Measure, State
 from router_service.routing.variants import Wanted, listed
 
@@ -91,7 +92,7 @@ class Planner:
     def _reads_measures(
         self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None
     ) -> bool:
-        by = wanted[0].sort or preferences.sort_by
+        by = wanted[0].sort or preferences.sort_by or SORTS.get(ask.service_tier or "")
         named = preferences.strategy or strategy or self.strategy
         graded = named in ("adjusted", "exacto") or (ask.tools and self.auto_exacto)
         return (graded if by is None else by != "price") or wants_speed(preferences)
@@ -100,15 +101,19 @@ class Planner:
         self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None, moment: int
     ) -> Plan:
         # One model may be wanted under two names.
-        pool = {e.id: e for one in wanted for e in listed(self.endpoints.get(one.model, ()), one, preferences)}
-        endpoints = tuple(pool.values())
-        preferences = _with_sort(wanted[0], preferences)
+        found = [listed(self.endpoints.get(one.model, ()), one, preferences, ask.service_tier) for one in wanted]
+        pool = {e.id: e for one in found for e in one.endpoints}
+        others = {e.id: (e, REASON) for one in found for e in one.other_tiers if e.id not in pool}
+        endpoints, left_out = tuple(pool.values()), tuple(others.values())
+        preferences = _with_sort(_sort(wanted[0], preferences, ask, endpoints), preferences)
         model = wanted[0].model
         try:
-            return make_plan(model, endpoints, preferences, ask, self._state(endpoints, ask, strategy, moment))
+            state = self._state(endpoints, ask, strategy, moment)
+            return make_plan(model, endpoints, preferences, ask, state, left_out)
         except PolicyError as error:
             self.policies.give_up(str(error))
-            return make_plan(model, endpoints, preferences, ask, self._state(endpoints, ask, strategy, moment))
+            state = self._state(endpoints, ask, strategy, moment)
+            return make_plan(model, endpoints, preferences, ask, state, left_out)
 
     def _state(self, endpoints: tuple[Endpoint, ...], ask: Ask, strategy: str | None, moment: int) -> State:
         health = self.health
@@ -165,8 +170,16 @@ def _percentiles(found: Measured | None) -> Percentiles:
     return Percentiles(*found) if found else NOTHING
 
 
-def _with_sort(wanted: Wanted, preferences: Preferences) -> Preferences:
-    if wanted.sort is None:
+def _sort(wanted: Wanted, preferences: Preferences, ask: Ask, pool: tuple[Endpoint, ...]) -> str | None:
+    """That of the suffix, else the request's own, else that of the service tier."""
+    by = wanted.sort or preferences.sort_by
+    if by or (ask.service_tier == "flex" and not flex_only(pool, ask.service_tier)):
+        return by
+    return SORTS.get(ask.service_tier or "")
+
+
+def _with_sort(by: str | None, preferences: Preferences) -> Preferences:
+    if by is None or by == preferences.sort_by:
         return preferences
     partition = preferences.sort.partition if isinstance(preferences.sort, Sort) else "model"
-    return msgspec.structs.replace(preferences, sort=Sort(wanted.sort, partition))
+    return msgspec.structs.replace(preferences, sort=Sort(by, partition))

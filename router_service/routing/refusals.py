@@ -12,6 +12,7 @@ from router_service.routing.candidates import Ask, excluded_by
 from router_service.routing.demands import Demands
 from router_service.routing.nearest import PRIVACY, Nearest, nearest
 from router_service.routing.plan import Plan
+from router_service.routing.service_tiers import REASON
 
 DOCS_URL = "/docs"
 MOST_EXCLUDED_LISTED = 50
@@ -52,12 +53,14 @@ def unknown_model(name: str, catalogue: Catalogue, why: str | None = None) -> Ap
 
 def no_endpoints(plan: Plan, ask: Ask, demands: Demands, requested: list[str]) -> NoEndpoints:
     """The filters that removed every endpoint, endpoint by endpoint, and the nearest request that would have worked."""
-    reasons = Counter(reason for _, reason in plan.excluded)
-    close = nearest([endpoint for endpoint, _ in plan.excluded], plan.preferences, ask, demands)
+    # Of a tier that was not asked for is no reason while there are others.
+    rows = [row for row in plan.excluded if row[1] != REASON] or list(plan.excluded)
+    reasons = Counter(reason for _, reason in rows)
+    close = nearest([endpoint for endpoint, _ in rows], plan.preferences, ask, demands)
     code = _code(close.reasons if close else tuple(reasons))
     more: dict[str, Any] = {
         "excluded_by": list(dict.fromkeys(excluded_by(reason) for reason, _ in reasons.most_common())),
-        "affected_providers": sorted({endpoint.provider_name for endpoint, _ in plan.excluded}),
+        "affected_providers": sorted({endpoint.provider_name for endpoint, _ in rows}),
         "excluded": [
             {"endpoint": e.id, "provider": e.provider_name, "reason": reason, "excluded_by": excluded_by(reason)}
             for e, reason in plan.excluded[:MOST_EXCLUDED_LISTED]

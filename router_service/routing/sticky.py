@@ -87,6 +87,8 @@ class Sticky:
         if entry is None or index is None or not self._is_up(plan, entry.endpoint):
             return plan
         if not affinity.pinned:
+            if plan.service_tier and plan.endpoints[index].service_tier != plan.service_tier:
+                return plan
             if not entry.cached or self._clock() >= entry.until:
                 return plan
             if self._pays_to_leave(plan, index, entry, prompt_tokens):

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from data.catalogue.types import Catalogue, Endpoint
-from router_service.routing.preferences import SERVICE_TIERS, Preferences
+from router_service.routing.preferences import Preferences
 from router_service.routing.refusals import unknown_model
+from router_service.routing.service_tiers import admitted
 
 # suffix → (sort, service tier that it admits). Of several the last sort counts, as in the reference.
 ROUTING_VARIANTS = {"nitro": ("throughput", "priority"), "floor": ("price", "flex"), "exacto": ("exacto", None)}
@@ -44,23 +45,24 @@ def read_model(requested: str, catalogue: Catalogue) -> Wanted:
     return Wanted(requested, model, "free" in suffixes, sort, tuple(sorted({tier for _, tier in routing if tier})))
 
 
-def listed(endpoints: Sequence[Endpoint], wanted: Wanted, preferences: Preferences) -> tuple[Endpoint, ...]:
+class Listed(NamedTuple):
+    """``other_tiers`` would stand there, too, if the request asked for their service tier."""
+
+    endpoints: tuple[Endpoint, ...]
+    other_tiers: tuple[Endpoint, ...]
+
+
+def listed(endpoints: Sequence[Endpoint], wanted: Wanted, preferences: Preferences, tier: str | None = None) -> Listed:
     """The endpoints that stand under the id as it was written, before any preference excludes one.
 
-    ``:free`` has the endpoints of price 0 and the plain id those with a price (all, where none has). Endpoints
-    of a service tier stand there only when a suffix admits them or ``only`` or ``order`` names them in full.
+    ``:free`` has the endpoints of price 0 and the plain id those with a price (all, where none has). Of service
+    tiers it has those that ``tier``, the one asked for, a suffix, ``only`` or ``order`` admits.
     """
-    slugs = {slug.lower() for slug in (*(preferences.only or ()), *(preferences.order or ()))}
-    tiers = () if preferences.order else wanted.tiers
-    kept = []
-    for endpoint in endpoints:
-        tier = endpoint.tag.rpartition("/")[2]
-        if tier in SERVICE_TIERS and tier not in tiers and endpoint.tag not in slugs:
-            continue
-        kept.append(endpoint)
+    kept = admitted(endpoints, wanted.tiers, preferences, tier)
     if wanted.free:
-        return tuple(e for e in kept if e.free)
-    return tuple(e for e in kept if not e.free) or tuple(kept)
+        return Listed(tuple(e for e in kept if e.free), ())
+    others = () if len(kept) == len(endpoints) else tuple(e for e in endpoints if e not in kept and not e.free)
+    return Listed(tuple(e for e in kept if not e.free) or tuple(kept), others)
 
 
 def _split(requested: str) -> tuple[str, list[str]]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-SAME = ("temperature", "top_p", "top_k", "service_tier")
+SAME = ("temperature", "top_p", "top_k")
 TRANSLATED = frozenset(
     {"model", "messages", "max_tokens", "max_completion_tokens", "stop", "tools", "tool_choice"}
-    | {"parallel_tool_calls", "reasoning", "reasoning_effort", "stream", "user"}
+    | {"parallel_tool_calls", "reasoning", "reasoning_effort", "stream", "user", "service_tier"}
 )
+# The format's words for its own use of committed capacity; the others have no meaning there.
+SERVICE_TIERS = {
+    "auto": "auto",
+    "default": "standard_only",
+    "standard": "standard_only",
+    "standard_only": "standard_only",
+}
 DEFAULT_MAX_TOKENS = 4096
 # Share of max_tokens that reasoning may take; source: the reference's reasoning documentation.
 EFFORT_SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}

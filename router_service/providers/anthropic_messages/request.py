@@ -15,6 +15,7 @@ from router_service.providers.anthropic_messages.params import (
     MAX_BUDGET,
     MIN_BUDGET,
     SAME,
+    SERVICE_TIERS,
 )
 
 DATA_URL = re.compile(r"^data:([\w/+.-]+);base64,(.*)$", re.DOTALL)
@@ -36,6 +37,9 @@ def _body(chat: dict[str, Any], upstream_model: str, most_tokens: int | None) ->
     if system:
         body["system"] = system
     body.update({name: chat[name] for name in SAME if chat.get(name) is not None})
+    tier = SERVICE_TIERS.get(chat.get("service_tier") or "")
+    if tier:
+        body["service_tier"] = tier
     stop = chat.get("stop")
     if stop:
         body["stop_sequences"] = [stop] if isinstance(stop, str) else stop

@@ -8,6 +8,7 @@ import msgspec
 
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import Answer, Usage
+from router_service.providers.service_tier import served
 
 STOP_REASONS = {
     "end_turn": "stop",
@@ -28,6 +29,7 @@ class WireUsage(msgspec.Struct):
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    service_tier: Any = None
 
     def native(self) -> Usage:
         read, written = self.cache_read_input_tokens, self.cache_creation_input_tokens
@@ -62,7 +64,9 @@ def decode_answer(body: bytes) -> Answer:
         "finish_reason": STOP_REASONS.get(parsed.stop_reason or "", "stop"),
         "native_finish_reason": parsed.stop_reason,
     }
-    return Answer([choice], parsed.usage.native() if parsed.usage else None, parsed.id)
+    usage = parsed.usage
+    tier = served(usage.service_tier) if usage else None
+    return Answer([choice], usage.native() if usage else None, parsed.id, service_tier=tier)
 
 
 def _message(blocks: list[dict[str, Any]]) -> dict[str, Any]:

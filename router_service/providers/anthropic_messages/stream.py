@@ -11,6 +11,7 @@ from router_service.providers.anthropic_messages.errors import CODES
 from router_service.providers.anthropic_messages.response import FORMAT, STOP_REASONS, WireUsage
 from router_service.providers.contract import Delta, StreamedChoice
 from router_service.providers.moderation import blocks
+from router_service.providers.service_tier import served
 
 
 class MessageStream:
@@ -30,8 +31,10 @@ class MessageStream:
     def _event(self, body: dict[str, Any]) -> Delta | None:
         match body["type"]:
             case "message_start":
-                self._count(body["message"].get("usage") or {})
-                return Delta(upstream_id=body["message"].get("id"))
+                message = body["message"]
+                usage = message.get("usage") or {}
+                self._count(usage)
+                return Delta(upstream_id=message.get("id"), service_tier=served(usage.get("service_tier")))
             case "content_block_start":
                 return self._start(body["index"], body["content_block"])
             case "content_block_delta":

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from data.catalogue.types import Endpoint
+from data.catalogue.types import DEFAULT_TIER, Endpoint
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import Answer, StreamDecoder, UpstreamRequest
 from router_service.providers.failures import typed_error
@@ -15,6 +15,7 @@ from router_service.providers.openai_chat.errors import CODES
 from router_service.providers.openai_chat.params import ROUTER_ONLY
 from router_service.providers.openai_chat.response import decode_answer
 from router_service.providers.openai_chat.stream import ChatStream
+from router_service.providers.service_tier import written
 
 _encode = msgspec.json.Encoder().encode
 _TRUE = msgspec.Raw(b"true")
@@ -30,6 +31,8 @@ class OpenAIChat:
         effort = _effort(fields.get("reasoning"))
         if effort and "reasoning_effort" not in body:
             body["reasoning_effort"] = effort
+        if endpoint.tier_prices and (tier := _tier(fields, endpoint)):
+            body["service_tier"] = tier
         if stream:
             body["stream"] = _TRUE
             body["stream_options"] = _INCLUDE_USAGE
@@ -44,6 +47,14 @@ class OpenAIChat:
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         return typed_error(status, body, headers, endpoint, CODES)
+
+
+def _tier(fields: Mapping[str, msgspec.Raw], endpoint: Endpoint) -> str | None:
+    """The endpoint's own tier, whatever the client wrote: what is not this endpoint's is not paid for at it."""
+    if endpoint.service_tier:
+        return endpoint.service_tier
+    wanted = written(fields)
+    return wanted if wanted in ("auto", "scale") else wanted and DEFAULT_TIER
 
 
 def _effort(raw: msgspec.Raw | None) -> str | None:

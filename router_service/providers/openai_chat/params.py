@@ -19,5 +19,7 @@ ROUTER_ONLY = frozenset(
         "stream_options",
         "include_reasoning",
         "reasoning",
+        "service_tier",
+        "speed",
     }
 )

@@ -8,6 +8,7 @@ import msgspec
 
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import Answer, Usage
+from router_service.providers.service_tier import served
 
 FINISH_REASONS = {
     "stop": "stop",
@@ -58,6 +59,7 @@ class _Body(msgspec.Struct):
     id: str | None = None
     usage: WireUsage | None = None
     system_fingerprint: str | None = None
+    service_tier: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -81,6 +83,7 @@ def decode_answer(body: bytes) -> Answer:
         usage=parsed.usage.native() if parsed.usage else None,
         upstream_id=parsed.id,
         system_fingerprint=parsed.system_fingerprint,
+        service_tier=served(parsed.service_tier),
     )
 
 

@@ -11,6 +11,7 @@ from router_service.providers.contract import Delta, StreamedChoice
 from router_service.providers.moderation import blocks
 from router_service.providers.openai_chat.errors import CODES
 from router_service.providers.openai_chat.response import WireUsage, finish_reason
+from router_service.providers.service_tier import served
 
 
 class _Choice(msgspec.Struct):
@@ -25,6 +26,7 @@ class _Chunk(msgspec.Struct):
     id: str | None = None
     usage: WireUsage | None = None
     error: Any = None
+    service_tier: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Chunk)
@@ -52,7 +54,8 @@ class ChatStream:
         if chunk.error is not None:
             return Delta(error=_error(chunk.error))
         usage = chunk.usage.native() if chunk.usage else None
-        return Delta(choices, usage, chunk.id, content=self._begun and bool(choices))
+        tier = served(chunk.service_tier) if chunk.service_tier is not None else None
+        return Delta(choices, usage, chunk.id, content=self._begun and bool(choices), service_tier=tier)
 
 
 def _says_something(choice: _Choice) -> bool:

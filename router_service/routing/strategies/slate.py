@@ -18,7 +18,8 @@ class Slate(NamedTuple):
     """The eligible endpoints, best tier first, then cheapest.
 
     ``prices`` are blended list prices (nano-USD per million tokens). Of ``tiers`` the lowest number is
-    tried first: no outage, then good tool calls where they matter, then the cut-offs on speed.
+    tried first: no outage, then the priority tier where it is asked for, then good tool calls where they matter, then
+    the cut-offs on speed.
     ``flagged`` endpoints are far worse than their peers at what this request needs.
     """
 
