@@ -13,6 +13,7 @@ from data.catalogue import load_catalogue
 from data.catalogue.types import Catalogue, Endpoint, Model, Price
 from data.lake import Lake
 from data.schema import RECORD_SCHEMA
+from lab.server import Lab
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import Usage
 from router_service.providers.registry import ADAPTERS
@@ -26,7 +27,7 @@ from router_service.routing.route import decisions
 from router_service.routing.service_tiers import asked_tier
 from router_service.routing.sticky import Sticky
 from router_service.routing.variants import read_model
-from tests.conftest import House
+from tests.conftest import House, open_house
 from tests.market import ASK, endpoint
 
 MODEL = "openai/gpt-5.1"
@@ -291,6 +292,17 @@ def test_flex_without_capacity_is_an_error_and_no_dearer_answer(house: House) ->
     body = ask_whole(house, 429, service_tier="flex")
     assert body["error"]["metadata"]["error_type"] == "rate_limit_exceeded"
     assert dict(house.lab.calls) == {"openai:gpt-5.1@flex": 1}
+
+
+def test_flex_has_time_for_its_first_token(tmp_path: Path) -> None:
+    fields = {"stream": True, "max_tokens": 2, "model": MODEL, "messages": MESSAGES}
+    # The lab's waits are some tenths of a second.
+    with open_house(tmp_path, Lab(time_scale=1.0, faults=False), ttft_timeout=0.05) as house, house.client as client:
+        late = client.post("/api/v1/chat/completions", json=fields)
+        assert (late.status_code, late.json()["error"]["metadata"]["error_type"]) == (504, "timeout")
+        flex = client.post("/api/v1/chat/completions", json={**fields, "service_tier": "flex"})
+        assert flex.status_code == 200
+        assert '"service_tier":"flex"' in flex.text and '"error"' not in flex.text
 
 
 def test_a_word_that_is_no_tier_is_refused_with_those_that_are(house: House) -> None:

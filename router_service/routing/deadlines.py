@@ -10,6 +10,7 @@ from router_service.exchange import Exchange
 from router_service.routing.health import Health
 from router_service.routing.per_plan import PerPlan
 from router_service.routing.plan import Plan
+from router_service.routing.service_tiers import FLEX
 from router_service.settings import Settings
 
 # Ours. Of log-normal latencies as the lab's sources have them, four times p90 is passed by fewer than 1 in 200.
@@ -51,7 +52,7 @@ class Deadlines:
     A wish for the first token holds for every attempt. Without one a stream's attempt that others could follow
     ends earlier than the setting says: at ``FACTOR`` times the p90 of TTFT of the plan's slowest endpoint, where
     the one at work and another have been measured. None is therefore cut for being always slow.
-    A whole answer is its own first token.
+    A whole answer is its own first token. A stream of the flex tier may be as late as a whole answer.
     """
 
     def __init__(self, exchange: Exchange, settings: Settings, usual: UsualLatency) -> None:
@@ -77,6 +78,8 @@ class Deadlines:
         settings, head = self._settings, self._exchange.head
         if not head or not head.stream:
             return settings.total_timeout if last else settings.answer_timeout
+        if plan.service_tier == FLEX:
+            return settings.answer_timeout
         usual = None if last else self._usual.slowest(plan, endpoint)
         if usual is None:
             return settings.ttft_timeout
