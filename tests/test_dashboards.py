@@ -16,6 +16,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboards.queries.market import weekly_tokens
+from dashboards.queries.offers import offers
 from dashboards.queries.providers import side_by_side
 from data.lake import Lake
 from data.marts import open_mart
@@ -105,6 +106,15 @@ def test_figures_are_those_of_the_log(mart: Lake) -> None:
     for provider, uptime in zip(providers["provider"], providers["uptime"], strict=True):
         errors = [r.attempts[0].error_type for r in rows if r.provider == provider]
         assert uptime == pytest.approx(errors.count(None) / (errors.count(None) + errors.count("timeout")))
+
+
+def test_offers_have_the_default_tiers_price_and_the_place_where_it_is_known() -> None:
+    rows = {row["provider"]: row for row in offers("openai/gpt-oss-120b").to_dicts()}
+    assert (rows["ovhcloud"]["processed_in"], rows["scaleway"]["processed_in"]) == ("FR", "EU")
+    assert rows["groq"]["processed_in"] is None
+    (openai,) = offers("openai/gpt-5.1").to_dicts()
+    assert openai == {"provider": "openai", "prompt_usd": 1.25, "completion_usd": 10.0, "processed_in": None}
+    assert offers("no/such").is_empty()
 
 
 @pytest.fixture(scope="module")

@@ -127,8 +127,13 @@ def test_a_regional_host_restricts_requests_and_the_catalogue(house: House) -> N
         by_host = client.get("/api/v1/models", headers={"host": "eu.example.com"}).json()["total_count"]
         by_query = client.get("/api/v1/models", params={"region": "eu"}).json()["total_count"]
         providers = {row["slug"]: row for row in client.get("/api/v1/providers").json()["data"]}
+        offers = client.get(f"/api/v1/models/{MODEL}/endpoints").json()["data"]["endpoints"]
     assert 0 < by_host == by_query < everything
     assert providers["ovhcloud"]["datacenters"] == ["FR"]
+    places = {e["tag"]: (e["region"], e["datacenters"]) for e in offers}
+    assert places["ovhcloud"] == ("fr", ["FR"])
+    assert places["scaleway"] == ("eu", None)
+    assert places["groq"] == (None, None)
 
 
 def test_the_clients_region_reaches_the_record(house: House) -> None:

@@ -1,12 +1,11 @@
 """One model's providers side by side."""
 
-import polars as pl
 import streamlit as st
 
 from dashboards.access import ask, foot
 from dashboards.charts import quantile_ranges
+from dashboards.queries.offers import offers
 from dashboards.queries.providers import served_models, side_by_side
-from data.catalogue import load_catalogue
 
 st.title("Providers of a model")
 served = ask(served_models)
@@ -17,21 +16,11 @@ with st.sidebar:
     model = st.selectbox("Model", served, key="model", bind="query-params")
 
 frame = ask(side_by_side, model)
-offers = [e for e in load_catalogue().endpoints.get(model, ()) if e.enabled and e.price and not e.service_tier]
-cheapest: dict[str, tuple[float, float]] = {}
-for offer in offers:
-    price = (offer.price.prompt / 1e9, offer.price.completion / 1e9) if offer.price else (0.0, 0.0)
-    cheapest[offer.provider] = min(price, cheapest.get(offer.provider, price))
-prices = pl.DataFrame(
-    [(name, *price) for name, price in cheapest.items()],
-    schema={"provider": pl.String, "prompt_usd": pl.Float64, "completion_usd": pl.Float64},
-    orient="row",
-)
 with st.container(border=True):
     st.markdown(f"**Time to the first token, {model}**")
     st.altair_chart(quantile_ranges(frame))
 st.dataframe(
-    frame.join(prices, on="provider", how="left", maintain_order="left"),
+    frame.join(offers(model), on="provider", how="left", maintain_order="left"),
     hide_index=True,
     column_config={
         "provider": "Provider",
@@ -44,9 +33,11 @@ st.dataframe(
         "throughput_p50": st.column_config.NumberColumn("Tokens/s p50", format="%.0f"),
         "prompt_usd": st.column_config.NumberColumn("In, $/M", format="%.2f"),
         "completion_usd": st.column_config.NumberColumn("Out, $/M", format="%.2f"),
+        "processed_in": "Processed in",
     },
 )
 foot(
     "TTFT is the client's, retries included; uptime leaves out 429s and the client's own errors. "
-    "List price of the cheapest offer. Percentiles from histograms, to 1 %."
+    "List price of the cheapest offer, and the countries or areas where it is processed, as far as they are known. "
+    "Percentiles from histograms, to 1 %."
 )

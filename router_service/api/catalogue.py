@@ -172,8 +172,10 @@ def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: boo
         "max_completion_tokens": endpoint.max_completion_tokens,
         "pricing": pricing(endpoint.price or Price(0, 0)),
         "quantization": endpoint.quantization,
-        # Ours; null where it is not known.
+        # Ours, these three; null where not known.
         "is_moderated": endpoint.moderated,
+        "region": endpoint.region,
+        "datacenters": list(endpoint.datacenters) or None,
         "supported_parameters": sorted(endpoint.supported_parameters),
         "supports_implicit_caching": False,
         "supports_voice_cloning": False,

@@ -1,0 +1,27 @@
+"""What the catalogue knows of a model's offers: list prices and places."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from data.catalogue import load_catalogue
+from data.catalogue.types import Endpoint
+
+SCHEMA = {"provider": pl.String, "prompt_usd": pl.Float64, "completion_usd": pl.Float64, "processed_in": pl.String}
+
+
+def offers(model: str) -> pl.DataFrame:
+    """A row per provider that can be routed to: USD per million tokens of its cheapest offer in the default service
+    tier, and where that is processed, null where not known."""
+    cheapest: dict[str, tuple[float, float, str | None]] = {}
+    for offer in load_catalogue().endpoints.get(model, ()):
+        if offer.enabled and offer.price and not offer.service_tier:
+            row = (offer.price.prompt / 1e9, offer.price.completion / 1e9, _place(offer))
+            cheapest[offer.provider] = min(row, cheapest.get(offer.provider, row), key=lambda found: found[:2])
+    return pl.DataFrame([(provider, *row) for provider, row in cheapest.items()], schema=SCHEMA, orient="row")
+
+
+def _place(offer: Endpoint) -> str | None:
+    """Country codes and areas in capitals."""
+    known = {place.upper() for place in (offer.region, *offer.datacenters) if place}
+    return ", ".join(sorted(known)) or None
