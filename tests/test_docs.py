@@ -7,12 +7,19 @@ import tomllib
 from pathlib import Path
 
 from benchmarks.write_record_doc import PAGE, page
+from portolan.catalogue_report import coverage
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_the_records_page_is_the_schema() -> None:
     assert PAGE.read_text() == page(), "run: python -m benchmarks.write_record_doc"
+
+
+def test_the_catalogues_coverage_is_what_the_command_prints() -> None:
+    _version, *lines = coverage()
+    block = "".join(f"    {line}\n" for line in lines)
+    assert f"\n\n{block}\n" in (ROOT / "docs/catalogue.md").read_text(), f"docs/catalogue.md should have\n{block}"
 
 
 def test_each_dependency_has_a_reason_and_a_bound() -> None:

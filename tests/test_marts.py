@@ -13,6 +13,7 @@ from data.schema import Attempt, Record, encode_record
 from pipelines.build import CheckFailed, build_mart
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover
+from tests.conftest import open_house
 
 START_US = 1_794_900_000_000_000
 
@@ -57,6 +58,30 @@ def test_figures_equal_those_counted_by_hand(tmp_path: Path) -> None:
     assert total == (400, sum(range(400)), sum(7 + n for n in range(400)))
     assert uptime == (errors.count(None), errors.count("timeout"), errors.count("rate_limit_exceeded"))
     assert ttfts == (errors.count(None),)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_whose_last_word_is_error_counts_against_uptime(tmp_path: Path, stream: bool) -> None:
+    with open_house(tmp_path) as house, house.client as client:
+        house.lab.modes["groq"] = {"mode": "fail_at_end"}
+        for provider in ("groq", "groq", "deepinfra"):
+            body = {
+                "model": "openai/gpt-oss-120b",
+                "messages": [{"role": "user", "content": "x"}],
+                "stream": stream,
+                "provider": {"only": [provider]},
+            }
+            answer = client.post("/api/v1/chat/completions", json=body)
+            assert answer.status_code == 200
+            assert ('"finish_reason":"error"' in answer.text) == (provider == "groq")
+    lake = house.lake
+    recover(lake)
+    assert build_mart(lake).requests == 3
+    with open_mart(lake) as mart:
+        found = mart.execute(
+            "SELECT provider, attempts, succeeded, rate_limited, failed FROM uptime_hourly ORDER BY provider"
+        ).fetchall()
+    assert found == [("deepinfra", 1, 1, 0, 0), ("groq", 2, 0, 0, 2)]
 
 
 def test_an_empty_lake_gives_a_valid_mart(tmp_path: Path) -> None:
