@@ -18,7 +18,7 @@ from router_service.routing.health.percentiles import Percentiles as Measured
 from router_service.routing.learned import PolicyStore
 from router_service.routing.plan import Plan, make_plan
 from router_service.routing.preferences import Percentiles, Preferences, Sort, parse
-from router_service.routing.service_tiers import REASON, SORTS, flex_only
+from router_service.routing.service_tiers import FLEX, REASON, SORTS, flex_only
 from router_service.routing.state import NOTHING, Measure, State
 from router_service.routing.variants import Wanted, listed
 
@@ -173,7 +173,7 @@ def _percentiles(found: Measured | None) -> Percentiles:
 def _sort(wanted: Wanted, preferences: Preferences, ask: Ask, pool: tuple[Endpoint, ...]) -> str | None:
     """That of the suffix, else the request's own, else that of the service tier."""
     by = wanted.sort or preferences.sort_by
-    if by or (ask.service_tier == "flex" and not flex_only(pool, ask.service_tier)):
+    if by or (ask.service_tier == FLEX and not flex_only(pool, FLEX)):
         return by
     return SORTS.get(ask.service_tier or "")
 
