@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
-# Envoy's default of consecutive_5xx.
-CONSECUTIVE = 5
+# In a row: five failures, Envoy's default of consecutive_5xx, or three timeouts, which cost clients far more each.
+FAILURE_WEIGHT = 3
+TIMEOUT_WEIGHT = 5
+OPENS_AT = 15
 # Below 80 % success the reference calls an endpoint down; 20 requests are ours.
 FAILURE_SHARE = 0.2
 MIN_REQUESTS = 20
@@ -30,14 +32,15 @@ class Phase(IntEnum):
 class Breaker:
     """One endpoint's. ``now`` is seconds of a monotonic clock everywhere."""
 
-    __slots__ = ("_closed_at", "_consecutive", "_failures", "_probe_until", "_streak", "_successes",
-                 "ejections", "severity", "tripped", "until")  # fmt: skip
+    __slots__ = ("_closed_at", "_failures", "_in_a_row", "_opened_at", "_probe_until", "_silent", "_streak",
+                 "_successes", "ejections", "severity", "tripped", "until")  # fmt: skip
 
     def __init__(self) -> None:
         self.tripped = False
-        self._consecutive = 0
+        self._in_a_row = 0
         self._streak = 0
-        self._closed_at = float("-inf")
+        self._silent = False
+        self._opened_at = self._closed_at = float("-inf")
         self._successes = self._failures = 0
         self._probe_until = float("-inf")
         self.until = float("-inf")
@@ -68,7 +71,7 @@ class Breaker:
 
     def success(self, now: float, count: int = 1) -> bool:
         """Count ``count`` successes; true when they close it. While open they are ignored: those calls began before."""
-        self._consecutive = 0
+        self._in_a_row = 0
         if self.tripped:
             if now >= self.until:
                 self._close(now)
@@ -82,10 +85,22 @@ class Breaker:
                 self._streak = 0
         return False
 
-    def failure(self, now: float, successes: int, failures: int, count: int = 1) -> None:
-        """Count ``count`` failures; ``successes`` and ``failures`` are those of the last 30 s with them."""
+    def failure(
+        self,
+        now: float,
+        successes: int,
+        failures: int,
+        count: int = 1,
+        timeouts: int = 0,
+        began: float | None = None,
+    ) -> None:
+        """Count ``count`` failures, ``timeouts`` among them; ``successes`` and ``failures`` are those of the last 30 s
+        with them. A call that ``began`` before the last ejection is a part of what led to it.
+        """
+        if began is not None and began < self._opened_at:
+            return
         self._streak = 0
-        self._consecutive += count
+        self._in_a_row += FAILURE_WEIGHT * count + (TIMEOUT_WEIGHT - FAILURE_WEIGHT) * timeouts
         if self.tripped:
             if now >= self.until:
                 self._open(now, 1.0)
@@ -96,8 +111,23 @@ class Breaker:
             successes, failures = self._successes, self._failures
         total = successes + failures
         share = failures / total if total else 0.0
-        if self._consecutive >= CONSECUTIVE or (total >= MIN_REQUESTS and share > FAILURE_SHARE):
+        if self._in_a_row >= OPENS_AT or (total >= MIN_REQUESTS and share > FAILURE_SHARE):
             self._open(now, share)
+
+    def fall_silent(self, now: float) -> None:
+        """Eject an endpoint that has stopped answering before any of its calls has failed."""
+        if not self.tripped:
+            self._open(now, 1.0)
+            self._silent = True
+
+    def answered(self, now: float) -> bool:
+        """A call had its first token. True when that closes it: it had been silent, or while open, merely slow."""
+        if not self._silent:
+            return False
+        if now < self.until:
+            self.ejections -= 1
+        self._close(now)
+        return True
 
     def adopt(self, until: float, ejections: int, now: float) -> None:
         """Follow another worker that has ejected the endpoint until ``until``."""
@@ -110,16 +140,18 @@ class Breaker:
 
     def _open(self, now: float, share: float) -> None:
         self.tripped = True
+        self._silent = False
+        self._opened_at = now
         self.until = now + min(FIRST_EJECTION_S * 2.0**self.ejections, LONGEST_EJECTION_S)
         self.ejections = min(self.ejections + 1, MOST_DOUBLINGS)
         self.severity = share
         self._probe_until = float("-inf")
 
     def _close(self, now: float) -> None:
-        self.tripped = False
+        self.tripped = self._silent = False
         self._closed_at = now
         self._probe_until = float("-inf")
-        self._consecutive = self._streak = self._successes = self._failures = 0
+        self._in_a_row = self._streak = self._successes = self._failures = 0
 
 
 def spare_half(endpoints: Sequence[str], wanting: Mapping[str, tuple[int, float]]) -> frozenset[str]:

@@ -32,8 +32,8 @@ class Sums(NamedTuple):
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
     """One endpoint since the worker's last report. The ``until`` are seconds of the machine's monotonic clock,
-    0 when nothing holds; ``ejections`` is how many in a row there have been. A worker of
-    an older version leaves ``quality`` out, and reads on without it.
+    0 when nothing holds; ``ejections`` is how many in a row there have been; ``timeouts`` are those of ``failure``.
+    A worker of an older version leaves out ``quality`` and what follows, and reads on without.
     """
 
     endpoint: Name
@@ -45,6 +45,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     ejections: Annotated[int, Meta(ge=0, le=64)] = 0
     retry_until: float = 0.0
     quality: Sums | None = None
+    timeouts: Count = 0
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
