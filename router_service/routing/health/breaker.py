@@ -21,6 +21,8 @@ MOST_DOUBLINGS = 6
 DECAY_SUCCESSES = 20
 # A probe without an outcome by then was cancelled or is a long stream: the next may go.
 PROBE_S = 30.0
+# One object for all endpoints.
+NEVER = float("-inf")
 
 
 class Phase(IntEnum):
@@ -40,10 +42,10 @@ class Breaker:
         self._in_a_row = 0
         self._streak = 0
         self._silent = False
-        self._opened_at = self._closed_at = float("-inf")
+        self._opened_at = self._closed_at = NEVER
         self._successes = self._failures = 0
-        self._probe_until = float("-inf")
-        self.until = float("-inf")
+        self._probe_until = NEVER
+        self.until = NEVER
         self.ejections = 0
         self.severity = 0.0
 
@@ -67,7 +69,7 @@ class Breaker:
 
     def release(self) -> None:
         """A call ended with an outcome that judges nothing (a 429, a client's error): another probe may go."""
-        self._probe_until = float("-inf")
+        self._probe_until = NEVER
 
     def success(self, now: float, count: int = 1) -> bool:
         """Count ``count`` successes; true when they close it. While open they are ignored: those calls began before."""
@@ -136,7 +138,7 @@ class Breaker:
             self.until = until
             self.ejections = max(self.ejections, ejections)
             self.severity = max(self.severity, 1.0)
-            self._probe_until = float("-inf")
+            self._probe_until = NEVER
 
     def _open(self, now: float, share: float) -> None:
         self.tripped = True
@@ -145,12 +147,12 @@ class Breaker:
         self.until = now + min(FIRST_EJECTION_S * 2.0**self.ejections, LONGEST_EJECTION_S)
         self.ejections = min(self.ejections + 1, MOST_DOUBLINGS)
         self.severity = share
-        self._probe_until = float("-inf")
+        self._probe_until = NEVER
 
     def _close(self, now: float) -> None:
         self.tripped = self._silent = False
         self._closed_at = now
-        self._probe_until = float("-inf")
+        self._probe_until = NEVER
         self._in_a_row = self._streak = self._successes = self._failures = 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from router_service.routing.health.breaker import NEVER
+
 # CUBIC's multiplicative decrease, RFC 9438 section 4.6: AIMD that gives up less than TCP's half.
 DECREASE = 0.7
 # Ours: back at the rate that met the 429 after five minutes; forgotten at twice that rate.
@@ -23,10 +25,10 @@ class Capacity:
     __slots__ = ("_decreased_at", "_in_a_row", "_met", "retry_until")
 
     def __init__(self) -> None:
-        self.retry_until = float("-inf")
+        self.retry_until = NEVER
         self._in_a_row = 0
         self._met = 0.0
-        self._decreased_at = float("-inf")
+        self._decreased_at = NEVER
 
     def rate_limited(self, now: float, accepted_per_minute: float, retry_after: float | None = None) -> None:
         """A 429 while the endpoint accepted ``accepted_per_minute``."""
