@@ -11,8 +11,9 @@ import pytest
 from router_service.routing.health import Health
 from router_service.routing.health.breaker import FIRST_EJECTION_S
 from router_service.routing.health.silence import CALLS, LEAST_MEASURED, STREAM_FLOOR_S, WHOLE_FLOOR_S, Call
+from router_service.routing.sharing.journal import JournalPeers
 from tests.conftest import House, open_house
-from tests.peers import Clock
+from tests.peers import Clock, Worker
 from tests.running import until
 from tests.test_fallback import CHAT, body
 
@@ -122,6 +123,36 @@ def test_calls_that_hung_before_say_nothing_about_the_probe() -> None:
     health.end(probe, answered=True)
     assert health.ejected(PAIR) == frozenset()
     assert health.sound("f")
+
+
+def test_nor_to_another_worker_that_hears_of_them(tmp_path: Path) -> None:
+    clock = Clock()
+    one, other = (Worker(JournalPeers(tmp_path), clock=clock) for _ in range(2))
+    for _ in range(LEAST_MEASURED):
+        one.health.success("e", USUAL_S, None)
+    clock.now += 1
+    calls = waiting(one.health)
+    assert left_after(one.health, clock)
+    for worker in (one, other):
+        worker.synchronise()
+    assert other.health.ejected(PAIR) == {"e"}
+    clock.now += FIRST_EJECTION_S
+    for worker in (one, other):
+        worker.health.success("e", None, None)
+    for call in calls:
+        one.health.failure("e", "timeout", began=call.began)
+        one.health.end(call, answered=False)
+    for worker in (one, other):
+        worker.synchronise()
+        assert worker.health.ejected(PAIR) == frozenset()
+    assert other.health.counts("e", "30s").failure == CALLS
+    for _ in range(CALLS):
+        one.health.failure("e", "timeout")
+    for worker in (one, other):
+        worker.synchronise()
+        assert worker.health.ejected(PAIR) == {"e"}
+    for worker in (one, other):
+        worker.sharing.close()
 
 
 def test_three_timeouts_or_five_failures_in_a_row_eject() -> None:

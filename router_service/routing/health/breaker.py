@@ -67,6 +67,14 @@ class Breaker:
         self._probe_until = now + PROBE_S
         return True
 
+    def since_closing(self, now: float, successes: int, failures: int) -> tuple[int, int]:
+        """``successes`` and ``failures`` of the last 30 s without those that led to an ejection which is over."""
+        return (self._successes, self._failures) if now - self._closed_at < WINDOW_S else (successes, failures)
+
+    def outdated(self, began: float) -> bool:
+        """Whether a call that ``began`` then went out before the last ejection: its failure is a part of that."""
+        return began < self._opened_at
+
     def release(self) -> None:
         """A call ended with an outcome that judges nothing (a 429, a client's error): another probe may go."""
         self._probe_until = NEVER
@@ -94,13 +102,10 @@ class Breaker:
         failures: int,
         count: int = 1,
         timeouts: int = 0,
-        began: float | None = None,
     ) -> None:
         """Count ``count`` failures, ``timeouts`` among them; ``successes`` and ``failures`` are those of the last 30 s
-        with them. A call that ``began`` before the last ejection is a part of what led to it.
+        with them.
         """
-        if began is not None and began < self._opened_at:
-            return
         self._streak = 0
         self._in_a_row += FAILURE_WEIGHT * count + (TIMEOUT_WEIGHT - FAILURE_WEIGHT) * timeouts
         if self.tripped:
@@ -108,9 +113,7 @@ class Breaker:
                 self._open(now, 1.0)
             return
         self._failures += count
-        if now - self._closed_at < WINDOW_S:
-            # What led to the last ejection is still in the window and must not lead to the next.
-            successes, failures = self._successes, self._failures
+        successes, failures = self.since_closing(now, successes, failures)
         total = successes + failures
         share = failures / total if total else 0.0
         if self._in_a_row >= OPENS_AT or (total >= MIN_REQUESTS and share > FAILURE_SHARE):
@@ -135,6 +138,7 @@ class Breaker:
         """Follow another worker that has ejected the endpoint until ``until``."""
         if until > now and until > self.until:
             self.tripped = True
+            self._opened_at = now
             self.until = until
             self.ejections = max(self.ejections, ejections)
             self.severity = max(self.severity, 1.0)

@@ -19,7 +19,8 @@ class EndpointHealth:
     """Fixed in size. ``unsent`` are counts the other workers have yet to be told; ``fresh``: since the last look."""
 
     __slots__ = ("answers", "breaker", "capacity", "fresh", "latency", "name", "quality", "throughput",
-                 "tokens_per_s", "ttft_s", "unsent", "unsent_timeouts", "waiting", "windows")  # fmt: skip
+                 "tokens_per_s", "ttft_s", "unsent", "unsent_outdated", "unsent_timeouts",
+                 "waiting", "windows")  # fmt: skip
 
     def __init__(self, name: str, second: int) -> None:
         self.name = name
@@ -33,7 +34,7 @@ class EndpointHealth:
         self.ttft_s: float | None = None
         self.tokens_per_s: float | None = None
         self.unsent = [0] * KINDS
-        self.unsent_timeouts = 0
+        self.unsent_outdated = self.unsent_timeouts = 0
         self.waiting: Waiting | None = None
         self.fresh = False
 
@@ -76,7 +77,8 @@ class EndpointHealth:
     def report(self, now: float) -> Report:
         """What the other workers should know; the counts are then told."""
         success, failure, limited, uncounted = self.unsent
-        timeouts, self.unsent_timeouts = self.unsent_timeouts, 0
+        timeouts, outdated = self.unsent_timeouts, self.unsent_outdated
+        self.unsent_outdated = self.unsent_timeouts = 0
         self.unsent = [0] * KINDS
         breaker, retry_until = self.breaker, self.capacity.retry_until
         ejected_until = breaker.until if breaker.phase(now) is Phase.OPEN else 0.0
@@ -91,4 +93,5 @@ class EndpointHealth:
             retry_until if retry_until > now else 0.0,
             self.quality.take_unsent() if self.quality else None,
             timeouts,
+            outdated,
         )

@@ -111,9 +111,12 @@ class Health:
         else:
             state = self._count(endpoint, FAILURE, now)
             counts = state.windows.totals("30s", int(now))
-            late = error_type == "timeout"
-            state.unsent_timeouts += late
-            state.breaker.failure(now, counts.success, counts.failure, timeouts=late, began=began)
+            if began is not None and state.breaker.outdated(began):
+                state.unsent_outdated += 1
+            else:
+                late = error_type == "timeout"
+                state.unsent_timeouts += late
+                state.breaker.failure(now, counts.success, counts.failure, timeouts=late)
             if retry_after is not None:
                 state.capacity.hold(now, retry_after)
         self._standing.review(state, now, counts)
@@ -292,6 +295,7 @@ class Health:
         """Count what another worker saw until ``at``, and follow its ejections and holds."""
         state = self._endpoints.get(report.endpoint) or self._new(report.endpoint, now)
         state.windows.merge(report.counts, int(at), int(now))
+        state.capacity.sent(sum(report.counts))
         if report.quality is not None:
             state.quality_at(int(now)).merge(report.quality, int(at), int(now))
         self._ungraded.add(state)
@@ -303,9 +307,9 @@ class Health:
             if report.success:
                 capacity.accepted()
                 breaker.success(now, report.success)
-            if report.failure:
-                timeouts = min(report.timeouts, report.failure)
-                breaker.failure(now, counts.success, counts.failure, report.failure, timeouts)
+            failures = report.failure - report.outdated
+            if failures > 0:
+                breaker.failure(now, counts.success, counts.failure, failures, min(report.timeouts, failures))
             if report.rate_limited:
                 capacity.rate_limited(now, per_minute(counts.accepted))
         self._standing.review(state, now, counts)
@@ -321,6 +325,7 @@ class Health:
     def _count(self, endpoint: str, kind: int, now: float) -> EndpointHealth:
         state = self._endpoints.get(endpoint) or self._new(endpoint, now)
         state.windows.add(kind, int(now))
+        state.capacity.sent()
         state.unsent[kind] += 1
         self._tell(state)
         return state

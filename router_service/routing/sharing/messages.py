@@ -32,8 +32,9 @@ class Sums(NamedTuple):
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
     """One endpoint since the worker's last report. The ``until`` are seconds of the machine's monotonic clock,
-    0 when nothing holds; ``ejections`` is how many in a row there have been; ``timeouts`` are those of ``failure``.
-    A worker of an older version leaves out ``quality`` and what follows, and reads on without.
+    0 when nothing holds; ``ejections`` is how many in a row there have been; ``outdated`` of the failures
+    are of calls begun before the last ejection, ``timeouts`` are those of the others. A worker of an older version
+    leaves out ``quality`` and what follows, and reads on without.
     """
 
     endpoint: Name
@@ -46,6 +47,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     retry_until: float = 0.0
     quality: Sums | None = None
     timeouts: Count = 0
+    outdated: Count = 0
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
