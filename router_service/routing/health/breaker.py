@@ -21,6 +21,10 @@ MOST_DOUBLINGS = 6
 DECAY_SUCCESSES = 20
 # A probe without an outcome by then was cancelled or is a long stream: the next may go.
 PROBE_S = 30.0
+# Another worker's probe is told anew at each exchange while it lasts, so that one that dies with it holds up nobody.
+PROBE_LEASE_S = 1.5
+# Who has ejected an endpoint probes it first; those who follow have heard of that by then.
+HEAD_START_S = 1.0
 # One object for all endpoints.
 NEVER = float("-inf")
 
@@ -34,17 +38,19 @@ class Phase(IntEnum):
 class Breaker:
     """One endpoint's. ``now`` is seconds of a monotonic clock everywhere."""
 
-    __slots__ = ("_closed_at", "_failures", "_in_a_row", "_opened_at", "_probe_until", "_silent", "_streak",
-                 "_successes", "ejections", "severity", "tripped", "until")  # fmt: skip
+    __slots__ = ("_closed_at", "_failures", "_in_a_row", "_opened_at", "_others_until", "_probe_until", "_silent",
+                 "_streak", "_successes", "ejections", "followed", "severity", "tripped", "until")  # fmt: skip
 
     def __init__(self) -> None:
         self.tripped = False
+        # Whether the ejection is another worker's: that one tells of it, and no clock's rounding comes back to it.
+        self.followed = False
         self._in_a_row = 0
         self._streak = 0
         self._silent = False
         self._opened_at = self._closed_at = NEVER
         self._successes = self._failures = 0
-        self._probe_until = NEVER
+        self._probe_until = self._others_until = NEVER
         self.until = NEVER
         self.ejections = 0
         self.severity = 0.0
@@ -55,17 +61,25 @@ class Breaker:
         return Phase.OPEN if now < self.until else Phase.HALF_OPEN
 
     def ejected(self, now: float) -> bool:
-        """Open, or half-open with its one probe under way."""
-        return self.tripped and (now < self.until or now < self._probe_until)
+        """Open, or half-open with its one probe under way, here or at another worker."""
+        return self.tripped and (now < self.until or now < self._probe_until or now < self._others_until)
 
     def claim(self, now: float) -> bool:
         """Whether a call may go now. Half-open it takes the one probe; open it is the caller's last resort."""
         if self.phase(now) is not Phase.HALF_OPEN:
             return True
-        if now < self._probe_until:
+        if now < self._probe_until or now < self._others_until:
             return False
         self._probe_until = now + PROBE_S
         return True
+
+    def probe_until(self, now: float) -> float:
+        """Until when the others are to leave the probe to this worker; 0 while it has none under way."""
+        return min(self._probe_until, now + PROBE_LEASE_S) if self.tripped and now < self._probe_until else 0.0
+
+    def leave_probe(self, until: float, now: float) -> None:
+        """Another worker probes until ``until``."""
+        self._others_until = min(until, now + PROBE_LEASE_S)
 
     def since_closing(self, now: float, successes: int, failures: int) -> tuple[int, int]:
         """``successes`` and ``failures`` of the last 30 s without those that led to an ejection which is over."""
@@ -137,26 +151,27 @@ class Breaker:
     def adopt(self, until: float, ejections: int, now: float) -> None:
         """Follow another worker that has ejected the endpoint until ``until``."""
         if until > now and until > self.until:
-            self.tripped = True
+            self.tripped = self.followed = True
             self._opened_at = now
             self.until = until
             self.ejections = max(self.ejections, ejections)
             self.severity = max(self.severity, 1.0)
             self._probe_until = NEVER
+            self._others_until = until + HEAD_START_S
 
     def _open(self, now: float, share: float) -> None:
         self.tripped = True
-        self._silent = False
+        self._silent = self.followed = False
         self._opened_at = now
         self.until = now + min(FIRST_EJECTION_S * 2.0**self.ejections, LONGEST_EJECTION_S)
         self.ejections = min(self.ejections + 1, MOST_DOUBLINGS)
         self.severity = share
-        self._probe_until = NEVER
+        self._probe_until = self._others_until = NEVER
 
     def _close(self, now: float) -> None:
         self.tripped = self._silent = False
         self._closed_at = now
-        self._probe_until = NEVER
+        self._probe_until = self._others_until = NEVER
         self._in_a_row = self._streak = self._successes = self._failures = 0
 
 

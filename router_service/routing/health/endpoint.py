@@ -81,17 +81,18 @@ class EndpointHealth:
         self.unsent_outdated = self.unsent_timeouts = 0
         self.unsent = [0] * KINDS
         breaker, retry_until = self.breaker, self.capacity.retry_until
-        ejected_until = breaker.until if breaker.phase(now) is Phase.OPEN else 0.0
+        own = breaker.phase(now) is Phase.OPEN and not breaker.followed
         return Report(
             self.name,
             success,
             failure,
             limited,
             uncounted,
-            ejected_until,
+            breaker.until if own else 0.0,
             breaker.ejections,
             retry_until if retry_until > now else 0.0,
             self.quality.take_unsent() if self.quality else None,
             timeouts,
             outdated,
+            breaker.probe_until(now),
         )

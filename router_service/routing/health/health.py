@@ -287,6 +287,7 @@ class Health:
     def take(self, now: float) -> list[Report]:
         """What happened since the last call, for the other workers."""
         self._sort_fresh()
+        self._unsent.update(s for s in self._standing.watched.values() if s.breaker.probe_until(now))
         reports = [state.report(now) for state in self._unsent]
         self._unsent.clear()
         return reports
@@ -302,6 +303,8 @@ class Health:
         breaker, capacity = state.breaker, state.capacity
         counts = state.windows.totals("30s", int(now))
         breaker.adopt(report.ejected_until, report.ejections, now)
+        if report.probe_until > now:
+            breaker.leave_probe(report.probe_until, now)
         capacity.adopt(report.retry_until, now)
         if now - at < RECENT_S:
             if report.success:
