@@ -52,8 +52,9 @@ class Lab:
         if refusal is not None:
             return refusal
         completion = wire.cache(body, fault.spoil(complete(wire.read(body), dice), dice), endpoint)
-        wait = behaviour.ttft(dice) * fault.slowness * self.time_scale
-        gap = fault.slowness * self.time_scale / behaviour.throughput(dice)
+        slowness = fault.slowness(dice)
+        wait = behaviour.ttft(dice) * slowness * self.time_scale
+        gap = slowness * self.time_scale / behaviour.throughput(dice)
         stream = bool(body.get("stream"))
         if not stream:
             wait += gap * completion.completion_tokens
