@@ -55,8 +55,8 @@ class Market:
 
 
 @contextmanager
-def open_market(folder: Path, cases: Sequence[Case], workers: int) -> Iterator[Market]:
-    """Everything up; on the way out all of it down and its log sealed."""
+def open_market(folder: Path, cases: Sequence[Case], workers: int, hedge_share: float = 0.0) -> Iterator[Market]:
+    """Everything up, with that share of second calls; on the way out all of it down and its log sealed."""
     lab = Lab(time_scale=TIME_SCALE, faults=False)
     lake = Lake(folder / "data").create()
     key = create_key(open_database(lake.database), "chaos")
@@ -71,7 +71,7 @@ def open_market(folder: Path, cases: Sequence[Case], workers: int) -> Iterator[M
             if case.fault.at and case.hit.provider not in urls:
                 urls[case.hit.provider] = f"{_base(market, case, lab_url, loop)}/{case.hit.provider}/v1"
         settings = {f"PORTOLAN_{name}_TIMEOUT": str(DEADLINE_S) for name in ("TTFT", "ANSWER", "STALL", "CONNECT")}
-        settings |= {"SSL_CERT_FILE": str(market.authority.bundle)}
+        settings |= {"SSL_CERT_FILE": str(market.authority.bundle), "PORTOLAN_HEDGE_SHARE": str(hedge_share)}
         settings |= {"PORTOLAN_LAB_URL": lab_url, "PORTOLAN_PROVIDER_URLS": json.dumps(urls)}
         serve = ("serve", "--workers", str(workers), "--port", str(port), "--data-dir", str(folder / "data"))
         try:
