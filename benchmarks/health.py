@@ -36,6 +36,7 @@ def main() -> None:
     tell("tokens of an answer", lambda name: health.used(name, 1200, 800, 300), order)
     tell("tool calls of an answer", lambda name: health.tool_calls(name, False), order)
     tell("success and a refresh each", lambda name: both(well, name), order)
+    tell("a call begun and answered", lambda name: called(well, name), order)
     limited = Health()
     for name in set(order):
         limited.failure(name, "rate_limit_exceeded")
@@ -46,6 +47,10 @@ def main() -> None:
 def both(health: Health, name: str) -> None:
     health.success(name, 0.4, 80.0)
     health.refresh()
+
+
+def called(health: Health, name: str) -> None:
+    health.end(health.begin(name, stream=True), answered=True)
 
 
 def tell(what: str, update: Callable[[str], None], order: list[str]) -> None:

@@ -27,13 +27,13 @@ class Fault:
 
     ``hang`` sends nothing at all, ``html`` a page with status 200. ``stall`` falls silent, and ``reset`` breaks the
     connection, before piece number ``after`` of the answer: 0 is right after the headers, 1 after a stream's role;
-    a whole answer has two pieces. ``slow`` takes ``factor`` times as long.
+    a whole answer has two pieces.
 
-    ``rate`` is the share of calls that the others hit: ``error`` (by ``status`` and the provider's ``code`` and
-    ``message``), ``rate_limit`` (with ``retry_after`` as the header, none where null), ``garble``, which spoils tool
-    calls in the way that ``code`` names, ``refuse``, which ends an answer before its first token as a content filter
-    does, ``fail_at_end``, an answer's last word being that it failed (OpenAI's format alone has one), and
-    ``downgrade``, which serves in the default tier what was asked of another.
+    ``rate`` is the share of calls that the others hit: ``slow``, which takes ``factor`` times as long, ``error`` (by
+    ``status`` and the provider's ``code`` and ``message``), ``rate_limit`` (with ``retry_after`` as the header, none
+    where null), ``garble``, which spoils tool calls in the way that ``code`` names, ``refuse``, which ends an answer
+    before its first token as a content filter does, ``fail_at_end``, an answer's last word being that it failed
+    (OpenAI's format alone has one), and ``downgrade``, which serves in the default tier what was asked of another.
     """
 
     mode: str = "ok"
@@ -45,9 +45,9 @@ class Fault:
     after: int = 3
     factor: float = 4.0
 
-    @property
-    def slowness(self) -> float:
-        return self.factor if self.mode == "slow" else 1.0
+    def slowness(self, dice: random.Random) -> float:
+        """What multiplies the waits of this call."""
+        return self.factor if self.mode == "slow" and dice.random() < self.rate else 1.0
 
     @property
     def breaks_off(self) -> bool:

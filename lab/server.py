@@ -59,8 +59,9 @@ class Lab:
         if endpoint != base and fault.downgrades(dice):
             body["service_tier"] = "default"
         completion = wire.cache(body, fault.spoil(complete(wire.read(body), dice), dice), base)
-        wait = behaviour.ttft(dice) * fault.slowness * self.time_scale
-        gap = fault.slowness * self.time_scale / behaviour.throughput(dice)
+        slowness = fault.slowness(dice)
+        wait = behaviour.ttft(dice) * slowness * self.time_scale
+        gap = slowness * self.time_scale / behaviour.throughput(dice)
         stream = bool(body.get("stream"))
         if not stream:
             wait += gap * completion.completion_tokens

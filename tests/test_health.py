@@ -127,15 +127,39 @@ def test_retry_after_is_honoured_and_ends() -> None:
 
 
 def test_one_429_without_a_hint_is_chance_and_a_burst_backs_off_longer_each_time() -> None:
-    capacity = Capacity()
-    ends = []
-    for _ in range(4):
-        capacity.rate_limited(0.0, 1000.0)
-        ends.append(capacity.retry_until)
-    assert ends == [float("-inf"), 1.0, 2.0, 4.0]
+    capacity, now = Capacity(), 0.0
+    capacity.rate_limited(now, 1000.0)
+    assert capacity.retry_until == float("-inf")
+    pauses = []
+    for _ in range(8):
+        # What comes during a pause was under way when it began.
+        for _ in range(5):
+            capacity.rate_limited(now, 1000.0)
+        pauses.append(capacity.retry_until - now)
+        now = capacity.retry_until
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
     capacity.accepted()
-    capacity.rate_limited(100.0, 1000.0)
-    assert capacity.retry_until == 4.0
+    capacity.rate_limited(now + 100, 1000.0)
+    assert capacity.retry_until == now
+
+
+def test_the_burst_that_met_a_429_does_not_count_against_what_follows_it() -> None:
+    clock = Clock()
+    health = Health(clock)
+    for _ in range(50):
+        health.success("e", None, None)
+    health.failure("e", "rate_limit_exceeded")
+    assert health.limited("e")
+    sent = 0
+    for _ in range(29 * 4):
+        clock.now += 0.25
+        health.refresh()
+        if not health.limited("e"):
+            health.success("e", None, None)
+            sent += 1
+        assert sent <= 1 + 0.7 * 50 * (clock.now - 1000) / 30 * 1.1
+    # Seven tenths of the rate that met it, and a little more as the cap grows back: spread, not in bursts.
+    assert sent == pytest.approx(0.7 * 50, rel=0.15)
 
 
 def test_the_cap_is_cut_once_per_burst_grows_by_a_constant_and_is_forgotten() -> None:
@@ -251,6 +275,40 @@ def test_a_recovering_endpoint_gets_one_probe_and_comes_back() -> None:
     assert health.ejected(["a", "b"]) == {"a"}
     health.success("a", 0.2, None)
     assert health.ejected(["a", "b"]) == frozenset()
+
+
+def test_an_outage_keeps_nobody_from_the_probe_and_after_a_good_one_counts_anew() -> None:
+    clock = Clock()
+    health = Health(clock)
+    for _ in range(7):
+        health.failure("a", "server")
+    assert health.outages == {"a"}
+    clock.now += FIRST_EJECTION_S
+    health.refresh()
+    assert (health.outages, health.ejected(["a", "b"])) == (frozenset(), frozenset())
+    assert health.claim("a")
+    health.success("a", None, None)
+    for _ in range(5):
+        clock.now += 1
+        health.refresh()
+        assert health.outages == frozenset()
+    assert health.counts("a", "30s").failure == 7
+    health.failure("a", "server")
+    assert health.outages == frozenset()
+    health.failure("a", "server")
+    assert health.outages == {"a"}
+
+
+def test_a_probe_that_fails_puts_the_outage_back() -> None:
+    clock = Clock()
+    health = Health(clock)
+    for _ in range(7):
+        health.failure("a", "server")
+    clock.now += FIRST_EJECTION_S
+    assert health.claim("a")
+    health.failure("a", "server")
+    assert health.outages == {"a"}
+    assert health.ejected(["a", "b"]) == {"a"}
 
 
 async def test_the_attempt_passes_the_providers_retry_after_on() -> None:

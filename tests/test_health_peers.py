@@ -14,7 +14,7 @@ import pytest
 from data.catalogue.types import Price
 from router_service.providers.contract import Usage
 from router_service.routing.affinity import Affinity
-from router_service.routing.health.breaker import FIRST_EJECTION_S
+from router_service.routing.health.breaker import FIRST_EJECTION_S, HEAD_START_S, PROBE_LEASE_S
 from router_service.routing.health.health import INTERVAL_S
 from router_service.routing.plan import make_plan
 from router_service.routing.preferences import NONE
@@ -89,13 +89,95 @@ def test_counts_are_heard_once_and_ejections_are_followed(tmp_path: Path) -> Non
         other.synchronise()
     assert other.health.counts("e", "30s") == one.health.counts("e", "30s") == (1, 7, 0, 0)
     assert other.health.ejected(["e", "f"]) == {"e"}
-    clock.now += FIRST_EJECTION_S
+    clock.now += FIRST_EJECTION_S + HEAD_START_S
     one.health.refresh()
     assert other.health.claim("e")
     other.health.success("e", None, None)
     other.synchronise()
     one.synchronise()
     assert one.health.ejected(["e", "f"]) == frozenset()
+
+
+def recovering(folder: Path, workers: int = 4) -> tuple[Clock, list[Worker]]:
+    """The first has ejected ``e``, the others have followed, and the time of its probe has come."""
+    clock = Clock()
+    all_of_them = [Worker(JournalPeers(folder), clock=clock) for _ in range(workers)]
+    all_of_them[0].burst()
+    exchange(all_of_them)
+    assert all(worker.health.ejected(["e", "f"]) == {"e"} for worker in all_of_them)
+    clock.now += FIRST_EJECTION_S
+    for worker in all_of_them:
+        worker.health.refresh()
+    return clock, all_of_them
+
+
+def exchange(workers: list[Worker]) -> None:
+    for worker in (*workers, *workers):
+        worker.synchronise()
+
+
+def claims(workers: list[Worker]) -> list[int]:
+    """Who may call ``e`` now, each asked twice."""
+    return [number for number, worker in enumerate(workers) for _ in range(2) if worker.health.claim("e")]
+
+
+def closed(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.sharing.close()
+
+
+def test_one_worker_of_all_probes_and_its_success_brings_all_back(tmp_path: Path) -> None:
+    clock, workers = recovering(tmp_path)
+    # All at once, before any has heard of the others: who ejected it goes first.
+    assert claims(workers) == [0]
+    for _ in range(40):
+        clock.now += INTERVAL_S
+        exchange(workers)
+        assert claims(workers) == []
+        assert all(worker.health.ejected(["e", "f"]) == {"e"} for worker in workers)
+    workers[0].health.success("e", None, None)
+    exchange(workers)
+    assert all(worker.health.ejected(["e", "f"]) == frozenset() for worker in workers)
+    closed(workers)
+
+
+def test_a_probe_that_fails_ejects_at_all(tmp_path: Path) -> None:
+    clock, workers = recovering(tmp_path)
+    assert claims(workers) == [0]
+    workers[0].health.failure("e", "timeout")
+    exchange(workers)
+    clock.now += 2 * FIRST_EJECTION_S - 0.1
+    exchange(workers)
+    assert all(worker.health.ejected(["e", "f"]) == {"e"} for worker in workers)
+    clock.now += 0.1
+    assert claims(workers) == [0]
+    closed(workers)
+
+
+def test_without_traffic_at_the_first_the_others_probe_after_its_head_start(tmp_path: Path) -> None:
+    clock, workers = recovering(tmp_path)
+    clock.now += HEAD_START_S - 0.1
+    assert claims(workers[1:]) == []
+    clock.now += 0.1
+    assert claims(workers[1:2]) == [0]
+    exchange(workers)
+    assert claims(workers) == []
+    closed(workers)
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_probe_whose_worker_dies_or_gives_it_up_holds_up_nobody(tmp_path: Path, dies: bool) -> None:
+    clock, workers = recovering(tmp_path)
+    assert claims(workers) == [0]
+    exchange(workers)
+    if dies:
+        workers.pop(0).sharing.close()
+    else:
+        workers[0].health.abandon("e")
+    clock.now += PROBE_LEASE_S
+    exchange(workers)
+    assert len(claims(workers[-1:])) == 1
+    closed(workers)
 
 
 def test_a_late_reader_counts_events_when_they_happened(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import valkey
 from data.catalogue.types import Price
 from router_service.providers.contract import Usage
 from router_service.routing.affinity import Affinity
-from router_service.routing.health.breaker import FIRST_EJECTION_S, LONGEST_EJECTION_S
+from router_service.routing.health.breaker import FIRST_EJECTION_S, HEAD_START_S, LONGEST_EJECTION_S, PROBE_LEASE_S
 from router_service.routing.plan import make_plan
 from router_service.routing.preferences import NONE
 from router_service.routing.sharing.journal import JournalPeers
@@ -73,7 +73,7 @@ def test_a_burst_is_known_on_another_machine_whatever_its_clock_says(server: Ser
             assert worker.health.counts("e", "30s") == (0, 5, 0, 0)
             assert worker.health.ejected(["e", "f"]) == {"e"}
             assert worker.health.limited("limited")
-            clock.now += FIRST_EJECTION_S + 0.1
+            clock.now += FIRST_EJECTION_S + HEAD_START_S + 0.1
             worker.health.refresh()
             assert worker.health.ejected(["e", "f"]) == frozenset()
             clock.now += 50
@@ -82,6 +82,25 @@ def test_a_burst_is_known_on_another_machine_whatever_its_clock_says(server: Ser
             clock.now += 10
             worker.health.refresh()
             assert not worker.health.limited("limited")
+
+
+def test_one_machine_probes_for_all_and_nobody_can_hold_a_probe_for_long(server: Server) -> None:
+    young, old = Clock(3.0), Clock(9e6)
+    with machine(server, young) as one, machine(server, old) as other:
+        one.burst()
+        for worker in (one, other, one, other):
+            worker.synchronise()
+        young.now += FIRST_EJECTION_S
+        old.now += FIRST_EJECTION_S + HEAD_START_S
+        assert one.health.claim("e")
+        one.synchronise()
+        other.synchronise()
+        assert not other.health.claim("e")
+        one.sharing.ways[0].exchange([Batch(young.now, [Report("e", probe_until=float("inf"))], [], "stranger", 1)])
+        other.synchronise()
+        assert not other.health.claim("e")
+        old.now += PROBE_LEASE_S
+        assert other.health.claim("e")
 
 
 def test_a_conversation_goes_on_at_another_machine(server: Server) -> None:

@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second in each case")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--at-once", type=int, default=4, help="cases side by side, each with endpoints of its own")
+    parser.add_argument("--hedge-share", type=float, default=0.0, help="PORTOLAN_HEDGE_SHARE of the router")
     parser.add_argument("--only", default="", help="faults whose name contains this")
     options = parser.parse_args()
     chosen = cases(tuple(fault for fault in FAULTS if options.only in fault.name))
@@ -33,6 +34,7 @@ def main() -> None:
             rate=options.rate,
             workers=options.workers,
             at_once=options.at_once,
+            hedge_share=options.hedge_share,
             tell=lambda line: print(line, file=sys.stderr, flush=True),
         )
     found = figures(done)

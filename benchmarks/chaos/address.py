@@ -1,13 +1,11 @@
-"""An address in front of the lab that can die, come back, or show a certificate that nobody has signed."""
+"""An address in front of the lab that can die, come back, and change its certificate."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -15,7 +13,9 @@ from tests.running import free_port
 
 
 class Address:
-    """Forwards bytes from a port of its own to ``target``. ``die`` and ``come_back`` may be called from any thread."""
+    """Forwards bytes from a port of its own to ``target``, under ``tls`` if there is one. The methods may be called
+    from any thread.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, target: str, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(target)
@@ -34,6 +34,12 @@ class Address:
     def come_back(self) -> None:
         """Accept again."""
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+
+    def show(self, tls: ssl.SSLContext) -> None:
+        """Close what is open, and greet whoever comes from now on with another certificate."""
+        self.die()
+        self._tls = tls
+        self.come_back()
 
     async def _die(self) -> None:
         if self._server is not None:
@@ -82,13 +88,3 @@ def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
-
-
-def self_signed(folder: Path) -> ssl.SSLContext:
-    """A certificate that no authority has signed, made by the ``openssl`` command."""
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
-    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context

@@ -22,7 +22,8 @@ class Fault(NamedTuple):
 FAULTS = (
     Fault("connection refused, the whole provider", at="refused"),
     Fault("no such host", at="dns"),
-    Fault("self-signed certificate", at="tls"),
+    Fault("certificate of an unknown authority", at="tls"),
+    Fault("expired certificate", at="expired"),
     Fault("hangs before the headers", {"mode": "hang"}),
     Fault("hangs after the headers", {"mode": "stall", "after": 0}),
     Fault("hangs after the role, half a whole answer", {"mode": "stall", "after": 1}),

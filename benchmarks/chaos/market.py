@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import signal
+from asyncio import AbstractEventLoop
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.chaos.address import Address, running_loop, self_signed
+from benchmarks.chaos.address import Address, running_loop
+from benchmarks.chaos.certificates import Authority, nobody_knows
 from benchmarks.chaos.faults import Case
 from data.lake import Lake
 from lab.server import Lab, create_app
@@ -31,6 +33,7 @@ class Market:
     key: str
     lab: Lab
     lake: Lake
+    authority: Authority
     addresses: dict[str, Address] = field(default_factory=dict)
 
     def plant(self, case: Case) -> None:
@@ -39,17 +42,21 @@ class Market:
                 self.lab.modes[endpoint.id] = case.fault.mode
         if case.fault.at == "refused":
             self.addresses[case.hit.provider].die()
+        if case.fault.at == "expired":
+            self.addresses[case.hit.provider].show(self.authority.expired())
 
     def lift(self, case: Case) -> None:
         for endpoint in case.endpoints:
             self.lab.modes.pop(endpoint.id, None)
         if case.fault.at == "refused":
             self.addresses[case.hit.provider].come_back()
+        if case.fault.at == "expired":
+            self.addresses[case.hit.provider].show(self.authority.good())
 
 
 @contextmanager
-def open_market(folder: Path, cases: Sequence[Case], workers: int) -> Iterator[Market]:
-    """Everything up; on the way out all of it down and its log sealed."""
+def open_market(folder: Path, cases: Sequence[Case], workers: int, hedge_share: float = 0.0) -> Iterator[Market]:
+    """Everything up, with that share of second calls; on the way out all of it down and its log sealed."""
     lab = Lab(time_scale=TIME_SCALE, faults=False)
     lake = Lake(folder / "data").create()
     key = create_key(open_database(lake.database), "chaos")
@@ -58,12 +65,13 @@ def open_market(folder: Path, cases: Sequence[Case], workers: int) -> Iterator[M
     with serving(create_app(lab)) as lab_url, running_loop() as loop:
         # Planted resets are no news.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        market = Market(url, key, lab, lake)
+        market = Market(url, key, lab, lake, Authority(folder))
         urls = {}
         for case in cases:
             if case.fault.at and case.hit.provider not in urls:
-                urls[case.hit.provider] = f"{_base(market, case, lab_url, loop, folder)}/{case.hit.provider}/v1"
+                urls[case.hit.provider] = f"{_base(market, case, lab_url, loop)}/{case.hit.provider}/v1"
         settings = {f"PORTOLAN_{name}_TIMEOUT": str(DEADLINE_S) for name in ("TTFT", "ANSWER", "STALL", "CONNECT")}
+        settings |= {"SSL_CERT_FILE": str(market.authority.bundle), "PORTOLAN_HEDGE_SHARE": str(hedge_share)}
         settings |= {"PORTOLAN_LAB_URL": lab_url, "PORTOLAN_PROVIDER_URLS": json.dumps(urls)}
         serve = ("serve", "--workers", str(workers), "--port", str(port), "--data-dir", str(folder / "data"))
         try:
@@ -77,10 +85,11 @@ def open_market(folder: Path, cases: Sequence[Case], workers: int) -> Iterator[M
                 address.die()
 
 
-def _base(market: Market, case: Case, lab_url: str, loop: object, folder: Path) -> str:
+def _base(market: Market, case: Case, lab_url: str, loop: AbstractEventLoop) -> str:
     if case.fault.at == "dns":
         return "http://nowhere.invalid"
-    tls = self_signed(folder) if case.fault.at == "tls" else None
-    address = market.addresses[case.hit.provider] = Address(loop, lab_url, tls)  # type: ignore[arg-type]
+    certificates = {"tls": nobody_knows, "expired": market.authority.good}
+    issue = certificates.get(case.fault.at or "")
+    address = market.addresses[case.hit.provider] = Address(loop, lab_url, issue() if issue else None)
     address.come_back()
     return address.url

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks.chaos.client import Seen
 from benchmarks.chaos.faults import Case
 from benchmarks.chaos.run import Outcome, Run
+from data.schema import LOST
 
 # Without a call for this long an endpoint that had most of the traffic has been left.
 LEFT_S = 2.0
@@ -51,7 +52,7 @@ def _of(run: Run, outcome: Outcome) -> Figures:
         len(due),
         sum(seen.good for seen in due),
         len(struck) - len(due),
-        sum(run.completed.get(seen.user, 0) > 1 for seen in everything),
+        sum(run.completed.get(seen.user, 0) > 1 + _lost(run, seen) for seen in everything),
         sum(not _billed_once(run, seen) for seen in everything if seen.good),
         _level(now, 50) - _level(calm, 50) if now and calm else None,
         _level(now, 99) - _level(calm, 99) if now and calm else None,
@@ -63,24 +64,34 @@ def _of(run: Run, outcome: Outcome) -> Figures:
 
 
 def _billed_once(run: Run, seen: Seen) -> bool:
-    """One attempt that succeeded, a price, and one answer that its provider completed."""
+    """One attempt that succeeded, a price, and one answer that its provider completed, but for those of calls cut."""
     row = run.rows[seen.id or ""]
     served = [attempt for attempt in row["attempts"] if attempt["error_type"] is None]
     return (
-        run.completed.get(seen.user) == 1
+        0 < run.completed.get(seen.user, 0) <= 1 + _lost(run, seen)
         and [attempt["endpoint"] for attempt in served] == [row["endpoint"]]
         and bool(row["cost_nano"])
     )
 
 
+def _lost(run: Run, seen: Seen) -> int:
+    """Calls of two that were cut for the other. Their providers may have come to the end; the client pays for one."""
+    row = run.rows.get(seen.id or "")
+    return sum(attempt["error_type"] == LOST for attempt in row["attempts"]) if row else 0
+
+
 def _left(run: Run, outcome: Outcome) -> tuple[int, float] | None:
+    """Calls by the moment at which each went out, second ones beside slow ones as well, while the fault held: what a
+    request sends out later than that is no news of when the endpoint was left.
+    """
     rows = [row for seen in outcome.struck if (row := run.rows.get(seen.id or ""))]
-    moments = sorted(
+    begun = (
         row["started_at"].timestamp() + attempt["started_us"] / 1e6
         for row in rows
         for attempt in row["attempts"]
         if attempt["endpoint"] == outcome.case.hit.id
     )
+    moments = sorted(moment for moment in begun if moment < outcome.lifted)
     for number, (moment, following) in enumerate(zip(moments, [*moments[1:], outcome.lifted], strict=False), 1):
         if following - moment >= LEFT_S:
             return number, moment - outcome.planted

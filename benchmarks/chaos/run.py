@@ -84,6 +84,7 @@ def run(
     rate: float,
     workers: int,
     at_once: int,
+    hedge_share: float = 0.0,
     mended_within_s: float = 40.0,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Run:
@@ -91,7 +92,7 @@ def run(
 
     Then up to ``mended_within_s`` more until the endpoint serves again.
     """
-    with open_market(folder, cases, workers) as market:
+    with open_market(folder, cases, workers, hedge_share) as market:
         drive = Drive(market, requests, rate, mended_within_s)
         outcomes = asyncio.run(_all(drive, cases, at_once, tell))
     paths = [str(path) for path in market.lake.requests.glob("day=*/*.parquet")]

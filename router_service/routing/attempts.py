@@ -12,7 +12,7 @@ from data.schema import Attempt
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
 from router_service.providers.contract import Usage
-from router_service.routing.deadlines import Deadlines
+from router_service.routing.deadlines import PROMPT_TOKENS_PER_S, Deadlines
 from router_service.routing.health import Health
 from router_service.routing.hedged import Hedged
 from router_service.routing.hedging import Hedging
@@ -40,6 +40,7 @@ class Attempts:
         self.deadlines = deadlines
         self.hedging = hedging
         self.hedged = False
+        self._streamed = bool(exchange.head and exchange.head.stream)
         self._reason = "sampled"
         self.retry_after: list[float | None] = []
 
@@ -98,20 +99,26 @@ class Attempts:
         exchange = self.exchange
         started = time.perf_counter()
         attempt = begun or self.begin(endpoint, self._reason)
+        prompt_s = len(exchange.body) / 4 / PROMPT_TOKENS_PER_S
+        under_way = self.health.begin(endpoint.id, stream=self._streamed, allowance_s=prompt_s)
+        answered = False
         try:
-            return await call(endpoint, attempt, min(limit, self.deadlines.left))
+            answer = await call(endpoint, attempt, min(limit, self.deadlines.left))
+            answered = True
+            return answer
         except ApiError as error:
             attempt.error_type = error.error_type
             self._reason = f"fallback:{error.error_type}"
             if error.error_type == "timeout" and self.deadlines.over:
                 self.health.abandon(endpoint.id)
                 raise self.deadlines.expired() from error
-            self._count(endpoint.id, error)
+            self._count(endpoint.id, error, under_way.began)
             raise
         except asyncio.CancelledError:
             self.health.abandon(endpoint.id)
             raise
         finally:
+            self.health.end(under_way, answered=answered)
             now = time.perf_counter()
             attempt.duration_us = int((now - started) * 1e6)
             exchange.upstream_wait += now - started
@@ -123,11 +130,11 @@ class Attempts:
         self.exchange.attempts.append(attempt)
         return attempt
 
-    def _count(self, endpoint: str, error: ApiError) -> None:
+    def _count(self, endpoint: str, error: ApiError, began: float) -> None:
         if isinstance(error, StaleConnection):
             self.health.abandon(endpoint)
         else:
-            self.health.failure(endpoint, error.error_type, error.retry_after)
+            self.health.failure(endpoint, error.error_type, error.retry_after, began)
 
     def _with_history(self, error: ApiError) -> ApiError:
         failed = [a for a in self.exchange.attempts[:-1] if a.error_type]

@@ -10,6 +10,7 @@ import aiohttp
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
 from router_service.upstream.interface import Response, broken, no_connection, too_late
+from router_service.upstream.tls import client_context, failure
 
 
 class AiohttpStream:
@@ -54,7 +55,7 @@ class AiohttpClient:
 
     def __init__(self, connect_timeout: float) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=client_context()),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
             headers={"user-agent": "portolan"},
@@ -92,5 +93,7 @@ class AiohttpClient:
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise no_connection() from None
+            if isinstance(error, aiohttp.ClientConnectorCertificateError):
+                raise broken(failure(error.certificate_error)) from None
             raise broken(type(error).__name__) from None
         return AiohttpStream(response)

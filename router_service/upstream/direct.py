@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,6 +13,7 @@ from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
 from router_service.upstream.connection import Connection
 from router_service.upstream.interface import Response, broken, no_connection
+from router_service.upstream.tls import client_context, failure
 
 # Below the keep-alive of common servers (uvicorn 5 s aside, which closes in time to be noticed).
 IDLE_S = 15.0
@@ -68,8 +68,7 @@ class Pool:
         self._connect_timeout = connect_timeout
         self._idle: dict[Origin, list[Connection]] = {}
         self._all: set[Connection] = set()
-        self._tls = ssl.create_default_context()
-        self._tls.set_alpn_protocols(["http/1.1"])
+        self._tls = client_context()
 
     async def take(self, origin: Origin, timeout_s: float) -> Connection:
         """An open connection, within ``timeout_s`` and the pool's own limit. Raises ``ApiError``."""
@@ -104,7 +103,7 @@ class Pool:
         except TimeoutError:
             raise no_connection() from None
         except (OSError, ValueError) as error:
-            raise broken(type(error).__name__) from None
+            raise broken(failure(error)) from None
         self._all.add(connection)
         return connection
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from router_service.routing.health.breaker import NEVER
+
 # CUBIC's multiplicative decrease, RFC 9438 section 4.6: AIMD that gives up less than TCP's half.
 DECREASE = 0.7
 # Ours: back at the rate that met the 429 after five minutes; forgotten at twice that rate.
 RECOVERY_S = 300.0
 FORGET_AT = 2.0
-# A burst of 429s is one sign, not many: one decrease for each window that rates are measured in.
-DECREASE_INTERVAL_S = 30.0
+# Rates are measured in it. A burst of 429s is one sign, not many: one decrease for each.
+WINDOW_S = 30.0
 # Six requests in 30 s: fewer are too coarse to read a rate from.
 LEAST_CAP = 12.0
 # Without Retry-After a single 429 is chance; from the second in a row the pause doubles.
@@ -20,25 +22,32 @@ LONGEST_RETRY_AFTER_S = 86_400.0
 class Capacity:
     """One endpoint's. Rates are requests a minute, ``now`` seconds of a monotonic clock."""
 
-    __slots__ = ("_decreased_at", "_in_a_row", "_met", "retry_until")
+    __slots__ = ("_decreased_at", "_in_a_row", "_met", "_sent", "retry_until")
 
     def __init__(self) -> None:
-        self.retry_until = float("-inf")
+        self.retry_until = NEVER
         self._in_a_row = 0
         self._met = 0.0
-        self._decreased_at = float("-inf")
+        self._sent = 0
+        self._decreased_at = NEVER
 
     def rate_limited(self, now: float, accepted_per_minute: float, retry_after: float | None = None) -> None:
-        """A 429 while the endpoint accepted ``accepted_per_minute``."""
-        self._in_a_row += 1
+        """A 429 while the endpoint accepted ``accepted_per_minute``. One that comes during a pause began before it."""
+        held = now < self.retry_until
+        self._in_a_row += not held
         if retry_after is not None:
             self.hold(now, retry_after)
-        elif self._in_a_row > 1:
+        elif self._in_a_row > 1 and not held:
             doublings = min(self._in_a_row - 2, 16)
             self.hold(now, min(FIRST_BACK_OFF_S * 2.0**doublings, LONGEST_BACK_OFF_S))
-        if now - self._decreased_at >= DECREASE_INTERVAL_S:
+        if now - self._decreased_at >= WINDOW_S:
             self._met = max(accepted_per_minute, LEAST_CAP / DECREASE)
             self._decreased_at = now
+            self._sent = 0
+
+    def sent(self, count: int = 1) -> None:
+        """Calls have come to an end, in whichever way."""
+        self._sent += count
 
     def hold(self, now: float, seconds: float) -> None:
         """Leave the endpoint alone for ``seconds``, as a provider's Retry-After asks."""
@@ -76,4 +85,10 @@ class Capacity:
         if now < self.retry_until:
             return True
         cap = self.cap(now)
-        return cap is not None and per_minute >= cap
+        if cap is None:
+            return False
+        elapsed = now - self._decreased_at
+        if elapsed < WINDOW_S:
+            # The burst that met the 429 is still in the window; the cap is for what follows it.
+            return self._sent >= cap * elapsed / 60
+        return per_minute >= cap

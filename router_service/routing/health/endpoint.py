@@ -6,6 +6,7 @@ from router_service.routing.health.breaker import Breaker, Phase
 from router_service.routing.health.capacity import Capacity
 from router_service.routing.health.percentiles import Histogram
 from router_service.routing.health.quality import Quality
+from router_service.routing.health.silence import Waiting
 from router_service.routing.health.windows import KINDS, Windows
 from router_service.routing.sharing.messages import Report
 
@@ -18,7 +19,8 @@ class EndpointHealth:
     """Fixed in size. ``unsent`` are counts the other workers have yet to be told; ``fresh``: since the last look."""
 
     __slots__ = ("answers", "breaker", "capacity", "fresh", "latency", "name", "quality", "throughput",
-                 "tokens_per_s", "ttft_s", "unsent", "windows")  # fmt: skip
+                 "tokens_per_s", "ttft_s", "unsent", "unsent_outdated", "unsent_timeouts",
+                 "waiting", "windows")  # fmt: skip
 
     def __init__(self, name: str, second: int) -> None:
         self.name = name
@@ -32,6 +34,8 @@ class EndpointHealth:
         self.ttft_s: float | None = None
         self.tokens_per_s: float | None = None
         self.unsent = [0] * KINDS
+        self.unsent_outdated = self.unsent_timeouts = 0
+        self.waiting: Waiting | None = None
         self.fresh = False
 
     def add_ttft(self, seconds: float, second: int) -> None:
@@ -73,17 +77,22 @@ class EndpointHealth:
     def report(self, now: float) -> Report:
         """What the other workers should know; the counts are then told."""
         success, failure, limited, uncounted = self.unsent
+        timeouts, outdated = self.unsent_timeouts, self.unsent_outdated
+        self.unsent_outdated = self.unsent_timeouts = 0
         self.unsent = [0] * KINDS
         breaker, retry_until = self.breaker, self.capacity.retry_until
-        ejected_until = breaker.until if breaker.phase(now) is Phase.OPEN else 0.0
+        own = breaker.phase(now) is Phase.OPEN and not breaker.followed
         return Report(
             self.name,
             success,
             failure,
             limited,
             uncounted,
-            ejected_until,
+            breaker.until if own else 0.0,
             breaker.ejections,
             retry_until if retry_until > now else 0.0,
             self.quality.take_unsent() if self.quality else None,
+            timeouts,
+            outdated,
+            breaker.probe_until(now),
         )

@@ -13,6 +13,7 @@ from router_service.routing.health.distance import Distances
 from router_service.routing.health.endpoint import EndpointHealth
 from router_service.routing.health.percentiles import Percentiles, SpeedWindow
 from router_service.routing.health.quality import NOTHING
+from router_service.routing.health.silence import Call, Waiting, silent
 from router_service.routing.health.standing import Standing, per_minute
 from router_service.routing.health.tiers import Tier
 from router_service.routing.health.windows import (
@@ -49,6 +50,7 @@ class Health:
         self._fresh: list[EndpointHealth] = []
         self._ungraded: set[EndpointHealth] = set()
         self._unsent: set[EndpointHealth] = set()
+        self._at_work: set[EndpointHealth] = set()
         self._next_graded = 0
         self._due = self._grading_due = float("-inf")
 
@@ -85,8 +87,12 @@ class Health:
         if state.breaker.success(now):
             self._review(state, now)
 
-    def failure(self, endpoint: str, error_type: str, retry_after: float | None = None) -> None:
-        """Count a failed call by its ``error_type``; ``retry_after`` is the provider's wish in seconds."""
+    def failure(
+        self, endpoint: str, error_type: str, retry_after: float | None = None, began: float | None = None
+    ) -> None:
+        """Count a failed call by its ``error_type``; ``retry_after`` is the provider's wish in seconds, ``began`` the
+        second of this clock at which the call went out.
+        """
         now = self._clock()
         if error_type == "rate_limit_exceeded":
             state = self._count(endpoint, RATE_LIMITED, now)
@@ -105,10 +111,40 @@ class Health:
         else:
             state = self._count(endpoint, FAILURE, now)
             counts = state.windows.totals("30s", int(now))
-            state.breaker.failure(now, counts.success, counts.failure)
+            if began is not None and state.breaker.outdated(began):
+                state.unsent_outdated += 1
+            else:
+                late = error_type == "timeout"
+                state.unsent_timeouts += late
+                state.breaker.failure(now, counts.success, counts.failure, timeouts=late)
             if retry_after is not None:
                 state.capacity.hold(now, retry_after)
         self._standing.review(state, now, counts)
+
+    def begin(self, endpoint: str, *, stream: bool, allowance_s: float = 0.0) -> Call:
+        """A call goes out; to be handed to ``end`` in any case. ``allowance_s`` is what its prompt takes everywhere."""
+        now = self._clock()
+        state = self._endpoints.get(endpoint) or self._new(endpoint, now)
+        call = Call(state, now, allowance_s, stream)
+        waiting = state.waiting
+        if waiting is None:
+            waiting = state.waiting = Waiting()
+        waiting.calls.add(call)
+        self._at_work.add(state)
+        return call
+
+    def end(self, call: Call, *, answered: bool) -> None:
+        """``call`` has its first token or its whole answer, or, not ``answered``, will have none."""
+        state = call.state
+        waiting = state.waiting
+        assert waiting is not None  # made by ``begin``
+        waiting.calls.discard(call)
+        if not waiting.calls:
+            self._at_work.discard(state)
+        if answered:
+            waiting.answered_at = now = self._clock()
+            if state.breaker.answered(now):
+                self._review(state, now)
 
     def used(self, endpoint: str, prompt: int, cached: int, completion: int) -> None:
         """Count the tokens of an answer; ``prompt`` tokens hold the ``cached`` ones."""
@@ -240,6 +276,7 @@ class Health:
         now = self._clock()
         if now >= self._due:
             self._due = now + INTERVAL_S
+            self._listen(now)
             self._standing.review_watched(now)
             if now >= self._grading_due:
                 self._grading_due = now + 1.0
@@ -250,6 +287,7 @@ class Health:
     def take(self, now: float) -> list[Report]:
         """What happened since the last call, for the other workers."""
         self._sort_fresh()
+        self._unsent.update(s for s in self._standing.watched.values() if s.breaker.probe_until(now))
         reports = [state.report(now) for state in self._unsent]
         self._unsent.clear()
         return reports
@@ -258,26 +296,39 @@ class Health:
         """Count what another worker saw until ``at``, and follow its ejections and holds."""
         state = self._endpoints.get(report.endpoint) or self._new(report.endpoint, now)
         state.windows.merge(report.counts, int(at), int(now))
+        state.capacity.sent(sum(report.counts))
         if report.quality is not None:
             state.quality_at(int(now)).merge(report.quality, int(at), int(now))
         self._ungraded.add(state)
         breaker, capacity = state.breaker, state.capacity
         counts = state.windows.totals("30s", int(now))
         breaker.adopt(report.ejected_until, report.ejections, now)
+        if report.probe_until > now:
+            breaker.leave_probe(report.probe_until, now)
         capacity.adopt(report.retry_until, now)
         if now - at < RECENT_S:
             if report.success:
                 capacity.accepted()
                 breaker.success(now, report.success)
-            if report.failure:
-                breaker.failure(now, counts.success, counts.failure, report.failure)
+            failures = report.failure - report.outdated
+            if failures > 0:
+                breaker.failure(now, counts.success, counts.failure, failures, min(report.timeouts, failures))
             if report.rate_limited:
                 capacity.rate_limited(now, per_minute(counts.accepted))
         self._standing.review(state, now, counts)
 
+    def _listen(self, now: float) -> None:
+        """Eject those that have fallen silent, and let the other workers know."""
+        for state in self._at_work:
+            if not state.breaker.tripped and silent(state, now):
+                state.breaker.fall_silent(now)
+                self._tell(state)
+                self._review(state, now)
+
     def _count(self, endpoint: str, kind: int, now: float) -> EndpointHealth:
         state = self._endpoints.get(endpoint) or self._new(endpoint, now)
         state.windows.add(kind, int(now))
+        state.capacity.sent()
         state.unsent[kind] += 1
         self._tell(state)
         return state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -35,6 +36,12 @@ class Percentiles(NamedTuple):
     p99: float
 
 
+@lru_cache
+def _position(smallest: float) -> float:
+    """One object for all histograms that begin there."""
+    return math.log(smallest) * _PER_LOG
+
+
 class Histogram:
     """``BUCKETS`` buckets in each slot. Bucket b holds values from ``smallest``·BASE^b up to ``smallest``·BASE^(b+1),
     and the end buckets hold all beyond: 5 ms reaches to 126 s, 0.1 tokens a second to 2,530.
@@ -44,7 +51,7 @@ class Histogram:
 
     def __init__(self, smallest: float, second: int) -> None:
         self._counts = array("H", bytes(2 * BUCKETS * 11))
-        self._first = math.log(smallest) * _PER_LOG
+        self._first = _position(smallest)
         self._place(second)
 
     def add(self, value: float, second: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from router_service.routing.health import tiers
+from router_service.routing.health.breaker import Phase
 from router_service.routing.health.endpoint import EndpointHealth
 from router_service.routing.health.tiers import Tier
 from router_service.routing.health.windows import Counts
@@ -27,7 +28,9 @@ class Standing:
     def review(self, state: EndpointHealth, now: float, counts: Counts) -> None:
         """Set outage, ejection and limit anew; ``counts`` are those of the last 30 s."""
         name, breaker, capacity = state.name, state.breaker, state.capacity
-        out = tiers.outage(counts)
+        # The one probe of an ejection that is over is not to wait until what led to it has left the window.
+        probing = breaker.phase(now) is Phase.HALF_OPEN
+        out = not probing and tiers.outage(*breaker.since_closing(now, counts.success, counts.failure))
         limited = capacity.limited(now, per_minute(sum(counts)))
         if out != (name in self.outages):
             self.outages = self.outages ^ {name}

@@ -40,6 +40,6 @@ def tier(windows: Windows, second: int) -> Tier:
     return "insufficient"
 
 
-def outage(counts: Counts) -> bool:
-    """Whether the last 30 s, ``counts``, are a significant outage."""
-    return counts.failure >= OUTAGE_FAILURES and counts.failure >= OUTAGE_SHARE * counts.attempts
+def outage(successes: int, failures: int) -> bool:
+    """Whether these, of the last 30 s, are a significant outage."""
+    return failures >= OUTAGE_FAILURES and failures >= OUTAGE_SHARE * (successes + failures)

@@ -32,8 +32,10 @@ class Sums(NamedTuple):
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
     """One endpoint since the worker's last report. The ``until`` are seconds of the machine's monotonic clock,
-    0 when nothing holds; ``ejections`` is how many in a row there have been. A worker of
-    an older version leaves ``quality`` out, and reads on without it.
+    0 when nothing holds; ``ejections`` is how many in a row there have been; ``outdated`` of the failures
+    are of calls begun before the last ejection, ``timeouts`` are those of the others; until
+    ``probe_until`` the worker tries a recovering endpoint for all. A worker of an older version
+    leaves out ``quality`` and what follows, and reads on without.
     """
 
     endpoint: Name
@@ -45,6 +47,9 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     ejections: Annotated[int, Meta(ge=0, le=64)] = 0
     retry_until: float = 0.0
     quality: Sums | None = None
+    timeouts: Count = 0
+    outdated: Count = 0
+    probe_until: float = 0.0
 
     @property
     def counts(self) -> tuple[int, int, int, int]:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from valkey.backoff import NoBackoff
 from valkey.retry import Retry
 
-from router_service.routing.health.breaker import LONGEST_EJECTION_S
+from router_service.routing.health.breaker import LONGEST_EJECTION_S, PROBE_LEASE_S
 from router_service.routing.health.capacity import LONGEST_RETRY_AFTER_S
 from router_service.routing.sharing.messages import Batch, Conversation
 
@@ -185,7 +185,12 @@ def encode(batch: Batch, now: float) -> bytes:
             batch,
             at=max(0.0, now - at),
             reports=[
-                replace(told, ejected_until=_left(told.ejected_until, at), retry_until=_left(told.retry_until, at))
+                replace(
+                    told,
+                    ejected_until=_left(told.ejected_until, at),
+                    retry_until=_left(told.retry_until, at),
+                    probe_until=_left(told.probe_until, at),
+                )
                 for told in batch.reports
             ],
             conversations=[replace(told, at=told.at - at, until=told.until - at) for told in batch.conversations],
@@ -211,6 +216,7 @@ def decode(payload: bytes, sent_at: float) -> Batch | None:
                 told,
                 ejected_until=_due(told.ejected_until, at, LONGEST_EJECTION_S),
                 retry_until=_due(told.retry_until, at, LONGEST_RETRY_AFTER_S),
+                probe_until=_due(told.probe_until, at, PROBE_LEASE_S),
             )
             for told in batch.reports
         ],
