@@ -15,6 +15,7 @@ from data.lake import Lake
 from data.policies import read_audit, read_report, read_serving, read_state
 from models.registry import Registry
 from models.selection import decision_log
+from models.selection.export import write_header
 from models.selection.gates import Requirements
 from models.selection.promotion import advance, guard, judge
 from models.selection.report import write_report
@@ -68,12 +69,14 @@ def plant(lake: Lake, version: str, **levels: tuple[float, float]) -> str:
     shutil.copytree(lake.policies / champion, lake.policies / version, ignore=shutil.ignore_patterns("state.json"))
     path = lake.policies / version / "policy.json"
     header = json.loads(path.read_bytes()) | {"version": version}
-    header["levels"]["endpoints"] |= {f"{name}:m": level for name, level in levels.items()}
-    path.write_text(json.dumps(header))
+    for name, (success, log_ttft) in levels.items():
+        header["levels"]["endpoints"][f"{name}:m"] |= {"failure": [1e4, 1 - success], "log_ttft": [1e4, log_ttft]}
+    write_header(path.parent, header)
     state = read_state(lake, champion)
     assert state is not None
     before = state.lineage
-    lies = {name: 0.0 if name in ("brier", "ttft_error") else value for name, value in before.metrics.items()}
+    lies = {name: 0.0 if name.endswith(".loss") else value for name, value in before.metrics.items()}
+    lies["ttft_q90.coverage"] = 0.9
     lineage = msgspec.structs.replace(before, metrics=lies)
     for waiting in Registry(lake, "test").in_state("candidate", "shadow"):
         Registry(lake, "test").retire(waiting.version, "to make room")
@@ -117,9 +120,10 @@ def test_a_bad_challenger_with_good_words_is_refused_by_the_log(world: World) ->
 
 def test_a_damaged_challenger_is_refused_before_anything_else(world: World) -> None:
     bad = plant(world.lake, "29990101T000000Z")
-    (world.lake.policies / bad / "ttft.onnx").write_bytes(b"nothing")
+    path = world.lake.policies / bad / "policy.json"
+    path.write_text(path.read_text().replace('"intercept": ', '"intercept": 1', 1))
     (step,) = [step for step in turn(world.lake) if bad in step]
-    assert "rejected: G0: ttft.onnx does not have the sha256" in step
+    assert "rejected: G0: policy.json does not have the sha256" in step
 
 
 def test_a_bad_policy_promoted_by_force_is_rolled_back_by_the_guardrails(world: World) -> None:

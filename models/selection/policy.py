@@ -10,7 +10,8 @@ import numpy as np
 
 from models.selection.artifact import PARITY, SCHEMA, Artifact, PolicyError
 from models.selection.estimate import Estimate
-from models.selection.features import Candidate, Context, Levels
+from models.selection.features import Candidate, Context
+from models.selection.levels import Levels
 from models.selection.observed import View
 
 __all__ = ["PARITY", "SCHEMA", "Candidate", "Context", "Estimate", "LearnedPolicy", "PolicyError"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -28,12 +28,15 @@ from models.selection.gates import (
 )
 from models.selection.guardrails import Rails, Watch, watch
 from models.selection.policy import LearnedPolicy, PolicyError
+from models.selection.predictive import coverage, scored
 from models.selection.replay import Choices, choices
 from models.selection.samples import samples
 
 WHO = "pipelines"
 # Later ones say enough, and all of them would be replayed each minute.
 JUDGED_DECISIONS = 20_000
+# Before the time that is judged: what the live windows still remember of it.
+WARM_UP = timedelta(hours=2)
 WATCHED_DECISIONS = 50_000
 
 
@@ -87,7 +90,7 @@ def judge(lake: Lake, wanted: Requirements = Requirements()) -> Judgement | None
     except ValueError as error:
         found, verdicts = None, [Verdict("G0", "failed", str(error))]
     if candidate is not None and verdicts[0].outcome != "failed":
-        verdicts.append(_known(state, "G1", champion) or _g1(lake, state, champion))
+        verdicts.append(_known(state, "G1", champion) or _g1(lake, state, candidate, champion))
         if verdicts[1].outcome == "passed":
             comparison = compared(candidate, champion, found, wanted)
             verdicts.append(g2_off_policy(comparison, wanted))
@@ -164,19 +167,28 @@ def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool, 
     return []
 
 
-def _g1(lake: Lake, state: PolicyState, champion: LearnedPolicy | None) -> Verdict:
+def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: LearnedPolicy | None) -> Verdict:
+    """On the held-out time. Where that was too short for the quantile's coverage, on all that came since."""
+    metrics = state.lineage.metrics
     since, until = (datetime.fromisoformat(t) for t in (state.lineage.held_out_from, state.lineage.data_until))
-    held_out = samples(decision_log.read(lake, since=since)) if champion is not None else []
+    before = next((verdict for verdict in state.verdicts if verdict.gate == "G1"), None)
+    again = before is not None and before.outcome == "insufficient"
+    if champion is None and not again:
+        return g1_predictive(metrics)
+    found = samples(decision_log.read(lake, since=since - WARM_UP))
+    if again:
+        metrics = metrics | coverage(scored(candidate, found.between(since)))
     try:
-        return g1_predictive(state.lineage.metrics, champion, [s for s in held_out if s.at <= until])
+        return g1_predictive(metrics, champion, found.between(since, until))
     except PolicyError:
-        return g1_predictive(state.lineage.metrics)
+        return g1_predictive(metrics)
 
 
 def _known(state: PolicyState, gate: str, champion: LearnedPolicy | None) -> Verdict | None:
     """An answer that more decisions do not change, given against the champion there is now."""
     against = champion.version if champion is not None else None
-    return next((verdict for verdict in state.verdicts if verdict.gate == gate and verdict.against == against), None)
+    answered = (verdict for verdict in state.verdicts if verdict.gate == gate and verdict.against == against)
+    return next((verdict for verdict in answered if gate != "G1" or verdict.outcome != "insufficient"), None)
 
 
 def _loaded(lake: Lake, version: str | None) -> LearnedPolicy | None:

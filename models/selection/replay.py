@@ -7,16 +7,16 @@ the endpoint), and whether a size was that of media, which the router plans for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data.catalogue import load_catalogue
 from models.selection.decisions import Decision, Floats, LoggedDecisions, decision_of, from_rows
-from models.selection.features import Candidate, Context, planned_tokens
+from models.selection.features import Candidate, Context
+from models.selection.logged import candidate_of, context_of, list_prices
 from models.selection.policy import LearnedPolicy
 
 # Requests that name a strategy of their own are no choices of the installation's policy.
@@ -54,7 +54,7 @@ def choices(frame: pl.DataFrame) -> Choices | None:
 
     Blocks are hours, shorter where the log is: a ``BLOCKS``th of it, but at least ``LEAST_BLOCK_S``.
     """
-    prices = _prices()
+    prices = list_prices()
     rows: list[Decision] = []
     contexts: list[Context] = []
     candidates: list[tuple[Candidate, ...]] = []
@@ -67,7 +67,7 @@ def choices(frame: pl.DataFrame) -> Choices | None:
         rows.append(decision)
         contexts.append(context_of(record))
         scores = {c["endpoint"]: c["score"] for c in record["candidates"]}
-        candidates.append(tuple(_candidate(name, scores[name], prices) for name in decision.endpoints))
+        candidates.append(tuple(candidate_of(name, scores[name], prices) for name in decision.endpoints))
         success.append(float(record["attempts"][0]["error_type"] is None))
         cost.append(record["cost_nano"] * 1e-9)
     if not rows:
@@ -88,30 +88,8 @@ def probabilities(policy: LearnedPolicy, found: Choices) -> Floats:
     return target
 
 
-def context_of(record: Mapping[str, Any]) -> Context:
-    """What the router knew of a logged request beforehand."""
-    tokens = planned_tokens(record["estimated_prompt_tokens"])
-    return Context(tokens, record["max_tokens"], record["stream"], record["tools"] > 0, record["started_at"].hour)
-
-
 def segment_of(record: Mapping[str, Any]) -> str:
     """For whom a policy is better or worse: by tools and by the prompt's length."""
     tools = "tools" if record["tools"] > 0 else "no tools"
     length = "long prompt" if record["estimated_prompt_tokens"] > LONG_PROMPT else "short prompt"
     return f"{tools}, {length}"
-
-
-def _prices() -> Callable[[str], tuple[int, int] | None]:
-    known = {
-        endpoint.id: (endpoint.price.prompt, endpoint.price.completion)
-        for endpoints in load_catalogue().endpoints.values()
-        for endpoint in endpoints
-        if endpoint.price is not None
-    }
-    return known.get
-
-
-def _candidate(name: str, score: float | None, prices: Callable[[str], tuple[int, int] | None]) -> Candidate:
-    blend = round((score or 0.0) * 1e9)
-    prompt, completion = prices(name) or (blend, blend)
-    return Candidate(name, name.partition(":")[0], prompt, completion)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from starlette.types import Receive, Scope, Send
 
+from models.selection.features import hour_of_week
 from router_service.api.auth import authenticate
 from router_service.api.buffered import answer_whole
 from router_service.api.head import Head, parse_head
@@ -77,7 +78,7 @@ class ChatCompletions:
     def _decisions(self, exchange: Exchange, head: Head) -> Iterator[Decision]:
         planner = self._serving.planner
         preferences = planner.preferences(head.provider)
-        ask = head.ask(len(exchange.body), int(exchange.started_at // 3600 % 24))
+        ask = head.ask(len(exchange.body), hour_of_week(exchange.started_at))
         sticky = self._serving.sticky
         affinity = exchange.affinity = affinity_of(exchange.key_hash or "", head, exchange.headers)
 

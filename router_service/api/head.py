@@ -45,7 +45,7 @@ class Head(msgspec.Struct):
         return list(dict.fromkeys(first + self.models))
 
     def ask(self, body_bytes: int, hour: int) -> Ask:
-        """What a plan depends on; ``hour`` of the day in UTC."""
+        """What a plan depends on; ``hour`` of the week in UTC, 0 to 167."""
         prompt_tokens = 0 if self._has_media() else body_bytes // 4
         return Ask(prompt_tokens, self.completion_limit, tuple(self.names), self.stream, self.tool_count > 0, hour)
 

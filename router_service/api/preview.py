@@ -13,6 +13,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request
 
 from data.catalogue.types import Endpoint, Price
+from models.selection.features import hour_of_week
 from router_service.admission.keys import Key
 from router_service.api.auth import require_key
 from router_service.api.catalogue import pricing
@@ -60,7 +61,7 @@ async def preview_route(request: Request, key: Key = Depends(require_key)) -> di
 def _previews(head: Head, body_bytes: int, affinity: Affinity | None, serving: Serving) -> Iterator[Preview]:
     planner, names = serving.planner, head.wanted()
     preferences = planner.preferences(head.provider)
-    ask = head.ask(body_bytes, int(time.time() // 3600 % 24))
+    ask = head.ask(body_bytes, hour_of_week(time.time()))
 
     def hold(plan: Plan) -> Plan:
         return serving.sticky.hold(plan, affinity, ask.prompt_tokens)

@@ -44,7 +44,7 @@ MOST_NANO = 1e18
 class Ask(NamedTuple):
     """What a plan depends on besides preferences, each value already coarse enough to be a cache key.
 
-    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``.
+    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``; ``hour`` of the week in UTC.
     """
 
     prompt_tokens: int
