@@ -18,7 +18,7 @@ import onnxruntime as ort
 from models.selection import levels as past
 from models.selection import output_length, predictor
 from models.selection.estimate import Estimate
-from models.selection.features import FEATURES, Candidate, Context, Floats, vectorise
+from models.selection.features import FEATURES, Candidate, Context, Floats, level_rows, vectorise
 from models.selection.levels import Level, Levels
 from models.selection.observed import View, Views
 from models.selection.output_length import OutputLengths
@@ -92,24 +92,21 @@ class Artifact:
         gives nonsense.
         """
         seen = Views.of(views) if views is not None else Views.nothing(len(candidates))
-        rows = vectorise((context,), candidates, seen, self.levels, self.lengths)
-        found = self._predicted(rows)
-        level = self.levels.rows([(c.endpoint, c.provider, context.model) for c in candidates])
+        level = level_rows((context,), candidates, self.levels)
+        found = self._predicted(vectorise((context,), candidates, seen, self.levels, self.lengths, level))
         failure, limited, ttft, ttft_q90, pace, pace_q10 = found.T.tolist()
-        return list(
-            map(
-                Estimate,
-                [1.0 - share for share in failure],
-                limited,
-                ttft,
-                ttft_q90,
-                pace,
-                pace_q10,
-                repeat(self.lengths.expected(context.model, context.category, context.max_tokens)),
-                level[:, _MALFORMED].tolist(),
-                level[:, _PROMPT_PRICE].tolist(),
-            )
+        columns = (
+            [1.0 - share for share in failure],
+            limited,
+            ttft,
+            ttft_q90,
+            pace,
+            pace_q10,
+            repeat(self.lengths.expected(context.model, context.category, context.max_tokens)),
+            level[:, _MALFORMED].tolist(),
+            level[:, _PROMPT_PRICE].tolist(),
         )
+        return list(map(Estimate._make, zip(*columns, strict=False)))
 
     def _predicted(self, rows: Floats) -> Floats:
         try:
@@ -119,7 +116,7 @@ class Artifact:
         if not np.isfinite(found).all():
             raise PolicyError(f"policy {self.version} gave an estimate that is no number")
         logs = found[:, predictor.TTFT_Q50 :]
-        np.exp(np.clip(logs, -_BOUND, _BOUND, out=logs), out=logs)
+        np.exp(np.minimum(np.maximum(logs, -_BOUND, out=logs), _BOUND, out=logs), out=logs)
         return found
 
 

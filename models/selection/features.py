@@ -84,9 +84,9 @@ _WINDOWS = tuple(
 _ENDPOINT = (
     ("log_in_flight", "ln(1+calls)", "calls of this router under way at the endpoint"),
     ("log_since_failure", "ln(1+s), at most a day", "end of the endpoint's last failed call"),
-    ("region_log_ttft", "ln s", "client's region at this endpoint less the endpoint's level, shrunk; 0 if unknown"),
     ("log_prompt_price", "ln(1+micro-USD per million tokens)", "catalogue"),
     ("log_completion_price", "ln(1+micro-USD per million tokens)", "catalogue"),
+    ("region_log_ttft", "ln s", "client's region at this endpoint less the endpoint's level, shrunk; 0 if unknown"),
     ("cached_share", "share", "prompt believed to be in the endpoint's cache"),
 )
 _CONTEXT = (
@@ -108,11 +108,12 @@ _CONTEXT = (
 FEATURES: tuple[tuple[str, str, str], ...] = (*_LEVELS, *_RECENT, *_WINDOWS, *_ENDPOINT, *_CONTEXT)
 PLACES = {name: place for place, (name, _, _) in enumerate(FEATURES)}
 # Columns of ``Levels.rows`` that the windows are measured against, in the order of the windows' quantities.
-_AGAINST = [0, 1, 2, 4]
+_AGAINST = np.array([0, 1, 2, 4])
 _AT_RECENT = len(_LEVELS)
 _AT_WINDOWS = _AT_RECENT + len(_RECENT)
 _AT_COUNTS = _AT_WINDOWS + 12
 _AT_ENDPOINT = _AT_WINDOWS + len(_WINDOWS)
+_AT_PRICES = _AT_ENDPOINT + 2
 _AT_CONTEXT = _AT_ENDPOINT + len(_ENDPOINT)
 
 
@@ -132,33 +133,45 @@ def vectorise(
     views: Views,
     levels: Levels,
     lengths: OutputLengths,
+    level: Floats | None = None,
 ) -> Floats:
-    """(n, features) of n candidates; ``contexts`` are as many, or one that is all theirs."""
-    one = contexts[0] if len(contexts) == 1 else None
-    if one is not None:
-        keys = [(c.endpoint, c.provider, one.model) for c in candidates]
-    else:
-        keys = [(c.endpoint, c.provider, context.model) for context, c in zip(contexts, candidates, strict=True)]
+    """(n, features) of n candidates; ``contexts`` are as many, or one that is all theirs. ``level`` is
+    ``level_rows`` of the same, where it is at hand."""
     rows = np.empty((len(candidates), len(FEATURES)))
-    level = rows[:, :_AT_RECENT] = levels.rows(keys)[:, :_AT_RECENT]
-    trust = views.counts / (views.counts + WINDOW_SHRINKAGE)
-    base = level[:, _AGAINST]
-    rows[:, _AT_WINDOWS:_AT_COUNTS] = (trust * (views.means - base[:, :, None])).reshape(len(rows), -1)
-    recent = base.copy()
-    recent[:, LOG_TTFT] += (region := _regions(contexts, candidates, levels))
+    level = level_rows(contexts, candidates, levels) if level is None else level
+    rows[:, :_AT_RECENT] = level[:, :_AT_RECENT]
+    counts, means = views.counts, views.means
+    trust = counts / (counts + WINDOW_SHRINKAGE)
+    recent = level[:, _AGAINST]
+    rows[:, _AT_WINDOWS:_AT_COUNTS] = (trust * (means - recent[:, :, None])).reshape(len(rows), -1)
+    region = _regions(contexts, candidates, levels)
+    recent[:, LOG_TTFT] += region
     for half in (2, 1, 0):
-        recent += trust[:, :, half] * (views.means[:, :, half] - recent)
+        recent += trust[:, :, half] * (means[:, :, half] - recent)
     rows[:, _AT_RECENT:_AT_WINDOWS] = recent
-    rows[:, _AT_COUNTS:_AT_ENDPOINT] = np.log1p(views.counts[:, LIMITED])
-    own = rows[:, _AT_ENDPOINT:_AT_CONTEXT]
-    own[:, 0] = views.in_flight
-    own[:, 1] = np.minimum(views.since_failure_s, LONGEST_S)
-    own[:, 3:] = [(c.prompt_price * 1e-3, c.completion_price * 1e-3, c.cached_share) for c in candidates]
-    own[:, :5] = np.log1p(own[:, :5], where=[True, True, False, True, True], out=own[:, :5])
-    own[:, 2] = region
+    rows[:, _AT_COUNTS:_AT_ENDPOINT] = counts[:, LIMITED]
+    rows[:, _AT_ENDPOINT] = views.in_flight
+    rows[:, _AT_ENDPOINT + 1] = np.minimum(views.since_failure_s, LONGEST_S)
+    rows[:, _AT_PRICES] = [candidate.prompt_price * 1e-3 for candidate in candidates]
+    rows[:, _AT_PRICES + 1] = [candidate.completion_price * 1e-3 for candidate in candidates]
+    logs = rows[:, _AT_COUNTS : _AT_PRICES + 2]
+    np.log1p(logs, out=logs)
+    rows[:, _AT_PRICES + 2] = region
+    rows[:, _AT_PRICES + 3] = [candidate.cached_share for candidate in candidates]
     rows[:, _AT_CONTEXT:] = [_context(context, lengths) for context in contexts]
     rows *= GRID
-    return np.multiply(np.rint(rows, out=rows), 1 / GRID, out=rows)
+    np.rint(rows, out=rows)
+    rows *= 1 / GRID
+    return rows
+
+
+def level_rows(contexts: Sequence[Context], candidates: Sequence[Candidate], levels: Levels) -> Floats:
+    """(n, fields of ``Level``) of n candidates."""
+    if len(contexts) == 1:
+        model = contexts[0].model
+        return levels.rows([(c[0], c[1], model) for c in candidates])
+    pairs = zip(contexts, candidates, strict=True)
+    return levels.rows([(c.endpoint, c.provider, context.model) for context, c in pairs])
 
 
 def _regions(contexts: Sequence[Context], candidates: Sequence[Candidate], levels: Levels) -> Floats | float:

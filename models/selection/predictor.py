@@ -88,7 +88,8 @@ class Predictor:
                 found[:, place] += output.reshape(len(rows), -1)[:, -1]
         for place, predicted, corrected in self._tables:
             found[:, place] = np.interp(found[:, place], predicted, corrected)
-        np.clip(found[:, :TTFT_Q50], 0.0, 1.0, out=found[:, :TTFT_Q50])
+        shares = found[:, :TTFT_Q50]
+        np.minimum(np.maximum(shares, 0.0, out=shares), 1.0, out=shares)
         np.maximum(found[:, TTFT_Q90], found[:, TTFT_Q50], out=found[:, TTFT_Q90])
         np.minimum(found[:, PACE_Q10], found[:, PACE_Q50], out=found[:, PACE_Q10])
         return found
