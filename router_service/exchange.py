@@ -121,6 +121,7 @@ class Exchange:
             record.tools = head.tool_count
             record.parameters = head.names
             record.max_tokens = head.completion_limit
+            record.modality = head.modality()
         label = self._label()
         if label:
             record.category, record.category_confidence = label

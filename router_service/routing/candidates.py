@@ -44,7 +44,8 @@ MOST_NANO = 1e18
 class Ask(NamedTuple):
     """What a plan depends on besides preferences, each value already coarse enough to be a cache key.
 
-    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``; ``hour`` of the week in UTC.
+    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``; ``hour`` of the week in UTC;
+    ``modality`` of what comes with the text: text | image | audio | file.
     """
 
     prompt_tokens: int
@@ -53,6 +54,7 @@ class Ask(NamedTuple):
     stream: bool
     tools: bool
     hour: int
+    modality: str = "text"
 
 
 class Rule(NamedTuple):
