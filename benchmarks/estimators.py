@@ -72,7 +72,8 @@ def main() -> None:
 
 
 HEAD = (
-    "| log | quantity | serves | its loss | level | EWMA | against the EWMA | coverage |\n|---|---|---|---|---|---|---|---|"
+    "| log | quantity | serves | its loss | level | EWMA | against the EWMA | coverage |\n"
+    "|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -119,7 +120,17 @@ def requests(path: Path) -> list[Call]:
         moment = BEGIN + timedelta(seconds=place)
         ttft_s = row["ttft_s"] if error is None else None
         found.append(
-            Call(moment, row["provider"], row["model"], error, ttft_s, duration_s, tokens, None, row["number_input_tokens"])
+            Call(
+                moment,
+                row["provider"],
+                row["model"],
+                error,
+                ttft_s,
+                duration_s,
+                tokens,
+                None,
+                row["number_input_tokens"],
+            )
         )
     return found
 
@@ -156,7 +167,7 @@ def table(name: str, calls: Sequence[Call] | None) -> list[str]:
     """A row for each quantity that the log shows often enough."""
     if calls is None:
         return [f"| {name} | skipped: its data set was not given | | | | | | |"]
-    found = samples(pl.DataFrame(list(rows(calls)), infer_schema_length=None), prices=lambda endpoint: None)
+    found = samples(pl.DataFrame(list(rows(calls)), infer_schema_length=None), prices={}.get)
     cut = int(len(found.rows) * (1 - HELD_OUT))
     earlier, later = found.part(0, cut), found.part(cut, len(found.rows))
     learned = learn(earlier, int((later.rows[0].at - EPOCH) / MICROSECOND))

@@ -70,7 +70,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("body_bytes", pa.int64(), False, "size of the request body"),
     ("estimated_prompt_tokens", pa.int64(), False, "body_bytes / 4, what routing believed beforehand"),
     ("max_tokens", pa.int64(), True, "max_completion_tokens, else max_tokens"),
-    ("modality", pa.string(), True, "what comes with the text: text | image | audio | file; null in older records"),
+    ("modality", pa.string(), True, "what comes with the text: text | image | audio | file; null in older ones"),
     ("policy", pa.string(), True, "strategy: price | adjusted | exacto | learned | sort | order | sticky"),
     ("policy_version", pa.string(), True, "version of the learned policy, else of the rule"),
     ("catalogue_version", pa.string(), True, "hash of the catalogue snapshot"),

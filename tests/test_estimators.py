@@ -229,7 +229,9 @@ def test_every_form_is_served_as_it_was_learned(form: str, found: Samples, learn
     made = export(Lake(tmp_path).create(), form, learned._replace(choices=tuple(choices)))
     assert json.loads((made / "policy.json").read_bytes())["metrics"]["parity"] < 1e-4
     assert (made / "boosted.onnx").exists() == (form == "boosted")
-    estimates = Artifact.load(made).estimates(Context(300, None, True, False, 3, "x/m"), [Candidate("fast:m", "fast", 1, 1)])
+    estimates = Artifact.load(made).estimates(
+        Context(300, None, True, False, 3, "x/m"), [Candidate("fast:m", "fast", 1, 1)]
+    )
     assert estimates[0].ttft_q90_s >= estimates[0].ttft_s
 
 
