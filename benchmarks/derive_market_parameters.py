@@ -25,6 +25,10 @@ AUTHORED = """
 [authored]
 # Log-normal through the median and 90th percentile over 246 endpoints of 31 providers, July 2026 (orcap).
 error_rate = { median = 0.009, p90 = 0.067 }
+# The same of answers 429, as met by a small share of an endpoint's traffic: time in which others use it up. That it
+# comes in spells of this mean length is authored.
+busy_share = { median = 0.036, p90 = 0.44 }
+busy_spell_s = 30.0
 capacity = { median = 1.0, sd = 0.6, least = 0.2 } # share of its model's traffic that an endpoint can carry
 burst_s = 10.0 # of an endpoint's capacity is there at once
 error_delay_s = 1.0

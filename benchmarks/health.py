@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from router_service.routing.health import Health
-from router_service.routing.health.journal import JournalPeers
+from router_service.routing.sharing.journal import JournalPeers
+from router_service.routing.sharing.sharing import Sharing
+from router_service.routing.sticky import Sticky
 
 ENDPOINTS = 5000
 UPDATES = 10_000
@@ -31,6 +33,8 @@ def main() -> None:
     tell("failure", lambda name: health.failure(name, "timeout"), order)
     tell("429", lambda name: health.failure(name, "rate_limit_exceeded", 1.0), order)
     well = Health()
+    tell("tokens of an answer", lambda name: health.used(name, 1200, 800, 300), order)
+    tell("tool calls of an answer", lambda name: health.tool_calls(name, False), order)
     tell("success and a refresh each", lambda name: both(well, name), order)
     limited = Health()
     for name in set(order):
@@ -63,6 +67,8 @@ def memory(names: list[str]) -> None:
         health.success(name, 0.4, 80.0)
         health.failure(name, "timeout")
         health.failure(name, "rate_limit_exceeded", 30.0)
+        health.used(name, 1200, 800, 300)
+        health.tool_calls(name, True)
     health.refresh()
     used = (tracemalloc.get_traced_memory()[0] - before) / 1e6
     tracemalloc.stop()
@@ -71,10 +77,11 @@ def memory(names: list[str]) -> None:
 
 def exchange(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        writer, reader = Health(peers=JournalPeers(Path(folder))), Health(peers=JournalPeers(Path(folder)))
+        known, other = Health(), Health()
+        writer, reader = (Sharing(health, Sticky(health), [JournalPeers(Path(folder))]) for health in (known, other))
         for count in (300, ENDPOINTS):
             for name in names[:count]:
-                writer.success(name, 0.4, 80.0)
+                known.success(name, 0.4, 80.0)
             begun = time.process_time()
             writer.synchronise()
             told = time.process_time()

@@ -16,7 +16,7 @@ class Lake:
     ``decisions/``                one Parquet file per hour of what selection learns and is judged from
     ``policies/<version>/``       a selection policy: ONNX, JSON, its state and its report; see ``data.policies``
     ``portolan.sqlite``           keys
-    ``health/``                   a journal per running worker: what its endpoints did, for the other workers
+    ``health/``                   a journal per running worker: what it tells the other workers
     ``sealer.lock``               held by the one process that seals
     """
 

@@ -22,10 +22,11 @@ T = TypeVar("T")
 
 
 class Canary(msgspec.Struct, frozen=True):
-    """A version on trial and its share of all traffic."""
+    """A version on trial and its share of all traffic; ``since``: rows of the decision log when this share began."""
 
     version: str
     share: float
+    since: int = 0
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a version stands; ``predecessor`` is the champion that it replaced."""
+    """Where a version stands; ``predecessor`` is the champion that it replaced, ``pruned`` when its artifact went."""
 
     version: str
     state: State
@@ -77,6 +78,7 @@ class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
     lineage: Lineage
     predecessor: str | None = None
     verdicts: tuple[Verdict, ...] = ()
+    pruned: str | None = None
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,9 +39,11 @@ ATTEMPT = pa.struct(
         ("provider", pa.string()),
         ("model", pa.string()),
         ("status", pa.int32()),  # HTTP status, null when no answer came
-        ("error_type", pa.string()),  # typed error code of the reference, null on success
+        # typed error code of the reference, null on success; "cancelled" of the one of two calls that lost
+        ("error_type", pa.string()),
         # why this attempt: "sampled" | "fallback:<error_type of the one before>" | "fallback:probed", when the one
         # before recovers and another request was probing it | "retry:stale_connection", the same endpoint again
+        # | "hedge:slow_first_token", beside the one before, which was late
         ("reason", pa.string()),
         ("started_us", pa.int64()),  # since the request's arrival
         ("ttft_us", pa.int64()),  # request sent to first content byte; null unless one came
@@ -76,6 +78,8 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("catalogue_version", pa.string(), True, "hash of the catalogue snapshot"),
     ("health_epoch", pa.int64(), True, "health snapshot that the plan was made from"),
     ("draw", pa.float64(), True, "random number in [0,1) that sampled the plan"),
+    ("client_region", pa.string(), True, "where the client is, by header, key or address; null where not known"),
+    ("data_region", pa.string(), True, "regions that the request was kept to, joined by +; null for none"),
     ("propensity", pa.float64(), True, "probability with which the first endpoint was chosen"),
     ("candidates", pa.list_(CANDIDATE), False, "the plan: probability, score, exclusion of each endpoint"),
     ("arms", pa.list_(ARM), True, "what the draw is looked up in; null in records older than this column"),
@@ -87,6 +91,8 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("error_type", pa.string(), True, "typed error code, null on success; mid-stream errors too"),
     ("finish_reason", pa.string(), True, "normalised: stop | length | tool_calls | content_filter | error"),
     ("native_finish_reason", pa.string(), True, "as the provider wrote it"),
+    ("tool_calls", pa.int32(), True, "calls in an answer that ended with tool calls; null for all others"),
+    ("tool_call_fault", pa.string(), True, "of the first malformed one: invalid_json | unknown_name | schema_mismatch"),
     ("cancelled", pa.bool_(), False, "the client disconnected before the end"),
     ("prompt_tokens", pa.int64(), True, "gen_ai.usage.input_tokens, cached ones included"),
     ("completion_tokens", pa.int64(), True, "gen_ai.usage.output_tokens, reasoning included"),
@@ -97,6 +103,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("cost_prompt_nano", pa.int64(), False, "uncached prompt and cache writes"),
     ("cost_cached_nano", pa.int64(), False, "cache reads"),
     ("cost_completion_nano", pa.int64(), False, "completion"),
+    ("hedge_cost_nano", pa.int64(), True, "what the losing call of two may cost the operator, estimated; not billed"),
     ("ttft_us", pa.int64(), True, "arrival to first content byte sent to the client; null without one"),
     ("duration_us", pa.int64(), False, "arrival to last byte"),
     ("overhead_us", pa.int64(), True, "duration less the time spent waiting for providers"),
@@ -107,6 +114,11 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
 RECORD_SCHEMA = pa.schema(
     [pa.field(name, kind, nullable, metadata={"doc": doc}) for name, kind, nullable, doc in COLUMNS]
 )
+
+
+# ``reason`` of a call beside one that was late, and ``error_type`` of the one of the two that was cut for the other.
+HEDGE = "hedge:slow_first_token"
+LOST = "cancelled"
 
 
 class Attempt(msgspec.Struct):
@@ -156,6 +168,8 @@ class Record(msgspec.Struct):
     catalogue_version: str | None = None
     health_epoch: int | None = None
     draw: float | None = None
+    client_region: str | None = None
+    data_region: str | None = None
     propensity: float | None = None
     candidates: msgspec.Raw = msgspec.Raw(b"\x90")
     arms: msgspec.Raw = msgspec.Raw(b"\xc0")
@@ -166,6 +180,8 @@ class Record(msgspec.Struct):
     error_type: str | None = None
     finish_reason: str | None = None
     native_finish_reason: str | None = None
+    tool_calls: int | None = None
+    tool_call_fault: str | None = None
     cancelled: bool = False
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -176,6 +192,7 @@ class Record(msgspec.Struct):
     cost_prompt_nano: int = 0
     cost_cached_nano: int = 0
     cost_completion_nano: int = 0
+    hedge_cost_nano: int | None = None
     ttft_us: int | None = None
     overhead_us: int | None = None
     category: str | None = None

@@ -35,28 +35,22 @@ class AnthropicWire:
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
         block = _block(completion) | ({} if completion.tool else {"text": completion.text})
         if completion.tool:
-            block["input"] = {"place": "Genoa"}
+            # What is no JSON cannot stand in this format's whole answers: there it is a string in place of the object.
+            broken = completion.garbled == "invalid_json"
+            block["input"] = completion.arguments if broken else json.loads(completion.arguments)
         return _message(completion, body) | {
-            "content": [block],
+            "content": [] if completion.ending == "refusal" else [block],
             "stop_reason": _reason(completion),
             "usage": _usage(completion, completion.completion_tokens),
         }
 
     def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
-        events: list[dict[str, Any]] = [
-            {"type": "message_start", "message": _message(completion, body)},
-            {"type": "content_block_start", "index": 0, "content_block": _block(completion)},
-            {"type": "ping"},
-        ]
-        if completion.tool:
-            deltas = [{"type": "input_json_delta", "partial_json": part} for part in ('{"place":', '"Genoa"}')]
-        else:
-            deltas = [{"type": "text_delta", "text": piece} for piece in completion.pieces]
-        events += [{"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas]
+        events: list[dict[str, Any]] = [{"type": "message_start", "message": _message(completion, body)}]
+        if completion.ending != "refusal":
+            events += _content(completion)
         stop = {"stop_reason": _reason(completion), "stop_sequence": None}
         usage = {"output_tokens": completion.completion_tokens}
         events += [
-            {"type": "content_block_stop", "index": 0},
             {"type": "message_delta", "delta": stop, "usage": usage},
             {"type": "message_stop"},
         ]
@@ -65,6 +59,21 @@ class AnthropicWire:
     def error(self, status: int) -> dict[str, Any]:
         kind = "rate_limit_error" if status == 429 else "overloaded_error"
         return {"type": "error", "error": {"type": kind, "message": f"planted {status}"}}
+
+
+def _content(completion: Completion) -> list[dict[str, Any]]:
+    """The events of the one block."""
+    if completion.tool:
+        text = completion.arguments
+        deltas = [{"type": "input_json_delta", "partial_json": part} for part in (text[:9], text[9:])]
+    else:
+        deltas = [{"type": "text_delta", "text": piece} for piece in completion.pieces]
+    return [
+        {"type": "content_block_start", "index": 0, "content_block": _block(completion)},
+        {"type": "ping"},
+        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": 0},
+    ]
 
 
 def _message(completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
@@ -85,13 +94,15 @@ def _block(completion: Completion) -> dict[str, Any]:
         return {
             "type": "tool_use",
             "id": f"toolu_{completion.number:x}",
-            "name": completion.tool,
+            "name": completion.tool_name,
             "input": {},
         }
     return {"type": "text", "text": ""}
 
 
 def _reason(completion: Completion) -> str:
+    if completion.ending == "refusal":
+        return "refusal"
     if completion.tool:
         return "tool_use"
     return "max_tokens" if completion.length_limited else "end_turn"

@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from lab.openai_wire import Wire
+from lab.text import Completion
 
-MODES = ("ok", "error", "rate_limit", "hang", "stall", "reset", "slow", "html")
+MODES = ("ok", "error", "rate_limit", "hang", "stall", "reset", "slow", "html", "garble", "refuse", "fail_at_end")
+GARBLES = ("invalid_json", "unknown_name", "schema_mismatch")
 NEVER_S = 3600.0
 
 
@@ -22,15 +24,19 @@ class Fault:
 
     ``hang`` sends nothing at all, ``html`` a page with status 200. ``stall`` falls silent, and ``reset`` breaks the
     connection, before piece number ``after`` of the answer: 0 is right after the headers, 1 after a stream's role;
-    a whole answer has two pieces. ``rate`` is the share of calls that ``error`` (by ``status`` and the provider's
-    ``code``) and ``rate_limit`` (with ``retry_after`` as the header, none where null) hit. ``slow`` takes ``factor``
-    times as long.
+    a whole answer has two pieces. ``slow`` takes ``factor`` times as long.
+
+    ``rate`` is the share of calls that the others hit: ``error`` (by ``status`` and the provider's ``code`` and
+    ``message``), ``rate_limit`` (with ``retry_after`` as the header, none where null), ``garble``, which spoils tool
+    calls in the way that ``code`` names, ``refuse``, which ends an answer before its first token as a content filter
+    does, and ``fail_at_end``, an answer's last word being that it failed (OpenAI's format alone has one).
     """
 
     mode: str = "ok"
     rate: float = 1.0
     status: int = 503
     code: str | None = None
+    message: str | None = None
     retry_after: str | None = "1"
     after: int = 3
     factor: float = 4.0
@@ -58,8 +64,20 @@ class Fault:
         body = wire.error(status)
         if self.code is not None:
             body["error"] |= {"type": self.code, "code": self.code}
+        if self.message is not None:
+            body["error"]["message"] = self.message
         wait = {"retry-after": self.retry_after} if status == 429 and self.retry_after is not None else {}
         return JSONResponse(body, status_code=status, headers=wait)
+
+    def spoil(self, completion: Completion, dice: random.Random) -> Completion:
+        """``completion`` as this fault leaves it."""
+        if self.mode not in ("garble", "refuse", "fail_at_end") or dice.random() >= self.rate:
+            return completion
+        if self.mode == "garble":
+            return replace(completion, garbled=self.code or "schema_mismatch")
+        if self.mode == "refuse":
+            return replace(completion, pieces=(), tool=None, ending="refusal")
+        return replace(completion, ending="error")
 
     async def before(self, piece: int) -> None:
         """To be awaited before each piece of the answer."""
@@ -75,6 +93,8 @@ def read_fault(wanted: dict[str, Any] | None) -> Fault:
     known = [field.name for field in fields(Fault)]
     if fault.get("mode", "ok") not in MODES or not set(fault) <= set(known):
         raise ValueError(f"a fault has the fields {', '.join(known)}, and mode is one of {', '.join(MODES)}")
+    if fault.get("mode") == "garble" and fault.get("code", GARBLES[0]) not in GARBLES:
+        raise ValueError(f"the code of garble is one of {', '.join(GARBLES)}")
     return Fault(**fault)
 
 

@@ -40,7 +40,7 @@ class OpenAIWire:
         return Ask(size, body.get("max_completion_tokens") or body.get("max_tokens"), tool)
 
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": completion.text}
+        message: dict[str, Any] = {"role": "assistant", "content": completion.text or None}
         if completion.tool:
             message = {"role": "assistant", "content": None, "tool_calls": [_call(completion)]}
         return {
@@ -81,11 +81,13 @@ class OpenAIWire:
 
 
 def _call(completion: Completion) -> dict[str, Any]:
-    function = {"name": completion.tool, "arguments": '{"place":"Genoa"}'}
+    function = {"name": completion.tool_name, "arguments": completion.arguments}
     return {"id": f"call_{completion.number:x}", "type": "function", "function": function}
 
 
 def _reason(completion: Completion) -> str:
+    if completion.ending:
+        return "content_filter" if completion.ending == "refusal" else completion.ending
     if completion.tool:
         return "tool_calls"
     return "length" if completion.length_limited else "stop"

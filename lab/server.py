@@ -26,7 +26,7 @@ from lab.text import complete
 
 @dataclass
 class Lab:
-    """``time_scale`` multiplies every wait (0 = instant); ``faults`` turns measured failures on.
+    """``time_scale`` multiplies every wait and the time between outages (0: no waits); ``faults`` turns them on.
 
     ``modes`` are planted faults (``lab/faults.py``) by ``provider:model``, provider or ``*``. ``completed`` counts
     the answers that were made to their end, which a provider would bill, by the request's ``user``.
@@ -51,7 +51,7 @@ class Lab:
         refusal = fault.refusal(wire, dice) or self._chance(behaviour, dice, wire)
         if refusal is not None:
             return refusal
-        completion = wire.cache(body, complete(wire.read(body), dice), endpoint)
+        completion = wire.cache(body, fault.spoil(complete(wire.read(body), dice), dice), endpoint)
         wait = behaviour.ttft(dice) * fault.slowness * self.time_scale
         gap = fault.slowness * self.time_scale / behaviour.throughput(dice)
         stream = bool(body.get("stream"))
@@ -76,7 +76,8 @@ class Lab:
         """A failure at the measured rates, or of an outage."""
         if not self.faults:
             return None
-        if behaviour.is_out(time.monotonic() - self.started) or dice.random() < behaviour.error_rate:
+        now_s = (time.monotonic() - self.started) / (self.time_scale or 1.0)
+        if behaviour.is_out(now_s) or dice.random() < behaviour.error_rate:
             return JSONResponse(wire.error(503), status_code=503)
         if dice.random() < behaviour.rate_limit_rate:
             return JSONResponse(wire.error(429), status_code=429, headers={"retry-after": "1"})
@@ -102,7 +103,7 @@ class Lab:
 
 
 def create_app(lab: Lab) -> Starlette:
-    """Providers at ``/{provider}/v1``; ``/_control`` plants failures, ``/_log`` counts calls."""
+    """Providers at ``/{provider}/v1``; ``/_control/{provider}`` or one of its endpoints plants failures; ``/_log``."""
     openai, anthropic = OpenAIWire(), AnthropicWire()
 
     async def chat(request: Request) -> Response:
@@ -131,7 +132,7 @@ def create_app(lab: Lab) -> Starlette:
         routes=[
             Route("/{provider}/v1/chat/completions", chat, methods=["POST"]),
             Route("/{provider}/v1/messages", messages, methods=["POST"]),
-            Route("/_control/{provider}", control, methods=["POST", "DELETE"]),
+            Route("/_control/{provider:path}", control, methods=["POST", "DELETE"]),
             Route("/_log", log),
         ]
     )

@@ -36,6 +36,10 @@ WORDS = [
 ]
 
 
+# The call's arguments when they are no JSON object, and when they fit no schema that asks for a place's name.
+GARBLED = {"invalid_json": '{"place":"Genoa"', "schema_mismatch": '{"place":[1453]}'}
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """``tool`` names the function to call, if one should be."""
@@ -47,7 +51,9 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """``pieces`` are the tokens of the text; with ``tool`` there is a call instead of text."""
+    """``pieces`` are the tokens of the text; with ``tool`` there is a call instead of text, ``garbled`` in the way
+    named. ``ending`` replaces the usual reason to finish: ``refusal`` or ``error``.
+    """
 
     pieces: tuple[str, ...]
     prompt_tokens: int
@@ -56,6 +62,17 @@ class Completion:
     number: int
     cached_tokens: int = 0
     cache_write_tokens: int = 0
+    garbled: str | None = None
+    ending: str | None = None
+
+    @property
+    def tool_name(self) -> str | None:
+        return f"{self.tool}_by_another_name" if self.garbled == "unknown_name" else self.tool
+
+    @property
+    def arguments(self) -> str:
+        """Of the call."""
+        return GARBLED.get(self.garbled or "", '{"place":"Genoa"}')
 
     @property
     def completion_tokens(self) -> int:

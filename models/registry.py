@@ -4,6 +4,7 @@
     shadow    → canary | rejected | retired                        champion → retired | rolled_back
     retired   → champion (an operator's choice, or a rollback to it)
 
+A canary's share is widened step by step. What will hardly serve again loses its artifact and keeps its state.
 ``serving.json`` is the truth and is written first; a crash after it is mended from it at the next step.
 """
 
@@ -44,6 +45,8 @@ STEPS: dict[State, tuple[State, ...]] = {
     "rejected": ("champion",),
     "rolled_back": ("champion",),
 }
+ENDED: tuple[State, ...] = ("retired", "rejected", "rolled_back")
+ARTIFACT = ("*.onnx", "policy.json")
 
 
 class RegistryError(Exception):
@@ -106,17 +109,34 @@ class Registry:
             if before and before != version:
                 self._move(before, "retired", f"{version} took its place")
 
-    def canary(self, version: str, share: float, why: str, figures: Mapping[str, float] | None = None) -> None:
-        """Serve ``share`` of the traffic by it. Raises ``RegistryError`` while another canary is on trial."""
-        if not 0 < share < 1:
-            raise RegistryError(f"a canary's share must be between 0 and 1, not {share}")
+    def canary(
+        self, version: str, share: float, why: str, figures: Mapping[str, float] | None = None, since: int = 0
+    ) -> None:
+        """Serve ``share`` of the traffic by it, judged from row ``since`` of the decision log on.
+
+        Raises ``RegistryError`` while another canary is on trial.
+        """
+        _check_share(share)
         with self._step():
             self._expect(version, "canary")
             serving = self.serving
             if serving.canary is not None:
                 raise RegistryError(f"{serving.canary.version} is the canary; there is one at a time")
             shadow = None if serving.shadow == version else serving.shadow
-            write_serving(self._lake, Serving(serving.champion, Canary(version, share), shadow))
+            write_serving(self._lake, Serving(serving.champion, Canary(version, share, since), shadow))
+            self._move(version, "canary", why, figures)
+
+    def widen(
+        self, version: str, share: float, why: str, figures: Mapping[str, float] | None = None, since: int = 0
+    ) -> None:
+        """Another ``share`` for the canary. Raises ``RegistryError`` when it is none."""
+        _check_share(share)
+        with self._step():
+            serving = self.serving
+            if serving.canary is None or serving.canary.version != version:
+                raise RegistryError(f"{version} is not the canary")
+            canary = Canary(version, share, since)
+            write_serving(self._lake, msgspec.structs.replace(serving, canary=canary))
             self._move(version, "canary", why, figures)
 
     def promote(self, version: str, why: str, figures: Mapping[str, float] | None = None) -> None:
@@ -159,7 +179,21 @@ class Registry:
     def _fit_predecessor(self, version: str) -> str | None:
         before = self.get(version).predecessor
         state = read_state(self._lake, before) if before else None
-        return before if state is not None and state.state == "retired" else None
+        return before if state is not None and state.state == "retired" and not state.pruned else None
+
+    def prune(self, version: str, why: str) -> None:
+        """Remove the artifact of a version that is out of service for good; state, report and audit stay."""
+        with self._step():
+            state = self.get(version)
+            if state.pruned:
+                return
+            if state.state not in ENDED:
+                raise RegistryError(f"{version} is {_word(state.state)}; only what is out of service can be pruned")
+            write_state(self._lake, msgspec.structs.replace(state, pruned=_now()))
+            for name in ARTIFACT:
+                for path in (self._lake.policies / version).glob(name):
+                    path.unlink(missing_ok=True)
+            self._audit("pruned", version, why, {})
 
     def _leave(self, version: str, to: State, why: str, figures: Mapping[str, float] | None) -> None:
         with self._step():
@@ -172,9 +206,12 @@ class Registry:
             self._move(version, to, why, figures)
 
     def _expect(self, version: str, to: State) -> None:
-        state = self.get(version).state
+        found = self.get(version)
+        state = found.state
         if to not in STEPS[state]:
             raise RegistryError(f"{version} is {_word(state)}; from there it cannot become {_word(to)}")
+        if found.pruned:
+            raise RegistryError(f"{version} was pruned at {found.pruned[:19]}: there is no artifact left to serve")
 
     def _move(
         self,
@@ -238,6 +275,11 @@ class Registry:
                 wanted = "retired"
             if wanted is not None and wanted != state.state:
                 self._move(state.version, wanted, "a step was interrupted; this is what serves")
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise RegistryError(f"a canary's share must be between 0 and 1, not {share}")
 
 
 def _now() -> str:

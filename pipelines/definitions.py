@@ -11,7 +11,14 @@ from pipelines.defs.log import sealed_requests
 from pipelines.defs.publication import candidate_mart, mart_checks, published_mart
 from pipelines.defs.resources import LakeResource
 from pipelines.defs.tables import TABLE_ASSETS
-from pipelines.defs.training import candidate, evaluation_report, guardrails, promotion, training_set
+from pipelines.defs.training import (
+    candidate,
+    evaluation_report,
+    guardrails,
+    kept_artifacts,
+    promotion,
+    training_set,
+)
 
 refresh = dg.define_asset_job(
     "refresh",
@@ -32,6 +39,7 @@ defs = dg.Definitions(
         evaluation_report,
         guardrails,
         promotion,
+        kept_artifacts,
     ],
     asset_checks=[mart_checks],
     jobs=[refresh, decisions_by_hour],

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from portolan import arguments, policy
+from portolan import arguments, keys, policy
 
 # Boxes would break a long sentence into pieces, in a log above all.
 app = typer.Typer(
@@ -19,9 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A marketplace and router for language models.",
 )
-keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API keys.")
 catalogue_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the market offers.")
-app.add_typer(keys_app, name="keys")
+app.add_typer(keys.app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 app.add_typer(policy.app, name="policy")
 
@@ -81,7 +80,7 @@ def lab(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8090,
     host: str = "127.0.0.1",
     seed: int = 7,
-    time_scale: Annotated[float, typer.Option(min=0, help="Multiplies every wait; 0 is instant.")] = 1.0,
+    time_scale: Annotated[float, typer.Option(min=0, help="Multiplies waits and outages; 0: no waits.")] = 1.0,
 ) -> None:
     """Run the providers of the lab."""
     from lab.server import run
@@ -111,7 +110,7 @@ def replay(
 @app.command()
 def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
     """Run all pipelines once, in this process: marts from the log, and a turn of the policies' loop."""
-    from models.selection.promotion import pace_of_environment
+    from models.selection.pace import pace_of_environment
     from pipelines.refresh import refresh as run
 
     try:
@@ -136,13 +135,19 @@ def up(
     no_dagster: Annotated[bool, typer.Option("--no-dagster")] = False,
     traffic: Annotated[float, typer.Option(min=0, help="Replayed requests a second; 0 for none.")] = 3.0,
     refresh_every: Annotated[float, typer.Option(min=1, help="Seconds between runs of the pipelines.")] = 60.0,
+    lab_speed: Annotated[
+        float,
+        typer.Option(
+            min=1, max=100, envvar="PORTOLAN_LAB_SPEED", help="The lab's time passes this many times as fast."
+        ),
+    ] = 1.0,
 ) -> None:
     """Run a whole market: lab, router, traffic, pipelines, dashboards. Ctrl-C ends all of it."""
     from portolan.house import HOST, Plan, open_house
 
     plan = Plan(
         port, dashboards_port, dagster_port, lab_port, data_dir, use_lab, not no_dashboards, not no_dagster,
-        traffic, refresh_every,
+        traffic, refresh_every, lab_speed,
     )  # fmt: skip
     arguments.settings()
     arguments.free(HOST, plan.ports())
@@ -173,18 +178,6 @@ def why(
         raise typer.Exit(2)
     for line in lines:
         typer.echo(line)
-
-
-@keys_app.command("create")
-def keys_create(
-    name: Annotated[str, typer.Option("--name", help="What the key is for.", callback=arguments.name)],
-    data_dir: DataDir = DEFAULT_DATA,
-) -> None:
-    """Make an API key. It is printed once; only its hash is stored."""
-    from data.lake import Lake
-    from router_service.admission.keys import create_key, open_database
-
-    typer.echo(create_key(open_database(Lake(data_dir).create().database), name))
 
 
 @catalogue_app.command("show")

@@ -22,7 +22,10 @@ DAGSTER = "telemetry: {enabled: false}\nconcurrency: {pools: {default_limit: 1}}
 
 
 class Plan(NamedTuple):
-    """What to open. ``use_lab=None``: the lab stands in when the environment holds no provider's key."""
+    """What to open. ``use_lab=None``: the lab stands in when the environment holds no provider's key.
+
+    ``lab_speed``: seconds of the lab's market in a second; the pipelines are told, for they count its time.
+    """
 
     port: int
     dashboards_port: int
@@ -34,6 +37,7 @@ class Plan(NamedTuple):
     dagster: bool
     traffic: float
     refresh_every: float
+    lab_speed: float = 1.0
 
     def with_lab(self) -> bool:
         if self.use_lab is not None:
@@ -55,7 +59,8 @@ class Plan(NamedTuple):
 def open_house(plan: Plan, say: Callable[[str], None]) -> bool:
     """Start everything, watch it, stop everything. False when a process ended by itself."""
     key = create_key(open_database(Lake(plan.data_dir).create().database), "portolan up")
-    house = Processes(PORTOLAN_DATA_DIR=str(plan.data_dir.resolve()), **_dagster_home(plan.data_dir))
+    shared = {"PORTOLAN_DATA_DIR": str(plan.data_dir.resolve()), **_dagster_home(plan.data_dir)}
+    house = Processes(PORTOLAN_LAB_SPEED=str(plan.lab_speed if plan.with_lab() else 1.0), **shared)
     with terminating():
         try:
             return _start(plan, house, key, say) and _watch(plan, house, say)
@@ -71,7 +76,8 @@ def _start(plan: Plan, house: Processes, key: str, say: Callable[[str], None]) -
     environment = {}
     if plan.with_lab():
         # It would wait for the answers that it still owes, and holds nothing worth waiting for.
-        house.portolan("lab", "lab", "--port", str(plan.lab_port), patience=1.0)
+        options = ("--port", str(plan.lab_port), "--time-scale", str(1 / plan.lab_speed))
+        house.portolan("lab", "lab", *options, patience=1.0)
         environment["PORTOLAN_LAB_URL"] = f"http://{HOST}:{plan.lab_port}"
     house.portolan("router", "serve", "--port", str(plan.port), patience=STOP_S, **environment)
     if not wait_for(f"{url}/health", house.ended):

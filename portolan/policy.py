@@ -35,6 +35,7 @@ def list_policies(data_dir: DataDir = DEFAULT_DATA) -> None:
     share = f", {serving.canary.share:.0%} of the traffic" if serving.canary else ""
     for state in _registry(lake).states():
         word = state.state.replace("_", " ") + (share if state.state == "canary" else "")
+        word += ", pruned" if state.pruned else ""
         typer.echo(f"{state.version}  {word}, since {state.since[:19]}: {state.reason}")
     if not serving.versions():
         typer.echo("No learned policy serves: price shares do.")
@@ -57,6 +58,8 @@ def show(version: str, data_dir: DataDir = DEFAULT_DATA) -> None:
         typer.echo(f"metric      {name} {value:.4g}")
     for verdict in state.verdicts:
         typer.echo(f"{verdict.gate}          {verdict.outcome}: {verdict.reason}")
+    if state.pruned:
+        typer.echo(f"pruned      {state.pruned[:19]}: the artifact is gone, report and steps stay")
     report = lake.policies / version / "report.html"
     if report.exists():
         typer.echo(f"report      {report}")
@@ -71,6 +74,8 @@ def promote(
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Let a version serve."""
+    from models.selection import decision_log
+
     with _plain_errors():
         registry = _registry(Lake(data_dir))
         state = registry.get(version)
@@ -79,7 +84,7 @@ def promote(
         if canary is None:
             registry.promote(version, why)
         else:
-            registry.canary(version, canary, why)
+            registry.canary(version, canary, why, since=decision_log.count(Lake(data_dir)))
     typer.echo(f"{version} is {'champion' if canary is None else f'canary with {canary:.0%}'}; routers follow in 2 s")
 
 
@@ -120,15 +125,20 @@ def diff(first: str, second: str, data_dir: DataDir = DEFAULT_DATA) -> None:
 def check(data_dir: DataDir = DEFAULT_DATA) -> None:
     """Hold champion and canary against the guardrails now; what breaks one is rolled back (exit code 1)."""
     from models.selection import decision_log
-    from models.selection.promotion import guard, watches
+    from models.selection.pace import pace_of_environment
+    from models.selection.promotion import guard, rails_of, watches
 
+    try:
+        rails = rails_of(pace_of_environment())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="the environment") from None
     lake = Lake(data_dir)
     decision_log.catch_up(lake)
-    for seen in watches(lake):
+    for seen in watches(lake, rails):
         typer.echo(f"{seen.version}: {seen.sentence()}")
         for name, value in seen.figures().items():
             typer.echo(f"  {name} {value:.4g}")
-    steps = guard(lake, who=_who())
+    steps = guard(lake, rails, who=_who())
     for step in steps:
         typer.echo(step)
     if not read_serving(lake).versions() and not steps:

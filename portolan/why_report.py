@@ -51,6 +51,10 @@ def _decision(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"  policy     {decision['policy']}, version {decision['policy_version']}{_mixture(decision['arms'])}"
     yield f"  draw       {decision['draw']:.6f}, propensity {decision['propensity']:.4f}"
     yield f"  made from  catalogue {decision['catalogue_version']}, health epoch {decision['health_epoch']}"
+    if found["client_region"]:
+        yield f"  client in  {found['client_region']}"
+    if found["data_region"] is not None:
+        yield f"  kept to    {found['data_region'] or 'no region: its rules contradict each other'}"
     yield f"  score      {decision['score']}"
     verdict = {True: "agrees", False: "DISAGREES", None: "cannot tell"}[replay["agrees"]]
     yield f"  replay     {verdict}"

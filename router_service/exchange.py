@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
     from models.categories.classify import Label
     from router_service.accounting.cost import Cost
+    from router_service.accounting.lost import LostCall
     from router_service.api.head import Head
     from router_service.providers.contract import Usage
     from router_service.routing.affinity import Affinity
     from router_service.routing.plan import Decision, Plan
+    from router_service.tool_calls.calls import Calls
+    from router_service.tool_calls.check import Verdict
 
 
 class _Entropy:
@@ -47,7 +50,8 @@ def generation_id(now_s: float) -> str:
 class Exchange:
     """Times are ``time.perf_counter`` seconds; ``started_at`` is Unix seconds.
 
-    ``refused`` is a plan of which nothing was left; ``plans`` are kept for a client that asked for metadata.
+    ``refused`` is a plan of which nothing was left; ``plans`` are kept for a client that asked for metadata; ``calls``
+    where the request offers tools; ``lost`` is the call that another, sent beside it, made needless.
     """
 
     body: bytes
@@ -57,6 +61,7 @@ class Exchange:
     clock: float = field(default_factory=time.perf_counter)
     id: str = ""
     key_hash: str | None = None
+    client_region: str | None = None
     affinity: Affinity | None = None
     decision: Decision | None = None
     refused: Plan | None = None
@@ -72,7 +77,10 @@ class Exchange:
     native_finish_reason: str | None = None
     usage: Usage | None = None
     cost: Cost | None = None
+    lost: LostCall | None = None
     cancelled: bool = False
+    calls: Calls | None = None
+    verdict: Verdict | None = None
     first_byte: float | None = None
     upstream_wait: float = 0.0
     labelling: Future[Label | None] | None = None
@@ -98,6 +106,7 @@ class Exchange:
             status=self.status,
             duration_us=duration_us,
             key_hash=self.key_hash,
+            client_region=self.client_region,
             app=self._header(b"http-referer"),
             app_title=self._header(b"x-openrouter-title") or self._header(b"x-title"),
             body_bytes=len(self.body),
@@ -122,6 +131,8 @@ class Exchange:
             record.parameters = head.names
             record.max_tokens = head.completion_limit
             record.modality = head.modality()
+        if self.verdict:
+            record.tool_calls, record.tool_call_fault = self.verdict
         label = self._label()
         if label:
             record.category, record.category_confidence = label
@@ -140,6 +151,8 @@ class Exchange:
             record.cost_prompt_nano = cost.prompt
             record.cost_cached_nano = cost.cached
             record.cost_completion_nano = cost.completion
+        if self.lost:
+            record.hedge_cost_nano = self.lost.cost_nano(usage, record.estimated_prompt_tokens)
         return record
 
     def _label(self) -> Label | None:

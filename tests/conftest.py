@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -53,21 +55,32 @@ class House:
     key: str
     lake: Lake
 
+    def new_key(self, **policy: Any) -> str:
+        """A key with ``policy``."""
+        return create_key(open_database(self.lake.database), "another", json.dumps(policy))
+
     @property
     def client(self) -> httpx2.Client:
         return httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=30)
 
 
+@contextlib.contextmanager
+def open_house(data_dir: Path, lab: Lab | None = None, **settings: Any) -> Iterator[House]:
+    """A market without chance failures, each wait of the lab cut to nothing unless ``lab`` is another."""
+    lab = lab or Lab(time_scale=0.0, faults=False)
+    with serving(create_app(lab)) as lab_url:
+        wanted = {"data_dir": data_dir, "lab_url": lab_url, "ttft_timeout": 1.0, "keepalive_interval": 0.3}
+        lake = Lake(data_dir).create()
+        key = create_key(open_database(lake.database), "test")
+        with serving(create_router(Settings(**wanted | settings))) as url:
+            yield House(url, lab, key, lake)
+
+
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    """A market without chance failures, each wait of the lab cut to nothing."""
-    lab = Lab(time_scale=0.0, faults=False)
-    with serving(create_app(lab)) as lab_url:
-        settings = Settings(data_dir=tmp_path, lab_url=lab_url, ttft_timeout=1.0, keepalive_interval=0.3)
-        lake = Lake(tmp_path).create()
-        key = create_key(open_database(lake.database), "test")
-        with serving(create_router(settings)) as url:
-            yield House(url, lab, key, lake)
+    """One with the settings of a first start, but for short waits."""
+    with open_house(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

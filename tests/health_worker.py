@@ -5,16 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from router_service.routing.health import Health
-from router_service.routing.health.journal import JournalPeers
+from router_service.routing.sharing.journal import JournalPeers
+from tests.peers import Worker
 
 
 def main() -> None:
-    health = Health(peers=JournalPeers(Path(sys.argv[1])))
+    worker = Worker(JournalPeers(Path(sys.argv[1])))
     for line in sys.stdin:
-        for _ in range(5):
-            health.failure(line.strip(), "server")
-        health.synchronise()
+        worker.burst(line.strip())
+        worker.synchronise()
         sys.stdout.write("told\n")
         sys.stdout.flush()
 

@@ -21,6 +21,8 @@ COMMANDS = (
     "why",
     "keys",
     "keys create",
+    "keys list",
+    "keys policy",
     "catalogue",
     "catalogue show",
     "policy",
@@ -120,8 +122,10 @@ def test_a_wrong_setting_is_named_by_its_variable(tmp_path: Path) -> None:
     said = refusal("serve", "--port", str(free_port()), **environment)
     assert "PORTOLAN_LEARNED_SHARE" in said
     assert "less than or equal to 1" in said
-    environment = {"PORTOLAN_DATA_DIR": str(tmp_path), "PORTOLAN_CANARY_SHARE": "all"}
-    assert "PORTOLAN_CANARY_SHARE must be a number between 0 and 1, not all" in refusal("refresh", **environment)
+    environment = {"PORTOLAN_DATA_DIR": str(tmp_path), "PORTOLAN_CANARY_SHARES": "0.5,0.1"}
+    assert "PORTOLAN_CANARY_SHARES must be rising numbers between 0 and 1" in refusal("refresh", **environment)
+    environment = {"PORTOLAN_DATA_DIR": str(tmp_path), "PORTOLAN_LAB_SPEED": "none"}
+    assert "PORTOLAN_LAB_SPEED must be a number from 1 to 100, not none" in refusal("refresh", **environment)
 
 
 def test_a_key_is_printed_once_and_only_its_hash_is_kept(tmp_path: Path) -> None:

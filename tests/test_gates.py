@@ -9,13 +9,16 @@ import polars as pl
 import pytest
 
 from models.selection.bootstrap import Interval
+from models.selection.comparison import compare
 from models.selection.decisions import Decision, from_rows
 from models.selection.evaluate import Thresholds
-from models.selection.gates import Requirements, compare, g1_predictive, g2_off_policy, judge_trial
+from models.selection.features import Context
+from models.selection.gates import Requirements, g1_predictive, g2_off_policy, judge_trial
 from models.selection.guardrails import Rails, watch, wilson
 from models.selection.predictor import FORMS
 from models.selection.replay import Choices
 from models.selection.trial import Result
+from models.selection.waits import waits
 
 FORM = {form: float(number) for number, form in enumerate(FORMS)}
 METRICS = {
@@ -39,15 +42,17 @@ METRICS = {
 AVERAGE = {"ttft_q50.form": FORM["ewma"], "ttft_q50.loss": 0.26}
 
 
-def logged(count: int, dear: float = 1.0) -> Choices:
-    """``good`` earns 1 and ``bad`` 3 less; 40 blocks; ``dear`` times the cost for ``good``."""
+def logged(count: int, dear: float = 1.0, tail: float = 1.0) -> Choices:
+    """``good`` earns 2 more than ``bad``; 40 blocks; it costs ``dear`` times and takes ``tail`` times as much."""
     rng = np.random.default_rng(1)
-    rows, cost = [], []
+    rows, cost, ttft = [], [], []
     for number in range(count):
         chosen = int(rng.random() < 0.5)
         rows.append(Decision(number * 144_000 / count, ["good", "bad"], [0.5, 0.5], chosen, -1 - 2 * chosen, "m", "s"))
         cost.append(1.0 if chosen else dear)
-    return Choices(from_rows(rows), [], [()] * count, np.ones(count), np.array(cost))._replace(contexts=[None] * count)  # type: ignore[list-item]
+        ttft.append(rng.lognormal(0, 0.6) * (1.0 if chosen else tail))
+    contexts: list[Context] = [Context(100, None, True, False, 12)] * count
+    return Choices(from_rows(rows), contexts, [()] * count, np.ones(count), np.array(cost), np.array(ttft), {})
 
 
 def always(count: int, column: int) -> np.ndarray:  # type: ignore[type-arg]
@@ -77,21 +82,52 @@ def test_g1_wants_better_predictions_than_need_no_learner(metrics: dict[str, flo
 
 
 @pytest.mark.parametrize(
-    ("count", "column", "dear", "outcome", "says"),
+    ("count", "column", "dear", "tail", "outcome", "says"),
     [
-        (8000, 0, 1.0, "passed", "above what serves"),
-        (8000, 1, 1.0, "failed", "earns less"),
-        (8000, 0, 1.5, "failed", "cost more"),
-        (2000, 0, 1.0, "insufficient", "2000 decisions since it was trained, 6000 are needed"),
-        (300, 0, 1.0, "insufficient", "effective samples, 200 are needed"),
+        (8000, 0, 1.0, 1.0, "passed", "above what serves"),
+        (8000, 1, 1.0, 1.0, "failed", "earns less"),
+        (8000, 0, 1.5, 1.0, "failed", "cost more"),
+        (8000, 0, 1.0, 2.0, "failed", "the longest waits (p99) would grow"),
+        (8000, 0, 1.0, 0.9, "passed", "above what serves"),
+        (2000, 0, 1.0, 1.0, "insufficient", "2000 decisions since it was trained, 6000 are needed"),
+        (300, 0, 1.0, 1.0, "insufficient", "effective samples, 200 are needed"),
     ],
 )
 def test_g2_answers_from_the_log_or_says_that_it_cannot(
-    count: int, column: int, dear: float, outcome: str, says: str
+    count: int, column: int, dear: float, tail: float, outcome: str, says: str
 ) -> None:
-    found = compare(logged(count, dear), always(count, column), None, Thresholds())
+    found = compare(logged(count, dear, tail), always(count, column), None, Thresholds())
     verdict = g2_off_policy(found)
     assert (verdict.outcome, says in verdict.reason) == (outcome, True), verdict
+
+
+def test_g2_wants_effective_samples_of_every_model_that_is_much_used() -> None:
+    found = logged(8000)
+    often = np.where(np.arange(8000) % 50 == 0, "seldom", "m")
+    rare = found._replace(decisions=found.decisions._replace(model=often))
+    verdict = g2_off_policy(compare(rare, always(8000, 0), None, Thresholds()))
+    assert verdict.outcome == "passed"
+    assert 60 < verdict.figures["effective_samples.seldom"] < 100
+    often = np.where(np.arange(8000) % 25 == 0, "seldom", np.where(np.arange(8000) % 25 == 1, "rarely", "m"))
+    often = np.where(np.arange(8000) % 25 == 2, "hardly", often)
+    rare = found._replace(decisions=found.decisions._replace(model=often))
+    verdict = g2_off_policy(compare(rare, always(8000, 0), None, Thresholds()))
+    assert verdict.outcome == "insufficient"
+    assert "models that are much used: hardly" in verdict.reason
+
+
+def test_waits_are_those_of_the_weighted_log() -> None:
+    """Half of the log is ten times as slow in its slowest 3 %; a policy that avoids it has a tenth of the p99."""
+    rng = np.random.default_rng(5)
+    slow = np.arange(20_000) % 2 == 0
+    ttft = np.where(slow & (rng.random(20_000) < 0.03), 10.0, 1.0)
+    ttft[::7] = np.nan
+    found = waits(ttft, np.where(slow, 0.0, 2.0), np.ones(20_000), np.arange(20_000) // 500)
+    assert found is not None and found.p99 is not None
+    assert found.p99.value == pytest.approx(0.1)
+    assert found.mean.low < 1 / (1 + 9 * 0.015) < found.mean.high
+    thin = waits(ttft[:400], np.where(slow[:400], 0.0, 2.0), np.ones(400), np.arange(400) // 10)
+    assert thin is not None and thin.p99 is None
 
 
 def test_g2_without_a_decision_is_insufficient() -> None:
@@ -103,11 +139,11 @@ def test_g2_without_a_decision_is_insufficient() -> None:
     [((0.0, -0.04, 0.1), "passed"), ((-0.02, -0.06, 0.1), "insufficient"), ((-0.2, -0.3, -0.1), "failed")],
 )
 def test_g3_lets_no_scenario_be_worse_by_a_twentieth(gain: tuple[float, float, float], outcome: str) -> None:
-    calm = Result("calm", Interval(1.0, 0.9, 1.1), -1.0)
-    verdict = judge_trial([calm, Result("flapping", Interval(*gain), -1.0)], Requirements().scenario_margin)
+    calm = Result("calm", Interval(1.0, 0.9, 1.1), -1.0, 0.5)
+    verdict = judge_trial([calm, Result("flapping", Interval(*gain), -1.0, gain[1])], Requirements().scenario_margin)
     assert verdict.outcome == outcome
     assert ("flapping" in verdict.reason) == (outcome != "passed")
-    assert verdict.figures["flapping.low"] == gain[1]
+    assert verdict.figures["flapping.low"] == verdict.figures["flapping.worst_market"] == gain[1]
 
 
 def requests(count: int, *, failing: float = 0.0, wait: float = 1.0, cost: float = 1.0) -> pl.DataFrame:

@@ -11,17 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from router_service.routing.health import Health
+from data.catalogue.types import Price
+from router_service.providers.contract import Usage
+from router_service.routing.affinity import Affinity
 from router_service.routing.health.breaker import FIRST_EJECTION_S
 from router_service.routing.health.health import INTERVAL_S
-from router_service.routing.health.journal import FRAME, JournalPeers
-from router_service.routing.health.shared import Batch, Report
-from tests.test_health import Clock
+from router_service.routing.plan import make_plan
+from router_service.routing.preferences import NONE
+from router_service.routing.sharing.journal import FILE_BYTES, FRAME, JournalPeers
+from router_service.routing.sharing.messages import Batch, Report
+from router_service.routing.sharing.sharing import Sharing
+from tests.market import ASK, endpoint, state
+from tests.peers import Clock, Worker
 
 
-def pair(folder: Path) -> tuple[Clock, Health, Health]:
+def pair(folder: Path) -> tuple[Clock, Worker, Worker]:
     clock = Clock()
-    return clock, Health(clock, JournalPeers(folder)), Health(clock, JournalPeers(folder))
+    return clock, Worker(JournalPeers(folder), clock=clock), Worker(JournalPeers(folder), clock=clock)
 
 
 def journal(folder: Path) -> Path:
@@ -37,8 +43,9 @@ def test_a_burst_in_another_process_is_known_at_the_next_exchange(tmp_path: Path
         other.stdin.write(b"e\n")
         other.stdin.flush()
         assert other.stdout.readline() == b"told\n"
-        health = Health(peers=JournalPeers(tmp_path))
-        health.synchronise()
+        worker = Worker(JournalPeers(tmp_path))
+        worker.synchronise()
+        health = worker.health
         assert health.outages == {"e"}
         assert health.ejected(["e", "f"]) == {"e"}
         assert health.counts("e", "1d").failure == 5
@@ -46,7 +53,7 @@ def test_a_burst_in_another_process_is_known_at_the_next_exchange(tmp_path: Path
     # A peer that is gone leaves a file whose lock is free; old enough, it is removed.
     path = journal(tmp_path)
     os.utime(path, (0, 0))
-    health.close()
+    worker.sharing.close()
     newcomer = JournalPeers(tmp_path)
     assert newcomer.collect() == []
     assert not path.exists()
@@ -57,50 +64,50 @@ async def test_watching_workers_exchange_by_themselves(tmp_path: Path) -> None:
     """Two intervals, of writing and of reading, are under a second: the promise to other workers."""
     assert 2 * INTERVAL_S < 1
     _, one, other = pair(tmp_path)
-    tasks = [asyncio.create_task(health.watch()) for health in (one, other)]
-    one.failure("e", "rate_limit_exceeded", 60.0)
+    tasks = [asyncio.create_task(worker.sharing.watch()) for worker in (one, other)]
+    one.health.failure("e", "rate_limit_exceeded", 60.0)
     for _ in range(400):
-        if other.limited("e"):
+        if other.health.limited("e"):
             break
         await asyncio.sleep(0.025)
-    assert other.limited("e")
+    assert other.health.limited("e")
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    one.close()
-    other.close()
+    one.sharing.close()
+    other.sharing.close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_counts_are_heard_once_and_ejections_are_followed(tmp_path: Path) -> None:
     clock, one, other = pair(tmp_path)
-    one.success("e", 0.3, 40.0)
+    one.health.success("e", 0.3, 40.0)
     for _ in range(7):
-        one.failure("e", "server")
+        one.health.failure("e", "server")
     for _ in range(3):
         one.synchronise()
         other.synchronise()
-    assert other.counts("e", "30s") == one.counts("e", "30s") == (1, 7, 0, 0)
-    assert other.ejected(["e", "f"]) == {"e"}
+    assert other.health.counts("e", "30s") == one.health.counts("e", "30s") == (1, 7, 0, 0)
+    assert other.health.ejected(["e", "f"]) == {"e"}
     clock.now += FIRST_EJECTION_S
-    one.refresh()
-    assert other.claim("e")
-    other.success("e", None, None)
+    one.health.refresh()
+    assert other.health.claim("e")
+    other.health.success("e", None, None)
     other.synchronise()
     one.synchronise()
-    assert one.ejected(["e", "f"]) == frozenset()
+    assert one.health.ejected(["e", "f"]) == frozenset()
 
 
 def test_a_late_reader_counts_events_when_they_happened(tmp_path: Path) -> None:
     clock, one, other = pair(tmp_path)
     for _ in range(5):
-        one.failure("e", "server")
+        one.health.failure("e", "server")
     one.synchronise()
     clock.now += 60
     other.synchronise()
-    assert other.outages == frozenset()
-    assert other.ejected(["e", "f"]) == frozenset()
-    assert (other.counts("e", "30s").failure, other.counts("e", "5m").failure) == (0, 5)
+    assert other.health.outages == frozenset()
+    assert other.health.ejected(["e", "f"]) == frozenset()
+    assert (other.health.counts("e", "30s").failure, other.health.counts("e", "5m").failure) == (0, 5)
 
 
 def test_a_frame_caught_half_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
@@ -138,34 +145,104 @@ def test_a_damaged_file_is_skipped_counted_and_harms_no_other(tmp_path: Path, ga
 def test_a_file_that_has_grown_begins_anew_and_is_still_followed(tmp_path: Path) -> None:
     writer, reader = JournalPeers(tmp_path), JournalPeers(tmp_path)
     reports = [Report("e" * 100, 1) for _ in range(1500)]
-    for number in range(20):
+    frames = 2 * FILE_BYTES // (1500 * 110)
+    for number in range(frames):
         writer.publish(Batch(float(number), reports))
         assert [batch.at for batch in reader.collect()] == [number]
-    assert journal(tmp_path).stat().st_size < 2**20
+    assert journal(tmp_path).stat().st_size <= FILE_BYTES
     writer.close()
     reader.close()
 
 
 def test_without_the_folder_a_worker_goes_on_alone(tmp_path: Path) -> None:
     peers = JournalPeers(tmp_path / "missing")
-    health = Health(Clock(), peers)
-    for _ in range(5):
-        health.failure("e", "server")
-    health.synchronise()
-    assert health.outages == {"e"}
+    worker = Worker(peers, clock=Clock())
+    worker.burst()
+    worker.synchronise()
+    assert worker.health.outages == {"e"}
+    assert not peers.working
     assert peers.failures >= 2
     (tmp_path / "missing").mkdir()
-    health.failure("e", "server")
-    health.synchronise()
+    worker.health.failure("e", "server")
+    worker.synchronise()
     assert len(list((tmp_path / "missing").iterdir())) == 1
-    health.close()
+    assert peers.working
+    worker.sharing.close()
 
 
 def test_another_machines_clock_is_not_believed(tmp_path: Path) -> None:
-    clock, health, other = pair(tmp_path)
+    clock, worker, _other = pair(tmp_path)
     stranger = JournalPeers(tmp_path)
     stranger.publish(Batch(clock.now + 1e6, [Report("e", failure=50, ejected_until=clock.now + 1e6)]))
-    health.synchronise()
-    assert health.counts("e", "1d").attempts == 0
-    for peers in (health, other, stranger):
-        peers.close()
+    worker.synchronise()
+    assert worker.health.counts("e", "1d").attempts == 0
+    worker.sharing.close()
+    stranger.close()
+
+
+CACHED = Price(1_000_000_000, 1_000_000_000, 100_000_000)
+
+
+def test_workers_know_each_others_conversations_and_what_was_forgotten(tmp_path: Path) -> None:
+    clock, one, other = pair(tmp_path)
+    talk, usage = Affinity(b"talk", "conversation", False), Usage(10_000, 100, cached_tokens=0)
+    offer = endpoint("two", price=CACHED, cache_lifetime_s=300.0)
+
+    def turn(at: Worker, usage: Usage) -> None:
+        clock.now += 1
+        at.sticky.remember(talk, offer, usage, pending=False, hour=False)
+        for worker in (one, other, one):
+            worker.synchronise()
+
+    turn(one, usage)
+    assert (len(one.sticky), len(other.sticky)) == (1, 1)
+    turn(other, usage)
+    # Two misses in a row, one at each worker, and the conversation is free at both.
+    turn(one, usage)
+    assert (len(one.sticky), len(other.sticky)) == (0, 0)
+    for worker in (one, other):
+        worker.sharing.close()
+
+
+def test_what_is_known_here_is_not_replaced_by_older_news(tmp_path: Path) -> None:
+    clock, one, other = pair(tmp_path)
+    talk, usage = Affinity(b"talk", "session_id", False), Usage(10_000, 100, cached_tokens=5_000)
+    for worker, name in ((one, "two"), (other, "three")):
+        clock.now += 1
+        offer = endpoint(name, price=CACHED, cache_lifetime_s=300.0)
+        worker.sticky.remember(talk, offer, usage, pending=False, hour=False)
+    one.synchronise()
+    other.synchronise()
+    one.synchronise()
+    offers = [endpoint(name, price=CACHED, cache_lifetime_s=300.0) for name in ("two", "three")]
+    planned = make_plan("a/b", offers, NONE, ASK, state())
+    for worker in (one, other):
+        held = worker.sticky.hold(planned, talk, 10_000).sample(0.5)
+        assert held.plan.endpoints[held.first].provider == "three"
+    for worker in (one, other):
+        worker.sharing.close()
+
+
+def test_a_batch_that_comes_by_two_ways_counts_once(tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    one, other = (Worker(*map(JournalPeers, folders)) for _ in range(2))
+    one.burst()
+    for worker in (one, other, other):
+        worker.synchronise()
+    assert other.health.counts("e", "1d").failure == 5
+    for worker in (one, other):
+        worker.sharing.close()
+
+
+def test_endpoints_out_of_reach_are_left_out(tmp_path: Path) -> None:
+    one, other = Worker(JournalPeers(tmp_path)), Worker(JournalPeers(tmp_path))
+    other.sharing = Sharing(other.health, other.sticky, other.sharing.ways, reachable={"near"})
+    for name in ("near", "far"):
+        one.burst(name)
+    one.synchronise()
+    other.synchronise()
+    assert other.health.outages == {"near"}
+    for worker in (one, other):
+        worker.sharing.close()

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from data.catalogue.types import DataPolicy, Endpoint, Price
 from router_service.routing.candidates import EXCLUDED_BY, Ask, excluded_by
+from router_service.routing.demands import NO_DEMANDS
 from router_service.routing.nearest import nearest
 from router_service.routing.plan import Plan, make_plan
-from router_service.routing.preferences import QUANTIZATION_BITS, SORTS, STRATEGIES, Defaults, Percentiles, parse
+from router_service.routing.preferences import QUANTIZATION_BITS, SORTS, STRATEGIES, Percentiles, parse
 from router_service.routing.state import Measure, State
 
 # A deadline would be an assertion on the clock.
@@ -54,6 +55,7 @@ def markets(draw: st.DrawFn) -> list[Endpoint]:
             region=draw(st.sampled_from((None, "eu", "us"))),
             data_policy=DataPolicy(draw(MAYBE), draw(MAYBE)),
             distillable=draw(st.booleans()),
+            moderated=draw(MAYBE),
         )
         for number, tag in enumerate(tags)
     ]
@@ -73,6 +75,7 @@ HARD: dict[str, st.SearchStrategy[Any]] = {
     "zdr": st.just(True),
     "enforce_distillable_text": st.just(True),
     "region": st.sampled_from(("eu", "us", "jp")),
+    "is_moderated": st.booleans(),
 }
 SOFT: dict[str, st.SearchStrategy[Any]] = {
     "order": slugs,
@@ -227,7 +230,7 @@ def test_equal_inputs_give_equal_plans(case: tuple[list[Endpoint], dict[str, Any
 def test_the_nearest_request_would_have_worked(case: tuple[list[Endpoint], dict[str, Any], Ask, State]) -> None:
     market, provider, ask, state = case
     plan = planned(market, provider, ask, state)
-    close = None if plan.endpoints else nearest(market, plan.preferences, ask, Defaults())
+    close = None if plan.endpoints else nearest(market, plan.preferences, ask, NO_DEMANDS)
     if close is None:
         return
     for field, value in close.changes:

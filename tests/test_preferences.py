@@ -9,7 +9,7 @@ from data.catalogue.types import DataPolicy
 from router_service.contract.errors import ApiError
 from router_service.routing.candidates import Ask
 from router_service.routing.plan import make_plan
-from router_service.routing.preferences import WANTED, Defaults, Preferences, parse
+from router_service.routing.preferences import WANTED, Preferences, parse
 from tests.market import ASK, endpoint, state
 
 MARKET = [
@@ -43,6 +43,7 @@ def eligible(provider: dict[str, object], ask: Ask = ASK) -> list[str]:
         ({"data_collection": "allow", "zdr": True}, ["acme"]),
         ({"enforce_distillable_text": True}, ["core"]),
         ({"region": "EU"}, ["acme"]),
+        ({"region": ["us", "eu"]}, ["acme", "bolt"]),
         ({"unheard_of": {"of": 1}, "sort": None}, ["acme", "bolt", "core", "dune/priority", "dune/turbo"]),
     ],
 )
@@ -74,6 +75,9 @@ def test_require_parameters_asks_for_every_field_that_is_a_capability() -> None:
         (b'{"ttft_timeout":0}', "provider.ttft_timeout must be a number of seconds above 0"),
         (b'{"stall_timeout":"1"}', "provider.stall_timeout must be a number of seconds above 0"),
         (b'{"strategy":"dice"}', "provider.strategy must be one of price, adjusted, exacto, learned"),
+        (b'{"region":""}', "provider.region must be a region such as 'eu'"),
+        (b'{"region":[]}', "provider.region must be a region such as 'eu'"),
+        (b'{"region":[1]}', "provider.region must be a region such as 'eu'"),
         (b'{"order":["\xff"]}', "provider is not valid JSON"),
     ],
 )
@@ -88,11 +92,3 @@ def test_every_field_has_its_sentence_and_its_timeouts_are_kept() -> None:
     found = parse(b'{"ttft_timeout": 2.5, "stall_timeout": 10}')
     plan = make_plan("a/b", MARKET, found, ASK, state())
     assert (plan.preferences.ttft_timeout, plan.preferences.stall_timeout) == (2.5, 10)
-
-
-def test_a_request_tightens_the_installations_rules_and_never_loosens_them() -> None:
-    strict = Defaults("deny", zdr=True)
-    loose = strict.apply(Preferences(data_collection="allow", zdr=False))
-    assert (loose.data_collection, loose.zdr) == ("deny", True)
-    tight = Defaults().apply(Preferences(data_collection="deny", zdr=True))
-    assert (tight.data_collection, tight.zdr) == ("deny", True)

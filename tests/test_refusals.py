@@ -9,8 +9,9 @@ import pytest
 
 from data.catalogue.types import DataPolicy
 from router_service.contract.errors import ApiError
+from router_service.routing.demands import Demand, Demands
 from router_service.routing.plan import make_plan
-from router_service.routing.preferences import Defaults, parse
+from router_service.routing.preferences import MaxPrice, Preferences, parse
 from router_service.routing.refusals import exhausted, no_endpoints
 from tests.conftest import House
 from tests.market import ASK, endpoint, state
@@ -22,12 +23,12 @@ MARKET = [
 ]
 
 
-def refused(defaults: Defaults | None = None, **provider: Any) -> ApiError:
-    defaults = defaults or Defaults()
-    preferences = defaults.apply(parse(msgspec.json.encode(provider)))
+def refused(*demanded: Demand, **provider: Any) -> ApiError:
+    demands = Demands(*demanded)
+    preferences = demands.apply(parse(msgspec.json.encode(provider)))
     plan = make_plan("a/b", MARKET, preferences, ASK, state())
     assert not plan.endpoints
-    return no_endpoints(plan, ASK, defaults, ["a/b"])
+    return no_endpoints(plan, ASK, demands, ["a/b"])
 
 
 @pytest.mark.parametrize(
@@ -84,12 +85,24 @@ def test_codes_filters_and_the_nearest_request(
     assert {row["endpoint"] for row in found["excluded"]} == {"acme:b", "bolt:b"}
 
 
-def test_what_the_installation_demands_is_never_advised_away() -> None:
-    """The rule of the installation that nobody meets is named; no request would have worked."""
-    error = refused(Defaults("allow", zdr=True), data_collection="deny")
+@pytest.mark.parametrize("whose", ["This installation", "This key", "The host eu.local"])
+def test_what_is_demanded_is_never_advised_away(whose: str) -> None:
+    """The rule that nobody meets is named; no request would have worked."""
+    error = refused(Demand(whose, Preferences(zdr=True)), data_collection="deny")
     assert error.availability is not None
     assert "nearest" not in error.availability
-    assert "This installation demands zdr of every request" in error.message
+    assert f"{whose} demands zdr of every request" in error.message
+
+
+def test_regions_that_contradict_each_other_leave_nothing_and_the_advice_keeps_to_the_keys() -> None:
+    key = Demand("This key", Preferences(region="eu", max_price=MaxPrice(prompt=1)))
+    error = refused(key, region="us")
+    assert error.availability is not None
+    assert (error.code, error.availability["code"]) == (403, "region_restricted")
+    assert error.availability["nearest"]["changes"] == [{"field": "provider.region", "value": "eu"}]
+    nobody = refused(Demand("This key", Preferences(region=("us", "fr"))))
+    assert nobody.code == 403
+    assert nobody.message.endswith("This key demands region=us or fr of every request.")
 
 
 def test_the_wording_that_clients_match_on() -> None:

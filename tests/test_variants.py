@@ -10,6 +10,7 @@ import pytest
 from data.catalogue.types import Catalogue, Endpoint, Model
 from data.lake import Lake
 from router_service.contract.errors import ApiError
+from router_service.routing.demands import Demands
 from router_service.routing.health import Health
 from router_service.routing.learned import PolicyStore
 from router_service.routing.planner import Planner
@@ -116,8 +117,9 @@ def test_an_id_that_cannot_be_served_says_why(planner: Planner, name: str, statu
 
 def test_a_keys_strategy_stands_between_the_requests_and_the_installations(planner: Planner) -> None:
     def policy(provider: bytes, key: str | None) -> str:
-        preferences = planner.preferences(provider)
-        return next(decisions(planner, ["a/b"], preferences, ASK, lambda: 0.0, key)).arm.policy
+        demands = Demands(strategy=key)
+        preferences = planner.preferences(provider, demands)
+        return next(decisions(planner, ["a/b"], preferences, ASK, lambda: 0.0, demands)).arm.policy
 
     assert policy(b"", None) == "price"
     assert policy(b"", "adjusted") == "adjusted"

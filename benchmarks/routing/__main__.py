@@ -1,10 +1,11 @@
 """Compares selection policies and writes ``docs/routing-results.md``.
 
+    make bench-routing DATASETS=folder
     python -m benchmarks.routing --datasets DATASETS [--parts panel rows calm ...]
 
 DATASETS holds ``thefastest_ai/`` and ``llmperf/`` as the report names them. They are not part of the project: what
 needs them is skipped, and the report says so, where the folder is not given. Parts that are not asked for are taken
-from the last run, which is kept in ``data/var/routing``. ``--time`` only runs a million decisions.
+from the last run, which is kept in ``data/var/routing``. The part ``million`` runs that many decisions by themselves.
 """
 
 from __future__ import annotations
@@ -17,37 +18,37 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.routing import market, panel, report, rows
+from benchmarks.routing import aims, market, panel, report, rows
 from models.selection.live import Live
 from models.selection.scenarios import load, names
 from models.selection.simulate import simulate
 
 TARGET, KEPT = Path("docs/routing-results.md"), Path("data/var/routing")
 MODEL = "llama-2-13b-chat"
-REPLAYS = ("panel", "rows")
+REPLAYS, MILLION = ("panel", "rows"), "million"
 
 
 def main() -> None:
-    parts = [*REPLAYS, *names()]
+    parts = [*REPLAYS, MILLION, *names()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.routing")
     parser.add_argument("--datasets", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
-    parser.add_argument("--time", action="store_true")
     options = parser.parse_args()
-    if options.time:
-        timing()
-        return
     KEPT.mkdir(parents=True, exist_ok=True)
     for name, replay in (("panel", panel_part), ("rows", rows_part)):
         if name in options.parts:
             keep(name, replayed(name, options.datasets, replay))
+    if MILLION in options.parts:
+        keep(MILLION, million())
     scenarios = [name for name in names() if name in options.parts]
     with ProcessPoolExecutor(options.jobs) as pool:
         for name, results in zip(scenarios, pool.map(market.table, scenarios), strict=True):
+            keep(f"{name}.aims", aims.market_row(name, results))
             keep(name, report.market_section(name, results))
-    text = report.head("python -m benchmarks.routing --datasets DATASETS")
-    text += "".join(kept(name) for name in REPLAYS) + report.market_head() + "".join(kept(name) for name in names())
+    text = report.head("make bench-routing DATASETS=…")
+    text += "".join(kept(name) for name in REPLAYS) + report.market_head() + kept(MILLION)
+    text += aims.MARKET + "".join(kept(f"{name}.aims") for name in names()) + "".join(kept(name) for name in names())
     TARGET.write_text(text)
     print(f"wrote {TARGET}")
 
@@ -80,10 +81,10 @@ def rows_part(datasets: Path) -> str:
     return report.rows_section(MODEL, {t: rows.table(losses, t == "Drifting") for t in ("Stationary", "Drifting")})
 
 
-def timing() -> None:
+def million() -> str:
     began = time.monotonic()
     simulate(load("calm"), Live(), seed=1, decisions=1_000_000)
-    print(f"a million decisions of {Live().name}: {time.monotonic() - began:.0f} s")
+    return f"\nA million decisions of *{Live().name}* take {time.monotonic() - began:.0f} s on one core.\n"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from models.selection.bandits import Ucb1
-from models.selection.baselines import Ewma, Fixed, Oracle, Random
+from models.selection.baselines import Ewma, Fixed, Oracle, Random, TwoChoicesEwma
 from models.selection.bootstrap import Interval, mean_interval
 from models.selection.decisions import Floats
 from models.selection.features import Candidate, Context
@@ -68,6 +68,7 @@ def table(rounds: list[Round], since_s: float = 0.0) -> list[Result]:
         Random,
         lambda: Ewma(1.0),
         Ewma,
+        TwoChoicesEwma,
         Ucb1,
         Live,
         lambda: _best_fixed(rounds),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.routing import market, panel, rows
+from benchmarks.routing import aims, market, panel, rows
 from models.selection.bootstrap import Interval
 from models.selection.scenarios import load
 from models.selection.simulate import LABEL
@@ -27,7 +27,7 @@ PANEL = """
 thefastest.ai (MIT), 15-29 April 2024, regions cdg and iad, {rounds} rounds of a model in a region, {models} models.
 TTFT in seconds; policies see each round whole, so this judges estimates and not exploration. This is two thirds
 of the regions and of the days that the reference figures were computed on (random 0.565, EWMA 0.244, oracle 0.179),
-which therefore can only be met nearly.
+which therefore can only be met nearly. It holds no prices, so that rules of price have nothing to go by.
 """
 ROWS = """
 ## Rows: only the called provider answers
@@ -35,7 +35,7 @@ ROWS = """
 LLMPerf (Apache-2.0), December 2023, {model}: real single requests drawn with replacement, {steps} steps, {seeds}
 seeds, TTFT in seconds, an error counts 10 s. Drifting: the best provider has four times its TTFT and 50 % errors in
 two fifths of the time. The 70B rows, for which figures are known (best fixed 0.228, UCB1 0.253, ε-greedy 0.328,
-P2C 0.706, random 2.137), are not among the data at hand.
+P2C 0.706, random 2.137), are not among the data at hand; nor are prices.
 """
 MARKET = """
 ## Simulated market
@@ -48,9 +48,10 @@ which it is best; `>` where some never did, as the oracle does not where the str
 with tools have reason to leave an endpoint whose tool calls rot. The policy's beliefs before it has seen anything are
 moments that the market is drawn from too, which no baseline is told. USD are thousandths, per request.
 
-One check from outside: of 96 matched probes of a real router in July 2026 (orcap; four models, not randomised) 97.9 %
-succeeded with its fallback and 80.2 % when pinned to the cheapest endpoint without one. Their counterparts are, in
-*Calm*, the answered of *1/price² + health* and the first attempts of *cheapest* that did not fail.
+Checks from outside: of 96 matched probes of a real router in July 2026 (orcap; four models, not randomised) 97.9 %
+succeeded with its fallback and 80.2 % when pinned to the cheapest endpoint without one; over 246 endpoints of 30 models
+shares by 1/price² met 14.1 % refusals. Their counterparts are, in *Calm*, the answered of *1/price² + health*, the
+first attempts of *cheapest* that did not fail, and the failed ones of *1/price²*.
 """
 
 
@@ -62,6 +63,7 @@ def panel_section(rounds: Sequence[panel.Round], halves: Sequence[tuple[str, Seq
         for r in sorted(results, key=lambda r: -r.mean.value):
             text += f"| {r.policy} | {_interval(r.mean)} | {r.p50:.3f} | {r.p95:.3f} | {r.p99:.3f} "
             text += f"| {r.near_oracle:.0%} | {_interval(r.ahead)} |\n"
+        text += aims.panel_aims(results)
     return text
 
 
@@ -71,6 +73,7 @@ def rows_section(model: str, results: Mapping[str, Sequence[rows.Result]]) -> st
         text += f"\n{title}:\n\n| policy | mean loss, s | worse than ours by |\n|---|---|---|\n"
         for r in sorted(found, key=lambda r: -r.loss.value):
             text += f"| {r.policy} | {_interval(r.loss)} | {_interval(r.ahead)} |\n"
+        text += aims.rows_aims(title, found)
     return text
 
 

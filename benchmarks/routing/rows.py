@@ -30,6 +30,7 @@ POLICIES: tuple[Callable[[], Policy], ...] = (
     Ucb1,
     lambda: Ucb1(discount=0.995),
     EpsilonGreedy,
+    lambda: Ewma(1.0, 0.05),
     lambda: Ewma(0.3, 0.05),
     TwoChoicesEwma,
     LatencyAverage,

@@ -30,10 +30,12 @@ if not judged.is_empty():
 refused = parts.filter(parts["lift"].is_null())
 if not refused.is_empty():
     st.caption("Not estimated, for the log cannot tell:")
-    st.dataframe(refused.select("by", "name", "decisions", "reason"), hide_index=True)
+    st.dataframe(refused.select("by", "name", "decisions", "effective_samples", "reason"), hide_index=True)
 figures = effects(found, version)
 if not figures.is_empty():
-    st.markdown("**By how much**: what the gates stand on, USD a request (success: share of first attempts)")
+    st.markdown(
+        "**By how much**: what the gates stand on, USD a request (success: share of first attempts; ratios: of TTFT)"
+    )
     exact = st.column_config.NumberColumn(format="%+.6f")
     st.dataframe(figures, hide_index=True, column_config=dict.fromkeys(("value", "low", "high"), exact))
 changes = shifts(found, version)

@@ -16,7 +16,7 @@ def registry(lake: Lake) -> pl.DataFrame:
     rows = [
         {
             "version": state.version,
-            "state": state.state.replace("_", " "),
+            "state": state.state.replace("_", " ") + (", pruned" if state.pruned else ""),
             "share": canary.share if canary and canary.version == state.version else None,
             "since": state.since[:19],
             "decisions": state.lineage.decisions,
@@ -45,15 +45,16 @@ def verdicts(lake: Lake, version: str) -> pl.DataFrame:
 
 
 def segments(lake: Lake, version: str) -> pl.DataFrame:
-    """``by, name, decisions, word, lift, low, high, reason``: lifts in millionths of a USD, null where refused."""
+    """``by, name, decisions, effective_samples, word, lift, low, high, reason``: lifts in µUSD, null where refused."""
     rows = [_segment(row) for row in (read_report(lake, version) or {}).get("segments", [])]
-    kinds: dict[str, Any] = {"by": pl.String, "name": pl.String, "decisions": pl.Int64, "word": pl.String}
+    kinds: dict[str, Any] = {"by": pl.String, "name": pl.String, "decisions": pl.Int64}
+    kinds |= {"effective_samples": pl.Float64, "word": pl.String}
     kinds |= {"lift": pl.Float64, "low": pl.Float64, "high": pl.Float64, "reason": pl.String}
     return pl.DataFrame(rows, schema=kinds)
 
 
 def effects(lake: Lake, version: str) -> pl.DataFrame:
-    """``gate, figure, value, low, high``: USD a request, but ``lift_success``, a share; G3 is simulated."""
+    """``gate, figure, value, low, high``: USD a request, but for ``lift_success`` (a share) and ratios."""
     rows = (read_report(lake, version) or {}).get("effects", [])
     kinds: dict[str, Any] = {"gate": pl.String, "figure": pl.String}
     return pl.DataFrame(rows, schema=kinds | dict.fromkeys(("value", "low", "high"), pl.Float64))
@@ -73,5 +74,5 @@ def compared_with(lake: Lake, version: str) -> str:
 
 def _segment(row: dict[str, Any]) -> dict[str, Any]:
     lift, low, high = (figure * 1e6 for figure in row["lift"]) if "lift" in row else (None, None, None)
-    kept = {name: row.get(name) for name in ("by", "name", "decisions", "word", "reason")}
+    kept = {name: row.get(name) for name in ("by", "name", "decisions", "effective_samples", "word", "reason")}
     return kept | {"lift": lift, "low": low, "high": high}

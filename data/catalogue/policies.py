@@ -34,6 +34,16 @@ def region_of(provider: str, serving: str | None) -> str | None:
     return found
 
 
+def datacenters_of(provider: str) -> tuple[str, ...]:
+    """Countries (ISO 3166-1 alpha-2) of all of the provider's datacentres; empty where they are not known."""
+    return tuple(_facts()["datacenters"].get(provider, ()))
+
+
+def moderated(provider: str) -> bool | None:
+    """Whether ``provider`` is known to filter content; nobody says that he does not."""
+    return True if provider in _facts()["moderated"] else None
+
+
 @cache
 def distillable(model: str) -> bool:
     """Whether the author of canonical ``model`` is known to allow training on its answers."""

@@ -56,9 +56,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     ``price`` is ``None`` when the source gives none or a subscription's 0: such an endpoint is not
     free and is ``enabled=False`` with ``disabled_reason``. ``free`` marks real zero prices.
     ``tag`` is what ``provider.order/only/ignore`` match (``deepinfra``, ``deepinfra/turbo``).
-    ``region`` is ``None`` where the place of processing is not known; ``distillable`` is true only where the
-    model's author is known to allow training on its answers. ``cache_lifetime_s`` is how long a prompt stays in its
-    cache after the last use, seconds.
+    ``region``, a country or an area in lower case, is ``None`` where the place of processing is not known;
+    ``datacenters`` are the countries of all places where that may be, empty where not known. ``distillable`` is true
+    only where the model's author is known to allow training on its answers. ``cache_lifetime_s`` is how long a prompt
+    stays in its cache after the last use, seconds. ``moderated``: a filter of the provider's may block prompts or
+    answers; ``None`` where that is not known.
     """
 
     id: str
@@ -79,9 +81,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     disabled_reason: str | None = None
     free: bool = False
     region: str | None = None
+    datacenters: tuple[str, ...] = ()
     data_policy: DataPolicy = DataPolicy()
     distillable: bool = False
     cache_lifetime_s: float = CACHE_LIFETIME_S
+    moderated: bool | None = None
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
+from data.schema import LOST
 from models.selection.observed import Observed, Views
 from models.selection.outcome import Outcome
 
@@ -90,13 +91,16 @@ def started_us(row: Mapping[str, Any]) -> int:
 def ended(row: Mapping[str, Any], place: int) -> Ended:
     """Of the attempt at ``place``. One without a duration ended with its request.
 
-    Throughput, in tokens a second from the first token on, is that of streamed answers which came to their end.
+    Throughput, in tokens a second from the first token on, is that of streamed answers which came to their end. Of a
+    call that was cut for another's sooner answer the wait is a lower bound: left out, it would flatter.
     """
     attempt = row["attempts"][place]
     spent_us = max(attempt["duration_us"] or 0, attempt["ttft_us"] or 0)
     end_us = attempt["started_us"] + spent_us if spent_us else max(row.get("duration_us") or 0, attempt["started_us"])
     known_us = started_us(row) + end_us
     error = attempt["error_type"]
+    if error == LOST:
+        return Ended(known_us, "success", spent_us / 1e6) if spent_us else Ended(known_us, None)
     if error is not None:
         result: Result | None = "rate_limited" if error == "rate_limit_exceeded" else "error"
         return Ended(known_us, None if error in JUDGES_NOTHING else result)
@@ -104,8 +108,8 @@ def ended(row: Mapping[str, Any], place: int) -> Ended:
         return Ended(known_us, None)
     ttft_s, tokens = attempt["ttft_us"] / 1e6, row.get("completion_tokens")
     pouring_s = ((attempt["duration_us"] or 0) - attempt["ttft_us"]) / 1e6
-    last = place == len(row["attempts"]) - 1
-    measured = row["stream"] and last and not row["cancelled"] and tokens and pouring_s > 0
+    served = all(later["error_type"] == LOST for later in row["attempts"][place + 1 :])
+    measured = row["stream"] and served and not row["cancelled"] and tokens and pouring_s > 0
     return Ended(known_us, "success", ttft_s, tokens / pouring_s if measured else None)
 
 

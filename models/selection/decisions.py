@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from data.schema import LOST
 from models.selection.policy import USD_PER_FAILURE, USD_PER_SECOND
 
 Floats = NDArray[np.float64]
@@ -108,6 +109,9 @@ def decision_of(record: Mapping[str, Any], segment: str = "") -> Decision | None
         if first["ttft_us"] is None:
             return None
         reward = -(record["cost_nano"] * 1e-9 + USD_PER_SECOND * first["ttft_us"] * 1e-6)
+    elif first["error_type"] == LOST:
+        # It would have taken longer still: the wait is a lower bound, and better than no decision.
+        reward = -(record["cost_nano"] * 1e-9 + USD_PER_SECOND * (first["duration_us"] or 0) * 1e-6)
     else:
         reward = -(USD_PER_FAILURE + USD_PER_SECOND * (first["duration_us"] or 0) * 1e-6)
     started: datetime = record["started_at"]

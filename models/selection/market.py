@@ -30,7 +30,7 @@ def parameters() -> dict[str, Any]:
 class Endpoint(NamedTuple):
     """Prices in USD per token; medians of log-normal TTFT and throughput with their log-sds; rates are shares.
 
-    ``capacity`` is in requests a second.
+    ``capacity`` is in requests a second; ``busy_share`` the share of time in which other clients use it up.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Endpoint(NamedTuple):
     error_rate: float
     malformed_rate: float
     capacity: float
+    busy_share: float
 
     @property
     def typical_price_usd(self) -> float:
@@ -68,6 +69,7 @@ def draw_market(seed: int, models: int, endpoints_per_model: int) -> list[Endpoi
         providers = rng.choice(PROVIDERS, endpoints_per_model, replace=False)
         ttft, speed, price = _levels(rng, endpoints_per_model)
         capacity = _capacity(rng, endpoints_per_model) * table["traffic"]["requests_per_s"] / models
+        busy = [_share(np.random.default_rng([seed, 4, model, place]), "busy_share") for place in range(len(providers))]
         for place, provider in enumerate(providers):
             found.append(
                 Endpoint(
@@ -81,9 +83,10 @@ def draw_market(seed: int, models: int, endpoints_per_model: int) -> list[Endpoi
                     ttft_sigma=_quantile(rng, "ttft_sigma"),
                     tokens_per_s=speed[place],
                     tokens_sigma=_quantile(rng, "tokens_sigma"),
-                    error_rate=_error_rate(rng),
+                    error_rate=_share(rng, "error_rate"),
                     malformed_rate=table["authored"]["malformed_rate"],
                     capacity=capacity[place],
+                    busy_share=busy[place],
                 )
             )
     return found
@@ -111,8 +114,9 @@ def _quantile(rng: np.random.Generator, name: str) -> float:
     return float(np.interp(rng.random(), spread["levels"], spread[name]))
 
 
-def _error_rate(rng: np.random.Generator) -> float:
-    table = parameters()["authored"]["error_rate"]
+def _share(rng: np.random.Generator, name: str) -> float:
+    """Log-normal through the median and the 90th percentile of ``name``."""
+    table = parameters()["authored"][name]
     sd = math.log(table["p90"] / table["median"]) / 1.2816  # the normal distribution's 90th percentile
     return min(float(table["median"]) * math.exp(sd * float(_trimmed(rng.normal()))), 0.5)
 

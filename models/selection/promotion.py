@@ -5,7 +5,6 @@ Time is counted in decisions, so that a small installation waits longer and not 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -13,20 +12,20 @@ from typing import NamedTuple
 import msgspec
 
 from data.lake import Lake
-from data.policies import PolicyState, Verdict, read_audit
+from data.policies import Canary, PolicyState, Verdict, read_audit
 from models.registry import Registry
 from models.selection import decision_log
+from models.selection.comparison import Comparison, compared
 from models.selection.gates import (
     GATES,
-    Comparison,
     Requirements,
-    compared,
     g0_artifact,
     g1_predictive,
     g2_off_policy,
     g3_simulated,
 )
 from models.selection.guardrails import Rails, Watch, watch
+from models.selection.pace import Pace
 from models.selection.policy import LearnedPolicy, PolicyError
 from models.selection.predictive import coverage, scored
 from models.selection.replay import Choices, choices
@@ -40,28 +39,9 @@ WARM_UP = timedelta(hours=2)
 WATCHED_DECISIONS = 50_000
 
 
-class Pace(NamedTuple):
-    """``canary_share`` of all traffic; decisions of a canary before it is champion, of a shadow before it is given up.
-
-    300 without a breach: an outcome never seen in 300 has under 1 % (the rule of three). A shadow whose gain does not
-    show in 20,000 decisions gains less than is worth a change.
-    """
-
-    canary_share: float = 0.1
-    canary_decisions: int = 300
-    shadow_decisions: int = 20_000
-
-
-def pace_of_environment() -> Pace:
-    """``PORTOLAN_CANARY_SHARE``. Raises ``ValueError`` unless it is a number between 0 and 1."""
-    text = os.environ.get("PORTOLAN_CANARY_SHARE", "").strip() or str(Pace().canary_share)
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise ValueError(f"PORTOLAN_CANARY_SHARE must be a number between 0 and 1, not {text}")
-    return Pace(canary_share=share)
+def rails_of(pace: Pace) -> Rails:
+    """The guardrails, whose window is an hour of the market."""
+    return Rails(minutes=Rails().minutes / pace.speed)
 
 
 class Judgement(NamedTuple):
@@ -74,8 +54,11 @@ class Judgement(NamedTuple):
     comparison: Comparison | None
 
 
-def judge(lake: Lake, wanted: Requirements = Requirements()) -> Judgement | None:
-    """Put the challenger, if there is one, through the gates, and keep their answers with it."""
+def judge(lake: Lake, wanted: Requirements = Requirements(), speed: float = 1.0) -> Judgement | None:
+    """Put the challenger, if there is one, through the gates, and keep their answers with it.
+
+    ``speed`` as in ``Pace``. The simulation is spared for one that has failed otherwise.
+    """
     registry = Registry(lake, WHO)
     waiting = registry.in_state("candidate", "shadow")
     if not waiting:
@@ -85,31 +68,26 @@ def judge(lake: Lake, wanted: Requirements = Requirements()) -> Judgement | None
     since = datetime.fromisoformat(state.lineage.held_out_from)
     comparison = None
     try:
-        found = choices(decision_log.read(lake, last=JUDGED_DECISIONS, since=since))
+        found = choices(decision_log.read(lake, last=JUDGED_DECISIONS, since=since), speed)
         verdicts = [g0_artifact(lake.policies / state.version, found, wanted.thresholds)]
     except ValueError as error:
         found, verdicts = None, [Verdict("G0", "failed", str(error))]
     if candidate is not None and verdicts[0].outcome != "failed":
         verdicts.append(_known(state, "G1", champion) or _g1(lake, state, candidate, champion))
-        if verdicts[1].outcome == "passed":
-            comparison = compared(candidate, champion, found, wanted)
-            verdicts.append(g2_off_policy(comparison, wanted))
+        comparison = compared(candidate, champion, found, wanted.thresholds)
+        verdicts.append(g2_off_policy(comparison, wanted))
+        if all(verdict.outcome != "failed" for verdict in verdicts):
             verdicts.append(_known(state, "G3", champion) or g3_simulated(candidate, champion, wanted))
     against = champion.version if champion is not None else None
     answers = tuple(msgspec.structs.replace(verdict, against=against) for verdict in verdicts)
     return Judgement(registry.judge(state.version, answers), candidate, champion, found, comparison)
 
 
-def advance(lake: Lake, pace: Pace = Pace(), rails: Rails = Rails()) -> list[str]:
+def advance(lake: Lake, pace: Pace = Pace(), rails: Rails | None = None) -> list[str]:
     """Take the steps that guardrails and gates ask for; a sentence for each."""
     registry = Registry(lake, WHO)
-    steps = guard(lake, rails)
-    canary = registry.serving.canary
-    if canary is not None:
-        seen = watch(decision_log.read(lake, last=WATCHED_DECISIONS), canary.version, rails, whole=True)
-        if seen.decisions >= pace.canary_decisions and seen.success is not None and not seen.breaches:
-            registry.promote(canary.version, seen.sentence(), seen.figures())
-            steps.append(f"{canary.version} is champion: {seen.sentence()}")
+    rails = rails or rails_of(pace)
+    steps = guard(lake, rails) + _canary_step(registry, lake, pace, rails)
     seen_ever = decision_log.count(lake)
     for state in registry.in_state("candidate", "shadow"):
         steps += _step(registry, state, pace, _has_served(lake), seen_ever)
@@ -128,12 +106,37 @@ def guard(lake: Lake, rails: Rails = Rails(), who: str = WHO) -> list[str]:
 
 
 def watches(lake: Lake, rails: Rails = Rails()) -> list[Watch]:
-    """Champion and canary beside the price arm, of the last minutes of the log."""
+    """Champion and canary beside the price arm: of the last minutes of the log, and since the canary's last step."""
     serving = Registry(lake, WHO).serving
-    versions = [serving.champion, serving.canary.version if serving.canary else None]
-    frame = decision_log.read(lake, last=WATCHED_DECISIONS)
-    canary = versions[1]
-    return [watch(frame, version, rails, whole=version == canary) for version in versions if version]
+    found = []
+    if serving.champion:
+        found.append(watch(decision_log.read(lake, last=WATCHED_DECISIONS), serving.champion, rails))
+    if serving.canary:
+        found.append(_watch_canary(lake, serving.canary, rails))
+    return found
+
+
+def _watch_canary(lake: Lake, canary: Canary, rails: Rails) -> Watch:
+    since = max(decision_log.count(lake) - canary.since, 0)
+    frame = decision_log.read(lake, last=min(since, WATCHED_DECISIONS))
+    return watch(frame, canary.version, rails, whole=True)
+
+
+def _canary_step(registry: Registry, lake: Lake, pace: Pace, rails: Rails) -> list[str]:
+    """To the next share, after the last one to champion, when this one has shown no harm."""
+    canary = registry.serving.canary
+    if canary is None:
+        return []
+    seen, version = _watch_canary(lake, canary, rails), canary.version
+    if seen.decisions < pace.canary_decisions or seen.success is None or seen.breaches:
+        return []
+    wider = next((share for share in pace.canary_shares if share > canary.share), None)
+    if wider is None:
+        registry.promote(version, seen.sentence(), seen.figures())
+        return [f"{version} is champion: {seen.sentence()}"]
+    why = f"{wider:.0%} of the traffic: {seen.sentence()}"
+    registry.widen(version, wider, why, seen.figures(), decision_log.count(lake))
+    return [f"{version} is canary with {why}"]
 
 
 def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool, seen: int) -> list[str]:
@@ -154,8 +157,9 @@ def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool, 
     if registry.serving.canary is None and (first or proved):
         # Nothing learned has served yet, so that no log can speak for or against it: a small share makes that log.
         why = f"the first of all, on trial although {_because(unsure)}" if unsure else "all gates passed"
-        registry.canary(version, pace.canary_share, why, figures)
-        return [f"{version} is canary with {pace.canary_share:.0%}: {why}"]
+        share = pace.canary_shares[0]
+        registry.canary(version, share, why, figures, since=seen)
+        return [f"{version} is canary with {share:.0%}: {why}"]
     if state.state == "candidate":
         why = _because(unsure) if unsure else "all gates passed"
         registry.shadow(version, why, figures)
@@ -168,18 +172,26 @@ def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool, 
 
 
 def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: LearnedPolicy | None) -> Verdict:
-    """On the held-out time. Where that was too short for the quantile's coverage, on all that came since."""
+    """On the held-out time as this log has it: what the trainer said of itself is not taken on its word.
+
+    Where that was too short for the quantile's coverage, it is asked again on all that came since.
+    """
     metrics = state.lineage.metrics
     since, until = (datetime.fromisoformat(t) for t in (state.lineage.held_out_from, state.lineage.data_until))
     before = next((verdict for verdict in state.verdicts if verdict.gate == "G1"), None)
     again = before is not None and before.outcome == "insufficient"
-    if champion is None and not again:
-        return g1_predictive(metrics)
     found = samples(decision_log.read(lake, since=since - WARM_UP))
-    if again:
-        metrics = metrics | coverage(scored(candidate, found.between(since)))
+    held_out = found.between(since, until)
+    if not any(s.ttft_s for s in held_out.rows):
+        return g1_predictive(metrics)
     try:
-        return g1_predictive(metrics, champion, found.between(since, until))
+        ours = scored(candidate, held_out)
+        metrics = metrics | {f"{name}.loss": loss for name, loss in ours.means().items()}
+        metrics = metrics | coverage(scored(candidate, found.between(since)) if again else ours)
+    except PolicyError as error:
+        return Verdict("G1", "failed", str(error))
+    try:
+        return g1_predictive(metrics, champion, held_out)
     except PolicyError:
         return g1_predictive(metrics)
 

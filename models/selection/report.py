@@ -39,7 +39,10 @@ def write_report(lake: Lake, judgement: Judgement) -> dict[str, Any]:
 
 
 def figures(judgement: Judgement) -> dict[str, Any]:
-    """Lifts are in USD a request, paired, against ``against``; segments overlap between models and kinds of request."""
+    """Lifts are in USD a request, paired, against ``against``; segments overlap between models and kinds of request.
+
+    ``effects`` are what the gates stand on: USD a request, but for ``lift_success``, a share, and the ratios.
+    """
     state, champion = judgement.state, judgement.champion
     segments: list[dict[str, Any]] = []
     shifts: list[dict[str, Any]] = []
@@ -47,8 +50,7 @@ def figures(judgement: Judgement) -> dict[str, Any]:
         target = probabilities(judgement.candidate, judgement.found)
         now = probabilities(champion, judgement.found) if champion else judgement.found.decisions.logged
         segments = [_segment("all", "all", judgement.found, target, now)]
-        for by in ("model", "segment"):
-            keys = getattr(judgement.found.decisions, by)
+        for by, keys in {"model": judgement.found.decisions.model, **judgement.found.kinds}.items():
             for key in np.unique(keys):
                 mask = keys == key
                 segments.append(_segment(by, str(key), judgement.found.where(mask), target[mask], now[mask]))
@@ -65,7 +67,7 @@ def figures(judgement: Judgement) -> dict[str, Any]:
 
 
 def _effects(verdict: Verdict) -> list[dict[str, Any]]:
-    """The gate's figures that have an interval; USD a request, but ``lift_success``, a share."""
+    """The gate's figures that have an interval."""
     found = verdict.figures
     return [
         {
@@ -85,6 +87,7 @@ def _segment(by: str, name: str, found: Choices, target: Floats, now: Floats) ->
     # Half of the whole's effective samples: a segment informs, the whole decides.
     thin = Thresholds(effective_samples=100.0)
     judged = evaluate(found.decisions, target, now, thresholds=Thresholds() if by == "all" else thin)
+    row["effective_samples"] = judged.support.effective_samples
     if isinstance(judged, Refused):
         return row | {"word": "refused", "reason": judged.reason}
     return row | {"word": _word(judged.dr_lift), "lift": list(judged.dr_lift), "snips": list(judged.snips_lift)}
@@ -110,10 +113,14 @@ def page(report: dict[str, Any]) -> str:
         "<h2>For whom it is better or worse</h2>",
         "<p>Millionths of a dollar a request, more is better; 95 % intervals by block bootstrap, doubly robust, from "
         "decisions that it has not learned from.</p>",
-        _table(["", "who", "decisions", "", "lift", "interval"], [_segment_row(row) for row in report["segments"]]),
+        _table(
+            ["", "who", "decisions", "effective", "", "lift", "interval"],
+            [_segment_row(row) for row in report["segments"]],
+        ),
         "<h2>By how much</h2>",
-        "<p>What the gates stand on. USD a request (success: share of first attempts); G3 by scenario, simulated.</p>",
-        _table(["gate", "figure", "difference", "interval"], [_effect_row(row) for row in report["effects"]]),
+        "<p>What the gates stand on. USD a request (success: share of first attempts; ratios: of TTFT); "
+        "G3 by scenario, simulated.</p>",
+        _table(["gate", "figure", "value", "interval"], [_effect_row(row) for row in report["effects"]]),
         "<h2>What changes</h2>",
         _table(["endpoint", "first attempts now", "then", "decisions"], [_shift_row(row) for row in report["shifts"]]),
         f"<p><small>G3 is {escape(LABEL)}; everything else is from this installation's log.</small></p>",
@@ -130,7 +137,8 @@ def _verdict(verdict: dict[str, Any]) -> list[str]:
 
 def _segment_row(row: dict[str, Any]) -> list[str]:
     word = f'<span class="{row["word"]}">{row["word"]}</span>'
-    start = [escape(row["by"]), escape(row["name"]), str(row["decisions"]), word]
+    counts = [str(row["decisions"]), f"{row['effective_samples']:.0f}"]
+    start = [escape(row["by"]), escape(row["name"]), *counts, word]
     if "lift" not in row:
         return [*start, "", escape(row["reason"])]
     value, low, high = (figure * 1e6 for figure in row["lift"])
@@ -138,7 +146,8 @@ def _segment_row(row: dict[str, Any]) -> list[str]:
 
 
 def _effect_row(row: dict[str, Any]) -> list[str]:
-    value, low, high = (f"{row[name]:+.3g}" for name in ("value", "low", "high"))
+    sign = "" if row["figure"].endswith("_ratio") else "+"
+    value, low, high = (f"{row[name]:{sign}.3g}" for name in ("value", "low", "high"))
     return [escape(row["gate"]), escape(row["figure"].replace("_", " ")), value, f"{low} to {high}"]
 
 

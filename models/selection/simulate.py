@@ -202,6 +202,8 @@ class _World:
         return "error" if error < self._error[place] else "success"
 
     def _has_capacity(self, place: int, now: float) -> bool:
+        if not self._capacity[place]:
+            return False
         budget: float = self._budget[place] + (now - self._budget_at[place]) * self._capacity[place]
         return budget >= 1
 

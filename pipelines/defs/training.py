@@ -56,10 +56,11 @@ def candidate(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-
     description="The challenger before the gates; its page is report.html in its folder.",
 )
 def evaluation_report(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    from models.selection.pace import pace_of_environment
     from models.selection.promotion import judge
     from models.selection.report import write_report
 
-    judgement = judge(lake.lake())
+    judgement = judge(lake.lake(), speed=pace_of_environment().speed)
     if judgement is None:
         checks = [_check(gate, True, "no challenger", "-") for gate in GATES]
         return dg.MaterializeResult(metadata={"version": "-"}, check_results=checks)
@@ -83,11 +84,13 @@ def evaluation_report(lake: LakeResource) -> dg.MaterializeResult:  # type: igno
 )
 def guardrails(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from models.selection import decision_log
-    from models.selection.promotion import guard
+    from models.selection.pace import pace_of_environment
+    from models.selection.promotion import guard, rails_of
 
     # Before and apart from training: a fault there must not keep a bad policy in service.
     decision_log.catch_up(lake.lake())
-    return dg.MaterializeResult(metadata={"steps": "; ".join(guard(lake.lake())) or "none"})
+    rails = rails_of(pace_of_environment())
+    return dg.MaterializeResult(metadata={"steps": "; ".join(guard(lake.lake(), rails)) or "none"})
 
 
 @dg.asset(
@@ -97,10 +100,25 @@ def guardrails(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type
     description="The step that the gates and the canary's own record allow.",
 )
 def promotion(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    from models.selection.promotion import advance, pace_of_environment
+    from models.selection.pace import pace_of_environment
+    from models.selection.promotion import advance
 
     steps = advance(lake.lake(), pace_of_environment())
     return dg.MaterializeResult(metadata={"steps": "; ".join(steps) or "none"})
+
+
+@dg.asset(
+    group_name="selection",
+    deps=[promotion],
+    pool=POOL,
+    description="Artifacts on disk: who serves, its predecessor and the last few; of the others states and reports.",
+)
+def kept_artifacts(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    from models.pruning import prune
+    from models.selection.pace import pace_of_environment
+
+    gone = prune(lake.lake(), pace_of_environment().kept, "pipelines")
+    return dg.MaterializeResult(metadata={"pruned": len(gone), "versions": ", ".join(gone) or "none"})
 
 
 def _check(gate: str, passed: bool, outcome: str, reason: str) -> dg.AssetCheckResult:

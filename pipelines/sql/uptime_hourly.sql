@@ -12,8 +12,10 @@ typed AS (
         attempt.endpoint AS endpoint,
         attempt.error_type AS error_type
     FROM tried
-    -- Neither an answer nor an error: the client left while the provider was still silent.
-    WHERE attempt.error_type IS NOT NULL OR attempt.ttft_us IS NOT NULL
+    -- Neither an answer nor an error: the client left while the provider was still silent, or the call was cut
+    -- because the other of two was sooner.
+    WHERE (attempt.error_type IS NOT NULL OR attempt.ttft_us IS NOT NULL)
+      AND attempt.error_type IS DISTINCT FROM 'cancelled'
 )
 SELECT
     hour,

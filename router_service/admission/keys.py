@@ -18,13 +18,19 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     create_engine,
     event,
     insert,
+    inspect,
     select,
+    text,
+    update,
 )
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn, CreateTable
+
+from router_service.admission.policy import NO_POLICY, KeyPolicy, KeyPolicyError, parse_policy
 
 PREFIX = "sk-or-v1-"
 METADATA = MetaData()
@@ -37,22 +43,28 @@ KEYS = Table(
     Column("created_at", Float, nullable=False),
     Column("disabled", Boolean, nullable=False, default=False),
     Column("limit_nano", BigInteger, nullable=True),
+    # JSON of the fields of ``admission.policy``; null is none.
+    Column("policy", Text, nullable=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """``label`` shows the ends of the key, never its middle; ``created_at`` is Unix seconds."""
+    """``label`` shows the ends of the key, never its middle; ``created_at`` is Unix seconds.
+
+    ``policy`` is ``None`` where what is stored cannot be read: what it forbids is then not known.
+    """
 
     hash: str
     name: str
     label: str
     created_at: float
     disabled: bool
+    policy: KeyPolicy | None = NO_POLICY
 
 
 def open_database(path: Path) -> Engine:
-    """The SQLite database at ``path``, its tables made where missing."""
+    """The SQLite database at ``path``, its tables made where missing and brought up to their present columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}")
 
@@ -64,7 +76,26 @@ def open_database(path: Path) -> Engine:
     with engine.begin() as connection:
         # In one statement: workers that start at once would all find the table missing.
         connection.execute(CreateTable(KEYS, if_not_exists=True))
+    _add_missing_columns(engine)
     return engine
+
+
+def _add_missing_columns(engine: Engine) -> None:
+    """Those that an earlier version did not have; all are nullable. Another process may be adding them, too."""
+    for column in KEYS.columns:
+        if column.name in _columns(engine):
+            continue
+        try:
+            with engine.begin() as connection:
+                added = CreateColumn(column).compile(dialect=engine.dialect)
+                connection.execute(text(f"ALTER TABLE {KEYS.name} ADD COLUMN {added}"))
+        except OperationalError:
+            if column.name not in _columns(engine):
+                raise
+
+
+def _columns(engine: Engine) -> set[str]:
+    return {column["name"] for column in inspect(engine).get_columns(KEYS.name)}
 
 
 def hash_key(key: str) -> str:
@@ -72,8 +103,8 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def create_key(engine: Engine, name: str) -> str:
-    """Make a key and store its hash. The plain key is returned this once."""
+def create_key(engine: Engine, name: str, policy: str | None = None) -> str:
+    """Make a key and store its hash. The plain key is returned this once. ``policy`` is JSON for ``parse_policy``."""
     key = PREFIX + secrets.token_hex(32)
     with engine.begin() as connection:
         connection.execute(
@@ -83,9 +114,33 @@ def create_key(engine: Engine, name: str) -> str:
                 label=f"{key[:12]}...{key[-3:]}",
                 created_at=time.time(),
                 disabled=False,
+                policy=policy,
             )
         )
     return key
+
+
+def set_policy(engine: Engine, key_hash: str, policy: str | None) -> None:
+    """Replace a key's policy: JSON for ``parse_policy``, or none."""
+    with engine.begin() as connection:
+        connection.execute(update(KEYS).where(KEYS.c.hash == key_hash).values(policy=policy))
+
+
+def read_keys(engine: Engine, policies: dict[str, KeyPolicy | None] | None = None) -> list[Key]:
+    """All keys, oldest first. ``policies`` remembers what was parsed, by its JSON: equal ones are one object."""
+    known = {} if policies is None else policies
+    with engine.connect() as connection:
+        rows = connection.execute(select(KEYS).order_by(KEYS.c.created_at, KEYS.c.hash)).all()
+    keys = []
+    for row in rows:
+        if row.policy and row.policy not in known:
+            try:
+                known[row.policy] = parse_policy(row.policy)
+            except KeyPolicyError:
+                known[row.policy] = None
+        policy = known[row.policy] if row.policy else NO_POLICY
+        keys.append(Key(row.hash, row.name, row.label, row.created_at, row.disabled, policy))
+    return keys
 
 
 class KeyStore:
@@ -101,19 +156,20 @@ class KeyStore:
         self._keys: dict[str, Key] = {}
         self._hashes: dict[str, str] = {}
         self._unknown: dict[str, float] = {}
+        self._policies: dict[str, KeyPolicy | None] = {}
         self.by_header: dict[bytes, Key] = {}
         self.stale = 0
         self.reload()
 
     def reload(self) -> None:
         """Read all keys."""
+        if len(self._policies) > 10_000:
+            self._policies.clear()
         try:
-            with self._engine.connect() as connection:
-                rows = connection.execute(select(KEYS)).all()
+            self._keys = {key.hash: key for key in read_keys(self._engine, self._policies)}
         except SQLAlchemyError:
             self.stale += 1
             return
-        self._keys = {row.hash: Key(row.hash, row.name, row.label, row.created_at, row.disabled) for row in rows}
         self.by_header.clear()
         if len(self._hashes) > 10_000:
             self._hashes.clear()

@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 
 from router_service.admission.keys import Key
+from router_service.admission.policy import NO_POLICY, policy_fields
 from router_service.api.auth import require_key
+from router_service.api.generation import data_region
 from router_service.serving import Serving
 
 router = APIRouter()
@@ -17,8 +19,12 @@ NANO = 1e9
 
 @router.get("/key", summary="The caller's key")
 async def get_key(request: Request, key: Key = Depends(require_key)) -> dict[str, Any]:
-    """Usage is summed from the request log: of all workers, and from before the last restart."""
+    """Usage is summed from the request log: of all workers, and from before the last restart.
+
+    `policy` (ours) is what the key itself holds; `allowed_data_regions` is what installation and host leave of it.
+    """
     serving: Serving = request.app.state.serving
+    demands = serving.demands(key, dict(request.scope["headers"]))
     await asyncio.to_thread(serving.log.flush)
     used = await asyncio.to_thread(serving.usage.of, key.hash)
     return {
@@ -42,11 +48,16 @@ async def get_key(request: Request, key: Key = Depends(require_key)) -> dict[str
             "creator_user_id": None,
             "organization_id": None,
             "workspace_id": None,
-            "allowed_data_regions": ["global"],
+            "allowed_data_regions": _data_regions(demands.least.regions),
             "budgets": [],
             "effective_budget": None,
             "free_model_daily_requests": {"used": 0, "limit": 0, "remaining": 0},
             "expires_at": None,
             "rate_limit": {"requests": -1, "interval": "10s", "note": "Deprecated; there is no limit."},
+            "policy": policy_fields(key.policy or NO_POLICY),
         }
     }
+
+
+def _data_regions(regions: tuple[str, ...] | None) -> list[str]:
+    return ["global"] if regions is None else [data_region(region) for region in regions]

@@ -12,7 +12,7 @@ from router_service.serving import Serving
 
 
 async def authenticate(headers: Mapping[bytes, bytes], serving: Serving) -> Key:
-    """The key of a request. Raises ``ApiError`` 401 saying what to send."""
+    """The key of a request. Raises ``ApiError`` 401 saying what to send, 403 for a key whose policy is damaged."""
     header = headers.get(b"authorization", b"")
     known = serving.keys.by_header.get(header)
     if known is not None:
@@ -25,6 +25,10 @@ async def authenticate(headers: Mapping[bytes, bytes], serving: Serving) -> Key:
     key = await serving.keys.find(token)
     if key is None:
         raise ApiError("authentication", "The API key is unknown or disabled: make one with 'portolan keys create'")
+    if key.policy is None:
+        raise ApiError(
+            "permission_denied", "This key's policy cannot be read: set it again with 'portolan keys policy'"
+        )
     if header:
         serving.keys.by_header[header] = key
     return key

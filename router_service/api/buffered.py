@@ -12,8 +12,10 @@ from data.schema import Attempt
 from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage
 from router_service.exchange import Exchange
-from router_service.providers.contract import Answer
+from router_service.providers.contract import Answer, Usage
+from router_service.providers.moderation import refused_whole
 from router_service.providers.registry import ADAPTERS
+from router_service.routing.ahead import Ahead
 from router_service.routing.attempts import Attempts
 from router_service.routing.deadlines import Deadlines
 from router_service.routing.plan import Decision
@@ -25,6 +27,7 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     """Route, translate, price, send. Raises ``ApiError`` when every endpoint failed."""
     head = exchange.head
     assert head is not None
+    ahead = Ahead(decisions, exchange)
 
     async def call(endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> tuple[Answer, Endpoint, str]:
         adapter = ADAPTERS[endpoint.wire_format]
@@ -35,16 +38,29 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
         if response.status != 200:
             raise adapter.error(response.status, response.body, response.headers, endpoint)
         answer = adapter.response(response.body)
-        attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-        serving.health.success(endpoint.id, None, None)
+        refused = refused_whole(answer.choices) if head.models else None
+        if refused and ahead.another_model():
+            raise refused
+        seconds = time.perf_counter() - sent
+        attempt.ttft_us = int(seconds * 1e6)
+        if answer.choices[0]["finish_reason"] == "error":
+            # A success by its form: the reference's uptime counts it against the endpoint.
+            attempt.error_type = "provider_unavailable"
+            serving.health.failure(endpoint.id, attempt.error_type)
+        else:
+            serving.health.success(endpoint.id, None, None, whole_s=seconds)
         return answer, endpoint, attempt.model
 
     deadlines = Deadlines(exchange, serving.settings, serving.usual)
-    answer, endpoint, model = await Attempts(exchange, serving.health, deadlines).run(decisions, call)
+    attempts = Attempts(exchange, serving.health, deadlines, serving.hedging)
+    answer, endpoint, model = await attempts.run(ahead, call, _counted)
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
     exchange.upstream_id = answer.upstream_id
     exchange.finish_reason = answer.choices[0]["finish_reason"]
     exchange.native_finish_reason = answer.choices[0]["native_finish_reason"]
+    if exchange.calls is not None:
+        for choice in answer.choices:
+            exchange.calls.add(choice["index"], choice["message"], whole=True)
     usage = settle_usage(exchange, answer.usage, endpoint)
     body = {
         "id": exchange.id,
@@ -60,3 +76,8 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     exchange.status = 200
     exchange.first_byte = time.perf_counter()
     await send_json(send, 200, body, exchange.id)
+
+
+def _counted(late: tuple[Answer, Endpoint, str]) -> Usage | None:
+    """Of an answer that nobody takes."""
+    return late[0].usage

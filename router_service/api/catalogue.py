@@ -5,31 +5,34 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
+from data.catalogue.geography import within
 from data.catalogue.types import Endpoint, Model, Price
 from router_service.api.auth import require_key
 from router_service.contract.errors import ApiError
-from router_service.routing.candidates import blended
+from router_service.routing.candidates import blended, places
 from router_service.routing.health import Health
 from router_service.routing.health.percentiles import Percentiles
 from router_service.serving import Serving
 
 router = APIRouter()
+REGION = Query(None, description="Only what is known to be processed there: eu, us, or a country's ISO 3166 code.")
 MEDIA = ("text", "image", "file", "audio", "video")
 
 
 @router.get("/models", summary="List models")
-def list_models(request: Request) -> dict[str, Any]:
+def list_models(request: Request, region: str | None = REGION) -> dict[str, Any]:
     serving: Serving = request.app.state.serving
-    data = [model_json(model, serving.endpoints[model.id]) for model in serving.catalogue.models.values()
-            if serving.endpoints.get(model.id)]  # fmt: skip
+    rows = ((model, _offers(request, model.id, region)) for model in serving.catalogue.models.values())
+    data = [model_json(model, offers) for model, offers in rows if offers]
     return {"data": data, "total_count": len(data), "links": {"next": None}}
 
 
 @router.get("/models/count", summary="Count models")
-def count_models(request: Request) -> dict[str, Any]:
-    return {"data": {"count": sum(1 for offers in request.app.state.serving.endpoints.values() if offers)}}
+def count_models(request: Request, region: str | None = REGION) -> dict[str, Any]:
+    models = request.app.state.serving.endpoints
+    return {"data": {"count": sum(1 for model in models if _offers(request, model, region))}}
 
 
 @router.get("/model/{author}/{slug}", summary="One model")
@@ -80,12 +83,22 @@ def list_providers(request: Request) -> dict[str, Any]:
     }
 
 
+def _offers(request: Request, model: str, region: str | None = None) -> tuple[Endpoint, ...]:
+    """Those in ``region``, and on a regional host in the host's."""
+    serving: Serving = request.app.state.serving
+    host = serving.hosts.find(dict(request.scope["headers"]))
+    offers = serving.endpoints.get(model, ())
+    for area in (region.lower() if region else None, host.region if host else None):
+        offers = offers if area is None else tuple(e for e in offers if within(places(e), (area,)))
+    return offers
+
+
 def _find(request: Request, author: str, slug: str) -> tuple[Model, tuple[Endpoint, ...]]:
     serving: Serving = request.app.state.serving
     name = serving.catalogue.resolve(f"{author}/{slug}")
     if name is None:
         raise ApiError("not_found", f"{author}/{slug} is not a valid model ID; GET /api/v1/models lists them")
-    return serving.catalogue.models[name], serving.endpoints.get(name, ())
+    return serving.catalogue.models[name], _offers(request, name)
 
 
 def usd_per_token(nano_per_million: int) -> str:
@@ -136,7 +149,7 @@ def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
         "top_provider": {
             "context_length": cheapest.context_length,
             "max_completion_tokens": cheapest.max_completion_tokens,
-            "is_moderated": False,
+            "is_moderated": bool(cheapest.moderated),
         },
         "per_request_limits": None,
         "supported_parameters": parameters,
@@ -159,6 +172,8 @@ def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: boo
         "max_completion_tokens": endpoint.max_completion_tokens,
         "pricing": pricing(endpoint.price or Price(0, 0)),
         "quantization": endpoint.quantization,
+        # Ours; null where it is not known.
+        "is_moderated": endpoint.moderated,
         "supported_parameters": sorted(endpoint.supported_parameters),
         "supports_implicit_caching": False,
         "supports_voice_cloning": False,

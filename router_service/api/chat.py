@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from starlette.types import Receive, Scope, Send
 
 from models.selection.features import hour_of_week
+from router_service.admission.keys import Key
 from router_service.api.auth import authenticate
 from router_service.api.buffered import answer_whole
 from router_service.api.head import Head, parse_head
@@ -21,6 +22,7 @@ from router_service.routing.plan import Decision, Plan
 from router_service.routing.refusals import NoEndpoints
 from router_service.routing.route import decisions
 from router_service.serving import Serving
+from router_service.tool_calls.calls import Calls
 from router_service.wire import Disconnected, WhilePresent, read_body, send_json
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class ChatCompletions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(b"", dict(scope["headers"]))
         try:
-            await self._serve(exchange, receive, send)
+            await self._serve(exchange, scope, receive, send)
         except ApiError as error:
             exchange.status, exchange.error_type = error.code, error.error_type
             if isinstance(error, NoEndpoints):
@@ -54,9 +56,11 @@ class ChatCompletions:
         finally:
             self._serving.settle(exchange)
 
-    async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         serving = self._serving
-        exchange.key_hash = (await authenticate(exchange.headers, serving)).hash
+        key = await authenticate(exchange.headers, serving)
+        exchange.key_hash = key.hash
+        exchange.client_region = serving.client_region(key, exchange.headers, scope)
         if not serving.log.has_room:
             raise ApiError(
                 "provider_overloaded",
@@ -66,24 +70,27 @@ class ChatCompletions:
         exchange.body = await read_body(receive, exchange.headers, serving.settings.max_body_bytes)
         head = exchange.head = parse_head(exchange.body)
         exchange.labelling = serving.categoriser.submit(head.messages)
+        if head.tool_count:
+            exchange.calls = Calls()
         if is_asked(exchange.headers):
             exchange.plans = []
-        decisions = self._decisions(exchange, head)
+        decisions = self._decisions(exchange, head, key)
         async with WhilePresent(receive):
             if head.stream:
                 await StreamAnswer(exchange, serving, send).run(decisions)
             else:
                 await answer_whole(exchange, serving, decisions, send)
 
-    def _decisions(self, exchange: Exchange, head: Head) -> Iterator[Decision]:
+    def _decisions(self, exchange: Exchange, head: Head, key: Key) -> Iterator[Decision]:
         planner = self._serving.planner
-        preferences = planner.preferences(head.provider)
-        ask = head.ask(len(exchange.body), hour_of_week(exchange.started_at))
+        demands = self._serving.demands(key, exchange.headers)
+        preferences = planner.preferences(head.provider, demands)
+        ask = head.ask(len(exchange.body), hour_of_week(exchange.started_at), exchange.client_region)
         sticky = self._serving.sticky
         affinity = exchange.affinity = affinity_of(exchange.key_hash or "", head, exchange.headers)
 
         def hold(plan: Plan) -> Plan:
             return sticky.hold(plan, affinity, ask.prompt_tokens)
 
-        found = decisions(planner, head.wanted(), preferences, ask, self._serving.random.random, hold=hold)
+        found = decisions(planner, head.wanted(), preferences, ask, self._serving.random.random, demands, hold)
         return found if exchange.plans is None else noting(found, exchange.plans)

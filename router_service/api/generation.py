@@ -65,7 +65,7 @@ def generation_json(row: dict[str, Any], serving: Serving) -> dict[str, Any]:
         "session_id": row["session_id"],
         "preset_id": None,
         "workspace_id": None,
-        "data_region": "global",
+        "data_region": data_region(row.get("data_region")),
         "api_type": "completions",
         "streamed": row["stream"],
         "cancelled": row["cancelled"],
@@ -95,6 +95,11 @@ def generation_json(row: dict[str, Any], serving: Serving) -> dict[str, Any]:
         "service_tier": None,
         "provider_responses": [_attempt_json(a, serving) for a in row["attempts"]],
     }
+
+
+def data_region(regions: str | None) -> str:
+    """The reference's word for the regions of a record: ``global``, ``europe``, ``us``; others as they are."""
+    return {None: "global", "eu": "europe"}.get(regions, regions or "")
 
 
 def _attempt_json(attempt: dict[str, Any], serving: Serving) -> dict[str, Any]:

@@ -45,13 +45,13 @@ class Head(msgspec.Struct):
         first = [self.model] if self.model else []
         return list(dict.fromkeys(first + self.models))
 
-    def ask(self, body_bytes: int, hour: int) -> Ask:
+    def ask(self, body_bytes: int, hour: int, client_region: str | None = None) -> Ask:
         """What a plan depends on; ``hour`` of the week in UTC, 0 to 167."""
         modality = self.modality()
         # Base64 media would make the byte count say nothing about tokens.
         prompt_tokens = body_bytes // 4 if modality == "text" else 0
-        tools = self.tool_count > 0
-        return Ask(prompt_tokens, self.completion_limit, tuple(self.names), self.stream, tools, hour, modality)
+        tools, names = self.tool_count > 0, tuple(self.names)
+        return Ask(prompt_tokens, self.completion_limit, names, self.stream, tools, hour, client_region, modality)
 
     def modality(self) -> str:
         """The first kind of medium that the messages hold: image | audio | file, else text."""

@@ -33,4 +33,5 @@ def health(request: Request) -> JSONResponse:
 @router.get("/metrics", summary="Prometheus metrics")
 def metrics(request: Request) -> Response:
     serving: Serving = request.app.state.serving
-    return Response(render(serving.log, serving.policies.failures), media_type="text/plain; version=0.0.4")
+    content = render(serving.log, serving.policies.failures, serving.sharing.ways, serving.hedging)
+    return Response(content, media_type="text/plain; version=0.0.4")

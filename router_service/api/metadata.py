@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from data.catalogue.types import Catalogue
-from data.schema import Attempt
+from data.schema import LOST, Attempt
 from router_service.contract.errors import ERROR_STATUS, ApiError
 from router_service.exchange import Exchange
 from router_service.routing.plan import Decision, Plan
 
 HEADER, LEGACY_HEADER = b"x-openrouter-metadata", b"x-openrouter-experimental-metadata"
+# nginx's code for a call that its caller has ended: here the router, for the other of two.
+CUT = 499
 # Failures of which the reference says nothing: they are the router's own, or come before there is a route.
 SILENT_ERRORS = frozenset({"server", "authentication"})
 
@@ -56,7 +58,8 @@ def metadata(exchange: Exchange, catalogue: Catalogue, error: ApiError | None = 
     }
     if attempts:
         found["attempts"] = [_attempt(attempt, catalogue) for attempt in attempts]
-        found["generation_time"] = max(0, exchange.elapsed_us() - attempts[-1].started_us) // 1000
+        served = next((attempt for attempt in reversed(attempts) if attempt.error_type is None), attempts[-1])
+        found["generation_time"] = max(0, exchange.elapsed_us() - served.started_us) // 1000
     return {"openrouter_metadata": found}
 
 
@@ -89,5 +92,8 @@ def _strategy(requested: str, exchange: Exchange, catalogue: Catalogue) -> str:
 def _attempt(attempt: Attempt, catalogue: Catalogue) -> dict[str, Any]:
     provider = catalogue.providers.get(attempt.provider)
     # The reference's status is a number: where no answer came, that of the error which the client would get.
-    status = attempt.status or (ERROR_STATUS[attempt.error_type] if attempt.error_type else 200)
+    if attempt.error_type == LOST:
+        status = CUT
+    else:
+        status = attempt.status or (ERROR_STATUS[attempt.error_type] if attempt.error_type else 200)
     return {"provider": provider.name if provider else attempt.provider, "model": attempt.model, "status": status}

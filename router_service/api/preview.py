@@ -22,6 +22,8 @@ from router_service.api.openapi import CHAT
 from router_service.contract.errors import ApiError
 from router_service.explanations.explain import exclusion, score_meaning
 from router_service.routing.affinity import Affinity, affinity_of
+from router_service.routing.candidates import Ask
+from router_service.routing.demands import Demands
 from router_service.routing.plan import Plan
 from router_service.routing.refusals import NoEndpoints
 from router_service.routing.route import decisions
@@ -53,15 +55,15 @@ async def preview_route(request: Request, key: Key = Depends(require_key)) -> di
     body = await read_body(request.receive, headers, serving.settings.max_body_bytes)
     head = parse_head(body, with_messages=False)
     affinity = affinity_of(key.hash, head, headers)
-    previews = _previews(head, len(body), affinity, serving)
+    ask = head.ask(len(body), hour_of_week(time.time()), serving.client_region(key, headers, request.scope))
+    previews = _previews(head, ask, serving.demands(key, headers), affinity, serving)
     first, *others = (_preview_json(preview, serving) for preview in previews)
     return {"data": {**first, "next_models": others}}
 
 
-def _previews(head: Head, body_bytes: int, affinity: Affinity | None, serving: Serving) -> Iterator[Preview]:
+def _previews(head: Head, ask: Ask, demands: Demands, affinity: Affinity | None, serving: Serving) -> Iterator[Preview]:
     planner, names = serving.planner, head.wanted()
-    preferences = planner.preferences(head.provider)
-    ask = head.ask(body_bytes, hour_of_week(time.time()))
+    preferences = planner.preferences(head.provider, demands)
 
     def hold(plan: Plan) -> Plan:
         return serving.sticky.hold(plan, affinity, ask.prompt_tokens)
@@ -69,7 +71,7 @@ def _previews(head: Head, body_bytes: int, affinity: Affinity | None, serving: S
     for group in [names] if preferences.pooled else [[name] for name in names]:
         try:
             # Any draw: what is shown is the plan, and the router's own random numbers stay untouched.
-            decision = next(decisions(planner, group, preferences, ask, lambda: 0.0, hold=hold))
+            decision = next(decisions(planner, group, preferences, ask, lambda: 0.0, demands, hold))
         except NoEndpoints as error:
             yield Preview(group, error.plan, error)
         except ApiError as error:

@@ -18,7 +18,9 @@ from router_service.api.render import settle_usage
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
 from router_service.providers.contract import Delta, StreamedChoice, Usage
+from router_service.providers.moderation import refused_stream
 from router_service.providers.registry import ADAPTERS
+from router_service.routing.ahead import Ahead
 from router_service.routing.attempts import Attempts
 from router_service.routing.deadlines import Deadlines, Expired
 from router_service.routing.plan import Decision
@@ -52,9 +54,11 @@ class StreamAnswer:
     async def run(self, decisions: Iterator[Decision]) -> None:
         """Raises ``ApiError`` only while nothing has been sent."""
         exchange, serving = self._exchange, self._serving
+        decisions = self._ahead = Ahead(decisions, exchange)
         try:
             async with KeptAlive(self._out, serving.settings.keepalive_interval):
-                opened = await Attempts(exchange, serving.health, self._deadlines).run(decisions, self._open)
+                attempts = Attempts(exchange, serving.health, self._deadlines, serving.hedging)
+                opened = await attempts.run(decisions, self._open, _close)
         except ApiError as error:
             if not self._out.started:
                 raise
@@ -76,6 +80,9 @@ class StreamAnswer:
                 raise adapter.error(response.status, await response.read(), response.headers, endpoint)
             reader = DeltaReader(response, adapter.stream())
             first = await reader.until_content(timeout_s - (time.perf_counter() - sent))
+            refused = refused_stream(first) if head.models else None
+            if refused and self._ahead.another_model():
+                raise refused
         except BaseException:
             response.close()
             raise
@@ -110,7 +117,13 @@ class StreamAnswer:
             seconds = (base_us / 1e6) + time.perf_counter() - begun
             tokens = self._usage.completion_tokens / seconds if self._usage and seconds > 0 else None
             opened.response.finish()
-            self._serving.health.success(endpoint.id, (attempt.ttft_us or 0) / 1e6, tokens)
+            if exchange.finish_reason == "error":
+                # A success by its form: the reference's uptime counts it against the endpoint.
+                attempt.error_type = "provider_unavailable"
+                self._serving.health.failure(endpoint.id, attempt.error_type)
+            else:
+                ttft_s = (attempt.ttft_us or 0) / 1e6
+                self._serving.health.success(endpoint.id, ttft_s, tokens, exchange.client_region)
         finally:
             watch.stop()
             opened.response.close()
@@ -146,7 +159,10 @@ class StreamAnswer:
             self._usage = delta.usage or self._usage
             finished = finished or delta.done
             if delta.choices:
+                calls = exchange.calls
                 for choice in delta.choices:
+                    if calls is not None:
+                        calls.add(choice.index, choice.delta)
                     exchange.finish_reason = choice.finish_reason or exchange.finish_reason
                     exchange.native_finish_reason = choice.native_finish_reason or exchange.native_finish_reason
                 lines.append(out.chunk(delta.choices))
@@ -163,3 +179,9 @@ class StreamAnswer:
         exchange.status = 200
         more = metadata(exchange, self._serving.catalogue, error)
         await self._out.write(self._out.chunk(_FAILED, error=error.body(), **more) + DONE, more=False)
+
+
+def _close(late: Opened) -> Usage | None:
+    """Of a stream that nobody takes: what has been counted so far."""
+    late.response.close()
+    return next((delta.usage for delta in reversed(late.first) if delta.usage is not None), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from router_service.routing.candidates import EXCLUDED_BY
 
 SENTENCES = {
-    "data_region": "It does not process in the region that provider.region asks for.",
+    "data_region": "It is not known to process only where request, key, host and installation allow.",
     "data_policy:training": "data_collection: deny, and it is not known that the provider trains on nothing.",
     "data_policy:zdr": "zdr, and it is not known that the provider keeps nothing.",
     "distillation": "enforce_distillable_text, and it is not known that the model's author allows it.",
@@ -14,6 +14,8 @@ SENTENCES = {
     "ignored_providers": "It is in provider.ignore.",
     "quantization": "Its quantization is not in provider.quantizations.",
     "min_quantization": "Its quantization has fewer bits than provider.min_quantization, or is not known.",
+    "moderated": "provider.is_moderated is false, and its provider is known to filter content.",
+    "not_moderated": "provider.is_moderated is true, and it is not known that its provider filters content.",
     "max_price": "Its list price is above provider.max_price.",
     "require_parameters": "require_parameters, and it does not support every parameter of the request.",
     "context_length": "The prompt, as estimated from its bytes, does not fit into its context.",

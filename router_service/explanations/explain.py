@@ -20,7 +20,7 @@ SCORES = {
 
 
 def explain(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """``row`` as ``telemetry.lookup`` finds it; ``names`` are providers' display names by slug. Times in ms."""
+    """``row`` as ``telemetry.lookup`` finds it; ``names`` are providers' display names by slug. Times in ms, USD."""
     candidates = row["candidates"]
     return {
         "id": row["generation_id"],
@@ -28,6 +28,8 @@ def explain(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
         "requested_model": row["requested_model"],
         "model": row["model"],
         "endpoint": row["endpoint"],
+        "client_region": row.get("client_region"),
+        "data_region": row.get("data_region"),
         "stream": row["stream"],
         "status": row["status"],
         "error_type": row["error_type"],
@@ -47,6 +49,7 @@ def explain(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
         ],
         "excluded": [exclusion(c["endpoint"], c["excluded_by"], names) for c in candidates if c["excluded_by"]],
         "attempts": [_attempt(attempt, names) for attempt in row["attempts"]],
+        "hedge_cost": None if row.get("hedge_cost_nano") is None else row["hedge_cost_nano"] / 1e9,
         "replay": None if row["draw"] is None else replay(row)._asdict(),
         "summary": summary(row, names),
     }

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data.schema import HEDGE, LOST
 from router_service.explanations.replay import replay
 
 # How a policy chooses, after "was drawn with probability p".
@@ -27,7 +28,7 @@ def summary(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
     sentences = [f"{row['requested_model'] or row['model'] or 'No model'} was asked for; {_market(row)}."]
     if row["attempts"]:
         sentences.append(f"{'; '.join(_steps(row, names))}.")
-    sentences.append(_end(row))
+    sentences += [*_hedge(row), _end(row)]
     return " ".join(sentences)
 
 
@@ -56,7 +57,7 @@ def _steps(row: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     for place, attempt in enumerate(attempts):
         name = names.get(attempt["provider"], attempt["provider"])
         beginning = _first(row, name, names) if place == 0 else _next(row, place, name)
-        steps.append(f"{beginning} {_result(row, attempt, place == len(attempts) - 1)}")
+        steps.append(f"{beginning} {_result(row, attempt)}")
     return steps
 
 
@@ -91,6 +92,8 @@ def _arm(row: Mapping[str, Any]) -> tuple[str, str]:
 
 def _next(row: Mapping[str, Any], place: int, name: str) -> str:
     attempt, before = row["attempts"][place], row["attempts"][place - 1]
+    if attempt["reason"] == HEDGE:
+        return f"{name} was asked as well after {milliseconds(attempt['started_us'] - before['started_us'])} and"
     if attempt["model"] != before["model"] and attempt["endpoint"] not in _eligible(row):
         return f"{name} was first for {attempt['model']}, the next model of the request, and"
     if row["policy"] == "adjusted":
@@ -112,19 +115,33 @@ def _eligible(row: Mapping[str, Any]) -> set[str]:
     return {c["endpoint"] for c in row["candidates"] if c["excluded_by"] is None}
 
 
-def _result(row: Mapping[str, Any], attempt: Mapping[str, Any], last: bool) -> str:
+def _result(row: Mapping[str, Any], attempt: Mapping[str, Any]) -> str:
     took = milliseconds(attempt["duration_us"])
+    if attempt["error_type"] == LOST:
+        return f"had given no {_wanted(row)} after {took} and was cut"
     if attempt["error_type"] is not None:
         if attempt["ttft_us"] is not None and attempt["status"] == 200:
             return f"broke off after {took} ({attempt['error_type']})"
         if attempt["status"] is None:
             return f"gave no answer in {took} ({attempt['error_type']})"
         return f"answered {attempt['status']} after {took} ({attempt['error_type']})"
-    if last and row["cancelled"]:
+    if row["cancelled"]:
         return f"was cancelled after {took}, when the client left"
     if row["stream"]:
         return f"served: first token after {milliseconds(attempt['ttft_us'])}, all in {took}"
     return f"served in {took}"
+
+
+def _wanted(row: Mapping[str, Any]) -> str:
+    return "token" if row["stream"] else "answer"
+
+
+def _hedge(row: Mapping[str, Any]) -> list[str]:
+    """Of two calls at a time the one that was not taken."""
+    nano = row.get("hedge_cost_nano")
+    if nano is None:
+        return []
+    return [f"The call that was cut may cost the operator {nano / 1e9:.6f} USD; the client pays for one."]
 
 
 def _end(row: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.contract.errors import ApiError
+from router_service.providers.moderation import blocks
 
 RAW_LIMIT = 2000
 BY_STATUS = {
@@ -45,8 +46,10 @@ def typed_error(
 
     The provider's own 401, 402 and 404 are its failures towards us, not the client's.
     """
-    code, message = _read(body)
+    code, message, error = _read(body)
     kind = codes.get(code or "") or BY_STATUS.get(status, "provider_unavailable")
+    if blocks(status, message, error):
+        kind = "content_policy_violation"
     if kind == "invalid_request" and "context" in message.lower() and "length" in message.lower():
         kind = "context_length_exceeded"
     metadata: dict[str, Any] = {
@@ -64,18 +67,21 @@ def typed_error(
     )
 
 
-def _read(body: bytes) -> tuple[str | None, str]:
+def _read(body: bytes) -> tuple[str | None, str, dict[str, Any]]:
+    """The provider's code, its message, and the error as a whole."""
     try:
         parsed = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return None, ""
+        return None, "", {}
     error = parsed.get("error") if isinstance(parsed, dict) else None
     if isinstance(error, str):
-        return None, error
+        return None, error, {}
     if not isinstance(error, dict):
-        return None, ""
-    code = error.get("code") or error.get("type")
-    return (str(code) if code is not None else None), str(error.get("message") or "")
+        return None, "", {}
+    # Some repeat the status as the code, and have their word for it in the type.
+    code = error.get("type") if isinstance(error.get("code"), int) and error.get("type") else error.get("code")
+    code = code or error.get("type")
+    return (str(code) if code is not None else None), str(error.get("message") or ""), error
 
 
 def retry_after(value: str | None, now: float) -> float | None:

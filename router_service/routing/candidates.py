@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from data.catalogue.geography import within
 from data.catalogue.types import Endpoint, Price
 from router_service.routing.preferences import QUANTIZATION_BITS, MaxPrice, Preferences, matches
 
@@ -28,6 +29,8 @@ EXCLUDED_BY = {
     "ignored_providers": "allowed_providers",
     "quantization": "quantization",
     "min_quantization": "quantization",
+    "moderated": "allowed_providers",
+    "not_moderated": "allowed_providers",
     "max_price": "max_price",
     "require_parameters": "require_parameters",
     "context_length": "context_length",
@@ -45,7 +48,8 @@ class Ask(NamedTuple):
     """What a plan depends on besides preferences, each value already coarse enough to be a cache key.
 
     ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``; ``hour`` of the week in UTC;
-    ``modality`` of what comes with the text: text | image | audio | file.
+    ``client_region`` where the client is, where that is known; ``modality`` of what comes with the text:
+    text | image | audio | file.
     """
 
     prompt_tokens: int
@@ -54,6 +58,7 @@ class Ask(NamedTuple):
     stream: bool
     tools: bool
     hour: int
+    client_region: str | None = None
     modality: str = "text"
 
 
@@ -105,7 +110,7 @@ def filter_endpoints(endpoints: Sequence[Endpoint], preferences: Preferences, as
 
 def rules(preferences: Preferences, ask: Ask) -> Iterator[Rule]:
     """The hard filters that this request sets, privacy first: the first that fails is the reason logged."""
-    yield from _privacy(preferences)
+    yield from privacy_rules(preferences)
     if preferences.only:
         only = preferences.only
         yield Rule("allowed_providers", lambda e: named(e, only))
@@ -121,6 +126,10 @@ def rules(preferences: Preferences, ask: Ask) -> Iterator[Rule]:
     if preferences.min_quantization:
         bits = QUANTIZATION_BITS[preferences.min_quantization]
         yield Rule("min_quantization", lambda e: QUANTIZATION_BITS.get(e.quantization, 0) >= bits)
+    if preferences.is_moderated is not None:
+        # By the mark that the catalogue shows: unknown has none.
+        marked = preferences.is_moderated
+        yield Rule("not_moderated" if marked else "moderated", lambda e: bool(e.moderated) is marked)
     if preferences.max_price is not None:
         limit = preferences.max_price
         yield Rule("max_price", lambda e: not over_limit(e, limit))
@@ -134,20 +143,27 @@ def rules(preferences: Preferences, ask: Ask) -> Iterator[Rule]:
         yield Rule("max_tokens", lambda e: e.max_completion_tokens is None or most <= e.max_completion_tokens)
 
 
-def _privacy(preferences: Preferences) -> Iterator[Rule]:
+def privacy_rules(preferences: Preferences) -> Iterator[Rule]:
     """Whatever is not known of an endpoint counts against it.
 
     ``data_collection: deny`` asks that nothing is trained on, ``zdr`` that nothing is kept.
     """
-    if preferences.region:
-        region = preferences.region.lower()
-        yield Rule("data_region", lambda e: e.region == region)
+    regions = preferences.regions
+    if regions is not None:
+        yield Rule("data_region", lambda e: within(places(e), regions))
     if preferences.data_collection == "deny":
         yield Rule("data_policy:training", lambda e: e.data_policy.trains is False)
     if preferences.zdr:
         yield Rule("data_policy:zdr", lambda e: e.data_policy.retains is False)
     if preferences.enforce_distillable_text:
         yield Rule("distillation", lambda e: e.distillable)
+
+
+def places(endpoint: Endpoint) -> tuple[str, ...]:
+    """Everywhere that the endpoint may process a request; empty where that is not known."""
+    if endpoint.region is not None:
+        return (endpoint.region,)
+    return tuple(country.lower() for country in endpoint.datacenters)
 
 
 def over_limit(endpoint: Endpoint, limit: MaxPrice) -> tuple[str, ...]:

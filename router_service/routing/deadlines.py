@@ -8,6 +8,7 @@ from collections.abc import Callable
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
 from router_service.routing.health import Health
+from router_service.routing.per_plan import PerPlan
 from router_service.routing.plan import Plan
 from router_service.settings import Settings
 
@@ -17,9 +18,7 @@ LEAST_MEASURED = 20
 SHORTEST_S = 2.0
 # Slow prefill: a long prompt's first token is late at every provider.
 PROMPT_TOKENS_PER_S = 1000.0
-HOLDS_S = 5.0
 TIMER_S = 0.01
-MOST_PLANS = 1024
 
 
 class Expired(ApiError):
@@ -30,28 +29,20 @@ class Expired(ApiError):
 
 
 class UsualLatency:
-    """p90 of TTFT over 30 minutes, read from health once in ``HOLDS_S``."""
+    """p90 of TTFT over 30 minutes."""
 
     def __init__(self, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
         self._health = health
-        self._clock = clock
-        self._known: dict[int, tuple[float, Plan, dict[str, float]]] = {}
+        self._levels = PerPlan(self._measure, clock)
 
     def slowest(self, plan: Plan, endpoint: str) -> float | None:
         """The highest of the plan's endpoints; ``None`` unless ``endpoint`` and another have been measured."""
-        now = self._clock()
-        # The plan is kept with what is known of it, so that no other can have its id.
-        known = self._known.get(id(plan))
-        if known is None or now >= known[0]:
-            if len(self._known) >= MOST_PLANS:
-                self._known.clear()
-            known = self._known[id(plan)] = (now + HOLDS_S, plan, self._measure(plan))
-        levels = known[2]
+        levels = self._levels.of(plan)
         return max(levels.values()) if len(levels) > 1 and endpoint in levels else None
 
     def _measure(self, plan: Plan) -> dict[str, float]:
-        found = ((e.id, self._health.latency_percentiles(e.id, "30m", LEAST_MEASURED)) for e in plan.endpoints)
-        return {name: percentiles.p90 for name, percentiles in found if percentiles}
+        found = ((e.id, self._health.wait(e.id, 90, LEAST_MEASURED, stream=True)) for e in plan.endpoints)
+        return {name: level for name, level in found if level is not None}
 
 
 class Deadlines:

@@ -14,9 +14,11 @@ from router_service.routing.candidates import (
     blended,
     named,
     over_limit,
+    places,
     rules,
 )
-from router_service.routing.preferences import Defaults, Preferences
+from router_service.routing.demands import Demands
+from router_service.routing.preferences import Preferences
 
 # Filters that protect the data. Only when nothing else would help is loosening one of them named.
 PRIVACY = frozenset({"data_policy:training", "data_policy:zdr", "distillation"})
@@ -41,15 +43,14 @@ class Nearest(NamedTuple):
     changes: tuple[Change, ...]
 
 
-def nearest(endpoints: Sequence[Endpoint], preferences: Preferences, ask: Ask, defaults: Defaults) -> Nearest | None:
-    """``None`` when nothing the client may change would help: what the installation demands stays."""
+def nearest(endpoints: Sequence[Endpoint], preferences: Preferences, ask: Ask, demands: Demands) -> Nearest | None:
+    """``None`` when nothing the client may change would help: what installation, host and key demand stays."""
     filters = tuple(rules(preferences, ask))
-    fixed = _demanded(defaults)
     found: list[tuple[tuple[bool, int, tuple[bool, ...], int, str], Endpoint, tuple[str, ...]]] = []
     for endpoint in endpoints:
         failed = tuple(reason for reason, passes in filters if not passes(endpoint))
         usable = endpoint.enabled and endpoint.price is not None
-        if failed and usable and not fixed.intersection(failed):
+        if failed and usable and demands.allow(endpoint):
             price = blended(endpoint.price) if endpoint.price else 0
             sensitive = not PROTECTING.isdisjoint(failed)
             lacking = tuple(
@@ -63,16 +64,12 @@ def nearest(endpoints: Sequence[Endpoint], preferences: Preferences, ask: Ask, d
     return Nearest(endpoint, failed, changes)
 
 
-def _demanded(defaults: Defaults) -> frozenset[str]:
-    training = {"data_policy:training"} if defaults.data_collection == "deny" else set()
-    return frozenset(training | ({"data_policy:zdr"} if defaults.zdr else set()))
-
-
 def _changes(reason: str, endpoint: Endpoint, preferences: Preferences, ask: Ask) -> list[Change]:
     tag = endpoint.tag
     match reason:
         case "data_region":
-            return [Change("provider.region", endpoint.region)]
+            where = places(endpoint)
+            return [Change("provider.region", where[0] if len(where) == 1 else list(where) or None)]
         case "data_policy:training":
             return [Change("provider.data_collection", "allow")]
         case "data_policy:zdr":
@@ -91,6 +88,8 @@ def _changes(reason: str, endpoint: Endpoint, preferences: Preferences, ask: Ask
         case "min_quantization":
             known = endpoint.quantization != "unknown"
             return [Change("provider.min_quantization", endpoint.quantization if known else None)]
+        case "moderated" | "not_moderated":
+            return [Change("provider.is_moderated", None)]
         case "max_price":
             return _price_changes(endpoint, preferences)
         case "require_parameters":

@@ -47,6 +47,9 @@ class Plan(NamedTuple):
         """Write what was there to choose from into the log record."""
         record.catalogue_version, record.health_epoch = self.catalogue_version, self.health_epoch
         record.candidates, record.arms = self.candidates, self.logged_arms
+        regions = self.preferences.regions
+        if regions is not None:
+            record.data_region = "+".join(regions)
 
     def sample(self, draw: float) -> Decision:
         """The decision that ``draw`` in [0, 1) stands for."""

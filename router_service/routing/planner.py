@@ -12,11 +12,12 @@ from models.selection.features import planned_tokens
 from models.selection.policy import PolicyError
 from router_service.routing.candidates import Ask
 from router_service.routing.cutoffs import wants_speed
+from router_service.routing.demands import NO_DEMANDS, Demands
 from router_service.routing.health import Health
 from router_service.routing.health.percentiles import Percentiles as Measured
 from router_service.routing.learned import PolicyStore
 from router_service.routing.plan import Plan, make_plan
-from router_service.routing.preferences import NONE, Defaults, Percentiles, Preferences, Sort, parse
+from router_service.routing.preferences import Percentiles, Preferences, Sort, parse
 from router_service.routing.state import NOTHING, Measure, State
 from router_service.routing.variants import Wanted, listed
 
@@ -38,7 +39,7 @@ class Planner:
         *,
         strategy: str = "learned",
         auto_exacto: bool = True,
-        defaults: Defaults | None = None,
+        installation: Demands = NO_DEMANDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.catalogue = catalogue
@@ -48,26 +49,26 @@ class Planner:
         self.learned_share = learned_share
         self.strategy = strategy
         self.auto_exacto = auto_exacto
-        self.defaults = defaults or Defaults()
+        self.installation = installation
         self._clock = clock
         self._plans: dict[tuple[object, ...], Plan] = {}
         self._measures: dict[str, tuple[int, Measure | None]] = {}
-        self._preferences: dict[bytes, Preferences] = {}
-        self._unstated = self.defaults.apply(NONE)
+        self._preferences: dict[tuple[Demands, bytes], Preferences] = {}
 
-    def preferences(self, raw: bytes) -> Preferences:
-        """Parsed ``provider`` object, tightened by the installation's rules; equal bytes are parsed once.
+    def preferences(self, raw: bytes, demands: Demands | None = None) -> Preferences:
+        """Parsed ``provider`` object under ``demands``, else the installation's; equal bytes are parsed once for each.
 
         Raises ``ApiError`` 400.
         """
+        demands = demands or self.installation
         if not raw or raw == b"null":
-            return self._unstated
-        found = self._preferences.get(raw)
+            return demands.least
+        found = self._preferences.get((demands, raw))
         if found is None:
-            found = self.defaults.apply(parse(raw))
+            found = demands.apply(parse(raw))
             if len(self._preferences) >= CACHE_SIZE:
                 self._preferences.clear()
-            self._preferences[raw] = found
+            self._preferences[demands, raw] = found
         return found
 
     def plan(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None = None) -> Plan:
@@ -104,12 +105,12 @@ class Planner:
         preferences = _with_sort(wanted[0], preferences)
         model = wanted[0].model
         try:
-            return make_plan(model, endpoints, preferences, ask, self._state(endpoints, strategy, moment))
+            return make_plan(model, endpoints, preferences, ask, self._state(endpoints, ask, strategy, moment))
         except PolicyError as error:
             self.policies.give_up(str(error))
-            return make_plan(model, endpoints, preferences, ask, self._state(endpoints, strategy, moment))
+            return make_plan(model, endpoints, preferences, ask, self._state(endpoints, ask, strategy, moment))
 
-    def _state(self, endpoints: tuple[Endpoint, ...], strategy: str | None, moment: int) -> State:
+    def _state(self, endpoints: tuple[Endpoint, ...], ask: Ask, strategy: str | None, moment: int) -> State:
         health = self.health
         ids = [e.id for e in endpoints]
         return State(
@@ -123,7 +124,14 @@ class Planner:
             self.auto_exacto,
             health.ejected(ids),
             frozenset(name for name in ids if health.limited(name)),
+            self._distances(ids, ask.client_region) if moment else {},
         )
+
+    def _distances(self, ids: list[str], client_region: str | None) -> dict[tuple[str, str | None], float]:
+        if client_region is None:
+            return {}
+        factors = ((name, self.health.distance(name, client_region)) for name in ids)
+        return {(name, client_region): factor for name, factor in factors if factor != 1.0}
 
     def _measured(self, endpoint: str, moment: int) -> Measure | None:
         known = self._measures.get(endpoint)
@@ -134,7 +142,8 @@ class Planner:
 
 def _measure(health: Health, endpoint: str) -> Measure | None:
     counts = health.counts(endpoint, "30m")
-    if not any(counts):
+    quality = health.quality(endpoint)
+    if not any(counts) and not any(quality):
         return None
     return Measure(
         latency=_percentiles(health.latency_percentiles(endpoint, "5m")),
@@ -142,6 +151,13 @@ def _measure(health: Health, endpoint: str) -> Measure | None:
         requests=counts.success + counts.failure,
         errors=counts.failure,
         rate_limited=counts.rate_limited,
+        wait_s=quality.wait_ms / (1000 * quality.asked) if quality.asked else 0.0,
+        tool_requests=quality.tool_requests,
+        malformed=quality.malformed,
+        prompt_tokens=quality.prompt,
+        cached_tokens=quality.cached,
+        completion_tokens=quality.completion,
+        answers=quality.answers,
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import msgspec
 
 from router_service.contract.errors import ApiError
@@ -33,10 +31,12 @@ WANTED = {
     "max_price": "an object of USD amounts: prompt and completion per million tokens, request, image and audio each",
     "preferred_min_throughput": "a number of tokens per second above 0, or an object with p50, p75, p90, p99",
     "preferred_max_latency": "a number of seconds above 0, or an object with p50, p75, p90, p99",
-    "region": "a string such as 'eu'",
+    "region": "a region such as 'eu', 'us' or 'de', or an array of them",
     "ttft_timeout": "a number of seconds above 0",
     "stall_timeout": "a number of seconds above 0",
+    "is_moderated": "true or false",
     "strategy": f"one of {', '.join(STRATEGIES)}",
+    "hedge": "true or false",
 }
 
 
@@ -66,10 +66,12 @@ class Percentiles(msgspec.Struct, frozen=True):
     p99: float | None = None
 
 
-class Preferences(msgspec.Struct, frozen=True):
-    """Fields of the reference and five of ours; further ones are accepted and ignored.
+class Preferences(msgspec.Struct, frozen=True, cache_hash=True):
+    """Fields of the reference and seven of ours; further ones are accepted and ignored.
 
-    Ours: ``min_quantization``, ``region``, ``ttft_timeout`` and ``stall_timeout`` in seconds, ``strategy``.
+    Ours: ``is_moderated``, ``min_quantization``, ``region``, ``ttft_timeout`` and ``stall_timeout`` in seconds,
+    ``strategy``, and ``hedge``, with which a request refuses to be sent to two providers at once (it cannot ask for
+    it). Of several regions any will do.
     """
 
     order: tuple[str, ...] | None = None
@@ -86,35 +88,28 @@ class Preferences(msgspec.Struct, frozen=True):
     min_quantization: str | None = None
     preferred_min_throughput: float | Percentiles | None = None
     preferred_max_latency: float | Percentiles | None = None
-    region: str | None = None
+    region: str | tuple[str, ...] | None = None
     ttft_timeout: float | None = None
     stall_timeout: float | None = None
     strategy: str | None = None
+    is_moderated: bool | None = None
+    hedge: bool | None = None
 
     @property
     def sort_by(self) -> str | None:
         return self.sort.by if isinstance(self.sort, Sort) else self.sort
 
     @property
+    def regions(self) -> tuple[str, ...] | None:
+        """In lower case; ``None`` is everywhere and ``()`` nowhere."""
+        if self.region is None:
+            return None
+        return tuple(name.lower() for name in ((self.region,) if isinstance(self.region, str) else self.region))
+
+    @property
     def pooled(self) -> bool:
         """Whether the endpoints of all wanted models are one pool."""
         return isinstance(self.sort, Sort) and self.sort.partition == "none"
-
-
-class Defaults(NamedTuple):
-    """The installation's own privacy rules. A request may tighten them and never loosen them."""
-
-    data_collection: str = "allow"
-    zdr: bool = False
-
-    def apply(self, preferences: Preferences) -> Preferences:
-        """The stricter of the two, field by field."""
-        changes: dict[str, Any] = {}
-        if self.data_collection == "deny" and preferences.data_collection != "deny":
-            changes["data_collection"] = "deny"
-        if self.zdr and not preferences.zdr:
-            changes["zdr"] = True
-        return msgspec.structs.replace(preferences, **changes) if changes else preferences
 
 
 NONE = Preferences()
@@ -138,6 +133,9 @@ def parse(raw: bytes) -> Preferences:
     ):
         if value is not None and value not in choices:
             raise ApiError("invalid_request", f"provider.{name} must be one of {', '.join(choices)}; got {value!r}")
+    # An empty name would be no restriction to a careless reader.
+    if preferences.regions is not None and not all(preferences.regions or ("",)):
+        raise ApiError("invalid_request", f"provider.region must be {WANTED['region']}; leave it out for everywhere")
     for name in ("ttft_timeout", "stall_timeout", "preferred_min_throughput", "preferred_max_latency"):
         _check_positive(name, getattr(preferences, name))
     if preferences.max_price is not None:

@@ -9,9 +9,9 @@ from typing import Any
 from data.catalogue.types import Catalogue, Endpoint
 from router_service.contract.errors import ApiError
 from router_service.routing.candidates import Ask, excluded_by
+from router_service.routing.demands import Demands
 from router_service.routing.nearest import PRIVACY, Nearest, nearest
 from router_service.routing.plan import Plan
-from router_service.routing.preferences import Defaults
 
 DOCS_URL = "/docs"
 MOST_EXCLUDED_LISTED = 50
@@ -50,10 +50,10 @@ def unknown_model(name: str, catalogue: Catalogue, why: str | None = None) -> Ap
     return _error("model_not_found", f"{name} is not a valid model ID; {hint}", [name])
 
 
-def no_endpoints(plan: Plan, ask: Ask, defaults: Defaults, requested: list[str]) -> NoEndpoints:
+def no_endpoints(plan: Plan, ask: Ask, demands: Demands, requested: list[str]) -> NoEndpoints:
     """The filters that removed every endpoint, endpoint by endpoint, and the nearest request that would have worked."""
     reasons = Counter(reason for _, reason in plan.excluded)
-    close = nearest([endpoint for endpoint, _ in plan.excluded], plan.preferences, ask, defaults)
+    close = nearest([endpoint for endpoint, _ in plan.excluded], plan.preferences, ask, demands)
     code = _code(close.reasons if close else tuple(reasons))
     more: dict[str, Any] = {
         "excluded_by": list(dict.fromkeys(excluded_by(reason) for reason, _ in reasons.most_common())),
@@ -71,7 +71,7 @@ def no_endpoints(plan: Plan, ask: Ask, defaults: Defaults, requested: list[str])
             "provider": close.endpoint.provider_name,
             "changes": [change._asdict() for change in close.changes],
         }
-    message = f"{_sentence(plan, reasons)} {_advice(close, defaults)}".strip()
+    message = f"{_sentence(plan, reasons)} {_advice(close, demands)}".strip()
     return NoEndpoints(plan, ERROR_TYPE.get(code, "not_found"), message, _availability(code, requested, **more))
 
 
@@ -129,11 +129,9 @@ def _sentence(plan: Plan, reasons: Counter[str]) -> str:
     return f"No endpoints found{subject}: all {reasons.total()} of {plan.model} were excluded by {removed}."
 
 
-def _advice(close: Nearest | None, defaults: Defaults) -> str:
+def _advice(close: Nearest | None, demands: Demands) -> str:
     if close is None:
-        demands = [f"data_collection={defaults.data_collection}"] if defaults.data_collection == "deny" else []
-        demands += ["zdr"] if defaults.zdr else []
-        return f"This installation demands {' and '.join(demands)} of every request." if demands else ""
+        return " ".join(demands.sentences())
     changes = " and ".join(change.sentence() for change in close.changes)
     return f"{close.endpoint.provider_name} would serve it {changes}."
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from router_service.contract.errors import ApiError
 from router_service.routing.candidates import Ask
+from router_service.routing.demands import Demands
 from router_service.routing.plan import Decision, Plan
 from router_service.routing.planner import Planner
 from router_service.routing.preferences import Preferences
@@ -27,24 +28,25 @@ def decisions(
     preferences: Preferences,
     ask: Ask,
     draw: Callable[[], float],
-    strategy: str | None = None,
+    demands: Demands | None = None,
     hold: Hold = as_planned,
 ) -> Iterator[Decision]:
     """A decision for each of ``names``, made when it is its turn; ``draw`` gives numbers in [0, 1).
 
-    ``strategy`` is the key's own default, between the request's and the installation's. Raises ``ApiError``
+    ``demands`` are those under which ``preferences`` were read, else the installation's alone. Raises ``ApiError``
     of the last name when none can be served; a name that cannot is passed over while another can. ``hold`` keeps
     a conversation with its endpoint.
     """
+    demands = demands or planner.installation
     if preferences.pooled and len(names) > 1:
-        yield _pooled(planner, names, preferences, ask, draw, strategy, hold)
+        yield _pooled(planner, names, preferences, ask, draw, demands, hold)
         return
     last: ApiError | None = None
     served = False
     for name in names:
         try:
             wanted = read_model(name, planner.catalogue)
-            decision = _decide(planner, (wanted,), preferences, ask, draw, strategy, names, hold)
+            decision = _decide(planner, (wanted,), preferences, ask, draw, demands, names, hold)
         except ApiError as error:
             last = error
             continue
@@ -60,7 +62,7 @@ def _pooled(
     preferences: Preferences,
     ask: Ask,
     draw: Callable[[], float],
-    strategy: str | None,
+    demands: Demands,
     hold: Hold,
 ) -> Decision:
     pool: list[Wanted] = []
@@ -72,7 +74,7 @@ def _pooled(
             last = error
     if not pool and last is not None:
         raise last
-    return _decide(planner, tuple(pool), preferences, ask, draw, strategy, names, hold)
+    return _decide(planner, tuple(pool), preferences, ask, draw, demands, names, hold)
 
 
 def _decide(
@@ -81,15 +83,15 @@ def _decide(
     preferences: Preferences,
     ask: Ask,
     draw: Callable[[], float],
-    strategy: str | None,
+    demands: Demands,
     names: list[str],
     hold: Hold,
 ) -> Decision:
-    plan = planner.plan(pool, preferences, ask, strategy)
+    plan = planner.plan(pool, preferences, ask, demands.strategy)
     if plan.endpoints:
         return hold(plan).sample(draw())
     if plan.excluded:
-        raise no_endpoints(plan, ask, planner.defaults, names)
+        raise no_endpoints(plan, ask, demands, names)
     first = pool[0]
     usable = bool(planner.endpoints.get(first.model))
     raise nothing_listed(first.requested, first.model, first.free, usable, planner.catalogue)

@@ -18,8 +18,8 @@ class Measure(NamedTuple):
     ``latency`` is seconds to the first token and ``throughput`` output tokens a second with that wait
     included, both over 5 minutes. Counts are over 30 minutes, those of tool calls over 2 hours:
     ``errors`` are the endpoint's own by the reference's uptime rule, ``rate_limited`` answers stand
-    apart from ``requests``, ``wait_s`` is the mean wait they asked for, ``tool_requests`` ended with
-    tool calls and ``malformed`` of them held at least one call that broke its schema.
+    apart from ``requests``, ``wait_s`` is the mean of the waits that they asked for, ``tool_requests`` ended with
+    tool calls and ``malformed`` of them held at least one malformed call. Tokens are those of ``answers``.
     """
 
     latency: Percentiles = NOTHING
@@ -33,6 +33,7 @@ class Measure(NamedTuple):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    answers: int = 0
 
 
 UNMEASURED = Measure()
@@ -52,7 +53,7 @@ class State(NamedTuple):
 
     ``outages`` had one in the last 30 s, ``ejected`` are left alone by the breaker, ``limited`` would answer 429.
     ``strategy`` is what a request gets that names none, ``auto_exacto`` whether requests with tools then
-    keep to endpoints whose tool calls are good.
+    keep to endpoints whose tool calls are good. ``distances`` are those that are not 1, by endpoint and client region.
     """
 
     catalogue_version: str
@@ -65,3 +66,8 @@ class State(NamedTuple):
     auto_exacto: bool = True
     ejected: frozenset[str] = frozenset()
     limited: frozenset[str] = frozenset()
+    distances: Mapping[tuple[str, str | None], float] = {}
+
+    def distance(self, endpoint: str, client_region: str | None) -> float:
+        """What multiplies the endpoint's TTFT when the client is there; 1 where nothing is known."""
+        return self.distances.get((endpoint, client_region), 1.0)

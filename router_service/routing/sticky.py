@@ -1,12 +1,14 @@
 """A conversation stays with the endpoint whose prompt cache holds it, for as long as that cache lives.
 
-Each worker has its own table, of constant size: the conversations that were served last.
+Each worker has its own table, of constant size: the conversations that were served last, by it or by those that it
+hears from (``sharing``).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,12 +18,17 @@ from router_service.providers.contract import Usage
 from router_service.routing.affinity import Affinity
 from router_service.routing.health import Health
 from router_service.routing.plan import Plan, encode_arms
+from router_service.routing.sharing.messages import Conversation
 from router_service.routing.strategies.slate import Arm
 from router_service.routing.switching import Terms, Turn, switch_pays
 
 POLICY = "sticky"
-# Conversations; about 350 bytes each.
+# Conversations; about 400 bytes each.
 TABLE_SIZE = 65_536
+# What makes room at once, as a part of the table: looking for the oldest costs as much for one as for many.
+EVICTED_PART = 64
+# Conversations kept for the other workers until they are taken, four times a second; of more the rest stays untold.
+MOST_UNTOLD = 1000
 HELD_PLANS = 1024
 HOUR_S = 3600.0
 # The shortest prompt that the large providers cache; source: "Prompt caching" of the reference.
@@ -31,9 +38,12 @@ MAX_MISSES = 2
 
 
 class Entry(NamedTuple):
-    """``until`` in seconds of the table's clock; ``cached`` tokens are those that the next prompt may find cached."""
+    """``at`` (remembered) and ``until`` in seconds of the table's clock; ``cached`` tokens are those that the next
+    prompt may find cached.
+    """
 
     endpoint: str
+    at: float
     until: float
     cached: int
     completion: int
@@ -59,6 +69,7 @@ class Sticky:
         self._size = size
         self._likely_from = likely_from
         self._table: dict[tuple[bytes, str], Entry] = {}
+        self._untold: dict[tuple[bytes, str], Entry | None] = {}
         self._held: dict[tuple[int, int], tuple[Plan, Plan]] = {}
 
     def __len__(self) -> int:
@@ -88,7 +99,7 @@ class Sticky:
         Forgets a conversation that has nothing to lose by moving.
         """
         key = (affinity.digest, endpoint.model)
-        before = self._table.pop(key, None)
+        found = before = self._table.pop(key, None)
         now = self._clock()
         if before is not None and (before.endpoint != endpoint.id or before.until <= now):
             before = None
@@ -96,11 +107,41 @@ class Sticky:
         misses = before.misses + 1 if missed and before else 0
         cached = usage.prompt_tokens if misses < MAX_MISSES and self._caches(affinity, endpoint, usage, before) else 0
         if not cached and not pending:
+            if found is not None:
+                self._tell(key, None)
             return
         lifetime = max(endpoint.cache_lifetime_s, HOUR_S if hour else 0.0)
-        self._table[key] = Entry(endpoint.id, now + lifetime, cached, usage.completion_tokens, misses)
+        entry = Entry(endpoint.id, now, now + lifetime, cached, usage.completion_tokens, misses)
+        self._put(key, entry)
+        self._tell(key, entry)
+
+    def take(self) -> list[Conversation]:
+        """What was remembered and forgotten since the last call, for the other workers."""
+        if not self._untold:
+            return []
+        untold, self._untold = self._untold, {}
+        gone = Entry("", self._clock(), 0.0, 0, 0, 0)
+        return [Conversation(digest, model, *(entry or gone)) for (digest, model), entry in untold.items()]
+
+    def hear(self, told: Conversation) -> None:
+        """Follow another worker, unless what is known here is newer."""
+        key = (told.digest, told.model)
+        before = self._table.get(key)
+        if before is not None and before.at >= told.at:
+            return
+        self._table.pop(key, None)
+        if told.endpoint:
+            self._put(key, Entry(told.endpoint, told.at, told.until, told.cached, told.completion, told.misses))
+
+    def _put(self, key: tuple[bytes, str], entry: Entry) -> None:
+        self._table[key] = entry
         if len(self._table) > self._size:
-            del self._table[next(iter(self._table))]
+            for oldest in list(islice(self._table, max(1, self._size // EVICTED_PART))):
+                del self._table[oldest]
+
+    def _tell(self, key: tuple[bytes, str], entry: Entry | None) -> None:
+        if len(self._untold) < MOST_UNTOLD or key in self._untold:
+            self._untold[key] = entry
 
     def _caches(self, affinity: Affinity, endpoint: Endpoint, usage: Usage, before: Entry | None) -> bool:
         """Whether the prompt is in the endpoint's cache now, and is read from there at less than its full price."""

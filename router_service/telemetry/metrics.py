@@ -1,22 +1,35 @@
-"""Prometheus metrics of one worker."""
+"""What the process tells Prometheus: of the log, of policies given up, of second calls."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from router_service.routing.hedging import Hedging
+from router_service.routing.sharing.peers import Peers
 from router_service.telemetry.log import RequestLog
 
 
-class _LogCollector(Collector):
-    def __init__(self, log: RequestLog, policy_failures: int) -> None:
+class _WorkerCollector(Collector):
+    def __init__(self, log: RequestLog, policy_failures: int, ways: Sequence[Peers], hedging: Hedging | None) -> None:
         self._log = log
         self._policy_failures = policy_failures
+        self._ways = ways
+        self._hedging = hedging
 
     def collect(self) -> list[Metric]:
-        log = self._log
-        return [
+        log, hedging = self._log, self._hedging
+        failures = CounterMetricFamily(
+            "sharing_failures", "Failed exchanges with other workers, and what was not readable of them", labels=["way"]
+        )
+        working = GaugeMetricFamily("sharing_working", "1 while other workers can be told", labels=["way"])
+        for way in self._ways:
+            failures.add_metric([way.name], way.failures)
+            working.add_metric([way.name], float(way.working))
+        found: list[Metric] = [
             CounterMetricFamily("log_records_written", "Records synced to a segment", value=log.written),
             CounterMetricFamily("log_records_dropped", "Records lost because the queue was full", value=log.dropped),
             CounterMetricFamily("log_write_failures", "Failed writes to a segment", value=log.failures),
@@ -26,11 +39,20 @@ class _LogCollector(Collector):
                 "Policies and decisions of them given up for price shares",
                 value=self._policy_failures,
             ),
+            failures,
+            working,
         ]
+        if hedging is not None:
+            found += [
+                CounterMetricFamily("hedges_sent", "Second calls beside one that was late", value=hedging.sent),
+                CounterMetricFamily("hedges_won", "Second calls whose answer was taken", value=hedging.won),
+                CounterMetricFamily("hedges_refused", "Second calls that the budget forbade", value=hedging.refused),
+            ]
+        return found
 
 
-def render(log: RequestLog, policy_failures: int) -> bytes:
+def render(log: RequestLog, policy_failures: int, ways: Sequence[Peers], hedging: Hedging | None = None) -> bytes:
     """The exposition text."""
     registry = CollectorRegistry()
-    registry.register(_LogCollector(log, policy_failures))
+    registry.register(_WorkerCollector(log, policy_failures, ways, hedging))
     return generate_latest(registry)

@@ -128,7 +128,7 @@ def course(scenario: Scenario, market: Sequence[Endpoint], seed: int, duration_s
         error_rate=flat * [endpoint.error_rate for endpoint in market],
         malformed_rate=flat * [endpoint.malformed_rate for endpoint in market],
         price=flat.copy(),
-        capacity=flat * [endpoint.capacity for endpoint in market],
+        capacity=_free(ticks, market, seed) * [endpoint.capacity for endpoint in market],
         present=flat.copy(),
     )
     columns = {
@@ -149,6 +149,25 @@ def course(scenario: Scenario, market: Sequence[Endpoint], seed: int, duration_s
             else:
                 column[moments] += (event.value - column[moments]) * grown
     return made
+
+
+def _free(ticks: int, market: Sequence[Endpoint], seed: int) -> Floats:
+    """1 where an endpoint has room, 0 in spells in which others use it up, (ticks, endpoints).
+
+    A chain of two states whose spells last ``busy_spell_s`` on average and take ``busy_share`` of the time.
+    """
+    mean_s = parameters()["authored"]["busy_spell_s"]
+    share = np.array([endpoint.busy_share for endpoint in market])
+    ends = TICK_S / mean_s
+    begins = ends * share / (1 - share)
+    draws = np.random.default_rng([seed, 5]).random((ticks, len(market)))
+    free = np.empty((ticks, len(market)))
+    busy = draws[0] < share
+    for tick in range(ticks):
+        if tick:
+            busy = np.where(busy, draws[tick] >= ends, draws[tick] < begins)
+        free[tick] = ~busy
+    return free
 
 
 def _drift(ticks: int, count: int, seed: int) -> Floats:

@@ -10,6 +10,7 @@ from router_service.contract.errors import ApiError
 from router_service.providers.anthropic_messages.errors import CODES
 from router_service.providers.anthropic_messages.response import FORMAT, STOP_REASONS, WireUsage
 from router_service.providers.contract import Delta, StreamedChoice
+from router_service.providers.moderation import blocks
 
 
 class MessageStream:
@@ -39,12 +40,15 @@ class MessageStream:
                 self._count(body.get("usage") or {})
                 native = body["delta"].get("stop_reason")
                 choice = _choice({}, STOP_REASONS.get(native or "", "stop"), native)
-                return Delta([choice], self._usage.native())
+                # A refusal, or an empty turn, has no block: its end is the answer.
+                return Delta([choice], self._usage.native(), content=bool(native))
             case "message_stop":
                 return Delta(usage=self._usage.native(), done=True)
             case "error":
                 error = body["error"]
                 kind = CODES.get(error.get("type"), "provider_unavailable")
+                if blocks(400, str(error["message"]), error):
+                    kind = "content_policy_violation"
                 return Delta(error=ApiError(kind, error["message"], metadata={"provider_code": error["type"]}))
             case _:
                 return None

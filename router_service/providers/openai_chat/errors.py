@@ -8,6 +8,11 @@ CODES = {
     "rate_limit_exceeded": "rate_limit_exceeded",
     "insufficient_quota": "provider_unavailable",
     "content_policy_violation": "content_policy_violation",
-    "content_filter": "content_policy_violation",
+    "content_filter": "content_policy_violation",  # Azure's code, Moonshot's type
+    "ResponsibleAIPolicyViolation": "content_policy_violation",  # Azure
+    "DataInspectionFailed": "content_policy_violation",  # Alibaba
+    "data_inspection_failed": "content_policy_violation",  # Alibaba
+    "1301": "content_policy_violation",  # Z.AI
+    "invalid_prompt": "invalid_prompt",
     "model_not_found": "provider_unavailable",
 }

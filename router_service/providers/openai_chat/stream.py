@@ -8,6 +8,7 @@ import msgspec
 
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import Delta, StreamedChoice
+from router_service.providers.moderation import blocks
 from router_service.providers.openai_chat.errors import CODES
 from router_service.providers.openai_chat.response import WireUsage, finish_reason
 
@@ -81,4 +82,6 @@ def _error(error: Any) -> ApiError:
     if isinstance(error, dict):
         message, code = str(error.get("message") or error), error.get("code") or error.get("type")
     kind = CODES.get(str(code), "provider_unavailable")
+    if blocks(400, message, error if isinstance(error, dict) else {}):
+        kind = "content_policy_violation"
     return ApiError(kind, message, metadata={"provider_code": str(code)} if code is not None else None)

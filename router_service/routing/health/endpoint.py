@@ -5,8 +5,9 @@ from __future__ import annotations
 from router_service.routing.health.breaker import Breaker, Phase
 from router_service.routing.health.capacity import Capacity
 from router_service.routing.health.percentiles import Histogram
-from router_service.routing.health.shared import Report
+from router_service.routing.health.quality import Quality
 from router_service.routing.health.windows import KINDS, Windows
+from router_service.routing.sharing.messages import Report
 
 EWMA_WEIGHT = 0.2
 SMALLEST_LATENCY_S = 0.005
@@ -16,7 +17,7 @@ SMALLEST_TOKENS_PER_S = 0.1
 class EndpointHealth:
     """Fixed in size. ``unsent`` are counts the other workers have yet to be told; ``fresh``: since the last look."""
 
-    __slots__ = ("breaker", "capacity", "fresh", "latency", "name", "throughput",
+    __slots__ = ("answers", "breaker", "capacity", "fresh", "latency", "name", "quality", "throughput",
                  "tokens_per_s", "ttft_s", "unsent", "windows")  # fmt: skip
 
     def __init__(self, name: str, second: int) -> None:
@@ -25,7 +26,9 @@ class EndpointHealth:
         self.breaker = Breaker()
         self.capacity = Capacity()
         self.latency: Histogram | None = None
+        self.answers: Histogram | None = None
         self.throughput: Histogram | None = None
+        self.quality: Quality | None = None
         self.ttft_s: float | None = None
         self.tokens_per_s: float | None = None
         self.unsent = [0] * KINDS
@@ -40,6 +43,18 @@ class EndpointHealth:
             self.latency = Histogram(SMALLEST_LATENCY_S, second)
         self.latency.add(seconds, second)
 
+    def add_answer(self, seconds: float, second: int) -> None:
+        """Of a whole answer, from the request to its end."""
+        if not seconds > 0:
+            return
+        if self.answers is None:
+            self.answers = Histogram(SMALLEST_LATENCY_S, second)
+        self.answers.add(seconds, second)
+
+    def first_tokens(self, *, stream: bool) -> Histogram | None:
+        """How long requests waited: streams for their first token, others for the whole answer."""
+        return self.latency if stream else self.answers
+
     def add_throughput(self, tokens_per_s: float, second: int) -> None:
         if not tokens_per_s > 0:
             return
@@ -48,6 +63,12 @@ class EndpointHealth:
         if self.throughput is None:
             self.throughput = Histogram(SMALLEST_TOKENS_PER_S, second)
         self.throughput.add(tokens_per_s, second)
+
+    def quality_at(self, second: int) -> Quality:
+        """Made with the first count: most endpoints of a catalogue never see any."""
+        if self.quality is None:
+            self.quality = Quality(second)
+        return self.quality
 
     def report(self, now: float) -> Report:
         """What the other workers should know; the counts are then told."""
@@ -64,4 +85,5 @@ class EndpointHealth:
             ejected_until,
             breaker.ejections,
             retry_until if retry_until > now else 0.0,
+            self.quality.take_unsent() if self.quality else None,
         )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from router_service.contract.errors import CLIENT_ERRORS
 from router_service.routing.health import tiers
 from router_service.routing.health.breaker import spare_half
+from router_service.routing.health.capacity import LONGEST_RETRY_AFTER_S
+from router_service.routing.health.distance import Distances
 from router_service.routing.health.endpoint import EndpointHealth
 from router_service.routing.health.percentiles import Percentiles, SpeedWindow
-from router_service.routing.health.shared import Batch, HealthPeers, NoPeers, Report
+from router_service.routing.health.quality import NOTHING
 from router_service.routing.health.standing import Standing, per_minute
 from router_service.routing.health.tiers import Tier
 from router_service.routing.health.windows import (
@@ -23,14 +24,12 @@ from router_service.routing.health.windows import (
     Counts,
     WindowName,
 )
+from router_service.routing.sharing.messages import Report, Sums
 
 INTERVAL_S = 0.25
 # Endpoints without traffic change tier as windows pass: all are graded again in this many seconds, a part in each.
 GRADING_S = 60
 RECENT_S = 30.0
-MERGED_AT_ONCE = 100
-# A time ahead of ours is another machine's clock: monotonic clocks are comparable on one machine alone.
-CLOCK_TOLERANCE_S = 5.0
 # The reference leaves 400, 403, 413, 422 and 429 out of uptime; 401, 402, 404, 5xx and broken streams count.
 JUDGES_NOTHING = CLIENT_ERRORS | {"permission_denied"}
 _NONE: frozenset[str] = frozenset()
@@ -41,12 +40,12 @@ class Health:
     so a plan holds for as long as the epoch does. Used from one thread.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, peers: HealthPeers | None = None) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._peers = peers or NoPeers()
         self._endpoints: dict[str, EndpointHealth] = {}
         self._order: list[EndpointHealth] = []
         self._standing = Standing()
+        self._distances = Distances()
         self._fresh: list[EndpointHealth] = []
         self._ungraded: set[EndpointHealth] = set()
         self._unsent: set[EndpointHealth] = set()
@@ -62,15 +61,27 @@ class Health:
         """Endpoints with a significant outage in the last 30 s."""
         return self._standing.outages
 
-    def success(self, endpoint: str, ttft_s: float | None, tokens_per_s: float | None) -> None:
-        """Count a good answer; TTFT in seconds and throughput in tokens a second, where they were measured."""
+    def success(
+        self,
+        endpoint: str,
+        ttft_s: float | None,
+        tokens_per_s: float | None,
+        client_region: str | None = None,
+        whole_s: float | None = None,
+    ) -> None:
+        """Count a good answer; TTFT and throughput (tokens a second) of a stream where they were measured, or the
+        time that an answer sent whole took. Times in seconds.
+        """
         now = self._clock()
         state = self._count(endpoint, SUCCESS, now)
         state.capacity.accepted()
         if ttft_s is not None:
             state.add_ttft(ttft_s, int(now))
+            self._distances.add(endpoint, client_region, ttft_s)
         if tokens_per_s is not None:
             state.add_throughput(tokens_per_s, int(now))
+        if whole_s is not None:
+            state.add_answer(whole_s, int(now))
         if state.breaker.success(now):
             self._review(state, now)
 
@@ -80,6 +91,8 @@ class Health:
         if error_type == "rate_limit_exceeded":
             state = self._count(endpoint, RATE_LIMITED, now)
             state.breaker.release()
+            if retry_after is not None:
+                state.quality_at(int(now)).waited(min(retry_after, LONGEST_RETRY_AFTER_S), int(now))
             counts = state.windows.totals("30s", int(now))
             state.capacity.rate_limited(now, per_minute(counts.accepted), retry_after)
         elif error_type in JUDGES_NOTHING:
@@ -97,12 +110,48 @@ class Health:
                 state.capacity.hold(now, retry_after)
         self._standing.review(state, now, counts)
 
+    def used(self, endpoint: str, prompt: int, cached: int, completion: int) -> None:
+        """Count the tokens of an answer; ``prompt`` tokens hold the ``cached`` ones."""
+        now = self._clock()
+        state = self._endpoints.get(endpoint) or self._new(endpoint, now)
+        state.quality_at(int(now)).used(prompt, cached, completion, int(now))
+        self._tell(state)
+
+    def tool_calls(self, endpoint: str, malformed: bool) -> None:
+        """Count an answer that ended with tool calls, one of them malformed or all as they should be."""
+        now = self._clock()
+        state = self._endpoints.get(endpoint) or self._new(endpoint, now)
+        state.quality_at(int(now)).tool_calls(malformed, int(now))
+        self._tell(state)
+
     def abandon(self, endpoint: str) -> None:
         """A call ended without an outcome, cancelled by its client: the next may probe."""
         state = self._standing.watched.get(endpoint)
         if state is not None:
             state.breaker.release()
             self._review(state, self._clock())
+
+    def outlasted(self, endpoint: str, waited_s: float, *, stream: bool) -> None:
+        """A call that gave no first token in ``waited_s`` was cut for another's: neither success nor failure.
+
+        The true wait is longer by an unknown time. It is counted as what is known of it, the longer of ``waited_s``
+        and the running mean: leaving it out would make an endpoint look quick whose slow calls are always cut.
+        """
+        state = self._endpoints.get(endpoint)
+        if state is None:
+            return
+        second = int(self._clock())
+        if stream:
+            state.add_ttft(max(waited_s, state.ttft_s or 0.0), second)
+        else:
+            state.add_answer(waited_s, second)
+
+    def sound(self, endpoint: str) -> bool:
+        """Whether nothing is held against it now: no outage, limit or ejection, and not on its way back from one."""
+        state = self._standing.watched.get(endpoint)
+        if state is None:
+            return True
+        return not (state.breaker.tripped or endpoint in self._standing.outages or endpoint in self._standing.limited)
 
     def claim(self, endpoint: str) -> bool:
         """To be asked right before each call. False while another call probes a recovering endpoint: try the next."""
@@ -147,6 +196,11 @@ class Health:
         """Percent, successful ÷ (successful + failed) of ``window``; ``None`` when there were too few."""
         return tiers.uptime(self.counts(endpoint, window))
 
+    def quality(self, endpoint: str) -> Sums:
+        """Tool calls, tokens and waits, of this worker and of those it hears from."""
+        state = self._endpoints.get(endpoint)
+        return state.quality.sums(int(self._clock())) if state and state.quality else NOTHING
+
     def ttft(self, endpoint: str) -> float | None:
         """Seconds, a running mean."""
         state = self._endpoints.get(endpoint)
@@ -157,10 +211,22 @@ class Health:
         state = self._endpoints.get(endpoint)
         return state.tokens_per_s if state else None
 
+    def distance(self, endpoint: str, client_region: str | None) -> float:
+        """What the endpoint's wait is to be multiplied by for clients from there; of this worker's streamed answers."""
+        return self._distances.factor(endpoint, client_region)
+
     def latency_percentiles(self, endpoint: str, window: SpeedWindow, least: int = 1) -> Percentiles | None:
         """TTFT in seconds, of this worker's streamed answers; ``None`` when there were fewer than ``least``."""
         state = self._endpoints.get(endpoint)
         return state.latency.percentiles(window, int(self._clock()), least) if state and state.latency else None
+
+    def wait(self, endpoint: str, percent: int, least: int, *, stream: bool) -> float | None:
+        """Seconds that ``percent`` of this worker's calls of 30 minutes did not exceed, to the first token of a
+        stream or to the end of a whole answer; ``None`` when there were fewer than ``least``.
+        """
+        state = self._endpoints.get(endpoint)
+        waits = state.first_tokens(stream=stream) if state else None
+        return waits.level("30m", int(self._clock()), percent, least) if waits else None
 
     def throughput_percentiles(self, endpoint: str, window: SpeedWindow) -> Percentiles | None:
         """Tokens a second, of this worker's streamed answers; ``p90`` is what 90 % of them reached."""
@@ -181,32 +247,46 @@ class Health:
                 self._standing.grade(self._to_grade(), now)
         return self._standing.epoch
 
-    async def watch(self) -> None:
-        """Exchange with the other workers each quarter of a second; files are waited for off the event loop."""
-        while True:
-            for _ in self._merge(await asyncio.to_thread(self._exchange, self._take())):
-                await asyncio.sleep(0)
-            self.refresh()
-            await asyncio.sleep(INTERVAL_S)
+    def take(self, now: float) -> list[Report]:
+        """What happened since the last call, for the other workers."""
+        self._sort_fresh()
+        reports = [state.report(now) for state in self._unsent]
+        self._unsent.clear()
+        return reports
 
-    def synchronise(self) -> None:
-        """One exchange with the other workers, blocking."""
-        for _ in self._merge(self._exchange(self._take())):
-            pass
-        self.refresh()
-
-    def close(self) -> None:
-        """Leave the other workers."""
-        self._peers.close()
+    def hear(self, report: Report, at: float, now: float) -> None:
+        """Count what another worker saw until ``at``, and follow its ejections and holds."""
+        state = self._endpoints.get(report.endpoint) or self._new(report.endpoint, now)
+        state.windows.merge(report.counts, int(at), int(now))
+        if report.quality is not None:
+            state.quality_at(int(now)).merge(report.quality, int(at), int(now))
+        self._ungraded.add(state)
+        breaker, capacity = state.breaker, state.capacity
+        counts = state.windows.totals("30s", int(now))
+        breaker.adopt(report.ejected_until, report.ejections, now)
+        capacity.adopt(report.retry_until, now)
+        if now - at < RECENT_S:
+            if report.success:
+                capacity.accepted()
+                breaker.success(now, report.success)
+            if report.failure:
+                breaker.failure(now, counts.success, counts.failure, report.failure)
+            if report.rate_limited:
+                capacity.rate_limited(now, per_minute(counts.accepted))
+        self._standing.review(state, now, counts)
 
     def _count(self, endpoint: str, kind: int, now: float) -> EndpointHealth:
         state = self._endpoints.get(endpoint) or self._new(endpoint, now)
         state.windows.add(kind, int(now))
         state.unsent[kind] += 1
+        self._tell(state)
+        return state
+
+    def _tell(self, state: EndpointHealth) -> None:
+        """Look at ``state`` at the next occasion, and tell the other workers."""
         if not state.fresh:
             state.fresh = True
             self._fresh.append(state)
-        return state
 
     def _new(self, endpoint: str, now: float) -> EndpointHealth:
         state = self._endpoints[endpoint] = EndpointHealth(endpoint, int(now))
@@ -229,43 +309,3 @@ class Health:
         states.update(self._order[self._next_graded : self._next_graded + share])
         self._next_graded = self._next_graded + share if self._next_graded + share < len(self._order) else 0
         return states
-
-    def _take(self) -> Batch:
-        self._sort_fresh()
-        now = self._clock()
-        batch = Batch(now, [state.report(now) for state in self._unsent])
-        self._unsent.clear()
-        return batch
-
-    def _exchange(self, batch: Batch) -> Sequence[Batch]:
-        if batch.reports:
-            self._peers.publish(batch)
-        return self._peers.collect()
-
-    def _merge(self, batches: Sequence[Batch]) -> Iterator[None]:
-        """Take in what was told, with a pause after each hundred reports for requests to go on."""
-        for batch in batches:
-            for number, report in enumerate(batch.reports, 1):
-                now = self._clock()
-                if batch.at <= now + CLOCK_TOLERANCE_S:
-                    self._hear(report, min(batch.at, now), now)
-                if number % MERGED_AT_ONCE == 0:
-                    yield
-
-    def _hear(self, report: Report, at: float, now: float) -> None:
-        state = self._endpoints.get(report.endpoint) or self._new(report.endpoint, now)
-        state.windows.merge(report.counts, int(at), int(now))
-        self._ungraded.add(state)
-        breaker, capacity = state.breaker, state.capacity
-        counts = state.windows.totals("30s", int(now))
-        breaker.adopt(report.ejected_until, report.ejections, now)
-        capacity.adopt(report.retry_until, now)
-        if now - at < RECENT_S:
-            if report.success:
-                capacity.accepted()
-                breaker.success(now, report.success)
-            if report.failure:
-                breaker.failure(now, counts.success, counts.failure, report.failure)
-            if report.rate_limited:
-                capacity.rate_limited(now, per_minute(counts.accepted))
-        self._standing.review(state, now, counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -59,6 +60,17 @@ class Histogram:
         self, window: SpeedWindow, second: int, least: int = 1, *, highest_first: bool = False
     ) -> Percentiles | None:
         """``None`` below ``least`` values. ``highest_first`` counts down from the best value, for throughput."""
+        found = self._levels(window, second, (50, 75, 90, 99), least, highest_first=highest_first)
+        return Percentiles(*found) if found else None
+
+    def level(self, window: SpeedWindow, second: int, percent: int, least: int = 1) -> float | None:
+        """What ``percent`` of the values do not exceed; ``None`` below ``least`` values."""
+        found = self._levels(window, second, (percent,), least)
+        return found[0] if found else None
+
+    def _levels(
+        self, window: SpeedWindow, second: int, percents: Sequence[int], least: int, *, highest_first: bool = False
+    ) -> list[float] | None:
         if second >= self._until:
             self._advance(second)
         first, _, slots = _WINDOWS[window]
@@ -68,11 +80,11 @@ class Histogram:
         total = int(reached[-1])
         if total < least:
             return None
-        wanted = [max(1, math.ceil(level * total / 100)) for level in (50, 75, 90, 99)]
+        wanted = [max(1, math.ceil(percent * total / 100)) for percent in percents]
         found = np.searchsorted(reached, wanted)
         if highest_first:
             found = BUCKETS - 1 - found
-        return Percentiles(*(float(BASE ** (self._first + bucket + 0.5)) for bucket in found.tolist()))
+        return [float(BASE ** (self._first + bucket + 0.5)) for bucket in found.tolist()]
 
     def _count(self, start: int, bucket: int) -> None:
         try:

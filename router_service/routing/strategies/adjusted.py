@@ -49,7 +49,8 @@ def choose(slate: Slate) -> Choice:
     best = slate.best()
     endpoints = slate.endpoints[:best]
     measures = [slate.state.measures.get(e.id, UNMEASURED) for e in endpoints]
-    levels = shrunk(measures, slate.ask.tools)
+    factors = [slate.state.distance(e.id, slate.ask.client_region) for e in endpoints]
+    levels = at_distance(shrunk(measures, slate.ask.tools), factors, _expected_completion(measures, slate.ask))
     prices = adjusted_prices([e.price or Price(0, 0) for e in endpoints], levels, measures, slate.ask)
     flagged = [e.id in slate.flagged for e in endpoints]
     shares = adjusted_shares(prices, levels.speed, flagged)
@@ -118,7 +119,7 @@ def shrunk(measures: Sequence[Measure], with_tools: bool = True) -> Levels:
     A figure that nobody has is the same for all: 0 for rates and waiting, 1 token/s for speed. Tool calls
     are looked at only ``with_tools``.
     """
-    latencies, throughputs, requests, errors, limited, waits, tools, malformed, prompts, cached, _ = zip(
+    latencies, throughputs, requests, errors, limited, waits, tools, malformed, prompts, cached, *_ = zip(
         *measures, strict=True
     )
     own = [n / (n + SHRINKAGE) for n in requests]
@@ -136,6 +137,22 @@ def shrunk(measures: Sequence[Measure], with_tools: bool = True) -> Levels:
     )
 
 
+def at_distance(levels: Levels, factors: Sequence[float], completion: float) -> Levels:
+    """``levels`` as they are from a client's region: waits times ``factors``, speeds with that wait included.
+
+    ``completion`` is the tokens of an answer. A speed changes by no more than its factor, whatever was measured.
+    """
+    if all(factor == 1.0 for factor in factors):
+        return levels
+    waits = [wait * factor for wait, factor in zip(levels.ttft, factors, strict=True)]
+    speeds = []
+    for speed, factor, before, after in zip(levels.speed, factors, levels.ttft, waits, strict=True):
+        least, most = sorted((1.0, factor))
+        slower = min(max(1.0 + (after - before) * speed / completion, least), most)
+        speeds.append(speed / slower)
+    return levels._replace(ttft=waits, speed=speeds)
+
+
 def _rates(events: Sequence[int], trials: Sequence[int]) -> list[float]:
     """Events per trial, with ``SHRINKAGE`` trials of a typical peer added to each endpoint's own."""
     usual = SHRINKAGE * middle([k / n for k, n in zip(events, trials, strict=True) if n], 0.0)
@@ -151,7 +168,7 @@ def _medians(measured: Sequence[Percentiles], own: Sequence[float], otherwise: f
 
 def _expected_completion(measures: Sequence[Measure], ask: Ask) -> float:
     """Tokens: what the model's answers lately had, capped by what the client allows."""
-    requests = sum([m.requests for m in measures if m.completion_tokens])
+    answers = sum([m.answers for m in measures])
     tokens = sum([m.completion_tokens for m in measures])
-    usual = tokens / requests if requests else TYPICAL_COMPLETION_TOKENS
+    usual = tokens / answers if answers else TYPICAL_COMPLETION_TOKENS
     return max(1.0, min(usual, ask.max_tokens or usual))

@@ -13,7 +13,8 @@ NEVER = float("inf")
 
 
 def choose(slate: Slate) -> Choice:
-    """Strictly by ``sort``: price, median latency or median throughput of the last 5 minutes.
+    """Strictly by ``sort``: price, median latency or median throughput of the last 5 minutes, latency as it is from
+    the client's region.
 
     Endpoints in an outage, and those that miss a cut-off on speed, stand behind; what is not measured
     comes after what is.
@@ -21,8 +22,9 @@ def choose(slate: Slate) -> Choice:
     measures = slate.state.measures
 
     def latency(index: int) -> float:
-        median = measures.get(slate.endpoints[index].id, UNMEASURED).latency.p50
-        return NEVER if median is None else median
+        endpoint = slate.endpoints[index].id
+        median = measures.get(endpoint, UNMEASURED).latency.p50
+        return NEVER if median is None else median * slate.state.distance(endpoint, slate.ask.client_region)
 
     def throughput(index: int) -> float:
         return -(measures.get(slate.endpoints[index].id, UNMEASURED).throughput.p50 or 0.0)

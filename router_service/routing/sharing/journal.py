@@ -21,14 +21,14 @@ from pathlib import Path
 
 import msgspec
 
-from router_service.routing.health.shared import Batch
+from router_service.routing.sharing.messages import Batch
 
 logger = logging.getLogger(__name__)
 
 FRAME = struct.Struct("<II")  # length and CRC-32 of the payload
 LARGEST_READING = 16 * 1024 * 1024
-# Then the file begins anew: what it told is long known.
-FILE_BYTES = 1024 * 1024
+# Then the file begins anew: what it told is long known. Seconds' worth of the most that Sticky tells.
+FILE_BYTES = 8 * 1024 * 1024
 # A frame that is not whole at the fourth reading, a second after the first, was not caught half-written.
 DAMAGED_READINGS = 4
 SWEEP_S = 5.0
@@ -84,7 +84,9 @@ class Reader:
 
 
 class JournalPeers:
-    """``HealthPeers`` by files in ``folder``. ``failures`` counts batches not written and files not readable."""
+    """``Peers`` by files in ``folder``. ``failures`` counts batches not written and files not readable."""
+
+    name = "journal"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -96,8 +98,20 @@ class JournalPeers:
         self._readers: dict[str, Reader] = {}
         self._lock = threading.Lock()
         self.failures = 0
+        self._failing = False
+
+    @property
+    def working(self) -> bool:
+        return not self._failing
+
+    def exchange(self, batches: Sequence[Batch]) -> Sequence[Batch]:
+        self._failing = False
+        for batch in batches:
+            self.publish(batch)
+        return self.collect()
 
     def publish(self, batch: Batch) -> None:
+        """Tell the others."""
         payload = msgspec.msgpack.encode(batch)
         frame = FRAME.pack(len(payload), zlib.crc32(payload)) + payload
         with self._lock:
@@ -110,6 +124,7 @@ class JournalPeers:
                 self._fail(f"health is not shared, {self._path} cannot be written: {error}")
 
     def collect(self) -> Sequence[Batch]:
+        """What the others told since the last call, each batch once."""
         with self._lock:
             if self._closed:
                 return ()
@@ -187,6 +202,7 @@ class JournalPeers:
 
     def _fail(self, reason: str) -> None:
         self.failures += 1
+        self._failing = True
         if self.failures & (self.failures - 1) == 0:
             logger.warning("%s (%d times)", reason, self.failures)
 

@@ -1,0 +1,168 @@
+"""From a play to docs/closed-loop.md. Every figure is read from the house's files or its request log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from benchmarks.closed_loop.run import Play
+from data.policies import AuditEntry
+
+LEADING = """# The closed loop, turned for real
+
+`portolan up` with the lab, its traffic, refreshes and dashboards; a lab that drifts; nothing called but the commands
+that an operator has. Written by `{command}`, from `audit.jsonl`, `serving.json`, the artifacts' states and the
+request log of that run.
+
+The lab's time passes {speed:g} times as fast (`--lab-speed {speed:g}`): its waits, outages and the drift are shortened
+alike, the evaluator's blocks and the guardrails' window with them.
+{seconds:.0f} s were {hours:.1f} hours of the market.
+"""
+NOTES = """## What this shows and what it does not
+
+- The acts, refusals and rollbacks are those of the installed commands and pipelines. Planted were the drift, the bad
+  challenger (the trainer's own work on a log whose outcomes were turned round) and the promotion by force.
+- The first policy skips the proof of G2: nothing learned had served, so that no log could speak for it.
+- Waits are {speed:g} times as short as the market's, while prices and what a second is worth are not: money weighs
+  more in these decisions than it would. The router's own clocks (breakers, health windows, `Retry-After`, polling)
+  run in real time, which is slow to this market. On two cores the house's own load is part of every wait.
+- The web server of Dagster was left out; its job runs in `portolan refresh`, as always in `portolan up`.
+- Traffic is the replayer's, through the official client. The lab is drawn from measurements and is no provider.
+"""
+
+
+def page(play: Play, command: str) -> str:
+    """Markdown."""
+    hours = play.seconds * play.speed / 3600
+    parts = [
+        LEADING.format(command=command.strip(), speed=play.speed, seconds=play.seconds, hours=hours),
+        f"    portolan up {' '.join(play.options)}\n",
+        "## What happened\n",
+        _timeline(play),
+        "*Serves after*: from the step in the audit log to the first request logged under that policy.\n",
+        "## Why the bad challenger was refused\n",
+        _verdicts(play, play.bad),
+        "## Why the forced promotion was rolled back\n",
+        _rollback(play),
+    ]
+    if play.second != play.first:
+        parts += ["## What the second champion stood on\n", _verdicts(play, play.second)]
+    parts += [
+        "## Who served\n",
+        _served(play),
+        "## What drifted\n",
+        _drift(play),
+        "## What `portolan policy list` said at the end\n",
+        "\n".join(f"    {line[:150]}" for line in play.listed.splitlines()) + "\n",
+        "The same in the dashboards, of that house:\n",
+        *(f"![{about}](images/{name}.png)\n" for name, about in PICTURES.items()),
+        NOTES.format(speed=play.speed),
+    ]
+    return "\n".join(parts)
+
+
+PICTURES = {
+    "loop-steps": "Every step with who, when and why",
+    "loop-refused": "The registry, and the gates' answers on the bad challenger",
+    "loop-champion": "For whom the champion is better or worse",
+}
+
+
+def _timeline(play: Play) -> str:
+    names = {play.first: "first", play.second: "second", play.bad: "bad"} | (
+        {play.first: "first"} if play.first == play.second else {}
+    )
+    rows = []
+    for entry in play.audit:
+        at = datetime.fromisoformat(entry.at).timestamp() - play.began
+        name = names.get(entry.version, f"…{entry.version[-8:]}")
+        rows.append(
+            (at, [name, entry.what.replace("_", " "), _short(entry.why), _who(entry), _served_after(play, entry)])
+        )
+    if play.turned:
+        begun = min(event.begin for event in play.events if event.until is None) * 60 / play.speed
+        what = f"{len(play.turned)} endpoints that the first champion prefers begin to fail for good"
+        rows.append((begun, ["the lab", "drift", what, "benchmark", ""]))
+    rows.sort(key=lambda row: row[0])
+    cells = [[f"{at:.0f}", f"{at * play.speed / 60:.0f}", *row] for at, row in rows]
+    return _table(["s", "market min", "policy", "step", "why", "who", "serves after"], cells)
+
+
+def _served_after(play: Play, entry: AuditEntry) -> str:
+    if entry.what not in ("canary", "champion"):
+        return ""
+    at = datetime.fromisoformat(entry.at).timestamp()
+    served = next((served for served in play.served if served.version == entry.version), None)
+    found = served.after(at) if served else None
+    return f"{found - at:.1f} s" if found is not None else "not"
+
+
+def _verdicts(play: Play, version: str) -> str:
+    state = next((state for state in play.states if state.version == version), None)
+    if state is None:
+        return "It was not made.\n"
+    rows = [[verdict.gate, verdict.outcome, verdict.reason] for verdict in state.verdicts]
+    figures = [
+        f"{verdict.gate} {name.replace('_', ' ')} {value:.3g} [{verdict.figures[f'{name}.low']:.3g}, "
+        f"{verdict.figures[f'{name}.high']:.3g}]"
+        for verdict in state.verdicts
+        for name, value in verdict.figures.items()
+        if verdict.gate == "G2" and f"{name}.low" in verdict.figures
+    ]
+    errors = [
+        f"{verdict.gate} {name.replace('_', ' ')} {value:.3g}"
+        for verdict in state.verdicts
+        if verdict.gate == "G1"
+        for name, value in verdict.figures.items()
+        if name.startswith(("ttft_error", "brier"))
+    ]
+    listed = "".join(f"- {line}\n" for line in [", ".join(errors), *figures] if line)
+    return f"`{version}`\n\n{_table(['gate', 'answer', 'reason'], rows)}\n{listed}"
+
+
+def _rollback(play: Play) -> str:
+    rolled = next((e for e in play.audit if e.version == play.bad and e.what == "rolled_back"), None)
+    if rolled is None:
+        return "It was not.\n"
+    forced = play.began + play.forced_at
+    served = next((served for served in play.served if served.version == play.bad), None)
+    met = sum(at >= forced for at in served.moments) if served else 0
+    took = datetime.fromisoformat(rolled.at).timestamp() - forced
+    return (
+        f"{took:.0f} s after the command, on {rolled.figures['decisions']:.0f} decisions of its own and "
+        f"{rolled.figures['control']:.0f} of the price arm: {rolled.why}. It served {met} requests.\n"
+    )
+
+
+def _served(play: Play) -> str:
+    rows = [
+        [one.policy, one.version, str(one.requests), f"{one.first - play.began:.0f}", f"{one.last - play.began:.0f}",
+         f"{one.success:.2%}", _ms(one.ttft_p50), _ms(one.ttft_p99)]
+        for one in play.served
+    ]  # fmt: skip
+    head = ["arm", "policy version in the log", "requests", "from, s", "to, s", "answered", "TTFT p50, ms", "p99, ms"]
+    return _table(head, rows)
+
+
+def _drift(play: Play) -> str:
+    rows = [
+        [f"{event.begin:.0f}", "" if event.until is None else f"{event.until:.0f}", event.endpoint, event.says]
+        for event in play.events
+    ]
+    return _table(["from, market min", "to", "endpoint", "what"], rows)
+
+
+def _who(entry: AuditEntry) -> str:
+    return "operator" if entry.who.endswith("portolan policy") else entry.who.removesuffix(".closed_loop")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 160 else f"{text[:157]}…"
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,120 @@
+"""The acts in their order, each waited for on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.closed_loop.browser import pictures
+from benchmarks.closed_loop.drift import Drift, Event
+from benchmarks.closed_loop.evidence import Served, served_by
+from benchmarks.closed_loop.house import House
+from benchmarks.closed_loop.plant import plant
+from data.policies import AuditEntry, PolicyState, read_audit, read_serving, read_state, read_states
+
+POLL_S = 0.5
+
+
+@dataclass
+class Play:
+    """What a run left. Moments are seconds since ``began`` (Unix seconds)."""
+
+    began: float
+    speed: float
+    options: tuple[str, ...]
+    seconds: float = 0.0
+    first: str = ""
+    second: str = ""
+    bad: str = ""
+    forced_at: float = 0.0
+    turned: list[str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
+    states: list[PolicyState] = field(default_factory=list)
+    served: list[Served] = field(default_factory=list)
+    listed: str = ""
+    missing: str = ""
+
+
+class TooLate(Exception):
+    """An act did not come within its time."""
+
+
+class Stage:
+    """A house, its drift and the waiting."""
+
+    def __init__(self, house: House, play: Play, drift: Drift, tell: Callable[[str], None]) -> None:
+        self.house, self.play, self.drift, self._tell = house, play, drift, tell
+        self._told = 0
+
+    @property
+    def minute(self) -> float:
+        """Minutes of the market since the start."""
+        return (time.time() - self.play.began) * self.play.speed / 60
+
+    def until(self, holds: Callable[[], object], what: str, seconds: float) -> None:
+        """Let the market drift until ``holds``. Raises ``TooLate``."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            if self.house.ended:
+                raise TooLate(f"the house ended by itself: {self.house.ended[-500:]}")
+            if time.monotonic() > deadline:
+                raise TooLate(f"not within {seconds:.0f} s: {what}")
+            self.drift.tick(self.minute)
+            self._say()
+            time.sleep(POLL_S)
+
+    def _say(self) -> None:
+        audit = read_audit(self.house.lake)
+        for entry in audit[self._told :]:
+            self._tell(f"{entry.at[11:19]} {entry.what:11} {entry.version} {entry.why[:200]}")
+        self._told = len(audit)
+
+
+def run(
+    folder: Path, images: Path, *, speed: float, rate: float, refresh_s: float, patience_s: float, short: bool,
+    tell: Callable[[str], None],
+) -> Play:  # fmt: skip
+    """All acts; ``short`` leaves out the challenger, whose proof takes 6,000 decisions and 20 blocks of time.
+
+    ``patience_s`` is for each act. What did not come is named in ``missing``.
+    """
+    with House(folder, speed=speed, rate=rate, refresh_s=refresh_s) as house:
+        play = Play(time.time(), speed, house.options)
+        stage = Stage(house, play, Drift(house, seed=11), tell)
+        try:
+            _acts(stage, patience_s, short)
+            pictures(house, play.bad, play.second, images)
+        except TooLate as late:
+            play.missing = str(late)
+        play.listed = house.command("policy", "list")
+        play.seconds = time.time() - play.began
+    play.events, play.audit, play.states = stage.drift.events, read_audit(house.lake), read_states(house.lake)
+    house.command("refresh")
+    play.served = served_by(house.lake)
+    return play
+
+
+def _acts(stage: Stage, patience_s: float, short: bool) -> None:
+    lake, play = stage.house.lake, stage.play
+    stage.until(lambda: read_serving(lake).champion, "a first champion", patience_s)
+    play.first = play.second = str(read_serving(lake).champion)
+    play.turned = stage.drift.turn_favourites(play.first, stage.minute)
+    if not short:
+        stage.until(lambda: read_serving(lake).champion not in (None, play.first), "a second champion", patience_s)
+        play.second = str(read_serving(lake).champion)
+    play.bad = plant(lake)
+    stage.until(lambda: _state(stage, play.bad) == "rejected", "the bad challenger is refused", patience_s)
+    play.forced_at = time.time() - play.began
+    why = "the closed loop forces a bad policy, to see it rolled back"
+    stage.house.command("policy", "promote", play.bad, "--force", "--why", why)
+    stage.until(lambda: _state(stage, play.bad) == "rolled_back", "the bad policy is rolled back", patience_s)
+    back = time.monotonic() + 10
+    stage.until(lambda: time.monotonic() > back, "the predecessor serves again", 60)
+
+
+def _state(stage: Stage, version: str) -> str:
+    found = read_state(stage.house.lake, version)
+    return found.state if found else ""

@@ -1,0 +1,102 @@
+"""What was aimed at, and what came of it: a verdict for each replay and each simulated scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+from benchmarks.routing import market, panel, rows
+from models.selection.bootstrap import Interval
+from models.selection.live import Live
+
+OURS, ORACLE, EWMA, HEALTHY = Live().name, "dynamic oracle", "EWMA α=0.3", "1/price² + health"
+RIVALS = ("latency average of ten", "adjusted-price shares")
+# Aims: less regret than the EWMA's; loss against the best of each 200 requests; and against price shares with health.
+LESS_REGRET, NEAR_BEST = 0.2, {"Stationary": 1.10, "Drifting": 1.25}
+LESS_TIME, LESS_FAILURES, EXPLORING = 0.30, 1 / 3, 0.02
+POWER = 0.8
+COLUMNS = (
+    "scenario",
+    "time to 500",
+    "price",
+    "first failures",
+    "the oracle's",
+    "exploring",
+    "ahead of latency average",
+    "ahead of adjusted shares",
+    "missed",
+)
+MARKET = f"""
+### Aims (simulation)
+
+Against *1/price² + health*: time to 500 tokens at least 30 % lower at no higher price, first attempts failing at most a
+third as often; exploring under 2 % of the utility; not worse than the latency average of ten and the adjusted-price
+shares. *Missed* names what fell short; the oracle's column says what could be had at all.
+
+| {" | ".join(COLUMNS)} |
+{"|---" * len(COLUMNS)}|
+"""
+
+
+def panel_aims(results: Sequence[panel.Result]) -> str:
+    """Regret against the EWMA's, with the difference that the rounds could have shown."""
+    found = {result.policy: result for result in results}
+    regret = found[EWMA].mean.value - found[ORACLE].mean.value
+    ahead = found[EWMA].ahead
+    assert ahead is not None
+    wanted = LESS_REGRET * regret
+    normal = NormalDist()
+    error = (ahead.high - ahead.low) / (2 * normal.inv_cdf(0.975))
+    shown = (normal.inv_cdf(0.975) + normal.inv_cdf(POWER)) * error
+    power = normal.cdf(wanted / error - normal.inv_cdf(0.975))
+    met = ahead.value >= wanted and ahead.low > 0
+    return (
+        f"\nAim: at least {LESS_REGRET:.0%} less regret than the EWMA's {regret:.3f} s, which is {wanted:.4f} s, with "
+        f"an interval that excludes zero. Found {ahead.value:+.4f} s [{ahead.low:+.4f}, {ahead.high:+.4f}], "
+        f"{ahead.value / regret:+.0%}: {'met' if met else 'missed'}. These rounds show a difference of {shown:.4f} s "
+        f"with {POWER:.0%} power, and one of the size aimed at with {power:.0%}.\n"
+    )
+
+
+def rows_aims(title: str, results: Sequence[rows.Result]) -> str:
+    """Loss against the best endpoint of each 200 requests."""
+    found = {result.policy: result.loss for result in results}
+    best = found[f"best per {rows.WINDOW} requests"].value
+    ratio, aim = found[OURS].value / best, NEAR_BEST[title]
+    return (
+        f"\nAim: at most {aim:.2f} times the best of each {rows.WINDOW} requests. Found {ratio:.2f} "
+        f"[{found[OURS].low / best:.2f}, {found[OURS].high / best:.2f}]: {'met' if ratio <= aim else 'missed'}.\n"
+    )
+
+
+def market_row(name: str, results: Sequence[market.Result]) -> str:
+    """One line of the table of aims."""
+    found = {result.policy: result for result in results}
+    ours, healthy, oracle = (found[policy].summary for policy in (OURS, HEALTHY, ORACLE))
+    time = ours.time_to_500_s / healthy.time_to_500_s - 1
+    price = ours.price_usd / healthy.price_usd - 1
+    failures = ours.first_failed.value / healthy.first_failed.value
+    exploring = ours.exploring_usd / -ours.utility_usd.value
+    rivals = [_ahead(found[rival].ahead) for rival in RIVALS]
+    missed = [
+        label
+        for label, bad in (
+            ("time", time > -LESS_TIME),
+            ("price", price > 0),
+            ("first failures", failures > LESS_FAILURES),
+            ("exploring", exploring >= EXPLORING),
+            *((rival, interval.value < 0) for rival, interval in zip(RIVALS, rivals, strict=True)),
+        )
+        if bad
+    ]
+    return (
+        f"| {name.replace('_', ' ')} | {time:+.0%} | {price:+.0%} | {failures:.2f} "
+        f"| {oracle.first_failed.value / healthy.first_failed.value:.2f} | {exploring:.1%} "
+        + "".join(f"| {i.value * 1e3:.3f} [{i.low * 1e3:.3f}, {i.high * 1e3:.3f}] " for i in rivals)
+        + f"| {', '.join(missed) or 'none'} |\n"
+    )
+
+
+def _ahead(interval: Interval | None) -> Interval:
+    assert interval is not None
+    return interval

@@ -1,0 +1,66 @@
+"""Whether tool calls are well-formed, by the three classes of the reference's tool-call error rate."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from router_service.tool_calls.calls import Call, Calls
+from router_service.tool_calls.schemas import Schemas
+
+Fault = Literal["invalid_json", "unknown_name", "schema_mismatch"]
+
+
+class Verdict(NamedTuple):
+    """``fault`` is that of the first malformed call; the rate counts requests, not calls."""
+
+    number: int
+    fault: Fault | None
+
+
+class _Function(msgspec.Struct):
+    name: str
+    parameters: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Tool(msgspec.Struct):
+    function: _Function | None = None
+
+
+_tools = msgspec.json.Decoder(list[_Tool])
+
+
+class Checker:
+    """Keeps the compiled schemas. Of a call that cannot be judged nothing bad is said, as in the reference."""
+
+    def __init__(self) -> None:
+        self._schemas = Schemas()
+
+    def check(self, tools: msgspec.Raw, calls: Calls) -> Verdict:
+        """Judge ``calls`` by the body's raw ``tools``. Never raises, fetches nothing, does bounded work."""
+        if not calls.judgeable:
+            return Verdict(calls.number, None)
+        try:
+            offered = {tool.function.name: tool.function.parameters for tool in _tools.decode(tools) if tool.function}
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Verdict(calls.number, None)
+        faults = (self._fault(call, offered) for call in calls)
+        return Verdict(calls.number, next((fault for fault in faults if fault), None))
+
+    def _fault(self, call: Call, offered: dict[str, msgspec.Raw]) -> Fault | None:
+        # A call without arguments may come as no text at all: Anthropic's streams have no delta then.
+        text = call.arguments.strip() or "{}"
+        try:
+            arguments = msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeError):
+            return "invalid_json"
+        except RecursionError:
+            return None
+        if call.foreign or not isinstance(arguments, dict):
+            return "invalid_json"
+        if call.name not in offered:
+            return "unknown_name"
+        raw = bytes(offered[call.name])
+        schema = None if raw == b"null" else self._schemas.get(raw)
+        return "schema_mismatch" if schema and not schema.accepts(arguments, len(text)) else None

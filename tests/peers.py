@@ -1,0 +1,117 @@
+"""Workers that share, and a real server between their machines."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+import valkey
+
+from router_service.routing.health import Health
+from router_service.routing.sharing.peers import Peers
+from router_service.routing.sharing.sharing import Sharing
+from router_service.routing.sticky import Sticky
+from tests.running import free_port, until
+
+PASSWORD = "wind and tide"
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Worker:
+    """What one process knows, and how it tells the others."""
+
+    def __init__(self, *ways: Peers, clock: Callable[[], float] = time.monotonic) -> None:
+        self.health = Health(clock)
+        self.sticky = Sticky(self.health, clock=clock)
+        self.sharing = Sharing(self.health, self.sticky, ways, clock=clock)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sharing.close()
+
+    def synchronise(self) -> None:
+        self.sharing.synchronise()
+
+    def burst(self, endpoint: str = "e") -> None:
+        """Five failures: an ejection."""
+        for _ in range(5):
+            self.health.failure(endpoint, "server")
+
+
+def server_binary() -> str:
+    """A real server's; without one the test is skipped, saying so."""
+    folders = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    found = shutil.which("valkey-server", path=folders) or shutil.which("redis-server", path=folders)
+    if found is None:
+        pytest.skip("no valkey-server and no redis-server: sharing between machines is not tested")
+    return found
+
+
+class Server:
+    """A real Redis or Valkey server on loopback, with a password and nothing on disk."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder = folder
+        self._options = options
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def url(self, password: str = PASSWORD) -> str:
+        return f"redis://:{password.replace(' ', '%20')}@127.0.0.1:{self.port}/0"
+
+    def client(self) -> valkey.Valkey:
+        return valkey.Valkey.from_url(self.url())
+
+    def start(self) -> Server:
+        command = [server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", PASSWORD]
+        command += ["--save", "", "--appendonly", "no", "--dir", str(self._folder), *self._options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        until(self._answers, "the server answers", 20)
+        return self
+
+    def pause(self) -> None:
+        """Connections are accepted, nothing is answered."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(20)
+            self.process = None
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
+        self.stop()
+
+    def _answers(self) -> bool:
+        with self.client() as client:
+            try:
+                return bool(client.ping())
+            except valkey.ConnectionError:
+                return False

@@ -1,0 +1,144 @@
+"""Network distance: what is learned of it, and that it changes the order for the clients that it concerns."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lab.openai_wire import Wire
+from lab.server import Lab
+from router_service.routing.health.distance import FEWEST, MOST_REGIONS, Distances
+from router_service.routing.plan import make_plan
+from router_service.routing.preferences import Preferences
+from router_service.routing.strategies.adjusted import at_distance, shrunk
+from tests.conftest import House, open_house
+from tests.market import ASK, endpoint, measure, state
+from tests.running import until
+
+MODEL = "openai/gpt-oss-120b"
+ASIA, EUROPE = ASK._replace(client_region="asia"), ASK._replace(client_region="europe")
+
+
+def observed(rounds: int, waits: dict[tuple[str, str | None], float], spread: float = 0.0) -> Distances:
+    """``rounds`` answers of each endpoint to each region, log-normal around ``waits``."""
+    found, dice = Distances(), random.Random(3)
+    for _ in range(rounds):
+        for (name, region), wait in waits.items():
+            found.add(name, region, wait * dice.lognormvariate(0, spread))
+    return found
+
+
+CROSSED = {("a:m", "asia"): 0.2, ("a:m", "europe"): 0.8, ("b:m", "asia"): 0.8, ("b:m", "europe"): 0.2}
+
+
+def test_what_is_left_beside_the_endpoints_level_and_the_regions_is_the_distance() -> None:
+    found = observed(200, CROSSED, spread=0.3)
+    near, far = found.factor("a:m", "asia"), found.factor("b:m", "asia")
+    assert far / near == pytest.approx(4, rel=0.25)
+    assert found.factor("b:m", "europe") / found.factor("a:m", "europe") == pytest.approx(1 / 4, rel=0.25)
+
+
+def test_clients_that_wait_longer_everywhere_are_no_further_from_anyone() -> None:
+    waits = {(name, region): 0.2 * (5 if region == "asia" else 1) for name, region in CROSSED}
+    found = observed(200, waits, spread=0.3)
+    assert found.factor("a:m", "asia") == pytest.approx(found.factor("b:m", "asia"), rel=0.2)
+
+
+def test_a_handful_of_answers_says_nothing_and_few_say_little() -> None:
+    few = observed(FEWEST, CROSSED)
+    assert few.factor("a:m", "asia") == 1
+    assert few.factor("a:m", "africa") == few.factor("a:m", None) == few.factor("c:m", "asia") == 1
+    some, many = observed(15, CROSSED), observed(150, CROSSED)
+    assert many.factor("a:m", "asia") < some.factor("a:m", "asia") < 1
+
+
+def test_an_endpoint_that_is_new_has_its_providers_distance() -> None:
+    found = observed(100, CROSSED)
+    assert found.factor("a:new", "asia") == pytest.approx(found.factor("a:m", "asia"), rel=0.2)
+    assert found.factor("a:new", "asia") < 1
+
+
+def test_regions_beyond_the_most_are_not_kept() -> None:
+    waits = {(name, f"r{number}"): 1.0 + number for number in range(MOST_REGIONS + 3) for name in ("a:m", "b:m")}
+    waits |= {("b:m", region): 0.2 for _, region in list(waits)}
+    found = observed(30, waits)
+    kept = [region for region in {region for _, region in waits} if found.factor("a:m", region) != 1]
+    assert len(kept) <= MOST_REGIONS
+
+
+@pytest.mark.parametrize("preferences", [Preferences(sort="latency"), Preferences(strategy="adjusted")])
+def test_the_order_changes_for_the_far_client_only(preferences: Preferences) -> None:
+    market = [endpoint("a"), endpoint("b")]
+    measures = {"a:b": measure(0.5, 50), "b:b": measure(0.55, 50)}
+    far = {("a:b", "asia"): 4.0}
+
+    def chances(ask: Any, **more: Any) -> dict[str, float]:
+        plan = make_plan("a/b", market, preferences, ask, state(measures=measures, **more))
+        return {e.tag: p for e, p in zip(plan.endpoints, plan.probabilities, strict=True)}
+
+    usual = chances(ASK)
+    assert usual["a"] > usual["b"]
+    assert chances(ASK, distances=far) == chances(EUROPE, distances=far) == usual
+    moved = chances(ASIA, distances=far)
+    assert moved["a"] < moved["b"]
+
+
+def test_a_speed_changes_by_its_wait_and_never_by_more_than_the_factor() -> None:
+    """500 tokens at 50 a second are 10 s, of which 1 s is waiting: twice the wait makes it 11 s."""
+    levels = shrunk([measure(1, 50, requests=10**9)] * 3)
+    found = at_distance(levels, [2.0, 1.0, 0.5], 500)
+    assert found.ttft == pytest.approx([2, 1, 0.5])
+    assert found.speed == pytest.approx([500 / 11, 50, 500 / 9.5])
+    extreme = at_distance(levels, [100.0, 1.0, 0.01], 1)
+    assert extreme.speed == pytest.approx([50 / 100, 50, 50 * 100])
+    assert at_distance(levels, [1.0] * 3, 500) is levels
+
+
+NEAR = (("groq", "asia"), ("deepinfra", "europe"))
+
+
+class FarLab(Lab):
+    """A lab whose providers are near to some users and far from others."""
+
+    DELAYS = {("groq", "europe"): 0.15, ("deepinfra", "asia"): 0.15}
+
+    async def answer(self, provider: str, request: Request, wire: Wire) -> Response:
+        await asyncio.sleep(self.DELAYS.get((provider, (await request.json()).get("user")), 0.01))
+        return await super().answer(provider, request, wire)
+
+
+def preferred(house: House, region: str | None) -> str:
+    """The provider that ``sort: latency`` puts first."""
+    headers = {"x-portolan-client-region": region} if region else {}
+    body = {"model": MODEL, "provider": {"only": ["groq", "deepinfra"], "sort": "latency"}}
+    with house.client as client:
+        answer = client.post("/api/v1/route/preview", json=body, headers=headers)
+    return str(answer.json()["data"]["endpoints"][0]["tag"])
+
+
+def test_each_regions_clients_are_sent_to_the_provider_that_answers_them_first(tmp_path: Path) -> None:
+    with open_house(tmp_path, FarLab(time_scale=0.0, faults=False), ttft_timeout=5.0) as house:
+        with openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=house.key) as client:
+            # The near ones twice, so that one slow answer does not decide the median.
+            pairs = cycle([*NEAR, *NEAR, ("groq", "europe"), ("deepinfra", "asia")])
+            for _, (tag, region) in zip(range(60), pairs, strict=False):
+                chunks = client.chat.completions.create(
+                    model=MODEL,
+                    messages=[{"role": "user", "content": "x"}],
+                    user=region,
+                    stream=True,
+                    max_tokens=5,
+                    extra_headers={"x-portolan-client-region": region},
+                    extra_body={"provider": {"only": [tag]}},
+                )
+                assert list(chunks)
+        until(lambda: preferred(house, "asia") == "groq", "asia is near to Groq")
+        until(lambda: preferred(house, "europe") == "deepinfra", "europe is near to Deep Infra")

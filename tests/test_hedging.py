@@ -1,0 +1,304 @@
+"""A second call beside a slow one: sooner for the client, at the operator's cost alone, within its budget."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from data.schema import LOST
+from models.selection.decisions import decision_of
+from models.selection.policy import USD_PER_SECOND
+from router_service.routing.hedging import BURST
+from router_service.routing.race import Race
+from router_service.telemetry.lookup import find_on_disk
+from tests.conftest import House, open_house
+from tests.running import until
+from tests.test_fallback import CHAT, body
+
+MEASURED = 20
+BOTH = {"order": ["groq", "deepinfra"], "ttft_timeout": 20}
+
+
+@pytest.fixture
+def hedged(tmp_path: Path) -> Iterator[House]:
+    """Every request may have a second call, until the budget is spent."""
+    with open_house(tmp_path, hedge_share=0.05, ttft_timeout=20.0) as opened:
+        yield opened
+
+
+def measure(house: House, client: httpx2.Client, stream: bool, *providers: str) -> None:
+    for provider in providers or ("deepinfra",):
+        for _ in range(MEASURED):
+            assert client.post(CHAT, json=body(stream, provider={"only": [provider]})).status_code == 200
+    house.lab.calls.clear()
+    house.lab.completed.clear()
+
+
+def record(house: House, answer: httpx2.Response) -> dict[str, Any]:
+    generation = answer.headers["x-generation-id"]
+    until(lambda: find_on_disk(house.lake, generation), "the record is in the log", 10)
+    row = find_on_disk(house.lake, generation)
+    assert row is not None
+    return row
+
+
+def tried(row: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+    return [(attempt["provider"], attempt["reason"], attempt["error_type"]) for attempt in row["attempts"]]
+
+
+def cancelled(house: House) -> list[str]:
+    return [name.split(":")[0] for name, count in house.lab.cancelled.items() for _ in range(count)]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_second_call_serves_and_the_first_is_cut(hedged: House, stream: bool) -> None:
+    with hedged.client as client:
+        measure(hedged, client, stream)
+        hedged.lab.modes["groq"] = {"mode": "hang"}
+        answer = client.post(CHAT, json=body(stream, user="one", provider=BOTH), timeout=15)
+        until(lambda: cancelled(hedged) == ["groq"], "the loser's connection is closed", 10)
+        metrics = client.get("/metrics").text
+    row = record(hedged, answer)
+    assert tried(row) == [("groq", "sampled", "cancelled"), ("deepinfra", "hedge:slow_first_token", None)]
+    assert (row["provider"], row["status"], row["error_type"]) == ("deepinfra", 200, None)
+    assert hedged.lab.completed == {"one": 1}
+    assert row["attempts"][0]["ttft_us"] is None
+    assert row["attempts"][0]["duration_us"] >= row["attempts"][1]["started_us"]
+    assert row["overhead_us"] < row["duration_us"]
+    assert "hedges_sent_total 1.0" in metrics
+    assert "hedges_won_total 1.0" in metrics
+
+
+def test_the_losers_cost_is_the_operators(hedged: House) -> None:
+    """Groq goes on when its caller leaves, Deep Infra stops: it has only read the prompt."""
+    with hedged.client as client:
+        measure(hedged, client, True, "deepinfra", "groq")
+        for first, second in (("groq", "deepinfra"), ("deepinfra", "groq")):
+            hedged.lab.modes = {first: {"mode": "stall", "after": 0}}
+            asked = body(True, provider=BOTH | {"order": [first, second]})
+            row = record(hedged, client.post(CHAT, json=asked, timeout=15))
+            offers = client.get("/api/v1/models/openai/gpt-oss-120b/endpoints").json()["data"]["endpoints"]
+            price = {offer["tag"]: offer["pricing"] for offer in offers}[first]
+            expected = float(price["prompt"]) * row["prompt_tokens"]
+            if first == "groq":
+                expected += float(price["completion"]) * row["completion_tokens"]
+            assert row["provider"] == second
+            assert row["hedge_cost_nano"] == pytest.approx(expected * 1e9, abs=2)
+            own = {offer["tag"]: offer["pricing"] for offer in offers}[second]
+            due = float(own["prompt"]) * row["prompt_tokens"] + float(own["completion"]) * row["completion_tokens"]
+            assert row["cost_nano"] == pytest.approx(due * 1e9, abs=2)
+
+
+def test_a_silent_loser_that_stops_costs_nothing_and_one_call_has_no_cost_of_two(hedged: House) -> None:
+    with hedged.client as client:
+        measure(hedged, client, True, "deepinfra", "groq")
+        alone = record(hedged, client.post(CHAT, json=body(True, provider=BOTH)))
+        hedged.lab.modes["deepinfra"] = {"mode": "hang"}
+        asked = body(True, provider=BOTH | {"order": ["deepinfra", "groq"]})
+        row = record(hedged, client.post(CHAT, json=asked, timeout=15))
+    assert (alone["hedge_cost_nano"], row["hedge_cost_nano"]) == (None, 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_first_call_that_fails_meanwhile_leaves_the_second(hedged: House, stream: bool) -> None:
+    with hedged.client as client:
+        measure(hedged, client, stream)
+        hedged.lab.modes["groq"] = {"mode": "hang"}
+        # The second takes a while, and the first comes to its deadline.
+        hedged.lab.modes["deepinfra"] = {"mode": "slow", "factor": 1.0}
+        hedged.lab.time_scale = 2.0
+        preferences = BOTH | {"ttft_timeout": 0.5, "only": ["groq", "deepinfra"]}
+        answer = client.post(CHAT, json=body(stream, provider=preferences, max_tokens=1), timeout=20)
+    row = record(hedged, answer)
+    assert tried(row)[0] == ("groq", "sampled", "timeout")
+    assert row["attempts"][1]["reason"] == "hedge:slow_first_token"
+    assert row["hedge_cost_nano"] is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_when_both_fail_the_next_endpoint_serves(hedged: House, stream: bool) -> None:
+    order = ["groq", "deepinfra", "novita-ai"]
+    with hedged.client as client:
+        measure(hedged, client, stream)
+        hedged.lab.modes["groq"] = {"mode": "hang"}
+        hedged.lab.modes["deepinfra"] = {"mode": "error"}
+        row = record(hedged, client.post(CHAT, json=body(stream, provider={"order": order, "ttft_timeout": 0.5})))
+    assert tried(row) == [
+        ("groq", "sampled", "timeout"),
+        ("deepinfra", "hedge:slow_first_token", "provider_overloaded"),
+        ("novita-ai", "fallback:timeout", None),
+    ]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_ends_both(hedged: House, stream: bool) -> None:
+    with hedged.client as client:
+        measure(hedged, client, stream)
+        hedged.lab.modes["*"] = {"mode": "hang"}
+        with pytest.raises(httpx2.ReadTimeout):
+            # Below the first keep-alive comment, so that not a byte has come.
+            client.post(CHAT, json=body(stream, provider=BOTH), timeout=0.25)
+        until(lambda: sorted(cancelled(hedged)) == ["deepinfra", "groq"], "both calls are closed", 10)
+
+
+def test_some_requests_are_never_sent_twice(hedged: House) -> None:
+    with hedged.client as client:
+        measure(hedged, client, True)
+        hedged.lab.modes["groq"] = {"mode": "hang"}
+        for preferences in (
+            BOTH | {"hedge": False},
+            BOTH | {"order": ["groq"], "allow_fallbacks": False},
+            BOTH | {"only": ["groq"]},
+        ):
+            asked = body(True, provider=preferences | {"ttft_timeout": 0.3})
+            row = record(hedged, client.post(CHAT, json=asked))
+            assert "hedge:slow_first_token" not in [reason for _, reason, _ in tried(row)]
+        assert client.post(CHAT, json=body(False, provider={"hedge": "no"})).status_code == 400
+
+
+def test_a_conversation_that_waits_for_its_provider_has_one_alone(hedged: House) -> None:
+    """Signed reasoning or a tool's result goes back to where it came from."""
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    pending = [
+        {"role": "user", "content": "what is the weather like?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "rain"},
+    ]
+    preferences = {"only": ["groq", "deepinfra"], "ttft_timeout": 0.5}
+    with hedged.client as client:
+        measure(hedged, client, True, "groq", "deepinfra")
+        asked = body(True, session_id="s", reasoning_effort="low")
+        assert client.post(CHAT, json=asked | {"provider": {"only": ["groq"]}}).status_code == 200
+        hedged.lab.modes["groq"] = {"mode": "hang"}
+        row = record(hedged, client.post(CHAT, json=asked | {"messages": pending, "provider": preferences}))
+    assert row["policy"] == "sticky"
+    assert tried(row) == [("groq", "sampled", "timeout"), ("deepinfra", "fallback:timeout", None)]
+
+
+def test_an_alternative_that_is_limited_is_not_asked(hedged: House) -> None:
+    with hedged.client as client:
+        measure(hedged, client, True)
+        hedged.lab.modes["deepinfra"] = {"mode": "rate_limit", "retry_after": "60"}
+        assert client.post(CHAT, json=body(True, provider={"only": ["deepinfra"]})).status_code == 429
+        hedged.lab.modes = {"groq": {"mode": "hang"}}
+        row = record(hedged, client.post(CHAT, json=body(True, provider=BOTH | {"ttft_timeout": 0.5})))
+    assert tried(row)[0][2] == "timeout"
+    assert "hedge:slow_first_token" not in [reason for _, reason, _ in tried(row)]
+
+
+def test_no_more_second_calls_than_the_budget_has(hedged: House) -> None:
+    slow = 200
+    with hedged.client as client:
+        measure(hedged, client, True)
+        # Slow, and yet in time for its deadline.
+        hedged.lab.modes["groq"] = {"mode": "slow", "factor": 20}
+        hedged.lab.time_scale = 0.05
+
+        def ask(_number: int) -> int:
+            return client.post(CHAT, json=body(True, provider=BOTH, max_tokens=1), timeout=30).status_code
+
+        with ThreadPoolExecutor(20) as pool:
+            assert set(pool.map(ask, range(slow))) == {200}
+        sent = next(line for line in client.get("/metrics").text.splitlines() if line.startswith("hedges_sent_total"))
+    assert 1 <= float(sent.split()[1]) <= BURST + slow * 0.05 + 1
+
+
+def test_the_story_tells_both_calls(hedged: House) -> None:
+    with hedged.client as client:
+        measure(hedged, client, True)
+        hedged.lab.modes["groq"] = {"mode": "hang"}
+        client.headers["x-openrouter-metadata"] = "enabled"
+        answer = client.post(CHAT, json=body(True, provider=BOTH), timeout=15)
+        generation = answer.headers["x-generation-id"]
+        told = client.get("/api/v1/generation/explain", params={"id": generation}).json()["data"]
+    chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+    assert [a["status"] for a in chunks[-1]["openrouter_metadata"]["attempts"]] == [499, 200]
+    assert "Deep Infra was asked as well" in told["summary"]
+    assert "was cut" in told["summary"]
+    assert told["hedge_cost"] > 0
+    assert "the client pays for one" in told["summary"]
+    assert told["replay"]["agrees"] is True
+
+
+class Calls:
+    """Calls that take so many turns of the loop and end as they are told."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.discarded: list[str] = []
+
+    async def make(self, name: str, turns: int, *, good: bool) -> str:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not good:
+            raise ValueError(name)
+        self.made.append(name)
+        return name
+
+    def race(self, turns: int, *, good: bool) -> Race[str]:
+        return Race(lambda: self.make("second", turns, good=good), self.discarded.append, lambda _error: None)
+
+
+def test_a_reader_of_the_log_takes_a_cut_call_for_a_long_wait_and_no_failure() -> None:
+    attempt = {"endpoint": "a:b", "error_type": LOST, "ttft_us": None, "duration_us": 2_000_000}
+    candidates = [{"endpoint": name, "probability": 0.5, "score": 1.0, "excluded_by": None} for name in ("a:b", "b:b")]
+    row = {"candidates": candidates, "attempts": [attempt], "cost_nano": 0, "model": "a/b"}
+    decision = decision_of(row | {"started_at": datetime(2026, 11, 23, tzinfo=UTC)})
+    assert decision is not None
+    assert decision.reward == pytest.approx(-2 * USD_PER_SECOND)
+
+
+async def none_left() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.parametrize("first_good", [True, False])
+@pytest.mark.parametrize("second_good", [True, False])
+async def test_whatever_way_two_calls_end_each_answer_is_taken_or_discarded_once(
+    first_good: bool, second_good: bool
+) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    for first in range(12):
+        for second in range(12):
+            calls = Calls()
+            race = calls.race(second, good=second_good)
+            racing = race.run(calls.make("first", first, good=first_good), 0)
+            (outcome,) = await asyncio.gather(racing, return_exceptions=True)
+            await none_left()
+            taken = [outcome] if isinstance(outcome, str) else []
+            assert sorted(calls.made) == sorted([*taken, *calls.discarded]), (first, second)
+            assert bool(taken) == bool(calls.made), (first, second)
+    gc.collect()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("first_good", [True, False])
+async def test_whoever_leaves_amid_two_calls_leaves_nothing_behind(first_good: bool) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    for leaves in range(1, 15):
+        for second in (0, 2, 5, 9):
+            calls = Calls()
+            racing = calls.race(second, good=True).run(calls.make("first", 6, good=first_good), 0)
+            task = asyncio.create_task(racing)
+            for _ in range(leaves):
+                await asyncio.sleep(0)
+            task.cancel()
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            await none_left()
+            taken = [outcome] if isinstance(outcome, str) else []
+            assert sorted(calls.made) == sorted([*taken, *calls.discarded]), (leaves, second)
+    gc.collect()
+    assert complaints == []

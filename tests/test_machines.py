@@ -1,0 +1,346 @@
+"""Workers of several machines know of each other through a real server; without it each goes by what it knows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import valkey
+
+from data.catalogue.types import Price
+from router_service.providers.contract import Usage
+from router_service.routing.affinity import Affinity
+from router_service.routing.health.breaker import FIRST_EJECTION_S, LONGEST_EJECTION_S
+from router_service.routing.plan import make_plan
+from router_service.routing.preferences import NONE
+from router_service.routing.sharing.journal import JournalPeers
+from router_service.routing.sharing.messages import Batch, Conversation, Report
+from router_service.routing.sharing.stream import (
+    KEPT_S,
+    LONGEST_PAUSE_S,
+    STREAM_LENGTH,
+    ValkeyPeers,
+    decode,
+    encode,
+)
+from router_service.settings import Settings
+from tests.market import ASK, endpoint, state
+from tests.peers import PASSWORD, Clock, Server, Worker
+
+OFFERS = [
+    endpoint(name, price=Price(1_000_000_000, 1_000_000_000, 100_000_000), cache_lifetime_s=300.0)
+    for name in ("one", "two", "three")
+]
+TALK = Affinity(b"talk", "conversation", False)
+KEY = "p:peers:1"
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Server:
+    """Empty."""
+    with shared_server.client() as client:
+        client.flushall()
+    return shared_server
+
+
+def peers(server: Server, clock: Clock | None = None, prefix: str = "p") -> ValkeyPeers:
+    return ValkeyPeers(server.url(), prefix, clock or Clock())
+
+
+def machine(server: Server, clock: Clock | None = None, prefix: str = "p") -> Worker:
+    clock = clock or Clock()
+    return Worker(peers(server, clock, prefix), clock=clock)
+
+
+def test_a_burst_is_known_on_another_machine_whatever_its_clock_says(server: Server) -> None:
+    young, old = Clock(3.0), Clock(9e6)
+    with machine(server, young) as one, machine(server, old) as other:
+        one.burst()
+        one.health.failure("limited", "rate_limit_exceeded", 60.0)
+        for worker in (one, other, one, other):
+            worker.synchronise()
+        for worker, clock in ((one, young), (other, old)):
+            assert worker.health.counts("e", "30s") == (0, 5, 0, 0)
+            assert worker.health.ejected(["e", "f"]) == {"e"}
+            assert worker.health.limited("limited")
+            clock.now += FIRST_EJECTION_S + 0.1
+            worker.health.refresh()
+            assert worker.health.ejected(["e", "f"]) == frozenset()
+            clock.now += 50
+            worker.health.refresh()
+            assert worker.health.limited("limited")
+            clock.now += 10
+            worker.health.refresh()
+            assert not worker.health.limited("limited")
+
+
+def test_a_conversation_goes_on_at_another_machine(server: Server) -> None:
+    young, old = Clock(3.0), Clock(9e6)
+    planned = make_plan("a/b", OFFERS, NONE, ASK, state())
+    with machine(server, young) as one, machine(server, old) as other:
+        one.sticky.remember(TALK, OFFERS[1], Usage(10_000, 100, cached_tokens=0), pending=False, hour=False)
+        one.synchronise()
+        other.synchronise()
+        held = other.sticky.hold(planned, TALK, 10_000).sample(0.999)
+        assert (held.arm.policy, held.plan.endpoints[held.first].provider) == ("sticky", "two")
+        old.now += 299
+        assert other.sticky.hold(planned, TALK, 10_000) is not planned
+        old.now += 1
+        assert other.sticky.hold(planned, TALK, 10_000) is planned
+
+
+def test_what_was_told_late_counts_when_it_happened(server: Server) -> None:
+    clock, mine = Clock(), Clock()
+    with machine(server, mine) as one:
+        late = peers(server, clock)
+        batch = Batch(clock.now, [Report("e", failure=5)])
+        clock.now += KEPT_S - 5
+        late.exchange([batch])
+        one.synchronise()
+        late.close()
+        assert (one.health.counts("e", "30s").failure, one.health.counts("e", "5m").failure) == (5, 5)
+        mine.now += 10
+        assert (one.health.counts("e", "30s").failure, one.health.counts("e", "5m").failure) == (0, 5)
+
+
+def test_a_machine_that_was_away_or_begins_reads_what_it_missed(server: Server) -> None:
+    with machine(server) as one, machine(server) as away:
+        away.synchronise()
+        for name in ("a", "b", "c"):
+            one.burst(name)
+            one.synchronise()
+        with machine(server) as newcomer:
+            for worker in (away, newcomer):
+                worker.synchronise()
+                assert worker.health.outages == {"a", "b", "c"}
+
+
+def test_workers_that_share_files_too_count_once(server: Server, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    clock = Clock()
+    workers = [
+        Worker(JournalPeers(tmp_path / folder), peers(server, clock), clock=clock) for folder in ("a", "a", "b", "b")
+    ]
+    for worker in workers:
+        worker.burst()
+    for _ in range(2):
+        for worker in workers:
+            worker.synchronise()
+    assert [worker.health.counts("e", "1d").failure for worker in workers] == [20, 20, 20, 20]
+    for worker in workers:
+        worker.sharing.close()
+
+
+def test_installations_of_other_names_do_not_mix(server: Server) -> None:
+    with machine(server, prefix="p") as one, machine(server, prefix="q") as other:
+        one.burst()
+        one.synchronise()
+        other.synchronise()
+        assert other.health.outages == frozenset()
+
+
+def test_the_servers_memory_is_bounded_and_let_go(server: Server) -> None:
+    told = peers(server)
+    for number in range(30):
+        told.exchange([Batch(1000.0, [Report("e", 1)], [], "s", 200 * number + n) for n in range(200)])
+    with server.client() as client:
+        # Redis trims whole nodes of at most a hundred entries.
+        assert STREAM_LENGTH <= client.xlen(KEY) <= STREAM_LENGTH + 100
+        assert 0 < client.ttl(KEY) <= 3600
+    with machine(server) as late:
+        late.synchronise()
+        assert late.health.counts("e", "1d").success >= STREAM_LENGTH
+    told.close()
+
+
+def hostile() -> list[dict[str, bytes]]:
+    """Entries that no worker would write."""
+    good = encode(Batch(0.0, [Report("x", 1)]), 0.0)
+    forever, never = float("inf"), float("nan")
+    talk = Conversation(b"t", "m", "e", 0.0, 0.0, 1, 1, 1)
+    batches = [
+        Batch(never, []),
+        Batch(0.0, [], [msgspec.structs.replace(talk, at=never)]),
+        Batch(0.0, [], [msgspec.structs.replace(talk, until=forever)]),
+        Batch(0.0, [Report("x", -1)]),
+        Batch(0.0, [Report("x", 2**40)]),
+        Batch(0.0, [Report("x", ejections=1000)]),
+        Batch(0.0, [Report("x" * 1000)]),
+    ]
+    raw = [b"", b"\xc1", good[:-1], b"\x93\x00", *(msgspec.msgpack.encode(batch) for batch in batches)]
+    return [{"b": content} for content in raw] + [{"other": good}]
+
+
+def test_entries_that_make_no_sense_are_counted_and_passed_over(server: Server) -> None:
+    entries = hostile()
+    with server.client() as client:
+        for fields in entries:
+            client.xadd(KEY, fields)
+    with machine(server) as one, machine(server) as other:
+        one.burst()
+        one.synchronise()
+        other.synchronise()
+        assert other.health.outages == {"e"}
+        assert other.health.counts("x", "1d").attempts == 0
+        assert other.sharing.ways[0].failures == len(entries)
+
+
+def test_no_ejection_outlasts_the_longest() -> None:
+    endless = msgspec.msgpack.encode(Batch(0.0, [Report("x", ejected_until=float("inf"), retry_until=float("nan"))]))
+    batch = decode(endless, 50.0)
+    assert batch is not None
+    assert (batch.reports[0].ejected_until, batch.reports[0].retry_until) == (50.0 + LONGEST_EJECTION_S, 0.0)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What an operator reads; a secret is never in it."""
+    assert PASSWORD not in caplog.text
+    assert "%20" not in caplog.text
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def test_a_server_that_is_down_at_the_start_is_found_when_it_comes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, clock = Server(tmp_path), Clock()
+    with machine(server, clock) as one, machine(server, clock) as other:
+        one.burst("mine")
+        for _ in range(20):
+            one.synchronise()
+            clock.now += 0.25
+        assert one.health.outages == {"mine"}
+        (way,) = one.sharing.ways
+        # 5 s with pauses of 0.5, 1, 2 and 4.
+        assert (way.failures, way.working) == (4, False)
+        assert len(warnings(caplog)) == 1
+        with server:
+            clock.now += LONGEST_PAUSE_S
+            one.burst("yours")
+            one.synchronise()
+            other.synchronise()
+            assert (way.failures, way.working) == (4, True)
+            assert other.health.outages == {"mine", "yours"}
+            assert [text.split(":")[0].split("(")[0].strip() for text in warnings(caplog)] == [
+                "The server of PORTOLAN_VALKEY_URL is lost",
+                "The server of PORTOLAN_VALKEY_URL is back",
+            ]
+
+
+def test_a_server_that_is_lost_for_a_while_loses_little(tmp_path: Path) -> None:
+    clock = Clock()
+    with Server(tmp_path) as server, machine(server, clock) as one, machine(server, clock) as other:
+        for worker in (one, other):
+            worker.synchronise()
+        server.stop()
+        one.burst()
+        for worker in (one, other):
+            worker.synchronise()
+        assert one.health.outages == {"e"}
+        assert other.health.outages == frozenset()
+        server.start()
+        clock.now += 1
+        for worker in (one, other):
+            worker.synchronise()
+        assert other.health.outages == {"e"}
+        assert other.health.counts("e", "1d").failure == 5
+
+
+async def test_a_server_that_does_not_answer_holds_up_nobody(tmp_path: Path) -> None:
+    """It accepts and is silent; the worker beside knows by the journal, and the event loop goes on."""
+    (tmp_path / "health").mkdir()
+    with Server(tmp_path) as server:
+        workers = [Worker(JournalPeers(tmp_path / "health"), ValkeyPeers(server.url(), "p")) for _ in range(2)]
+        server.pause()
+        tasks = [asyncio.create_task(worker.sharing.watch()) for worker in workers]
+        workers[0].burst()
+        turns = 0
+        while not workers[1].health.outages or not all(worker.sharing.ways[1].failures for worker in workers):
+            await asyncio.sleep(0.01)
+            turns += 1
+            assert turns < 3000
+        assert workers[0].sharing.ways[0].working
+        assert not workers[0].sharing.ways[1].working
+        server.resume()
+        while not all(worker.sharing.ways[1].working for worker in workers):
+            await asyncio.sleep(0.01)
+            turns += 1
+            assert turns < 3000
+        for task in tasks:
+            assert not task.done()
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert [worker.health.counts("e", "1d").failure for worker in workers] == [5, 5]
+        for worker in workers:
+            await asyncio.to_thread(worker.sharing.close)
+
+
+def test_a_wrong_password_is_said_and_not_shown(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    wrong = ValkeyPeers(server.url("not this one"), "p", clock)
+    with Worker(wrong, clock=clock) as one, machine(server) as other:
+        one.burst()
+        one.synchronise()
+        assert (wrong.failures, wrong.working) == (1, False)
+        (said,) = warnings(caplog)
+        assert "password" in said
+        assert "not this one" not in caplog.text
+        with server.client() as client:
+            client.config_set("requirepass", "not this one")
+        try:
+            clock.now += LONGEST_PAUSE_S
+            one.synchronise()
+            assert wrong.working
+        finally:
+            with valkey.Valkey.from_url(server.url("not this one")) as client:
+                client.config_set("requirepass", PASSWORD)
+        other.synchronise()
+        assert other.health.outages == {"e"}
+
+
+def test_a_key_of_another_kind_and_an_emptied_server_end_nothing(server: Server) -> None:
+    clock = Clock()
+    with machine(server, clock) as one, machine(server, clock) as other, server.client() as client:
+        client.set(KEY, "not a stream")
+        one.burst("a")
+        one.synchronise()
+        assert not one.sharing.ways[0].working
+        client.flushall()
+        clock.now += 1
+        for known in ({"a"}, {"a", "b"}):
+            for worker in (one, other):
+                worker.synchronise()
+            assert other.health.outages == known
+            client.flushall()
+            one.burst("b")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://:secret@host:1", "redis://:sec/ret@host:1/0", "redis://:secret@host:port", "redis://:secret@host/0?no=1"],
+)
+def test_an_address_that_is_none_is_refused_without_showing_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTOLAN_VALKEY_URL", url)
+    with pytest.raises(ValueError, match="must be like redis://") as refused:
+        Settings()
+    assert "sec" not in str(refused.value)
+    assert "ret@" not in str(refused.value)
+
+
+def test_the_address_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTOLAN_VALKEY_URL", "rediss://user:secret@host:6380/1")
+    settings = Settings()
+    assert "secret" not in repr(settings)
+    assert settings.valkey_url is not None
+    monkeypatch.setenv("PORTOLAN_VALKEY_URL", "")
+    assert Settings().valkey_url is None

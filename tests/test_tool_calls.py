@@ -1,0 +1,252 @@
+"""Tool calls are put together, judged by the client's schemas, and counted; no schema harms or slows the router."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router_service.tool_calls.calls import MOST_BYTES, Calls
+from router_service.tool_calls.check import Checker, Verdict
+from router_service.tool_calls.cost import MOST_WIDE, Unbounded, cost_of
+from router_service.tool_calls.schemas import MOST_WORK, Schemas
+
+PLACE = {
+    "type": "object",
+    "properties": {"place": {"type": "string"}, "days": {"type": "integer", "minimum": 1}},
+    "required": ["place"],
+    "additionalProperties": False,
+}
+TREE = {
+    "$defs": {"node": {"properties": {"left": {"$ref": "#/$defs/node"}, "value": {"type": "integer"}}}},
+    "$ref": "#/$defs/node",
+}
+
+
+def tools(schema: Any, name: str = "weather") -> msgspec.Raw:
+    return msgspec.Raw(json.dumps([{"type": "function", "function": {"name": name, "parameters": schema}}]).encode())
+
+
+def calls(*said: tuple[str, str]) -> Calls:
+    found = Calls()
+    rows = [{"id": str(n), "function": {"name": name, "arguments": text}} for n, (name, text) in enumerate(said)]
+    found.add(0, {"tool_calls": rows}, whole=True)
+    return found
+
+
+def judged(schema: Any, arguments: Any, name: str = "weather") -> str | None:
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return Checker().check(tools(schema), calls((name, text))).fault
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ({"place": "Genoa", "days": 3}, None),
+        ({"place": "Genoa", "days": 0}, "schema_mismatch"),
+        ({"place": "Genoa", "when": "now"}, "schema_mismatch"),
+        ({}, "schema_mismatch"),
+        ("", "schema_mismatch"),
+        ('{"place": "Genoa"', "invalid_json"),
+        ('["Genoa"]', "invalid_json"),
+        ('"Genoa"', "invalid_json"),
+        ("{'place': 'Genoa'}", "invalid_json"),
+        ('{"place": NaN}', "invalid_json"),
+    ],
+)
+def test_arguments_are_judged(arguments: Any, fault: str | None) -> None:
+    assert judged(PLACE, arguments) == fault
+
+
+def test_the_first_malformed_call_names_the_fault_and_all_are_counted() -> None:
+    good, unknown, broken = ("weather", '{"place":"Genoa"}'), ("wether", "{}"), ("weather", "{")
+    assert Checker().check(tools(PLACE), calls(good, unknown, broken)) == Verdict(3, "unknown_name")
+    assert Checker().check(tools(PLACE), calls(good, good)) == Verdict(2, None)
+    assert Checker().check(tools(None), calls(("weather", ""))) == Verdict(1, None)
+    assert Checker().check(tools(None), Calls()) == Verdict(0, None)
+
+
+def test_arguments_that_are_no_text_are_no_json() -> None:
+    found = Calls()
+    found.add(0, {"tool_calls": [{"function": {"name": "weather", "arguments": {"place": "Genoa"}}}]}, whole=True)
+    assert Checker().check(tools(PLACE), found) == Verdict(1, "invalid_json")
+
+
+def deltas(*rows: dict[str, Any]) -> Calls:
+    found = Calls()
+    for row in rows:
+        found.add(0, msgspec.Raw(json.dumps({"content": None, "tool_calls": [row]}).encode()))
+    return found
+
+
+def test_a_streams_deltas_are_put_together_by_index_and_without_one_by_id() -> None:
+    """Indices may interleave; where there are none, a new id begins the next call."""
+    first, second = '{"place":"Genoa"}', '{"place":"Lisbon"}'
+    by_index = deltas(
+        {"index": 0, "id": "a", "function": {"name": "weather", "arguments": ""}},
+        {"index": 1, "id": "b", "function": {"name": "weather", "arguments": second[:5]}},
+        {"index": 0, "function": {"arguments": first}},
+        {"index": 1, "function": {"arguments": second[5:]}},
+    )
+    by_id = deltas(
+        {"id": "a", "function": {"name": "weather", "arguments": first[:3]}},
+        {"function": {"arguments": first[3:]}},
+        {"id": "b", "function": {"name": "weather", "arguments": second}},
+    )
+    for found in (by_index, by_id):
+        assert [(call.name, call.arguments) for call in found] == [("weather", first), ("weather", second)]
+        assert Checker().check(tools(PLACE), found) == Verdict(2, None)
+
+
+def test_what_is_too_long_or_no_delta_is_not_judged() -> None:
+    row = {"index": 0, "function": {"name": "wether", "arguments": "x" * MOST_BYTES}}
+    long = deltas(row, {"index": 0, "function": {"arguments": "x"}})
+    odd = deltas({"index": "zero"})
+    assert Checker().check(tools(PLACE), long) == Verdict(1, None)
+    assert Checker().check(tools(PLACE), odd) == Verdict(0, None)
+    assert Checker().check(msgspec.Raw(b'[{"function": 3}]'), calls(("wether", "{"))) == Verdict(1, None)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"not": schema}
+    return schema
+
+
+def fanned(levels: int) -> dict[str, Any]:
+    """2^levels evaluations in a few hundred bytes."""
+    names = {f"a{n}": {"allOf": [{"$ref": f"#/definitions/a{n + 1}"}] * 2} for n in range(levels)}
+    return {"definitions": names | {f"a{levels}": False}, "$ref": "#/definitions/a0"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "nonsense"},
+        {"properties": 3},
+        {"pattern": "("},
+        {"properties": {"place": {"pattern": "(?=a)b"}}, "required": ["x"]},
+        {"properties": {"place": {"pattern": "((a{0,100}){0,100}){0,100}"}}, "required": ["x"]},
+        {"$ref": "#/nowhere"},
+        {"$ref": "https://example.org/schema.json"},
+        {"$ref": "#"},
+        {"allOf": [{"$ref": "#"}], "required": ["x"]},
+        {"$dynamicRef": "#x", "required": ["x"]},
+        {"properties": {"a": {"$id": "http://x/y", "$ref": "#/z"}}, "required": ["x"]},
+        {"$schema": "https://example.org/no-draft", "required": ["x"]},
+        fanned(40),
+        nested(400),
+        {"enum": list(range(MOST_WIDE + 1))},
+        {"required": ["x"], "description": "x" * 40_000},
+        "text",
+        [],
+        3,
+    ],
+)
+def test_a_schema_that_cannot_be_judged_accuses_nobody(schema: Any) -> None:
+    assert judged(schema, {"place": "Genoa"}) is None
+
+
+def test_recursive_schemas_judge_as_deep_as_their_cost_is_known() -> None:
+    assert judged(TREE, {"left": {"left": {"value": "x"}}}) == "schema_mismatch"
+    assert judged(TREE, {"left": {"left": {"value": 1}}}) is None
+    deep: dict[str, Any] = {"value": "x"}
+    for _ in range(40):
+        deep = {"left": deep}
+    assert judged(TREE, deep) is None
+    twice = {"additionalProperties": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}, "maxProperties": 1}
+    assert judged(twice, {"a": {"b": 1, "c": 1}}) == "schema_mismatch"
+    assert judged(twice, deep) is None
+
+
+def test_too_much_work_for_the_arguments_is_not_begun() -> None:
+    many = {"properties": {"a": {"allOf": [{"items": {"type": "string"}}] * 500}}}
+    assert judged(many, {"a": [1, 2]}) == "schema_mismatch"
+    assert judged(many, {"a": [1] * (MOST_WORK // 500)}) is None
+    patterns = {"properties": {"a": {"allOf": [{"pattern": "(a|b|ab)*c"}] * 100}}}
+    assert judged(patterns, {"a": "ab"}) == "schema_mismatch"
+    assert judged(patterns, {"a": "ab" * 2000}) is None
+
+
+def test_a_draft_is_the_one_that_the_schema_names() -> None:
+    """``prefixItems`` is a word of 2020-12 and none of draft 7."""
+    row = {"properties": {"a": {"prefixItems": [{"type": "integer"}]}}}
+    assert judged(row, {"a": ["x"]}) is None
+    assert judged(row | {"$schema": "https://json-schema.org/draft/2020-12/schema"}, {"a": ["x"]}) == "schema_mismatch"
+
+
+def test_no_reference_is_fetched() -> None:
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/s.json"
+        for schema in ({"$ref": address}, {"$id": address, "$ref": "t.json"}, {"$schema": address, "type": "string"}):
+            assert judged(schema, {}) is None
+        server.shutdown()
+    assert asked == []
+
+
+def test_schemas_are_compiled_once_and_the_least_used_are_let_go() -> None:
+    raws = [json.dumps({"title": str(n), "description": "x" * 100}).encode() for n in range(30)]
+    known = Schemas(most_bytes=10 * len(raws[-1]))
+    first = known.get(raws[0])
+    for raw in raws[1:9]:
+        known.get(raw)
+        assert known.get(raws[0]) is first
+    for raw in raws[9:]:
+        known.get(raw)
+    assert known.get(raws[0]) is not first
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=12,
+)
+words = st.sampled_from(
+    (
+        "type",
+        "properties",
+        "items",
+        "allOf",
+        "anyOf",
+        "not",
+        "$ref",
+        "enum",
+        "required",
+        "pattern",
+        "additionalProperties",
+        "$id",
+    )
+)
+schemas = st.recursive(
+    json_values | st.sampled_from(("#", "#/allOf/0", "object", "string")),
+    lambda inner: st.dictionaries(words, inner | st.lists(inner, max_size=3), max_size=4),
+    max_leaves=20,
+)
+
+
+@given(schemas, json_values | st.text())
+def test_any_json_is_judged_without_a_fault_of_ours(schema: Any, arguments: Any) -> None:
+    assert judged(schema, arguments) in (None, "invalid_json", "schema_mismatch")
+
+
+@given(schemas.filter(lambda schema: isinstance(schema, dict)))
+def test_a_cost_is_found_or_refused(schema: dict[str, Any]) -> None:
+    try:
+        cost = cost_of(schema)
+    except Unbounded:
+        return
+    assert all(0 < width <= MOST_WIDE for width in cost.widths)
