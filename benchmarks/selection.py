@@ -15,7 +15,7 @@ import numpy as np
 
 from models.selection.artifact import Artifact, session
 from models.selection.export import graph
-from models.selection.features import FEATURES, Candidate, Context, vectorise
+from models.selection.features import FEATURES, PLACES, Candidate, Context, vectorise
 from models.selection.fitting import Fitted, fit
 from models.selection.levels import Levels, Tallies
 from models.selection.observed import Observed
@@ -53,6 +53,7 @@ def predictor(form: str) -> Predictor:
     """Every quantity of one form, fitted to noise about a few features."""
     rng = np.random.default_rng(1)
     rows = np.rint(rng.normal(size=(ROWS, len(FEATURES))) * 64) / 64
+    rows[:, [PLACES["level_ttft_spread"], PLACES["level_pace_spread"]]] = 0.5
     fits: list[Fitted] = []
     for quantity in QUANTITIES:
         sums = rows[:, :4].sum(axis=1) + rng.normal(size=ROWS)
@@ -83,7 +84,7 @@ def past() -> Levels:
     tallies = Tallies()
     for offer in OFFERS:
         for number in range(50):
-            tallies.add(offer.endpoint, offer.provider, "m", None, (0.0, 0.0, 0.01 * number, 4.0, None, 1.0))
+            tallies.add(offer.endpoint, offer.provider, "m", None, (0.0, 0.0, 0.01 * number, 4.0, 2.0, None, 1.0))
     return tallies.levels()
 
 

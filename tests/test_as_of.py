@@ -162,6 +162,6 @@ def test_the_log_walked_again_is_what_the_router_saw(rows: list[dict[str, Any]])
         for view, name in zip(views, NAMES, strict=True):
             wanted = observed.view(name, now.timestamp())
             assert view.in_flight == wanted.in_flight
-            assert view.since_failure_s == pytest.approx(wanted.since_failure_s)
+            assert view.since_failure_s == pytest.approx(wanted.since_failure_s, abs=1e-6)
             got = np.array([list(recent) for recent in view.recent], dtype=float)
             assert got == pytest.approx(np.array([list(r) for r in wanted.recent], dtype=float), nan_ok=True, abs=1e-6)

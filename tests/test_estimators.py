@@ -6,6 +6,7 @@ import json
 import math
 import random
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,12 @@ from models.selection.artifact import Artifact, PolicyError
 from models.selection.as_of import EPOCH, MICROSECOND, first_endpoint, walk
 from models.selection.conformal import offset
 from models.selection.export import export, write_header
-from models.selection.features import Candidate, Context, hour_of_week, vectorise
+from models.selection.features import Candidate, Context, hour_of_week, planned_tokens, vectorise
 from models.selection.fitting import fit
 from models.selection.guardrails import wilson
 from models.selection.learning import Learned, learn, matrix
 from models.selection.levels import Levels, Past, from_json, to_json
 from models.selection.logged import cached_share, context_of
-from models.selection.observed import Views
 from models.selection.output_length import LengthTallies
 from models.selection.policy import LearnedPolicy
 from models.selection.predictive import coverage, metrics, scored
@@ -43,31 +43,40 @@ TRUTH = {
 }
 
 
-def log(count: int, seed: int = 1, stream_halves: bool = True) -> pl.DataFrame:
-    """One request each 5 s at random endpoints; a stream takes half as long to its first token."""
+def log(count: int, seed: int = 1, long_doubles: bool = True) -> pl.DataFrame:
+    """One request each 5 s at random endpoints; a stream takes half as long, to its first token, a long prompt twice
+    as long."""
     dice = random.Random(seed)
     rows: list[dict[str, Any]] = []
     for number in range(count):
         name = dice.choice(list(TRUTH))
         median_s, sd, failing, limited, pace = TRUTH[name]
-        draw, stream = dice.random(), dice.random() < 0.5
+        draw, stream, long = dice.random(), dice.random() < 0.5, dice.random() < 0.5
         error = None
         if draw < limited:
             error = "rate_limit_exceeded"
         elif draw < limited + (1 - limited) * failing:
             error = "timeout"
-        ttft_s = median_s * dice.lognormvariate(0, sd) * (0.5 if stream and stream_halves else 1.0)
+        ttft_s = (
+            median_s * dice.lognormvariate(0, sd) * (0.5 if stream else 1.0) * (2.0 if long and long_doubles else 1.0)
+        )
         tokens, pace = dice.randint(50, 250), pace * dice.lognormvariate(0, 0.2)
         duration_us = int((ttft_s + tokens / pace) * 1e6) if error is None else 500_000
         attempt = {"endpoint": name, "provider": name.partition(":")[0], "model": "x/m", "error_type": error}
         attempt |= {"started_us": 0, "ttft_us": int(ttft_s * 1e6) if error is None else None}
         row = {"generation_id": f"g{number}", "started_at": START + timedelta(seconds=5 * number), "model": "x/m"}
-        row |= {"estimated_prompt_tokens": 300, "max_tokens": None, "stream": stream, "tools": 0, "policy": "price"}
+        row |= {
+            "estimated_prompt_tokens": 3000 if long else 300,
+            "max_tokens": None,
+            "stream": stream,
+            "tools": 0,
+            "policy": "price",
+        }
         row |= {"candidates": [{"endpoint": n, "probability": 1 / 3, "score": 1.0} for n in TRUTH]}
         row |= {"attempts": [attempt | {"duration_us": duration_us}], "error_type": error, "cancelled": False}
         row |= {"completion_tokens": tokens if error is None else None, "duration_us": duration_us}
         row |= {"finish_reason": "stop" if error is None else None, "category": None}
-        row |= {"cost_prompt_nano": 150_000 if error is None else 0, "cost_cached_nano": 0}
+        row |= {"cost_prompt_nano": 500 * (3000 if long else 300) if error is None else 0, "cost_cached_nano": 0}
         rows.append(row)
     return pl.DataFrame(rows, infer_schema_length=None)
 
@@ -100,12 +109,12 @@ def folder(learned: Learned, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_predicted_is_what_is_true(folder: Path) -> None:
     policy = LearnedPolicy.load(folder)
     candidates = [Candidate(name, name.partition(":")[0], 10**9, 10**9) for name in TRUTH]
-    for streams in (True, False):
-        estimates = policy.estimates(Context(300, None, streams, False, 12, "x/m"), candidates)
+    for streams, tokens in product((True, False), (300, 3000)):
+        estimates = policy.estimates(Context(planned_tokens(tokens), None, streams, False, 12, "x/m"), candidates)
         for estimate, (median_s, sd, failing, limited, pace) in zip(estimates, TRUTH.values(), strict=True):
             assert estimate.success == pytest.approx(1 - failing, abs=0.05)
             assert estimate.limited == pytest.approx(limited, abs=0.07)
-            median_s = median_s * (0.5 if streams else 1.0)
+            median_s = median_s * (0.5 if streams else 1.0) * (2.0 if tokens > 1000 else 1.0)
             assert estimate.ttft_s == pytest.approx(median_s, rel=0.2)
             assert estimate.ttft_q90_s == pytest.approx(median_s * math.exp(1.2816 * sd), rel=0.35)
             assert estimate.tokens_per_s == pytest.approx(pace, rel=0.15)
@@ -130,7 +139,7 @@ def test_a_learner_is_chosen_where_there_is_something_to_learn_and_levels_where_
     assert forms["ttft_q50"] in ("linear", "boosted")
     assert forms["ttft_q90"] in ("linear", "boosted")
     assert forms["failure"] == forms["limited"] == "level"
-    plain = samples(log(2000, stream_halves=False), prices=lambda name: None)
+    plain = samples(log(2000, long_doubles=False), prices=lambda name: None)
     earlier, later = halves(plain)
     simple = learn(earlier, until_us(later))
     assert simple.rules()[predictor.TTFT_Q50].form in ("level", "ewma")
@@ -157,6 +166,10 @@ def test_a_cold_endpoint_is_taken_for_its_provider_then_its_model_then_the_marke
     assert levels.of("p:new", "p", "x/m").log_ttft == pytest.approx(2.0, **near)
     assert levels.of("q:m", "q", "x/m").log_ttft == pytest.approx(3.0, **near)
     assert levels.of("q:new", "q", "x/new").log_ttft == pytest.approx(4.0, **near)
+    quick = Levels({"p:m": past(-1.0) | {"log_tokens_per_s": Past(1e4, math.log(100), 0.01)}}, {}, {}).of("p:m", "p")
+    assert quick.log_whole == pytest.approx(math.log(math.exp(-1.0) + 500 / 100), **near)
+    whole = Levels({"p:m": {"log_whole": Past(1e4, 0.5, 0.01)}}, {}, {}).of("p:m", "p")
+    assert (whole.log_whole, whole.whole_spread) == (pytest.approx(0.5, **near), pytest.approx(0.1, **near))
     half = Levels({"p:m": past(1.0, seen=20)}, {"p": past(2.0)}, {})
     assert half.of("p:m", "p").log_ttft == pytest.approx(1.5, **near)
     assert from_json(json.loads(json.dumps(to_json(levels)))).of("p:new", "p", "x/m") == levels.of("p:new", "p", "x/m")
@@ -189,9 +202,7 @@ def test_training_and_serving_make_the_same_features(found: Samples, learned: Le
     rows = [(row, views) for row, views in walk(frame.iter_rows(named=True), first_endpoint)]
     for place in (0, 10, 999, 4999):
         row, views = rows[place]
-        alone = vectorise(
-            (context_of(row),), [found.rows[place].candidate], Views.of(list(views)), learned.levels, learned.lengths
-        )
+        alone = vectorise((context_of(row),), [found.rows[place].candidate], views, learned.levels, learned.lengths)
         assert alone[0] == pytest.approx(together[place], abs=1e-9)
 
 

@@ -79,7 +79,8 @@ def plant(lake: Lake, version: str, **levels: tuple[float, float]) -> str:
     path = lake.policies / version / "policy.json"
     header = json.loads(path.read_bytes()) | {"version": version}
     for name, (success, log_ttft) in levels.items():
-        header["levels"]["endpoints"][f"{name}:m"] |= {"failure": [1e4, 1 - success], "log_ttft": [1e4, log_ttft]}
+        believed = {"failure": [1e4, 1 - success], "log_ttft": [1e4, log_ttft], "log_whole": [1e4, log_ttft]}
+        header["levels"]["endpoints"][f"{name}:m"] |= believed
     write_header(path.parent, header)
     state = read_state(lake, champion)
     assert state is not None
@@ -126,7 +127,7 @@ def test_a_bad_challenger_with_good_words_is_refused_by_the_log(world: World) ->
     bad = plant(world.lake, "29990101T000000Z", fast=(0.5, 1.5), slow=(0.99, -2.0))
     world.serve(4000)
     (step,) = [step for step in turn(world.lake) if bad in step]
-    assert "rejected: G1: on held-out time predicted better: TTFT by levels" in step
+    assert "rejected: G1: on held-out time predicted better: ttft_q50 by levels" in step
     assert "; G2: the log says that it earns less than what serves" in step
     assert read_serving(world.lake).champion != bad
 

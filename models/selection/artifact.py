@@ -20,7 +20,7 @@ from models.selection import output_length, predictor
 from models.selection.estimate import Estimate
 from models.selection.features import FEATURES, Candidate, Context, Floats, level_rows, vectorise
 from models.selection.levels import Level, Levels
-from models.selection.observed import View, Views
+from models.selection.observed import Views
 from models.selection.output_length import OutputLengths
 from models.selection.predictor import Predictor
 
@@ -84,14 +84,12 @@ class Artifact:
         return Artifact(self.version, self.metrics, levels, self.lengths, self.predictor)
 
     def estimates(
-        self, context: Context, candidates: Sequence[Candidate], views: Sequence[View] | None = None
+        self, context: Context, candidates: Sequence[Candidate], views: Views | None = None
     ) -> list[Estimate]:
-        """One estimate per candidate; ``views`` is what has been seen of each up to now, in the same order.
-
-        ``Observed.views`` gives them as arrays, which saves their conversion. Raises ``PolicyError`` when a model
-        gives nonsense.
+        """One estimate per candidate; ``views`` is what has been seen of each up to now, in the same order
+        (``Observed.views``). Raises ``PolicyError`` when a model gives nonsense.
         """
-        seen = Views.of(views) if views is not None else Views.nothing(len(candidates))
+        seen = Views.nothing(len(candidates)) if views is None else views
         level = level_rows((context,), candidates, self.levels)
         found = self._predicted(vectorise((context,), candidates, seen, self.levels, self.lengths, level))
         failure, limited, ttft, ttft_q90, pace, pace_q10 = found.T.tolist()

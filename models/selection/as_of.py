@@ -38,7 +38,10 @@ _STARTED = 1
 
 
 class Ended(NamedTuple):
-    """What an attempt came to: ``result`` is ``None`` where it says nothing of the endpoint. ``known_us`` Unix µs."""
+    """What an attempt came to: ``result`` is ``None`` where it says nothing of the endpoint. ``known_us`` Unix µs.
+
+    ``ttft_s`` of an answer that was not streamed is its whole time.
+    """
 
     known_us: int
     result: Result | None
@@ -69,7 +72,7 @@ def walk(
             found = ended(row, place)
             name = attempt["endpoint"]
             heapq.heappush(coming, (now_us + attempt["started_us"], number, name, _STARTED))
-            heapq.heappush(coming, (found.known_us, number + 1, name, _outcome(attempt, found)))
+            heapq.heappush(coming, (found.known_us, number + 1, name, _outcome(attempt, found, row["stream"])))
             number += 2
 
 
@@ -113,11 +116,13 @@ def ended(row: Mapping[str, Any], place: int) -> Ended:
     return Ended(known_us, "success", ttft_s, tokens / pouring_s if measured else None)
 
 
-def _outcome(attempt: Mapping[str, Any], found: Ended) -> Outcome | None:
+def _outcome(attempt: Mapping[str, Any], found: Ended, stream: bool) -> Outcome | None:
     if found.result is None:
         return None
-    name, provider = attempt["endpoint"], attempt["provider"]
-    return Outcome(found.known_us * 1e-6, name, provider, found.result, 0.0, found.ttft_s, found.tokens_per_s)
+    told = Outcome(found.known_us * 1e-6, attempt["endpoint"], attempt["provider"], found.result, 0.0)
+    if stream:
+        return told._replace(ttft_s=found.ttft_s, tokens_per_s=found.tokens_per_s)
+    return told._replace(whole_s=found.ttft_s)
 
 
 def _happen(observed: Observed, endpoint: str, what: Outcome | int | None) -> None:

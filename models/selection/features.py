@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.selection.levels import Levels
-from models.selection.observed import FAILURE, LIMITED, LOG_TOKENS_PER_S, LOG_TTFT, Views
+from models.selection.levels import Level, Levels
+from models.selection.observed import FAILURE, LIMITED, LOG_TOKENS_PER_S, LOG_TTFT, LOG_WHOLE, Views
 from models.selection.output_length import OutputLengths
 
 Floats = NDArray[np.float64]
@@ -59,8 +59,8 @@ class Context(NamedTuple):
 _LEVELS = (
     ("level_failure", "share", "attempts of the training window, shrunk"),
     ("level_limited", "share", "attempts of the training window, shrunk"),
-    ("level_log_ttft", "ln s", "attempts of the training window, shrunk"),
-    ("level_ttft_spread", "ln s", "standard deviation within the endpoint, shrunk"),
+    ("level_log_ttft", "ln s", "answers delivered alike: first token of streams, else the whole; shrunk"),
+    ("level_ttft_spread", "ln s", "standard deviation within the endpoint of answers delivered alike, shrunk"),
     ("level_log_tokens_per_s", "ln tokens/s", "streamed answers of the training window, shrunk"),
     ("level_pace_spread", "ln tokens/s", "standard deviation within the endpoint, shrunk"),
 )
@@ -75,7 +75,7 @@ _WINDOWS = tuple(
     for name, unit, source in (
         ("failure", "share", "window less level, by how often it was seen"),
         ("limited", "share", "window less level, by how often it was seen"),
-        ("log_ttft", "ln s", "window less level, by how often it was seen"),
+        ("log_ttft", "ln s", "window less level of answers delivered alike, by how often it was seen"),
         ("log_tokens_per_s", "ln tokens/s", "window less level, by how often it was seen"),
         ("log_attempts", "ln(1+attempts)", "faded number of attempts"),
     )
@@ -86,7 +86,7 @@ _ENDPOINT = (
     ("log_since_failure", "ln(1+s), at most a day", "end of the endpoint's last failed call"),
     ("log_prompt_price", "ln(1+micro-USD per million tokens)", "catalogue"),
     ("log_completion_price", "ln(1+micro-USD per million tokens)", "catalogue"),
-    ("region_log_ttft", "ln s", "client's region at this endpoint less the endpoint's level, shrunk; 0 if unknown"),
+    ("region_log_ttft", "ln s", "client's region at this endpoint less its level, of streams, shrunk; 0 if unknown"),
     ("cached_share", "share", "prompt believed to be in the endpoint's cache"),
 )
 _CONTEXT = (
@@ -106,10 +106,13 @@ _CONTEXT = (
 )
 # name, unit, source
 FEATURES: tuple[tuple[str, str, str], ...] = (*_LEVELS, *_RECENT, *_WINDOWS, *_ENDPOINT, *_CONTEXT)
+# What only a log of two such periods can tell from a trend.
+PERIODS_DAYS = {"day": 1, "week": 7}
 PLACES = {name: place for place, (name, _, _) in enumerate(FEATURES)}
 # Columns of ``Levels.rows`` that the windows are measured against, in the order of the windows' quantities.
 _AGAINST = np.array([0, 1, 2, 4])
 _AT_RECENT = len(_LEVELS)
+_OF_WHOLE = Level._fields.index("log_whole")
 _AT_WINDOWS = _AT_RECENT + len(_RECENT)
 _AT_COUNTS = _AT_WINDOWS + 12
 _AT_ENDPOINT = _AT_WINDOWS + len(_WINDOWS)
@@ -139,8 +142,8 @@ def vectorise(
     ``level_rows`` of the same, where it is at hand."""
     rows = np.empty((len(candidates), len(FEATURES)))
     level = level_rows(contexts, candidates, levels) if level is None else level
-    rows[:, :_AT_RECENT] = level[:, :_AT_RECENT]
-    counts, means = views.counts, views.means
+    level, counts, means = _delivered(contexts, level, views)
+    rows[:, :_AT_RECENT] = level
     trust = counts / (counts + WINDOW_SHRINKAGE)
     recent = level[:, _AGAINST]
     rows[:, _AT_WINDOWS:_AT_COUNTS] = (trust * (means - recent[:, :, None])).reshape(len(rows), -1)
@@ -174,14 +177,29 @@ def level_rows(contexts: Sequence[Context], candidates: Sequence[Candidate], lev
     return levels.rows([(c.endpoint, c.provider, context.model) for context, c in pairs])
 
 
+def _delivered(contexts: Sequence[Context], level: Floats, views: Views) -> tuple[Floats, Floats, Floats]:
+    """Levels, counts and means in which the wait is that of answers delivered as each context wants it."""
+    whole = [not context.stream for context in contexts]
+    every = level
+    level, counts, means = level[:, :_OF_WHOLE], views.counts[:, :LOG_WHOLE], views.means[:, :LOG_WHOLE]
+    if any(whole):
+        level, counts, means = level.copy(), counts.copy(), means.copy()
+        places = slice(None) if len(whole) == 1 else np.flatnonzero(whole)
+        level[places, LOG_TTFT : LOG_TTFT + 2] = every[places, _OF_WHOLE : _OF_WHOLE + 2]
+        counts[places, LOG_TTFT] = views.counts[places, LOG_WHOLE]
+        means[places, LOG_TTFT] = views.means[places, LOG_WHOLE]
+    return level, counts, means
+
+
 def _regions(contexts: Sequence[Context], candidates: Sequence[Candidate], levels: Levels) -> Floats | float:
     if len(contexts) == 1:
         region = contexts[0].client_region
-        if region is None or not levels.regions:
+        if region is None or not levels.regions or not contexts[0].stream:
             return 0.0
         return np.array([levels.region(region, c.endpoint, c.provider) for c in candidates])
-    pairs = zip(contexts, candidates, strict=True)
-    return np.array([levels.region(x.client_region or "", c.endpoint, c.provider) for x, c in pairs])
+    regions = [context.client_region or "" if context.stream else "" for context in contexts]
+    pairs = zip(regions, candidates, strict=True)
+    return np.array([levels.region(region, c.endpoint, c.provider) for region, c in pairs])
 
 
 def _context(context: Context, lengths: OutputLengths) -> tuple[float, ...]:
@@ -203,4 +221,4 @@ def _context(context: Context, lengths: OutputLengths) -> tuple[float, ...]:
     )
 
 
-assert (FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S) == (0, 1, 2, 3)
+assert (FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE) == (0, 1, 2, 3, 4)

@@ -29,6 +29,8 @@ MOST_ROWS = 40_000
 NEEDED = {"level": (0, 0), "ewma": (0, 0), "linear": (150, 20), "boosted": (400, 40)}
 # Of the rarer outcome, below which a share is left uncorrected.
 CALIBRATABLE = 40
+# Standard errors.
+CLEARLY = 2.0
 # More trees predict little better, and each is paid for in every decision (benchmarks/selection.py).
 TREES: dict[str, Any] = {
     "max_iter": 20,
@@ -152,9 +154,23 @@ def _moved(quantity: Quantity, fitted: Fitted, rows: Floats, seen: Floats) -> Fi
 
 
 def _calibrated(fitted: Fitted, rows: Floats, seen: Floats) -> Fitted:
-    """Isotonic, no surer than the number of rows allows."""
+    """Isotonic where that is clearly better on rows that it was not made from, else as it is: a level is calibrated
+    of itself, and a few hundred rows would only add their chance."""
     if min(seen.sum(), (1 - seen).sum()) < CALIBRATABLE:
         return fitted
+    gains = []
+    for part in (slice(0, None, 2), slice(1, None, 2)):
+        other = slice(1 - part.start, None, 2)
+        corrected = _isotonic(fitted, rows[part], seen[part])
+        errors = [(seen[other] - form.predict(rows[other])) ** 2 for form in (fitted, corrected)]
+        gains.append(errors[0] - errors[1])
+    gain = np.concatenate(gains)
+    better = gain.mean() > CLEARLY * gain.std() / len(gain) ** 0.5
+    return _isotonic(fitted, rows, seen) if better else fitted
+
+
+def _isotonic(fitted: Fitted, rows: Floats, seen: Floats) -> Fitted:
+    """No surer than the number of rows allows."""
     sure = 1.0 / (len(seen) + 2)
     found = IsotonicRegression(y_min=sure, y_max=1 - sure, out_of_bounds="clip").fit(fitted.predict(rows), seen)
     columns = tuple(tuple(np.asarray(c, dtype=float).tolist()) for c in (found.X_thresholds_, found.y_thresholds_))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.selection import predictor
 from models.selection.as_of import EPOCH, MICROSECOND
-from models.selection.features import vectorise
+from models.selection.features import PERIODS_DAYS, PLACES, vectorise
 from models.selection.fitting import Chosen, choose
 from models.selection.levels import Levels, Tallies
 from models.selection.observed import Views
@@ -78,7 +78,7 @@ def learn(earlier: Samples, until_us: int) -> Learned:
         part = _blanked(part) if block < CORRECTED_FROM else part
         parts.append(matrix(part, levels.levels(), lengths.lengths()))
     _catch_up(order, done, until_us, levels, lengths)
-    rows = np.concatenate(parts)
+    rows = _unseasoned(np.concatenate(parts), earlier)
     begin = bounds[1]
     until = (bounds[CHOSEN_FROM] - begin, bounds[CORRECTED_FROM] - begin)
     choices = tuple(
@@ -86,6 +86,15 @@ def learn(earlier: Samples, until_us: int) -> Learned:
         for quantity, shown in zip(predictor.QUANTITIES, SHOWN, strict=True)
     )
     return Learned(levels.levels(), lengths.lengths(), choices, rows)
+
+
+def _unseasoned(rows: Floats, earlier: Samples) -> Floats:
+    """Without the hours of a day or a week that was not seen twice: their course would be taken for a trend's."""
+    days = (earlier.rows[-1].at - earlier.rows[0].at).total_seconds() / 86400
+    for period, length in PERIODS_DAYS.items():
+        if days < 2 * length:
+            rows[:, [PLACES[f"{period}_sin"], PLACES[f"{period}_cos"]]] = 0.0
+    return rows
 
 
 def _blanked(part: Samples) -> Samples:

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHRINKAGE = 20.0
-# Failures among attempts that are not 429s, 429s among all, ln TTFT in s, ln tokens a second, tool calls that broke
-# their schema, the prompt's cost over its list price.
-QUANTITIES = ("failure", "limited", "log_ttft", "log_tokens_per_s", "malformed", "prompt_price")
+# Failures among attempts that are not 429s, 429s among all, ln TTFT in s and ln tokens a second of streams, ln of the
+# time of whole answers in s, tool calls that broke their schema, the prompt's cost over its list price.
+QUANTITIES = ("failure", "limited", "log_ttft", "log_tokens_per_s", "log_whole", "malformed", "prompt_price")
+# Length of an answer before any was seen.
+TYPICAL_TOKENS = 500.0
 
 
 class Past(NamedTuple):
@@ -32,7 +34,10 @@ Node = Mapping[str, Past]
 
 
 class Level(NamedTuple):
-    """Shares in [0, 1]; spreads are standard deviations within the endpoint; ``prompt_price`` a multiple."""
+    """Shares in [0, 1]; spreads are standard deviations within the endpoint; ``prompt_price`` a multiple.
+
+    ``log_whole`` is ln of the time that an answer takes which is not streamed.
+    """
 
     failure: float
     limited: float
@@ -40,6 +45,8 @@ class Level(NamedTuple):
     ttft_spread: float
     log_tokens_per_s: float
     pace_spread: float
+    log_whole: float
+    whole_spread: float
     malformed: float
     prompt_price: float
 
@@ -50,6 +57,7 @@ MARKET: Node = {
     "limited": Past(0, 0.02, 0.02),
     "log_ttft": Past(0, math.log(0.64), 0.25),
     "log_tokens_per_s": Past(0, math.log(60.0), 0.25),
+    "log_whole": Past(0, math.log(0.64 + TYPICAL_TOKENS / 60.0), 0.25),
     "malformed": Past(0, 0.02, 0.02),
     "prompt_price": Past(0, 1.0, 0.0),
 }
@@ -75,19 +83,29 @@ class Levels:
         self._rows = np.empty((0, len(Level._fields)))
 
     def of(self, endpoint: str, provider: str, model: str = "") -> Level:
-        """Each quantity by its own count of observations."""
-        chain = [self.market, self.models.get(model), self.providers.get(provider), self.endpoints.get(endpoint)]
-        means, spreads = {}, {}
-        for name in QUANTITIES:
-            mean, variance = MARKET[name].mean, MARKET[name].variance
-            for node in chain:
+        """Each quantity by its own count of observations.
+
+        The time of a whole answer is what TTFT and pace make of a typical one, and how far it was seen to lie from
+        that: an endpoint that has only streamed is known to be quick for those who do not stream.
+        """
+        means = {name: past.mean for name, past in MARKET.items()} | {"log_whole": 0.0}
+        variances = {name: past.variance for name, past in MARKET.items()}
+        for node in (self.market, self.models.get(model), self.providers.get(provider), self.endpoints.get(endpoint)):
+            for name in QUANTITIES:
                 past = node.get(name) if node else None
                 if past is not None and past.seen:
                     share = past.seen / (past.seen + SHRINKAGE)
-                    mean += share * (past.mean - mean)
-                    variance += share * (past.variance - variance)
-            means[name], spreads[name] = mean, max(math.sqrt(variance), LEAST_SPREAD)
-        return Level(ttft_spread=spreads["log_ttft"], pace_spread=spreads["log_tokens_per_s"], **means)
+                    seen = past.mean - _log_whole(means) if name == "log_whole" else past.mean
+                    means[name] += share * (seen - means[name])
+                    variances[name] += share * (past.variance - variances[name])
+        means["log_whole"] += _log_whole(means)
+        spreads = {name: max(math.sqrt(variance), LEAST_SPREAD) for name, variance in variances.items()}
+        return Level(
+            ttft_spread=spreads["log_ttft"],
+            pace_spread=spreads["log_tokens_per_s"],
+            whole_spread=spreads["log_whole"],
+            **means,
+        )
 
     def rows(self, keys: Sequence[tuple[str, str, str]]) -> NDArray[np.float64]:
         """Levels of (endpoint, provider, model) as (n, fields of ``Level``); each is made once."""
@@ -186,6 +204,10 @@ def from_json(content: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
     rows: Sequence[tuple[str, str, float, float]] = content["regions"]  # type: ignore[assignment]
     regions = {(region, endpoint): Past(count, mean) for region, endpoint, count, mean in rows}
     return Levels(endpoints, providers, models, _node(content["market"]), regions)  # type: ignore[arg-type]
+
+
+def _log_whole(means: Mapping[str, float]) -> float:
+    return math.log(math.exp(means["log_ttft"]) + TYPICAL_TOKENS / math.exp(means["log_tokens_per_s"]))
 
 
 def _node(content: Mapping[str, Sequence[float]]) -> Node:

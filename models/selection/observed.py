@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 
 # Half-lives that stand for the router's windows of 30 s, 5 min and 30 min.
 HALF_LIVES_S = (30.0, 300.0, 1800.0)
-FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S = range(4)
-QUANTITIES = 4
+FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE = range(5)
+QUANTITIES = 5
 # A count that has faded below this has nothing to say any more.
 FORGOTTEN = 1e-9
 
@@ -34,13 +34,14 @@ _WIDTH = _COUNTS + QUANTITIES * _PLACES
 
 class Recent(NamedTuple):
     """One half-life: faded number of attempts, shares of failures and 429s, means of the logarithms of TTFT in s
-    and of tokens a second; ``None`` where nothing was seen."""
+    and of tokens a second of streams, and of the time of whole answers in s; ``None`` where nothing was seen."""
 
     attempts: float
     failure: float | None
     limited: float | None
     log_ttft: float | None
     log_tokens_per_s: float | None
+    log_whole: float | None
 
 
 class View(NamedTuple):
@@ -60,22 +61,6 @@ class Views(Sequence[View]):
 
     def __init__(self, counts: Floats, means: Floats, in_flight: Floats, since_failure_s: Floats) -> None:
         self.counts, self.means, self.in_flight, self.since_failure_s = counts, means, in_flight, since_failure_s
-
-    @classmethod
-    def of(cls, views: Sequence[View]) -> Views:
-        """The same as arrays. A mean that was measured has the count of all attempts."""
-        if isinstance(views, Views):
-            return views
-        rows = np.array([[recent[1:] for recent in view.recent] for view in views], dtype=np.float64)
-        rows = rows.reshape(len(views), _PLACES, QUANTITIES).transpose(0, 2, 1)
-        attempts = np.array([[recent.attempts for recent in view.recent] for view in views]).reshape(-1, _PLACES)
-        seen = ~np.isnan(rows)
-        return cls(
-            np.where(seen, attempts[:, None, :], 0.0),
-            np.where(seen, rows, 0.0),
-            np.array([view.in_flight for view in views], dtype=np.float64),
-            np.array([view.since_failure_s for view in views], dtype=np.float64),
-        )
 
     @classmethod
     def nothing(cls, count: int) -> Views:
@@ -142,6 +127,7 @@ class Observed:
             float(limited),
             math.log(outcome.ttft_s) if outcome.ttft_s else None,
             math.log(outcome.tokens_per_s) if outcome.tokens_per_s else None,
+            math.log(outcome.whole_s) if outcome.whole_s else None,
         )
         since = max(now_s - flat[start + _AT], 0.0)
         flat[start + _AT] = max(now_s, flat[start + _AT])
@@ -197,4 +183,4 @@ class Observed:
         self._flat[start + _IN_FLIGHT] = max(self._flat[start + _IN_FLIGHT] - 1.0, 0.0)
 
 
-NOTHING = View(tuple(Recent(0.0, None, None, None, None) for _ in HALF_LIVES_S), 0, math.inf)
+NOTHING = Views.nothing(1)[0]

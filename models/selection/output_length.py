@@ -7,12 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from models.selection.levels import SHRINKAGE
+from models.selection.levels import SHRINKAGE, TYPICAL_TOKENS
 
 LIMITS = (16, 64, 256, 1024, 4096)
 UNLIMITED = len(LIMITS) + 1
-# Before any answer was seen.
-TYPICAL_TOKENS = 500.0
 # Model, category, bucket of the limit; "" and -1 stand for all of them.
 Key = tuple[str, str, int]
 

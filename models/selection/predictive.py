@@ -79,8 +79,8 @@ def coverage(scores: Scores) -> dict[str, float]:
 
 
 def _ewma(levels: Levels, earlier: Samples, held_out: Samples) -> Scores:
-    """Per endpoint, from its level on, of everything up to the moment, answers under way included: more than anyone
-    can know. A quantile is as many spreads away as it was in the last fifth of the time before."""
+    """Per endpoint and delivery, from the level on, of everything up to the moment, answers under way included: more
+    than anyone can know. A quantile is as many spreads away as it was in the last fifth of the time before."""
     together = [*earlier.rows, *held_out.rows]
     centre, spread = _averages(levels, together)
     seen = np.column_stack([column(together, shown) for shown in SHOWN])
@@ -97,12 +97,13 @@ def _ewma(levels: Levels, earlier: Samples, held_out: Samples) -> Scores:
 
 def _averages(levels: Levels, rows: Sequence[Sample]) -> tuple[Floats, Floats]:
     """(n, 2) each: averages of ln TTFT and ln tokens a second before each row, and the endpoint's spreads."""
-    means: dict[str, list[float]] = {}
+    means: dict[tuple[str, bool], list[float]] = {}
     centre, spread = np.empty((len(rows), 2)), np.empty((len(rows), 2))
     for place, s in enumerate(rows):
         level = levels.of(s.endpoint, s.candidate.provider, s.context.model)
-        mean = means.setdefault(s.endpoint, [level.log_ttft, level.log_tokens_per_s])
-        centre[place], spread[place] = mean, (level.ttft_spread, level.pace_spread)
+        wait = (level.log_ttft, level.ttft_spread) if s.context.stream else (level.log_whole, level.whole_spread)
+        mean = means.setdefault((s.endpoint, s.context.stream), [wait[0], level.log_tokens_per_s])
+        centre[place], spread[place] = mean, (wait[1], level.pace_spread)
         for which, value in enumerate((s.log_ttft, s.log_tokens_per_s)):
             if value is not None:
                 mean[which] += EWMA_ALPHA * (value - mean[which])

@@ -27,8 +27,8 @@ MOST_PRICE = 10.0
 class Sample(NamedTuple):
     """One first attempt; what it did not show is ``None``, as the TTFT of a failure.
 
-    ``known_us`` is when its outcome was known, Unix µs; ``prompt_price`` as in ``Estimate``; ``category`` was found
-    out afterwards.
+    ``known_us`` is when its outcome was known, Unix µs; ``ttft_s`` and ``prompt_price`` as in ``Estimate``;
+    ``category`` was found out afterwards.
     """
 
     at: datetime
@@ -101,8 +101,9 @@ def samples(frame: pl.DataFrame, prices: Prices | None = None) -> Samples:
 def tally(rows: Sequence[Sample], levels: Tallies, lengths: LengthTallies) -> None:
     """Add what ``rows`` came to. A prompt that lay in the cache says nothing of how long the endpoint usually takes."""
     for s in rows:
-        log_ttft = None if s.candidate.cached_share else s.log_ttft
-        values = (s.failure, s.limited, log_ttft, s.log_tokens_per_s, s.malformed, s.prompt_price)
+        log_wait = None if s.candidate.cached_share else s.log_ttft
+        first, whole = (log_wait, None) if s.context.stream else (None, log_wait)
+        values = (s.failure, s.limited, first, s.log_tokens_per_s, whole, s.malformed, s.prompt_price)
         levels.add(s.endpoint, s.candidate.provider, s.context.model, s.context.client_region, values)
         if s.output_tokens is not None:
             lengths.add(s.context.model, s.category, s.context.max_tokens, s.output_tokens)
