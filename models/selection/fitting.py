@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 MOST_ROWS = 40_000
 # Rows, and of a share those of the rarer outcome, below which a form is not tried.
 NEEDED = {"level": (0, 0), "ewma": (0, 0), "linear": (150, 20), "boosted": (400, 40)}
+# Forms that are read off and not fitted.
+SIMPLE = ("level", "ewma")
 # Of the rarer outcome, below which a share is left uncorrected.
 CALIBRATABLE = 40
 # Standard errors.
@@ -73,7 +75,8 @@ class Chosen(NamedTuple):
 
 def choose(quantity: Quantity, rows: Floats, seen: Floats, until: tuple[int, int]) -> Chosen:
     """``seen`` (n,) is NaN where a row does not show the quantity. Forms are fitted on the rows before ``until[0]``,
-    compared up to ``until[1]``, fitted again on both and corrected on the rest."""
+    compared up to ``until[1]``, fitted again on both and corrected on the rest. Level and EWMA, which nothing is fitted
+    of, are corrected on what they were compared on too: a quantile wants many rows."""
     first, second = until
     losses: dict[str, Floats] = {}
     for form in FORMS:
@@ -82,7 +85,11 @@ def choose(quantity: Quantity, rows: Floats, seen: Floats, until: tuple[int, int
             losses[form] = _loss(quantity, fitted, rows[first:second], seen[first:second])
     form = _simplest(losses)
     fits = {name: fit(quantity, name, rows[:second], seen[:second]) for name in {"level", form}}
-    done = {name: _corrected(quantity, fitted, rows[second:], seen[second:]) for name, fitted in fits.items() if fitted}
+    done = {}
+    for name, fitted in fits.items():
+        if fitted is not None:
+            since = first if name in SIMPLE else second
+            done[name] = _corrected(quantity, fitted, rows[since:], seen[since:])
     means = {name: float(loss.mean()) for name, loss in losses.items() if len(loss)}
     return Chosen(done[form], done["level"], means)
 
@@ -94,7 +101,7 @@ def fit(quantity: Quantity, form: str, rows: Floats, seen: Floats) -> Fitted | N
     least, rarer = NEEDED[form]
     if len(seen) < least or (quantity.quantile is None and min(seen.sum(), (1 - seen).sum()) < rarer):
         return None
-    if form in ("level", "ewma"):
+    if form in SIMPLE:
         return _simple(quantity, form, rows, seen)
     if quantity.quantile is None:
         return _logistic(rows, seen) if form == "linear" else _classifier(rows, seen)
@@ -146,7 +153,7 @@ def _moved(quantity: Quantity, fitted: Fitted, rows: Floats, seen: Floats) -> Fi
     if len(seen) < LEAST or quantity.quantile is None:
         return fitted
     residuals, rule = seen - fitted.predict(rows), fitted.rule
-    if rule.form in ("level", "ewma") and quantity.quantile != 0.5 and quantity.spread:
+    if rule.form in SIMPLE and quantity.quantile != 0.5 and quantity.spread:
         more = offset(residuals / rows[:, PLACES[quantity.spread]], quantity.quantile)
         weight = rule.weights.get(quantity.spread, 0.0) + more
         return Fitted(rule._replace(weights={**rule.weights, quantity.spread: weight}))

@@ -75,8 +75,8 @@ class Samples(NamedTuple):
         return Samples(self.rows[first:last], self.views.at(slice(first, last)))
 
     def between(self, since: datetime, until: datetime | None = None) -> Samples:
-        """Those that arrived after ``since``, up to ``until``."""
-        places = [n for n, s in enumerate(self.rows) if s.at > since and (until is None or s.at <= until)]
+        """Those that arrived from ``since`` to ``until``."""
+        places = [n for n, s in enumerate(self.rows) if s.at >= since and (until is None or s.at <= until)]
         return self.part(places[0], places[-1] + 1) if places else self.part(0, 0)
 
 
