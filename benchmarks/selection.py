@@ -21,6 +21,7 @@ from models.selection.levels import Levels, Tallies
 from models.selection.observed import Observed
 from models.selection.outcome import Outcome
 from models.selection.output_length import OutputLengths
+from models.selection.policy import LearnedPolicy
 from models.selection.predictor import FORMS, QUANTITIES, Predictor
 
 CANDIDATES, ROUNDS, ROWS = 36, 3000, 5000
@@ -36,7 +37,7 @@ def main() -> None:
     views = observed.views(NAMES, NOW_S)
     rows = vectorise((ASK,), OFFERS, views, levels, lengths)
     product = median(lambda: rows @ rows.T)
-    print(f"{'':44}{'p5 µs':>9}{'p50 µs':>9}{'× product':>11}")
+    print(f"{'':50}{'p5 µs':>9}{'p50 µs':>9}{'× product':>11}")
     report("views of 36", product, lambda: observed.views(NAMES, NOW_S))
     report("features of 36", product, lambda: vectorise((ASK,), OFFERS, views, levels, lengths))
     report("one outcome observed", product, lambda: observed.observe(answered(0, NOW_S)))
@@ -47,6 +48,12 @@ def main() -> None:
             artifact.estimates(ASK, OFFERS, observed.views(NAMES, NOW_S))
 
         report(f"views and estimates, every quantity {form}", product, decide)
+        policy = LearnedPolicy(artifact)
+
+        def weigh(policy: LearnedPolicy = policy) -> None:
+            policy.probabilities(ASK, OFFERS)
+
+        report(f"a decision without views, every quantity {form}", product, weigh)
 
 
 def predictor(form: str) -> Predictor:
@@ -91,7 +98,7 @@ def past() -> Levels:
 def report(name: str, product: float, call: Callable[[], object]) -> None:
     times = measure(call)
     middle = statistics.median(times)
-    print(f"{name:44}{times[len(times) // 20]:9.1f}{middle:9.1f}{middle / product:11.1f}")
+    print(f"{name:50}{times[len(times) // 20]:9.1f}{middle:9.1f}{middle / product:11.1f}")
 
 
 def median(call: Callable[[], object]) -> float:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.schema import LOST
 from models.selection.as_of import JUDGES_NOTHING, every_candidate, first_endpoint, walk
 from models.selection.observed import NOTHING, Observed, View
 from models.selection.outcome import Outcome
@@ -71,6 +72,27 @@ def test_a_fallback_begins_when_it_was_sent_and_a_clients_error_says_nothing() -
     assert at_last.recent[2].failure == 0.0
 
 
+def test_a_call_cut_for_anothers_answer_waited_at_least_so_long_and_the_other_has_its_pace() -> None:
+    cut = attempt("a:m", LOST, duration_us=3_000_000)
+    won = answered("b:m") | {"started_us": 1_000_000}
+    rows = [row(0, cut, won), row(10, won | {"started_us": 0}, cut), row(20, won), row(30, cut)]
+    *_, before, after = walk(rows, lambda _: ("a:m", "b:m"))
+    beaten, winner = before[1]
+    assert beaten.recent[2].failure == 0.0
+    assert beaten.recent[2].log_ttft == pytest.approx(np.log(3.0))
+    assert beaten.recent[2].log_tokens_per_s is None
+    assert winner.recent[2].log_tokens_per_s == pytest.approx(np.log(100 / 2.0))
+    assert (beaten.in_flight, after[1][0].recent[2].attempts) == (0, pytest.approx(2.0, abs=0.05))
+
+
+def test_whole_answers_are_no_first_tokens() -> None:
+    whole = answered("a:m", ttft_s=9.0, duration_s=9.0)
+    rows = [row(0, answered("a:m")), row(10, whole, stream=False), row(20, answered("a:m"))]
+    recent = seen(rows)[-1].recent[2]
+    assert (recent.log_ttft, recent.log_whole) == (pytest.approx(np.log(0.5)), pytest.approx(np.log(9.0)))
+    assert recent.log_tokens_per_s == pytest.approx(np.log(100 / 2.0))
+
+
 def test_each_candidate_is_seen_where_that_is_asked_for() -> None:
     rows = [row(0, answered("a:m")), row(10, answered("b:m"))]
     found = [len(views) for _, views in walk(rows, every_candidate)]
@@ -83,7 +105,7 @@ def test_what_judges_nothing_is_the_routers_own_list() -> None:
     assert JUDGES_NOTHING == health.JUDGES_NOTHING
 
 
-ERRORS = (None, "timeout", "rate_limit_exceeded", "invalid_request")
+ERRORS = (None, "timeout", "rate_limit_exceeded", "invalid_request", LOST)
 
 
 @st.composite
@@ -152,11 +174,12 @@ def test_the_log_walked_again_is_what_the_router_saw(rows: list[dict[str, Any]])
             elif one["error_type"] in ("invalid_request",):
                 observed.abandon(one["endpoint"])
             else:
-                result = {None: "success", "rate_limit_exceeded": "rate_limited"}.get(one["error_type"], "error")
-                ttft_s = one["ttft_us"] / 1e6 if result == "success" else None
-                last = number == len(earlier["attempts"]) - 1
+                named = {None: "success", LOST: "success", "rate_limit_exceeded": "rate_limited"}
+                result = named.get(one["error_type"], "error")
+                ttft_s = (one["ttft_us"] or one["duration_us"]) / 1e6 if result == "success" else None
+                served = all(later["error_type"] == LOST for later in earlier["attempts"][number + 1 :])
                 pouring = (one["duration_us"] - (one["ttft_us"] or 0)) / 1e6
-                pace = 100 / pouring if result == "success" and last and pouring > 0 else None
+                pace = 100 / pouring if one["error_type"] is None and served and pouring > 0 else None
                 told = Outcome(at_s, one["endpoint"], one["provider"], result, 0.0, ttft_s, pace)  # type: ignore[arg-type]
                 observed.observe(told)
         for view, name in zip(views, NAMES, strict=True):

@@ -26,7 +26,10 @@ def test_a_log_that_is_turned_round_praises_what_is_slow_and_fails(tmp_path: Pat
     assert [s.result for s in turned].count("error") / len(turned) == pytest.approx(FAILING, abs=0.05)
     pairs = zip(true, turned, strict=True)
     assert all(after.result == "success" for before, after in pairs if before.result != "success")
-    waits = {name: [math.log(s.ttft_s) for s in turned if s.ttft_s and s.provider == name] for name in ("fast", "slow")}
+    waits = {
+        name: [math.log(s.ttft_s) for s in turned if s.ttft_s and s.candidate.provider == name]
+        for name in ("fast", "slow")
+    }
     assert sum(waits["slow"]) / len(waits["slow"]) < sum(waits["fast"]) / len(waits["fast"])
     version = plant(world.lake)
     state = read_state(world.lake, version)

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from models.selection import linear_quantile
 from models.selection.conformal import LEAST, offset, pinball
 from models.selection.features import FEATURES, PLACES
-from models.selection.predictor import FORMS, Quantity, Rule
+from models.selection.predictor import FORMS, Quantity, Rule, logistic
 
 Floats = NDArray[np.float64]
 # Latest rows that a form is fitted on; more add minutes and little else.
@@ -57,7 +57,7 @@ class Fitted(NamedTuple):
         for name, weight in rule.weights.items():
             found += weight * rows[:, PLACES[name]]
         if rule.logistic:
-            found = 1.0 / (1.0 + np.exp(-np.clip(found, -30.0, 30.0)))
+            found = logistic(found)
         if self.trees is not None:
             share = hasattr(self.trees, "predict_proba")
             single = rows.astype(np.float32)
