@@ -75,6 +75,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("modality", pa.string(), True, "what comes with the text: text | image | audio | file; null in older ones"),
     ("policy", pa.string(), True, "strategy: price | adjusted | exacto | learned | sort | order | sticky"),
     ("policy_version", pa.string(), True, "version of the learned policy, else of the rule"),
+    ("held_tokens", pa.int64(), True, "tokens believed in the prompt cache of whom policy sticky keeps to; else null"),
     ("catalogue_version", pa.string(), True, "hash of the catalogue snapshot"),
     ("health_epoch", pa.int64(), True, "health snapshot that the plan was made from"),
     ("draw", pa.float64(), True, "random number in [0,1) that sampled the plan"),
@@ -165,6 +166,7 @@ class Record(msgspec.Struct):
     modality: str | None = None
     policy: str | None = None
     policy_version: str | None = None
+    held_tokens: int | None = None
     catalogue_version: str | None = None
     health_epoch: int | None = None
     draw: float | None = None

@@ -63,6 +63,7 @@ class Exchange:
     key_hash: str | None = None
     client_region: str | None = None
     affinity: Affinity | None = None
+    held_tokens: int | None = None
     decision: Decision | None = None
     refused: Plan | None = None
     plans: list[Plan] | None = None
@@ -107,6 +108,7 @@ class Exchange:
             duration_us=duration_us,
             key_hash=self.key_hash,
             client_region=self.client_region,
+            held_tokens=self.held_tokens,
             app=self._header(b"http-referer"),
             app_title=self._header(b"x-openrouter-title") or self._header(b"x-title"),
             body_bytes=len(self.body),

@@ -24,8 +24,6 @@ from data.schema import RECORD_SCHEMA
 
 HOUR = "%Y-%m-%dT%H"
 SOURCES = b"portolan.sources"
-# Columns that a later record may have and an earlier one lacks are read as null.
-LATER = ("client_region", "held_tokens", "modality", "tool_call_fault")
 COLUMNS = (
     "generation_id",
     "started_at",
@@ -48,7 +46,10 @@ COLUMNS = (
     "ttft_us",
     "duration_us",
     "category",
-    *(name for name in LATER if name in RECORD_SCHEMA.names),
+    "client_region",
+    "held_tokens",
+    "modality",
+    "tool_call_fault",
 )
 # An hour may be older than a column.
 SCHEMA = pa.schema([RECORD_SCHEMA.field(name).with_nullable(True) for name in COLUMNS])

@@ -108,7 +108,8 @@ class Observed:
 
     def begin(self, endpoint: str) -> None:
         """A call is on its way."""
-        self._flat[self._start(endpoint) + _IN_FLIGHT] += 1.0
+        start = self._start(endpoint)
+        self._flat[start + _IN_FLIGHT] += 1.0
 
     def abandon(self, endpoint: str) -> None:
         """A call ended without an outcome: its client left."""

@@ -90,7 +90,10 @@ class ChatCompletions:
         affinity = exchange.affinity = affinity_of(exchange.key_hash or "", head, exchange.headers)
 
         def hold(plan: Plan) -> Plan:
-            return sticky.hold(plan, affinity, ask.prompt_tokens)
+            kept = sticky.hold(plan, affinity, ask.prompt_tokens)
+            if kept is not plan and affinity is not None and not exchange.attempts:
+                exchange.held_tokens = sticky.held_tokens(plan, affinity)
+            return kept
 
         found = decisions(planner, head.wanted(), preferences, ask, self._serving.random.random, demands, hold)
         return found if exchange.plans is None else noting(found, exchange.plans)
