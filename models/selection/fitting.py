@@ -31,6 +31,8 @@ NEEDED = {"level": (0, 0), "ewma": (0, 0), "linear": (150, 20), "boosted": (400,
 SIMPLE = ("level", "ewma")
 # Of the rarer outcome, below which a share is left uncorrected.
 CALIBRATABLE = 40
+# Of the corrections that a linear form makes where it was fitted: those between are trusted elsewhere.
+USUAL = (0.025, 0.975)
 # Standard errors.
 CLEARLY = 2.0
 # More trees predict little better, and each is paid for in every decision (benchmarks/selection.py).
@@ -45,10 +47,11 @@ _NAMES = [name for name, _, _ in FEATURES]
 
 
 class Fitted(NamedTuple):
-    """A form of one quantity; ``trees`` are the learner of the boosted form."""
+    """A form of one quantity; ``trees`` are the learner of the boosted form, ``recent`` the quantity's own feature."""
 
     rule: Rule
     trees: Any = None
+    recent: str = ""
 
     def predict(self, rows: Floats) -> Floats:
         """(n,) as ``Predictor`` does it, from the learner itself."""
@@ -56,6 +59,9 @@ class Fitted(NamedTuple):
         found: Floats = np.full(len(rows), rule.intercept)
         for name, weight in rule.weights.items():
             found += weight * rows[:, PLACES[name]]
+        if rule.within is not None:
+            recent = rows[:, PLACES[self.recent]]
+            found = recent + np.clip(found - recent, *rule.within)
         if rule.logistic:
             found = logistic(found)
         if self.trees is not None:
@@ -110,7 +116,9 @@ def fit(quantity: Quantity, form: str, rows: Floats, seen: Floats) -> Fitted | N
         weights, intercept = linear_quantile.fit(rows, seen - base, quantity.quantile)
         named = dict(zip(_NAMES, weights.tolist(), strict=True))
         named[quantity.recent] += 1.0
-        return Fitted(Rule(form, intercept, {name: weight for name, weight in named.items() if weight}))
+        low, high = np.quantile(rows @ weights + intercept, USUAL).tolist()
+        rule = Rule(form, intercept, {name: weight for name, weight in named.items() if weight}, within=(low, high))
+        return Fitted(rule, recent=quantity.recent)
     trees = HistGradientBoostingRegressor(loss="quantile", quantile=quantity.quantile, **TREES)
     with threadpool_limits(1):
         trees.fit(rows.astype(np.float32), seen - base)
@@ -157,7 +165,9 @@ def _moved(quantity: Quantity, fitted: Fitted, rows: Floats, seen: Floats) -> Fi
         more = offset(residuals / rows[:, PLACES[quantity.spread]], quantity.quantile)
         weight = rule.weights.get(quantity.spread, 0.0) + more
         return Fitted(rule._replace(weights={**rule.weights, quantity.spread: weight}))
-    return fitted._replace(rule=rule._replace(intercept=rule.intercept + offset(residuals, quantity.quantile)))
+    more = offset(residuals, quantity.quantile)
+    within = (rule.within[0] + more, rule.within[1] + more) if rule.within else None
+    return fitted._replace(rule=rule._replace(intercept=rule.intercept + more, within=within))
 
 
 def _calibrated(fitted: Fitted, rows: Floats, seen: Floats) -> Fitted:

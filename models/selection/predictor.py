@@ -48,7 +48,8 @@ class Rule(NamedTuple):
     """One quantity's prediction: ``intercept`` + ``weights`` · features (+ the trees' output when ``boosted``).
 
     ``logistic`` sums go through the logistic function. ``table`` is the calibration of a share: predicted and
-    corrected values, both rising, straight lines between them.
+    corrected values, both rising, straight lines between them. ``within`` bounds how far a sum may lie from the
+    quantity's recent level: a straight line through one range of features says nothing of another.
     """
 
     form: str
@@ -57,6 +58,7 @@ class Rule(NamedTuple):
     logistic: bool = False
     boosted: bool = False
     table: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    within: tuple[float, float] | None = None
 
 
 class Predictor:
@@ -72,6 +74,10 @@ class Predictor:
         self._intercepts = np.array([rule.intercept for rule in rules])
         self._logistic = [place for place, rule in enumerate(rules) if rule.logistic]
         self._boosted = [place for place, rule in enumerate(rules) if rule.boosted]
+        bounded = [place for place, rule in enumerate(rules) if rule.within]
+        self._bounded = bounded
+        self._recent = [PLACES[QUANTITIES[place].recent] for place in bounded]
+        self._within = np.array([rules[place].within for place in bounded]).reshape(-1, 2).T
         self._tables = [
             (place, np.array(rule.table[0]), np.array(rule.table[1])) for place, rule in enumerate(rules) if rule.table
         ]
@@ -80,6 +86,10 @@ class Predictor:
         """(n, quantities): shares in [0, 1], and logarithms in which no quantile crosses its median."""
         found = rows @ self._weights
         found += self._intercepts
+        if self._bounded:
+            recent, (least, most) = rows[:, self._recent], self._within
+            away = found[:, self._bounded] - recent
+            found[:, self._bounded] = recent + np.minimum(np.maximum(away, least), most)
         for place in self._logistic:
             found[:, place] = logistic(found[:, place])
         if self._boosted:
@@ -117,5 +127,7 @@ def from_json(content: Mapping[str, Mapping[str, Any]]) -> list[Rule]:
             raise ValueError(f"{quantity.name} weighs {sorted(unknown)}, which are no features")
         table = fields.pop("table")
         columns = tuple(tuple(map(float, column)) for column in table) if table else None
-        rules.append(Rule(weights=weights, table=columns, **fields))  # type: ignore[arg-type]
+        within = fields.pop("within")
+        bounds = (float(within[0]), float(within[1])) if within else None
+        rules.append(Rule(weights=weights, table=columns, within=bounds, **fields))  # type: ignore[arg-type]
     return rules
