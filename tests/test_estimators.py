@@ -246,6 +246,26 @@ def test_every_form_is_served_as_it_was_learned(form: str, found: Samples, learn
     assert estimates[0].ttft_q90_s >= estimates[0].ttft_s
 
 
+def test_a_straight_line_leads_no_further_than_it_was_seen_to(found: Samples, learned: Learned) -> None:
+    """An endpoint whose price is a million times what was fitted on is corrected as the dearest of those were."""
+    quantity = predictor.QUANTITIES[predictor.TTFT_Q50]
+    rows = matrix(found, learned.levels, learned.lengths)
+    seen = np.array([_nan(s.log_ttft) for s in found.rows])
+    price = predictor.PLACES["log_prompt_price"]
+    rows[:, price] = np.linspace(0.0, 1.0, len(rows))
+    line = fit(quantity, "linear", rows, seen + 0.2 * rows[:, price])
+    assert line is not None
+    far = rows.copy()
+    far[:, price] = 20.0
+    rule = line.rule
+    rules = [rule if n == predictor.TTFT_Q50 else r for n, r in enumerate(learned.rules())]
+    served = predictor.Predictor([r._replace(boosted=False) for r in rules]).predict(far)[:, predictor.TTFT_Q50]
+    assert served == pytest.approx(line.predict(far), abs=1e-9)
+    assert rule.within is not None
+    assert (served - far[:, predictor.PLACES[rule.base]]).max() == pytest.approx(rule.within[1])
+    assert rule.within[1] < 2.0
+
+
 def _shown() -> tuple[Any, ...]:
     from models.selection.learning import SHOWN
 

@@ -64,6 +64,8 @@ def always(count: int, column: int) -> np.ndarray:  # type: ignore[type-arg]
     [
         ({}, "passed", "no worse than levels, EWMA"),
         ({"ttft_q50.loss": 0.26}, "failed", "ttft_q50 by levels, ttft_q50 by EWMA; keep the EWMA"),
+        ({"ttft_q50.loss_of_level": 0.19, "ttft_q50.se_over_level": 0.01}, "passed", "no worse"),
+        ({"ttft_q50.loss_of_level": 0.19, "ttft_q50.se_over_level": 0.004}, "failed", "ttft_q50 by levels"),
         ({"ttft_q90.loss_of_ewma": 0.09}, "failed", "ttft_q90 by EWMA"),
         ({"failure.loss": 0.2}, "failed", "failure by base rate"),
         ({"limited.loss": 0.06}, "failed", "limited by base rate"),

@@ -47,11 +47,10 @@ _NAMES = [name for name, _, _ in FEATURES]
 
 
 class Fitted(NamedTuple):
-    """A form of one quantity; ``trees`` are the learner of the boosted form, ``recent`` the quantity's own feature."""
+    """A form of one quantity; ``trees`` are the learner of the boosted form."""
 
     rule: Rule
     trees: Any = None
-    recent: str = ""
 
     def predict(self, rows: Floats) -> Floats:
         """(n,) as ``Predictor`` does it, from the learner itself."""
@@ -60,8 +59,8 @@ class Fitted(NamedTuple):
         for name, weight in rule.weights.items():
             found += weight * rows[:, PLACES[name]]
         if rule.within is not None:
-            recent = rows[:, PLACES[self.recent]]
-            found = recent + np.clip(found - recent, *rule.within)
+            base = rows[:, PLACES[rule.base]]
+            found = base + np.clip(found - base, *rule.within)
         if rule.logistic:
             found = logistic(found)
         if self.trees is not None:
@@ -85,12 +84,15 @@ def choose(quantity: Quantity, rows: Floats, seen: Floats, until: tuple[int, int
     of, are corrected on what they were compared on too: a quantile wants many rows."""
     first, second = until
     losses: dict[str, Floats] = {}
+    base = quantity.recent
     for form in FORMS:
-        fitted = fit(quantity, form, rows[:first], seen[:first])
+        fitted = fit(quantity, form, rows[:first], seen[:first], base)
         if fitted is not None:
             losses[form] = _loss(quantity, fitted, rows[first:second], seen[first:second])
+        if form == "ewma":
+            base = quantity.level if losses["level"].sum() <= losses["ewma"].sum() else quantity.recent
     form = _simplest(losses)
-    fits = {name: fit(quantity, name, rows[:second], seen[:second]) for name in {"level", form}}
+    fits = {name: fit(quantity, name, rows[:second], seen[:second], base) for name in {"level", form}}
     done = {}
     for name, fitted in fits.items():
         if fitted is not None:
@@ -100,8 +102,9 @@ def choose(quantity: Quantity, rows: Floats, seen: Floats, until: tuple[int, int
     return Chosen(done[form], done["level"], means)
 
 
-def fit(quantity: Quantity, form: str, rows: Floats, seen: Floats) -> Fitted | None:
-    """``None`` where there is too little to fit."""
+def fit(quantity: Quantity, form: str, rows: Floats, seen: Floats, base: str = "") -> Fitted | None:
+    """``None`` where there is too little to fit. Learners of a quantile correct the feature ``base``, the quantity's
+    recent level unless it is given."""
     shown = np.flatnonzero(~np.isnan(seen))[-MOST_ROWS:]
     rows, seen = rows[shown], seen[shown]
     least, rarer = NEEDED[form]
@@ -111,18 +114,19 @@ def fit(quantity: Quantity, form: str, rows: Floats, seen: Floats) -> Fitted | N
         return _simple(quantity, form, rows, seen)
     if quantity.quantile is None:
         return _logistic(rows, seen) if form == "linear" else _classifier(rows, seen)
-    base = rows[:, PLACES[quantity.recent]]
+    base = base or quantity.recent
+    residuals = seen - rows[:, PLACES[base]]
     if form == "linear":
-        weights, intercept = linear_quantile.fit(rows, seen - base, quantity.quantile)
+        weights, intercept = linear_quantile.fit(rows, residuals, quantity.quantile)
         named = dict(zip(_NAMES, weights.tolist(), strict=True))
-        named[quantity.recent] += 1.0
+        named[base] += 1.0
         low, high = np.quantile(rows @ weights + intercept, USUAL).tolist()
-        rule = Rule(form, intercept, {name: weight for name, weight in named.items() if weight}, within=(low, high))
-        return Fitted(rule, recent=quantity.recent)
+        rule = Rule(form, intercept, {name: weight for name, weight in named.items() if weight})
+        return Fitted(rule._replace(base=base, within=(low, high)))
     trees = HistGradientBoostingRegressor(loss="quantile", quantile=quantity.quantile, **TREES)
     with threadpool_limits(1):
-        trees.fit(rows.astype(np.float32), seen - base)
-    return Fitted(Rule(form, 0.0, {quantity.recent: 1.0}, boosted=True), trees)
+        trees.fit(rows.astype(np.float32), residuals)
+    return Fitted(Rule(form, 0.0, {base: 1.0}, boosted=True), trees)
 
 
 def _simple(quantity: Quantity, form: str, rows: Floats, seen: Floats) -> Fitted:

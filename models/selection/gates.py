@@ -76,8 +76,9 @@ def g1_predictive(
 ) -> Verdict:
     """``metrics`` of training, on the time that was held out; the champion's losses on the same samples.
 
-    No interval: losses only say whether the learner is worth its place, G2 what it is worth. But what is an average
-    itself may differ from the EWMA by ``AVERAGES`` standard errors: the same estimator with another memory.
+    No interval: losses only say whether the learner is worth its place, G2 what it is worth. But ``AVERAGES`` standard
+    errors are left to chance beside the levels, out of which each form was chosen, and to an average beside the EWMA,
+    which is the same estimator with another memory.
     """
     figures = dict(metrics)
     if champion is not None and held_out is not None and held_out.rows:
@@ -111,9 +112,10 @@ def _beaten(figures: Mapping[str, float]) -> list[tuple[str, str]]:
         ours, theirs = figures.get(f"{name}.loss"), figures.get(f"{name}.loss_of_{rival}")
         if ours is None or theirs is None:
             continue
-        average = rival == "ewma" and FORMS[chosen.get(name, len(FORMS) - 1)] in ("level", "ewma")
-        same = SAME_BRIER if name in _SHARES else ROUNDING
-        allowed = AVERAGES * figures.get(f"{name}.se_over_ewma", 0.0) if average else same
+        average = FORMS[chosen.get(name, len(FORMS) - 1)] in ("level", "ewma")
+        allowed = SAME_BRIER if name in _SHARES else ROUNDING
+        if rival == "level" or (rival == "ewma" and average):
+            allowed = max(AVERAGES * figures.get(f"{name}.se_over_{rival}", 0.0), allowed)
         if ours - theirs > allowed:
             found.append((name, {"level": "levels", "ewma": "EWMA", "base_rate": "base rate"}.get(rival, rival)))
     return found

@@ -48,8 +48,8 @@ class Rule(NamedTuple):
     """One quantity's prediction: ``intercept`` + ``weights`` · features (+ the trees' output when ``boosted``).
 
     ``logistic`` sums go through the logistic function. ``table`` is the calibration of a share: predicted and
-    corrected values, both rising, straight lines between them. ``within`` bounds how far a sum may lie from the
-    quantity's recent level: a straight line through one range of features says nothing of another.
+    corrected values, both rising, straight lines between them. ``within`` bounds how far a sum may lie from
+    the feature ``base``: a straight line through one range of features says nothing of another.
     """
 
     form: str
@@ -58,6 +58,7 @@ class Rule(NamedTuple):
     logistic: bool = False
     boosted: bool = False
     table: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    base: str = ""
     within: tuple[float, float] | None = None
 
 
@@ -76,7 +77,7 @@ class Predictor:
         self._boosted = [place for place, rule in enumerate(rules) if rule.boosted]
         bounded = [place for place, rule in enumerate(rules) if rule.within]
         self._bounded = bounded
-        self._recent = [PLACES[QUANTITIES[place].recent] for place in bounded]
+        self._bases = [PLACES[rules[place].base] for place in bounded]
         self._within = np.array([rules[place].within for place in bounded]).reshape(-1, 2).T
         self._tables = [
             (place, np.array(rule.table[0]), np.array(rule.table[1])) for place, rule in enumerate(rules) if rule.table
@@ -87,9 +88,9 @@ class Predictor:
         found = rows @ self._weights
         found += self._intercepts
         if self._bounded:
-            recent, (least, most) = rows[:, self._recent], self._within
-            away = found[:, self._bounded] - recent
-            found[:, self._bounded] = recent + np.minimum(np.maximum(away, least), most)
+            base, (least, most) = rows[:, self._bases], self._within
+            away = found[:, self._bounded] - base
+            found[:, self._bounded] = base + np.minimum(np.maximum(away, least), most)
         for place in self._logistic:
             found[:, place] = logistic(found[:, place])
         if self._boosted:
@@ -122,7 +123,7 @@ def from_json(content: Mapping[str, Mapping[str, Any]]) -> list[Rule]:
     for quantity in QUANTITIES:
         fields = dict(content[quantity.name])
         weights = {str(name): float(weight) for name, weight in fields.pop("weights").items()}
-        unknown = weights.keys() - PLACES.keys()
+        unknown = ({*weights, fields["base"]} - {""}) - PLACES.keys()
         if unknown:
             raise ValueError(f"{quantity.name} weighs {sorted(unknown)}, which are no features")
         table = fields.pop("table")
