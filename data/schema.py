@@ -72,8 +72,10 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("body_bytes", pa.int64(), False, "size of the request body"),
     ("estimated_prompt_tokens", pa.int64(), False, "body_bytes / 4, what routing believed beforehand"),
     ("max_tokens", pa.int64(), True, "max_completion_tokens, else max_tokens"),
+    ("modality", pa.string(), True, "what comes with the text: text | image | audio | file; null in older ones"),
     ("policy", pa.string(), True, "strategy: price | adjusted | exacto | learned | sort | order | sticky"),
     ("policy_version", pa.string(), True, "version of the learned policy, else of the rule"),
+    ("held_tokens", pa.int64(), True, "tokens believed in the prompt cache of whom policy sticky keeps to; else null"),
     ("catalogue_version", pa.string(), True, "hash of the catalogue snapshot"),
     ("health_epoch", pa.int64(), True, "health snapshot that the plan was made from"),
     ("draw", pa.float64(), True, "random number in [0,1) that sampled the plan"),
@@ -172,8 +174,10 @@ class Record(msgspec.Struct):
     body_bytes: int = 0
     estimated_prompt_tokens: int = 0
     max_tokens: int | None = None
+    modality: str | None = None
     policy: str | None = None
     policy_version: str | None = None
+    held_tokens: int | None = None
     catalogue_version: str | None = None
     health_epoch: int | None = None
     draw: float | None = None

@@ -63,6 +63,7 @@ class Exchange:
     key_hash: str | None = None
     client_region: str | None = None
     affinity: Affinity | None = None
+    held_tokens: int | None = None
     decision: Decision | None = None
     refused: Plan | None = None
     plans: list[Plan] | None = None
@@ -108,6 +109,7 @@ class Exchange:
             duration_us=duration_us,
             key_hash=self.key_hash,
             client_region=self.client_region,
+            held_tokens=self.held_tokens,
             app=self._header(b"http-referer"),
             app_title=self._header(b"x-openrouter-title") or self._header(b"x-title"),
             body_bytes=len(self.body),
@@ -132,6 +134,7 @@ class Exchange:
             record.tools = head.tool_count
             record.parameters = head.names
             record.max_tokens = head.completion_limit
+            record.modality = head.modality()
         if self.verdict:
             record.tool_calls, record.tool_call_fault = self.verdict
         label = self._label()

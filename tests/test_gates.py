@@ -15,18 +15,31 @@ from models.selection.evaluate import Thresholds
 from models.selection.features import Context
 from models.selection.gates import Requirements, g1_predictive, g2_off_policy, judge_trial
 from models.selection.guardrails import Rails, watch, wilson
+from models.selection.predictor import FORMS
 from models.selection.replay import Choices
 from models.selection.trial import Result
 from models.selection.waits import waits
 
+FORM = {form: float(number) for number, form in enumerate(FORMS)}
 METRICS = {
-    "brier": 0.10,
-    "brier_of_base_rate": 0.14,
-    "brier_of_level": 0.10,
-    "ttft_error": 0.4,
-    "ttft_error_of_level": 0.5,
-    "ttft_error_of_ewma": 0.5,
+    "failure.loss": 0.10,
+    "failure.loss_of_base_rate": 0.14,
+    "limited.loss": 0.05,
+    "limited.loss_of_base_rate": 0.05,
+    "ttft_q50.loss": 0.2,
+    "ttft_q50.loss_of_level": 0.25,
+    "ttft_q50.loss_of_ewma": 0.25,
+    "ttft_q50.se_over_ewma": 0.01,
+    "ttft_q50.form": FORM["boosted"],
+    "ttft_q90.loss": 0.1,
+    "ttft_q90.loss_of_ewma": 0.12,
+    "ttft_q90.form": FORM["linear"],
+    "ttft_q90.coverage": 0.9,
+    "ttft_q90.answers": 1000.0,
+    "tokens_per_s_q50.form": FORM["linear"],
+    "tokens_per_s_q10.form": FORM["linear"],
 }
+AVERAGE = {"ttft_q50.form": FORM["ewma"], "ttft_q50.loss": 0.26}
 
 
 def logged(count: int, dear: float = 1.0, tail: float = 1.0) -> Choices:
@@ -50,9 +63,19 @@ def always(count: int, column: int) -> np.ndarray:  # type: ignore[type-arg]
     ("metrics", "outcome", "says"),
     [
         ({}, "passed", "no worse than levels, EWMA"),
-        ({"ttft_error": 0.51}, "failed", "TTFT by levels, TTFT by EWMA"),
-        ({"ttft_error_of_ewma": 0.3}, "failed", "TTFT by EWMA"),
-        ({"brier": 0.2}, "failed", "success by base rate"),
+        ({"ttft_q50.loss": 0.26}, "failed", "ttft_q50 by levels, ttft_q50 by EWMA; keep the EWMA"),
+        ({"ttft_q50.loss_of_level": 0.19, "ttft_q50.se_over_level": 0.01}, "passed", "no worse"),
+        ({"ttft_q50.loss_of_level": 0.19, "ttft_q50.se_over_level": 0.004}, "failed", "ttft_q50 by levels"),
+        ({"ttft_q90.loss_of_ewma": 0.09}, "failed", "ttft_q90 by EWMA"),
+        ({"failure.loss": 0.2}, "failed", "failure by base rate"),
+        ({"limited.loss": 0.06}, "failed", "limited by base rate"),
+        ({"limited.loss": 0.05005}, "passed", "no worse"),
+        (AVERAGE | {"ttft_q50.loss_of_level": 0.3}, "passed", "Keep the EWMA of ttft_q50."),
+        (AVERAGE | {"ttft_q50.loss": 0.28, "ttft_q50.loss_of_level": 0.3}, "failed", "ttft_q50 by EWMA"),
+        ({"ttft_q90.coverage": 0.8}, "failed", "80.0% of 1000 answers"),
+        ({"ttft_q90.coverage": 0.97}, "failed", "97.0% of 1000 answers"),
+        ({"ttft_q90.coverage": 0.85, "ttft_q90.answers": 60.0}, "insufficient", "too few to tell"),
+        ({"ttft_q90.coverage": 0.6, "ttft_q90.answers": 60.0}, "failed", "60.0% of 60 answers"),
     ],
 )
 def test_g1_wants_better_predictions_than_need_no_learner(metrics: dict[str, float], outcome: str, says: str) -> None:

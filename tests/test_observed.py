@@ -47,6 +47,18 @@ def test_a_429_is_no_failure_and_neither_has_a_ttft() -> None:
     assert view.recent[2].log_ttft is None
 
 
+def test_more_endpoints_than_there_was_room_for_keep_what_was_seen() -> None:
+    seen = Observed()
+    names = [f"p{number}:m" for number in range(200)]
+    for name in names:
+        seen.begin(name)
+        seen.observe(answered(0.0)._replace(endpoint=name))
+        seen.begin(name)
+    views = seen.views([*names, "q:m"], 0.0)
+    assert views.in_flight.tolist() == [1.0] * 200 + [0.0]
+    assert [view.recent[0].attempts for view in views] == [1.0] * 200 + [0.0]
+
+
 def test_calls_under_way_are_counted_until_they_end() -> None:
     seen = Observed()
     for _ in range(3):

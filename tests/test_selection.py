@@ -15,6 +15,7 @@ from data.lake import Lake
 from data.policies import Canary, Serving, read_serving, write_serving
 from data.schema import Attempt, Record
 from models.registry import Registry
+from models.selection.export import write_header
 from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError
 from models.selection.train import train
 from router_service.routing.candidates import Ask
@@ -89,10 +90,11 @@ def test_too_little_data_publishes_nothing(tmp_path: Path) -> None:
 
 
 def broken(lake: Lake, name: str) -> str:
-    """A copy of the champion with a byte less in a model."""
+    """A copy of the champion with another figure in a model."""
     copy = lake.policies / name
     shutil.copytree(champion(lake), copy)
-    (copy / "ttft.onnx").write_bytes((copy / "ttft.onnx").read_bytes()[:-1])
+    path = copy / "policy.json"
+    path.write_text(path.read_text().replace('"intercept": ', '"intercept": 1', 1))
     with pytest.raises(PolicyError, match="sha256"):
         LearnedPolicy.load(copy)
     return name
@@ -127,7 +129,7 @@ def test_champion_canary_and_price_are_arms_of_one_exact_mixture(trained: Lake) 
     name = champion(trained).name
     shutil.copytree(champion(trained), trained.policies / "second")
     header = json.loads((trained.policies / "second/policy.json").read_bytes()) | {"version": "second"}
-    (trained.policies / "second/policy.json").write_text(json.dumps(header))
+    write_header(trained.policies / "second", header)
     write_serving(trained, Serving(name, Canary("second", 0.1)))
     store = PolicyStore(trained)
     store.poll()

@@ -216,6 +216,9 @@ def test_turns_are_served_from_the_cache_of_the_first(house: House, stream: bool
     assert (first["policy"], first["cached_tokens"]) == ("price", 0)
     assert {row["endpoint"] for row in rest} == {first["endpoint"]}
     assert {(row["policy"], row["propensity"]) for row in rest} == {("sticky", 1.0)}
+    # What was believed beforehand is the whole of the turn before, what was read what providers keep of it.
+    assert first["held_tokens"] is None
+    assert all(row["held_tokens"] >= row["cached_tokens"] > 0 for row in rest)
     assert all(row["cached_tokens"] > 2000 for row in rest)
 
 

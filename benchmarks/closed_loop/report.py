@@ -113,7 +113,7 @@ def _verdicts(play: Play, version: str) -> str:
         for verdict in state.verdicts
         if verdict.gate == "G1"
         for name, value in verdict.figures.items()
-        if name.startswith(("ttft_error", "brier"))
+        if ".loss" in name or name.endswith(".coverage")
     ]
     listed = "".join(f"- {line}\n" for line in [", ".join(errors), *figures] if line)
     return f"`{version}`\n\n{_table(['gate', 'answer', 'reason'], rows)}\n{listed}"

@@ -1,27 +1,36 @@
-"""A learned artifact: a folder of ``policy.json`` and ONNX models → estimates. Nothing here imports scikit-learn."""
+"""A learned artifact: a folder of ``policy.json``, and ONNX where it has trees → estimates.
+
+Nothing here imports scikit-learn.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
+from models.selection import levels as past
+from models.selection import output_length, predictor
 from models.selection.estimate import Estimate
-from models.selection.features import FEATURES, Candidate, Context, Level, Levels, vectorise
-from models.selection.observed import View
+from models.selection.features import FEATURES, Candidate, Context, Floats, level_rows, vectorise
+from models.selection.levels import Level, Levels
+from models.selection.observed import Views
+from models.selection.output_length import OutputLengths
+from models.selection.predictor import Predictor
 
-SCHEMA = 1
-# How far the exported models may be from the learners that were judged.
+SCHEMA = 2
+# How far the exported trees may be from the learners that were judged.
 PARITY = 1e-4
-FILES = ("success.onnx", "ttft.onnx")
-TYPICAL_COMPLETION_TOKENS = 500
+TREES = "boosted.onnx"
+_MALFORMED, _PROMPT_PRICE = Level._fields.index("malformed"), Level._fields.index("prompt_price")
+# A second is e^0: no wait and no pace that anyone measured lies beyond e^±12.
+_BOUND = 12.0
 
 
 class PolicyError(Exception):
@@ -31,28 +40,38 @@ class PolicyError(Exception):
 class Artifact:
     """A loaded artifact."""
 
-    def __init__(self, version: str, metrics: dict[str, Any], levels: Levels, sessions: list[Any]) -> None:
+    def __init__(
+        self,
+        version: str,
+        metrics: dict[str, Any],
+        levels: Levels,
+        lengths: OutputLengths,
+        predict: Predictor,
+    ) -> None:
         self.version = version
         self.metrics = metrics
-        self._levels = levels
-        self._success, self._ttft = sessions
+        self.levels = levels
+        self.lengths = lengths
+        self.predictor = predict
 
     @classmethod
     def load(cls, folder: Path) -> Artifact:
-        """Check every file's sha256 and the feature list, load, and try one estimate.
+        """Check the sha256 of every file and of the header itself, schema and features, and try one estimate.
 
         Raises ``PolicyError``.
         """
         try:
             header = json.loads((folder / "policy.json").read_bytes())
             _check_header(header)
-            sessions = [_session(folder / name, header["sha256"][name]) for name in FILES]
-            levels = Levels(
-                {k: Level(*v) for k, v in header["levels"]["endpoints"].items()},
-                {k: Level(*v) for k, v in header["levels"]["providers"].items()},
-                Level(*header["levels"]["market"]),
+            rules = predictor.from_json(header["quantities"])
+            boosted = any(rule.boosted for rule in rules)
+            artifact = cls(
+                header["version"],
+                header["metrics"],
+                past.from_json(header["levels"]),
+                output_length.from_json(header["output_lengths"]),
+                Predictor(rules, _session(folder / TREES, header["sha256"][TREES]) if boosted else None),
             )
-            artifact = cls(header["version"], header["metrics"], levels, sessions)
         except PolicyError:
             raise
         except Exception as error:
@@ -62,53 +81,70 @@ class Artifact:
 
     def with_levels(self, levels: Levels) -> Artifact:
         """The same models over other endpoints."""
-        return Artifact(self.version, self.metrics, levels, [self._success, self._ttft])
+        return Artifact(self.version, self.metrics, levels, self.lengths, self.predictor)
 
     def estimates(
-        self,
-        context: Context,
-        candidates: Sequence[Candidate],
-        views: Sequence[View] | None = None,  # noqa: ARG002
+        self, context: Context, candidates: Sequence[Candidate], views: Views | None = None
     ) -> list[Estimate]:
-        """One estimate per candidate; ``views`` is what has been seen of each up to now, in the same order.
-
-        Raises ``PolicyError`` when a model gives nonsense.
+        """One estimate per candidate; ``views`` is what has been seen of each up to now, in the same order
+        (``Observed.views``). Raises ``PolicyError`` when a model gives nonsense.
         """
-        rows = vectorise(context, candidates, self._levels)
-        success = np.clip(_run(self._success, rows), 0.0, 1.0)
-        ttft = np.exp(np.clip(_run(self._ttft, rows), -10.0, 10.0))
-        if not (np.isfinite(success).all() and np.isfinite(ttft).all()):
+        seen = Views.nothing(len(candidates)) if views is None else views
+        level = level_rows((context,), candidates, self.levels)
+        found = self._predicted(vectorise((context,), candidates, seen, self.levels, self.lengths, level))
+        failure, limited, ttft, ttft_q90, pace, pace_q10 = found.T.tolist()
+        columns = (
+            [1.0 - share for share in failure],
+            limited,
+            ttft,
+            ttft_q90,
+            pace,
+            pace_q10,
+            repeat(self.lengths.expected(context.model, context.category, context.max_tokens)),
+            level[:, _MALFORMED].tolist(),
+            level[:, _PROMPT_PRICE].tolist(),
+        )
+        return list(map(Estimate._make, zip(*columns, strict=False)))
+
+    def _predicted(self, rows: Floats) -> Floats:
+        try:
+            found = self.predictor.predict(rows)
+        except Exception as error:
+            raise PolicyError(f"a model of policy {self.version} cannot be run: {error}") from error
+        if not np.isfinite(found).all():
             raise PolicyError(f"policy {self.version} gave an estimate that is no number")
-        output = float(min(context.max_tokens or TYPICAL_COMPLETION_TOKENS, TYPICAL_COMPLETION_TOKENS))
-        return [
-            Estimate(float(s), 0.0, float(t), float(t), math.inf, math.inf, output)
-            for s, t in zip(success, ttft, strict=True)
-        ]
+        logs = found[:, predictor.TTFT_Q50 :]
+        np.exp(np.minimum(np.maximum(logs, -_BOUND, out=logs), _BOUND, out=logs), out=logs)
+        return found
+
+
+def signature(header: Mapping[str, Any]) -> str:
+    """sha256 of everything in ``policy.json`` but this signature itself."""
+    rest = {name: value for name, value in header.items() if name != "signature"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _check_header(header: dict[str, Any]) -> None:
     if header["schema"] != SCHEMA:
-        raise PolicyError(f"schema {header['schema']} is not {SCHEMA}, which this router knows")
+        raise PolicyError(f"schema {header['schema']} is not {SCHEMA}, which this router knows; train another policy")
     wanted = [name for name, _, _ in FEATURES]
     got = [feature["name"] for feature in header["features"]]
     if got != wanted:
         raise PolicyError(f"features {got} are not {wanted}")
+    if header["signature"] != signature(header):
+        raise PolicyError("policy.json does not have the sha256 that it was signed with")
 
 
 def _session(path: Path, sha256: str) -> Any:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise PolicyError(f"{path.name} does not have the sha256 that policy.json gives")
+    return session(content)
+
+
+def session(content: bytes) -> Any:
+    """Trees ready to run, on one thread: a decision is too small to share."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-
-def _run(session: Any, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The model's one figure per row: the last column of its last output."""
-    try:
-        output = np.asarray(session.run(None, {session.get_inputs()[0].name: rows})[-1], dtype=np.float64)
-        return output.reshape(len(rows), -1)[:, -1]
-    except Exception as error:
-        raise PolicyError(f"a model of the policy cannot be run: {error}") from error

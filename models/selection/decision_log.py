@@ -39,10 +39,20 @@ COLUMNS = (
     "error_type",
     "cancelled",
     "cost_nano",
+    "cost_prompt_nano",
+    "cost_cached_nano",
+    "completion_tokens",
+    "finish_reason",
     "ttft_us",
+    "duration_us",
     "category",
+    "client_region",
+    "held_tokens",
+    "modality",
+    "tool_call_fault",
 )
-SCHEMA = pa.schema([RECORD_SCHEMA.field(name) for name in COLUMNS])
+# An hour may be older than a column.
+SCHEMA = pa.schema([RECORD_SCHEMA.field(name).with_nullable(True) for name in COLUMNS])
 
 
 def hours(lake: Lake) -> dict[str, list[Path]]:
@@ -55,8 +65,8 @@ def hours(lake: Lake) -> dict[str, list[Path]]:
 
 
 def stale(lake: Lake) -> dict[str, list[Path]]:
-    """The hours whose file is missing or lacks a source. A source that has gone takes nothing away."""
-    return {hour: files for hour, files in hours(lake).items() if not set(_names(files)) <= _sources(lake, hour)}
+    """The hours whose file is missing, lacks a source or a column. A source that has gone takes nothing away."""
+    return {hour: files for hour, files in hours(lake).items() if not set(_names(files)) <= _complete(lake, hour)}
 
 
 def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
@@ -70,7 +80,7 @@ def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
     table = source.to_table(columns=list(COLUMNS), filter=within & sent).cast(SCHEMA)
     gone = _sources(lake, hour) - set(_names(files))
     if gone:
-        before = pq.read_table(path).cast(SCHEMA)
+        before = _conformed(pq.read_table(path))
         known = pc.is_in(before["generation_id"], value_set=table["generation_id"])
         table = pa.concat_tables([before.filter(pc.invert(known)), table])
     sources = json.dumps(sorted({*_names(files), *gone})).encode()
@@ -95,7 +105,7 @@ def read(lake: Lake, last: int | None = None, since: datetime | None = None) -> 
     for path in sorted(lake.decisions.glob("*.parquet"), reverse=True):
         if since is not None and path.stem < since.strftime(HOUR):
             break
-        frame = pl.read_parquet(path)
+        frame: pl.DataFrame = pl.from_arrow(_conformed(pq.read_table(path)))  # type: ignore[assignment]
         frame = frame if since is None else frame.filter(pl.col("started_at") > since)
         frames.append(frame)
         count += len(frame)
@@ -110,6 +120,24 @@ def read(lake: Lake, last: int | None = None, since: datetime | None = None) -> 
 def count(lake: Lake) -> int:
     """Rows of all hours."""
     return sum(pq.read_metadata(path).num_rows for path in lake.decisions.glob("*.parquet"))
+
+
+def _conformed(table: pa.Table) -> pa.Table:
+    """With the columns of ``SCHEMA``; what an older file lacks is null."""
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in SCHEMA
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _complete(lake: Lake, hour: str) -> set[str]:
+    """The sources of an hour's file that has every column."""
+    try:
+        names = pq.read_schema(_path(lake, hour)).names
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return set()
+    return _sources(lake, hour) if set(COLUMNS) <= set(names) else set()
 
 
 def _names(files: Sequence[Path]) -> list[str]:

@@ -7,26 +7,41 @@ So a feature made from it cannot know the future, and training sees what serving
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from models.selection.faded import Faded
+import numpy as np
+from numpy.typing import NDArray
+
 from models.selection.outcome import Outcome
+
+Floats = NDArray[np.float64]
 
 # Half-lives that stand for the router's windows of 30 s, 5 min and 30 min.
 HALF_LIVES_S = (30.0, 300.0, 1800.0)
-FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S = range(4)
+FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE = range(5)
+QUANTITIES = 5
+# A count that has faded below this has nothing to say any more.
+FORGOTTEN = 1e-9
+
+# An endpoint is a row of a matrix: time of its last outcome, of its last failure, calls under way, then for each
+# quantity its faded sums at each half-life, then the counts likewise.
+_AT, _FAILED_AT, _IN_FLIGHT, _SUMS = range(4)
+_PLACES = len(HALF_LIVES_S)
+_COUNTS = _SUMS + QUANTITIES * _PLACES
+_WIDTH = _COUNTS + QUANTITIES * _PLACES
 
 
 class Recent(NamedTuple):
     """One half-life: faded number of attempts, shares of failures and 429s, means of the logarithms of TTFT in s
-    and of tokens a second; ``None`` where nothing was seen."""
+    and of tokens a second of streams, and of the time of whole answers in s; ``None`` where nothing was seen."""
 
     attempts: float
     failure: float | None
     limited: float | None
     log_ttft: float | None
     log_tokens_per_s: float | None
+    log_whole: float | None
 
 
 class View(NamedTuple):
@@ -38,70 +53,135 @@ class View(NamedTuple):
     since_failure_s: float
 
 
-class _Endpoint(Faded):
-    __slots__ = ("failed_at_s", "in_flight")
+class Views(Sequence[View]):
+    """n views as arrays, for a whole decision at once: ``counts`` and ``means`` have the shape
+    (n, quantities, half-lives), a mean is 0 where its count is 0; ``in_flight`` and ``since_failure_s`` (n,)."""
 
-    def __init__(self) -> None:
-        super().__init__(HALF_LIVES_S, 4)
-        self.in_flight, self.failed_at_s = 0, -math.inf
+    __slots__ = ("counts", "in_flight", "means", "since_failure_s")
+
+    def __init__(self, counts: Floats, means: Floats, in_flight: Floats, since_failure_s: Floats) -> None:
+        self.counts, self.means, self.in_flight, self.since_failure_s = counts, means, in_flight, since_failure_s
+
+    @classmethod
+    def nothing(cls, count: int) -> Views:
+        """Of endpoints never seen."""
+        empty = np.zeros((count, QUANTITIES, _PLACES))
+        return cls(empty, empty, np.zeros(count), np.full(count, math.inf))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Views]) -> Views:
+        """One after the other."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS))
+
+    def at(self, places: slice | NDArray[np.int64]) -> Views:
+        """Those at ``places``."""
+        return Views(*(getattr(self, name)[places] for name in _COLUMNS))
+
+    def __len__(self) -> int:
+        return len(self.in_flight)
+
+    def __iter__(self) -> Iterator[View]:
+        return (self[place] for place in range(len(self)))
+
+    def __getitem__(self, place: int) -> View:  # type: ignore[override]
+        counts, means = self.counts[place].tolist(), self.means[place].tolist()
+        recent = tuple(
+            Recent(
+                counts[LIMITED][half],
+                *(means[q][half] if counts[q][half] > 0 else None for q in range(QUANTITIES)),
+            )
+            for half in range(_PLACES)
+        )
+        return View(recent, int(self.in_flight[place]), float(self.since_failure_s[place]))
+
+
+_COLUMNS = ("counts", "means", "in_flight", "since_failure_s")
+_HALVES_PER_S = 1.0 / np.array(HALF_LIVES_S)
 
 
 class Observed:
-    """Of all endpoints; constant memory for each."""
+    """Of all endpoints; constant memory for each. Used from one thread."""
 
     def __init__(self) -> None:
-        self._endpoints: defaultdict[str, _Endpoint] = defaultdict(_Endpoint)
+        self._places: dict[str, int] = {}
+        self._grow(np.empty((0, _WIDTH)))
 
     def begin(self, endpoint: str) -> None:
         """A call is on its way."""
-        self._endpoints[endpoint].in_flight += 1
+        start = self._start(endpoint)
+        self._flat[start + _IN_FLIGHT] += 1.0
 
     def abandon(self, endpoint: str) -> None:
         """A call ended without an outcome: its client left."""
-        self._ended(self._endpoints[endpoint])
+        self._ended(self._start(endpoint))
 
     def observe(self, outcome: Outcome) -> None:
-        """A call ended; ``outcome.now_s`` is when that was known."""
-        state = self._endpoints[outcome.endpoint]
-        self._ended(state)
+        """A call ended; ``outcome.now_s`` is when that was known. One from before the last counts as of now."""
+        start, now_s = self._start(outcome.endpoint), outcome.now_s
+        self._ended(start)
+        flat = self._flat
         limited, failed = outcome.result == "rate_limited", outcome.result == "error"
-        if failed:
-            state.failed_at_s = max(outcome.now_s, state.failed_at_s)
-        state.add(
-            outcome.now_s,
-            (
-                None if limited else float(failed),
-                float(limited),
-                math.log(outcome.ttft_s) if outcome.ttft_s else None,
-                math.log(outcome.tokens_per_s) if outcome.tokens_per_s else None,
-            ),
+        if failed and now_s > flat[start + _FAILED_AT]:
+            flat[start + _FAILED_AT] = now_s
+        values = (
+            None if limited else float(failed),
+            float(limited),
+            math.log(outcome.ttft_s) if outcome.ttft_s else None,
+            math.log(outcome.tokens_per_s) if outcome.tokens_per_s else None,
+            math.log(outcome.whole_s) if outcome.whole_s else None,
         )
+        since = max(now_s - flat[start + _AT], 0.0)
+        flat[start + _AT] = max(now_s, flat[start + _AT])
+        fades = [0.5 ** (since / half_life) for half_life in HALF_LIVES_S]
+        place = start + _SUMS
+        more = _COUNTS - _SUMS
+        for value in values:
+            for fade in fades:
+                if value is None:
+                    flat[place] *= fade
+                    flat[place + more] *= fade
+                else:
+                    flat[place] = flat[place] * fade + value
+                    flat[place + more] = flat[place + more] * fade + 1.0
+                place += 1
 
     def view(self, endpoint: str, now_s: float) -> View:
         """What is known of ``endpoint`` at ``now_s``."""
-        state = self._endpoints.get(endpoint)
-        if state is None:
-            return NOTHING
-        fades = state.fades(now_s)
-        recent = tuple(
-            Recent(
-                state.counts[LIMITED][place] * fade,
-                _mean(state, FAILURE, place),
-                _mean(state, LIMITED, place),
-                _mean(state, LOG_TTFT, place),
-                _mean(state, LOG_TOKENS_PER_S, place),
-            )
-            for place, fade in enumerate(fades)
+        return self.views((endpoint,), now_s)[0] if endpoint in self._places else NOTHING
+
+    def views(self, endpoints: Iterable[str], now_s: float) -> Views:
+        """What is known of each at ``now_s``, in their order."""
+        places = self._places
+        # The first row is never written to: it stands for those never seen.
+        rows = self._matrix[[places.get(endpoint, 0) for endpoint in endpoints]]
+        fades = np.exp2(np.multiply.outer(np.minimum(rows[:, _AT] - now_s, 0.0), _HALVES_PER_S))
+        counts = rows[:, _COUNTS:].reshape(-1, QUANTITIES, _PLACES)
+        kept = counts > FORGOTTEN
+        means = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITIES, _PLACES) / np.where(kept, counts, 1.0)
+        return Views(
+            np.where(kept, counts * fades[:, None, :], 0.0),
+            np.where(kept, means, 0.0),
+            rows[:, _IN_FLIGHT],
+            now_s - rows[:, _FAILED_AT],
         )
-        return View(recent, state.in_flight, now_s - state.failed_at_s)
 
-    def _ended(self, state: _Endpoint) -> None:
-        state.in_flight = max(state.in_flight - 1, 0)
+    def _start(self, endpoint: str) -> int:
+        place = self._places.get(endpoint)
+        if place is None:
+            place = self._places[endpoint] = len(self._places) + 1
+            if place >= len(self._matrix):
+                self._grow(self._matrix)
+        return place * _WIDTH
+
+    def _grow(self, before: Floats) -> None:
+        self._matrix = np.zeros((max(64, 2 * len(before)), _WIDTH))
+        self._matrix[:, [_AT, _FAILED_AT]] = -math.inf
+        self._matrix[: len(before)] = before
+        # Single figures are read and written ten times faster through this than through the array.
+        self._flat: memoryview[float] = memoryview(self._matrix.reshape(-1))  # type: ignore[arg-type]
+
+    def _ended(self, start: int) -> None:
+        self._flat[start + _IN_FLIGHT] = max(self._flat[start + _IN_FLIGHT] - 1.0, 0.0)
 
 
-def _mean(state: Faded, quantity: int, place: int) -> float | None:
-    count = state.counts[quantity][place]
-    return state.sums[quantity][place] / count if count > 1e-9 else None
-
-
-NOTHING = View(tuple(Recent(0.0, None, None, None, None) for _ in HALF_LIVES_S), 0, math.inf)
+NOTHING = Views.nothing(1)[0]

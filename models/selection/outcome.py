@@ -6,7 +6,9 @@ from typing import Literal, NamedTuple
 
 
 class Outcome(NamedTuple):
-    """What came of one attempt, told when it has ended. ``ttft_s`` and ``tokens_per_s`` are null unless it answered.
+    """What came of one attempt, told when it has ended. Times and ``tokens_per_s`` are null unless it answered.
+
+    ``ttft_s`` is that of a stream; an answer that comes whole has ``whole_s``, from sending to its end.
 
     ``loss_s`` is that of a request of typical size, so that sizes add no noise:
     price / ``USD_PER_SECOND`` + TTFT + tokens / throughput, or ``interface.SECONDS_PER_FAILURE``.
@@ -21,3 +23,4 @@ class Outcome(NamedTuple):
     tokens_per_s: float | None = None
     malformed_tool_call: bool = False
     tools: bool = False
+    whole_s: float | None = None

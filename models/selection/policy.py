@@ -10,8 +10,9 @@ import numpy as np
 
 from models.selection.artifact import PARITY, SCHEMA, Artifact, PolicyError
 from models.selection.estimate import Estimate
-from models.selection.features import Candidate, Context, Levels
-from models.selection.observed import View
+from models.selection.features import Candidate, Context
+from models.selection.levels import Levels
+from models.selection.observed import Views
 
 __all__ = ["PARITY", "SCHEMA", "Candidate", "Context", "Estimate", "LearnedPolicy", "PolicyError"]
 
@@ -45,7 +46,7 @@ class LearnedPolicy:
         return LearnedPolicy(self._artifact.with_levels(levels))
 
     def estimates(
-        self, context: Context, candidates: Sequence[Candidate], views: Sequence[View] | None = None
+        self, context: Context, candidates: Sequence[Candidate], views: Views | None = None
     ) -> list[Estimate]:
         """As ``Artifact.estimates``."""
         return self._artifact.estimates(context, candidates, views)

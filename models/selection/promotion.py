@@ -6,7 +6,7 @@ Time is counted in decisions, so that a small installation waits longer and not 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -27,12 +27,15 @@ from models.selection.gates import (
 from models.selection.guardrails import Rails, Watch, watch
 from models.selection.pace import Pace
 from models.selection.policy import LearnedPolicy, PolicyError
+from models.selection.predictive import coverage, scored
 from models.selection.replay import Choices, choices
-from models.selection.samples import policy_errors, samples
+from models.selection.samples import samples
 
 WHO = "pipelines"
 # Later ones say enough, and all of them would be replayed each minute.
 JUDGED_DECISIONS = 20_000
+# Before the time that is judged: what the live windows still remember of it.
+WARM_UP = timedelta(hours=2)
 WATCHED_DECISIONS = 50_000
 
 
@@ -169,17 +172,24 @@ def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool, 
 
 
 def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: LearnedPolicy | None) -> Verdict:
-    """On the held-out time as this log has it: what the trainer said of itself is not taken on its word."""
-    since, until = (datetime.fromisoformat(t) for t in (state.lineage.held_out_from, state.lineage.data_until))
-    held_out = [s for s in samples(decision_log.read(lake, since=since)) if s.at <= until]
+    """On the held-out time as this log has it: what the trainer said of itself is not taken on its word.
+
+    Where that was too short for the quantile's coverage, it is asked again on all that came since.
+    """
     metrics = state.lineage.metrics
-    if not any(sample.ttft_s for sample in held_out):
+    since, until = (datetime.fromisoformat(t) for t in (state.lineage.held_out_from, state.lineage.data_until))
+    before = next((verdict for verdict in state.verdicts if verdict.gate == "G1"), None)
+    again = before is not None and before.outcome == "insufficient"
+    found = samples(decision_log.read(lake, since=since - WARM_UP))
+    held_out = found.between(since, until)
+    if not any(s.ttft_s for s in held_out.rows):
         return g1_predictive(metrics)
     try:
-        ours = policy_errors(candidate, held_out)
+        ours = scored(candidate, held_out)
+        metrics = metrics | {f"{name}.loss": loss for name, loss in ours.means().items()}
+        metrics = metrics | coverage(scored(candidate, found.between(since)) if again else ours)
     except PolicyError as error:
         return Verdict("G1", "failed", str(error))
-    metrics = metrics | {"brier": ours.brier, "ttft_error": ours.ttft}
     try:
         return g1_predictive(metrics, champion, held_out)
     except PolicyError:
@@ -189,7 +199,8 @@ def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: Lear
 def _known(state: PolicyState, gate: str, champion: LearnedPolicy | None) -> Verdict | None:
     """An answer that more decisions do not change, given against the champion there is now."""
     against = champion.version if champion is not None else None
-    return next((verdict for verdict in state.verdicts if verdict.gate == gate and verdict.against == against), None)
+    answered = (verdict for verdict in state.verdicts if verdict.gate == gate and verdict.against == against)
+    return next((verdict for verdict in answered if gate != "G1" or verdict.outcome != "insufficient"), None)
 
 
 def _loaded(lake: Lake, version: str | None) -> LearnedPolicy | None:

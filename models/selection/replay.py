@@ -7,17 +7,17 @@ the endpoint), and whether a size was that of media, which the router plans for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data.catalogue import load_catalogue
 from data.schema import LOST
 from models.selection.decisions import Decision, Floats, LoggedDecisions, Names, decision_of, from_rows
-from models.selection.features import Candidate, Context, planned_tokens
+from models.selection.features import Candidate, Context
+from models.selection.logged import candidate_of, context_of, list_prices
 from models.selection.policy import LearnedPolicy
 
 # Requests that name a strategy of their own are no choices of the installation's policy.
@@ -62,7 +62,7 @@ def choices(frame: pl.DataFrame, speed: float = 1.0) -> Choices | None:
     Blocks are hours, shorter where the log is: a ``BLOCKS``th of it, but at least ``LEAST_BLOCK_S``; all of this in
     the market's time, of which ``speed`` seconds pass in one.
     """
-    prices = _prices()
+    prices = list_prices()
     rows: list[Decision] = []
     contexts: list[Context] = []
     candidates: list[tuple[Candidate, ...]] = []
@@ -77,7 +77,7 @@ def choices(frame: pl.DataFrame, speed: float = 1.0) -> Choices | None:
         rows.append(decision)
         contexts.append(context_of(record))
         scores = {c["endpoint"]: c["score"] for c in record["candidates"]}
-        candidates.append(tuple(_candidate(name, scores[name], prices) for name in decision.endpoints))
+        candidates.append(tuple(candidate_of(name, scores[name], prices) for name in decision.endpoints))
         success.append(float(record["attempts"][0]["error_type"] in (None, LOST)))
         cost.append(record["cost_nano"] * 1e-9)
         ttft.append(float("nan") if record["ttft_us"] is None else record["ttft_us"] * 1e-6)
@@ -108,12 +108,6 @@ def probabilities(policy: LearnedPolicy, found: Choices) -> Floats:
     return target
 
 
-def context_of(record: Mapping[str, Any]) -> Context:
-    """What the router knew of a logged request beforehand."""
-    tokens = planned_tokens(record["estimated_prompt_tokens"])
-    return Context(tokens, record["max_tokens"], record["stream"], record["tools"] > 0, record["started_at"].hour)
-
-
 def segment_of(record: Mapping[str, Any]) -> str:
     """For whom a policy is better or worse: by tools and by the prompt's length."""
     tools = "tools" if record["tools"] > 0 else "no tools"
@@ -135,19 +129,3 @@ def kinds_of(record: Mapping[str, Any]) -> dict[str, str]:
         "delivery": "stream" if record["stream"] else "whole answer",
         "tools": "tools" if record["tools"] > 0 else "no tools",
     }
-
-
-def _prices() -> Callable[[str], tuple[int, int] | None]:
-    known = {
-        endpoint.id: (endpoint.price.prompt, endpoint.price.completion)
-        for endpoints in load_catalogue().endpoints.values()
-        for endpoint in endpoints
-        if endpoint.price is not None
-    }
-    return known.get
-
-
-def _candidate(name: str, score: float | None, prices: Callable[[str], tuple[int, int] | None]) -> Candidate:
-    blend = round((score or 0.0) * 1e9)
-    prompt, completion = prices(name) or (blend, blend)
-    return Candidate(name, name.partition(":")[0], prompt, completion)

@@ -1,85 +1,157 @@
-"""First attempts, as a learner sees them."""
+"""First attempts, as a learner sees them: what was known beforehand, and what came of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data.schema import LOST
-from models.selection.features import Candidate, Context, Levels
-from models.selection.policy import LearnedPolicy
-from models.selection.replay import context_of
+from models.selection.as_of import Result, ended, first_endpoint, walk
+from models.selection.features import Candidate, Context
+from models.selection.levels import Tallies
+from models.selection.logged import Prices, cached_share, candidate_of, context_of, list_prices
+from models.selection.observed import Views
+from models.selection.output_length import LengthTallies
 
-EWMA_ALPHA = 0.3
+CHUNK = 4096
+# A prompt that is charged ten times its estimate was media, or the estimate was of something else.
+MOST_PRICE = 10.0
 
 
 class Sample(NamedTuple):
-    """One first attempt; ``ttft_s`` is ``None`` unless a token came."""
+    """One first attempt; what it did not show is ``None``, as the TTFT of a failure.
+
+    ``known_us`` is when its outcome was known, Unix µs; ``ttft_s`` and ``prompt_price`` as in ``Estimate``;
+    ``category`` was found out afterwards.
+    """
 
     at: datetime
+    known_us: int
     context: Context
-    endpoint: str
-    provider: str
-    success: bool
-    ttft_s: float | None
+    candidate: Candidate
+    result: Result
+    ttft_s: float | None = None
+    tokens_per_s: float | None = None
+    output_tokens: int | None = None
+    malformed: bool | None = None
+    prompt_price: float | None = None
+    category: str | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return self.candidate.endpoint
+
+    @property
+    def failure(self) -> float | None:
+        """1 or 0; ``None`` at a 429, which is no failure."""
+        return None if self.result == "rate_limited" else float(self.result == "error")
+
+    @property
+    def limited(self) -> float:
+        return float(self.result == "rate_limited")
+
+    @property
+    def log_ttft(self) -> float | None:
+        return math.log(self.ttft_s) if self.ttft_s else None
+
+    @property
+    def log_tokens_per_s(self) -> float | None:
+        return math.log(self.tokens_per_s) if self.tokens_per_s else None
 
 
-class Errors(NamedTuple):
-    """Brier score of success; mean absolute error of ln TTFT, which is twice the pinball loss at the median."""
+class Samples(NamedTuple):
+    """In order of arrival; ``views`` is what was known of each one's endpoint when it was chosen."""
 
-    brier: float
-    ttft: float
+    rows: list[Sample]
+    views: Views
 
+    def part(self, first: int, last: int) -> Samples:
+        return Samples(self.rows[first:last], self.views.at(slice(first, last)))
 
-def samples(frame: pl.DataFrame) -> list[Sample]:
-    """Rows of ``decision_log`` in their order. One that the client left says nothing about the endpoint."""
-    found = []
-    for row in frame.iter_rows(named=True):
-        # Who stays with a conversation's cache answers sooner than it would answer anyone else.
-        if row["policy"] == "sticky":
-            continue
-        first = row["attempts"][0]
-        if first["error_type"] is None and first["ttft_us"] is None:
-            continue
-        # Of a call that was cut for another's sooner answer, what is known of its wait: left out, it would flatter.
-        cut = first["error_type"] == LOST
-        wait_us = first["duration_us"] if cut else first["ttft_us"]
-        success = cut or first["error_type"] is None
-        ttft_s = wait_us / 1e6 if wait_us and success else None
-        found.append(Sample(row["started_at"], context_of(row), first["endpoint"], first["provider"], success, ttft_s))
-    return found
+    def between(self, since: datetime, until: datetime | None = None) -> Samples:
+        """Those that arrived from ``since`` to ``until``."""
+        places = [n for n, s in enumerate(self.rows) if s.at >= since and (until is None or s.at <= until)]
+        return self.part(places[0], places[-1] + 1) if places else self.part(0, 0)
 
 
-def policy_errors(policy: LearnedPolicy, rows: Sequence[Sample]) -> Errors:
-    """Of an artifact's estimates. Raises ``PolicyError``."""
-    found = [policy.estimates(s.context, [Candidate(s.endpoint, s.provider, 0, 0)])[0] for s in rows]
-    brier = [(estimate.success - s.success) ** 2 for estimate, s in zip(found, rows, strict=True)]
-    ttft = [abs(math.log(e.ttft_s) - math.log(s.ttft_s)) for e, s in zip(found, rows, strict=True) if s.ttft_s]
-    return Errors(float(np.mean(brier)), float(np.mean(ttft)))
+def samples(frame: pl.DataFrame, prices: Prices | None = None) -> Samples:
+    """Rows of ``decision_log`` in their order. An attempt that says nothing about its endpoint is left out, and so is
+    one that stayed with a conversation's cache of unknown size: it answered sooner than it would answer others."""
+    rows: list[Sample] = []
+    views: list[Views] = [Views.nothing(0)]
+    chunk: list[Views] = []
+    known = prices or list_prices()
+    for row, view in walk(frame.iter_rows(named=True), first_endpoint):
+        found = _sample(row, known)
+        if found is not None:
+            rows.append(found)
+            chunk.append(view)
+        if len(chunk) >= CHUNK:
+            views.append(Views.joined(chunk))
+            chunk = []
+    return Samples(rows, Views.joined([*views, *chunk]))
 
 
-def level_errors(levels: Levels, rows: Sequence[Sample]) -> Errors:
-    """Of each endpoint's past alone."""
-    found = [levels.of(s.endpoint, s.provider) for s in rows]
-    brier = [(level.success - s.success) ** 2 for level, s in zip(found, rows, strict=True)]
-    ttft = [abs(level.log_ttft - math.log(s.ttft_s)) for level, s in zip(found, rows, strict=True) if s.ttft_s]
-    return Errors(float(np.mean(brier)), float(np.mean(ttft)))
+def tally(rows: Sequence[Sample], levels: Tallies, lengths: LengthTallies) -> None:
+    """Add what ``rows`` came to. A prompt that lay in the cache says nothing of how long the endpoint usually takes."""
+    for s in rows:
+        log_wait = None if s.candidate.cached_share else s.log_ttft
+        first, whole = (log_wait, None) if s.context.stream else (None, log_wait)
+        values = (s.failure, s.limited, first, s.log_tokens_per_s, whole, s.malformed, s.prompt_price)
+        levels.add(s.endpoint, s.candidate.provider, s.context.model, s.context.client_region, values)
+        if s.output_tokens is not None:
+            lengths.add(s.context.model, s.category, s.context.max_tokens, s.output_tokens)
 
 
-def ewma_ttft_error(levels: Levels, rows: Sequence[Sample]) -> float:
-    """Of an average that begins at the levels and has seen everything up to the moment, as no artifact has."""
-    mean: dict[str, float] = {}
-    errors = []
-    for sample in rows:
-        if sample.ttft_s is None:
-            continue
-        before = mean.get(sample.endpoint, levels.of(sample.endpoint, sample.provider).log_ttft)
-        value = math.log(sample.ttft_s)
-        errors.append(abs(value - before))
-        mean[sample.endpoint] = before + EWMA_ALPHA * (value - before)
-    return float(np.mean(errors))
+def _sample(row: Mapping[str, Any], prices: Prices) -> Sample | None:
+    share = cached_share(row)
+    if row["policy"] == "sticky" and not share:
+        return None
+    first, found = row["attempts"][0], ended(row, 0)
+    if found.result is None:
+        return None
+    score = next((c["score"] for c in row["candidates"] if c["endpoint"] == first["endpoint"]), None)
+    candidate = candidate_of(first["endpoint"], score, prices, share if row["policy"] == "sticky" else 0.0)
+    candidate = candidate._replace(provider=first["provider"])
+    if found.result != "success" or first["error_type"] == LOST:
+        return Sample(row["started_at"], found.known_us, context_of(row), candidate, found.result, found.ttft_s)
+    finished = not row["cancelled"] and row["error_type"] is None
+    return Sample(
+        row["started_at"],
+        found.known_us,
+        context_of(row),
+        candidate,
+        found.result,
+        found.ttft_s,
+        found.tokens_per_s,
+        row.get("completion_tokens") if finished else None,
+        _malformed(row),
+        _prompt_price(row, candidate) if finished else None,
+        row.get("category"),
+    )
+
+
+def _malformed(row: Mapping[str, Any]) -> bool | None:
+    """Of answers that ended in tool calls, where the log says whether they were whole."""
+    if "tool_call_fault" not in row or row["finish_reason"] != "tool_calls":
+        return None
+    return row["tool_call_fault"] is not None
+
+
+def _prompt_price(row: Mapping[str, Any], candidate: Candidate) -> float | None:
+    listed = candidate.prompt_price * row["estimated_prompt_tokens"] * 1e-6
+    if row.get("cost_prompt_nano") is None or listed <= 0 or (row.get("modality") or "text") != "text":
+        return None
+    ratio = (row["cost_prompt_nano"] + row["cost_cached_nano"]) / listed
+    return ratio if 0 < ratio <= MOST_PRICE else None
+
+
+def column(rows: Sequence[Sample], of: Callable[[Sample], float | None]) -> NDArray[np.float64]:
+    """(n,), NaN where a sample did not show it."""
+    return np.array([math.nan if (value := of(s)) is None else value for s in rows], dtype=np.float64)

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from models.selection.baselines import InverseSquarePrice
 from models.selection.bootstrap import Interval
-from models.selection.features import Candidate, Context, Level, Levels
+from models.selection.features import Candidate, Context
 from models.selection.interface import Outcome, Policy, Served, State
+from models.selection.levels import Levels, Past
 from models.selection.market import Endpoint, draw_market
 from models.selection.metrics import gain
 from models.selection.policy import LearnedPolicy
@@ -26,6 +27,8 @@ from models.selection.simulate import Run, simulate
 # How long a 429 keeps an endpoint out: a choice that stands for Retry-After and the learned cap of the router. It and
 # the length of a run were chosen on a market of seed 3.
 RATE_LIMITED_S = 5.0
+# Observations: so many that nothing is shrunk.
+KNOWN = 1e6
 
 
 class Trial(NamedTuple):
@@ -111,7 +114,16 @@ def _in_scenario(
 
 
 def _levels(market: Sequence[Endpoint]) -> Levels:
-    endpoints = {e.name: Level(1.0 - e.error_rate, math.log(e.ttft_s)) for e in market}
-    success = sum(level.success for level in endpoints.values()) / len(endpoints)
-    log_ttft = sum(level.log_ttft for level in endpoints.values()) / len(endpoints)
-    return Levels(endpoints, {}, Level(success, log_ttft))
+    """What a long quiet time would have shown of each endpoint; those of no one else are known."""
+    endpoints = {
+        e.name: {
+            "failure": Past(KNOWN, e.error_rate),
+            "limited": Past(KNOWN, 0.0),
+            "log_ttft": Past(KNOWN, math.log(e.ttft_s), e.ttft_sigma**2),
+            "log_tokens_per_s": Past(KNOWN, math.log(e.tokens_per_s), e.tokens_sigma**2),
+            "malformed": Past(KNOWN, e.malformed_rate),
+            "prompt_price": Past(KNOWN, 1.0),
+        }
+        for e in market
+    }
+    return Levels(endpoints, {}, {})

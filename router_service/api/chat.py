@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from starlette.types import Receive, Scope, Send
 
+from models.selection.features import hour_of_week
 from router_service.admission.keys import Key
 from router_service.api.auth import authenticate
 from router_service.api.buffered import answer_whole
@@ -84,12 +85,15 @@ class ChatCompletions:
         planner = self._serving.planner
         demands = self._serving.demands(key, exchange.headers)
         preferences = planner.preferences(head.provider, demands)
-        ask = head.ask(len(exchange.body), int(exchange.started_at // 3600 % 24), exchange.client_region)
+        ask = head.ask(len(exchange.body), hour_of_week(exchange.started_at), exchange.client_region)
         sticky = self._serving.sticky
         affinity = exchange.affinity = affinity_of(exchange.key_hash or "", head, exchange.headers)
 
         def hold(plan: Plan) -> Plan:
-            return sticky.hold(plan, affinity, ask.prompt_tokens)
+            kept = sticky.hold(plan, affinity, ask.prompt_tokens)
+            if kept is not plan and affinity is not None and not exchange.attempts:
+                exchange.held_tokens = sticky.held_tokens(plan, affinity)
+            return kept
 
         found = decisions(planner, head.wanted(), preferences, ask, self._serving.random.random, demands, hold)
         return found if exchange.plans is None else noting(found, exchange.plans)

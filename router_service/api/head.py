@@ -20,6 +20,7 @@ _WHOLE = msgspec.json.Decoder(int | None)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _OBJECT = msgspec.json.Decoder(dict[str, Any] | None)
 MAX_FALLBACK_MODELS = 20
+_MEDIA = ((b'"image_url"', "image"), (b'"input_audio"', "audio"), (b'"file_data"', "file"))
 
 
 class Head(msgspec.Struct):
@@ -48,24 +49,26 @@ class Head(msgspec.Struct):
         return list(dict.fromkeys(first + self.models))
 
     def ask(self, body_bytes: int, hour: int, client_region: str | None = None) -> Ask:
-        """What a plan depends on; ``hour`` of the day in UTC."""
-        prompt_tokens = 0 if self._has_media() else body_bytes // 4
-        tools = self.tool_count > 0
+        """What a plan depends on; ``hour`` of the week in UTC, 0 to 167."""
+        modality = self.modality()
+        # Base64 media would make the byte count say nothing about tokens.
+        prompt_tokens = body_bytes // 4 if modality == "text" else 0
         return Ask(
             prompt_tokens,
             self.completion_limit,
             tuple(self.names),
             self.stream,
-            tools,
+            self.tool_count > 0,
             hour,
             client_region,
             self.service_tier,
+            modality,
         )
 
-    def _has_media(self) -> bool:
-        """Base64 media would make the byte count say nothing about tokens."""
+    def modality(self) -> str:
+        """The first kind of medium that the messages hold: image | audio | file, else text."""
         raw = self.messages
-        return b'"image_url"' in raw or b'"input_audio"' in raw or b'"file_data"' in raw
+        return next((kind for sign, kind in _MEDIA if sign in raw), "text")
 
 
 def parse_head(body: bytes, *, with_messages: bool = True) -> Head:

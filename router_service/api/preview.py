@@ -13,6 +13,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request
 
 from data.catalogue.types import Endpoint, Price
+from models.selection.features import hour_of_week
 from router_service.admission.keys import Key
 from router_service.api.auth import require_key
 from router_service.api.catalogue import pricing
@@ -54,7 +55,7 @@ async def preview_route(request: Request, key: Key = Depends(require_key)) -> di
     body = await read_body(request.receive, headers, serving.settings.max_body_bytes)
     head = parse_head(body, with_messages=False)
     affinity = affinity_of(key.hash, head, headers)
-    ask = head.ask(len(body), int(time.time() // 3600 % 24), serving.client_region(key, headers, request.scope))
+    ask = head.ask(len(body), hour_of_week(time.time()), serving.client_region(key, headers, request.scope))
     previews = _previews(head, ask, serving.demands(key, headers), affinity, serving)
     first, *others = (_preview_json(preview, serving) for preview in previews)
     return {"data": {**first, "next_models": others}}

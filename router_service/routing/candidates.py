@@ -48,8 +48,9 @@ MOST_NANO = 1e18
 class Ask(NamedTuple):
     """What a plan depends on besides preferences, each value already coarse enough to be a cache key.
 
-    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``; ``client_region`` where
-    the client is, where that is known; ``service_tier`` the one that is asked for.
+    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``; ``hour`` of the week in UTC;
+    ``client_region`` where the client is, where that is known; ``service_tier`` the one that is asked for;
+    ``modality`` of what comes with the text: text | image | audio | file.
     """
 
     prompt_tokens: int
@@ -60,6 +61,7 @@ class Ask(NamedTuple):
     hour: int
     client_region: str | None = None
     service_tier: str | None = None
+    modality: str = "text"
 
 
 class Rule(NamedTuple):

@@ -30,8 +30,20 @@ class ServedPolicy:
     def weigh(self, ask: Ask, endpoints: Sequence[Endpoint]) -> list[float]:
         """Probabilities over ``endpoints``, summing to 1. Raises ``PolicyError``."""
         candidates = [Candidate(e.id, e.provider, e.price.prompt, e.price.completion) for e in endpoints if e.price]
-        context = Context(ask.prompt_tokens, ask.max_tokens, ask.stream, ask.tools, ask.hour)
-        return self._policy.probabilities(context, candidates)
+        return self._policy.probabilities(_context(ask, endpoints), candidates)
+
+
+def _context(ask: Ask, endpoints: Sequence[Endpoint]) -> Context:
+    return Context(
+        ask.prompt_tokens,
+        ask.max_tokens,
+        ask.stream,
+        ask.tools,
+        ask.hour,
+        endpoints[0].model if endpoints else "",
+        modality=ask.modality,
+        client_region=ask.client_region,
+    )
 
 
 class Part(NamedTuple):

@@ -95,6 +95,11 @@ class Sticky:
                 return plan
         return self._plan_of(plan, index)
 
+    def held_tokens(self, plan: Plan, affinity: Affinity) -> int | None:
+        """Tokens of the conversation that are believed to be in its endpoint's prompt cache."""
+        entry = self._entry(plan, affinity)
+        return entry.cached if entry else None
+
     def remember(self, affinity: Affinity, endpoint: Endpoint, usage: Usage, *, pending: bool, hour: bool) -> None:
         """Note who served. ``pending``: the answer has tool calls or reasoning; ``hour``: a cache of 1 h was asked for.
 

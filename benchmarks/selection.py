@@ -1,0 +1,119 @@
+"""What estimates for 36 candidates cost: the views, the features, the models, by the form that was learned.
+
+``python -m benchmarks.selection``. Prints microseconds, and how many times as long it takes as one product of
+matrices of the same size does in the same run; asserts nothing. The fifth percentile is what it costs when nothing
+else wants the processor.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from models.selection.artifact import Artifact, session
+from models.selection.export import graph
+from models.selection.features import FEATURES, PLACES, Candidate, Context, vectorise
+from models.selection.fitting import Fitted, fit
+from models.selection.levels import Levels, Tallies
+from models.selection.observed import Observed
+from models.selection.outcome import Outcome
+from models.selection.output_length import OutputLengths
+from models.selection.policy import LearnedPolicy
+from models.selection.predictor import FORMS, QUANTITIES, Predictor
+
+CANDIDATES, ROUNDS, ROWS = 36, 3000, 5000
+NAMES = [f"p{n}:m" for n in range(CANDIDATES)]
+OFFERS = [Candidate(name, name.partition(":")[0], 10**9, 2 * 10**9) for name in NAMES]
+ASK = Context(1220, 500, True, False, 12, "m")
+NOW_S = 60.0
+
+
+def main() -> None:
+    """Print the table."""
+    observed, levels, lengths = seen(), past(), OutputLengths({})
+    views = observed.views(NAMES, NOW_S)
+    rows = vectorise((ASK,), OFFERS, views, levels, lengths)
+    product = median(lambda: rows @ rows.T)
+    print(f"{'':50}{'p5 µs':>9}{'p50 µs':>9}{'× product':>11}")
+    report("views of 36", product, lambda: observed.views(NAMES, NOW_S))
+    report("features of 36", product, lambda: vectorise((ASK,), OFFERS, views, levels, lengths))
+    report("one outcome observed", product, lambda: observed.observe(answered(0, NOW_S)))
+    for form in FORMS:
+        artifact = Artifact("benchmark", {}, levels, lengths, predictor(form))
+
+        def decide(artifact: Artifact = artifact) -> None:
+            artifact.estimates(ASK, OFFERS, observed.views(NAMES, NOW_S))
+
+        report(f"views and estimates, every quantity {form}", product, decide)
+        policy = LearnedPolicy(artifact)
+
+        def weigh(policy: LearnedPolicy = policy) -> None:
+            policy.probabilities(ASK, OFFERS)
+
+        report(f"a decision without views, every quantity {form}", product, weigh)
+
+
+def predictor(form: str) -> Predictor:
+    """Every quantity of one form, fitted to noise about a few features."""
+    rng = np.random.default_rng(1)
+    rows = np.rint(rng.normal(size=(ROWS, len(FEATURES))) * 64) / 64
+    rows[:, [PLACES["level_ttft_spread"], PLACES["level_pace_spread"]]] = 0.5
+    fits: list[Fitted] = []
+    for quantity in QUANTITIES:
+        sums = rows[:, :4].sum(axis=1) + rng.normal(size=ROWS)
+        found = fit(quantity, form, rows, sums if quantity.quantile else (sums > 2).astype(float))
+        if found is None:
+            raise RuntimeError(f"{form} cannot be fitted")
+        fits.append(found)
+    trees = {q.name: f.trees for q, f in zip(QUANTITIES, fits, strict=True) if f.trees is not None}
+    return Predictor([f.rule for f in fits], session(graph(trees)) if trees else None)
+
+
+def seen() -> Observed:
+    """A busy minute."""
+    observed = Observed()
+    for moment in range(int(NOW_S)):
+        for place in range(CANDIDATES):
+            observed.begin(NAMES[place])
+            observed.observe(answered(place, float(moment)))
+    return observed
+
+
+def answered(place: int, now_s: float) -> Outcome:
+    offer = OFFERS[place]
+    return Outcome(now_s, offer.endpoint, offer.provider, "success", 1.0, 0.5 + 0.01 * place, 50.0)
+
+
+def past() -> Levels:
+    tallies = Tallies()
+    for offer in OFFERS:
+        for number in range(50):
+            tallies.add(offer.endpoint, offer.provider, "m", None, (0.0, 0.0, 0.01 * number, 4.0, 2.0, None, 1.0))
+    return tallies.levels()
+
+
+def report(name: str, product: float, call: Callable[[], object]) -> None:
+    times = measure(call)
+    middle = statistics.median(times)
+    print(f"{name:50}{times[len(times) // 20]:9.1f}{middle:9.1f}{middle / product:11.1f}")
+
+
+def median(call: Callable[[], object]) -> float:
+    return statistics.median(measure(call))
+
+
+def measure(call: Callable[[], object]) -> list[float]:
+    """Microseconds of each round, sorted."""
+    times = []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - begun) * 1e6)
+    return sorted(times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""The past of each endpoint, shrunk towards its provider's, that towards its model's, that towards the market's.
+
+A level is what is believed of an endpoint before looking at its last minutes. With n observations and a peer's level
+p a mean m becomes (n·m + k·p) / (n + k), k = ``SHRINKAGE``: an endpoint never seen is taken for its provider's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHRINKAGE = 20.0
+# Failures among attempts that are not 429s, 429s among all, ln TTFT in s and ln tokens a second of streams, ln of the
+# time of whole answers in s, tool calls that broke their schema, the prompt's cost over its list price.
+QUANTITIES = ("failure", "limited", "log_ttft", "log_tokens_per_s", "log_whole", "malformed", "prompt_price")
+# Length of an answer before any was seen.
+TYPICAL_TOKENS = 500.0
+
+
+class Past(NamedTuple):
+    """Of one quantity: how often it was seen, its mean and its variance."""
+
+    seen: float
+    mean: float
+    variance: float = 0.0
+
+
+Node = Mapping[str, Past]
+
+
+class Level(NamedTuple):
+    """Shares in [0, 1]; spreads are standard deviations within the endpoint; ``prompt_price`` a multiple.
+
+    ``log_whole`` is ln of the time that an answer takes which is not streamed.
+    """
+
+    failure: float
+    limited: float
+    log_ttft: float
+    ttft_spread: float
+    log_tokens_per_s: float
+    pace_spread: float
+    log_whole: float
+    whole_spread: float
+    malformed: float
+    prompt_price: float
+
+
+# Before anything is seen at all: medians of the simulated market, which are those of measurements.
+MARKET: Node = {
+    "failure": Past(0, 0.03, 0.03),
+    "limited": Past(0, 0.02, 0.02),
+    "log_ttft": Past(0, math.log(0.64), 0.25),
+    "log_tokens_per_s": Past(0, math.log(60.0), 0.25),
+    "log_whole": Past(0, math.log(0.64 + TYPICAL_TOKENS / 60.0), 0.25),
+    "malformed": Past(0, 0.02, 0.02),
+    "prompt_price": Past(0, 1.0, 0.0),
+}
+LEAST_SPREAD = 0.02
+
+
+class Levels:
+    """Pasts by endpoint, provider and model, the market's, and by (client region, endpoint) how far from its own
+    the endpoint's ln TTFT lies there. Levels are made of them when they are asked for."""
+
+    def __init__(
+        self,
+        endpoints: Mapping[str, Node],
+        providers: Mapping[str, Node],
+        models: Mapping[str, Node],
+        market: Node = MARKET,
+        regions: Mapping[tuple[str, str], Past] | None = None,
+    ) -> None:
+        self.endpoints, self.providers, self.models, self.market = endpoints, providers, models, market
+        self.regions = regions or {}
+        self._by_provider = _by_provider(self.regions)
+        self._places: dict[tuple[str, str, str], int] = {}
+        self._rows = np.empty((0, len(Level._fields)))
+
+    def of(self, endpoint: str, provider: str, model: str = "") -> Level:
+        """Each quantity by its own count of observations.
+
+        The time of a whole answer is what TTFT and pace make of a typical one, and how far it was seen to lie from
+        that: an endpoint that has only streamed is known to be quick for those who do not stream.
+        """
+        means = {name: past.mean for name, past in MARKET.items()} | {"log_whole": 0.0}
+        variances = {name: past.variance for name, past in MARKET.items()}
+        for node in (self.market, self.models.get(model), self.providers.get(provider), self.endpoints.get(endpoint)):
+            for name in QUANTITIES:
+                past = node.get(name) if node else None
+                if past is not None and past.seen:
+                    share = past.seen / (past.seen + SHRINKAGE)
+                    seen = past.mean - _log_whole(means) if name == "log_whole" else past.mean
+                    means[name] += share * (seen - means[name])
+                    variances[name] += share * (past.variance - variances[name])
+        means["log_whole"] += _log_whole(means)
+        spreads = {name: max(math.sqrt(variance), LEAST_SPREAD) for name, variance in variances.items()}
+        return Level(
+            ttft_spread=spreads["log_ttft"],
+            pace_spread=spreads["log_tokens_per_s"],
+            whole_spread=spreads["log_whole"],
+            **means,
+        )
+
+    def rows(self, keys: Sequence[tuple[str, str, str]]) -> NDArray[np.float64]:
+        """Levels of (endpoint, provider, model) as (n, fields of ``Level``); each is made once."""
+        places = self._places
+        try:
+            return self._rows[[places[key] for key in keys]]
+        except KeyError:
+            missing = [key for key in dict.fromkeys(keys) if key not in places]
+            made = np.array([self.of(*key) for key in missing])
+            places.update({key: len(places) + place for place, key in enumerate(missing)})
+            self._rows = np.concatenate([self._rows, made])
+            return self._rows[[places[key] for key in keys]]
+
+    def region(self, region: str, endpoint: str, provider: str) -> float:
+        """How much slower ln TTFT is for clients from ``region``; of an endpoint little seen there its provider's."""
+        residual = 0.0
+        for past in (self._by_provider.get((region, provider)), self.regions.get((region, endpoint))):
+            if past is not None:
+                residual += past.seen / (past.seen + SHRINKAGE) * (past.mean - residual)
+        return residual
+
+
+class Tally:
+    """Sums of what was seen of one node."""
+
+    __slots__ = ("counts", "squares", "sums")
+
+    def __init__(self) -> None:
+        self.counts, self.sums, self.squares = ([0.0] * len(QUANTITIES) for _ in range(3))
+
+    def add(self, values: Sequence[float | None]) -> None:
+        """One attempt, ``None`` where it says nothing of a quantity."""
+        for place, value in enumerate(values):
+            if value is not None:
+                self.counts[place] += 1
+                self.sums[place] += value
+                self.squares[place] += value * value
+
+    def node(self) -> Node:
+        """What was seen, by the names of ``QUANTITIES``."""
+        found = {}
+        for name, count, total, squares in zip(QUANTITIES, self.counts, self.sums, self.squares, strict=True):
+            if count:
+                mean = total / count
+                found[name] = Past(count, mean, max(squares / count - mean * mean, 0.0))
+        return found
+
+
+class Tallies:
+    """Levels in the making: attempts are added, ``levels`` may be asked for at any time."""
+
+    def __init__(self) -> None:
+        self._endpoints: defaultdict[str, Tally] = defaultdict(Tally)
+        self._providers: defaultdict[str, Tally] = defaultdict(Tally)
+        self._models: defaultdict[str, Tally] = defaultdict(Tally)
+        self._market = Tally()
+        self._regions: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+
+    def add(self, endpoint: str, provider: str, model: str, region: str | None, values: Sequence[float | None]) -> None:
+        """One attempt; ``values`` in the order of ``QUANTITIES``."""
+        for tally in (self._endpoints[endpoint], self._providers[provider], self._models[model], self._market):
+            tally.add(values)
+        if region is not None:
+            self._regions[region, endpoint].add(values)
+
+    def levels(self) -> Levels:
+        """Of what was added up to now."""
+        endpoints, providers, models = (
+            {name: tally.node() for name, tally in tallies.items()}
+            for tallies in (self._endpoints, self._providers, self._models)
+        )
+        regions = {}
+        for key, tally in self._regions.items():
+            past = tally.node().get("log_ttft")
+            if past is not None:
+                regions[key] = Past(past.seen, past.mean - endpoints[key[1]]["log_ttft"].mean)
+        return Levels(endpoints, providers, models, self._market.node(), regions)
+
+
+def to_json(levels: Levels) -> dict[str, object]:
+    """As ``policy.json`` holds them."""
+    return {
+        "endpoints": levels.endpoints,
+        "providers": levels.providers,
+        "models": levels.models,
+        "market": levels.market,
+        "regions": [[*key, *past[:2]] for key, past in levels.regions.items()],
+    }
+
+
+def from_json(content: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> Levels:
+    """The inverse. Raises on whatever it is not."""
+    endpoints, providers, models = (
+        {name: _node(node) for name, node in content[part].items()} for part in ("endpoints", "providers", "models")
+    )
+    rows: Sequence[tuple[str, str, float, float]] = content["regions"]  # type: ignore[assignment]
+    regions = {(region, endpoint): Past(count, mean) for region, endpoint, count, mean in rows}
+    return Levels(endpoints, providers, models, _node(content["market"]), regions)  # type: ignore[arg-type]
+
+
+def _log_whole(means: Mapping[str, float]) -> float:
+    return math.log(math.exp(means["log_ttft"]) + TYPICAL_TOKENS / math.exp(means["log_tokens_per_s"]))
+
+
+def _node(content: Mapping[str, Sequence[float]]) -> Node:
+    return {name: Past(*map(float, content[name])) for name in QUANTITIES if name in content}
+
+
+def _by_provider(regions: Mapping[tuple[str, str], Past]) -> dict[tuple[str, str], Past]:
+    """Of each provider's endpoints together; an endpoint's id begins with its provider's name."""
+    counts: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for (region, endpoint), past in regions.items():
+        total = counts[region, endpoint.partition(":")[0]]
+        total[0] += past.seen
+        total[1] += past.seen * past.mean
+    return {key: Past(count, total / count) for key, (count, total) in counts.items()}
