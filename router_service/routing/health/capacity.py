@@ -88,7 +88,7 @@ class Capacity:
         if cap is None:
             return False
         elapsed = now - self._decreased_at
-        if elapsed < WINDOW_S:
+        if elapsed < WINDOW_S and self._met > LEAST_CAP / DECREASE:
             # The burst that met the 429 is still in the window; the cap is for what follows it.
             return self._sent >= cap * elapsed / 60
         return per_minute >= cap
