@@ -51,9 +51,9 @@ def main() -> None:
         policy = LearnedPolicy(artifact)
 
         def weigh(policy: LearnedPolicy = policy) -> None:
-            policy.probabilities(ASK, OFFERS)
+            policy.probabilities(ASK, OFFERS, observed.views(NAMES, NOW_S))
 
-        report(f"a decision without views, every quantity {form}", product, weigh)
+        report(f"a decision, every quantity {form}", product, weigh)
 
 
 def predictor(form: str) -> Predictor:

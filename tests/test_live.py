@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from models.selection.interface import Outcome
-from models.selection.live import Constants, Live
+from models.selection.choosing import Constants
+from models.selection.live import Live
 from tests.test_baselines import answer, candidates, choose, failure
 
 FLOOR = Constants().floor
@@ -49,16 +50,27 @@ def test_a_slowed_endpoint_is_left() -> None:
     assert choose(policy, candidates(0.1, 0.1, 0.1), 900)[1] > 0.9
 
 
+def refused(now_s: float, name: str) -> Outcome:
+    return Outcome(now_s, f"{name}:m", name, "rate_limited", 10.0)
+
+
+def test_an_endpoint_that_others_use_up_is_left_for_a_while() -> None:
+    policy, offered = settled(), candidates(0.1, 0.1, 0.1)
+    policy.observe(refused(600, "a"))
+    assert choose(policy, offered, 601)[0] == 0
+    assert choose(policy, offered, 900)[0] > 0.8
+
+
 def test_429s_lower_the_share_and_successes_raise_it() -> None:
     policy, offered = settled(), candidates(0.1, 0.1, 0.1)
     for _ in range(10):
-        policy.observe(Outcome(600, "a:m", "a", "rate_limited", 10.0))
-    limited = choose(policy, offered, 600)
+        policy.observe(refused(600, "a"))
+    limited = choose(policy, offered, 900)
     assert limited[0] == pytest.approx(0.9**10, abs=FLOOR)
     assert limited[1] == pytest.approx(1 - 0.9**10, abs=FLOOR)
-    for moment in range(600, 800):
+    for moment in range(900, 1100):
         policy.observe(answer(moment, "a", 0.2))
-    assert choose(policy, offered, 800)[0] > 0.7
+    assert choose(policy, offered, 1100)[0] > 0.7
 
 
 def test_an_unknown_endpoint_is_taken_for_its_provider_and_tried() -> None:

@@ -89,9 +89,10 @@ class Artifact:
         """One estimate per candidate; ``views`` is what has been seen of each up to now, in the same order
         (``Observed.views``). Raises ``PolicyError`` when a model gives nonsense.
         """
-        seen = Views.nothing(len(candidates)) if views is None else views
         level = level_rows((context,), candidates, self.levels)
-        found = self._predicted(vectorise((context,), candidates, seen, self.levels, self.lengths, level))
+        found = self.predicted(context, candidates, level, views)
+        logs = found[:, predictor.TTFT_Q50 :]
+        np.exp(logs, out=logs)
         failure, limited, ttft, ttft_q90, pace, pace_q10 = found.T.tolist()
         columns = (
             [1.0 - share for share in failure],
@@ -100,13 +101,25 @@ class Artifact:
             ttft_q90,
             pace,
             pace_q10,
-            repeat(self.lengths.expected(context.model, context.category, context.max_tokens)),
+            repeat(self.output_tokens(context)),
             level[:, _MALFORMED].tolist(),
             level[:, _PROMPT_PRICE].tolist(),
         )
         return list(map(Estimate._make, zip(*columns, strict=False)))
 
-    def _predicted(self, rows: Floats) -> Floats:
+    def output_tokens(self, context: Context) -> float:
+        """Expected length of the answer."""
+        return self.lengths.expected(context.model, context.category, context.max_tokens)
+
+    def predicted(
+        self, context: Context, candidates: Sequence[Candidate], level: Floats, views: Views | None = None
+    ) -> Floats:
+        """(n, ``predictor.QUANTITIES``): shares, and logarithms as they are. ``level`` is ``level_rows`` of the same.
+
+        Raises ``PolicyError`` when a model gives nonsense.
+        """
+        seen = Views.nothing(len(candidates)) if views is None else views
+        rows = vectorise((context,), candidates, seen, self.levels, self.lengths, level)
         try:
             found = self.predictor.predict(rows)
         except Exception as error:
@@ -114,7 +127,7 @@ class Artifact:
         if not np.isfinite(found).all():
             raise PolicyError(f"policy {self.version} gave an estimate that is no number")
         logs = found[:, predictor.TTFT_Q50 :]
-        np.exp(np.minimum(np.maximum(logs, -_BOUND, out=logs), _BOUND, out=logs), out=logs)
+        np.minimum(np.maximum(logs, -_BOUND, out=logs), _BOUND, out=logs)
         return found
 
 

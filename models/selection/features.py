@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.selection.levels import Level, Levels
-from models.selection.observed import FAILURE, LIMITED, LOG_TOKENS_PER_S, LOG_TTFT, LOG_WHOLE, Views
+from models.selection.observed import FAILURE, LIMITED, LOG_TOKENS_PER_S, LOG_TTFT, LOG_WHOLE, WINDOWS, Views
 from models.selection.output_length import OutputLengths
 
 Floats = NDArray[np.float64]
@@ -181,13 +181,14 @@ def _delivered(contexts: Sequence[Context], level: Floats, views: Views) -> tupl
     """Levels, counts and means in which the wait is that of answers delivered as each context wants it."""
     whole = [not context.stream for context in contexts]
     every = level
-    level, counts, means = level[:, :_OF_WHOLE], views.counts[:, :LOG_WHOLE], views.means[:, :LOG_WHOLE]
+    level = level[:, :_OF_WHOLE]
+    counts, means = views.counts[:, :LOG_WHOLE, :WINDOWS], views.means[:, :LOG_WHOLE, :WINDOWS]
     if any(whole):
         level, counts, means = level.copy(), counts.copy(), means.copy()
         places = slice(None) if len(whole) == 1 else np.flatnonzero(whole)
         level[places, LOG_TTFT : LOG_TTFT + 2] = every[places, _OF_WHOLE : _OF_WHOLE + 2]
-        counts[places, LOG_TTFT] = views.counts[places, LOG_WHOLE]
-        means[places, LOG_TTFT] = views.means[places, LOG_WHOLE]
+        counts[places, LOG_TTFT] = views.counts[places, LOG_WHOLE, :WINDOWS]
+        means[places, LOG_TTFT] = views.means[places, LOG_WHOLE, :WINDOWS]
     return level, counts, means
 
 

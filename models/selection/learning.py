@@ -18,7 +18,6 @@ from models.selection.as_of import EPOCH, MICROSECOND
 from models.selection.features import PERIODS_DAYS, PLACES, vectorise
 from models.selection.fitting import Chosen, choose
 from models.selection.levels import Levels, Tallies
-from models.selection.observed import Views
 from models.selection.output_length import LengthTallies, OutputLengths
 from models.selection.samples import Sample, Samples, column, tally
 
@@ -99,17 +98,7 @@ def _unseasoned(rows: Floats, earlier: Samples) -> Floats:
 
 def _blanked(part: Samples) -> Samples:
     """As a router sees some of them that has just started, or an endpoint that no one has called lately."""
-    kept = np.arange(len(part.rows)) % BLANKED != 0
-    nothing = Views.nothing(len(part.rows))
-    views = part.views
-    return part._replace(
-        views=Views(
-            np.where(kept[:, None, None], views.counts, nothing.counts),
-            np.where(kept[:, None, None], views.means, nothing.means),
-            np.where(kept, views.in_flight, nothing.in_flight),
-            np.where(kept, views.since_failure_s, nothing.since_failure_s),
-        )
-    )
+    return part._replace(views=part.views.where(np.arange(len(part.rows)) % BLANKED != 0))
 
 
 def matrix(found: Samples, levels: Levels, lengths: OutputLengths) -> Floats:

@@ -119,6 +119,11 @@ class Levels:
             self._rows = np.concatenate([self._rows, made])
             return self._rows[[places[key] for key in keys]]
 
+    def ignorance(self, endpoint: str) -> list[float]:
+        """Of each of ``QUANTITIES`` what part of its level is the peers', for want of observations of its own."""
+        node = self.endpoints.get(endpoint, {})
+        return [SHRINKAGE / (SHRINKAGE + (node[name].seen if name in node else 0.0)) for name in QUANTITIES]
+
     def region(self, region: str, endpoint: str, provider: str) -> float:
         """How much slower ln TTFT is for clients from ``region``; of an endpoint little seen there its provider's."""
         residual = 0.0

@@ -17,16 +17,21 @@ from models.selection.outcome import Outcome
 
 Floats = NDArray[np.float64]
 
-# Half-lives that stand for the router's windows of 30 s, 5 min and 30 min.
-HALF_LIVES_S = (30.0, 300.0, 1800.0)
-FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE = range(5)
-QUANTITIES = 5
+# ``WINDOWS`` stand for the router's windows of 30 s, 5 min and 30 min; a day, since traffic has a daily course.
+HALF_LIVES_S = (30.0, 300.0, 1800.0, 86400.0)
+WINDOWS = 3
+FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE, MALFORMED = range(6)
+QUANTITIES = 6
 # A count that has faded below this has nothing to say any more.
 FORGOTTEN = 1e-9
+# Of what an endpoint may be given of its model's traffic, cut at a 429 and grown by a constant at each call that was
+# taken (Chiu and Jain 1989).
+CUT, GROWTH, LEAST_CAP = 0.9, 0.002, 0.005
 
-# An endpoint is a row of a matrix: time of its last outcome, of its last failure, calls under way, then for each
-# quantity its faded sums at each half-life, then the counts likewise.
-_AT, _FAILED_AT, _IN_FLIGHT, _SUMS = range(4)
+# An endpoint is a row of a matrix: time of its last outcome, of its last failure, calls under way, whether the last
+# outcome was a 429, failures in a row, its cap, then for each quantity its faded sums at each half-life, then the
+# counts likewise.
+_AT, _FAILED_AT, _IN_FLIGHT, _REFUSED, _STREAK, _CAP, _SUMS = range(7)
 _PLACES = len(HALF_LIVES_S)
 _COUNTS = _SUMS + QUANTITIES * _PLACES
 _WIDTH = _COUNTS + QUANTITIES * _PLACES
@@ -42,31 +47,49 @@ class Recent(NamedTuple):
     log_ttft: float | None
     log_tokens_per_s: float | None
     log_whole: float | None
+    malformed: float | None
 
 
 class View(NamedTuple):
     """An endpoint at a moment: one ``Recent`` for each of ``HALF_LIVES_S``, calls under way, s since its last failure
-    (``inf`` without one)."""
+    and its last outcome (``inf`` without one), whether that was a 429, failures in a row, and the share of its
+    model's traffic, (0, 1], that 429s have left it."""
 
     recent: tuple[Recent, ...]
     in_flight: int
     since_failure_s: float
+    since_s: float
+    refused: bool
+    streak: int
+    cap: float
 
 
 class Views(Sequence[View]):
     """n views as arrays, for a whole decision at once: ``counts`` and ``means`` have the shape
-    (n, quantities, half-lives), a mean is 0 where its count is 0; ``in_flight`` and ``since_failure_s`` (n,)."""
+    (n, quantities, half-lives), a mean is 0 where its count is 0; the others are those of ``View``, (n,)."""
 
-    __slots__ = ("counts", "in_flight", "means", "since_failure_s")
+    __slots__ = ("cap", "counts", "in_flight", "means", "refused", "since_failure_s", "since_s", "streak")
 
-    def __init__(self, counts: Floats, means: Floats, in_flight: Floats, since_failure_s: Floats) -> None:
+    def __init__(
+        self,
+        counts: Floats,
+        means: Floats,
+        in_flight: Floats,
+        since_failure_s: Floats,
+        since_s: Floats,
+        refused: Floats,
+        streak: Floats,
+        cap: Floats,
+    ) -> None:
         self.counts, self.means, self.in_flight, self.since_failure_s = counts, means, in_flight, since_failure_s
+        self.since_s, self.refused, self.streak, self.cap = since_s, refused, streak, cap
 
     @classmethod
     def nothing(cls, count: int) -> Views:
         """Of endpoints never seen."""
-        empty = np.zeros((count, QUANTITIES, _PLACES))
-        return cls(empty, empty, np.zeros(count), np.full(count, math.inf))
+        empty, never = np.zeros((count, QUANTITIES, _PLACES)), np.full(count, math.inf)
+        none = np.zeros(count)
+        return cls(empty, empty, none, never, never, none, none, np.ones(count))
 
     @classmethod
     def joined(cls, parts: Sequence[Views]) -> Views:
@@ -76,6 +99,12 @@ class Views(Sequence[View]):
     def at(self, places: slice | NDArray[np.int64]) -> Views:
         """Those at ``places``."""
         return Views(*(getattr(self, name)[places] for name in _COLUMNS))
+
+    def where(self, kept: NDArray[np.bool_]) -> Views:
+        """Those that ``kept`` (n,) holds for, and nothing in place of the others."""
+        nothing = Views.nothing(len(self))
+        columns = ((getattr(self, name), getattr(nothing, name)) for name in _COLUMNS)
+        return Views(*(np.where(kept.reshape(-1, *[1] * (was.ndim - 1)), was, none) for was, none in columns))
 
     def __len__(self) -> int:
         return len(self.in_flight)
@@ -92,11 +121,20 @@ class Views(Sequence[View]):
             )
             for half in range(_PLACES)
         )
-        return View(recent, int(self.in_flight[place]), float(self.since_failure_s[place]))
+        return View(
+            recent,
+            int(self.in_flight[place]),
+            float(self.since_failure_s[place]),
+            float(self.since_s[place]),
+            bool(self.refused[place]),
+            int(self.streak[place]),
+            float(self.cap[place]),
+        )
 
 
-_COLUMNS = ("counts", "means", "in_flight", "since_failure_s")
+_COLUMNS = ("counts", "means", "in_flight", "since_failure_s", "since_s", "refused", "streak", "cap")
 _HALVES_PER_S = 1.0 / np.array(HALF_LIVES_S)
+_FADING = np.tile(_HALVES_PER_S, 2 * QUANTITIES)
 
 
 class Observed:
@@ -123,27 +161,35 @@ class Observed:
         limited, failed = outcome.result == "rate_limited", outcome.result == "error"
         if failed and now_s > flat[start + _FAILED_AT]:
             flat[start + _FAILED_AT] = now_s
+        self._count(start, limited, failed)
+        since = max(now_s - flat[start + _AT], 0.0)
+        flat[start + _AT] = max(now_s, flat[start + _AT])
+        self._matrix[start // _WIDTH, _SUMS:] *= np.exp2(-since * _FADING)
         values = (
             None if limited else float(failed),
             float(limited),
             math.log(outcome.ttft_s) if outcome.ttft_s else None,
             math.log(outcome.tokens_per_s) if outcome.tokens_per_s else None,
             math.log(outcome.whole_s) if outcome.whole_s else None,
+            float(outcome.malformed_tool_call) if outcome.tools and not (failed or limited) else None,
         )
-        since = max(now_s - flat[start + _AT], 0.0)
-        flat[start + _AT] = max(now_s, flat[start + _AT])
-        fades = [0.5 ** (since / half_life) for half_life in HALF_LIVES_S]
-        place = start + _SUMS
         more = _COUNTS - _SUMS
-        for value in values:
-            for fade in fades:
-                if value is None:
-                    flat[place] *= fade
-                    flat[place + more] *= fade
-                else:
-                    flat[place] = flat[place] * fade + value
-                    flat[place + more] = flat[place + more] * fade + 1.0
-                place += 1
+        for quantity, value in enumerate(values):
+            if value is not None:
+                first = start + _SUMS + quantity * _PLACES
+                for place in range(first, first + _PLACES):
+                    flat[place] += value
+                    flat[place + more] += 1.0
+
+    def _count(self, start: int, limited: bool, failed: bool) -> None:
+        flat = self._flat
+        flat[start + _REFUSED] = float(limited)
+        if limited:
+            flat[start + _CAP] = max(flat[start + _CAP] * CUT, LEAST_CAP)
+            return
+        flat[start + _STREAK] = flat[start + _STREAK] + 1.0 if failed else 0.0
+        if not failed:
+            flat[start + _CAP] = min(flat[start + _CAP] + GROWTH, 1.0)
 
     def view(self, endpoint: str, now_s: float) -> View:
         """What is known of ``endpoint`` at ``now_s``."""
@@ -163,6 +209,10 @@ class Observed:
             np.where(kept, means, 0.0),
             rows[:, _IN_FLIGHT],
             now_s - rows[:, _FAILED_AT],
+            np.maximum(now_s - rows[:, _AT], 0.0),
+            rows[:, _REFUSED],
+            rows[:, _STREAK],
+            rows[:, _CAP],
         )
 
     def _start(self, endpoint: str) -> int:
@@ -176,6 +226,7 @@ class Observed:
     def _grow(self, before: Floats) -> None:
         self._matrix = np.zeros((max(64, 2 * len(before)), _WIDTH))
         self._matrix[:, [_AT, _FAILED_AT]] = -math.inf
+        self._matrix[:, _CAP] = 1.0
         self._matrix[: len(before)] = before
         # Single figures are read and written ten times faster through this than through the array.
         self._flat: memoryview[float] = memoryview(self._matrix.reshape(-1))  # type: ignore[arg-type]

@@ -1,33 +1,66 @@
-"""The decision: estimates → utility in USD → probabilities. The router serves exactly this."""
+"""The decision: learned prior × what was seen since → losses in USD → probabilities. The router serves exactly this."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from models.selection import levels as past
+from models.selection import predictor
 from models.selection.artifact import PARITY, SCHEMA, Artifact, PolicyError
+from models.selection.beliefs import FAILURE, LIMITED, MALFORMED, PACE, QUANTITIES, WAIT, Beliefs, Prior, believe
+from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND, Constants, Wish, choose, losses
 from models.selection.estimate import Estimate
-from models.selection.features import Candidate, Context
-from models.selection.levels import Levels
-from models.selection.observed import Views
+from models.selection.features import Candidate, Context, level_rows
+from models.selection.levels import Level, Levels
+from models.selection.observed import Floats, Views
 
-__all__ = ["PARITY", "SCHEMA", "Candidate", "Context", "Estimate", "LearnedPolicy", "PolicyError"]
+__all__ = [
+    "PARITY",
+    "SCHEMA",
+    "USD_PER_FAILURE",
+    "USD_PER_SECOND",
+    "Candidate",
+    "Context",
+    "Estimate",
+    "LearnedPolicy",
+    "PolicyError",
+    "Views",
+    "Wish",
+]
 
-# What a second of waiting and a failed first attempt are worth to a client that does not say otherwise.
-USD_PER_SECOND = 0.0005
-USD_PER_FAILURE = 0.005
-TEMPERATURE_USD = 0.0001
-EXPLORATION = 0.05
+# Of a normal distribution: how many standard deviations its 90th percentile lies above its median.
+SD_TO_Q90 = 1.2816
+LEAST_SPREAD = 0.05
+MOST_KNOWN = 4096
+_BETWEEN = np.array([quantity.between for quantity in QUANTITIES]) ** 2
+_IGNORANCE = {
+    stream: [past.QUANTITIES.index(name) for name in ("failure", "limited", wait, "log_tokens_per_s", "malformed")]
+    for stream, wait in ((True, "log_ttft"), (False, "log_whole"))
+}
+
+
+class _Known(NamedTuple):
+    """What of a decision does not change between two trainings: expected price in USD, length of the answer in
+    tokens, levels, and the prior without anything seen."""
+
+    price_usd: Floats
+    output_tokens: float
+    level: Floats
+    variances: Floats
+    limited: Floats
+    shift: Floats
 
 
 class LearnedPolicy:
     """An artifact's estimates and what is made of them."""
 
-    def __init__(self, artifact: Artifact) -> None:
-        self._artifact = artifact
+    def __init__(self, artifact: Artifact, constants: Constants = Constants()) -> None:
+        self._artifact, self._constants = artifact, constants
+        self._known: dict[tuple[Context, tuple[Candidate, ...]], _Known] = {}
         self.version = artifact.version
 
     @property
@@ -43,7 +76,7 @@ class LearnedPolicy:
 
     def with_levels(self, levels: Levels) -> LearnedPolicy:
         """The same models over other endpoints."""
-        return LearnedPolicy(self._artifact.with_levels(levels))
+        return LearnedPolicy(self._artifact.with_levels(levels), self._constants)
 
     def estimates(
         self, context: Context, candidates: Sequence[Candidate], views: Views | None = None
@@ -51,22 +84,65 @@ class LearnedPolicy:
         """As ``Artifact.estimates``."""
         return self._artifact.estimates(context, candidates, views)
 
-    def probabilities(self, context: Context, candidates: Sequence[Candidate]) -> list[float]:
-        """Probability of each candidate being tried first; they sum to 1.
+    def probabilities(
+        self, context: Context, candidates: Sequence[Candidate], views: Views | None = None, wish: Wish = Wish()
+    ) -> list[float]:
+        """Probability of each candidate being tried first; they sum to 1. Raises ``PolicyError``.
 
-        Softmax of the utility (USD, negative): expected price, waiting and failure; a share of
-        ``EXPLORATION`` is spread evenly, so that later policies can be judged from the log.
+        ``views`` is what has been seen of each up to now (``Observed.views``), in the same order.
         """
-        found = self.estimates(context, candidates)
-        cost = np.array(
-            [
-                (c.prompt_price * context.prompt_tokens + c.completion_price * e.output_tokens) * 1e-15
-                for c, e in zip(candidates, found, strict=True)
-            ]
+        seen = Views.nothing(len(candidates)) if views is None else views
+        known = self._of(context, candidates)
+        beliefs = self._beliefs(context, candidates, seen, known)
+        expected = losses(
+            known.price_usd, known.output_tokens, beliefs, seen, context.tools, context.stream, wish, self._constants
         )
-        waiting = np.array([e.ttft_s for e in found])
-        failing = np.array([1.0 - e.success for e in found])
-        utility = -(cost + USD_PER_SECOND * waiting + USD_PER_FAILURE * failing)
-        weights = np.exp((utility - utility.max()) / TEMPERATURE_USD)
-        chances = (1 - EXPLORATION) * weights / weights.sum() + EXPLORATION / len(candidates)
-        return [float(chance) for chance in chances / chances.sum()]
+        margin = self._constants.margin_s * max(wish.second_of_wait, USD_PER_SECOND)
+        return choose(expected, seen.cap, margin, self._constants)
+
+    def _beliefs(self, context: Context, candidates: Sequence[Candidate], views: Views, known: _Known) -> Beliefs:
+        found = self._artifact.predicted(context, candidates, known.level, views)
+        means = np.empty((len(found), len(QUANTITIES)))
+        means[:, FAILURE] = found[:, predictor.FAILURE]
+        means[:, LIMITED] = known.limited
+        means[:, WAIT] = found[:, predictor.TTFT_Q50]
+        means[:, PACE] = found[:, predictor.PACE_Q50]
+        means[:, MALFORMED] = known.level[:, _LEVEL_MALFORMED]
+        spread = np.empty((len(found), 2))
+        spread[:, 0] = found[:, predictor.TTFT_Q90] - found[:, predictor.TTFT_Q50]
+        spread[:, 1] = found[:, predictor.PACE_Q50] - found[:, predictor.PACE_Q10]
+        spread /= SD_TO_Q90
+        np.maximum(spread, LEAST_SPREAD, out=spread)
+        return believe(Prior(means, known.variances, known.shift, spread), views, context.stream)
+
+    def _of(self, context: Context, candidates: Sequence[Candidate]) -> _Known:
+        key = (context, tuple(candidates))
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            known = self._known[key] = self._make(context, candidates)
+        return known
+
+    def _make(self, context: Context, candidates: Sequence[Candidate]) -> _Known:
+        artifact = self._artifact
+        level = level_rows((context,), candidates, artifact.levels)
+        found = artifact.predicted(context, candidates, level)
+        output = artifact.output_tokens(context)
+        multiples = level[:, _LEVEL_PROMPT_PRICE].tolist()
+        price = [
+            (c.prompt_price * context.prompt_tokens * multiple + c.completion_price * output) * 1e-15
+            for c, multiple in zip(candidates, multiples, strict=True)
+        ]
+        ignorance = np.array([artifact.levels.ignorance(c.endpoint) for c in candidates])
+        shift = np.zeros((len(found), len(QUANTITIES)))
+        usual = _LEVEL_TTFT if context.stream else _LEVEL_WHOLE
+        shift[:, WAIT] = found[:, predictor.TTFT_Q50] - level[:, usual]
+        shift[:, PACE] = found[:, predictor.PACE_Q50] - level[:, _LEVEL_PACE]
+        variances = _BETWEEN * ignorance[:, _IGNORANCE[context.stream]]
+        return _Known(np.array(price), output, level, variances, found[:, predictor.LIMITED].copy(), shift)
+
+
+_LEVEL_MALFORMED, _LEVEL_PROMPT_PRICE, _LEVEL_TTFT, _LEVEL_WHOLE, _LEVEL_PACE = (
+    Level._fields.index(name) for name in ("malformed", "prompt_price", "log_ttft", "log_whole", "log_tokens_per_s")
+)

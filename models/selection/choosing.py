@@ -1,0 +1,110 @@
+"""Beliefs → losses → probabilities: the decision that is served, judged and simulated. Pure; numpy alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from models.selection.beliefs import FAILURE, LIMITED, MALFORMED, PACE, WAIT, Beliefs
+from models.selection.observed import Floats, Views
+
+# What a second of waiting and a failed first attempt are worth to a client that does not say otherwise.
+USD_PER_SECOND = 0.00025
+USD_PER_FAILURE = 0.0025
+
+
+class Wish(NamedTuple):
+    """What the client minds, in USD: a second to the first token, a second after it, a failed or malformed attempt;
+    ``price`` is how often a dollar of the request's price counts."""
+
+    second_of_wait: float = USD_PER_SECOND
+    second_of_answer: float = USD_PER_SECOND
+    failure: float = USD_PER_FAILURE
+    price: float = 1.0
+
+
+class Constants(NamedTuple):
+    """``optimism``: standard deviations that an uncertain quantity is taken better than expected. ``floor``: share
+    spread over the safe set, the candidates expected to lose at most ``margin`` seconds' worth more than the best."""
+
+    optimism: float = 0.7
+    floor: float = 0.01
+    margin_s: float = 1.0
+    outage_hazard: float = 0.001  # per request, before any sign of it
+    ejection_s: float = 30.0  # times consecutive failures: Envoy's base_ejection_time
+    busy_spell_s: float = 30.0  # how long others use an endpoint up at a time, on average
+
+
+class Expected(NamedTuple):
+    """Expected and optimistic loss of each of n candidates, USD."""
+
+    loss: Floats
+    hoped: Floats
+
+
+def losses(
+    price_usd: Floats,
+    output_tokens: float,
+    beliefs: Beliefs,
+    views: Views,
+    tools: bool,
+    stream: bool,
+    wish: Wish = Wish(),
+    constants: Constants = Constants(),
+) -> Expected:
+    """Of a first attempt: its price, its waiting and what its failing costs."""
+    means, deviations = beliefs.means, np.sqrt(beliefs.variances)
+    hope = constants.optimism * deviations
+    wait = wish.second_of_wait * np.exp(means[:, WAIT])
+    loss = wish.price * price_usd + wait
+    hoped = loss - wait * (1.0 - np.exp(-hope[:, WAIT]))
+    if stream:
+        pace = wish.second_of_answer * output_tokens * np.exp(-means[:, PACE])
+        loss += pace
+        hoped += pace * np.exp(-hope[:, PACE])
+    failing = np.maximum(means[:, FAILURE], 0.0)
+    hoped_failing = np.maximum(means[:, FAILURE] - hope[:, FAILURE], 0.0)
+    if tools:
+        failing += np.maximum(means[:, MALFORMED], 0.0)
+        hoped_failing += np.maximum(means[:, MALFORMED] - hope[:, MALFORMED], 0.0)
+    sure = outage(means[:, FAILURE], views, constants) + refusal(means[:, LIMITED], views, constants)
+    loss += wish.failure * (failing + sure)
+    hoped += wish.failure * (hoped_failing + sure)
+    return Expected(loss, hoped)
+
+
+def outage(usual: Floats, views: Views, constants: Constants) -> Floats:
+    """Posterior of an outage after consecutive failures, (n,); halved each ``ejection_s`` times their number."""
+    streak = np.minimum(views.streak, 10.0)
+    if not streak.any():
+        return streak
+    chance = np.where(streak < 3, np.clip(usual, 0.01, 0.9), 0.01)
+    posterior = 1.0 / (1.0 + chance**streak / constants.outage_hazard)
+    fade = np.exp2(-views.since_failure_s / (constants.ejection_s * np.maximum(streak, 1.0)))
+    found: Floats = np.where(streak > 0, posterior * fade, 0.0)
+    return found
+
+
+def refusal(usual: Floats, views: Views, constants: Constants) -> Floats:
+    """P(429), (n,): others use an endpoint up in spells, a chain of two states (Gilbert 1960) that is ``usual`` of the
+    time in the bad one. What the last call met is known; how much of it still holds fades with the time since."""
+    share = np.clip(usual, 0.0, 0.95)
+    rate = 1.0 / (constants.busy_spell_s * (1.0 - share))
+    found: Floats = share + (views.refused - share) * np.exp(-views.since_s * rate)
+    return found
+
+
+def choose(expected: Expected, cap: Floats, margin_usd: float, constants: Constants = Constants()) -> list[float]:
+    """Least hoped-for loss first, up to each one's share of the traffic, (n,); then the floor over the safe set."""
+    left, chances = 1.0, [0.0] * len(cap)
+    caps = cap.tolist()
+    for place in np.argsort(expected.hoped, kind="stable").tolist():
+        chances[place] = min(left, caps[place])
+        left -= chances[place]
+        if left <= 0:
+            break
+    safe = (expected.loss <= expected.loss.min() + margin_usd).tolist()
+    floor, total = constants.floor, 1.0 - left
+    share = floor / sum(safe)
+    return [(1 - floor) * chance / total + share * good for chance, good in zip(chances, safe, strict=True)]
