@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from models.selection.interface import Outcome
 from models.selection.choosing import Constants
+from models.selection.interface import Outcome
 from models.selection.live import Live
 from tests.test_baselines import answer, candidates, choose, failure
 
@@ -22,8 +24,10 @@ def settled(seconds: int = 600) -> Live:
 
 
 def test_the_floor_is_spread_over_the_safe_set_alone() -> None:
-    chances = choose(settled(), candidates(0.1, 0.1, 0.1), 600)
-    assert chances == pytest.approx([1 - FLOOR / 2, FLOOR / 2, 0])
+    best, near, far = choose(settled(), candidates(0.1, 0.1, 0.1), 600)
+    assert best + near == pytest.approx(1)
+    assert FLOOR / 4 < near < FLOOR / 2
+    assert far == 0
 
 
 def test_a_few_failures_in_a_row_are_left_and_found_again() -> None:
@@ -84,6 +88,19 @@ def test_an_unknown_endpoint_is_taken_for_its_provider_and_tried() -> None:
 def test_a_trained_prior_stands_before_anything_is_seen() -> None:
     policy = Live(prior={"a:m": 1.0, "b:m": -1.0})
     assert choose(policy, candidates(0.1, 0.1))[1] > 0.9
+
+
+@pytest.mark.parametrize("gap_s", [0.2, 1, 10])
+def test_an_endpoint_that_slows_fourfold_is_left_within_twenty_requests(gap_s: float) -> None:
+    policy, offered = Live(), candidates(0.1, 0.1)
+    for number in range(300):
+        policy.observe(answer(number * gap_s, "a", 0.5 * math.exp(0.3 * (-1) ** number)))
+        policy.observe(answer(number * gap_s, "b", 0.8))
+    requests = 0
+    while choose(policy, offered, (300 + requests) * gap_s)[0] > 0.5:
+        policy.observe(answer((300 + requests) * gap_s, "a", 2.0 * math.exp(0.3 * (-1) ** requests)))
+        requests += 1
+    assert 0 < requests <= 20
 
 
 def test_price_counts() -> None:

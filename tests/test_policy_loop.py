@@ -98,7 +98,7 @@ def test_a_better_challenger_goes_from_shadow_to_champion(world: World) -> None:
     before = read_serving(world.lake).champion
     world.names.append("new")
     seen: list[str] = []
-    for _ in range(14):
+    for _ in range(20):
         world.serve(1500)
         seen += turn(world.lake)
         if read_serving(world.lake).champion != before:

@@ -1,8 +1,10 @@
 """A prior, corrected within seconds by what has been seen: means and variances of what an attempt will come to.
 
-Means of what was seen fade with four half-lives. The slowest corrects the prior, each faster one the slower, by the
-gain of a Gaussian filter (Kalman 1960): v / (v + noise² / n), where v is the variance left so far plus how far the
-quicker level strays from the slower. So a few calls move what is little known, and many calls what is well known.
+Means of what was seen fade with half-lives of a day, 30 and 5 minutes. The slowest corrects the prior, each faster one
+the slower, by the gain of a Gaussian filter (Kalman 1960): v / (v + noise² / n), where v is the variance left so far
+plus how far the quicker level strays from the slower. So a few calls move what is little known, and many calls what is
+well known. That is too slow for an incident, so the last few waits and paces decide between two hypotheses: the level
+is what the filter says, or it has jumped.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.selection import observed
-from models.selection.observed import HALF_LIVES_S, Floats, Views
+from models.selection.observed import FEW, SCATTERED, SQUARE_WORTH, Floats, Views
 
 # Columns of beliefs. The wait is ln s to the first token of a stream, or to the end of an answer that comes whole.
 FAILURE, LIMITED, WAIT, PACE, MALFORMED = range(5)
@@ -25,23 +27,31 @@ _WHOLE = np.array(
 )
 
 
+# Places of a day, 30 and 5 minutes in ``observed.HALF_LIVES_S``: the filter's, in its order.
+HALVES = (3, 2, 1)
+# A jump is about fourfold, up or down; how likely it is that the last few calls followed one, before looking at them.
+JUMP, JUMPED = math.log(4.0), 0.05
+# Of a jump fewer of the last calls than this tell nothing.
+LEAST_FEW = 0.5
+
+
 class Quantity(NamedTuple):
     """``level`` and sd ``between`` endpoints before any is seen; sd of one observation within an endpoint; sd by which
-    the mean of each half-life strays from that of the next longer one, the shortest first."""
+    the mean of each of ``HALVES`` strays from that of the one before."""
 
     level: float
     between: float
     noise: float
-    strays: tuple[float, float, float, float]
+    strays: tuple[float, float, float]
 
 
 # Levels and spreads of waits and paces are those of ``market.toml``; see docs/selection.md for the rest.
 QUANTITIES = (
-    Quantity(0.02, 0.05, 0.15, (0.0, 0.03, 0.03, 0.0)),
-    Quantity(0.05, 0.10, 0.25, (0.0, 0.0, 0.0, 0.0)),
-    Quantity(math.log(0.64), 0.6, 0.3, (0.1, 0.1, 0.3, 0.0)),
-    Quantity(math.log(60.0), 0.9, 0.2, (0.1, 0.1, 0.1, 0.0)),
-    Quantity(0.02, 0.05, 0.15, (0.0, 0.03, 0.03, 0.0)),
+    Quantity(0.02, 0.05, 0.15, (0.0, 0.03, 0.03)),
+    Quantity(0.05, 0.10, 0.25, (0.0, 0.0, 0.0)),
+    Quantity(math.log(0.64), 0.6, 0.3, (0.0, 0.3, 0.1)),
+    Quantity(math.log(60.0), 0.9, 0.2, (0.0, 0.1, 0.1)),
+    Quantity(0.02, 0.05, 0.15, (0.0, 0.03, 0.03)),
 )
 
 
@@ -49,7 +59,7 @@ class Prior(NamedTuple):
     """What is believed of n endpoints before looking at what was seen of them: ``means`` and ``variances`` (n, 5).
 
     ``shift`` (n, 5) is how far this request's figures lie from those of the requests that were seen; ``spread`` (n, 2)
-    the sd of a single ln wait and ln tokens a second within the endpoint.
+    the sd of a single ln wait and ln tokens a second within the endpoint, what was seen of each where there is none.
     """
 
     means: Floats
@@ -59,32 +69,59 @@ class Prior(NamedTuple):
 
 
 class Beliefs(NamedTuple):
-    """Of n endpoints, columns as above: ``means`` and ``variances`` of the means (n, 5), ``spread`` as in ``Prior``."""
+    """Of n endpoints, columns as above: ``means``, and ``variances`` of these means, (n, 5)."""
 
     means: Floats
     variances: Floats
-    spread: Floats
 
 
 _NOISE = np.array([quantity.noise for quantity in QUANTITIES]) ** 2
 _STRAYS = np.array([quantity.strays for quantity in QUANTITIES]) ** 2
-_SPREAD = np.array([QUANTITIES[WAIT].noise, QUANTITIES[PACE].noise])
+_TIMES = slice(WAIT, PACE + 1)
+_ODDS, _JUMP = JUMPED / (1.0 - JUMPED), JUMP**2
+LEAST_SPREAD = 0.1
+_SCATTERED = {
+    stream: [SCATTERED.index(wait), SCATTERED.index(observed.LOG_TOKENS_PER_S)]
+    for stream, wait in ((True, observed.LOG_TTFT), (False, observed.LOG_WHOLE))
+}
 
 
 def believe(prior: Prior, views: Views, stream: bool) -> Beliefs:
     """``prior`` corrected by ``views`` of the same endpoints."""
     columns = _STREAMED if stream else _WHOLE
     counts, seen = views.counts[:, columns], views.means[:, columns]
+    seen += prior.shift if isinstance(prior.shift, float) else prior.shift[:, :, None]
     means, variances = prior.means.copy(), prior.variances.copy()
-    noise: Floats = _NOISE
-    spread = np.broadcast_to(_SPREAD, (len(means), 2)) if prior.spread is None else prior.spread
-    if prior.spread is not None:
-        noise = np.tile(_NOISE, (len(means), 1))
-        noise[:, WAIT : PACE + 1] = spread**2
-    for half in range(len(HALF_LIVES_S) - 1, -1, -1):
-        variances += _STRAYS[:, half]
+    noise = np.empty_like(means)
+    noise[:] = _NOISE
+    noise[:, _TIMES] = _scatter(views, stream) if prior.spread is None else prior.spread**2
+    for place, half in enumerate(HALVES):
+        variances += _STRAYS[:, place]
         gain = variances * counts[:, :, half]
         gain /= gain + noise
-        means += gain * (seen[:, :, half] + prior.shift - means)
+        means += gain * (seen[:, :, half] - means)
         variances *= 1.0 - gain
-    return Beliefs(means, variances, spread)
+    _jump(means[:, _TIMES], variances[:, _TIMES], noise[:, _TIMES], counts[:, _TIMES, FEW], seen[:, _TIMES, FEW])
+    return Beliefs(means, variances)
+
+
+def _scatter(views: Views, stream: bool) -> Floats:
+    """Variance of a single ln wait and ln tokens a second within each endpoint, drawn to what is usual, (n, 2)."""
+    sums, counts = views.squares[:, 0, _SCATTERED[stream]], views.squares[:, 1, _SCATTERED[stream]]
+    found = (sums + SQUARE_WORTH * _NOISE[_TIMES]) / (counts + SQUARE_WORTH)
+    return np.maximum(found, LEAST_SPREAD**2, out=found)
+
+
+def _jump(means: Floats, variances: Floats, noise: Floats, counts: Floats, seen: Floats) -> None:
+    """Move ``means`` and ``variances`` as far as the last few calls, ``counts`` of mean ``seen``, speak for a jump."""
+    few = np.maximum(counts, LEAST_FEW)
+    off = (seen - means) * (counts >= LEAST_FEW)
+    still = variances + noise / few
+    moved = still + _JUMP
+    odds = _ODDS * np.sqrt(still / moved) * np.exp(np.minimum(off * off * (1.0 / still - 1.0 / moved) * 0.5, 50.0))
+    chance = odds / (1.0 + odds)
+    chance *= counts >= LEAST_FEW
+    gain = (variances + _JUMP) / moved
+    step = gain * off
+    means += chance * step
+    variances += chance * (gain * noise / few - variances + (1.0 - chance) * step * step)

@@ -10,7 +10,7 @@ from models.selection.beliefs import FAILURE, LIMITED, MALFORMED, PACE, WAIT, Be
 from models.selection.observed import Floats, Views
 
 # What a second of waiting and a failed first attempt are worth to a client that does not say otherwise.
-USD_PER_SECOND = 0.00025
+USD_PER_SECOND = 0.0002
 USD_PER_FAILURE = 0.0025
 
 
@@ -26,7 +26,8 @@ class Wish(NamedTuple):
 
 class Constants(NamedTuple):
     """``optimism``: standard deviations that an uncertain quantity is taken better than expected. ``floor``: share
-    spread over the safe set, the candidates expected to lose at most ``margin`` seconds' worth more than the best."""
+    spread over the safe set, the candidates expected to lose less than ``margin_s`` seconds' worth more than the best,
+    each the less the more it is expected to lose."""
 
     optimism: float = 0.7
     floor: float = 0.01
@@ -104,7 +105,7 @@ def choose(expected: Expected, cap: Floats, margin_usd: float, constants: Consta
         left -= chances[place]
         if left <= 0:
             break
-    safe = (expected.loss <= expected.loss.min() + margin_usd).tolist()
-    floor, total = constants.floor, 1.0 - left
-    share = floor / sum(safe)
-    return [(1 - floor) * chance / total + share * good for chance, good in zip(chances, safe, strict=True)]
+    room = np.maximum(1.0 - (expected.loss - expected.loss.min()) / margin_usd, 0.0)
+    shares = (constants.floor / room.sum() * room).tolist()
+    total = 1.0 - left
+    return [(1 - constants.floor) * chance / total + share for chance, share in zip(chances, shares, strict=True)]

@@ -22,19 +22,28 @@ HALF_LIVES_S = (30.0, 300.0, 1800.0, 86400.0)
 WINDOWS = 3
 FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE, MALFORMED = range(6)
 QUANTITIES = 6
+# Beside the half-lives stands what the last few calls showed, of which half is forgotten with five further ones, or in
+# an hour: about as long as incidents of providers last (medians of 57 to 91 minutes on their status pages).
+FEW = len(HALF_LIVES_S)
+FEW_KEPT, INCIDENT_S = 0.5 ** (1 / 5), 3600.0
+# How far single values lie from the last few is counted for these three, over a day; one beyond twice the deviation so
+# far counts as that: it says more of an incident than of how the endpoint scatters.
+SCATTERED = (LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE)
+SURPRISE, SQUARE, SQUARE_WORTH = 4.0, 0.09, 10.0
 # A count that has faded below this has nothing to say any more.
 FORGOTTEN = 1e-9
 # Of what an endpoint may be given of its model's traffic, cut at a 429 and grown by a constant at each call that was
 # taken (Chiu and Jain 1989).
-CUT, GROWTH, LEAST_CAP = 0.9, 0.002, 0.005
+CUT, GROWTH, LEAST_CAP = 0.9, 0.003, 0.005
 
 # An endpoint is a row of a matrix: time of its last outcome, of its last failure, calls under way, whether the last
-# outcome was a 429, failures in a row, its cap, then for each quantity its faded sums at each half-life, then the
-# counts likewise.
+# outcome was a 429, failures in a row, its cap, then for each quantity its faded sums at each half-life and of the
+# last few, then the counts likewise, then squares of deviations and their counts.
 _AT, _FAILED_AT, _IN_FLIGHT, _REFUSED, _STREAK, _CAP, _SUMS = range(7)
-_PLACES = len(HALF_LIVES_S)
+_PLACES = len(HALF_LIVES_S) + 1
 _COUNTS = _SUMS + QUANTITIES * _PLACES
-_WIDTH = _COUNTS + QUANTITIES * _PLACES
+_SQUARES = _COUNTS + QUANTITIES * _PLACES
+_WIDTH = _SQUARES + 2 * len(SCATTERED)
 
 
 class Recent(NamedTuple):
@@ -66,9 +75,10 @@ class View(NamedTuple):
 
 class Views(Sequence[View]):
     """n views as arrays, for a whole decision at once: ``counts`` and ``means`` have the shape
-    (n, quantities, half-lives), a mean is 0 where its count is 0; the others are those of ``View``, (n,)."""
+    (n, quantities, half-lives and the last few), a mean is 0 where its count is 0; ``squares`` has sums of squared
+    deviations and their counts, (n, 2, ``SCATTERED``); the others are those of ``View``, (n,)."""
 
-    __slots__ = ("cap", "counts", "in_flight", "means", "refused", "since_failure_s", "since_s", "streak")
+    __slots__ = ("cap", "counts", "in_flight", "means", "refused", "since_failure_s", "since_s", "squares", "streak")
 
     def __init__(
         self,
@@ -80,16 +90,18 @@ class Views(Sequence[View]):
         refused: Floats,
         streak: Floats,
         cap: Floats,
+        squares: Floats,
     ) -> None:
         self.counts, self.means, self.in_flight, self.since_failure_s = counts, means, in_flight, since_failure_s
-        self.since_s, self.refused, self.streak, self.cap = since_s, refused, streak, cap
+        self.since_s, self.refused, self.streak, self.cap, self.squares = since_s, refused, streak, cap, squares
 
     @classmethod
     def nothing(cls, count: int) -> Views:
         """Of endpoints never seen."""
         empty, never = np.zeros((count, QUANTITIES, _PLACES)), np.full(count, math.inf)
         none = np.zeros(count)
-        return cls(empty, empty, none, never, never, none, none, np.ones(count))
+        squares = np.zeros((count, 2, len(SCATTERED)))
+        return cls(empty, empty, none, never, never, none, none, np.ones(count), squares)
 
     @classmethod
     def joined(cls, parts: Sequence[Views]) -> Views:
@@ -119,7 +131,7 @@ class Views(Sequence[View]):
                 counts[LIMITED][half],
                 *(means[q][half] if counts[q][half] > 0 else None for q in range(QUANTITIES)),
             )
-            for half in range(_PLACES)
+            for half in range(len(HALF_LIVES_S))
         )
         return View(
             recent,
@@ -132,9 +144,10 @@ class Views(Sequence[View]):
         )
 
 
-_COLUMNS = ("counts", "means", "in_flight", "since_failure_s", "since_s", "refused", "streak", "cap")
-_HALVES_PER_S = 1.0 / np.array(HALF_LIVES_S)
-_FADING = np.tile(_HALVES_PER_S, 2 * QUANTITIES)
+_COLUMNS = ("counts", "means", "in_flight", "since_failure_s", "since_s", "refused", "streak", "cap", "squares")
+_HALVES_PER_S = 1.0 / np.array([*HALF_LIVES_S, INCIDENT_S])
+_SQUARES_FADE = np.full(2 * len(SCATTERED), 1.0 / HALF_LIVES_S[-1])
+_FADING = np.concatenate([np.tile(_HALVES_PER_S, 2 * QUANTITIES), _SQUARES_FADE])
 
 
 class Observed:
@@ -173,13 +186,28 @@ class Observed:
             math.log(outcome.whole_s) if outcome.whole_s else None,
             float(outcome.malformed_tool_call) if outcome.tools and not (failed or limited) else None,
         )
-        more = _COUNTS - _SUMS
         for quantity, value in enumerate(values):
             if value is not None:
-                first = start + _SUMS + quantity * _PLACES
-                for place in range(first, first + _PLACES):
-                    flat[place] += value
-                    flat[place + more] += 1.0
+                self._add(start, quantity, value)
+
+    def _add(self, start: int, quantity: int, value: float) -> None:
+        flat, more = self._flat, _COUNTS - _SUMS
+        first = start + _SUMS + quantity * _PLACES
+        few = first + FEW
+        if flat[few + more] >= 1.0 and quantity in SCATTERED:
+            self._scatter(start + _SQUARES + SCATTERED.index(quantity), value, flat[few], flat[few + more])
+        flat[few] *= FEW_KEPT
+        flat[few + more] *= FEW_KEPT
+        for place in range(first, first + _PLACES):
+            flat[place] += value
+            flat[place + more] += 1.0
+
+    def _scatter(self, place: int, value: float, total: float, count: float) -> None:
+        """A value beside the mean of the last few, whose own error is taken out."""
+        flat, number = self._flat, place + len(SCATTERED)
+        usual = (flat[place] + SQUARE_WORTH * SQUARE) / (flat[number] + SQUARE_WORTH)
+        flat[place] += min((value - total / count) ** 2 * count / (count + 1.0), SURPRISE * usual)
+        flat[number] += 1.0
 
     def _count(self, start: int, limited: bool, failed: bool) -> None:
         flat = self._flat
@@ -201,7 +229,7 @@ class Observed:
         # The first row is never written to: it stands for those never seen.
         rows = self._matrix[[places.get(endpoint, 0) for endpoint in endpoints]]
         fades = np.exp2(np.multiply.outer(np.minimum(rows[:, _AT] - now_s, 0.0), _HALVES_PER_S))
-        counts = rows[:, _COUNTS:].reshape(-1, QUANTITIES, _PLACES)
+        counts = rows[:, _COUNTS:_SQUARES].reshape(-1, QUANTITIES, _PLACES)
         kept = counts > FORGOTTEN
         means = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITIES, _PLACES) / np.where(kept, counts, 1.0)
         return Views(
@@ -213,6 +241,7 @@ class Observed:
             rows[:, _REFUSED],
             rows[:, _STREAK],
             rows[:, _CAP],
+            rows[:, _SQUARES:].reshape(-1, 2, len(SCATTERED)),
         )
 
     def _start(self, endpoint: str) -> int:
