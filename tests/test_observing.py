@@ -38,7 +38,12 @@ def traffic(house: House, client: httpx2.Client) -> None:
         for _ in range(21):
             ask(client, provider={"order": [tag]})
     ask(client, stream=False, **FIRST)
-    for fault in ({"mode": "error"}, {"mode": "rate_limit", "retry_after": None}, {"mode": "reset", "after": 0}, {"mode": "error"}):
+    for fault in (
+        {"mode": "error"},
+        {"mode": "rate_limit", "retry_after": None},
+        {"mode": "reset", "after": 0},
+        {"mode": "error"},
+    ):
         lab.modes["groq"] = fault
         ask(client, **FIRST)
     lab.modes["groq"] = {"mode": "error", "status": 400}

@@ -136,7 +136,9 @@ def test_an_older_version_reads_on_without_and_is_read() -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=Batch).outcomes == []
 
 
-@pytest.mark.parametrize("wrong", [["e", 3], ["e", 0, -1], ["e", 0, 0, 10**13], ["e", 0, 0, 0, 0, True, 3], ["e" * 999, 0]])
+@pytest.mark.parametrize(
+    "wrong", [["e", 3], ["e", 0, -1], ["e", 0, 0, 10**13], ["e", 0, 0, 0, 0, True, 3], ["e" * 999, 0]]
+)
 def test_a_value_beyond_its_bounds_is_not_read(wrong: list[object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.msgpack.decode(msgspec.msgpack.encode([1.0, [], [], "a", 1, [wrong]]), type=Batch)
