@@ -73,7 +73,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("estimated_prompt_tokens", pa.int64(), False, "body_bytes / 4, what routing believed beforehand"),
     ("max_tokens", pa.int64(), True, "max_completion_tokens, else max_tokens"),
     ("modality", pa.string(), True, "what comes with the text: text | image | audio | file; null in older ones"),
-    ("policy", pa.string(), True, "strategy: price | adjusted | exacto | learned | sort | order | sticky"),
+    ("policy", pa.string(), True, "strategy: price | adjusted | exacto | learned | wished | sort | order | sticky"),
     ("policy_version", pa.string(), True, "version of the learned policy, else of the rule"),
     ("held_tokens", pa.int64(), True, "tokens believed in the prompt cache of whom policy sticky keeps to; else null"),
     ("catalogue_version", pa.string(), True, "hash of the catalogue snapshot"),
@@ -128,6 +128,8 @@ RECORD_SCHEMA = pa.schema(
 )
 
 
+# ``reason`` of a second call to an endpoint whose kept connection had been ended.
+STALE = "retry:stale_connection"
 # ``reason`` of a call beside one that was late, and ``error_type`` of the one of the two that was cut for the other.
 HEDGE = "hedge:slow_first_token"
 LOST = "cancelled"

@@ -29,7 +29,7 @@ DEFAULT_DATA = Path("data/var")
 FIELDS_HELP = (
     "FIELD=VALUE: zdr=true, region=eu or region=eu,us, data_collection=deny, enforce_distillable_text=true, "
     "max_price.prompt=2 (USD per million tokens), strategy=price, sort=latency, ttft_timeout=5, stall_timeout=20 "
-    "(seconds), client_region=europe."
+    "(seconds), usd_per_second=0.001 (what a second of waiting is worth), usd_per_failure=0.01, client_region=europe."
 )
 
 

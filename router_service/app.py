@@ -30,6 +30,7 @@ class Door:
 
     def __init__(self, breadth: ASGIApp, serving: Serving) -> None:
         self._breadth = breadth
+        self.serving = serving
         chat = ChatCompletions(serving)
         self._hot = {f"{prefix}/chat/completions": chat for prefix in PREFIXES}
 
@@ -42,7 +43,7 @@ class Door:
         await self._breadth(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None, known: Catalogue | None = None) -> ASGIApp:
+def create_app(settings: Settings | None = None, known: Catalogue | None = None) -> Door:
     """The whole service. ``known`` replaces the packaged catalogue."""
     serving = Serving(settings or Settings(), known)
 

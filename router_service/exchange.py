@@ -51,7 +51,8 @@ class Exchange:
     """Times are ``time.perf_counter`` seconds; ``started_at`` is Unix seconds.
 
     ``refused`` is a plan of which nothing was left; ``plans`` are kept for a client that asked for metadata; ``calls``
-    where the request offers tools; ``lost`` is the call that another, sent beside it, made needless.
+    where the request offers tools; ``lost`` is the call that another, sent beside it, made needless; ``under_way`` are
+    attempts that have not come to their end.
     """
 
     body: bytes
@@ -68,6 +69,7 @@ class Exchange:
     refused: Plan | None = None
     plans: list[Plan] | None = None
     attempts: list[Attempt] = field(default_factory=list)
+    under_way: list[Attempt] = field(default_factory=list)
     model: str | None = None
     endpoint: str | None = None
     provider: str | None = None

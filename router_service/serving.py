@@ -27,6 +27,7 @@ from router_service.routing.demands import Demands
 from router_service.routing.health import Health
 from router_service.routing.hedging import Hedging
 from router_service.routing.learned import PolicyStore
+from router_service.routing.observing import Observing
 from router_service.routing.planner import Planner
 from router_service.routing.preferences import Preferences
 from router_service.routing.remembering import Remembering
@@ -54,6 +55,7 @@ class Serving:
         self.lake = Lake(settings.data_dir).create()
         self.keys = KeyStore(open_database(self.lake.database))
         self.health = Health()
+        self.observing = Observing()
         self.usual = UsualLatency(self.health)
         self.hedging = self._hedging() if settings.hedge_share else None
         self.policies = PolicyStore(self.lake)
@@ -69,11 +71,15 @@ class Serving:
             strategy=settings.strategy,
             auto_exacto=settings.auto_exacto,
             installation=self._authority.installation,
+            observing=self.observing,
+            wish=settings.wish,
         )
         self.sticky = Sticky(self.health)
         self._remembering = Remembering(self.sticky, self.endpoints)
         reachable = {endpoint.id for offers in self.endpoints.values() for endpoint in offers}
-        self.sharing = Sharing(self.health, self.sticky, ways(self.lake, settings), reachable=reachable)
+        self.sharing = Sharing(
+            self.health, self.sticky, ways(self.lake, settings), reachable=reachable, observing=self.observing
+        )
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
         self.recent = Recent()
         self.usage = UsageReader(self.lake)
@@ -126,6 +132,7 @@ class Serving:
         """
         self._remembering.settle(exchange)
         self._observe(exchange)
+        self.observing.settle(exchange)
         record = exchange.record(self.worker)
         payload = encode_record(record)
         self.recent.add(record.generation_id, payload)

@@ -9,7 +9,9 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from data.catalogue.geography import is_place
+from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND, Wish
 from router_service.admission.policy import CLIENT_REGION
+from router_service.routing.preferences import MOST_WORTH_USD
 from router_service.upstream.client import ClientName
 
 
@@ -35,6 +37,18 @@ class Settings(BaseSettings):
     learned_share: float = Field(0.5, ge=0, le=1, description="part of the traffic that the learned policy serves")
     strategy: Literal["price", "adjusted", "exacto", "learned"] = Field(
         "learned", description="how endpoints are chosen for a request that does not say; learned falls back to price"
+    )
+    usd_per_second: float = Field(
+        USD_PER_SECOND,
+        ge=0,
+        le=MOST_WORTH_USD,
+        description="what a second of waiting is worth to who does not say",
+    )
+    usd_per_failure: float = Field(
+        USD_PER_FAILURE,
+        ge=0,
+        le=MOST_WORTH_USD,
+        description="what a failed first attempt costs who does not say",
     )
     auto_exacto: bool = Field(True, description="requests with tools keep to endpoints whose tool calls are good")
     data_collection: Literal["allow", "deny"] = Field(
@@ -69,6 +83,11 @@ class Settings(BaseSettings):
     valkey_prefix: str = Field(
         "portolan", min_length=1, max_length=100, description="of its keys: one for each installation on a server"
     )
+
+    @property
+    def wish(self) -> Wish:
+        """What the learned policy takes a client to mind."""
+        return Wish(self.usd_per_second, self.usd_per_second, self.usd_per_failure)
 
     @field_validator("data_region")
     @classmethod

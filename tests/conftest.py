@@ -20,6 +20,7 @@ from data.lake import Lake
 from lab.server import Lab, create_app
 from router_service.admission.keys import create_key, open_database
 from router_service.app import create_app as create_router
+from router_service.serving import Serving
 from router_service.settings import Settings
 from tests.running import Running, free_port
 
@@ -48,12 +49,13 @@ def serving(app: object) -> Iterator[str]:
 
 @dataclass
 class House:
-    """Addresses of a running router and lab, the lab itself, a key, the data."""
+    """Addresses of a running router and lab, the lab itself, a key, the data, what the router holds."""
 
     url: str
     lab: Lab
     key: str
     lake: Lake
+    serving: Serving
 
     def new_key(self, **policy: Any) -> str:
         """A key with ``policy``."""
@@ -72,8 +74,9 @@ def open_house(data_dir: Path, lab: Lab | None = None, **settings: Any) -> Itera
         wanted = {"data_dir": data_dir, "lab_url": lab_url, "ttft_timeout": 1.0, "keepalive_interval": 0.3}
         lake = Lake(data_dir).create()
         key = create_key(open_database(lake.database), "test")
-        with serving(create_router(Settings(**wanted | settings))) as url:
-            yield House(url, lab, key, lake)
+        router = create_router(Settings(**wanted | settings))
+        with serving(router) as url:
+            yield House(url, lab, key, lake, router.serving)
 
 
 @pytest.fixture

@@ -15,7 +15,11 @@ from types import TracebackType
 import pytest
 import valkey
 
+from data.schema import Attempt
+from models.selection.observed import View
+from router_service.exchange import Exchange
 from router_service.routing.health import Health
+from router_service.routing.observing import Observing
 from router_service.routing.sharing.peers import Peers
 from router_service.routing.sharing.sharing import Sharing
 from router_service.routing.sticky import Sticky
@@ -40,7 +44,9 @@ class Worker:
     def __init__(self, *ways: Peers, clock: Callable[[], float] = time.monotonic) -> None:
         self.health = Health(clock)
         self.sticky = Sticky(self.health, clock=clock)
-        self.sharing = Sharing(self.health, self.sticky, ways, clock=clock)
+        self.observing = Observing(clock)
+        self.sharing = Sharing(self.health, self.sticky, ways, clock=clock, observing=self.observing)
+        self._clock = clock
 
     def __enter__(self) -> Worker:
         return self
@@ -50,6 +56,25 @@ class Worker:
 
     def synchronise(self) -> None:
         self.sharing.synchronise()
+
+    def begin(self, endpoint: str = "e:m") -> tuple[Exchange, Attempt]:
+        """A call goes out."""
+        exchange, attempt = Exchange(b"", {}, clock=self._clock()), Attempt(endpoint, "e", "a/b")
+        exchange.attempts.append(attempt)
+        self.observing.begin(exchange, attempt)
+        return exchange, attempt
+
+    def call(self, endpoint: str = "e:m", wait_s: float = 0.5, error: str | None = None) -> None:
+        """A call that has taken ``wait_s``, or failed after it."""
+        exchange, attempt = self.begin(endpoint)
+        exchange.clock -= wait_s
+        attempt.duration_us = int(wait_s * 1e6)
+        attempt.error_type, attempt.ttft_us = error, None if error else attempt.duration_us
+        self.observing.settle(exchange)
+
+    def view(self, endpoint: str = "e:m") -> View:
+        """What is seen of it now."""
+        return self.observing.seen([endpoint]).views[0]
 
     def burst(self, endpoint: str = "e") -> None:
         """Five failures: an ejection."""

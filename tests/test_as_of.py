@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.schema import LOST
+from data.schema import LOST, STALE
 from models.selection.as_of import JUDGES_NOTHING, every_candidate, first_endpoint, walk
 from models.selection.observed import NOTHING, Observed, View
 from models.selection.outcome import Outcome
@@ -93,6 +93,23 @@ def test_whole_answers_are_no_first_tokens() -> None:
     assert recent.log_tokens_per_s == pytest.approx(np.log(100 / 2.0))
 
 
+@pytest.mark.parametrize(("fault", "share"), [(None, 0.0), ("invalid_json", 1.0)])
+def test_tool_calls_are_seen_of_answers_that_ended_with_them(fault: str | None, share: float) -> None:
+    called = {"finish_reason": "tool_calls", "tool_call_fault": fault}
+    failed, other = attempt("a:m", "timeout", duration_us=1), answered("b:m") | {"started_us": 1}
+    rows = [row(0, answered("a:m"), **called), row(10, failed, other, finish_reason="stop"), row(20, answered("a:m"))]
+    *_, (_, (served, fallback)) = walk(rows, lambda _: ("a:m", "b:m"))
+    assert served.recent[3].malformed == share
+    assert fallback.recent[3].malformed is None
+
+
+def test_a_kept_connection_that_had_been_ended_says_nothing() -> None:
+    again = answered("a:m") | {"started_us": 1_000_000, "reason": STALE}
+    rows = [row(0, attempt("a:m", "provider_unavailable"), again), row(10, answered("a:m"))]
+    after = seen(rows)[-1]
+    assert (after.recent[3].failure, after.in_flight) == (0.0, 0)
+
+
 def test_each_candidate_is_seen_where_that_is_asked_for() -> None:
     rows = [row(0, answered("a:m")), row(10, answered("b:m"))]
     found = [len(views) for _, views in walk(rows, every_candidate)]
@@ -121,6 +138,8 @@ def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
             attempts.append(attempt(draw(st.sampled_from(NAMES)), error, started_us=started, duration_us=spent))
             attempts[-1]["ttft_us"] = ttft
             started += spent
+            if error is None:
+                break
         rows.append(row(round(at_s, 6), *attempts))
     return rows
 

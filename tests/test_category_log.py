@@ -22,14 +22,15 @@ def ask(tmp_path: Path, share: float) -> tuple[dict[str, object], Lake]:
         settings = Settings(data_dir=tmp_path, lab_url=lab_url, ttft_timeout=1.0, category_share=share)
         lake = Lake(tmp_path).create()
         key = create_key(open_database(lake.database), "test")
-        with serving(create_router(settings)) as url:
+        router = create_router(settings)
+        with serving(router) as url:
             body = {
                 "model": "openai/gpt-oss-120b",
                 "messages": [{"role": "user", "content": PROMPT}],
                 "provider": {"order": ["groq", "deepinfra"]},
                 "stream": True,
             }
-            with House(url, lab, key, lake).client as client:
+            with House(url, lab, key, lake, router.serving).client as client:
                 answer = client.post("/api/v1/chat/completions", json=body)
     found = find_on_disk(lake, answer.headers["x-generation-id"])
     assert found is not None

@@ -112,7 +112,7 @@ class Fixed:
 
     version = "fixed"
 
-    def weigh(self, ask: object, endpoints: list[object]) -> list[float]:
+    def weigh(self, ask: object, endpoints: list[object], views: object, wish: object) -> list[float]:
         return [0.0] * (len(endpoints) - 1) + [1.0]
 
 

@@ -124,7 +124,7 @@ class Even:
 
     version = "even"
 
-    def weigh(self, ask: Ask, endpoints: list[Endpoint]) -> list[float]:
+    def weigh(self, ask: Ask, endpoints: list[Endpoint], views: object, wish: object) -> list[float]:
         return [1 / len(endpoints)] * len(endpoints)
 
 

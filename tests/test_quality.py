@@ -13,7 +13,7 @@ from data.lake import Lake
 from router_service.routing.health import Health
 from router_service.routing.health.quality import NOTHING, SLOT_S, Quality, Sums
 from router_service.routing.learned import PolicyStore
-from router_service.routing.planner import Planner
+from router_service.routing.planner import Moment, Planner
 from router_service.routing.preferences import Preferences
 from router_service.routing.sharing.messages import Batch, Report
 from router_service.routing.variants import Wanted
@@ -127,7 +127,7 @@ def test_plans_by_adjusted_shares_read_all_of_it(tmp_path: Path) -> None:
     plan = planner.plan((Wanted("a/b", "a/b"),), adjusted, ASK)
     assert dict(zip((e.id for e in plan.endpoints), plan.probabilities, strict=True))["b:b"] > 0.6
     health.failure("a:b", "rate_limit_exceeded", 30.0)
-    measure = planner._state(cached, ASK, "adjusted", 7).measures["a:b"]
+    measure = planner._state(cached, ASK, "adjusted", Moment(7, 0)).measures["a:b"]
     assert (measure.wait_s, measure.answers, measure.completion_tokens) == (30.0, 100, 1000)
     assert (measure.tool_requests, measure.malformed) == (100, 0)
     assert planner.plan((Wanted("a/b", "a/b"),), adjusted, TOOLS).arms[0].policy == "adjusted"

@@ -42,6 +42,8 @@ PROVIDERS: tuple[dict[str, Any], ...] = (
     {"strategy": "adjusted"},
     {"strategy": "exacto"},
     {"strategy": "learned"},
+    {"strategy": "learned", "sort": "latency"},
+    {"strategy": "learned", "usd_per_second": 0.01, "usd_per_failure": 0},
     {"ignore": ["groq"], "allow_fallbacks": False},
     {"max_price": {"prompt": 0.3}},
     {"quantizations": ["fp8", "fp4", "unknown"], "preferred_max_latency": 0.5},
@@ -53,7 +55,7 @@ class Leaning:
 
     version = "leaning"
 
-    def weigh(self, ask: object, endpoints: list[object]) -> list[float]:
+    def weigh(self, ask: object, endpoints: list[object], views: object, wish: object) -> list[float]:
         weights = [1.0 / (2 + 7 * i % 5) for i in range(len(endpoints))]
         return [weight / sum(weights) for weight in weights]
 
@@ -138,7 +140,7 @@ def log_and_replay(root: Path, count: int) -> Counter[str]:
 
 def test_a_thousand_logged_decisions_are_made_again(tmp_path: Path) -> None:
     policies = log_and_replay(tmp_path, 1200)
-    assert set(policies) == {"price", "adjusted", "exacto", "learned", "sort", "order", "sticky"}
+    assert set(policies) == {"price", "adjusted", "exacto", "learned", "wished", "sort", "order", "sticky"}
 
 
 @pytest.mark.slow

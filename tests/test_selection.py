@@ -150,7 +150,7 @@ def test_a_policy_that_fails_in_a_decision_is_abandoned_and_the_other_goes_on(tr
     class Failing:
         version = "failing"
 
-        def weigh(self, ask: object, endpoints: object) -> list[float]:
+        def weigh(self, ask: object, endpoints: object, views: object, wish: object) -> list[float]:
             raise PolicyError("no number")
 
     store = PolicyStore(trained)

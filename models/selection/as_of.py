@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from data.schema import LOST
+from data.schema import LOST, STALE
 from models.selection.observed import Observed, Views
 from models.selection.outcome import Outcome
 
@@ -40,13 +40,24 @@ _STARTED = 1
 class Ended(NamedTuple):
     """What an attempt came to: ``result`` is ``None`` where it says nothing of the endpoint. ``known_us`` Unix µs.
 
-    ``ttft_s`` of an answer that was not streamed is its whole time.
+    ``ttft_s`` of an answer that was not streamed is its whole time. ``malformed`` is ``None`` where no tool was called.
     """
 
     known_us: int
     result: Result | None
     ttft_s: float | None = None
     tokens_per_s: float | None = None
+    malformed: bool | None = None
+
+
+class Answer(NamedTuple):
+    """What the client got, as the record has it; ``None`` of what is not known, or not yet."""
+
+    stream: bool
+    cancelled: bool = False
+    completion_tokens: int | None = None
+    finish_reason: str | None = None
+    tool_call_fault: str | None = None
 
 
 def walk(
@@ -72,7 +83,8 @@ def walk(
             found = ended(row, place)
             name = attempt["endpoint"]
             heapq.heappush(coming, (now_us + attempt["started_us"], number, name, _STARTED))
-            heapq.heappush(coming, (found.known_us, number + 1, name, _outcome(attempt, found, row["stream"])))
+            told = outcome(found, name, attempt["provider"], row["stream"])
+            heapq.heappush(coming, (found.known_us, number + 1, name, told))
             number += 2
 
 
@@ -92,37 +104,58 @@ def started_us(row: Mapping[str, Any]) -> int:
 
 
 def ended(row: Mapping[str, Any], place: int) -> Ended:
-    """Of the attempt at ``place``. One without a duration ended with its request.
+    """Of the attempt at ``place``. One without a duration ended with its request."""
+    attempt, later = row["attempts"][place], row["attempts"][place + 1 :]
+    spent_us = max(attempt["duration_us"] or 0, attempt["ttft_us"] or 0)
+    end_us = attempt["started_us"] + spent_us if spent_us else max(row.get("duration_us") or 0, attempt["started_us"])
+    known_us = started_us(row) + end_us
+    if any(one.get("reason") == STALE and one["endpoint"] == attempt["endpoint"] for one in later):
+        return Ended(known_us, None)
+    answer = Answer(row["stream"], row["cancelled"], *(row.get(name) for name in Answer._fields[2:]))
+    served = all(one["error_type"] == LOST for one in later)
+    return come_to(known_us, attempt["error_type"], attempt["ttft_us"], attempt["duration_us"], answer, served)
+
+
+def come_to(
+    known_us: int, error: str | None, ttft_us: int | None, duration_us: int | None, answer: Answer, served: bool
+) -> Ended:
+    """The rule, for what is logged and for what is happening alike. ``answer`` is this attempt's if it ``served``.
 
     Throughput, in tokens a second from the first token on, is that of streamed answers which came to their end. Of a
     call that was cut for another's sooner answer the wait is a lower bound: left out, it would flatter.
     """
-    attempt = row["attempts"][place]
-    spent_us = max(attempt["duration_us"] or 0, attempt["ttft_us"] or 0)
-    end_us = attempt["started_us"] + spent_us if spent_us else max(row.get("duration_us") or 0, attempt["started_us"])
-    known_us = started_us(row) + end_us
-    error = attempt["error_type"]
     if error == LOST:
+        spent_us = max(duration_us or 0, ttft_us or 0)
         return Ended(known_us, "success", spent_us / 1e6) if spent_us else Ended(known_us, None)
     if error is not None:
         result: Result | None = "rate_limited" if error == "rate_limit_exceeded" else "error"
         return Ended(known_us, None if error in JUDGES_NOTHING else result)
-    if not attempt["ttft_us"]:
+    if not ttft_us:
         return Ended(known_us, None)
-    ttft_s, tokens = attempt["ttft_us"] / 1e6, row.get("completion_tokens")
-    pouring_s = ((attempt["duration_us"] or 0) - attempt["ttft_us"]) / 1e6
-    served = all(later["error_type"] == LOST for later in row["attempts"][place + 1 :])
-    measured = row["stream"] and served and not row["cancelled"] and tokens and pouring_s > 0
-    return Ended(known_us, "success", ttft_s, tokens / pouring_s if measured else None)
+    tokens, pouring_s = answer.completion_tokens, ((duration_us or 0) - ttft_us) / 1e6
+    measured = answer.stream and served and not answer.cancelled and tokens and pouring_s > 0
+    called = served and answer.finish_reason == "tool_calls"
+    malformed = answer.tool_call_fault is not None if called else None
+    return Ended(known_us, "success", ttft_us / 1e6, tokens / pouring_s if measured and tokens else None, malformed)
 
 
-def _outcome(attempt: Mapping[str, Any], found: Ended, stream: bool) -> Outcome | None:
+def outcome(found: Ended, endpoint: str, provider: str, stream: bool) -> Outcome | None:
+    """``found`` as ``Observed`` takes it; ``None`` where the call is to be abandoned."""
     if found.result is None:
         return None
-    told = Outcome(found.known_us * 1e-6, attempt["endpoint"], attempt["provider"], found.result, 0.0)
-    if stream:
-        return told._replace(ttft_s=found.ttft_s, tokens_per_s=found.tokens_per_s)
-    return told._replace(whole_s=found.ttft_s)
+    ttft_s, whole_s = (found.ttft_s, None) if stream else (None, found.ttft_s)
+    return Outcome(
+        found.known_us * 1e-6,
+        endpoint,
+        provider,
+        found.result,
+        0.0,
+        ttft_s,
+        found.tokens_per_s,
+        bool(found.malformed),
+        found.malformed is not None,
+        whole_s,
+    )
 
 
 def _happen(observed: Observed, endpoint: str, what: Outcome | int | None) -> None:

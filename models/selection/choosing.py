@@ -24,6 +24,25 @@ class Wish(NamedTuple):
     price: float = 1.0
 
 
+# What the usual worths are multiplied by for who asks for one thing above the others. A failure stays worth as many
+# seconds as before: what it costs is the second attempt's time.
+PRESETS = {
+    # Nobody waits for it, as in a batch: a tenth of a second's usual worth is left, so that it does not wait for ever.
+    "price": Wish(0.1, 0.1, 0.1, 1.0),
+    # Somebody looks at an empty line until the first token comes, and reads no faster than it is written.
+    "latency": Wish(10.0, 1.0, 10.0, 0.1),
+    # A program waits for the last token: how long the first one took is a small part of that.
+    "throughput": Wish(1.0, 10.0, 10.0, 0.1),
+}
+
+
+def preset(sort: str | None, usual: Wish = Wish()) -> Wish:
+    """``usual`` worths for who wants ``sort``, one of ``PRESETS``, above the rest; ``None`` is nothing above."""
+    if sort is None:
+        return usual
+    return Wish(*(worth * factor for worth, factor in zip(usual, PRESETS[sort], strict=True)))
+
+
 class Constants(NamedTuple):
     """``optimism``: standard deviations that an uncertain quantity is taken better than expected. ``floor``: share
     spread over the safe set, the candidates expected to lose less than ``margin_s`` seconds' worth more than the best,

@@ -9,10 +9,10 @@ import msgspec
 
 from data.catalogue.geography import is_place
 from router_service.contract.errors import ApiError
-from router_service.routing.preferences import NONE, Preferences, Sort, parse
+from router_service.routing.preferences import NONE, WORTHS, Preferences, Sort, parse
 
 RULES = ("data_collection", "zdr", "enforce_distillable_text", "region", "max_price")
-DEFAULTS = ("strategy", "sort", "ttft_timeout", "stall_timeout")
+DEFAULTS = ("strategy", "sort", "ttft_timeout", "stall_timeout", *WORTHS)
 FIELDS = (*RULES, *DEFAULTS, "client_region")
 CLIENT_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
 

@@ -52,7 +52,7 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
         return answer, endpoint, attempt.model
 
     deadlines = Deadlines(exchange, serving.settings, serving.usual)
-    attempts = Attempts(exchange, serving.health, deadlines, serving.hedging)
+    attempts = Attempts(exchange, serving.health, deadlines, serving.hedging, serving.observing)
     answer, endpoint, model = await attempts.run(ahead, call, _counted)
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
     exchange.upstream_id = answer.upstream_id

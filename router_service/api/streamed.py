@@ -58,7 +58,7 @@ class StreamAnswer:
         decisions = self._ahead = Ahead(decisions, exchange)
         try:
             async with KeptAlive(self._out, serving.settings.keepalive_interval):
-                attempts = Attempts(exchange, serving.health, self._deadlines, serving.hedging)
+                attempts = Attempts(exchange, serving.health, self._deadlines, serving.hedging, serving.observing)
                 opened = await attempts.run(decisions, self._open, _close)
         except ApiError as error:
             if not self._out.started:

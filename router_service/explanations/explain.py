@@ -15,7 +15,7 @@ SCORES = {
     "adjusted": "USD per million tokens of this request with errors, 429s, malformed tool calls and waiting "
     "priced in; for endpoints of probability 0 the list price",
     "sticky": "the figure of the strategy that would have chosen without the conversation",
-    **dict.fromkeys(("price", "exacto", "learned", "sort", "order"), LIST_PRICE),
+    **dict.fromkeys(("price", "exacto", "learned", "wished", "sort", "order"), LIST_PRICE),
 }
 
 

@@ -15,6 +15,7 @@ DRAWN = {
     "exacto": "by price shares among the endpoints with the best tool calls",
     "adjusted": "by shares of adjusted price and speed",
     "learned": "by the learned policy",
+    "wished": "by the learned policy and the wish of the request",
 }
 FIXED = {
     "order": "by the order of the request",

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 from data.catalogue.types import Endpoint
-from data.schema import Attempt
+from data.schema import STALE, Attempt
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
 from router_service.providers.contract import Usage
@@ -16,6 +16,7 @@ from router_service.routing.deadlines import PROMPT_TOKENS_PER_S, Deadlines
 from router_service.routing.health import Health
 from router_service.routing.hedged import Hedged
 from router_service.routing.hedging import Hedging
+from router_service.routing.observing import Observing
 from router_service.routing.plan import Decision
 from router_service.routing.refusals import exhausted
 from router_service.routing.retries import Then, then
@@ -33,12 +34,18 @@ class Attempts:
     """Tries endpoints of one request; every call leaves an ``Attempt`` in the exchange."""
 
     def __init__(
-        self, exchange: Exchange, health: Health, deadlines: Deadlines, hedging: Hedging | None = None
+        self,
+        exchange: Exchange,
+        health: Health,
+        deadlines: Deadlines,
+        hedging: Hedging | None = None,
+        observing: Observing | None = None,
     ) -> None:
         self.exchange = exchange
         self.health = health
         self.deadlines = deadlines
         self.hedging = hedging
+        self.observing = observing
         self.hedged = False
         self._streamed = bool(exchange.head and exchange.head.stream)
         self._reason = "sampled"
@@ -91,7 +98,7 @@ class Attempts:
         except ApiError as error:
             if then(error) is not Then.SAME_ENDPOINT:
                 raise
-        self._reason = "retry:stale_connection"
+        self._reason = STALE
         return await self.attempt(endpoint, limit, call)
 
     async def attempt(self, endpoint: Endpoint, limit: float, call: Call[T], begun: Attempt | None = None) -> T:
@@ -101,13 +108,15 @@ class Attempts:
         attempt = begun or self.begin(endpoint, self._reason)
         prompt_s = len(exchange.body) / 4 / PROMPT_TOKENS_PER_S
         under_way = self.health.begin(endpoint.id, stream=self._streamed, allowance_s=prompt_s)
-        answered = False
+        answered = stale = False
         try:
             answer = await call(endpoint, attempt, min(limit, self.deadlines.left))
             answered = True
             return answer
         except ApiError as error:
             attempt.error_type = error.error_type
+            # A second one is for the log, which knows no better, a failure.
+            stale = isinstance(error, StaleConnection) and attempt.reason != STALE
             self._reason = f"fallback:{error.error_type}"
             if error.error_type == "timeout" and self.deadlines.over:
                 self.health.abandon(endpoint.id)
@@ -122,12 +131,16 @@ class Attempts:
             now = time.perf_counter()
             attempt.duration_us = int((now - started) * 1e6)
             exchange.upstream_wait += now - started
+            if attempt.error_type is not None and self.observing is not None:
+                self.observing.end(exchange, attempt, stale=stale)
 
     def begin(self, endpoint: Endpoint, reason: str) -> Attempt:
         """Note a call that begins now."""
         started_us = int((time.perf_counter() - self.exchange.clock) * 1e6)
         attempt = Attempt(endpoint.id, endpoint.provider, endpoint.model, reason=reason, started_us=started_us)
         self.exchange.attempts.append(attempt)
+        if self.observing is not None:
+            self.observing.begin(self.exchange, attempt)
         return attempt
 
     def _count(self, endpoint: str, error: ApiError, began: float) -> None:

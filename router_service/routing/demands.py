@@ -1,7 +1,7 @@
 """What stands above a request's own preferences: the installation's rules, the key's, the regional host's.
 
 Rules on data, place and price are joined to the request's, the stricter of each: a request may tighten them and never
-loosen them. A key's strategy, sort and deadlines are defaults, and give way to the request's.
+loosen them. A key's strategy, sort, deadlines and worths are defaults, and give way to the request's.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import msgspec
 from data.catalogue.geography import intersection
 from data.catalogue.types import Endpoint
 from router_service.routing.candidates import over_limit, privacy_rules
-from router_service.routing.preferences import NONE, MaxPrice, Preferences, Sort
+from router_service.routing.preferences import NONE, WORTHS, MaxPrice, Preferences, Sort
+from router_service.routing.wishes import weighs
 
 SWITCHES = ("zdr", "enforce_distillable_text")
-DEADLINES = ("ttft_timeout", "stall_timeout")
+DEFAULTS = ("ttft_timeout", "stall_timeout", *WORTHS)
 
 
 class Demand(NamedTuple):
@@ -71,14 +72,15 @@ NO_DEMANDS = Demands()
 def under(preferences: Preferences, above: Preferences) -> Preferences:
     """``preferences`` with the rules of ``above`` joined to them, and its defaults where they say nothing."""
     changes: dict[str, Any] = {name: True for name in SWITCHES if getattr(above, name)}
-    changes |= {name: getattr(above, name) for name in DEADLINES if getattr(preferences, name) is None}
+    changes |= {name: getattr(above, name) for name in DEFAULTS if getattr(preferences, name) is None}
     if above.data_collection == "deny":
         changes["data_collection"] = "deny"
     if above.region is not None:
         changes["region"] = intersection(preferences.regions, above.regions)
     if above.max_price is not None:
         changes["max_price"] = _lower(preferences.max_price, above.max_price)
-    if above.sort_by and not (preferences.sort_by or preferences.strategy):
+    strategy = preferences.strategy
+    if above.sort_by and not preferences.sort_by and (strategy is None or weighs(strategy, above.sort_by)):
         partition = preferences.sort.partition if isinstance(preferences.sort, Sort) else "model"
         changes["sort"] = Sort(above.sort_by, partition)
     changed = {name: value for name, value in changes.items() if value != getattr(preferences, name)}

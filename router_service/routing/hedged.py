@@ -90,12 +90,14 @@ class Hedged(Generic[T]):
 
     def _lost(self, endpoint: Endpoint) -> None:
         """Note that ``endpoint`` was cut, unless it had failed before."""
-        exchange, attempt = self._exchange, self._attempt_of(endpoint)
+        exchange, attempts, attempt = self._exchange, self._attempts, self._attempt_of(endpoint)
         if attempt.error_type is not None:
             return
         waited_us = exchange.elapsed_us() - attempt.started_us
         attempt.error_type, attempt.duration_us = LOST, waited_us
-        self._attempts.health.outlasted(endpoint.id, waited_us / 1e6, stream=self._streamed)
+        attempts.health.outlasted(endpoint.id, waited_us / 1e6, stream=self._streamed)
+        if attempts.observing is not None:
+            attempts.observing.end(exchange, attempt)
         self._account(endpoint)
 
     def _account(self, endpoint: Endpoint) -> None:

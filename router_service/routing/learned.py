@@ -14,10 +14,12 @@ from typing import NamedTuple
 from data.catalogue.types import Endpoint
 from data.lake import Lake
 from data.policies import Serving, read_serving
-from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError
+from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError, Views, Wish
 from router_service.routing.candidates import Ask
 
 logger = logging.getLogger(__name__)
+
+TOLERANCE = 1e-6
 
 
 class ServedPolicy:
@@ -27,10 +29,24 @@ class ServedPolicy:
         self._policy = policy
         self.version = policy.version
 
-    def weigh(self, ask: Ask, endpoints: Sequence[Endpoint]) -> list[float]:
-        """Probabilities over ``endpoints``, summing to 1. Raises ``PolicyError``."""
+    def weigh(
+        self, ask: Ask, endpoints: Sequence[Endpoint], views: Views | None = None, wish: Wish = Wish()
+    ) -> list[float]:
+        """Probabilities over ``endpoints``, summing to 1; ``views`` are what was seen of each.
+
+        Raises ``PolicyError``, whatever goes wrong.
+        """
         candidates = [Candidate(e.id, e.provider, e.price.prompt, e.price.completion) for e in endpoints if e.price]
-        return self._policy.probabilities(_context(ask, endpoints), candidates)
+        try:
+            found = self._policy.probabilities(_context(ask, endpoints), candidates, views, wish)
+        except PolicyError:
+            raise
+        except Exception as error:
+            raise PolicyError(f"a decision of policy {self.version} failed: {error!r}") from error
+        # Of a figure that is no number, neither holds.
+        if not (min(found) >= 0 and abs(sum(found) - 1) < TOLERANCE):
+            raise PolicyError(f"policy {self.version} gave probabilities that are none")
+        return found
 
 
 def _context(ask: Ask, endpoints: Sequence[Endpoint]) -> Context:
@@ -69,14 +85,18 @@ class ServedPolicies:
         names += [f"{canary.version} for {share:g}"] if canary else []
         self.version = " and ".join(names)
 
-    def weigh(self, ask: Ask, endpoints: Sequence[Endpoint]) -> list[float]:
+    def weigh(
+        self, ask: Ask, endpoints: Sequence[Endpoint], views: Views | None = None, wish: Wish = Wish()
+    ) -> list[float]:
         """The champion's probabilities, without one the canary's. Raises ``PolicyError``."""
         policy = self._champion or self._canary
         if policy is None:
             raise PolicyError("no policy is served")
-        return policy.weigh(ask, endpoints)
+        return policy.weigh(ask, endpoints, views, wish)
 
-    def parts(self, ask: Ask, endpoints: Sequence[Endpoint], share: float) -> list[Part]:
+    def parts(
+        self, ask: Ask, endpoints: Sequence[Endpoint], share: float, views: Views | None = None, wish: Wish = Wish()
+    ) -> list[Part]:
         """Of the ``share`` of all traffic that is learned the canary has its own, the champion the rest.
 
         A policy that fails is abandoned and its part left out, for the rules; the other keeps its own.
@@ -87,7 +107,7 @@ class ServedPolicies:
             if policy is None or weight <= 0:
                 continue
             try:
-                found.append(Part(policy.version, weight, policy.weigh(ask, endpoints)))
+                found.append(Part(policy.version, weight, policy.weigh(ask, endpoints, views, wish)))
             except PolicyError as error:
                 self._abandon(policy.version, str(error))
         return found

@@ -18,6 +18,7 @@ from router_service.routing.state import UNMEASURED, State
 from router_service.routing.strategies import STRATEGIES
 from router_service.routing.strategies.exacto import DEPRIORITISED, quality
 from router_service.routing.strategies.slate import Arm, Slate
+from router_service.routing.wishes import weighs
 
 # The largest float below 1: where rounding would put a draw at 1.
 BELOW_ONE = 1.0 - 2.0**-53
@@ -159,11 +160,13 @@ def make_plan(
 def strategy_of(preferences: Preferences, ask: Ask, state: State) -> str:
     """A fixed order if the request gives one, else the strategy that it names, else the state's.
 
+    A ``sort`` fixes the order, unless request or key name the learned strategy: it is then a wish among others.
     Price shares become tool quality first for requests with tools, unless the request names its strategy.
     """
     if preferences.order:
         return "order"
-    if preferences.sort_by:
+    named = preferences.strategy or (state.strategy if state.named else None)
+    if preferences.sort_by and not weighs(named, preferences.sort_by):
         return "exacto" if preferences.sort_by == "exacto" else "sort"
     if preferences.strategy:
         return preferences.strategy

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from data.catalogue.types import Catalogue, Endpoint
 from models.selection.features import planned_tokens
-from models.selection.policy import PolicyError
+from models.selection.policy import PolicyError, Wish
 from router_service.routing.candidates import Ask
 from router_service.routing.cutoffs import wants_speed
 from router_service.routing.demands import NO_DEMANDS, Demands
 from router_service.routing.health import Health
 from router_service.routing.health.percentiles import Percentiles as Measured
 from router_service.routing.learned import PolicyStore
+from router_service.routing.observing import Observing
 from router_service.routing.plan import Plan, make_plan
 from router_service.routing.preferences import Percentiles, Preferences, Sort, parse
 from router_service.routing.service_tiers import FLEX, REASON, SORTS, flex_only
 from router_service.routing.state import NOTHING, Measure, State
 from router_service.routing.variants import Wanted, listed
+from router_service.routing.wishes import weighs
 
 CACHE_SIZE = 4096
 # A plan that reads measurements holds for this long; the windows behind them are minutes long.
 MEASURED_FOR_S = 2.0
+# One that reads what was seen of the last calls, for this long: it is to count within seconds.
+SEEN_FOR_S = 1.0
+
+
+class Moment(NamedTuple):
+    """Of measurements and of what was seen of the last calls; 0 where a plan reads none."""
+
+    measured: int
+    seen: int
 
 
 class Planner:
@@ -41,6 +53,8 @@ class Planner:
         strategy: str = "learned",
         auto_exacto: bool = True,
         installation: Demands = NO_DEMANDS,
+        observing: Observing | None = None,
+        wish: Wish = Wish(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.catalogue = catalogue
@@ -51,6 +65,8 @@ class Planner:
         self.strategy = strategy
         self.auto_exacto = auto_exacto
         self.installation = installation
+        self.observing = observing
+        self.wish = wish
         self._clock = clock
         self._plans: dict[tuple[object, ...], Plan] = {}
         self._measures: dict[str, tuple[int, Measure | None]] = {}
@@ -78,9 +94,7 @@ class Planner:
         epoch = self.health.refresh()
         learned = self.policies.current
         version = learned.version if learned else None
-        moment = (
-            1 + int(self._clock() / MEASURED_FOR_S) if self._reads_measures(wanted, preferences, ask, strategy) else 0
-        )
+        moment = self._moment(wanted, preferences, ask, strategy)
         key = (wanted, preferences, ask, strategy, epoch, version, moment)
         plan = self._plans.get(key)
         if plan is None:
@@ -89,16 +103,18 @@ class Planner:
             plan = self._plans[key] = self._make(wanted, preferences, ask, strategy, moment)
         return plan
 
-    def _reads_measures(
-        self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None
-    ) -> bool:
-        by = wanted[0].sort or preferences.sort_by or SORTS.get(ask.service_tier or "")
-        named = preferences.strategy or strategy or self.strategy
+    def _moment(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None) -> Moment:
+        now, by = self._clock(), wanted[0].sort or preferences.sort_by or SORTS.get(ask.service_tier or "")
+        explicit = preferences.strategy or strategy
+        named = explicit or self.strategy
         graded = named in ("adjusted", "exacto") or (ask.tools and self.auto_exacto)
-        return (graded if by is None else by != "price") or wants_speed(preferences)
+        measured = (graded if by is None else by != "price") or wants_speed(preferences)
+        served = named == "learned" and self.policies.current is not None and self.learned_share > 0
+        seen = served and not preferences.order and (by is None or weighs(explicit, by))
+        return Moment(1 + int(now / MEASURED_FOR_S) if measured else 0, 1 + int(now / SEEN_FOR_S) if seen else 0)
 
     def _make(
-        self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None, moment: int
+        self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None, moment: Moment
     ) -> Plan:
         # One model may be wanted under two names.
         found = [listed(self.endpoints.get(one.model, ()), one, preferences, ask.service_tier) for one in wanted]
@@ -115,8 +131,8 @@ class Planner:
             state = self._state(endpoints, ask, strategy, moment)
             return make_plan(model, endpoints, preferences, ask, state, left_out)
 
-    def _state(self, endpoints: tuple[Endpoint, ...], ask: Ask, strategy: str | None, moment: int) -> State:
-        health = self.health
+    def _state(self, endpoints: tuple[Endpoint, ...], ask: Ask, strategy: str | None, moment: Moment) -> State:
+        health, measured = self.health, moment.measured
         ids = [e.id for e in endpoints]
         return State(
             self.catalogue.version,
@@ -124,12 +140,15 @@ class Planner:
             health.outages,
             self.policies.current,
             self.learned_share,
-            {name: found for name in ids if (found := self._measured(name, moment)) is not None} if moment else {},
+            {name: found for name in ids if (found := self._measured(name, measured)) is not None} if measured else {},
             strategy or self.strategy,
             self.auto_exacto,
             health.ejected(ids),
             frozenset(name for name in ids if health.limited(name)),
-            self._distances(ids, ask.client_region) if moment else {},
+            self._distances(ids, ask.client_region) if measured else {},
+            strategy is not None,
+            self.observing.seen(ids) if moment.seen and self.observing else None,
+            self.wish,
         )
 
     def _distances(self, ids: list[str], client_region: str | None) -> dict[tuple[str, str | None], float]:

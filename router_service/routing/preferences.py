@@ -9,6 +9,8 @@ from router_service.contract.errors import ApiError
 SORTS = ("price", "throughput", "latency", "exacto")
 PARTITIONS = ("model", "none")
 STRATEGIES = ("price", "adjusted", "exacto", "learned")
+WORTHS = ("usd_per_second", "usd_per_failure")
+MOST_WORTH_USD = 1000.0
 # Bits of a weight. ``unknown`` has none: it satisfies no minimum.
 QUANTIZATION_BITS = {
     "int4": 4, "fp4": 4, "mxfp4": 4, "nvfp4": 4, "fp6": 6, "int8": 8, "fp8": 8, "mxfp8": 8,
@@ -37,6 +39,8 @@ WANTED = {
     "is_moderated": "true or false",
     "strategy": f"one of {', '.join(STRATEGIES)}",
     "hedge": "true or false",
+    "usd_per_second": "a number of USD from 0 to 1000",
+    "usd_per_failure": "a number of USD from 0 to 1000",
 }
 
 
@@ -67,11 +71,11 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Preferences(msgspec.Struct, frozen=True, cache_hash=True):
-    """Fields of the reference and seven of ours; further ones are accepted and ignored.
+    """Fields of the reference and nine of ours; further ones are accepted and ignored.
 
     Ours: ``is_moderated``, ``min_quantization``, ``region``, ``ttft_timeout`` and ``stall_timeout`` in seconds,
-    ``strategy``, and ``hedge``, with which a request refuses to be sent to two providers at once (it cannot ask for
-    it). Of several regions any will do.
+    ``strategy``, what a second of waiting and a failed attempt are worth in USD, and ``hedge``, with which a request
+    refuses to be sent to two providers at once (it cannot ask for it). Of several regions any will do.
     """
 
     order: tuple[str, ...] | None = None
@@ -94,6 +98,8 @@ class Preferences(msgspec.Struct, frozen=True, cache_hash=True):
     strategy: str | None = None
     is_moderated: bool | None = None
     hedge: bool | None = None
+    usd_per_second: float | None = None
+    usd_per_failure: float | None = None
 
     @property
     def sort_by(self) -> str | None:
@@ -138,6 +144,8 @@ def parse(raw: bytes) -> Preferences:
         raise ApiError("invalid_request", f"provider.region must be {WANTED['region']}; leave it out for everywhere")
     for name in ("ttft_timeout", "stall_timeout", "preferred_min_throughput", "preferred_max_latency"):
         _check_positive(name, getattr(preferences, name))
+    for name in WORTHS:
+        _check_worth(name, getattr(preferences, name))
     if preferences.max_price is not None:
         for name in MaxPrice.__struct_fields__:
             _check_amount(name, getattr(preferences.max_price, name))
@@ -169,6 +177,11 @@ def _check_positive(name: str, value: float | Percentiles | None) -> None:
     values = [getattr(value, p) for p in value.__struct_fields__] if isinstance(value, Percentiles) else [value]
     # JSON has no infinity, but a literal such as 1e999 becomes one.
     if any(v is not None and not 0 < v < float("inf") for v in values):
+        raise ApiError("invalid_request", f"provider.{name} must be {WANTED[name]}")
+
+
+def _check_worth(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value <= MOST_WORTH_USD:
         raise ApiError("invalid_request", f"provider.{name} must be {WANTED[name]}")
 
 

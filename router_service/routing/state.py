@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from data.catalogue.types import Endpoint
+from models.selection.observed import Views
+from models.selection.policy import Wish
 from router_service.routing.candidates import Ask
 from router_service.routing.preferences import Percentiles
 
@@ -44,8 +48,19 @@ class Learned(Protocol):
 
     version: str
 
-    def weigh(self, ask: Ask, endpoints: Sequence[Endpoint]) -> list[float]:
-        """Probability of each endpoint, summing to 1."""
+    def weigh(self, ask: Ask, endpoints: Sequence[Endpoint], views: Views | None, wish: Wish) -> list[float]:
+        """Probability of each endpoint, summing to 1; ``views`` are what was seen of each."""
+
+
+class Seen(NamedTuple):
+    """What had been seen of endpoints at one moment: ``views`` and the place of each in them."""
+
+    places: Mapping[str, int]
+    views: Views
+
+    def of(self, endpoints: Sequence[Endpoint]) -> Views:
+        """Of ``endpoints``, in their order."""
+        return self.views.at(np.array([self.places[endpoint.id] for endpoint in endpoints]))
 
 
 class State(NamedTuple):
@@ -54,6 +69,8 @@ class State(NamedTuple):
     ``outages`` had one in the last 30 s, ``ejected`` are left alone by the breaker, ``limited`` would answer 429.
     ``strategy`` is what a request gets that names none, ``auto_exacto`` whether requests with tools then
     keep to endpoints whose tool calls are good. ``distances`` are those that are not 1, by endpoint and client region.
+    ``named`` says that ``strategy`` is the key's. ``seen`` and ``wish``, what a request minds that does not say, are
+    for the learned policy.
     """
 
     catalogue_version: str
@@ -67,6 +84,9 @@ class State(NamedTuple):
     ejected: frozenset[str] = frozenset()
     limited: frozenset[str] = frozenset()
     distances: Mapping[tuple[str, str | None], float] = {}
+    named: bool = False
+    seen: Seen | None = None
+    wish: Wish = Wish()
 
     def distance(self, endpoint: str, client_region: str | None) -> float:
         """What multiplies the endpoint's TTFT when the client is there; 1 where nothing is known."""

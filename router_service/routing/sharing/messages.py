@@ -10,6 +10,10 @@ from msgspec import Meta
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Sum = Annotated[int, Meta(ge=0, le=10**12)]
 Name = Annotated[str, Meta(max_length=500)]
+LONGEST_US = 3_600_000_000
+Span = Annotated[int, Meta(ge=0, le=LONGEST_US)]
+MOST_MILLITOKENS = 10**9
+MOST_UNDER_WAY = 1000
 
 
 class Sums(NamedTuple):
@@ -70,10 +74,34 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True):
     misses: Count
 
 
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """What a call came to: ``result`` is a place in ``outcomes.RESULTS``, ``ago_us`` how long before the batch.
+
+    ``wait_us`` is to the first token of a ``stream`` or the end of a whole answer; it and the pace, thousandths of
+    tokens a second, are 0 where nothing was measured. ``tools``: 0 none called, 1 well-formed, 2 malformed.
+    """
+
+    endpoint: Name
+    result: Annotated[int, Meta(ge=0, le=2)]
+    ago_us: Span = 0
+    wait_us: Span = 0
+    millitokens_per_s: Annotated[int, Meta(ge=0, le=MOST_MILLITOKENS)] = 0
+    stream: bool = True
+    tools: Annotated[int, Meta(ge=0, le=2)] = 0
+
+
+class UnderWay(msgspec.Struct, frozen=True, array_like=True):
+    """How many calls of the worker are under way at an endpoint; of those that changed alone."""
+
+    endpoint: Name
+    calls: Annotated[int, Meta(ge=0, le=MOST_UNDER_WAY)] = 0
+
+
 class Batch(msgspec.Struct, frozen=True, array_like=True):
     """Told together ``at`` that second of the monotonic clock.
 
     ``sender`` and its running ``number`` say which batch it is, on whichever ways it comes; one without is always new.
+    A worker of an older version leaves out ``outcomes`` and what follows, and reads on without.
     """
 
     at: float
@@ -81,3 +109,5 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     conversations: list[Conversation] = []
     sender: Annotated[str, Meta(max_length=64)] = ""
     number: int = 0
+    outcomes: list[Told] = []
+    under_way: list[UnderWay] = []

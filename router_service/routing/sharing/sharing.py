@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from router_service.routing.health import Health
 from router_service.routing.health.health import INTERVAL_S
+from router_service.routing.observing import Observing
 from router_service.routing.sharing.messages import Batch
 from router_service.routing.sharing.peers import Peers
 from router_service.routing.sticky import Sticky
 
-# Reports, and conversations, of one batch: about 20 kB at most.
+# Of each kind in one batch: about 40 kB at most.
 BATCH_SIZE = 100
 # Batches that wait for a way which is slow; the oldest go first.
 OUTBOX = 1024
@@ -38,12 +39,14 @@ class Sharing:
         *,
         reachable: Collection[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        observing: Observing | None = None,
     ) -> None:
         self.ways = ways
         self._health = health
         self._sticky = sticky
         self._reachable = reachable
         self._clock = clock
+        self._observing = observing
         self._sender = secrets.token_hex(8)
         self._number = 0
         self._outboxes: list[deque[Batch]] = [deque(maxlen=OUTBOX) for _ in ways]
@@ -76,10 +79,13 @@ class Sharing:
         """What is new goes into every outbox; empties this one."""
         now = self._clock()
         reports, conversations = self._health.take(now), self._sticky.take()
-        for first in range(0, max(len(reports), len(conversations)), BATCH_SIZE):
+        outcomes, under_way = self._observing.take() if self._observing else ([], [])
+        most = max(len(reports), len(conversations), len(outcomes), len(under_way))
+        for first in range(0, most, BATCH_SIZE):
             part = slice(first, first + BATCH_SIZE)
             self._number += 1
-            batch = Batch(now, reports[part], conversations[part], self._sender, self._number)
+            news = reports[part], conversations[part], self._sender, self._number, outcomes[part], under_way[part]
+            batch = Batch(now, *news)
             for box in self._outboxes:
                 box.append(batch)
         taken = list(outbox)
@@ -89,22 +95,39 @@ class Sharing:
     def _merge(self, batches: Sequence[Batch]) -> Iterator[None]:
         """Take in what was told, with a pause now and then for requests to go on."""
         taken = 0
-        for batch in batches:
-            if batch.at > self._clock() + CLOCK_TOLERANCE_S or self._is_known(batch):
-                continue
-            for report in batch.reports:
-                if self._reachable is None or report.endpoint in self._reachable:
-                    now = self._clock()
-                    self._health.hear(report, min(batch.at, now), now)
+        latest = self._clock() + CLOCK_TOLERANCE_S
+        fresh = [batch for batch in batches if batch.at <= latest and not self._is_known(batch)]
+        # Workers that were there before this one are read one after the other: what they saw is put in its order.
+        for batch in sorted(fresh, key=lambda batch: batch.at):
+            for _ in self._hear(batch):
                 taken += 1
                 if taken % MERGED_AT_ONCE == 0:
                     yield
-            for told in batch.conversations:
-                if self._reachable is None or not told.endpoint or told.endpoint in self._reachable:
-                    self._sticky.hear(told)
-                taken += 1
-                if taken % MERGED_AT_ONCE == 0:
-                    yield
+
+    def _hear(self, batch: Batch) -> Iterator[None]:
+        """Take in what was told of endpoints within reach, with a pause after each entry."""
+        reachable = self._reachable
+        for report in batch.reports:
+            if reachable is None or report.endpoint in reachable:
+                now = self._clock()
+                self._health.hear(report, min(batch.at, now), now)
+            yield
+        for told in batch.conversations:
+            if reachable is None or not told.endpoint or told.endpoint in reachable:
+                self._sticky.hear(told)
+            yield
+        observing = self._observing
+        if observing is None:
+            return
+        at_s = observing.now_s() - max(self._clock() - batch.at, 0.0)
+        for outcome in batch.outcomes:
+            if reachable is None or outcome.endpoint in reachable:
+                observing.hear(outcome, at_s)
+            yield
+        for calls in batch.under_way:
+            if reachable is None or calls.endpoint in reachable:
+                observing.hear_under_way(batch.sender, calls, at_s)
+            yield
 
     def _is_known(self, batch: Batch) -> bool:
         """Whether it is our own or came before. Each way keeps a sender's order, so its highest number says so."""

@@ -26,7 +26,7 @@ from router_service.routing.sharing.messages import Batch, Conversation
 
 logger = logging.getLogger(__name__)
 
-# Of batches of at most 20 kB: 80 MB at the very most, usually a few. The key goes when nobody has told for an hour.
+# Of batches of at most 40 kB: 160 MB at the very most, usually a few. The key goes when nobody has told for an hour.
 STREAM_LENGTH = 4096
 STREAM_LIFE_S = 3600
 TIMEOUT_S = 0.2

@@ -13,8 +13,23 @@ NEVER = float("inf")
 
 
 def choose(slate: Slate) -> Choice:
-    """Strictly by ``sort``: price, median latency or median throughput of the last 5 minutes, latency as it is from
-    the client's region.
+    """Strictly by ``sort``."""
+    return _fixed(slate, "sort", _order(slate))
+
+
+def ordered(slate: Slate) -> Slate:
+    """The same in the order of ``sort``."""
+    order = _order(slate)
+    return slate._replace(
+        endpoints=[slate.endpoints[i] for i in order],
+        prices=[slate.prices[i] for i in order],
+        tiers=[slate.tiers[i] for i in order],
+    )
+
+
+def _order(slate: Slate) -> list[int]:
+    """Places by price, median latency or median throughput of the last 5 minutes, latency as it is from the client's
+    region.
 
     Endpoints in an outage, and those that miss a cut-off on speed, stand behind; what is not measured
     comes after what is.
@@ -35,7 +50,7 @@ def choose(slate: Slate) -> Choice:
         "throughput": throughput,
     }
     key = keys[slate.preferences.sort_by or "price"]
-    return _fixed(slate, "sort", sorted(range(len(slate.endpoints)), key=lambda i: (slate.tiers[i], key(i))))
+    return sorted(range(len(slate.endpoints)), key=lambda i: (slate.tiers[i], key(i)))
 
 
 def choose_named(slate: Slate) -> Choice:

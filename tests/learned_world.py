@@ -1,0 +1,107 @@
+"""A router that serves a trained policy, before a lab whose waits are known."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from starlette.requests import Request
+from starlette.responses import Response
+
+from data.lake import Lake
+from data.schema import Attempt, Record
+from lab.faults import read_fault
+from lab.openai_wire import Wire
+from lab.server import Lab
+from models.registry import Registry
+from models.selection.train import train
+from tests.conftest import House, open_house
+from tests.test_marts import START_US, fill
+
+MODEL = "openai/gpt-oss-120b"
+# Two that ask the same price, so that waits alone decide.
+GROQ, WANDB = "groq:openai/gpt-oss-120b", "wandb:openai/gpt-oss-120b"
+TAGS = ["groq", "wandb"]
+Waits = Mapping[tuple[str, str | None], float]
+
+
+class SteadyLab(Lab):
+    """``waits`` are seconds by provider and client's region, which the request names as its ``user``."""
+
+    def __init__(self, waits: Waits) -> None:
+        super().__init__(time_scale=0.0, faults=False)
+        self._waits = waits
+
+    async def answer(self, provider: str, request: Request, wire: Wire) -> Response:
+        wait_s = self._waits.get((provider, (await request.json()).get("user")), 0.02)
+        fault = read_fault(self.modes.get(provider))
+        await asyncio.sleep(wait_s * fault.slowness(random.Random(0)))
+        return await super().answer(provider, request, wire)
+
+
+def history(waits: Waits, count: int) -> list[Record]:
+    """Streams, as ``waits`` have it: of endpoints by id."""
+    dice, made, names = random.Random(2), [], list(waits)
+    for number in range(count):
+        name, region = names[number % len(names)]
+        moment = START_US + number * 1_000_000
+        record = Record(f"gen-{moment // 1_000_000}-{number}", moment, "w", MODEL, True, 200, 10, client_region=region)
+        ttft_us = int(waits[name, region] * 1e6 * dice.lognormvariate(0, 0.1))
+        attempt = Attempt(name, name.partition(":")[0], MODEL, 200, ttft_us=ttft_us, duration_us=ttft_us + 500)
+        record.attempts = [attempt]
+        record.estimated_prompt_tokens, record.completion_tokens = 50, 5
+        made.append(record)
+    return made
+
+
+def teach(lake: Lake, waits: Waits, count: int = 600) -> str:
+    """Train on ``history`` in a lake beside ``lake``, and let the policy serve in ``lake``; returns its version."""
+    school = Lake(lake.root / "school")
+    fill(school, history(waits, count))
+    report = train(school)
+    assert report.version, report
+    Registry(school, "test").promote(report.version, "for the test")
+    shutil.copytree(school.policies, lake.create().policies, dirs_exist_ok=True)
+    return report.version
+
+
+@contextlib.contextmanager
+def learned_house(data_dir: Path, waits: Waits, lab: Lab | None = None, **settings: Any) -> Iterator[House]:
+    """All of the traffic by a policy that was taught ``waits``."""
+    teach(Lake(data_dir), waits)
+    wanted = {"learned_share": 1.0, "ttft_timeout": 5.0, "usd_per_second": 0.05}
+    with open_house(data_dir, lab or Lab(time_scale=0.0, faults=False), **wanted | settings) as house:
+        yield house
+
+
+def body(region: str | None = None, **more: Any) -> dict[str, Any]:
+    found = {"model": MODEL, "stream": True, "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
+    return found | {"provider": {"only": TAGS}, "user": region} | more
+
+
+def ask(client: httpx2.Client, region: str | None = None, **more: Any) -> str:
+    """One streamed request to its end; the id of its record."""
+    headers = {"x-portolan-client-region": region} if region else {}
+    answer = client.post("/api/v1/chat/completions", json=body(region, **more), headers=headers)
+    assert answer.status_code == 200, answer.text
+    return str(answer.headers["x-generation-id"])
+
+
+def chances(client: httpx2.Client, region: str | None = None, **more: Any) -> dict[str, float]:
+    """Of each provider to be tried first now."""
+    headers = {"x-portolan-client-region": region} if region else {}
+    found = client.post("/api/v1/route/preview", json=body(region, **more), headers=headers).json()["data"]
+    return {offer["endpoint"].partition(":")[0]: offer["probability"] for offer in found["endpoints"]}
+
+
+def plant(lab: Lab, provider: str, **fault: Any) -> None:
+    """As ``POST /_control/<provider>``."""
+    read_fault(json.loads(json.dumps(fault)))
+    lab.modes[provider] = fault

@@ -1,0 +1,114 @@
+"""What the router sees of its own calls is what the log says of them, at the same time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+
+from models.selection import decision_log
+from models.selection.as_of import walk
+from models.selection.observed import View
+from router_service.routing.observing import Observing
+from router_service.telemetry.sealing import recover
+from tests.conftest import House, open_house
+from tests.learned_world import GROQ, TAGS, WANDB, SteadyLab, ask, body
+from tests.peers import Clock, Worker
+from tests.running import until
+
+TOOLS = [{"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}}]
+FIRST, ALONE = {"provider": {"order": TAGS}}, {"provider": {"only": ["groq"]}}
+
+
+def leave(house: House, client: httpx2.Client) -> None:
+    """Let a stream begin, and go."""
+    with client.stream("POST", "/api/v1/chat/completions", json=body(max_tokens=50, **ALONE)) as answer:
+        next(answer.iter_bytes())
+    until(lambda: not house.serving.observing.seen([GROQ]).views[0].in_flight, "the router has noticed", 10)
+
+
+def traffic(house: House, client: httpx2.Client) -> None:
+    """Answers streamed and whole, failures of every kind, tools, a client that leaves, a second call that wins."""
+    lab = house.lab
+    for tag in TAGS:
+        for _ in range(21):
+            ask(client, provider={"order": [tag]})
+    ask(client, stream=False, **FIRST)
+    for fault in (
+        {"mode": "error"},
+        {"mode": "rate_limit", "retry_after": None},
+        {"mode": "reset", "after": 0},
+        {"mode": "error"},
+    ):
+        lab.modes["groq"] = fault
+        ask(client, **FIRST)
+    lab.modes["groq"] = {"mode": "error", "status": 400}
+    client.post("/api/v1/chat/completions", json=body(**FIRST))
+    for fault in ({"mode": "garble", "code": "invalid_json"}, {"mode": "ok"}):
+        lab.modes["groq"] = fault
+        ask(client, tools=TOOLS, tool_choice="required", max_tokens=200, **ALONE)
+    lab.modes["groq"] = {"mode": "stall"}
+    leave(house, client)
+    lab.modes["groq"] = {"mode": "slow", "factor": 50}
+    ask(client, **FIRST)
+
+
+def logged(house: House, now_s: float) -> tuple[list[dict[str, Any]], list[View]]:
+    """The records, and what they say of ``GROQ`` and ``WANDB`` at ``now_s``."""
+    recover(house.lake)
+    decision_log.catch_up(house.lake)
+    rows = decision_log.read(house.lake).to_dicts()
+    now = {"generation_id": "now", "started_at": datetime.fromtimestamp(now_s, UTC), "attempts": []}
+    *_, (_, views) = walk([*rows, now], lambda _: (GROQ, WANDB))
+    return rows, list(views)
+
+
+def test_the_routers_views_are_those_of_the_log_at_the_same_time(tmp_path: Path) -> None:
+    settings = {"hedge_share": 1.0, "ttft_timeout": 5.0, "auto_exacto": False}
+    with open_house(tmp_path, SteadyLab({}), **settings) as house, house.client as client:
+        traffic(house, client)
+        observing = house.serving.observing
+        now_s, seen = observing.now_s(), list(observing.seen([GROQ, WANDB]).views)
+    rows, wanted = logged(house, now_s)
+    met = {attempt["error_type"] for row in rows for attempt in row["attempts"]}
+    assert met >= {None, "rate_limit_exceeded", "provider_unavailable", "invalid_request", "cancelled"}
+    assert seen[0].recent[3].malformed == pytest.approx(0.5)
+    for got, want in zip(seen, wanted, strict=True):
+        plain = (got.in_flight, got.refused, got.streak, got.cap)
+        assert plain == (want.in_flight, want.refused, want.streak, want.cap)
+        assert got.since_failure_s == pytest.approx(want.since_failure_s, abs=0.05)
+        assert np.array(got.recent, float) == pytest.approx(np.array(want.recent, float), rel=2e-3, nan_ok=True)
+    assert observing.failures == 0
+
+
+def test_a_call_that_cannot_be_learned_from_costs_no_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with open_house(tmp_path) as house, house.client as client:
+        house.serving.observing._observed = None  # type: ignore[assignment]
+        for _ in range(3):
+            ask(client)
+    assert house.serving.observing.failures >= 3
+    assert "was not learned from (1 times)" in caplog.text
+
+
+def test_an_attempt_is_told_once_and_what_is_left_of_a_request_at_its_end() -> None:
+    worker = Worker(clock=Clock())
+    exchange, attempt = worker.begin()
+    worker.begin()
+    attempt.error_type = "server"
+    worker.observing.end(exchange, attempt)
+    worker.observing.end(exchange, attempt)
+    worker.observing.settle(exchange)
+    assert (worker.view().streak, worker.view().in_flight) == (1, 1)
+
+
+def test_the_time_of_what_is_seen_is_no_clock_that_can_be_set() -> None:
+    clock = Clock()
+    observing = Observing(clock)
+    before = observing.now_s()
+    clock.now += 5
+    assert observing.now_s() - before == pytest.approx(5)
+    assert before == pytest.approx(datetime.now(UTC).timestamp(), abs=60)
