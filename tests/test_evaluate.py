@@ -12,6 +12,7 @@ from models.selection.bootstrap import mean_interval
 from models.selection.decisions import Decision, LoggedDecisions, decision_of, from_rows
 from models.selection.estimators import cross_fit, endpoint_means
 from models.selection.evaluate import Evaluation, Refused, Thresholds, evaluate, evaluate_by
+from models.selection.policy import USD_PER_SECOND
 from models.selection.self_test import self_test
 
 REWARDS = {"good": -1.0, "bad": -3.0}
@@ -130,7 +131,7 @@ def test_a_record_becomes_a_decision_on_its_first_attempt() -> None:
     decision = decision_of(record)
     assert decision is not None
     assert (decision.endpoints, decision.chosen) == (["p:m", "q:m"], 1)
-    assert decision.reward == pytest.approx(-(0.001 + 2 * 0.0005))
+    assert decision.reward == pytest.approx(-(0.001 + 2 * USD_PER_SECOND))
     failed = record | {"attempts": [answered | {"error_type": "timeout", "ttft_us": None}]}
     assert decision_of(failed)._replace(reward=0) == decision._replace(reward=0)  # type: ignore[union-attr]
     assert decision_of(record | {"candidates": eligible[1:]}) is None

@@ -15,6 +15,7 @@ from models.selection.evaluate import Thresholds
 from models.selection.features import Context
 from models.selection.gates import Requirements, g1_predictive, g2_off_policy, judge_trial
 from models.selection.guardrails import Rails, watch, wilson
+from models.selection.observed import Views
 from models.selection.predictor import FORMS
 from models.selection.replay import Choices
 from models.selection.trial import Result
@@ -52,7 +53,8 @@ def logged(count: int, dear: float = 1.0, tail: float = 1.0) -> Choices:
         cost.append(1.0 if chosen else dear)
         ttft.append(rng.lognormal(0, 0.6) * (1.0 if chosen else tail))
     contexts: list[Context] = [Context(100, None, True, False, 12)] * count
-    return Choices(from_rows(rows), contexts, [()] * count, np.ones(count), np.array(cost), np.array(ttft), {})
+    figures = np.ones(count), np.array(cost), np.array(ttft)
+    return Choices(from_rows(rows), contexts, [()] * count, Views.nothing(0), np.zeros(count, int), *figures, {})
 
 
 def always(count: int, column: int) -> np.ndarray:  # type: ignore[type-arg]
@@ -98,7 +100,8 @@ def test_g1_wants_better_predictions_than_need_no_learner(metrics: dict[str, flo
 def test_g2_answers_from_the_log_or_says_that_it_cannot(
     count: int, column: int, dear: float, tail: float, outcome: str, says: str
 ) -> None:
-    found = compare(logged(count, dear, tail), always(count, column), None, Thresholds())
+    log = logged(count, dear, tail)
+    found = compare(log, always(count, column), log.decisions.logged, Thresholds())
     verdict = g2_off_policy(found)
     assert (verdict.outcome, says in verdict.reason) == (outcome, True), verdict
 
@@ -107,13 +110,13 @@ def test_g2_wants_effective_samples_of_every_model_that_is_much_used() -> None:
     found = logged(8000)
     often = np.where(np.arange(8000) % 50 == 0, "seldom", "m")
     rare = found._replace(decisions=found.decisions._replace(model=often))
-    verdict = g2_off_policy(compare(rare, always(8000, 0), None, Thresholds()))
+    verdict = g2_off_policy(compare(rare, always(8000, 0), rare.decisions.logged, Thresholds()))
     assert verdict.outcome == "passed"
     assert 60 < verdict.figures["effective_samples.seldom"] < 100
     often = np.where(np.arange(8000) % 25 == 0, "seldom", np.where(np.arange(8000) % 25 == 1, "rarely", "m"))
     often = np.where(np.arange(8000) % 25 == 2, "hardly", often)
     rare = found._replace(decisions=found.decisions._replace(model=often))
-    verdict = g2_off_policy(compare(rare, always(8000, 0), None, Thresholds()))
+    verdict = g2_off_policy(compare(rare, always(8000, 0), rare.decisions.logged, Thresholds()))
     assert verdict.outcome == "insufficient"
     assert "models that are much used: hardly" in verdict.reason
 

@@ -10,8 +10,7 @@ from models.selection.bootstrap import Interval, flattened
 from models.selection.decisions import Floats
 from models.selection.estimators import weights
 from models.selection.evaluate import Evaluation, Refused, Thresholds, evaluate
-from models.selection.policy import LearnedPolicy
-from models.selection.replay import Choices, probabilities
+from models.selection.replay import Choices
 from models.selection.waits import Waits, effective_samples, waits
 
 TOP_MODELS = 20
@@ -61,30 +60,19 @@ class Comparison(NamedTuple):
         return found | {"blocks": float(support.blocks)} | flattened(named)
 
 
-def compare(found: Choices, target: Floats, baseline: Floats | None, thresholds: Thresholds) -> Comparison:
-    """``target`` against ``baseline``, or against the policy of the log, (n, k) each."""
+def compare(found: Choices, target: Floats, now: Floats, thresholds: Thresholds) -> Comparison:
+    """``target`` against what serves ``now``, (n, k) each."""
     count, models = len(found.contexts), _models(found, target)
-    utility = evaluate(found.decisions, target, baseline, thresholds=thresholds)
+    utility = evaluate(found.decisions, target, now, thresholds=thresholds)
     if isinstance(utility, Refused):
         return Comparison(count, utility, models=models)
     lifts = []
     for reward in (found.success, found.cost_usd):
-        judged = evaluate(found.decisions._replace(reward=reward), target, baseline, thresholds=thresholds)
+        judged = evaluate(found.decisions._replace(reward=reward), target, now, thresholds=thresholds)
         lifts.append(None if isinstance(judged, Refused) else judged.snips_lift)
-    now = found.decisions.logged if baseline is None else baseline
     ours, theirs = (weights(found.decisions, policy) for policy in (target, now))
     waited = waits(found.ttft_s, ours, theirs, found.decisions.block)
     return Comparison(count, utility, lifts[0], lifts[1], float(np.mean(found.cost_usd)), waited, models)
-
-
-def compared(
-    candidate: LearnedPolicy, champion: LearnedPolicy | None, found: Choices | None, thresholds: Thresholds
-) -> Comparison | None:
-    """The candidate against the champion, or against the log's own policy while the rules serve."""
-    if found is None:
-        return None
-    baseline = probabilities(champion, found) if champion is not None else None
-    return compare(found, probabilities(candidate, found), baseline, thresholds)
 
 
 def _models(found: Choices, target: Floats) -> tuple[ModelSupport, ...]:

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from data.lake import Lake
 from models.registry import RegistryError
-from models.selection import decision_log
 from models.selection.decisions import Floats
 from models.selection.policy import LearnedPolicy, PolicyError
-from models.selection.replay import Choices, choices, probabilities
+from models.selection.replay import Choices, judged, probabilities
 
 DECISIONS = 5000
 
@@ -34,7 +33,7 @@ def shifts(lake: Lake, first: str, second: str) -> Shifts:
     """On the last logged decisions. Raises ``RegistryError`` where an artifact or the log cannot be used."""
     try:
         policies = [LearnedPolicy.load(lake.policies / version) for version in (first, second)]
-        found = choices(decision_log.read(lake, last=DECISIONS))
+        found = judged(lake, DECISIONS)
         if found is None:
             return Shifts(0, [])
         before, after = (probabilities(policy, found) for policy in policies)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from models.selection.features import Candidate, Context
+from models.selection.features import Candidate, Context, planned_tokens
+from models.selection.observed import Observed
 from models.selection.outcome import Outcome
 from models.selection.policy import USD_PER_FAILURE, USD_PER_SECOND, LearnedPolicy
 
@@ -38,18 +39,21 @@ class Policy(Protocol):
 
 
 class Served:
-    """The artifact that the router serves, which learns nothing between two trainings."""
+    """The artifact as the router serves it: what it has seen since corrects what it has learned."""
 
     name = "served artifact"
 
     def __init__(self, policy: LearnedPolicy) -> None:
-        self._policy = policy
+        self._policy, self._seen = policy, Observed()
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
-        return self._policy.probabilities(context, candidates)
+    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:
+        views = self._seen.views([candidate.endpoint for candidate in candidates], state.now_s)
+        views.in_flight[:] = state.in_flight
+        planned = context._replace(prompt_tokens=planned_tokens(context.prompt_tokens))
+        return self._policy.probabilities(planned, candidates, views)
 
     def observe(self, outcome: Outcome) -> None:
-        pass
+        self._seen.observe(outcome)
 
 
 def price_usd(candidate: Candidate, prompt_tokens: int, completion_tokens: int) -> float:

@@ -15,7 +15,7 @@ from data.lake import Lake
 from data.policies import Canary, PolicyState, Verdict, read_audit
 from models.registry import Registry
 from models.selection import decision_log
-from models.selection.comparison import Comparison, compared
+from models.selection.comparison import Comparison, compare
 from models.selection.gates import (
     GATES,
     Requirements,
@@ -28,13 +28,13 @@ from models.selection.guardrails import Rails, Watch, watch
 from models.selection.pace import Pace
 from models.selection.policy import LearnedPolicy, PolicyError
 from models.selection.predictive import coverage, scored
-from models.selection.replay import Choices, choices
+from models.selection.replay import Replayed, judged, replayed
 from models.selection.samples import samples
 
 WHO = "pipelines"
 # Later ones say enough, and all of them would be replayed each minute.
 JUDGED_DECISIONS = 20_000
-# Before the time that is judged: what the live windows still remember of it.
+# Before the time that G1 is asked of: what the windows among the features still remember of it.
 WARM_UP = timedelta(hours=2)
 WATCHED_DECISIONS = 50_000
 
@@ -45,12 +45,11 @@ def rails_of(pace: Pace) -> Rails:
 
 
 class Judgement(NamedTuple):
-    """Of one challenger; ``found`` are the decisions that it has not learned from."""
+    """Of one challenger; ``replayed`` are the decisions that it has not learned from."""
 
     state: PolicyState
-    candidate: LearnedPolicy | None
     champion: LearnedPolicy | None
-    found: Choices | None
+    replayed: Replayed | None
     comparison: Comparison | None
 
 
@@ -66,21 +65,23 @@ def judge(lake: Lake, wanted: Requirements = Requirements(), speed: float = 1.0)
     state = waiting[-1]
     candidate, champion = _loaded(lake, state.version), _loaded(lake, registry.serving.champion)
     since = datetime.fromisoformat(state.lineage.held_out_from)
-    comparison = None
+    both = comparison = None
     try:
-        found = choices(decision_log.read(lake, last=JUDGED_DECISIONS, since=since), speed)
+        found = judged(lake, JUDGED_DECISIONS, since, speed)
         verdicts = [g0_artifact(lake.policies / state.version, found, wanted.thresholds)]
     except ValueError as error:
         found, verdicts = None, [Verdict("G0", "failed", str(error))]
     if candidate is not None and verdicts[0].outcome != "failed":
         verdicts.append(_known(state, "G1", champion) or _g1(lake, state, candidate, champion))
-        comparison = compared(candidate, champion, found, wanted.thresholds)
+        if found is not None:
+            both = replayed(candidate, champion, found)
+            comparison = compare(*both, wanted.thresholds)
         verdicts.append(g2_off_policy(comparison, wanted))
         if all(verdict.outcome != "failed" for verdict in verdicts):
             verdicts.append(_known(state, "G3", champion) or g3_simulated(candidate, champion, wanted))
     against = champion.version if champion is not None else None
     answers = tuple(msgspec.structs.replace(verdict, against=against) for verdict in verdicts)
-    return Judgement(registry.judge(state.version, answers), candidate, champion, found, comparison)
+    return Judgement(registry.judge(state.version, answers), champion, both, comparison)
 
 
 def advance(lake: Lake, pace: Pace = Pace(), rails: Rails | None = None) -> list[str]:

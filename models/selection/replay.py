@@ -1,23 +1,29 @@
 """Logged choices, and what an artifact would have done with each: probabilities recomputed from the record.
 
-The record holds candidates, sizes and the hour, so nothing of a shadow is written on the hot path. What it does
-not hold: prompt and completion prices, which come from the catalogue (the logged blend where it no longer has
-the endpoint), and whether a size was that of media, which the router plans for as 0.
+The record holds candidates, sizes and the hour, and its rows before a decision are what had been seen by then, so
+nothing of a shadow is written on the hot path. What it does not hold: prompt and completion prices, which come from
+the catalogue (the logged blend where it no longer has the endpoint), and whether a size was that of media, which the
+router plans for as 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from data.lake import Lake
 from data.schema import LOST
-from models.selection.decisions import Decision, Floats, LoggedDecisions, Names, decision_of, from_rows
+from models.selection import decision_log
+from models.selection.as_of import every_candidate, walk
+from models.selection.decisions import Decision, Floats, Ints, LoggedDecisions, Names, decision_of, from_rows
 from models.selection.features import Candidate, Context
 from models.selection.logged import candidate_of, context_of, list_prices
+from models.selection.observed import Views
 from models.selection.policy import LearnedPolicy
 
 # Requests that name a strategy of their own are no choices of the installation's policy.
@@ -25,39 +31,95 @@ POLICIES = ("learned", "price")
 SHORT_PROMPT, LONG_PROMPT = 500, 2000
 KINDS = ("category", "prompt", "delivery", "tools")
 BLOCKS, LEAST_BLOCK_S, BLOCK_S = 40, 300.0, 3600.0
+# Before the first decision: half of what the slowest window holds, and no more rows than a minute's refresh can bear.
+WARM_UP, WARM_UP_DECISIONS = timedelta(days=1), 20_000
+CHUNK = 1024
 
 
 class Choices(NamedTuple):
     """n decisions with more than one candidate, and what policies may know of them.
 
-    ``success`` is of the first attempt (0 or 1); ``cost_usd`` and ``ttft_s`` are the request's, fallbacks included,
-    NaN where no token came. ``kinds`` are what requests can be told apart by, each of shape (n,).
+    ``views`` are what had been seen of all candidates, one decision's after the other's, in single precision; a
+    decision's begin at ``starts``, (n,). ``success`` is of the first attempt (0 or 1); ``cost_usd`` and ``ttft_s`` are
+    the request's, fallbacks included, NaN where no token came. ``kinds`` are what requests can be told apart by, each
+    of shape (n,).
     """
 
     decisions: LoggedDecisions
     contexts: list[Context]
     candidates: list[tuple[Candidate, ...]]
+    views: Views
+    starts: Ints
     success: Floats
     cost_usd: Floats
     ttft_s: Floats
     kinds: Mapping[str, Names]
 
     def where(self, mask: NDArray[np.bool_]) -> Choices:
-        """The choices that ``mask`` of shape (n,) keeps."""
+        """The choices that ``mask`` of shape (n,) keeps; the views stay in common."""
         places = np.flatnonzero(mask)
         return Choices(
             self.decisions.where(mask),
             [self.contexts[place] for place in places],
             [self.candidates[place] for place in places],
+            self.views,
+            self.starts[mask],
             self.success[mask],
             self.cost_usd[mask],
             self.ttft_s[mask],
             {name: column[mask] for name, column in self.kinds.items()},
         )
 
+    def seen(self, place: int) -> Views:
+        """Of the candidates of the decision at ``place``."""
+        start = int(self.starts[place])
+        return self.views.at(slice(start, start + len(self.candidates[place])))
 
-def choices(frame: pl.DataFrame, speed: float = 1.0) -> Choices | None:
-    """The choices among rows of ``decision_log``; ``None`` when there are none. Raises ``ValueError`` on a false log.
+
+class Replayed(NamedTuple):
+    """``target`` and ``now``, (n, k): what a challenger and what serves would have given each candidate."""
+
+    found: Choices
+    target: Floats
+    now: Floats
+
+
+class _Seen:
+    """Views in the making: thousands of small arrays would take many times the room of what they hold."""
+
+    def __init__(self) -> None:
+        self._joined: list[Views] = [Views.nothing(0).single()]
+        self._chunk: list[Views] = []
+        self._count = 0
+        self.starts: list[int] = []
+
+    def add(self, views: Views) -> None:
+        self.starts.append(self._count)
+        self._count += len(views)
+        self._chunk.append(views)
+        if len(self._chunk) >= CHUNK:
+            self.join()
+
+    def join(self) -> Views:
+        """All of them."""
+        self._joined.append(Views.joined([Views.nothing(0), *self._chunk]).single())
+        self._chunk = []
+        return Views.joined(self._joined)
+
+
+def judged(lake: Lake, last: int, since: datetime | None = None, speed: float = 1.0) -> Choices | None:
+    """The choices among the ``last`` rows of the log that arrived after ``since``; as ``choices``."""
+    begin = since - WARM_UP if since is not None else None
+    frame = decision_log.read(lake, last=last + WARM_UP_DECISIONS, since=begin)
+    if len(frame) > last:
+        before: datetime = frame["started_at"][-last - 1]
+        since = before if since is None else max(since, before)
+    return choices(frame, speed, since)
+
+
+def choices(frame: pl.DataFrame, speed: float = 1.0, since: datetime | None = None) -> Choices | None:
+    """The choices after ``since`` among rows of ``decision_log``, all of which tell what had been seen; ``None`` when
+    there are none. Raises ``ValueError`` on a false log.
 
     Blocks are hours, shorter where the log is: a ``BLOCKS``th of it, but at least ``LEAST_BLOCK_S``; all of this in
     the market's time, of which ``speed`` seconds pass in one.
@@ -66,46 +128,53 @@ def choices(frame: pl.DataFrame, speed: float = 1.0) -> Choices | None:
     rows: list[Decision] = []
     contexts: list[Context] = []
     candidates: list[tuple[Candidate, ...]] = []
-    success: list[float] = []
-    cost: list[float] = []
-    ttft: list[float] = []
+    seen = _Seen()
+    figures: list[tuple[float, float, float]] = []
     kinds: list[dict[str, str]] = []
-    for record in frame.filter(pl.col("policy").is_in(POLICIES)).iter_rows(named=True):
-        decision = decision_of(record, segment_of(record))
+
+    def wanted(record: Mapping[str, Any]) -> Sequence[str]:
+        asked = record["policy"] in POLICIES and (since is None or record["started_at"] > since)
+        return every_candidate(record) if asked else ()
+
+    for record, views in walk(frame.iter_rows(named=True), wanted):
+        decision = decision_of(record, segment_of(record)) if len(views) else None
         if decision is None:
             continue
         rows.append(decision)
         contexts.append(context_of(record))
         scores = {c["endpoint"]: c["score"] for c in record["candidates"]}
         candidates.append(tuple(candidate_of(name, scores[name], prices) for name in decision.endpoints))
-        success.append(float(record["attempts"][0]["error_type"] in (None, LOST)))
-        cost.append(record["cost_nano"] * 1e-9)
-        ttft.append(float("nan") if record["ttft_us"] is None else record["ttft_us"] * 1e-6)
+        seen.add(views)
+        figures.append(_figures(record))
         kinds.append(kinds_of(record))
     if not rows:
         return None
     block_s = min(max((rows[-1].at_s - rows[0].at_s) / BLOCKS, LEAST_BLOCK_S / speed), BLOCK_S / speed)
-    return Choices(
-        from_rows(rows, block_s),
-        contexts,
-        candidates,
-        np.array(success),
-        np.array(cost),
-        np.array(ttft),
-        {name: np.array([kind[name] for kind in kinds], dtype=np.str_) for name in KINDS},
-    )
+    success, cost, ttft = np.array(figures).T.copy()
+    named = {name: np.array([kind[name] for kind in kinds], dtype=np.str_) for name in KINDS}
+    starts = np.array(seen.starts, dtype=np.int64)
+    return Choices(from_rows(rows, block_s), contexts, candidates, seen.join(), starts, success, cost, ttft, named)
+
+
+def _figures(record: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Success, cost in USD, TTFT in s."""
+    success = float(record["attempts"][0]["error_type"] in (None, LOST))
+    ttft_s = float("nan") if record["ttft_us"] is None else record["ttft_us"] * 1e-6
+    return success, record["cost_nano"] * 1e-9, ttft_s
 
 
 def probabilities(policy: LearnedPolicy, found: Choices) -> Floats:
-    """What ``policy`` would have given each logged candidate, (n, k). Raises ``PolicyError``."""
+    """What ``policy``, serving then, would have given each logged candidate, (n, k). Raises ``PolicyError``."""
     target = np.zeros_like(found.decisions.logged)
-    known: dict[tuple[Context, tuple[Candidate, ...]], list[float]] = {}
-    for place, key in enumerate(zip(found.contexts, found.candidates, strict=True)):
-        chances = known.get(key)
-        if chances is None:
-            chances = known[key] = policy.probabilities(*key)
-        target[place, : len(chances)] = chances
+    for place, (context, candidates) in enumerate(zip(found.contexts, found.candidates, strict=True)):
+        target[place, : len(candidates)] = policy.probabilities(context, candidates, found.seen(place))
     return target
+
+
+def replayed(candidate: LearnedPolicy, champion: LearnedPolicy | None, found: Choices) -> Replayed:
+    """``candidate`` beside the champion, or beside the log's own policy while the rules serve."""
+    now = found.decisions.logged if champion is None else probabilities(champion, found)
+    return Replayed(found, probabilities(candidate, found), now)
 
 
 def segment_of(record: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from models.selection.decisions import Floats
 from models.selection.differences import by_endpoint
 from models.selection.evaluate import Refused, Thresholds, evaluate
 from models.selection.promotion import Judgement
-from models.selection.replay import Choices, probabilities
+from models.selection.replay import Choices
 from models.selection.simulate import LABEL
 
 SHIFTS = 12
@@ -46,15 +46,14 @@ def figures(judgement: Judgement) -> dict[str, Any]:
     state, champion = judgement.state, judgement.champion
     segments: list[dict[str, Any]] = []
     shifts: list[dict[str, Any]] = []
-    if judgement.found is not None and judgement.candidate is not None:
-        target = probabilities(judgement.candidate, judgement.found)
-        now = probabilities(champion, judgement.found) if champion else judgement.found.decisions.logged
-        segments = [_segment("all", "all", judgement.found, target, now)]
-        for by, keys in {"model": judgement.found.decisions.model, **judgement.found.kinds}.items():
+    if judgement.replayed is not None:
+        found, target, now = judgement.replayed
+        segments = [_segment("all", "all", found, target, now)]
+        for by, keys in {"model": found.decisions.model, **found.kinds}.items():
             for key in np.unique(keys):
                 mask = keys == key
-                segments.append(_segment(by, str(key), judgement.found.where(mask), target[mask], now[mask]))
-        shifts = [row._asdict() for row in by_endpoint(judgement.found, now, target)[:SHIFTS]]
+                segments.append(_segment(by, str(key), found.where(mask), target[mask], now[mask]))
+        shifts = [row._asdict() for row in by_endpoint(found, now, target)[:SHIFTS]]
     return {
         "version": state.version,
         "against": f"champion {champion.version}" if champion else "what the log was served by",

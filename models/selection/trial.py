@@ -1,22 +1,20 @@
 """A policy through the simulated market against another: is it worse in any scenario? Simulation, not the log.
 
 An artifact knows the endpoints of its log, none of the simulator's. So its models are given levels of the
-simulated endpoints, as the trainer would measure them in quiet times, and both policies run behind a filter
-that stands for the router's health. What is tried is the learned decision, not the learned levels.
+simulated endpoints, as the trainer would measure them in quiet times, and see what comes of their own choices.
+What is tried is the learned decision, not the learned levels.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from models.selection.baselines import InverseSquarePrice
 from models.selection.bootstrap import Interval
-from models.selection.features import Candidate, Context
-from models.selection.interface import Outcome, Policy, Served, State
+from models.selection.interface import Policy, Served
 from models.selection.levels import Levels, Past
 from models.selection.market import Endpoint, draw_market
 from models.selection.metrics import gain
@@ -24,9 +22,6 @@ from models.selection.policy import LearnedPolicy
 from models.selection.scenarios import Scenario, load, names
 from models.selection.simulate import Run, simulate
 
-# How long a 429 keeps an endpoint out: a choice that stands for Retry-After and the learned cap of the router. It and
-# the length of a run were chosen on a market of seed 3.
-RATE_LIMITED_S = 5.0
 # Observations: so many that nothing is shrunk.
 KNOWN = 1e6
 
@@ -34,7 +29,7 @@ KNOWN = 1e6
 class Trial(NamedTuple):
     """How each scenario is run, in simulated seconds and in how many markets; ``scenarios`` of none are all.
 
-    Bounded by this and not by a clock, so that the answer is the same anywhere: half a minute on an idle core.
+    Bounded by this and not by a clock, so that the answer is the same anywhere: a minute on an idle core.
     """
 
     duration_s: float = 600.0
@@ -54,37 +49,6 @@ class Result(NamedTuple):
     worst: float
 
 
-class Guarded:
-    """A policy behind what the router's health does for each: outages and 429s lately are left out."""
-
-    def __init__(self, policy: Policy) -> None:
-        self.name = policy.name
-        self._policy = policy
-        self._recent: dict[str, deque[tuple[float, bool]]] = defaultdict(deque)
-        self._limited: dict[str, float] = {}
-
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:
-        kept = [c for c in candidates if not self._is_out(c.endpoint, state.now_s)] or list(candidates)
-        chances = dict(zip((c.endpoint for c in kept), self._policy.choose(context, kept, state), strict=True))
-        return [chances.get(candidate.endpoint, 0.0) for candidate in candidates]
-
-    def observe(self, outcome: Outcome) -> None:
-        if outcome.result == "rate_limited":
-            self._limited[outcome.endpoint] = outcome.now_s
-        else:
-            self._recent[outcome.endpoint].append((outcome.now_s, outcome.result == "success"))
-        self._policy.observe(outcome)
-
-    def _is_out(self, endpoint: str, now_s: float) -> bool:
-        if now_s - self._limited.get(endpoint, -RATE_LIMITED_S) < RATE_LIMITED_S:
-            return True
-        recent = self._recent[endpoint]
-        while recent and recent[0][0] < now_s - InverseSquarePrice.WINDOW_S:
-            recent.popleft()
-        good = sum(success for _, success in recent)
-        return len(recent) >= InverseSquarePrice.LEAST and good < InverseSquarePrice.SUCCESS * len(recent)
-
-
 def seeds_of(version: str, count: int) -> list[int]:
     """Markets that were not there when the version was made: no constant and no candidate was chosen on them."""
     first = int.from_bytes(hashlib.sha256(version.encode()).digest()[:4])
@@ -92,7 +56,7 @@ def seeds_of(version: str, count: int) -> list[int]:
 
 
 def run(candidate: LearnedPolicy, incumbent: LearnedPolicy | None, trial: Trial = Trial()) -> list[Result]:
-    """Each scenario; without an ``incumbent`` against the price shares that serve then."""
+    """Each scenario; without an ``incumbent`` against price shares, which serve then."""
     seeds = seeds_of(candidate.version, trial.markets)
     return [_in_scenario(load(name), candidate, incumbent, trial, seeds) for name in trial.scenarios or names()]
 
@@ -104,21 +68,20 @@ def _in_scenario(
     theirs: list[Run] = []
     for seed in seeds:
         levels = _levels(draw_market(seed, scenario.models, scenario.endpoints_per_model))
-        other: Policy = Served(incumbent.with_levels(levels)) if incumbent else InverseSquarePrice(healthy=False)
+        other: Policy = Served(incumbent.with_levels(levels)) if incumbent else InverseSquarePrice(healthy=True)
         for runs, policy in ((ours, Served(candidate.with_levels(levels))), (theirs, other)):
             decisions = int(trial.duration_s * scenario.requests_per_s)
-            runs.append(simulate(scenario, Guarded(policy), seed=seed, decisions=decisions))
+            runs.append(simulate(scenario, policy, seed=seed, decisions=decisions))
     utility = [float(run.column("utility_usd").mean()) for run in theirs]
     gains = [float(run.column("utility_usd").mean()) - now for run, now in zip(ours, utility, strict=True)]
     return Result(scenario.name, gain(ours, theirs), sum(utility) / len(utility), min(gains))
 
 
 def _levels(market: Sequence[Endpoint]) -> Levels:
-    """What a long quiet time would have shown of each endpoint; those of no one else are known."""
+    """What a long quiet time would have shown of each endpoint; 429s come with the load that a policy makes."""
     endpoints = {
         e.name: {
             "failure": Past(KNOWN, e.error_rate),
-            "limited": Past(KNOWN, 0.0),
             "log_ttft": Past(KNOWN, math.log(e.ttft_s), e.ttft_sigma**2),
             "log_tokens_per_s": Past(KNOWN, math.log(e.tokens_per_s), e.tokens_sigma**2),
             "malformed": Past(KNOWN, e.malformed_rate),
