@@ -90,7 +90,7 @@ class Artifact:
         (``Observed.views``). Raises ``PolicyError`` when a model gives nonsense.
         """
         level = level_rows((context,), candidates, self.levels)
-        found = self.predicted(context, candidates, level, views)
+        found = self.predicted(self.rows(context, candidates, level, views))
         logs = found[:, predictor.TTFT_Q50 :]
         np.exp(logs, out=logs)
         failure, limited, ttft, ttft_q90, pace, pace_q10 = found.T.tolist()
@@ -111,15 +111,23 @@ class Artifact:
         """Expected length of the answer."""
         return self.lengths.expected(context.model, context.category, context.max_tokens)
 
-    def predicted(
-        self, context: Context, candidates: Sequence[Candidate], level: Floats, views: Views | None = None
+    def rows(
+        self,
+        context: Context,
+        candidates: Sequence[Candidate],
+        level: Floats,
+        views: Views | None = None,
+        unseen: Floats | None = None,
     ) -> Floats:
-        """(n, ``predictor.QUANTITIES``): shares, and logarithms as they are. ``level`` is ``level_rows`` of the same.
+        """Features, (n, ``FEATURES``); ``level`` and ``unseen`` as in ``vectorise``."""
+        seen = Views.nothing(len(candidates)) if views is None else views
+        return vectorise((context,), candidates, seen, self.levels, self.lengths, level, unseen)
+
+    def predicted(self, rows: Floats) -> Floats:
+        """(n, ``predictor.QUANTITIES``) of (n, ``FEATURES``): shares, and logarithms as they are.
 
         Raises ``PolicyError`` when a model gives nonsense.
         """
-        seen = Views.nothing(len(candidates)) if views is None else views
-        rows = vectorise((context,), candidates, seen, self.levels, self.lengths, level)
         try:
             found = self.predictor.predict(rows)
         except Exception as error:

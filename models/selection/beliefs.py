@@ -76,9 +76,9 @@ class Beliefs(NamedTuple):
 
 
 _NOISE = np.array([quantity.noise for quantity in QUANTITIES]) ** 2
-_STRAYS = np.array([quantity.strays for quantity in QUANTITIES]) ** 2
+_STRAYS = np.array([quantity.strays for quantity in QUANTITIES]).T ** 2
 _TIMES = slice(WAIT, PACE + 1)
-_ODDS, _JUMP = JUMPED / (1.0 - JUMPED), JUMP**2
+_ODDS, _JUMP, _SURE = JUMPED / (1.0 - JUMPED), JUMP**2, 50.0
 LEAST_SPREAD = 0.1
 _SCATTERED = {
     stream: [SCATTERED.index(wait), SCATTERED.index(observed.LOG_TOKENS_PER_S)]
@@ -89,19 +89,22 @@ _SCATTERED = {
 def believe(prior: Prior, views: Views, stream: bool) -> Beliefs:
     """``prior`` corrected by ``views`` of the same endpoints."""
     columns = _STREAMED if stream else _WHOLE
-    counts, seen = views.counts[:, columns], views.means[:, columns]
-    seen += prior.shift if isinstance(prior.shift, float) else prior.shift[:, :, None]
-    means, variances = prior.means.copy(), prior.variances.copy()
+    counts, seen = views.counts.take(columns, axis=1), views.means.take(columns, axis=1)
+    means, variances = prior.means - prior.shift, prior.variances.copy()
     noise = np.empty_like(means)
     noise[:] = _NOISE
     noise[:, _TIMES] = _scatter(views, stream) if prior.spread is None else prior.spread**2
     for place, half in enumerate(HALVES):
-        variances += _STRAYS[:, place]
+        variances += _STRAYS[place]
         gain = variances * counts[:, :, half]
         gain /= gain + noise
-        means += gain * (seen[:, :, half] - means)
-        variances *= 1.0 - gain
+        off = seen[:, :, half] - means
+        off *= gain
+        means += off
+        gain *= variances
+        variances -= gain
     _jump(means[:, _TIMES], variances[:, _TIMES], noise[:, _TIMES], counts[:, _TIMES, FEW], seen[:, _TIMES, FEW])
+    means += prior.shift
     return Beliefs(means, variances)
 
 
@@ -114,14 +117,26 @@ def _scatter(views: Views, stream: bool) -> Floats:
 
 def _jump(means: Floats, variances: Floats, noise: Floats, counts: Floats, seen: Floats) -> None:
     """Move ``means`` and ``variances`` as far as the last few calls, ``counts`` of mean ``seen``, speak for a jump."""
-    few = np.maximum(counts, LEAST_FEW)
-    off = (seen - means) * (counts >= LEAST_FEW)
-    still = variances + noise / few
+    told = counts >= LEAST_FEW
+    if not told.any():
+        return
+    error = noise / np.maximum(counts, LEAST_FEW)
+    off = seen - means
+    still = variances + error
     moved = still + _JUMP
-    odds = _ODDS * np.sqrt(still / moved) * np.exp(np.minimum(off * off * (1.0 / still - 1.0 / moved) * 0.5, 50.0))
+    squares = off * off
+    squares *= (0.5 * _JUMP) / (still * moved)  # half of 1 / still - 1 / moved
+    odds = np.sqrt(still / moved)
+    odds *= np.exp(np.minimum(squares, _SURE, out=squares))
+    odds *= _ODDS
     chance = odds / (1.0 + odds)
-    chance *= counts >= LEAST_FEW
+    chance *= told
     gain = (variances + _JUMP) / moved
-    step = gain * off
-    means += chance * step
-    variances += chance * (gain * noise / few - variances + (1.0 - chance) * step * step)
+    off *= gain
+    gain *= error
+    gain -= variances
+    gain += (1.0 - chance) * off * off
+    off *= chance
+    means += off
+    gain *= chance
+    variances += gain

@@ -56,6 +56,10 @@ class Constants(NamedTuple):
     busy_spell_s: float = 30.0  # how long others use an endpoint up at a time, on average
 
 
+# Of the time in which others use an endpoint up; beyond it the chain would have no way back.
+MOST_BUSY = 0.95
+
+
 class Expected(NamedTuple):
     """Expected and optimistic loss of each of n candidates, USD."""
 
@@ -109,7 +113,7 @@ def outage(usual: Floats, views: Views, constants: Constants) -> Floats:
 def refusal(usual: Floats, views: Views, constants: Constants) -> Floats:
     """P(429), (n,): others use an endpoint up in spells, a chain of two states (Gilbert 1960) that is ``usual`` of the
     time in the bad one. What the last call met is known; how much of it still holds fades with the time since."""
-    share = np.clip(usual, 0.0, 0.95)
+    share = np.minimum(np.maximum(usual, 0.0), MOST_BUSY)
     rate = 1.0 / (constants.busy_spell_s * (1.0 - share))
     found: Floats = share + (views.refused - share) * np.exp(-views.since_s * rate)
     return found

@@ -117,6 +117,7 @@ _AT_WINDOWS = _AT_RECENT + len(_RECENT)
 _AT_COUNTS = _AT_WINDOWS + 12
 _AT_ENDPOINT = _AT_WINDOWS + len(_WINDOWS)
 _AT_PRICES = _AT_ENDPOINT + 2
+_AT_REGION = _AT_PRICES + 2
 _AT_CONTEXT = _AT_ENDPOINT + len(_ENDPOINT)
 
 
@@ -137,35 +138,54 @@ def vectorise(
     levels: Levels,
     lengths: OutputLengths,
     level: Floats | None = None,
+    unseen: Floats | None = None,
 ) -> Floats:
-    """(n, features) of n candidates; ``contexts`` are as many, or one that is all theirs. ``level`` is
-    ``level_rows`` of the same, where it is at hand."""
-    rows = np.empty((len(candidates), len(FEATURES)))
+    """(n, features) of n candidates; ``contexts`` are as many, or one that is all theirs. Where they are at hand,
+    ``level`` is ``level_rows`` and ``unseen`` the features, before anything was seen, of the same."""
     level = level_rows(contexts, candidates, levels) if level is None else level
     level, counts, means = _delivered(contexts, level, views)
-    rows[:, :_AT_RECENT] = level
+    rows = _unseen(contexts, candidates, levels, lengths, level) if unseen is None else unseen.copy()
     trust = counts / (counts + WINDOW_SHRINKAGE)
-    recent = level[:, _AGAINST]
+    recent = level.take(_AGAINST, axis=1)
     rows[:, _AT_WINDOWS:_AT_COUNTS] = (trust * (means - recent[:, :, None])).reshape(len(rows), -1)
-    region = _regions(contexts, candidates, levels)
-    recent[:, LOG_TTFT] += region
+    recent[:, LOG_TTFT] += rows[:, _AT_REGION]
     for half in (2, 1, 0):
         recent += trust[:, :, half] * (means[:, :, half] - recent)
     rows[:, _AT_RECENT:_AT_WINDOWS] = recent
-    rows[:, _AT_COUNTS:_AT_ENDPOINT] = counts[:, LIMITED]
-    rows[:, _AT_ENDPOINT] = views.in_flight
-    rows[:, _AT_ENDPOINT + 1] = np.minimum(views.since_failure_s, LONGEST_S)
+    logs = rows[:, _AT_COUNTS:_AT_PRICES]
+    logs[:, :WINDOWS] = counts[:, LIMITED]
+    logs[:, WINDOWS] = views.in_flight
+    np.minimum(views.since_failure_s, LONGEST_S, out=logs[:, WINDOWS + 1])
+    np.log1p(logs, out=logs)
+    _round(rows[:, _AT_RECENT:_AT_PRICES])
+    return rows
+
+
+def _unseen(
+    contexts: Sequence[Context],
+    candidates: Sequence[Candidate],
+    levels: Levels,
+    lengths: OutputLengths,
+    level: Floats,
+) -> Floats:
+    """Everything but what live windows say, which is left open."""
+    rows = np.zeros((len(candidates), len(FEATURES)))
+    rows[:, :_AT_RECENT] = level
     rows[:, _AT_PRICES] = [candidate.prompt_price * 1e-3 for candidate in candidates]
     rows[:, _AT_PRICES + 1] = [candidate.completion_price * 1e-3 for candidate in candidates]
-    logs = rows[:, _AT_COUNTS : _AT_PRICES + 2]
-    np.log1p(logs, out=logs)
-    rows[:, _AT_PRICES + 2] = region
-    rows[:, _AT_PRICES + 3] = [candidate.cached_share for candidate in candidates]
+    prices = rows[:, _AT_PRICES : _AT_PRICES + 2]
+    np.log1p(prices, out=prices)
+    rows[:, _AT_REGION] = _regions(contexts, candidates, levels)
+    rows[:, _AT_REGION + 1] = [candidate.cached_share for candidate in candidates]
     rows[:, _AT_CONTEXT:] = [_context(context, lengths) for context in contexts]
+    _round(rows)
+    return rows
+
+
+def _round(rows: Floats) -> None:
     rows *= GRID
     np.rint(rows, out=rows)
     rows *= 1 / GRID
-    return rows
 
 
 def level_rows(contexts: Sequence[Context], candidates: Sequence[Candidate], levels: Levels) -> Floats:

@@ -30,8 +30,8 @@ FEW_KEPT, INCIDENT_S = 0.5 ** (1 / 5), 3600.0
 # far counts as that: it says more of an incident than of how the endpoint scatters.
 SCATTERED = (LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE)
 SURPRISE, SQUARE, SQUARE_WORTH = 4.0, 0.09, 10.0
-# A count that has faded below this has nothing to say any more.
-FORGOTTEN = 1e-9
+# A count that has faded below the first has nothing to say any more; the second makes a mean of nothing 0.
+FORGOTTEN, NONE = 1e-9, 1e-200
 # Of what an endpoint may be given of its model's traffic, cut at a 429 and grown by a constant at each call that was
 # taken (Chiu and Jain 1989).
 CUT, GROWTH, LEAST_CAP = 0.9, 0.003, 0.005
@@ -133,7 +133,7 @@ class Views(Sequence[View]):
         recent = tuple(
             Recent(
                 counts[LIMITED][half],
-                *(means[q][half] if counts[q][half] > 0 else None for q in range(QUANTITIES)),
+                *(means[q][half] if counts[q][half] > FORGOTTEN else None for q in range(QUANTITIES)),
             )
             for half in range(len(HALF_LIVES_S))
         )
@@ -234,11 +234,11 @@ class Observed:
         rows = self._matrix[[places.get(endpoint, 0) for endpoint in endpoints]]
         fades = np.exp2(np.multiply.outer(np.minimum(rows[:, _AT] - now_s, 0.0), _HALVES_PER_S))
         counts = rows[:, _COUNTS:_SQUARES].reshape(-1, QUANTITIES, _PLACES)
-        kept = counts > FORGOTTEN
-        means = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITIES, _PLACES) / np.where(kept, counts, 1.0)
+        # Sums and counts fade alike, so that a mean stays one however little is left of it.
+        means = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITIES, _PLACES) / (counts + NONE)
         return Views(
-            np.where(kept, counts * fades[:, None, :], 0.0),
-            np.where(kept, means, 0.0),
+            counts * fades[:, None, :],
+            means,
             rows[:, _IN_FLIGHT],
             now_s - rows[:, _FAILED_AT],
             np.maximum(now_s - rows[:, _AT], 0.0),

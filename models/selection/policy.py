@@ -45,11 +45,12 @@ _IGNORANCE = {
 
 class _Known(NamedTuple):
     """What of a decision does not change between two trainings: expected price in USD, length of the answer in
-    tokens, levels, and the prior without anything seen."""
+    tokens, levels, features and the prior without anything seen."""
 
     price_usd: Floats
     output_tokens: float
     level: Floats
+    rows: Floats
     variances: Floats
     limited: Floats
     shift: Floats
@@ -101,7 +102,8 @@ class LearnedPolicy:
         return choose(expected, seen.cap, margin, self._constants)
 
     def _beliefs(self, context: Context, candidates: Sequence[Candidate], views: Views, known: _Known) -> Beliefs:
-        found = self._artifact.predicted(context, candidates, known.level, views)
+        artifact = self._artifact
+        found = artifact.predicted(artifact.rows(context, candidates, known.level, views, known.rows))
         means = np.empty((len(found), len(QUANTITIES)))
         means[:, FAILURE] = found[:, predictor.FAILURE]
         means[:, LIMITED] = known.limited
@@ -127,7 +129,8 @@ class LearnedPolicy:
     def _make(self, context: Context, candidates: Sequence[Candidate]) -> _Known:
         artifact = self._artifact
         level = level_rows((context,), candidates, artifact.levels)
-        found = artifact.predicted(context, candidates, level)
+        rows = artifact.rows(context, candidates, level)
+        found = artifact.predicted(rows)
         output = artifact.output_tokens(context)
         multiples = level[:, _LEVEL_PROMPT_PRICE].tolist()
         price = [
@@ -140,7 +143,7 @@ class LearnedPolicy:
         shift[:, WAIT] = found[:, predictor.TTFT_Q50] - level[:, usual]
         shift[:, PACE] = found[:, predictor.PACE_Q50] - level[:, _LEVEL_PACE]
         variances = _BETWEEN * ignorance[:, _IGNORANCE[context.stream]]
-        return _Known(np.array(price), output, level, variances, found[:, predictor.LIMITED].copy(), shift)
+        return _Known(np.array(price), output, level, rows, variances, found[:, predictor.LIMITED].copy(), shift)
 
 
 _LEVEL_MALFORMED, _LEVEL_PROMPT_PRICE, _LEVEL_TTFT, _LEVEL_WHOLE, _LEVEL_PACE = (
