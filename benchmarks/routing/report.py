@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.routing import aims, market, panel, rows
 from models.selection.bootstrap import Interval
+from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND
 from models.selection.scenarios import load
 from models.selection.simulate import LABEL
 
@@ -14,12 +15,14 @@ HEAD = """# Selection policies compared
 Written by `{command}`, all seeds fixed.
 
 Intervals are 95 %, by block bootstrap; a difference is paired, on the same rounds, draws or requests, and positive
-where *Portolan live* (`models/selection/live.py`) is better. Baselines are in `models/selection/baselines.py` and
-`bandits.py`.
+where *Portolan live* is better. That is the decision which a router serves (`beliefs.py` and `choosing.py` in
+`models/selection/`), without a trained prior: it begins with what is known of any market (`live.py`). Baselines are in
+`baselines.py` and `bandits.py`.
 
-The constants of *Portolan live* were chosen on LLMPerf's 7B rows and on seed 101 of the simulator. They are judged
-here on the panel, on the 13B rows and on seeds {seeds}. No constant was fitted to the panel, but the panel did show a
-defect, since mended: optimism was cut off at the price, so that all fast endpoints looked alike.
+The constants of *Portolan live* were chosen on LLMPerf's rows and on seeds 101 to 106 of the simulator. They are judged
+here on the panel and on seeds {seeds}, which no choice was made on; of the rows only the draws are new. No constant was
+fitted to the panel, but it did show two defects, since mended: optimism was cut off at the price, so that all fast
+endpoints looked alike, and the floor was spread over slow endpoints as over quick ones.
 """
 PANEL = """
 ## Panel: every provider measured in every round
@@ -41,7 +44,8 @@ MARKET = """
 ## Simulated market
 
 **This is {label}.** {decisions} requests for each of seeds {seeds}; 3 models of 7 endpoints; up to three attempts.
-Utility is -(price + 0.0005 USD × seconds to the last token + 0.005 USD × failed attempts and malformed tool calls).
+Utility is -(price + {second:g} USD × seconds to the last token + {failure:g} USD × failed attempts and malformed tool
+calls).
 *Exploring*: expected utility given up against the policy's own most probable choice. *Leave*, *find*: requests of the
 model until a struck endpoint has lost half of its share, and until one that is (again) best has half of the share in
 which it is best; `>` where some never did, as the oracle does not where the struck one stays the best. Only requests
@@ -78,7 +82,13 @@ def rows_section(model: str, results: Mapping[str, Sequence[rows.Result]]) -> st
 
 
 def market_head() -> str:
-    return MARKET.format(label=LABEL, decisions=f"{market.DECISIONS:,}", seeds=_seeds())
+    return MARKET.format(
+        label=LABEL,
+        decisions=f"{market.DECISIONS:,}",
+        seeds=_seeds(),
+        second=USD_PER_SECOND,
+        failure=USD_PER_FAILURE,
+    )
 
 
 def market_section(name: str, results: Sequence[market.Result]) -> str:
@@ -101,7 +111,7 @@ def head(command: str) -> str:
 
 
 def _seeds() -> str:
-    return " and ".join(str(seed) for seed in market.SEEDS)
+    return ", ".join(str(seed) for seed in market.SEEDS)
 
 
 def _interval(interval: Interval | None, scale: float = 1.0) -> str:
