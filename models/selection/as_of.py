@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from data.schema import LOST
+from data.schema import CLIENT_DEADLINE, LOST
 from models.selection.observed import Observed, Views
 from models.selection.outcome import Outcome
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-# The client's own doing, by the router's rule: every endpoint would have answered the same.
+# The client's own error, by the router's rule: every endpoint would have answered the same.
 JUDGES_NOTHING = frozenset(
     {
         "content_policy_violation",
@@ -106,7 +106,7 @@ def ended(row: Mapping[str, Any], place: int) -> Ended:
         return Ended(known_us, "success", spent_us / 1e6) if spent_us else Ended(known_us, None)
     if error is not None:
         result: Result | None = "rate_limited" if error == "rate_limit_exceeded" else "error"
-        return Ended(known_us, None if error in JUDGES_NOTHING else result)
+        return Ended(known_us, None if error in JUDGES_NOTHING or error == CLIENT_DEADLINE else result)
     if not attempt["ttft_us"]:
         return Ended(known_us, None)
     ttft_s, tokens = attempt["ttft_us"] / 1e6, row.get("completion_tokens")

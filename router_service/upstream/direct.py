@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
 from router_service.upstream.connection import Connection
-from router_service.upstream.interface import Response, broken, no_connection
+from router_service.upstream.interface import Response, broken, no_connection, too_late
 from router_service.upstream.tls import client_context, failure
 
 # Below the keep-alive of common servers (uvicorn 5 s aside, which closes in time to be noticed).
@@ -79,7 +79,7 @@ class Pool:
                 if time.monotonic() - connection.idle_since < IDLE_S:
                     return connection
                 connection.abort()
-        return await self._connect(origin, min(timeout_s, self._connect_timeout))
+        return await self._connect(origin, timeout_s)
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """Keep the connection if another exchange may follow on it."""
@@ -96,12 +96,12 @@ class Pool:
     async def _connect(self, origin: Origin, timeout_s: float) -> Connection:
         tls = self._tls if origin.scheme == "https" else None
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(min(timeout_s, self._connect_timeout)):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     lambda: Connection(self._all.discard), origin.host, origin.port, ssl=tls
                 )
         except TimeoutError:
-            raise no_connection() from None
+            raise (too_late(timeout_s) if timeout_s < self._connect_timeout else no_connection()) from None
         except (OSError, ValueError) as error:
             raise broken(failure(error)) from None
         self._all.add(connection)
