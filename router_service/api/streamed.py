@@ -153,25 +153,30 @@ class StreamAnswer:
         """Send what ``deltas`` say; true at the provider's own end."""
         exchange, out = self._exchange, self._out
         lines: list[bytes] = []
+        calls = exchange.calls
         finished = False
         for delta in deltas:
             if delta.error is not None:
                 if lines:
                     await out.write(b"".join(lines))
                 raise delta.error
-            exchange.upstream_id = delta.upstream_id or exchange.upstream_id
-            self._usage = delta.usage or self._usage
+            if delta.upstream_id:
+                exchange.upstream_id = delta.upstream_id
+            if delta.usage:
+                self._usage = delta.usage
             if delta.service_tier is not None and delta.service_tier != exchange.service_tier:
                 exchange.service_tier = delta.service_tier
                 out.served_by(exchange.model or "", self._provider_name, delta.service_tier)
-            finished = finished or delta.done
+            if delta.done:
+                finished = True
             if delta.choices:
-                calls = exchange.calls
                 for choice in delta.choices:
                     if calls is not None:
                         calls.add(choice.index, choice.delta)
-                    exchange.finish_reason = choice.finish_reason or exchange.finish_reason
-                    exchange.native_finish_reason = choice.native_finish_reason or exchange.native_finish_reason
+                    if choice.finish_reason:
+                        exchange.finish_reason = choice.finish_reason
+                    if choice.native_finish_reason:
+                        exchange.native_finish_reason = choice.native_finish_reason
                 lines.append(out.chunk(delta.choices))
         if lines:
             if exchange.first_byte is None:

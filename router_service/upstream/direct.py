@@ -116,40 +116,38 @@ class DirectClient:
 
     async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
         """The whole answer."""
-        origin, connection, deadline = await self._begin(request, timeout_s, streamed=False)
+        origin, connection = await self._begin(request, timeout_s, streamed=False)
         try:
             body = await connection.whole()
             return Response(connection.status, connection.headers, body)
         finally:
-            deadline.cancel()
+            connection.keep_on()
             self._pool.give_back(origin, connection)
 
     async def stream(self, request: UpstreamRequest, timeout_s: float) -> DirectStream:
         """The answer's head; the body follows."""
-        origin, connection, deadline = await self._begin(request, timeout_s, streamed=True)
+        origin, connection = await self._begin(request, timeout_s, streamed=True)
         try:
             await connection.head()
         except BaseException:
             connection.abort()
             raise
         finally:
-            deadline.cancel()
+            connection.keep_on()
         return DirectStream(self._pool, origin, connection)
 
     async def close(self) -> None:
         """Close all connections."""
         self._pool.close()
 
-    async def _begin(
-        self, request: UpstreamRequest, timeout_s: float, *, streamed: bool
-    ) -> tuple[Origin, Connection, asyncio.TimerHandle]:
+    async def _begin(self, request: UpstreamRequest, timeout_s: float, *, streamed: bool) -> tuple[Origin, Connection]:
         """Send ``request``; the deadline counts from here, connecting included."""
         origin, head = _prepared(request.url, tuple(request.headers.items()))
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + timeout_s
+        ends = asyncio.get_running_loop().time() + timeout_s
         connection = await self._pool.take(origin, timeout_s)
         connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=streamed)
-        return origin, connection, loop.call_at(ends, connection.expire, timeout_s)
+        connection.expire_at(ends, timeout_s)
+        return origin, connection
 
 
 @lru_cache(maxsize=8192)
