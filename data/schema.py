@@ -39,7 +39,9 @@ ATTEMPT = pa.struct(
         ("provider", pa.string()),
         ("model", pa.string()),
         ("status", pa.int32()),  # HTTP status, null when no answer came
-        # typed error code of the reference, null on success; "cancelled" of the one of two calls that lost
+        # typed error code of the reference, null on success; "cancelled" of the one of two calls that lost;
+        # "client_deadline" of one given up by a ttft_timeout or stall_timeout of the request or its key that was
+        # shorter than the router's own deadline: it says nothing of the endpoint
         ("error_type", pa.string()),
         # why this attempt: "sampled" | "fallback:<error_type of the one before>" | "fallback:probed", when the one
         # before recovers and another request was probing it | "retry:stale_connection", the same endpoint again
@@ -51,6 +53,10 @@ ATTEMPT = pa.struct(
     ]
 )
 
+ATTEMPTS = (
+    "each call made upstream, in order; its error_type is null on success, cancelled where the other of two calls won, "
+    "client_deadline where the request or its key had less patience than the router, else the error's code"
+)
 # name, type, nullable, meaning and source (see docs/record.md, which is made from this table)
 COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("schema_version", pa.int32(), False, "version of this table"),
@@ -84,7 +90,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("propensity", pa.float64(), True, "probability with which the first endpoint was chosen"),
     ("candidates", pa.list_(CANDIDATE), False, "the plan: probability, score, exclusion of each endpoint"),
     ("arms", pa.list_(ARM), True, "what the draw is looked up in; null in records older than this column"),
-    ("attempts", pa.list_(ATTEMPT), False, "each call made upstream, in order"),
+    ("attempts", pa.list_(ATTEMPT), False, ATTEMPTS),
     (
         "endpoint",
         pa.string(),
@@ -133,6 +139,8 @@ STALE = "retry:stale_connection"
 # ``reason`` of a call beside one that was late, and ``error_type`` of the one of the two that was cut for the other.
 HEDGE = "hedge:slow_first_token"
 LOST = "cancelled"
+# ``error_type`` of a call given up sooner than the router would have: the client's wish, no failure of the endpoint.
+CLIENT_DEADLINE = "client_deadline"
 
 
 class Attempt(msgspec.Struct):

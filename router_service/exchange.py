@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from data.schema import Attempt, Record
 
@@ -46,8 +47,7 @@ def generation_id(now_s: float) -> str:
     return f"gen-{int(now_s)}-{_entropy.hex(20)}"
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(msgspec.Struct):
     """Times are ``time.perf_counter`` seconds; ``started_at`` is Unix seconds.
 
     ``refused`` is a plan of which nothing was left; ``plans`` are kept for a client that asked for metadata; ``calls``
@@ -58,8 +58,8 @@ class Exchange:
     body: bytes
     headers: Mapping[bytes, bytes]
     head: Head | None = None
-    started_at: float = field(default_factory=time.time)
-    clock: float = field(default_factory=time.perf_counter)
+    started_at: float = msgspec.field(default_factory=time.time)
+    clock: float = msgspec.field(default_factory=time.perf_counter)
     id: str = ""
     key_hash: str | None = None
     client_region: str | None = None
@@ -68,8 +68,8 @@ class Exchange:
     decision: Decision | None = None
     refused: Plan | None = None
     plans: list[Plan] | None = None
-    attempts: list[Attempt] = field(default_factory=list)
-    under_way: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt] = []
+    under_way: list[Attempt] = []
     model: str | None = None
     endpoint: str | None = None
     provider: str | None = None
@@ -136,7 +136,7 @@ class Exchange:
             record.tools = head.tool_count
             record.parameters = head.names
             record.max_tokens = head.completion_limit
-            record.modality = head.modality()
+            record.modality = head.modality
         if self.verdict:
             record.tool_calls, record.tool_call_fault = self.verdict
         label = self._label()

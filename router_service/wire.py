@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from router_service.contract.errors import ApiError
 _encode = msgspec.json.Encoder().encode
 
 
+GRACE_S = 0.05
+
+
 class Disconnected(Exception):
     """The client left before its answer was complete."""
 
@@ -21,32 +25,31 @@ class Disconnected(Exception):
 class WhilePresent:
     """``async with``: the body is cancelled, and ``Disconnected`` raised, when the client leaves before its end.
 
-    The watch begins ``GRACE_S`` after entry: most requests end earlier and are spared its task. A
-    client that leaves before is noticed then, since the server repeats the message.
+    The watch begins ``GRACE_S`` after entry: most requests that are short end earlier, under load as well, and are
+    spared its task. A client that leaves before is noticed then, since the server repeats the message.
     """
 
-    GRACE_S = 0.02
-
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, watches: Watches, receive: Receive) -> None:
+        self._watches = watches
         self._receive = receive
         self._watcher: asyncio.Task[None] | None = None
-        self._left = False
+        self._left = self.over = False
 
     async def __aenter__(self) -> None:
-        loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._timer = loop.call_later(self.GRACE_S, self._begin)
+        self._watches.add(self)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
-        self._timer.cancel()
+        self.over = True
         if self._watcher is not None:
             self._watcher.cancel()
         if self._left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
             raise Disconnected from None
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Watch from now on."""
         self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -54,6 +57,33 @@ class WhilePresent:
             pass
         self._left = True
         self._task.cancel()
+
+
+class Watches:
+    """Begins the watches of one application that are due, by one timer for all of them. Used from one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[float, WhilePresent]] = deque()
+        self._timed = False
+
+    def add(self, one: WhilePresent) -> None:
+        """Let its watch begin in ``GRACE_S``."""
+        loop = asyncio.get_running_loop()
+        self._waiting.append((loop.time() + GRACE_S, one))
+        if not self._timed:
+            self._timed = True
+            loop.call_later(GRACE_S, self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        waiting, now = self._waiting, loop.time()
+        while waiting and (waiting[0][1].over or waiting[0][0] <= now):
+            one = waiting.popleft()[1]
+            if not one.over:
+                one.begin()
+        self._timed = bool(waiting)
+        if waiting:
+            # A timer may come a little early: the same moment again, never a busy loop.
+            loop.call_later(max(waiting[0][0] - now, 0.001), self._begin, loop)
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:

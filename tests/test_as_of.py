@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.schema import LOST, STALE
+from data.schema import CLIENT_DEADLINE, LOST, STALE
 from models.selection.as_of import JUDGES_NOTHING, every_candidate, first_endpoint, walk
 from models.selection.observed import NOTHING, Observed, View
 from models.selection.outcome import Outcome
@@ -85,6 +85,14 @@ def test_a_call_cut_for_anothers_answer_waited_at_least_so_long_and_the_other_ha
     assert (beaten.in_flight, after[1][0].recent[2].attempts) == (0, pytest.approx(2.0, abs=0.05))
 
 
+def test_a_call_given_up_before_the_routers_own_deadline_says_nothing() -> None:
+    given_up = attempt("a:m", CLIENT_DEADLINE, duration_us=1_000)
+    rows = [row(0, given_up), row(10, answered("a:m"), given_up | {"ttft_us": 500}), row(20, answered("a:m"))]
+    *_, during, after = seen(rows)
+    assert (during.in_flight, during.recent[2].attempts, during.since_failure_s) == (0, 0.0, np.inf)
+    assert after.recent[2].attempts == pytest.approx(1.0, abs=0.01)
+
+
 def test_whole_answers_are_no_first_tokens() -> None:
     whole = answered("a:m", ttft_s=9.0, duration_s=9.0)
     rows = [row(0, answered("a:m")), row(10, whole, stream=False), row(20, answered("a:m"))]
@@ -122,7 +130,7 @@ def test_what_judges_nothing_is_the_routers_own_list() -> None:
     assert JUDGES_NOTHING == health.JUDGES_NOTHING
 
 
-ERRORS = (None, "timeout", "rate_limit_exceeded", "invalid_request", LOST)
+ERRORS = (None, "timeout", "rate_limit_exceeded", "invalid_request", LOST, CLIENT_DEADLINE)
 
 
 @st.composite
@@ -190,7 +198,7 @@ def test_the_log_walked_again_is_what_the_router_saw(rows: list[dict[str, Any]])
             at_s = at.timestamp()
             if kind == 0:
                 observed.begin(one["endpoint"])
-            elif one["error_type"] in ("invalid_request",):
+            elif one["error_type"] in ("invalid_request", CLIENT_DEADLINE):
                 observed.abandon(one["endpoint"])
             else:
                 named = {None: "success", LOST: "success", "rate_limit_exceeded": "rate_limited"}

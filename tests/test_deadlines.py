@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -14,13 +15,13 @@ from router_service.api.head import parse_head
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
 from router_service.routing.attempts import Attempts
-from router_service.routing.deadlines import FACTOR, LEAST_MEASURED, Deadlines, Expired, UsualLatency
+from router_service.routing.deadlines import FACTOR, LEAST_MEASURED, Deadlines, Expired, Limit, UsualLatency
 from router_service.routing.health import Health
 from router_service.routing.plan import Plan, make_plan
 from router_service.routing.preferences import parse
 from router_service.settings import Settings
 from router_service.upstream.stall import StallWatch, stalled
-from tests.conftest import House
+from tests.conftest import House, open_house
 from tests.market import ASK, endpoint, state
 from tests.running import until
 from tests.test_fallback import CHAT, body
@@ -63,30 +64,36 @@ def measured(**seconds: float) -> tuple[Health, Clock]:
 
 def test_the_requests_own_wish_comes_first() -> None:
     limits = deadlines(*measured(a=0.1, b=0.1), ttft_timeout=9)
-    assert limits.first_token(plan('{"ttft_timeout": 77}'), A, last=False) == 77
-    assert limits.first_token(plan('{"ttft_timeout": 0.01}'), A, last=True) == 0.01
+    assert limits.first_token(plan('{"ttft_timeout": 77}'), A, last=False) == Limit(77)
+    assert limits.first_token(plan('{"ttft_timeout": 0.01}'), A, last=True) == Limit(0.01, impatient=True)
+
+
+def test_a_wish_is_impatient_below_what_the_market_itself_would_have_set() -> None:
+    limits = deadlines(*measured(a=1.0, b=3.0))
+    found = [limits.first_token(plan(f'{{"ttft_timeout": {s}}}'), A, last=False).impatient for s in (11, 13, 29)]
+    assert found == [True, False, False]
 
 
 def test_a_measured_market_leaves_a_silent_endpoint_earlier_but_never_below_the_floor() -> None:
     limits = deadlines(*measured(a=1.0, b=3.0))
-    assert limits.first_token(plan(), A, last=False) == pytest.approx(FACTOR * 3.0, rel=0.05)
-    assert limits.first_token(plan(), A, last=True) == 30
-    assert 2 <= deadlines(*measured(a=0.01, b=0.01)).first_token(plan(), A, last=False) < 2.1
+    assert limits.first_token(plan(), A, last=False).seconds == pytest.approx(FACTOR * 3.0, rel=0.05)
+    assert limits.first_token(plan(), A, last=True).seconds == 30
+    assert 2 <= deadlines(*measured(a=0.01, b=0.01)).first_token(plan(), A, last=False).seconds < 2.1
     long = deadlines(*measured(a=0.01, b=0.01), asked(prompt="x" * 40_000))
-    assert long.first_token(plan(), A, last=False) == pytest.approx(12, rel=0.01)
+    assert long.first_token(plan(), A, last=False).seconds == pytest.approx(12, rel=0.01)
 
 
 def test_what_is_not_measured_has_the_setting() -> None:
     for levels in ({}, {"a": 1.0}, {"b": 1.0}):
-        assert deadlines(*measured(**levels)).first_token(plan(), A, last=False) == 30
-    assert deadlines(*measured(a=100.0, b=1.0)).first_token(plan(), A, last=False) == 30
+        assert deadlines(*measured(**levels)).first_token(plan(), A, last=False).seconds == 30
+    assert deadlines(*measured(a=100.0, b=1.0)).first_token(plan(), A, last=False).seconds == 30
 
 
 def test_a_whole_answer_is_its_own_first_token() -> None:
     limits = deadlines(*measured(a=1.0, b=1.0), asked(stream=False), answer_timeout=50, total_timeout=70)
-    assert limits.first_token(plan(), A, last=False) == 50
-    assert limits.first_token(plan(), A, last=True) == 70
-    assert limits.first_token(plan('{"ttft_timeout": 3}'), A, last=False) == 3
+    assert limits.first_token(plan(), A, last=False).seconds == 50
+    assert limits.first_token(plan(), A, last=True).seconds == 70
+    assert limits.first_token(plan('{"ttft_timeout": 3}'), A, last=False).seconds == 3
 
 
 async def test_silence_is_cut_and_a_slow_reader_is_not() -> None:
@@ -117,10 +124,10 @@ def test_the_requests_ttft_timeout_moves_on(house: House, stream: bool) -> None:
     until(lambda: sum(house.lab.cancelled.values()) == 1, "the hanging call is cancelled", 10)
 
 
-def test_a_stall_ends_the_stream_with_an_error_and_counts_against_the_endpoint(house: House) -> None:
-    house.lab.modes["groq"] = {"mode": "stall"}
-    with house.client as client:
-        request = body(True, user="one", provider={"order": ["groq", "deepinfra"], "stall_timeout": 0.2})
+def test_a_stall_ends_the_stream_with_an_error_and_counts_against_the_endpoint(tmp_path: Path) -> None:
+    with open_house(tmp_path, stall_timeout=0.2) as house, house.client as client:
+        house.lab.modes["groq"] = {"mode": "stall"}
+        request = body(True, user="one", provider={"order": ["groq", "deepinfra"]})
         text = client.post(CHAT, json=request).text
         rows = [client.post(CHAT, json=request).text for _ in range(2)]
         found = client.get("/api/v1/models/openai/gpt-oss-120b/endpoints").json()["data"]["endpoints"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data.schema import CLIENT_DEADLINE
 from models.selection.bootstrap import mean_interval
 from models.selection.decisions import Decision, LoggedDecisions, decision_of, from_rows
 from models.selection.estimators import cross_fit, endpoint_means
@@ -136,6 +137,7 @@ def test_a_record_becomes_a_decision_on_its_first_attempt() -> None:
     assert decision_of(failed)._replace(reward=0) == decision._replace(reward=0)  # type: ignore[union-attr]
     assert decision_of(record | {"candidates": eligible[1:]}) is None
     assert decision_of(record | {"attempts": [answered | {"ttft_us": None}]}) is None
+    assert decision_of(record | {"attempts": [answered | {"error_type": CLIENT_DEADLINE}]}) is None
 
 
 def test_known_truth_is_found_on_sixty_logs() -> None:

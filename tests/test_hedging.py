@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from data.schema import LOST
+from data.schema import CLIENT_DEADLINE, LOST
 from models.selection.decisions import decision_of
 from models.selection.policy import USD_PER_SECOND
 from router_service.routing.hedging import BURST
@@ -119,7 +119,7 @@ def test_a_first_call_that_fails_meanwhile_leaves_the_second(hedged: House, stre
         preferences = BOTH | {"ttft_timeout": 0.5, "only": ["groq", "deepinfra"]}
         answer = client.post(CHAT, json=body(stream, provider=preferences, max_tokens=1), timeout=20)
     row = record(hedged, answer)
-    assert tried(row)[0] == ("groq", "sampled", "timeout")
+    assert tried(row)[0] == ("groq", "sampled", CLIENT_DEADLINE)
     assert row["attempts"][1]["reason"] == "hedge:slow_first_token"
     assert row["hedge_cost_nano"] is None
 
@@ -133,9 +133,9 @@ def test_when_both_fail_the_next_endpoint_serves(hedged: House, stream: bool) ->
         hedged.lab.modes["deepinfra"] = {"mode": "error"}
         row = record(hedged, client.post(CHAT, json=body(stream, provider={"order": order, "ttft_timeout": 0.5})))
     assert tried(row) == [
-        ("groq", "sampled", "timeout"),
+        ("groq", "sampled", CLIENT_DEADLINE),
         ("deepinfra", "hedge:slow_first_token", "provider_overloaded"),
-        ("novita-ai", "fallback:timeout", None),
+        ("novita-ai", f"fallback:{CLIENT_DEADLINE}", None),
     ]
 
 
@@ -181,7 +181,7 @@ def test_a_conversation_that_waits_for_its_provider_has_one_alone(hedged: House)
         hedged.lab.modes["groq"] = {"mode": "hang"}
         row = record(hedged, client.post(CHAT, json=asked | {"messages": pending, "provider": preferences}))
     assert row["policy"] == "sticky"
-    assert tried(row) == [("groq", "sampled", "timeout"), ("deepinfra", "fallback:timeout", None)]
+    assert tried(row) == [("groq", "sampled", CLIENT_DEADLINE), ("deepinfra", f"fallback:{CLIENT_DEADLINE}", None)]
 
 
 def test_an_alternative_that_is_limited_is_not_asked(hedged: House) -> None:
@@ -191,7 +191,7 @@ def test_an_alternative_that_is_limited_is_not_asked(hedged: House) -> None:
         assert client.post(CHAT, json=body(True, provider={"only": ["deepinfra"]})).status_code == 429
         hedged.lab.modes = {"groq": {"mode": "hang"}}
         row = record(hedged, client.post(CHAT, json=body(True, provider=BOTH | {"ttft_timeout": 0.5})))
-    assert tried(row)[0][2] == "timeout"
+    assert tried(row)[0][2] == CLIENT_DEADLINE
     assert "hedge:slow_first_token" not in [reason for _, reason, _ in tried(row)]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from data.schema import CLIENT_DEADLINE
 from lab.server import Lab
 from tests.conftest import House, open_house
 
@@ -43,7 +44,7 @@ def test_a_keys_ttft_timeout_moves_on(tmp_path: Path, stream: bool) -> None:
         house.lab.modes["groq"] = {"mode": "hang"}
         text, found = send(house, house.new_key(ttft_timeout=0.3), stream)
     assert "Deep Infra" in text
-    assert faults(found) == [("groq", "timeout"), ("deepinfra", None)]
+    assert faults(found) == [("groq", CLIENT_DEADLINE), ("deepinfra", None)]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -53,7 +54,7 @@ def test_a_request_replaces_its_keys_ttft_timeout(tmp_path: Path, stream: bool) 
         key = house.new_key(ttft_timeout=0.01)
         _, impatient = send(house, key, stream, allow_fallbacks=False)
         text, patient = send(house, key, stream, ttft_timeout=20)
-    assert faults(impatient) == [("groq", "timeout"), ("deepinfra", "timeout")]
+    assert faults(impatient) == [("groq", CLIENT_DEADLINE), ("deepinfra", CLIENT_DEADLINE)]
     assert faults(patient) == [("groq", None)]
     assert "Groq" in text
 
@@ -66,7 +67,7 @@ def test_a_keys_stall_timeout_ends_a_silent_stream_and_a_request_replaces_it(tmp
         longer, waited = send(house, key, True, stall_timeout=1.5)
     for answer, outcome in ((text, found), (longer, waited)):
         assert '"finish_reason":"error"' in answer and '"error_type":"timeout"' in answer
-        assert faults(outcome) == [("groq", "timeout")]
+        assert faults(outcome) == [("groq", CLIENT_DEADLINE)]
     # Silence is as long as it was allowed to be, at the least.
     assert waited["attempts"][0]["duration_ms"] >= 1500
 

@@ -9,7 +9,7 @@ import pytest
 
 from data.lake import Lake
 from data.marts import NoMart, open_mart
-from data.schema import Attempt, Record, encode_record
+from data.schema import CLIENT_DEADLINE, Attempt, Record, encode_record
 from pipelines.build import CheckFailed, build_mart
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover
@@ -23,7 +23,7 @@ def records(count: int) -> list[Record]:
     made = []
     for number in range(count):
         provider = dice.choice(["groq", "deepinfra"])
-        error = dice.choice([None, None, None, "rate_limit_exceeded", "timeout", "invalid_request"])
+        error = dice.choice([None, None, None, "rate_limit_exceeded", "timeout", "invalid_request", CLIENT_DEADLINE])
         moment = START_US + number * 97_000_000
         record = Record(f"gen-{moment // 1_000_000}-{number}", moment, "w", "openai/m", True, 200, 900_000)
         endpoint = f"{provider}:m"
@@ -52,11 +52,14 @@ def test_figures_equal_those_counted_by_hand(tmp_path: Path) -> None:
         total = mart.execute(
             "SELECT sum(requests), sum(completion_tokens), sum(cost_nano) FROM usage_hourly"
         ).fetchone()
-        uptime = mart.execute("SELECT sum(succeeded), sum(failed), sum(rate_limited) FROM uptime_hourly").fetchone()
+        uptime = mart.execute(
+            "SELECT sum(succeeded), sum(failed), sum(rate_limited), sum(attempts) FROM uptime_hourly"
+        ).fetchone()
         ttfts = mart.execute("SELECT sum(n) FROM latency_hourly WHERE metric = 'ttft'").fetchone()
     errors = [row.attempts[0].error_type for row in rows]
     assert total == (400, sum(range(400)), sum(7 + n for n in range(400)))
-    assert uptime == (errors.count(None), errors.count("timeout"), errors.count("rate_limit_exceeded"))
+    judged = len(rows) - errors.count(CLIENT_DEADLINE)
+    assert uptime == (errors.count(None), errors.count("timeout"), errors.count("rate_limit_exceeded"), judged)
     assert ttfts == (errors.count(None),)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
 from router_service.upstream import connection
 from router_service.upstream.client import ClientName, open_client
-from router_service.upstream.interface import StaleConnection, UpstreamClient
+from router_service.upstream.interface import DeadlineMissed, StaleConnection, UpstreamClient
 
 BODY = b'{"said": "ahoy"}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -320,3 +321,17 @@ async def test_redirects_are_not_followed(stream: bool, name: ClientName) -> Non
         status = (await client.stream(request, 2)).status if stream else (await client.send(request, 2)).status
         assert status == 307
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize(("connect_timeout", "timeout_s", "callers"), [(0.05, 5.0, False), (5.0, 0.05, True)])
+async def test_whose_deadline_passed_while_connecting(
+    name: ClientName, connect_timeout: float, timeout_s: float, callers: bool
+) -> None:
+    client = open_client(name, connect_timeout)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+        request = UpstreamRequest(f"http://127.0.0.1:{full.getsockname()[1]}/", {}, b"{}")
+        with pytest.raises(ApiError) as caught:
+            await fetch(client, request, stream=True, timeout_s=timeout_s)
+    await client.close()
+    assert (caught.value.error_type, isinstance(caught.value, DeadlineMissed)) == ("timeout", callers)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from data.schema import LOST, STALE
+from data.schema import CLIENT_DEADLINE, LOST, STALE
 from models.selection.observed import Observed, Views
 from models.selection.outcome import Outcome
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-# The client's own doing, by the router's rule: every endpoint would have answered the same.
+# The client's own error, by the router's rule: every endpoint would have answered the same.
 JUDGES_NOTHING = frozenset(
     {
         "content_policy_violation",
@@ -129,7 +129,7 @@ def come_to(
         return Ended(known_us, "success", spent_us / 1e6) if spent_us else Ended(known_us, None)
     if error is not None:
         result: Result | None = "rate_limited" if error == "rate_limit_exceeded" else "error"
-        return Ended(known_us, None if error in JUDGES_NOTHING else result)
+        return Ended(known_us, None if error in JUDGES_NOTHING or error == CLIENT_DEADLINE else result)
     if not ttft_us:
         return Ended(known_us, None)
     tokens, pouring_s = answer.completion_tokens, ((duration_us or 0) - ttft_us) / 1e6

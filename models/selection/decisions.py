@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data.schema import LOST
+from data.schema import CLIENT_DEADLINE, LOST
 from models.selection.policy import USD_PER_FAILURE, USD_PER_SECOND
 
 Floats = NDArray[np.float64]
@@ -98,12 +98,15 @@ def decision_of(record: Mapping[str, Any], segment: str = "") -> Decision | None
     """A row of the request record as a decision on its first attempt, rewarded in USD.
 
     The reward is -(price + ``USD_PER_SECOND`` × wait + ``USD_PER_FAILURE`` if it failed). ``None`` where nothing
-    was chosen (one candidate, no attempt) or nothing was learned of the endpoint (the client left first).
+    was chosen (one candidate, no attempt) or nothing was learned of the endpoint (the client left first, or set a
+    deadline shorter than the router's).
     """
     eligible = [c for c in record["candidates"] if c["probability"] > 0]
     first = next(iter(record["attempts"]), None)
     names = [c["endpoint"] for c in eligible]
     if len(eligible) < 2 or first is None or first["endpoint"] not in names:
+        return None
+    if first["error_type"] == CLIENT_DEADLINE:
         return None
     if first["error_type"] is None:
         if first["ttft_us"] is None:

@@ -12,10 +12,11 @@ typed AS (
         attempt.endpoint AS endpoint,
         attempt.error_type AS error_type
     FROM tried
-    -- Neither an answer nor an error: the client left while the provider was still silent, or the call was cut
-    -- because the other of two was sooner.
+    -- Neither an answer nor an error: the client left while the provider was still silent, the call was cut
+    -- because the other of two was sooner, or it was given up sooner than the router would have.
     WHERE (attempt.error_type IS NOT NULL OR attempt.ttft_us IS NOT NULL)
       AND attempt.error_type IS DISTINCT FROM 'cancelled'
+      AND attempt.error_type IS DISTINCT FROM 'client_deadline'
 )
 SELECT
     hour,

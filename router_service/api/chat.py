@@ -23,7 +23,7 @@ from router_service.routing.refusals import NoEndpoints
 from router_service.routing.route import decisions
 from router_service.serving import Serving
 from router_service.tool_calls.calls import Calls
-from router_service.wire import Disconnected, WhilePresent, read_body, send_json
+from router_service.wire import Disconnected, Watches, WhilePresent, read_body, send_json
 
 logger = logging.getLogger(__name__)
 CLIENT_CLOSED = 499
@@ -32,6 +32,7 @@ CLIENT_CLOSED = 499
 class ChatCompletions:
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
+        self._watches = Watches()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(b"", dict(scope["headers"]))
@@ -75,7 +76,7 @@ class ChatCompletions:
         if is_asked(exchange.headers):
             exchange.plans = []
         decisions = self._decisions(exchange, head, key)
-        async with WhilePresent(receive):
+        async with WhilePresent(self._watches, receive):
             if head.stream:
                 await StreamAnswer(exchange, serving, send).run(decisions)
             else:

@@ -7,7 +7,7 @@ import time
 
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import Delta, StreamDecoder
-from router_service.upstream.interface import StreamResponse
+from router_service.upstream.interface import DeadlineMissed, StreamResponse
 from router_service.upstream.sse import EventParser
 from router_service.upstream.stall import StallWatch
 
@@ -53,5 +53,5 @@ class DeltaReader:
                     if failed is not None:
                         raise failed
         except TimeoutError:
-            raise ApiError("timeout", "The provider sent no token in time") from None
+            raise DeadlineMissed("The provider sent no token in time") from None
         raise ApiError("provider_unavailable", "The provider's stream ended without a token")

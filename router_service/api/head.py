@@ -27,7 +27,8 @@ class Head(msgspec.Struct):
     """``fields`` holds every top-level field as raw JSON, in the client's order.
 
     ``messages`` is the array of that name, copied out once; empty where none is demanded. ``service_tier`` is the
-    one that is meant, not the word.
+    one that is meant, not the word. ``modality`` is the first kind of medium that the messages hold: image | audio |
+    file, else text.
     """
 
     fields: dict[str, msgspec.Raw]
@@ -42,6 +43,7 @@ class Head(msgspec.Struct):
     names: list[str]
     messages: bytes
     service_tier: str | None
+    modality: str
 
     def wanted(self) -> list[str]:
         """Models in the order in which they are tried."""
@@ -50,7 +52,7 @@ class Head(msgspec.Struct):
 
     def ask(self, body_bytes: int, hour: int, client_region: str | None = None) -> Ask:
         """What a plan depends on; ``hour`` of the week in UTC, 0 to 167."""
-        modality = self.modality()
+        modality = self.modality
         # Base64 media would make the byte count say nothing about tokens.
         prompt_tokens = body_bytes // 4 if modality == "text" else 0
         return Ask(
@@ -65,11 +67,6 @@ class Head(msgspec.Struct):
             modality,
         )
 
-    def modality(self) -> str:
-        """The first kind of medium that the messages hold: image | audio | file, else text."""
-        raw = self.messages
-        return next((kind for sign, kind in _MEDIA if sign in raw), "text")
-
 
 def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
     """Read the head of ``body``. Raises ``ApiError`` 400 with the field to change.
@@ -82,6 +79,7 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
         raise ApiError("invalid_request", "The request body must be a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
+    messages = bytes(fields["messages"]) if "messages" in fields else b"[]"
     head = Head(
         fields=fields,
         model=_read(fields, "model", _TEXT, "a string such as 'openai/gpt-4o'"),
@@ -93,8 +91,9 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
         session_id=_read(fields, "session_id", _TEXT, "a string of at most 256 characters"),
         trace_id=_trace_id(fields),
         names=sorted(fields),
-        messages=bytes(fields.get("messages", b"[]")),
+        messages=messages,
         service_tier=_service_tier(fields),
+        modality=_modality(messages),
     )
     _validate(head)
     if with_messages or "messages" in head.fields:
@@ -117,6 +116,13 @@ def _validate_messages(head: Head) -> None:
     raw = head.messages
     if not raw.startswith(b"[") or raw[:64].translate(None, b" \t\r\n") == b"[]":
         raise ApiError("invalid_request", "messages must be an array with at least one message")
+
+
+def _modality(messages: bytes) -> str:
+    for sign, kind in _MEDIA:
+        if sign in messages:
+            return kind
+    return "text"
 
 
 def _limit(fields: dict[str, msgspec.Raw]) -> int | None:

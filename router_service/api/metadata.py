@@ -10,7 +10,7 @@ from typing import Any
 
 from data.catalogue.types import Catalogue
 from data.schema import LOST, Attempt
-from router_service.contract.errors import ERROR_STATUS, ApiError
+from router_service.contract.errors import ERROR_STATUS, ApiError, told
 from router_service.exchange import Exchange
 from router_service.routing.plan import Decision, Plan
 
@@ -95,5 +95,5 @@ def _attempt(attempt: Attempt, catalogue: Catalogue) -> dict[str, Any]:
     if attempt.error_type == LOST:
         status = CUT
     else:
-        status = attempt.status or (ERROR_STATUS[attempt.error_type] if attempt.error_type else 200)
+        status = attempt.status or (ERROR_STATUS[told(attempt.error_type)] if attempt.error_type else 200)
     return {"provider": provider.name if provider else attempt.provider, "model": attempt.model, "status": status}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from starlette.types import Send
 
 from data.catalogue.types import Endpoint
-from data.schema import Attempt
+from data.schema import CLIENT_DEADLINE, Attempt
 from router_service.api.deltas import DeltaReader
 from router_service.api.event_stream import DONE, EventStream, KeptAlive
 from router_service.api.metadata import metadata
@@ -25,7 +25,7 @@ from router_service.routing.attempts import Attempts
 from router_service.routing.deadlines import Deadlines, Expired
 from router_service.routing.plan import Decision
 from router_service.serving import Serving
-from router_service.upstream.interface import StreamResponse
+from router_service.upstream.interface import DeadlineMissed, StreamResponse
 from router_service.upstream.stall import StallWatch
 
 _FAILED = (StreamedChoice(0, {"content": ""}, "error"),)
@@ -99,16 +99,18 @@ class StreamAnswer:
         begun = time.perf_counter()
         base_us = attempt.duration_us or 0
         deadlines = self._deadlines
-        watch = StallWatch(opened.response.cut, deadlines.stall(), deadlines.left, deadlines.expired())
+        stall = deadlines.stall()
+        watch = StallWatch(opened.response.cut, stall.seconds, deadlines.left, deadlines.expired())
         opened.reader.watch = watch
         try:
             await self._chunks(opened)
         except ApiError as error:
-            if isinstance(error, Expired):
+            impatient = stall.impatient and isinstance(error, DeadlineMissed)
+            attempt.error_type = CLIENT_DEADLINE if impatient else error.error_type
+            if impatient or isinstance(error, Expired):
                 self._serving.health.abandon(endpoint.id)
             else:
                 self._serving.health.failure(endpoint.id, error.error_type)
-            attempt.error_type = error.error_type
             settle_usage(exchange, self._usage, endpoint)
             await self._fail(error)
         except asyncio.CancelledError:
@@ -151,25 +153,30 @@ class StreamAnswer:
         """Send what ``deltas`` say; true at the provider's own end."""
         exchange, out = self._exchange, self._out
         lines: list[bytes] = []
+        calls = exchange.calls
         finished = False
         for delta in deltas:
             if delta.error is not None:
                 if lines:
                     await out.write(b"".join(lines))
                 raise delta.error
-            exchange.upstream_id = delta.upstream_id or exchange.upstream_id
-            self._usage = delta.usage or self._usage
+            if delta.upstream_id:
+                exchange.upstream_id = delta.upstream_id
+            if delta.usage:
+                self._usage = delta.usage
             if delta.service_tier is not None and delta.service_tier != exchange.service_tier:
                 exchange.service_tier = delta.service_tier
                 out.served_by(exchange.model or "", self._provider_name, delta.service_tier)
-            finished = finished or delta.done
+            if delta.done:
+                finished = True
             if delta.choices:
-                calls = exchange.calls
                 for choice in delta.choices:
                     if calls is not None:
                         calls.add(choice.index, choice.delta)
-                    exchange.finish_reason = choice.finish_reason or exchange.finish_reason
-                    exchange.native_finish_reason = choice.native_finish_reason or exchange.native_finish_reason
+                    if choice.finish_reason:
+                        exchange.finish_reason = choice.finish_reason
+                    if choice.native_finish_reason:
+                        exchange.native_finish_reason = choice.native_finish_reason
                 lines.append(out.chunk(delta.choices))
         if lines:
             if exchange.first_byte is None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from data.schema import CLIENT_DEADLINE
+
 ERROR_STATUS = {
     "context_length_exceeded": 400,
     "max_tokens_exceeded": 400,
@@ -44,6 +46,11 @@ CLIENT_ERRORS = frozenset(
         "unprocessable",
     }
 )
+
+
+def told(error_type: str) -> str:
+    """The reference's code for an attempt's ``error_type``: it has one for all that came too late."""
+    return "timeout" if error_type == CLIENT_DEADLINE else error_type
 
 
 class ApiError(Exception):

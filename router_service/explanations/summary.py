@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data.schema import HEDGE, LOST
+from data.schema import CLIENT_DEADLINE, HEDGE, LOST
 from router_service.explanations.replay import replay
 
 # How a policy chooses, after "was drawn with probability p".
@@ -120,6 +120,8 @@ def _result(row: Mapping[str, Any], attempt: Mapping[str, Any]) -> str:
     took = milliseconds(attempt["duration_us"])
     if attempt["error_type"] == LOST:
         return f"had given no {_wanted(row)} after {took} and was cut"
+    if attempt["error_type"] == CLIENT_DEADLINE:
+        return _given_up(row, attempt, took)
     if attempt["error_type"] is not None:
         if attempt["ttft_us"] is not None and attempt["status"] == 200:
             return f"broke off after {took} ({attempt['error_type']})"
@@ -131,6 +133,11 @@ def _result(row: Mapping[str, Any], attempt: Mapping[str, Any]) -> str:
     if row["stream"]:
         return f"served: first token after {milliseconds(attempt['ttft_us'])}, all in {took}"
     return f"served in {took}"
+
+
+def _given_up(row: Mapping[str, Any], attempt: Mapping[str, Any], took: str) -> str:
+    what = f"had given no {_wanted(row)}" if attempt["ttft_us"] is None else "had begun and fallen silent"
+    return f"{what} after {took} and was given up, as long as the client or its key wanted to wait"
 
 
 def _wanted(row: Mapping[str, Any]) -> str:

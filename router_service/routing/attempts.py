@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 from data.catalogue.types import Endpoint
-from data.schema import STALE, Attempt
-from router_service.contract.errors import ApiError
+from data.schema import CLIENT_DEADLINE, STALE, Attempt
+from router_service.contract.errors import ApiError, told
 from router_service.exchange import Exchange
 from router_service.providers.contract import Usage
-from router_service.routing.deadlines import PROMPT_TOKENS_PER_S, Deadlines
+from router_service.routing.deadlines import PROMPT_TOKENS_PER_S, Deadlines, Limit
 from router_service.routing.health import Health
 from router_service.routing.hedged import Hedged
 from router_service.routing.hedging import Hedging
@@ -21,7 +21,7 @@ from router_service.routing.plan import Decision
 from router_service.routing.refusals import exhausted
 from router_service.routing.retries import Then, then
 from router_service.routing.untried import Untried
-from router_service.upstream.interface import StaleConnection
+from router_service.upstream.interface import DeadlineMissed, StaleConnection
 
 T = TypeVar("T")
 # The endpoint, the attempt to fill in, and the seconds until the first token.
@@ -69,7 +69,7 @@ class Attempts:
                 limit = self.deadlines.first_token(decision.plan, endpoint.id, last=untried.left <= 0)
                 late = self._late_after(decision, endpoint)
                 try:
-                    if self.hedging is None or late is None or late >= limit:
+                    if self.hedging is None or late is None or late >= limit.seconds:
                         return await self.once_or_twice(endpoint, limit, call)
                     hedged = Hedged(self, self.hedging, decision, untried, call, discard)
                     return await hedged.run(endpoint, limit, late)
@@ -91,7 +91,7 @@ class Attempts:
             return None
         return self.hedging.late_after(self.exchange, decision, endpoint)
 
-    async def once_or_twice(self, endpoint: Endpoint, limit: float, call: Call[T], begun: Attempt | None = None) -> T:
+    async def once_or_twice(self, endpoint: Endpoint, limit: Limit, call: Call[T], begun: Attempt | None = None) -> T:
         """A call, which may have been noted as ``begun``; one more where a kept connection had been ended."""
         try:
             return await self.attempt(endpoint, limit, call, begun)
@@ -101,8 +101,8 @@ class Attempts:
         self._reason = STALE
         return await self.attempt(endpoint, limit, call)
 
-    async def attempt(self, endpoint: Endpoint, limit: float, call: Call[T], begun: Attempt | None = None) -> T:
-        """One call of at most ``limit`` seconds to its first token; failures are timed, logged and counted."""
+    async def attempt(self, endpoint: Endpoint, limit: Limit, call: Call[T], begun: Attempt | None = None) -> T:
+        """One call of at most ``limit`` to its first token; failures are timed, logged and counted."""
         exchange = self.exchange
         started = time.perf_counter()
         attempt = begun or self.begin(endpoint, self._reason)
@@ -110,18 +110,22 @@ class Attempts:
         under_way = self.health.begin(endpoint.id, stream=self._streamed, allowance_s=prompt_s)
         answered = stale = False
         try:
-            answer = await call(endpoint, attempt, min(limit, self.deadlines.left))
+            answer = await call(endpoint, attempt, min(limit.seconds, self.deadlines.left))
             answered = True
             return answer
         except ApiError as error:
-            attempt.error_type = error.error_type
+            over = error.error_type == "timeout" and self.deadlines.over
+            impatient = limit.impatient and not over and isinstance(error, DeadlineMissed)
+            attempt.error_type = CLIENT_DEADLINE if impatient else error.error_type
             # A second one is for the log, which knows no better, a failure.
             stale = isinstance(error, StaleConnection) and attempt.reason != STALE
-            self._reason = f"fallback:{error.error_type}"
-            if error.error_type == "timeout" and self.deadlines.over:
+            self._reason = f"fallback:{attempt.error_type}"
+            if over or impatient or isinstance(error, StaleConnection):
                 self.health.abandon(endpoint.id)
+            else:
+                self.health.failure(endpoint.id, error.error_type, error.retry_after, under_way.began)
+            if over:
                 raise self.deadlines.expired() from error
-            self._count(endpoint.id, error, under_way.began)
             raise
         except asyncio.CancelledError:
             self.health.abandon(endpoint.id)
@@ -143,17 +147,11 @@ class Attempts:
             self.observing.begin(self.exchange, attempt)
         return attempt
 
-    def _count(self, endpoint: str, error: ApiError, began: float) -> None:
-        if isinstance(error, StaleConnection):
-            self.health.abandon(endpoint)
-        else:
-            self.health.failure(endpoint, error.error_type, error.retry_after, began)
-
     def _with_history(self, error: ApiError) -> ApiError:
-        failed = [a for a in self.exchange.attempts[:-1] if a.error_type]
+        failed = [(a, a.error_type) for a in self.exchange.attempts[:-1] if a.error_type]
         if failed:
             error.metadata["previous_errors"] = [
-                {"provider": a.provider, "code": a.error_type, "status": a.status} for a in failed
+                {"provider": a.provider, "code": told(code), "status": a.status} for a, code in failed
             ]
         hints = [hint for hint in self.retry_after if hint is not None]
         error.retry_after = min(hints) if hints and len(hints) == len(self.retry_after) else None

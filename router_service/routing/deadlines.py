@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
@@ -27,6 +28,15 @@ class Expired(ApiError):
 
     def __init__(self, total_s: float) -> None:
         super().__init__("timeout", f"The request was not complete within {total_s:g} s")
+
+
+class Limit(NamedTuple):
+    """How long to wait. ``impatient`` where the request's or its key's wish is shorter than the router would wait:
+    whoever misses it has not failed.
+    """
+
+    seconds: float
+    impatient: bool = False
 
 
 class UsualLatency:
@@ -70,11 +80,20 @@ class Deadlines:
         """Whether the total is spent. Timers may come a little early."""
         return self.left <= TIMER_S
 
-    def first_token(self, plan: Plan, endpoint: str, *, last: bool) -> float:
+    def first_token(self, plan: Plan, endpoint: str, *, last: bool) -> Limit:
         """From the start of an attempt, its connection included; ``last`` when no endpoint could follow it."""
-        wanted = plan.preferences.ttft_timeout
-        if wanted is not None:
-            return wanted
+        return _limit(plan.preferences.ttft_timeout, self._first_token(plan, endpoint, last=last))
+
+    def stall(self) -> Limit:
+        """Between two pieces of a stream that has begun."""
+        decision = self._exchange.decision
+        wanted = decision.plan.preferences.stall_timeout if decision else None
+        return _limit(wanted, self._settings.stall_timeout)
+
+    def expired(self) -> Expired:
+        return Expired(self._settings.total_timeout)
+
+    def _first_token(self, plan: Plan, endpoint: str, *, last: bool) -> float:
         settings, head = self._settings, self._exchange.head
         if not head or not head.stream:
             return settings.total_timeout if last else settings.answer_timeout
@@ -86,11 +105,6 @@ class Deadlines:
         least = SHORTEST_S + len(self._exchange.body) / 4 / PROMPT_TOKENS_PER_S
         return min(settings.ttft_timeout, max(least, FACTOR * usual))
 
-    def stall(self) -> float:
-        """Between two pieces of a stream that has begun."""
-        decision = self._exchange.decision
-        wanted = decision.plan.preferences.stall_timeout if decision else None
-        return self._settings.stall_timeout if wanted is None else wanted
 
-    def expired(self) -> Expired:
-        return Expired(self._settings.total_timeout)
+def _limit(wanted: float | None, own: float) -> Limit:
+    return Limit(own) if wanted is None else Limit(wanted, wanted < own)

@@ -12,6 +12,7 @@ from data.catalogue.types import Endpoint
 from data.schema import HEDGE, LOST, Attempt
 from router_service.accounting.lost import LostCall
 from router_service.contract.errors import ApiError
+from router_service.routing.deadlines import Limit
 from router_service.routing.hedging import Hedging
 from router_service.routing.plan import Decision
 from router_service.routing.race import Race
@@ -47,7 +48,7 @@ class Hedged(Generic[T]):
         self._second: Endpoint | None = None
         self._place = len(exchange.attempts)
 
-    async def run(self, first: Endpoint, limit: float, late: float) -> T:
+    async def run(self, first: Endpoint, limit: Limit, late: float) -> T:
         """As ``Attempts.once_or_twice``; ``late`` seconds later a second call goes out if there is one to spend.
 
         Raises ``ApiError`` of the call that failed last.

@@ -90,7 +90,7 @@ class Planner:
 
     def plan(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None = None) -> Plan:
         """The plan for one model, or for several as one pool. ``strategy`` replaces the installation's default."""
-        ask = ask._replace(prompt_tokens=planned_tokens(ask.prompt_tokens))
+        ask = Ask(planned_tokens(ask.prompt_tokens), *ask[1:])
         epoch = self.health.refresh()
         learned = self.policies.current
         version = learned.version if learned else None

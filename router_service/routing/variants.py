@@ -33,6 +33,8 @@ class Wanted(NamedTuple):
 
 def read_model(requested: str, catalogue: Catalogue) -> Wanted:
     """The model that ``requested`` means. Raises ``ApiError`` 400 for an unknown id or a suffix not offered."""
+    if ":" not in requested and (plain := catalogue.resolve(requested)) is not None:
+        return Wanted(requested, plain)
     base, suffixes = _split(requested)
     for suffix in suffixes:
         if suffix in NOT_OFFERED:

@@ -18,6 +18,7 @@ MAX_WHOLE_BYTES = 64 * 1024 * 1024
 HIGH_WATER_BYTES = 256 * 1024
 # The chunk that ends a stream follows its last event at once.
 DRAIN_S = 1.0
+NEVER = float("inf")
 
 
 class Connection(asyncio.Protocol):
@@ -33,6 +34,8 @@ class Connection(asyncio.Protocol):
         self.closed = False
         self.idle_since = 0.0
         self._exchanges = 0
+        self._ends = NEVER
+        self._timer: asyncio.TimerHandle | None = None
         self._restart()
         self.complete = True
 
@@ -89,9 +92,30 @@ class Connection(asyncio.Protocol):
         self.abort()
         self._wake()
 
-    def expire(self, timeout_s: float) -> None:
-        """End the exchange because ``timeout_s`` have passed."""
-        self.fail(too_late(timeout_s))
+    def expire_at(self, ends: float, timeout_s: float) -> None:
+        """End the exchange at ``ends``, in seconds of the loop's clock: ``timeout_s`` have passed by then.
+
+        The timer of an exchange before serves this one too: most end long before their deadline.
+        """
+        self._ends, self._timeout_s = ends, timeout_s
+        if self._timer is not None:
+            if self._timer.when() <= ends:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(ends, self._look)
+
+    def keep_on(self) -> None:
+        """Forget the deadline."""
+        self._ends = NEVER
+
+    def _look(self) -> None:
+        self._timer = None
+        left = self._ends - self._loop.time()
+        if left <= 0:
+            self.fail(too_late(self._timeout_s))
+        elif self._ends < NEVER:
+            # A timer may come a little early: the same moment again, never a busy loop.
+            self._timer = self._loop.call_later(max(left, 0.001), self._look)
 
     def drain(self, drained: Callable[[], None]) -> None:
         """Drop what still comes of the answer; ``drained`` at its end, cut if that takes ``DRAIN_S``."""
@@ -147,11 +171,16 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, zlib.error) as error:
             self.fail(broken(f"its answer cannot be read: {type(error).__name__}"))
             return
-        if not self._has_head and self._head_bytes > MAX_HEAD_BYTES:
-            self.fail(broken("its header has no end"))
+        if not self._has_head:
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.fail(broken("its header has no end"))
+        elif self._parts and self._streamed:
+            self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         if not self.complete and self._error is None:
             if self._until_close():
                 self.complete = True
@@ -195,7 +224,6 @@ class Connection(asyncio.Protocol):
             if self._size > HIGH_WATER_BYTES and not self._paused and not self.closed:
                 self._paused = True
                 self._transport.pause_reading()
-            self._wake()
         elif self._size > MAX_WHOLE_BYTES:
             self.fail(broken(f"its answer exceeds {MAX_WHOLE_BYTES:,} bytes"))
 

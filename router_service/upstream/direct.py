@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from router_service.contract.errors import ApiError
 from router_service.providers.contract import UpstreamRequest
 from router_service.upstream.connection import Connection
-from router_service.upstream.interface import Response, broken, no_connection
+from router_service.upstream.interface import Response, broken, no_connection, too_late
 from router_service.upstream.tls import client_context, failure
 
 # Below the keep-alive of common servers (uvicorn 5 s aside, which closes in time to be noticed).
@@ -79,7 +79,7 @@ class Pool:
                 if time.monotonic() - connection.idle_since < IDLE_S:
                     return connection
                 connection.abort()
-        return await self._connect(origin, min(timeout_s, self._connect_timeout))
+        return await self._connect(origin, timeout_s)
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """Keep the connection if another exchange may follow on it."""
@@ -96,12 +96,12 @@ class Pool:
     async def _connect(self, origin: Origin, timeout_s: float) -> Connection:
         tls = self._tls if origin.scheme == "https" else None
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(min(timeout_s, self._connect_timeout)):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     lambda: Connection(self._all.discard), origin.host, origin.port, ssl=tls
                 )
         except TimeoutError:
-            raise no_connection() from None
+            raise (too_late(timeout_s) if timeout_s < self._connect_timeout else no_connection()) from None
         except (OSError, ValueError) as error:
             raise broken(failure(error)) from None
         self._all.add(connection)
@@ -116,40 +116,38 @@ class DirectClient:
 
     async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
         """The whole answer."""
-        origin, connection, deadline = await self._begin(request, timeout_s, streamed=False)
+        origin, connection = await self._begin(request, timeout_s, streamed=False)
         try:
             body = await connection.whole()
             return Response(connection.status, connection.headers, body)
         finally:
-            deadline.cancel()
+            connection.keep_on()
             self._pool.give_back(origin, connection)
 
     async def stream(self, request: UpstreamRequest, timeout_s: float) -> DirectStream:
         """The answer's head; the body follows."""
-        origin, connection, deadline = await self._begin(request, timeout_s, streamed=True)
+        origin, connection = await self._begin(request, timeout_s, streamed=True)
         try:
             await connection.head()
         except BaseException:
             connection.abort()
             raise
         finally:
-            deadline.cancel()
+            connection.keep_on()
         return DirectStream(self._pool, origin, connection)
 
     async def close(self) -> None:
         """Close all connections."""
         self._pool.close()
 
-    async def _begin(
-        self, request: UpstreamRequest, timeout_s: float, *, streamed: bool
-    ) -> tuple[Origin, Connection, asyncio.TimerHandle]:
+    async def _begin(self, request: UpstreamRequest, timeout_s: float, *, streamed: bool) -> tuple[Origin, Connection]:
         """Send ``request``; the deadline counts from here, connecting included."""
         origin, head = _prepared(request.url, tuple(request.headers.items()))
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + timeout_s
+        ends = asyncio.get_running_loop().time() + timeout_s
         connection = await self._pool.take(origin, timeout_s)
         connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=streamed)
-        return origin, connection, loop.call_at(ends, connection.expire, timeout_s)
+        connection.expire_at(ends, timeout_s)
+        return origin, connection
 
 
 @lru_cache(maxsize=8192)

@@ -16,6 +16,13 @@ class StaleConnection(ApiError):
         super().__init__("provider_unavailable", "The provider closed a connection that was kept open")
 
 
+class DeadlineMissed(ApiError):
+    """A deadline that the caller set has passed: not the provider's own verdict, as its 504 is."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("timeout", message)
+
+
 class Response(NamedTuple):
     """A whole answer; header names in lower case, or found in any case."""
 
@@ -67,10 +74,10 @@ def broken(reason: str) -> ApiError:
 
 
 def no_connection() -> ApiError:
-    """The connect deadline has passed."""
+    """The connect deadline has passed: it is the router's, whatever the caller's."""
     return ApiError("timeout", "The provider did not accept the connection in time")
 
 
-def too_late(timeout_s: float) -> ApiError:
+def too_late(timeout_s: float) -> DeadlineMissed:
     """The answer's deadline has passed."""
-    return ApiError("timeout", f"The provider gave no answer within {timeout_s:g} s")
+    return DeadlineMissed(f"The provider gave no answer within {timeout_s:g} s")

@@ -22,8 +22,18 @@ class EventParser:
         if len(self._rest) > MAX_EVENT_BYTES:
             raise ApiError("provider_unavailable", "The provider's stream has a line without an end")
         events: list[tuple[str | None, bytes]] = []
+        data = self._data
+        # The two lines that nearly every event consists of, without a call for each.
         for line in lines:
-            self._line(line.removesuffix(b"\r"), events)
+            if line.startswith(b"data: ") and not line.endswith(b"\r"):
+                data.append(line[6:])
+            elif not line:
+                if data:
+                    events.append((self._event, data[0] if len(data) == 1 else b"\n".join(data)))
+                    data.clear()
+                self._event = None
+            else:
+                self._line(line.removesuffix(b"\r"), events)
         return events
 
     def finish(self) -> list[tuple[str | None, bytes]]:
@@ -38,7 +48,8 @@ class EventParser:
         if not line:
             if self._data:
                 events.append((self._event, b"\n".join(self._data)))
-            self._event, self._data = None, []
+            self._event = None
+            self._data.clear()
         elif line.startswith(b"data:"):
             self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
         elif line.startswith(b"event:"):

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 
 from router_service.contract.errors import ApiError
+from router_service.upstream.interface import DeadlineMissed
 
 
-def stalled(stall_s: float) -> ApiError:
+def stalled(stall_s: float) -> DeadlineMissed:
     """The stream has been silent for too long."""
-    return ApiError("timeout", f"The provider's stream was silent for {stall_s:g} s")
+    return DeadlineMissed(f"The provider's stream was silent for {stall_s:g} s")
 
 
 class StallWatch:

@@ -47,8 +47,10 @@ class ChatStream:
                 # What is passed on raw must stay on one line of the client's own stream.
                 data = msgspec.json.encode(msgspec.json.decode(data))
             chunk = _decoder.decode(data)
-            choices = [_render(choice) for choice in chunk.choices or ()]
-            self._begun = self._begun or any(map(_says_something, chunk.choices or ()))
+            found = chunk.choices or ()
+            choices = [_render(choice) for choice in found]
+            if not self._begun:
+                self._begun = any(map(_says_something, found))
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise ApiError("provider_unavailable", "The provider's stream is not a chat stream") from None
         if chunk.error is not None:
@@ -65,15 +67,18 @@ def _says_something(choice: _Choice) -> bool:
 
 
 def _render(choice: _Choice) -> StreamedChoice:
-    native = choice.finish_reason or None
-    return StreamedChoice(choice.index, _delta(choice.delta), finish_reason(native), native, choice.logprobs)
-
-
-def _delta(raw: msgspec.Raw) -> msgspec.Raw | dict[str, Any]:
-    """Some providers say ``reasoning_content`` for ``reasoning``, and ``null`` for nothing."""
+    raw = choice.delta
     content = bytes(raw)
-    if content.startswith(b"{") and b'"reasoning_content"' not in content:
-        return raw
+    plain = content.startswith(b"{") and b'"reasoning_content"' not in content
+    native = choice.finish_reason
+    delta = raw if plain else _delta(raw)
+    if not native:
+        return StreamedChoice(choice.index, delta, None, None, choice.logprobs)
+    return StreamedChoice(choice.index, delta, finish_reason(native), native, choice.logprobs)
+
+
+def _delta(raw: msgspec.Raw) -> dict[str, Any]:
+    """Some providers say ``reasoning_content`` for ``reasoning``, and ``null`` for nothing."""
     delta: dict[str, Any] = _object.decode(raw) or {}
     if "reasoning_content" in delta:
         delta.setdefault("reasoning", delta.pop("reasoning_content"))
