@@ -19,7 +19,8 @@ where *Portolan live* is better. That is the decision which a router serves (`be
 `models/selection/`), without a trained prior: it begins with what is known of any market (`live.py`). Baselines are in
 `baselines.py` and `bandits.py`.
 
-The constants of *Portolan live* were chosen on LLMPerf's rows and on seeds 101 to 106 of the simulator. They are judged
+The constants of *Portolan live* were chosen on LLMPerf's rows and on seeds 101 to 106 and
+11 to 14 of the simulator. They are judged
 here on the panel and on seeds {seeds}, which no choice was made on; of the rows only the draws are new. No constant was
 fitted to the panel, but it did show two defects, since mended: optimism was cut off at the price, so that all fast
 endpoints looked alike, and the floor was spread over slow endpoints as over quick ones.
