@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from models.registry import Registry
 from models.selection import decision_log
 from models.selection.export import write_header
 from models.selection.gates import Requirements
+from models.selection.predictor import QUANTITIES, Rule, to_json
 from models.selection.promotion import advance, guard, judge, watches
 from models.selection.report import write_report
 from models.selection.train import train
@@ -71,16 +73,22 @@ def world(grown: World, tmp_path: Path) -> World:
     return copy
 
 
-def plant(lake: Lake, version: str, **levels: tuple[float, float]) -> str:
-    """The champion with other beliefs of endpoints, and metrics that lie."""
+def plant(lake: Lake, version: str, waits: float = 1.0, **known: float) -> str:
+    """The champion with ``waits`` as the power of each wait that it takes for the truth, and metrics that lie.
+
+    Below 0 the quick are taken for the slow, which no outcome corrects: how requests differ is what a model knows.
+    ``known`` are medians of TTFT in s of endpoints that it was not trained on.
+    """
     champion = read_serving(lake).champion
     assert champion is not None
     shutil.copytree(lake.policies / champion, lake.policies / version, ignore=shutil.ignore_patterns("state.json"))
     path = lake.policies / version / "policy.json"
-    header = json.loads(path.read_bytes()) | {"version": version}
-    for name, (success, log_ttft) in levels.items():
-        believed = {"failure": [1e4, 1 - success], "log_ttft": [1e4, log_ttft], "log_whole": [1e4, log_ttft]}
-        header["levels"]["endpoints"][f"{name}:m"] |= believed
+    rules = [Rule("level", 0.0, {q.level: waits if q.level == "level_log_ttft" else 1.0}) for q in QUANTITIES]
+    header = json.loads(path.read_bytes()) | {"version": version, "quantities": to_json(rules)}
+    for name, ttft_s in known.items():
+        header["levels"]["endpoints"][f"{name}:m"] = {
+            w: [1e4, math.log(ttft_s), 0.04] for w in ("log_ttft", "log_whole")
+        }
     write_header(path.parent, header)
     state = read_state(lake, champion)
     assert state is not None
@@ -95,7 +103,9 @@ def plant(lake: Lake, version: str, **levels: tuple[float, float]) -> str:
 
 
 def test_a_better_challenger_goes_from_shadow_to_champion(world: World) -> None:
-    before = read_serving(world.lake).champion
+    """The champion takes the slower of two good ones for the quicker."""
+    before = plant(world.lake, "20260101T000000Z", waits=-0.3, new=0.1)
+    Registry(world.lake, "test").promote(before, "to be beaten")
     world.names.append("new")
     seen: list[str] = []
     for _ in range(20):
@@ -124,7 +134,7 @@ def test_a_better_challenger_goes_from_shadow_to_champion(world: World) -> None:
 
 
 def test_a_bad_challenger_with_good_words_is_refused_by_the_log(world: World) -> None:
-    bad = plant(world.lake, "29990101T000000Z", fast=(0.5, 1.5), slow=(0.99, -2.0))
+    bad = plant(world.lake, "29990101T000000Z", waits=-2.0)
     world.serve(4000)
     (step,) = [step for step in turn(world.lake) if bad in step]
     assert "rejected: G1: on held-out time predicted better: ttft_q50 by levels" in step
@@ -142,7 +152,7 @@ def test_a_damaged_challenger_is_refused_before_anything_else(world: World) -> N
 
 def test_a_bad_policy_promoted_by_force_is_rolled_back_by_the_guardrails(world: World) -> None:
     before = read_serving(world.lake).champion
-    bad = plant(world.lake, "29990101T000000Z", fast=(0.5, 1.5), slow=(0.99, -2.0))
+    bad = plant(world.lake, "29990101T000000Z", waits=-2.0)
     data = ("--data-dir", str(world.lake.root))
     refused = portolan("policy", "promote", bad, "--why", "I know better", *data)
     assert (refused.returncode, "--force" in refused.stderr) == (2, True)
