@@ -48,6 +48,8 @@ class Head(msgspec.Struct):
     def wanted(self) -> list[str]:
         """Models in the order in which they are tried."""
         first = [self.model] if self.model else []
+        if not self.models:
+            return first
         return list(dict.fromkeys(first + self.models))
 
     def ask(self, body_bytes: int, hour: int, client_region: str | None = None) -> Ask:
@@ -83,13 +85,13 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
     head = Head(
         fields=fields,
         model=_read(fields, "model", _TEXT, "a string such as 'openai/gpt-4o'"),
-        models=_read(fields, "models", _TEXTS, "an array of model ids") or [],
+        models=(_read(fields, "models", _TEXTS, "an array of model ids") or []) if "models" in fields else [],
         stream=_read(fields, "stream", _FLAG, "true or false") or False,
         provider=bytes(fields["provider"]) if "provider" in fields else b"",
         completion_limit=_limit(fields),
-        tool_count=len(_read(fields, "tools", _ARRAY, "an array of tools") or ()),
+        tool_count=len(_read(fields, "tools", _ARRAY, "an array of tools") or ()) if "tools" in fields else 0,
         session_id=_read(fields, "session_id", _TEXT, "a string of at most 256 characters"),
-        trace_id=_trace_id(fields),
+        trace_id=_trace_id(fields) if "trace" in fields else None,
         names=sorted(fields),
         messages=messages,
         service_tier=_service_tier(fields),
@@ -114,7 +116,7 @@ def _validate_messages(head: Head) -> None:
     if "messages" not in head.fields:
         raise ApiError("invalid_request", "messages is missing: send an array with at least one message")
     raw = head.messages
-    if not raw.startswith(b"[") or raw[:64].translate(None, b" \t\r\n") == b"[]":
+    if not raw.startswith(b"[") or (not raw.startswith(b"[{") and raw[:64].translate(None, b" \t\r\n") == b"[]"):
         raise ApiError("invalid_request", "messages must be an array with at least one message")
 
 

@@ -57,13 +57,13 @@ class Plan(NamedTuple):
 
     def sample(self, draw: float) -> Decision:
         """The decision that ``draw`` in [0, 1) stands for."""
-        low = 0.0
-        for arm in self.arms[:-1]:
-            if draw < low + arm.weight:
-                break
-            low += arm.weight
-        else:
-            arm = self.arms[-1]
+        low, arm = 0.0, self.arms[-1]
+        if len(self.arms) > 1:
+            for earlier in self.arms[:-1]:
+                if draw < low + earlier.weight:
+                    arm = earlier
+                    break
+                low += earlier.weight
         inner = min((draw - low) / arm.weight, BELOW_ONE) if arm.weight else 0.0
         return Decision(self, draw, arm, bisect_right(arm.cumulative, inner), inner)
 

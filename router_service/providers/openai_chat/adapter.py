@@ -26,8 +26,8 @@ class OpenAIChat:
     def request(
         self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool
     ) -> UpstreamRequest:
-        body: dict[str, Any] = {"model": endpoint.upstream_model}
-        body.update((name, raw) for name, raw in fields.items() if name not in ROUTER_ONLY)
+        passed = {name: raw for name, raw in fields.items() if name not in ROUTER_ONLY}
+        body: dict[str, Any] = {"model": endpoint.upstream_model, **passed}
         effort = _effort(fields.get("reasoning"))
         if effort and "reasoning_effort" not in body:
             body["reasoning_effort"] = effort
