@@ -29,7 +29,7 @@ KNOWN = 1e6
 class Trial(NamedTuple):
     """How each scenario is run, in simulated seconds and in how many markets; ``scenarios`` of none are all.
 
-    Bounded by this and not by a clock, so that the answer is the same anywhere: a minute on an idle core.
+    Bounded by this and not by a clock, so that the answer is the same anywhere: a minute or two of one core.
     """
 
     duration_s: float = 600.0
