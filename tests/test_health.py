@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
 from router_service.routing.attempts import Attempts
-from router_service.routing.deadlines import Deadlines, UsualLatency
+from router_service.routing.deadlines import Deadlines, Limit, UsualLatency
 from router_service.routing.health import Health
 from router_service.routing.health.breaker import (
     FIRST_EJECTION_S,
@@ -320,7 +320,7 @@ async def test_the_attempt_passes_the_providers_retry_after_on() -> None:
     exchange = Exchange(b"", {})
     deadlines = Deadlines(exchange, Settings(), UsualLatency(health))
     with pytest.raises(ApiError):
-        await Attempts(exchange, health, deadlines).attempt(A, 9.0, call)
+        await Attempts(exchange, health, deadlines).attempt(A, Limit(9.0), call)
     assert health.limited(A.id)
 
 
