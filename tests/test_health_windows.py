@@ -85,7 +85,10 @@ def test_old_values_leave_the_windows_one_after_the_other() -> None:
     assert histogram.percentiles("30m", 1800) is None
 
 
-@given(st.lists(st.tuples(st.integers(0, 700), st.floats(0.01, 100)), min_size=1, max_size=40))
+GAPS = st.integers(0, 700) | st.integers(1500, 10_000)
+
+
+@given(st.lists(st.tuples(GAPS, st.floats(0.01, 100)), min_size=1, max_size=40))
 def test_a_speed_window_holds_what_was_added_in_its_slots(steps: list[tuple[int, float]]) -> None:
     histogram, now, events = Histogram(0.005, 0), 0, []
     for gap, value in steps:
@@ -105,6 +108,20 @@ def test_a_full_slot_keeps_its_percentiles() -> None:
     for _ in range(10_000):
         for value in (0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 5.0, 5.0, 5.0):
             histogram.add(value, 0)
-    found = histogram.percentiles("5m", 0)
+    # The second is of a span of five minutes that is over.
+    for window, second in (("5m", 0), ("30m", 300)):
+        found = histogram.percentiles(window, second)
+        assert found is not None
+        assert (found.p50, found.p75) == pytest.approx((0.1, 5.0), rel=0.05)
+
+
+def test_a_span_of_full_minutes_keeps_its_percentiles() -> None:
+    histogram = Histogram(0.005, 0)
+    for minute in range(5):
+        for _ in range(20_000):
+            histogram.add(0.1, 60 * minute)
+        for _ in range(8_000):
+            histogram.add(5.0, 60 * minute)
+    found = histogram.percentiles("30m", 300)
     assert found is not None
     assert (found.p50, found.p75) == pytest.approx((0.1, 5.0), rel=0.05)

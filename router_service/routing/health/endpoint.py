@@ -7,7 +7,7 @@ from router_service.routing.health.capacity import Capacity
 from router_service.routing.health.percentiles import Histogram
 from router_service.routing.health.quality import Quality
 from router_service.routing.health.silence import Waiting
-from router_service.routing.health.windows import KINDS, Windows
+from router_service.routing.health.windows import Windows
 from router_service.routing.sharing.messages import Report
 
 EWMA_WEIGHT = 0.2
@@ -16,10 +16,10 @@ SMALLEST_TOKENS_PER_S = 0.1
 
 
 class EndpointHealth:
-    """Fixed in size. ``unsent`` are counts the other workers have yet to be told; ``fresh``: since the last look."""
+    """Fixed in size. ``unsent_…`` are counts the other workers have yet to be told; ``fresh``: since the last look."""
 
     __slots__ = ("answers", "breaker", "capacity", "fresh", "latency", "name", "quality", "throughput",
-                 "tokens_per_s", "ttft_s", "unsent", "unsent_outdated", "unsent_timeouts",
+                 "tokens_per_s", "ttft_s", "unsent_outdated", "unsent_timeouts",
                  "waiting", "windows")  # fmt: skip
 
     def __init__(self, name: str, second: int) -> None:
@@ -33,7 +33,6 @@ class EndpointHealth:
         self.quality: Quality | None = None
         self.ttft_s: float | None = None
         self.tokens_per_s: float | None = None
-        self.unsent = [0] * KINDS
         self.unsent_outdated = self.unsent_timeouts = 0
         self.waiting: Waiting | None = None
         self.fresh = False
@@ -76,10 +75,9 @@ class EndpointHealth:
 
     def report(self, now: float) -> Report:
         """What the other workers should know; the counts are then told."""
-        success, failure, limited, uncounted = self.unsent
+        success, failure, limited, uncounted = self.windows.take_untold()
         timeouts, outdated = self.unsent_timeouts, self.unsent_outdated
         self.unsent_outdated = self.unsent_timeouts = 0
-        self.unsent = [0] * KINDS
         breaker, retry_until = self.breaker, self.capacity.retry_until
         own = breaker.phase(now) is Phase.OPEN and not breaker.followed
         return Report(

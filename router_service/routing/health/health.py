@@ -94,12 +94,13 @@ class Health:
         second of this clock at which the call went out.
         """
         now = self._clock()
+        second = int(now)
         if error_type == "rate_limit_exceeded":
             state = self._count(endpoint, RATE_LIMITED, now)
             state.breaker.release()
             if retry_after is not None:
-                state.quality_at(int(now)).waited(min(retry_after, LONGEST_RETRY_AFTER_S), int(now))
-            counts = state.windows.totals("30s", int(now))
+                state.quality_at(second).waited(min(retry_after, LONGEST_RETRY_AFTER_S), second)
+            counts = state.windows.totals("30s", second)
             state.capacity.rate_limited(now, per_minute(counts.accepted), retry_after)
         elif error_type in JUDGES_NOTHING:
             state = self._count(endpoint, UNCOUNTED, now)
@@ -107,10 +108,10 @@ class Health:
             state.breaker.release()
             if endpoint not in self._standing.watched:
                 return
-            counts = state.windows.totals("30s", int(now))
+            counts = state.windows.totals("30s", second)
         else:
             state = self._count(endpoint, FAILURE, now)
-            counts = state.windows.totals("30s", int(now))
+            counts = state.windows.totals("30s", second)
             if began is not None and state.breaker.outdated(began):
                 state.unsent_outdated += 1
             else:
@@ -329,7 +330,6 @@ class Health:
         state = self._endpoints.get(endpoint) or self._new(endpoint, now)
         state.windows.add(kind, int(now))
         state.capacity.sent()
-        state.unsent[kind] += 1
         self._tell(state)
         return state
 

@@ -17,12 +17,17 @@ BASE = MART_BASE**4
 BUCKETS = 128
 _PER_LOG = 1 / math.log(BASE)
 _EMPTY = array("H", bytes(2 * BUCKETS))
+_MOST = 2**16 - 1
 
 SpeedWindow = Literal["5m", "30m"]
-# (first slot, seconds of a slot, slots): the running slot is part of a window.
-_MINUTES = (0, 60, 5)
-_FIVES = (5, 300, 6)
-_WINDOWS: dict[SpeedWindow, tuple[int, int, int]] = {"5m": _MINUTES, "30m": _FIVES}
+# Slots: the last five minutes, the running one among them, then the last five spans of five minutes that are over.
+# The running span is not kept: it is the first of the minutes.
+_MINUTES = 5
+_SLOTS = 10
+# A copy has no more room than it needs; an array made of bytes has.
+_NONE = array("H", bytes(2 * BUCKETS * _SLOTS))
+# What is older has left every window.
+_LONGEST = 30
 
 
 class Percentiles(NamedTuple):
@@ -47,12 +52,12 @@ class Histogram:
     and the end buckets hold all beyond: 5 ms reaches to 126 s, 0.1 tokens a second to 2,530.
     """
 
-    __slots__ = ("_counts", "_first", "_five", "_minute", "_second", "_until")
+    __slots__ = ("_counts", "_first", "_minute", "_start", "_until")
 
     def __init__(self, smallest: float, second: int) -> None:
-        self._counts = array("H", bytes(2 * BUCKETS * 11))
+        self._counts = array("H", _NONE)
         self._first = _position(smallest)
-        self._place(second)
+        self._place(second // 60)
 
     def add(self, value: float, second: int) -> None:
         """Count ``value``, which is above 0."""
@@ -60,8 +65,12 @@ class Histogram:
             self._advance(second)
         position = math.log(value) * _PER_LOG - self._first
         bucket = 0 if position < 0 else BUCKETS - 1 if position >= BUCKETS else int(position)
-        self._count(self._minute, bucket)
-        self._count(self._five, bucket)
+        counts, at = self._counts, self._start + bucket
+        if counts[at] < _MOST:
+            counts[at] += 1
+        else:
+            self._halve()
+            counts[at] += 1
 
     def percentiles(
         self, window: SpeedWindow, second: int, least: int = 1, *, highest_first: bool = False
@@ -80,9 +89,12 @@ class Histogram:
     ) -> list[float] | None:
         if second >= self._until:
             self._advance(second)
-        first, _, slots = _WINDOWS[window]
-        rows = np.frombuffer(self._counts, np.uint16).reshape(-1, BUCKETS)[first : first + slots]
-        counts = rows.sum(axis=0, dtype=np.int64)
+        rows = np.frombuffer(self._counts, np.uint16).reshape(_SLOTS, BUCKETS)
+        counts = rows[:_MINUTES].sum(axis=0, dtype=np.int64)
+        if window == "30m":
+            # Minutes behind the running one are those of the span before, which is kept as such.
+            counts = rows[: self._minute % _MINUTES + 1].sum(axis=0, dtype=np.int64)
+            counts += rows[_MINUTES:].sum(axis=0, dtype=np.int64)
         reached = np.cumsum(counts[::-1] if highest_first else counts)
         total = int(reached[-1])
         if total < least:
@@ -93,25 +105,29 @@ class Histogram:
             found = BUCKETS - 1 - found
         return [float(BASE ** (self._first + bucket + 0.5)) for bucket in found.tolist()]
 
-    def _count(self, start: int, bucket: int) -> None:
-        try:
-            self._counts[start + bucket] += 1
-        except OverflowError:
-            # 16 bits are full: half of every bucket of the slot has the same percentiles.
-            halved = array("H", (count >> 1 for count in self._counts[start : start + BUCKETS]))
-            self._counts[start : start + BUCKETS] = halved
-            self._counts[start + bucket] += 1
+    def _halve(self) -> None:
+        """16 bits are full: half of every bucket of the minute has the same percentiles."""
+        start = self._start
+        self._counts[start : start + BUCKETS] = array("H", (n >> 1 for n in self._counts[start : start + BUCKETS]))
 
     def _advance(self, second: int) -> None:
-        for first, width, slots in (_MINUTES, _FIVES):
-            old, new = self._second // width, second // width
-            for slot in range(old + 1, old + 1 + min(new - old, slots)):
-                at = (first + slot % slots) * BUCKETS
-                self._counts[at : at + BUCKETS] = _EMPTY
-        self._place(second)
+        minute = second // 60
+        for begins in range(self._minute + 1, self._minute + 1 + min(minute - self._minute, _LONGEST)):
+            if begins % _MINUTES == 0:
+                self._keep_span(begins // _MINUTES - 1)
+            at = begins % _MINUTES * BUCKETS
+            self._counts[at : at + BUCKETS] = _EMPTY
+        self._place(minute)
 
-    def _place(self, second: int) -> None:
-        self._second = second
-        self._until = (second // 60 + 1) * 60
-        self._minute = second // 60 % 5 * BUCKETS
-        self._five = (5 + second // 300 % 6) * BUCKETS
+    def _keep_span(self, span: int) -> None:
+        minutes = np.frombuffer(self._counts, np.uint16).reshape(_SLOTS, BUCKETS)[:_MINUTES]
+        total = minutes.sum(axis=0, dtype=np.int64)
+        while total.max() > _MOST:
+            total >>= 1
+        at = (_MINUTES + span % (_SLOTS - _MINUTES)) * BUCKETS
+        self._counts[at : at + BUCKETS] = array("H", total.astype(np.uint16).tobytes())
+
+    def _place(self, minute: int) -> None:
+        self._minute = minute
+        self._until = (minute + 1) * 60
+        self._start = minute % _MINUTES * BUCKETS

@@ -29,20 +29,22 @@ class Standing:
         """Set outage, ejection and limit anew; ``counts`` are those of the last 30 s."""
         name, breaker, capacity = state.name, state.breaker, state.capacity
         # The one probe of an ejection that is over is not to wait until what led to it has left the window.
-        probing = breaker.phase(now) is Phase.HALF_OPEN
+        probing = breaker.tripped and breaker.phase(now) is Phase.HALF_OPEN
         out = not probing and tiers.outage(*breaker.since_closing(now, counts.success, counts.failure))
-        limited = capacity.limited(now, per_minute(sum(counts)))
+        held = now < capacity.retry_until
+        limited = held or (capacity.learned and capacity.limited(now, per_minute(sum(counts))))
         if out != (name in self.outages):
             self.outages = self.outages ^ {name}
             self.epoch += 1
         if limited != (name in self.limited):
             self.limited = self.limited ^ {name}
             self.epoch += 1
-        self._set_ejecting(name, (breaker.ejections, breaker.severity) if breaker.ejected(now) else None)
+        if breaker.tripped or name in self.ejecting:
+            self._set_ejecting(name, (breaker.ejections, breaker.severity) if breaker.ejected(now) else None)
         if out or limited or breaker.tripped or capacity.learned:
             self.watched[name] = state
-        else:
-            self.watched.pop(name, None)
+        elif name in self.watched:
+            del self.watched[name]
 
     def _set_ejecting(self, name: str, severity: tuple[int, float] | None) -> None:
         if severity == self.ejecting.get(name):

@@ -28,7 +28,9 @@ RINGS: dict[WindowName, Ring] = {
     "30m": Ring(240, 464, 60, 30),
     "1d": Ring(360, 468, 3600, 24),
 }
-_EMPTY = array("i", bytes(4 * 472))
+# Behind the rings and their sums: counts that the other workers have yet to be told.
+_UNTOLD = 472
+_EMPTY = array("i", bytes(4 * (_UNTOLD + KINDS)))
 
 
 class Counts(NamedTuple):
@@ -76,6 +78,13 @@ class Windows:
         counts[460 + kind] += 1
         counts[464 + kind] += 1
         counts[468 + kind] += 1
+        counts[472 + kind] += 1
+
+    def take_untold(self) -> Counts:
+        """What ``add`` has counted since the last call, for the other workers."""
+        untold = Counts._make(self._counts[_UNTOLD:])
+        self._counts[_UNTOLD:] = _EMPTY[:KINDS]
+        return untold
 
     def merge(self, added: Sequence[int], second: int, now: int) -> None:
         """Count what another worker saw at ``second``; rings that no longer reach back so far leave it out."""
