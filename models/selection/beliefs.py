@@ -19,7 +19,7 @@ from models.selection.observed import FEW, SCATTERED, SQUARE_WORTH, Floats, View
 
 # Columns of beliefs. The wait is ln s to the first token of a stream, or to the end of an answer that comes whole.
 FAILURE, LIMITED, WAIT, PACE, MALFORMED = range(5)
-_STREAMED = np.array(
+STREAMED = np.array(
     [observed.FAILURE, observed.LIMITED, observed.LOG_TTFT, observed.LOG_TOKENS_PER_S, observed.MALFORMED]
 )
 _WHOLE = np.array(
@@ -75,6 +75,7 @@ class Beliefs(NamedTuple):
     variances: Floats
 
 
+BETWEEN: Floats = np.array([quantity.between for quantity in QUANTITIES]) ** 2
 _NOISE = np.array([quantity.noise for quantity in QUANTITIES]) ** 2
 _STRAYS = np.array([quantity.strays for quantity in QUANTITIES]).T ** 2
 _TIMES = slice(WAIT, PACE + 1)
@@ -88,7 +89,7 @@ _SCATTERED = {
 
 def believe(prior: Prior, views: Views, stream: bool) -> Beliefs:
     """``prior`` corrected by ``views`` of the same endpoints."""
-    columns = _STREAMED if stream else _WHOLE
+    columns = STREAMED if stream else _WHOLE
     counts, seen = views.counts.take(columns, axis=1), views.means.take(columns, axis=1)
     means, variances = prior.means - prior.shift, prior.variances.copy()
     noise = np.empty_like(means)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
-from models.selection.beliefs import FAILURE, LIMITED, MALFORMED, PACE, QUANTITIES, WAIT, Prior, believe
+from models.selection.beliefs import BETWEEN, QUANTITIES, STREAMED, WAIT, Prior, believe
 from models.selection.choosing import Constants, Wish, choose, losses
 from models.selection.faded import Faded
 from models.selection.features import Candidate, Context
-from models.selection.interface import TYPICAL_COMPLETION_TOKENS, Outcome, State
-from models.selection.observed import HALF_LIVES_S, Floats, Observed
+from models.selection.interface import TYPICAL_COMPLETION_TOKENS, Outcome, State, price_usd
+from models.selection.observed import HALF_LIVES_S, Observed, shown
 
 DAY_S = HALF_LIVES_S[-1]
 
@@ -39,23 +38,15 @@ class Live:
         beliefs = believe(self._believed(candidates, state.now_s), views, context.stream)
         output = TYPICAL_COMPLETION_TOKENS if context.max_tokens is None else context.max_tokens
         output = min(output, TYPICAL_COMPLETION_TOKENS)
-        price = np.array([c.prompt_price * context.prompt_tokens + c.completion_price * output for c in candidates])
-        expected = losses(
-            price * 1e-15, output, beliefs, views, context.tools, context.stream, self._wish, self._constants
-        )
+        price = np.array([price_usd(c, context.prompt_tokens, output) for c in candidates])
+        expected = losses(price, output, beliefs, views, context.tools, context.stream, self._wish, self._constants)
         margin = self._constants.margin_s * self._wish.second_of_wait
         return choose(expected, views.cap, margin, self._constants)
 
     def observe(self, outcome: Outcome) -> None:
         self._seen.observe(outcome)
-        limited, failed = outcome.result == "rate_limited", outcome.result == "error"
-        values: list[float | None] = [None] * len(QUANTITIES)
-        values[LIMITED] = float(limited)
-        if not limited:
-            values[FAILURE] = float(failed)
-            values[WAIT] = math.log(outcome.ttft_s) if outcome.ttft_s else None
-            values[PACE] = math.log(outcome.tokens_per_s) if outcome.tokens_per_s else None
-            values[MALFORMED] = float(outcome.malformed_tool_call) if outcome.tools and not failed else None
+        every = shown(outcome)
+        values = [every[quantity] for quantity in STREAMED]
         self._providers[outcome.provider].add(outcome.now_s, values)
         self._market.add(outcome.now_s, values)
 
@@ -63,7 +54,7 @@ class Live:
         means = np.array([self._of_provider(c.provider, now_s) for c in candidates])
         if self._prior:
             means[:, WAIT] = [self._prior.get(c.endpoint, means[place, WAIT]) for place, c in enumerate(candidates)]
-        return Prior(means, np.tile(_BETWEEN, (len(candidates), 1)))
+        return Prior(means, np.tile(BETWEEN, (len(candidates), 1)))
 
     def _of_provider(self, provider: str, now_s: float) -> list[float]:
         known = self._peers.get(provider)
@@ -73,9 +64,6 @@ class Live:
                 means = [_corrected(level, place, mean, now_s) for place, mean in enumerate(means)]
             known = self._peers[provider] = (now_s, means)
         return known[1]
-
-
-_BETWEEN: Floats = np.array([quantity.between for quantity in QUANTITIES]) ** 2
 
 
 def _corrected(level: Faded, place: int, mean: float, now_s: float) -> float:

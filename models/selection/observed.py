@@ -154,6 +154,19 @@ _SQUARES_FADE = np.full(2 * len(SCATTERED), 1.0 / HALF_LIVES_S[-1])
 _FADING = np.concatenate([np.tile(_HALVES_PER_S, 2 * QUANTITIES), _SQUARES_FADE])
 
 
+def shown(outcome: Outcome) -> tuple[float | None, ...]:
+    """What an outcome shows of each of the quantities, ``None`` where it says nothing."""
+    limited, failed = outcome.result == "rate_limited", outcome.result == "error"
+    return (
+        None if limited else float(failed),
+        float(limited),
+        math.log(outcome.ttft_s) if outcome.ttft_s else None,
+        math.log(outcome.tokens_per_s) if outcome.tokens_per_s else None,
+        math.log(outcome.whole_s) if outcome.whole_s else None,
+        float(outcome.malformed_tool_call) if outcome.tools and not (failed or limited) else None,
+    )
+
+
 class Observed:
     """Of all endpoints; constant memory for each. Used from one thread."""
 
@@ -182,15 +195,7 @@ class Observed:
         since = max(now_s - flat[start + _AT], 0.0)
         flat[start + _AT] = max(now_s, flat[start + _AT])
         self._matrix[start // _WIDTH, _SUMS:] *= np.exp2(-since * _FADING)
-        values = (
-            None if limited else float(failed),
-            float(limited),
-            math.log(outcome.ttft_s) if outcome.ttft_s else None,
-            math.log(outcome.tokens_per_s) if outcome.tokens_per_s else None,
-            math.log(outcome.whole_s) if outcome.whole_s else None,
-            float(outcome.malformed_tool_call) if outcome.tools and not (failed or limited) else None,
-        )
-        for quantity, value in enumerate(values):
+        for quantity, value in enumerate(shown(outcome)):
             if value is not None:
                 self._add(start, quantity, value)
 

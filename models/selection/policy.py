@@ -11,7 +11,18 @@ import numpy as np
 from models.selection import levels as past
 from models.selection import predictor
 from models.selection.artifact import PARITY, SCHEMA, Artifact, PolicyError
-from models.selection.beliefs import FAILURE, LIMITED, MALFORMED, PACE, QUANTITIES, WAIT, Beliefs, Prior, believe
+from models.selection.beliefs import (
+    BETWEEN,
+    FAILURE,
+    LIMITED,
+    MALFORMED,
+    PACE,
+    QUANTITIES,
+    WAIT,
+    Beliefs,
+    Prior,
+    believe,
+)
 from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND, Constants, Wish, choose, losses
 from models.selection.estimate import Estimate
 from models.selection.features import Candidate, Context, level_rows
@@ -36,7 +47,6 @@ __all__ = [
 SD_TO_Q90 = 1.2816
 LEAST_SPREAD = 0.05
 MOST_KNOWN = 4096
-_BETWEEN = np.array([quantity.between for quantity in QUANTITIES]) ** 2
 _IGNORANCE = {
     stream: [past.QUANTITIES.index(name) for name in ("failure", "limited", wait, "log_tokens_per_s", "malformed")]
     for stream, wait in ((True, "log_ttft"), (False, "log_whole"))
@@ -142,7 +152,7 @@ class LearnedPolicy:
         usual = _LEVEL_TTFT if context.stream else _LEVEL_WHOLE
         shift[:, WAIT] = found[:, predictor.TTFT_Q50] - level[:, usual]
         shift[:, PACE] = found[:, predictor.PACE_Q50] - level[:, _LEVEL_PACE]
-        variances = _BETWEEN * ignorance[:, _IGNORANCE[context.stream]]
+        variances = BETWEEN * ignorance[:, _IGNORANCE[context.stream]]
         return _Known(np.array(price), output, level, rows, variances, found[:, predictor.LIMITED].copy(), shift)
 
 
