@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from data.schema import CLIENT_DEADLINE, LOST, STALE
 from models.selection.observed import Observed, Views
@@ -50,11 +50,26 @@ class Ended(NamedTuple):
     malformed: bool | None = None
 
 
-class Answer(NamedTuple):
+class Answer(Protocol):
     """What the client got, as the record has it; ``None`` of what is not known, or not yet."""
 
+    @property
+    def stream(self) -> bool: ...
+    @property
+    def cancelled(self) -> bool: ...
+    @property
+    def completion_tokens(self) -> int | None: ...
+    @property
+    def finish_reason(self) -> str | None: ...
+    @property
+    def tool_call_fault(self) -> str | None: ...
+
+
+class Logged(NamedTuple):
+    """The ``Answer`` of a row."""
+
     stream: bool
-    cancelled: bool = False
+    cancelled: bool
     completion_tokens: int | None = None
     finish_reason: str | None = None
     tool_call_fault: str | None = None
@@ -111,7 +126,7 @@ def ended(row: Mapping[str, Any], place: int) -> Ended:
     known_us = started_us(row) + end_us
     if any(one.get("reason") == STALE and one["endpoint"] == attempt["endpoint"] for one in later):
         return Ended(known_us, None)
-    answer = Answer(row["stream"], row["cancelled"], *(row.get(name) for name in Answer._fields[2:]))
+    answer = Logged(row["stream"], row["cancelled"], *(row.get(name) for name in Logged._fields[2:]))
     served = all(one["error_type"] == LOST for one in later)
     return come_to(known_us, attempt["error_type"], attempt["ttft_us"], attempt["duration_us"], answer, served)
 

@@ -7,6 +7,7 @@ So a feature made from it cannot know the future, and training sees what serving
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -32,14 +33,17 @@ SCATTERED = (LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE)
 SURPRISE, SQUARE, SQUARE_WORTH = 4.0, 0.09, 10.0
 # A count that has faded below the first has nothing to say any more; the second makes a mean of nothing 0.
 FORGOTTEN, NONE = 1e-9, 1e-200
+# The moment is moved up before weights of the shortest half-life grow beyond 2 ** 60.
+REBASED_S = 1800.0
 # Of what an endpoint may be given of its model's traffic, cut at a 429 and grown by a constant at each call that was
 # taken (Chiu and Jain 1989).
 CUT, GROWTH, LEAST_CAP = 0.9, 0.003, 0.005
 
 # An endpoint is a row of a matrix: time of its last outcome, of its last failure, calls under way, whether the last
-# outcome was a 429, failures in a row, its cap, then for each quantity its faded sums at each half-life and of the
-# last few, then the counts likewise, then squares of deviations and their counts.
-_AT, _FAILED_AT, _IN_FLIGHT, _REFUSED, _STREAK, _CAP, _SUMS = range(7)
+# outcome was a 429, failures in a row, its cap, a moment in the past, then for each quantity its sums at each half-life
+# and of the last few, then the counts likewise, then squares of deviations and their counts. Sums and counts stand as
+# they would have weighed at that moment: what comes later weighs more there, so that nothing has to fade at each call.
+_AT, _FAILED_AT, _IN_FLIGHT, _REFUSED, _STREAK, _CAP, _BASE, _SUMS = range(8)
 _PLACES = len(HALF_LIVES_S) + 1
 _COUNTS = _SUMS + QUANTITIES * _PLACES
 _SQUARES = _COUNTS + QUANTITIES * _PLACES
@@ -149,7 +153,9 @@ class Views(Sequence[View]):
 
 
 _COLUMNS = ("counts", "means", "in_flight", "since_failure_s", "since_s", "refused", "streak", "cap", "squares")
-_HALVES_PER_S = 1.0 / np.array([*HALF_LIVES_S, INCIDENT_S])
+_RATES = tuple(1.0 / half_life for half_life in (*HALF_LIVES_S, INCIDENT_S))
+_DAY = len(HALF_LIVES_S) - 1
+_HALVES_PER_S = np.array(_RATES)
 _SQUARES_FADE = np.full(2 * len(SCATTERED), 1.0 / HALF_LIVES_S[-1])
 _FADING = np.concatenate([np.tile(_HALVES_PER_S, 2 * QUANTITIES), _SQUARES_FADE])
 
@@ -192,31 +198,51 @@ class Observed:
         if failed and now_s > flat[start + _FAILED_AT]:
             flat[start + _FAILED_AT] = now_s
         self._count(start, limited, failed)
-        since = max(now_s - flat[start + _AT], 0.0)
-        flat[start + _AT] = max(now_s, flat[start + _AT])
-        self._matrix[start // _WIDTH, _SUMS:] *= np.exp2(-since * _FADING)
+        if now_s > flat[start + _AT]:
+            flat[start + _AT] = now_s
+        since = flat[start + _AT] - flat[start + _BASE]
+        if since > REBASED_S:
+            since = self._rebase(start, since)
+        weights = tuple([math.exp2(since * rate) for rate in _RATES])
         for quantity, value in enumerate(shown(outcome)):
             if value is not None:
-                self._add(start, quantity, value)
+                self._add(start, quantity, value, weights)
 
-    def _add(self, start: int, quantity: int, value: float) -> None:
-        flat, more = self._flat, _COUNTS - _SUMS
+    def _rebase(self, start: int, since: float) -> float:
+        self._matrix[start // _WIDTH, _SUMS:] *= np.exp2(-since * _FADING)
+        self._flat[start + _BASE] = self._flat[start + _AT]
+        return 0.0
+
+    def _add(self, start: int, quantity: int, value: float, weights: tuple[float, ...]) -> None:
+        flat = self._flat
         first = start + _SUMS + quantity * _PLACES
-        few = first + FEW
-        if flat[few + more] >= 1.0 and quantity in SCATTERED:
-            self._scatter(start + _SQUARES + SCATTERED.index(quantity), value, flat[few], flat[few + more])
+        few, fewer = first + FEW, first + FEW + _COUNTS - _SUMS
+        if quantity in SCATTERED and flat[fewer] >= weights[FEW]:
+            place = start + _SQUARES + SCATTERED.index(quantity)
+            self._scatter(place, value, flat[few] / flat[fewer], flat[fewer] / weights[FEW], weights[_DAY])
         flat[few] *= FEW_KEPT
-        flat[few + more] *= FEW_KEPT
-        for place in range(first, first + _PLACES):
-            flat[place] += value
-            flat[place + more] += 1.0
+        flat[fewer] *= FEW_KEPT
+        # Written out: a loop here would cost as much again as all the rest.
+        w0, w1, w2, w3, w4 = weights
+        if value:
+            flat[first] += value * w0
+            flat[first + 1] += value * w1
+            flat[first + 2] += value * w2
+            flat[first + 3] += value * w3
+            flat[few] += value * w4
+        count = first + _COUNTS - _SUMS
+        flat[count] += w0
+        flat[count + 1] += w1
+        flat[count + 2] += w2
+        flat[count + 3] += w3
+        flat[fewer] += w4
 
-    def _scatter(self, place: int, value: float, total: float, count: float) -> None:
-        """A value beside the mean of the last few, whose own error is taken out."""
+    def _scatter(self, place: int, value: float, mean: float, count: float, weight: float) -> None:
+        """A value beside the mean of the last few, ``count`` of them, whose own error is taken out."""
         flat, number = self._flat, place + len(SCATTERED)
-        usual = (flat[place] + SQUARE_WORTH * SQUARE) / (flat[number] + SQUARE_WORTH)
-        flat[place] += min((value - total / count) ** 2 * count / (count + 1.0), SURPRISE * usual)
-        flat[number] += 1.0
+        usual = (flat[place] / weight + SQUARE_WORTH * SQUARE) / (flat[number] / weight + SQUARE_WORTH)
+        flat[place] += min((value - mean) ** 2 * count / (count + 1.0), SURPRISE * usual) * weight
+        flat[number] += weight
 
     def _count(self, start: int, limited: bool, failed: bool) -> None:
         flat = self._flat
@@ -237,7 +263,8 @@ class Observed:
         places = self._places
         # The first row is never written to: it stands for those never seen.
         rows = self._matrix[[places.get(endpoint, 0) for endpoint in endpoints]]
-        fades = np.exp2(np.multiply.outer(np.minimum(rows[:, _AT] - now_s, 0.0), _HALVES_PER_S))
+        base, last = rows[:, _BASE], rows[:, _AT]
+        fades = np.exp2(np.multiply.outer(base - np.maximum(last, now_s), _HALVES_PER_S))
         counts = rows[:, _COUNTS:_SQUARES].reshape(-1, QUANTITIES, _PLACES)
         # Sums and counts fade alike, so that a mean stays one however little is left of it.
         means = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITIES, _PLACES) / (counts + NONE)
@@ -246,11 +273,14 @@ class Observed:
             means,
             rows[:, _IN_FLIGHT],
             now_s - rows[:, _FAILED_AT],
-            np.maximum(now_s - rows[:, _AT], 0.0),
+            np.maximum(now_s - last, 0.0),
             rows[:, _REFUSED],
             rows[:, _STREAK],
             rows[:, _CAP],
-            rows[:, _SQUARES:].reshape(-1, 2, len(SCATTERED)),
+            # These are as of the last outcome.
+            (rows[:, _SQUARES:] * np.exp2(np.minimum(base - last, 0.0) * _RATES[_DAY])[:, None]).reshape(
+                -1, 2, len(SCATTERED)
+            ),
         )
 
     def _start(self, endpoint: str) -> int:
@@ -262,12 +292,12 @@ class Observed:
         return place * _WIDTH
 
     def _grow(self, before: Floats) -> None:
-        self._matrix = np.zeros((max(64, 2 * len(before)), _WIDTH))
+        # Single figures are read and written twenty times faster through an array of Python's own than through numpy.
+        self._flat = array("d", bytes(8 * _WIDTH * max(64, 2 * len(before))))
+        self._matrix: Floats = np.frombuffer(self._flat).reshape(-1, _WIDTH)
         self._matrix[:, [_AT, _FAILED_AT]] = -math.inf
         self._matrix[:, _CAP] = 1.0
         self._matrix[: len(before)] = before
-        # Single figures are read and written ten times faster through this than through the array.
-        self._flat: memoryview[float] = memoryview(self._matrix.reshape(-1))  # type: ignore[arg-type]
 
     def _ended(self, start: int) -> None:
         self._flat[start + _IN_FLIGHT] = max(self._flat[start + _IN_FLIGHT] - 1.0, 0.0)

@@ -121,6 +121,9 @@ def _validate_messages(head: Head) -> None:
 
 
 def _modality(messages: bytes) -> str:
+    # Each of the signs has one, and most texts have none.
+    if b"_" not in messages:
+        return "text"
     for sign, kind in _MEDIA:
         if sign in messages:
             return kind

@@ -70,7 +70,7 @@ class Attempts:
                 late = self._late_after(decision, endpoint)
                 try:
                     if self.hedging is None or late is None or late >= limit.seconds:
-                        return await self.once_or_twice(endpoint, limit, call)
+                        return await self.attempt(endpoint, limit, call)
                     hedged = Hedged(self, self.hedging, decision, untried, call, discard)
                     return await hedged.run(endpoint, limit, late)
                 except ApiError as error:
@@ -91,18 +91,10 @@ class Attempts:
             return None
         return self.hedging.late_after(self.exchange, decision, endpoint)
 
-    async def once_or_twice(self, endpoint: Endpoint, limit: Limit, call: Call[T], begun: Attempt | None = None) -> T:
-        """A call, which may have been noted as ``begun``; one more where a kept connection had been ended."""
-        try:
-            return await self.attempt(endpoint, limit, call, begun)
-        except ApiError as error:
-            if then(error) is not Then.SAME_ENDPOINT:
-                raise
-        self._reason = STALE
-        return await self.attempt(endpoint, limit, call)
-
     async def attempt(self, endpoint: Endpoint, limit: Limit, call: Call[T], begun: Attempt | None = None) -> T:
-        """One call of at most ``limit`` to its first token; failures are timed, logged and counted."""
+        """A call of at most ``limit`` to its first token, which may have been noted as ``begun``; one more where it met
+        a kept connection that had been ended. Failures are timed, logged and counted.
+        """
         exchange = self.exchange
         started = time.perf_counter()
         attempt = begun or self.begin(endpoint, self._reason)
@@ -118,7 +110,7 @@ class Attempts:
             impatient = limit.impatient and not over and isinstance(error, DeadlineMissed)
             attempt.error_type = CLIENT_DEADLINE if impatient else error.error_type
             # A second one is for the log, which knows no better, a failure.
-            stale = isinstance(error, StaleConnection) and attempt.reason != STALE
+            stale = then(error) is Then.SAME_ENDPOINT and attempt.reason != STALE
             self._reason = f"fallback:{attempt.error_type}"
             if over or impatient or isinstance(error, StaleConnection):
                 self.health.abandon(endpoint.id)
@@ -126,7 +118,8 @@ class Attempts:
                 self.health.failure(endpoint.id, error.error_type, error.retry_after, under_way.began)
             if over:
                 raise self.deadlines.expired() from error
-            raise
+            if not stale:
+                raise
         except asyncio.CancelledError:
             self.health.abandon(endpoint.id)
             raise
@@ -137,6 +130,8 @@ class Attempts:
             exchange.upstream_wait += now - started
             if attempt.error_type is not None and self.observing is not None:
                 self.observing.end(exchange, attempt, stale=stale)
+        self._reason = STALE
+        return await self.attempt(endpoint, limit, call)
 
     def begin(self, endpoint: Endpoint, reason: str) -> Attempt:
         """Note a call that begins now."""

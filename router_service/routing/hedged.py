@@ -49,7 +49,7 @@ class Hedged(Generic[T]):
         self._place = len(exchange.attempts)
 
     async def run(self, first: Endpoint, limit: Limit, late: float) -> T:
-        """As ``Attempts.once_or_twice``; ``late`` seconds later a second call goes out if there is one to spend.
+        """As ``Attempts.attempt``; ``late`` seconds later a second call goes out if there is one to spend.
 
         Raises ``ApiError`` of the call that failed last.
         """
@@ -58,7 +58,7 @@ class Hedged(Generic[T]):
         waited, begun = exchange.upstream_wait, time.perf_counter()
         race = Race(self._begin, self._too_late, self._failed)
         try:
-            answer = await race.run(self._attempts.once_or_twice(first, limit, self._call), late)
+            answer = await race.run(self._attempts.attempt(first, limit, self._call), late)
         except asyncio.CancelledError:
             # The client has left. Of two calls under way one was ours alone.
             if self._second is not None and self._attempt_of(first).error_type is None:
@@ -82,7 +82,7 @@ class Hedged(Generic[T]):
         hedging.spend()
         attempts.hedged = True
         limit = attempts.deadlines.first_token(self._decision.plan, second.id, last=self._untried.left <= 0)
-        return attempts.once_or_twice(second, limit, self._call, attempts.begin(second, HEDGE))
+        return attempts.attempt(second, limit, self._call, attempts.begin(second, HEDGE))
 
     def _attempt_of(self, endpoint: Endpoint) -> Attempt:
         """The last one: a kept connection may have been ended at the one before."""

@@ -39,6 +39,18 @@ class Moment(NamedTuple):
     seen: int
 
 
+class _Kept:
+    """The last plan for what never changes of its inputs. ``measures``: whether it reads measurements; ``sees``:
+    whether it reads what was seen of the last calls, where there is a policy that does."""
+
+    __slots__ = ("made_of", "measures", "plan", "sees")
+
+    def __init__(self, measures: bool, sees: bool) -> None:
+        self.measures, self.sees = measures, sees
+        self.plan: Plan | None = None
+        self.made_of: tuple[int, str | None, Moment] | None = None
+
+
 class Planner:
     """``plan`` is a dictionary look-up when nothing that matters has changed."""
 
@@ -68,7 +80,7 @@ class Planner:
         self.observing = observing
         self.wish = wish
         self._clock = clock
-        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._plans: dict[tuple[object, ...], _Kept] = {}
         self._measures: dict[str, tuple[int, Measure | None]] = {}
         self._preferences: dict[tuple[Demands, bytes], Preferences] = {}
 
@@ -90,28 +102,30 @@ class Planner:
 
     def plan(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None = None) -> Plan:
         """The plan for one model, or for several as one pool. ``strategy`` replaces the installation's default."""
-        ask = Ask(planned_tokens(ask.prompt_tokens), *ask[1:])
-        epoch = self.health.refresh()
-        learned = self.policies.current
-        version = learned.version if learned else None
-        moment = self._moment(wanted, preferences, ask, strategy)
-        key = (wanted, preferences, ask, strategy, epoch, version, moment)
-        plan = self._plans.get(key)
-        if plan is None:
+        key = (wanted, preferences, planned_tokens(ask.prompt_tokens), ask[1:], strategy)
+        kept = self._plans.get(key)
+        if kept is None:
             if len(self._plans) >= CACHE_SIZE:
                 self._plans.clear()
-            plan = self._plans[key] = self._make(wanted, preferences, ask, strategy, moment)
-        return plan
+            kept = self._plans[key] = self._reads(wanted, preferences, ask, strategy)
+        epoch, learned, now = self.health.refresh(), self.policies.current, self._clock()
+        served = kept.sees and learned is not None and self.learned_share > 0
+        moment = Moment(
+            1 + int(now / MEASURED_FOR_S) if kept.measures else 0, 1 + int(now / SEEN_FOR_S) if served else 0
+        )
+        made_of = (epoch, learned.version if learned else None, moment)
+        if kept.plan is None or kept.made_of != made_of:
+            ask = ask._replace(prompt_tokens=key[2])
+            kept.plan, kept.made_of = self._make(wanted, preferences, ask, strategy, moment), made_of
+        return kept.plan
 
-    def _moment(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None) -> Moment:
-        now, by = self._clock(), wanted[0].sort or preferences.sort_by or SORTS.get(ask.service_tier or "")
+    def _reads(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None) -> _Kept:
+        by = wanted[0].sort or preferences.sort_by or SORTS.get(ask.service_tier or "")
         explicit = preferences.strategy or strategy
         named = explicit or self.strategy
         graded = named in ("adjusted", "exacto") or (ask.tools and self.auto_exacto)
-        measured = (graded if by is None else by != "price") or wants_speed(preferences)
-        served = named == "learned" and self.policies.current is not None and self.learned_share > 0
-        seen = served and not preferences.order and (by is None or weighs(explicit, by))
-        return Moment(1 + int(now / MEASURED_FOR_S) if measured else 0, 1 + int(now / SEEN_FOR_S) if seen else 0)
+        measures = (graded if by is None else by != "price") or wants_speed(preferences)
+        return _Kept(measures, named == "learned" and not preferences.order and (by is None or weighs(explicit, by)))
 
     def _make(
         self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None, moment: Moment

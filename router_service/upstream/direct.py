@@ -70,8 +70,8 @@ class Pool:
         self._all: set[Connection] = set()
         self._tls = client_context()
 
-    async def take(self, origin: Origin, timeout_s: float) -> Connection:
-        """An open connection, within ``timeout_s`` and the pool's own limit. Raises ``ApiError``."""
+    def take(self, origin: Origin) -> Connection | None:
+        """An idle connection that is still open."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
@@ -79,7 +79,7 @@ class Pool:
                 if time.monotonic() - connection.idle_since < IDLE_S:
                     return connection
                 connection.abort()
-        return await self._connect(origin, timeout_s)
+        return None
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """Keep the connection if another exchange may follow on it."""
@@ -93,7 +93,8 @@ class Pool:
         for connection in tuple(self._all):
             connection.abort()
 
-    async def _connect(self, origin: Origin, timeout_s: float) -> Connection:
+    async def connect(self, origin: Origin, timeout_s: float) -> Connection:
+        """A new connection, within ``timeout_s`` and the pool's own limit. Raises ``ApiError``."""
         tls = self._tls if origin.scheme == "https" else None
         try:
             async with asyncio.timeout(min(timeout_s, self._connect_timeout)):
@@ -144,7 +145,7 @@ class DirectClient:
         """Send ``request``; the deadline counts from here, connecting included."""
         origin, head = _prepared(request.url, tuple(request.headers.items()))
         ends = asyncio.get_running_loop().time() + timeout_s
-        connection = await self._pool.take(origin, timeout_s)
+        connection = self._pool.take(origin) or await self._pool.connect(origin, timeout_s)
         connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=streamed)
         connection.expire_at(ends, timeout_s)
         return origin, connection
