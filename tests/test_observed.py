@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -66,3 +67,18 @@ def test_calls_under_way_are_counted_until_they_end() -> None:
     seen.observe(answered(1.0))
     seen.abandon("a:m")
     assert seen.view("a:m", 1.0).in_flight == 1
+
+
+def test_three_days_of_calls_weigh_what_their_age_says() -> None:
+    draw = random.Random(3)
+    moments = sorted(draw.uniform(0.0, 3 * 86_400.0) for _ in range(400))
+    waits = [draw.lognormvariate(0.0, 1.0) for _ in moments]
+    seen = Observed()
+    for moment, wait in zip(moments, waits, strict=True):
+        seen.observe(answered(moment, wait))
+    now_s = moments[-1] + 60.0
+    for half_life, recent in zip(HALF_LIVES_S, seen.view("a:m", now_s).recent, strict=True):
+        weights = [0.5 ** ((now_s - moment) / half_life) for moment in moments]
+        total = sum(weight * math.log(wait) for weight, wait in zip(weights, waits, strict=True))
+        assert recent.attempts == pytest.approx(sum(weights))
+        assert recent.log_ttft == pytest.approx(total / sum(weights))
