@@ -262,7 +262,7 @@ class Observed:
         """What is known of each at ``now_s``, in their order."""
         places = self._places
         # The first row is never written to: it stands for those never seen.
-        rows = self._matrix[[places.get(endpoint, 0) for endpoint in endpoints]]
+        rows = self._matrix.take([places.get(endpoint, 0) for endpoint in endpoints], axis=0)
         base, last = rows[:, _BASE], rows[:, _AT]
         fades = np.exp2(np.multiply.outer(base - np.maximum(last, now_s), _HALVES_PER_S))
         counts = rows[:, _COUNTS:_SQUARES].reshape(-1, QUANTITIES, _PLACES)
@@ -277,10 +277,7 @@ class Observed:
             rows[:, _REFUSED],
             rows[:, _STREAK],
             rows[:, _CAP],
-            # These are as of the last outcome.
-            (rows[:, _SQUARES:] * np.exp2(np.minimum(base - last, 0.0) * _RATES[_DAY])[:, None]).reshape(
-                -1, 2, len(SCATTERED)
-            ),
+            (rows[:, _SQUARES:] * fades[:, _DAY, None]).reshape(-1, 2, len(SCATTERED)),
         )
 
     def _start(self, endpoint: str) -> int:

@@ -6,6 +6,7 @@ spread, a linear quantile or logistic regression takes many. So one product of m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -68,29 +69,34 @@ class Predictor:
     def __init__(self, rules: Sequence[Rule], session: Any = None) -> None:
         self.rules = tuple(rules)
         self._session = session
-        self._weights = np.zeros((len(FEATURES), len(rules)))
+        # Beside the weights stand the columns that a sum is bounded around: one product gives both.
+        count = len(rules)
+        self._weights = np.zeros((len(FEATURES), 2 * count))
+        self._within = np.array([rule.within or (-math.inf, math.inf) for rule in rules]).T
+        for place, rule in enumerate(rules):
+            if rule.within:
+                self._weights[PLACES[rule.base], count + place] = 1.0
         for place, rule in enumerate(rules):
             for name, weight in rule.weights.items():
                 self._weights[PLACES[name], place] = weight
         self._intercepts = np.array([rule.intercept for rule in rules])
         self._logistic = [place for place, rule in enumerate(rules) if rule.logistic]
         self._boosted = [place for place, rule in enumerate(rules) if rule.boosted]
-        bounded = [place for place, rule in enumerate(rules) if rule.within]
-        self._bounded = bounded
-        self._bases = [PLACES[rules[place].base] for place in bounded]
-        self._within = np.array([rules[place].within for place in bounded]).reshape(-1, 2).T
+        self._bounded = any(rule.within for rule in rules)
         self._tables = [
             (place, np.array(rule.table[0]), np.array(rule.table[1])) for place, rule in enumerate(rules) if rule.table
         ]
 
     def predict(self, rows: Floats) -> Floats:
         """(n, quantities): shares in [0, 1], and logarithms in which no quantile crosses its median."""
-        found = rows @ self._weights
+        product = rows @ self._weights
+        found, base = product[:, : len(self.rules)], product[:, len(self.rules) :]
         found += self._intercepts
         if self._bounded:
-            base, (least, most) = rows[:, self._bases], self._within
-            away = found[:, self._bounded] - base
-            found[:, self._bounded] = base + np.minimum(np.maximum(away, least), most)
+            least, most = self._within
+            found -= base
+            np.minimum(np.maximum(found, least, out=found), most, out=found)
+            found += base
         for place in self._logistic:
             found[:, place] = logistic(found[:, place])
         if self._boosted:
