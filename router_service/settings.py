@@ -32,8 +32,9 @@ class Settings(BaseSettings):
     total_timeout: float = Field(600.0, gt=0, description="for a request over all its attempts")
     keepalive_interval: float = Field(5.0, gt=0, description="silence before a stream gets a comment line")
     hedge_share: float = Field(
-        0.0, ge=0, le=1, description="part of the requests that may be sent to a second provider when the first is slow"
+        0.0, ge=0, le=1, description="part of all tokens that second calls may take, sent when the first is slow"
     )
+    hedge_burst_tokens: int = Field(10_000, gt=0, description="what second calls may take at once after a quiet time")
     learned_share: float = Field(0.5, ge=0, le=1, description="part of the traffic that the learned policy serves")
     strategy: Literal["price", "adjusted", "exacto", "learned"] = Field(
         "learned", description="how endpoints are chosen for a request that does not say; learned falls back to price"
