@@ -307,8 +307,9 @@ class Calls:
 def test_a_reader_of_the_log_takes_a_cut_call_for_a_long_wait_and_no_failure() -> None:
     attempt = {"endpoint": "a:b", "error_type": LOST, "ttft_us": None, "duration_us": 2_000_000}
     candidates = [{"endpoint": name, "probability": 0.5, "score": 1.0, "excluded_by": None} for name in ("a:b", "b:b")]
-    row = {"candidates": candidates, "attempts": [attempt], "cost_nano": 0, "model": "a/b"}
-    decision = decision_of(row | {"started_at": datetime(2026, 11, 23, tzinfo=UTC)})
+    row = {"candidates": candidates, "attempts": [attempt | {"started_us": 0}], "cost_nano": 0, "model": "a/b"}
+    told = {"started_at": datetime(2026, 11, 23, tzinfo=UTC), "stream": True, "cancelled": False}
+    decision = decision_of(row | told)
     assert decision is not None
     assert decision.reward == pytest.approx(-2 * USD_PER_SECOND)
 
