@@ -48,6 +48,8 @@ WIDE, TIGHT = 0.6, 0.2
 RARELY_SLOW = {"mode": "slow", "rate": 0.02, "factor": 10.0}
 TIMEOUT_S = 60.0
 WARM_UP = 5 * LEAST_MEASURED
+# Five of these small requests, so that what is compared are the shares.
+BURST_TOKENS = 350
 
 
 class Tail(NamedTuple):
@@ -129,7 +131,8 @@ def router(folder: Path, share: float, lab_url: str) -> Iterator[Router]:
     data = folder / f"{share:g}"
     lake = Lake(data).create()
     key, port = create_key(open_database(lake.database), "hedging"), free_port()
-    settings = {"PORTOLAN_HEDGE_SHARE": str(share), "PORTOLAN_LAB_URL": lab_url}
+    settings = {"PORTOLAN_HEDGE_SHARE": str(share), "PORTOLAN_HEDGE_BURST_TOKENS": str(BURST_TOKENS)}
+    settings |= {"PORTOLAN_LAB_URL": lab_url}
     serve = ("serve", "--workers", "1", "--port", str(port), "--data-dir", str(data))
     with Running(folder / f"{share:g}.output", *serve, **settings) as process:
         url = f"http://127.0.0.1:{port}"

@@ -49,6 +49,8 @@ ATTEMPT = pa.struct(
         ("reason", pa.string()),
         ("started_us", pa.int64()),  # since the request's arrival
         ("ttft_us", pa.int64()),  # request sent to first content byte; null unless one came
+        # until its end; of a complete stream until the provider's last bytes, null where these may have had to wait for
+        # a client that read slowly
         ("duration_us", pa.int64()),
     ]
 )

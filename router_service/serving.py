@@ -122,7 +122,7 @@ class Serving:
 
     def _hedging(self) -> Hedging:
         unstoppable = frozenset(p.slug for p in self.catalogue.providers.values() if not p.supports_cancellation)
-        return Hedging(self.settings.hedge_share, self.health, unstoppable)
+        return Hedging(self.settings.hedge_share, self.health, unstoppable, self.settings.hedge_burst_tokens)
 
     def settle(self, exchange: Exchange) -> None:
         """Append the record. Never awaits: it runs while a request is being cancelled, too.

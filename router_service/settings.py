@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from data.catalogue.geography import is_place
+from models.selection.as_of import WHOLE_ANSWER_S
 from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND, Wish
 from router_service.admission.policy import CLIENT_REGION
 from router_service.routing.preferences import MOST_WORTH_USD
@@ -27,13 +28,16 @@ class Settings(BaseSettings):
     upstream_client: ClientName = Field("direct", description="direct | aiohttp: who carries calls to providers")
     connect_timeout: float = Field(5.0, gt=0)
     ttft_timeout: float = Field(30.0, gt=0, description="no first token of a stream by then: next endpoint")
-    answer_timeout: float = Field(300.0, gt=0, description="no whole answer by then: next endpoint, if one is left")
+    answer_timeout: float = Field(
+        WHOLE_ANSWER_S, gt=0, description="no whole answer by then: next endpoint, if one is left"
+    )
     stall_timeout: float = Field(60.0, gt=0, description="silence of a provider that ends a stream which has begun")
     total_timeout: float = Field(600.0, gt=0, description="for a request over all its attempts")
     keepalive_interval: float = Field(5.0, gt=0, description="silence before a stream gets a comment line")
     hedge_share: float = Field(
-        0.0, ge=0, le=1, description="part of the requests that may be sent to a second provider when the first is slow"
+        0.0, ge=0, le=1, description="part of all tokens that second calls may take, sent when the first is slow"
     )
+    hedge_burst_tokens: int = Field(10_000, gt=0, description="what second calls may take at once after a quiet time")
     learned_share: float = Field(0.5, ge=0, le=1, description="part of the traffic that the learned policy serves")
     strategy: Literal["price", "adjusted", "exacto", "learned"] = Field(
         "learned", description="how endpoints are chosen for a request that does not say; learned falls back to price"

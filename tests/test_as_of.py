@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.schema import CLIENT_DEADLINE, LOST, STALE
-from models.selection.as_of import JUDGES_NOTHING, every_candidate, first_endpoint, walk
+from models.selection.as_of import JUDGES_NOTHING, ended, every_candidate, first_endpoint, walk
+from models.selection.decisions import decision_of
 from models.selection.observed import NOTHING, Observed, View
 from models.selection.outcome import Outcome
+from models.selection.policy import USD_PER_FAILURE, USD_PER_SECOND
 from router_service.routing.health import health
 
 START = datetime(2026, 11, 16, tzinfo=UTC)
@@ -70,6 +72,40 @@ def test_a_fallback_begins_when_it_was_sent_and_a_clients_error_says_nothing() -
     assert at_last.in_flight == 0
     assert at_last.recent[2].attempts < 2.0
     assert at_last.recent[2].failure == 0.0
+
+
+@pytest.mark.parametrize("error", [*sorted(JUDGES_NOTHING), CLIENT_DEADLINE])
+def test_what_is_the_clients_own_doing_is_charged_to_nobody(error: str) -> None:
+    judged = row(0, attempt("a:m", error), answered("b:m"), cost_nano=0, model="x/m")
+    assert ended(judged, 0).result is None
+    assert decision_of(judged) is None
+
+
+@pytest.mark.parametrize(
+    ("stream", "waited_s", "error", "result"),
+    [
+        (False, 300.01, "timeout", "success"),
+        (False, 600, "timeout", "success"),
+        (True, 300.01, "timeout", "error"),
+        (False, 5, "timeout", "error"),
+        (False, 400, "provider_unavailable", "error"),
+    ],
+)
+def test_a_whole_answer_that_took_too_long_to_write_has_not_failed(
+    stream: bool, waited_s: float, error: str, result: str
+) -> None:
+    late = attempt("a:m", error, duration_us=int(waited_s * 1e6))
+    judged = row(0, late, answered("b:m"), stream=stream, cost_nano=0, model="x/m", tools=0)
+    found, decision = ended(judged, 0), decision_of(judged)
+    assert (found.result, found.ttft_s) == (result, waited_s if result == "success" else None)
+    failed = USD_PER_FAILURE if result == "error" else 0
+    assert decision is not None
+    assert decision.reward == pytest.approx(-(failed + USD_PER_SECOND * waited_s))
+
+
+def test_a_stale_connection_is_no_failure_of_a_choice() -> None:
+    again = answered("a:m") | {"reason": STALE}
+    assert decision_of(row(0, attempt("a:m", "provider_unavailable"), again, cost_nano=0, model="x/m")) is None
 
 
 def test_a_call_cut_for_anothers_answer_waited_at_least_so_long_and_the_other_has_its_pace() -> None:

@@ -122,12 +122,15 @@ def test_a_block_bootstrap_is_wider_where_neighbours_are_alike() -> None:
 def test_a_record_becomes_a_decision_on_its_first_attempt() -> None:
     eligible = [{"endpoint": "p:m", "probability": 0.25}, {"endpoint": "q:m", "probability": 0.75}]
     answered: dict[str, Any] = {"endpoint": "q:m", "error_type": None, "ttft_us": 2_000_000, "duration_us": 3_000_000}
+    answered["started_us"] = 0
     record: dict[str, Any] = {
         "candidates": [*eligible, {"endpoint": "r:m", "probability": 0.0}],
         "attempts": [answered],
         "cost_nano": 1_000_000,
         "started_at": datetime(2026, 1, 1, tzinfo=UTC),
         "model": "a/m",
+        "stream": True,
+        "cancelled": False,
     }
     decision = decision_of(record)
     assert decision is not None

@@ -128,18 +128,18 @@ def test_retry_after_is_honoured_and_ends() -> None:
 
 def test_one_429_without_a_hint_is_chance_and_a_burst_backs_off_longer_each_time() -> None:
     capacity, now = Capacity(), 0.0
-    capacity.rate_limited(now, 1000.0)
+    capacity.rate_limited(now)
     assert capacity.retry_until == float("-inf")
     pauses = []
     for _ in range(8):
         # What comes during a pause was under way when it began.
         for _ in range(5):
-            capacity.rate_limited(now, 1000.0)
+            capacity.rate_limited(now)
         pauses.append(capacity.retry_until - now)
         now = capacity.retry_until
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
     capacity.accepted()
-    capacity.rate_limited(now + 100, 1000.0)
+    capacity.rate_limited(now + 100)
     assert capacity.retry_until == now
 
 
@@ -166,7 +166,8 @@ def test_the_cap_is_cut_once_per_burst_grows_by_a_constant_and_is_forgotten() ->
     capacity = Capacity()
     assert capacity.cap(0) is None
     for _ in range(10):
-        capacity.rate_limited(0.0, 100.0)
+        if capacity.rate_limited(0.0):
+            capacity.met(0.0, 100.0)
     assert capacity.cap(0.0) == pytest.approx(70)
     assert capacity.cap(150.0) == pytest.approx(85)
     assert capacity.cap(300.0) == pytest.approx(100)

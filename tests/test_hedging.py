@@ -16,8 +16,12 @@ import pytest
 
 from data.schema import CLIENT_DEADLINE, LOST
 from models.selection.decisions import decision_of
+from models.selection.levels import TYPICAL_TOKENS
 from models.selection.policy import USD_PER_SECOND
-from router_service.routing.hedging import BURST
+from router_service.api.head import parse_head
+from router_service.exchange import Exchange
+from router_service.routing.health import Health
+from router_service.routing.hedging import Hedging, expected_tokens
 from router_service.routing.race import Race
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import House, open_house
@@ -72,7 +76,8 @@ def test_the_second_call_serves_and_the_first_is_cut(hedged: House, stream: bool
     assert (row["provider"], row["status"], row["error_type"]) == ("deepinfra", 200, None)
     assert hedged.lab.completed == {"one": 1}
     assert row["attempts"][0]["ttft_us"] is None
-    assert row["attempts"][0]["duration_us"] >= row["attempts"][1]["started_us"]
+    lost, won = row["attempts"]
+    assert lost["started_us"] + lost["duration_us"] >= won["started_us"]
     assert row["overhead_us"] < row["duration_us"]
     assert "hedges_sent_total 1.0" in metrics
     assert "hedges_won_total 1.0" in metrics
@@ -195,21 +200,72 @@ def test_an_alternative_that_is_limited_is_not_asked(hedged: House) -> None:
     assert "hedge:slow_first_token" not in [reason for _, reason, _ in tried(row)]
 
 
-def test_no_more_second_calls_than_the_budget_has(hedged: House) -> None:
-    slow = 200
-    with hedged.client as client:
-        measure(hedged, client, True)
-        # Slow, and yet in time for its deadline.
-        hedged.lab.modes["groq"] = {"mode": "slow", "factor": 20}
-        hedged.lab.time_scale = 0.05
+def metric(client: httpx2.Client, name: str) -> float:
+    found = next(line for line in client.get("/metrics").text.splitlines() if line.startswith(f"{name}_total"))
+    return float(found.split()[1])
 
-        def ask(_number: int) -> int:
-            return client.post(CHAT, json=body(True, provider=BOTH, max_tokens=1), timeout=30).status_code
 
-        with ThreadPoolExecutor(20) as pool:
-            assert set(pool.map(ask, range(slow))) == {200}
-        sent = next(line for line in client.get("/metrics").text.splitlines() if line.startswith("hedges_sent_total"))
-    assert 1 <= float(sent.split()[1]) <= BURST + slow * 0.05 + 1
+def test_second_calls_take_no_more_tokens_than_the_budget_has(tmp_path: Path) -> None:
+    share, burst, slow, limit = 0.05, 250, 200, 1
+    asked = body(True, provider=BOTH, max_tokens=limit)
+    tokens = len(httpx2.Request("POST", "http://x", json=asked).content) // 4 + limit
+    with open_house(tmp_path, hedge_share=share, hedge_burst_tokens=burst, ttft_timeout=20.0) as house:
+        with house.client as client:
+            measure(house, client, True)
+            # Slow, and yet in time for its deadline.
+            house.lab.modes["groq"] = {"mode": "slow", "factor": 20}
+            house.lab.time_scale = 0.05
+
+            def ask(_number: int) -> int:
+                return client.post(CHAT, json=asked, timeout=30).status_code
+
+            with ThreadPoolExecutor(20) as pool:
+                assert set(pool.map(ask, range(slow))) == {200}
+            sent, taken = metric(client, "hedges_sent"), metric(client, "hedged_tokens")
+    assert taken == sent * tokens
+    assert 0 < taken <= burst + share * slow * tokens
+
+
+@pytest.mark.parametrize(("limits", "sent"), [((None, None), 1), ((1, None), 1), ((1, 1), 2), ((4096, 1), 1)])
+def test_a_second_call_costs_the_budget_what_it_is_expected_to_take(
+    tmp_path: Path, limits: tuple[int | None, ...], sent: int
+) -> None:
+    """The budget has room for one typical answer, or two short ones; a limit beyond it makes no answer longer."""
+    with open_house(tmp_path, hedge_share=1e-9, hedge_burst_tokens=560, ttft_timeout=20.0) as house:
+        with house.client as client:
+            measure(house, client, True)
+            house.lab.modes["groq"] = {"mode": "hang"}
+            for number, limit in enumerate(limits):
+                asked = body(True, user=str(number), provider=BOTH | {"ttft_timeout": 0.5})
+                asked |= {"max_tokens": limit} if limit else {}
+                assert client.post(CHAT, json=asked).status_code == 200
+            assert metric(client, "hedges_sent") == sent
+            assert metric(client, "hedges_refused") == len(limits) - sent
+
+
+def hedging(share: float, burst: float) -> Hedging:
+    return Hedging(share, Health(), burst=burst)
+
+
+def test_a_call_beyond_the_burst_takes_a_full_budget_and_later_ones_pay_for_it() -> None:
+    long, short = (
+        Exchange(raw, {}, parse_head(raw))
+        for raw in (b'{"model": "a", "max_tokens": 10, "messages": ["%s"]}' % (b"x" * n) for n in (40_000, 4))
+    )
+    budget = hedging(0.1, 1000)
+    assert budget.affords(long)
+    budget.spend(long)
+    earned = 0
+    while not budget.affords(short):
+        budget.earn(short)
+        earned += 1
+    assert earned == pytest.approx((expected_tokens(long) - 1000) / (0.1 * expected_tokens(short)) + 10, abs=1)
+    assert not budget.affords(long)
+
+
+def test_media_are_no_text() -> None:
+    raw = b'{"model": "a", "messages": [{"content": [{"type": "image_url", "image_url": "%s"}]}]}' % (b"x" * 40_000)
+    assert expected_tokens(Exchange(raw, {}, parse_head(raw))) == TYPICAL_TOKENS
 
 
 def test_the_story_tells_both_calls(hedged: House) -> None:
@@ -251,8 +307,9 @@ class Calls:
 def test_a_reader_of_the_log_takes_a_cut_call_for_a_long_wait_and_no_failure() -> None:
     attempt = {"endpoint": "a:b", "error_type": LOST, "ttft_us": None, "duration_us": 2_000_000}
     candidates = [{"endpoint": name, "probability": 0.5, "score": 1.0, "excluded_by": None} for name in ("a:b", "b:b")]
-    row = {"candidates": candidates, "attempts": [attempt], "cost_nano": 0, "model": "a/b"}
-    decision = decision_of(row | {"started_at": datetime(2026, 11, 23, tzinfo=UTC)})
+    row = {"candidates": candidates, "attempts": [attempt | {"started_us": 0}], "cost_nano": 0, "model": "a/b"}
+    told = {"started_at": datetime(2026, 11, 23, tzinfo=UTC), "stream": True, "cancelled": False}
+    decision = decision_of(row | told)
     assert decision is not None
     assert decision.reward == pytest.approx(-2 * USD_PER_SECOND)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 
@@ -61,6 +62,19 @@ def test_figures_equal_those_counted_by_hand(tmp_path: Path) -> None:
     judged = len(rows) - errors.count(CLIENT_DEADLINE)
     assert uptime == (errors.count(None), errors.count("timeout"), errors.count("rate_limit_exceeded"), judged)
     assert ttfts == (errors.count(None),)
+
+
+def test_throughput_is_the_providers_and_not_its_clients(tmp_path: Path) -> None:
+    """One client read for nine seconds what took its provider one; of the other it is not known."""
+    lake, rows = Lake(tmp_path), [row for row in records(400) if row.attempts[0].ttft_us][1:3]
+    for row, duration_us in zip(rows, (1_100_000, None), strict=True):
+        row.duration_us, row.ttft_us, row.completion_tokens = 9_000_000, 100_000, 50
+        row.attempts[0].ttft_us, row.attempts[0].duration_us = 100_000, duration_us
+    fill(lake, rows)
+    build_mart(lake)
+    with open_mart(lake) as mart:
+        found = mart.execute("SELECT bucket, n FROM latency_hourly WHERE metric = 'throughput'").fetchall()
+    assert found == [(math.floor(math.log(50_000) / math.log(1.02)), 1)]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -33,6 +33,8 @@ JUDGES_NOTHING = frozenset(
         "unprocessable",
     }
 )
+# How long a router waits for a whole answer, unless it is set otherwise; timers may come a little early.
+WHOLE_ANSWER_S, EARLY_S = 300.0, 1.0
 Result = Literal["success", "error", "rate_limited"]
 _STARTED = 1
 
@@ -137,10 +139,11 @@ def come_to(
     """The rule, for what is logged and for what is happening alike. ``answer`` is this attempt's if it ``served``.
 
     Throughput, in tokens a second from the first token on, is that of streamed answers which came to their end. Of a
-    call that was cut for another's sooner answer the wait is a lower bound: left out, it would flatter.
+    call that was cut for another's sooner answer the wait is a lower bound: left out, it would flatter. So it is of a
+    whole answer that was given up after ``WHOLE_ANSWER_S``: how long it takes to write is the client's choice.
     """
-    if error == LOST:
-        spent_us = max(duration_us or 0, ttft_us or 0)
+    spent_us = max(duration_us or 0, ttft_us or 0)
+    if error == LOST or (error == "timeout" and not answer.stream and spent_us >= (WHOLE_ANSWER_S - EARLY_S) * 1e6):
         return Ended(known_us, "success", spent_us / 1e6) if spent_us else Ended(known_us, None)
     if error is not None:
         result: Result | None = "rate_limited" if error == "rate_limit_exceeded" else "error"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data.schema import CLIENT_DEADLINE, LOST
+from models.selection.as_of import ended
 from models.selection.policy import USD_PER_FAILURE, USD_PER_SECOND
 
 Floats = NDArray[np.float64]
@@ -97,24 +97,20 @@ def from_rows(rows: Sequence[Decision], block_s: float = BLOCK_S) -> LoggedDecis
 def decision_of(record: Mapping[str, Any], segment: str = "") -> Decision | None:
     """A row of the request record as a decision on its first attempt, rewarded in USD.
 
-    The reward is -(price + ``USD_PER_SECOND`` × wait + ``USD_PER_FAILURE`` if it failed). ``None`` where nothing
-    was chosen (one candidate, no attempt) or nothing was learned of the endpoint (the client left first, or set a
-    deadline shorter than the router's).
+    The reward is -(price + ``USD_PER_SECOND`` × wait + ``USD_PER_FAILURE`` if it failed), by the rule of ``as_of``: a
+    wait that is a lower bound is better than no decision. ``None`` where nothing was chosen (one candidate, no attempt)
+    or nothing was learned of the endpoint (the client left first, erred, or set a deadline shorter than the router's).
     """
     eligible = [c for c in record["candidates"] if c["probability"] > 0]
     first = next(iter(record["attempts"]), None)
     names = [c["endpoint"] for c in eligible]
     if len(eligible) < 2 or first is None or first["endpoint"] not in names:
         return None
-    if first["error_type"] == CLIENT_DEADLINE:
+    found = ended(record, 0)
+    if found.result is None:
         return None
-    if first["error_type"] is None:
-        if first["ttft_us"] is None:
-            return None
-        reward = -(record["cost_nano"] * 1e-9 + USD_PER_SECOND * first["ttft_us"] * 1e-6)
-    elif first["error_type"] == LOST:
-        # It would have taken longer still: the wait is a lower bound, and better than no decision.
-        reward = -(record["cost_nano"] * 1e-9 + USD_PER_SECOND * (first["duration_us"] or 0) * 1e-6)
+    if found.result == "success":
+        reward = -(record["cost_nano"] * 1e-9 + USD_PER_SECOND * (found.ttft_s or 0))
     else:
         reward = -(USD_PER_FAILURE + USD_PER_SECOND * (first["duration_us"] or 0) * 1e-6)
     started: datetime = record["started_at"]

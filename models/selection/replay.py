@@ -17,9 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.lake import Lake
-from data.schema import LOST
 from models.selection import decision_log
-from models.selection.as_of import every_candidate, walk
+from models.selection.as_of import ended, every_candidate, walk
 from models.selection.decisions import Decision, Floats, Ints, LoggedDecisions, Names, decision_of, from_rows
 from models.selection.features import Candidate, Context
 from models.selection.logged import candidate_of, context_of, list_prices
@@ -158,7 +157,7 @@ def choices(frame: pl.DataFrame, speed: float = 1.0, since: datetime | None = No
 
 def _figures(record: Mapping[str, Any]) -> tuple[float, float, float]:
     """Success, cost in USD, TTFT in s."""
-    success = float(record["attempts"][0]["error_type"] in (None, LOST))
+    success = float(ended(record, 0).result == "success")
     ttft_s = float("nan") if record["ttft_us"] is None else record["ttft_us"] * 1e-6
     return success, record["cost_nano"] * 1e-9, ttft_s
 

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data.schema import LOST
 from models.selection.as_of import Result, ended, first_endpoint, walk
 from models.selection.features import Candidate, Context
 from models.selection.levels import Tallies
@@ -119,7 +118,7 @@ def _sample(row: Mapping[str, Any], prices: Prices) -> Sample | None:
     score = next((c["score"] for c in row["candidates"] if c["endpoint"] == first["endpoint"]), None)
     candidate = candidate_of(first["endpoint"], score, prices, share if row["policy"] == "sticky" else 0.0)
     candidate = candidate._replace(provider=first["provider"])
-    if found.result != "success" or first["error_type"] == LOST:
+    if found.result != "success" or first["error_type"] is not None:
         return Sample(row["started_at"], found.known_us, context_of(row), candidate, found.result, found.ttft_s)
     finished = not row["cancelled"] and row["error_type"] is None
     return Sample(

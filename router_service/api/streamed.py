@@ -50,6 +50,7 @@ class StreamAnswer:
         self._out = EventStream(send, exchange.id, int(exchange.started_at))
         self._usage: Usage | None = None
         self._provider_name = ""
+        self._taken = 0.0
         self._deadlines = Deadlines(exchange, serving.settings, serving.usual)
 
     async def run(self, decisions: Iterator[Decision]) -> None:
@@ -96,8 +97,8 @@ class StreamAnswer:
         exchange.status = 200
         self._provider_name = endpoint.provider_name
         self._out.served_by(attempt.model, endpoint.provider_name)
-        begun = time.perf_counter()
-        base_us = attempt.duration_us or 0
+        begun = self._taken = time.perf_counter()
+        base_us, complete = attempt.duration_us or 0, False
         deadlines = self._deadlines
         stall = deadlines.stall()
         watch = StallWatch(opened.response.cut, stall.seconds, deadlines.left, deadlines.expired())
@@ -118,8 +119,7 @@ class StreamAnswer:
             settle_usage(exchange, self._usage, endpoint)
             raise
         else:
-            seconds = (base_us / 1e6) + time.perf_counter() - begun
-            tokens = self._usage.completion_tokens / seconds if self._usage and seconds > 0 else None
+            took, complete = self._took(opened, begun), True
             opened.response.finish()
             if exchange.finish_reason == "error":
                 # A success by its form: the reference's uptime counts it against the endpoint.
@@ -127,11 +127,24 @@ class StreamAnswer:
                 self._serving.health.failure(endpoint.id, attempt.error_type)
             else:
                 ttft_s = (attempt.ttft_us or 0) / 1e6
+                tokens = self._usage.completion_tokens / took * 1e6 if self._usage and took else None
                 self._serving.health.success(endpoint.id, ttft_s, tokens, exchange.client_region)
         finally:
             watch.stop()
             opened.response.close()
-            attempt.duration_us = base_us + int((time.perf_counter() - begun) * 1e6)
+            attempt.duration_us = took if complete else base_us + int((time.perf_counter() - begun) * 1e6)
+
+    def _took(self, opened: Opened, begun: float) -> int | None:
+        """Microseconds of a complete answer until the provider's last byte: a client that reads slowly takes none of
+        them. ``None`` where the provider may have had to wait for it.
+        """
+        attempt, ended = opened.attempt, opened.response.ended(self._taken)
+        if ended is None:
+            return None
+        if ended <= begun:
+            # All of it came with the first token.
+            return attempt.ttft_us
+        return (attempt.duration_us or 0) + int((ended - begun) * 1e6)
 
     async def _chunks(self, opened: Opened) -> None:
         exchange, read = self._exchange, opened.reader.read
@@ -139,7 +152,8 @@ class StreamAnswer:
         while not finished:
             waited = time.perf_counter()
             deltas = await read()
-            exchange.upstream_wait += time.perf_counter() - waited
+            self._taken = time.perf_counter()
+            exchange.upstream_wait += self._taken - waited
             if not deltas:
                 break
             finished = await self._pass_on(deltas)

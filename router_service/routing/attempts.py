@@ -56,7 +56,7 @@ class Attempts:
         last: ApiError | None = None
         refused: set[str] = set()
         if self.hedging is not None:
-            self.hedging.earn()
+            self.hedging.earn(self.exchange)
         for decision in decisions:
             if self.exchange.decision is None:
                 self.exchange.decision = decision

@@ -74,12 +74,12 @@ class Hedged(Generic[T]):
 
     def _begin(self) -> Coroutine[Any, Any, T] | None:
         hedging, attempts = self._hedging, self._attempts
-        if attempts.deadlines.over or not hedging.affords():
+        if attempts.deadlines.over or not hedging.affords(self._exchange):
             return None
         second = self._second = self._untried.take(lambda other: hedging.fits(self._first, other))
         if second is None:
             return None
-        hedging.spend()
+        hedging.spend(self._exchange)
         attempts.hedged = True
         limit = attempts.deadlines.first_token(self._decision.plan, second.id, last=self._untried.left <= 0)
         return attempts.attempt(second, limit, self._call, attempts.begin(second, HEDGE))

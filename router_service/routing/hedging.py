@@ -1,4 +1,4 @@
-"""A second call beside one that is late: when, for which requests, and how many of them.
+"""A second call beside one that is late: when, for which requests, and for how many tokens.
 
 Dean and Barroso, The Tail at Scale (CACM 56:2, 2013): hedged requests. When a call is late is read off the quickest
 of the others and never off the one at work: an endpoint that is always slow would call its slowness usual.
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from data.catalogue.types import Endpoint
+from models.selection.levels import TYPICAL_TOKENS
 from router_service.exchange import Exchange
 from router_service.routing.deadlines import LEAST_MEASURED, PROMPT_TOKENS_PER_S
 from router_service.routing.health import Health
@@ -18,8 +19,17 @@ from router_service.routing.plan import Decision, Plan
 from router_service.routing.sticky import POLICY as HELD
 
 LATE_PERCENT = 95
-# Second calls that may go at once after a quiet time.
-BURST = 5.0
+
+
+def expected_tokens(exchange: Exchange) -> float:
+    """Of prompt and answer together, as the request was asked: a typical answer, or a shorter one if its limit is."""
+    head = exchange.head
+    if head is None:
+        return TYPICAL_TOKENS
+    limit = head.completion_limit
+    output = TYPICAL_TOKENS if limit is None or limit > TYPICAL_TOKENS else limit
+    # Base64 media would make the byte count say nothing about tokens.
+    return output + len(exchange.body) // 4 if head.modality == "text" else output
 
 
 class Wait(NamedTuple):
@@ -30,35 +40,44 @@ class Wait(NamedTuple):
 
 
 class Hedging:
-    """One worker's, and its budget: every request adds ``share`` of a second call, at most ``BURST`` are kept.
+    """One worker's, and its budget: every request adds ``share`` of its expected tokens, at most ``burst`` are kept.
 
-    ``sent``, ``won`` and ``refused`` (for want of budget) count second calls. ``unstoppable`` are providers that go
-    on working when their caller leaves.
+    ``sent``, ``won`` and ``refused`` (for want of budget) count second calls, ``tokens`` what those sent were expected
+    to take. ``unstoppable`` are providers that go on working when their caller leaves.
     """
 
-    def __init__(self, share: float, health: Health, unstoppable: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, share: float, health: Health, unstoppable: frozenset[str] = frozenset(), burst: float = 10_000.0
+    ) -> None:
         self._share = share
+        self._burst = burst
         self._health = health
         self._streams = PerPlan(lambda plan: self._waits(plan, stream=True))
         self._wholes = PerPlan(lambda plan: self._waits(plan, stream=False))
-        self._budget = BURST
+        self._budget = burst
         self.unstoppable = unstoppable
         self.sent = self.won = self.refused = 0
+        self.tokens = 0.0
 
-    def earn(self) -> None:
+    def earn(self, exchange: Exchange) -> None:
         """Count a request."""
-        self._budget = min(self._budget + self._share, BURST)
+        if self._budget < self._burst:
+            budget = self._budget + self._share * expected_tokens(exchange)
+            self._budget = budget if budget < self._burst else self._burst
 
-    def affords(self) -> bool:
-        """Whether the budget has a second call left."""
-        if self._budget < 1:
+    def affords(self, exchange: Exchange) -> bool:
+        """Whether the budget has a second call for the request. One larger than ``burst`` takes a full budget, and
+        leaves a debt."""
+        if self._budget < min(expected_tokens(exchange), self._burst):
             self.refused += 1
             return False
         return True
 
-    def spend(self) -> None:
+    def spend(self, exchange: Exchange) -> None:
         """Take a second call out of the budget."""
-        self._budget -= 1
+        tokens = expected_tokens(exchange)
+        self._budget -= tokens
+        self.tokens += tokens
         self.sent += 1
 
     def late_after(self, exchange: Exchange, decision: Decision, endpoint: Endpoint) -> float | None:

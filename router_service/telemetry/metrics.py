@@ -47,6 +47,9 @@ class _WorkerCollector(Collector):
                 CounterMetricFamily("hedges_sent", "Second calls beside one that was late", value=hedging.sent),
                 CounterMetricFamily("hedges_won", "Second calls whose answer was taken", value=hedging.won),
                 CounterMetricFamily("hedges_refused", "Second calls that the budget forbade", value=hedging.refused),
+                CounterMetricFamily(
+                    "hedged_tokens", "Prompt and answer that second calls were expected to take", value=hedging.tokens
+                ),
             ]
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 
 import aiohttp
@@ -21,6 +22,11 @@ class AiohttpStream:
         self.headers: Mapping[str, str] = response.headers
         self._response = response
         self._error: ApiError | None = None
+        self._complete: float | None = None
+        response.content.on_eof(self._completed)
+
+    def _completed(self) -> None:
+        self._complete = time.perf_counter()
 
     async def next(self) -> bytes:
         """The bytes that have come, at least one; empty at the end."""
@@ -40,6 +46,10 @@ class AiohttpStream:
         """End the answer here by ``error``."""
         self._error = error
         self._response.close()
+
+    def ended(self, taken: float) -> float | None:
+        """When the last bytes came. aiohttp does not say whether it has stopped reading meanwhile."""
+        return taken if self._complete is None else min(self._complete, taken)
 
     def finish(self) -> None:
         """aiohttp reads on for nobody."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -49,6 +50,9 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._inflate: Callable[[bytes], bytes] | None = None
         self._paused = False
+        # When the last bytes came, if nobody was waiting for them; whether the provider was ever kept waiting.
+        self.unawaited: float | None = None
+        self.held = False
         self._keep = False
         self._drained: Callable[[], None] | None = None
 
@@ -135,6 +139,7 @@ class Connection(asyncio.Protocol):
     async def _wait(self) -> None:
         if self._error is not None:
             raise self._error
+        self.unawaited = None
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -175,6 +180,8 @@ class Connection(asyncio.Protocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.fail(broken("its header has no end"))
         elif self._parts and self._streamed:
+            if self._waiter is None:
+                self.unawaited = time.perf_counter()
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -222,7 +229,7 @@ class Connection(asyncio.Protocol):
         self._size += len(body)
         if self._streamed:
             if self._size > HIGH_WATER_BYTES and not self._paused and not self.closed:
-                self._paused = True
+                self._paused = self.held = True
                 self._transport.pause_reading()
         elif self._size > MAX_WHOLE_BYTES:
             self.fail(broken(f"its answer exceeds {MAX_WHOLE_BYTES:,} bytes"))

@@ -48,6 +48,13 @@ class DirectStream:
             parts.append(part)
         return b"".join(parts)
 
+    def ended(self, taken: float) -> float | None:
+        """When the last bytes came."""
+        connection = self._connection
+        if connection.held:
+            return None
+        return taken if connection.unawaited is None else connection.unawaited
+
     def finish(self) -> None:
         """Like ``close``, of an answer whose last event has come: what frames its end may still be on the way."""
         if self._open:

@@ -46,6 +46,12 @@ class StreamResponse(Protocol):
     def cut(self, error: ApiError) -> None:
         """End the answer here: ``next`` raises ``error``, the one that waits in it as well."""
 
+    def ended(self, taken: float) -> float | None:
+        """When the last bytes came, to be asked before ``finish``; ``taken`` is when ``next`` returned them, both
+        seconds of ``time.perf_counter``. ``None`` where the provider may have had to wait until the ones before were
+        taken.
+        """
+
     def finish(self) -> None:
         """Like ``close``, of an answer whose last event has come: what frames its end may still be on the way."""
 

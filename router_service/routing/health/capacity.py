@@ -31,8 +31,10 @@ class Capacity:
         self._sent = 0
         self._decreased_at = NEVER
 
-    def rate_limited(self, now: float, accepted_per_minute: float, retry_after: float | None = None) -> None:
-        """A 429 while the endpoint accepted ``accepted_per_minute``. One that comes during a pause began before it."""
+    def rate_limited(self, now: float, retry_after: float | None = None) -> bool:
+        """A 429; true for the first of a burst, which is to be followed by ``met``. One that comes during a pause began
+        before it.
+        """
         held = now < self.retry_until
         self._in_a_row += not held
         if retry_after is not None:
@@ -40,10 +42,13 @@ class Capacity:
         elif self._in_a_row > 1 and not held:
             doublings = min(self._in_a_row - 2, 16)
             self.hold(now, min(FIRST_BACK_OFF_S * 2.0**doublings, LONGEST_BACK_OFF_S))
-        if now - self._decreased_at >= WINDOW_S:
-            self._met = max(accepted_per_minute, LEAST_CAP / DECREASE)
-            self._decreased_at = now
-            self._sent = 0
+        return now - self._decreased_at >= WINDOW_S
+
+    def met(self, now: float, accepted_per_minute: float) -> None:
+        """The endpoint accepted ``accepted_per_minute`` when it answered 429: one decrease."""
+        self._met = max(accepted_per_minute, LEAST_CAP / DECREASE)
+        self._decreased_at = now
+        self._sent = 0
 
     def sent(self, count: int = 1) -> None:
         """Calls have come to an end, in whichever way."""
@@ -51,7 +56,9 @@ class Capacity:
 
     def hold(self, now: float, seconds: float) -> None:
         """Leave the endpoint alone for ``seconds``, as a provider's Retry-After asks."""
-        self.retry_until = max(self.retry_until, now + min(seconds, LONGEST_RETRY_AFTER_S))
+        until = now + (LONGEST_RETRY_AFTER_S if seconds > LONGEST_RETRY_AFTER_S else seconds)
+        if until > self.retry_until:
+            self.retry_until = until
 
     def adopt(self, retry_until: float, now: float) -> None:
         """Follow another worker's hold."""

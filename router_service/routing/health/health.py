@@ -98,9 +98,11 @@ class Health:
             state = self._count(endpoint, RATE_LIMITED, now)
             state.breaker.release()
             if retry_after is not None:
-                state.quality_at(second).waited(min(retry_after, LONGEST_RETRY_AFTER_S), second)
+                waited_s = LONGEST_RETRY_AFTER_S if retry_after > LONGEST_RETRY_AFTER_S else retry_after
+                (state.quality or state.quality_at(second)).waited(waited_s, second)
             counts = state.windows.totals("30s", second)
-            state.capacity.rate_limited(now, per_minute(counts.accepted), retry_after)
+            if state.capacity.rate_limited(now, retry_after):
+                state.capacity.met(now, per_minute(counts.accepted))
         elif error_type in JUDGES_NOTHING:
             state = self._count(endpoint, UNCOUNTED, now)
             state.capacity.accepted()
@@ -317,8 +319,8 @@ class Health:
             failures = report.failure - report.outdated
             if failures > 0:
                 breaker.failure(now, counts.success, counts.failure, failures, min(report.timeouts, failures))
-            if report.rate_limited:
-                capacity.rate_limited(now, per_minute(counts.accepted))
+            if report.rate_limited and capacity.rate_limited(now):
+                capacity.met(now, per_minute(counts.accepted))
         self._standing.review(state, now, counts)
 
     def _listen(self, now: float) -> None:

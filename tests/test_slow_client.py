@@ -1,0 +1,122 @@
+"""A client that reads slowly costs the endpoint neither measured throughput nor time in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+import lab.server
+from lab.server import Lab
+from lab.text import Ask, Completion
+from models.selection.as_of import EPOCH, MICROSECOND, ended
+from router_service.telemetry.lookup import find_on_disk
+from router_service.upstream import connection
+from router_service.upstream.client import ClientName
+from tests.conftest import House, open_house
+from tests.running import until
+from tests.test_fallback import CHAT, body
+from tests.test_upstream import BODY, HEAD, late_end, served, trickled
+
+TOKENS, TOKEN_BYTES = 300, 40_000
+ASLEEP_S = 3.0
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """Answers are longer than sockets, server and router together hold for a client that reads nothing."""
+
+    def complete(_ask: Ask, dice: random.Random) -> Completion:
+        return Completion(("x" * TOKEN_BYTES,) * TOKENS, 10, False, None, dice.getrandbits(60))
+
+    monkeypatch.setattr(lab.server, "complete", complete)
+    with open_house(tmp_path, Lab(time_scale=0.3, faults=False), ttft_timeout=20.0) as opened:
+        yield opened
+
+
+def read(house: House, asleep_s: float) -> dict[str, Any]:
+    """The record of an answer that was read after ``asleep_s``, by a socket that holds next to nothing."""
+    sent = json.dumps(body(True, provider={"only": ["groq"]})).encode()
+    address = urlsplit(house.url)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(20)
+        client.connect((address.hostname, address.port))
+        head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {house.key}\r\nconnection: close\r\n"
+        client.sendall(f"{head}content-length: {len(sent)}\r\n\r\n".encode() + sent)
+        time.sleep(asleep_s)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.count(b"[DONE]") == 1
+    generation = answer.partition(b"x-generation-id: ")[2].partition(b"\r\n")[0].decode()
+    until(lambda: find_on_disk(house.lake, generation), "the record is in the log", 10)
+    row = find_on_disk(house.lake, generation)
+    assert row is not None
+    return row | {"started_at": EPOCH + row["started_at"] * MICROSECOND}
+
+
+def test_the_endpoint_of_who_reads_late_is_as_fast_as_that_of_who_reads_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "HIGH_WATER_BYTES", 2 * TOKENS * TOKEN_BYTES)
+    health = house.serving.health
+    prompt = read(house, 0.0)
+    name = prompt["endpoint"]
+    at_once, paced = health.throughput(name), ended(prompt, 0).tokens_per_s
+    late = read(house, ASLEEP_S)
+    assert late["duration_us"] > ASLEEP_S * 1e6
+    assert late["attempts"][0]["duration_us"] < ASLEEP_S * 0.5e6
+    assert at_once is not None and paced is not None
+    assert (health.throughput(name) or 0) > 0.9 * at_once
+    assert (ended(late, 0).tokens_per_s or 0) > 0.7 * paced
+
+
+def test_an_endpoint_that_has_to_wait_for_the_client_is_not_measured(house: House) -> None:
+    late = read(house, ASLEEP_S)
+    attempt, found = late["attempts"][0], ended(late, 0)
+    assert (attempt["error_type"], attempt["duration_us"]) == (None, None)
+    assert (found.result, found.tokens_per_s) == ("success", None)
+    assert found.ttft_s is not None
+    assert house.serving.health.throughput(late["endpoint"]) is None
+
+
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+async def test_an_answer_that_is_taken_late_ended_when_it_came(name: ClientName) -> None:
+    async with served(trickled, name) as (_server, client, request):
+        response = await client.stream(request, 2)
+        opened = time.perf_counter()
+        await asyncio.sleep(0.5)
+        assert await response.next() == BODY
+        ended = response.ended(time.perf_counter())
+        assert ended is not None and 0 <= ended - opened < 0.4
+        response.close()
+
+
+@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+async def test_an_answer_that_is_waited_for_ended_when_it_was_taken(name: ClientName) -> None:
+    async with served(late_end, name) as (_server, client, request):
+        response = await client.stream(request, 2)
+        assert await response.next() == BODY
+        assert response.ended(7.0) == 7.0
+        response.close()
+
+
+async def test_a_provider_that_had_to_wait_for_its_reader_ended_nobody_knows_when() -> None:
+    async def long(writer: asyncio.StreamWriter) -> None:
+        size = 2 * connection.HIGH_WATER_BYTES
+        writer.write(HEAD + f"content-length: {size}\r\n\r\n".encode() + b"x" * size)
+
+    async with served(long, "direct") as (_server, client, request):
+        response = await client.stream(request, 2)
+        await asyncio.sleep(0.2)
+        while await response.next():
+            pass
+        assert response.ended(7.0) is None
+        response.close()
