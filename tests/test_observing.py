@@ -90,7 +90,7 @@ def test_a_call_that_cannot_be_learned_from_costs_no_request(tmp_path: Path, cap
         house.serving.observing._observed = None  # type: ignore[assignment]
         for _ in range(3):
             ask(client)
-    assert house.serving.observing.failures >= 3
+        until(lambda: house.serving.observing.failures >= 3, "what waited has been tried", 10)
     assert "was not learned from (1 times)" in caplog.text
 
 
