@@ -9,7 +9,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from data.schema import Attempt
 from models.selection.as_of import come_to, outcome
@@ -32,7 +33,7 @@ LATE_S = 30.0
 MOST_WAITING = 64
 
 
-class Over(NamedTuple):
+class Over(msgspec.Struct, gc=False):
     """A call at its end, as far as it is noted: what may change or be large is not kept. ``ended_s`` by ``clock``."""
 
     endpoint: str
