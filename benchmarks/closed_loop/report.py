@@ -20,8 +20,12 @@ alike, the evaluator's blocks and the guardrails' window with them.
 NOTES = """## What this shows and what it does not
 
 - The acts, refusals and rollbacks are those of the installed commands and pipelines. Planted were the drift, the bad
-  challenger (the trainer's own work on a log whose outcomes were turned round) and the promotion by force.
-- The first policy skips the proof of G2: nothing learned had served, so that no log could speak for it.
+  challenger (the champion's artifact, made to take the quick for the slow, with metrics that say it never errs) and
+  the promotion by force.
+- The first policy skips the proof of G2: nothing learned had served, so that no log could speak for it. A candidate of
+  a young log may be refused for a 90th percentile that a few hundred answers set; the next is due at once.
+- A champion is corrected by what it sees, so a challenger that learned more has hardly a gain over it to prove. The
+  second was proved against price shares, after the first had been taken out by hand.
 - Waits are {speed:g} times as short as the market's, while prices and what a second is worth are not: money weighs
   more in these decisions than it would. The router's own clocks (breakers, health windows, `Retry-After`, polling)
   run in real time, which is slow to this market. On two cores the house's own load is part of every wait.
@@ -45,7 +49,7 @@ def page(play: Play, command: str) -> str:
         _rollback(play),
     ]
     if play.second != play.first:
-        parts += ["## What the second champion stood on\n", _verdicts(play, play.second)]
+        parts += ["## What the second champion stood on\n", _beside_first(play), _verdicts(play, play.second)]
     parts += [
         "## Who served\n",
         _served(play),
@@ -53,7 +57,7 @@ def page(play: Play, command: str) -> str:
         _drift(play),
         "## What `portolan policy list` said at the end\n",
         "\n".join(f"    {line[:150]}" for line in play.listed.splitlines()) + "\n",
-        "The same in the dashboards, of that house:\n",
+        _shown(play),
         *(f"![{about}](images/{name}.png)\n" for name, about in PICTURES.items()),
         NOTES.format(speed=play.speed),
     ]
@@ -117,6 +121,22 @@ def _verdicts(play: Play, version: str) -> str:
     ]
     listed = "".join(f"- {line}\n" for line in [", ".join(errors), *figures] if line)
     return f"`{version}`\n\n{_table(['gate', 'answer', 'reason'], rows)}\n{listed}"
+
+
+def _beside_first(play: Play) -> str:
+    state = play.beside_first
+    if state is None:
+        return "It won against the first champion, which served meanwhile.\n"
+    answer = next(f"{verdict.outcome}, {verdict.reason}" for verdict in state.verdicts if verdict.gate == "G2")
+    return (
+        f"While the first champion served, G2 answered of `{state.version}`: {answer}. Then the first was taken out by "
+        "hand, and price shares were what to beat:\n"
+    )
+
+
+def _shown(play: Play) -> str:
+    cells = ", ".join(f"“{text}”" for text in dict.fromkeys(play.shown))
+    return f"The same in the dashboards of that house. A browser found these cells in the pages' tables: {cells}.\n"
 
 
 def _rollback(play: Play) -> str:
