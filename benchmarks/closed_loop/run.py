@@ -100,7 +100,6 @@ def run(
         play.listed = house.command("policy", "list")
         play.seconds = time.time() - play.began
     play.events, play.audit, play.states = stage.drift.events, read_audit(house.lake), read_states(house.lake)
-    house.command("refresh")
     play.served = served_by(house.lake)
     return play
 
