@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 from benchmarks.closed_loop.run import Play
-from data.policies import AuditEntry
+from data.policies import AuditEntry, PolicyState
+from models.selection.predictor import QUANTITIES
 
 LEADING = """# The closed loop, turned for real
 
 `portolan up` with the lab, its traffic, refreshes and dashboards; a lab that drifts; nothing called but the commands
-that an operator has. Written by `{command}`, from `audit.jsonl`, `serving.json`, the artifacts' states and the
-request log of that run.
+that an operator has. Written from `audit.jsonl`, the policies' states and the request log of that run by
+
+    {command}
 
 The lab's time passes {speed:g} times as fast (`--lab-speed {speed:g}`): its waits, outages and the drift are shortened
 alike, the evaluator's blocks and the guardrails' window with them.
@@ -28,7 +31,7 @@ NOTES = """## What this shows and what it does not
   second was proved against price shares, after the first had been taken out by hand.
 - Waits are {speed:g} times as short as the market's, while prices and what a second is worth are not: money weighs
   more in these decisions than it would. The router's own clocks (breakers, health windows, `Retry-After`, polling)
-  run in real time, which is slow to this market. On two cores the house's own load is part of every wait.
+  run in real time, which is slow to this market. On {cores} cores the house's own load is part of every wait.
 - The web server of Dagster was left out; its job runs in `portolan refresh`, as always in `portolan up`.
 - Traffic is the replayer's, through the official client. The lab is drawn from measurements and is no provider.
 """
@@ -42,7 +45,7 @@ def page(play: Play, command: str) -> str:
         f"    portolan up {' '.join(play.options)}\n",
         "## What happened\n",
         _timeline(play),
-        "*Serves after*: from the step in the audit log to the first request logged under that policy.\n",
+        "*Serves after*: from the step to the first request logged under a policy that was not serving.\n",
         "## Why the bad challenger was refused\n",
         _verdicts(play, play.bad),
         "## Why the forced promotion was rolled back\n",
@@ -59,11 +62,13 @@ def page(play: Play, command: str) -> str:
         "\n".join(f"    {line[:150]}" for line in play.listed.splitlines()) + "\n",
         _shown(play),
         *(f"![{about}](images/{name}.png)\n" for name, about in PICTURES.items()),
-        NOTES.format(speed=play.speed),
+        NOTES.format(speed=play.speed, cores=os.cpu_count()),
     ]
     return "\n".join(parts)
 
 
+# A policy that had a request so shortly before a step served already.
+ALREADY_S = 5.0
 PICTURES = {
     "loop-steps": "Every step with who, when and why",
     "loop-refused": "The registry, and the gates' answers on the bad challenger",
@@ -97,6 +102,8 @@ def _served_after(play: Play, entry: AuditEntry) -> str:
     at = datetime.fromisoformat(entry.at).timestamp()
     served = next((served for served in play.served if served.version == entry.version), None)
     found = served.after(at) if served else None
+    if served and (served.after(at - ALREADY_S) or at) < at:
+        return ""
     return f"{found - at:.1f} s" if found is not None else "not"
 
 
@@ -112,15 +119,19 @@ def _verdicts(play: Play, version: str) -> str:
         for name, value in verdict.figures.items()
         if verdict.gate == "G2" and f"{name}.low" in verdict.figures
     ]
-    errors = [
-        f"{verdict.gate} {name.replace('_', ' ')} {value:.3g}"
-        for verdict in state.verdicts
-        if verdict.gate == "G1"
-        for name, value in verdict.figures.items()
-        if ".loss" in name or name.endswith(".coverage")
-    ]
-    listed = "".join(f"- {line}\n" for line in [", ".join(errors), *figures] if line)
-    return f"`{version}`\n\n{_table(['gate', 'answer', 'reason'], rows)}\n{listed}"
+    listed = "".join(f"- {line}\n" for line in figures)
+    return f"`{version}`\n\n{_table(['gate', 'answer', 'reason'], rows)}\n{_losses(state)}\n{listed}"
+
+
+def _losses(state: PolicyState) -> str:
+    """G1's figures: what each quantity was predicted with, beside what it is measured against."""
+    figures = next((verdict.figures for verdict in state.verdicts if verdict.gate == "G1"), {})
+    rivals = {"its": "loss", **{rival: f"loss_of_{rival}" for rival in ("level", "ewma", "base_rate", "champion")}}
+    rows = []
+    for quantity in QUANTITIES:
+        losses = [figures.get(f"{quantity.name}.{name}") for name in rivals.values()]
+        rows.append([quantity.name, *("" if loss is None else f"{loss:.4f}" for loss in losses)])
+    return _table(["losses, G1", *(name.replace("_", " ") for name in rivals)], rows)
 
 
 def _beside_first(play: Play) -> str:
