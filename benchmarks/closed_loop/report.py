@@ -28,7 +28,7 @@ NOTES = """## What this shows and what it does not
 - The first policy skips the proof of G2: nothing learned had served, so that no log could speak for it. A candidate of
   a young log may be refused for a 90th percentile that a few hundred answers set; the next is due at once.
 - A champion is corrected by what it sees, so a challenger that learned more has hardly a gain over it to prove. The
-  second was proved against price shares, after the first had been taken out by hand.
+  second is proved against price shares, after the first was taken out by hand.
 - Waits are {speed:g} times as short as the market's, while prices and what a second is worth are not: money weighs
   more in these decisions than it would. The router's own clocks (breakers, health windows, `Retry-After`, polling)
   run in real time, which is slow to this market. On {cores} cores the house's own load is part of every wait.
@@ -52,7 +52,7 @@ def page(play: Play, command: str) -> str:
         _rollback(play),
     ]
     if play.second != play.first:
-        parts += ["## What the second champion stood on\n", _beside_first(play), _verdicts(play, play.second)]
+        parts += ["## What the second champion stood on\n", _verdicts(play, play.second)]
     parts += [
         "## Who served\n",
         _served(play),
@@ -132,17 +132,6 @@ def _losses(state: PolicyState) -> str:
         losses = [figures.get(f"{quantity.name}.{name}") for name in rivals.values()]
         rows.append([quantity.name, *("" if loss is None else f"{loss:.4f}" for loss in losses)])
     return _table(["losses, G1", *(name.replace("_", " ") for name in rivals)], rows)
-
-
-def _beside_first(play: Play) -> str:
-    state = play.beside_first
-    if state is None:
-        return "It won against the first champion, which served meanwhile.\n"
-    answer = next(f"{verdict.outcome}, {verdict.reason}" for verdict in state.verdicts if verdict.gate == "G2")
-    return (
-        f"While the first champion served, G2 answered of `{state.version}`: {answer}. Then the first was taken out by "
-        "hand, and price shares were what to beat:\n"
-    )
 
 
 def _shown(play: Play) -> str:
