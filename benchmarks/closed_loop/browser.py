@@ -12,7 +12,6 @@ from benchmarks.closed_loop.house import House
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
-COLOURS = 64
 LOADED_MS = 60_000
 
 
@@ -62,16 +61,9 @@ def _cells(page: Page, texts: list[str]) -> list[str]:
 
 def _picture(page: Page, heading: str, path: Path) -> None:
     place = page.get_by_text(heading).first
-    if place.count():
-        place.evaluate("element => element.scrollIntoView({block: 'start'})")
-    page.wait_for_timeout(1000)
+    # Charts that come late push it down again.
+    for _ in range(2):
+        if place.count():
+            place.evaluate("e => { e.style.scrollMarginTop = '80px'; e.scrollIntoView({block: 'start'}); }")
+        page.wait_for_timeout(1500)
     page.screenshot(path=path)
-    _shrink(path)
-
-
-def _shrink(path: Path) -> None:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        small = image.convert("RGB").quantize(COLOURS)
-    small.save(path, optimize=True)

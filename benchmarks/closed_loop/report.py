@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime
 
+from benchmarks.closed_loop.drift import Event
 from benchmarks.closed_loop.run import Play
 from data.policies import AuditEntry, PolicyState
 from models.selection.predictor import QUANTITIES
@@ -59,7 +60,7 @@ def page(play: Play, command: str) -> str:
         "## What drifted\n",
         _drift(play),
         "## What `portolan policy list` said at the end\n",
-        "\n".join(f"    {line[:150]}" for line in play.listed.splitlines()) + "\n",
+        "\n".join(f"    {_short(line)}" for line in play.listed.splitlines()) + "\n",
         _shown(play),
         *(f"![{about}](images/{name}.png)\n" for name, about in PICTURES.items()),
         NOTES.format(speed=play.speed, cores=os.cpu_count()),
@@ -136,7 +137,7 @@ def _losses(state: PolicyState) -> str:
 
 def _shown(play: Play) -> str:
     cells = ", ".join(f"“{text}”" for text in dict.fromkeys(play.shown))
-    return f"The same in the dashboards of that house. A browser found these cells in the pages' tables: {cells}.\n"
+    return f"The same in the dashboards of that house. A browser found these cells in its tables: {cells}.\n"
 
 
 def _rollback(play: Play) -> str:
@@ -164,11 +165,19 @@ def _served(play: Play) -> str:
 
 
 def _drift(play: Play) -> str:
-    rows = [
-        [f"{event.begin:.0f}", "" if event.until is None else f"{event.until:.0f}", event.endpoint, event.says]
-        for event in play.events
-    ]
-    return _table(["from, market min", "to", "endpoint", "what"], rows)
+    kinds: dict[str, list[Event]] = {}
+    for event in play.events:
+        kinds.setdefault(event.says.partition(" ")[2], []).append(event)
+    rows = []
+    for kind, events in sorted(kinds.items()):
+        amounts = sorted((event.says.partition(" ")[0] for event in events), key=lambda text: float(text.rstrip("%")))
+        lasted = sorted(event.until - event.begin for event in events if event.until is not None)
+        minutes = f"{lasted[0]:.0f} to {lasted[-1]:.0f}" if lasted else f"from {events[0].begin:.0f} on"
+        endpoints = len({event.endpoint for event in events})
+        rows.append(
+            [kind, " to ".join(dict.fromkeys((amounts[0], amounts[-1]))), f"{len(events)}", f"{endpoints}", minutes]
+        )
+    return _table(["what", "how much", "times", "endpoints", "market min"], rows)
 
 
 def _who(entry: AuditEntry) -> str:
