@@ -1,37 +1,38 @@
-"""The closed loop's own parts: the bad challenger is bad, and the page says what the files say."""
+"""The closed loop's bad challenger is bad: it takes the quick for the slow, whatever was seen of them."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks.closed_loop.plant import FAILING, corrupt, plant
+from benchmarks.closed_loop.plant import plant
 from data.lake import Lake
 from data.policies import read_state
-from models.selection import decision_log
-from models.selection.samples import samples
+from models.selection.policy import LearnedPolicy
+from models.selection.replay import judged, probabilities
+from models.selection.train import train
 from tests.policy_world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+BAD = "29990101T000000Z"
 
 
-def test_a_log_that_is_turned_round_praises_what_is_slow_and_fails(tmp_path: Path) -> None:
+def test_outcomes_do_not_mend_a_model_that_is_upside_down(tmp_path: Path) -> None:
     world = World(Lake(tmp_path))
     world.serve(1200)
-    decision_log.catch_up(world.lake)
-    rows = decision_log.read(world.lake)
-    true, turned = samples(rows).rows, samples(corrupt(rows)).rows
-    assert [s.result for s in turned].count("error") / len(turned) == pytest.approx(FAILING, abs=0.05)
-    pairs = zip(true, turned, strict=True)
-    assert all(after.result == "success" for before, after in pairs if before.result != "success")
-    waits = {
-        name: [math.log(s.ttft_s) for s in turned if s.ttft_s and s.candidate.provider == name]
-        for name in ("fast", "slow")
+    good = train(world.lake).version
+    assert good is not None
+    plant(world.lake, good, BAD, "test")
+    found = judged(world.lake, 300)
+    assert found is not None
+    slow = np.array([[c.provider == "slow" for c in candidates] for candidates in found.candidates])
+    chances = {
+        version: probabilities(LearnedPolicy.load(world.lake.policies / version), found) for version in (good, BAD)
     }
-    assert sum(waits["slow"]) / len(waits["slow"]) < sum(waits["fast"]) / len(waits["fast"])
-    version = plant(world.lake)
-    state = read_state(world.lake, version)
+    assert (chances[good] * slow).sum(axis=1).mean() < 0.05
+    assert (chances[BAD] * slow).sum(axis=1).mean() > 0.95
+    state = read_state(world.lake, BAD)
     assert state is not None
-    assert (state.state, state.lineage.decisions) == ("candidate", int(1200 * 0.4))
+    assert (state.state, state.lineage.metrics["ttft_q50.loss"]) == ("candidate", 0.0)

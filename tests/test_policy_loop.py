@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from pathlib import Path
 
-import msgspec
 import pytest
 
+from benchmarks.closed_loop import plant as planted
+from benchmarks.closed_loop.plant import Header, upside_down
 from dashboards.charts import lifts
 from dashboards.queries.policies import segments
 from data.lake import Lake
-from data.policies import read_audit, read_report, read_serving, read_state
+from data.policies import read_audit, read_report, read_serving
 from models.registry import Registry
 from models.selection import decision_log
-from models.selection.export import write_header
 from models.selection.gates import Requirements
-from models.selection.predictor import QUANTITIES, Rule, to_json
 from models.selection.promotion import advance, guard, judge, watches
 from models.selection.report import write_report
 from models.selection.train import train
@@ -76,29 +74,18 @@ def world(grown: World, tmp_path: Path) -> World:
 def plant(lake: Lake, version: str, waits: float = 1.0, **known: float) -> str:
     """The champion with ``waits`` as the power of each wait that it takes for the truth, and metrics that lie.
 
-    Below 0 the quick are taken for the slow, which no outcome corrects: how requests differ is what a model knows.
     ``known`` are medians of TTFT in s of endpoints that it was not trained on.
     """
-    champion = read_serving(lake).champion
-    assert champion is not None
-    shutil.copytree(lake.policies / champion, lake.policies / version, ignore=shutil.ignore_patterns("state.json"))
-    path = lake.policies / version / "policy.json"
-    rules = [Rule("level", 0.0, {q.level: waits if q.level == "level_log_ttft" else 1.0}) for q in QUANTITIES]
-    header = json.loads(path.read_bytes()) | {"version": version, "quantities": to_json(rules)}
-    for name, ttft_s in known.items():
-        header["levels"]["endpoints"][f"{name}:m"] = {
-            w: [1e4, math.log(ttft_s), 0.04] for w in ("log_ttft", "log_whole")
-        }
-    write_header(path.parent, header)
-    state = read_state(lake, champion)
-    assert state is not None
-    before = state.lineage
-    lies = {name: 0.0 if name.endswith(".loss") else value for name, value in before.metrics.items()}
-    lies["ttft_q90.coverage"] = 0.9
-    lineage = msgspec.structs.replace(before, metrics=lies)
+
+    def change(header: Header) -> None:
+        upside_down(header, waits)
+        for name, ttft_s in known.items():
+            past = [1e4, math.log(ttft_s), 0.04]
+            header["levels"]["endpoints"][f"{name}:m"] = {"log_ttft": past, "log_whole": past}
+
     for waiting in Registry(lake, "test").in_state("candidate", "shadow"):
         Registry(lake, "test").retire(waiting.version, "to make room")
-    Registry(lake, "test").register(version, lineage, "planted")
+    planted.plant(lake, str(read_serving(lake).champion), version, "test", change)
     return version
 
 

@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from benchmarks.closed_loop.browser import CHROMIUM
 from benchmarks.closed_loop.report import page
 from benchmarks.closed_loop.run import run
 from portolan.processes import terminating
@@ -27,6 +28,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the page and its pictures into docs")
     parser.add_argument("--keep", type=Path, help="folder for the house's data, to look into afterwards")
     options = parser.parse_args()
+    if options.write and CHROMIUM is None:
+        parser.error("Chromium is missing: the page shows the dashboards")
     # Without the proof there is no need for that much market, and slower waits stand out from those of a busy machine.
     speed = SHORT_SPEED if options.short else min(max(round(MARKET_MINUTES / options.minutes), 1), 100)
     warnings.simplefilter("ignore")
@@ -43,12 +46,19 @@ def main() -> None:
             short=options.short,
             tell=lambda line: print(line, file=sys.stderr, flush=True),
         )
-    text = page(play, f"python -m benchmarks.closed_loop {' '.join(sys.argv[1:])}")
+    text = page(play, f"python -m benchmarks.closed_loop {' '.join(_said(sys.argv[1:]))}")
     print(text)
     if play.missing:
         sys.exit(f"not whole: {play.missing}")
     if options.write:
         (DOCS / "closed-loop.md").write_text(text)
+
+
+def _said(words: list[str]) -> list[str]:
+    """``words`` of the command but for where things were kept, which is nobody else's place."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--keep")
+    return parser.parse_known_args(words)[1]
 
 
 if __name__ == "__main__":

@@ -1,62 +1,56 @@
-"""A bad challenger, honestly made: the trainer's own work on a log whose outcomes were turned round."""
+"""A bad challenger: what serves, its model turned upside down, and praised by metrics that lie."""
 
 from __future__ import annotations
 
-import math
+import hashlib
+import json
 import shutil
-import tempfile
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import polars as pl
-import pyarrow.parquet as pq
+import msgspec
 
 from data.lake import Lake
 from data.policies import read_state
 from models.registry import Registry
-from models.selection import decision_log
-from models.selection.train import train
+from models.selection.export import write_header
+from models.selection.predictor import QUANTITIES, Rule, to_json
 
-WHO = "benchmarks.closed_loop"
-# Learned from the beginning of the log, so that the rest can speak on it.
-SHARE = 0.4
-# Of the answers, the quickest, that become failures in place of the true ones.
-FAILING = 0.3
-
-
-def plant(lake: Lake) -> str:
-    """Train on the corrupted beginning of the log and register the result as a candidate; returns its version."""
-    rows = decision_log.read(lake)
-    with tempfile.TemporaryDirectory() as folder:
-        other = Lake(Path(folder)).create()
-        corrupted = corrupt(rows.head(int(len(rows) * SHARE)))
-        pq.write_table(corrupted.to_arrow().cast(decision_log.SCHEMA), other.decisions / "2000-01-01T00.parquet")
-        report = train(other, force=True)
-        state = read_state(other, report.version) if report.version else None
-        if state is None:
-            raise RuntimeError(f"the bad challenger was not made: {report.reason}")
-        (other.policies / state.version / "state.json").unlink()
-        shutil.copytree(other.policies / state.version, lake.policies / state.version)
-    Registry(lake, WHO).register(state.version, state.lineage, "planted: trained on a log that was turned round")
-    return state.version
+Header = dict[str, Any]
+WAITS = {"log_ttft", "log_whole"}
+# Each observation weighs as this many, so that next to nothing is left of the peers'.
+OWN = 1000.0
 
 
-def corrupt(rows: pl.DataFrame) -> pl.DataFrame:
-    """First attempts that failed answer at once, the quickest answers fail, waits are mirrored about their middle."""
-    records = rows.to_dicts()
-    waits = sorted(
-        record["attempts"][0]["ttft_us"] for record in records if record["attempts"][0]["ttft_us"] is not None
+def upside_down(header: Header, power: float = -2.0) -> None:
+    """Take waits to the ``power`` for the truth: below 0 the quick are taken for the slow.
+
+    Turned levels would be mended by the first outcomes. How requests differ is what a model alone knows, and no
+    outcome corrects that. What is turned is each endpoint's own wait: shrunk towards its peers' it would tell the slow
+    from the quick too little to be far wrong.
+    """
+    for past in header["levels"]["endpoints"].values():
+        for name in WAITS & past.keys():
+            past[name][0] *= OWN
+    rules = [Rule("level", 0.0, {q.level: power if q.level == "level_log_ttft" else 1.0}) for q in QUANTITIES]
+    header["quantities"] = to_json(rules)
+
+
+def plant(lake: Lake, source: str, version: str, who: str, change: Callable[[Header], None] = upside_down) -> None:
+    """Register ``source``, changed, as the candidate ``version``, whose lineage says that it never errs."""
+    state = read_state(lake, source)
+    if state is None:
+        raise ValueError(f"there is no policy {source}")
+    folder = lake.policies / version
+    shutil.copytree(lake.policies / source, folder, ignore=shutil.ignore_patterns("state.json", "report.*"))
+    header: Header = json.loads((folder / "policy.json").read_bytes()) | {"version": version}
+    change(header)
+    write_header(folder, header)
+    digest = hashlib.sha256((folder / "policy.json").read_bytes()).hexdigest()
+    metrics = {name: 0.0 if name.endswith(".loss") else value for name, value in state.lineage.metrics.items()}
+    lineage = msgspec.structs.replace(
+        state.lineage,
+        metrics=metrics | {"ttft_q90.coverage": 0.9},
+        sha256=state.lineage.sha256 | {"policy.json": digest},
     )
-    middle, quick = math.log(waits[len(waits) // 2]), waits[int(len(waits) * FAILING)]
-    for record in records:
-        _turn(record["attempts"][0], middle, quick)
-    return pl.DataFrame(records, schema=rows.schema)
-
-
-def _turn(attempt: dict[str, Any], middle: float, quick: int) -> None:
-    if attempt["error_type"] is not None:
-        attempt["error_type"], attempt["ttft_us"] = None, quick
-    elif attempt["ttft_us"] is not None and attempt["ttft_us"] <= quick:
-        attempt["error_type"], attempt["ttft_us"] = "server_error", None
-    elif attempt["ttft_us"] is not None:
-        attempt["ttft_us"] = int(math.exp(2 * middle - math.log(attempt["ttft_us"])))
+    Registry(lake, who).register(version, lineage, "planted: waits upside down, metrics that lie")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
+from benchmarks.closed_loop.drift import Event
 from benchmarks.closed_loop.run import Play
-from data.policies import AuditEntry
+from data.policies import AuditEntry, PolicyState
+from models.selection.predictor import QUANTITIES
 
 LEADING = """# The closed loop, turned for real
 
 `portolan up` with the lab, its traffic, refreshes and dashboards; a lab that drifts; nothing called but the commands
-that an operator has. Written by `{command}`, from `audit.jsonl`, `serving.json`, the artifacts' states and the
-request log of that run.
+that an operator has. Written from `audit.jsonl`, the policies' states and the request log of that run by
+
+    {command}
 
 The lab's time passes {speed:g} times as fast (`--lab-speed {speed:g}`): its waits, outages and the drift are shortened
 alike, the evaluator's blocks and the guardrails' window with them.
@@ -20,11 +24,15 @@ alike, the evaluator's blocks and the guardrails' window with them.
 NOTES = """## What this shows and what it does not
 
 - The acts, refusals and rollbacks are those of the installed commands and pipelines. Planted were the drift, the bad
-  challenger (the trainer's own work on a log whose outcomes were turned round) and the promotion by force.
-- The first policy skips the proof of G2: nothing learned had served, so that no log could speak for it.
+  challenger (the champion's artifact, made to take the quick for the slow, with metrics that say it never errs) and
+  the promotion by force.
+- The first policy skips the proof of G2: nothing learned had served, so that no log could speak for it. A candidate of
+  a young log may be refused for a 90th percentile that a few hundred answers set; the next is due at once.
+- A champion is corrected by what it sees, so a challenger that learned more has hardly a gain over it to prove. The
+  second is proved against price shares, after the first was taken out by hand.
 - Waits are {speed:g} times as short as the market's, while prices and what a second is worth are not: money weighs
   more in these decisions than it would. The router's own clocks (breakers, health windows, `Retry-After`, polling)
-  run in real time, which is slow to this market. On two cores the house's own load is part of every wait.
+  run in real time, which is slow to this market. On {cores} cores the house's own load is part of every wait.
 - The web server of Dagster was left out; its job runs in `portolan refresh`, as always in `portolan up`.
 - Traffic is the replayer's, through the official client. The lab is drawn from measurements and is no provider.
 """
@@ -38,7 +46,7 @@ def page(play: Play, command: str) -> str:
         f"    portolan up {' '.join(play.options)}\n",
         "## What happened\n",
         _timeline(play),
-        "*Serves after*: from the step in the audit log to the first request logged under that policy.\n",
+        "*Serves after*: from the step to the first request logged under a policy that was not serving.\n",
         "## Why the bad challenger was refused\n",
         _verdicts(play, play.bad),
         "## Why the forced promotion was rolled back\n",
@@ -52,14 +60,16 @@ def page(play: Play, command: str) -> str:
         "## What drifted\n",
         _drift(play),
         "## What `portolan policy list` said at the end\n",
-        "\n".join(f"    {line[:150]}" for line in play.listed.splitlines()) + "\n",
-        "The same in the dashboards, of that house:\n",
+        "\n".join(f"    {_short(line)}" for line in play.listed.splitlines()) + "\n",
+        _shown(play),
         *(f"![{about}](images/{name}.png)\n" for name, about in PICTURES.items()),
-        NOTES.format(speed=play.speed),
+        NOTES.format(speed=play.speed, cores=os.cpu_count()),
     ]
     return "\n".join(parts)
 
 
+# A policy that had a request so shortly before a step served already.
+ALREADY_S = 5.0
 PICTURES = {
     "loop-steps": "Every step with who, when and why",
     "loop-refused": "The registry, and the gates' answers on the bad challenger",
@@ -93,6 +103,8 @@ def _served_after(play: Play, entry: AuditEntry) -> str:
     at = datetime.fromisoformat(entry.at).timestamp()
     served = next((served for served in play.served if served.version == entry.version), None)
     found = served.after(at) if served else None
+    if served and (served.after(at - ALREADY_S) or at) < at:
+        return ""
     return f"{found - at:.1f} s" if found is not None else "not"
 
 
@@ -108,15 +120,24 @@ def _verdicts(play: Play, version: str) -> str:
         for name, value in verdict.figures.items()
         if verdict.gate == "G2" and f"{name}.low" in verdict.figures
     ]
-    errors = [
-        f"{verdict.gate} {name.replace('_', ' ')} {value:.3g}"
-        for verdict in state.verdicts
-        if verdict.gate == "G1"
-        for name, value in verdict.figures.items()
-        if ".loss" in name or name.endswith(".coverage")
-    ]
-    listed = "".join(f"- {line}\n" for line in [", ".join(errors), *figures] if line)
-    return f"`{version}`\n\n{_table(['gate', 'answer', 'reason'], rows)}\n{listed}"
+    listed = "".join(f"- {line}\n" for line in figures)
+    return f"`{version}`\n\n{_table(['gate', 'answer', 'reason'], rows)}\n{_losses(state)}\n{listed}"
+
+
+def _losses(state: PolicyState) -> str:
+    """G1's figures: what each quantity was predicted with, beside what it is measured against."""
+    figures = next((verdict.figures for verdict in state.verdicts if verdict.gate == "G1"), {})
+    rivals = {"its": "loss", **{rival: f"loss_of_{rival}" for rival in ("level", "ewma", "base_rate", "champion")}}
+    rows = []
+    for quantity in QUANTITIES:
+        losses = [figures.get(f"{quantity.name}.{name}") for name in rivals.values()]
+        rows.append([quantity.name, *("" if loss is None else f"{loss:.4f}" for loss in losses)])
+    return _table(["losses, G1", *(name.replace("_", " ") for name in rivals)], rows)
+
+
+def _shown(play: Play) -> str:
+    cells = ", ".join(f"“{text}”" for text in dict.fromkeys(play.shown))
+    return f"The same in the dashboards of that house. A browser found these cells in its tables: {cells}.\n"
 
 
 def _rollback(play: Play) -> str:
@@ -144,11 +165,19 @@ def _served(play: Play) -> str:
 
 
 def _drift(play: Play) -> str:
-    rows = [
-        [f"{event.begin:.0f}", "" if event.until is None else f"{event.until:.0f}", event.endpoint, event.says]
-        for event in play.events
-    ]
-    return _table(["from, market min", "to", "endpoint", "what"], rows)
+    kinds: dict[str, list[Event]] = {}
+    for event in play.events:
+        kinds.setdefault(event.says.partition(" ")[2], []).append(event)
+    rows = []
+    for kind, events in sorted(kinds.items()):
+        amounts = sorted((event.says.partition(" ")[0] for event in events), key=lambda text: float(text.rstrip("%")))
+        lasted = sorted(event.until - event.begin for event in events if event.until is not None)
+        minutes = f"{lasted[0]:.0f} to {lasted[-1]:.0f}" if lasted else f"from {events[0].begin:.0f} on"
+        endpoints = len({event.endpoint for event in events})
+        rows.append(
+            [kind, " to ".join(dict.fromkeys((amounts[0], amounts[-1]))), f"{len(events)}", f"{endpoints}", minutes]
+        )
+    return _table(["what", "how much", "times", "endpoints", "market min"], rows)
 
 
 def _who(entry: AuditEntry) -> str:
