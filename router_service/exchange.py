@@ -99,7 +99,7 @@ class Exchange(msgspec.Struct):
     def record(self, worker: str) -> Record:
         """The row that goes to the log."""
         duration_us = self.elapsed_us()
-        head, usage, cost, decision = self.head, self.usage, self.cost, self.decision
+        head, usage, cost, decision, headers = self.head, self.usage, self.cost, self.decision, self.headers
         model = self.model or (decision.plan.model if decision else None)
         record = Record(
             generation_id=self.id,
@@ -112,8 +112,8 @@ class Exchange(msgspec.Struct):
             key_hash=self.key_hash,
             client_region=self.client_region,
             held_tokens=self.held_tokens,
-            app=self._header(b"http-referer"),
-            app_title=self._header(b"x-openrouter-title") or self._header(b"x-title"),
+            app=_text(headers.get(b"http-referer")),
+            app_title=_text(headers.get(b"x-openrouter-title") or headers.get(b"x-title")),
             body_bytes=len(self.body),
             estimated_prompt_tokens=len(self.body) // 4,
             attempts=self.attempts,
@@ -131,7 +131,7 @@ class Exchange(msgspec.Struct):
             overhead_us=max(0, duration_us - int(self.upstream_wait * 1e6)),
         )
         if head:
-            record.session_id = head.session_id or self._header(b"x-session-id")
+            record.session_id = head.session_id or _text(headers.get(b"x-session-id"))
             record.trace_id = head.trace_id
             record.tools = head.tool_count
             record.parameters = head.names
@@ -165,6 +165,6 @@ class Exchange(msgspec.Struct):
         done = self.labelling is not None and self.labelling.done() and not self.labelling.cancelled()
         return self.labelling.result() if self.labelling and done else None
 
-    def _header(self, name: bytes) -> str | None:
-        value = self.headers.get(name)
-        return value.decode("latin-1")[:512] if value else None
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1")[:512] if value else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+import msgspec
 import pytest
 
 from models.selection.observed import HALF_LIVES_S, NOTHING, Observed
@@ -53,7 +54,7 @@ def test_more_endpoints_than_there_was_room_for_keep_what_was_seen() -> None:
     names = [f"p{number}:m" for number in range(200)]
     for name in names:
         seen.begin(name)
-        seen.observe(answered(0.0)._replace(endpoint=name))
+        seen.observe(msgspec.structs.replace(answered(0.0), endpoint=name))
         seen.begin(name)
     views = seen.views([*names, "q:m"], 0.0)
     assert views.in_flight.tolist() == [1.0] * 200 + [0.0]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, Protocol
 
+import msgspec
+
 from data.schema import CLIENT_DEADLINE, LOST, STALE
 from models.selection.observed import Observed, Views
 from models.selection.outcome import Outcome
@@ -39,7 +41,7 @@ Result = Literal["success", "error", "rate_limited"]
 _STARTED = 1
 
 
-class Ended(NamedTuple):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """What an attempt came to: ``result`` is ``None`` where it says nothing of the endpoint. ``known_us`` Unix µs.
 
     ``ttft_s`` of an answer that was not streamed is its whole time. ``malformed`` is ``None`` where no tool was called.

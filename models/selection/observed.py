@@ -27,8 +27,8 @@ QUANTITIES = 6
 # an hour: about as long as incidents of providers last (medians of 57 to 91 minutes on their status pages).
 FEW = len(HALF_LIVES_S)
 FEW_KEPT, INCIDENT_S = 0.5 ** (1 / 5), 3600.0
-# How far single values lie from the last few is counted for these three, over a day; one beyond twice the deviation so
-# far counts as that: it says more of an incident than of how the endpoint scatters.
+# The last few, and over a day how far single values lie from them, are counted for these three; one beyond twice the
+# deviation so far counts as that: it says more of an incident than of how the endpoint scatters.
 SCATTERED = (LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE)
 SURPRISE, SQUARE, SQUARE_WORTH = 4.0, 0.09, 10.0
 # A count that has faded below the first has nothing to say any more; the second makes a mean of nothing 0.
@@ -216,26 +216,25 @@ class Observed:
     def _add(self, start: int, quantity: int, value: float, weights: tuple[float, ...]) -> None:
         flat = self._flat
         first = start + _SUMS + quantity * _PLACES
-        few, fewer = first + FEW, first + FEW + _COUNTS - _SUMS
-        if quantity in SCATTERED and flat[fewer] >= weights[FEW]:
-            place = start + _SQUARES + SCATTERED.index(quantity)
-            self._scatter(place, value, flat[few] / flat[fewer], flat[fewer] / weights[FEW], weights[_DAY])
-        flat[few] *= FEW_KEPT
-        flat[fewer] *= FEW_KEPT
+        count = first + _COUNTS - _SUMS
         # Written out: a loop here would cost as much again as all the rest.
-        w0, w1, w2, w3, w4 = weights
+        w0, w1, w2, w3, few = weights
         if value:
             flat[first] += value * w0
             flat[first + 1] += value * w1
             flat[first + 2] += value * w2
             flat[first + 3] += value * w3
-            flat[few] += value * w4
-        count = first + _COUNTS - _SUMS
         flat[count] += w0
         flat[count + 1] += w1
         flat[count + 2] += w2
         flat[count + 3] += w3
-        flat[fewer] += w4
+        if quantity in SCATTERED:
+            total, number = flat[first + FEW], flat[count + FEW]
+            if number >= few:
+                place = start + _SQUARES + SCATTERED.index(quantity)
+                self._scatter(place, value, total / number, number / few, w3)
+            flat[first + FEW] = total * FEW_KEPT + value * few
+            flat[count + FEW] = number * FEW_KEPT + few
 
     def _scatter(self, place: int, value: float, mean: float, count: float, weight: float) -> None:
         """A value beside the mean of the last few, ``count`` of them, whose own error is taken out."""

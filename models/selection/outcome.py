@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of one attempt, told when it has ended. Times and ``tokens_per_s`` are null unless it answered.
 
     ``ttft_s`` is that of a stream; an answer that comes whole has ``whole_s``, from sending to its end.

@@ -27,7 +27,8 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     """Route, translate, price, send. Raises ``ApiError`` when every endpoint failed."""
     head = exchange.head
     assert head is not None
-    ahead = Ahead(decisions, exchange)
+    # Only for a list of models does it matter what comes next.
+    ahead = Ahead(decisions, exchange) if head.models else None
 
     async def call(endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> tuple[Answer, Endpoint, str]:
         adapter = ADAPTERS[endpoint.wire_format]
@@ -38,8 +39,8 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
         if response.status != 200:
             raise adapter.error(response.status, response.body, response.headers, endpoint)
         answer = adapter.response(response.body)
-        refused = refused_whole(answer.choices) if head.models else None
-        if refused and ahead.another_model():
+        refused = refused_whole(answer.choices) if ahead else None
+        if ahead and refused and ahead.another_model():
             raise refused
         seconds = time.perf_counter() - sent
         attempt.ttft_us = int(seconds * 1e6)
@@ -53,7 +54,7 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
 
     deadlines = Deadlines(exchange, serving.settings, serving.usual)
     attempts = Attempts(exchange, serving.health, deadlines, serving.hedging, serving.observing)
-    answer, endpoint, model = await attempts.run(ahead, call, _counted)
+    answer, endpoint, model = await attempts.run(ahead or decisions, call, _counted)
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
     exchange.upstream_id = answer.upstream_id
     exchange.finish_reason = answer.choices[0]["finish_reason"]
