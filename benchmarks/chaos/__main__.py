@@ -55,7 +55,7 @@ def summary(found: list[Figures]) -> str:
     due, good = sum(one.due for one in fair), sum(one.good for one in fair)
     return (
         f"Where a healthy endpoint was left: {good:,} of {due:,} succeeded "
-        f"({100 * good / due:.2f} %), {sum(one.billed_twice for one in found)} were billed twice, "
+        f"({100 * good / max(due, 1):.2f} %), {sum(one.billed_twice for one in found)} were billed twice, "
         f"{sum(one.misbilled for one in found)} were billed otherwise than their provider's log says."
     )
 

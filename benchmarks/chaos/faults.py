@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 from data.catalogue import load_catalogue
@@ -85,10 +86,15 @@ def _next(free: dict[str, list[Endpoint]], fault: Fault, stream: bool, seen: set
 
 
 def _by_model() -> dict[str, list[Endpoint]]:
-    """Endpoints of one wire format and no service tier, the cheapest first, for models with many of them."""
+    """Endpoints of one wire format and no service tier, the cheapest first, for models with many of them.
+
+    Where a provider has several endpoints of a model, its slug names all of them, and a fault of one would be healed
+    by the other: those are left out.
+    """
     found = {}
     for model, endpoints in load_catalogue().endpoints.items():
-        fit = [e for e in endpoints if e.enabled and e.price and not e.free and e.tag == e.provider]
+        offers = Counter(e.provider for e in endpoints if e.enabled)
+        fit = [e for e in endpoints if e.enabled and e.price and not e.free and offers[e.provider] == 1]
         fit = [e for e in fit if e.wire_format == "openai_chat" and e.price and e.price.prompt]
         found[model] = sorted(fit, key=lambda e: (e.price.prompt + e.price.completion if e.price else 0, e.id))
     return dict(sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0])))
