@@ -55,8 +55,9 @@ class Health:
         self._ungraded: set[EndpointHealth] = set()
         self._unsent: set[EndpointHealth] = set()
         self._at_work: set[EndpointHealth] = set()
-        # Good answers of endpoints that nothing is held against, to be counted together.
+        # Good answers of endpoints that nothing is held against, and what answers used, to be counted together.
         self._waiting: list[_Answer] = []
+        self._used: list[tuple[str, float, int, int, int]] = []
         self._next_graded = 0
         self._due = self._grading_due = float("-inf")
 
@@ -141,8 +142,6 @@ class Health:
         waiting = state.waiting
         assert waiting is not None  # made by ``begin``
         waiting.calls.discard(call)
-        if not waiting.calls:
-            self._at_work.discard(state)
         if answered:
             waiting.answered_at = now = self._clock()
             if state.breaker.answered(now):
@@ -150,10 +149,7 @@ class Health:
 
     def used(self, endpoint: str, prompt: int, cached: int, completion: int) -> None:
         """Count the tokens of an answer; ``prompt`` tokens hold the ``cached`` ones."""
-        now = self._clock()
-        state = self._endpoints.get(endpoint) or self._new(endpoint, now)
-        state.quality_at(int(now)).used(prompt, cached, completion, int(now))
-        self._tell(state)
+        self._used.append((endpoint, self._clock(), prompt, cached, completion))
 
     def tool_calls(self, endpoint: str, malformed: bool) -> None:
         """Count an answer that ended with tool calls, one of them malformed or all as they should be."""
@@ -325,8 +321,10 @@ class Health:
 
     def _listen(self, now: float) -> None:
         """Eject those that have fallen silent, and let the other workers know."""
-        for state in self._at_work:
-            if not state.breaker.tripped and silent(state, now):
+        for state in tuple(self._at_work):
+            if state.waiting is None or not state.waiting.calls:
+                self._at_work.discard(state)
+            elif not state.breaker.tripped and silent(state, now):
                 state.breaker.fall_silent(now)
                 self._tell(state)
                 self._review(state, now)
@@ -337,7 +335,13 @@ class Health:
         return self._endpoints.get(endpoint)
 
     def _catch_up(self) -> None:
-        waiting = self._waiting
+        used, waiting = self._used, self._waiting
+        if used:
+            self._used = []
+            for endpoint, now, prompt, cached, completion in used:
+                state = self._endpoints.get(endpoint) or self._new(endpoint, now)
+                (state.quality or state.quality_at(int(now))).used(prompt, cached, completion, int(now))
+                self._tell(state)
         if not waiting:
             return
         self._waiting = []
