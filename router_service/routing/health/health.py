@@ -150,6 +150,8 @@ class Health:
     def used(self, endpoint: str, prompt: int, cached: int, completion: int) -> None:
         """Count the tokens of an answer; ``prompt`` tokens hold the ``cached`` ones."""
         self._used.append((endpoint, self._clock(), prompt, cached, completion))
+        if len(self._used) >= MOST_WAITING:
+            self._catch_up()
 
     def tool_calls(self, endpoint: str, malformed: bool) -> None:
         """Count an answer that ended with tool calls, one of them malformed or all as they should be."""
