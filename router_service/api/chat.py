@@ -90,9 +90,6 @@ class ChatCompletions:
         sticky = self._serving.sticky
         affinity = exchange.affinity = affinity_of(exchange.key_hash or "", head, exchange.headers)
 
-        if affinity is None and exchange.plans is None:
-            return decisions(planner, head.wanted(), preferences, ask, self._serving.random.random, demands)
-
         def hold(plan: Plan) -> Plan:
             kept = sticky.hold(plan, affinity, ask.prompt_tokens)
             if kept is not plan and affinity is not None and not exchange.attempts:

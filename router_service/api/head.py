@@ -52,13 +52,14 @@ class Head(msgspec.Struct):
             return first
         return list(dict.fromkeys(first + self.models))
 
+    def prompt_tokens(self, body_bytes: int) -> int:
+        """Estimated from a body of ``body_bytes``, which base64 media would make say nothing: 0 with any."""
+        return body_bytes // 4 if self.modality == "text" else 0
+
     def ask(self, body_bytes: int, hour: int, client_region: str | None = None) -> Ask:
         """What a plan depends on; ``hour`` of the week in UTC, 0 to 167."""
-        modality = self.modality
-        # Base64 media would make the byte count say nothing about tokens.
-        prompt_tokens = body_bytes // 4 if modality == "text" else 0
         return Ask(
-            prompt_tokens,
+            self.prompt_tokens(body_bytes),
             self.completion_limit,
             tuple(self.names),
             self.stream,
@@ -66,7 +67,7 @@ class Head(msgspec.Struct):
             hour,
             client_region,
             self.service_tier,
-            modality,
+            self.modality,
         )
 
 

@@ -28,8 +28,7 @@ def expected_tokens(exchange: Exchange) -> float:
         return TYPICAL_TOKENS
     limit = head.completion_limit
     output = TYPICAL_TOKENS if limit is None or limit > TYPICAL_TOKENS else limit
-    # Base64 media would make the byte count say nothing about tokens.
-    return output + len(exchange.body) // 4 if head.modality == "text" else output
+    return output + head.prompt_tokens(len(exchange.body))
 
 
 class Wait(NamedTuple):
