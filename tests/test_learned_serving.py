@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx2
 import pytest
@@ -44,13 +44,16 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield opened
 
 
-def requests_until(client: httpx2.Client, groq: bool, most: int) -> int:
+def requests_until(client: httpx2.Client, groq: bool, most: int, **more: Any) -> int:
     """How many are sent until Groq is, or is no longer, who is usually tried first; at most ``most``."""
     for number in range(most):
         if (chances(client)["groq"] > 0.5) is groq:
             return number
-        ask(client)
+        ask(client, **more)
     return most
+
+
+REACH_GROQ = {"provider": {"only": ["groq"]}}
 
 
 def test_who_slows_fourfold_is_left_within_20_requests_and_found_again(house: House) -> None:
@@ -58,11 +61,13 @@ def test_who_slows_fourfold_is_left_within_20_requests_and_found_again(house: Ho
         for _ in range(10):
             ask(client)
         # The first call of all is a slow one.
-        assert requests_until(client, groq=True, most=200) < 200
+        assert requests_until(client, groq=True, most=100, **REACH_GROQ) < 100
         plant(house.lab, "groq", mode="slow", factor=4)
         assert requests_until(client, groq=False, most=40) <= 20
+        # How many requests pass until exploring reaches it is chance; what those find is not.
+        assert chances(client)["groq"] > 0.002
         plant(house.lab, "groq", mode="ok")
-        assert requests_until(client, groq=True, most=1000) < 1000
+        assert requests_until(client, groq=True, most=100, **REACH_GROQ) < 100
 
 
 def test_a_decision_from_what_was_seen_is_made_again_from_its_record(house: House) -> None:
