@@ -15,7 +15,15 @@ from router_service.api.head import parse_head
 from router_service.contract.errors import ApiError
 from router_service.exchange import Exchange
 from router_service.routing.attempts import Attempts
-from router_service.routing.deadlines import FACTOR, LEAST_MEASURED, Deadlines, Expired, Limit, UsualLatency
+from router_service.routing.deadlines import (
+    ALTERNATIVES,
+    LEAST_MEASURED,
+    OWN,
+    Deadlines,
+    Expired,
+    Limit,
+    UsualLatency,
+)
 from router_service.routing.health import Health
 from router_service.routing.plan import Plan, make_plan
 from router_service.routing.preferences import parse
@@ -70,17 +78,29 @@ def test_the_requests_own_wish_comes_first() -> None:
 
 def test_a_wish_is_impatient_below_what_the_market_itself_would_have_set() -> None:
     limits = deadlines(*measured(a=1.0, b=3.0))
-    found = [limits.first_token(plan(f'{{"ttft_timeout": {s}}}'), A, last=False).impatient for s in (11, 13, 29)]
+    found = [limits.first_token(plan(f'{{"ttft_timeout": {s}}}'), A, last=False).impatient for s in (5, 7, 29)]
     assert found == [True, False, False]
 
 
 def test_a_measured_market_leaves_a_silent_endpoint_earlier_but_never_below_the_floor() -> None:
     limits = deadlines(*measured(a=1.0, b=3.0))
-    assert limits.first_token(plan(), A, last=False).seconds == pytest.approx(FACTOR * 3.0, rel=0.05)
+    assert limits.first_token(plan(), A, last=False).seconds == pytest.approx(ALTERNATIVES * 3.0, rel=0.05)
     assert limits.first_token(plan(), A, last=True).seconds == 30
     assert 2 <= deadlines(*measured(a=0.01, b=0.01)).first_token(plan(), A, last=False).seconds < 2.1
     long = deadlines(*measured(a=0.01, b=0.01), asked(prompt="x" * 40_000))
     assert long.first_token(plan(), A, last=False).seconds == pytest.approx(12, rel=0.01)
+
+
+def test_an_endpoint_that_is_always_slow_has_its_own_time() -> None:
+    limits = deadlines(*measured(a=1.0, b=3.0))
+    assert limits.first_token(plan(), B, last=False).seconds == pytest.approx(OWN * 3.0, rel=0.05)
+
+
+def test_an_endpoint_that_fails_is_no_alternative() -> None:
+    health, clock = measured(a=1.0, b=3.0)
+    for _ in range(LEAST_MEASURED):
+        health.failure(B, "server")
+    assert deadlines(health, clock).first_token(plan(), A, last=False).seconds == 30
 
 
 def test_what_is_not_measured_has_the_setting() -> None:

@@ -103,8 +103,8 @@ class Hedging:
 
         def found() -> Iterator[Wait]:
             for endpoint in plan.endpoints:
-                seconds = self._health.wait(endpoint.id, LATE_PERCENT, LEAST_MEASURED, stream=stream)
-                if seconds is not None and self._health.sound(endpoint.id):
-                    yield Wait(seconds, endpoint.provider)
+                waits = self._health.waits(endpoint.id, (LATE_PERCENT,), LEAST_MEASURED, stream=stream)
+                if waits is not None and self._health.sound(endpoint.id):
+                    yield Wait(waits[0], endpoint.provider)
 
         return sorted(found())

@@ -257,13 +257,13 @@ class Health:
         state = self._known(endpoint)
         return state.latency.percentiles(window, int(self._clock()), least) if state and state.latency else None
 
-    def wait(self, endpoint: str, percent: int, least: int, *, stream: bool) -> float | None:
-        """Seconds that ``percent`` of this worker's calls of 30 minutes did not exceed, to the first token of a
-        stream or to the end of a whole answer; ``None`` when there were fewer than ``least``.
+    def waits(self, endpoint: str, percents: Sequence[int], least: int, *, stream: bool) -> list[float] | None:
+        """Seconds that each of ``percents`` of this worker's calls of 30 minutes did not exceed, to the first token of
+        a stream or to the end of a whole answer; ``None`` when there were fewer than ``least``.
         """
         state = self._known(endpoint)
         waits = state.first_tokens(stream=stream) if state else None
-        return waits.level("30m", int(self._clock()), percent, least) if waits else None
+        return waits.levels("30m", int(self._clock()), percents, least) if waits else None
 
     def throughput_percentiles(self, endpoint: str, window: SpeedWindow) -> Percentiles | None:
         """Tokens a second, of this worker's streamed answers; ``p90`` is what 90 % of them reached."""

@@ -76,17 +76,14 @@ class Histogram:
         self, window: SpeedWindow, second: int, least: int = 1, *, highest_first: bool = False
     ) -> Percentiles | None:
         """``None`` below ``least`` values. ``highest_first`` counts down from the best value, for throughput."""
-        found = self._levels(window, second, (50, 75, 90, 99), least, highest_first=highest_first)
+        found = self.levels(window, second, (50, 75, 90, 99), least, highest_first=highest_first)
         return Percentiles(*found) if found else None
 
-    def level(self, window: SpeedWindow, second: int, percent: int, least: int = 1) -> float | None:
-        """What ``percent`` of the values do not exceed; ``None`` below ``least`` values."""
-        found = self._levels(window, second, (percent,), least)
-        return found[0] if found else None
-
-    def _levels(
-        self, window: SpeedWindow, second: int, percents: Sequence[int], least: int, *, highest_first: bool = False
+    def levels(
+        self, window: SpeedWindow, second: int, percents: Sequence[int], least: int = 1, *, highest_first: bool = False
     ) -> list[float] | None:
+        """What each of ``percents`` of the values do not exceed, or with ``highest_first`` do not fall short of;
+        ``None`` below ``least`` values."""
         if second >= self._until:
             self._advance(second)
         rows = np.frombuffer(self._counts, np.uint16).reshape(_SLOTS, BUCKETS)

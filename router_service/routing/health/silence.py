@@ -65,5 +65,5 @@ def silent(state: EndpointHealth, now: float) -> bool:
 
 def _limit(state: EndpointHealth, now: float, *, stream: bool) -> float:
     waits = state.first_tokens(stream=stream)
-    usual = waits.level("30m", int(now), PERCENT, LEAST_MEASURED) if waits else None
-    return float("inf") if usual is None else FACTOR * usual
+    usual = waits.levels("30m", int(now), (PERCENT,), LEAST_MEASURED) if waits else None
+    return float("inf") if usual is None else FACTOR * usual[0]
