@@ -243,11 +243,22 @@ def test_the_log_walked_again_is_what_the_router_saw(rows: list[dict[str, Any]])
                 served = all(later["error_type"] == LOST for later in earlier["attempts"][number + 1 :])
                 pouring = (one["duration_us"] - (one["ttft_us"] or 0)) / 1e6
                 pace = 100 / pouring if one["error_type"] is None and served and pouring > 0 else None
-                told = Outcome(at_s, one["endpoint"], one["provider"], result, 0.0, ttft_s, pace)  # type: ignore[arg-type]
+                begun = earlier["started_at"] + timedelta(microseconds=one["started_us"])
+                told = Outcome(
+                    at_s,
+                    one["endpoint"],
+                    one["provider"],
+                    result,  # type: ignore[arg-type]
+                    0.0,
+                    ttft_s,
+                    pace,
+                    began_s=begun.timestamp(),
+                )
                 observed.observe(told)
         for view, name in zip(views, NAMES, strict=True):
             wanted = observed.view(name, now.timestamp())
-            assert view.in_flight == wanted.in_flight
+            assert (view.in_flight, view.refused) == (wanted.in_flight, wanted.refused)
+            assert view.since_s == pytest.approx(wanted.since_s, abs=1e-6)
             assert view.since_failure_s == pytest.approx(wanted.since_failure_s, abs=1e-6)
             got = np.array([list(recent) for recent in view.recent], dtype=float)
             assert got == pytest.approx(np.array([list(r) for r in wanted.recent], dtype=float), nan_ok=True, abs=1e-6)

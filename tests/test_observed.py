@@ -49,6 +49,21 @@ def test_a_429_is_no_failure_and_neither_has_a_ttft() -> None:
     assert view.recent[2].log_ttft is None
 
 
+def taken(began_s: float, now_s: float) -> Outcome:
+    return Outcome(now_s, "a:m", "a", "success", 1.0, 0.5, 50.0, began_s=began_s)
+
+
+def test_a_call_that_was_taken_tells_how_it_was_when_it_was_sent() -> None:
+    seen = Observed()
+    seen.observe(Outcome(5.0, "a:m", "a", "rate_limited", 10.0, began_s=4.9))
+    seen.observe(taken(1.0, 60.0))
+    view = seen.view("a:m", 61.0)
+    assert (view.refused, view.since_s) == (True, pytest.approx(56.0))
+    seen.observe(taken(50.0, 62.0))
+    view = seen.view("a:m", 70.0)
+    assert (view.refused, view.since_s) == (False, pytest.approx(20.0))
+
+
 def test_more_endpoints_than_there_was_room_for_keep_what_was_seen() -> None:
     seen = Observed()
     names = [f"p{number}:m" for number in range(200)]

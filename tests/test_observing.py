@@ -80,6 +80,7 @@ def test_the_routers_views_are_those_of_the_log_at_the_same_time(tmp_path: Path)
     for got, want in zip(seen, wanted, strict=True):
         plain = (got.in_flight, got.refused, got.streak, got.cap)
         assert plain == (want.in_flight, want.refused, want.streak, want.cap)
+        assert got.since_s == pytest.approx(want.since_s, abs=0.05)
         assert got.since_failure_s == pytest.approx(want.since_failure_s, abs=0.05)
         assert np.array(got.recent, float) == pytest.approx(np.array(want.recent, float), rel=2e-3, nan_ok=True)
     assert observing.failures == 0

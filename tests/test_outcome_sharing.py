@@ -148,7 +148,7 @@ def test_a_value_beyond_its_bounds_is_not_read(wrong: list[object]) -> None:
     "outcome",
     [
         Outcome(99.5, "e:m", "e", "success", 0.0, 0.25, 80.0, True, True),
-        Outcome(99.5, "e:m", "e", "success", 0.0, tools=True, whole_s=4.0),
+        Outcome(99.5, "e:m", "e", "success", 0.0, tools=True, whole_s=4.0, began_s=95.5),
         Outcome(99.5, "e:m", "e", "rate_limited", 0.0),
     ],
 )

@@ -102,7 +102,8 @@ def walk(
             found = ended(row, place)
             name = attempt["endpoint"]
             heapq.heappush(coming, (now_us + attempt["started_us"], number, name, _STARTED))
-            told = outcome(found, name, attempt["provider"], row["stream"])
+            began_s = (now_us + attempt["started_us"]) * 1e-6
+            told = outcome(found, name, attempt["provider"], row["stream"], began_s)
             heapq.heappush(coming, (found.known_us, number + 1, name, told))
             number += 2
 
@@ -159,8 +160,8 @@ def come_to(
     return Ended(known_us, "success", ttft_us / 1e6, tokens / pouring_s if measured and tokens else None, malformed)
 
 
-def outcome(found: Ended, endpoint: str, provider: str, stream: bool) -> Outcome | None:
-    """``found`` as ``Observed`` takes it; ``None`` where the call is to be abandoned."""
+def outcome(found: Ended, endpoint: str, provider: str, stream: bool, began_s: float) -> Outcome | None:
+    """``found`` as ``Observed`` takes it, of a call sent at ``began_s``; ``None`` where it is to be abandoned."""
     if found.result is None:
         return None
     ttft_s, whole_s = (found.ttft_s, None) if stream else (None, found.ttft_s)
@@ -175,6 +176,7 @@ def outcome(found: Ended, endpoint: str, provider: str, stream: bool) -> Outcome
         bool(found.malformed),
         found.malformed is not None,
         whole_s,
+        began_s,
     )
 
 

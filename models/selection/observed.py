@@ -39,11 +39,12 @@ REBASED_S = 1800.0
 # taken (Chiu and Jain 1989).
 CUT, GROWTH, LEAST_CAP = 0.9, 0.003, 0.005
 
-# An endpoint is a row of a matrix: time of its last outcome, of its last failure, calls under way, whether the last
-# outcome was a 429, failures in a row, its cap, a moment in the past, then for each quantity its sums at each half-life
-# and of the last few, then the counts likewise, then squares of deviations and their counts. Sums and counts stand as
-# they would have weighed at that moment: what comes later weighs more there, so that nothing has to fade at each call.
-_AT, _FAILED_AT, _IN_FLIGHT, _REFUSED, _STREAK, _CAP, _BASE, _SUMS = range(8)
+# An endpoint is a row of a matrix: time of its last outcome, of its last failure, when it was last known whether it
+# takes calls, calls under way, whether it refused then, failures in a row, its cap, a moment in the past, then for each
+# quantity its sums at each half-life and of the last few, then the counts likewise, then squares of deviations and
+# their counts. Sums and counts stand as they would have weighed at that moment: what comes later weighs more there, so
+# that nothing has to fade at each call.
+_AT, _FAILED_AT, _ASKED_AT, _IN_FLIGHT, _REFUSED, _STREAK, _CAP, _BASE, _SUMS = range(9)
 _PLACES = len(HALF_LIVES_S) + 1
 _COUNTS = _SUMS + QUANTITIES * _PLACES
 _SQUARES = _COUNTS + QUANTITIES * _PLACES
@@ -65,8 +66,11 @@ class Recent(NamedTuple):
 
 class View(NamedTuple):
     """An endpoint at a moment: one ``Recent`` for each of ``HALF_LIVES_S``, calls under way, s since its last failure
-    and its last outcome (``inf`` without one), whether that was a 429, failures in a row, and the share of its
-    model's traffic, (0, 1], that 429s have left it."""
+    (``inf`` without one) and since it was last known whether it takes calls, whether it refused then (429), failures in
+    a row, and the share of its model's traffic, (0, 1], that 429s have left it.
+
+    A 429 says so when it comes; a call that was taken says how it was when it was sent, however long it then took.
+    """
 
     recent: tuple[Recent, ...]
     in_flight: int
@@ -197,6 +201,9 @@ class Observed:
         limited, failed = outcome.result == "rate_limited", outcome.result == "error"
         if failed and now_s > flat[start + _FAILED_AT]:
             flat[start + _FAILED_AT] = now_s
+        asked_s = now_s if limited or outcome.began_s is None else outcome.began_s
+        if asked_s >= flat[start + _ASKED_AT]:
+            flat[start + _ASKED_AT], flat[start + _REFUSED] = asked_s, float(limited)
         self._count(start, limited, failed)
         if now_s > flat[start + _AT]:
             flat[start + _AT] = now_s
@@ -245,7 +252,6 @@ class Observed:
 
     def _count(self, start: int, limited: bool, failed: bool) -> None:
         flat = self._flat
-        flat[start + _REFUSED] = float(limited)
         if limited:
             flat[start + _CAP] = max(flat[start + _CAP] * CUT, LEAST_CAP)
             return
@@ -272,7 +278,7 @@ class Observed:
             means,
             rows[:, _IN_FLIGHT],
             now_s - rows[:, _FAILED_AT],
-            np.maximum(now_s - last, 0.0),
+            np.maximum(now_s - rows[:, _ASKED_AT], 0.0),
             rows[:, _REFUSED],
             rows[:, _STREAK],
             rows[:, _CAP],
@@ -291,7 +297,7 @@ class Observed:
         # Single figures are read and written twenty times faster through an array of Python's own than through numpy.
         self._flat = array("d", bytes(8 * _WIDTH * max(64, 2 * len(before))))
         self._matrix: Floats = np.frombuffer(self._flat).reshape(-1, _WIDTH)
-        self._matrix[:, [_AT, _FAILED_AT]] = -math.inf
+        self._matrix[:, [_AT, _FAILED_AT, _ASKED_AT]] = -math.inf
         self._matrix[:, _CAP] = 1.0
         self._matrix[: len(before)] = before
 

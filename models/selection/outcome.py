@@ -10,6 +10,8 @@ import msgspec
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of one attempt, told when it has ended. Times and ``tokens_per_s`` are null unless it answered.
 
+    ``began_s`` is when it was sent, by the clock of ``now_s``; null where that is not known, or as good as the same.
+
     ``ttft_s`` is that of a stream; an answer that comes whole has ``whole_s``, from sending to its end.
 
     ``loss_s`` is that of a request of typical size, so that sizes add no noise:
@@ -26,3 +28,4 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     malformed_tool_call: bool = False
     tools: bool = False
     whole_s: float | None = None
+    began_s: float | None = None

@@ -185,10 +185,10 @@ class _World:
                 ttft = self._ttft[place] * math.exp(self._market[place].ttft_sigma * ask.normals[2 * attempt])
                 pace = self._pace[place] * math.exp(self._market[place].tokens_sigma * ask.normals[2 * attempt + 1])
                 broken = ask.tools and malformed < self._malformed[place]
-                self._send(place, now + ttft + ask.completion_tokens / pace, result, ttft, pace, broken, ask.tools)
+                self._send(place, now, now + ttft + ask.completion_tokens / pace, result, ttft, pace, broken, ask.tools)
                 return first, place, attempt, ttft, pace, spent, broken
             spent += self._delays[result]
-            self._send(place, ask.time_s + spent, result, None, None, False, ask.tools)
+            self._send(place, now, ask.time_s + spent, result, None, None, False, ask.tools)
             left = [(other, chance) for other, chance in left if other != place]
         return first, -1, min(ATTEMPTS, len(members)), float("nan"), float("nan"), spent, False
 
@@ -210,6 +210,7 @@ class _World:
     def _send(
         self,
         place: int,
+        began: float,
         ended: float,
         result: Literal["success", "error", "rate_limited"],
         ttft: float | None,
@@ -221,7 +222,9 @@ class _World:
         loss = SECONDS_PER_FAILURE * (malformed or ttft is None)
         if ttft is not None and pace is not None:
             loss += self._typical[place] / USD_PER_SECOND + ttft + TYPICAL_COMPLETION_TOKENS / pace
-        outcome = Outcome(ended, endpoint.name, endpoint.provider, result, loss, ttft, pace, malformed, tools)
+        outcome = Outcome(
+            ended, endpoint.name, endpoint.provider, result, loss, ttft, pace, malformed, tools, began_s=began
+        )
         self._in_flight[place] += 1
         self._sent += 1
         heapq.heappush(self._pending, (ended, self._sent, place, outcome))

@@ -34,10 +34,11 @@ MOST_WAITING = 64
 
 
 class Over(msgspec.Struct, gc=False):
-    """A call at its end, as far as it is noted: what may change or be large is not kept. ``ended_s`` by ``clock``."""
+    """A call at its end, as far as it is noted: what may change or be large is not kept. Its times by ``clock``."""
 
     endpoint: str
     provider: str
+    began_s: float
     ended_s: float
     error: str | None
     ttft_us: int | None
@@ -127,10 +128,12 @@ class Observing:
     def _over(self, exchange: Exchange, attempt: Attempt, stale: bool) -> Over:
         spent_us = max(attempt.duration_us or 0, attempt.ttft_us or 0)
         usage, verdict, head = exchange.usage, exchange.verdict, exchange.head
+        began_s = exchange.clock + attempt.started_us / 1e6
         return Over(
             attempt.endpoint,
             attempt.provider,
-            exchange.clock + (attempt.started_us + spent_us) / 1e6 if spent_us else self._clock(),
+            began_s,
+            began_s + spent_us / 1e6 if spent_us else self._clock(),
             attempt.error_type,
             attempt.ttft_us,
             attempt.duration_us,
@@ -169,7 +172,7 @@ class Observing:
     def _outcome(self, over: Over) -> Outcome | None:
         known_us = int((self._origin_s + over.ended_s) * 1e6)
         found = come_to(known_us, over.error, over.ttft_us, over.duration_us, over, served=over.served)
-        return outcome(found, over.endpoint, over.provider, over.stream)
+        return outcome(found, over.endpoint, over.provider, over.stream, self._origin_s + over.began_s)
 
     def _fail(self) -> None:
         self.failures += 1

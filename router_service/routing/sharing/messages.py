@@ -78,7 +78,8 @@ class Told(msgspec.Struct, frozen=True, array_like=True):
     """What a call came to: ``result`` is a place in ``outcomes.RESULTS``, ``ago_us`` how long before the batch.
 
     ``wait_us`` is to the first token of a ``stream`` or the end of a whole answer; it and the pace, thousandths of
-    tokens a second, are 0 where nothing was measured. ``tools``: 0 none called, 1 well-formed, 2 malformed.
+    tokens a second, are 0 where nothing was measured. ``tools``: 0 none called, 1 well-formed, 2 malformed. From its
+    sending to its end it took ``lasted_us``, 0 where that is not known.
     """
 
     endpoint: Name
@@ -88,6 +89,7 @@ class Told(msgspec.Struct, frozen=True, array_like=True):
     millitokens_per_s: Annotated[int, Meta(ge=0, le=MOST_MILLITOKENS)] = 0
     stream: bool = True
     tools: Annotated[int, Meta(ge=0, le=2)] = 0
+    lasted_us: Span = 0
 
 
 class UnderWay(msgspec.Struct, frozen=True, array_like=True):

@@ -21,14 +21,15 @@ def told(one: Outcome, now_s: float) -> Told:
         _bounded(pace * 1e3, MOST_MILLITOKENS),
         stream,
         (MALFORMED if one.malformed_tool_call else WELL_FORMED) if one.tools else NO_TOOLS,
+        _bounded((one.now_s - one.began_s) * 1e6, LONGEST_US) if one.began_s is not None else 0,
     )
 
 
 def heard(one: Told, at_s: float) -> Outcome:
     """The inverse; ``at_s`` Unix seconds by this worker's clock at the moment of telling."""
-    wait_s = one.wait_us / 1e6 or None
+    wait_s, ended_s = one.wait_us / 1e6 or None, at_s - one.ago_us / 1e6
     return Outcome(
-        at_s - one.ago_us / 1e6,
+        ended_s,
         one.endpoint,
         one.endpoint.partition(":")[0],
         RESULTS[one.result],  # type: ignore[arg-type]
@@ -38,6 +39,7 @@ def heard(one: Told, at_s: float) -> Outcome:
         one.tools == MALFORMED,
         one.tools != NO_TOOLS,
         None if one.stream else wait_s,
+        ended_s - one.lasted_us / 1e6 if one.lasted_us else None,
     )
 
 
