@@ -26,8 +26,9 @@ from models.selection.metrics import Adaptation, Summary, adaptation, gain, summ
 from models.selection.scenarios import load
 from models.selection.simulate import Run, simulate
 
-# The constants of ``Live`` were chosen on seeds 101 to 106 and 11 to 14, and none was ever chosen on these.
-SEEDS, DECISIONS = (21, 22, 23, 24), 8_000
+# The constants of ``Live`` were chosen on seeds 101 to 106 and 11 to 14. Earlier ones were judged on 21 to 24, which
+# showed a defect, since mended; none was ever looked at on these.
+SEEDS, DECISIONS = tuple(range(31, 39)), 8_000
 POLICIES: tuple[Callable[[], Policy], ...] = (
     Random,
     Cheapest,

@@ -20,6 +20,7 @@ from models.selection.decisions import Floats
 from models.selection.features import Candidate, Context
 from models.selection.interface import Outcome, Policy, State
 from models.selection.live import Live
+from models.selection.policy import USD_PER_SECOND, Wish
 
 FILE = "llmperf/requests_7b_13b.csv"
 STEPS, SEEDS, WINDOW = 3000, 10, 200
@@ -27,6 +28,8 @@ STEPS, SEEDS, WINDOW = 3000, 10, 200
 ERROR_S = 10.0
 WORSE = ((600, 1200), (1800, 2400))
 CONTEXT = Context(550, 0, True, False, 12)
+# Every policy learns from the loss that it is judged by; ours is told by its wish what an error is worth.
+WISH = Wish(failure=ERROR_S * USD_PER_SECOND)
 POLICIES: tuple[Callable[[], Policy], ...] = (
     Random,
     Ucb1,
@@ -36,7 +39,7 @@ POLICIES: tuple[Callable[[], Policy], ...] = (
     lambda: Ewma(0.3, 0.05),
     TwoChoicesEwma,
     LatencyAverage,
-    Live,
+    lambda: Live(wish=WISH),
 )
 
 

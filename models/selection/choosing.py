@@ -52,7 +52,7 @@ class Constants(NamedTuple):
     optimism: float = 0.7
     floor: float = 0.01
     margin_s: float = 1.0
-    outage_hazard: float = 0.001  # per request, before any sign of it
+    outage_hazard: float = 0.003  # per request, before any sign of it
     ejection_s: float = 30.0  # times consecutive failures: Envoy's base_ejection_time
     busy_spell_s: float = 30.0  # how long others use an endpoint up at a time, on average
 

@@ -23,10 +23,10 @@ HALF_LIVES_S = (30.0, 300.0, 1800.0, 86400.0)
 WINDOWS = 3
 FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE, MALFORMED = range(6)
 QUANTITIES = 6
-# Beside the half-lives stands what the last few calls showed, of which half is forgotten with five further ones, or in
+# Beside the half-lives stands what the last few calls showed, of which half is forgotten with three further ones, or in
 # an hour: about as long as incidents of providers last (medians of 57 to 91 minutes on their status pages).
 FEW = len(HALF_LIVES_S)
-FEW_KEPT, INCIDENT_S = 0.5 ** (1 / 5), 3600.0
+FEW_KEPT, INCIDENT_S = 0.5 ** (1 / 3), 3600.0
 # The last few, and over a day how far single values lie from them, are counted for these three; one beyond twice the
 # deviation so far counts as that: it says more of an incident than of how the endpoint scatters.
 SCATTERED = (LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE)
@@ -37,7 +37,7 @@ FORGOTTEN, NONE = 1e-9, 1e-200
 REBASED_S = 1800.0
 # Of what an endpoint may be given of its model's traffic, cut at a 429 and grown by a constant at each call that was
 # taken (Chiu and Jain 1989).
-CUT, GROWTH, LEAST_CAP = 0.9, 0.003, 0.005
+CUT, GROWTH, LEAST_CAP = 0.9, 0.02, 0.005
 
 # An endpoint is a row of a matrix: time of its last outcome, of its last failure, when it was last known whether it
 # takes calls, calls under way, whether it refused then, failures in a row, its cap, a moment in the past, then for each
