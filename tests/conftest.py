@@ -20,6 +20,7 @@ from data.lake import Lake
 from lab.server import Lab, create_app
 from router_service.admission.keys import create_key, open_database
 from router_service.app import create_app as create_router
+from router_service.one_write import OneWriteProtocol
 from router_service.serving import Serving
 from router_service.settings import Settings
 from tests.running import Running, free_port
@@ -33,7 +34,9 @@ hypothesis_settings.load_profile("portolan")
 def serving(app: object) -> Iterator[str]:
     """Serve an ASGI application from a thread; yields its address."""
     port = free_port()
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, http=OneWriteProtocol, log_level="error", timeout_graceful_shutdown=2
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -54,7 +54,7 @@ def test_each_window_is_the_sum_of_its_events(start: int, steps: list[tuple[int,
         seen = max(0, now - age) if what == "merge" else now
         added = counted(what, tokens)
         if what == "used":
-            quality.used(added.prompt, added.cached, added.completion, now)
+            quality.used(1, added.prompt, added.cached, added.completion, now)
         elif what == "waited":
             quality.waited(1.5, now)
         elif what == "merge":

@@ -195,53 +195,72 @@ class Observed:
 
     def observe(self, outcome: Outcome) -> None:
         """A call ended; ``outcome.now_s`` is when that was known. One from before the last counts as of now."""
-        start, now_s = self._start(outcome.endpoint), outcome.now_s
+        start, now_s, flat = self._start(outcome.endpoint), outcome.now_s, self._flat
         self._ended(start)
-        flat = self._flat
         limited, failed = outcome.result == "rate_limited", outcome.result == "error"
-        if failed and now_s > flat[start + _FAILED_AT]:
-            flat[start + _FAILED_AT] = now_s
         asked_s = now_s if limited or outcome.began_s is None else outcome.began_s
         if asked_s >= flat[start + _ASKED_AT]:
             flat[start + _ASKED_AT], flat[start + _REFUSED] = asked_s, float(limited)
-        self._count(start, limited, failed)
         if now_s > flat[start + _AT]:
             flat[start + _AT] = now_s
         since = flat[start + _AT] - flat[start + _BASE]
         if since > REBASED_S:
             since = self._rebase(start, since)
         weights = tuple([math.exp2(since * rate) for rate in _RATES])
-        for quantity, value in enumerate(shown(outcome)):
-            if value is not None:
-                self._add(start, quantity, value, weights)
+        self._count(start, LIMITED, weights)
+        if limited:
+            flat[start + _CAP] = max(flat[start + _CAP] * CUT, LEAST_CAP)
+            self._sum(start, LIMITED, 1.0, weights)
+        elif failed:
+            flat[start + _STREAK] += 1.0
+            flat[start + _FAILED_AT] = max(flat[start + _FAILED_AT], now_s)
+            self._sum(start, FAILURE, 1.0, weights)
+        else:
+            flat[start + _STREAK] = 0.0
+            flat[start + _CAP] = min(flat[start + _CAP] + GROWTH, 1.0)
+            if outcome.tools:
+                self._count(start, MALFORMED, weights)
+                self._sum(start, MALFORMED, float(outcome.malformed_tool_call), weights)
+        if outcome.ttft_s:
+            self._add(start, LOG_TTFT, math.log(outcome.ttft_s), weights)
+        if outcome.tokens_per_s:
+            self._add(start, LOG_TOKENS_PER_S, math.log(outcome.tokens_per_s), weights)
+        if outcome.whole_s:
+            self._add(start, LOG_WHOLE, math.log(outcome.whole_s), weights)
 
     def _rebase(self, start: int, since: float) -> float:
         self._matrix[start // _WIDTH, _SUMS:] *= np.exp2(-since * _FADING)
         self._flat[start + _BASE] = self._flat[start + _AT]
         return 0.0
 
+    # Written out: a loop here would cost as much again as all the rest.
+
+    def _count(self, start: int, quantity: int, weights: tuple[float, ...]) -> None:
+        flat, count = self._flat, start + _COUNTS + quantity * _PLACES
+        flat[count] += weights[0]
+        flat[count + 1] += weights[1]
+        flat[count + 2] += weights[2]
+        flat[count + 3] += weights[3]
+
+    def _sum(self, start: int, quantity: int, value: float, weights: tuple[float, ...]) -> None:
+        flat, first = self._flat, start + _SUMS + quantity * _PLACES
+        flat[first] += value * weights[0]
+        flat[first + 1] += value * weights[1]
+        flat[first + 2] += value * weights[2]
+        flat[first + 3] += value * weights[3]
+
     def _add(self, start: int, quantity: int, value: float, weights: tuple[float, ...]) -> None:
-        flat = self._flat
-        first = start + _SUMS + quantity * _PLACES
-        count = first + _COUNTS - _SUMS
-        # Written out: a loop here would cost as much again as all the rest.
-        w0, w1, w2, w3, few = weights
-        if value:
-            flat[first] += value * w0
-            flat[first + 1] += value * w1
-            flat[first + 2] += value * w2
-            flat[first + 3] += value * w3
-        flat[count] += w0
-        flat[count + 1] += w1
-        flat[count + 2] += w2
-        flat[count + 3] += w3
-        if quantity in SCATTERED:
-            total, number = flat[first + FEW], flat[count + FEW]
-            if number >= few:
-                place = start + _SQUARES + SCATTERED.index(quantity)
-                self._scatter(place, value, total / number, number / few, w3)
-            flat[first + FEW] = total * FEW_KEPT + value * few
-            flat[count + FEW] = number * FEW_KEPT + few
+        """One of ``SCATTERED``."""
+        self._count(start, quantity, weights)
+        self._sum(start, quantity, value, weights)
+        flat, few = self._flat, weights[FEW]
+        first, count = start + _SUMS + quantity * _PLACES + FEW, start + _COUNTS + quantity * _PLACES + FEW
+        total, number = flat[first], flat[count]
+        if number >= few:
+            place = start + _SQUARES + SCATTERED.index(quantity)
+            self._scatter(place, value, total / number, number / few, weights[_DAY])
+        flat[first] = total * FEW_KEPT + value * few
+        flat[count] = number * FEW_KEPT + few
 
     def _scatter(self, place: int, value: float, mean: float, count: float, weight: float) -> None:
         """A value beside the mean of the last few, ``count`` of them, whose own error is taken out."""
@@ -249,15 +268,6 @@ class Observed:
         usual = (flat[place] / weight + SQUARE_WORTH * SQUARE) / (flat[number] / weight + SQUARE_WORTH)
         flat[place] += min((value - mean) ** 2 * count / (count + 1.0), SURPRISE * usual) * weight
         flat[number] += weight
-
-    def _count(self, start: int, limited: bool, failed: bool) -> None:
-        flat = self._flat
-        if limited:
-            flat[start + _CAP] = max(flat[start + _CAP] * CUT, LEAST_CAP)
-            return
-        flat[start + _STREAK] = flat[start + _STREAK] + 1.0 if failed else 0.0
-        if not failed:
-            flat[start + _CAP] = min(flat[start + _CAP] + GROWTH, 1.0)
 
     def view(self, endpoint: str, now_s: float) -> View:
         """What is known of ``endpoint`` at ``now_s``."""
@@ -271,8 +281,11 @@ class Observed:
         base, last = rows[:, _BASE], rows[:, _AT]
         fades = np.exp2(np.multiply.outer(base - np.maximum(last, now_s), _HALVES_PER_S))
         counts = rows[:, _COUNTS:_SQUARES].reshape(-1, QUANTITIES, _PLACES)
+        sums = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITIES, _PLACES)
+        # Whatever was not refused either failed or did not: that count is not kept.
+        np.subtract(counts[:, LIMITED], sums[:, LIMITED], out=counts[:, FAILURE])
         # Sums and counts fade alike, so that a mean stays one however little is left of it.
-        means = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITIES, _PLACES) / (counts + NONE)
+        means = sums / (counts + NONE)
         return Views(
             counts * fades[:, None, :],
             means,

@@ -40,6 +40,17 @@ _NONE: frozenset[str] = frozenset()
 _Answer = tuple[str, float, float | None, float | None, str | None, float | None]
 
 
+class _Answers:
+    """Good ones of one endpoint in one second: how many, and when the last of them ended."""
+
+    __slots__ = ("count", "last", "state")
+
+    def __init__(self, state: EndpointHealth) -> None:
+        self.state = state
+        self.count = 0
+        self.last = 0.0
+
+
 class Health:
     """Endpoints by id. What ``outages``, ``ejected``, ``limited`` and ``tier`` say changes only when ``epoch`` moves,
     so a plan holds for as long as the epoch does. Used from one thread.
@@ -337,20 +348,22 @@ class Health:
         return self._endpoints.get(endpoint)
 
     def _catch_up(self) -> None:
-        used, waiting = self._used, self._waiting
-        if used:
-            self._used = []
-            for endpoint, now, prompt, cached, completion in used:
-                state = self._endpoints.get(endpoint) or self._new(endpoint, now)
-                (state.quality or state.quality_at(int(now))).used(prompt, cached, completion, int(now))
-                self._tell(state)
-        if not waiting:
+        """Count what waits; of an endpoint and a second together, since most of it is."""
+        if self._used:
+            self._count_used()
+        if not self._waiting:
             return
-        self._waiting = []
+        waiting, self._waiting = self._waiting, []
+        together: dict[tuple[str, int], _Answers] = {}
         for endpoint, now, ttft_s, tokens_per_s, client_region, whole_s in waiting:
             second = int(now)
-            state = self._count(endpoint, SUCCESS, now)
-            state.capacity.accepted()
+            answers = together.get((endpoint, second))
+            if answers is None:
+                state = self._endpoints.get(endpoint) or self._new(endpoint, now)
+                answers = together[endpoint, second] = _Answers(state)
+            state = answers.state
+            answers.count += 1
+            answers.last = now
             if ttft_s is not None:
                 state.add_ttft(ttft_s, second)
                 self._distances.add(endpoint, client_region, ttft_s)
@@ -358,13 +371,32 @@ class Health:
                 state.add_throughput(tokens_per_s, second)
             if whole_s is not None:
                 state.add_answer(whole_s, second)
-            if state.breaker.success(now):
-                self._review(state, now)
+        for (endpoint, _), answers in together.items():
+            state = self._count(endpoint, SUCCESS, answers.last, answers.count)
+            state.capacity.accepted()
+            if state.breaker.success(answers.last, answers.count):
+                self._review(state, answers.last)
 
-    def _count(self, endpoint: str, kind: int, now: float) -> EndpointHealth:
+    def _count_used(self) -> None:
+        used, self._used = self._used, []
+        together: dict[tuple[str, int], list[int]] = {}
+        for endpoint, now, prompt, cached, completion in used:
+            sums = together.get((endpoint, int(now)))
+            if sums is None:
+                sums = together[endpoint, int(now)] = [0, 0, 0, 0]
+            sums[0] += 1
+            sums[1] += prompt
+            sums[2] += cached
+            sums[3] += completion
+        for (endpoint, second), (answers, prompt, cached, completion) in together.items():
+            state = self._endpoints.get(endpoint) or self._new(endpoint, second)
+            state.quality_at(second).used(answers, prompt, cached, completion, second)
+            self._tell(state)
+
+    def _count(self, endpoint: str, kind: int, now: float, count: int = 1) -> EndpointHealth:
         state = self._endpoints.get(endpoint) or self._new(endpoint, now)
-        state.windows.add(kind, int(now))
-        state.capacity.sent()
+        state.windows.add(kind, int(now), count)
+        state.capacity.sent(count)
         self._tell(state)
         return state
 

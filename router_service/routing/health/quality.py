@@ -19,7 +19,7 @@ NOTHING = Sums()
 
 
 class Quality:
-    """Seconds are those of ``Windows``. The three counting methods are written out: each runs for every request."""
+    """Seconds are those of ``Windows``. The counting methods are written out: loops would double their price."""
 
     __slots__ = ("_counts",)
 
@@ -27,18 +27,18 @@ class Quality:
         self._counts = array("q", _EMPTY)
         self._counts[_SLOT] = second // SLOT_S
 
-    def used(self, prompt: int, cached: int, completion: int, second: int) -> None:
-        """Count the tokens of one answer."""
+    def used(self, answers: int, prompt: int, cached: int, completion: int, second: int) -> None:
+        """Count the tokens of ``answers``, together."""
         counts = self._counts
         slot = second // SLOT_S
         if slot > counts[_SLOT]:
             self._advance(slot)
         at = slot % _RECENT_SLOTS * _RECENT_KINDS
-        counts[at] += 1
+        counts[at] += answers
         counts[at + 1] += prompt
         counts[at + 2] += cached
         counts[at + 3] += completion
-        counts[_UNSENT] += 1
+        counts[_UNSENT] += answers
         counts[_UNSENT + 1] += prompt
         counts[_UNSENT + 2] += cached
         counts[_UNSENT + 3] += completion

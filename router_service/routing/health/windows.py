@@ -64,21 +64,21 @@ class Windows:
         self._counts = array("i", _EMPTY)
         self._second = second
 
-    def add(self, kind: int, second: int) -> None:
-        """Count one request that ended now."""
+    def add(self, kind: int, second: int, count: int = 1) -> None:
+        """Count requests that ended now."""
         if second > self._second:
             self._advance(second)
         # RINGS written out: a loop here would double the price of every request's update.
         counts = self._counts
-        counts[second % 30 * KINDS + kind] += 1
-        counts[120 + second // 10 % 30 * KINDS + kind] += 1
-        counts[240 + second // 60 % 30 * KINDS + kind] += 1
-        counts[360 + second // 3600 % 24 * KINDS + kind] += 1
-        counts[456 + kind] += 1
-        counts[460 + kind] += 1
-        counts[464 + kind] += 1
-        counts[468 + kind] += 1
-        counts[472 + kind] += 1
+        counts[second % 30 * KINDS + kind] += count
+        counts[120 + second // 10 % 30 * KINDS + kind] += count
+        counts[240 + second // 60 % 30 * KINDS + kind] += count
+        counts[360 + second // 3600 % 24 * KINDS + kind] += count
+        counts[456 + kind] += count
+        counts[460 + kind] += count
+        counts[464 + kind] += count
+        counts[468 + kind] += count
+        counts[472 + kind] += count
 
     def take_untold(self) -> Counts:
         """What ``add`` has counted since the last call, for the other workers."""
