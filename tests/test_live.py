@@ -103,6 +103,19 @@ def test_an_endpoint_that_slows_fourfold_is_left_within_twenty_requests(gap_s: f
     assert 0 < requests <= 20
 
 
+def test_who_was_left_for_a_jump_is_tried_again_when_it_may_have_ended() -> None:
+    policy, offered, now = Live(), candidates(0.1, 0.1), 0
+    for now in range(300):
+        policy.observe(answer(now, "a", 0.5 * math.exp(0.3 * (-1) ** now)))
+        policy.observe(answer(now, "b", 0.8 * math.exp(0.3 * (-1) ** now)))
+    for now in range(300, 312):
+        policy.observe(answer(now, "a", 2.0 * math.exp(0.3 * (-1) ** now)))
+    assert choose(policy, offered, now + 60)[0] < 0.1
+    for now in range(312, 3900):
+        policy.observe(answer(now, "b", 0.8 * math.exp(0.3 * (-1) ** now)))
+    assert choose(policy, offered, now)[0] > 0.9
+
+
 def test_price_counts() -> None:
     policy = Live()
     for moment in range(100):

@@ -73,7 +73,7 @@ def panel_section(rounds: Sequence[panel.Round], halves: Sequence[tuple[str, Seq
 
 
 def rows_section(model: str, results: Mapping[str, Sequence[rows.Result]]) -> str:
-    text = ROWS.format(model=model, steps=rows.STEPS, seeds=rows.SEEDS)
+    text = ROWS.format(model=model, steps=rows.STEPS, seeds=len(rows.SEEDS))
     for title, found in results.items():
         text += f"\n{title}:\n\n| policy | mean loss, s | worse than ours by |\n|---|---|---|\n"
         for r in sorted(found, key=lambda r: -r.loss.value):

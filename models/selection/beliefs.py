@@ -31,6 +31,8 @@ _WHOLE = np.array(
 HALVES = (3, 2, 1)
 # A jump is about fourfold, up or down; how likely it is that the last few calls followed one, before looking at them.
 JUMP, JUMPED = math.log(4.0), 0.05
+# Half of the jumps are taken to have ended after so long unseen; found on LLMPerf's rows, where an hour does no harm.
+JUMP_HALF_LIFE_S = 1800.0
 # Of a jump fewer of the last calls than this tell nothing.
 LEAST_FEW = 0.5
 
@@ -104,7 +106,9 @@ def believe(prior: Prior, views: Views, stream: bool) -> Beliefs:
         means += off
         gain *= variances
         variances -= gain
-    _jump(means[:, _TIMES], variances[:, _TIMES], noise[:, _TIMES], counts[:, _TIMES, FEW], seen[:, _TIMES, FEW])
+    lasting = np.exp2(views.since_s / -JUMP_HALF_LIFE_S)
+    few = counts[:, _TIMES, FEW], seen[:, _TIMES, FEW]
+    _jump(means[:, _TIMES], variances[:, _TIMES], noise[:, _TIMES], *few, lasting[:, None])
     means += prior.shift
     return Beliefs(means, variances)
 
@@ -116,8 +120,11 @@ def _scatter(views: Views, stream: bool) -> Floats:
     return np.maximum(found, LEAST_SPREAD**2, out=found)
 
 
-def _jump(means: Floats, variances: Floats, noise: Floats, counts: Floats, seen: Floats) -> None:
-    """Move ``means`` and ``variances`` as far as the last few calls, ``counts`` of mean ``seen``, speak for a jump."""
+def _jump(means: Floats, variances: Floats, noise: Floats, counts: Floats, seen: Floats, lasting: Floats) -> None:
+    """Move ``means`` and ``variances`` as far as the last few calls, ``counts`` of mean ``seen``, speak for a jump.
+
+    ``lasting`` is the chance that it has not ended since: who was left for it becomes uncertain, and is tried again.
+    """
     told = counts >= LEAST_FEW
     if not told.any():
         return
@@ -132,6 +139,7 @@ def _jump(means: Floats, variances: Floats, noise: Floats, counts: Floats, seen:
     odds *= _ODDS
     chance = odds / (1.0 + odds)
     chance *= told
+    chance *= lasting
     gain = (variances + _JUMP) / moved
     off *= gain
     gain *= error
