@@ -10,6 +10,7 @@ is what the filter says, or it has jumped.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ LEAST_FEW = 0.5
 
 class Quantity(NamedTuple):
     """``level`` and sd ``between`` endpoints before any is seen; sd of one observation within an endpoint; sd by which
-    the mean of each of ``HALVES`` strays from that of the one before."""
+    the mean of each of ``HALVES`` strays from that of the one before, of the first by nothing."""
 
     level: float
     between: float
@@ -94,11 +95,12 @@ def believe(prior: Prior, views: Views, stream: bool) -> Beliefs:
     columns = STREAMED if stream else _WHOLE
     counts, seen = views.counts.take(columns, axis=1), views.means.take(columns, axis=1)
     means, variances = prior.means - prior.shift, prior.variances.copy()
-    noise = np.empty_like(means)
-    noise[:] = _NOISE
+    usual, strays = _tiled(len(means))
+    noise = usual.copy()
     noise[:, _TIMES] = _scatter(views, stream) if prior.spread is None else prior.spread**2
     for place, half in enumerate(HALVES):
-        variances += _STRAYS[place]
+        if place:
+            variances += strays[place]
         gain = variances * counts[:, :, half]
         gain /= gain + noise
         off = seen[:, :, half] - means
@@ -111,6 +113,12 @@ def believe(prior: Prior, views: Views, stream: bool) -> Beliefs:
     _jump(means[:, _TIMES], variances[:, _TIMES], noise[:, _TIMES], *few, lasting[:, None])
     means += prior.shift
     return Beliefs(means, variances)
+
+
+@lru_cache(maxsize=256)
+def _tiled(count: int) -> tuple[Floats, Floats]:
+    """``_NOISE`` (count, quantities) and ``_STRAYS`` (halves, count, quantities): sums of one shape cost a third."""
+    return np.tile(_NOISE, (count, 1)), np.tile(_STRAYS[:, None], (1, count, 1))
 
 
 def _scatter(views: Views, stream: bool) -> Floats:
