@@ -54,7 +54,7 @@ class Constants(NamedTuple):
     margin_s: float = 1.0
     outage_hazard: float = 0.003  # per request, before any sign of it
     ejection_s: float = 30.0  # times consecutive failures: Envoy's base_ejection_time
-    busy_spell_s: float = 30.0  # how long others use an endpoint up at a time, on average
+    busy_spell_s: float = 8.0  # how long an endpoint is used up at a time, by others or by us, on average
 
 
 # Of the time in which others use an endpoint up; beyond it the chain would have no way back.
