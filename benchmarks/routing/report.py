@@ -23,8 +23,9 @@ The constants of *Portolan live* were chosen on LLMPerf's rows and on seeds 101 
 They are judged here on the panel and on seeds {seeds}, which no choice was made on;
 of the rows only the draws are new. Earlier constants were judged on seeds 21 to 24, which showed a defect, since
 mended: a long answer that ended after a 429 took that back; and once on those of this page, where time in the capacity
-squeeze was 29 % lower, before spells of 429s were taken to be shorter (found on the seeds for choosing). No constant was fitted to the panel, but it did show two defects, since mended: optimism was cut off
-at the price, so that all fast endpoints looked alike, and the floor was spread over slow endpoints as over quick ones.
+squeeze was 29 % lower, before spells of 429s were taken to be shorter (found on the seeds for choosing). No constant
+was fitted to the panel, but it did show two defects, since mended: optimism was cut off at the price, so that all fast
+endpoints looked alike, and the floor was spread over slow endpoints as over quick ones.
 """
 PANEL = """
 ## Panel: every provider measured in every round
