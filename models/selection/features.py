@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 PROMPT_BUCKETS = tuple(int(16 * 1.25**n) for n in range(56))
 HOURS = 168
 # Observations of a window that weigh as much as what was believed before; a share needs more of them than a mean.
-WINDOW_SHRINKAGE = np.array([20.0, 20.0, 4.0, 4.0])[:, None]
+WINDOW_SHRINKAGE = np.array([20.0, 20.0, 4.0, 4.0])
 LONGEST_S = 86400.0
 # Features are rounded to this, which float32 holds exactly: a tree then cuts the same way in ONNX as when it was grown.
 GRID = 1024.0
@@ -145,12 +145,16 @@ def vectorise(
     level = level_rows(contexts, candidates, levels) if level is None else level
     level, counts, means = _delivered(contexts, level, views)
     rows = _unseen(contexts, candidates, levels, lengths, level) if unseen is None else unseen.copy()
-    trust = counts / (counts + WINDOW_SHRINKAGE)
+    # Half-lives first: on whole blocks of memory the sums take two thirds of the time.
+    counted, means = (np.ascontiguousarray(seen.transpose(2, 0, 1)) for seen in (counts, means))
+    trust = counted / (counted + WINDOW_SHRINKAGE)
     recent = level.take(_AGAINST, axis=1)
-    rows[:, _AT_WINDOWS:_AT_COUNTS] = (trust * (means - recent[:, :, None])).reshape(len(rows), -1)
+    off = means - recent
+    off *= trust
+    rows[:, _AT_WINDOWS:_AT_COUNTS] = off.transpose(1, 2, 0).reshape(len(rows), -1)
     recent[:, LOG_TTFT] += rows[:, _AT_REGION]
     for half in (2, 1, 0):
-        recent += trust[:, :, half] * (means[:, :, half] - recent)
+        recent += trust[half] * (means[half] - recent)
     rows[:, _AT_RECENT:_AT_WINDOWS] = recent
     logs = rows[:, _AT_COUNTS:_AT_PRICES]
     logs[:, :WINDOWS] = counts[:, LIMITED]
