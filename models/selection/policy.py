@@ -55,14 +55,14 @@ _IGNORANCE = {
 
 class _Known(NamedTuple):
     """What of a decision does not change between two trainings: expected price in USD, length of the answer in
-    tokens, levels, features and the prior without anything seen."""
+    tokens, levels, features and, of the prior, what does not depend on what is seen."""
 
     price_usd: Floats
     output_tokens: float
     level: Floats
     rows: Floats
+    means: Floats
     variances: Floats
-    limited: Floats
     shift: Floats
 
 
@@ -114,15 +114,11 @@ class LearnedPolicy:
     def _beliefs(self, context: Context, candidates: Sequence[Candidate], views: Views, known: _Known) -> Beliefs:
         artifact = self._artifact
         found = artifact.predicted(artifact.rows(context, candidates, known.level, views, known.rows))
-        means = np.empty((len(found), len(QUANTITIES)))
+        means = known.means.copy()
         means[:, FAILURE] = found[:, predictor.FAILURE]
-        means[:, LIMITED] = known.limited
-        means[:, WAIT] = found[:, predictor.TTFT_Q50]
-        means[:, PACE] = found[:, predictor.PACE_Q50]
-        means[:, MALFORMED] = known.level[:, _LEVEL_MALFORMED]
-        spread = np.empty((len(found), 2))
-        spread[:, 0] = found[:, predictor.TTFT_Q90] - found[:, predictor.TTFT_Q50]
-        spread[:, 1] = found[:, predictor.PACE_Q50] - found[:, predictor.PACE_Q10]
+        means[:, WAIT : PACE + 1] = found[:, predictor.TTFT_Q50 :: 2]
+        # Each median stands before its other quantile, of pace the lower one.
+        spread = np.abs(found[:, predictor.TTFT_Q90 :: 2] - found[:, predictor.TTFT_Q50 :: 2])
         spread /= SD_TO_Q90
         np.maximum(spread, LEAST_SPREAD, out=spread)
         return believe(Prior(means, known.variances, known.shift, spread), views, context.stream)
@@ -153,9 +149,12 @@ class LearnedPolicy:
         shift[:, WAIT] = found[:, predictor.TTFT_Q50] - level[:, usual]
         shift[:, PACE] = found[:, predictor.PACE_Q50] - level[:, _LEVEL_PACE]
         variances = BETWEEN * ignorance[:, _IGNORANCE[context.stream]]
-        return _Known(np.array(price), output, level, rows, variances, found[:, predictor.LIMITED].copy(), shift)
+        means = np.zeros((len(found), len(QUANTITIES)))
+        means[:, LIMITED], means[:, MALFORMED] = found[:, predictor.LIMITED], level[:, _LEVEL_MALFORMED]
+        return _Known(np.array(price), output, level, rows, means, variances, shift)
 
 
+assert (WAIT + 1, predictor.TTFT_Q50 + 2, predictor.PACE_Q50 + 1) == (PACE, predictor.PACE_Q50, predictor.PACE_Q10)
 _LEVEL_MALFORMED, _LEVEL_PROMPT_PRICE, _LEVEL_TTFT, _LEVEL_WHOLE, _LEVEL_PACE = (
     Level._fields.index(name) for name in ("malformed", "prompt_price", "log_ttft", "log_whole", "log_tokens_per_s")
 )

@@ -69,6 +69,7 @@ class Predictor:
     def __init__(self, rules: Sequence[Rule], session: Any = None) -> None:
         self.rules = tuple(rules)
         self._session = session
+        self._outputs = [output.name for output in session.get_outputs()] if session is not None else []
         # Beside the weights stand the columns that a sum is bounded around: one product gives both.
         count = len(rules)
         self._weights = np.zeros((len(FEATURES), 2 * count))
@@ -100,7 +101,7 @@ class Predictor:
         for place in self._logistic:
             found[:, place] = logistic(found[:, place])
         if self._boosted:
-            outputs = self._session.run(None, {"X": rows.astype(np.float32)})
+            outputs = self._session.run(self._outputs, {"X": rows.astype(np.float32)})
             for place, output in zip(self._boosted, outputs, strict=True):
                 found[:, place] += output.reshape(len(rows), -1)[:, -1]
         for place, predicted, corrected in self._tables:
