@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,9 @@ from models.selection.artifact import PARITY, SCHEMA, TREES, session, signature
 from models.selection.features import FEATURES
 from models.selection.learning import Learned
 from models.selection.policy import LearnedPolicy
-from models.selection.predictor import REGRESSIONS
 
 # Rows that exported trees are compared with their learners on.
 COMPARED = 1000
-REGRESSOR = "TreeEnsembleRegressor"
 
 
 def export(lake: Lake, version: str, learned: Learned) -> Path:
@@ -65,8 +62,7 @@ def write_header(folder: Path, header: dict[str, Any]) -> None:
 
 
 def graph(learners: dict[str, Any]) -> bytes:
-    """One graph with an output for each classification and one, a column each, for all regressions behind them, so
-    that a decision runs one session of few nodes: what a node costs by itself is more than its trees."""
+    """One graph with an output for each learner, so that a decision runs one session."""
     parts = []
     for name, learner in learners.items():
         options = {"zipmap": False} if hasattr(learner, "predict_proba") else None
@@ -75,37 +71,12 @@ def graph(learners: dict[str, Any]) -> bytes:
         parts.append(part)
     first = parts[0]
     nodes = [node for part in parts for node in part.graph.node]
-    regressors = [node for node in nodes if node.op_type == REGRESSOR]
-    values = {name for node in regressors for name in node.output}
-    outputs = [part.graph.output[-1] for part in parts if part.graph.output[-1].name not in values]
-    if regressors:
-        nodes = [*(node for node in nodes if node.op_type != REGRESSOR), _joined(regressors)]
-        shape = [None, len(regressors)]
-        outputs.append(onnx.helper.make_tensor_value_info(REGRESSIONS, onnx.TensorProto.FLOAT, shape))
     constants = [constant for part in parts for constant in part.graph.initializer]
+    outputs = [part.graph.output[-1] for part in parts]
     made = onnx.helper.make_graph(nodes, "trees", [first.graph.input[0]], outputs, constants)
     model = onnx.helper.make_model(made, opset_imports=_opsets(parts), ir_version=first.ir_version)
     content: bytes = model.SerializeToString()
     return content
-
-
-def _joined(regressors: Sequence[Any]) -> Any:
-    """One node of the trees of all, each of which has one target."""
-    lists: dict[str, list[Any]] = {}
-    trees = 0
-    for target, node in enumerate(regressors):
-        found = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-        columns = {name: list(values) for name, values in found.items() if name not in ("n_targets", "post_transform")}
-        columns["target_ids"] = [target] * len(columns["target_ids"])
-        count = max(columns["nodes_treeids"]) + 1
-        for name in ("nodes_treeids", "target_treeids"):
-            columns[name] = [tree + trees for tree in columns[name]]
-        trees += count
-        for name, values in columns.items():
-            lists.setdefault(name, []).extend(values)
-    first = regressors[0]
-    attributes: dict[str, Any] = {**lists, "n_targets": len(regressors), "domain": first.domain}
-    return onnx.helper.make_node(REGRESSOR, first.input, [REGRESSIONS], **attributes)
 
 
 def parity(learned: Learned, files: dict[str, bytes]) -> float:

@@ -41,8 +41,6 @@ QUANTITIES = (
     Quantity("tokens_per_s_q10", 0.1, "level_log_tokens_per_s", "recent_log_tokens_per_s", "level_pace_spread", 4),
 )
 FAILURE, LIMITED, TTFT_Q50, TTFT_Q90, PACE_Q50, PACE_Q10 = range(6)
-# The graph's output of all quantiles that trees predict, a column each.
-REGRESSIONS = "regressions"
 # The simpler first: the level alone, the level corrected by the live windows, weights for all features, trees.
 FORMS = ("level", "ewma", "linear", "boosted")
 
@@ -66,8 +64,7 @@ class Rule(NamedTuple):
 
 
 class Predictor:
-    """``rules`` in the order of ``QUANTITIES``; ``session`` has an output for each boosted share, and for each other
-    boosted one a column of ``REGRESSIONS`` or, in older artifacts, an output, in that order."""
+    """``rules`` in the order of ``QUANTITIES``; ``session`` has an output for each boosted one, in that order."""
 
     def __init__(self, rules: Sequence[Rule], session: Any = None) -> None:
         self.rules = tuple(rules)
@@ -85,7 +82,7 @@ class Predictor:
                 self._weights[PLACES[name], place] = weight
         self._intercepts = np.array([rule.intercept for rule in rules])
         self._logistic = [place for place, rule in enumerate(rules) if rule.logistic]
-        self._boosted = np.flatnonzero([rule.boosted for rule in rules])
+        self._boosted = [place for place, rule in enumerate(rules) if rule.boosted]
         self._bounded = any(rule.within for rule in rules)
         self._tables = [
             (place, np.array(rule.table[0]), np.array(rule.table[1])) for place, rule in enumerate(rules) if rule.table
@@ -103,11 +100,10 @@ class Predictor:
             found += base
         for place in self._logistic:
             found[:, place] = logistic(found[:, place])
-        if len(self._boosted):
-            outputs = zip(self._outputs, self._session.run(self._outputs, {"X": rows.astype(np.float32)}), strict=True)
-            # Of a classification's two columns the second is the share.
-            columns = [output if name == REGRESSIONS else output[:, -1:] for name, output in outputs]
-            found[:, self._boosted] += np.concatenate(columns, axis=1)
+        if self._boosted:
+            outputs = self._session.run(self._outputs, {"X": rows.astype(np.float32)})
+            for place, output in zip(self._boosted, outputs, strict=True):
+                found[:, place] += output.reshape(len(rows), -1)[:, -1]
         for place, predicted, corrected in self._tables:
             found[:, place] = np.interp(found[:, place], predicted, corrected)
         shares = found[:, :TTFT_Q50]
