@@ -79,21 +79,22 @@ def losses(
     constants: Constants = Constants(),
 ) -> Expected:
     """Of a first attempt: its price, its waiting and what its failing costs."""
-    means, deviations = beliefs.means, np.sqrt(beliefs.variances)
-    hope = constants.optimism * deviations
-    wait = wish.second_of_wait * np.exp(means[:, WAIT])
+    # A row each: sums of what lies together in memory are quicker.
+    means, hope = beliefs.means.T.copy(), np.sqrt(beliefs.variances.T.copy())
+    hope *= constants.optimism
+    wait = wish.second_of_wait * np.exp(means[WAIT])
     loss = wish.price * price_usd + wait
-    hoped = loss - wait * (1.0 - np.exp(-hope[:, WAIT]))
+    hoped = loss - wait * (1.0 - np.exp(-hope[WAIT]))
     if stream:
-        pace = wish.second_of_answer * output_tokens * np.exp(-means[:, PACE])
+        pace = wish.second_of_answer * output_tokens * np.exp(-means[PACE])
         loss += pace
-        hoped += pace * np.exp(-hope[:, PACE])
-    failing = np.maximum(means[:, FAILURE], 0.0)
-    hoped_failing = np.maximum(means[:, FAILURE] - hope[:, FAILURE], 0.0)
+        hoped += pace * np.exp(-hope[PACE])
+    failing = np.maximum(means[FAILURE], 0.0)
+    hoped_failing = np.maximum(means[FAILURE] - hope[FAILURE], 0.0)
     if tools:
-        failing += np.maximum(means[:, MALFORMED], 0.0)
-        hoped_failing += np.maximum(means[:, MALFORMED] - hope[:, MALFORMED], 0.0)
-    sure = outage(means[:, FAILURE], views, constants) + refusal(means[:, LIMITED], views, constants)
+        failing += np.maximum(means[MALFORMED], 0.0)
+        hoped_failing += np.maximum(means[MALFORMED] - hope[MALFORMED], 0.0)
+    sure = outage(means[FAILURE], views, constants) + refusal(means[LIMITED], views, constants)
     loss += wish.failure * (failing + sure)
     hoped += wish.failure * (hoped_failing + sure)
     return Expected(loss, hoped)

@@ -103,7 +103,7 @@ class Predictor:
         if self._boosted:
             outputs = self._session.run(self._outputs, {"X": rows.astype(np.float32)})
             for place, output in zip(self._boosted, outputs, strict=True):
-                found[:, place] += output.reshape(len(rows), -1)[:, -1]
+                found[:, place] += output[:, -1]
         for place, predicted, corrected in self._tables:
             found[:, place] = np.interp(found[:, place], predicted, corrected)
         shares = found[:, :TTFT_Q50]
