@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from router_service.routing.planner import MEASURED_FOR_S
 from router_service.routing.strategies.adjusted import EXPLORATION
 from router_service.routing.strategies.exacto import MIN_TOOL_REQUESTS
 from router_service.telemetry.lookup import find_on_disk
@@ -76,6 +77,8 @@ def test_the_route_leaves_an_endpoint_whose_calls_are_malformed(house: House) ->
 
     with ThreadPoolExecutor(len(PROVIDERS)) as pool:
         assert list(pool.map(send, PROVIDERS)) == [MIN_TOOL_REQUESTS] * len(PROVIDERS)
+    # Measurements of before the last requests, by which some have too few, hold for that long.
+    time.sleep(MEASURED_FOR_S)
     with house.client as client:
 
         def shares(**provider: Any) -> dict[str, float]:
