@@ -101,9 +101,9 @@ def walk(
         for place, attempt in enumerate(row["attempts"]):
             found = ended(row, place)
             name = attempt["endpoint"]
-            heapq.heappush(coming, (now_us + attempt["started_us"], number, name, _STARTED))
-            began_s = (now_us + attempt["started_us"]) * 1e-6
-            told = outcome(found, name, attempt["provider"], row["stream"], began_s)
+            began_us = now_us + attempt["started_us"]
+            heapq.heappush(coming, (began_us, number, name, _STARTED))
+            told = outcome(found, name, attempt["provider"], row["stream"], began_us * 1e-6)
             heapq.heappush(coming, (found.known_us, number + 1, name, told))
             number += 2
 
