@@ -279,7 +279,7 @@ def _nan(value: float | None) -> float:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"schema": 1}, "schema 1 is not 2"),
+        ({"schema": 2}, "schema 2 is not 3"),
         ({"features": []}, "features"),
         ({"signature": "0"}, "does not have the sha256 that it was signed with"),
     ],

@@ -24,7 +24,7 @@ from models.selection.observed import Views
 from models.selection.output_length import OutputLengths
 from models.selection.predictor import Predictor
 
-SCHEMA = 2
+SCHEMA = 3
 # How far the exported trees may be from the learners that were judged.
 PARITY = 1e-4
 TREES = "boosted.onnx"

@@ -18,7 +18,7 @@ import numpy as np
 from models.selection import observed
 from models.selection.observed import FEW, SCATTERED, SQUARE_WORTH, Floats, Views
 
-# Columns of beliefs. The wait is ln s to the first token of a stream, or to the end of an answer that comes whole.
+# Rows of beliefs. The wait is ln s to the first token of a stream, or to the end of an answer that comes whole.
 FAILURE, LIMITED, WAIT, PACE, MALFORMED = range(5)
 STREAMED = np.array(
     [observed.FAILURE, observed.LIMITED, observed.LOG_TTFT, observed.LOG_TOKENS_PER_S, observed.MALFORMED]
@@ -59,10 +59,11 @@ QUANTITIES = (
 
 
 class Prior(NamedTuple):
-    """What is believed of n endpoints before looking at what was seen of them: ``means`` and ``variances`` (n, 5).
+    """What is believed of n endpoints before looking at what was seen of them: ``means`` and ``variances`` (5, n).
 
-    ``shift`` (n, 5) is how far this request's figures lie from those of the requests that were seen; ``spread`` (n, 2)
+    ``shift`` (5, n) is how far this request's figures lie from those of the requests that were seen; ``spread`` (2, n)
     the sd of a single ln wait and ln tokens a second within the endpoint, what was seen of each where there is none.
+    A quantity is a row, since sums of what lies together in memory cost a third.
     """
 
     means: Floats
@@ -72,7 +73,7 @@ class Prior(NamedTuple):
 
 
 class Beliefs(NamedTuple):
-    """Of n endpoints, columns as above: ``means``, and ``variances`` of these means, (n, 5)."""
+    """Of n endpoints, rows as above: ``means``, and ``variances`` of these means, (5, n)."""
 
     means: Floats
     variances: Floats
@@ -92,39 +93,42 @@ _SCATTERED = {
 
 def believe(prior: Prior, views: Views, stream: bool) -> Beliefs:
     """``prior`` corrected by ``views`` of the same endpoints."""
-    columns = STREAMED if stream else _WHOLE
-    counts, seen = views.counts.take(columns, axis=1), views.means.take(columns, axis=1)
+    rows = STREAMED if stream else _WHOLE
+    # (half-lives and the last few, quantities, n)
+    counts, seen = views.counts.T.take(rows, axis=1), views.means.T.take(rows, axis=1)
     means, variances = prior.means - prior.shift, prior.variances.copy()
-    usual, strays = _tiled(len(means))
+    usual, strays = _tiled(means.shape[1])
     noise = usual.copy()
-    noise[:, _TIMES] = _scatter(views, stream) if prior.spread is None else prior.spread**2
+    if prior.spread is None:
+        noise[_TIMES] = _scatter(views, stream)
+    else:
+        np.multiply(prior.spread, prior.spread, out=noise[_TIMES])
     for place, half in enumerate(HALVES):
         if place:
             variances += strays[place]
-        gain = variances * counts[:, :, half]
+        gain = variances * counts[half]
         gain /= gain + noise
-        off = seen[:, :, half] - means
+        off = seen[half] - means
         off *= gain
         means += off
         gain *= variances
         variances -= gain
     lasting = np.exp2(views.since_s / -JUMP_HALF_LIFE_S)
-    few = counts[:, _TIMES, FEW], seen[:, _TIMES, FEW]
-    _jump(means[:, _TIMES], variances[:, _TIMES], noise[:, _TIMES], *few, lasting[:, None])
+    _jump(means[_TIMES], variances[_TIMES], noise[_TIMES], counts[FEW, _TIMES], seen[FEW, _TIMES], lasting)
     means += prior.shift
     return Beliefs(means, variances)
 
 
 @lru_cache(maxsize=256)
 def _tiled(count: int) -> tuple[Floats, Floats]:
-    """``_NOISE`` (count, quantities) and ``_STRAYS`` (halves, count, quantities): sums of one shape cost a third."""
-    return np.tile(_NOISE, (count, 1)), np.tile(_STRAYS[:, None], (1, count, 1))
+    """``_NOISE`` (quantities, count) and ``_STRAYS`` (halves, quantities, count): sums of one shape cost a third."""
+    return np.tile(_NOISE[:, None], (1, count)), np.tile(_STRAYS[:, :, None], (1, 1, count))
 
 
 def _scatter(views: Views, stream: bool) -> Floats:
-    """Variance of a single ln wait and ln tokens a second within each endpoint, drawn to what is usual, (n, 2)."""
-    sums, counts = views.squares[:, 0, _SCATTERED[stream]], views.squares[:, 1, _SCATTERED[stream]]
-    found = (sums + SQUARE_WORTH * _NOISE[_TIMES]) / (counts + SQUARE_WORTH)
+    """Variance of a single ln wait and ln tokens a second within each endpoint, drawn to what is usual, (2, n)."""
+    sums, counts = views.squares.T.take(_SCATTERED[stream], axis=0).transpose(1, 0, 2)
+    found: Floats = (sums + SQUARE_WORTH * _NOISE[_TIMES, None]) / (counts + SQUARE_WORTH)
     return np.maximum(found, LEAST_SPREAD**2, out=found)
 
 

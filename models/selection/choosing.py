@@ -79,16 +79,21 @@ def losses(
     constants: Constants = Constants(),
 ) -> Expected:
     """Of a first attempt: its price, its waiting and what its failing costs."""
-    # A row each: sums of what lies together in memory are quicker.
-    means, hope = beliefs.means.T.copy(), np.sqrt(beliefs.variances.T.copy())
+    means, hope = beliefs.means, np.sqrt(beliefs.variances)
     hope *= constants.optimism
-    wait = wish.second_of_wait * np.exp(means[WAIT])
-    loss = wish.price * price_usd + wait
-    hoped = loss - wait * (1.0 - np.exp(-hope[WAIT]))
+    shorter = np.exp(-hope[WAIT : PACE + 1])
+    wait = np.exp(means[WAIT])
+    wait *= wish.second_of_wait
+    hoped = wish.price * price_usd
+    loss = hoped + wait
+    wait *= shorter[0]
+    hoped += wait
     if stream:
-        pace = wish.second_of_answer * output_tokens * np.exp(-means[PACE])
+        pace = np.exp(-means[PACE])
+        pace *= wish.second_of_answer * output_tokens
         loss += pace
-        hoped += pace * np.exp(-hope[PACE])
+        pace *= shorter[1]
+        hoped += pace
     failing = np.maximum(means[FAILURE], 0.0)
     hoped_failing = np.maximum(means[FAILURE] - hope[FAILURE], 0.0)
     if tools:

@@ -22,6 +22,8 @@ from models.selection.features import FEATURES
 from models.selection.learning import Learned
 from models.selection.policy import LearnedPolicy
 
+# Name of the graph's only output.
+OUTPUT = "trees"
 # Rows that exported trees are compared with their learners on.
 COMPARED = 1000
 
@@ -62,7 +64,7 @@ def write_header(folder: Path, header: dict[str, Any]) -> None:
 
 
 def graph(learners: dict[str, Any]) -> bytes:
-    """One graph with an output for each learner, so that a decision runs one session."""
+    """One graph with a column of its output for each learner, so that a decision runs one session."""
     parts = []
     for name, learner in learners.items():
         options = {"zipmap": False} if hasattr(learner, "predict_proba") else None
@@ -72,8 +74,14 @@ def graph(learners: dict[str, Any]) -> bytes:
     first = parts[0]
     nodes = [node for part in parts for node in part.graph.node]
     constants = [constant for part in parts for constant in part.graph.initializer]
-    outputs = [part.graph.output[-1] for part in parts]
-    made = onnx.helper.make_graph(nodes, "trees", [first.graph.input[0]], outputs, constants)
+    # Of a share there are two columns, its complement and itself.
+    widths = [part.graph.output[-1].type.tensor_type.shape.dim[-1].dim_value for part in parts]
+    last = onnx.numpy_helper.from_array(np.cumsum(widths) - 1, "last")
+    together = [part.graph.output[-1].name for part in parts]
+    nodes.append(onnx.helper.make_node("Concat", together, ["together"], axis=1))
+    nodes.append(onnx.helper.make_node("Gather", ["together", "last"], [OUTPUT], axis=1))
+    output = onnx.helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, [None, len(parts)])
+    made = onnx.helper.make_graph(nodes, "trees", [first.graph.input[0]], [output], [*constants, last])
     model = onnx.helper.make_model(made, opset_imports=_opsets(parts), ir_version=first.ir_version)
     content: bytes = model.SerializeToString()
     return content

@@ -51,10 +51,10 @@ class Live:
         self._market.add(outcome.now_s, values)
 
     def _believed(self, candidates: Sequence[Candidate], now_s: float) -> Prior:
-        means = np.array([self._of_provider(c.provider, now_s) for c in candidates])
+        means = np.array([self._of_provider(c.provider, now_s) for c in candidates]).T.copy()
         if self._prior:
-            means[:, WAIT] = [self._prior.get(c.endpoint, means[place, WAIT]) for place, c in enumerate(candidates)]
-        return Prior(means, np.tile(BETWEEN, (len(candidates), 1)))
+            means[WAIT] = [self._prior.get(c.endpoint, means[WAIT, place]) for place, c in enumerate(candidates)]
+        return Prior(means, np.tile(BETWEEN[:, None], (1, len(candidates))))
 
     def _of_provider(self, provider: str, now_s: float) -> list[float]:
         known = self._peers.get(provider)

@@ -115,10 +115,12 @@ class LearnedPolicy:
         artifact = self._artifact
         found = artifact.predicted(artifact.rows(context, candidates, known.level, views, known.rows))
         means = known.means.copy()
-        means[:, FAILURE] = found[:, predictor.FAILURE]
-        means[:, WAIT : PACE + 1] = found[:, predictor.TTFT_Q50 :: 2]
+        means[FAILURE] = found[:, predictor.FAILURE]
         # Each median stands before its other quantile, of pace the lower one.
-        spread = np.abs(found[:, predictor.TTFT_Q90 :: 2] - found[:, predictor.TTFT_Q50 :: 2])
+        medians = found[:, predictor.TTFT_Q50 :: 2].T
+        means[WAIT : PACE + 1] = medians
+        spread = found[:, predictor.TTFT_Q90 :: 2].T - medians
+        np.abs(spread, out=spread)
         spread /= SD_TO_Q90
         np.maximum(spread, LEAST_SPREAD, out=spread)
         return believe(Prior(means, known.variances, known.shift, spread), views, context.stream)
@@ -144,13 +146,12 @@ class LearnedPolicy:
             for c, multiple in zip(candidates, multiples, strict=True)
         ]
         ignorance = np.array([artifact.levels.ignorance(c.endpoint) for c in candidates])
-        shift = np.zeros((len(found), len(QUANTITIES)))
+        shift, means = np.zeros((2, len(QUANTITIES), len(found)))
         usual = _LEVEL_TTFT if context.stream else _LEVEL_WHOLE
-        shift[:, WAIT] = found[:, predictor.TTFT_Q50] - level[:, usual]
-        shift[:, PACE] = found[:, predictor.PACE_Q50] - level[:, _LEVEL_PACE]
-        variances = BETWEEN * ignorance[:, _IGNORANCE[context.stream]]
-        means = np.zeros((len(found), len(QUANTITIES)))
-        means[:, LIMITED], means[:, MALFORMED] = found[:, predictor.LIMITED], level[:, _LEVEL_MALFORMED]
+        shift[WAIT] = found[:, predictor.TTFT_Q50] - level[:, usual]
+        shift[PACE] = found[:, predictor.PACE_Q50] - level[:, _LEVEL_PACE]
+        variances = BETWEEN[:, None] * ignorance.T.take(_IGNORANCE[context.stream], axis=0)
+        means[LIMITED], means[MALFORMED] = found[:, predictor.LIMITED], level[:, _LEVEL_MALFORMED]
         return _Known(np.array(price), output, level, rows, means, variances, shift)
 
 
