@@ -70,6 +70,8 @@ def always(count: int, column: int) -> np.ndarray:  # type: ignore[type-arg]
         ({"ttft_q50.loss_of_level": 0.19, "ttft_q50.se_over_level": 0.004}, "failed", "ttft_q50 by levels"),
         ({"ttft_q90.loss_of_ewma": 0.09}, "failed", "ttft_q90 by EWMA"),
         ({"failure.loss": 0.2}, "failed", "failure by base rate"),
+        ({"failure.loss": 0.2, "failure.se_over_base_rate": 0.02}, "failed", "failure by base rate"),
+        ({"failure.loss": 0.2, "failure.se_over_base_rate": 0.04}, "passed", "no worse"),
         ({"limited.loss": 0.06}, "failed", "limited by base rate"),
         ({"limited.loss": 0.05005}, "passed", "no worse"),
         (AVERAGE | {"ttft_q50.loss_of_level": 0.3}, "passed", "Keep the EWMA of ttft_q50."),

@@ -3,8 +3,9 @@
     make bench-routing DATASETS=folder
     python -m benchmarks.routing --datasets DATASETS [--parts panel rows calm ...]
 
-DATASETS holds ``thefastest_ai/`` and ``llmperf/`` as the report names them. They are not part of the project: what
-needs them is skipped, and the report says so, where the folder is not given. Parts that are not asked for are taken
+DATASETS holds ``thefastest_ai/`` and ``llmperf/``: all ``*.csv`` in them are read, so that the same judgement can be
+made of other regions, days and models. They are not part of the project: what needs them is skipped, and the report
+says so, where the folder is not given. Parts that are not asked for are taken
 from the last run, which is kept in ``data/var/routing``. The part ``million`` runs that many decisions by themselves.
 """
 
@@ -27,7 +28,6 @@ from models.selection.scenarios import load, names
 from models.selection.simulate import simulate
 
 TARGET, KEPT = Path("docs/routing-results.md"), Path("data/var/routing")
-MODEL = "llama-2-13b-chat"
 REPLAYS, MILLION = ("panel", "rows"), "million"
 
 
@@ -39,9 +39,10 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     options = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
-    for name, replay in (("panel", panel_part), ("rows", rows_part)):
+    for name, files, replay in (("panel", panel.files, panel_part), ("rows", rows.files, rows_part)):
         if name in options.parts:
-            keep(name, replayed(name, options.datasets, replay))
+            there = options.datasets is not None and files(options.datasets)
+            keep(name, replay(options.datasets) if there else report.SKIPPED.format(part=name.capitalize()))
     if MILLION in options.parts:
         keep(MILLION, million(options.jobs))
     scenarios = [name for name in names() if name in options.parts]
@@ -66,12 +67,6 @@ def kept(part: str) -> str:
     return path.read_text() if path.exists() else f"\n{part}: not run.\n"
 
 
-def replayed(name: str, datasets: Path | None, replay: Callable[[Path], str]) -> str:
-    if datasets is None or not datasets.is_dir():
-        return f"\n## {name.capitalize()}\n\nSkipped: its data set was not given.\n"
-    return replay(datasets)
-
-
 def panel_part(datasets: Path) -> str:
     rounds = panel.load(datasets)
     later = float(np.median([one.at_s for one in rounds]))
@@ -80,8 +75,10 @@ def panel_part(datasets: Path) -> str:
 
 
 def rows_part(datasets: Path) -> str:
-    losses = rows.load(datasets, MODEL)
-    return report.rows_section(MODEL, {t: rows.table(losses, t == "Drifting") for t in ("Stationary", "Drifting")})
+    return report.ROWS.format(steps=rows.STEPS, seeds=len(rows.SEEDS)) + "".join(
+        report.rows_section(model, {t: rows.table(losses, t == "Drifting") for t in ("Stationary", "Drifting")})
+        for model, losses in rows.load(datasets).items()
+    )
 
 
 def million(jobs: int) -> str:

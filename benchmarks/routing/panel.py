@@ -23,7 +23,8 @@ from models.selection.features import Candidate, Context
 from models.selection.interface import Outcome, Policy, State
 from models.selection.live import Live
 
-FILE = "thefastest_ai/panel_cdg_iad.csv"
+FOLDER = "thefastest_ai"
+COLUMNS = ("run_time", "region", "provider", "model", "ttft")
 LEAST_PROVIDERS, LEAST_PRESENT = 4, 2
 # Of averages that see the future: none of them is the best there could be.
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -52,8 +53,10 @@ class Result(NamedTuple):
 
 
 def load(datasets: Path) -> list[Round]:
-    """Rounds of models with at least four providers, in time; providers are endpoints of their region."""
-    rows = pl.read_csv(datasets / FILE, try_parse_dates=True).sort("run_time")
+    """Of all files there, rounds of models with at least four providers, in time; providers are endpoints of their
+    region."""
+    rows = pl.concat([pl.read_csv(file, try_parse_dates=True).select(COLUMNS) for file in files(datasets)])
+    rows = rows.unique().sort("run_time", "model", "region", "provider")
     rows = rows.filter(pl.col("provider").n_unique().over("model") >= LEAST_PROVIDERS)
     return [
         Round(
@@ -64,6 +67,11 @@ def load(datasets: Path) -> list[Round]:
         )
         for (time, model, region), group in rows.group_by("run_time", "model", "region", maintain_order=True)
     ]
+
+
+def files(datasets: Path) -> list[Path]:
+    """What there is to read, whatever regions and days it is of."""
+    return sorted((datasets / FOLDER).glob("*.csv"))
 
 
 def table(rounds: list[Round], since_s: float = 0.0) -> list[Result]:
@@ -99,6 +107,8 @@ def table(rounds: list[Round], since_s: float = 0.0) -> list[Result]:
 def _replay(rounds: list[Round], policy: Policy, since_s: float) -> tuple[Floats, ...]:
     means, blocks, ttfts, weights, near = [], [], [], [], []
     seen: set[str] = set()
+    # A block is a round in a region: its models were measured together.
+    blocked: dict[tuple[float, str], int] = {}
     for one in rounds:
         measured = {_candidate(one, name): ttft for name, ttft in one.ttft_s.items()}
         candidates = [candidate for candidate in measured if candidate.endpoint in seen]
@@ -106,7 +116,7 @@ def _replay(rounds: list[Round], policy: Policy, since_s: float) -> tuple[Floats
             truth = [measured[candidate] for candidate in candidates]
             chances = np.array(policy.choose(CONTEXT, candidates, State(one.at_s, [0] * len(truth), truth)))
             means.append(float(chances @ truth))
-            blocks.append(_block(one))
+            blocks.append(blocked.setdefault((one.at_s, one.region), len(blocked)))
             ttfts += truth
             weights += chances.tolist()
             near.append(float(chances @ (np.array(truth) <= min(truth) + 0.02)))
@@ -149,11 +159,6 @@ def both_sides(alpha: float) -> str:
 
 def _candidate(one: Round, name: str) -> Candidate:
     return Candidate(f"{name}:{one.model}@{one.region}", f"{name}@{one.region}", 0, 0)
-
-
-def _block(one: Round) -> int:
-    """A block is a round in a region: its models were measured together."""
-    return int(one.at_s) * 10 + (one.region == "iad")
 
 
 def _best_fixed(rounds: list[Round]) -> Fixed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from benchmarks.routing import aims, market, panel, rows
 from models.selection.bootstrap import Interval
@@ -19,29 +20,31 @@ where *Portolan live* is better. That is the decision which a router serves (`be
 `models/selection/`), without a trained prior: it begins with what is known of any market (`live.py`). Baselines are in
 `baselines.py` and `bandits.py`.
 
-The constants of *Portolan live* were chosen on LLMPerf's rows and on seeds 101 to 106 and 11 to 14 of the simulator.
-They are judged here on the panel and on seeds {seeds}, which no choice was made on;
-of the rows only the draws are new. Earlier constants were judged on seeds 21 to 24, which showed a defect, since
-mended: a long answer that ended after a 429 took that back; and once on those of this page, where time in the capacity
-squeeze was 29 % lower, before spells of 429s were taken to be shorter (found on the seeds for choosing). No constant
-was fitted to the panel, but it did show two defects, since mended: optimism was cut off at the price, so that all fast
-endpoints looked alike, and the floor was spread over slow endpoints as over quick ones.
+The constants of *Portolan live* were chosen on LLMPerf's rows of one model and on seeds 101 to 106 and 11 to 14 of the
+simulator. They are judged here on the panel, on rows of other models, on new draws of that one's, and on seeds
+{seeds}, which no choice was made on.
+Earlier constants were judged on seeds 21 to 24, which showed a defect, since mended: a long answer that ended after a
+429 took that back; and once on those of this page, where time in the capacity squeeze was 29 % lower, before spells of
+429s were taken to be shorter (found on the seeds for choosing). No constant was fitted to the panel, but it did show
+two defects, since mended: optimism was cut off at the price, so that all fast endpoints looked alike, and the floor was
+spread over slow endpoints as over quick ones.
 """
+SKIPPED = "\n## {part}\n\nSkipped: its data set was not given.\n"
 PANEL = """
 ## Panel: every provider measured in every round
 
-thefastest.ai (MIT), 15-29 April 2024, regions cdg and iad, {rounds} rounds of a model in a region, {models} models.
-TTFT in seconds; policies see each round whole, so this judges estimates and not exploration. This is two thirds
-of the regions and of the days that the reference figures were computed on (random 0.565, EWMA 0.244, oracle 0.179),
-which therefore can only be met nearly. It holds no prices, so that rules of price have nothing to go by.
+thefastest.ai (MIT), {since} to {until}, regions {regions}, {rounds} rounds of a model in a region, {models} models.
+TTFT in seconds; policies see each round whole, so this judges estimates and not exploration. The reference figures
+(random 0.565, EWMA 0.244, oracle 0.179) are of three regions and 19 days. It holds no prices, so that rules of price
+have nothing to go by.
 """
 ROWS = """
 ## Rows: only the called provider answers
 
-LLMPerf (Apache-2.0), December 2023, {model}: real single requests drawn with replacement, {steps} steps, {seeds}
-seeds, TTFT in seconds, an error counts 10 s, as every policy is told. Drifting: the best provider has four times its
-TTFT and 50 % errors in two fifths of the time. The 70B rows, for which figures are known (best fixed 0.228, UCB1 0.253,
-ε-greedy 0.328, P2C 0.706, random 2.137), are not among the data at hand; nor are prices.
+LLMPerf (Apache-2.0), December 2023: real single requests drawn with replacement, {steps} steps, {seeds} seeds, TTFT in
+seconds, an error counts 10 s, as every policy is told. Drifting: the best provider has four times its TTFT and 50 %
+errors in two fifths of the time. Known of llama-2-70b: best fixed 0.228, UCB1 0.253, ε-greedy 0.328, P2C 0.706, random
+2.137. There are no prices.
 """
 MARKET = """
 ## Simulated market
@@ -63,7 +66,14 @@ first attempts of *cheapest* that did not fail, and the failed ones of *1/price�
 
 
 def panel_section(rounds: Sequence[panel.Round], halves: Sequence[tuple[str, Sequence[panel.Result]]]) -> str:
-    text = PANEL.format(rounds=len(rounds), models=len({one.model for one in rounds}))
+    days = [f"{datetime.fromtimestamp(one.at_s, UTC):%-d %B %Y}" for one in (rounds[0], rounds[-1])]
+    text = PANEL.format(
+        since=days[0],
+        until=days[1],
+        regions=", ".join(sorted({one.region for one in rounds})),
+        rounds=len(rounds),
+        models=len({one.model for one in rounds}),
+    )
     for title, results in halves:
         text += f"\n{title}:\n\n| policy | mean | p50 | p95 | p99 | within 20 ms of the best | worse than ours by |\n"
         text += "|---|---|---|---|---|---|---|\n"
@@ -75,7 +85,8 @@ def panel_section(rounds: Sequence[panel.Round], halves: Sequence[tuple[str, Seq
 
 
 def rows_section(model: str, results: Mapping[str, Sequence[rows.Result]]) -> str:
-    text = ROWS.format(model=model, steps=rows.STEPS, seeds=len(rows.SEEDS))
+    chosen = "other draws of these rows" if model == rows.CHOSEN_ON else "another model's rows"
+    text = f"\n### {model}\n\nConstants were chosen on {chosen}.\n"
     for title, found in results.items():
         text += f"\n{title}:\n\n| policy | mean loss, s | worse than ours by |\n|---|---|---|\n"
         for r in sorted(found, key=lambda r: -r.loss.value):

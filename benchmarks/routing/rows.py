@@ -22,8 +22,9 @@ from models.selection.interface import Outcome, Policy, State
 from models.selection.live import Live
 from models.selection.policy import USD_PER_SECOND, Wish
 
-FILE = "llmperf/requests_7b_13b.csv"
-# Constants of ``Live`` were chosen on the draws of seeds 0 to 79.
+FOLDER, LEAST_PROVIDERS = "llmperf", 4
+# Constants of ``Live`` were chosen on the draws of seeds 0 to 79 from ``CHOSEN_ON``.
+CHOSEN_ON = "llama-2-13b-chat"
 STEPS, SEEDS, WINDOW = 3000, tuple(range(100, 140)), 200
 # What an error counts in the study whose figures are known for these rows.
 ERROR_S = 10.0
@@ -52,12 +53,24 @@ class Result(NamedTuple):
     ahead: Interval | None
 
 
-def load(datasets: Path, model: str) -> dict[str, Floats]:
-    """Losses of each provider's rows, s; failed rows carry a TTFT of 0 in the file, which is not one."""
-    rows = pl.read_csv(datasets / FILE, schema_overrides={"error_code": pl.Float64}).filter(pl.col("model") == model)
+def load(datasets: Path) -> dict[str, dict[str, Floats]]:
+    """By model with at least four providers, losses of each provider's rows, s, of all files there.
+
+    Failed rows carry a TTFT of 0 in the file, which is not one.
+    """
+    read = [pl.read_csv(file, schema_overrides={"error_code": pl.Float64}) for file in files(datasets)]
+    rows = pl.concat([each.select("model", "provider", "error_code", "ttft_s") for each in read])
     failed = pl.col("error_code").fill_null(0) != 0
     rows = rows.with_columns(loss=pl.when(failed).then(ERROR_S).otherwise(pl.col("ttft_s")))
-    return {str(key[0]): group["loss"].to_numpy() for key, group in sorted(rows.group_by("provider"))}
+    found: dict[str, dict[str, Floats]] = {}
+    for (model, provider), group in sorted(rows.group_by("model", "provider")):
+        found.setdefault(str(model), {})[str(provider)] = group["loss"].to_numpy()
+    return {model: losses for model, losses in found.items() if len(losses) >= LEAST_PROVIDERS}
+
+
+def files(datasets: Path) -> list[Path]:
+    """What there is to read, whatever models it is of."""
+    return sorted((datasets / FOLDER).glob("*.csv"))
 
 
 def table(rows: dict[str, Floats], drifting: bool) -> list[Result]:

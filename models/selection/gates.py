@@ -26,7 +26,7 @@ from models.selection.trial import Result, Trial, run
 GATES = ("G0", "G1", "G2", "G3")
 # Of the answers within the predicted 90th percentile: the share that may be a fault of nothing.
 QUANTILE, COVERAGE = 0.9, (0.87, 0.93)
-AVERAGES = 2.0
+CHANCE = 2.0
 # Squared errors that differ by less are the same: a share that is one point off adds this much.
 SAME_BRIER = 1e-4
 ROUNDING = 1e-9
@@ -76,9 +76,9 @@ def g1_predictive(
 ) -> Verdict:
     """``metrics`` of training, on the time that was held out; the champion's losses on the same samples.
 
-    No interval: losses only say whether the learner is worth its place, G2 what it is worth. But ``AVERAGES`` standard
-    errors are left to chance beside the levels, out of which each form was chosen, and to an average beside the EWMA,
-    which is the same estimator with another memory.
+    No interval: losses only say whether the learner is worth its place, G2 what it is worth. But ``CHANCE`` standard
+    errors are left to chance beside what a form falls back on, the levels and the base rates, and to an average beside
+    the EWMA, which is the same estimator with another memory.
     """
     figures = dict(metrics)
     if champion is not None and held_out is not None and held_out.rows:
@@ -114,8 +114,8 @@ def _beaten(figures: Mapping[str, float]) -> list[tuple[str, str]]:
             continue
         average = FORMS[chosen.get(name, len(FORMS) - 1)] in ("level", "ewma")
         allowed = SAME_BRIER if name in _SHARES else ROUNDING
-        if rival == "level" or (rival == "ewma" and average):
-            allowed = max(AVERAGES * figures.get(f"{name}.se_over_{rival}", 0.0), allowed)
+        if rival in ("level", "base_rate") or (rival == "ewma" and average):
+            allowed = max(CHANCE * figures.get(f"{name}.se_over_{rival}", 0.0), allowed)
         if ours - theirs > allowed:
             found.append((name, {"level": "levels", "ewma": "EWMA", "base_rate": "base rate"}.get(rival, rival)))
     return found

@@ -46,7 +46,7 @@ def scored(policy: LearnedPolicy, found: Samples) -> Scores:
 def metrics(policy: LearnedPolicy, learned: Learned, earlier: Samples, held_out: Samples) -> dict[str, float]:
     """Losses on the held-out time of what will be served, of the levels, of an EWMA and of the base rates.
 
-    ``x.se_over_ewma`` is the standard error of the difference to the EWMA's loss, ``x.se_over_level`` to the levels'.
+    ``x.se_over_ewma`` is the standard error of the difference to the EWMA's loss, so for the other two.
     """
     ours = scored(policy, held_out)
     rows = matrix(held_out, learned.levels, learned.lengths)
@@ -60,8 +60,7 @@ def metrics(policy: LearnedPolicy, learned: Learned, earlier: Samples, held_out:
     figures |= {f"{name}.loss": loss for name, loss in ours.means().items()}
     for rival, scores in rivals.items():
         figures |= {f"{name}.loss_of_{rival}": loss for name, loss in scores.means().items()}
-    for rival in ("level", "ewma"):
-        for name, behind in _columns(ours.loss - rivals[rival].loss):
+        for name, behind in _columns(ours.loss - scores.loss):
             shown = behind[~np.isnan(behind)]
             figures[f"{name}.se_over_{rival}"] = float(shown.std() / math.sqrt(len(shown)))
     return figures | coverage(ours)
