@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 from benchmarks.routing import market, panel, rows
+from models.selection.baselines import Ewma
 from models.selection.bootstrap import Interval
 from models.selection.live import Live
 
@@ -51,13 +52,17 @@ def panel_aims(results: Sequence[panel.Result]) -> str:
     power = normal.cdf(wanted / error - normal.inv_cdf(0.975))
     met = ahead.value >= wanted and ahead.low > 0
     oracle = found[ORACLE].mean.value
-    futures = [1.0 - (found[panel.both_sides(alpha)].mean.value - oracle) / regret for alpha in panel.ALPHAS]
+    pasts, futures = (
+        [1.0 - (found[name(alpha)].mean.value - oracle) / regret for alpha in panel.ALPHAS]
+        for name in (lambda alpha: Ewma(alpha).name, panel.both_sides)
+    )
     return (
         f"\nAim: at least {LESS_REGRET:.0%} less regret than the EWMA's {regret:.3f} s, which is {wanted:.4f} s, with "
         f"an interval that excludes zero. Found {ahead.value:+.4f} s [{ahead.low:+.4f}, {ahead.high:+.4f}], "
         f"{ahead.value / regret:+.0%}: {'met' if met else 'missed'}. These rounds show a difference of {shown:.4f} s "
-        f"with {POWER:.0%} power, and one of the size aimed at with {power:.0%}. Averages that see the rounds after "
-        f"each as well as those before have {min(futures):.0%} to {max(futures):.0%} less regret than the EWMA.\n"
+        f"with {POWER:.0%} power, and one of the size aimed at with {power:.0%}. The best weight of an EWMA, chosen in "
+        f"hindsight, has {max(pasts):.0%} less regret; averages that see the rounds after each as well as those before "
+        f"have {min(futures):.0%} to {max(futures):.0%} less.\n"
     )
 
 

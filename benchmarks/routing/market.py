@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from models.selection.bandits import EpsilonGreedy, Ucb1
@@ -23,7 +23,7 @@ from models.selection.interface import Policy
 from models.selection.live import Live
 from models.selection.market import draw_market
 from models.selection.metrics import Adaptation, Summary, adaptation, gain, summarise, watched
-from models.selection.scenarios import load
+from models.selection.scenarios import Scenario, load
 from models.selection.simulate import Run, simulate
 
 # The constants of ``Live`` were chosen on seeds 101 to 106 and 11 to 14. Earlier ones were judged on 21 to 24, which
@@ -58,12 +58,16 @@ class Result(NamedTuple):
 
 def table(name: str) -> list[Result]:
     """Every policy in the scenario ``name``."""
-    scenario = load(name)
+    return compared(load(name), SEEDS, lambda seed: (*(make() for make in POLICIES), _quiet_best(name, seed)))
+
+
+def compared(scenario: Scenario, seeds: Sequence[int], policies: Callable[[int], Sequence[Policy]]) -> list[Result]:
+    """``policies`` of each seed in its market, on the same requests; ``Live`` is among them."""
     runs: dict[str, list[Run]] = {}
-    for seed in SEEDS:
+    for seed in seeds:
         market = draw_market(seed, scenario.models, scenario.endpoints_per_model)
         eyes = watched(scenario, market)
-        for policy in (*(make() for make in POLICIES), _quiet_best(name, seed)):
+        for policy in policies(seed):
             run = simulate(scenario, policy, seed=seed, decisions=DECISIONS, watched=eyes)
             runs.setdefault(policy.name, []).append(run)
     ours = runs[Live().name]

@@ -26,7 +26,7 @@ from models.selection.live import Live
 FOLDER = "thefastest_ai"
 COLUMNS = ("run_time", "region", "provider", "model", "ttft")
 LEAST_PROVIDERS, LEAST_PRESENT = 4, 2
-# Of averages that see the future: none of them is the best there could be.
+# Weights of averages of the rounds before, and of averages that see the future: none is the best there could be.
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5)
 CONTEXT = Context(20, 0, True, False, 12)
 
@@ -79,7 +79,7 @@ def table(rounds: list[Round], since_s: float = 0.0) -> list[Result]:
     policies: list[Callable[[], Policy]] = [
         Random,
         lambda: Ewma(1.0),
-        Ewma,
+        *(partial(Ewma, alpha) for alpha in ALPHAS),
         TwoChoicesEwma,
         Ucb1,
         Live,

@@ -17,10 +17,9 @@ from models.selection.comparison import Comparison
 from models.selection.evaluate import Refused, Thresholds, support_of
 from models.selection.guardrails import wilson
 from models.selection.policy import PARITY, LearnedPolicy, PolicyError
-from models.selection.predictive import forms, scored
+from models.selection.predictive import forms
 from models.selection.predictor import FORMS, QUANTITIES
 from models.selection.replay import Choices
-from models.selection.samples import Samples
 from models.selection.trial import Result, Trial, run
 
 GATES = ("G0", "G1", "G2", "G3")
@@ -71,19 +70,14 @@ def g0_artifact(folder: Path, found: Choices | None, thresholds: Thresholds = Th
     return Verdict("G0", "passed", "whole, loads, decides; the log chose as its probabilities say", figures)
 
 
-def g1_predictive(
-    metrics: Mapping[str, float], champion: LearnedPolicy | None = None, held_out: Samples | None = None
-) -> Verdict:
-    """``metrics`` of training, on the time that was held out; the champion's losses on the same samples.
+def g1_predictive(metrics: Mapping[str, float]) -> Verdict:
+    """``metrics`` of training, on the time that was held out, and the champion's losses on the same samples.
 
     No interval: losses only say whether the learner is worth its place, G2 what it is worth. But ``CHANCE`` standard
-    errors are left to chance beside what a form falls back on, the levels and the base rates, and to an average beside
-    the EWMA, which is the same estimator with another memory.
+    errors are left to chance beside the champion and beside what a form falls back on, the levels and the base rates,
+    and to an average beside the EWMA, which is the same estimator with another memory.
     """
     figures = dict(metrics)
-    if champion is not None and held_out is not None and held_out.rows:
-        theirs = scored(champion, held_out).means()
-        figures |= {f"{name}.loss_of_champion": loss for name, loss in theirs.items()}
     losing = [f"{name} by {rival}" for name, rival in _beaten(figures)]
     kept = [name for name, form in forms(figures).items() if FORMS[form] in ("level", "ewma") and name in _LOGS]
     keep = " Keep the EWMA" + (f" of {', '.join(kept)}" if len(kept) < len(_LOGS) else "") + "." if kept else ""
@@ -114,7 +108,7 @@ def _beaten(figures: Mapping[str, float]) -> list[tuple[str, str]]:
             continue
         average = FORMS[chosen.get(name, len(FORMS) - 1)] in ("level", "ewma")
         allowed = SAME_BRIER if name in _SHARES else ROUNDING
-        if rival in ("level", "base_rate") or (rival == "ewma" and average):
+        if rival != "ewma" or average:
             allowed = max(CHANCE * figures.get(f"{name}.se_over_{rival}", 0.0), allowed)
         if ours - theirs > allowed:
             found.append((name, {"level": "levels", "ewma": "EWMA", "base_rate": "base rate"}.get(rival, rival)))

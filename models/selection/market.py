@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
@@ -22,9 +25,34 @@ PROVIDERS = 12
 TRIM_SD = 2.0
 
 
+Table = Mapping[str, Any]
+
+
 @cache
-def parameters() -> dict[str, Any]:
+def _measured() -> Table:
     return tomllib.loads(resources.files("models.selection").joinpath("market.toml").read_text())
+
+
+_altered: ContextVar[Table | None] = ContextVar("altered", default=None)
+
+
+def parameters() -> Table:
+    """``market.toml``, or what ``altered`` has made of it."""
+    return _altered.get() or _measured()
+
+
+@contextmanager
+def altered(changes: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Inside it markets are drawn from other moments: ``changes`` are fields of tables of ``market.toml``."""
+    table = parameters()
+    unknown = [f"{name}.{field}" for name, fields in changes.items() for field in fields if field not in table[name]]
+    if unknown:
+        raise ValueError(f"market.toml has no {', '.join(unknown)}")
+    token = _altered.set({**table, **{name: {**table[name], **fields} for name, fields in changes.items()}})
+    try:
+        yield
+    finally:
+        _altered.reset(token)
 
 
 class Endpoint(NamedTuple):

@@ -34,6 +34,14 @@ class Scores(NamedTuple):
         """Of each quantity that was seen."""
         return {name: float(np.nanmean(loss)) for name, loss in _columns(self.loss)}
 
+    def against(self, rival: str, theirs: Scores) -> dict[str, float]:
+        """``x.loss_of_rival`` on the same samples, and ``x.se_over_rival``, the standard error of the difference."""
+        figures = {f"{name}.loss_of_{rival}": loss for name, loss in theirs.means().items()}
+        for name, behind in _columns(self.loss - theirs.loss):
+            shown = behind[~np.isnan(behind)]
+            figures[f"{name}.se_over_{rival}"] = float(shown.std() / math.sqrt(len(shown)))
+        return figures
+
 
 def scored(policy: LearnedPolicy, found: Samples) -> Scores:
     """Of a policy's estimates, asked for one decision at a time as the router does. Raises ``PolicyError``."""
@@ -44,10 +52,7 @@ def scored(policy: LearnedPolicy, found: Samples) -> Scores:
 
 
 def metrics(policy: LearnedPolicy, learned: Learned, earlier: Samples, held_out: Samples) -> dict[str, float]:
-    """Losses on the held-out time of what will be served, of the levels, of an EWMA and of the base rates.
-
-    ``x.se_over_ewma`` is the standard error of the difference to the EWMA's loss, so for the other two.
-    """
+    """Losses on the held-out time of what will be served, of the levels, of an EWMA and of the base rates."""
     ours = scored(policy, held_out)
     rows = matrix(held_out, learned.levels, learned.lengths)
     level = Predictor([chosen.level.rule for chosen in learned.choices]).predict(rows)
@@ -59,10 +64,7 @@ def metrics(policy: LearnedPolicy, learned: Learned, earlier: Samples, held_out:
     figures = {"samples": float(len(held_out.rows)), **learned.figures()}
     figures |= {f"{name}.loss": loss for name, loss in ours.means().items()}
     for rival, scores in rivals.items():
-        figures |= {f"{name}.loss_of_{rival}": loss for name, loss in scores.means().items()}
-        for name, behind in _columns(ours.loss - scores.loss):
-            shown = behind[~np.isnan(behind)]
-            figures[f"{name}.se_over_{rival}"] = float(shown.std() / math.sqrt(len(shown)))
+        figures |= ours.against(rival, scores)
     return figures | coverage(ours)
 
 

@@ -6,6 +6,7 @@ Time is counted in decisions, so that a small installation waits longer and not 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -191,10 +192,10 @@ def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: Lear
         metrics = metrics | coverage(scored(candidate, found.between(since)) if again else ours)
     except PolicyError as error:
         return Verdict("G1", "failed", str(error))
-    try:
-        return g1_predictive(metrics, champion, held_out)
-    except PolicyError:
-        return g1_predictive(metrics)
+    if champion is not None:
+        with suppress(PolicyError):
+            metrics = metrics | ours.against("champion", scored(champion, held_out))
+    return g1_predictive(metrics)
 
 
 def _known(state: PolicyState, gate: str, champion: LearnedPolicy | None) -> Verdict | None:
