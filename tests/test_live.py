@@ -66,7 +66,7 @@ def test_an_endpoint_that_others_use_up_is_left_for_a_while() -> None:
 
 
 def test_429s_lower_the_share_and_successes_raise_it() -> None:
-    policy, offered = settled(), candidates(0.1, 0.1, 0.1)
+    policy, offered = settled(), candidates(0.1, 1.0, 1.0)
     for _ in range(10):
         policy.observe(refused(600, "a"))
     limited = choose(policy, offered, 900)

@@ -6,7 +6,8 @@
 DATASETS holds ``thefastest_ai/`` and ``llmperf/``: all ``*.csv`` in them are read, so that the same judgement can be
 made of other regions, days and models. They are not part of the project: what needs them is skipped, and the report
 says so, where the folder is not given. Parts that are not asked for are taken
-from the last run, which is kept in ``data/var/routing``. The part ``million`` runs that many decisions by themselves.
+from the last run, which is kept in ``data/var/routing``. The part ``million`` runs that many decisions by themselves,
+``elsewhere`` markets unlike the measured one, ``worths`` the policy with other worths of a second.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.routing import aims, market, panel, report, rows
+from benchmarks.routing import aims, elsewhere, market, panel, report, rows, worths
 from models.selection.baselines import InverseSquarePrice
 from models.selection.interface import Policy
 from models.selection.live import Live
@@ -28,11 +29,11 @@ from models.selection.scenarios import load, names
 from models.selection.simulate import simulate
 
 TARGET, KEPT = Path("docs/routing-results.md"), Path("data/var/routing")
-REPLAYS, MILLION = ("panel", "rows"), "million"
+REPLAYS, MILLION, ELSEWHERE, WORTHS = ("panel", "rows"), "million", "elsewhere", "worths"
 
 
 def main() -> None:
-    parts = [*REPLAYS, MILLION, *names()]
+    parts = [*REPLAYS, MILLION, ELSEWHERE, WORTHS, *names()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.routing")
     parser.add_argument("--datasets", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
@@ -48,11 +49,18 @@ def main() -> None:
     scenarios = [name for name in names() if name in options.parts]
     with ProcessPoolExecutor(options.jobs) as pool:
         for name, results in zip(scenarios, pool.map(market.table, scenarios), strict=True):
-            keep(f"{name}.aims", aims.market_row(name, results))
+            keep(f"{name}.aims", aims.market_row(name.replace("_", " "), results))
             keep(name, report.market_section(name, results))
+        if ELSEWHERE in options.parts:
+            made = zip(elsewhere.MARKETS.items(), pool.map(elsewhere.table, elsewhere.MARKETS), strict=True)
+            lines = [aims.market_row(f"{name} | {other.about}", results) for (name, other), results in made]
+            keep(ELSEWHERE, report.elsewhere_head() + "".join(lines))
+        if WORTHS in options.parts:
+            keep(WORTHS, report.worths_head() + "".join(pool.map(worths.lines, worths.SCENARIOS)))
     text = report.head("make bench-routing DATASETS=…")
     text += "".join(kept(name) for name in REPLAYS) + report.market_head() + kept(MILLION)
-    text += aims.MARKET + "".join(kept(f"{name}.aims") for name in names()) + "".join(kept(name) for name in names())
+    text += aims.MARKET + "".join(kept(f"{name}.aims") for name in names()) + kept(ELSEWHERE) + kept(WORTHS)
+    text += "".join(kept(name) for name in names())
     TARGET.write_text(text)
     print(f"wrote {TARGET}")
 

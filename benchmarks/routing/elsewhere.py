@@ -12,7 +12,7 @@ from models.selection.live import Live
 from models.selection.market import altered
 from models.selection.scenarios import load
 
-# No choice was made on these; what was looked at before stands on the page.
+# No choice was made on these.
 SEEDS = tuple(range(51, 55))
 SCENARIO = "calm"
 POLICIES: tuple[Callable[[], Policy], ...] = (

@@ -9,10 +9,10 @@ import numpy as np
 from models.selection.beliefs import FAILURE, LIMITED, MALFORMED, PACE, WAIT, Beliefs
 from models.selection.observed import Floats, Views
 
-# What a second of waiting and a failed first attempt are worth to a client that does not say otherwise: 0.58 USD an
-# hour, and as much as 20 seconds, which is what the study behind these weighed a refusal with.
-USD_PER_SECOND = 0.00016
-USD_PER_FAILURE = 0.0032
+# What a second of waiting and a failed first attempt are worth to a client that does not say otherwise: 0.36 USD an
+# hour, and as much as 25 seconds; see docs/selection.md for what it was weighed against.
+USD_PER_SECOND = 0.0001
+USD_PER_FAILURE = 0.0025
 
 
 class Wish(NamedTuple):

@@ -1,0 +1,39 @@
+"""What an operator gets for what a second is said to be worth: time, price and failures against price shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.routing import aims, market
+from models.selection.baselines import InverseSquarePrice, Oracle
+from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND, Wish
+from models.selection.interface import Policy
+from models.selection.live import Live
+from models.selection.metrics import Summary, summarise
+from models.selection.scenarios import load
+from models.selection.simulate import simulate
+
+# The usual worths were chosen on these.
+SEEDS, DECISIONS = tuple(range(201, 225)), market.DECISIONS // 2
+SCENARIOS = ("calm", "capacity_squeeze")
+USD = (0.00001, 0.00003, 0.0001, 0.00016, 0.0003, 0.001)
+SECONDS_PER_FAILURE = USD_PER_FAILURE / USD_PER_SECOND
+
+
+def lines(scenario: str) -> str:
+    """A line of the table for each worth, and for the oracle."""
+    healthy = _summary(scenario, lambda: InverseSquarePrice(healthy=True))
+    text = ""
+    for usd in USD:
+        made = aims.against(_summary(scenario, lambda usd=usd: _worth(usd)), healthy)  # type: ignore[misc]
+        text += f"| {scenario.replace('_', ' ')} | {usd:.5f} | {made[0]:+.0%} | {made[1]:+.0%} | {made[2]:.2f} |\n"
+    could = aims.against(_summary(scenario, Oracle), healthy)
+    return text + f"| {scenario.replace('_', ' ')} | oracle | {could[0]:+.0%} | {could[1]:+.0%} | {could[2]:.2f} |\n"
+
+
+def _worth(usd: float) -> Policy:
+    return Live(wish=Wish(usd, usd, SECONDS_PER_FAILURE * usd))
+
+
+def _summary(scenario: str, make: Callable[[], Policy]) -> Summary:
+    return summarise([simulate(load(scenario), make(), seed=seed, decisions=DECISIONS) for seed in SEEDS])
