@@ -11,7 +11,7 @@ from models.selection.baselines import Cheapest, Ewma, Oracle, Random
 from models.selection.features import Candidate, Context
 from models.selection.interface import Outcome, State
 from models.selection.live import Live
-from models.selection.market import draw_market, parameters
+from models.selection.market import altered, draw_market, parameters
 from models.selection.metrics import adaptation, gain, summarise, watched
 from models.selection.scenarios import TICK_S, Scenario, course, load, names, places
 from models.selection.simulate import LABEL, Run, simulate
@@ -164,3 +164,16 @@ def test_portolan_is_ahead_of_an_ewma_in_every_scenario(name: str) -> None:
         for make in (Live, lambda: Ewma(0.3, 0.05))
     )
     assert gain(ours, theirs).low > 0
+
+
+def test_a_market_of_other_moments_is_the_same_market_elsewhere() -> None:
+    usual, slow = parameters()["ttft_s"]["median"], 10.0
+    measured = draw_market(3, 2, 4)
+    with altered({"ttft_s": {"median": slow}, "drift": {"sd": 0.0}}):
+        elsewhere = draw_market(3, 2, 4)
+        assert np.ptp(course(CALM, elsewhere, 3, 600.0).ttft_s, axis=0).max() == 0
+    assert [e.ttft_s for e in elsewhere] == pytest.approx([e.ttft_s * slow / usual for e in measured])
+    assert [e._replace(ttft_s=0) for e in elsewhere] == [e._replace(ttft_s=0) for e in measured]
+    assert draw_market(3, 2, 4) == measured
+    with pytest.raises(ValueError, match=r"no ttft_s\.mean"), altered({"ttft_s": {"mean": 1.0}}):
+        pass
