@@ -16,8 +16,10 @@ from pipelines.defs.training import (
     evaluation_report,
     guardrails,
     kept_artifacts,
+    learned_serves,
     promotion,
     training_set,
+    watch,
 )
 
 refresh = dg.define_asset_job(
@@ -42,8 +44,8 @@ defs = dg.Definitions(
         kept_artifacts,
     ],
     asset_checks=[mart_checks],
-    jobs=[refresh, decisions_by_hour],
-    sensors=[stale_hours],
+    jobs=[refresh, decisions_by_hour, watch],
+    sensors=[stale_hours, learned_serves],
     schedules=[dg.ScheduleDefinition(name="refresh_hourly", job=refresh, cron_schedule="5 * * * *")],
     resources={"lake": LakeResource(data_dir=os.environ.get("PORTOLAN_DATA_DIR", "data/var"))},
 )

@@ -94,6 +94,7 @@ def _start(plan: Plan, house: Processes, key: str, say: Callable[[str], None]) -
     if plan.dagster:
         house.run("dagster", _dagster(plan), PYTHONWARNINGS="ignore")
         say(f"pipelines   http://{HOST}:{plan.dagster_port} (takes some seconds)")
+    house.portolan("guardrails", "policy", "check", "--every", str(plan.refresh_every))
     say(f"key         {key}")
     say(f"try         curl {url}/api/v1/chat/completions -H 'Authorization: Bearer {key}' -d '{CHAT}'")
     return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,9 @@ from data.lake import Lake
 from data.policies import read_serving
 from models.registry import Registry, RegistryError
 from portolan import arguments
+
+if TYPE_CHECKING:
+    from models.selection.pace import Pace
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Selection policies: who serves, and why.")
 
@@ -122,29 +126,60 @@ def diff(first: str, second: str, data_dir: DataDir = DEFAULT_DATA) -> None:
 
 
 @app.command()
-def check(data_dir: DataDir = DEFAULT_DATA) -> None:
+def check(
+    data_dir: DataDir = DEFAULT_DATA,
+    every: Annotated[float | None, typer.Option(min=1, help="Look again after so many seconds, until stopped.")] = None,
+) -> None:
     """Hold champion and canary against the guardrails now; what breaks one is rolled back (exit code 1)."""
-    from models.selection import decision_log
     from models.selection.pace import pace_of_environment
-    from models.selection.promotion import guard, rails_of, watches
 
     try:
-        rails = rails_of(pace_of_environment())
+        pace = pace_of_environment()
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="the environment") from None
     lake = Lake(data_dir)
-    decision_log.catch_up(lake)
-    for seen in watches(lake, rails):
-        typer.echo(f"{seen.version}: {seen.sentence()}")
-        for name, value in seen.figures().items():
-            typer.echo(f"  {name} {value:.4g}")
-    steps = guard(lake, rails, who=_who())
-    for step in steps:
-        typer.echo(step)
+    if every is not None:
+        with suppress(KeyboardInterrupt):
+            _keep_watch(lake, pace, every)
+        return
+    steps = _hold(lake, pace, _who(), typer.echo)
     if not read_serving(lake).versions() and not steps:
         typer.echo("No learned policy serves: price shares do.")
     if steps:
         raise typer.Exit(1)
+
+
+def _keep_watch(lake: Lake, pace: Pace, every: float) -> None:
+    """Training and judging take minutes on a large log; what harms clients meanwhile is not to wait for them."""
+    while True:
+        try:
+            # Looked at first: nothing is read, nor its libraries loaded, where there is nothing to guard.
+            if read_serving(lake).versions():
+                _hold(lake, pace, "guardrails", _quiet)
+        except Exception as error:
+            typer.echo(f"guardrails: {error}", err=True)
+        time.sleep(every)
+
+
+def _hold(lake: Lake, pace: Pace, who: str, say: Callable[[str], None]) -> list[str]:
+    """One look, its figures told to ``say``; the steps that it made, told in any case."""
+    from models.selection import decision_log
+    from models.selection.promotion import guard, rails_of, watches
+
+    decision_log.catch_up(lake)
+    rails = rails_of(pace)
+    for seen in watches(lake, rails):
+        say(f"{seen.version}: {seen.sentence()}")
+        for name, value in seen.figures().items():
+            say(f"  {name} {value:.4g}")
+    steps = guard(lake, rails, who=who)
+    for step in steps:
+        typer.echo(step)
+    return steps
+
+
+def _quiet(_: str) -> None:
+    """What is looked at again and again is told only when something comes of it."""
 
 
 def _registry(lake: Lake) -> Registry:

@@ -13,6 +13,7 @@ from models.selection import decision_log
 from pipelines.definitions import defs
 from pipelines.defs.decisions import stale_hours
 from pipelines.defs.resources import LakeResource
+from pipelines.defs.training import learned_serves
 from pipelines.refresh import refresh
 from tests.test_marts import fill, records
 
@@ -80,3 +81,14 @@ def test_hours_with_new_requests_are_asked_for_as_partitions(tmp_path: Path) -> 
         job = defs.resolve_job_def("decisions_by_hour")
         assert job.execute_in_process(partition_key=hours[1], instance=instance, resources=resources).success
     assert list(decision_log.stale(lake)) == [hours[0], *hours[2:]]
+
+
+def test_guardrails_run_only_while_something_learned_serves(tmp_path: Path) -> None:
+    assert isinstance(learned_serves(lake=LakeResource(data_dir=str(tmp_path))), dg.SkipReason)
+    fill(Lake(tmp_path), records(10))
+    resources = {"lake": LakeResource(data_dir=str(tmp_path))}
+    with dg.DagsterInstance.ephemeral() as instance:
+        ran = defs.resolve_job_def("watch").execute_in_process(instance=instance, resources=resources)
+    assert ran.success
+    (made,) = ran.get_asset_materialization_events()
+    assert made.step_materialization_data.materialization.metadata["steps"].value == "none"

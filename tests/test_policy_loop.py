@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import shutil
+import signal
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from benchmarks.closed_loop import plant as planted
@@ -21,8 +23,10 @@ from models.selection.promotion import advance, guard, judge, watches
 from models.selection.report import write_report
 from models.selection.train import train
 from models.selection.trial import Trial
+from pipelines.defs.resources import LakeResource
+from pipelines.defs.training import learned_serves
 from tests.policy_world import World
-from tests.running import portolan
+from tests.running import Running, portolan, until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -137,7 +141,7 @@ def test_a_damaged_challenger_is_refused_before_anything_else(world: World) -> N
     assert "rejected: G0: policy.json does not have the sha256" in step
 
 
-def test_a_bad_policy_promoted_by_force_is_rolled_back_by_the_guardrails(world: World) -> None:
+def test_a_bad_policy_promoted_by_force_is_rolled_back_by_the_guardrails(world: World, tmp_path: Path) -> None:
     before = read_serving(world.lake).champion
     bad = plant(world.lake, "29990101T000000Z", waits=-2.0)
     data = ("--data-dir", str(world.lake.root))
@@ -158,3 +162,20 @@ def test_a_bad_policy_promoted_by_force_is_rolled_back_by_the_guardrails(world: 
     assert f"{bad}  rolled back" in listed
     assert "first choices on the last" in portolan("policy", "diff", str(before), bad, *data).stdout
     assert "G0          passed" in portolan("policy", "show", str(before), *data).stdout
+    watched_by_itself(world, bad, before, tmp_path)
+
+
+def watched_by_itself(world: World, bad: str, before: str | None, tmp_path: Path) -> None:
+    """The same, while nobody looks and no pipeline runs."""
+    assert isinstance(learned_serves(lake=LakeResource(data_dir=str(world.lake.root))), dg.RunRequest)
+    data = ("--data-dir", str(world.lake.root))
+    with Running(tmp_path / "output", "policy", "check", "--every", "1", *data) as watcher:
+        assert portolan("policy", "promote", bad, "--why", "once more", "--force", *data).returncode == 0
+        until(lambda: read_serving(world.lake).champion == before, "the guardrails have seen it", 60)
+        until(lambda: f"{bad} is rolled back" in watcher.output, "it says so")
+        watcher.process.send_signal(signal.SIGINT)
+        assert watcher.process.wait(20) == 0
+    assert "Aborted" not in watcher.output
+    rolled = [entry.who for entry in read_audit(world.lake) if (entry.what, entry.version) == ("rolled_back", bad)]
+    assert len(rolled) == 2
+    assert rolled[-1] == "guardrails"

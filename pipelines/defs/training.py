@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from data.policies import read_serving
 from pipelines.defs.decisions import POOL, decisions
 from pipelines.defs.resources import LakeResource
 
@@ -79,7 +80,7 @@ def evaluation_report(lake: LakeResource) -> dg.MaterializeResult:  # type: igno
 @dg.asset(
     group_name="selection",
     deps=[decisions],
-    pool=POOL,
+    pool="guardrails",
     description="Who serves, beside the price arm of the last hour; what breaks a rail is rolled back.",
 )
 def guardrails(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -91,6 +92,17 @@ def guardrails(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type
     decision_log.catch_up(lake.lake())
     rails = rails_of(pace_of_environment())
     return dg.MaterializeResult(metadata={"steps": "; ".join(guard(lake.lake(), rails)) or "none"})
+
+
+watch = dg.define_asset_job("watch", selection=[guardrails], executor_def=dg.in_process_executor)
+
+
+@dg.sensor(job=watch, minimum_interval_seconds=60)
+def learned_serves(lake: LakeResource) -> dg.RunRequest | dg.SkipReason:
+    """The guardrails each minute while a learned policy serves, however long training and judging take."""
+    if not read_serving(lake.lake()).versions():
+        return dg.SkipReason("no learned policy serves")
+    return dg.RunRequest()
 
 
 @dg.asset(
