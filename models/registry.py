@@ -139,11 +139,16 @@ class Registry:
             write_serving(self._lake, msgspec.structs.replace(serving, canary=canary))
             self._move(version, "canary", why, figures)
 
-    def promote(self, version: str, why: str, figures: Mapping[str, float] | None = None) -> None:
-        """Make it the champion; the one before is retired and stays its predecessor."""
+    def promote(
+        self, version: str, why: str, figures: Mapping[str, float] | None = None, *, canary_only: bool = False
+    ) -> None:
+        """Make it the champion; the one before is retired and stays its predecessor. With ``canary_only`` it must still
+        be the canary, whatever has happened since that was looked at."""
         with self._step():
             self._expect(version, "champion")
             serving = self.serving
+            if canary_only and (serving.canary is None or serving.canary.version != version):
+                raise RegistryError(f"{version} is no longer the canary")
             canary = None if serving.canary and serving.canary.version == version else serving.canary
             shadow = None if serving.shadow == version else serving.shadow
             write_serving(self._lake, Serving(version, canary, shadow))

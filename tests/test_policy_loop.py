@@ -17,7 +17,7 @@ from dashboards.queries.policies import segments
 from data.lake import Lake
 from data.policies import read_audit, read_report, read_serving
 from models.registry import Registry
-from models.selection import decision_log
+from models.selection import decision_log, promotion
 from models.selection.gates import Requirements
 from models.selection.promotion import advance, guard, judge, watches
 from models.selection.report import write_report
@@ -163,6 +163,19 @@ def test_a_bad_policy_promoted_by_force_is_rolled_back_by_the_guardrails(world: 
     assert "first choices on the last" in portolan("policy", "diff", str(before), bad, *data).stdout
     assert "G0          passed" in portolan("policy", "show", str(before), *data).stdout
     watched_by_itself(world, bad, before, tmp_path)
+
+
+def test_who_was_taken_out_meanwhile_is_not_rolled_back_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = plant(world.lake, "29990101T000000Z", waits=-2.0)
+    Registry(world.lake, "test").promote(bad, "to be rolled back")
+    world.serve(1500)
+    decision_log.catch_up(world.lake)
+    seen = watches(world.lake)
+    (step,) = guard(world.lake)
+    monkeypatch.setattr(promotion, "watches", lambda *_: seen)
+    assert guard(world.lake) == []
+    audit = [entry for entry in read_audit(world.lake) if (entry.what, entry.version) == ("rolled_back", bad)]
+    assert (len(audit), bad in step) == (1, True)
 
 
 def watched_by_itself(world: World, bad: str, before: str | None, tmp_path: Path) -> None:

@@ -63,6 +63,14 @@ def test_a_canary_is_widened_and_what_it_has_shown_counts_from_there(registry: R
         registry.widen("v2", 0.5, "-")
 
 
+def test_a_canary_that_was_rolled_back_meanwhile_is_not_promoted(registry: Registry) -> None:
+    registry.canary("v1", 0.1, "the first")
+    registry.rollback("v1", "slow")
+    with pytest.raises(RegistryError, match="v1 is no longer the canary"):
+        registry.promote("v1", "it looked well", canary_only=True)
+    assert (registry.serving.champion, states(registry)["v1"]) == (None, "rolled_back")
+
+
 def test_old_artifacts_go_and_their_states_stay(registry: Registry, tmp_path: Path) -> None:
     lake, versions = Lake(tmp_path), [f"w{number}" for number in range(6)]
     for version in ("v1", "v2", *versions):

@@ -5,8 +5,8 @@ Time is counted in decisions, so that a small installation waits longer and not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import msgspec
 
 from data.lake import Lake
 from data.policies import Canary, PolicyState, Verdict, read_audit
-from models.registry import Registry
+from models.registry import Registry, RegistryError
 from models.selection import decision_log
 from models.selection.comparison import Comparison, compare
 from models.selection.gates import (
@@ -102,9 +102,20 @@ def guard(lake: Lake, rails: Rails = Rails(), who: str = WHO) -> list[str]:
     steps = []
     for seen in watches(lake, rails):
         if seen.breaches:
-            now = registry.rollback(seen.version, seen.sentence(), seen.figures())
-            steps.append(f"{seen.version} is rolled back, {now or 'price shares'} serve: {seen.sentence()}")
+            with _unless_gone(registry, seen.version):
+                now = registry.rollback(seen.version, seen.sentence(), seen.figures())
+                steps.append(f"{seen.version} is rolled back, {now or 'price shares'} serve: {seen.sentence()}")
     return steps
+
+
+@contextmanager
+def _unless_gone(registry: Registry, version: str) -> Iterator[None]:
+    """A step of who serves: another process may have ended its serving since it was looked at."""
+    try:
+        yield
+    except RegistryError:
+        if version in registry.serving.versions():
+            raise
 
 
 def watches(lake: Lake, rails: Rails = Rails()) -> list[Watch]:
@@ -133,12 +144,14 @@ def _canary_step(registry: Registry, lake: Lake, pace: Pace, rails: Rails) -> li
     if seen.decisions < pace.canary_decisions or seen.success is None or seen.breaches:
         return []
     wider = next((share for share in pace.canary_shares if share > canary.share), None)
-    if wider is None:
-        registry.promote(version, seen.sentence(), seen.figures())
-        return [f"{version} is champion: {seen.sentence()}"]
-    why = f"{wider:.0%} of the traffic: {seen.sentence()}"
-    registry.widen(version, wider, why, seen.figures(), decision_log.count(lake))
-    return [f"{version} is canary with {why}"]
+    with _unless_gone(registry, version):
+        if wider is None:
+            registry.promote(version, seen.sentence(), seen.figures(), canary_only=True)
+            return [f"{version} is champion: {seen.sentence()}"]
+        why = f"{wider:.0%} of the traffic: {seen.sentence()}"
+        registry.widen(version, wider, why, seen.figures(), decision_log.count(lake))
+        return [f"{version} is canary with {why}"]
+    return []
 
 
 def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool, seen: int) -> list[str]:
