@@ -5,9 +5,9 @@
 
 DATASETS holds ``thefastest_ai/`` and ``llmperf/``: all ``*.csv`` in them are read, so that the same judgement can be
 made of other regions, days and models. They are not part of the project: what needs them is skipped, and the report
-says so, where the folder is not given. Parts that are not asked for are taken
-from the last run, which is kept in ``data/var/routing``. The part ``million`` runs that many decisions by themselves,
-``elsewhere`` markets unlike the measured one, ``worths`` the policy with other worths of a second.
+says so, where the folder is not given. Parts that are not asked for are taken from the last run, which is kept in
+``data/var/routing``. The part ``million`` runs that many decisions by themselves, ``elsewhere`` markets unlike the
+measured one, ``worths`` the policy with other worths of a second.
 """
 
 from __future__ import annotations
