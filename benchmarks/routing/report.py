@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from benchmarks.routing import aims, elsewhere, market, panel, rows, worths
 from models.selection.bootstrap import Interval
 from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND
+from models.selection.interface import SECONDS_PER_FAILURE
 from models.selection.scenarios import load
 from models.selection.simulate import LABEL
 
@@ -114,7 +115,7 @@ def elsewhere_head() -> str:
 
 def worths_head() -> str:
     return aims.WORTHS.format(
-        seconds=worths.SECONDS_PER_FAILURE,
+        seconds=SECONDS_PER_FAILURE,
         decisions=f"{worths.DECISIONS:,}",
         first=worths.SEEDS[0],
         last=worths.SEEDS[-1],

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from benchmarks.routing import aims, market
 from models.selection.baselines import InverseSquarePrice, Oracle
-from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND, Wish
-from models.selection.interface import Policy
+from models.selection.choosing import Wish
+from models.selection.interface import SECONDS_PER_FAILURE, Policy
 from models.selection.live import Live
 from models.selection.metrics import Summary, summarise
 from models.selection.scenarios import load
@@ -17,7 +17,6 @@ from models.selection.simulate import simulate
 SEEDS, DECISIONS = tuple(range(201, 225)), market.DECISIONS // 2
 SCENARIOS = ("calm", "capacity_squeeze")
 USD = (0.00001, 0.00003, 0.0001, 0.00016, 0.0003, 0.001)
-SECONDS_PER_FAILURE = USD_PER_FAILURE / USD_PER_SECOND
 
 
 def lines(scenario: str) -> str:
