@@ -133,8 +133,7 @@ class Registry:
         _check_share(share)
         with self._step():
             serving = self.serving
-            if serving.canary is None or serving.canary.version != version:
-                raise RegistryError(f"{version} is not the canary")
+            _expect_canary(serving, version)
             canary = Canary(version, share, since)
             write_serving(self._lake, msgspec.structs.replace(serving, canary=canary))
             self._move(version, "canary", why, figures)
@@ -147,8 +146,8 @@ class Registry:
         with self._step():
             self._expect(version, "champion")
             serving = self.serving
-            if canary_only and (serving.canary is None or serving.canary.version != version):
-                raise RegistryError(f"{version} is no longer the canary")
+            if canary_only:
+                _expect_canary(serving, version)
             canary = None if serving.canary and serving.canary.version == version else serving.canary
             shadow = None if serving.shadow == version else serving.shadow
             write_serving(self._lake, Serving(version, canary, shadow))
@@ -280,6 +279,11 @@ class Registry:
                 wanted = "retired"
             if wanted is not None and wanted != state.state:
                 self._move(state.version, wanted, "a step was interrupted; this is what serves")
+
+
+def _expect_canary(serving: Serving, version: str) -> None:
+    if serving.canary is None or serving.canary.version != version:
+        raise RegistryError(f"{version} is not the canary")
 
 
 def _check_share(share: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -142,7 +142,18 @@ def check(
         with suppress(KeyboardInterrupt):
             _keep_watch(lake, pace, every)
         return
-    steps = _hold(lake, pace, _who(), typer.echo)
+    from models.selection import decision_log
+    from models.selection.promotion import guard, rails_of, watches
+
+    decision_log.catch_up(lake)
+    seen = watches(lake, rails_of(pace))
+    for one in seen:
+        typer.echo(f"{one.version}: {one.sentence()}")
+        for name, value in one.figures().items():
+            typer.echo(f"  {name} {value:.4g}")
+    steps = guard(lake, seen, who=_who())
+    for step in steps:
+        typer.echo(step)
     if not read_serving(lake).versions() and not steps:
         typer.echo("No learned policy serves: price shares do.")
     if steps:
@@ -152,34 +163,17 @@ def check(
 def _keep_watch(lake: Lake, pace: Pace, every: float) -> None:
     """Training and judging take minutes on a large log; what harms clients meanwhile is not to wait for them."""
     while True:
+        # One look that fails must not be the last.
         try:
-            # Looked at first: nothing is read, nor its libraries loaded, where there is nothing to guard.
+            # Asked first: nothing is read, nor its libraries loaded, where there is nothing to guard.
             if read_serving(lake).versions():
-                _hold(lake, pace, "guardrails", _quiet)
+                from models.selection.promotion import look
+
+                for step in look(lake, pace, who="guardrails"):
+                    typer.echo(step)
         except Exception as error:
             typer.echo(f"guardrails: {error}", err=True)
         time.sleep(every)
-
-
-def _hold(lake: Lake, pace: Pace, who: str, say: Callable[[str], None]) -> list[str]:
-    """One look, its figures told to ``say``; the steps that it made, told in any case."""
-    from models.selection import decision_log
-    from models.selection.promotion import guard, rails_of, watches
-
-    decision_log.catch_up(lake)
-    rails = rails_of(pace)
-    for seen in watches(lake, rails):
-        say(f"{seen.version}: {seen.sentence()}")
-        for name, value in seen.figures().items():
-            say(f"  {name} {value:.4g}")
-    steps = guard(lake, rails, who=who)
-    for step in steps:
-        typer.echo(step)
-    return steps
-
-
-def _quiet(_: str) -> None:
-    """What is looked at again and again is told only when something comes of it."""
 
 
 def _registry(lake: Lake) -> Registry:

@@ -17,7 +17,7 @@ from dashboards.queries.policies import segments
 from data.lake import Lake
 from data.policies import read_audit, read_report, read_serving
 from models.registry import Registry
-from models.selection import decision_log, promotion
+from models.selection import decision_log
 from models.selection.gates import Requirements
 from models.selection.promotion import advance, guard, judge, watches
 from models.selection.report import write_report
@@ -37,7 +37,7 @@ WANTED = Requirements(decisions=1000, scenario_margin=0.5, trial=Trial(duration_
 def turn(lake: Lake) -> list[str]:
     """What a refresh does, with smaller requirements."""
     decision_log.catch_up(lake)
-    steps = guard(lake)
+    steps = guard(lake, watches(lake))
     train(lake)
     judgement = judge(lake, WANTED)
     if judgement is not None:
@@ -165,15 +165,14 @@ def test_a_bad_policy_promoted_by_force_is_rolled_back_by_the_guardrails(world: 
     watched_by_itself(world, bad, before, tmp_path)
 
 
-def test_who_was_taken_out_meanwhile_is_not_rolled_back_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_was_taken_out_meanwhile_is_not_rolled_back_twice(world: World) -> None:
     bad = plant(world.lake, "29990101T000000Z", waits=-2.0)
     Registry(world.lake, "test").promote(bad, "to be rolled back")
     world.serve(1500)
     decision_log.catch_up(world.lake)
     seen = watches(world.lake)
-    (step,) = guard(world.lake)
-    monkeypatch.setattr(promotion, "watches", lambda *_: seen)
-    assert guard(world.lake) == []
+    (step,) = guard(world.lake, seen)
+    assert guard(world.lake, seen) == []
     audit = [entry for entry in read_audit(world.lake) if (entry.what, entry.version) == ("rolled_back", bad)]
     assert (len(audit), bad in step) == (1, True)
 

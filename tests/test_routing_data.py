@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.routing import panel, rows
+from benchmarks.routing import datasets, panel, rows
 
 PANEL = "run_time,region,provider,model,model_raw,ttr,ttft,tps,num_tokens,total_time,commit\n"
 ROWS = "provider,model,seq,error_code,error_msg,ttft_s,inter_token_latency_s\n"
@@ -20,7 +20,7 @@ def measured(day: int, region: str, model: str, providers: str) -> str:
 def test_a_panel_is_all_files_of_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / panel.FOLDER
     folder.mkdir()
-    assert panel.files(tmp_path) == []
+    assert datasets.files(folder) == []
     both = measured(2, "sea", "m", "abcd")
     (folder / "a.csv").write_text(PANEL + measured(3, "sea", "m", "abcd") + both + measured(1, "sea", "few", "abc"))
     (folder / "b.csv").write_text(PANEL + both + measured(2, "fra", "m", "ab"))

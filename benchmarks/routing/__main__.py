@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.routing import aims, elsewhere, market, panel, report, rows, worths
+from benchmarks.routing import aims, datasets, elsewhere, market, panel, report, rows, worths
 from models.selection.baselines import InverseSquarePrice
 from models.selection.interface import Policy
 from models.selection.live import Live
@@ -40,9 +40,9 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     options = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
-    for name, files, replay in (("panel", panel.files, panel_part), ("rows", rows.files, rows_part)):
+    for name, folder, replay in (("panel", panel.FOLDER, panel_part), ("rows", rows.FOLDER, rows_part)):
         if name in options.parts:
-            there = options.datasets is not None and files(options.datasets)
+            there = options.datasets is not None and datasets.files(options.datasets / folder)
             keep(name, replay(options.datasets) if there else report.SKIPPED.format(part=name.capitalize()))
     if MILLION in options.parts:
         keep(MILLION, million(options.jobs))
@@ -75,17 +75,17 @@ def kept(part: str) -> str:
     return path.read_text() if path.exists() else f"\n{part}: not run.\n"
 
 
-def panel_part(datasets: Path) -> str:
-    rounds = panel.load(datasets)
+def panel_part(folder: Path) -> str:
+    rounds = panel.load(folder)
     later = float(np.median([one.at_s for one in rounds]))
     halves = [("All rounds", panel.table(rounds)), ("Second half in time", panel.table(rounds, later))]
     return report.panel_section(rounds, halves)
 
 
-def rows_part(datasets: Path) -> str:
+def rows_part(folder: Path) -> str:
     return report.ROWS.format(steps=rows.STEPS, seeds=len(rows.SEEDS)) + "".join(
         report.rows_section(model, {t: rows.table(losses, t == "Drifting") for t in ("Stationary", "Drifting")})
-        for model, losses in rows.load(datasets).items()
+        for model, losses in rows.load(folder).items()
     )
 
 

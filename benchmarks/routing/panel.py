@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from benchmarks.routing import datasets
 from models.selection.bandits import Ucb1
 from models.selection.baselines import Ewma, Fixed, Oracle, Random, TwoChoicesEwma
 from models.selection.bootstrap import Interval, mean_interval
@@ -52,10 +53,10 @@ class Result(NamedTuple):
     ahead: Interval | None
 
 
-def load(datasets: Path) -> list[Round]:
+def load(folder: Path) -> list[Round]:
     """Of all files there, rounds of models with at least four providers, in time; providers are endpoints of their
     region."""
-    rows = pl.concat([pl.read_csv(file, try_parse_dates=True).select(COLUMNS) for file in files(datasets)])
+    rows = datasets.read(folder / FOLDER, COLUMNS, try_parse_dates=True)
     rows = rows.unique().sort("run_time", "model", "region", "provider")
     rows = rows.filter(pl.col("provider").n_unique().over("model") >= LEAST_PROVIDERS)
     return [
@@ -67,11 +68,6 @@ def load(datasets: Path) -> list[Round]:
         )
         for (time, model, region), group in rows.group_by("run_time", "model", "region", maintain_order=True)
     ]
-
-
-def files(datasets: Path) -> list[Path]:
-    """What there is to read, whatever regions and days it is of."""
-    return sorted((datasets / FOLDER).glob("*.csv"))
 
 
 def table(rounds: list[Round], since_s: float = 0.0) -> list[Result]:

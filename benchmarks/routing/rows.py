@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from benchmarks.routing import datasets
 from models.selection.bandits import EpsilonGreedy, Ucb1
 from models.selection.baselines import Ewma, Fixed, LatencyAverage, Oracle, Random, TwoChoicesEwma
 from models.selection.bootstrap import Interval, mean_interval
@@ -53,24 +54,19 @@ class Result(NamedTuple):
     ahead: Interval | None
 
 
-def load(datasets: Path) -> dict[str, dict[str, Floats]]:
+def load(folder: Path) -> dict[str, dict[str, Floats]]:
     """By model with at least four providers, losses of each provider's rows, s, of all files there.
 
     Failed rows carry a TTFT of 0 in the file, which is not one.
     """
-    read = [pl.read_csv(file, schema_overrides={"error_code": pl.Float64}) for file in files(datasets)]
-    rows = pl.concat([each.select("model", "provider", "error_code", "ttft_s") for each in read])
+    columns = ("model", "provider", "error_code", "ttft_s")
+    rows = datasets.read(folder / FOLDER, columns, schema_overrides={"error_code": pl.Float64})
     failed = pl.col("error_code").fill_null(0) != 0
     rows = rows.with_columns(loss=pl.when(failed).then(ERROR_S).otherwise(pl.col("ttft_s")))
     found: dict[str, dict[str, Floats]] = {}
     for (model, provider), group in sorted(rows.group_by("model", "provider")):
         found.setdefault(str(model), {})[str(provider)] = group["loss"].to_numpy()
     return {model: losses for model, losses in found.items() if len(losses) >= LEAST_PROVIDERS}
-
-
-def files(datasets: Path) -> list[Path]:
-    """What there is to read, whatever models it is of."""
-    return sorted((datasets / FOLDER).glob("*.csv"))
 
 
 def table(rows: dict[str, Floats], drifting: bool) -> list[Result]:

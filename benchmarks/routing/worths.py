@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from benchmarks.routing import aims, market
 from models.selection.baselines import InverseSquarePrice, Oracle
@@ -21,13 +22,13 @@ USD = (0.00001, 0.00003, 0.0001, 0.00016, 0.0003, 0.001)
 
 def lines(scenario: str) -> str:
     """A line of the table for each worth, and for the oracle."""
-    healthy = _summary(scenario, lambda: InverseSquarePrice(healthy=True))
+    healthy = _summary(scenario, partial(InverseSquarePrice, healthy=True))
+    policies: list[tuple[str, Callable[[], Policy]]] = [(f"{usd:.5f}", partial(_worth, usd)) for usd in USD]
     text = ""
-    for usd in USD:
-        made = aims.against(_summary(scenario, lambda usd=usd: _worth(usd)), healthy)  # type: ignore[misc]
-        text += f"| {scenario.replace('_', ' ')} | {usd:.5f} | {made[0]:+.0%} | {made[1]:+.0%} | {made[2]:.2f} |\n"
-    could = aims.against(_summary(scenario, Oracle), healthy)
-    return text + f"| {scenario.replace('_', ' ')} | oracle | {could[0]:+.0%} | {could[1]:+.0%} | {could[2]:.2f} |\n"
+    for name, make in [*policies, ("oracle", Oracle)]:
+        time, price, failures = aims.against(_summary(scenario, make), healthy)
+        text += f"| {scenario.replace('_', ' ')} | {name} | {time:+.0%} | {price:+.0%} | {failures:.2f} |\n"
+    return text
 
 
 def _worth(usd: float) -> Policy:

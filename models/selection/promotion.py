@@ -89,22 +89,28 @@ def advance(lake: Lake, pace: Pace = Pace(), rails: Rails | None = None) -> list
     """Take the steps that guardrails and gates ask for; a sentence for each."""
     registry = Registry(lake, WHO)
     rails = rails or rails_of(pace)
-    steps = guard(lake, rails) + _canary_step(registry, lake, pace, rails)
+    steps = guard(lake, watches(lake, rails)) + _canary_step(registry, lake, pace, rails)
     seen_ever = decision_log.count(lake)
     for state in registry.in_state("candidate", "shadow"):
         steps += _step(registry, state, pace, _has_served(lake), seen_ever)
     return steps
 
 
-def guard(lake: Lake, rails: Rails = Rails(), who: str = WHO) -> list[str]:
-    """Roll back whoever serves and breaks a guardrail."""
+def look(lake: Lake, pace: Pace = Pace(), who: str = WHO) -> list[str]:
+    """Hold who serves against the guardrails, by all that the log has now; a sentence for each step."""
+    decision_log.catch_up(lake)
+    return guard(lake, watches(lake, rails_of(pace)), who)
+
+
+def guard(lake: Lake, seen: Sequence[Watch], who: str = WHO) -> list[str]:
+    """Roll back whoever serves and breaks a guardrail, as ``watches`` has ``seen``."""
     registry = Registry(lake, who)
     steps = []
-    for seen in watches(lake, rails):
-        if seen.breaches:
-            with _unless_gone(registry, seen.version):
-                now = registry.rollback(seen.version, seen.sentence(), seen.figures())
-                steps.append(f"{seen.version} is rolled back, {now or 'price shares'} serve: {seen.sentence()}")
+    for one in seen:
+        if one.breaches:
+            with _unless_gone(registry, one.version):
+                now = registry.rollback(one.version, one.sentence(), one.figures())
+                steps.append(f"{one.version} is rolled back, {now or 'price shares'} serve: {one.sentence()}")
     return steps
 
 

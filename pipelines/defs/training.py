@@ -84,14 +84,11 @@ def evaluation_report(lake: LakeResource) -> dg.MaterializeResult:  # type: igno
     description="Who serves, beside the price arm of the last hour; what breaks a rail is rolled back.",
 )
 def guardrails(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    from models.selection import decision_log
     from models.selection.pace import pace_of_environment
-    from models.selection.promotion import guard, rails_of
+    from models.selection.promotion import look
 
     # Before and apart from training: a fault there must not keep a bad policy in service.
-    decision_log.catch_up(lake.lake())
-    rails = rails_of(pace_of_environment())
-    return dg.MaterializeResult(metadata={"steps": "; ".join(guard(lake.lake(), rails)) or "none"})
+    return dg.MaterializeResult(metadata={"steps": "; ".join(look(lake.lake(), pace_of_environment())) or "none"})
 
 
 watch = dg.define_asset_job("watch", selection=[guardrails], executor_def=dg.in_process_executor)
