@@ -12,10 +12,10 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
-from router_service.routing.health import Health
-from router_service.routing.sharing.journal import JournalPeers
-from router_service.routing.sharing.sharing import Sharing
-from router_service.routing.sticky import Sticky
+from router_service.affinity.sticky import Sticky
+from router_service.cluster.journal import JournalPeers
+from router_service.cluster.sharing import Sharing
+from router_service.health import Health
 
 ENDPOINTS = 5000
 UPDATES = 10_000

@@ -35,7 +35,7 @@ from data.schema import HEDGE
 from lab.behaviour import behaviour_of
 from lab.server import Lab, create_app
 from router_service.admission.keys import create_key, open_database
-from router_service.routing.deadlines import LEAST_MEASURED
+from router_service.execution.deadlines import LEAST_MEASURED
 from tests.conftest import serving
 from tests.running import Running, free_port
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from data.catalogue.types import Catalogue, Endpoint, Price
 from data.lake import Lake
-from router_service.routing.candidates import Ask
-from router_service.routing.health import Health
-from router_service.routing.learned import PolicyStore
-from router_service.routing.plan import make_plan
-from router_service.routing.planner import Planner
-from router_service.routing.preferences import NONE, Percentiles, Preferences
-from router_service.routing.route import decisions
-from router_service.routing.state import Measure, State
+from router_service.core.preferences import NONE, Percentiles, Preferences
+from router_service.health import Health
+from router_service.planning.decide import decisions
+from router_service.planning.eligibility import Ask
+from router_service.planning.make_plan import make_plan
+from router_service.planning.market_state import Measure, State
+from router_service.planning.planner import Planner
+from router_service.planning.policy_store import PolicyStore
 
 CANDIDATES = 36
 ROUNDS = 3000

@@ -20,14 +20,14 @@ import msgspec
 
 from data.catalogue.types import Endpoint, Price
 from router_service.accounting.cost import cost_of
-from router_service.providers.contract import Usage
-from router_service.routing.affinity import Affinity
-from router_service.routing.candidates import Ask
-from router_service.routing.health import Health
-from router_service.routing.plan import Plan, make_plan
-from router_service.routing.preferences import NONE
-from router_service.routing.state import State
-from router_service.routing.sticky import MIN_CACHED_TOKENS, Sticky
+from router_service.affinity.conversation import Affinity
+from router_service.affinity.sticky import MIN_CACHED_TOKENS, Sticky
+from router_service.core.preferences import NONE
+from router_service.health import Health
+from router_service.planning.eligibility import Ask
+from router_service.planning.make_plan import Plan, make_plan
+from router_service.planning.market_state import State
+from router_service.providers.adapter import Usage
 
 PAGE = Path(__file__).parents[1] / "docs" / "stickiness.md"
 BLOCK = 512

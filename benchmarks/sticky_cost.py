@@ -8,13 +8,13 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks.plan import ASK, MODEL, market, report
-from router_service.api.head import parse_head
-from router_service.providers.contract import Usage
-from router_service.routing.affinity import affinity_of, is_pinned, wants_hour
-from router_service.routing.health import Health
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import NONE
-from router_service.routing.sticky import Sticky
+from router_service.affinity.conversation import affinity_of, is_pinned, wants_hour
+from router_service.affinity.sticky import Sticky
+from router_service.api.parse_head import parse_head
+from router_service.core.preferences import NONE
+from router_service.health import Health
+from router_service.planning.make_plan import make_plan
+from router_service.providers.adapter import Usage
 
 
 def main() -> None:

@@ -22,12 +22,12 @@ from benchmarks.tables import write_between
 from data.catalogue import load_catalogue
 from data.catalogue.types import Endpoint
 from data.lake import Lake
-from router_service.routing.candidates import Ask
-from router_service.routing.health import Health
-from router_service.routing.learned import PolicyStore
-from router_service.routing.planner import Planner
-from router_service.routing.preferences import NONE
-from router_service.routing.variants import Wanted
+from router_service.core.preferences import NONE
+from router_service.health import Health
+from router_service.planning.eligibility import Ask
+from router_service.planning.model_variants import Wanted
+from router_service.planning.planner import Planner
+from router_service.planning.policy_store import PolicyStore
 
 DOCS = Path(__file__).parents[1] / "docs"
 MODEL = "openai/gpt-oss-120b"

@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.catalogue.types import Catalogue
 from router_service.api import account, catalogue, generation, health, preview
+from router_service.api.asgi import Disconnected
 from router_service.api.chat import CLIENT_CLOSED, ChatCompletions
 from router_service.api.openapi import describe_hot_routes
-from router_service.contract.errors import ApiError
-from router_service.serving import Serving
+from router_service.container import Serving
+from router_service.core.errors import ApiError
 from router_service.settings import Settings
-from router_service.wire import Disconnected
 
 PREFIXES = ("/api/v1", "/v1")
 # Requests leave hardly a cycle behind, and each collection walks all that are under way: the interpreter's own 700 new

@@ -12,7 +12,7 @@ from data.catalogue.geography import is_place
 from models.selection.as_of import WHOLE_ANSWER_S
 from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND, Wish
 from router_service.admission.policy import CLIENT_REGION
-from router_service.routing.preferences import MOST_WORTH_USD
+from router_service.core.preferences import MOST_WORTH_USD
 from router_service.upstream.client import ClientName
 
 
@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     def _is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or not value.get_secret_value():
             return None
-        from router_service.routing.sharing.stream import connect
+        from router_service.cluster.valkey_stream import connect
 
         connect(value.get_secret_value())
         return value

@@ -20,8 +20,8 @@ from data.lake import Lake
 from lab.server import Lab, create_app
 from router_service.admission.keys import create_key, open_database
 from router_service.app import create_app as create_router
-from router_service.one_write import OneWriteProtocol
-from router_service.serving import Serving
+from router_service.container import Serving
+from router_service.http_protocol import OneWriteProtocol
 from router_service.settings import Settings
 from tests.running import Running, free_port
 

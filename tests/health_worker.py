@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from router_service.routing.sharing.journal import JournalPeers
+from router_service.cluster.journal import JournalPeers
 from tests.peers import Worker
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from data.catalogue.types import Endpoint, Price
-from router_service.routing.candidates import Ask
-from router_service.routing.preferences import Percentiles
-from router_service.routing.state import Measure, State
+from router_service.core.preferences import Percentiles
+from router_service.planning.eligibility import Ask
+from router_service.planning.market_state import Measure, State
 
 ASK = Ask(100, None, ("messages", "model"), False, False, 12)
 TOOLS = ASK._replace(parameters=("messages", "model", "tools"), tools=True)

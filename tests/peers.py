@@ -17,12 +17,12 @@ import valkey
 
 from data.schema import Attempt
 from models.selection.observed import View
-from router_service.exchange import Exchange
-from router_service.routing.health import Health
-from router_service.routing.observing import Observing
-from router_service.routing.sharing.peers import Peers
-from router_service.routing.sharing.sharing import Sharing
-from router_service.routing.sticky import Sticky
+from router_service.affinity.sticky import Sticky
+from router_service.cluster.peers import Peers
+from router_service.cluster.sharing import Sharing
+from router_service.core.exchange import Exchange
+from router_service.health import Health
+from router_service.health.live_statistics import Observing
 from tests.running import free_port, until
 
 PASSWORD = "wind and tide"

@@ -6,10 +6,10 @@ import random
 
 from data.lake import Lake
 from data.schema import Attempt, Record
-from router_service.routing.candidates import Ask
-from router_service.routing.learned import PolicyStore
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import NONE
+from router_service.core.preferences import NONE
+from router_service.planning.eligibility import Ask
+from router_service.planning.make_plan import make_plan
+from router_service.planning.policy_store import PolicyStore
 from tests.market import endpoint, state
 from tests.test_marts import START_US, fill
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from data.catalogue.types import Price
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import Preferences
-from router_service.routing.strategies.adjusted import (
+from router_service.core.preferences import Preferences
+from router_service.planning.make_plan import make_plan
+from router_service.planning.strategies.adjusted import (
     EXPLORATION,
     adjusted_prices,
     adjusted_shares,
@@ -15,7 +15,7 @@ from router_service.routing.strategies.adjusted import (
     rate_limit_cost,
     shrunk,
 )
-from router_service.routing.strategies.edge import edge_prices
+from router_service.planning.strategies.edge import edge_prices
 from tests.market import ASK, TOOLS, endpoint, measure, state
 from tests.test_plan import CHI_SQUARE, chi_square
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from router_service.api.head import Head, parse_head
-from router_service.routing.affinity import affinity_of, is_pinned, opening, wants_hour
+from router_service.affinity.conversation import affinity_of, is_pinned, opening, wants_hour
+from router_service.api.parse_head import Head, parse_head
 
 Message = dict[str, object]
 SYSTEM: Message = {"role": "system", "content": "Be brief."}

@@ -16,7 +16,7 @@ from models.selection.decisions import decision_of
 from models.selection.observed import NOTHING, Observed, View
 from models.selection.outcome import Outcome
 from models.selection.policy import USD_PER_FAILURE, USD_PER_SECOND
-from router_service.routing.health import health
+from router_service.health import health
 
 START = datetime(2026, 11, 16, tzinfo=UTC)
 NAMES = ("a:m", "b:m", "c:m")

@@ -11,11 +11,12 @@ import pytest
 
 from data.catalogue.types import Endpoint
 from data.schema import Attempt
-from router_service.api.head import parse_head
-from router_service.contract.errors import ApiError
-from router_service.exchange import Exchange
-from router_service.routing.attempts import Attempts
-from router_service.routing.deadlines import (
+from router_service.api.parse_head import parse_head
+from router_service.core.errors import ApiError
+from router_service.core.exchange import Exchange
+from router_service.core.preferences import parse
+from router_service.execution.attempts import Attempts
+from router_service.execution.deadlines import (
     ALTERNATIVES,
     LEAST_MEASURED,
     OWN,
@@ -24,9 +25,8 @@ from router_service.routing.deadlines import (
     Limit,
     UsualLatency,
 )
-from router_service.routing.health import Health
-from router_service.routing.plan import Plan, make_plan
-from router_service.routing.preferences import parse
+from router_service.health import Health
+from router_service.planning.make_plan import Plan, make_plan
 from router_service.settings import Settings
 from router_service.upstream.stall import StallWatch, stalled
 from tests.conftest import House, open_house

@@ -15,10 +15,10 @@ from starlette.responses import Response
 
 from lab.openai_wire import Wire
 from lab.server import Lab
-from router_service.routing.health.distance import FEWEST, MOST_REGIONS, Distances
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import Preferences
-from router_service.routing.strategies.adjusted import at_distance, shrunk
+from router_service.core.preferences import Preferences
+from router_service.health.distance import FEWEST, MOST_REGIONS, Distances
+from router_service.planning.make_plan import make_plan
+from router_service.planning.strategies.adjusted import at_distance, shrunk
 from tests.conftest import House, open_house
 from tests.market import ASK, endpoint, measure, state
 from tests.running import until

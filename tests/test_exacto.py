@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import NONE, Preferences
-from router_service.routing.strategies.exacto import DEPRIORITISED, GOOD, INSUFFICIENT, quality
+from router_service.core.preferences import NONE, Preferences
+from router_service.planning.make_plan import make_plan
+from router_service.planning.strategies.exacto import DEPRIORITISED, GOOD, INSUFFICIENT, quality
 from tests.market import ASK, TOOLS, endpoint, measure, state
 
 ENDPOINTS = [endpoint(name) for name in "abcde"]

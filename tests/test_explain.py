@@ -12,7 +12,7 @@ import pytest
 from data.lake import Lake
 from router_service.admission.keys import create_key, open_database
 from router_service.explanations.exclusions import SENTENCES, code, sentence
-from router_service.routing.candidates import EXCLUDED_BY
+from router_service.planning.eligibility import EXCLUDED_BY
 from router_service.telemetry.frames import read_frames
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import find_on_disk

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_service.contract.errors import ApiError
-from router_service.exchange import Exchange
-from router_service.routing.attempts import Attempts
-from router_service.routing.deadlines import Deadlines, Limit, UsualLatency
-from router_service.routing.health import Health
-from router_service.routing.health.breaker import (
+from router_service.core.errors import ApiError
+from router_service.core.exchange import Exchange
+from router_service.execution.attempts import Attempts
+from router_service.execution.deadlines import Deadlines, Limit, UsualLatency
+from router_service.health import Health
+from router_service.health.breaker import (
     FIRST_EJECTION_S,
     LONGEST_EJECTION_S,
     PROBE_S,
@@ -20,7 +20,7 @@ from router_service.routing.health.breaker import (
     Phase,
     spare_half,
 )
-from router_service.routing.health.capacity import Capacity
+from router_service.health.capacity import Capacity
 from router_service.settings import Settings
 from tests.conftest import House
 from tests.test_plan import A

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from data.catalogue.types import Price
-from router_service.providers.contract import Usage
-from router_service.routing.affinity import Affinity
-from router_service.routing.health.breaker import FIRST_EJECTION_S, HEAD_START_S, PROBE_LEASE_S
-from router_service.routing.health.health import INTERVAL_S
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import NONE
-from router_service.routing.sharing.journal import FILE_BYTES, FRAME, JournalPeers
-from router_service.routing.sharing.messages import Batch, Report
-from router_service.routing.sharing.sharing import Sharing
+from router_service.affinity.conversation import Affinity
+from router_service.cluster.journal import FILE_BYTES, FRAME, JournalPeers
+from router_service.cluster.messages import Batch, Report
+from router_service.cluster.sharing import Sharing
+from router_service.core.preferences import NONE
+from router_service.health.breaker import FIRST_EJECTION_S, HEAD_START_S, PROBE_LEASE_S
+from router_service.health.health import INTERVAL_S
+from router_service.planning.make_plan import make_plan
+from router_service.providers.adapter import Usage
 from tests.market import ASK, endpoint, state
 from tests.peers import Clock, Worker
 

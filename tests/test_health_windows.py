@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from router_service.routing.health.percentiles import BASE, Histogram
-from router_service.routing.health.windows import FAILURE, RINGS, SUCCESS, Windows
+from router_service.health.percentiles import BASE, Histogram
+from router_service.health.windows import FAILURE, RINGS, SUCCESS, Windows
 
 GAPS = st.one_of(st.integers(0, 3), st.integers(0, 90), st.integers(0, 4000), st.integers(0, 200_000))
 EVENTS = st.lists(st.tuples(GAPS, st.integers(0, 3)), max_size=60)

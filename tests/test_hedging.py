@@ -18,11 +18,11 @@ from data.schema import CLIENT_DEADLINE, LOST
 from models.selection.decisions import decision_of
 from models.selection.levels import TYPICAL_TOKENS
 from models.selection.policy import USD_PER_SECOND
-from router_service.api.head import parse_head
-from router_service.exchange import Exchange
-from router_service.routing.health import Health
-from router_service.routing.hedging import Hedging, expected_tokens
-from router_service.routing.race import Race
+from router_service.api.parse_head import parse_head
+from router_service.core.exchange import Exchange
+from router_service.execution.hedging import Hedging, expected_tokens
+from router_service.execution.race import Race
+from router_service.health import Health
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import House, open_house
 from tests.running import until

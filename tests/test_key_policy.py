@@ -20,12 +20,12 @@ from router_service.admission.client_region import ClientRegions
 from router_service.admission.hosts import RegionalHosts
 from router_service.admission.keys import create_key, open_database, read_keys
 from router_service.admission.policy import KeyPolicyError, parse_policy
-from router_service.routing.candidates import Ask
-from router_service.routing.demands import Demand, Demands
-from router_service.routing.nearest import nearest
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import Preferences, parse
-from router_service.routing.state import State
+from router_service.core.preferences import Preferences, parse
+from router_service.planning.constraints import Demand, Demands
+from router_service.planning.eligibility import Ask
+from router_service.planning.make_plan import make_plan
+from router_service.planning.market_state import State
+from router_service.planning.nearest_request import nearest
 from tests.conftest import House, open_house
 from tests.running import portolan
 from tests.test_plan_properties import HARD, cases

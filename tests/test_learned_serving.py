@@ -12,9 +12,9 @@ import pytest
 
 from lab.server import create_app
 from router_service.admission.keys import create_key, open_database
-from router_service.routing.planner import SEEN_FOR_S, Planner
-from router_service.routing.preferences import NONE, Preferences
-from router_service.routing.variants import Wanted
+from router_service.core.preferences import NONE, Preferences
+from router_service.planning.model_variants import Wanted
+from router_service.planning.planner import SEEN_FOR_S, Planner
 from tests.conftest import House, serving
 from tests.learned_world import (
     GROQ,

@@ -12,14 +12,10 @@ import pytest
 import valkey
 
 from data.catalogue.types import Price
-from router_service.providers.contract import Usage
-from router_service.routing.affinity import Affinity
-from router_service.routing.health.breaker import FIRST_EJECTION_S, HEAD_START_S, LONGEST_EJECTION_S, PROBE_LEASE_S
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import NONE
-from router_service.routing.sharing.journal import JournalPeers
-from router_service.routing.sharing.messages import Batch, Conversation, Report
-from router_service.routing.sharing.stream import (
+from router_service.affinity.conversation import Affinity
+from router_service.cluster.journal import JournalPeers
+from router_service.cluster.messages import Batch, Conversation, Report
+from router_service.cluster.valkey_stream import (
     KEPT_S,
     LONGEST_PAUSE_S,
     STREAM_LENGTH,
@@ -27,6 +23,10 @@ from router_service.routing.sharing.stream import (
     decode,
     encode,
 )
+from router_service.core.preferences import NONE
+from router_service.health.breaker import FIRST_EJECTION_S, HEAD_START_S, LONGEST_EJECTION_S, PROBE_LEASE_S
+from router_service.planning.make_plan import make_plan
+from router_service.providers.adapter import Usage
 from router_service.settings import Settings
 from tests.market import ASK, endpoint, state
 from tests.peers import PASSWORD, Clock, Server, Worker

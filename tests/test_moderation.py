@@ -10,10 +10,10 @@ import openrouter
 import pytest
 
 from data.catalogue import load_catalogue
+from router_service.core.preferences import parse
+from router_service.planning.make_plan import make_plan
 from router_service.providers.anthropic_messages.adapter import AnthropicMessages
 from router_service.providers.openai_chat.adapter import OpenAIChat
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import parse
 from tests.conftest import House
 from tests.market import ASK, endpoint, state
 from tests.test_tool_quality import row_of

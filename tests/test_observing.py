@@ -13,7 +13,7 @@ import pytest
 from models.selection import decision_log
 from models.selection.as_of import walk
 from models.selection.observed import View
-from router_service.routing.observing import Observing
+from router_service.health.live_statistics import Observing
 from router_service.telemetry.sealing import recover
 from tests.conftest import House, open_house
 from tests.learned_world import GROQ, TAGS, WANDB, SteadyLab, ask, body

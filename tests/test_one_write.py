@@ -8,7 +8,7 @@ import socket
 from typing import cast
 from urllib.parse import urlsplit
 
-from router_service.one_write import MOST_JOINED_BYTES, Joined
+from router_service.http_protocol import MOST_JOINED_BYTES, Joined
 from tests.conftest import House
 from tests.test_fallback import CHAT, body
 

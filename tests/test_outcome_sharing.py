@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from models.selection.outcome import Outcome
-from router_service.routing.observing import LATE_S, MOST_TOLD
-from router_service.routing.sharing.journal import JournalPeers
-from router_service.routing.sharing.messages import Batch, Conversation, Report, Told, UnderWay
-from router_service.routing.sharing.outcomes import heard, told
-from router_service.routing.sharing.sharing import BATCH_SIZE
-from router_service.routing.sharing.stream import ValkeyPeers
-from router_service.routing.under_way import SILENT_S, TOLD_AGAIN_S
+from router_service.cluster.journal import JournalPeers
+from router_service.cluster.messages import Batch, Conversation, Report, Told, UnderWay
+from router_service.cluster.sharing import BATCH_SIZE
+from router_service.cluster.valkey_stream import ValkeyPeers
+from router_service.health.in_flight import SILENT_S, TOLD_AGAIN_S
+from router_service.health.live_statistics import LATE_S, MOST_TOLD
+from router_service.health.outcome_messages import heard, told
 from tests.peers import Clock, Server, Worker
 
 

@@ -8,11 +8,11 @@ from collections import Counter
 import msgspec
 import pytest
 
-from router_service.routing.health import Health
-from router_service.routing.plan import Plan, make_plan
-from router_service.routing.preferences import NONE, STRATEGIES, Percentiles, Preferences, Sort
-from router_service.routing.strategies import STRATEGIES as REGISTRY
-from router_service.routing.strategies.price import price_shares
+from router_service.core.preferences import NONE, STRATEGIES, Percentiles, Preferences, Sort
+from router_service.health import Health
+from router_service.planning.make_plan import Plan, make_plan
+from router_service.planning.strategies import STRATEGIES as REGISTRY
+from router_service.planning.strategies.price import price_shares
 from tests.market import ASK, TOOLS, endpoint, measure, state
 
 A, B, C = endpoint("a", 1), endpoint("b", 2), endpoint("c", 3)

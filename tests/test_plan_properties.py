@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.catalogue.types import DataPolicy, Endpoint, Price
-from router_service.routing.candidates import EXCLUDED_BY, Ask, excluded_by
-from router_service.routing.demands import NO_DEMANDS
-from router_service.routing.nearest import nearest
-from router_service.routing.plan import Plan, make_plan
-from router_service.routing.preferences import QUANTIZATION_BITS, SORTS, STRATEGIES, Percentiles, parse
-from router_service.routing.state import Measure, State
+from router_service.core.preferences import QUANTIZATION_BITS, SORTS, STRATEGIES, Percentiles, parse
+from router_service.planning.constraints import NO_DEMANDS
+from router_service.planning.eligibility import EXCLUDED_BY, Ask, excluded_by
+from router_service.planning.make_plan import Plan, make_plan
+from router_service.planning.market_state import Measure, State
+from router_service.planning.nearest_request import nearest
 
 # A deadline would be an assertion on the clock.
 settings.register_profile("rules", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

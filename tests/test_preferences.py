@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from data.catalogue.types import DataPolicy
-from router_service.contract.errors import ApiError
-from router_service.routing.candidates import Ask
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import WANTED, Preferences, parse
+from router_service.core.errors import ApiError
+from router_service.core.preferences import WANTED, Preferences, parse
+from router_service.planning.eligibility import Ask
+from router_service.planning.make_plan import make_plan
 from tests.market import ASK, endpoint, state
 
 MARKET = [

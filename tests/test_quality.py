@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from data.catalogue import load_catalogue
 from data.lake import Lake
-from router_service.routing.health import Health
-from router_service.routing.health.quality import NOTHING, SLOT_S, Quality, Sums
-from router_service.routing.learned import PolicyStore
-from router_service.routing.planner import Moment, Planner
-from router_service.routing.preferences import Preferences
-from router_service.routing.sharing.messages import Batch, Report
-from router_service.routing.variants import Wanted
+from router_service.cluster.messages import Batch, Report
+from router_service.core.preferences import Preferences
+from router_service.health import Health
+from router_service.health.quality import NOTHING, SLOT_S, Quality, Sums
+from router_service.planning.model_variants import Wanted
+from router_service.planning.planner import Moment, Planner
+from router_service.planning.policy_store import PolicyStore
 from tests.market import ASK, TOOLS, endpoint
 from tests.test_health import Clock
 from tests.test_health_peers import pair

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from data.catalogue.types import DataPolicy
-from router_service.contract.errors import ApiError
-from router_service.routing.demands import Demand, Demands
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import MaxPrice, Preferences, parse
-from router_service.routing.refusals import exhausted, no_endpoints
+from router_service.core.errors import ApiError
+from router_service.core.preferences import MaxPrice, Preferences, parse
+from router_service.planning.availability import exhausted, no_endpoints
+from router_service.planning.constraints import Demand, Demands
+from router_service.planning.make_plan import make_plan
 from tests.conftest import House
 from tests.market import ASK, endpoint, state
 

@@ -16,17 +16,17 @@ import pytest
 from data.catalogue import load_catalogue
 from data.lake import Lake
 from data.schema import Attempt, encode_record
-from router_service.api.head import parse_head
-from router_service.exchange import Exchange
+from router_service.affinity.sticky import held
+from router_service.api.parse_head import parse_head
+from router_service.container import usable_endpoints
+from router_service.core.exchange import Exchange
 from router_service.explanations.explain import explain
 from router_service.explanations.replay import replay
-from router_service.routing.health import Health
-from router_service.routing.learned import PolicyStore
-from router_service.routing.plan import Plan
-from router_service.routing.planner import Planner
-from router_service.routing.route import decisions
-from router_service.routing.sticky import held
-from router_service.serving import usable_endpoints
+from router_service.health import Health
+from router_service.planning.decide import decisions
+from router_service.planning.make_plan import Plan
+from router_service.planning.planner import Planner
+from router_service.planning.policy_store import PolicyStore
 from router_service.settings import Settings
 from router_service.telemetry.frames import read_frames
 from router_service.telemetry.log import RequestLog
@@ -106,7 +106,7 @@ def records(planner: Planner, dice: random.Random, count: int) -> Iterator[bytes
 
 
 def _first(found: Any) -> Any:
-    from router_service.contract.errors import ApiError
+    from router_service.core.errors import ApiError
 
     try:
         return next(found)

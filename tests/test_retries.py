@@ -10,17 +10,17 @@ import pytest
 
 from data.catalogue.types import Endpoint
 from data.schema import Attempt
-from router_service.contract.errors import CLIENT_ERRORS, ERROR_STATUS
-from router_service.exchange import Exchange
+from router_service.core.errors import CLIENT_ERRORS, ERROR_STATUS
+from router_service.core.exchange import Exchange
+from router_service.core.preferences import parse
+from router_service.execution.attempts import Attempts
+from router_service.execution.deadlines import Deadlines, UsualLatency
+from router_service.execution.retries import RULES, Then
+from router_service.health import Health
+from router_service.planning.make_plan import make_plan
 from router_service.providers.failures import retry_after
-from router_service.routing.attempts import Attempts
-from router_service.routing.deadlines import Deadlines, UsualLatency
-from router_service.routing.health import Health
-from router_service.routing.plan import make_plan
-from router_service.routing.preferences import parse
-from router_service.routing.retries import RULES, Then
 from router_service.settings import Settings
-from router_service.upstream.interface import StaleConnection
+from router_service.upstream.transport import StaleConnection
 from tests.conftest import House
 from tests.market import ASK, endpoint, state
 from tests.test_deadlines import discard

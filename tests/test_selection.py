@@ -18,11 +18,11 @@ from models.registry import Registry
 from models.selection.export import write_header
 from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError
 from models.selection.train import train
-from router_service.routing.candidates import Ask
-from router_service.routing.learned import PolicyStore, ServedPolicy
-from router_service.routing.plan import Plan, make_plan
-from router_service.routing.preferences import NONE
-from router_service.routing.strategies.slate import RULES_VERSION
+from router_service.core.preferences import NONE
+from router_service.planning.eligibility import Ask
+from router_service.planning.make_plan import Plan, make_plan
+from router_service.planning.policy_store import PolicyStore, ServedPolicy
+from router_service.planning.strategies.strategy import RULES_VERSION
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.metrics import render
 from tests.market import endpoint, state

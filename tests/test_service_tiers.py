@@ -14,19 +14,19 @@ from data.catalogue.types import Catalogue, Endpoint, Model, Price
 from data.lake import Lake
 from data.schema import RECORD_SCHEMA
 from lab.server import Lab
-from router_service.contract.errors import ApiError
-from router_service.providers.contract import Usage
+from router_service.affinity.conversation import Affinity
+from router_service.affinity.sticky import Sticky
+from router_service.core.errors import ApiError
+from router_service.core.preferences import parse
+from router_service.health import Health
+from router_service.planning.availability import NoEndpoints
+from router_service.planning.decide import decisions
+from router_service.planning.model_variants import read_model
+from router_service.planning.planner import Planner
+from router_service.planning.policy_store import PolicyStore
+from router_service.planning.service_tiers import asked_tier
+from router_service.providers.adapter import Usage
 from router_service.providers.registry import ADAPTERS
-from router_service.routing.affinity import Affinity
-from router_service.routing.health import Health
-from router_service.routing.learned import PolicyStore
-from router_service.routing.planner import Planner
-from router_service.routing.preferences import parse
-from router_service.routing.refusals import NoEndpoints
-from router_service.routing.route import decisions
-from router_service.routing.service_tiers import asked_tier
-from router_service.routing.sticky import Sticky
-from router_service.routing.variants import read_model
 from tests.conftest import House, open_house
 from tests.market import ASK, endpoint
 

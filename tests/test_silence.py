@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from router_service.routing.health import Health
-from router_service.routing.health.breaker import FIRST_EJECTION_S
-from router_service.routing.health.silence import CALLS, LEAST_MEASURED, STREAM_FLOOR_S, WHOLE_FLOOR_S, Call
-from router_service.routing.sharing.journal import JournalPeers
+from router_service.cluster.journal import JournalPeers
+from router_service.health import Health
+from router_service.health.breaker import FIRST_EJECTION_S
+from router_service.health.hang_detection import CALLS, LEAST_MEASURED, STREAM_FLOOR_S, WHOLE_FLOOR_S, Call
 from tests.conftest import House, open_house
 from tests.peers import Clock, Worker
 from tests.running import until

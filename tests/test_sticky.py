@@ -9,13 +9,13 @@ import pytest
 
 from data.catalogue.types import Endpoint, Price
 from models.selection.decisions import decision_of
-from router_service.providers.contract import Usage
-from router_service.routing.affinity import Affinity
-from router_service.routing.health import Health
-from router_service.routing.plan import Plan, make_plan
-from router_service.routing.preferences import NONE, Preferences
-from router_service.routing.sticky import Sticky
-from router_service.routing.switching import Terms, Turn, switch_pays
+from router_service.affinity.conversation import Affinity
+from router_service.affinity.sticky import Sticky
+from router_service.affinity.switching_cost import Terms, Turn, switch_pays
+from router_service.core.preferences import NONE, Preferences
+from router_service.health import Health
+from router_service.planning.make_plan import Plan, make_plan
+from router_service.providers.adapter import Usage
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import House
 from tests.market import ASK, endpoint, state

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_service.tool_calls.calls import MOST_BYTES, Calls
+from router_service.core.tool_calls import MOST_BYTES, Calls
 from router_service.tool_calls.check import Checker, Verdict
-from router_service.tool_calls.cost import MOST_WIDE, Unbounded, cost_of
+from router_service.tool_calls.schema_cost import MOST_WIDE, Unbounded, cost_of
 from router_service.tool_calls.schemas import MOST_WORK, Schemas
 
 PLACE = {

@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from router_service.routing.planner import MEASURED_FOR_S
-from router_service.routing.strategies.adjusted import EXPLORATION
-from router_service.routing.strategies.exacto import MIN_TOOL_REQUESTS
+from router_service.planning.planner import MEASURED_FOR_S
+from router_service.planning.strategies.adjusted import EXPLORATION
+from router_service.planning.strategies.exacto import MIN_TOOL_REQUESTS
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import House
 from tests.running import until

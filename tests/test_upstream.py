@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from router_service.contract.errors import ApiError
-from router_service.providers.contract import UpstreamRequest
+from router_service.core.errors import ApiError
+from router_service.providers.adapter import UpstreamRequest
 from router_service.upstream import connection
 from router_service.upstream.client import ClientName, open_client
-from router_service.upstream.interface import DeadlineMissed, StaleConnection, UpstreamClient
+from router_service.upstream.transport import DeadlineMissed, StaleConnection, UpstreamClient
 
 BODY = b'{"said": "ahoy"}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"

@@ -9,7 +9,7 @@ import pytest
 
 from data.lake import Lake
 from data.schema import Record, encode_record
-from router_service.accounting.usage import Usage, UsageReader
+from router_service.telemetry.key_usage import Usage, UsageReader
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover
 from tests.conftest import House

@@ -9,13 +9,13 @@ import pytest
 
 from data.catalogue.types import Catalogue, Endpoint, Model
 from data.lake import Lake
-from router_service.contract.errors import ApiError
-from router_service.routing.demands import Demands
-from router_service.routing.health import Health
-from router_service.routing.learned import PolicyStore
-from router_service.routing.planner import Planner
-from router_service.routing.route import decisions
-from router_service.routing.variants import read_model
+from router_service.core.errors import ApiError
+from router_service.health import Health
+from router_service.planning.constraints import Demands
+from router_service.planning.decide import decisions
+from router_service.planning.model_variants import read_model
+from router_service.planning.planner import Planner
+from router_service.planning.policy_store import PolicyStore
 from tests.market import ASK, TOOLS, endpoint
 
 

@@ -15,13 +15,13 @@ from models.selection.choosing import PRESETS, USD_PER_FAILURE, USD_PER_SECOND, 
 from models.selection.guardrails import CONTROL
 from models.selection.replay import POLICIES
 from router_service.admission.policy import KeyPolicyError, parse_policy, policy_fields
-from router_service.contract.errors import ApiError
-from router_service.routing.demands import Demand, Demands
-from router_service.routing.learned import PolicyStore
-from router_service.routing.plan import make_plan, strategy_of
-from router_service.routing.preferences import Preferences, parse
-from router_service.routing.strategies.learned import WISHED
-from router_service.routing.wishes import wish_of
+from router_service.core.errors import ApiError
+from router_service.core.preferences import Preferences, parse
+from router_service.planning.constraints import Demand, Demands
+from router_service.planning.make_plan import make_plan, strategy_of
+from router_service.planning.policy_store import PolicyStore
+from router_service.planning.strategies.learned import WISHED
+from router_service.planning.utility_preferences import wish_of
 from router_service.settings import Settings
 from tests.conftest import House
 from tests.learned_world import MODEL, Lake, learned_house, teach

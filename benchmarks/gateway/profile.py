@@ -26,7 +26,7 @@ from benchmarks.tables import write_between
 from data.lake import Lake
 from router_service.admission.keys import create_key, open_database
 from router_service.api.chat import ChatCompletions
-from router_service.serving import Serving
+from router_service.container import Serving
 from router_service.settings import Settings
 
 AT_ONCE, EACH = 64, 100

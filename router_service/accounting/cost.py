@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from data.catalogue.types import Price
-from router_service.providers.contract import Usage
+from router_service.providers.adapter import Usage
 
 TOKENS_PER_PRICE = 1_000_000
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from router_service.admission.hosts import Host
 from router_service.admission.policy import NO_POLICY, KeyPolicy
-from router_service.routing.demands import Demand, Demands
-from router_service.routing.preferences import Preferences
+from router_service.core.preferences import Preferences
+from router_service.planning.constraints import Demand, Demands
 
 MOST_REMEMBERED = 4096
 

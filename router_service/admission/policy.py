@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from data.catalogue.geography import is_place
-from router_service.contract.errors import ApiError
-from router_service.routing.preferences import NONE, WORTHS, Preferences, Sort, parse
+from router_service.core.errors import ApiError
+from router_service.core.preferences import NONE, WORTHS, Preferences, Sort, parse
 
 RULES = ("data_collection", "zdr", "enforce_distillable_text", "region", "max_price")
 DEFAULTS = ("strategy", "sort", "ttft_timeout", "stall_timeout", *WORTHS)

@@ -11,7 +11,7 @@ from router_service.admission.keys import Key
 from router_service.admission.policy import NO_POLICY, policy_fields
 from router_service.api.auth import require_key
 from router_service.api.generation import data_region
-from router_service.serving import Serving
+from router_service.container import Serving
 
 router = APIRouter()
 NANO = 1e9

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from fastapi import Request
 
 from router_service.admission.keys import Key
-from router_service.contract.errors import ApiError
-from router_service.serving import Serving
+from router_service.container import Serving
+from router_service.core.errors import ApiError
 
 
 async def authenticate(headers: Mapping[bytes, bytes], serving: Serving) -> Key:

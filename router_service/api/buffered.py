@@ -9,18 +9,18 @@ from starlette.types import Send
 
 from data.catalogue.types import Endpoint
 from data.schema import Attempt
+from router_service.api.asgi import send_json
 from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage
-from router_service.exchange import Exchange
-from router_service.providers.contract import Answer, Usage
+from router_service.container import Serving
+from router_service.core.exchange import Exchange
+from router_service.execution.attempts import Attempts
+from router_service.execution.deadlines import Deadlines
+from router_service.execution.upcoming_decisions import Ahead
+from router_service.planning.make_plan import Decision
+from router_service.providers.adapter import Answer, Usage
 from router_service.providers.moderation import refused_whole
 from router_service.providers.registry import ADAPTERS
-from router_service.routing.ahead import Ahead
-from router_service.routing.attempts import Attempts
-from router_service.routing.deadlines import Deadlines
-from router_service.routing.plan import Decision
-from router_service.serving import Serving
-from router_service.wire import send_json
 
 
 async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator[Decision], send: Send) -> None:

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Query, Request
 from data.catalogue.geography import within
 from data.catalogue.types import Endpoint, Model, Price
 from router_service.api.auth import require_key
-from router_service.contract.errors import ApiError
-from router_service.routing.candidates import blended, places
-from router_service.routing.health import Health
-from router_service.routing.health.percentiles import Percentiles
-from router_service.serving import Serving
+from router_service.container import Serving
+from router_service.core.errors import ApiError
+from router_service.health import Health
+from router_service.health.percentiles import Percentiles
+from router_service.planning.eligibility import blended, places
 
 router = APIRouter()
 REGION = Query(None, description="Only what is known to be processed there: eu, us, or a country's ISO 3166 code.")

@@ -10,20 +10,20 @@ from starlette.types import Receive, Scope, Send
 
 from models.selection.features import hour_of_week
 from router_service.admission.keys import Key
+from router_service.affinity.conversation import affinity_of
+from router_service.api.asgi import Disconnected, Watches, WhilePresent, read_body, send_json
 from router_service.api.auth import authenticate
 from router_service.api.buffered import answer_whole
-from router_service.api.head import Head, parse_head
 from router_service.api.metadata import is_asked, metadata, noting
+from router_service.api.parse_head import Head, parse_head
 from router_service.api.streamed import StreamAnswer
-from router_service.contract.errors import ApiError
-from router_service.exchange import Exchange
-from router_service.routing.affinity import affinity_of
-from router_service.routing.plan import Decision, Plan
-from router_service.routing.refusals import NoEndpoints
-from router_service.routing.route import decisions
-from router_service.serving import Serving
-from router_service.tool_calls.calls import Calls
-from router_service.wire import Disconnected, Watches, WhilePresent, read_body, send_json
+from router_service.container import Serving
+from router_service.core.errors import ApiError
+from router_service.core.exchange import Exchange
+from router_service.core.tool_calls import Calls
+from router_service.planning.availability import NoEndpoints
+from router_service.planning.decide import decisions
+from router_service.planning.make_plan import Decision, Plan
 
 logger = logging.getLogger(__name__)
 CLIENT_CLOSED = 499

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from data.catalogue.tiers import tier_of
 from router_service.admission.keys import Key
 from router_service.api.auth import require_key
-from router_service.contract.errors import ApiError
+from router_service.container import Serving
+from router_service.core.errors import ApiError
 from router_service.explanations.explain import explain
-from router_service.serving import Serving
 from router_service.telemetry.lookup import find_on_disk
 
 router = APIRouter()

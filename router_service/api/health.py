@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from router_service.serving import Serving
+from router_service.container import Serving
 from router_service.telemetry.metrics import render
 
 router = APIRouter()

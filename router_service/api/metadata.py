@@ -10,9 +10,9 @@ from typing import Any
 
 from data.catalogue.types import Catalogue
 from data.schema import LOST, Attempt
-from router_service.contract.errors import ERROR_STATUS, ApiError, told
-from router_service.exchange import Exchange
-from router_service.routing.plan import Decision, Plan
+from router_service.core.errors import ERROR_STATUS, ApiError, told
+from router_service.core.exchange import Exchange
+from router_service.planning.make_plan import Decision, Plan
 
 HEADER, LEGACY_HEADER = b"x-openrouter-metadata", b"x-openrouter-experimental-metadata"
 # nginx's code for a call that its caller has ended: here the router, for the other of two.

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from router_service.routing.service_tiers import MEANINGS
+from router_service.planning.service_tiers import MEANINGS
 
 CHAT: dict[str, Any] = {
     "summary": "Create a chat completion",

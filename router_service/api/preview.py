@@ -15,20 +15,20 @@ from fastapi import APIRouter, Depends, Request
 from data.catalogue.types import Endpoint, Price
 from models.selection.features import hour_of_week
 from router_service.admission.keys import Key
+from router_service.affinity.conversation import Affinity, affinity_of
+from router_service.api.asgi import read_body
 from router_service.api.auth import require_key
 from router_service.api.catalogue import pricing
-from router_service.api.head import Head, parse_head
 from router_service.api.openapi import CHAT
-from router_service.contract.errors import ApiError
+from router_service.api.parse_head import Head, parse_head
+from router_service.container import Serving
+from router_service.core.errors import ApiError
 from router_service.explanations.explain import exclusion, score_meaning
-from router_service.routing.affinity import Affinity, affinity_of
-from router_service.routing.candidates import Ask
-from router_service.routing.demands import Demands
-from router_service.routing.plan import Plan
-from router_service.routing.refusals import NoEndpoints
-from router_service.routing.route import decisions
-from router_service.serving import Serving
-from router_service.wire import read_body
+from router_service.planning.availability import NoEndpoints
+from router_service.planning.constraints import Demands
+from router_service.planning.decide import decisions
+from router_service.planning.eligibility import Ask
+from router_service.planning.make_plan import Plan
 
 router = APIRouter()
 _SCHEMA = CHAT["requestBody"]["content"]["application/json"]["schema"]

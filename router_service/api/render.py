@@ -6,8 +6,8 @@ from typing import Any
 
 from data.catalogue.types import Endpoint
 from router_service.accounting.cost import Cost, cost_of
-from router_service.exchange import Exchange
-from router_service.providers.contract import Usage
+from router_service.core.exchange import Exchange
+from router_service.providers.adapter import Usage
 
 NANO = 1e9
 

@@ -11,22 +11,22 @@ from starlette.types import Send
 
 from data.catalogue.types import Endpoint
 from data.schema import CLIENT_DEADLINE, Attempt
-from router_service.api.deltas import DeltaReader
 from router_service.api.event_stream import DONE, EventStream, KeptAlive
 from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage
-from router_service.contract.errors import ApiError
-from router_service.exchange import Exchange
-from router_service.providers.contract import Delta, StreamedChoice, Usage
+from router_service.container import Serving
+from router_service.core.errors import ApiError
+from router_service.core.exchange import Exchange
+from router_service.execution.attempts import Attempts
+from router_service.execution.deadlines import Deadlines, Expired
+from router_service.execution.delta_reader import DeltaReader
+from router_service.execution.upcoming_decisions import Ahead
+from router_service.planning.make_plan import Decision
+from router_service.providers.adapter import Delta, StreamedChoice, Usage
 from router_service.providers.moderation import refused_stream
 from router_service.providers.registry import ADAPTERS
-from router_service.routing.ahead import Ahead
-from router_service.routing.attempts import Attempts
-from router_service.routing.deadlines import Deadlines, Expired
-from router_service.routing.plan import Decision
-from router_service.serving import Serving
-from router_service.upstream.interface import DeadlineMissed, StreamResponse
 from router_service.upstream.stall import StallWatch
+from router_service.upstream.transport import DeadlineMissed, StreamResponse
 
 _FAILED = (StreamedChoice(0, {"content": ""}, "error"),)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router_service.routing.candidates import EXCLUDED_BY
+from router_service.planning.eligibility import EXCLUDED_BY
 
 SENTENCES = {
     "data_region": "It is not known to process only where request, key, host and installation allow.",

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from data.catalogue.types import Endpoint
-from router_service.contract.errors import ApiError
+from router_service.core.errors import ApiError
 from router_service.providers.moderation import blocks
 
 RAW_LIMIT = 2000

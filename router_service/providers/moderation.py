@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from router_service.contract.errors import ApiError
-from router_service.providers.contract import Delta
+from router_service.core.errors import ApiError
+from router_service.providers.adapter import Delta
 
 # Statuses with which providers refuse content; with all others a message about content says something else.
 STATUSES = frozenset({400, 403, 422, 451})

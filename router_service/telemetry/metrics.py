@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from router_service.routing.hedging import Hedging
-from router_service.routing.sharing.peers import Peers
+from router_service.cluster.peers import Peers
+from router_service.execution.hedging import Hedging
 from router_service.telemetry.log import RequestLog
 
 

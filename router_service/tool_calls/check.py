@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from router_service.tool_calls.calls import Call, Calls
+from router_service.core.tool_calls import Call, Calls
 from router_service.tool_calls.schemas import Schemas
 
 Fault = Literal["invalid_json", "unknown_name", "schema_mismatch"]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import jsonschema_rs
 import msgspec
 
-from router_service.tool_calls.cost import Cost, cost_of
+from router_service.tool_calls.schema_cost import Cost, cost_of
 
 MOST_SCHEMA_BYTES = 32 * 1024
 # Of raw schemas; compiled ones take about ten times as much.

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from router_service.contract.errors import ApiError
-from router_service.providers.contract import UpstreamRequest
-from router_service.upstream.interface import Response, broken, no_connection, too_late
+from router_service.core.errors import ApiError
+from router_service.providers.adapter import UpstreamRequest
 from router_service.upstream.tls import client_context, failure
+from router_service.upstream.transport import Response, broken, no_connection, too_late
 
 
 class AiohttpStream:

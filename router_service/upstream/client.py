@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from router_service.upstream.interface import UpstreamClient
+from router_service.upstream.transport import UpstreamClient
 
 ClientName = Literal["direct", "aiohttp"]
 

@@ -10,8 +10,8 @@ from typing import cast
 
 import httptools
 
-from router_service.contract.errors import ApiError
-from router_service.upstream.interface import StaleConnection, broken, too_late
+from router_service.core.errors import ApiError
+from router_service.upstream.transport import StaleConnection, broken, too_late
 
 MAX_HEAD_BYTES = 128 * 1024
 MAX_WHOLE_BYTES = 64 * 1024 * 1024

@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from router_service.contract.errors import ApiError
-from router_service.providers.contract import UpstreamRequest
+from router_service.core.errors import ApiError
+from router_service.providers.adapter import UpstreamRequest
 from router_service.upstream.connection import Connection
-from router_service.upstream.interface import Response, broken, no_connection, too_late
 from router_service.upstream.tls import client_context, failure
+from router_service.upstream.transport import Response, broken, no_connection, too_late
 
 # Below the keep-alive of common servers (uvicorn 5 s aside, which closes in time to be noticed).
 IDLE_S = 15.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router_service.contract.errors import ApiError
+from router_service.core.errors import ApiError
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 

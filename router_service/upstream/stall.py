@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from router_service.contract.errors import ApiError
-from router_service.upstream.interface import DeadlineMissed
+from router_service.core.errors import ApiError
+from router_service.upstream.transport import DeadlineMissed
 
 
 def stalled(stall_s: float) -> DeadlineMissed:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import msgspec
 
 from data.catalogue.types import Endpoint
-from router_service.contract.errors import ApiError
+from router_service.core.errors import ApiError
+from router_service.providers.adapter import Answer, StreamDecoder, UpstreamRequest
 from router_service.providers.anthropic_messages.errors import CODES
 from router_service.providers.anthropic_messages.params import SAME, TRANSLATED
 from router_service.providers.anthropic_messages.request import translate
 from router_service.providers.anthropic_messages.response import decode_answer
 from router_service.providers.anthropic_messages.stream import MessageStream
-from router_service.providers.contract import Answer, StreamDecoder, UpstreamRequest
 from router_service.providers.failures import typed_error
 
 VERSION = "2023-06-01"

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from router_service.contract.errors import ApiError
+from router_service.core.errors import ApiError
 from router_service.providers.anthropic_messages.params import (
     DEFAULT_MAX_TOKENS,
     EFFORT_SHARES,

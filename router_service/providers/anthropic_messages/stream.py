@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from router_service.contract.errors import ApiError
+from router_service.core.errors import ApiError
+from router_service.providers.adapter import Delta, StreamedChoice
 from router_service.providers.anthropic_messages.errors import CODES
 from router_service.providers.anthropic_messages.response import FORMAT, STOP_REASONS, WireUsage
-from router_service.providers.contract import Delta, StreamedChoice
 from router_service.providers.moderation import blocks
 from router_service.providers.service_tier import served
 

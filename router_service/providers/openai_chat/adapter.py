@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from data.catalogue.types import DEFAULT_TIER, Endpoint
-from router_service.contract.errors import ApiError
-from router_service.providers.contract import Answer, StreamDecoder, UpstreamRequest
+from router_service.core.errors import ApiError
+from router_service.providers.adapter import Answer, StreamDecoder, UpstreamRequest
 from router_service.providers.failures import typed_error
 from router_service.providers.openai_chat.errors import CODES
 from router_service.providers.openai_chat.params import ROUTER_ONLY

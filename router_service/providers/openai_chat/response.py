@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from router_service.contract.errors import ApiError
-from router_service.providers.contract import Answer, Usage
+from router_service.core.errors import ApiError
+from router_service.providers.adapter import Answer, Usage
 from router_service.providers.service_tier import served
 
 FINISH_REASONS = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from router_service.contract.errors import ApiError
-from router_service.providers.contract import Delta, StreamedChoice
+from router_service.core.errors import ApiError
+from router_service.providers.adapter import Delta, StreamedChoice
 from router_service.providers.moderation import blocks
 from router_service.providers.openai_chat.errors import CODES
 from router_service.providers.openai_chat.response import WireUsage, finish_reason

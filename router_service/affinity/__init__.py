@@ -1,0 +1,1 @@
+"""Keep a conversation at the endpoint whose prompt cache holds it."""

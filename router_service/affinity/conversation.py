@@ -1,0 +1,156 @@
+"""Which conversation a request belongs to, and whether its provider may still change.
+
+Bodies can be large: only the beginning and the end of ``messages`` are read, never the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from router_service.api.parse_head import Head
+
+Source = Literal["session_id", "prompt_cache_key", "conversation"]
+# The first two messages are decoded if they end within the first of these that is long enough; if within none, the
+# raw bytes up to the last stand for them.
+OPENING_BYTES = (4096, 65_536, 262_144)
+# Providers cache nothing below 1,024 tokens (OpenAI's and Anthropic's documented least), at 4 bytes a token.
+LEAST_CACHED_BYTES = 4096
+# How far from the end of ``messages`` the last assistant message is looked for.
+TAIL_BYTES = 262_144
+ENDS_BYTES = 32_768
+MAX_TURNS_BACK = 64
+_scan = json.JSONDecoder(strict=False).raw_decode
+_SPACE = re.compile(r"[\s,]*")
+_ROLE = re.compile(rb'"role"\s*:\s*"(\w+)"')
+_SIGNED = re.compile(rb'"signature"\s*:\s*"|"reasoning\.encrypted"')
+_HOUR = re.compile(rb'"ttl"\s*:\s*"1h"')
+
+
+class Affinity(NamedTuple):
+    """``digest`` names account and conversation. ``pinned`` while tool results or signed reasoning are pending."""
+
+    digest: bytes
+    source: Source
+    pinned: bool
+
+
+def affinity_of(key_hash: str, head: Head, headers: Mapping[bytes, bytes]) -> Affinity | None:
+    """By ``session_id`` (the body's, else ``x-session-id``), ``prompt_cache_key``, or the conversation's opening.
+
+    ``None`` when there is no opening, or nothing that a held provider could keep. Source: "Sticky routing" of the
+    reference's prompt caching.
+    """
+    messages = head.messages
+    source: Source = "session_id"
+    value = (head.session_id or "").encode() or headers.get(b"x-session-id", b"")
+    if not value:
+        source, value = "prompt_cache_key", _text(head, "prompt_cache_key")
+    if not value and _worth_holding(head, messages):
+        source, value = "conversation", opening(messages)
+    if not value:
+        return None
+    digest = blake2b(b"\0".join((key_hash.encode(), source.encode(), value)), digest_size=16).digest()
+    return Affinity(digest, source, is_pinned(messages))
+
+
+def _worth_holding(head: Head, messages: bytes) -> bool:
+    """A short first turn is in no provider's cache, and without tools or reasoning it leaves nothing pending."""
+    fields = head.fields
+    if (
+        len(messages) >= LEAST_CACHED_BYTES
+        or "tools" in fields
+        or "reasoning" in fields
+        or "reasoning_effort" in fields
+    ):
+        return True
+    return b'"assistant"' in messages
+
+
+def opening(messages: bytes) -> bytes:
+    """Digest of the first system or developer message and the first other one; empty if there is no other.
+
+    A system message after the first other one is not looked for. Marks of caching are left out: clients move them.
+    """
+    for size in OPENING_BYTES:
+        text = messages[:size].decode("utf-8", "ignore")
+        try:
+            found = _first_messages(text)
+        except (ValueError, RecursionError):
+            if size >= len(messages):
+                return b""
+            continue
+        return blake2b("\0".join(found).encode("utf-8", "surrogatepass"), digest_size=16).digest() if found else b""
+    return blake2b(messages[: OPENING_BYTES[-1]], digest_size=16).digest()
+
+
+def is_pinned(messages: bytes) -> bool:
+    """Whether the last assistant message waits for its tool results, or carries reasoning that a provider signed."""
+    edge = end = len(messages)
+    floor = max(0, end - TAIL_BYTES)
+    last = True
+    for _ in range(MAX_TURNS_BACK):
+        place = messages.rfind(b'"role"', floor, edge)
+        if place < 0:
+            return False
+        # A quoted word within a string is escaped, so that this is a key or a string of this word alone.
+        role = _ROLE.match(messages, place)
+        if role is not None:
+            if role[1] == b"tool" and last:
+                return True
+            last = False
+            if role[1] == b"assistant":
+                before = max(messages.rfind(b'"role"', floor, place), floor)
+                return _SIGNED.search(messages, before, end) is not None
+            end = place
+        edge = place
+    return False
+
+
+def wants_hour(head: Head) -> bool:
+    """Whether the request asks for a cache of one hour (``cache_control`` with ``ttl: "1h"``).
+
+    Marks stand with the tools, with the first messages or with the last: both ends of each are searched.
+    """
+    for name in ("cache_control", "tools", "messages"):
+        raw = bytes(head.fields.get(name, b""))
+        if _HOUR.search(raw, 0, ENDS_BYTES) or _HOUR.search(raw, max(0, len(raw) - ENDS_BYTES)):
+            return True
+    return False
+
+
+def _first_messages(text: str) -> list[str]:
+    """Raises ``ValueError`` when ``text`` ends before they do."""
+    found: list[str] = []
+    place = text.index("[") + 1
+    while True:
+        space = _SPACE.match(text, place)
+        place = space.end() if space else place
+        if text[place : place + 1] == "]":
+            return []
+        message, place = _scan(text, place)
+        if not isinstance(message, dict):
+            return []
+        role = message.get("role")
+        if role not in ("system", "developer"):
+            return [*found[:1], _said(message)]
+        found.append(_said(message))
+
+
+def _said(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        content = [
+            {name: value for name, value in part.items() if name != "cache_control"} if isinstance(part, dict) else part
+            for part in content
+        ]
+    return json.dumps([message.get("role"), content])
+
+
+def _text(head: Head, name: str) -> bytes:
+    raw = bytes(head.fields.get(name, b""))
+    return raw if len(raw) > 2 and raw.startswith(b'"') else b""

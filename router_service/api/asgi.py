@@ -1,0 +1,125 @@
+"""Bodies in and JSON out at the ASGI level."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Send
+
+from router_service.core.errors import ApiError
+
+_encode = msgspec.json.Encoder().encode
+
+
+GRACE_S = 0.05
+
+
+class Disconnected(Exception):
+    """The client left before its answer was complete."""
+
+
+class WhilePresent:
+    """``async with``: the body is cancelled, and ``Disconnected`` raised, when the client leaves before its end.
+
+    The watch begins ``GRACE_S`` after entry: most requests that are short end earlier, under load as well, and are
+    spared its task. A client that leaves before is noticed then, since the server repeats the message.
+    """
+
+    def __init__(self, watches: Watches, receive: Receive) -> None:
+        self._watches = watches
+        self._receive = receive
+        self._watcher: asyncio.Task[None] | None = None
+        self._left = self.over = False
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._watches.add(self)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        self.over = True
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
+            raise Disconnected from None
+
+    def begin(self) -> None:
+        """Watch from now on."""
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._left = True
+        self._task.cancel()
+
+
+class Watches:
+    """Begins the watches of one application that are due, by one timer for all of them. Used from one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[float, WhilePresent]] = deque()
+        self._timed = False
+
+    def add(self, one: WhilePresent) -> None:
+        """Let its watch begin in ``GRACE_S``."""
+        loop = asyncio.get_running_loop()
+        self._waiting.append((loop.time() + GRACE_S, one))
+        if not self._timed:
+            self._timed = True
+            loop.call_later(GRACE_S, self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        waiting, now = self._waiting, loop.time()
+        while waiting and (waiting[0][1].over or waiting[0][0] <= now):
+            one = waiting.popleft()[1]
+            if not one.over:
+                one.begin()
+        self._timed = bool(waiting)
+        if waiting:
+            # A timer may come a little early: the same moment again, never a busy loop.
+            loop.call_later(max(waiting[0][0] - now, 0.001), self._begin, loop)
+
+
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """The request body. Raises ``ApiError`` 413 beyond ``limit`` bytes, ``Disconnected`` when it is cut off."""
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def send_json(
+    send: Send, status: int, body: Any, generation_id: str, extra: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """One JSON answer."""
+    content = _encode(body)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"x-generation-id", generation_id.encode()),
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError("payload_too_large", f"The request body exceeds the limit of {limit:,} bytes; send less")

@@ -1,0 +1,165 @@
+"""The head of a completion body: what routing needs, decoded; everything else left as raw JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+
+from router_service.core.errors import ApiError
+from router_service.planning.eligibility import Ask
+from router_service.planning.service_tiers import asked_tier
+
+T = TypeVar("T")
+_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str | None)
+_TEXTS = msgspec.json.Decoder(list[str] | None)
+_FLAG = msgspec.json.Decoder(bool | None)
+_WHOLE = msgspec.json.Decoder(int | None)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_OBJECT = msgspec.json.Decoder(dict[str, Any] | None)
+MAX_FALLBACK_MODELS = 20
+_MEDIA = ((b'"image_url"', "image"), (b'"input_audio"', "audio"), (b'"file_data"', "file"))
+
+
+class Head(msgspec.Struct):
+    """``fields`` holds every top-level field as raw JSON, in the client's order.
+
+    ``messages`` is the array of that name, copied out once; empty where none is demanded. ``service_tier`` is the
+    one that is meant, not the word. ``modality`` is the first kind of medium that the messages hold: image | audio |
+    file, else text.
+    """
+
+    fields: dict[str, msgspec.Raw]
+    model: str | None
+    models: list[str]
+    stream: bool
+    provider: bytes
+    completion_limit: int | None
+    tool_count: int
+    session_id: str | None
+    trace_id: str | None
+    names: list[str]
+    messages: bytes
+    service_tier: str | None
+    modality: str
+
+    def wanted(self) -> list[str]:
+        """Models in the order in which they are tried."""
+        first = [self.model] if self.model else []
+        if not self.models:
+            return first
+        return list(dict.fromkeys(first + self.models))
+
+    def prompt_tokens(self, body_bytes: int) -> int:
+        """Estimated from a body of ``body_bytes``, which base64 media would make say nothing: 0 with any."""
+        return body_bytes // 4 if self.modality == "text" else 0
+
+    def ask(self, body_bytes: int, hour: int, client_region: str | None = None) -> Ask:
+        """What a plan depends on; ``hour`` of the week in UTC, 0 to 167."""
+        return Ask(
+            self.prompt_tokens(body_bytes),
+            self.completion_limit,
+            tuple(self.names),
+            self.stream,
+            self.tool_count > 0,
+            hour,
+            client_region,
+            self.service_tier,
+            self.modality,
+        )
+
+
+def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
+    """Read the head of ``body``. Raises ``ApiError`` 400 with the field to change.
+
+    ``with_messages`` demands some; ``models`` alone, or ``model``, is always needed.
+    """
+    try:
+        fields = _decoder.decode(body)
+    except msgspec.ValidationError:
+        raise ApiError("invalid_request", "The request body must be a JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
+    messages = bytes(fields["messages"]) if "messages" in fields else b"[]"
+    head = Head(
+        fields=fields,
+        model=_read(fields, "model", _TEXT, "a string such as 'openai/gpt-4o'"),
+        models=(_read(fields, "models", _TEXTS, "an array of model ids") or []) if "models" in fields else [],
+        stream=_read(fields, "stream", _FLAG, "true or false") or False,
+        provider=bytes(fields["provider"]) if "provider" in fields else b"",
+        completion_limit=_limit(fields),
+        tool_count=len(_read(fields, "tools", _ARRAY, "an array of tools") or ()) if "tools" in fields else 0,
+        session_id=_read(fields, "session_id", _TEXT, "a string of at most 256 characters"),
+        trace_id=_trace_id(fields) if "trace" in fields else None,
+        names=sorted(fields),
+        messages=messages,
+        service_tier=_service_tier(fields),
+        modality=_modality(messages),
+    )
+    _validate(head)
+    if with_messages or "messages" in head.fields:
+        _validate_messages(head)
+    return head
+
+
+def _validate(head: Head) -> None:
+    if not head.model and not head.models:
+        raise ApiError("invalid_request", "model is missing: send the id of a model, such as 'openai/gpt-4o'")
+    if len(head.models) > MAX_FALLBACK_MODELS:
+        raise ApiError("invalid_request", f"models takes at most {MAX_FALLBACK_MODELS} ids")
+    if head.session_id is not None and len(head.session_id) > 256:
+        raise ApiError("string_too_long", "session_id must have at most 256 characters")
+
+
+def _validate_messages(head: Head) -> None:
+    if "messages" not in head.fields:
+        raise ApiError("invalid_request", "messages is missing: send an array with at least one message")
+    raw = head.messages
+    if not raw.startswith(b"[") or (not raw.startswith(b"[{") and raw[:64].translate(None, b" \t\r\n") == b"[]"):
+        raise ApiError("invalid_request", "messages must be an array with at least one message")
+
+
+def _modality(messages: bytes) -> str:
+    # Each of the signs has one, and most texts have none.
+    if b"_" not in messages:
+        return "text"
+    for sign, kind in _MEDIA:
+        if sign in messages:
+            return kind
+    return "text"
+
+
+def _limit(fields: dict[str, msgspec.Raw]) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens"):
+        value: int | None = _read(fields, name, _WHOLE, "a whole number of at least 1")
+        if value is not None:
+            if value < 1:
+                raise ApiError("invalid_request", f"{name} must be at least 1; got {value}")
+            return value
+    return None
+
+
+def _service_tier(fields: dict[str, msgspec.Raw]) -> str | None:
+    if "service_tier" not in fields and "speed" not in fields:
+        return None
+    words = (_read(fields, name, _TEXT, "a string such as 'priority'") for name in ("service_tier", "speed"))
+    return asked_tier(*words)
+
+
+def _trace_id(fields: dict[str, msgspec.Raw]) -> str | None:
+    trace = _read(fields, "trace", _OBJECT, "an object")
+    value = (trace or {}).get("trace_id")
+    return value if isinstance(value, str) else None
+
+
+def _read(fields: dict[str, msgspec.Raw], name: str, decoder: msgspec.json.Decoder[T], wanted: str) -> T | None:
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError:
+        shown = json.dumps(bytes(raw)[:40].decode(errors="replace"))
+        raise ApiError("invalid_request", f"{name} must be {wanted}; got {shown}") from None

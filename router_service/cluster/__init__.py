@@ -1,0 +1,1 @@
+"""Share health, conversations and outcomes between workers and machines."""

@@ -1,0 +1,1 @@
+"""Define the types that all packages of the router share."""

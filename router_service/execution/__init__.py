@@ -1,0 +1,1 @@
+"""Call providers: attempts, deadlines, retries and hedged requests."""

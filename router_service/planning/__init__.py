@@ -1,0 +1,1 @@
+"""Decide which endpoints may serve a request, in which order, and why the others may not."""

@@ -1,0 +1,80 @@
+"""What a client writes as a model id: a canonical id or alias, and suffixes that change the route."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from data.catalogue.types import Catalogue, Endpoint
+from router_service.core.preferences import Preferences
+from router_service.planning.availability import unknown_model
+from router_service.planning.service_tiers import admitted
+
+# suffix → (sort, service tier that it admits). Of several the last sort counts, as in the reference.
+ROUTING_VARIANTS = {"nitro": ("throughput", "priority"), "floor": ("price", "flex"), "exacto": ("exacto", None)}
+# Suffixes of the reference that no endpoint here has, and what serves instead.
+NOT_OFFERED = {
+    "thinking": "it is deprecated; send reasoning: {'enabled': true} with the plain id",
+    "online": "it is deprecated and there is no web search here; send the search results in messages",
+    "extended": "it is deprecated and no model offers it; send the plain id",
+    "batch": "there are no batch endpoints here; send the plain id",
+}
+
+
+class Wanted(NamedTuple):
+    """One model of a request. ``tiers`` are the service tiers that its suffixes admit."""
+
+    requested: str
+    model: str
+    free: bool = False
+    sort: str | None = None
+    tiers: tuple[str, ...] = ()
+
+
+def read_model(requested: str, catalogue: Catalogue) -> Wanted:
+    """The model that ``requested`` means. Raises ``ApiError`` 400 for an unknown id or a suffix not offered."""
+    if ":" not in requested and (plain := catalogue.resolve(requested)) is not None:
+        return Wanted(requested, plain)
+    base, suffixes = _split(requested)
+    for suffix in suffixes:
+        if suffix in NOT_OFFERED:
+            raise unknown_model(requested, catalogue, f"its suffix :{suffix} is not offered: {NOT_OFFERED[suffix]}")
+    model = catalogue.resolve(base)
+    if model is None:
+        raise unknown_model(requested, catalogue)
+    routing = [ROUTING_VARIANTS[suffix] for suffix in suffixes if suffix in ROUTING_VARIANTS]
+    sort = routing[-1][0] if routing else None
+    return Wanted(requested, model, "free" in suffixes, sort, tuple(sorted({tier for _, tier in routing if tier})))
+
+
+class Listed(NamedTuple):
+    """``other_tiers`` would stand there, too, if the request asked for their service tier."""
+
+    endpoints: tuple[Endpoint, ...]
+    other_tiers: tuple[Endpoint, ...]
+
+
+def listed(endpoints: Sequence[Endpoint], wanted: Wanted, preferences: Preferences, tier: str | None = None) -> Listed:
+    """The endpoints that stand under the id as it was written, before any preference excludes one.
+
+    ``:free`` has the endpoints of price 0 and the plain id those with a price (all, where none has). Of service
+    tiers it has those that ``tier``, the one asked for, a suffix, ``only`` or ``order`` admits.
+    """
+    kept = admitted(endpoints, wanted.tiers, preferences, tier)
+    if wanted.free:
+        return Listed(tuple(e for e in kept if e.free), ())
+    others = () if len(kept) == len(endpoints) else tuple(e for e in endpoints if e not in kept and not e.free)
+    return Listed(tuple(e for e in kept if not e.free) or tuple(kept), others)
+
+
+def _split(requested: str) -> tuple[str, list[str]]:
+    base = requested
+    suffixes: list[str] = []
+    while ":" in base:
+        rest, _, last = base.rpartition(":")
+        # Other colons belong to the id: amazon.nova-pro-v1:0.
+        if last != "free" and last not in ROUTING_VARIANTS and last not in NOT_OFFERED:
+            break
+        base = rest
+        suffixes.insert(0, last)
+    return base, suffixes

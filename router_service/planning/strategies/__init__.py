@@ -1,0 +1,19 @@
+"""How the first endpoint is chosen. A strategy is a file with ``choose`` and a line here.
+
+All return probabilities; a plan is drawn once, whatever the strategy. ``order`` and ``sort`` follow from
+the request's preferences, the others are named by request, key or installation.
+"""
+
+from __future__ import annotations
+
+from router_service.planning.strategies import adjusted, exacto, learned, price, sort
+from router_service.planning.strategies.strategy import Strategy
+
+STRATEGIES: dict[str, Strategy] = {
+    "order": sort.choose_named,
+    "sort": sort.choose,
+    "exacto": exacto.choose,
+    "price": price.choose,
+    "adjusted": adjusted.choose,
+    "learned": learned.choose,
+}

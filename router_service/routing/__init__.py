@@ -1,1 +1,0 @@
-"""Which endpoints, in which order, and why."""

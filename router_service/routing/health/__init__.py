@@ -1,5 +1,0 @@
-"""How each endpoint is doing: windows, tiers, breaker, rate limits, shared between workers."""
-
-from router_service.routing.health.health import Health
-
-__all__ = ["Health"]
