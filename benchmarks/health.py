@@ -12,9 +12,9 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
-from router_service.affinity.sticky import Sticky
-from router_service.cluster.journal import JournalPeers
-from router_service.cluster.sharing import Sharing
+from router_service.affinity.sticky import StickyTable
+from router_service.cluster.journal import JournalTransport
+from router_service.cluster.sharing import StateSharing
 from router_service.health import Health
 
 ENDPOINTS = 5000
@@ -83,7 +83,9 @@ def memory(names: list[str]) -> None:
 def exchange(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         known, other = Health(), Health()
-        writer, reader = (Sharing(health, Sticky(health), [JournalPeers(Path(folder))]) for health in (known, other))
+        writer, reader = (
+            StateSharing(health, StickyTable(health), [JournalTransport(Path(folder))]) for health in (known, other)
+        )
         for count in (300, ENDPOINTS):
             for name in names[:count]:
                 known.success(name, 0.4, 80.0)

@@ -16,19 +16,19 @@ from pathlib import Path
 
 from data.catalogue.types import Catalogue, Endpoint, Price
 from data.lake import Lake
-from router_service.core.preferences import NONE, Percentiles, Preferences
+from router_service.core.preferences import NO_PREFERENCES, Percentiles, Preferences
 from router_service.health import Health
 from router_service.planning.decide import decisions
-from router_service.planning.eligibility import Ask
+from router_service.planning.eligibility import RequestProfile
 from router_service.planning.make_plan import make_plan
-from router_service.planning.market_state import Measure, State
+from router_service.planning.market_state import EndpointMeasurement, MarketState
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 
 CANDIDATES = 36
 ROUNDS = 3000
 MODEL = "author/model"
-ASK = Ask(1220, 500, ("max_tokens", "messages", "model", "stream"), True, False, 12)
+ASK = RequestProfile(1220, 500, ("max_tokens", "messages", "model", "stream"), True, False, 12)
 TOOLS = ASK._replace(parameters=(*ASK.parameters, "tools"), tools=True)
 ALL = Preferences(
     strategy="price",
@@ -54,7 +54,7 @@ def main() -> None:
         ("sort: throughput", Preferences(sort="throughput"), ASK),
     ):
 
-        def fresh(preferences: Preferences = preferences, ask: Ask = ask) -> None:
+        def fresh(preferences: Preferences = preferences, ask: RequestProfile = ask) -> None:
             make_plan(MODEL, endpoints, preferences, ask, state)
 
         report(f"fresh plan, {name}", fresh)
@@ -68,7 +68,7 @@ def cached(endpoints: tuple[Endpoint, ...]) -> None:
         planner = Planner(catalogue, {MODEL: endpoints}, Health(), PolicyStore(Lake(Path(folder))), 0.0)
         raw = b'{"sort": null, "quantizations": ["fp8", "bf16", "unknown"]}'
         draw = random.Random(1).random
-        plan = make_plan(MODEL, endpoints, NONE, ASK, State("v", 0, frozenset()))
+        plan = make_plan(MODEL, endpoints, NO_PREFERENCES, ASK, MarketState("v", 0, frozenset()))
         report("sample of a plan", lambda: plan.sample(draw()))
         report(
             "whole decision, cached",
@@ -76,7 +76,7 @@ def cached(endpoints: tuple[Endpoint, ...]) -> None:
         )
 
 
-def market() -> tuple[tuple[Endpoint, ...], State]:
+def market() -> tuple[tuple[Endpoint, ...], MarketState]:
     """36 measured endpoints of one model, two of them in an outage."""
     dice = random.Random(7)
     endpoints = tuple(
@@ -99,16 +99,16 @@ def market() -> tuple[tuple[Endpoint, ...], State]:
         for i in range(CANDIDATES)
     )
     measures = {e.id: measured(dice) for e in endpoints}
-    return endpoints, State("v", 1, frozenset({"p4:model", "p9:model"}), measures=measures)
+    return endpoints, MarketState("v", 1, frozenset({"p4:model", "p9:model"}), measures=measures)
 
 
-def measured(dice: random.Random) -> Measure:
+def measured(dice: random.Random) -> EndpointMeasurement:
     """A plausible half hour."""
     ttft, speed, requests = dice.uniform(0.2, 2), dice.uniform(20, 200), dice.randint(50, 5000)
     latency = Percentiles(ttft, 1.3 * ttft, 2 * ttft, 4 * ttft)
     throughput = Percentiles(speed, 0.8 * speed, 0.6 * speed, 0.3 * speed)
     tools = requests // 3
-    return Measure(
+    return EndpointMeasurement(
         latency, throughput, requests, requests // 100, requests // 50, 2.0, tools, tools // 40,
         1000 * requests, 400 * requests, 300 * requests,
     )  # fmt: skip

@@ -20,14 +20,15 @@ import msgspec
 
 from data.catalogue.types import Endpoint, Price
 from router_service.accounting.cost import cost_of
-from router_service.affinity.conversation import Affinity
-from router_service.affinity.sticky import MIN_CACHED_TOKENS, Sticky
-from router_service.core.preferences import NONE
+from router_service.affinity.sticky import MIN_CACHED_TOKENS, StickyTable
+from router_service.core.conversation import ConversationKey
+from router_service.core.plan import Plan
+from router_service.core.preferences import NO_PREFERENCES
+from router_service.core.usage import Usage
 from router_service.health import Health
-from router_service.planning.eligibility import Ask
-from router_service.planning.make_plan import Plan, make_plan
-from router_service.planning.market_state import State
-from router_service.providers.adapter import Usage
+from router_service.planning.eligibility import RequestProfile
+from router_service.planning.make_plan import make_plan
+from router_service.planning.market_state import MarketState
 
 PAGE = Path(__file__).parents[1] / "docs" / "stickiness.md"
 BLOCK = 512
@@ -38,7 +39,7 @@ DOCUMENTED_S = 600.0
 OPENING_BLOCKS = 2
 COUNTS = (2, 4, 8)
 LIFETIMES = (300.0, 3600.0)
-ASK = Ask(8192, None, ("messages", "model"), True, False, 12)
+ASK = RequestProfile(8192, None, ("messages", "model"), True, False, 12)
 
 
 class Request(msgspec.Struct):
@@ -49,10 +50,10 @@ class Request(msgspec.Struct):
     output_length: int
     hash_ids: list[int]
 
-    def affinity(self) -> Affinity:
+    def affinity(self) -> ConversationKey:
         """What the router derives from the opening, out of the hashes of the first blocks."""
         opening = repr(self.hash_ids[:OPENING_BLOCKS]).encode()
-        return Affinity(blake2b(opening, digest_size=16).digest(), "conversation", False)
+        return ConversationKey(blake2b(opening, digest_size=16).digest(), "conversation", False)
 
 
 class Caches:
@@ -79,26 +80,26 @@ class Caches:
 class Keeper(Protocol):
     """How conversations are kept together."""
 
-    def hold(self, plan: Plan, affinity: Affinity, prompt_tokens: int) -> Plan: ...
-    def remember(self, affinity: Affinity, endpoint: Endpoint, usage: Usage) -> None: ...
+    def hold(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan: ...
+    def remember(self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage) -> None: ...
 
 
 class Nothing:
-    def hold(self, plan: Plan, affinity: Affinity, prompt_tokens: int) -> Plan:  # noqa: ARG002
+    def hold(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan:  # noqa: ARG002
         return plan
 
-    def remember(self, affinity: Affinity, endpoint: Endpoint, usage: Usage) -> None:
+    def remember(self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage) -> None:
         pass
 
 
 class Ours:
     def __init__(self, clock: Callable[[], float], likely_from: float = MIN_CACHED_TOKENS) -> None:
-        self._sticky = Sticky(Health(clock), clock=clock, likely_from=likely_from)
+        self._sticky = StickyTable(Health(clock), clock=clock, likely_from=likely_from)
 
-    def hold(self, plan: Plan, affinity: Affinity, prompt_tokens: int) -> Plan:
+    def hold(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan:
         return self._sticky.hold(plan, affinity, prompt_tokens)
 
-    def remember(self, affinity: Affinity, endpoint: Endpoint, usage: Usage) -> None:
+    def remember(self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage) -> None:
         self._sticky.remember(affinity, endpoint, usage, pending=False, hour=False)
 
 
@@ -109,7 +110,7 @@ class Documented:
         self._clock = clock
         self._table: dict[bytes, tuple[str, float]] = {}
 
-    def hold(self, plan: Plan, affinity: Affinity, prompt_tokens: int) -> Plan:  # noqa: ARG002
+    def hold(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan:  # noqa: ARG002
         name, until = self._table.get(affinity.digest, ("", 0.0))
         if self._clock() >= until:
             return plan
@@ -118,7 +119,7 @@ class Documented:
         arm = plan.arms[0]._replace(cumulative=tuple(float(i >= index) for i in range(len(certain))))
         return plan._replace(probabilities=certain, arms=(arm,))
 
-    def remember(self, affinity: Affinity, endpoint: Endpoint, usage: Usage) -> None:
+    def remember(self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage) -> None:
         if usage.cached_tokens or self._table.get(affinity.digest, ("", 0.0))[0] == endpoint.id:
             self._table[affinity.digest] = (endpoint.id, self._clock() + DOCUMENTED_S)
 
@@ -163,7 +164,7 @@ def replay(
     """One pass over the trace."""
     now = 0.0
     keeper = keep(lambda: now)
-    plan = make_plan("a/m", offers(count, lifetime_s), NONE, ASK, State("v", 0, frozenset()))
+    plan = make_plan("a/m", offers(count, lifetime_s), NO_PREFERENCES, ASK, MarketState("v", 0, frozenset()))
     caches = {e.id: Caches(lifetime_s, CAPACITY_BLOCKS // count) for e in plan.endpoints}
     tokens = dict.fromkeys(caches, 0)
     draw = random.Random(7).random

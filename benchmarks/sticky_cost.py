@@ -8,13 +8,13 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks.plan import ASK, MODEL, market, report
-from router_service.affinity.conversation import affinity_of, is_pinned, wants_hour
-from router_service.affinity.sticky import Sticky
+from router_service.affinity.conversation import asks_for_hour_cache, conversation_of, is_pinned
+from router_service.affinity.sticky import StickyTable
 from router_service.api.parse_head import parse_head
-from router_service.core.preferences import NONE
+from router_service.core.preferences import NO_PREFERENCES
+from router_service.core.usage import Usage
 from router_service.health import Health
 from router_service.planning.make_plan import make_plan
-from router_service.providers.adapter import Usage
 
 
 def main() -> None:
@@ -28,13 +28,13 @@ def main() -> None:
         head = parse_head(msgspec.json.encode({"model": MODEL, "messages": messages}))
         kilobytes = len(head.messages) // 1000
         raw = msgspec.json.encode([*messages, {"role": "tool", "content": "x" * size}])
-        report(f"affinity, {kilobytes} kB", lambda head=head: affinity_of("key", head, {}))  # type: ignore[misc]
-        report(f"1 h asked for?, {kilobytes} kB", lambda head=head: wants_hour(head))  # type: ignore[misc]
+        report(f"affinity, {kilobytes} kB", lambda head=head: conversation_of("key", head, {}))  # type: ignore[misc]
+        report(f"1 h asked for?, {kilobytes} kB", lambda head=head: asks_for_hour_cache(head))  # type: ignore[misc]
         report(f"pinned?, tool result of {size // 1000} kB", lambda raw=raw: is_pinned(raw))  # type: ignore[misc]
     endpoints, state = market()
-    plan = make_plan(MODEL, endpoints, NONE, ASK, state)
-    sticky = Sticky(Health())
-    affinity = affinity_of("key", head, {})
+    plan = make_plan(MODEL, endpoints, NO_PREFERENCES, ASK, state)
+    sticky = StickyTable(Health())
+    affinity = conversation_of("key", head, {})
     assert affinity is not None
     usage = Usage(10_000, 500, cached_tokens=8000)
     cheapest = plan.endpoints[0]

@@ -11,7 +11,7 @@ import uvloop
 from pyreqwest.client import ClientBuilder
 
 from benchmarks.gateway.__main__ import UPSTREAM, pin, start, wait_for
-from router_service.providers.adapter import UpstreamRequest
+from router_service.core.http_request import HttpRequest
 from router_service.upstream.client import ClientName, open_client
 
 URL = f"http://127.0.0.1:{UPSTREAM}/v1/chat/completions"
@@ -35,7 +35,7 @@ async def measure(call: Callable[[], Awaitable[object]]) -> tuple[float, float]:
 
 
 async def main() -> None:
-    request = UpstreamRequest(URL, HEADERS, BODY)
+    request = HttpRequest(URL, HEADERS, BODY)
     results = {}
     names: tuple[ClientName, ...] = ("direct", "aiohttp")
     for name in names:

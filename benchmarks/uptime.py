@@ -22,10 +22,10 @@ from benchmarks.tables import write_between
 from data.catalogue import load_catalogue
 from data.catalogue.types import Endpoint
 from data.lake import Lake
-from router_service.core.preferences import NONE
+from router_service.core.preferences import NO_PREFERENCES
 from router_service.health import Health
-from router_service.planning.eligibility import Ask
-from router_service.planning.model_variants import Wanted
+from router_service.planning.eligibility import RequestProfile
+from router_service.planning.model_variants import RequestedModel
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 
@@ -78,7 +78,7 @@ def month(seed: int, folder: Path) -> Result:
     down = {e.id: outages(dice, *process) for e, process in zip(endpoints, OUTAGES.values(), strict=True)}
     good = dict.fromkeys(down, 0)
     first = fallback = total = 0
-    ask, wanted = Ask(200, None, (), False, False, 0), (Wanted(MODEL, MODEL),)
+    ask, wanted = RequestProfile(200, None, (), False, False, 0), (RequestedModel(MODEL, MODEL),)
     while (now := clock[0]) < MONTH_S:
         total += 1
         works = {
@@ -87,7 +87,7 @@ def month(seed: int, folder: Path) -> Result:
         }
         for name in good:
             good[name] += works[name]
-        for number, endpoint in enumerate(planner.plan(wanted, NONE, ask).sample(dice.random()).order()):
+        for number, endpoint in enumerate(planner.plan(wanted, NO_PREFERENCES, ask).sample(dice.random()).order()):
             if not health.claim(endpoint.id):
                 continue
             if works[endpoint.id]:

@@ -66,13 +66,13 @@ def policy(
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Show or change what a key's requests may do: rules that they can only tighten, defaults that they can replace."""
-    from router_service.admission.keys import set_policy
-    from router_service.admission.policy import NO_POLICY, policy_fields
+    from router_service.admission.keys import set_rules
+    from router_service.admission.policy import NO_RULES, rules_fields
 
     engine = _database(data_dir)
     found = _find(engine, key)
     if fields:
-        set_policy(engine, found.hash, _stored(policy_fields(found.policy or NO_POLICY), fields, "'FIELDS'"))
+        set_rules(engine, found.hash, _stored(rules_fields(found.policy or NO_RULES), fields, "'FIELDS'"))
         found = _find(engine, found.label)
     typer.echo(_shown(found))
 
@@ -95,11 +95,11 @@ def _find(engine: Engine, wanted: str) -> Key:
 
 
 def _shown(key: Key) -> str:
-    from router_service.admission.policy import policy_fields
+    from router_service.admission.policy import rules_fields
 
     if key.policy is None:
         return "a policy that cannot be read: its requests are refused until it is set again"
-    return " ".join(_assignments(policy_fields(key.policy))) or "no policy"
+    return " ".join(_assignments(rules_fields(key.policy))) or "no policy"
 
 
 def _assignments(fields: dict[str, Any], prefix: str = "") -> list[str]:
@@ -116,7 +116,7 @@ def _assignments(fields: dict[str, Any], prefix: str = "") -> list[str]:
 
 def _stored(fields: dict[str, Any], changes: list[str], hint: str) -> str | None:
     """JSON of ``fields`` with ``changes``, or ``None`` when nothing is left. Refuses what is no policy."""
-    from router_service.admission.policy import KeyPolicyError, parse_policy, policy_fields
+    from router_service.admission.policy import KeyRulesError, parse_rules, rules_fields
 
     for change in changes:
         name, equals, text = change.partition("=")
@@ -129,10 +129,10 @@ def _stored(fields: dict[str, Any], changes: list[str], hint: str) -> str | None
         place[part or path] = _value(text)
     kept = {name: _set(value) for name, value in fields.items() if _set(value) not in (None, {})}
     try:
-        made = parse_policy(json.dumps(kept))
-    except KeyPolicyError as error:
+        made = parse_rules(json.dumps(kept))
+    except KeyRulesError as error:
         raise typer.BadParameter(str(error), param_hint=hint) from None
-    return json.dumps(policy_fields(made)) if kept else None
+    return json.dumps(rules_fields(made)) if kept else None
 
 
 def _set(value: Any) -> Any:

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.catalogue.types import Catalogue
 from router_service.api import account, catalogue, generation, health, preview
-from router_service.api.asgi import Disconnected
+from router_service.api.asgi import ClientDisconnected
 from router_service.api.chat import CLIENT_CLOSED, ChatCompletions
 from router_service.api.openapi import describe_hot_routes
-from router_service.container import Serving
+from router_service.container import Container
 from router_service.core.errors import ApiError
 from router_service.settings import Settings
 
@@ -28,13 +28,13 @@ PREFIXES = ("/api/v1", "/v1")
 COLLECT_AFTER = (20_000, 20, 20)
 
 
-class Door:
-    """Hot routes are answered here, before FastAPI, whose own request path would halve their rate."""
+class Application:
+    """Answer the hot routes before FastAPI, whose own request path would halve their rate."""
 
-    def __init__(self, breadth: ASGIApp, serving: Serving) -> None:
+    def __init__(self, breadth: ASGIApp, container: Container) -> None:
         self._breadth = breadth
-        self.serving = serving
-        chat = ChatCompletions(serving)
+        self.container = container
+        chat = ChatCompletions(container.services)
         self._hot = {f"{prefix}/chat/completions": chat for prefix in PREFIXES}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,13 +46,13 @@ class Door:
         await self._breadth(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None, known: Catalogue | None = None) -> Door:
-    """The whole service. ``known`` replaces the packaged catalogue."""
-    serving = Serving(settings or Settings(), known)
+def create_app(settings: Settings | None = None, known: Catalogue | None = None) -> Application:
+    """Return the whole service. ``known`` replaces the packaged catalogue."""
+    container = Container(settings or Settings(), known)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with serving.running():
+        async with container.running():
             yield
 
     app = FastAPI(
@@ -61,17 +61,17 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
         lifespan=lifespan,
         telemetry={"logs": False, "operation_spans": False},
     )
-    app.state.serving = serving
+    app.state.services = container.services
     for prefix in PREFIXES:
-        for room in (catalogue, generation, account, preview):
-            app.include_router(room.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
+        for routes in (catalogue, generation, account, preview):
+            app.include_router(routes.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
     app.include_router(health.router)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Disconnected, _left)
+    app.add_exception_handler(ClientDisconnected, _left)
     describe_hot_routes(app)
-    return Door(app, serving)
+    return Application(app, container)
 
 
 def app() -> ASGIApp:

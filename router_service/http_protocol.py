@@ -15,14 +15,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MOST_JOINED_BYTES = 64 * 1024
 
 
-class OneWriteProtocol(HttpToolsProtocol):
+class HttpProtocol(HttpToolsProtocol):
     """For ``uvicorn.run(http=…)``."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast(asyncio.Transport, Joined(transport)))
+        super().connection_made(cast(asyncio.Transport, JoinedWrites(transport)))
 
 
-class Joined:
+class JoinedWrites:
     """``transport``, which keeps the head of an answer until its body comes, or until the loop's next turn."""
 
     def __init__(self, transport: asyncio.Transport) -> None:

@@ -19,9 +19,9 @@ from hypothesis import settings as hypothesis_settings
 from data.lake import Lake
 from lab.server import Lab, create_app
 from router_service.admission.keys import create_key, open_database
+from router_service.api.services import Services
 from router_service.app import create_app as create_router
-from router_service.container import Serving
-from router_service.http_protocol import OneWriteProtocol
+from router_service.http_protocol import HttpProtocol
 from router_service.settings import Settings
 from tests.running import Running, free_port
 
@@ -35,7 +35,7 @@ def serving(app: object) -> Iterator[str]:
     """Serve an ASGI application from a thread; yields its address."""
     port = free_port()
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, http=OneWriteProtocol, log_level="error", timeout_graceful_shutdown=2
+        app, host="127.0.0.1", port=port, http=HttpProtocol, log_level="error", timeout_graceful_shutdown=2
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -58,7 +58,7 @@ class House:
     lab: Lab
     key: str
     lake: Lake
-    serving: Serving
+    services: Services
 
     def new_key(self, **policy: Any) -> str:
         """A key with ``policy``."""
@@ -79,7 +79,7 @@ def open_house(data_dir: Path, lab: Lab | None = None, **settings: Any) -> Itera
         key = create_key(open_database(lake.database), "test")
         router = create_router(Settings(**wanted | settings))
         with serving(router) as url:
-            yield House(url, lab, key, lake, router.serving)
+            yield House(url, lab, key, lake, router.container.services)
 
 
 @pytest.fixture

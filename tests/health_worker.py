@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from router_service.cluster.journal import JournalPeers
+from router_service.cluster.journal import JournalTransport
 from tests.peers import Worker
 
 
 def main() -> None:
-    worker = Worker(JournalPeers(Path(sys.argv[1])))
+    worker = Worker(JournalTransport(Path(sys.argv[1])))
     for line in sys.stdin:
         worker.burst(line.strip())
         worker.synchronise()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from data.catalogue.types import Endpoint, Price
 from router_service.core.preferences import Percentiles
-from router_service.planning.eligibility import Ask
-from router_service.planning.market_state import Measure, State
+from router_service.planning.eligibility import RequestProfile
+from router_service.planning.market_state import EndpointMeasurement, MarketState
 
-ASK = Ask(100, None, ("messages", "model"), False, False, 12)
+ASK = RequestProfile(100, None, ("messages", "model"), False, False, 12)
 TOOLS = ASK._replace(parameters=("messages", "model", "tools"), tools=True)
 
 
@@ -29,13 +29,15 @@ def endpoint(name: str, usd: float = 1.0, **more: object) -> Endpoint:
     return Endpoint(**(fields | more))  # type: ignore[arg-type]
 
 
-def state(*outages: str, **more: object) -> State:
+def state(*outages: str, **more: object) -> MarketState:
     """Nothing measured but ``outages``, price shares."""
-    return State("v", 0, frozenset(f"{name}:b" for name in outages))._replace(**more)  # type: ignore[arg-type]
+    return MarketState("v", 0, frozenset(f"{name}:b" for name in outages))._replace(**more)  # type: ignore[arg-type]
 
 
-def measure(ttft: float | None = None, speed: float | None = None, requests: int = 1000, **more: int) -> Measure:
+def measure(
+    ttft: float | None = None, speed: float | None = None, requests: int = 1000, **more: int
+) -> EndpointMeasurement:
     """TTFT in seconds, speed in tokens a second; median and every other percentile alike."""
-    return Measure(
+    return EndpointMeasurement(
         Percentiles(ttft, ttft, ttft, ttft), Percentiles(speed, speed, speed, speed), requests=requests, **more
     )

@@ -17,12 +17,12 @@ import valkey
 
 from data.schema import Attempt
 from models.selection.observed import View
-from router_service.affinity.sticky import Sticky
-from router_service.cluster.peers import Peers
-from router_service.cluster.sharing import Sharing
+from router_service.affinity.sticky import StickyTable
+from router_service.cluster.peers import PeerTransport
+from router_service.cluster.sharing import StateSharing
 from router_service.core.exchange import Exchange
 from router_service.health import Health
-from router_service.health.live_statistics import Observing
+from router_service.health.live_statistics import LiveStatistics
 from tests.running import free_port, until
 
 PASSWORD = "wind and tide"
@@ -41,11 +41,11 @@ class Clock:
 class Worker:
     """What one process knows, and how it tells the others."""
 
-    def __init__(self, *ways: Peers, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *ways: PeerTransport, clock: Callable[[], float] = time.monotonic) -> None:
         self.health = Health(clock)
-        self.sticky = Sticky(self.health, clock=clock)
-        self.observing = Observing(clock)
-        self.sharing = Sharing(self.health, self.sticky, ways, clock=clock, observing=self.observing)
+        self.sticky = StickyTable(self.health, clock=clock)
+        self.observing = LiveStatistics(clock)
+        self.sharing = StateSharing(self.health, self.sticky, ways, clock=clock, observing=self.observing)
         self._clock = clock
 
     def __enter__(self) -> Worker:

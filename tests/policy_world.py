@@ -6,8 +6,8 @@ import random
 
 from data.lake import Lake
 from data.schema import Attempt, Record
-from router_service.core.preferences import NONE
-from router_service.planning.eligibility import Ask
+from router_service.core.preferences import NO_PREFERENCES
+from router_service.planning.eligibility import RequestProfile
 from router_service.planning.make_plan import make_plan
 from router_service.planning.policy_store import PolicyStore
 from tests.market import endpoint, state
@@ -35,7 +35,9 @@ class World:
         offers = [endpoint(name, id=f"{name}:m") for name in self.names]
         now = state(learned=self._store.current, learned_share=LEARNED_SHARE, strategy="learned")
         plans = {
-            (stream, hour): make_plan("a/m", offers, NONE, Ask(334, 100, (), stream, False, hour), now)
+            (stream, hour): make_plan(
+                "a/m", offers, NO_PREFERENCES, RequestProfile(334, 100, (), stream, False, hour), now
+            )
             for stream in (True, False)
             for hour in range(24)
         }

@@ -13,7 +13,7 @@ from router_service.planning.strategies.adjusted import (
     adjusted_shares,
     expected_cost,
     rate_limit_cost,
-    shrunk,
+    shrink_measurements,
 )
 from router_service.planning.strategies.edge import edge_prices
 from tests.market import ASK, TOOLS, endpoint, measure, state
@@ -42,7 +42,7 @@ def test_the_references_penalties() -> None:
     failing = sound._replace(errors=10**7)
     garbled = sound._replace(malformed=5 * 10**7)
     measures = [sound, sound, failing, garbled]
-    plain, _, errors, malformed = adjusted_prices([Price(USD, USD)] * 4, shrunk(measures), measures, TOOLS)
+    plain, _, errors, malformed = adjusted_prices([Price(USD, USD)] * 4, shrink_measurements(measures), measures, TOOLS)
     waiting = 0.03 * 1  # a second to the first token, in shares of the typical price
     assert (plain, errors, malformed) == pytest.approx((1 + waiting, 1.08 + waiting, 1.05 + waiting), abs=1e-6)
     assert rate_limit_cost(0.004, wait_s=10) == pytest.approx(0.01)
@@ -52,10 +52,10 @@ def test_a_thin_endpoint_is_shrunk_towards_its_peers() -> None:
     """One failure in two requests says little; half of ten thousand says all."""
     peers = [measure(1, 50, requests=10_000)] * 3
     thin, thick = measure(1, 50, requests=2, errors=1), measure(1, 50, requests=10_000, errors=5000)
-    levels = shrunk([*peers, thin, thick])
+    levels = shrink_measurements([*peers, thin, thick])
     assert levels.errors[3] == pytest.approx(1 / 22)
     assert levels.errors[4] == pytest.approx(0.5, abs=0.001)
-    assert shrunk([*peers, measure(requests=0)]).speed[3] == pytest.approx(50)
+    assert shrink_measurements([*peers, measure(requests=0)]).speed[3] == pytest.approx(50)
 
 
 def test_the_edge_is_the_price_of_each_speed() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from router_service.affinity.conversation import affinity_of, is_pinned, opening, wants_hour
-from router_service.api.parse_head import Head, parse_head
+from router_service.affinity.conversation import asks_for_hour_cache, conversation_of, is_pinned, opening
+from router_service.api.parse_head import parse_head
+from router_service.core.request import Head
 
 Message = dict[str, object]
 SYSTEM: Message = {"role": "system", "content": "Be brief."}
@@ -41,7 +42,7 @@ def test_long_openings_are_told_apart_as_far_as_they_are_read(size: int) -> None
 
 def test_keys_are_of_one_account_and_the_session_id_goes_before_the_cache_key() -> None:
     def digest(key: str, headers: dict[bytes, bytes] | None = None, **more: object) -> bytes:
-        found = affinity_of(key, head([SYSTEM, FIRST, *LATER], **more), headers or {})
+        found = conversation_of(key, head([SYSTEM, FIRST, *LATER], **more), headers or {})
         assert found is not None
         return found.digest
 
@@ -52,9 +53,9 @@ def test_keys_are_of_one_account_and_the_session_id_goes_before_the_cache_key() 
 
 
 def test_a_short_first_turn_is_held_only_if_it_may_leave_something_pending() -> None:
-    assert affinity_of("k", head([SYSTEM, FIRST]), {}) is None
-    assert affinity_of("k", head([SYSTEM, FIRST], tools=[]), {}) is not None
-    assert affinity_of("k", head([SYSTEM, {"role": "user", "content": "x" * 5000}]), {}) is not None
+    assert conversation_of("k", head([SYSTEM, FIRST]), {}) is None
+    assert conversation_of("k", head([SYSTEM, FIRST], tools=[]), {}) is not None
+    assert conversation_of("k", head([SYSTEM, {"role": "user", "content": "x" * 5000}]), {}) is not None
 
 
 CALL: Message = {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": '{"role":1}'}}]}
@@ -81,6 +82,8 @@ def test_pending_results_and_signed_reasoning_pin(messages: list[Message], pinne
 
 def test_an_hour_is_found_wherever_it_is_asked_for() -> None:
     hour = {"type": "ephemeral", "ttl": "1h"}
-    assert wants_hour(head([FIRST], cache_control=hour))
-    assert wants_hour(head([SYSTEM | {"content": [{"type": "text", "text": "x", "cache_control": hour}]}, FIRST]))
-    assert not wants_hour(head([FIRST], cache_control={"type": "ephemeral", "ttl": "5m"}))
+    assert asks_for_hour_cache(head([FIRST], cache_control=hour))
+    assert asks_for_hour_cache(
+        head([SYSTEM | {"content": [{"type": "text", "text": "x", "cache_control": hour}]}, FIRST])
+    )
+    assert not asks_for_hour_cache(head([FIRST], cache_control={"type": "ephemeral", "ttl": "5m"}))

@@ -14,19 +14,20 @@ from data.schema import Attempt
 from router_service.api.parse_head import parse_head
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
-from router_service.core.preferences import parse
+from router_service.core.plan import Plan
+from router_service.core.preferences import parse_preferences
 from router_service.execution.attempts import Attempts
 from router_service.execution.deadlines import (
     ALTERNATIVES,
     LEAST_MEASURED,
     OWN,
+    AttemptDeadline,
     Deadlines,
-    Expired,
-    Limit,
+    TotalTimeoutExpired,
     UsualLatency,
 )
 from router_service.health import Health
-from router_service.planning.make_plan import Plan, make_plan
+from router_service.planning.make_plan import make_plan
 from router_service.settings import Settings
 from router_service.upstream.stall import StallWatch, stalled
 from tests.conftest import House, open_house
@@ -49,7 +50,7 @@ class Clock:
 
 
 def plan(provider: str = "{}") -> Plan:
-    return make_plan("a/b", [endpoint("a"), endpoint("b")], parse(provider.encode()), ASK, state())
+    return make_plan("a/b", [endpoint("a"), endpoint("b")], parse_preferences(provider.encode()), ASK, state())
 
 
 def asked(*, stream: bool = True, prompt: str = "hi") -> Exchange:
@@ -72,8 +73,8 @@ def measured(**seconds: float) -> tuple[Health, Clock]:
 
 def test_the_requests_own_wish_comes_first() -> None:
     limits = deadlines(*measured(a=0.1, b=0.1), ttft_timeout=9)
-    assert limits.first_token(plan('{"ttft_timeout": 77}'), A, last=False) == Limit(77)
-    assert limits.first_token(plan('{"ttft_timeout": 0.01}'), A, last=True) == Limit(0.01, impatient=True)
+    assert limits.first_token(plan('{"ttft_timeout": 77}'), A, last=False) == AttemptDeadline(77)
+    assert limits.first_token(plan('{"ttft_timeout": 0.01}'), A, last=True) == AttemptDeadline(0.01, impatient=True)
 
 
 def test_a_wish_is_impatient_below_what_the_market_itself_would_have_set() -> None:
@@ -172,7 +173,7 @@ async def test_the_total_holds_over_all_attempts_and_blames_nobody_that_it_cut(s
         await asyncio.sleep(timeout_s)
         raise ApiError("timeout", "late")
 
-    with pytest.raises(Expired) as caught:
+    with pytest.raises(TotalTimeoutExpired) as caught:
         await Attempts(exchange, health, limits).run(iter([plan('{"order": ["a", "b"]}').sample(0.0)]), late, discard)
     assert calls == [A, B]
     assert [error["provider"] for error in caught.value.metadata["previous_errors"]] == ["a"]

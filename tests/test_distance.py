@@ -18,7 +18,7 @@ from lab.server import Lab
 from router_service.core.preferences import Preferences
 from router_service.health.distance import FEWEST, MOST_REGIONS, Distances
 from router_service.planning.make_plan import make_plan
-from router_service.planning.strategies.adjusted import at_distance, shrunk
+from router_service.planning.strategies.adjusted import at_distance, shrink_measurements
 from tests.conftest import House, open_house
 from tests.market import ASK, endpoint, measure, state
 from tests.running import until
@@ -93,7 +93,7 @@ def test_the_order_changes_for_the_far_client_only(preferences: Preferences) -> 
 
 def test_a_speed_changes_by_its_wait_and_never_by_more_than_the_factor() -> None:
     """500 tokens at 50 a second are 10 s, of which 1 s is waiting: twice the wait makes it 11 s."""
-    levels = shrunk([measure(1, 50, requests=10**9)] * 3)
+    levels = shrink_measurements([measure(1, 50, requests=10**9)] * 3)
     found = at_distance(levels, [2.0, 1.0, 0.5], 500)
     assert found.ttft == pytest.approx([2, 1, 0.5])
     assert found.speed == pytest.approx([500 / 11, 50, 500 / 9.5])

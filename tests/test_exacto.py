@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router_service.core.preferences import NONE, Preferences
+from router_service.core.preferences import NO_PREFERENCES, Preferences
 from router_service.planning.make_plan import make_plan
 from router_service.planning.strategies.exacto import DEPRIORITISED, GOOD, INSUFFICIENT, quality
 from tests.market import ASK, TOOLS, endpoint, measure, state
@@ -30,8 +30,8 @@ def test_fewer_than_four_peers_condemn_nobody() -> None:
 @pytest.mark.parametrize(
     ("preferences", "tools", "policy"),
     [
-        (NONE, True, "exacto"),
-        (NONE, False, "price"),
+        (NO_PREFERENCES, True, "exacto"),
+        (NO_PREFERENCES, False, "price"),
         (Preferences(sort="exacto"), False, "exacto"),
         (Preferences(sort="price"), True, "sort"),
         (Preferences(strategy="price"), True, "price"),
@@ -47,5 +47,5 @@ def test_it_is_on_for_tools_unless_the_request_says_otherwise(
 
 
 def test_the_installation_may_switch_it_off() -> None:
-    plan = make_plan("a/b", ENDPOINTS, NONE, TOOLS, state(auto_exacto=False))
+    plan = make_plan("a/b", ENDPOINTS, NO_PREFERENCES, TOOLS, state(auto_exacto=False))
     assert plan.arms[0].policy == "price"

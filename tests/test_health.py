@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.execution.attempts import Attempts
-from router_service.execution.deadlines import Deadlines, Limit, UsualLatency
+from router_service.execution.deadlines import AttemptDeadline, Deadlines, UsualLatency
 from router_service.health import Health
 from router_service.health.breaker import (
     FIRST_EJECTION_S,
@@ -321,7 +321,7 @@ async def test_the_attempt_passes_the_providers_retry_after_on() -> None:
     exchange = Exchange(b"", {})
     deadlines = Deadlines(exchange, Settings(), UsualLatency(health))
     with pytest.raises(ApiError):
-        await Attempts(exchange, health, deadlines).attempt(A, Limit(9.0), call)
+        await Attempts(exchange, health, deadlines).attempt(A, AttemptDeadline(9.0), call)
     assert health.limited(A.id)
 
 

@@ -12,22 +12,23 @@ from pathlib import Path
 import pytest
 
 from data.catalogue.types import Price
-from router_service.affinity.conversation import Affinity
-from router_service.cluster.journal import FILE_BYTES, FRAME, JournalPeers
-from router_service.cluster.messages import Batch, Report
-from router_service.cluster.sharing import Sharing
-from router_service.core.preferences import NONE
+from router_service.cluster.journal import FILE_BYTES, FRAME, JournalTransport
+from router_service.cluster.messages import PeerBatch
+from router_service.cluster.sharing import StateSharing
+from router_service.core.conversation import ConversationKey
+from router_service.core.preferences import NO_PREFERENCES
+from router_service.core.usage import Usage
 from router_service.health.breaker import FIRST_EJECTION_S, HEAD_START_S, PROBE_LEASE_S
 from router_service.health.health import INTERVAL_S
+from router_service.health.messages import HealthReport
 from router_service.planning.make_plan import make_plan
-from router_service.providers.adapter import Usage
 from tests.market import ASK, endpoint, state
 from tests.peers import Clock, Worker
 
 
 def pair(folder: Path) -> tuple[Clock, Worker, Worker]:
     clock = Clock()
-    return clock, Worker(JournalPeers(folder), clock=clock), Worker(JournalPeers(folder), clock=clock)
+    return clock, Worker(JournalTransport(folder), clock=clock), Worker(JournalTransport(folder), clock=clock)
 
 
 def journal(folder: Path) -> Path:
@@ -43,7 +44,7 @@ def test_a_burst_in_another_process_is_known_at_the_next_exchange(tmp_path: Path
         other.stdin.write(b"e\n")
         other.stdin.flush()
         assert other.stdout.readline() == b"told\n"
-        worker = Worker(JournalPeers(tmp_path))
+        worker = Worker(JournalTransport(tmp_path))
         worker.synchronise()
         health = worker.health
         assert health.outages == {"e"}
@@ -54,7 +55,7 @@ def test_a_burst_in_another_process_is_known_at_the_next_exchange(tmp_path: Path
     path = journal(tmp_path)
     os.utime(path, (0, 0))
     worker.sharing.close()
-    newcomer = JournalPeers(tmp_path)
+    newcomer = JournalTransport(tmp_path)
     assert newcomer.collect() == []
     assert not path.exists()
     newcomer.close()
@@ -101,7 +102,7 @@ def test_counts_are_heard_once_and_ejections_are_followed(tmp_path: Path) -> Non
 def recovering(folder: Path, workers: int = 4) -> tuple[Clock, list[Worker]]:
     """The first has ejected ``e``, the others have followed, and the time of its probe has come."""
     clock = Clock()
-    all_of_them = [Worker(JournalPeers(folder), clock=clock) for _ in range(workers)]
+    all_of_them = [Worker(JournalTransport(folder), clock=clock) for _ in range(workers)]
     all_of_them[0].burst()
     exchange(all_of_them)
     assert all(worker.health.ejected(["e", "f"]) == {"e"} for worker in all_of_them)
@@ -193,8 +194,8 @@ def test_a_late_reader_counts_events_when_they_happened(tmp_path: Path) -> None:
 
 
 def test_a_frame_caught_half_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
-    writer, reader = JournalPeers(tmp_path), JournalPeers(tmp_path)
-    batch = Batch(1.0, [Report("e", 1, 2, 3, 4)])
+    writer, reader = JournalTransport(tmp_path), JournalTransport(tmp_path)
+    batch = PeerBatch(1.0, [HealthReport("e", 1, 2, 3, 4)])
     writer.publish(batch)
     whole = journal(tmp_path).read_bytes()
     for length in (3, FRAME.size, len(whole) - 1):
@@ -213,10 +214,10 @@ def test_a_frame_caught_half_written_is_read_when_it_is_whole(tmp_path: Path) ->
 )
 def test_a_damaged_file_is_skipped_counted_and_harms_no_other(tmp_path: Path, garbage: bytes) -> None:
     (tmp_path / "1-bad.health").write_bytes(garbage)
-    good, reader = JournalPeers(tmp_path), JournalPeers(tmp_path)
+    good, reader = JournalTransport(tmp_path), JournalTransport(tmp_path)
     heard = []
     for number in range(6):
-        good.publish(Batch(float(number), [Report("e", number)]))
+        good.publish(PeerBatch(float(number), [HealthReport("e", number)]))
         heard += reader.collect()
     assert [batch.at for batch in heard] == [0, 1, 2, 3, 4, 5]
     assert reader.failures == 1
@@ -225,11 +226,11 @@ def test_a_damaged_file_is_skipped_counted_and_harms_no_other(tmp_path: Path, ga
 
 
 def test_a_file_that_has_grown_begins_anew_and_is_still_followed(tmp_path: Path) -> None:
-    writer, reader = JournalPeers(tmp_path), JournalPeers(tmp_path)
-    reports = [Report("e" * 100, 1) for _ in range(1500)]
+    writer, reader = JournalTransport(tmp_path), JournalTransport(tmp_path)
+    reports = [HealthReport("e" * 100, 1) for _ in range(1500)]
     frames = 2 * FILE_BYTES // (1500 * 110)
     for number in range(frames):
-        writer.publish(Batch(float(number), reports))
+        writer.publish(PeerBatch(float(number), reports))
         assert [batch.at for batch in reader.collect()] == [number]
     assert journal(tmp_path).stat().st_size <= FILE_BYTES
     writer.close()
@@ -237,7 +238,7 @@ def test_a_file_that_has_grown_begins_anew_and_is_still_followed(tmp_path: Path)
 
 
 def test_without_the_folder_a_worker_goes_on_alone(tmp_path: Path) -> None:
-    peers = JournalPeers(tmp_path / "missing")
+    peers = JournalTransport(tmp_path / "missing")
     worker = Worker(peers, clock=Clock())
     worker.burst()
     worker.synchronise()
@@ -254,8 +255,8 @@ def test_without_the_folder_a_worker_goes_on_alone(tmp_path: Path) -> None:
 
 def test_another_machines_clock_is_not_believed(tmp_path: Path) -> None:
     clock, worker, _other = pair(tmp_path)
-    stranger = JournalPeers(tmp_path)
-    stranger.publish(Batch(clock.now + 1e6, [Report("e", failure=50, ejected_until=clock.now + 1e6)]))
+    stranger = JournalTransport(tmp_path)
+    stranger.publish(PeerBatch(clock.now + 1e6, [HealthReport("e", failure=50, ejected_until=clock.now + 1e6)]))
     worker.synchronise()
     assert worker.health.counts("e", "1d").attempts == 0
     worker.sharing.close()
@@ -267,7 +268,7 @@ CACHED = Price(1_000_000_000, 1_000_000_000, 100_000_000)
 
 def test_workers_know_each_others_conversations_and_what_was_forgotten(tmp_path: Path) -> None:
     clock, one, other = pair(tmp_path)
-    talk, usage = Affinity(b"talk", "conversation", False), Usage(10_000, 100, cached_tokens=0)
+    talk, usage = ConversationKey(b"talk", "conversation", False), Usage(10_000, 100, cached_tokens=0)
     offer = endpoint("two", price=CACHED, cache_lifetime_s=300.0)
 
     def turn(at: Worker, usage: Usage) -> None:
@@ -288,7 +289,7 @@ def test_workers_know_each_others_conversations_and_what_was_forgotten(tmp_path:
 
 def test_what_is_known_here_is_not_replaced_by_older_news(tmp_path: Path) -> None:
     clock, one, other = pair(tmp_path)
-    talk, usage = Affinity(b"talk", "session_id", False), Usage(10_000, 100, cached_tokens=5_000)
+    talk, usage = ConversationKey(b"talk", "session_id", False), Usage(10_000, 100, cached_tokens=5_000)
     for worker, name in ((one, "two"), (other, "three")):
         clock.now += 1
         offer = endpoint(name, price=CACHED, cache_lifetime_s=300.0)
@@ -297,7 +298,7 @@ def test_what_is_known_here_is_not_replaced_by_older_news(tmp_path: Path) -> Non
     other.synchronise()
     one.synchronise()
     offers = [endpoint(name, price=CACHED, cache_lifetime_s=300.0) for name in ("two", "three")]
-    planned = make_plan("a/b", offers, NONE, ASK, state())
+    planned = make_plan("a/b", offers, NO_PREFERENCES, ASK, state())
     for worker in (one, other):
         held = worker.sticky.hold(planned, talk, 10_000).sample(0.5)
         assert held.plan.endpoints[held.first].provider == "three"
@@ -309,7 +310,7 @@ def test_a_batch_that_comes_by_two_ways_counts_once(tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         folder.mkdir()
-    one, other = (Worker(*map(JournalPeers, folders)) for _ in range(2))
+    one, other = (Worker(*map(JournalTransport, folders)) for _ in range(2))
     one.burst()
     for worker in (one, other, other):
         worker.synchronise()
@@ -319,8 +320,8 @@ def test_a_batch_that_comes_by_two_ways_counts_once(tmp_path: Path) -> None:
 
 
 def test_endpoints_out_of_reach_are_left_out(tmp_path: Path) -> None:
-    one, other = Worker(JournalPeers(tmp_path)), Worker(JournalPeers(tmp_path))
-    other.sharing = Sharing(other.health, other.sticky, other.sharing.ways, reachable={"near"})
+    one, other = Worker(JournalTransport(tmp_path)), Worker(JournalTransport(tmp_path))
+    other.sharing = StateSharing(other.health, other.sticky, other.sharing.ways, reachable={"near"})
     for name in ("near", "far"):
         one.burst(name)
     one.synchronise()

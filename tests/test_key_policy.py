@@ -19,13 +19,13 @@ from data.catalogue.types import Endpoint
 from router_service.admission.client_region import ClientRegions
 from router_service.admission.hosts import RegionalHosts
 from router_service.admission.keys import create_key, open_database, read_keys
-from router_service.admission.policy import KeyPolicyError, parse_policy
-from router_service.core.preferences import Preferences, parse
-from router_service.planning.constraints import Demand, Demands
-from router_service.planning.eligibility import Ask
+from router_service.admission.policy import KeyRulesError, parse_rules
+from router_service.core.preferences import Preferences, parse_preferences
+from router_service.planning.constraints import Constraint, ConstraintSet
+from router_service.planning.eligibility import RequestProfile
 from router_service.planning.make_plan import make_plan
-from router_service.planning.market_state import State
-from router_service.planning.nearest_request import nearest
+from router_service.planning.market_state import MarketState
+from router_service.planning.nearest_request import nearest_request
 from tests.conftest import House, open_house
 from tests.running import portolan
 from tests.test_plan_properties import HARD, cases
@@ -38,20 +38,20 @@ policies = st.fixed_dictionaries({}, optional={name: HARD[name] for name in RULE
 
 @given(cases(), policies)
 def test_a_key_only_ever_tightens_and_is_never_loosened(
-    case: tuple[list[Endpoint], dict[str, Any], Ask, State], policy: dict[str, Any]
+    case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState], policy: dict[str, Any]
 ) -> None:
     market, provider, ask, state = case
     ask = ask._replace(parameters=("messages", "seed"))
-    demands = Demands(Demand("This key", parse(msgspec.json.encode(policy))))
+    demands = ConstraintSet(Constraint("This key", parse_preferences(msgspec.json.encode(policy))))
 
     def left(preferences: Preferences) -> set[str]:
         return {e.id for e in make_plan("a/b", market, preferences, ask, state).endpoints}
 
-    wanted = parse(msgspec.json.encode(provider))
+    wanted = parse_preferences(msgspec.json.encode(provider))
     under = left(demands.apply(wanted))
     assert under <= left(wanted)
     assert under <= left(demands.least)
-    close = None if under else nearest(market, demands.apply(wanted), ask, demands)
+    close = None if under else nearest_request(market, demands.apply(wanted), ask, demands)
     assert close is None or demands.allow(close.endpoint)
 
 
@@ -64,7 +64,7 @@ def test_regions_are_countries_and_areas_and_what_is_unknown_is_outside() -> Non
 
 
 def test_requests_win_over_a_keys_defaults() -> None:
-    key = Demands(Demand("This key", Preferences(sort="latency", ttft_timeout=5, stall_timeout=9)))
+    key = ConstraintSet(Constraint("This key", Preferences(sort="latency", ttft_timeout=5, stall_timeout=9)))
     silent = key.apply(Preferences())
     assert (silent.sort_by, silent.ttft_timeout, silent.stall_timeout) == ("latency", 5, 9)
     own = key.apply(Preferences(strategy="price", ttft_timeout=1))
@@ -180,8 +180,8 @@ def test_a_damaged_policy_refuses_the_key_and_not_the_others(house: House) -> No
     ],
 )
 def test_a_wrong_policy_is_refused_with_a_sentence(text: str, says: str) -> None:
-    with pytest.raises(KeyPolicyError, match=says):
-        parse_policy(text)
+    with pytest.raises(KeyRulesError, match=says):
+        parse_rules(text)
 
 
 def test_an_old_database_gains_its_columns_whoever_comes_first(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from lab.server import create_app
 from router_service.admission.keys import create_key, open_database
-from router_service.core.preferences import NONE, Preferences
-from router_service.planning.model_variants import Wanted
+from router_service.core.preferences import NO_PREFERENCES, Preferences
+from router_service.planning.model_variants import RequestedModel
 from router_service.planning.planner import SEEN_FOR_S, Planner
 from tests.conftest import House, serving
 from tests.learned_world import (
@@ -91,7 +91,7 @@ class Failing:
 
 @pytest.mark.parametrize("broken", [Failing(), None])
 def test_an_artifact_that_fails_in_a_decision_is_abandoned_for_the_rules(house: House, broken: object) -> None:
-    (served,) = house.serving.policies._loaded.values()
+    (served,) = house.services.policies._loaded.values()
     if broken is None:
         # Of its figures one has become no number.
         served._policy._artifact.predictor._intercepts[:] = float("nan")
@@ -154,7 +154,7 @@ def test_what_one_worker_meets_changes_the_others_plan(two: Two) -> None:
 def planner(tmp_path: Path) -> tuple[Planner, Worker, Clock]:
     """Of the two endpoints, by a clock."""
     with learned_house(tmp_path, TAUGHT) as house:
-        whole = house.serving.planner
+        whole = house.services.planner
     clock = Clock()
     worker = Worker(clock=clock)
     offers = {MODEL: tuple(offer for offer in whole.endpoints[MODEL] if offer.id in (GROQ, WANDB))}
@@ -165,17 +165,17 @@ def planner(tmp_path: Path) -> tuple[Planner, Worker, Clock]:
     return made, worker, clock
 
 
-WANTED, STREAM = (Wanted(MODEL, MODEL),), ASK._replace(stream=True)
+WANTED, STREAM = (RequestedModel(MODEL, MODEL),), ASK._replace(stream=True)
 
 
 def test_a_plan_holds_for_its_moment_and_no_longer(planner: tuple[Planner, Worker, Clock]) -> None:
     made, worker, clock = planner
-    first = made.plan(WANTED, NONE, STREAM)
+    first = made.plan(WANTED, NO_PREFERENCES, STREAM)
     for _ in range(5):
         worker.call(GROQ, error="server")
-    assert made.plan(WANTED, NONE, STREAM) is first
+    assert made.plan(WANTED, NO_PREFERENCES, STREAM) is first
     clock.now += SEEN_FOR_S
-    later = made.plan(WANTED, NONE, STREAM)
+    later = made.plan(WANTED, NO_PREFERENCES, STREAM)
     assert later.probabilities != first.probabilities
     price = made.plan(WANTED, Preferences(strategy="price"), STREAM)
     clock.now += 10 * SEEN_FOR_S

@@ -12,21 +12,16 @@ import pytest
 import valkey
 
 from data.catalogue.types import Price
-from router_service.affinity.conversation import Affinity
-from router_service.cluster.journal import JournalPeers
-from router_service.cluster.messages import Batch, Conversation, Report
-from router_service.cluster.valkey_stream import (
-    KEPT_S,
-    LONGEST_PAUSE_S,
-    STREAM_LENGTH,
-    ValkeyPeers,
-    decode,
-    encode,
-)
-from router_service.core.preferences import NONE
+from router_service.affinity.messages import ConversationMessage
+from router_service.cluster.journal import JournalTransport
+from router_service.cluster.messages import PeerBatch
+from router_service.cluster.valkey_stream import KEPT_S, LONGEST_PAUSE_S, STREAM_LENGTH, ValkeyTransport, decode, encode
+from router_service.core.conversation import ConversationKey
+from router_service.core.preferences import NO_PREFERENCES
+from router_service.core.usage import Usage
 from router_service.health.breaker import FIRST_EJECTION_S, HEAD_START_S, LONGEST_EJECTION_S, PROBE_LEASE_S
+from router_service.health.messages import HealthReport
 from router_service.planning.make_plan import make_plan
-from router_service.providers.adapter import Usage
 from router_service.settings import Settings
 from tests.market import ASK, endpoint, state
 from tests.peers import PASSWORD, Clock, Server, Worker
@@ -35,7 +30,7 @@ OFFERS = [
     endpoint(name, price=Price(1_000_000_000, 1_000_000_000, 100_000_000), cache_lifetime_s=300.0)
     for name in ("one", "two", "three")
 ]
-TALK = Affinity(b"talk", "conversation", False)
+TALK = ConversationKey(b"talk", "conversation", False)
 KEY = "p:peers:1"
 
 
@@ -53,8 +48,8 @@ def server(shared_server: Server) -> Server:
     return shared_server
 
 
-def peers(server: Server, clock: Clock | None = None, prefix: str = "p") -> ValkeyPeers:
-    return ValkeyPeers(server.url(), prefix, clock or Clock())
+def peers(server: Server, clock: Clock | None = None, prefix: str = "p") -> ValkeyTransport:
+    return ValkeyTransport(server.url(), prefix, clock or Clock())
 
 
 def machine(server: Server, clock: Clock | None = None, prefix: str = "p") -> Worker:
@@ -96,7 +91,9 @@ def test_one_machine_probes_for_all_and_nobody_can_hold_a_probe_for_long(server:
         one.synchronise()
         other.synchronise()
         assert not other.health.claim("e")
-        one.sharing.ways[0].exchange([Batch(young.now, [Report("e", probe_until=float("inf"))], [], "stranger", 1)])
+        one.sharing.ways[0].exchange(
+            [PeerBatch(young.now, [HealthReport("e", probe_until=float("inf"))], [], "stranger", 1)]
+        )
         other.synchronise()
         assert not other.health.claim("e")
         old.now += PROBE_LEASE_S
@@ -105,7 +102,7 @@ def test_one_machine_probes_for_all_and_nobody_can_hold_a_probe_for_long(server:
 
 def test_a_conversation_goes_on_at_another_machine(server: Server) -> None:
     young, old = Clock(3.0), Clock(9e6)
-    planned = make_plan("a/b", OFFERS, NONE, ASK, state())
+    planned = make_plan("a/b", OFFERS, NO_PREFERENCES, ASK, state())
     with machine(server, young) as one, machine(server, old) as other:
         one.sticky.remember(TALK, OFFERS[1], Usage(10_000, 100, cached_tokens=0), pending=False, hour=False)
         one.synchronise()
@@ -122,7 +119,7 @@ def test_what_was_told_late_counts_when_it_happened(server: Server) -> None:
     clock, mine = Clock(), Clock()
     with machine(server, mine) as one:
         late = peers(server, clock)
-        batch = Batch(clock.now, [Report("e", failure=5)])
+        batch = PeerBatch(clock.now, [HealthReport("e", failure=5)])
         clock.now += KEPT_S - 5
         late.exchange([batch])
         one.synchronise()
@@ -149,7 +146,8 @@ def test_workers_that_share_files_too_count_once(server: Server, tmp_path: Path)
         (tmp_path / folder).mkdir()
     clock = Clock()
     workers = [
-        Worker(JournalPeers(tmp_path / folder), peers(server, clock), clock=clock) for folder in ("a", "a", "b", "b")
+        Worker(JournalTransport(tmp_path / folder), peers(server, clock), clock=clock)
+        for folder in ("a", "a", "b", "b")
     ]
     for worker in workers:
         worker.burst()
@@ -172,7 +170,7 @@ def test_installations_of_other_names_do_not_mix(server: Server) -> None:
 def test_the_servers_memory_is_bounded_and_let_go(server: Server) -> None:
     told = peers(server)
     for number in range(30):
-        told.exchange([Batch(1000.0, [Report("e", 1)], [], "s", 200 * number + n) for n in range(200)])
+        told.exchange([PeerBatch(1000.0, [HealthReport("e", 1)], [], "s", 200 * number + n) for n in range(200)])
     with server.client() as client:
         # Redis trims whole nodes of at most a hundred entries.
         assert STREAM_LENGTH <= client.xlen(KEY) <= STREAM_LENGTH + 100
@@ -185,17 +183,17 @@ def test_the_servers_memory_is_bounded_and_let_go(server: Server) -> None:
 
 def hostile() -> list[dict[str, bytes]]:
     """Entries that no worker would write."""
-    good = encode(Batch(0.0, [Report("x", 1)]), 0.0)
+    good = encode(PeerBatch(0.0, [HealthReport("x", 1)]), 0.0)
     forever, never = float("inf"), float("nan")
-    talk = Conversation(b"t", "m", "e", 0.0, 0.0, 1, 1, 1)
+    talk = ConversationMessage(b"t", "m", "e", 0.0, 0.0, 1, 1, 1)
     batches = [
-        Batch(never, []),
-        Batch(0.0, [], [msgspec.structs.replace(talk, at=never)]),
-        Batch(0.0, [], [msgspec.structs.replace(talk, until=forever)]),
-        Batch(0.0, [Report("x", -1)]),
-        Batch(0.0, [Report("x", 2**40)]),
-        Batch(0.0, [Report("x", ejections=1000)]),
-        Batch(0.0, [Report("x" * 1000)]),
+        PeerBatch(never, []),
+        PeerBatch(0.0, [], [msgspec.structs.replace(talk, at=never)]),
+        PeerBatch(0.0, [], [msgspec.structs.replace(talk, until=forever)]),
+        PeerBatch(0.0, [HealthReport("x", -1)]),
+        PeerBatch(0.0, [HealthReport("x", 2**40)]),
+        PeerBatch(0.0, [HealthReport("x", ejections=1000)]),
+        PeerBatch(0.0, [HealthReport("x" * 1000)]),
     ]
     raw = [b"", b"\xc1", good[:-1], b"\x93\x00", *(msgspec.msgpack.encode(batch) for batch in batches)]
     return [{"b": content} for content in raw] + [{"other": good}]
@@ -216,7 +214,9 @@ def test_entries_that_make_no_sense_are_counted_and_passed_over(server: Server) 
 
 
 def test_no_ejection_outlasts_the_longest() -> None:
-    endless = msgspec.msgpack.encode(Batch(0.0, [Report("x", ejected_until=float("inf"), retry_until=float("nan"))]))
+    endless = msgspec.msgpack.encode(
+        PeerBatch(0.0, [HealthReport("x", ejected_until=float("inf"), retry_until=float("nan"))])
+    )
     batch = decode(endless, 50.0)
     assert batch is not None
     assert (batch.reports[0].ejected_until, batch.reports[0].retry_until) == (50.0 + LONGEST_EJECTION_S, 0.0)
@@ -279,7 +279,7 @@ async def test_a_server_that_does_not_answer_holds_up_nobody(tmp_path: Path) -> 
     """It accepts and is silent; the worker beside knows by the journal, and the event loop goes on."""
     (tmp_path / "health").mkdir()
     with Server(tmp_path) as server:
-        workers = [Worker(JournalPeers(tmp_path / "health"), ValkeyPeers(server.url(), "p")) for _ in range(2)]
+        workers = [Worker(JournalTransport(tmp_path / "health"), ValkeyTransport(server.url(), "p")) for _ in range(2)]
         server.pause()
         tasks = [asyncio.create_task(worker.sharing.watch()) for worker in workers]
         workers[0].burst()
@@ -306,7 +306,7 @@ async def test_a_server_that_does_not_answer_holds_up_nobody(tmp_path: Path) -> 
 
 def test_a_wrong_password_is_said_and_not_shown(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    wrong = ValkeyPeers(server.url("not this one"), "p", clock)
+    wrong = ValkeyTransport(server.url("not this one"), "p", clock)
     with Worker(wrong, clock=clock) as one, machine(server) as other:
         one.burst()
         one.synchronise()

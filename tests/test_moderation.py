@@ -10,7 +10,7 @@ import openrouter
 import pytest
 
 from data.catalogue import load_catalogue
-from router_service.core.preferences import parse
+from router_service.core.preferences import parse_preferences
 from router_service.planning.make_plan import make_plan
 from router_service.providers.anthropic_messages.adapter import AnthropicMessages
 from router_service.providers.openai_chat.adapter import OpenAIChat
@@ -34,7 +34,7 @@ def body(stream: bool, *models: str, **more: Any) -> dict[str, Any]:
     [(False, {"bolt:b", "core:b"}), (True, {"acme:b"}), (None, {"acme:b", "bolt:b", "core:b"})],
 )
 def test_the_filter_goes_by_the_mark_and_unknown_has_none(wanted: bool | None, served: set[str]) -> None:
-    preferences = parse(msgspec.json.encode({"is_moderated": wanted}))
+    preferences = parse_preferences(msgspec.json.encode({"is_moderated": wanted}))
     plan = make_plan("a/b", MARKET, preferences, ASK, state())
     assert {e.id for e in plan.endpoints} == served
     assert {reason for _, reason in plan.excluded} <= {"moderated" if wanted is False else "not_moderated"}

@@ -13,7 +13,7 @@ import pytest
 from models.selection import decision_log
 from models.selection.as_of import walk
 from models.selection.observed import View
-from router_service.health.live_statistics import Observing
+from router_service.health.live_statistics import LiveStatistics
 from router_service.telemetry.sealing import recover
 from tests.conftest import House, open_house
 from tests.learned_world import GROQ, TAGS, WANDB, SteadyLab, ask, body
@@ -28,7 +28,7 @@ def leave(house: House, client: httpx2.Client) -> None:
     """Let a stream begin, and go."""
     with client.stream("POST", "/api/v1/chat/completions", json=body(max_tokens=50, **ALONE)) as answer:
         next(answer.iter_bytes())
-    until(lambda: not house.serving.observing.seen([GROQ]).views[0].in_flight, "the router has noticed", 10)
+    until(lambda: not house.services.observing.seen([GROQ]).views[0].in_flight, "the router has noticed", 10)
 
 
 def traffic(house: House, client: httpx2.Client) -> None:
@@ -71,7 +71,7 @@ def test_the_routers_views_are_those_of_the_log_at_the_same_time(tmp_path: Path)
     settings = {"hedge_share": 1.0, "ttft_timeout": 5.0, "auto_exacto": False}
     with open_house(tmp_path, SteadyLab({}), **settings) as house, house.client as client:
         traffic(house, client)
-        observing = house.serving.observing
+        observing = house.services.observing
         now_s, seen = observing.now_s(), list(observing.seen([GROQ, WANDB]).views)
     rows, wanted = logged(house, now_s)
     met = {attempt["error_type"] for row in rows for attempt in row["attempts"]}
@@ -88,10 +88,10 @@ def test_the_routers_views_are_those_of_the_log_at_the_same_time(tmp_path: Path)
 
 def test_a_call_that_cannot_be_learned_from_costs_no_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with open_house(tmp_path) as house, house.client as client:
-        house.serving.observing._observed = None  # type: ignore[assignment]
+        house.services.observing._observed = None  # type: ignore[assignment]
         for _ in range(3):
             ask(client)
-        until(lambda: house.serving.observing.failures >= 3, "what waited has been tried", 10)
+        until(lambda: house.services.observing.failures >= 3, "what waited has been tried", 10)
     assert "was not learned from (1 times)" in caplog.text
 
 
@@ -108,7 +108,7 @@ def test_an_attempt_is_told_once_and_what_is_left_of_a_request_at_its_end() -> N
 
 def test_the_time_of_what_is_seen_is_no_clock_that_can_be_set() -> None:
     clock = Clock()
-    observing = Observing(clock)
+    observing = LiveStatistics(clock)
     before = observing.now_s()
     clock.now += 5
     assert observing.now_s() - before == pytest.approx(5)

@@ -8,7 +8,7 @@ import socket
 from typing import cast
 from urllib.parse import urlsplit
 
-from router_service.http_protocol import MOST_JOINED_BYTES, Joined
+from router_service.http_protocol import MOST_JOINED_BYTES, JoinedWrites
 from tests.conftest import House
 from tests.test_fallback import CHAT, body
 
@@ -30,9 +30,9 @@ class Written:
         self.closed = True
 
 
-def joined() -> tuple[Joined, Written]:
+def joined() -> tuple[JoinedWrites, Written]:
     written = Written()
-    return Joined(cast(asyncio.Transport, written)), written
+    return JoinedWrites(cast(asyncio.Transport, written)), written
 
 
 async def test_a_head_waits_for_its_body_and_what_follows_does_not() -> None:

@@ -8,19 +8,21 @@ import msgspec
 import pytest
 
 from models.selection.outcome import Outcome
-from router_service.cluster.journal import JournalPeers
-from router_service.cluster.messages import Batch, Conversation, Report, Told, UnderWay
+from router_service.affinity.messages import ConversationMessage
+from router_service.cluster.journal import JournalTransport
+from router_service.cluster.messages import PeerBatch
 from router_service.cluster.sharing import BATCH_SIZE
-from router_service.cluster.valkey_stream import ValkeyPeers
+from router_service.cluster.valkey_stream import ValkeyTransport
 from router_service.health.in_flight import SILENT_S, TOLD_AGAIN_S
 from router_service.health.live_statistics import LATE_S, MOST_TOLD
-from router_service.health.outcome_messages import heard, told
+from router_service.health.messages import HealthReport, InFlightMessage, OutcomeMessage
+from router_service.health.outcome_messages import from_message, to_message
 from tests.peers import Clock, Server, Worker
 
 
 def pair(folder: Path) -> tuple[Clock, Worker, Worker]:
     clock = Clock()
-    return clock, Worker(JournalPeers(folder), clock=clock), Worker(JournalPeers(folder), clock=clock)
+    return clock, Worker(JournalTransport(folder), clock=clock), Worker(JournalTransport(folder), clock=clock)
 
 
 def exchange(*workers: Worker) -> None:
@@ -74,7 +76,7 @@ def test_a_quiet_worker_with_a_long_call_is_not_forgotten(tmp_path: Path) -> Non
 def test_another_machines_clock_does_not_matter(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         young, old = Clock(3.0), Clock(9e6)
-        one, other = (Worker(ValkeyPeers(server.url(), "p", clock), clock=clock) for clock in (young, old))
+        one, other = (Worker(ValkeyTransport(server.url(), "p", clock), clock=clock) for clock in (young, old))
         exchange(other)
         one.call(error="server")
         exchange(one, other)
@@ -89,7 +91,7 @@ def test_what_comes_late_says_nothing_of_now_and_history_is_read_by_who_begins(t
     one.call(error="server")
     one.synchronise()
     clock.now += LATE_S + 1
-    newcomer = Worker(JournalPeers(tmp_path), clock=clock)
+    newcomer = Worker(JournalTransport(tmp_path), clock=clock)
     exchange(other, newcomer)
     assert (other.view().streak, newcomer.view().streak) == (0, 1)
     assert newcomer.view().since_failure_s == pytest.approx(LATE_S + 1)
@@ -102,7 +104,7 @@ def test_what_several_workers_saw_before_is_read_in_its_order(tmp_path: Path) ->
         clock.now += 1
         worker.call(error=error)
         worker.synchronise()
-    newcomer = Worker(JournalPeers(tmp_path), clock=clock)
+    newcomer = Worker(JournalTransport(tmp_path), clock=clock)
     newcomer.synchronise()
     assert (newcomer.view().streak, newcomer.view().recent[3].attempts) == (0, pytest.approx(4, abs=0.01))
     closed(one, other, newcomer)
@@ -115,7 +117,7 @@ def test_of_too_many_the_newest_are_told(tmp_path: Path) -> None:
     batches = one.sharing._take(one.sharing._outboxes[0])
     assert sum(len(batch.outcomes) for batch in batches) == MOST_TOLD
     assert max(len(batch.outcomes) for batch in batches) == BATCH_SIZE
-    assert {told.endpoint for batch in batches for told in batch.outcomes} == {"new:m"}
+    assert {to_message.endpoint for batch in batches for to_message in batch.outcomes} == {"new:m"}
     closed(one, other)
 
 
@@ -123,17 +125,17 @@ class OldBatch(msgspec.Struct, frozen=True, array_like=True):
     """As the version before this one has it."""
 
     at: float
-    reports: list[Report]
-    conversations: list[Conversation] = []
+    reports: list[HealthReport]
+    conversations: list[ConversationMessage] = []
     sender: str = ""
     number: int = 0
 
 
 def test_an_older_version_reads_on_without_and_is_read() -> None:
-    batch = Batch(1.0, [Report("e", 1)], [], "a", 7, [Told("e:m", 0)], [UnderWay("e:m", 2)])
+    batch = PeerBatch(1.0, [HealthReport("e", 1)], [], "a", 7, [OutcomeMessage("e:m", 0)], [InFlightMessage("e:m", 2)])
     old = msgspec.msgpack.decode(msgspec.msgpack.encode(batch), type=OldBatch)
     assert (old.reports, old.number) == (batch.reports, 7)
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=Batch).outcomes == []
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=PeerBatch).outcomes == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_an_older_version_reads_on_without_and_is_read() -> None:
 )
 def test_a_value_beyond_its_bounds_is_not_read(wrong: list[object]) -> None:
     with pytest.raises(msgspec.ValidationError):
-        msgspec.msgpack.decode(msgspec.msgpack.encode([1.0, [], [], "a", 1, [wrong]]), type=Batch)
+        msgspec.msgpack.decode(msgspec.msgpack.encode([1.0, [], [], "a", 1, [wrong]]), type=PeerBatch)
 
 
 @pytest.mark.parametrize(
@@ -153,9 +155,9 @@ def test_a_value_beyond_its_bounds_is_not_read(wrong: list[object]) -> None:
     ],
 )
 def test_an_outcome_is_heard_as_it_was_told(outcome: Outcome) -> None:
-    assert heard(told(outcome, 100.0), 100.0) == outcome
+    assert from_message(to_message(outcome, 100.0), 100.0) == outcome
 
 
 def test_what_no_bound_can_hold_is_told_as_the_bound() -> None:
-    extreme = told(Outcome(0.0, "e:m", "e", "success", 0.0, float("inf"), float("inf")), 1e9)
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(extreme), type=Told) == extreme
+    extreme = to_message(Outcome(0.0, "e:m", "e", "success", 0.0, float("inf"), float("inf")), 1e9)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(extreme), type=OutcomeMessage) == extreme

@@ -8,9 +8,10 @@ from collections import Counter
 import msgspec
 import pytest
 
-from router_service.core.preferences import NONE, STRATEGIES, Percentiles, Preferences, Sort
+from router_service.core.plan import Plan
+from router_service.core.preferences import NO_PREFERENCES, STRATEGIES, Percentiles, Preferences, Sort
 from router_service.health import Health
-from router_service.planning.make_plan import Plan, make_plan
+from router_service.planning.make_plan import make_plan
 from router_service.planning.strategies import STRATEGIES as REGISTRY
 from router_service.planning.strategies.price import price_shares
 from tests.market import ASK, TOOLS, endpoint, measure, state
@@ -34,19 +35,19 @@ def chi_square(plan: Plan, draws: int = 100_000) -> float:
 
 def test_the_references_worked_example() -> None:
     """A at $1, B at $2 with an outage, C at $3: A is nine times likelier than C; the order is A, C, B."""
-    plan = make_plan("a/b", [B, C, A], NONE, ASK, state("b"))
+    plan = make_plan("a/b", [B, C, A], NO_PREFERENCES, ASK, state("b"))
     assert tags(plan) == ["a", "c", "b"]
     assert plan.probabilities == pytest.approx((0.9, 0.1, 0.0))
 
 
 def test_a_hundred_thousand_draws_follow_the_price_shares() -> None:
-    plan = make_plan("a/b", [A, B, C], NONE, ASK, state())
+    plan = make_plan("a/b", [A, B, C], NO_PREFERENCES, ASK, state())
     assert plan.probabilities == pytest.approx((36 / 49, 9 / 49, 4 / 49))
     assert chi_square(plan) < CHI_SQUARE[2]
 
 
 def test_with_every_endpoint_in_an_outage_all_share() -> None:
-    plan = make_plan("a/b", [A, C], NONE, ASK, state("a", "c"))
+    plan = make_plan("a/b", [A, C], NO_PREFERENCES, ASK, state("a", "c"))
     assert plan.probabilities == pytest.approx((0.9, 0.1))
 
 
@@ -103,8 +104,8 @@ def test_an_outage_stands_behind_a_missed_cut_off() -> None:
 
 def test_only_endpoints_that_support_the_tools_are_used_where_some_do() -> None:
     able = endpoint("able", 9, supported_parameters=frozenset({"tools"}))
-    assert tags(make_plan("a/b", [A, able], NONE, TOOLS, state())) == ["able"]
-    assert tags(make_plan("a/b", [A, B], NONE, TOOLS, state())) == ["a", "b"]
+    assert tags(make_plan("a/b", [A, able], NO_PREFERENCES, TOOLS, state())) == ["able"]
+    assert tags(make_plan("a/b", [A, B], NO_PREFERENCES, TOOLS, state())) == ["a", "b"]
 
 
 class Fixed:
@@ -119,7 +120,7 @@ class Fixed:
 def test_the_propensity_is_the_mixtures() -> None:
     """Half by a policy that wants C, half by price: C is drawn with 1/2 + 1/2 · 4/49."""
     learned = state(strategy="learned", learned=Fixed(), learned_share=0.5)
-    plan = make_plan("a/b", [A, B, C], NONE, ASK, learned)
+    plan = make_plan("a/b", [A, B, C], NO_PREFERENCES, ASK, learned)
     assert plan.probabilities == pytest.approx((18 / 49, 4.5 / 49, 0.5 + 2 / 49))
     assert plan.sample(0.49).arm.policy == "learned"
     assert chi_square(plan) < CHI_SQUARE[2]

@@ -10,17 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.catalogue.types import DataPolicy, Endpoint, Price
-from router_service.core.preferences import QUANTIZATION_BITS, SORTS, STRATEGIES, Percentiles, parse
-from router_service.planning.constraints import NO_DEMANDS
-from router_service.planning.eligibility import EXCLUDED_BY, Ask, excluded_by
-from router_service.planning.make_plan import Plan, make_plan
-from router_service.planning.market_state import Measure, State
-from router_service.planning.nearest_request import nearest
+from router_service.core.plan import Plan
+from router_service.core.preferences import QUANTIZATION_BITS, SORTS, STRATEGIES, Percentiles, parse_preferences
+from router_service.planning.constraints import NO_CONSTRAINTS
+from router_service.planning.eligibility import EXCLUDED_BY, RequestProfile, reference_reason
+from router_service.planning.make_plan import make_plan
+from router_service.planning.market_state import EndpointMeasurement, MarketState
+from router_service.planning.nearest_request import nearest_request
 
 # A deadline would be an assertion on the clock.
 settings.register_profile("rules", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rules")
-# The reference's ``excluded_by``.
+# The reference's ``reference_reason``.
 CODES = {
     "geo", "data_region", "data_policy:zdr", "data_policy:training", "max_price", "context_length",
     "require_parameters", "quantization", "allowed_providers",
@@ -88,7 +89,7 @@ SOFT: dict[str, st.SearchStrategy[Any]] = {
 }
 providers = st.fixed_dictionaries({}, optional=HARD | SOFT)
 asks = st.builds(
-    Ask,
+    RequestProfile,
     prompt_tokens=st.sampled_from((0, 50, 100, 20_000)),
     max_tokens=st.sampled_from((None, 10, 1000, 100_000)),
     parameters=st.sets(st.sampled_from(PARAMETERS)).map(lambda names: tuple(sorted({*names, "messages"}))),
@@ -101,10 +102,10 @@ figures = st.none() | st.floats(1e-3, 1e4)
 
 
 @st.composite
-def measures(draw: st.DrawFn) -> Measure:
+def measures(draw: st.DrawFn) -> EndpointMeasurement:
     requests, tools = draw(counts), draw(counts)
     prompt = requests * draw(st.sampled_from((0, 10, 1000)))
-    return Measure(
+    return EndpointMeasurement(
         Percentiles(draw(figures), p99=draw(figures)),
         Percentiles(draw(figures), p99=draw(figures)),
         requests,
@@ -124,15 +125,15 @@ class Even:
 
     version = "even"
 
-    def weigh(self, ask: Ask, endpoints: list[Endpoint], views: object, wish: object) -> list[float]:
+    def weigh(self, ask: RequestProfile, endpoints: list[Endpoint], views: object, wish: object) -> list[float]:
         return [1 / len(endpoints)] * len(endpoints)
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[list[Endpoint], dict[str, Any], Ask, State]:
+def cases(draw: st.DrawFn) -> tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState]:
     market = draw(markets())
     ids = [e.id for e in market]
-    state = State(
+    state = MarketState(
         "v",
         0,
         draw(st.frozensets(st.sampled_from(ids))),
@@ -145,13 +146,13 @@ def cases(draw: st.DrawFn) -> tuple[list[Endpoint], dict[str, Any], Ask, State]:
     return market, draw(providers), draw(asks), state
 
 
-def planned(market: list[Endpoint], provider: dict[str, Any], ask: Ask, state: State) -> Plan:
-    return make_plan("a/b", market, parse(msgspec.json.encode(provider)), ask, state)
+def planned(market: list[Endpoint], provider: dict[str, Any], ask: RequestProfile, state: MarketState) -> Plan:
+    return make_plan("a/b", market, parse_preferences(msgspec.json.encode(provider)), ask, state)
 
 
 @given(cases())
 def test_probabilities_are_a_distribution_over_the_eligible(
-    case: tuple[list[Endpoint], dict[str, Any], Ask, State],
+    case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState],
 ) -> None:
     plan = planned(*case)
     eligible, excluded = [e.id for e in plan.endpoints], [e.id for e, _ in plan.excluded]
@@ -164,7 +165,7 @@ def test_probabilities_are_a_distribution_over_the_eligible(
 
 @given(cases(), st.floats(0, 1, exclude_max=True))
 def test_a_draw_tries_each_eligible_endpoint_once_and_no_other(
-    case: tuple[list[Endpoint], dict[str, Any], Ask, State], draw: float
+    case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState], draw: float
 ) -> None:
     """The first has a probability above 0: it is the logged propensity, and its inverse a weight."""
     plan = planned(*case)
@@ -178,7 +179,7 @@ def test_a_draw_tries_each_eligible_endpoint_once_and_no_other(
 
 @given(cases())
 def test_an_outage_is_never_drawn_first_while_another_is_without(
-    case: tuple[list[Endpoint], dict[str, Any], Ask, State],
+    case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState],
 ) -> None:
     market, provider, ask, state = case
     provider = {k: v for k, v in provider.items() if k != "order"}
@@ -190,10 +191,10 @@ def test_an_outage_is_never_drawn_first_while_another_is_without(
 
 @given(cases())
 def test_every_exclusion_has_a_reason_with_a_code_of_the_reference(
-    case: tuple[list[Endpoint], dict[str, Any], Ask, State],
+    case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState],
 ) -> None:
     plan = planned(*case)
-    assert {excluded_by(reason) for _, reason in plan.excluded} <= CODES
+    assert {reference_reason(reason) for _, reason in plan.excluded} <= CODES
     rows = msgspec.msgpack.decode(plan.candidates)
     assert [row["excluded_by"] for row in rows if row["probability"] == 0 and row["score"] is None] == [
         reason for _, reason in plan.excluded
@@ -206,7 +207,7 @@ def test_every_reason_has_a_code_of_the_reference() -> None:
 
 @given(cases(), st.sampled_from(sorted(HARD)), st.data())
 def test_tightening_never_adds_a_candidate(
-    case: tuple[list[Endpoint], dict[str, Any], Ask, State], name: str, data: st.DataObject
+    case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState], name: str, data: st.DataObject
 ) -> None:
     """One more hard filter. Parameters that only some support are set aside: without those, all may serve."""
     market, provider, ask, state = case
@@ -218,7 +219,9 @@ def test_tightening_never_adds_a_candidate(
 
 
 @given(cases())
-def test_equal_inputs_give_equal_plans(case: tuple[list[Endpoint], dict[str, Any], Ask, State]) -> None:
+def test_equal_inputs_give_equal_plans(
+    case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState],
+) -> None:
     market, provider, ask, state = case
     plan, again = planned(market, provider, ask, state), planned(market[::-1], provider, ask, state)
     assert plan.endpoints == again.endpoints
@@ -227,10 +230,12 @@ def test_equal_inputs_give_equal_plans(case: tuple[list[Endpoint], dict[str, Any
 
 
 @given(cases())
-def test_the_nearest_request_would_have_worked(case: tuple[list[Endpoint], dict[str, Any], Ask, State]) -> None:
+def test_the_nearest_request_would_have_worked(
+    case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState],
+) -> None:
     market, provider, ask, state = case
     plan = planned(market, provider, ask, state)
-    close = None if plan.endpoints else nearest(market, plan.preferences, ask, NO_DEMANDS)
+    close = None if plan.endpoints else nearest_request(market, plan.preferences, ask, NO_CONSTRAINTS)
     if close is None:
         return
     for field, value in close.changes:

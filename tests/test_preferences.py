@@ -7,8 +7,8 @@ import pytest
 
 from data.catalogue.types import DataPolicy
 from router_service.core.errors import ApiError
-from router_service.core.preferences import WANTED, Preferences, parse
-from router_service.planning.eligibility import Ask
+from router_service.core.preferences import WANTED, Preferences, parse_preferences
+from router_service.planning.eligibility import RequestProfile
 from router_service.planning.make_plan import make_plan
 from tests.market import ASK, endpoint, state
 
@@ -21,8 +21,8 @@ MARKET = [
 ]
 
 
-def eligible(provider: dict[str, object], ask: Ask = ASK) -> list[str]:
-    plan = make_plan("a/b", MARKET, parse(msgspec.json.encode(provider)), ask, state())
+def eligible(provider: dict[str, object], ask: RequestProfile = ASK) -> list[str]:
+    plan = make_plan("a/b", MARKET, parse_preferences(msgspec.json.encode(provider)), ask, state())
     return sorted(e.tag for e in plan.endpoints)
 
 
@@ -83,12 +83,12 @@ def test_require_parameters_asks_for_every_field_that_is_a_capability() -> None:
 )
 def test_a_wrong_field_is_400_and_named(raw: bytes, says: str) -> None:
     with pytest.raises(ApiError) as caught:
-        parse(raw)
+        parse_preferences(raw)
     assert (caught.value.code, says in caught.value.message) == (400, True), caught.value.message
 
 
 def test_every_field_has_its_sentence_and_its_timeouts_are_kept() -> None:
     assert set(WANTED) == set(Preferences.__struct_fields__)
-    found = parse(b'{"ttft_timeout": 2.5, "stall_timeout": 10}')
+    found = parse_preferences(b'{"ttft_timeout": 2.5, "stall_timeout": 10}')
     plan = make_plan("a/b", MARKET, found, ASK, state())
     assert (plan.preferences.ttft_timeout, plan.preferences.stall_timeout) == (2.5, 10)

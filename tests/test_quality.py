@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from data.catalogue import load_catalogue
 from data.lake import Lake
-from router_service.cluster.messages import Batch, Report
+from router_service.cluster.messages import PeerBatch
 from router_service.core.preferences import Preferences
 from router_service.health import Health
-from router_service.health.quality import NOTHING, SLOT_S, Quality, Sums
-from router_service.planning.model_variants import Wanted
+from router_service.health.messages import HealthReport
+from router_service.health.quality import NO_QUALITY, SLOT_S, Quality, Sums
+from router_service.planning.model_variants import RequestedModel
 from router_service.planning.planner import Moment, Planner
 from router_service.planning.policy_store import PolicyStore
 from tests.market import ASK, TOOLS, endpoint
@@ -80,7 +81,7 @@ def test_what_another_worker_counted_is_heard_once(tmp_path: Path) -> None:
         other.synchronise()
     assert other.health.quality("e") == one.health.quality("e") == Sums(1, 1000, 600, 50, 1, 8000, 1, 1)
     clock.now += 2 * 3600
-    assert other.health.quality("e") == NOTHING == other.health.quality("never called")
+    assert other.health.quality("e") == NO_QUALITY == other.health.quality("never called")
     one.sharing.close()
     other.sharing.close()
 
@@ -105,8 +106,8 @@ class OldBatch(msgspec.Struct, frozen=True, array_like=True):
 
 def test_workers_of_two_versions_understand_each_other() -> None:
     old = msgspec.msgpack.encode(OldBatch(1.0, [OldReport("e", 3)]))
-    assert msgspec.msgpack.decode(old, type=Batch) == Batch(1.0, [Report("e", 3)])
-    new = msgspec.msgpack.encode(Batch(1.0, [Report("e", 3, quality=Sums(1, 2))]))
+    assert msgspec.msgpack.decode(old, type=PeerBatch) == PeerBatch(1.0, [HealthReport("e", 3)])
+    new = msgspec.msgpack.encode(PeerBatch(1.0, [HealthReport("e", 3, quality=Sums(1, 2))]))
     assert msgspec.msgpack.decode(new, type=OldBatch) == OldBatch(1.0, [OldReport("e", 3)])
 
 
@@ -118,16 +119,16 @@ def test_plans_by_adjusted_shares_read_all_of_it(tmp_path: Path) -> None:
     policies = PolicyStore(Lake(tmp_path).create())
     planner = Planner(load_catalogue(), {"a/b": cached}, health, policies, 0.0, clock=iter(range(0, 99, 9)).__next__)
     adjusted = Preferences(strategy="adjusted")
-    assert len(set(planner.plan((Wanted("a/b", "a/b"),), adjusted, ASK).probabilities)) == 1
+    assert len(set(planner.plan((RequestedModel("a/b", "a/b"),), adjusted, ASK).probabilities)) == 1
     for name in ("a:b", "b:b"):
         for _ in range(100):
             health.success(name, None, None)
             health.used(name, 1000, 900 if name == "b:b" else 0, 10)
             health.tool_calls(name, malformed=name == "b:b")
-    plan = planner.plan((Wanted("a/b", "a/b"),), adjusted, ASK)
+    plan = planner.plan((RequestedModel("a/b", "a/b"),), adjusted, ASK)
     assert dict(zip((e.id for e in plan.endpoints), plan.probabilities, strict=True))["b:b"] > 0.6
     health.failure("a:b", "rate_limit_exceeded", 30.0)
     measure = planner._state(cached, ASK, "adjusted", Moment(7, 0)).measures["a:b"]
     assert (measure.wait_s, measure.answers, measure.completion_tokens) == (30.0, 100, 1000)
     assert (measure.tool_requests, measure.malformed) == (100, 0)
-    assert planner.plan((Wanted("a/b", "a/b"),), adjusted, TOOLS).arms[0].policy == "adjusted"
+    assert planner.plan((RequestedModel("a/b", "a/b"),), adjusted, TOOLS).arms[0].policy == "adjusted"

@@ -9,9 +9,9 @@ import pytest
 
 from data.catalogue.types import DataPolicy
 from router_service.core.errors import ApiError
-from router_service.core.preferences import MaxPrice, Preferences, parse
-from router_service.planning.availability import exhausted, no_endpoints
-from router_service.planning.constraints import Demand, Demands
+from router_service.core.preferences import MaxPrice, Preferences, parse_preferences
+from router_service.planning.availability import exhausted_availability, no_eligible_endpoints
+from router_service.planning.constraints import Constraint, ConstraintSet
 from router_service.planning.make_plan import make_plan
 from tests.conftest import House
 from tests.market import ASK, endpoint, state
@@ -23,12 +23,12 @@ MARKET = [
 ]
 
 
-def refused(*demanded: Demand, **provider: Any) -> ApiError:
-    demands = Demands(*demanded)
-    preferences = demands.apply(parse(msgspec.json.encode(provider)))
+def refused(*demanded: Constraint, **provider: Any) -> ApiError:
+    demands = ConstraintSet(*demanded)
+    preferences = demands.apply(parse_preferences(msgspec.json.encode(provider)))
     plan = make_plan("a/b", MARKET, preferences, ASK, state())
     assert not plan.endpoints
-    return no_endpoints(plan, ASK, demands, ["a/b"])
+    return no_eligible_endpoints(plan, ASK, demands, ["a/b"])
 
 
 @pytest.mark.parametrize(
@@ -88,19 +88,19 @@ def test_codes_filters_and_the_nearest_request(
 @pytest.mark.parametrize("whose", ["This installation", "This key", "The host eu.local"])
 def test_what_is_demanded_is_never_advised_away(whose: str) -> None:
     """The rule that nobody meets is named; no request would have worked."""
-    error = refused(Demand(whose, Preferences(zdr=True)), data_collection="deny")
+    error = refused(Constraint(whose, Preferences(zdr=True)), data_collection="deny")
     assert error.availability is not None
     assert "nearest" not in error.availability
     assert f"{whose} demands zdr of every request" in error.message
 
 
 def test_regions_that_contradict_each_other_leave_nothing_and_the_advice_keeps_to_the_keys() -> None:
-    key = Demand("This key", Preferences(region="eu", max_price=MaxPrice(prompt=1)))
+    key = Constraint("This key", Preferences(region="eu", max_price=MaxPrice(prompt=1)))
     error = refused(key, region="us")
     assert error.availability is not None
     assert (error.code, error.availability["code"]) == (403, "region_restricted")
     assert error.availability["nearest"]["changes"] == [{"field": "provider.region", "value": "eu"}]
-    nobody = refused(Demand("This key", Preferences(region=("us", "fr"))))
+    nobody = refused(Constraint("This key", Preferences(region=("us", "fr"))))
     assert nobody.code == 403
     assert nobody.message.endswith("This key demands region=us or fr of every request.")
 
@@ -123,11 +123,11 @@ def test_the_wording_that_clients_match_on() -> None:
     ],
 )
 def test_errors_after_every_attempt_have_a_code_too(kind: str, code: str, retryable: bool) -> None:
-    found = exhausted(ApiError(kind, "x", retry_after=3), ["a/b"], ["groq", "groq"])
+    found = exhausted_availability(ApiError(kind, "x", retry_after=3), ["a/b"], ["groq", "groq"])
     assert found is not None
     assert (found["code"], found["retryable"], found["affected_providers"]) == (code, retryable, ["groq"])
     assert found.get("retry_after") == (3 if retryable else None)
-    assert exhausted(ApiError("invalid_request", "x"), [], []) is None
+    assert exhausted_availability(ApiError("invalid_request", "x"), [], []) is None
 
 
 def test_the_service_answers_with_it(house: House) -> None:

@@ -16,15 +16,15 @@ import pytest
 from data.catalogue import load_catalogue
 from data.lake import Lake
 from data.schema import Attempt, encode_record
-from router_service.affinity.sticky import held
+from router_service.affinity.sticky import pinned_plan
 from router_service.api.parse_head import parse_head
 from router_service.container import usable_endpoints
 from router_service.core.exchange import Exchange
+from router_service.core.plan import Plan
 from router_service.explanations.explain import explain
 from router_service.explanations.replay import replay
 from router_service.health import Health
 from router_service.planning.decide import decisions
-from router_service.planning.make_plan import Plan
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.settings import Settings
@@ -74,14 +74,14 @@ def market(lake: Lake, dice: random.Random, share: float, strategy: str) -> Plan
                     health.failure(endpoint.id, "timeout")
                 else:
                     health.success(endpoint.id, dice.uniform(0.1, 3), dice.uniform(10, 200))
-    return Planner(catalogue, endpoints, health, policies, share, strategy=strategy)
+    return Planner(catalogue, endpoints, health, policies, share, strategy=strategy, clock=time.monotonic)
 
 
 def records(planner: Planner, dice: random.Random, count: int) -> Iterator[bytes]:
     """Payloads of the log: the first attempt of each is the one that the decision says."""
 
     def hold(plan: Plan) -> Plan:
-        return held(plan, dice.randrange(len(plan.endpoints))) if dice.random() < 0.1 else plan
+        return pinned_plan(plan, dice.randrange(len(plan.endpoints))) if dice.random() < 0.1 else plan
 
     models = [name for name, offers in planner.endpoints.items() if len(offers) > 1]
     made = 0

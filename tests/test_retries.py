@@ -12,10 +12,10 @@ from data.catalogue.types import Endpoint
 from data.schema import Attempt
 from router_service.core.errors import CLIENT_ERRORS, ERROR_STATUS
 from router_service.core.exchange import Exchange
-from router_service.core.preferences import parse
+from router_service.core.preferences import parse_preferences
 from router_service.execution.attempts import Attempts
 from router_service.execution.deadlines import Deadlines, UsualLatency
-from router_service.execution.retries import RULES, Then
+from router_service.execution.retries import RULES, RetryAction
 from router_service.health import Health
 from router_service.planning.make_plan import make_plan
 from router_service.providers.failures import retry_after
@@ -41,7 +41,7 @@ def tried(client: httpx2.Client, answer: httpx2.Response) -> list[str]:
 
 def test_every_error_has_one_rule_and_no_client_error_tries_the_models_other_endpoints() -> None:
     assert set(RULES) == set(ERROR_STATUS)
-    assert {name for name in CLIENT_ERRORS if RULES[name] is not Then.NEXT_MODEL} == set()
+    assert {name for name in CLIENT_ERRORS if RULES[name] is not RetryAction.NEXT_MODEL} == set()
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -103,7 +103,7 @@ async def test_a_connection_that_was_ended_while_idle_is_tried_once_more_and_bla
             raise StaleConnection
         return endpoint.id
 
-    plan = make_plan("a/b", [endpoint("a"), endpoint("b")], parse(b'{"order": ["a", "b"]}'), ASK, state())
+    plan = make_plan("a/b", [endpoint("a"), endpoint("b")], parse_preferences(b'{"order": ["a", "b"]}'), ASK, state())
     assert await attempts.run(iter([plan.sample(0.0)]), stale_twice, discard) == "b:b"
     assert [(attempt.provider, attempt.reason) for attempt in exchange.attempts] == [
         ("a", "sampled"),

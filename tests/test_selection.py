@@ -18,9 +18,10 @@ from models.registry import Registry
 from models.selection.export import write_header
 from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError
 from models.selection.train import train
-from router_service.core.preferences import NONE
-from router_service.planning.eligibility import Ask
-from router_service.planning.make_plan import Plan, make_plan
+from router_service.core.plan import Plan
+from router_service.core.preferences import NO_PREFERENCES
+from router_service.planning.eligibility import RequestProfile
+from router_service.planning.make_plan import make_plan
 from router_service.planning.policy_store import PolicyStore, ServedPolicy
 from router_service.planning.strategies.strategy import RULES_VERSION
 from router_service.telemetry.log import RequestLog
@@ -174,8 +175,10 @@ def test_what_was_given_up_is_counted_in_the_metrics(tmp_path: Path) -> None:
 def planned(store: PolicyStore, share: float) -> Plan:
     """A plan between the two endpoints of ``history``, equally dear."""
     offers = [endpoint(name, 1, id=f"{name}:m") for name in ("fast", "slow")]
-    ask = Ask(ASK.prompt_tokens, ASK.max_tokens, (), ASK.stream, ASK.tools, ASK.hour)
-    return make_plan("a/m", offers, NONE, ask, state(learned=store.current, learned_share=share, strategy="learned"))
+    ask = RequestProfile(ASK.prompt_tokens, ASK.max_tokens, (), ASK.stream, ASK.tools, ASK.hour)
+    return make_plan(
+        "a/m", offers, NO_PREFERENCES, ask, state(learned=store.current, learned_share=share, strategy="learned")
+    )
 
 
 def test_the_router_carries_no_learner() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,18 @@ from data.catalogue.types import Catalogue, Endpoint, Model, Price
 from data.lake import Lake
 from data.schema import RECORD_SCHEMA
 from lab.server import Lab
-from router_service.affinity.conversation import Affinity
-from router_service.affinity.sticky import Sticky
+from router_service.affinity.sticky import StickyTable
+from router_service.core.conversation import ConversationKey
 from router_service.core.errors import ApiError
-from router_service.core.preferences import parse
+from router_service.core.preferences import parse_preferences
+from router_service.core.usage import Usage
 from router_service.health import Health
 from router_service.planning.availability import NoEndpoints
 from router_service.planning.decide import decisions
-from router_service.planning.model_variants import read_model
+from router_service.planning.model_variants import parse_model
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
-from router_service.planning.service_tiers import asked_tier
-from router_service.providers.adapter import Usage
+from router_service.planning.service_tiers import requested_tier
 from router_service.providers.registry import ADAPTERS
 from tests.conftest import House, open_house
 from tests.market import ASK, endpoint
@@ -53,13 +54,13 @@ def planner(tmp_path: Path) -> Planner:
     health = Health()
     for name, speed in SPEEDS.items():
         health.success(name, 1.0, speed)
-    return Planner(catalogue, OFFERS, health, PolicyStore(Lake(tmp_path)), 0.5, strategy="price")
+    return Planner(catalogue, OFFERS, health, PolicyStore(Lake(tmp_path)), 0.5, strategy="price", clock=time.monotonic)
 
 
 def tried(planner: Planner, name: str, tier: str | None, **provider: object) -> list[str]:
     """Tags in the order of attempts."""
     preferences = planner.preferences(msgspec.json.encode(provider))
-    ask = ASK._replace(service_tier=asked_tier(tier, None))
+    ask = ASK._replace(service_tier=requested_tier(tier, None))
     (decision,) = decisions(planner, [name], preferences, ask, lambda: 0.0)
     return [e.tag for e in decision.order()]
 
@@ -108,7 +109,7 @@ def test_an_outage_comes_before_the_tier(planner: Planner) -> None:
 
 
 def test_a_tier_that_was_not_asked_for_is_excluded_with_a_reason(planner: Planner) -> None:
-    wanted = (read_model("a/b", planner.catalogue),)
+    wanted = (parse_model("a/b", planner.catalogue),)
     plain = planner.plan(wanted, planner.preferences(b""), ASK)
     assert {e.tag for e, reason in plain.excluded if reason == "service_tier"} == {
         "quick/priority",
@@ -138,11 +139,11 @@ def test_a_refusal_speaks_of_what_was_admitted_alone(planner: Planner) -> None:
 
 
 def test_a_conversation_is_not_held_in_another_tier(planner: Planner) -> None:
-    sticky = Sticky(planner.health)
-    affinity = Affinity(b"conversation", "session_id", pinned=False)
+    sticky = StickyTable(planner.health)
+    affinity = ConversationKey(b"conversation", "session_id", pinned=False)
     cheap = msgspec.structs.replace(OFFERS["a/b"][1], price=Price(10**9, 10**9, 10**8))
     sticky.remember(affinity, cheap, Usage(5000, 10), pending=False, hour=False)
-    wanted, fast = (read_model("a/b", planner.catalogue),), planner.preferences(b'{"sort":"throughput"}')
+    wanted, fast = (parse_model("a/b", planner.catalogue),), planner.preferences(b'{"sort":"throughput"}')
     plain = planner.plan(wanted, fast, ASK)
     assert [e.tag for e in sticky.hold(plain, affinity, 5000).sample(0.0).order()] == ["cheap", "dear"]
     prior = planner.plan(wanted, fast, ASK._replace(service_tier="priority"))
@@ -165,9 +166,9 @@ def test_a_conversation_is_not_held_in_another_tier(planner: Planner) -> None:
     ],
 )
 def test_anthropics_words_mean_the_same_tiers(service_tier: str | None, speed: str | None, meaning: str | None) -> None:
-    assert asked_tier(service_tier, speed) == meaning
+    assert requested_tier(service_tier, speed) == meaning
     with pytest.raises(ApiError, match="must be one of"):
-        asked_tier("express", None)
+        requested_tier("express", None)
 
 
 def offer(identity: str) -> Endpoint:
@@ -339,4 +340,4 @@ def test_every_tier_of_the_file_has_its_endpoint() -> None:
         assert tier.price_served("default") == base.price
         assert tier.price_served(None) == tier.price
     assert "service_tier" in RECORD_SCHEMA.names
-    assert parse(b'{"only":["openai/flex"]}').only == ("openai/flex",)
+    assert parse_preferences(b'{"only":["openai/flex"]}').only == ("openai/flex",)

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from router_service.cluster.journal import JournalPeers
+from router_service.cluster.journal import JournalTransport
 from router_service.health import Health
 from router_service.health.breaker import FIRST_EJECTION_S
-from router_service.health.hang_detection import CALLS, LEAST_MEASURED, STREAM_FLOOR_S, WHOLE_FLOOR_S, Call
+from router_service.health.hang_detection import CALLS, LEAST_MEASURED, STREAM_FLOOR_S, WHOLE_FLOOR_S, TrackedCall
 from tests.conftest import House, open_house
 from tests.peers import Clock, Worker
 from tests.running import until
@@ -29,7 +29,7 @@ def measured(clock: Clock, *, stream: bool = True, usual_s: float = USUAL_S, cou
     return health
 
 
-def waiting(health: Health, calls: int = CALLS, *, stream: bool = True, allowance_s: float = 0.0) -> list[Call]:
+def waiting(health: Health, calls: int = CALLS, *, stream: bool = True, allowance_s: float = 0.0) -> list[TrackedCall]:
     return [health.begin("e", stream=stream, allowance_s=allowance_s) for _ in range(calls)]
 
 
@@ -127,7 +127,7 @@ def test_calls_that_hung_before_say_nothing_about_the_probe() -> None:
 
 def test_nor_to_another_worker_that_hears_of_them(tmp_path: Path) -> None:
     clock = Clock()
-    one, other = (Worker(JournalPeers(tmp_path), clock=clock) for _ in range(2))
+    one, other = (Worker(JournalTransport(tmp_path), clock=clock) for _ in range(2))
     for _ in range(LEAST_MEASURED):
         one.health.success("e", USUAL_S, None)
     clock.now += 1

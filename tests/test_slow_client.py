@@ -66,7 +66,7 @@ def test_the_endpoint_of_who_reads_late_is_as_fast_as_that_of_who_reads_at_once(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HIGH_WATER_BYTES", 2 * TOKENS * TOKEN_BYTES)
-    health = house.serving.health
+    health = house.services.health
     prompt = read(house, 0.0)
     name = prompt["endpoint"]
     at_once, paced = health.throughput(name), ended(prompt, 0).tokens_per_s
@@ -84,7 +84,7 @@ def test_an_endpoint_that_has_to_wait_for_the_client_is_not_measured(house: Hous
     assert (attempt["error_type"], attempt["duration_us"]) == (None, None)
     assert (found.result, found.tokens_per_s) == ("success", None)
     assert found.ttft_s is not None
-    assert house.serving.health.throughput(late["endpoint"]) is None
+    assert house.services.health.throughput(late["endpoint"]) is None
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])

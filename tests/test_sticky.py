@@ -9,18 +9,19 @@ import pytest
 
 from data.catalogue.types import Endpoint, Price
 from models.selection.decisions import decision_of
-from router_service.affinity.conversation import Affinity
-from router_service.affinity.sticky import Sticky
-from router_service.affinity.switching_cost import Terms, Turn, switch_pays
-from router_service.core.preferences import NONE, Preferences
+from router_service.affinity.sticky import StickyTable
+from router_service.affinity.switching_cost import EndpointTerms, ExpectedTurn, switching_is_cheaper
+from router_service.core.conversation import ConversationKey
+from router_service.core.plan import Plan
+from router_service.core.preferences import NO_PREFERENCES, Preferences
+from router_service.core.usage import Usage
 from router_service.health import Health
-from router_service.planning.make_plan import Plan, make_plan
-from router_service.providers.adapter import Usage
+from router_service.planning.make_plan import make_plan
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import House
 from tests.market import ASK, endpoint, state
 
-TALK = Affinity(b"talk", "conversation", False)
+TALK = ConversationKey(b"talk", "conversation", False)
 PENDING = TALK._replace(pinned=True)
 CACHED = Price(1_000_000_000, 1_000_000_000, 100_000_000)
 OFFERS = [endpoint(name, price=CACHED, cache_lifetime_s=300.0) for name in ("one", "two", "three")]
@@ -37,15 +38,15 @@ class Time:
         return self.now
 
 
-def plan(offers: list[Endpoint] = OFFERS, preferences: Preferences = NONE) -> Plan:
+def plan(offers: list[Endpoint] = OFFERS, preferences: Preferences = NO_PREFERENCES) -> Plan:
     return make_plan("a/b", offers, preferences, ASK, state())
 
 
-def remember(sticky: Sticky, usage: Usage = LONG, at: Endpoint = OFFERS[1], **more: bool) -> None:
+def remember(sticky: StickyTable, usage: Usage = LONG, at: Endpoint = OFFERS[1], **more: bool) -> None:
     sticky.remember(TALK, at, usage, **{"pending": False, "hour": False, **more})
 
 
-def stays(sticky: Sticky, affinity: Affinity = TALK, planned: Plan | None = None) -> str | None:
+def stays(sticky: StickyTable, affinity: ConversationKey = TALK, planned: Plan | None = None) -> str | None:
     """The endpoint that is held, if one is."""
     decision = sticky.hold(planned or plan(), affinity, 10_000).sample(0.999)
     return decision.plan.endpoints[decision.first].provider if decision.arm.policy == "sticky" else None
@@ -53,7 +54,7 @@ def stays(sticky: Sticky, affinity: Affinity = TALK, planned: Plan | None = None
 
 def test_a_conversation_stays_until_its_cache_has_expired() -> None:
     clock = Time()
-    sticky = Sticky(Health(clock), clock=clock)
+    sticky = StickyTable(Health(clock), clock=clock)
     assert stays(sticky) is None
     remember(sticky)
     clock.now = 299.0
@@ -64,7 +65,7 @@ def test_a_conversation_stays_until_its_cache_has_expired() -> None:
 
 def test_an_hour_that_was_asked_for_lasts_an_hour_and_each_success_begins_it_anew() -> None:
     clock = Time()
-    sticky = Sticky(Health(clock), clock=clock)
+    sticky = StickyTable(Health(clock), clock=clock)
     for clock.now in (0.0, 3599.0, 7198.0):
         assert clock.now == 0.0 or stays(sticky) == "two"
         remember(sticky, hour=True)
@@ -81,27 +82,27 @@ def test_an_hour_that_was_asked_for_lasts_an_hour_and_each_success_begins_it_ane
     ],
 )
 def test_only_what_is_or_may_be_cached_is_remembered(usage: Usage, source: str, held: str | None) -> None:
-    sticky = Sticky(Health())
+    sticky = StickyTable(Health())
     talk = TALK._replace(source=source)  # type: ignore[arg-type]
     sticky.remember(talk, OFFERS[1], usage, pending=False, hour=False)
     assert stays(sticky, talk) == held
 
 
 def test_without_a_discount_there_is_nothing_to_stay_for() -> None:
-    sticky = Sticky(Health())
+    sticky = StickyTable(Health())
     remember(sticky, at=endpoint("two", price=Price(1_000_000_000, 1_000_000_000, 1_000_000_000)))
     assert len(sticky) == 0
 
 
 def test_a_cache_that_misses_twice_is_given_up() -> None:
-    sticky = Sticky(Health())
+    sticky = StickyTable(Health())
     for held in ("two", "two", None):
         remember(sticky)
         assert stays(sticky) == held
 
 
 def test_the_decision_is_logged_as_certain_and_the_rest_follow_as_planned() -> None:
-    sticky = Sticky(Health())
+    sticky = StickyTable(Health())
     remember(sticky)
     planned = plan()
     decision = sticky.hold(planned, TALK, 10_000).sample(0.0)
@@ -120,7 +121,7 @@ def test_the_decision_is_logged_as_certain_and_the_rest_follow_as_planned() -> N
 def test_an_order_an_exclusion_an_outage_and_a_limit_come_first() -> None:
     clock = Time()
     health = Health(clock)
-    sticky = Sticky(health, clock=clock)
+    sticky = StickyTable(health, clock=clock)
     remember(sticky, pending=True)
     assert stays(sticky, PENDING) == "two"
     assert stays(sticky, PENDING, plan(preferences=Preferences(order=("one",)))) is None
@@ -130,7 +131,7 @@ def test_an_order_an_exclusion_an_outage_and_a_limit_come_first() -> None:
 
 
 def test_a_cheaper_market_draws_a_conversation_away_unless_it_is_pinned() -> None:
-    sticky = Sticky(Health())
+    sticky = StickyTable(Health())
     remember(sticky)
     cheap = [OFFERS[1], *(endpoint(name, 0.05) for name in ("one", "three"))]
     assert stays(sticky, TALK, plan(cheap)) is None
@@ -139,7 +140,7 @@ def test_a_cheaper_market_draws_a_conversation_away_unless_it_is_pinned() -> Non
 
 def test_what_is_pending_outlives_the_cache() -> None:
     clock = Time()
-    sticky = Sticky(Health(clock), clock=clock)
+    sticky = StickyTable(Health(clock), clock=clock)
     remember(sticky, Usage(50, 10, cached_tokens=0), pending=True)
     clock.now = 86_400.0
     assert stays(sticky, PENDING) == "two"
@@ -147,7 +148,7 @@ def test_what_is_pending_outlives_the_cache() -> None:
 
 
 def test_the_table_keeps_the_conversations_that_were_served_last() -> None:
-    sticky = Sticky(Health(), size=2)
+    sticky = StickyTable(Health(), size=2)
     talks = [TALK._replace(digest=name) for name in (b"a", b"b", b"a", b"c")]
     for talk in talks:
         sticky.remember(talk, OFFERS[1], LONG, pending=False, hour=False)
@@ -169,18 +170,18 @@ def test_the_table_keeps_the_conversations_that_were_served_last() -> None:
 def test_a_switch_pays_for_the_cache_and_the_wait(
     price: float, stay_ttft: float | None, other_ttft: float | None, pays: bool
 ) -> None:
-    other = Terms(Price(round(price * 1e9), 0), other_ttft)
-    turn = Turn(prompt=10_000, cached=9_000, completion=0)
-    stay = Terms(Price(1_000_000_000, 0, 100_000_000), stay_ttft)
-    assert switch_pays(stay, [(1.0, other)], turn, usd_per_second=0.0005) is pays
+    other = EndpointTerms(Price(round(price * 1e9), 0), other_ttft)
+    turn = ExpectedTurn(prompt=10_000, cached=9_000, completion=0)
+    stay = EndpointTerms(Price(1_000_000_000, 0, 100_000_000), stay_ttft)
+    assert switching_is_cheaper(stay, [(1.0, other)], turn, usd_per_second=0.0005) is pays
 
 
 def test_a_switch_is_judged_by_what_the_draw_costs_on_average() -> None:
-    stay, turn = Terms(Price(1_000_000_000, 0, 500_000_000), None), Turn(1000, 1000, 0)
-    cheap, dear = (Terms(Price(nano, 0), None) for nano in (100_000_000, 2_000_000_000))
-    assert switch_pays(stay, [(0.9, cheap), (0.1, dear)], turn)
-    assert not switch_pays(stay, [(0.5, cheap), (0.5, dear)], turn)
-    assert not switch_pays(stay, [], turn)
+    stay, turn = EndpointTerms(Price(1_000_000_000, 0, 500_000_000), None), ExpectedTurn(1000, 1000, 0)
+    cheap, dear = (EndpointTerms(Price(nano, 0), None) for nano in (100_000_000, 2_000_000_000))
+    assert switching_is_cheaper(stay, [(0.9, cheap), (0.1, dear)], turn)
+    assert not switching_is_cheaper(stay, [(0.5, cheap), (0.5, dear)], turn)
+    assert not switching_is_cheaper(stay, [], turn)
 
 
 SYSTEM: Message = {"role": "system", "content": "Be brief."}

@@ -13,7 +13,7 @@ from benchmarks.chaos.address import Address, running_loop
 from benchmarks.chaos.certificates import Authority, nobody_knows
 from lab.server import Lab, create_app
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import UpstreamRequest
+from router_service.core.http_request import HttpRequest
 from router_service.upstream.client import ClientName, open_client
 from tests.conftest import open_house, serving
 from tests.test_fallback import CHAT, body
@@ -44,7 +44,7 @@ async def sent(name: ClientName, url: str) -> int:
     try:
         content = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'
         headers = {"content-type": "application/json"}
-        return (await client.send(UpstreamRequest(f"{url}/groq/v1/chat/completions", headers, content), 10.0)).status
+        return (await client.send(HttpRequest(f"{url}/groq/v1/chat/completions", headers, content), 10.0)).status
     finally:
         await client.close()
 

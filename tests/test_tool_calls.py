@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_service.core.tool_calls import MOST_BYTES, Calls
-from router_service.tool_calls.check import Checker, Verdict
-from router_service.tool_calls.schema_cost import MOST_WIDE, Unbounded, cost_of
-from router_service.tool_calls.schemas import MOST_WORK, Schemas
+from router_service.core.tool_calls import MOST_BYTES, ToolCallCollector, ToolCallVerdict
+from router_service.tool_calls.check import ToolCallChecker
+from router_service.tool_calls.schema_cost import MOST_WIDE, Unbounded, schema_cost
+from router_service.tool_calls.schemas import MOST_WORK, SchemaCache
 
 PLACE = {
     "type": "object",
@@ -33,8 +33,8 @@ def tools(schema: Any, name: str = "weather") -> msgspec.Raw:
     return msgspec.Raw(json.dumps([{"type": "function", "function": {"name": name, "parameters": schema}}]).encode())
 
 
-def calls(*said: tuple[str, str]) -> Calls:
-    found = Calls()
+def calls(*said: tuple[str, str]) -> ToolCallCollector:
+    found = ToolCallCollector()
     rows = [{"id": str(n), "function": {"name": name, "arguments": text}} for n, (name, text) in enumerate(said)]
     found.add(0, {"tool_calls": rows}, whole=True)
     return found
@@ -42,7 +42,7 @@ def calls(*said: tuple[str, str]) -> Calls:
 
 def judged(schema: Any, arguments: Any, name: str = "weather") -> str | None:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    return Checker().check(tools(schema), calls((name, text))).fault
+    return ToolCallChecker().check(tools(schema), calls((name, text))).fault
 
 
 @pytest.mark.parametrize(
@@ -66,20 +66,20 @@ def test_arguments_are_judged(arguments: Any, fault: str | None) -> None:
 
 def test_the_first_malformed_call_names_the_fault_and_all_are_counted() -> None:
     good, unknown, broken = ("weather", '{"place":"Genoa"}'), ("wether", "{}"), ("weather", "{")
-    assert Checker().check(tools(PLACE), calls(good, unknown, broken)) == Verdict(3, "unknown_name")
-    assert Checker().check(tools(PLACE), calls(good, good)) == Verdict(2, None)
-    assert Checker().check(tools(None), calls(("weather", ""))) == Verdict(1, None)
-    assert Checker().check(tools(None), Calls()) == Verdict(0, None)
+    assert ToolCallChecker().check(tools(PLACE), calls(good, unknown, broken)) == ToolCallVerdict(3, "unknown_name")
+    assert ToolCallChecker().check(tools(PLACE), calls(good, good)) == ToolCallVerdict(2, None)
+    assert ToolCallChecker().check(tools(None), calls(("weather", ""))) == ToolCallVerdict(1, None)
+    assert ToolCallChecker().check(tools(None), ToolCallCollector()) == ToolCallVerdict(0, None)
 
 
 def test_arguments_that_are_no_text_are_no_json() -> None:
-    found = Calls()
+    found = ToolCallCollector()
     found.add(0, {"tool_calls": [{"function": {"name": "weather", "arguments": {"place": "Genoa"}}}]}, whole=True)
-    assert Checker().check(tools(PLACE), found) == Verdict(1, "invalid_json")
+    assert ToolCallChecker().check(tools(PLACE), found) == ToolCallVerdict(1, "invalid_json")
 
 
-def deltas(*rows: dict[str, Any]) -> Calls:
-    found = Calls()
+def deltas(*rows: dict[str, Any]) -> ToolCallCollector:
+    found = ToolCallCollector()
     for row in rows:
         found.add(0, msgspec.Raw(json.dumps({"content": None, "tool_calls": [row]}).encode()))
     return found
@@ -101,16 +101,18 @@ def test_a_streams_deltas_are_put_together_by_index_and_without_one_by_id() -> N
     )
     for found in (by_index, by_id):
         assert [(call.name, call.arguments) for call in found] == [("weather", first), ("weather", second)]
-        assert Checker().check(tools(PLACE), found) == Verdict(2, None)
+        assert ToolCallChecker().check(tools(PLACE), found) == ToolCallVerdict(2, None)
 
 
 def test_what_is_too_long_or_no_delta_is_not_judged() -> None:
     row = {"index": 0, "function": {"name": "wether", "arguments": "x" * MOST_BYTES}}
     long = deltas(row, {"index": 0, "function": {"arguments": "x"}})
     odd = deltas({"index": "zero"})
-    assert Checker().check(tools(PLACE), long) == Verdict(1, None)
-    assert Checker().check(tools(PLACE), odd) == Verdict(0, None)
-    assert Checker().check(msgspec.Raw(b'[{"function": 3}]'), calls(("wether", "{"))) == Verdict(1, None)
+    assert ToolCallChecker().check(tools(PLACE), long) == ToolCallVerdict(1, None)
+    assert ToolCallChecker().check(tools(PLACE), odd) == ToolCallVerdict(0, None)
+    assert ToolCallChecker().check(msgspec.Raw(b'[{"function": 3}]'), calls(("wether", "{"))) == ToolCallVerdict(
+        1, None
+    )
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -200,7 +202,7 @@ def test_no_reference_is_fetched() -> None:
 
 def test_schemas_are_compiled_once_and_the_least_used_are_let_go() -> None:
     raws = [json.dumps({"title": str(n), "description": "x" * 100}).encode() for n in range(30)]
-    known = Schemas(most_bytes=10 * len(raws[-1]))
+    known = SchemaCache(most_bytes=10 * len(raws[-1]))
     first = known.get(raws[0])
     for raw in raws[1:9]:
         known.get(raw)
@@ -246,7 +248,7 @@ def test_any_json_is_judged_without_a_fault_of_ours(schema: Any, arguments: Any)
 @given(schemas.filter(lambda schema: isinstance(schema, dict)))
 def test_a_cost_is_found_or_refused(schema: dict[str, Any]) -> None:
     try:
-        cost = cost_of(schema)
+        cost = schema_cost(schema)
     except Unbounded:
         return
     assert all(0 < width <= MOST_WIDE for width in cost.widths)

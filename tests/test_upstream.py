@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import UpstreamRequest
+from router_service.core.http_request import HttpRequest
 from router_service.upstream import connection
 from router_service.upstream.client import ClientName, open_client
-from router_service.upstream.transport import DeadlineMissed, StaleConnection, UpstreamClient
+from router_service.upstream.transport import DeadlineMissed, StaleConnection, Transport
 
 BODY = b'{"said": "ahoy"}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -57,20 +57,20 @@ class Server:
 
 
 @asynccontextmanager
-async def served(answer: Answer, name: ClientName) -> AsyncIterator[tuple[Server, UpstreamClient, UpstreamRequest]]:
+async def served(answer: Answer, name: ClientName) -> AsyncIterator[tuple[Server, Transport, HttpRequest]]:
     handler = Server(answer)
     server = await asyncio.start_server(handler, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     client = open_client(name, connect_timeout=1.0)
     headers = {"content-type": "application/json", "authorization": "Bearer k"}
     try:
-        yield handler, client, UpstreamRequest(f"http://127.0.0.1:{port}/v1/chat/completions", headers, b'{"a":1}')
+        yield handler, client, HttpRequest(f"http://127.0.0.1:{port}/v1/chat/completions", headers, b'{"a":1}')
     finally:
         await client.close()
         server.close()
 
 
-async def fetch(client: UpstreamClient, request: UpstreamRequest, *, stream: bool, timeout_s: float = 2.0) -> bytes:
+async def fetch(client: Transport, request: HttpRequest, *, stream: bool, timeout_s: float = 2.0) -> bytes:
     """The whole answer, by either client."""
     if not stream:
         return (await client.send(request, timeout_s)).body
@@ -256,7 +256,7 @@ async def test_connecting_is_part_of_the_deadline() -> None:
     try:
         # TEST-NET-1, where nobody answers; a sandbox may refuse it at once, which is no timeout but an end as well.
         with pytest.raises(ApiError):
-            await asyncio.wait_for(fetch(client, UpstreamRequest("http://192.0.2.1/", {}, b"{}"), stream=False), 30)
+            await asyncio.wait_for(fetch(client, HttpRequest("http://192.0.2.1/", {}, b"{}"), stream=False), 30)
     finally:
         await client.close()
 
@@ -307,7 +307,7 @@ async def test_nobody_listening_and_no_such_host(stream: bool, name: ClientName)
         for url in ("http://127.0.0.1:9/v1/x", "http://nowhere.invalid/v1/x"):
             begun = time.monotonic()
             with pytest.raises(ApiError) as caught:
-                await fetch(client, UpstreamRequest(url, {}, b"{}"), stream=stream)
+                await fetch(client, HttpRequest(url, {}, b"{}"), stream=stream)
             assert caught.value.error_type in ("provider_unavailable", "timeout")
             assert time.monotonic() - begun < 30
     finally:
@@ -330,7 +330,7 @@ async def test_whose_deadline_passed_while_connecting(
 ) -> None:
     client = open_client(name, connect_timeout)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
-        request = UpstreamRequest(f"http://127.0.0.1:{full.getsockname()[1]}/", {}, b"{}")
+        request = HttpRequest(f"http://127.0.0.1:{full.getsockname()[1]}/", {}, b"{}")
         with pytest.raises(ApiError) as caught:
             await fetch(client, request, stream=True, timeout_s=timeout_s)
     await client.close()

@@ -9,7 +9,7 @@ import pytest
 
 from data.lake import Lake
 from data.schema import Record, encode_record
-from router_service.telemetry.key_usage import Usage, UsageReader
+from router_service.telemetry.key_usage import KeyUsage, KeyUsageReader
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover
 from tests.conftest import House
@@ -29,11 +29,11 @@ def test_sums_are_by_utc_day_week_and_month_whether_sealed_or_not(tmp_path: Path
     wednesday = date(2026, 11, 18)
     write(lake, "a", ("k", wednesday, 1), ("k", date(2026, 11, 16), 10), ("other", wednesday, 7))
     write(lake, "b", ("k", date(2026, 11, 15), 100), ("k", date(2026, 10, 31), 1000))
-    reader = UsageReader(lake)
+    reader = KeyUsageReader(lake)
     before = reader.of("k", wednesday)
     recover(lake)
-    assert before == reader.of("k", wednesday) == reader.of("k", wednesday) == Usage(1111, 1, 11, 111)
-    assert UsageReader(lake).of("nobody", wednesday) == Usage(0, 0, 0, 0)
+    assert before == reader.of("k", wednesday) == reader.of("k", wednesday) == KeyUsage(1111, 1, 11, 111)
+    assert KeyUsageReader(lake).of("nobody", wednesday) == KeyUsage(0, 0, 0, 0)
 
 
 def test_the_key_shows_each_answers_cost(house: House) -> None:

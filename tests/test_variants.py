@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -11,9 +12,9 @@ from data.catalogue.types import Catalogue, Endpoint, Model
 from data.lake import Lake
 from router_service.core.errors import ApiError
 from router_service.health import Health
-from router_service.planning.constraints import Demands
+from router_service.planning.constraints import ConstraintSet
 from router_service.planning.decide import decisions
-from router_service.planning.model_variants import read_model
+from router_service.planning.model_variants import parse_model
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from tests.market import ASK, TOOLS, endpoint
@@ -48,7 +49,9 @@ CATALOGUE = Catalogue(
 @pytest.fixture
 def planner(tmp_path: Path) -> Planner:
     usable: dict[str, tuple[Endpoint, ...]] = {n: tuple(e for e in offers if e.enabled) for n, offers in OFFERS.items()}
-    return Planner(CATALOGUE, usable, Health(), PolicyStore(Lake(tmp_path)), 0.5, strategy="price")
+    return Planner(
+        CATALOGUE, usable, Health(), PolicyStore(Lake(tmp_path)), 0.5, strategy="price", clock=time.monotonic
+    )
 
 
 def tried(planner: Planner, *names: str, **provider: object) -> list[list[str]]:
@@ -117,7 +120,7 @@ def test_an_id_that_cannot_be_served_says_why(planner: Planner, name: str, statu
 
 def test_a_keys_strategy_stands_between_the_requests_and_the_installations(planner: Planner) -> None:
     def policy(provider: bytes, key: str | None) -> str:
-        demands = Demands(strategy=key)
+        demands = ConstraintSet(strategy=key)
         preferences = planner.preferences(provider, demands)
         return next(decisions(planner, ["a/b"], preferences, ASK, lambda: 0.0, demands)).arm.policy
 
@@ -128,7 +131,7 @@ def test_a_keys_strategy_stands_between_the_requests_and_the_installations(plann
 
 
 def test_equal_requests_share_one_plan(planner: Planner) -> None:
-    wanted = (read_model("a/b", CATALOGUE),)
+    wanted = (parse_model("a/b", CATALOGUE),)
     first = planner.plan(wanted, planner.preferences(b'{"only":["cheap"]}'), ASK)
     again = planner.plan(wanted, planner.preferences(b'{"only":["cheap"]}'), ASK._replace(prompt_tokens=99))
     assert first is again

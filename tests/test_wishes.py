@@ -14,14 +14,14 @@ from pydantic import ValidationError
 from models.selection.choosing import PRESETS, USD_PER_FAILURE, USD_PER_SECOND, Wish, preset
 from models.selection.guardrails import CONTROL
 from models.selection.replay import POLICIES
-from router_service.admission.policy import KeyPolicyError, parse_policy, policy_fields
+from router_service.admission.policy import KeyRulesError, parse_rules, rules_fields
 from router_service.core.errors import ApiError
-from router_service.core.preferences import Preferences, parse
-from router_service.planning.constraints import Demand, Demands
+from router_service.core.preferences import Preferences, parse_preferences
+from router_service.planning.constraints import Constraint, ConstraintSet
 from router_service.planning.make_plan import make_plan, strategy_of
 from router_service.planning.policy_store import PolicyStore
-from router_service.planning.strategies.learned import WISHED
-from router_service.planning.utility_preferences import wish_of
+from router_service.planning.strategies.learned import WEIGHTED
+from router_service.planning.utility_preferences import weights_of
 from router_service.settings import Settings
 from tests.conftest import House
 from tests.learned_world import MODEL, Lake, learned_house, teach
@@ -57,9 +57,9 @@ def first(store: PolicyStore, preferences: Preferences, **more: Any) -> tuple[st
 
 def test_a_sort_beside_the_named_strategy_is_weighed(store: PolicyStore) -> None:
     for sort, wanted in (("price", "cheap"), ("latency", "quick")):
-        assert first(store, Preferences(strategy="learned", sort=sort)) == (wanted, WISHED)
+        assert first(store, Preferences(strategy="learned", sort=sort)) == (wanted, WEIGHTED)
         # A key's strategy names it, too; an installation's does not.
-        assert first(store, Preferences(sort=sort), named=True) == (wanted, WISHED)
+        assert first(store, Preferences(sort=sort), named=True) == (wanted, WEIGHTED)
         assert first(store, Preferences(sort=sort))[1] == "sort"
 
 
@@ -73,9 +73,9 @@ def test_every_other_strategy_leaves_a_sort_its_order() -> None:
 
 def test_a_wish_has_all_of_the_traffic_and_is_no_choice_of_the_installations(store: PolicyStore) -> None:
     plan = planned(store, Preferences(strategy="learned", sort="latency"))
-    assert [(arm.policy, arm.weight) for arm in plan.arms] == [(WISHED, 1.0)]
-    assert WISHED not in POLICIES
-    assert WISHED != CONTROL
+    assert [(arm.policy, arm.weight) for arm in plan.arms] == [(WEIGHTED, 1.0)]
+    assert WEIGHTED not in POLICIES
+    assert WEIGHTED != CONTROL
     assert [arm.policy for arm in planned(store, LEARNED).arms] == ["learned", "price"]
 
 
@@ -118,28 +118,28 @@ def test_presets_multiply_what_is_usual() -> None:
 
 
 def test_a_requests_worths_replace_the_keys_and_those_the_installations() -> None:
-    key = Demands(Demand("This key", Preferences(usd_per_second=0.1, usd_per_failure=0.2)))
-    assert wish_of(key.apply(Preferences(usd_per_second=0.3)), Wish()) == Wish(0.3, 0.3, 0.2)
-    assert wish_of(Preferences(), Wish(0.5, 0.5)) == Wish(0.5, 0.5)
+    key = ConstraintSet(Constraint("This key", Preferences(usd_per_second=0.1, usd_per_failure=0.2)))
+    assert weights_of(key.apply(Preferences(usd_per_second=0.3)), Wish()) == Wish(0.3, 0.3, 0.2)
+    assert weights_of(Preferences(), Wish(0.5, 0.5)) == Wish(0.5, 0.5)
 
 
 def test_a_keys_sort_weighs_a_request_that_names_the_learned_strategy() -> None:
-    key = Demands(Demand("This key", Preferences(sort="latency")))
+    key = ConstraintSet(Constraint("This key", Preferences(sort="latency")))
     assert key.apply(LEARNED).sort_by == "latency"
-    assert Demands(Demand("This key", Preferences(sort="exacto"))).apply(LEARNED).sort_by is None
+    assert ConstraintSet(Constraint("This key", Preferences(sort="exacto"))).apply(LEARNED).sort_by is None
 
 
 @pytest.mark.parametrize("worth", ["-1", "1001", "1e999", '"much"'])
 def test_a_worth_out_of_bounds_is_refused(worth: str) -> None:
     with pytest.raises(ApiError, match="usd_per_second must be a number of USD from 0 to 1000"):
-        parse(f'{{"usd_per_second": {worth}}}'.encode())
-    with pytest.raises(KeyPolicyError, match=r"usd_per_second must be a number|out of range"):
-        parse_policy(f'{{"usd_per_second": {worth}}}')
+        parse_preferences(f'{{"usd_per_second": {worth}}}'.encode())
+    with pytest.raises(KeyRulesError, match=r"usd_per_second must be a number|out of range"):
+        parse_rules(f'{{"usd_per_second": {worth}}}')
 
 
 def test_a_keys_worths_are_kept_as_they_were_given() -> None:
-    policy = parse_policy('{"usd_per_second": 0.01, "usd_per_failure": 0}')
-    assert policy_fields(policy) == {"usd_per_second": 0.01, "usd_per_failure": 0}
+    policy = parse_rules('{"usd_per_second": 0.01, "usd_per_failure": 0}')
+    assert rules_fields(policy) == {"usd_per_second": 0.01, "usd_per_failure": 0}
 
 
 @pytest.fixture
@@ -168,9 +168,9 @@ def explained(house: House, provider: dict[str, Any], model: str = MODEL, key: s
 @pytest.mark.parametrize(
     ("provider", "model", "policy"),
     [
-        ({"strategy": "learned", "sort": "latency"}, MODEL, WISHED),
-        ({"strategy": "learned"}, f"{MODEL}:nitro", WISHED),
-        ({"strategy": "learned"}, f"{MODEL}:floor", WISHED),
+        ({"strategy": "learned", "sort": "latency"}, MODEL, WEIGHTED),
+        ({"strategy": "learned"}, f"{MODEL}:nitro", WEIGHTED),
+        ({"strategy": "learned"}, f"{MODEL}:floor", WEIGHTED),
         ({"sort": "latency"}, MODEL, "sort"),
         ({}, f"{MODEL}:nitro", "sort"),
         ({"strategy": "learned"}, MODEL, "learned"),
@@ -179,10 +179,10 @@ def explained(house: House, provider: dict[str, Any], model: str = MODEL, key: s
 def test_by_the_official_client(house: House, provider: dict[str, Any], model: str, policy: str) -> None:
     found = explained(house, provider, model)
     assert found["decision"]["policy"] == policy
-    assert ("the wish of the request" in found["summary"]) == (policy == WISHED)
+    assert ("the wish of the request" in found["summary"]) == (policy == WEIGHTED)
 
 
 def test_a_keys_strategy_and_sort_are_a_wish(house: House) -> None:
     key = house.new_key(strategy="learned", sort="latency", usd_per_second=0.01)
     found = explained(house, {}, key=key)
-    assert (found["decision"]["policy"], found["endpoint"].partition(":")[0]) == (WISHED, "groq")
+    assert (found["decision"]["policy"], found["endpoint"].partition(":")[0]) == (WEIGHTED, "groq")

@@ -26,18 +26,21 @@ from benchmarks.tables import write_between
 from data.lake import Lake
 from router_service.admission.keys import create_key, open_database
 from router_service.api.chat import ChatCompletions
-from router_service.container import Serving
+from router_service.container import Container
 from router_service.settings import Settings
 
 AT_ONCE, EACH = 64, 100
-ROOMS = ("api", "admission", "routing", "providers", "upstream", "accounting", "telemetry", "contract")
+PACKAGES = (
+    "api", "admission", "planning", "execution", "affinity", "health", "cluster", "providers", "upstream", "accounting",
+    "telemetry", "core",
+)  # fmt: skip
 
 
-def room(file: str, name: str) -> str:
-    """Which part of the house a profiled function belongs to."""
+def package_of(file: str, name: str) -> str:
+    """Return the package that a profiled function belongs to."""
     if "router_service" in file:
         part = file.split("router_service/")[1].split("/")[0].removesuffix(".py")
-        return part if part in ROOMS else "exchange, serving, wire"
+        return part if part in PACKAGES else "app, container"
     if file == "~":
         for package in ("msgspec", "zlib", "httptools", "uvloop"):
             if package in name:
@@ -47,13 +50,13 @@ def room(file: str, name: str) -> str:
 
 
 async def profiled(stream: bool, folder: str) -> Counter[str]:
-    """Seconds by room."""
+    """Return seconds by package."""
     key = create_key(open_database(Lake(folder).create().database), "profile")
     settings = Settings(data_dir=Path(folder), lab_url=f"http://127.0.0.1:{UPSTREAM}", category_share=0)
-    serving = Serving(settings)
+    container = Container(settings)
     head, body = request("/", key, stream=stream).split(b"\r\n\r\n", 1)
     headers = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:]]
-    chat = ChatCompletions(serving)
+    chat = ChatCompletions(container.services)
 
     async def send(_message: object) -> None:
         return
@@ -70,7 +73,7 @@ async def profiled(stream: bool, folder: str) -> Counter[str]:
         for _ in range(count):
             await one()
 
-    async with serving.running():
+    async with container.running():
         await asyncio.gather(*(many(5) for _ in range(AT_ONCE)))
         profile = cProfile.Profile()
         profile.enable()
@@ -78,12 +81,12 @@ async def profiled(stream: bool, folder: str) -> Counter[str]:
         profile.disable()
     spent: Counter[str] = Counter()
     for (file, _line, name), (_calls, _primitive, own, _cumulative, _callers) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
-        spent[room(file, name)] += own
+        spent[package_of(file, name)] += own
     return spent
 
 
 def table(spent: Counter[str]) -> str:
-    """Markdown."""
+    """Return a Markdown table."""
     total = spent.total()
     rows = [f"| {name} | {seconds / total:.0%} |" for name, seconds in spent.most_common() if seconds / total > 0.01]
     return "\n".join(["| where | share |", "|---|---|", *rows])

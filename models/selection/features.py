@@ -126,6 +126,11 @@ def planned_tokens(estimated_prompt_tokens: int) -> int:
     return PROMPT_BUCKETS[min(bisect_left(PROMPT_BUCKETS, estimated_prompt_tokens), len(PROMPT_BUCKETS) - 1)]
 
 
+def planned_limit(max_tokens: int | None) -> int | None:
+    """Return the completion limit that the router plans for where a request sets ``max_tokens``: one power of two."""
+    return None if max_tokens is None else 1 << max(max_tokens - 1, 0).bit_length()
+
+
 def hour_of_week(unix_s: float) -> int:
     """0 on Monday from midnight to one in UTC, 167 the last; ``unix_s`` are Unix seconds, which began on a Thursday."""
     return int(unix_s // 3600 + 72) % HOURS

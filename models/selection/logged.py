@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from data.catalogue import load_catalogue
-from models.selection.features import Candidate, Context, hour_of_week, planned_tokens
+from models.selection.features import Candidate, Context, hour_of_week, planned_limit, planned_tokens
 
 Prices = Callable[[str], tuple[int, int] | None]
 
@@ -16,7 +16,7 @@ def context_of(record: Mapping[str, Any]) -> Context:
     attempts = record.get("attempts")
     return Context(
         planned_tokens(record["estimated_prompt_tokens"]),
-        record["max_tokens"],
+        planned_limit(record["max_tokens"]),
         record["stream"],
         record["tools"] > 0,
         hour_of_week(record["started_at"].timestamp()),

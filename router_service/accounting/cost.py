@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from data.catalogue.types import Price
-from router_service.providers.adapter import Usage
+from router_service.core.usage import CostBreakdown, Usage
 
 TOKENS_PER_PRICE = 1_000_000
 
 
-class Cost(NamedTuple):
-    """Parts in nano-USD: uncached prompt with cache writes, cache reads, completion."""
-
-    prompt: int
-    cached: int
-    completion: int
-
-    @property
-    def total(self) -> int:
-        return self.prompt + self.cached + self.completion
-
-
-def cost_of(usage: Usage, price: Price) -> Cost:
+def cost_of(usage: Usage, price: Price) -> CostBreakdown:
     """Cost of ``usage`` at ``price``. Cached tokens without a price of their own cost what prompt tokens do."""
     if not usage.cached_tokens and not usage.cache_write_tokens:
         prompt, completion = usage.prompt_tokens * price.prompt, usage.completion_tokens * price.completion
-        return Cost(_nano(prompt), 0, _nano(completion))
+        return CostBreakdown(_nano(prompt), 0, _nano(completion))
     cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
     written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
     plain = usage.prompt_tokens - cached - written
     write_price = price.prompt if price.cache_write is None else price.cache_write
     read_price = price.prompt if price.cache_read is None else price.cache_read
-    return Cost(
+    return CostBreakdown(
         prompt=_nano(plain * price.prompt + written * write_price),
         cached=_nano(cached * read_price),
         completion=_nano(usage.completion_tokens * price.completion),

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from data.catalogue.geography import continent_of, continents
+from router_service.core.bounded_cache import BoundedCache
 
-MOST_REMEMBERED = 4096
+MOST_KNOWN = 4096
+MOST_KNOWN_BYTES = 1024 * 1024
 Network = IPv4Network | IPv6Network
 
 
@@ -37,8 +39,8 @@ class ClientRegions:
         self._networks = sorted(networks, key=lambda row: -row[0].prefixlen)
         self._words = {word.lower(): region for word, region in regions.items() if read_network(word) is None}
         self._names = continents() | set(regions.values())
-        self._of_words: dict[bytes, str | None] = {}
-        self._of_addresses: dict[str, str | None] = {}
+        self._of_words: BoundedCache[bytes, tuple[str | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
+        self._of_addresses: BoundedCache[str, tuple[str | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
 
     def find(self, headers: Mapping[bytes, bytes], peer: str | None, usual: str | None) -> str | None:
         """``peer`` is the address of the connection, ``usual`` the key's region."""
@@ -51,12 +53,12 @@ class ClientRegions:
         return found
 
     def _of_word(self, word: bytes) -> str | None:
-        if word not in self._of_words:
-            if len(self._of_words) >= MOST_REMEMBERED:
-                self._of_words.clear()
+        known = self._of_words.get(word)
+        if known is None:
             name = word.decode("latin-1").strip().lower()
-            self._of_words[word] = self._words.get(name) or (name if name in self._names else continent_of(name))
-        return self._of_words[word]
+            region = self._words.get(name) or (name if name in self._names else continent_of(name))
+            known = self._of_words.put(word, (region,))
+        return known[0]
 
     def _address(self, headers: Mapping[bytes, bytes], peer: str | None) -> str:
         if not self._proxies:
@@ -66,11 +68,8 @@ class ClientRegions:
         return chain[-self._proxies].strip() if len(chain) >= self._proxies else ""
 
     def _of_address(self, address: str) -> str | None:
-        if address not in self._of_addresses:
-            if len(self._of_addresses) >= MOST_REMEMBERED:
-                self._of_addresses.clear()
-            self._of_addresses[address] = self._look_up(address)
-        return self._of_addresses[address]
+        known = self._of_addresses.get(address)
+        return (known or self._of_addresses.put(address, (self._look_up(address),)))[0]
 
     def _look_up(self, text: str) -> str | None:
         try:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-MOST_REMEMBERED = 1024
+from router_service.core.bounded_cache import BoundedCache
+
+MOST_KNOWN = 1024
+MOST_KNOWN_BYTES = 1024 * 1024
 
 
-class Host(NamedTuple):
+class RegionalHost(NamedTuple):
     name: str
     region: str
 
@@ -24,20 +27,17 @@ class RegionalHosts:
         self._exact = {name: region for name, region in rules.items() if not name.endswith("*")}
         prefixes = {name[:-1]: region for name, region in rules.items() if name.endswith("*")}
         self._prefixes = sorted(prefixes.items(), key=lambda rule: -len(rule[0]))
-        self._known: dict[bytes, Host | None] = {}
+        self._known: BoundedCache[bytes, tuple[RegionalHost | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
 
-    def find(self, headers: Mapping[bytes, bytes]) -> Host | None:
-        """By the header ``Host``; ``None`` for a host without a region."""
+    def find(self, headers: Mapping[bytes, bytes]) -> RegionalHost | None:
+        """By the header ``RegionalHost``; ``None`` for a host without a region."""
         if not self._exact and not self._prefixes:
             return None
         header = headers.get(b"host", b"")
-        if header not in self._known:
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            self._known[header] = self._look_up(header)
-        return self._known[header]
+        known = self._known.get(header)
+        return (known or self._known.put(header, (self._look_up(header),)))[0]
 
-    def _look_up(self, header: bytes) -> Host | None:
+    def _look_up(self, header: bytes) -> RegionalHost | None:
         name = header.decode("latin-1").lower().strip()
         if not name.endswith("]"):
             host, colon, port = name.rpartition(":")
@@ -46,4 +46,4 @@ class RegionalHosts:
         region = self._exact.get(name) or next(
             (found for start, found in self._prefixes if name.startswith(start)), None
         )
-        return Host(name, region) if region else None
+        return RegionalHost(name, region) if region else None

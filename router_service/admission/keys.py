@@ -30,9 +30,16 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.schema import CreateColumn, CreateTable
 
-from router_service.admission.policy import NO_POLICY, KeyPolicy, KeyPolicyError, parse_policy
+from router_service.admission.policy import NO_RULES, KeyRules, KeyRulesError, parse_rules
+from router_service.core.bounded_cache import BoundedCache
+
+PolicyCache = BoundedCache[str, tuple[KeyRules | None]]
 
 PREFIX = "sk-or-v1-"
+# Ours have 73 characters: anything much longer is not looked up and not kept in memory.
+LONGEST_KEY = 512
+MOST_KNOWN = 10_000
+MOST_KNOWN_BYTES = 8 * 1024 * 1024
 METADATA = MetaData()
 KEYS = Table(
     "keys",
@@ -60,7 +67,7 @@ class Key:
     label: str
     created_at: float
     disabled: bool
-    policy: KeyPolicy | None = NO_POLICY
+    policy: KeyRules | None = NO_RULES
 
 
 def open_database(path: Path) -> Engine:
@@ -104,7 +111,7 @@ def hash_key(key: str) -> str:
 
 
 def create_key(engine: Engine, name: str, policy: str | None = None) -> str:
-    """Make a key and store its hash. The plain key is returned this once. ``policy`` is JSON for ``parse_policy``."""
+    """Make a key and store its hash. The plain key is returned this once. ``policy`` is JSON for ``parse_rules``."""
     key = PREFIX + secrets.token_hex(32)
     with engine.begin() as connection:
         connection.execute(
@@ -120,27 +127,35 @@ def create_key(engine: Engine, name: str, policy: str | None = None) -> str:
     return key
 
 
-def set_policy(engine: Engine, key_hash: str, policy: str | None) -> None:
-    """Replace a key's policy: JSON for ``parse_policy``, or none."""
+def set_rules(engine: Engine, key_hash: str, policy: str | None) -> None:
+    """Replace a key's policy: JSON for ``parse_rules``, or none."""
     with engine.begin() as connection:
         connection.execute(update(KEYS).where(KEYS.c.hash == key_hash).values(policy=policy))
 
 
-def read_keys(engine: Engine, policies: dict[str, KeyPolicy | None] | None = None) -> list[Key]:
-    """All keys, oldest first. ``policies`` remembers what was parsed, by its JSON: equal ones are one object."""
-    known = {} if policies is None else policies
+def _policy_cache() -> PolicyCache:
+    return BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES, lambda text, _value: 4 * len(text))
+
+
+def read_keys(engine: Engine, policies: PolicyCache | None = None) -> list[Key]:
+    """Return all keys, oldest first. ``policies`` keeps what was parsed, by its JSON: equal rules are one object."""
+    known = _policy_cache() if policies is None else policies
     with engine.connect() as connection:
         rows = connection.execute(select(KEYS).order_by(KEYS.c.created_at, KEYS.c.hash)).all()
     keys = []
     for row in rows:
-        if row.policy and row.policy not in known:
-            try:
-                known[row.policy] = parse_policy(row.policy)
-            except KeyPolicyError:
-                known[row.policy] = None
-        policy = known[row.policy] if row.policy else NO_POLICY
+        policy: KeyRules | None = NO_RULES
+        if row.policy:
+            policy = (known.get(row.policy) or known.put(row.policy, (_parsed(row.policy),)))[0]
         keys.append(Key(row.hash, row.name, row.label, row.created_at, row.disabled, policy))
     return keys
+
+
+def _parsed(text: str) -> KeyRules | None:
+    try:
+        return parse_rules(text)
+    except KeyRulesError:
+        return None
 
 
 class KeyStore:
@@ -154,25 +169,21 @@ class KeyStore:
         self._engine = engine
         self._interval = interval
         self._keys: dict[str, Key] = {}
-        self._hashes: dict[str, str] = {}
-        self._unknown: dict[str, float] = {}
-        self._policies: dict[str, KeyPolicy | None] = {}
-        self.by_header: dict[bytes, Key] = {}
+        self._hashes: BoundedCache[str, str] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
+        self._unknown: BoundedCache[str, float] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
+        self._policies: PolicyCache = _policy_cache()
+        self.by_header: BoundedCache[bytes, Key] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
         self.stale = 0
         self.reload()
 
     def reload(self) -> None:
         """Read all keys."""
-        if len(self._policies) > 10_000:
-            self._policies.clear()
         try:
             self._keys = {key.hash: key for key in read_keys(self._engine, self._policies)}
         except SQLAlchemyError:
             self.stale += 1
             return
         self.by_header.clear()
-        if len(self._hashes) > 10_000:
-            self._hashes.clear()
 
     async def watch(self) -> None:
         """Reload for ever; run as a task."""
@@ -186,16 +197,16 @@ class KeyStore:
         if digest is None:
             digest = hash_key(key)
             if digest in self._keys:
-                self._hashes[key] = digest
+                self._hashes.put(key, digest)
         return self._keys.get(digest)
 
     async def find(self, key: str) -> Key | None:
         """The key, or ``None`` when it is unknown or disabled."""
+        if len(key) > LONGEST_KEY:
+            return None
         found = self.known(key)
-        if found is None and self._unknown.get(key, 0.0) < time.monotonic() - self._interval:
-            if len(self._unknown) > 10_000:
-                self._unknown.clear()
-            self._unknown[key] = time.monotonic()
+        if found is None and (self._unknown.get(key) or 0.0) < time.monotonic() - self._interval:
+            self._unknown.put(key, time.monotonic())
             await asyncio.to_thread(self.reload)
             found = self.known(key)
         return None if found is None or found.disabled else found

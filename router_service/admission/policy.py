@@ -9,7 +9,7 @@ import msgspec
 
 from data.catalogue.geography import is_place
 from router_service.core.errors import ApiError
-from router_service.core.preferences import NONE, WORTHS, Preferences, Sort, parse
+from router_service.core.preferences import NO_PREFERENCES, WORTHS, Preferences, Sort, parse_preferences
 
 RULES = ("data_collection", "zdr", "enforce_distillable_text", "region", "max_price")
 DEFAULTS = ("strategy", "sort", "ttft_timeout", "stall_timeout", *WORTHS)
@@ -17,47 +17,45 @@ FIELDS = (*RULES, *DEFAULTS, "client_region")
 CLIENT_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
 
 
-class KeyPolicyError(ValueError):
+class KeyRulesError(ValueError):
     """A policy that cannot hold, with a sentence that says what to change."""
 
 
-class KeyPolicy(NamedTuple):
+class KeyRules(NamedTuple):
     """``preferences`` has ``RULES`` and ``DEFAULTS`` alone; ``client_region`` is where the key's clients are."""
 
-    preferences: Preferences = NONE
+    preferences: Preferences = NO_PREFERENCES
     client_region: str | None = None
 
 
-NO_POLICY = KeyPolicy()
+NO_RULES = KeyRules()
 
 
-def parse_policy(text: str) -> KeyPolicy:
-    """Of a JSON object with fields as in a request's ``provider``, and ``client_region``. Raises ``KeyPolicyError``."""
+def parse_rules(text: str) -> KeyRules:
+    """Of a JSON object with fields as in a request's ``provider``, and ``client_region``. Raises ``KeyRulesError``."""
     try:
         fields = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        raise KeyPolicyError(f"a policy must be a JSON object: {error}") from None
+        raise KeyRulesError(f"a policy must be a JSON object: {error}") from None
     if unknown := sorted(fields.keys() - set(FIELDS)):
-        raise KeyPolicyError(f"{unknown[0]} is no field of a policy; there are {', '.join(FIELDS)}")
+        raise KeyRulesError(f"{unknown[0]} is no field of a policy; there are {', '.join(FIELDS)}")
     client_region = fields.pop("client_region", None)
     if client_region is not None and not (isinstance(client_region, str) and CLIENT_REGION.fullmatch(client_region)):
-        raise KeyPolicyError(
-            "client_region must be at most 16 lower-case letters, digits and hyphens, such as 'europe'"
-        )
+        raise KeyRulesError("client_region must be at most 16 lower-case letters, digits and hyphens, such as 'europe'")
     try:
-        preferences = parse(msgspec.json.encode(fields))
+        preferences = parse_preferences(msgspec.json.encode(fields))
     except ApiError as error:
-        raise KeyPolicyError(error.message.replace("provider.", "")) from None
+        raise KeyRulesError(error.message.replace("provider.", "")) from None
     if isinstance(preferences.sort, Sort):
-        raise KeyPolicyError("sort must be a name: whether models are pooled is the request's to say")
+        raise KeyRulesError("sort must be a name: whether models are pooled is the request's to say")
     for region in preferences.regions or ():
         if not is_place(region):
-            raise KeyPolicyError(f"region {region!r} is neither a country's ISO 3166 code nor an area such as 'eu'")
-    return KeyPolicy(preferences, client_region)
+            raise KeyRulesError(f"region {region!r} is neither a country's ISO 3166 code nor an area such as 'eu'")
+    return KeyRules(preferences, client_region)
 
 
-def policy_fields(policy: KeyPolicy) -> dict[str, Any]:
-    """The fields that are set, as plain values; ``parse_policy`` of their JSON gives ``policy`` again."""
+def rules_fields(policy: KeyRules) -> dict[str, Any]:
+    """The fields that are set, as plain values; ``parse_rules`` of their JSON gives ``policy`` again."""
     found = {name: getattr(policy.preferences, name) for name in (*RULES, *DEFAULTS)}
     found["client_region"] = policy.client_region
     limit = policy.preferences.max_price

@@ -9,12 +9,11 @@ import json
 import re
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any
 
-if TYPE_CHECKING:
-    from router_service.api.parse_head import Head
+from router_service.core.conversation import ConversationKey, KeySource
+from router_service.core.request import Head
 
-Source = Literal["session_id", "prompt_cache_key", "conversation"]
 # The first two messages are decoded if they end within the first of these that is long enough; if within none, the
 # raw bytes up to the last stand for them.
 OPENING_BYTES = (4096, 65_536, 262_144)
@@ -31,22 +30,14 @@ _SIGNED = re.compile(rb'"signature"\s*:\s*"|"reasoning\.encrypted"')
 _HOUR = re.compile(rb'"ttl"\s*:\s*"1h"')
 
 
-class Affinity(NamedTuple):
-    """``digest`` names account and conversation. ``pinned`` while tool results or signed reasoning are pending."""
-
-    digest: bytes
-    source: Source
-    pinned: bool
-
-
-def affinity_of(key_hash: str, head: Head, headers: Mapping[bytes, bytes]) -> Affinity | None:
+def conversation_of(key_hash: str, head: Head, headers: Mapping[bytes, bytes]) -> ConversationKey | None:
     """By ``session_id`` (the body's, else ``x-session-id``), ``prompt_cache_key``, or the conversation's opening.
 
     ``None`` when there is no opening, or nothing that a held provider could keep. Source: "Sticky routing" of the
     reference's prompt caching.
     """
     messages = head.messages
-    source: Source = "session_id"
+    source: KeySource = "session_id"
     value = (head.session_id or "").encode() or headers.get(b"x-session-id", b"")
     if not value:
         source, value = "prompt_cache_key", _text(head, "prompt_cache_key")
@@ -55,7 +46,7 @@ def affinity_of(key_hash: str, head: Head, headers: Mapping[bytes, bytes]) -> Af
     if not value:
         return None
     digest = blake2b(b"\0".join((key_hash.encode(), source.encode(), value)), digest_size=16).digest()
-    return Affinity(digest, source, is_pinned(messages))
+    return ConversationKey(digest, source, is_pinned(messages))
 
 
 def _worth_holding(head: Head, messages: bytes) -> bool:
@@ -111,7 +102,7 @@ def is_pinned(messages: bytes) -> bool:
     return False
 
 
-def wants_hour(head: Head) -> bool:
+def asks_for_hour_cache(head: Head) -> bool:
     """Whether the request asks for a cache of one hour (``cache_control`` with ``ttl: "1h"``).
 
     Marks stand with the tools, with the first messages or with the last: both ends of each are searched.

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from data.catalogue.types import Endpoint
-from router_service.affinity.conversation import Affinity
-from router_service.affinity.switching_cost import Terms, Turn, switch_pays
-from router_service.cluster.messages import Conversation
+from router_service.affinity.messages import ConversationMessage
+from router_service.affinity.switching_cost import EndpointTerms, ExpectedTurn, switching_is_cheaper
+from router_service.core.bounded_cache import BoundedCache
+from router_service.core.conversation import ConversationKey
+from router_service.core.plan import Arm, Plan, encode_arms
+from router_service.core.usage import Usage
 from router_service.health import Health
-from router_service.planning.make_plan import Plan, encode_arms
-from router_service.planning.strategies.strategy import Arm
-from router_service.providers.adapter import Usage
 
 POLICY = "sticky"
 # Conversations; about 400 bytes each.
@@ -29,7 +29,9 @@ TABLE_SIZE = 65_536
 EVICTED_PART = 64
 # Conversations kept for the other workers until they are taken, four times a second; of more the rest stays untold.
 MOST_UNTOLD = 1000
-HELD_PLANS = 1024
+PINNED_PLANS = 1024
+PINNED_BYTES = 32 * 1024 * 1024
+ENDPOINT_BYTES = 400
 HOUR_S = 3600.0
 # The shortest prompt that the large providers cache; source: "Prompt caching" of the reference.
 MIN_CACHED_TOKENS = 1024
@@ -37,7 +39,7 @@ MIN_CACHED_TOKENS = 1024
 MAX_MISSES = 2
 
 
-class Entry(NamedTuple):
+class StickyEntry(NamedTuple):
     """``at`` (remembered) and ``until`` in seconds of the table's clock; ``cached`` tokens are those that the next
     prompt may find cached.
     """
@@ -50,7 +52,7 @@ class Entry(NamedTuple):
     misses: int
 
 
-class Sticky:
+class StickyTable:
     """``hold`` before a plan is sampled, ``remember`` after a success.
 
     ``likely_from`` is the least prompt in tokens that is believed to be cached before a cached read was seen.
@@ -68,14 +70,16 @@ class Sticky:
         self._clock = clock
         self._size = size
         self._likely_from = likely_from
-        self._table: dict[tuple[bytes, str], Entry] = {}
-        self._untold: dict[tuple[bytes, str], Entry | None] = {}
-        self._held: dict[tuple[int, int], tuple[Plan, Plan]] = {}
+        self._table: dict[tuple[bytes, str], StickyEntry] = {}
+        self._untold: dict[tuple[bytes, str], StickyEntry | None] = {}
+        self._pinned: BoundedCache[tuple[int, int], tuple[Plan, Plan]] = BoundedCache(
+            PINNED_PLANS, PINNED_BYTES, lambda _key, plans: 2 * ENDPOINT_BYTES * len(plans[0].endpoints)
+        )
 
     def __len__(self) -> int:
         return len(self._table)
 
-    def hold(self, plan: Plan, affinity: Affinity | None, prompt_tokens: int) -> Plan:
+    def hold(self, plan: Plan, affinity: ConversationKey | None, prompt_tokens: int) -> Plan:
         """``plan``, or one that tries the conversation's endpoint first with probability 1 and goes on as ``plan``.
 
         ``prompt_tokens`` is the estimate of the request.
@@ -95,12 +99,14 @@ class Sticky:
                 return plan
         return self._plan_of(plan, index)
 
-    def held_tokens(self, plan: Plan, affinity: Affinity) -> int | None:
+    def held_tokens(self, plan: Plan, affinity: ConversationKey) -> int | None:
         """Tokens of the conversation that are believed to be in its endpoint's prompt cache."""
         entry = self._entry(plan, affinity)
         return entry.cached if entry else None
 
-    def remember(self, affinity: Affinity, endpoint: Endpoint, usage: Usage, *, pending: bool, hour: bool) -> None:
+    def remember(
+        self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage, *, pending: bool, hour: bool
+    ) -> None:
         """Note who served. ``pending``: the answer has tool calls or reasoning; ``hour``: a cache of 1 h was asked for.
 
         Forgets a conversation that has nothing to lose by moving.
@@ -118,19 +124,19 @@ class Sticky:
                 self._tell(key, None)
             return
         lifetime = max(endpoint.cache_lifetime_s, HOUR_S if hour else 0.0)
-        entry = Entry(endpoint.id, now, now + lifetime, cached, usage.completion_tokens, misses)
+        entry = StickyEntry(endpoint.id, now, now + lifetime, cached, usage.completion_tokens, misses)
         self._put(key, entry)
         self._tell(key, entry)
 
-    def take(self) -> list[Conversation]:
+    def take(self) -> list[ConversationMessage]:
         """What was remembered and forgotten since the last call, for the other workers."""
         if not self._untold:
             return []
         untold, self._untold = self._untold, {}
-        gone = Entry("", self._clock(), 0.0, 0, 0, 0)
-        return [Conversation(digest, model, *(entry or gone)) for (digest, model), entry in untold.items()]
+        gone = StickyEntry("", self._clock(), 0.0, 0, 0, 0)
+        return [ConversationMessage(digest, model, *(entry or gone)) for (digest, model), entry in untold.items()]
 
-    def hear(self, told: Conversation) -> None:
+    def hear(self, told: ConversationMessage) -> None:
         """Follow another worker, unless what is known here is newer."""
         key = (told.digest, told.model)
         before = self._table.get(key)
@@ -138,19 +144,19 @@ class Sticky:
             return
         self._table.pop(key, None)
         if told.endpoint:
-            self._put(key, Entry(told.endpoint, told.at, told.until, told.cached, told.completion, told.misses))
+            self._put(key, StickyEntry(told.endpoint, told.at, told.until, told.cached, told.completion, told.misses))
 
-    def _put(self, key: tuple[bytes, str], entry: Entry) -> None:
+    def _put(self, key: tuple[bytes, str], entry: StickyEntry) -> None:
         self._table[key] = entry
         if len(self._table) > self._size:
             for oldest in list(islice(self._table, max(1, self._size // EVICTED_PART))):
                 del self._table[oldest]
 
-    def _tell(self, key: tuple[bytes, str], entry: Entry | None) -> None:
+    def _tell(self, key: tuple[bytes, str], entry: StickyEntry | None) -> None:
         if len(self._untold) < MOST_UNTOLD or key in self._untold:
             self._untold[key] = entry
 
-    def _caches(self, affinity: Affinity, endpoint: Endpoint, usage: Usage, before: Entry | None) -> bool:
+    def _caches(self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage, before: StickyEntry | None) -> bool:
         """Whether the prompt is in the endpoint's cache now, and is read from there at less than its full price."""
         price = endpoint.price
         if price is None or price.cache_read is None or price.cache_read >= price.prompt:
@@ -162,7 +168,7 @@ class Sticky:
         # Whoever counts writes and counted none has not written.
         return usage.cache_write_tokens is None and usage.prompt_tokens >= self._likely_from
 
-    def _entry(self, plan: Plan, affinity: Affinity) -> Entry | None:
+    def _entry(self, plan: Plan, affinity: ConversationKey) -> StickyEntry | None:
         get = self._table.get
         if not plan.preferences.pooled:
             return get((affinity.digest, plan.model))
@@ -175,31 +181,29 @@ class Sticky:
             return False
         return endpoint not in health.ejected([e.id for e in plan.endpoints])
 
-    def _pays_to_leave(self, plan: Plan, index: int, entry: Entry, prompt_tokens: int) -> bool:
+    def _pays_to_leave(self, plan: Plan, index: int, entry: StickyEntry, prompt_tokens: int) -> bool:
         others = [
             (chance, self._terms(endpoint))
             for place, (endpoint, chance) in enumerate(zip(plan.endpoints, plan.probabilities, strict=True))
             if chance > 0 and place != index
         ]
-        turn = Turn(max(prompt_tokens, entry.cached), entry.cached, entry.completion)
-        return switch_pays(self._terms(plan.endpoints[index]), others, turn)
+        turn = ExpectedTurn(max(prompt_tokens, entry.cached), entry.cached, entry.completion)
+        return switching_is_cheaper(self._terms(plan.endpoints[index]), others, turn)
 
-    def _terms(self, endpoint: Endpoint) -> Terms:
+    def _terms(self, endpoint: Endpoint) -> EndpointTerms:
         assert endpoint.price is not None  # an endpoint without one is never eligible
-        return Terms(endpoint.price, self._health.ttft(endpoint.id))
+        return EndpointTerms(endpoint.price, self._health.ttft(endpoint.id))
 
     def _plan_of(self, plan: Plan, index: int) -> Plan:
         key = (id(plan), index)
-        found = self._held.get(key)
+        found = self._pinned.get(key)
         if found is None or found[0] is not plan:
-            if len(self._held) >= HELD_PLANS:
-                self._held.clear()
             # The plan is kept beside the one that was made of it, so that its id stays its own.
-            found = self._held[key] = (plan, held(plan, index))
+            found = self._pinned.put(key, (plan, pinned_plan(plan, index)))
         return found[1]
 
 
-def held(plan: Plan, index: int) -> Plan:
+def pinned_plan(plan: Plan, index: int) -> Plan:
     """``plan`` with the endpoint at ``index`` first for certain; the log's candidates say so, too.
 
     The arm keeps the version of the plan's first arm. The rest follow in the plan's order.

@@ -11,14 +11,14 @@ from models.selection.policy import USD_PER_SECOND
 NANO_PER_MILLION = 1e15
 
 
-class Terms(NamedTuple):
+class EndpointTerms(NamedTuple):
     """An endpoint's list price, and its seconds to the first token where measured."""
 
     price: Price
     ttft_s: float | None
 
 
-class Turn(NamedTuple):
+class ExpectedTurn(NamedTuple):
     """Tokens that are expected: of the prompt, of it in the cache of the endpoint that served last, of the answer."""
 
     prompt: int
@@ -26,17 +26,17 @@ class Turn(NamedTuple):
     completion: int
 
 
-def turn_usd(price: Price, turn: Turn) -> float:
+def turn_usd(price: Price, turn: ExpectedTurn) -> float:
     """USD of one turn. Cached tokens without a price of their own cost what prompt tokens do."""
     read = price.prompt if price.cache_read is None else price.cache_read
     fresh = turn.prompt - turn.cached
     return (fresh * price.prompt + turn.cached * read + turn.completion * price.completion) / NANO_PER_MILLION
 
 
-def switch_pays(
-    stay: Terms,
-    others: Sequence[tuple[float, Terms]],
-    turn: Turn,
+def switching_is_cheaper(
+    stay: EndpointTerms,
+    others: Sequence[tuple[float, EndpointTerms]],
+    turn: ExpectedTurn,
     usd_per_second: float = USD_PER_SECOND,
 ) -> bool:
     """Whether a draw among ``others`` (weight, terms) costs less on average than staying.

@@ -8,10 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 
 from router_service.admission.keys import Key
-from router_service.admission.policy import NO_POLICY, policy_fields
-from router_service.api.auth import require_key
+from router_service.admission.policy import NO_RULES, rules_fields
 from router_service.api.generation import data_region
-from router_service.container import Serving
+from router_service.api.services import require_key, services_of
 
 router = APIRouter()
 NANO = 1e9
@@ -23,10 +22,10 @@ async def get_key(request: Request, key: Key = Depends(require_key)) -> dict[str
 
     `policy` (ours) is what the key itself holds; `allowed_data_regions` is what installation and host leave of it.
     """
-    serving: Serving = request.app.state.serving
-    demands = serving.demands(key, dict(request.scope["headers"]))
-    await asyncio.to_thread(serving.log.flush)
-    used = await asyncio.to_thread(serving.usage.of, key.hash)
+    services = services_of(request)
+    constraints = services.admission.constraints(key, dict(request.scope["headers"]))
+    await asyncio.to_thread(services.log.flush)
+    used = await asyncio.to_thread(services.key_usage.of, key.hash)
     return {
         "data": {
             "label": key.label,
@@ -48,13 +47,13 @@ async def get_key(request: Request, key: Key = Depends(require_key)) -> dict[str
             "creator_user_id": None,
             "organization_id": None,
             "workspace_id": None,
-            "allowed_data_regions": _data_regions(demands.least.regions),
+            "allowed_data_regions": _data_regions(constraints.least.regions),
             "budgets": [],
             "effective_budget": None,
             "free_model_daily_requests": {"used": 0, "limit": 0, "remaining": 0},
             "expires_at": None,
             "rate_limit": {"requests": -1, "interval": "10s", "note": "Deprecated; there is no limit."},
-            "policy": policy_fields(key.policy or NO_POLICY),
+            "policy": rules_fields(key.policy or NO_RULES),
         }
     }
 

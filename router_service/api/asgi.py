@@ -18,18 +18,18 @@ _encode = msgspec.json.Encoder().encode
 GRACE_S = 0.05
 
 
-class Disconnected(Exception):
+class ClientDisconnected(Exception):
     """The client left before its answer was complete."""
 
 
-class WhilePresent:
-    """``async with``: the body is cancelled, and ``Disconnected`` raised, when the client leaves before its end.
+class WhileConnected:
+    """``async with``: the body is cancelled, and ``ClientDisconnected`` raised, when the client leaves before its end.
 
     The watch begins ``GRACE_S`` after entry: most requests that are short end earlier, under load as well, and are
     spared its task. A client that leaves before is noticed then, since the server repeats the message.
     """
 
-    def __init__(self, watches: Watches, receive: Receive) -> None:
+    def __init__(self, watches: DisconnectWatches, receive: Receive) -> None:
         self._watches = watches
         self._receive = receive
         self._watcher: asyncio.Task[None] | None = None
@@ -46,7 +46,7 @@ class WhilePresent:
         if self._watcher is not None:
             self._watcher.cancel()
         if self._left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
-            raise Disconnected from None
+            raise ClientDisconnected from None
 
     def begin(self) -> None:
         """Watch from now on."""
@@ -59,14 +59,14 @@ class WhilePresent:
         self._task.cancel()
 
 
-class Watches:
+class DisconnectWatches:
     """Begins the watches of one application that are due, by one timer for all of them. Used from one event loop."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[float, WhilePresent]] = deque()
+        self._waiting: deque[tuple[float, WhileConnected]] = deque()
         self._timed = False
 
-    def add(self, one: WhilePresent) -> None:
+    def add(self, one: WhileConnected) -> None:
         """Let its watch begin in ``GRACE_S``."""
         loop = asyncio.get_running_loop()
         self._waiting.append((loop.time() + GRACE_S, one))
@@ -87,7 +87,7 @@ class Watches:
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """The request body. Raises ``ApiError`` 413 beyond ``limit`` bytes, ``Disconnected`` when it is cut off."""
+    """The request body. Raises ``ApiError`` 413 beyond ``limit`` bytes, ``ClientDisconnected`` when it is cut off."""
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
@@ -96,7 +96,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Disconnected
+            raise ClientDisconnected
         part = message.get("body", b"")
         size += len(part)
         if size > limit:

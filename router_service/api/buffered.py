@@ -12,29 +12,30 @@ from data.schema import Attempt
 from router_service.api.asgi import send_json
 from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage
-from router_service.container import Serving
+from router_service.api.services import Services
 from router_service.core.exchange import Exchange
+from router_service.core.plan import Decision
+from router_service.core.usage import Usage
 from router_service.execution.attempts import Attempts
 from router_service.execution.deadlines import Deadlines
-from router_service.execution.upcoming_decisions import Ahead
-from router_service.planning.make_plan import Decision
-from router_service.providers.adapter import Answer, Usage
+from router_service.execution.upcoming_decisions import UpcomingDecisions
+from router_service.providers.adapter import ChatResponse
 from router_service.providers.moderation import refused_whole
 from router_service.providers.registry import ADAPTERS
 
 
-async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator[Decision], send: Send) -> None:
+async def respond_buffered(exchange: Exchange, services: Services, decisions: Iterator[Decision], send: Send) -> None:
     """Route, translate, price, send. Raises ``ApiError`` when every endpoint failed."""
     head = exchange.head
     assert head is not None
     # Only for a list of models does it matter what comes next.
-    ahead = Ahead(decisions, exchange) if head.models else None
+    ahead = UpcomingDecisions(decisions, exchange) if head.models else None
 
-    async def call(endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> tuple[Answer, Endpoint, str]:
+    async def call(endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> tuple[ChatResponse, Endpoint, str]:
         adapter = ADAPTERS[endpoint.wire_format]
-        request = adapter.request(head.fields, endpoint, serving.api_key(endpoint), stream=False)
+        request = adapter.request(head.fields, endpoint, services.credentials.api_key(endpoint), stream=False)
         sent = time.perf_counter()
-        response = await serving.upstream.send(request, timeout_s)
+        response = await services.upstream.send(request, timeout_s)
         attempt.status = response.status
         if response.status != 200:
             raise adapter.error(response.status, response.body, response.headers, endpoint)
@@ -47,13 +48,13 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
         if answer.choices[0]["finish_reason"] == "error":
             # A success by its form: the reference's uptime counts it against the endpoint.
             attempt.error_type = "provider_unavailable"
-            serving.health.failure(endpoint.id, attempt.error_type)
+            services.health.failure(endpoint.id, attempt.error_type)
         else:
-            serving.health.success(endpoint.id, None, None, whole_s=seconds)
+            services.health.success(endpoint.id, None, None, whole_s=seconds)
         return answer, endpoint, attempt.model
 
-    deadlines = Deadlines(exchange, serving.settings, serving.usual)
-    attempts = Attempts(exchange, serving.health, deadlines, serving.hedging, serving.observing)
+    deadlines = Deadlines(exchange, services.timeouts, services.usual)
+    attempts = Attempts(exchange, services.health, deadlines, services.hedging, services.observing)
     answer, endpoint, model = await attempts.run(ahead or decisions, call, _counted)
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
     exchange.upstream_id = answer.upstream_id
@@ -74,13 +75,13 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
         "service_tier": answer.service_tier,
         "choices": answer.choices,
         "usage": usage,
-        **metadata(exchange, serving.catalogue),
+        **metadata(exchange, services.catalogue),
     }
     exchange.status = 200
     exchange.first_byte = time.perf_counter()
     await send_json(send, 200, body, exchange.id)
 
 
-def _counted(late: tuple[Answer, Endpoint, str]) -> Usage | None:
+def _counted(late: tuple[ChatResponse, Endpoint, str]) -> Usage | None:
     """Of an answer that nobody takes."""
     return late[0].usage

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Query, Request
 
 from data.catalogue.geography import within
 from data.catalogue.types import Endpoint, Model, Price
-from router_service.api.auth import require_key
-from router_service.container import Serving
+from router_service.api.services import require_key, services_of
 from router_service.core.errors import ApiError
 from router_service.health import Health
-from router_service.health.percentiles import Percentiles
+from router_service.health.percentiles import MeasuredPercentiles
 from router_service.planning.eligibility import blended, places
 
 router = APIRouter()
@@ -23,15 +22,15 @@ MEDIA = ("text", "image", "file", "audio", "video")
 
 @router.get("/models", summary="List models")
 def list_models(request: Request, region: str | None = REGION) -> dict[str, Any]:
-    serving: Serving = request.app.state.serving
-    rows = ((model, _offers(request, model.id, region)) for model in serving.catalogue.models.values())
+    services = services_of(request)
+    rows = ((model, _offers(request, model.id, region)) for model in services.catalogue.models.values())
     data = [model_json(model, offers) for model, offers in rows if offers]
     return {"data": data, "total_count": len(data), "links": {"next": None}}
 
 
 @router.get("/models/count", summary="Count models")
 def count_models(request: Request, region: str | None = REGION) -> dict[str, Any]:
-    models = request.app.state.serving.endpoints
+    models = services_of(request).endpoints
     return {"data": {"count": sum(1 for model in models if _offers(request, model, region))}}
 
 
@@ -45,7 +44,7 @@ def one_model(author: str, slug: str, request: Request) -> dict[str, Any]:
 async def list_endpoints(author: str, slug: str, request: Request) -> dict[str, Any]:
     """Uptime for all; latency and throughput for those with a key, as in the reference."""
     model, endpoints = _find(request, author, slug)
-    serving: Serving = request.app.state.serving
+    services = services_of(request)
     try:
         speeds = bool(await require_key(request))
     except ApiError:
@@ -57,16 +56,16 @@ async def list_endpoints(author: str, slug: str, request: Request) -> dict[str, 
             "created": model.created,
             "description": model.description,
             "architecture": _architecture(model),
-            "endpoints": [_endpoint_json(e, model, serving.health, speeds) for e in endpoints],
+            "endpoints": [_endpoint_json(e, model, services.health, speeds) for e in endpoints],
         }
     }
 
 
 @router.get("/providers", summary="List providers")
 def list_providers(request: Request) -> dict[str, Any]:
-    serving: Serving = request.app.state.serving
-    serves = {endpoint.provider for offers in serving.endpoints.values() for endpoint in offers}
-    rows = [p for slug, p in serving.catalogue.providers.items() if slug in serves]
+    services = services_of(request)
+    serves = {endpoint.provider for offers in services.endpoints.values() for endpoint in offers}
+    rows = [p for slug, p in services.catalogue.providers.items() if slug in serves]
     return {
         "data": [
             {
@@ -85,20 +84,20 @@ def list_providers(request: Request) -> dict[str, Any]:
 
 def _offers(request: Request, model: str, region: str | None = None) -> tuple[Endpoint, ...]:
     """Those in ``region``, and on a regional host in the host's."""
-    serving: Serving = request.app.state.serving
-    host = serving.hosts.find(dict(request.scope["headers"]))
-    offers = serving.endpoints.get(model, ())
+    services = services_of(request)
+    host = services.admission.hosts.find(dict(request.scope["headers"]))
+    offers = services.endpoints.get(model, ())
     for area in (region.lower() if region else None, host.region if host else None):
         offers = offers if area is None else tuple(e for e in offers if within(places(e), (area,)))
     return offers
 
 
 def _find(request: Request, author: str, slug: str) -> tuple[Model, tuple[Endpoint, ...]]:
-    serving: Serving = request.app.state.serving
-    name = serving.catalogue.resolve(f"{author}/{slug}")
+    services = services_of(request)
+    name = services.catalogue.resolve(f"{author}/{slug}")
     if name is None:
         raise ApiError("not_found", f"{author}/{slug} is not a valid model ID; GET /api/v1/models lists them")
-    return serving.catalogue.models[name], _offers(request, name)
+    return services.catalogue.models[name], _offers(request, name)
 
 
 def usd_per_token(nano_per_million: int) -> str:
@@ -197,6 +196,6 @@ def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: boo
     }
 
 
-def _percentiles(found: Percentiles | None, scale: int) -> dict[str, float] | None:
+def _percentiles(found: MeasuredPercentiles | None, scale: int) -> dict[str, float] | None:
     """Latency goes out in milliseconds: ``PercentileStats`` of the reference."""
     return {name: round(value * scale, 2) for name, value in found._asdict().items()} if found else None

@@ -10,29 +10,31 @@ from starlette.types import Receive, Scope, Send
 
 from models.selection.features import hour_of_week
 from router_service.admission.keys import Key
-from router_service.affinity.conversation import affinity_of
-from router_service.api.asgi import Disconnected, Watches, WhilePresent, read_body, send_json
-from router_service.api.auth import authenticate
-from router_service.api.buffered import answer_whole
+from router_service.affinity.conversation import conversation_of
+from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected, read_body, send_json
+from router_service.api.buffered import respond_buffered
 from router_service.api.metadata import is_asked, metadata, noting
-from router_service.api.parse_head import Head, parse_head
-from router_service.api.streamed import StreamAnswer
-from router_service.container import Serving
+from router_service.api.parse_head import parse_head
+from router_service.api.services import Services
+from router_service.api.settle import settle
+from router_service.api.streamed import StreamedResponse
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
-from router_service.core.tool_calls import Calls
+from router_service.core.plan import Decision, Plan
+from router_service.core.request import Head
+from router_service.core.tool_calls import ToolCallCollector
 from router_service.planning.availability import NoEndpoints
 from router_service.planning.decide import decisions
-from router_service.planning.make_plan import Decision, Plan
+from router_service.planning.eligibility import profile_of
 
 logger = logging.getLogger(__name__)
 CLIENT_CLOSED = 499
 
 
 class ChatCompletions:
-    def __init__(self, serving: Serving) -> None:
-        self._serving = serving
-        self._watches = Watches()
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._watches = DisconnectWatches()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(b"", dict(scope["headers"]))
@@ -42,9 +44,9 @@ class ChatCompletions:
             exchange.status, exchange.error_type = error.code, error.error_type
             if isinstance(error, NoEndpoints):
                 exchange.refused = error.plan
-            body = error.envelope() | metadata(exchange, self._serving.catalogue, error)
+            body = error.envelope() | metadata(exchange, self._services.catalogue, error)
             await send_json(send, error.code, body, exchange.id, error.headers())
-        except Disconnected:
+        except ClientDisconnected:
             exchange.cancelled, exchange.status = True, CLIENT_CLOSED
         except asyncio.CancelledError:
             exchange.cancelled, exchange.status = True, CLIENT_CLOSED
@@ -55,46 +57,46 @@ class ChatCompletions:
             exchange.status, exchange.error_type = fault.code, fault.error_type
             await send_json(send, fault.code, fault.envelope(), exchange.id)
         finally:
-            self._serving.settle(exchange)
+            settle(exchange, self._services)
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        serving = self._serving
-        key = await authenticate(exchange.headers, serving)
+        services = self._services
+        key = await services.admission.authenticate(exchange.headers)
         exchange.key_hash = key.hash
-        exchange.client_region = serving.client_region(key, exchange.headers, scope)
-        if not serving.log.has_room:
+        exchange.client_region = services.admission.client_region(key, exchange.headers, scope)
+        if not services.log.has_room:
             raise ApiError(
                 "provider_overloaded",
                 "The request log is full and must not lose requests; try again",
                 retry_after=1,
             )
-        exchange.body = await read_body(receive, exchange.headers, serving.settings.max_body_bytes)
+        exchange.body = await read_body(receive, exchange.headers, services.max_body_bytes)
         head = exchange.head = parse_head(exchange.body)
-        exchange.labelling = serving.categoriser.submit(head.messages)
+        exchange.labelling = services.categoriser.submit(head.messages)
         if head.tool_count:
-            exchange.calls = Calls()
+            exchange.calls = ToolCallCollector()
         if is_asked(exchange.headers):
             exchange.plans = []
         decisions = self._decisions(exchange, head, key)
-        async with WhilePresent(self._watches, receive):
+        async with WhileConnected(self._watches, receive):
             if head.stream:
-                await StreamAnswer(exchange, serving, send).run(decisions)
+                await StreamedResponse(exchange, services, send).run(decisions)
             else:
-                await answer_whole(exchange, serving, decisions, send)
+                await respond_buffered(exchange, services, decisions, send)
 
     def _decisions(self, exchange: Exchange, head: Head, key: Key) -> Iterator[Decision]:
-        planner = self._serving.planner
-        demands = self._serving.demands(key, exchange.headers)
-        preferences = planner.preferences(head.provider, demands)
-        ask = head.ask(len(exchange.body), hour_of_week(exchange.started_at), exchange.client_region)
-        sticky = self._serving.sticky
-        affinity = exchange.affinity = affinity_of(exchange.key_hash or "", head, exchange.headers)
+        planner = self._services.planner
+        constraints = self._services.admission.constraints(key, exchange.headers)
+        preferences = planner.preferences(head.provider, constraints)
+        profile = profile_of(head, len(exchange.body), hour_of_week(exchange.started_at), exchange.client_region)
+        sticky = self._services.sticky
+        affinity = exchange.conversation = conversation_of(exchange.key_hash or "", head, exchange.headers)
 
         def hold(plan: Plan) -> Plan:
-            kept = sticky.hold(plan, affinity, ask.prompt_tokens)
+            kept = sticky.hold(plan, affinity, profile.prompt_tokens)
             if kept is not plan and affinity is not None and not exchange.attempts:
                 exchange.held_tokens = sticky.held_tokens(plan, affinity)
             return kept
 
-        found = decisions(planner, head.wanted(), preferences, ask, self._serving.random.random, demands, hold)
+        found = decisions(planner, head.wanted(), preferences, profile, self._services.random.random, constraints, hold)
         return found if exchange.plans is None else noting(found, exchange.plans)

@@ -10,8 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from data.catalogue.tiers import tier_of
 from router_service.admission.keys import Key
-from router_service.api.auth import require_key
-from router_service.container import Serving
+from router_service.api.services import Services, require_key, services_of
 from router_service.core.errors import ApiError
 from router_service.explanations.explain import explain
 from router_service.telemetry.lookup import find_on_disk
@@ -24,8 +23,8 @@ NANO = 1e9
 async def get_generation(
     request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)
 ) -> dict[str, Any]:
-    serving: Serving = request.app.state.serving
-    return {"data": generation_json(await _find(id, key, serving), serving)}
+    services = services_of(request)
+    return {"data": generation_json(await _find(id, key, services), services)}
 
 
 @router.get("/generation/explain", summary="Why one generation went where it went")
@@ -33,22 +32,22 @@ async def explain_generation(
     request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)
 ) -> dict[str, Any]:
     """Candidates, scores, exclusions, the draw made again from the log, attempts, and a summary in words."""
-    serving: Serving = request.app.state.serving
-    row = await _find(id, key, serving)
-    return {"data": explain(row, {slug: provider.name for slug, provider in serving.catalogue.providers.items()})}
+    services = services_of(request)
+    row = await _find(id, key, services)
+    return {"data": explain(row, {slug: provider.name for slug, provider in services.catalogue.providers.items()})}
 
 
-async def _find(id: str, key: Key, serving: Serving) -> dict[str, Any]:
-    row = serving.recent.get(id) or await asyncio.to_thread(find_on_disk, serving.lake, id)
+async def _find(id: str, key: Key, services: Services) -> dict[str, Any]:
+    row = services.recent.get(id) or await asyncio.to_thread(find_on_disk, services.lake, id)
     if row is None or row["key_hash"] != key.hash:
         raise ApiError("not_found", f"Generation {id} not found. It may be a second old: ask again, then check the id")
     return row
 
 
-def generation_json(row: dict[str, Any], serving: Serving) -> dict[str, Any]:
+def generation_json(row: dict[str, Any], services: Services) -> dict[str, Any]:
     """A generation of the reference from a log row; durations in milliseconds, money in USD."""
     cost = row["cost_nano"] / NANO
-    provider = serving.catalogue.providers.get(row["provider"] or "")
+    provider = services.catalogue.providers.get(row["provider"] or "")
     ttft, duration = row["ttft_us"], row["duration_us"]
     return {
         "id": row["generation_id"],
@@ -94,7 +93,7 @@ def generation_json(row: dict[str, Any], serving: Serving) -> dict[str, Any]:
         "upstream_inference_cost": cost,
         "is_byok": False,
         "service_tier": row.get("service_tier"),
-        "provider_responses": [_attempt_json(a, serving) for a in row["attempts"]],
+        "provider_responses": [_attempt_json(a, services) for a in row["attempts"]],
     }
 
 
@@ -103,8 +102,8 @@ def data_region(regions: str | None) -> str:
     return {None: "global", "eu": "europe"}.get(regions, regions or "")
 
 
-def _attempt_json(attempt: dict[str, Any], serving: Serving) -> dict[str, Any]:
-    provider = serving.catalogue.providers.get(attempt["provider"])
+def _attempt_json(attempt: dict[str, Any], services: Services) -> dict[str, Any]:
+    provider = services.catalogue.providers.get(attempt["provider"])
     return {
         "endpoint_id": attempt["endpoint"],
         "provider_name": provider.name if provider else attempt["provider"],

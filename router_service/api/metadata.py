@@ -10,9 +10,9 @@ from typing import Any
 
 from data.catalogue.types import Catalogue
 from data.schema import LOST, Attempt
-from router_service.core.errors import ERROR_STATUS, ApiError, told
+from router_service.core.errors import ERROR_STATUS, ApiError, reference_type
 from router_service.core.exchange import Exchange
-from router_service.planning.make_plan import Decision, Plan
+from router_service.core.plan import Decision, Plan
 
 HEADER, LEGACY_HEADER = b"x-openrouter-metadata", b"x-openrouter-experimental-metadata"
 # nginx's code for a call that its caller has ended: here the router, for the other of two.
@@ -95,5 +95,5 @@ def _attempt(attempt: Attempt, catalogue: Catalogue) -> dict[str, Any]:
     if attempt.error_type == LOST:
         status = CUT
     else:
-        status = attempt.status or (ERROR_STATUS[told(attempt.error_type)] if attempt.error_type else 200)
+        status = attempt.status or (ERROR_STATUS[reference_type(attempt.error_type)] if attempt.error_type else 200)
     return {"provider": provider.name if provider else attempt.provider, "model": attempt.model, "status": status}

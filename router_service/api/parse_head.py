@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from router_service.core.errors import ApiError
-from router_service.planning.eligibility import Ask
-from router_service.planning.service_tiers import asked_tier
+from router_service.core.request import Head
+from router_service.planning.service_tiers import requested_tier
 
 T = TypeVar("T")
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -21,54 +21,6 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _OBJECT = msgspec.json.Decoder(dict[str, Any] | None)
 MAX_FALLBACK_MODELS = 20
 _MEDIA = ((b'"image_url"', "image"), (b'"input_audio"', "audio"), (b'"file_data"', "file"))
-
-
-class Head(msgspec.Struct):
-    """``fields`` holds every top-level field as raw JSON, in the client's order.
-
-    ``messages`` is the array of that name, copied out once; empty where none is demanded. ``service_tier`` is the
-    one that is meant, not the word. ``modality`` is the first kind of medium that the messages hold: image | audio |
-    file, else text.
-    """
-
-    fields: dict[str, msgspec.Raw]
-    model: str | None
-    models: list[str]
-    stream: bool
-    provider: bytes
-    completion_limit: int | None
-    tool_count: int
-    session_id: str | None
-    trace_id: str | None
-    names: list[str]
-    messages: bytes
-    service_tier: str | None
-    modality: str
-
-    def wanted(self) -> list[str]:
-        """Models in the order in which they are tried."""
-        first = [self.model] if self.model else []
-        if not self.models:
-            return first
-        return list(dict.fromkeys(first + self.models))
-
-    def prompt_tokens(self, body_bytes: int) -> int:
-        """Estimated from a body of ``body_bytes``, which base64 media would make say nothing: 0 with any."""
-        return body_bytes // 4 if self.modality == "text" else 0
-
-    def ask(self, body_bytes: int, hour: int, client_region: str | None = None) -> Ask:
-        """What a plan depends on; ``hour`` of the week in UTC, 0 to 167."""
-        return Ask(
-            self.prompt_tokens(body_bytes),
-            self.completion_limit,
-            tuple(self.names),
-            self.stream,
-            self.tool_count > 0,
-            hour,
-            client_region,
-            self.service_tier,
-            self.modality,
-        )
 
 
 def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
@@ -145,7 +97,7 @@ def _service_tier(fields: dict[str, msgspec.Raw]) -> str | None:
     if "service_tier" not in fields and "speed" not in fields:
         return None
     words = (_read(fields, name, _TEXT, "a string such as 'priority'") for name in ("service_tier", "speed"))
-    return asked_tier(*words)
+    return requested_tier(*words)
 
 
 def _trace_id(fields: dict[str, msgspec.Raw]) -> str | None:

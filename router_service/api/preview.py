@@ -15,27 +15,28 @@ from fastapi import APIRouter, Depends, Request
 from data.catalogue.types import Endpoint, Price
 from models.selection.features import hour_of_week
 from router_service.admission.keys import Key
-from router_service.affinity.conversation import Affinity, affinity_of
+from router_service.affinity.conversation import conversation_of
 from router_service.api.asgi import read_body
-from router_service.api.auth import require_key
 from router_service.api.catalogue import pricing
 from router_service.api.openapi import CHAT
-from router_service.api.parse_head import Head, parse_head
-from router_service.container import Serving
+from router_service.api.parse_head import parse_head
+from router_service.api.services import Services, require_key, services_of
+from router_service.core.conversation import ConversationKey
 from router_service.core.errors import ApiError
+from router_service.core.plan import Plan
+from router_service.core.request import Head
 from router_service.explanations.explain import exclusion, score_meaning
 from router_service.planning.availability import NoEndpoints
-from router_service.planning.constraints import Demands
+from router_service.planning.constraints import ConstraintSet
 from router_service.planning.decide import decisions
-from router_service.planning.eligibility import Ask
-from router_service.planning.make_plan import Plan
+from router_service.planning.eligibility import RequestProfile, profile_of
 
 router = APIRouter()
 _SCHEMA = CHAT["requestBody"]["content"]["application/json"]["schema"]
 BODY = {"application/json": {"schema": {name: part for name, part in _SCHEMA.items() if name != "required"}}}
 
 
-class Preview(NamedTuple):
+class PlanPreview(NamedTuple):
     """``names`` share one plan, of which nothing may be left: ``error`` is then what the client would get."""
 
     names: list[str]
@@ -50,39 +51,47 @@ class Preview(NamedTuple):
 )
 async def preview_route(request: Request, key: Key = Depends(require_key)) -> dict[str, Any]:
     """The body is that of a chat completion; `messages` may be left out. Calls no provider and logs nothing."""
-    serving: Serving = request.app.state.serving
+    services = services_of(request)
     headers = dict(request.scope["headers"])
-    body = await read_body(request.receive, headers, serving.settings.max_body_bytes)
+    body = await read_body(request.receive, headers, services.max_body_bytes)
     head = parse_head(body, with_messages=False)
-    affinity = affinity_of(key.hash, head, headers)
-    ask = head.ask(len(body), hour_of_week(time.time()), serving.client_region(key, headers, request.scope))
-    previews = _previews(head, ask, serving.demands(key, headers), affinity, serving)
-    first, *others = (_preview_json(preview, serving) for preview in previews)
+    affinity = conversation_of(key.hash, head, headers)
+    profile = profile_of(
+        head, len(body), hour_of_week(time.time()), services.admission.client_region(key, headers, request.scope)
+    )
+    previews = _previews(head, profile, services.admission.constraints(key, headers), affinity, services)
+    first, *others = (_preview_json(preview, services) for preview in previews)
     return {"data": {**first, "next_models": others}}
 
 
-def _previews(head: Head, ask: Ask, demands: Demands, affinity: Affinity | None, serving: Serving) -> Iterator[Preview]:
-    planner, names = serving.planner, head.wanted()
-    preferences = planner.preferences(head.provider, demands)
+def _previews(
+    head: Head,
+    profile: RequestProfile,
+    constraints: ConstraintSet,
+    affinity: ConversationKey | None,
+    services: Services,
+) -> Iterator[PlanPreview]:
+    planner, names = services.planner, head.wanted()
+    preferences = planner.preferences(head.provider, constraints)
 
     def hold(plan: Plan) -> Plan:
-        return serving.sticky.hold(plan, affinity, ask.prompt_tokens)
+        return services.sticky.hold(plan, affinity, profile.prompt_tokens)
 
     for group in [names] if preferences.pooled else [[name] for name in names]:
         try:
             # Any draw: what is shown is the plan, and the router's own random numbers stay untouched.
-            decision = next(decisions(planner, group, preferences, ask, lambda: 0.0, demands, hold))
+            decision = next(decisions(planner, group, preferences, profile, lambda: 0.0, constraints, hold))
         except NoEndpoints as error:
-            yield Preview(group, error.plan, error)
+            yield PlanPreview(group, error.plan, error)
         except ApiError as error:
-            yield Preview(group, None, error)
+            yield PlanPreview(group, None, error)
         else:
-            yield Preview(group, decision.plan, None)
+            yield PlanPreview(group, decision.plan, None)
 
 
-def _preview_json(preview: Preview, serving: Serving) -> dict[str, Any]:
+def _preview_json(preview: PlanPreview, services: Services) -> dict[str, Any]:
     plan, error = preview.plan, preview.error
-    names = {slug: provider.name for slug, provider in serving.catalogue.providers.items()}
+    names = {slug: provider.name for slug, provider in services.catalogue.providers.items()}
     arms = plan.arms if plan else ()
     rows = msgspec.msgpack.decode(plan.candidates) if plan else ()
     return {
@@ -91,7 +100,7 @@ def _preview_json(preview: Preview, serving: Serving) -> dict[str, Any]:
         "policies": [{"policy": arm.policy, "version": arm.version, "weight": arm.weight} for arm in arms],
         "score": score_meaning(arms[0].policy) if arms else None,
         "after_failure": _after_failure(plan) if plan and plan.endpoints else None,
-        "catalogue_version": serving.catalogue.version,
+        "catalogue_version": services.catalogue.version,
         "health_epoch": plan.health_epoch if plan else None,
         "endpoints": [_endpoint(e, row) for e, row in zip(plan.endpoints, rows, strict=False)] if plan else [],
         "excluded": [exclusion(e.id, reason, names) for e, reason in plan.excluded] if plan else [],

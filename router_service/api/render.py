@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from data.catalogue.types import Endpoint
-from router_service.accounting.cost import Cost, cost_of
+from router_service.accounting.cost import cost_of
 from router_service.core.exchange import Exchange
-from router_service.providers.adapter import Usage
+from router_service.core.usage import CostBreakdown, Usage
 
 NANO = 1e9
 
@@ -23,7 +23,7 @@ def settle_usage(exchange: Exchange, usage: Usage | None, endpoint: Endpoint) ->
     return _usage_json(usage, exchange.cost)
 
 
-def _usage_json(usage: Usage, cost: Cost) -> dict[str, Any]:
+def _usage_json(usage: Usage, cost: CostBreakdown) -> dict[str, Any]:
     total = cost.total / NANO
     return {
         "prompt_tokens": usage.prompt_tokens,

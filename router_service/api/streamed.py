@@ -14,15 +14,16 @@ from data.schema import CLIENT_DEADLINE, Attempt
 from router_service.api.event_stream import DONE, EventStream, KeptAlive
 from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage
-from router_service.container import Serving
+from router_service.api.services import Services
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
+from router_service.core.plan import Decision
+from router_service.core.usage import Usage
 from router_service.execution.attempts import Attempts
-from router_service.execution.deadlines import Deadlines, Expired
+from router_service.execution.deadlines import Deadlines, TotalTimeoutExpired
 from router_service.execution.delta_reader import DeltaReader
-from router_service.execution.upcoming_decisions import Ahead
-from router_service.planning.make_plan import Decision
-from router_service.providers.adapter import Delta, StreamedChoice, Usage
+from router_service.execution.upcoming_decisions import UpcomingDecisions
+from router_service.providers.adapter import ChatDelta, StreamedChoice
 from router_service.providers.moderation import refused_stream
 from router_service.providers.registry import ADAPTERS
 from router_service.upstream.stall import StallWatch
@@ -31,35 +32,35 @@ from router_service.upstream.transport import DeadlineMissed, StreamResponse
 _FAILED = (StreamedChoice(0, {"content": ""}, "error"),)
 
 
-class Opened(NamedTuple):
+class OpenedStream(NamedTuple):
     """A stream whose first token has come."""
 
     endpoint: Endpoint
     attempt: Attempt
     response: StreamResponse
     reader: DeltaReader
-    first: list[Delta]
+    first: list[ChatDelta]
 
 
-class StreamAnswer:
+class StreamedResponse:
     """One streamed answer."""
 
-    def __init__(self, exchange: Exchange, serving: Serving, send: Send) -> None:
+    def __init__(self, exchange: Exchange, services: Services, send: Send) -> None:
         self._exchange = exchange
-        self._serving = serving
+        self._services = services
         self._out = EventStream(send, exchange.id, int(exchange.started_at))
         self._usage: Usage | None = None
         self._provider_name = ""
         self._taken = 0.0
-        self._deadlines = Deadlines(exchange, serving.settings, serving.usual)
+        self._deadlines = Deadlines(exchange, services.timeouts, services.usual)
 
     async def run(self, decisions: Iterator[Decision]) -> None:
         """Raises ``ApiError`` only while nothing has been sent."""
-        exchange, serving = self._exchange, self._serving
-        decisions = self._ahead = Ahead(decisions, exchange)
+        exchange, services = self._exchange, self._services
+        decisions = self._ahead = UpcomingDecisions(decisions, exchange)
         try:
-            async with KeptAlive(self._out, serving.settings.keepalive_interval):
-                attempts = Attempts(exchange, serving.health, self._deadlines, serving.hedging, serving.observing)
+            async with KeptAlive(self._out, services.keepalive_interval_s):
+                attempts = Attempts(exchange, services.health, self._deadlines, services.hedging, services.observing)
                 opened = await attempts.run(decisions, self._open, _close)
         except ApiError as error:
             if not self._out.started:
@@ -69,13 +70,13 @@ class StreamAnswer:
             return
         await self._relay(opened)
 
-    async def _open(self, endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> Opened:
-        serving, head = self._serving, self._exchange.head
+    async def _open(self, endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> OpenedStream:
+        services, head = self._services, self._exchange.head
         assert head is not None
         adapter = ADAPTERS[endpoint.wire_format]
-        request = adapter.request(head.fields, endpoint, serving.api_key(endpoint), stream=True)
+        request = adapter.request(head.fields, endpoint, services.credentials.api_key(endpoint), stream=True)
         sent = time.perf_counter()
-        response = await serving.upstream.stream(request, timeout_s)
+        response = await services.upstream.stream(request, timeout_s)
         try:
             attempt.status = response.status
             if response.status != 200:
@@ -89,9 +90,9 @@ class StreamAnswer:
             response.close()
             raise
         attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-        return Opened(endpoint, attempt, response, reader, first)
+        return OpenedStream(endpoint, attempt, response, reader, first)
 
-    async def _relay(self, opened: Opened) -> None:
+    async def _relay(self, opened: OpenedStream) -> None:
         exchange, endpoint, attempt = self._exchange, opened.endpoint, opened.attempt
         exchange.model, exchange.endpoint, exchange.provider = attempt.model, endpoint.id, endpoint.provider
         exchange.status = 200
@@ -108,14 +109,14 @@ class StreamAnswer:
         except ApiError as error:
             impatient = stall.impatient and isinstance(error, DeadlineMissed)
             attempt.error_type = CLIENT_DEADLINE if impatient else error.error_type
-            if impatient or isinstance(error, Expired):
-                self._serving.health.abandon(endpoint.id)
+            if impatient or isinstance(error, TotalTimeoutExpired):
+                self._services.health.abandon(endpoint.id)
             else:
-                self._serving.health.failure(endpoint.id, error.error_type)
+                self._services.health.failure(endpoint.id, error.error_type)
             settle_usage(exchange, self._usage, endpoint)
             await self._fail(error)
         except asyncio.CancelledError:
-            self._serving.health.abandon(endpoint.id)
+            self._services.health.abandon(endpoint.id)
             settle_usage(exchange, self._usage, endpoint)
             raise
         else:
@@ -124,17 +125,17 @@ class StreamAnswer:
             if exchange.finish_reason == "error":
                 # A success by its form: the reference's uptime counts it against the endpoint.
                 attempt.error_type = "provider_unavailable"
-                self._serving.health.failure(endpoint.id, attempt.error_type)
+                self._services.health.failure(endpoint.id, attempt.error_type)
             else:
                 ttft_s = (attempt.ttft_us or 0) / 1e6
                 tokens = self._usage.completion_tokens / took * 1e6 if self._usage and took else None
-                self._serving.health.success(endpoint.id, ttft_s, tokens, exchange.client_region)
+                self._services.health.success(endpoint.id, ttft_s, tokens, exchange.client_region)
         finally:
             watch.stop()
             opened.response.close()
             attempt.duration_us = took if complete else base_us + int((time.perf_counter() - begun) * 1e6)
 
-    def _took(self, opened: Opened, begun: float) -> int | None:
+    def _took(self, opened: OpenedStream, begun: float) -> int | None:
         """Microseconds of a complete answer until the provider's last byte: a client that reads slowly takes none of
         them. ``None`` where the provider may have had to wait for it.
         """
@@ -146,7 +147,7 @@ class StreamAnswer:
             return attempt.ttft_us
         return (attempt.duration_us or 0) + int((ended - begun) * 1e6)
 
-    async def _chunks(self, opened: Opened) -> None:
+    async def _chunks(self, opened: OpenedStream) -> None:
         exchange, read = self._exchange, opened.reader.read
         finished = await self._pass_on(opened.first)
         while not finished:
@@ -160,10 +161,10 @@ class StreamAnswer:
         if exchange.finish_reason is None and not finished:
             raise ApiError("provider_unavailable", "The provider's stream ended before it was finished")
         usage = settle_usage(exchange, self._usage, opened.endpoint)
-        more = metadata(exchange, self._serving.catalogue)
+        more = metadata(exchange, self._services.catalogue)
         await self._out.write(self._out.chunk((), usage=usage, **more) + DONE, more=False)
 
-    async def _pass_on(self, deltas: list[Delta]) -> bool:
+    async def _pass_on(self, deltas: list[ChatDelta]) -> bool:
         """Send what ``deltas`` say; true at the provider's own end."""
         exchange, out = self._exchange, self._out
         lines: list[bytes] = []
@@ -203,11 +204,11 @@ class StreamAnswer:
         exchange = self._exchange
         exchange.error_type, exchange.finish_reason = error.error_type, "error"
         exchange.status = 200
-        more = metadata(exchange, self._serving.catalogue, error)
+        more = metadata(exchange, self._services.catalogue, error)
         await self._out.write(self._out.chunk(_FAILED, error=error.body(), **more) + DONE, more=False)
 
 
-def _close(late: Opened) -> Usage | None:
+def _close(late: OpenedStream) -> Usage | None:
     """Of a stream that nobody takes: what has been counted so far."""
     late.response.close()
     return next((delta.usage for delta in reversed(late.first) if delta.usage is not None), None)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from router_service.cluster.messages import Batch
+from router_service.cluster.messages import PeerBatch
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Reader:
         self._damaged = 0
         self.skipped = 0
 
-    def read(self) -> list[Batch]:
+    def read(self) -> list[PeerBatch]:
         """Whole frames since the last call. Raises ``OSError``."""
         size = os.fstat(self._descriptor).st_size
         if size < self._offset:
@@ -53,7 +53,7 @@ class Reader:
         if size == self._offset:
             return []
         data = os.pread(self._descriptor, min(size - self._offset, LARGEST_READING), self._offset)
-        batches: list[Batch] = []
+        batches: list[PeerBatch] = []
         at = 0
         while len(data) - at >= FRAME.size:
             length, checksum = FRAME.unpack_from(data, at)
@@ -83,7 +83,7 @@ class Reader:
         os.close(self._descriptor)
 
 
-class JournalPeers:
+class JournalTransport:
     """``Peers`` by files in ``folder``. ``failures`` counts batches not written and files not readable."""
 
     name = "journal"
@@ -104,13 +104,13 @@ class JournalPeers:
     def working(self) -> bool:
         return not self._failing
 
-    def exchange(self, batches: Sequence[Batch]) -> Sequence[Batch]:
+    def exchange(self, batches: Sequence[PeerBatch]) -> Sequence[PeerBatch]:
         self._failing = False
         for batch in batches:
             self.publish(batch)
         return self.collect()
 
-    def publish(self, batch: Batch) -> None:
+    def publish(self, batch: PeerBatch) -> None:
         """Tell the others."""
         payload = msgspec.msgpack.encode(batch)
         frame = FRAME.pack(len(payload), zlib.crc32(payload)) + payload
@@ -123,13 +123,13 @@ class JournalPeers:
                 self._forget_own()
                 self._fail(f"health is not shared, {self._path} cannot be written: {error}")
 
-    def collect(self) -> Sequence[Batch]:
+    def collect(self) -> Sequence[PeerBatch]:
         """What the others told since the last call, each batch once."""
         with self._lock:
             if self._closed:
                 return ()
             self._discover()
-            batches: list[Batch] = []
+            batches: list[PeerBatch] = []
             for name, reader in list(self._readers.items()):
                 try:
                     skipped = reader.skipped
@@ -207,8 +207,8 @@ class JournalPeers:
             logger.warning("%s (%d times)", reason, self.failures)
 
 
-def _decode(payload: bytes) -> Batch | None:
+def _decode(payload: bytes) -> PeerBatch | None:
     try:
-        return msgspec.msgpack.decode(payload, type=Batch)
+        return msgspec.msgpack.decode(payload, type=PeerBatch)
     except msgspec.DecodeError:
         return None

@@ -1,115 +1,27 @@
-"""What one worker tells the others. Read from files and from the network, so every value has its bounds."""
+"""Define the batch of messages that one worker sends to the others."""
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-Count = Annotated[int, Meta(ge=0, le=10_000_000)]
-Sum = Annotated[int, Meta(ge=0, le=10**12)]
-Name = Annotated[str, Meta(max_length=500)]
-LONGEST_US = 3_600_000_000
-Span = Annotated[int, Meta(ge=0, le=LONGEST_US)]
-MOST_MILLITOKENS = 10**9
-MOST_UNDER_WAY = 1000
+from router_service.affinity.messages import ConversationMessage
+from router_service.health.messages import HealthReport, InFlightMessage, OutcomeMessage
 
 
-class Sums(NamedTuple):
-    """Sums of the windows that end now; each reaches back its length less at most ten minutes.
-
-    ``answers`` are those whose tokens are counted, ``prompt`` tokens hold the ``cached`` ones. ``asked`` 429s came with
-    a Retry-After, of ``wait_ms`` milliseconds together. ``tool_requests`` ended with tool calls, and ``malformed`` of
-    them held a malformed one.
-    """
-
-    answers: Sum = 0
-    prompt: Sum = 0
-    cached: Sum = 0
-    completion: Sum = 0
-    asked: Sum = 0
-    wait_ms: Sum = 0
-    tool_requests: Sum = 0
-    malformed: Sum = 0
-
-
-class Report(msgspec.Struct, frozen=True, array_like=True):
-    """One endpoint since the worker's last report. The ``until`` are seconds of the machine's monotonic clock,
-    0 when nothing holds; ``ejections`` is how many in a row there have been; ``outdated`` of the failures
-    are of calls begun before the last ejection, ``timeouts`` are those of the others; until
-    ``probe_until`` the worker tries a recovering endpoint for all. A worker of an older version
-    leaves out ``quality`` and what follows, and reads on without.
-    """
-
-    endpoint: Name
-    success: Count = 0
-    failure: Count = 0
-    rate_limited: Count = 0
-    uncounted: Count = 0
-    ejected_until: float = 0.0
-    ejections: Annotated[int, Meta(ge=0, le=64)] = 0
-    retry_until: float = 0.0
-    quality: Sums | None = None
-    timeouts: Count = 0
-    outdated: Count = 0
-    probe_until: float = 0.0
-
-    @property
-    def counts(self) -> tuple[int, int, int, int]:
-        """By kind, in the order of ``windows``."""
-        return self.success, self.failure, self.rate_limited, self.uncounted
-
-
-class Conversation(msgspec.Struct, frozen=True, array_like=True):
-    """Where a conversation was served at second ``at``; see ``sticky.Entry``. No ``endpoint``: it is free again."""
-
-    digest: Annotated[bytes, Meta(max_length=64)]
-    model: Name
-    endpoint: Name
-    at: float
-    until: float
-    cached: Count
-    completion: Count
-    misses: Count
-
-
-class Told(msgspec.Struct, frozen=True, array_like=True):
-    """What a call came to: ``result`` is a place in ``outcomes.RESULTS``, ``ago_us`` how long before the batch.
-
-    ``wait_us`` is to the first token of a ``stream`` or the end of a whole answer; it and the pace, thousandths of
-    tokens a second, are 0 where nothing was measured. ``tools``: 0 none called, 1 well-formed, 2 malformed. From its
-    sending to its end it took ``lasted_us``, 0 where that is not known.
-    """
-
-    endpoint: Name
-    result: Annotated[int, Meta(ge=0, le=2)]
-    ago_us: Span = 0
-    wait_us: Span = 0
-    millitokens_per_s: Annotated[int, Meta(ge=0, le=MOST_MILLITOKENS)] = 0
-    stream: bool = True
-    tools: Annotated[int, Meta(ge=0, le=2)] = 0
-    lasted_us: Span = 0
-
-
-class UnderWay(msgspec.Struct, frozen=True, array_like=True):
-    """How many calls of the worker are under way at an endpoint; of those that changed alone."""
-
-    endpoint: Name
-    calls: Annotated[int, Meta(ge=0, le=MOST_UNDER_WAY)] = 0
-
-
-class Batch(msgspec.Struct, frozen=True, array_like=True):
-    """Told together ``at`` that second of the monotonic clock.
+class PeerBatch(msgspec.Struct, frozen=True, array_like=True):
+    """OutcomeMessage together ``at`` that second of the monotonic clock.
 
     ``sender`` and its running ``number`` say which batch it is, on whichever ways it comes; one without is always new.
     A worker of an older version leaves out ``outcomes`` and what follows, and reads on without.
     """
 
     at: float
-    reports: list[Report]
-    conversations: list[Conversation] = []
+    reports: list[HealthReport]
+    conversations: list[ConversationMessage] = []
     sender: Annotated[str, Meta(max_length=64)] = ""
     number: int = 0
-    outcomes: list[Told] = []
-    under_way: list[UnderWay] = []
+    outcomes: list[OutcomeMessage] = []
+    under_way: list[InFlightMessage] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from router_service.cluster.messages import Batch
+from router_service.cluster.messages import PeerBatch
 
 
-class Peers(Protocol):
+class PeerTransport(Protocol):
     """No method raises: without the others a worker goes by what it sees itself.
 
     All may block and are called from one thread at a time, never the event loop's. ``failures`` counts what did not
@@ -21,7 +21,7 @@ class Peers(Protocol):
     @property
     def working(self) -> bool: ...
 
-    def exchange(self, batches: Sequence[Batch]) -> Sequence[Batch]:
+    def exchange(self, batches: Sequence[PeerBatch]) -> Sequence[PeerBatch]:
         """Tell ``batches``, and return what the others told since the last call; the own ones may be among them."""
 
     def close(self) -> None:

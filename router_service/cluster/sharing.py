@@ -8,12 +8,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from router_service.affinity.sticky import Sticky
-from router_service.cluster.messages import Batch
-from router_service.cluster.peers import Peers
+from router_service.affinity.sticky import StickyTable
+from router_service.cluster.messages import PeerBatch
+from router_service.cluster.peers import PeerTransport
 from router_service.health import Health
 from router_service.health.health import INTERVAL_S
-from router_service.health.live_statistics import Observing
+from router_service.health.live_statistics import LiveStatistics
 
 # Of each kind in one batch: about 40 kB at most.
 BATCH_SIZE = 100
@@ -25,7 +25,7 @@ CLOCK_TOLERANCE_S = 5.0
 REMEMBERED_SENDERS = 4096
 
 
-class Sharing:
+class StateSharing:
     """``ways`` lead to the other workers; a batch that comes by several of them counts once.
 
     What others tell of endpoints beyond ``reachable`` (``None``: any) is left out. Used from the event loop's thread.
@@ -34,12 +34,12 @@ class Sharing:
     def __init__(
         self,
         health: Health,
-        sticky: Sticky,
-        ways: Sequence[Peers],
+        sticky: StickyTable,
+        ways: Sequence[PeerTransport],
         *,
         reachable: Collection[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        observing: Observing | None = None,
+        observing: LiveStatistics | None = None,
     ) -> None:
         self.ways = ways
         self._health = health
@@ -49,7 +49,7 @@ class Sharing:
         self._observing = observing
         self._sender = secrets.token_hex(8)
         self._number = 0
-        self._outboxes: list[deque[Batch]] = [deque(maxlen=OUTBOX) for _ in ways]
+        self._outboxes: list[deque[PeerBatch]] = [deque(maxlen=OUTBOX) for _ in ways]
         self._heard: dict[str, int] = {}
 
     async def watch(self) -> None:
@@ -68,14 +68,14 @@ class Sharing:
         for way in self.ways:
             way.close()
 
-    async def _follow(self, way: Peers, outbox: deque[Batch]) -> None:
+    async def _follow(self, way: PeerTransport, outbox: deque[PeerBatch]) -> None:
         while True:
             for _ in self._merge(await asyncio.to_thread(way.exchange, self._take(outbox))):
                 await asyncio.sleep(0)
             self._health.refresh()
             await asyncio.sleep(INTERVAL_S)
 
-    def _take(self, outbox: deque[Batch]) -> list[Batch]:
+    def _take(self, outbox: deque[PeerBatch]) -> list[PeerBatch]:
         """What is new goes into every outbox; empties this one."""
         now = self._clock()
         reports, conversations = self._health.take(now), self._sticky.take()
@@ -85,14 +85,14 @@ class Sharing:
             part = slice(first, first + BATCH_SIZE)
             self._number += 1
             news = reports[part], conversations[part], self._sender, self._number, outcomes[part], under_way[part]
-            batch = Batch(now, *news)
+            batch = PeerBatch(now, *news)
             for box in self._outboxes:
                 box.append(batch)
         taken = list(outbox)
         outbox.clear()
         return taken
 
-    def _merge(self, batches: Sequence[Batch]) -> Iterator[None]:
+    def _merge(self, batches: Sequence[PeerBatch]) -> Iterator[None]:
         """Take in what was told, with a pause now and then for requests to go on."""
         taken = 0
         latest = self._clock() + CLOCK_TOLERANCE_S
@@ -104,7 +104,7 @@ class Sharing:
                 if taken % MERGED_AT_ONCE == 0:
                     yield
 
-    def _hear(self, batch: Batch) -> Iterator[None]:
+    def _hear(self, batch: PeerBatch) -> Iterator[None]:
         """Take in what was told of endpoints within reach, with a pause after each entry."""
         reachable = self._reachable
         for report in batch.reports:
@@ -129,7 +129,7 @@ class Sharing:
                 observing.hear_under_way(batch.sender, calls, at_s)
             yield
 
-    def _is_known(self, batch: Batch) -> bool:
+    def _is_known(self, batch: PeerBatch) -> bool:
         """Whether it is our own or came before. Each way keeps a sender's order, so its highest number says so."""
         if not batch.sender:
             return False

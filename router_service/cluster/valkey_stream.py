@@ -20,7 +20,8 @@ from msgspec.structs import replace
 from valkey.backoff import NoBackoff
 from valkey.retry import Retry
 
-from router_service.cluster.messages import Batch, Conversation
+from router_service.affinity.messages import ConversationMessage
+from router_service.cluster.messages import PeerBatch
 from router_service.health.breaker import LONGEST_EJECTION_S, PROBE_LEASE_S
 from router_service.health.capacity import LONGEST_RETRY_AFTER_S
 
@@ -45,7 +46,7 @@ LONGEST_LIFE_S = 86_400.0
 LOST = "The server of PORTOLAN_VALKEY_URL is lost (%s): health and conversations stay on this machine until it is back"
 
 
-class ValkeyPeers:
+class ValkeyTransport:
     """``Peers`` by the stream ``<prefix>:peers:1`` of the server at ``url``.
 
     Raises ``ValueError`` for an address that cannot be one. ``failures`` counts exchanges that failed and entries that
@@ -59,7 +60,7 @@ class ValkeyPeers:
         self._client = connect(url)
         self._clock = clock
         self._last = b""
-        self._untold: deque[Batch] = deque(maxlen=KEPT)
+        self._untold: deque[PeerBatch] = deque(maxlen=KEPT)
         self._in_a_row = 0
         self._next = self._next_warning = float("-inf")
         self._warned = False
@@ -72,7 +73,7 @@ class ValkeyPeers:
     def working(self) -> bool:
         return self._in_a_row == 0
 
-    def exchange(self, batches: Sequence[Batch]) -> Sequence[Batch]:
+    def exchange(self, batches: Sequence[PeerBatch]) -> Sequence[PeerBatch]:
         with self._lock:
             self._untold.extend(batches)
             now = self._clock()
@@ -80,7 +81,7 @@ class ValkeyPeers:
                 self._untold.popleft()
             if self._closed or now < self._next:
                 return ()
-            found: list[Batch] = []
+            found: list[PeerBatch] = []
             try:
                 self._exchange(found)
             except Exception as error:
@@ -95,7 +96,7 @@ class ValkeyPeers:
             self._closed = True
             self._client.close()
 
-    def _exchange(self, found: list[Batch]) -> None:
+    def _exchange(self, found: list[PeerBatch]) -> None:
         """One round trip for what is to be told and what there is; more while there is more."""
         if not self._connected:
             self._last = self._start()
@@ -116,7 +117,7 @@ class ValkeyPeers:
             return self._last
         return b"%d-0" % max(0, now_ms - int(CATCH_UP_S * 1000))
 
-    def _round_trip(self, batches: Sequence[Batch], found: list[Batch]) -> int:
+    def _round_trip(self, batches: Sequence[PeerBatch], found: list[PeerBatch]) -> int:
         pipeline = self._client.pipeline(transaction=False)
         now = self._clock()
         for told in batches:
@@ -177,7 +178,7 @@ def connect(url: str) -> valkey.Valkey:
     return client
 
 
-def encode(batch: Batch, now: float) -> bytes:
+def encode(batch: PeerBatch, now: float) -> bytes:
     """``at`` becomes seconds before ``now``, all other times seconds after the batch's own."""
     at = batch.at
     return msgspec.msgpack.encode(
@@ -198,10 +199,10 @@ def encode(batch: Batch, now: float) -> bytes:
     )
 
 
-def decode(payload: bytes, sent_at: float) -> Batch | None:
+def decode(payload: bytes, sent_at: float) -> PeerBatch | None:
     """The batch in times of this machine's clock, on which it was sent at ``sent_at``; ``None`` if it is damaged."""
     try:
-        batch = msgspec.msgpack.decode(payload, type=Batch)
+        batch = msgspec.msgpack.decode(payload, type=PeerBatch)
     except (msgspec.DecodeError, ValueError):
         return None
     times = [batch.at, *(time for told in batch.conversations for time in (told.at, told.until))]
@@ -232,7 +233,7 @@ def _due(left: float, at: float, most: float) -> float:
     return at + min(left, most) if left > 0 else 0.0
 
 
-def _heard(told: Conversation, at: float) -> Conversation:
+def _heard(told: ConversationMessage, at: float) -> ConversationMessage:
     return replace(told, at=at + min(told.at, 0.0), until=at + min(told.until, LONGEST_LIFE_S))
 
 

@@ -48,7 +48,7 @@ CLIENT_ERRORS = frozenset(
 )
 
 
-def told(error_type: str) -> str:
+def reference_type(error_type: str) -> str:
     """The reference's code for an attempt's ``error_type``: it has one for all that came too late."""
     return "timeout" if error_type == CLIENT_DEADLINE else error_type
 

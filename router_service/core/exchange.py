@@ -1,28 +1,22 @@
-"""One request on its way through the rooms. Each room adds what it knows; the log record is a view of it."""
+"""Hold everything that is known of one request while it is served. The log record is made of it."""
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import NamedTuple
 
 import msgspec
 
-from data.schema import Attempt, Record
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from concurrent.futures import Future
-
-    from models.categories.classify import Label
-    from router_service.accounting.cost import Cost
-    from router_service.accounting.hedge_loser import LostCall
-    from router_service.affinity.conversation import Affinity
-    from router_service.api.parse_head import Head
-    from router_service.core.tool_calls import Calls
-    from router_service.planning.make_plan import Decision, Plan
-    from router_service.providers.adapter import Usage
-    from router_service.tool_calls.check import Verdict
+from data.catalogue.types import Price
+from data.schema import Attempt
+from router_service.core.conversation import ConversationKey
+from router_service.core.plan import Decision, Plan
+from router_service.core.request import Head
+from router_service.core.tool_calls import ToolCallCollector, ToolCallVerdict
+from router_service.core.usage import CostBreakdown, Usage
 
 
 class _Entropy:
@@ -47,6 +41,19 @@ def generation_id(now_s: float) -> str:
     return f"gen-{int(now_s)}-{_entropy.hex(20)}"
 
 
+class HedgeLoser(NamedTuple):
+    """Describe the call of a hedged pair whose response nobody took.
+
+    ``begun``: its provider is known, or has to be assumed, to have worked on the prompt. ``stops``: closing the
+    connection ends that work. ``usage`` is the provider's own count, where it came.
+    """
+
+    price: Price
+    begun: bool
+    stops: bool
+    usage: Usage | None = None
+
+
 class Exchange(msgspec.Struct):
     """Times are ``time.perf_counter`` seconds; ``started_at`` is Unix seconds.
 
@@ -63,7 +70,7 @@ class Exchange(msgspec.Struct):
     id: str = ""
     key_hash: str | None = None
     client_region: str | None = None
-    affinity: Affinity | None = None
+    conversation: ConversationKey | None = None
     held_tokens: int | None = None
     decision: Decision | None = None
     refused: Plan | None = None
@@ -80,14 +87,14 @@ class Exchange(msgspec.Struct):
     finish_reason: str | None = None
     native_finish_reason: str | None = None
     usage: Usage | None = None
-    cost: Cost | None = None
-    lost: LostCall | None = None
+    cost: CostBreakdown | None = None
+    hedge_loser: HedgeLoser | None = None
     cancelled: bool = False
-    calls: Calls | None = None
-    verdict: Verdict | None = None
+    calls: ToolCallCollector | None = None
+    verdict: ToolCallVerdict | None = None
     first_byte: float | None = None
     upstream_wait: float = 0.0
-    labelling: Future[Label | None] | None = None
+    labelling: Future[tuple[str, float] | None] | None = None
 
     def __post_init__(self) -> None:
         self.id = generation_id(self.started_at)
@@ -95,76 +102,3 @@ class Exchange(msgspec.Struct):
     def elapsed_us(self) -> int:
         """Microseconds since arrival."""
         return int((time.perf_counter() - self.clock) * 1e6)
-
-    def record(self, worker: str) -> Record:
-        """The row that goes to the log."""
-        duration_us = self.elapsed_us()
-        head, usage, cost, decision, headers = self.head, self.usage, self.cost, self.decision, self.headers
-        model = self.model or (decision.plan.model if decision else None)
-        record = Record(
-            generation_id=self.id,
-            started_at=int(self.started_at * 1e6),
-            worker=worker,
-            requested_model=(head.model or "") if head else "",
-            stream=bool(head and head.stream),
-            status=self.status,
-            duration_us=duration_us,
-            key_hash=self.key_hash,
-            client_region=self.client_region,
-            held_tokens=self.held_tokens,
-            app=_text(headers.get(b"http-referer")),
-            app_title=_text(headers.get(b"x-openrouter-title") or headers.get(b"x-title")),
-            body_bytes=len(self.body),
-            estimated_prompt_tokens=len(self.body) // 4,
-            attempts=self.attempts,
-            model=model,
-            author=model.split("/", 1)[0] if model else None,
-            endpoint=self.endpoint,
-            provider=self.provider,
-            upstream_id=self.upstream_id,
-            service_tier=self.service_tier,
-            error_type=self.error_type,
-            finish_reason=self.finish_reason,
-            native_finish_reason=self.native_finish_reason,
-            cancelled=self.cancelled,
-            ttft_us=None if self.first_byte is None else int((self.first_byte - self.clock) * 1e6),
-            overhead_us=max(0, duration_us - int(self.upstream_wait * 1e6)),
-        )
-        if head:
-            record.session_id = head.session_id or _text(headers.get(b"x-session-id"))
-            record.trace_id = head.trace_id
-            record.tools = head.tool_count
-            record.parameters = head.names
-            record.max_tokens = head.completion_limit
-            record.modality = head.modality
-        if self.verdict:
-            record.tool_calls, record.tool_call_fault = self.verdict
-        label = self._label()
-        if label:
-            record.category, record.category_confidence = label
-        if decision:
-            decision.describe(record)
-        elif self.refused:
-            self.refused.describe(record)
-        if usage:
-            record.prompt_tokens = usage.prompt_tokens
-            record.completion_tokens = usage.completion_tokens
-            record.cached_tokens = usage.cached_tokens
-            record.cache_write_tokens = usage.cache_write_tokens
-            record.reasoning_tokens = usage.reasoning_tokens
-        if cost:
-            record.cost_nano = cost.total
-            record.cost_prompt_nano = cost.prompt
-            record.cost_cached_nano = cost.cached
-            record.cost_completion_nano = cost.completion
-        if self.lost:
-            record.hedge_cost_nano = self.lost.cost_nano(usage, record.estimated_prompt_tokens)
-        return record
-
-    def _label(self) -> Label | None:
-        done = self.labelling is not None and self.labelling.done() and not self.labelling.cancelled()
-        return self.labelling.result() if self.labelling and done else None
-
-
-def _text(value: bytes | None) -> str | None:
-    return value.decode("latin-1")[:512] if value else None

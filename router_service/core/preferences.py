@@ -118,10 +118,10 @@ class Preferences(msgspec.Struct, frozen=True, cache_hash=True):
         return isinstance(self.sort, Sort) and self.sort.partition == "none"
 
 
-NONE = Preferences()
+NO_PREFERENCES = Preferences()
 
 
-def parse(raw: bytes) -> Preferences:
+def parse_preferences(raw: bytes) -> Preferences:
     """Preferences of the JSON ``raw``. Raises ``ApiError`` 400 naming the field that is wrong."""
     try:
         preferences = msgspec.json.decode(raw, type=Preferences)
@@ -152,7 +152,7 @@ def parse(raw: bytes) -> Preferences:
     return preferences
 
 
-def matches(slug: str, tag: str, name: str) -> bool:
+def slug_matches(slug: str, tag: str, name: str) -> bool:
     """Whether a request's ``slug`` names the endpoint ``tag``, its base slug, or its provider's display ``name``.
 
     Endpoints of a service tier (``openai/priority``) answer to their full slug only.

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 # Arguments beyond are passed on to the client as ever, and not judged.
 MOST_BYTES = 64 * 1024
 MOST_CALLS = 128
+
+
+ToolCallFault = Literal["invalid_json", "unknown_name", "schema_mismatch"]
+
+
+class ToolCallVerdict(NamedTuple):
+    """Say whether the tool calls of an answer were well-formed: ``fault`` is that of the first malformed call."""
+
+    number: int
+    fault: ToolCallFault | None
 
 
 class _Function(msgspec.Struct):
@@ -27,7 +37,7 @@ class _Delta(msgspec.Struct):
     tool_calls: list[_Call] | None = None
 
 
-class Call(msgspec.Struct):
+class ToolCall(msgspec.Struct):
     """``arguments`` as the model wrote them; ``foreign`` when they came as something else than text."""
 
     name: str = ""
@@ -35,19 +45,19 @@ class Call(msgspec.Struct):
     foreign: bool = False
 
 
-class Calls:
+class ToolCallCollector:
     """``judgeable`` is false once the bounds are passed or the format is not known: nothing more is kept then."""
 
     __slots__ = ("_calls", "_last", "_size", "judgeable", "number")
 
     def __init__(self) -> None:
-        self._calls: dict[tuple[int, int], Call] = {}
+        self._calls: dict[tuple[int, int], ToolCall] = {}
         self._last: dict[int, int] = {}
         self._size = 0
         self.number = 0
         self.judgeable = True
 
-    def __iter__(self) -> Iterator[Call]:
+    def __iter__(self) -> Iterator[ToolCall]:
         return iter(self._calls.values())
 
     def add(self, choice: int, said: msgspec.Raw | dict[str, Any], *, whole: bool = False) -> None:
@@ -73,7 +83,7 @@ class Calls:
             if self.number > MOST_CALLS:
                 self.judgeable = False
                 return
-            known = self._calls[choice, index] = Call()
+            known = self._calls[choice, index] = ToolCall()
         if function is None or not self.judgeable:
             return
         known.name += function.name or ""

@@ -9,18 +9,18 @@ from typing import TypeVar
 
 from data.catalogue.types import Endpoint
 from data.schema import CLIENT_DEADLINE, STALE, Attempt
-from router_service.core.errors import ApiError, told
+from router_service.core.errors import ApiError, reference_type
 from router_service.core.exchange import Exchange
-from router_service.execution.deadlines import PROMPT_TOKENS_PER_S, Deadlines, Limit
-from router_service.execution.fallback_queue import Untried
-from router_service.execution.hedged_attempt import Hedged
+from router_service.core.plan import Decision
+from router_service.core.usage import Usage
+from router_service.execution.deadlines import PROMPT_TOKENS_PER_S, AttemptDeadline, Deadlines
+from router_service.execution.fallback_queue import FallbackQueue
+from router_service.execution.hedged_attempt import HedgedAttempt
 from router_service.execution.hedging import Hedging
-from router_service.execution.retries import Then, then
+from router_service.execution.retries import RetryAction, retry_action
 from router_service.health import Health
-from router_service.health.live_statistics import Observing
-from router_service.planning.availability import exhausted
-from router_service.planning.make_plan import Decision
-from router_service.providers.adapter import Usage
+from router_service.health.live_statistics import LiveStatistics
+from router_service.planning.availability import exhausted_availability
 from router_service.upstream.transport import DeadlineMissed, StaleConnection
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Attempts:
         health: Health,
         deadlines: Deadlines,
         hedging: Hedging | None = None,
-        observing: Observing | None = None,
+        observing: LiveStatistics | None = None,
     ) -> None:
         self.exchange = exchange
         self.health = health
@@ -60,7 +60,7 @@ class Attempts:
         for decision in decisions:
             if self.exchange.decision is None:
                 self.exchange.decision = decision
-            untried = Untried(decision, self.health, refused)
+            untried = FallbackQueue(decision, self.health, refused)
             for endpoint in untried:
                 if untried.probed:
                     self._reason, untried.probed = "fallback:probed", False
@@ -71,15 +71,15 @@ class Attempts:
                 try:
                     if self.hedging is None or late is None or late >= limit.seconds:
                         return await self.attempt(endpoint, limit, call)
-                    hedged = Hedged(self, self.hedging, decision, untried, call, discard)
+                    hedged = HedgedAttempt(self, self.hedging, decision, untried, call, discard)
                     return await hedged.run(endpoint, limit, late)
                 except ApiError as error:
                     last = error
                     self.retry_after.append(error.retry_after)
-                rule = then(last)
-                if rule is Then.STOP:
+                rule = retry_action(last)
+                if rule is RetryAction.STOP:
                     raise self._with_history(last)
-                if rule is Then.NEXT_MODEL:
+                if rule is RetryAction.NEXT_MODEL:
                     refused.add(endpoint.model)
         if last is None:
             raise ApiError("not_found", "No endpoints found")
@@ -91,7 +91,9 @@ class Attempts:
             return None
         return self.hedging.late_after(self.exchange, decision, endpoint)
 
-    async def attempt(self, endpoint: Endpoint, limit: Limit, call: Call[T], begun: Attempt | None = None) -> T:
+    async def attempt(
+        self, endpoint: Endpoint, limit: AttemptDeadline, call: Call[T], begun: Attempt | None = None
+    ) -> T:
         """A call of at most ``limit`` to its first token, which may have been noted as ``begun``; one more where it met
         a kept connection that had been ended. Failures are timed, logged and counted.
         """
@@ -110,7 +112,7 @@ class Attempts:
             impatient = limit.impatient and not over and isinstance(error, DeadlineMissed)
             attempt.error_type = CLIENT_DEADLINE if impatient else error.error_type
             # A second one is for the log, which knows no better, a failure.
-            stale = then(error) is Then.SAME_ENDPOINT and attempt.reason != STALE
+            stale = retry_action(error) is RetryAction.SAME_ENDPOINT and attempt.reason != STALE
             self._reason = f"fallback:{attempt.error_type}"
             if over or impatient or isinstance(error, StaleConnection):
                 self.health.abandon(endpoint.id)
@@ -146,12 +148,12 @@ class Attempts:
         failed = [(a, a.error_type) for a in self.exchange.attempts[:-1] if a.error_type]
         if failed:
             error.metadata["previous_errors"] = [
-                {"provider": a.provider, "code": told(code), "status": a.status} for a, code in failed
+                {"provider": a.provider, "code": reference_type(code), "status": a.status} for a, code in failed
             ]
         hints = [hint for hint in self.retry_after if hint is not None]
         error.retry_after = min(hints) if hints and len(hints) == len(self.retry_after) else None
         if error.availability is None:
             head = self.exchange.head
             tried = [a.provider for a in self.exchange.attempts]
-            error.availability = exhausted(error, head.wanted() if head else [], tried)
+            error.availability = exhausted_availability(error, head.wanted() if head else [], tried)
         return error

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import Delta, StreamDecoder
+from router_service.providers.adapter import ChatDelta, StreamDecoder
 from router_service.upstream.sse import EventParser
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed, StreamResponse
@@ -21,7 +21,7 @@ class DeltaReader:
         self._parser = EventParser()
         self.watch: StallWatch | None = None
 
-    async def read(self) -> list[Delta]:
+    async def read(self) -> list[ChatDelta]:
         """What has come since, at least one delta; empty at the end. Raises ``ApiError``."""
         feed = self._decoder.feed
         while chunk := await self._next():
@@ -40,9 +40,9 @@ class DeltaReader:
         watch.waiting_since = None
         return chunk
 
-    async def until_content(self, timeout_s: float) -> list[Delta]:
+    async def until_content(self, timeout_s: float) -> list[ChatDelta]:
         """Everything up to the first token. Raises ``ApiError`` when an error or the end comes before one."""
-        gathered: list[Delta] = []
+        gathered: list[ChatDelta] = []
         try:
             async with asyncio.timeout(max(timeout_s, 0.001)):
                 while batch := await self.read():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from data.catalogue.types import Endpoint
+from router_service.core.plan import Decision
 from router_service.health import Health
-from router_service.planning.make_plan import Decision
 
 
-class Untried:
+class FallbackQueue:
     """Iterates over the endpoints in their order. Behind are those that recover and that another request probes.
 
     ``refused`` are models whose endpoints are passed over; the caller may add to it. ``probed`` is set when one was

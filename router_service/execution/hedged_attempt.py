@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from data.catalogue.types import Endpoint
 from data.schema import HEDGE, LOST, Attempt
-from router_service.accounting.hedge_loser import LostCall
 from router_service.core.errors import ApiError
-from router_service.execution.deadlines import Limit
-from router_service.execution.fallback_queue import Untried
+from router_service.core.exchange import HedgeLoser
+from router_service.core.plan import Decision
+from router_service.execution.deadlines import AttemptDeadline
+from router_service.execution.fallback_queue import FallbackQueue
 from router_service.execution.hedging import Hedging
 from router_service.execution.race import Race
-from router_service.planning.make_plan import Decision
 
 if TYPE_CHECKING:
     from router_service.execution.attempts import Attempts, Call, Discard
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Hedged(Generic[T]):
+class HedgedAttempt(Generic[T]):
     """The first token of either call wins. The other is cut, noted as ``LOST``, and what it may cost kept apart."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Hedged(Generic[T]):
         attempts: Attempts,
         hedging: Hedging,
         decision: Decision,
-        untried: Untried,
+        untried: FallbackQueue,
         call: Call[T],
         discard: Discard[T],
     ) -> None:
@@ -48,7 +48,7 @@ class Hedged(Generic[T]):
         self._second: Endpoint | None = None
         self._place = len(exchange.attempts)
 
-    async def run(self, first: Endpoint, limit: Limit, late: float) -> T:
+    async def run(self, first: Endpoint, limit: AttemptDeadline, late: float) -> T:
         """As ``Attempts.attempt``; ``late`` seconds later a second call goes out if there is one to spend.
 
         Raises ``ApiError`` of the call that failed last.
@@ -106,12 +106,12 @@ class Hedged(Generic[T]):
         stops = endpoint.provider not in self._hedging.unstoppable
         begun = self._attempt_of(endpoint).status == 200 or not stops or not self._streamed
         assert endpoint.price is not None  # an endpoint without one is never eligible
-        self._exchange.lost = LostCall(endpoint.price, begun, stops)
+        self._exchange.hedge_loser = HedgeLoser(endpoint.price, begun, stops)
 
     def _too_late(self, answer: T) -> None:
         usage = self._discard(answer)
-        if usage is not None and self._exchange.lost is not None:
-            self._exchange.lost = self._exchange.lost._replace(usage=usage)
+        if usage is not None and self._exchange.hedge_loser is not None:
+            self._exchange.hedge_loser = self._exchange.hedge_loser._replace(usage=usage)
 
     def _failed(self, error: BaseException) -> None:
         """The second call, while the first goes on."""

@@ -13,10 +13,10 @@ from data.catalogue.types import Endpoint
 from models.selection.levels import TYPICAL_TOKENS
 from router_service.affinity.sticky import POLICY as HELD
 from router_service.core.exchange import Exchange
+from router_service.core.plan import Decision, Plan
 from router_service.execution.deadlines import LEAST_MEASURED, PROMPT_TOKENS_PER_S
-from router_service.execution.plan_statistics import PerPlan
+from router_service.execution.plan_statistics import PlanStatistics
 from router_service.health import Health
-from router_service.planning.make_plan import Decision, Plan
 
 LATE_PERCENT = 95
 
@@ -31,7 +31,7 @@ def expected_tokens(exchange: Exchange) -> float:
     return output + head.prompt_tokens(len(exchange.body))
 
 
-class Wait(NamedTuple):
+class EndpointLatency(NamedTuple):
     """What one endpoint's calls do not exceed in 95 of 100 cases, seconds."""
 
     seconds: float
@@ -51,8 +51,8 @@ class Hedging:
         self._share = share
         self._burst = burst
         self._health = health
-        self._streams = PerPlan(lambda plan: self._waits(plan, stream=True))
-        self._wholes = PerPlan(lambda plan: self._waits(plan, stream=False))
+        self._streams = PlanStatistics(lambda plan: self._waits(plan, stream=True))
+        self._wholes = PlanStatistics(lambda plan: self._waits(plan, stream=False))
         self._budget = burst
         self.unstoppable = unstoppable
         self.sent = self.won = self.refused = 0
@@ -85,7 +85,7 @@ class Hedging:
         At least the time that a prompt so long takes everywhere. A conversation that waits for its provider's own
         tool results or reasoning has one provider alone.
         """
-        plan, head, affinity = decision.plan, exchange.head, exchange.affinity
+        plan, head, affinity = decision.plan, exchange.head, exchange.conversation
         if head is None or not plan.fallbacks or len(plan.endpoints) < 2 or plan.preferences.hedge is False:
             return None
         if affinity is not None and affinity.pinned and decision.arm.policy == HELD:
@@ -98,13 +98,13 @@ class Hedging:
         """Whether ``second`` may be asked beside ``first``: another provider, and nothing is held against it."""
         return second.provider != first.provider and self._health.sound(second.id)
 
-    def _waits(self, plan: Plan, *, stream: bool) -> list[Wait]:
+    def _waits(self, plan: Plan, *, stream: bool) -> list[EndpointLatency]:
         """Of the endpoints that have been measured, the quickest first."""
 
-        def found() -> Iterator[Wait]:
+        def found() -> Iterator[EndpointLatency]:
             for endpoint in plan.endpoints:
                 waits = self._health.waits(endpoint.id, (LATE_PERCENT,), LEAST_MEASURED, stream=stream)
                 if waits is not None and self._health.sound(endpoint.id):
-                    yield Wait(waits[0], endpoint.provider)
+                    yield EndpointLatency(waits[0], endpoint.provider)
 
         return sorted(found())

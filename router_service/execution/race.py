@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Stage(Enum):
+class RaceStage(Enum):
     FIRST = auto()  # the first call goes on, alone or not
     SECOND = auto()  # it has failed, the second goes on
     WON = auto()  # the second was sooner
@@ -34,12 +34,12 @@ class Race(Generic[T]):
         self._discard = discard
         self._failed = failed
         self._task: asyncio.Task[T] | None = None
-        self._stage = Stage.FIRST
+        self._stage = RaceStage.FIRST
 
     @property
     def won(self) -> bool:
         """Whether the second was sooner."""
-        return self._stage is Stage.WON
+        return self._stage is RaceStage.WON
 
     async def run(self, first: Awaitable[T], after_s: float) -> T:
         """The answer that comes first; while one is left an error of the other is none.
@@ -56,7 +56,7 @@ class Race(Generic[T]):
             answer = await first
         except asyncio.CancelledError:
             task = self._task
-            if self._stage is Stage.WON and task is not None:
+            if self._stage is RaceStage.WON and task is not None:
                 if owner.uncancel() <= cancelling:
                     return task.result()
                 self._discard(task.result())
@@ -65,7 +65,7 @@ class Race(Generic[T]):
         except BaseException:
             task = self._task
             if task is None or (task.done() and task.exception() is not None):
-                self._stage = Stage.OVER
+                self._stage = RaceStage.OVER
                 raise
             return await self._alone(task)
         finally:
@@ -75,7 +75,7 @@ class Race(Generic[T]):
 
     async def _alone(self, task: asyncio.Task[T]) -> T:
         """What the second makes of it, now that the first has failed."""
-        self._stage = Stage.SECOND
+        self._stage = RaceStage.SECOND
         try:
             return await task
         except asyncio.CancelledError:
@@ -94,15 +94,15 @@ class Race(Generic[T]):
             return
         error = task.exception()
         if error is not None:
-            if self._stage is Stage.FIRST:
+            if self._stage is RaceStage.FIRST:
                 self._failed(error)
-        elif self._stage is Stage.FIRST:
-            self._stage = Stage.WON
+        elif self._stage is RaceStage.FIRST:
+            self._stage = RaceStage.WON
             self._owner.cancel()
-        elif self._stage is Stage.OVER:
+        elif self._stage is RaceStage.OVER:
             self._discard(task.result())
 
     def _end(self) -> None:
-        self._stage = Stage.OVER
+        self._stage = RaceStage.OVER
         if self._task is not None:
             self._task.cancel()

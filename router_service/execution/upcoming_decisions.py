@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterator
 
 from router_service.core.exchange import Exchange
-from router_service.planning.make_plan import Decision
+from router_service.core.plan import Decision
 
 
-class Ahead:
+class UpcomingDecisions:
     """Iterates over ``decisions``; they are made as they are asked for."""
 
     def __init__(self, decisions: Iterator[Decision], exchange: Exchange) -> None:
@@ -18,7 +18,7 @@ class Ahead:
         self._waiting: deque[Decision] = deque()
         self._now: Decision | None = None
 
-    def __iter__(self) -> Ahead:
+    def __iter__(self) -> UpcomingDecisions:
         return self
 
     def __next__(self) -> Decision:

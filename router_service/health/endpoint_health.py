@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from router_service.cluster.messages import Report
 from router_service.health.breaker import Breaker, Phase
 from router_service.health.capacity import Capacity
-from router_service.health.hang_detection import Waiting
+from router_service.health.hang_detection import AwaitingCalls
+from router_service.health.messages import HealthReport
 from router_service.health.percentiles import Histogram
 from router_service.health.quality import Quality
 from router_service.health.windows import Windows
@@ -34,7 +34,7 @@ class EndpointHealth:
         self.ttft_s: float | None = None
         self.tokens_per_s: float | None = None
         self.unsent_outdated = self.unsent_timeouts = 0
-        self.waiting: Waiting | None = None
+        self.waiting: AwaitingCalls | None = None
         self.fresh = False
 
     def add_ttft(self, seconds: float, second: int) -> None:
@@ -73,14 +73,14 @@ class EndpointHealth:
             self.quality = Quality(second)
         return self.quality
 
-    def report(self, now: float) -> Report:
+    def report(self, now: float) -> HealthReport:
         """What the other workers should know; the counts are then told."""
         success, failure, limited, uncounted = self.windows.take_untold()
         timeouts, outdated = self.unsent_timeouts, self.unsent_outdated
         self.unsent_outdated = self.unsent_timeouts = 0
         breaker, retry_until = self.breaker, self.capacity.retry_until
         own = breaker.phase(now) is Phase.OPEN and not breaker.followed
-        return Report(
+        return HealthReport(
             self.name,
             success,
             failure,

@@ -20,7 +20,7 @@ STREAM_FLOOR_S = 0.5
 WHOLE_FLOOR_S = 10.0
 
 
-class Call:
+class TrackedCall:
     """One under way since second ``began``; ``since`` is when its wait begins to count: a long prompt's is later."""
 
     __slots__ = ("began", "since", "state", "stream")
@@ -36,17 +36,17 @@ class Call:
         return now - self.since > limits[self.stream]
 
 
-class Waiting:
+class AwaitingCalls:
     """Of one endpoint: its calls without a first token, and when it gave the last one."""
 
     __slots__ = ("answered_at", "calls")
 
     def __init__(self) -> None:
-        self.calls: set[Call] = set()
+        self.calls: set[TrackedCall] = set()
         self.answered_at = float("-inf")
 
 
-def silent(state: EndpointHealth, now: float) -> bool:
+def is_hanging(state: EndpointHealth, now: float) -> bool:
     """Whether ``CALLS`` calls, begun since its last answer, have waited past ``FACTOR`` times its own p99.
 
     Answers to other calls are a sign of life: an endpoint that is slow under load gives them. Streams are measured by

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from router_service.cluster.messages import Report, Sums
 from router_service.core.errors import CLIENT_ERRORS
 from router_service.health import tiers
 from router_service.health.breaker import spare_half
 from router_service.health.capacity import LONGEST_RETRY_AFTER_S
 from router_service.health.distance import Distances
 from router_service.health.endpoint_health import EndpointHealth
-from router_service.health.hang_detection import Call, Waiting, silent
-from router_service.health.percentiles import Percentiles, SpeedWindow
-from router_service.health.plan_state import Standing, per_minute
-from router_service.health.quality import NOTHING
+from router_service.health.hang_detection import AwaitingCalls, TrackedCall, is_hanging
+from router_service.health.messages import HealthReport, QualitySums
+from router_service.health.percentiles import MeasuredPercentiles, SpeedWindow
+from router_service.health.plan_state import PlanState, per_minute
+from router_service.health.quality import NO_QUALITY
 from router_service.health.tiers import Tier
 from router_service.health.windows import (
     FAILURE,
@@ -60,7 +60,7 @@ class Health:
         self._clock = clock
         self._endpoints: dict[str, EndpointHealth] = {}
         self._order: list[EndpointHealth] = []
-        self._standing = Standing()
+        self._standing = PlanState()
         self._distances = Distances()
         self._fresh: list[EndpointHealth] = []
         self._ungraded: set[EndpointHealth] = set()
@@ -135,19 +135,19 @@ class Health:
                 state.capacity.hold(now, retry_after)
         self._standing.review(state, now, counts)
 
-    def begin(self, endpoint: str, *, stream: bool, allowance_s: float = 0.0) -> Call:
+    def begin(self, endpoint: str, *, stream: bool, allowance_s: float = 0.0) -> TrackedCall:
         """A call goes out; to be handed to ``end`` in any case. ``allowance_s`` is what its prompt takes everywhere."""
         now = self._clock()
         state = self._endpoints.get(endpoint) or self._new(endpoint, now)
-        call = Call(state, now, allowance_s, stream)
+        call = TrackedCall(state, now, allowance_s, stream)
         waiting = state.waiting
         if waiting is None:
-            waiting = state.waiting = Waiting()
+            waiting = state.waiting = AwaitingCalls()
         waiting.calls.add(call)
         self._at_work.add(state)
         return call
 
-    def end(self, call: Call, *, answered: bool) -> None:
+    def end(self, call: TrackedCall, *, answered: bool) -> None:
         """``call`` has its first token or its whole answer, or, not ``answered``, will have none."""
         state = call.state
         waiting = state.waiting
@@ -243,10 +243,10 @@ class Health:
         """Percent, successful ÷ (successful + failed) of ``window``; ``None`` when there were too few."""
         return tiers.uptime(self.counts(endpoint, window))
 
-    def quality(self, endpoint: str) -> Sums:
+    def quality(self, endpoint: str) -> QualitySums:
         """Tool calls, tokens and waits, of this worker and of those it hears from."""
         state = self._known(endpoint)
-        return state.quality.sums(int(self._clock())) if state and state.quality else NOTHING
+        return state.quality.sums(int(self._clock())) if state and state.quality else NO_QUALITY
 
     def ttft(self, endpoint: str) -> float | None:
         """Seconds, a running mean."""
@@ -263,7 +263,7 @@ class Health:
         self._catch_up()
         return self._distances.factor(endpoint, client_region)
 
-    def latency_percentiles(self, endpoint: str, window: SpeedWindow, least: int = 1) -> Percentiles | None:
+    def latency_percentiles(self, endpoint: str, window: SpeedWindow, least: int = 1) -> MeasuredPercentiles | None:
         """TTFT in seconds, of this worker's streamed answers; ``None`` when there were fewer than ``least``."""
         state = self._known(endpoint)
         return state.latency.percentiles(window, int(self._clock()), least) if state and state.latency else None
@@ -276,7 +276,7 @@ class Health:
         waits = state.first_tokens(stream=stream) if state else None
         return waits.levels("30m", int(self._clock()), percents, least) if waits else None
 
-    def throughput_percentiles(self, endpoint: str, window: SpeedWindow) -> Percentiles | None:
+    def throughput_percentiles(self, endpoint: str, window: SpeedWindow) -> MeasuredPercentiles | None:
         """Tokens a second, of this worker's streamed answers; ``p90`` is what 90 % of them reached."""
         state = self._known(endpoint)
         if state is None or state.throughput is None:
@@ -297,7 +297,7 @@ class Health:
                 self._standing.grade(self._to_grade(), now)
         return self._standing.epoch
 
-    def take(self, now: float) -> list[Report]:
+    def take(self, now: float) -> list[HealthReport]:
         """What happened since the last call, for the other workers."""
         self._catch_up()
         self._sort_fresh()
@@ -306,7 +306,7 @@ class Health:
         self._unsent.clear()
         return reports
 
-    def hear(self, report: Report, at: float, now: float) -> None:
+    def hear(self, report: HealthReport, at: float, now: float) -> None:
         """Count what another worker saw until ``at``, and follow its ejections and holds."""
         self._catch_up()
         state = self._endpoints.get(report.endpoint) or self._new(report.endpoint, now)
@@ -333,11 +333,11 @@ class Health:
         self._standing.review(state, now, counts)
 
     def _listen(self, now: float) -> None:
-        """Eject those that have fallen silent, and let the other workers know."""
+        """Eject those that have fallen is_hanging, and let the other workers know."""
         for state in tuple(self._at_work):
             if state.waiting is None or not state.waiting.calls:
                 self._at_work.discard(state)
-            elif not state.breaker.tripped and silent(state, now):
+            elif not state.breaker.tripped and is_hanging(state, now):
                 state.breaker.fall_silent(now)
                 self._tell(state)
                 self._review(state, now)

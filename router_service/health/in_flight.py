@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections import Counter
 
 from models.selection.observed import Observed
-from router_service.cluster.messages import MOST_UNDER_WAY, UnderWay
+from router_service.health.messages import MOST_IN_FLIGHT, InFlightMessage
 
 # All of them are told again after that, and those of a worker that has told nothing for longer are taken to be over.
 TOLD_AGAIN_S = 15.0
 SILENT_S = 60.0
 
 
-class Own:
+class OwnInFlight:
     """This worker's."""
 
     def __init__(self) -> None:
@@ -30,27 +30,27 @@ class Own:
         self._calls[endpoint] -= 1
         self._changed.add(endpoint)
 
-    def take(self, now_s: float) -> list[UnderWay]:
+    def take(self, now_s: float) -> list[InFlightMessage]:
         """Those that others do not know yet."""
         if now_s >= self._all_due:
             self._all_due = now_s + TOLD_AGAIN_S
             self._changed.update(self._calls)
             self._told.clear()
-        calls = {name: min(max(self._calls[name], 0), MOST_UNDER_WAY) for name in self._changed}
-        found = [UnderWay(name, count) for name, count in calls.items() if count != self._told.get(name)]
+        calls = {name: min(max(self._calls[name], 0), MOST_IN_FLIGHT) for name in self._changed}
+        found = [InFlightMessage(name, count) for name, count in calls.items() if count != self._told.get(name)]
         self._told.update(calls)
         self._changed.clear()
         return found
 
 
-class Others:
+class PeerInFlight:
     """Those of the other workers, by sender, counted in ``observed``."""
 
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
         self._senders: dict[str, tuple[float, dict[str, int]]] = {}
 
-    def hear(self, sender: str, one: UnderWay, at_s: float, now_s: float) -> None:
+    def hear(self, sender: str, one: InFlightMessage, at_s: float, now_s: float) -> None:
         """``sender`` had so many under way at ``at_s``."""
         if not sender or now_s - at_s > SILENT_S:
             return

@@ -16,15 +16,15 @@ from data.schema import Attempt
 from models.selection.as_of import come_to, outcome
 from models.selection.observed import Observed
 from models.selection.outcome import Outcome
-from router_service.cluster.messages import Told, UnderWay
 from router_service.core.exchange import Exchange
-from router_service.health.in_flight import Others, Own
-from router_service.health.outcome_messages import heard, told
-from router_service.planning.market_state import Seen
+from router_service.health.in_flight import OwnInFlight, PeerInFlight
+from router_service.health.messages import InFlightMessage, OutcomeMessage
+from router_service.health.outcome_messages import from_message, to_message
+from router_service.planning.market_state import ObservedViews
 
 logger = logging.getLogger(__name__)
 
-# Of one exchange with other workers, a quarter of a second; beyond it the newest are told.
+# Of one exchange with other workers, a quarter of a second; beyond it the newest are to_message.
 MOST_TOLD = 400
 # What others tell later than that says nothing of now, unless it is from before this worker began.
 LATE_S = 30.0
@@ -33,7 +33,7 @@ LATE_S = 30.0
 MOST_WAITING = 64
 
 
-class Over(msgspec.Struct, gc=False):
+class EndedCall(msgspec.Struct, gc=False):
     """A call at its end, as far as it is noted: what may change or be large is not kept. Its times by ``clock``."""
 
     endpoint: str
@@ -52,7 +52,7 @@ class Over(msgspec.Struct, gc=False):
     stale: bool
 
 
-class Observing:
+class LiveStatistics:
     """Of one worker. No method raises: what is learned of a call must not cost the call. ``failures`` counts what was
     not learned for it. Times are Unix seconds by a clock that is never set: ``clock`` gives seconds from any origin,
     and is that of ``Exchange.clock``. Used from one thread.
@@ -64,21 +64,21 @@ class Observing:
         self._began_s = self.now_s()
         self._observed = Observed()
         # What has happened since it was last learned from: a call to an endpoint began, or one was over.
-        self._waiting: list[str | Over] = []
+        self._waiting: list[str | EndedCall] = []
         self._untold: deque[Outcome] = deque(maxlen=MOST_TOLD)
-        self._own = Own()
-        self._others = Others(self._observed)
+        self._own = OwnInFlight()
+        self._others = PeerInFlight(self._observed)
         self.failures = 0
 
     def now_s(self) -> float:
         """Unix seconds."""
         return self._origin_s + self._clock()
 
-    def seen(self, endpoints: Sequence[str]) -> Seen:
+    def seen(self, endpoints: Sequence[str]) -> ObservedViews:
         """Of ``endpoints`` up to now."""
         self._learn()
         places = {name: place for place, name in enumerate(endpoints)}
-        return Seen(places, self._observed.views(endpoints, self.now_s()))
+        return ObservedViews(places, self._observed.views(endpoints, self.now_s()))
 
     def begin(self, exchange: Exchange, attempt: Attempt) -> None:
         """``attempt`` is on its way."""
@@ -88,7 +88,7 @@ class Observing:
     def end(self, exchange: Exchange, attempt: Attempt, *, stale: bool = False) -> None:
         """``attempt`` is over, as far as it is noted; ``stale`` if it met a connection that had been ended.
 
-        Told once: a call that was cut may come to its own end later.
+        OutcomeMessage once: a call that was cut may come to its own end later.
         """
         try:
             if _close(exchange, attempt):
@@ -103,33 +103,33 @@ class Observing:
         for attempt in tuple(exchange.under_way):
             self.end(exchange, attempt)
 
-    def take(self) -> tuple[list[Told], list[UnderWay]]:
+    def take(self) -> tuple[list[OutcomeMessage], list[InFlightMessage]]:
         """What happened since the last call, for the other workers."""
         self._learn()
         now_s = self.now_s()
         self._others.forget(now_s)
-        outcomes = [told(one, now_s) for one in self._untold]
+        outcomes = [to_message(one, now_s) for one in self._untold]
         self._untold.clear()
         return outcomes, self._own.take(now_s)
 
-    def hear(self, one: Told, at_s: float) -> None:
-        """Count what another worker told at ``at_s``."""
+    def hear(self, one: OutcomeMessage, at_s: float) -> None:
+        """Count what another worker to_message at ``at_s``."""
         if at_s > self._began_s and self.now_s() - at_s > LATE_S:
             return
         self._learn()
         # It ends a call of the other's, not one of those that are counted as under way here.
         self._observed.begin(one.endpoint)
-        self._observed.observe(heard(one, at_s))
+        self._observed.observe(from_message(one, at_s))
 
-    def hear_under_way(self, sender: str, one: UnderWay, at_s: float) -> None:
+    def hear_under_way(self, sender: str, one: InFlightMessage, at_s: float) -> None:
         """Count the calls of another worker that were under way at ``at_s``."""
         self._others.hear(sender, one, at_s, self.now_s())
 
-    def _over(self, exchange: Exchange, attempt: Attempt, stale: bool) -> Over:
+    def _over(self, exchange: Exchange, attempt: Attempt, stale: bool) -> EndedCall:
         spent_us = max(attempt.duration_us or 0, attempt.ttft_us or 0)
         usage, verdict, head = exchange.usage, exchange.verdict, exchange.head
         began_s = exchange.clock + attempt.started_us / 1e6
-        return Over(
+        return EndedCall(
             attempt.endpoint,
             attempt.provider,
             began_s,
@@ -152,7 +152,7 @@ class Observing:
         waiting, self._waiting = self._waiting, []
         for event in waiting:
             try:
-                if isinstance(event, Over):
+                if isinstance(event, EndedCall):
                     self._own.end(event.endpoint)
                     self._end(event)
                 else:
@@ -161,7 +161,7 @@ class Observing:
             except Exception:
                 self._fail()
 
-    def _end(self, over: Over) -> None:
+    def _end(self, over: EndedCall) -> None:
         found = None if over.stale else self._outcome(over)
         if found is None:
             self._observed.abandon(over.endpoint)
@@ -169,7 +169,7 @@ class Observing:
             self._observed.observe(found)
             self._untold.append(found)
 
-    def _outcome(self, over: Over) -> Outcome | None:
+    def _outcome(self, over: EndedCall) -> Outcome | None:
         known_us = int((self._origin_s + over.ended_s) * 1e6)
         found = come_to(known_us, over.error, over.ttft_us, over.duration_us, over, served=over.served)
         return outcome(found, over.endpoint, over.provider, over.stream, self._origin_s + over.began_s)

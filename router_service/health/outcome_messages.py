@@ -1,19 +1,19 @@
-"""Outcomes of calls as they are told: whole numbers within bounds, so that none can be infinite or no number."""
+"""Outcomes of calls as they are to_message: whole numbers within bounds, so that none can be infinite or no number."""
 
 from __future__ import annotations
 
 from models.selection.outcome import Outcome
-from router_service.cluster.messages import LONGEST_US, MOST_MILLITOKENS, Told
+from router_service.health.messages import LONGEST_US, MOST_MILLITOKENS, OutcomeMessage
 
 RESULTS = ("success", "error", "rate_limited")
 NO_TOOLS, WELL_FORMED, MALFORMED = range(3)
 
 
-def told(one: Outcome, now_s: float) -> Told:
+def to_message(one: Outcome, now_s: float) -> OutcomeMessage:
     """``one`` for the other workers, ``now_s`` being the moment of telling, Unix seconds."""
     stream = one.whole_s is None
     wait_s, pace = (one.ttft_s if stream else one.whole_s) or 0.0, one.tokens_per_s or 0.0
-    return Told(
+    return OutcomeMessage(
         one.endpoint,
         RESULTS.index(one.result),
         _bounded((now_s - one.now_s) * 1e6, LONGEST_US),
@@ -25,7 +25,7 @@ def told(one: Outcome, now_s: float) -> Told:
     )
 
 
-def heard(one: Told, at_s: float) -> Outcome:
+def from_message(one: OutcomeMessage, at_s: float) -> Outcome:
     """The inverse; ``at_s`` Unix seconds by this worker's clock at the moment of telling."""
     wait_s, ended_s = one.wait_us / 1e6 or None, at_s - one.ago_us / 1e6
     return Outcome(

@@ -1,4 +1,4 @@
-"""Percentiles of latency and throughput over the last 5 and 30 minutes, from logarithmic histograms."""
+"""MeasuredPercentiles of latency and throughput over the last 5 and 30 minutes, from logarithmic histograms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NONE = array("H", bytes(2 * BUCKETS * _SLOTS))
 _LONGEST = 30
 
 
-class Percentiles(NamedTuple):
+class MeasuredPercentiles(NamedTuple):
     """Seconds of latency or tokens a second. ``p90`` is what 90 % of requests did no worse than: of throughput
     it is below ``p50``, as in the reference's example of its endpoint statistics.
     """
@@ -74,10 +74,10 @@ class Histogram:
 
     def percentiles(
         self, window: SpeedWindow, second: int, least: int = 1, *, highest_first: bool = False
-    ) -> Percentiles | None:
+    ) -> MeasuredPercentiles | None:
         """``None`` below ``least`` values. ``highest_first`` counts down from the best value, for throughput."""
         found = self.levels(window, second, (50, 75, 90, 99), least, highest_first=highest_first)
-        return Percentiles(*found) if found else None
+        return MeasuredPercentiles(*found) if found else None
 
     def levels(
         self, window: SpeedWindow, second: int, percents: Sequence[int], least: int = 1, *, highest_first: bool = False

@@ -11,7 +11,7 @@ from router_service.health.tiers import Tier
 from router_service.health.windows import Counts
 
 
-class Standing:
+class PlanState:
     """Sets of endpoint ids; ``epoch`` moves whenever one of them changes. ``ejecting`` maps those that the breaker
     wants ejected to (ejections in a row, share of failures).
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 
-from router_service.cluster.messages import Sums
+from router_service.health.messages import QualitySums
 
 SLOT_S = 600
 # One array for everything, since there may be thousands: 3 slots of tokens, 12 of tool calls, what the other workers
@@ -15,7 +15,7 @@ _UNSENT, _SLOT = 42, 50
 _EMPTY = array("q", bytes(8 * (_SLOT + 1)))
 
 
-NOTHING = Sums()
+NO_QUALITY = QualitySums()
 
 
 class Quality:
@@ -67,7 +67,7 @@ class Quality:
         counts[_UNSENT + 6] += 1
         counts[_UNSENT + 7] += malformed
 
-    def merge(self, added: Sums, second: int, now: int) -> None:
+    def merge(self, added: QualitySums, second: int, now: int) -> None:
         """Count what another worker saw at ``second``."""
         counts = self._counts
         if now // SLOT_S > counts[_SLOT]:
@@ -83,19 +83,19 @@ class Quality:
             for kind in range(_TOOL_KINDS):
                 counts[at + kind] += added[_RECENT_KINDS + kind]
 
-    def sums(self, second: int) -> Sums:
+    def sums(self, second: int) -> QualitySums:
         """The windows that end now."""
         counts = self._counts
         if second // SLOT_S > counts[_SLOT]:
             self._advance(second // SLOT_S)
         recent = (sum(counts[_RECENT + kind : _TOOLS : _RECENT_KINDS]) for kind in range(_RECENT_KINDS))
         tools = (sum(counts[_TOOLS + kind : _UNSENT : _TOOL_KINDS]) for kind in range(_TOOL_KINDS))
-        return Sums(*recent, *tools)
+        return QualitySums(*recent, *tools)
 
-    def take_unsent(self) -> Sums | None:
+    def take_unsent(self) -> QualitySums | None:
         """What was counted since the last call; ``None`` for nothing."""
         counts = self._counts
-        unsent = Sums._make(counts[_UNSENT:_SLOT])
+        unsent = QualitySums._make(counts[_UNSENT:_SLOT])
         if not any(unsent):
             return None
         counts[_UNSENT:_SLOT] = _EMPTY[_UNSENT:_SLOT]

@@ -8,10 +8,10 @@ from typing import Any
 
 from data.catalogue.types import Catalogue, Endpoint
 from router_service.core.errors import ApiError
-from router_service.planning.constraints import Demands
-from router_service.planning.eligibility import Ask, excluded_by
-from router_service.planning.make_plan import Plan
-from router_service.planning.nearest_request import PRIVACY, Nearest, nearest
+from router_service.core.plan import Plan
+from router_service.planning.constraints import ConstraintSet
+from router_service.planning.eligibility import RequestProfile, reference_reason
+from router_service.planning.nearest_request import PRIVACY, NearestRequest, nearest_request
 from router_service.planning.service_tiers import REASON
 
 DOCS_URL = "/docs"
@@ -51,18 +51,20 @@ def unknown_model(name: str, catalogue: Catalogue, why: str | None = None) -> Ap
     return _error("model_not_found", f"{name} is not a valid model ID; {hint}", [name])
 
 
-def no_endpoints(plan: Plan, ask: Ask, demands: Demands, requested: list[str]) -> NoEndpoints:
-    """The filters that removed every endpoint, endpoint by endpoint, and the nearest request that would have worked."""
+def no_eligible_endpoints(
+    plan: Plan, profile: RequestProfile, constraints: ConstraintSet, requested: list[str]
+) -> NoEndpoints:
+    """Return the error that names the filter of each endpoint and the nearest request that would have worked."""
     # Of a tier that was not asked for is no reason while there are others.
     rows = [row for row in plan.excluded if row[1] != REASON] or list(plan.excluded)
     reasons = Counter(reason for _, reason in rows)
-    close = nearest([endpoint for endpoint, _ in rows], plan.preferences, ask, demands)
+    close = nearest_request([endpoint for endpoint, _ in rows], plan.preferences, profile, constraints)
     code = _code(close.reasons if close else tuple(reasons))
     more: dict[str, Any] = {
-        "excluded_by": list(dict.fromkeys(excluded_by(reason) for reason, _ in reasons.most_common())),
+        "excluded_by": list(dict.fromkeys(reference_reason(reason) for reason, _ in reasons.most_common())),
         "affected_providers": sorted({endpoint.provider_name for endpoint, _ in rows}),
         "excluded": [
-            {"endpoint": e.id, "provider": e.provider_name, "reason": reason, "excluded_by": excluded_by(reason)}
+            {"endpoint": e.id, "provider": e.provider_name, "reason": reason, "excluded_by": reference_reason(reason)}
             for e, reason in plan.excluded[:MOST_EXCLUDED_LISTED]
         ],
     }
@@ -74,11 +76,11 @@ def no_endpoints(plan: Plan, ask: Ask, demands: Demands, requested: list[str]) -
             "provider": close.endpoint.provider_name,
             "changes": [change._asdict() for change in close.changes],
         }
-    message = f"{_sentence(plan, reasons)} {_advice(close, demands)}".strip()
+    message = f"{_sentence(plan, reasons)} {_advice(close, constraints)}".strip()
     return NoEndpoints(plan, ERROR_TYPE.get(code, "not_found"), message, _availability(code, requested, **more))
 
 
-def nothing_listed(requested: str, model: str, free: bool, usable: bool, catalogue: Catalogue) -> ApiError:
+def no_listed_endpoints(requested: str, model: str, free: bool, usable: bool, catalogue: Catalogue) -> ApiError:
     """404 for an id under which no endpoint stands. ``usable``: the model itself has endpoints here."""
     offers = catalogue.endpoints.get(model, ())
     if free and usable:
@@ -98,7 +100,7 @@ def nothing_listed(requested: str, model: str, free: bool, usable: bool, catalog
     )
 
 
-def exhausted(error: ApiError, requested: list[str], providers: list[str]) -> dict[str, Any] | None:
+def exhausted_availability(error: ApiError, requested: list[str], providers: list[str]) -> dict[str, Any] | None:
     """``availability`` for an error that is left after every attempt; ``None`` where the request itself is at fault."""
     code = EXHAUSTED.get(error.error_type)
     if code is None:
@@ -132,9 +134,9 @@ def _sentence(plan: Plan, reasons: Counter[str]) -> str:
     return f"No endpoints found{subject}: all {reasons.total()} of {plan.model} were excluded by {removed}."
 
 
-def _advice(close: Nearest | None, demands: Demands) -> str:
+def _advice(close: NearestRequest | None, constraints: ConstraintSet) -> str:
     if close is None:
-        return " ".join(demands.sentences())
+        return " ".join(constraints.sentences())
     changes = " and ".join(change.sentence() for change in close.changes)
     return f"{close.endpoint.provider_name} would serve it {changes}."
 

@@ -13,15 +13,15 @@ import msgspec
 
 from data.catalogue.geography import intersection
 from data.catalogue.types import Endpoint
-from router_service.core.preferences import NONE, WORTHS, MaxPrice, Preferences, Sort
-from router_service.planning.eligibility import over_limit, privacy_rules
-from router_service.planning.utility_preferences import weighs
+from router_service.core.preferences import NO_PREFERENCES, WORTHS, MaxPrice, Preferences, Sort
+from router_service.planning.eligibility import parts_over_limit, privacy_rules
+from router_service.planning.utility_preferences import sort_is_weighed
 
 SWITCHES = ("zdr", "enforce_distillable_text")
 DEFAULTS = ("ttft_timeout", "stall_timeout", *WORTHS)
 
 
-class Demand(NamedTuple):
+class Constraint(NamedTuple):
     """``whose`` begins a sentence: "This installation", "This key", "The host eu.example.com"."""
 
     whose: str
@@ -39,37 +39,37 @@ class Demand(NamedTuple):
         return found
 
 
-class Demands:
+class ConstraintSet:
     """Of one installation, host and key. Compared by identity, so that it is a quick part of a cache's key."""
 
-    def __init__(self, *demands: Demand, strategy: str | None = None) -> None:
-        self._demands = demands
+    def __init__(self, *constraints: Constraint, strategy: str | None = None) -> None:
+        self._demands = constraints
         self.strategy = strategy
-        self.least = self.apply(NONE)
+        self.least = self.apply(NO_PREFERENCES)
 
     def apply(self, preferences: Preferences) -> Preferences:
-        """``preferences`` as they hold under all of these."""
+        """``preferences`` as they hold constrained_by all of these."""
         for demand in self._demands:
-            preferences = under(preferences, demand.preferences)
+            preferences = constrained_by(preferences, demand.preferences)
         return preferences
 
     def allow(self, endpoint: Endpoint) -> bool:
-        """Whether any request could reach ``endpoint`` under the rules on data, place and price."""
+        """Whether any request could reach ``endpoint`` constrained_by the rules on data, place and price."""
         limit = self.least.max_price
         private = all(passes(endpoint) for _, passes in privacy_rules(self.least))
-        return private and not (limit is not None and over_limit(endpoint, limit))
+        return private and not (limit is not None and parts_over_limit(endpoint, limit))
 
     def sentences(self) -> Iterator[str]:
-        """Who demands what of every request."""
+        """Who constraints what of every request."""
         for demand in self._demands:
             if words := demand.words():
                 yield f"{demand.whose} demands {' and '.join(words)} of every request."
 
 
-NO_DEMANDS = Demands()
+NO_CONSTRAINTS = ConstraintSet()
 
 
-def under(preferences: Preferences, above: Preferences) -> Preferences:
+def constrained_by(preferences: Preferences, above: Preferences) -> Preferences:
     """``preferences`` with the rules of ``above`` joined to them, and its defaults where they say nothing."""
     changes: dict[str, Any] = {name: True for name in SWITCHES if getattr(above, name)}
     changes |= {name: getattr(above, name) for name in DEFAULTS if getattr(preferences, name) is None}
@@ -80,7 +80,7 @@ def under(preferences: Preferences, above: Preferences) -> Preferences:
     if above.max_price is not None:
         changes["max_price"] = _lower(preferences.max_price, above.max_price)
     strategy = preferences.strategy
-    if above.sort_by and not preferences.sort_by and (strategy is None or weighs(strategy, above.sort_by)):
+    if above.sort_by and not preferences.sort_by and (strategy is None or sort_is_weighed(strategy, above.sort_by)):
         partition = preferences.sort.partition if isinstance(preferences.sort, Sort) else "model"
         changes["sort"] = Sort(above.sort_by, partition)
     changed = {name: value for name, value in changes.items() if value != getattr(preferences, name)}

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from router_service.core.errors import ApiError
+from router_service.core.plan import Decision, Plan
 from router_service.core.preferences import Preferences
-from router_service.planning.availability import no_endpoints, nothing_listed
-from router_service.planning.constraints import Demands
-from router_service.planning.eligibility import Ask
-from router_service.planning.make_plan import Decision, Plan
-from router_service.planning.model_variants import Wanted, read_model
+from router_service.planning.availability import no_eligible_endpoints, no_listed_endpoints
+from router_service.planning.constraints import ConstraintSet
+from router_service.planning.eligibility import RequestProfile
+from router_service.planning.model_variants import RequestedModel, parse_model
 from router_service.planning.planner import Planner
 
 # What a conversation makes of a plan before it is sampled.
-Hold = Callable[[Plan], Plan]
+PinPlan = Callable[[Plan], Plan]
 
 
 def as_planned(plan: Plan) -> Plan:
@@ -26,27 +26,27 @@ def decisions(
     planner: Planner,
     names: list[str],
     preferences: Preferences,
-    ask: Ask,
+    profile: RequestProfile,
     draw: Callable[[], float],
-    demands: Demands | None = None,
-    hold: Hold = as_planned,
+    constraints: ConstraintSet | None = None,
+    hold: PinPlan = as_planned,
 ) -> Iterator[Decision]:
     """A decision for each of ``names``, made when it is its turn; ``draw`` gives numbers in [0, 1).
 
-    ``demands`` are those under which ``preferences`` were read, else the installation's alone. Raises ``ApiError``
+    ``constraints`` are those under which ``preferences`` were read, else the installation's alone. Raises ``ApiError``
     of the last name when none can be served; a name that cannot is passed over while another can. ``hold`` keeps
     a conversation with its endpoint.
     """
-    demands = demands or planner.installation
+    constraints = constraints or planner.installation
     if preferences.pooled and len(names) > 1:
-        yield _pooled(planner, names, preferences, ask, draw, demands, hold)
+        yield _pooled(planner, names, preferences, profile, draw, constraints, hold)
         return
     last: ApiError | None = None
     served = False
     for name in names:
         try:
-            wanted = read_model(name, planner.catalogue)
-            decision = _decide(planner, (wanted,), preferences, ask, draw, demands, names, hold)
+            wanted = parse_model(name, planner.catalogue)
+            decision = _decide(planner, (wanted,), preferences, profile, draw, constraints, names, hold)
         except ApiError as error:
             last = error
             continue
@@ -60,38 +60,38 @@ def _pooled(
     planner: Planner,
     names: list[str],
     preferences: Preferences,
-    ask: Ask,
+    profile: RequestProfile,
     draw: Callable[[], float],
-    demands: Demands,
-    hold: Hold,
+    constraints: ConstraintSet,
+    hold: PinPlan,
 ) -> Decision:
-    pool: list[Wanted] = []
+    pool: list[RequestedModel] = []
     last: ApiError | None = None
     for name in names:
         try:
-            pool.append(read_model(name, planner.catalogue))
+            pool.append(parse_model(name, planner.catalogue))
         except ApiError as error:
             last = error
     if not pool and last is not None:
         raise last
-    return _decide(planner, tuple(pool), preferences, ask, draw, demands, names, hold)
+    return _decide(planner, tuple(pool), preferences, profile, draw, constraints, names, hold)
 
 
 def _decide(
     planner: Planner,
-    pool: tuple[Wanted, ...],
+    pool: tuple[RequestedModel, ...],
     preferences: Preferences,
-    ask: Ask,
+    profile: RequestProfile,
     draw: Callable[[], float],
-    demands: Demands,
+    constraints: ConstraintSet,
     names: list[str],
-    hold: Hold,
+    hold: PinPlan,
 ) -> Decision:
-    plan = planner.plan(pool, preferences, ask, demands.strategy)
+    plan = planner.plan(pool, preferences, profile, constraints.strategy)
     if plan.endpoints:
         return hold(plan).sample(draw())
     if plan.excluded:
-        raise no_endpoints(plan, ask, demands, names)
+        raise no_eligible_endpoints(plan, profile, constraints, names)
     first = pool[0]
     usable = bool(planner.endpoints.get(first.model))
-    raise nothing_listed(first.requested, first.model, first.free, usable, planner.catalogue)
+    raise no_listed_endpoints(first.requested, first.model, first.free, usable, planner.catalogue)

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from data.catalogue.geography import within
 from data.catalogue.types import Endpoint, Price
-from router_service.core.preferences import QUANTIZATION_BITS, MaxPrice, Preferences, matches
+from models.selection.features import planned_limit
+from router_service.core.preferences import QUANTIZATION_BITS, MaxPrice, Preferences, slug_matches
+from router_service.core.request import Head
 
 QUANTIZATION_FAMILIES = {"fp4": ("fp4", "mxfp4", "nvfp4"), "fp8": ("fp8", "mxfp8")}
 # In the order in which they narrow the choice.
@@ -18,7 +20,7 @@ NEVER_REQUIRED = frozenset(
     | {"metadata", "trace", "session_id", "plugins", "route", "transforms", "debug", "n", "preset"}
     | {"service_tier", "speed", "prompt_cache_key", "cache_control", "max_completion_tokens", "store"}
 )
-# Our reason → the reference's ``excluded_by``. ``unsupported:<parameter>`` is a requirement, too.
+# Our reason → the reference's ``reference_reason``. ``unsupported:<parameter>`` is a requirement, too.
 EXCLUDED_BY = {
     "data_region": "data_region",
     "data_policy:training": "data_policy:training",
@@ -45,12 +47,13 @@ ESTIMATE_MARGIN = 1.5
 MOST_NANO = 1e18
 
 
-class Ask(NamedTuple):
-    """What a plan depends on besides preferences, each value already coarse enough to be a cache key.
+class RequestProfile(NamedTuple):
+    """Hold what a plan depends on besides preferences. ``Planner`` makes it coarse before it is part of a cache key.
 
-    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``; ``hour`` of the week in UTC;
-    ``client_region`` where the client is, where that is known; ``service_tier`` the one that is asked for;
-    ``modality`` of what comes with the text: text | image | audio | file.
+    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``, and ``planned_limit`` the same
+    rounded up to a power of two, which is all that strategies see of it; ``hour`` of the week in UTC; ``client_region``
+    where the client is, where that is known; ``service_tier`` the one that is asked for; ``modality`` of what comes
+    with the text: text | image | audio | file.
     """
 
     prompt_tokens: int
@@ -62,16 +65,33 @@ class Ask(NamedTuple):
     client_region: str | None = None
     service_tier: str | None = None
     modality: str = "text"
+    planned_limit: int | None = None
 
 
-class Rule(NamedTuple):
+def profile_of(head: Head, body_bytes: int, hour: int, client_region: str | None = None) -> RequestProfile:
+    """Return what a plan depends on of a request; ``hour`` of the week in UTC, 0 to 167."""
+    return RequestProfile(
+        head.prompt_tokens(body_bytes),
+        head.completion_limit,
+        tuple(head.names),
+        head.stream,
+        head.tool_count > 0,
+        hour,
+        client_region,
+        head.service_tier,
+        head.modality,
+        planned_limit(head.completion_limit),
+    )
+
+
+class EligibilityRule(NamedTuple):
     """A hard filter: ``reason`` is what the log says of an endpoint that does not pass."""
 
     reason: str
     passes: Callable[[Endpoint], bool]
 
 
-class Filtered(NamedTuple):
+class FilteredEndpoints(NamedTuple):
     eligible: list[Endpoint]
     excluded: list[tuple[Endpoint, str]]
 
@@ -81,14 +101,16 @@ def blended(price: Price) -> int:
     return (3 * price.prompt + price.completion) // 4
 
 
-def excluded_by(reason: str) -> str:
+def reference_reason(reason: str) -> str:
     """The reference's code for a reason of ours."""
     return "require_parameters" if reason.startswith("unsupported:") else EXCLUDED_BY[reason]
 
 
-def filter_endpoints(endpoints: Sequence[Endpoint], preferences: Preferences, ask: Ask) -> Filtered:
+def filter_endpoints(
+    endpoints: Sequence[Endpoint], preferences: Preferences, profile: RequestProfile
+) -> FilteredEndpoints:
     """Split ``endpoints`` by the hard preferences, then by the parameters that some but not all support."""
-    filters = tuple(rules(preferences, ask))
+    filters = tuple(rules(preferences, profile))
     eligible: list[Endpoint] = []
     excluded: list[tuple[Endpoint, str]] = []
     for endpoint in endpoints:
@@ -102,63 +124,65 @@ def filter_endpoints(endpoints: Sequence[Endpoint], preferences: Preferences, as
         else:
             eligible.append(endpoint)
     for name in SOFT_PARAMETERS:
-        if name in ask.parameters:
+        if name in profile.parameters:
             able = [e for e in eligible if name in e.supported_parameters]
             if able and len(able) < len(eligible):
                 excluded += [(e, f"unsupported:{name}") for e in eligible if name not in e.supported_parameters]
                 eligible = able
-    return Filtered(eligible, excluded)
+    return FilteredEndpoints(eligible, excluded)
 
 
-def rules(preferences: Preferences, ask: Ask) -> Iterator[Rule]:
+def rules(preferences: Preferences, profile: RequestProfile) -> Iterator[EligibilityRule]:
     """The hard filters that this request sets, privacy first: the first that fails is the reason logged."""
     yield from privacy_rules(preferences)
     if preferences.only:
         only = preferences.only
-        yield Rule("allowed_providers", lambda e: named(e, only))
+        yield EligibilityRule("allowed_providers", lambda e: is_named_by(e, only))
     if preferences.order and preferences.allow_fallbacks is False:
         order = preferences.order
-        yield Rule("ordered_providers", lambda e: named(e, order))
+        yield EligibilityRule("ordered_providers", lambda e: is_named_by(e, order))
     if preferences.ignore:
         ignore = preferences.ignore
-        yield Rule("ignored_providers", lambda e: not named(e, ignore))
+        yield EligibilityRule("ignored_providers", lambda e: not is_named_by(e, ignore))
     if preferences.quantizations:
         accepted = {q for name in preferences.quantizations for q in QUANTIZATION_FAMILIES.get(name, (name,))}
-        yield Rule("quantization", lambda e: e.quantization in accepted)
+        yield EligibilityRule("quantization", lambda e: e.quantization in accepted)
     if preferences.min_quantization:
         bits = QUANTIZATION_BITS[preferences.min_quantization]
-        yield Rule("min_quantization", lambda e: QUANTIZATION_BITS.get(e.quantization, 0) >= bits)
+        yield EligibilityRule("min_quantization", lambda e: QUANTIZATION_BITS.get(e.quantization, 0) >= bits)
     if preferences.is_moderated is not None:
         # By the mark that the catalogue shows: unknown has none.
         marked = preferences.is_moderated
-        yield Rule("not_moderated" if marked else "moderated", lambda e: bool(e.moderated) is marked)
+        yield EligibilityRule("not_moderated" if marked else "moderated", lambda e: bool(e.moderated) is marked)
     if preferences.max_price is not None:
         limit = preferences.max_price
-        yield Rule("max_price", lambda e: not over_limit(e, limit))
+        yield EligibilityRule("max_price", lambda e: not parts_over_limit(e, limit))
     if preferences.require_parameters:
-        needed = frozenset(ask.parameters) - NEVER_REQUIRED
-        yield Rule("require_parameters", lambda e: needed <= e.supported_parameters)
-    least = ask.prompt_tokens / ESTIMATE_MARGIN
-    yield Rule("context_length", lambda e: e.context_length >= least or not e.context_length)
-    if ask.max_tokens:
-        most = ask.max_tokens
-        yield Rule("max_tokens", lambda e: e.max_completion_tokens is None or most <= e.max_completion_tokens)
+        needed = frozenset(profile.parameters) - NEVER_REQUIRED
+        yield EligibilityRule("require_parameters", lambda e: needed <= e.supported_parameters)
+    least = profile.prompt_tokens / ESTIMATE_MARGIN
+    yield EligibilityRule("context_length", lambda e: e.context_length >= least or not e.context_length)
+    if profile.max_tokens:
+        most = profile.max_tokens
+        yield EligibilityRule(
+            "max_tokens", lambda e: e.max_completion_tokens is None or most <= e.max_completion_tokens
+        )
 
 
-def privacy_rules(preferences: Preferences) -> Iterator[Rule]:
+def privacy_rules(preferences: Preferences) -> Iterator[EligibilityRule]:
     """Whatever is not known of an endpoint counts against it.
 
     ``data_collection: deny`` asks that nothing is trained on, ``zdr`` that nothing is kept.
     """
     regions = preferences.regions
     if regions is not None:
-        yield Rule("data_region", lambda e: within(places(e), regions))
+        yield EligibilityRule("data_region", lambda e: within(places(e), regions))
     if preferences.data_collection == "deny":
-        yield Rule("data_policy:training", lambda e: e.data_policy.trains is False)
+        yield EligibilityRule("data_policy:training", lambda e: e.data_policy.trains is False)
     if preferences.zdr:
-        yield Rule("data_policy:zdr", lambda e: e.data_policy.retains is False)
+        yield EligibilityRule("data_policy:zdr", lambda e: e.data_policy.retains is False)
     if preferences.enforce_distillable_text:
-        yield Rule("distillation", lambda e: e.distillable)
+        yield EligibilityRule("distillation", lambda e: e.distillable)
 
 
 def places(endpoint: Endpoint) -> tuple[str, ...]:
@@ -168,7 +192,7 @@ def places(endpoint: Endpoint) -> tuple[str, ...]:
     return tuple(country.lower() for country in endpoint.datacenters)
 
 
-def over_limit(endpoint: Endpoint, limit: MaxPrice) -> tuple[str, ...]:
+def parts_over_limit(endpoint: Endpoint, limit: MaxPrice) -> tuple[str, ...]:
     """The parts of ``limit`` that the endpoint's list price exceeds.
 
     No offer of the catalogue charges per request, image or audio second: those parts are never exceeded.
@@ -180,9 +204,9 @@ def over_limit(endpoint: Endpoint, limit: MaxPrice) -> tuple[str, ...]:
     return tuple(name for name, nano, most in pairs if most is not None and nano > _nano(most))
 
 
-def named(endpoint: Endpoint, slugs: tuple[str, ...]) -> bool:
+def is_named_by(endpoint: Endpoint, slugs: tuple[str, ...]) -> bool:
     """Whether any of ``slugs`` means this endpoint."""
-    return any(matches(slug, endpoint.tag, endpoint.provider_name) for slug in slugs)
+    return any(slug_matches(slug, endpoint.tag, endpoint.provider_name) for slug in slugs)
 
 
 def _nano(usd_per_million: float | str) -> int:

@@ -11,12 +11,12 @@ from data.catalogue.types import Endpoint
 from models.selection.observed import Views
 from models.selection.policy import Wish
 from router_service.core.preferences import Percentiles
-from router_service.planning.eligibility import Ask
+from router_service.planning.eligibility import RequestProfile
 
-NOTHING = Percentiles()
+NOT_MEASURED = Percentiles()
 
 
-class Measure(NamedTuple):
+class EndpointMeasurement(NamedTuple):
     """One endpoint lately. Zero counts and empty percentiles are "not measured", never "measured as zero".
 
     ``latency`` is seconds to the first token and ``throughput`` output tokens a second with that wait
@@ -26,8 +26,8 @@ class Measure(NamedTuple):
     tool calls and ``malformed`` of them held at least one malformed call. Tokens are those of ``answers``.
     """
 
-    latency: Percentiles = NOTHING
-    throughput: Percentiles = NOTHING
+    latency: Percentiles = NOT_MEASURED
+    throughput: Percentiles = NOT_MEASURED
     requests: int = 0
     errors: int = 0
     rate_limited: int = 0
@@ -40,19 +40,21 @@ class Measure(NamedTuple):
     answers: int = 0
 
 
-UNMEASURED = Measure()
+UNMEASURED = EndpointMeasurement()
 
 
-class Learned(Protocol):
+class SelectionPolicy(Protocol):
     """What a plan needs of a learned policy."""
 
     version: str
 
-    def weigh(self, ask: Ask, endpoints: Sequence[Endpoint], views: Views | None, wish: Wish) -> list[float]:
+    def weigh(
+        self, profile: RequestProfile, endpoints: Sequence[Endpoint], views: Views | None, wish: Wish
+    ) -> list[float]:
         """Probability of each endpoint, summing to 1; ``views`` are what was seen of each."""
 
 
-class Seen(NamedTuple):
+class ObservedViews(NamedTuple):
     """What had been seen of endpoints at one moment: ``views`` and the place of each in them."""
 
     places: Mapping[str, int]
@@ -63,7 +65,7 @@ class Seen(NamedTuple):
         return self.views.at(np.array([self.places[endpoint.id] for endpoint in endpoints]))
 
 
-class State(NamedTuple):
+class MarketState(NamedTuple):
     """A snapshot: equal states give equal plans.
 
     ``outages`` had one in the last 30 s, ``ejected`` are left alone by the breaker, ``limited`` would answer 429.
@@ -76,16 +78,16 @@ class State(NamedTuple):
     catalogue_version: str
     health_epoch: int
     outages: frozenset[str]
-    learned: Learned | None = None
+    learned: SelectionPolicy | None = None
     learned_share: float = 0.0
-    measures: Mapping[str, Measure] = {}
+    measures: Mapping[str, EndpointMeasurement] = {}
     strategy: str = "price"
     auto_exacto: bool = True
     ejected: frozenset[str] = frozenset()
     limited: frozenset[str] = frozenset()
     distances: Mapping[tuple[str, str | None], float] = {}
     named: bool = False
-    seen: Seen | None = None
+    seen: ObservedViews | None = None
     wish: Wish = Wish()
 
     def distance(self, endpoint: str, client_region: str | None) -> float:

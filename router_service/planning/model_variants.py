@@ -8,7 +8,7 @@ from typing import NamedTuple
 from data.catalogue.types import Catalogue, Endpoint
 from router_service.core.preferences import Preferences
 from router_service.planning.availability import unknown_model
-from router_service.planning.service_tiers import admitted
+from router_service.planning.service_tiers import admitted_endpoints
 
 # suffix → (sort, service tier that it admits). Of several the last sort counts, as in the reference.
 ROUTING_VARIANTS = {"nitro": ("throughput", "priority"), "floor": ("price", "flex"), "exacto": ("exacto", None)}
@@ -21,7 +21,7 @@ NOT_OFFERED = {
 }
 
 
-class Wanted(NamedTuple):
+class RequestedModel(NamedTuple):
     """One model of a request. ``tiers`` are the service tiers that its suffixes admit."""
 
     requested: str
@@ -31,10 +31,10 @@ class Wanted(NamedTuple):
     tiers: tuple[str, ...] = ()
 
 
-def read_model(requested: str, catalogue: Catalogue) -> Wanted:
+def parse_model(requested: str, catalogue: Catalogue) -> RequestedModel:
     """The model that ``requested`` means. Raises ``ApiError`` 400 for an unknown id or a suffix not offered."""
     if ":" not in requested and (plain := catalogue.resolve(requested)) is not None:
-        return Wanted(requested, plain)
+        return RequestedModel(requested, plain)
     base, suffixes = _split(requested)
     for suffix in suffixes:
         if suffix in NOT_OFFERED:
@@ -44,27 +44,31 @@ def read_model(requested: str, catalogue: Catalogue) -> Wanted:
         raise unknown_model(requested, catalogue)
     routing = [ROUTING_VARIANTS[suffix] for suffix in suffixes if suffix in ROUTING_VARIANTS]
     sort = routing[-1][0] if routing else None
-    return Wanted(requested, model, "free" in suffixes, sort, tuple(sorted({tier for _, tier in routing if tier})))
+    return RequestedModel(
+        requested, model, "free" in suffixes, sort, tuple(sorted({tier for _, tier in routing if tier}))
+    )
 
 
-class Listed(NamedTuple):
+class ListedEndpoints(NamedTuple):
     """``other_tiers`` would stand there, too, if the request asked for their service tier."""
 
     endpoints: tuple[Endpoint, ...]
     other_tiers: tuple[Endpoint, ...]
 
 
-def listed(endpoints: Sequence[Endpoint], wanted: Wanted, preferences: Preferences, tier: str | None = None) -> Listed:
+def endpoints_listed(
+    endpoints: Sequence[Endpoint], wanted: RequestedModel, preferences: Preferences, tier: str | None = None
+) -> ListedEndpoints:
     """The endpoints that stand under the id as it was written, before any preference excludes one.
 
     ``:free`` has the endpoints of price 0 and the plain id those with a price (all, where none has). Of service
     tiers it has those that ``tier``, the one asked for, a suffix, ``only`` or ``order`` admits.
     """
-    kept = admitted(endpoints, wanted.tiers, preferences, tier)
+    kept = admitted_endpoints(endpoints, wanted.tiers, preferences, tier)
     if wanted.free:
-        return Listed(tuple(e for e in kept if e.free), ())
+        return ListedEndpoints(tuple(e for e in kept if e.free), ())
     others = () if len(kept) == len(endpoints) else tuple(e for e in endpoints if e not in kept and not e.free)
-    return Listed(tuple(e for e in kept if not e.free) or tuple(kept), others)
+    return ListedEndpoints(tuple(e for e in kept if not e.free) or tuple(kept), others)
 
 
 def _split(requested: str) -> tuple[str, list[str]]:

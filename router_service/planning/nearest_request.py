@@ -1,4 +1,4 @@
-"""The nearest request that would have worked: no rule on data or place loosened, few changes, a low price."""
+"""The nearest_request request that would have worked: no rule on data or place loosened, few changes, a low price."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any, NamedTuple
 
 from data.catalogue.types import Endpoint
 from router_service.core.preferences import Preferences
-from router_service.planning.constraints import Demands
+from router_service.planning.constraints import ConstraintSet
 from router_service.planning.eligibility import (
     ESTIMATE_MARGIN,
     NEVER_REQUIRED,
     SOFT_PARAMETERS,
-    Ask,
+    RequestProfile,
     blended,
-    named,
-    over_limit,
+    is_named_by,
+    parts_over_limit,
     places,
     rules,
 )
 
-# Filters that protect the data. Only when nothing else would help is loosening one of them named.
+# Filters that protect the data. Only when nothing else would help is loosening one of them is_named_by.
 PRIVACY = frozenset({"data_policy:training", "data_policy:zdr", "distillation"})
 PROTECTING = PRIVACY | {"data_region"}
 
 
-class Change(NamedTuple):
+class RequestChange(NamedTuple):
     """Set ``field`` to ``value``; ``None`` leaves the field out."""
 
     field: str
@@ -35,75 +35,79 @@ class Change(NamedTuple):
         return f"without {self.field}" if self.value is None else f"with {self.field} = {self.value!r}"
 
 
-class Nearest(NamedTuple):
+class NearestRequest(NamedTuple):
     """``reasons`` are the filters that alone stand between the request and ``endpoint``."""
 
     endpoint: Endpoint
     reasons: tuple[str, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[RequestChange, ...]
 
 
-def nearest(endpoints: Sequence[Endpoint], preferences: Preferences, ask: Ask, demands: Demands) -> Nearest | None:
+def nearest_request(
+    endpoints: Sequence[Endpoint], preferences: Preferences, profile: RequestProfile, constraints: ConstraintSet
+) -> NearestRequest | None:
     """``None`` when nothing the client may change would help: what installation, host and key demand stays."""
-    filters = tuple(rules(preferences, ask))
+    filters = tuple(rules(preferences, profile))
     found: list[tuple[tuple[bool, int, tuple[bool, ...], int, str], Endpoint, tuple[str, ...]]] = []
     for endpoint in endpoints:
         failed = tuple(reason for reason, passes in filters if not passes(endpoint))
         usable = endpoint.enabled and endpoint.price is not None
-        if failed and usable and demands.allow(endpoint):
+        if failed and usable and constraints.allow(endpoint):
             price = blended(endpoint.price) if endpoint.price else 0
             sensitive = not PROTECTING.isdisjoint(failed)
             lacking = tuple(
-                name in ask.parameters and name not in endpoint.supported_parameters for name in SOFT_PARAMETERS
+                name in profile.parameters and name not in endpoint.supported_parameters for name in SOFT_PARAMETERS
             )
             found.append(((sensitive, len(failed), lacking, price, endpoint.id), endpoint, failed))
     if not found:
         return None
     _, endpoint, failed = min(found, key=lambda row: row[0])
-    changes = tuple(change for reason in failed for change in _changes(reason, endpoint, preferences, ask))
-    return Nearest(endpoint, failed, changes)
+    changes = tuple(change for reason in failed for change in _changes(reason, endpoint, preferences, profile))
+    return NearestRequest(endpoint, failed, changes)
 
 
-def _changes(reason: str, endpoint: Endpoint, preferences: Preferences, ask: Ask) -> list[Change]:
+def _changes(reason: str, endpoint: Endpoint, preferences: Preferences, profile: RequestProfile) -> list[RequestChange]:
     tag = endpoint.tag
     match reason:
         case "data_region":
             where = places(endpoint)
-            return [Change("provider.region", where[0] if len(where) == 1 else list(where) or None)]
+            return [RequestChange("provider.region", where[0] if len(where) == 1 else list(where) or None)]
         case "data_policy:training":
-            return [Change("provider.data_collection", "allow")]
+            return [RequestChange("provider.data_collection", "allow")]
         case "data_policy:zdr":
-            return [Change("provider.zdr", None)]
+            return [RequestChange("provider.zdr", None)]
         case "distillation":
-            return [Change("provider.enforce_distillable_text", None)]
+            return [RequestChange("provider.enforce_distillable_text", None)]
         case "allowed_providers":
-            return [Change("provider.only", [*(preferences.only or ()), tag])]
+            return [RequestChange("provider.only", [*(preferences.only or ()), tag])]
         case "ordered_providers":
-            return [Change("provider.order", [*(preferences.order or ()), tag])]
+            return [RequestChange("provider.order", [*(preferences.order or ()), tag])]
         case "ignored_providers":
-            kept = [slug for slug in preferences.ignore or () if not named(endpoint, (slug,))]
-            return [Change("provider.ignore", kept or None)]
+            kept = [slug for slug in preferences.ignore or () if not is_named_by(endpoint, (slug,))]
+            return [RequestChange("provider.ignore", kept or None)]
         case "quantization":
-            return [Change("provider.quantizations", [*(preferences.quantizations or ()), endpoint.quantization])]
+            return [
+                RequestChange("provider.quantizations", [*(preferences.quantizations or ()), endpoint.quantization])
+            ]
         case "min_quantization":
             known = endpoint.quantization != "unknown"
-            return [Change("provider.min_quantization", endpoint.quantization if known else None)]
+            return [RequestChange("provider.min_quantization", endpoint.quantization if known else None)]
         case "moderated" | "not_moderated":
-            return [Change("provider.is_moderated", None)]
+            return [RequestChange("provider.is_moderated", None)]
         case "max_price":
             return _price_changes(endpoint, preferences)
         case "require_parameters":
-            missing = sorted(set(ask.parameters) - NEVER_REQUIRED - endpoint.supported_parameters)
-            return [Change(name, None) for name in missing]
+            missing = sorted(set(profile.parameters) - NEVER_REQUIRED - endpoint.supported_parameters)
+            return [RequestChange(name, None) for name in missing]
         case "context_length":
-            return [Change("messages", f"at most {int(ESTIMATE_MARGIN * endpoint.context_length)} tokens")]
+            return [RequestChange("messages", f"at most {int(ESTIMATE_MARGIN * endpoint.context_length)} tokens")]
         case _:
-            return [Change("max_tokens", endpoint.max_completion_tokens)]
+            return [RequestChange("max_tokens", endpoint.max_completion_tokens)]
 
 
-def _price_changes(endpoint: Endpoint, preferences: Preferences) -> list[Change]:
+def _price_changes(endpoint: Endpoint, preferences: Preferences) -> list[RequestChange]:
     price, limit = endpoint.price, preferences.max_price
     if price is None or limit is None:
         return []
     dollars = {"prompt": price.prompt / 1e9, "completion": price.completion / 1e9}
-    return [Change(f"provider.max_price.{part}", dollars[part]) for part in over_limit(endpoint, limit)]
+    return [RequestChange(f"provider.max_price.{part}", dollars[part]) for part in parts_over_limit(endpoint, limit)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -11,44 +11,61 @@ import msgspec
 from data.catalogue.types import Catalogue, Endpoint
 from models.selection.features import planned_tokens
 from models.selection.policy import PolicyError, Wish
-from router_service.core.preferences import Percentiles, Preferences, Sort, parse
+from router_service.core.bounded_cache import BoundedCache
+from router_service.core.plan import Plan
+from router_service.core.preferences import Percentiles, Preferences, Sort, parse_preferences
 from router_service.health import Health
-from router_service.health.live_statistics import Observing
-from router_service.health.percentiles import Percentiles as Measured
-from router_service.planning.constraints import NO_DEMANDS, Demands
-from router_service.planning.eligibility import Ask
-from router_service.planning.make_plan import Plan, make_plan
-from router_service.planning.market_state import NOTHING, Measure, State
-from router_service.planning.model_variants import Wanted, listed
+from router_service.health.live_statistics import LiveStatistics
+from router_service.health.percentiles import MeasuredPercentiles as Measured
+from router_service.planning.constraints import NO_CONSTRAINTS, ConstraintSet
+from router_service.planning.eligibility import NEVER_REQUIRED, SOFT_PARAMETERS, RequestProfile
+from router_service.planning.make_plan import make_plan
+from router_service.planning.market_state import NOT_MEASURED, EndpointMeasurement, MarketState
+from router_service.planning.model_variants import RequestedModel, endpoints_listed
 from router_service.planning.policy_store import PolicyStore
 from router_service.planning.service_tiers import FLEX, REASON, SORTS, flex_only
 from router_service.planning.speed_cutoffs import wants_speed
-from router_service.planning.utility_preferences import weighs
+from router_service.planning.utility_preferences import sort_is_weighed
 
-CACHE_SIZE = 4096
+CACHE_ENTRIES = 4096
+# A plan over 30 endpoints takes about 12 kB.
+PLAN_CACHE_BYTES = 64 * 1024 * 1024
+PREFERENCES_CACHE_BYTES = 8 * 1024 * 1024
+# What is kept of a plan for each of its endpoints: the tuples and the encoded candidates.
+ENDPOINT_BYTES = 400
 # A plan that reads measurements holds for this long; the windows behind them are minutes long.
 MEASURED_FOR_S = 2.0
 # One that reads what was seen of the last calls, for this long: it is to count within seconds.
-SEEN_FOR_S = 1.0
+OBSERVED_FOR_S = 1.0
 
 
-class Moment(NamedTuple):
-    """Of measurements and of what was seen of the last calls; 0 where a plan reads none."""
+class MeasurementTimes(NamedTuple):
+    """Number the intervals that a plan's measurements and live statistics were read in; 0 where it reads none."""
 
     measured: int
-    seen: int
+    observed: int
 
 
-class _Kept:
-    """The last plan for what never changes of its inputs. ``measures``: whether it reads measurements; ``sees``:
-    whether it reads what was seen of the last calls, where there is a policy that does."""
+class _CachedPlan:
+    """Hold the last plan for inputs that do not change with time.
 
-    __slots__ = ("made_of", "measures", "plan", "sees")
+    ``reads_measurements`` and ``reads_statistics`` say which of the changing inputs the plan is made of.
+    """
 
-    def __init__(self, measures: bool, sees: bool) -> None:
-        self.measures, self.sees = measures, sees
+    __slots__ = ("endpoints", "made_of", "plan", "reads_measurements", "reads_statistics")
+
+    def __init__(self, reads_measurements: bool, reads_statistics: bool, endpoints: int) -> None:
+        self.reads_measurements, self.reads_statistics = reads_measurements, reads_statistics
+        self.endpoints = endpoints
         self.plan: Plan | None = None
-        self.made_of: tuple[int, str | None, Moment] | None = None
+        self.made_of: tuple[int, str | None, MeasurementTimes] | None = None
+
+
+PlanKey = tuple[object, ...]
+
+
+def _plan_bytes(_key: PlanKey, kept: _CachedPlan) -> int:
+    return 1000 + ENDPOINT_BYTES * kept.endpoints
 
 
 class Planner:
@@ -64,10 +81,10 @@ class Planner:
         *,
         strategy: str = "learned",
         auto_exacto: bool = True,
-        installation: Demands = NO_DEMANDS,
-        observing: Observing | None = None,
+        installation: ConstraintSet = NO_CONSTRAINTS,
+        observing: LiveStatistics | None = None,
         wish: Wish = Wish(),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
         self.catalogue = catalogue
         self.endpoints = endpoints
@@ -80,75 +97,128 @@ class Planner:
         self.observing = observing
         self.wish = wish
         self._clock = clock
-        self._plans: dict[tuple[object, ...], _Kept] = {}
-        self._measures: dict[str, tuple[int, Measure | None]] = {}
-        self._preferences: dict[tuple[Demands, bytes], Preferences] = {}
+        self._plans: BoundedCache[PlanKey, _CachedPlan] = BoundedCache(CACHE_ENTRIES, PLAN_CACHE_BYTES, _plan_bytes)
+        self._limits = {
+            model: tuple(sorted({e.max_completion_tokens for e in offers if e.max_completion_tokens is not None}))
+            for model, offers in endpoints.items()
+        }
+        self._measures: dict[str, tuple[int, EndpointMeasurement | None]] = {}
+        self._preferences: BoundedCache[tuple[ConstraintSet, bytes], Preferences] = BoundedCache(
+            CACHE_ENTRIES, PREFERENCES_CACHE_BYTES, lambda key, _value: 4 * len(key[1])
+        )
 
-    def preferences(self, raw: bytes, demands: Demands | None = None) -> Preferences:
-        """Parsed ``provider`` object under ``demands``, else the installation's; equal bytes are parsed once for each.
+    def preferences(self, raw: bytes, constraints: ConstraintSet | None = None) -> Preferences:
+        """Return the parsed ``provider`` object under ``constraints``, by default the installation's.
 
-        Raises ``ApiError`` 400.
+        Equal bytes are parsed once for each set of constraints. Raises ``ApiError`` 400.
         """
-        demands = demands or self.installation
+        constraints = constraints or self.installation
         if not raw or raw == b"null":
-            return demands.least
-        found = self._preferences.get((demands, raw))
-        if found is None:
-            found = demands.apply(parse(raw))
-            if len(self._preferences) >= CACHE_SIZE:
-                self._preferences.clear()
-            self._preferences[demands, raw] = found
-        return found
+            return constraints.least
+        key = (constraints, raw)
+        return self._preferences.get(key) or self._preferences.put(key, constraints.apply(parse_preferences(raw)))
 
-    def plan(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None = None) -> Plan:
-        """The plan for one model, or for several as one pool. ``strategy`` replaces the installation's default."""
-        key = (wanted, preferences, planned_tokens(ask.prompt_tokens), ask[1:], strategy)
+    def plan(
+        self,
+        wanted: tuple[RequestedModel, ...],
+        preferences: Preferences,
+        profile: RequestProfile,
+        strategy: str | None = None,
+    ) -> Plan:
+        """Return the plan for one model, or for several as one pool; ``strategy`` replaces the installation's default.
+
+        The result is the cached plan while neither health nor the policies nor the measurements that it reads changed.
+        """
+        profile = self._coarse(wanted, preferences, profile)
+        key = (wanted, preferences, profile, strategy)
         kept = self._plans.get(key)
         if kept is None:
-            if len(self._plans) >= CACHE_SIZE:
-                self._plans.clear()
-            kept = self._plans[key] = self._reads(wanted, preferences, ask, strategy)
+            kept = self._plans.put(key, self._cached_plan(wanted, preferences, profile, strategy))
         epoch, learned, now = self.health.refresh(), self.policies.current, self._clock()
-        served = kept.sees and learned is not None and self.learned_share > 0
-        moment = Moment(
-            1 + int(now / MEASURED_FOR_S) if kept.measures else 0, 1 + int(now / SEEN_FOR_S) if served else 0
+        served = kept.reads_statistics and learned is not None and self.learned_share > 0
+        times = MeasurementTimes(
+            1 + int(now / MEASURED_FOR_S) if kept.reads_measurements else 0,
+            1 + int(now / OBSERVED_FOR_S) if served else 0,
         )
-        made_of = (epoch, learned.version if learned else None, moment)
+        made_of = (epoch, learned.version if learned else None, times)
         if kept.plan is None or kept.made_of != made_of:
-            ask = ask._replace(prompt_tokens=key[2])
-            kept.plan, kept.made_of = self._make(wanted, preferences, ask, strategy, moment), made_of
+            kept.plan, kept.made_of = self._make(wanted, preferences, profile, strategy, times), made_of
         return kept.plan
 
-    def _reads(self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None) -> _Kept:
-        by = wanted[0].sort or preferences.sort_by or SORTS.get(ask.service_tier or "")
+    def _coarse(
+        self, wanted: tuple[RequestedModel, ...], preferences: Preferences, profile: RequestProfile
+    ) -> RequestProfile:
+        """Return ``profile`` with values that many requests share, so that they share a plan.
+
+        ``max_tokens`` becomes the largest value for which the same endpoints are eligible, ``planned_limit`` stays a
+        power of two. Of the parameters those remain that can exclude an endpoint.
+        """
+        limit = profile.max_tokens
+        if limit is not None:
+            limits = self._completion_limits(wanted)
+            place = bisect_left(limits, limit)
+            limit = limits[place] if place < len(limits) else limits[-1] + 1 if limits else None
+        if preferences.require_parameters:
+            parameters = tuple(name for name in profile.parameters if name not in NEVER_REQUIRED)
+        else:
+            parameters = tuple(name for name in SOFT_PARAMETERS if name in profile.parameters)
+        return profile._replace(
+            prompt_tokens=planned_tokens(profile.prompt_tokens), max_tokens=limit, parameters=parameters
+        )
+
+    def _completion_limits(self, wanted: tuple[RequestedModel, ...]) -> tuple[int, ...]:
+        """Return the distinct completion limits of the wanted models' endpoints, ascending."""
+        if len(wanted) == 1:
+            return self._limits.get(wanted[0].model, ())
+        return tuple(sorted({limit for one in wanted for limit in self._limits.get(one.model, ())}))
+
+    def _cached_plan(
+        self,
+        wanted: tuple[RequestedModel, ...],
+        preferences: Preferences,
+        profile: RequestProfile,
+        strategy: str | None,
+    ) -> _CachedPlan:
+        by = wanted[0].sort or preferences.sort_by or SORTS.get(profile.service_tier or "")
         explicit = preferences.strategy or strategy
         named = explicit or self.strategy
-        graded = named in ("adjusted", "exacto") or (ask.tools and self.auto_exacto)
+        graded = named in ("adjusted", "exacto") or (profile.tools and self.auto_exacto)
         measures = (graded if by is None else by != "price") or wants_speed(preferences)
-        return _Kept(measures, named == "learned" and not preferences.order and (by is None or weighs(explicit, by)))
+        learned = named == "learned" and not preferences.order and (by is None or sort_is_weighed(explicit, by))
+        return _CachedPlan(measures, learned, sum(len(self.endpoints.get(one.model, ())) for one in wanted))
 
     def _make(
-        self, wanted: tuple[Wanted, ...], preferences: Preferences, ask: Ask, strategy: str | None, moment: Moment
+        self,
+        wanted: tuple[RequestedModel, ...],
+        preferences: Preferences,
+        profile: RequestProfile,
+        strategy: str | None,
+        times: MeasurementTimes,
     ) -> Plan:
         # One model may be wanted under two names.
-        found = [listed(self.endpoints.get(one.model, ()), one, preferences, ask.service_tier) for one in wanted]
+        found = [
+            endpoints_listed(self.endpoints.get(one.model, ()), one, preferences, profile.service_tier)
+            for one in wanted
+        ]
         pool = {e.id: e for one in found for e in one.endpoints}
         others = {e.id: (e, REASON) for one in found for e in one.other_tiers if e.id not in pool}
         endpoints, left_out = tuple(pool.values()), tuple(others.values())
-        preferences = _with_sort(_sort(wanted[0], preferences, ask, endpoints), preferences)
+        preferences = _with_sort(_sort(wanted[0], preferences, profile, endpoints), preferences)
         model = wanted[0].model
         try:
-            state = self._state(endpoints, ask, strategy, moment)
-            return make_plan(model, endpoints, preferences, ask, state, left_out)
+            state = self._state(endpoints, profile, strategy, times)
+            return make_plan(model, endpoints, preferences, profile, state, left_out)
         except PolicyError as error:
             self.policies.give_up(str(error))
-            state = self._state(endpoints, ask, strategy, moment)
-            return make_plan(model, endpoints, preferences, ask, state, left_out)
+            state = self._state(endpoints, profile, strategy, times)
+            return make_plan(model, endpoints, preferences, profile, state, left_out)
 
-    def _state(self, endpoints: tuple[Endpoint, ...], ask: Ask, strategy: str | None, moment: Moment) -> State:
-        health, measured = self.health, moment.measured
+    def _state(
+        self, endpoints: tuple[Endpoint, ...], profile: RequestProfile, strategy: str | None, times: MeasurementTimes
+    ) -> MarketState:
+        health, measured = self.health, times.measured
         ids = [e.id for e in endpoints]
-        return State(
+        return MarketState(
             self.catalogue.version,
             health.epoch,
             health.outages,
@@ -159,9 +229,9 @@ class Planner:
             self.auto_exacto,
             health.ejected(ids),
             frozenset(name for name in ids if health.limited(name)),
-            self._distances(ids, ask.client_region) if measured else {},
+            self._distances(ids, profile.client_region) if measured else {},
             strategy is not None,
-            self.observing.seen(ids) if moment.seen and self.observing else None,
+            self.observing.seen(ids) if times.observed and self.observing else None,
             self.wish,
         )
 
@@ -171,19 +241,19 @@ class Planner:
         factors = ((name, self.health.distance(name, client_region)) for name in ids)
         return {(name, client_region): factor for name, factor in factors if factor != 1.0}
 
-    def _measured(self, endpoint: str, moment: int) -> Measure | None:
+    def _measured(self, endpoint: str, interval: int) -> EndpointMeasurement | None:
         known = self._measures.get(endpoint)
-        if known is None or known[0] != moment:
-            known = self._measures[endpoint] = (moment, _measure(self.health, endpoint))
+        if known is None or known[0] != interval:
+            known = self._measures[endpoint] = (interval, _measure(self.health, endpoint))
         return known[1]
 
 
-def _measure(health: Health, endpoint: str) -> Measure | None:
+def _measure(health: Health, endpoint: str) -> EndpointMeasurement | None:
     counts = health.counts(endpoint, "30m")
     quality = health.quality(endpoint)
     if not any(counts) and not any(quality):
         return None
-    return Measure(
+    return EndpointMeasurement(
         latency=_percentiles(health.latency_percentiles(endpoint, "5m")),
         throughput=_percentiles(health.throughput_percentiles(endpoint, "5m")),
         requests=counts.success + counts.failure,
@@ -200,15 +270,17 @@ def _measure(health: Health, endpoint: str) -> Measure | None:
 
 
 def _percentiles(found: Measured | None) -> Percentiles:
-    return Percentiles(*found) if found else NOTHING
+    return Percentiles(*found) if found else NOT_MEASURED
 
 
-def _sort(wanted: Wanted, preferences: Preferences, ask: Ask, pool: tuple[Endpoint, ...]) -> str | None:
+def _sort(
+    wanted: RequestedModel, preferences: Preferences, profile: RequestProfile, pool: tuple[Endpoint, ...]
+) -> str | None:
     """That of the suffix, else the request's own, else that of the service tier."""
     by = wanted.sort or preferences.sort_by
-    if by or (ask.service_tier == FLEX and not flex_only(pool, FLEX)):
+    if by or (profile.service_tier == FLEX and not flex_only(pool, FLEX)):
         return by
-    return SORTS.get(ask.service_tier or "")
+    return SORTS.get(profile.service_tier or "")
 
 
 def _with_sort(by: str | None, preferences: Preferences) -> Preferences:

@@ -6,7 +6,6 @@ serves, but scored from the log (``models.selection.replay``): on the way of a r
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from data.catalogue.types import Endpoint
 from data.lake import Lake
 from data.policies import Serving, read_serving
 from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError, Views, Wish
-from router_service.planning.eligibility import Ask
+from router_service.planning.eligibility import RequestProfile
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class ServedPolicy:
         self.version = policy.version
 
     def weigh(
-        self, ask: Ask, endpoints: Sequence[Endpoint], views: Views | None = None, wish: Wish = Wish()
+        self, profile: RequestProfile, endpoints: Sequence[Endpoint], views: Views | None = None, wish: Wish = Wish()
     ) -> list[float]:
         """Probabilities over ``endpoints``, summing to 1; ``views`` are what was seen of each.
 
@@ -38,7 +37,7 @@ class ServedPolicy:
         """
         candidates = [Candidate(e.id, e.provider, e.price.prompt, e.price.completion) for e in endpoints if e.price]
         try:
-            found = self._policy.probabilities(_context(ask, endpoints), candidates, views, wish)
+            found = self._policy.probabilities(_context(profile, endpoints), candidates, views, wish)
         except PolicyError:
             raise
         except Exception as error:
@@ -49,20 +48,20 @@ class ServedPolicy:
         return found
 
 
-def _context(ask: Ask, endpoints: Sequence[Endpoint]) -> Context:
+def _context(profile: RequestProfile, endpoints: Sequence[Endpoint]) -> Context:
     return Context(
-        ask.prompt_tokens,
-        ask.max_tokens,
-        ask.stream,
-        ask.tools,
-        ask.hour,
+        profile.prompt_tokens,
+        profile.planned_limit,
+        profile.stream,
+        profile.tools,
+        profile.hour,
         endpoints[0].model if endpoints else "",
-        modality=ask.modality,
-        client_region=ask.client_region,
+        modality=profile.modality,
+        client_region=profile.client_region,
     )
 
 
-class Part(NamedTuple):
+class PolicyShare(NamedTuple):
     """``weight`` of all traffic, spread by ``probabilities`` over the endpoints that were asked about."""
 
     version: str
@@ -86,17 +85,22 @@ class ServedPolicies:
         self.version = " and ".join(names)
 
     def weigh(
-        self, ask: Ask, endpoints: Sequence[Endpoint], views: Views | None = None, wish: Wish = Wish()
+        self, profile: RequestProfile, endpoints: Sequence[Endpoint], views: Views | None = None, wish: Wish = Wish()
     ) -> list[float]:
         """The champion's probabilities, without one the canary's. Raises ``PolicyError``."""
         policy = self._champion or self._canary
         if policy is None:
             raise PolicyError("no policy is served")
-        return policy.weigh(ask, endpoints, views, wish)
+        return policy.weigh(profile, endpoints, views, wish)
 
     def parts(
-        self, ask: Ask, endpoints: Sequence[Endpoint], share: float, views: Views | None = None, wish: Wish = Wish()
-    ) -> list[Part]:
+        self,
+        profile: RequestProfile,
+        endpoints: Sequence[Endpoint],
+        share: float,
+        views: Views | None = None,
+        wish: Wish = Wish(),
+    ) -> list[PolicyShare]:
         """Of the ``share`` of all traffic that is learned the canary has its own, the champion the rest.
 
         A policy that fails is abandoned and its part left out, for the rules; the other keeps its own.
@@ -107,7 +111,7 @@ class ServedPolicies:
             if policy is None or weight <= 0:
                 continue
             try:
-                found.append(Part(policy.version, weight, policy.weigh(ask, endpoints, views, wish)))
+                found.append(PolicyShare(policy.version, weight, policy.weigh(profile, endpoints, views, wish)))
             except PolicyError as error:
                 self._abandon(policy.version, str(error))
         return found
@@ -116,9 +120,8 @@ class ServedPolicies:
 class PolicyStore:
     """Follows the document of who serves. ``failures`` counts artifacts and decisions that were given up."""
 
-    def __init__(self, lake: Lake, interval: float = 2.0) -> None:
+    def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._interval = interval
         self._seen = Serving()
         self._loaded: dict[str, ServedPolicy] = {}
         self.current: ServedPolicies | None = None
@@ -151,12 +154,6 @@ class PolicyStore:
         self._loaded.clear()
         self.current = None
         logger.warning("selection policies abandoned, serving price shares: %s", reason)
-
-    async def watch(self) -> None:
-        """Poll for ever; run as a task."""
-        while True:
-            await asyncio.to_thread(self.poll)
-            await asyncio.sleep(self._interval)
 
     def _load(self, version: str) -> ServedPolicy | None:
         try:

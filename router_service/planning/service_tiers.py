@@ -23,7 +23,7 @@ SPEEDS = {"fast": PRIORITY, "standard": None}
 SORTS = {PRIORITY: "throughput", FLEX: "price"}
 
 
-def asked_tier(service_tier: str | None, speed: str | None) -> str | None:
+def requested_tier(service_tier: str | None, speed: str | None) -> str | None:
     """The tier that the fields ``service_tier`` and, of Anthropic's format, ``speed`` ask for.
 
     Raises ``ApiError`` 400 on another word.
@@ -39,7 +39,7 @@ def flex_only(endpoints: Sequence[Endpoint], asked: str | None) -> bool:
     return asked == FLEX and any(e.service_tier == FLEX for e in endpoints)
 
 
-def admitted(
+def admitted_endpoints(
     endpoints: Sequence[Endpoint], suffixed: Sequence[str], preferences: Preferences, asked: str | None
 ) -> list[Endpoint]:
     """Those of ``endpoints`` that the tiers leave; ``suffixed`` are the tiers that the id's suffixes admit.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router_service.core.preferences import Percentiles, Preferences
-from router_service.planning.market_state import Measure
+from router_service.planning.market_state import EndpointMeasurement
 
 MEETS, UNKNOWN, MISSES = 0, 1, 2
 NAMES = ("p50", "p75", "p90", "p99")
@@ -14,7 +14,7 @@ def wants_speed(preferences: Preferences) -> bool:
     return preferences.preferred_min_throughput is not None or preferences.preferred_max_latency is not None
 
 
-def standing(preferences: Preferences, measure: Measure) -> int:
+def cutoff_penalty(preferences: Preferences, measure: EndpointMeasurement) -> int:
     """``MEETS``, ``UNKNOWN`` when a needed figure is not measured, or ``MISSES``.
 
     All cut-offs that are given must hold; a bare number is the median's.

@@ -7,12 +7,12 @@ from models.selection.policy import Wish
 from router_service.core.preferences import Preferences
 
 
-def weighs(strategy: str | None, sort: str) -> bool:
+def sort_is_weighed(strategy: str | None, sort: str) -> bool:
     """Whether ``sort`` is weighed, and fixes no order, where request or key name ``strategy``."""
     return strategy == "learned" and sort in PRESETS
 
 
-def wish_of(preferences: Preferences, usual: Wish) -> Wish:
+def weights_of(preferences: Preferences, usual: Wish) -> Wish:
     """``usual`` is what a request minds that does not say."""
     second, failure = preferences.usd_per_second, preferences.usd_per_failure
     if second is not None:

@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
-
-
-class UpstreamRequest(NamedTuple):
-    """``dropped`` names the parameters that the wire format cannot carry."""
-
-    url: str
-    headers: dict[str, str]
-    body: bytes
-    dropped: tuple[str, ...] = ()
-
-
-class Usage(msgspec.Struct):
-    """Native tokens. ``prompt_tokens`` include cached and cache-written ones, ``completion_tokens`` reasoning."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
+from router_service.core.http_request import HttpRequest
+from router_service.core.usage import Usage
 
 
 class StreamedChoice(msgspec.Struct):
@@ -40,7 +23,7 @@ class StreamedChoice(msgspec.Struct):
     logprobs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-class Answer(msgspec.Struct):
+class ChatResponse(msgspec.Struct):
     """A whole answer; ``choices`` are as the reference renders them, both finish reasons included.
 
     ``service_tier`` is the one that served, in the reference's words.
@@ -53,7 +36,7 @@ class Answer(msgspec.Struct):
     service_tier: str | None = None
 
 
-class Delta(msgspec.Struct):
+class ChatDelta(msgspec.Struct):
     """What one upstream event says. ``content`` is false for events that carry no token."""
 
     choices: list[StreamedChoice] = []
@@ -68,19 +51,17 @@ class Delta(msgspec.Struct):
 class StreamDecoder(Protocol):
     """Fed with the events of one stream, in order."""
 
-    def feed(self, event: str | None, data: bytes) -> Delta | None:
+    def feed(self, event: str | None, data: bytes) -> ChatDelta | None:
         """The delta of an event, ``None`` when it says nothing. Raises ``ApiError`` on bytes that are no event."""
 
 
 class Adapter(Protocol):
     """One wire format. Implementations hold no state."""
 
-    def request(
-        self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool
-    ) -> UpstreamRequest:
+    def request(self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool) -> HttpRequest:
         """Translate a chat body, given as raw top-level fields. Raises ``ApiError`` 400."""
 
-    def response(self, body: bytes) -> Answer:
+    def response(self, body: bytes) -> ChatResponse:
         """Translate a whole answer. Raises ``ApiError`` 502 when it is none."""
 
     def stream(self) -> StreamDecoder:

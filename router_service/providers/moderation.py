@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import Delta
+from router_service.providers.adapter import ChatDelta
 
 # Statuses with which providers refuse content; with all others a message about content says something else.
 STATUSES = frozenset({400, 403, 422, 451})
@@ -41,7 +41,7 @@ def refused_whole(choices: Sequence[Mapping[str, Any]]) -> ApiError | None:
     return None
 
 
-def refused_stream(deltas: Sequence[Delta]) -> ApiError | None:
+def refused_stream(deltas: Sequence[ChatDelta]) -> ApiError | None:
     """The same for the beginning of a stream: a refusal, and nothing said before it."""
     refused = None
     for choice in (choice for delta in deltas for choice in delta.choices):

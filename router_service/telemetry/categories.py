@@ -7,14 +7,14 @@ import random
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from models.categories.classify import Classifier, ClassifierInvalid, Label
+from models.categories.classify import Classifier, ClassifierInvalid
 from models.categories.text import prompt_text
 
 logger = logging.getLogger(__name__)
 MAX_WAITING = 8
 
 
-class Categoriser:
+class RequestLabeller:
     """Labels at most ``per_second`` prompts a second: a label takes the interpreter for about a millisecond.
 
     A label that is not ready when the answer has ended is dropped, so that the record is never late.
@@ -25,7 +25,7 @@ class Categoriser:
         self._per_second = per_second
         self._random = random.Random()
         self._second, self._taken = 0, 0
-        self._pending: list[Future[Label | None]] = []
+        self._pending: list[Future[tuple[str, float] | None]] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="categories")
         self._classifier: Classifier | None = None
         try:
@@ -33,7 +33,7 @@ class Categoriser:
         except ClassifierInvalid as error:
             logger.error("requests stay without a category: %s", error)
 
-    def submit(self, messages: bytes) -> Future[Label | None] | None:
+    def submit(self, messages: bytes) -> Future[tuple[str, float] | None] | None:
         """Begin to label a raw ``messages`` array if the sample takes it."""
         if self._classifier is None or self._random.random() >= self._share or not self._has_room():
             return None
@@ -56,6 +56,6 @@ class Categoriser:
         self._taken += 1
         return True
 
-    def _label(self, messages: bytes) -> Label | None:
+    def _label(self, messages: bytes) -> tuple[str, float] | None:
         text = prompt_text(messages)
         return self._classifier.classify(text) if text and self._classifier else None

@@ -19,7 +19,7 @@ from router_service.telemetry.frames import read_frames
 Spent = Counter[tuple[str, date]]
 
 
-class Usage(NamedTuple):
+class KeyUsage(NamedTuple):
     """nano-USD: ever, and since the start of the current UTC day, week (Monday) and month."""
 
     total: int
@@ -37,7 +37,7 @@ class _Row(msgspec.Struct):
 _row = msgspec.msgpack.Decoder(_Row)
 
 
-class UsageReader:
+class KeyUsageReader:
     """Sealed files never change, so each is read once; the segments not yet sealed are read each time."""
 
     def __init__(self, lake: Lake) -> None:
@@ -45,7 +45,7 @@ class UsageReader:
         self._sealed: dict[Path, Spent] = {}
         self._lock = threading.Lock()
 
-    def of(self, key_hash: str, today: date | None = None) -> Usage:
+    def of(self, key_hash: str, today: date | None = None) -> KeyUsage:
         """Of one key. Reads files: not for the event loop."""
         today = today or datetime.now(UTC).date()
         week, month = today - timedelta(days=today.weekday()), today.replace(day=1)
@@ -56,7 +56,7 @@ class UsageReader:
                 daily += nano if day == today else 0
                 weekly += nano if day >= week else 0
                 monthly += nano if day >= month else 0
-        return Usage(total, daily, weekly, monthly)
+        return KeyUsage(total, daily, weekly, monthly)
 
     def _spent(self) -> Spent:
         with self._lock:

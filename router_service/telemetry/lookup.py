@@ -17,7 +17,7 @@ from router_service.telemetry.frames import read_frames
 RECENT = 10_000
 
 
-class Recent:
+class RecentRecords:
     """The last ``RECENT`` records of this worker."""
 
     def __init__(self) -> None:

@@ -8,13 +8,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from router_service.cluster.peers import Peers
+from router_service.cluster.peers import PeerTransport
 from router_service.execution.hedging import Hedging
 from router_service.telemetry.log import RequestLog
 
 
 class _WorkerCollector(Collector):
-    def __init__(self, log: RequestLog, policy_failures: int, ways: Sequence[Peers], hedging: Hedging | None) -> None:
+    def __init__(
+        self, log: RequestLog, policy_failures: int, ways: Sequence[PeerTransport], hedging: Hedging | None
+    ) -> None:
         self._log = log
         self._policy_failures = policy_failures
         self._ways = ways
@@ -54,7 +56,9 @@ class _WorkerCollector(Collector):
         return found
 
 
-def render(log: RequestLog, policy_failures: int, ways: Sequence[Peers], hedging: Hedging | None = None) -> bytes:
+def render(
+    log: RequestLog, policy_failures: int, ways: Sequence[PeerTransport], hedging: Hedging | None = None
+) -> bytes:
     """The exposition text."""
     registry = CollectorRegistry()
     registry.register(_WorkerCollector(log, policy_failures, ways, hedging))

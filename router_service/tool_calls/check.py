@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 import msgspec
 
-from router_service.core.tool_calls import Call, Calls
-from router_service.tool_calls.schemas import Schemas
-
-Fault = Literal["invalid_json", "unknown_name", "schema_mismatch"]
-
-
-class Verdict(NamedTuple):
-    """``fault`` is that of the first malformed call; the rate counts requests, not calls."""
-
-    number: int
-    fault: Fault | None
+from router_service.core.tool_calls import ToolCall, ToolCallCollector, ToolCallFault, ToolCallVerdict
+from router_service.tool_calls.schemas import SchemaCache
 
 
 class _Function(msgspec.Struct):
@@ -31,24 +20,24 @@ class _Tool(msgspec.Struct):
 _tools = msgspec.json.Decoder(list[_Tool])
 
 
-class Checker:
+class ToolCallChecker:
     """Keeps the compiled schemas. Of a call that cannot be judged nothing bad is said, as in the reference."""
 
     def __init__(self) -> None:
-        self._schemas = Schemas()
+        self._schemas = SchemaCache()
 
-    def check(self, tools: msgspec.Raw, calls: Calls) -> Verdict:
+    def check(self, tools: msgspec.Raw, calls: ToolCallCollector) -> ToolCallVerdict:
         """Judge ``calls`` by the body's raw ``tools``. Never raises, fetches nothing, does bounded work."""
         if not calls.judgeable:
-            return Verdict(calls.number, None)
+            return ToolCallVerdict(calls.number, None)
         try:
             offered = {tool.function.name: tool.function.parameters for tool in _tools.decode(tools) if tool.function}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return Verdict(calls.number, None)
+            return ToolCallVerdict(calls.number, None)
         faults = (self._fault(call, offered) for call in calls)
-        return Verdict(calls.number, next((fault for fault in faults if fault), None))
+        return ToolCallVerdict(calls.number, next((fault for fault in faults if fault), None))
 
-    def _fault(self, call: Call, offered: dict[str, msgspec.Raw]) -> Fault | None:
+    def _fault(self, call: ToolCall, offered: dict[str, msgspec.Raw]) -> ToolCallFault | None:
         # A call without arguments may come as no text at all: Anthropic's streams have no delta then.
         text = call.arguments.strip() or "{}"
         try:

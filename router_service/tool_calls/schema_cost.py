@@ -32,7 +32,7 @@ class Unbounded(ValueError):
     """The work cannot be bounded."""
 
 
-class Cost(NamedTuple):
+class SchemaCost(NamedTuple):
     """``widths[l]`` bounds the evaluations at one place ``l`` levels deep in the arguments, ``patterns`` those of
     regular expressions at any place. ``whole`` is false where a deeper level would have more.
     """
@@ -59,7 +59,7 @@ class _Part(NamedTuple):
     below: list[dict[str, Any]]
 
 
-def cost_of(root: dict[str, Any]) -> Cost:
+def schema_cost(root: dict[str, Any]) -> SchemaCost:
     """Raises ``Unbounded`` for a schema with references out of itself, or too wide at its root."""
     parts: dict[int, _Part] = {}
     level: Level = {id(root): (root, 1)}
@@ -74,7 +74,7 @@ def cost_of(root: dict[str, Any]) -> Cost:
         patterns = max(patterns, matched)
     if not widths:
         raise Unbounded("too wide")
-    return Cost(tuple(widths), patterns, not level)
+    return SchemaCost(tuple(widths), patterns, not level)
 
 
 def _widen(root: dict[str, Any], level: Level, parts: dict[int, _Part]) -> tuple[int, int, Level] | None:

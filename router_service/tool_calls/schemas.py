@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import jsonschema_rs
 import msgspec
 
-from router_service.tool_calls.schema_cost import Cost, cost_of
+from router_service.tool_calls.schema_cost import SchemaCost, schema_cost
 
 MOST_SCHEMA_BYTES = 32 * 1024
 # Of raw schemas; compiled ones take about ten times as much.
@@ -19,11 +19,11 @@ MOST_WORK = 250_000
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=256 * 1024, dfa_size_limit=256 * 1024)
 
 
-class Schema(NamedTuple):
+class CompiledSchema(NamedTuple):
     """A compiled schema and what it costs."""
 
     validator: jsonschema_rs.Validator
-    cost: Cost
+    cost: SchemaCost
 
     def accepts(self, arguments: dict[str, Any], size: int) -> bool:
         """Whether ``arguments`` of ``size`` characters fit, or might: too much work is not begun."""
@@ -40,15 +40,15 @@ class Schema(NamedTuple):
             return _unjudged(error, True)
 
 
-class Schemas:
+class SchemaCache:
     """The least recently used go first. ``None`` is kept for what cannot be judged, so that it is tried once."""
 
     def __init__(self, most_bytes: int = CACHE_BYTES) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._known: OrderedDict[bytes, Schema | None] = OrderedDict()
+        self._known: OrderedDict[bytes, CompiledSchema | None] = OrderedDict()
 
-    def get(self, raw: bytes) -> Schema | None:
+    def get(self, raw: bytes) -> CompiledSchema | None:
         """The schema of the JSON text ``raw``; ``None`` where it is too long, broken, or its work not bounded."""
         if len(raw) > MOST_SCHEMA_BYTES:
             return None
@@ -63,13 +63,13 @@ class Schemas:
         return found
 
 
-def _compile(raw: bytes) -> Schema | None:
+def _compile(raw: bytes) -> CompiledSchema | None:
     """Draft 7 as the reference has it, or the draft that the schema itself names."""
     try:
         schema = msgspec.json.decode(raw, type=dict[str, Any])
-        cost = cost_of(schema)
+        cost = schema_cost(schema)
         make = jsonschema_rs.validator_for if "$schema" in schema else jsonschema_rs.Draft7Validator
-        return Schema(make(schema, validate_formats=False, pattern_options=_PATTERNS, offline=True), cost)
+        return CompiledSchema(make(schema, validate_formats=False, pattern_options=_PATTERNS, offline=True), cost)
     except BaseException as error:
         return _unjudged(error, None)
 

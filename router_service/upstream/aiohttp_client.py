@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import aiohttp
 
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import UpstreamRequest
+from router_service.core.http_request import HttpRequest
 from router_service.upstream.tls import client_context, failure
-from router_service.upstream.transport import Response, broken, no_connection, too_late
+from router_service.upstream.transport import HttpResponse, broken, no_connection, too_late
 
 
 class AiohttpStream:
@@ -71,19 +71,19 @@ class AiohttpClient:
             headers={"user-agent": "portolan"},
         )
 
-    async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
+    async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
         """The whole answer."""
         try:
             async with asyncio.timeout(timeout_s):
                 response = await self._open(request)
                 try:
-                    return Response(response.status, response.headers, await response.read())
+                    return HttpResponse(response.status, response.headers, await response.read())
                 finally:
                     response.close()
         except TimeoutError:
             raise too_late(timeout_s) from None
 
-    async def stream(self, request: UpstreamRequest, timeout_s: float) -> AiohttpStream:
+    async def stream(self, request: HttpRequest, timeout_s: float) -> AiohttpStream:
         """The answer's head; the body follows."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -95,7 +95,7 @@ class AiohttpClient:
         """Close all connections."""
         await self._session.close()
 
-    async def _open(self, request: UpstreamRequest) -> AiohttpStream:
+    async def _open(self, request: HttpRequest) -> AiohttpStream:
         try:
             response = await self._session.post(
                 request.url, data=request.body, headers=request.headers, allow_redirects=False

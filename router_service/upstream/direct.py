@@ -10,10 +10,10 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import UpstreamRequest
+from router_service.core.http_request import HttpRequest
 from router_service.upstream.connection import Connection
 from router_service.upstream.tls import client_context, failure
-from router_service.upstream.transport import Response, broken, no_connection, too_late
+from router_service.upstream.transport import HttpResponse, broken, no_connection, too_late
 
 # Below the keep-alive of common servers (uvicorn 5 s aside, which closes in time to be noticed).
 IDLE_S = 15.0
@@ -122,17 +122,17 @@ class DirectClient:
     def __init__(self, connect_timeout: float) -> None:
         self._pool = Pool(connect_timeout)
 
-    async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
+    async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
         """The whole answer."""
         origin, connection = await self._begin(request, timeout_s, streamed=False)
         try:
             body = await connection.whole()
-            return Response(connection.status, connection.headers, body)
+            return HttpResponse(connection.status, connection.headers, body)
         finally:
             connection.keep_on()
             self._pool.give_back(origin, connection)
 
-    async def stream(self, request: UpstreamRequest, timeout_s: float) -> DirectStream:
+    async def stream(self, request: HttpRequest, timeout_s: float) -> DirectStream:
         """The answer's head; the body follows."""
         origin, connection = await self._begin(request, timeout_s, streamed=True)
         try:
@@ -148,7 +148,7 @@ class DirectClient:
         """Close all connections."""
         self._pool.close()
 
-    async def _begin(self, request: UpstreamRequest, timeout_s: float, *, streamed: bool) -> tuple[Origin, Connection]:
+    async def _begin(self, request: HttpRequest, timeout_s: float, *, streamed: bool) -> tuple[Origin, Connection]:
         """Send ``request``; the deadline counts from here, connecting included."""
         origin, head = _prepared(request.url, tuple(request.headers.items()))
         ends = asyncio.get_running_loop().time() + timeout_s

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import UpstreamRequest
+from router_service.core.http_request import HttpRequest
 
 
 class StaleConnection(ApiError):
@@ -23,7 +23,7 @@ class DeadlineMissed(ApiError):
         super().__init__("timeout", message)
 
 
-class Response(NamedTuple):
+class HttpResponse(NamedTuple):
     """A whole answer; header names in lower case, or found in any case."""
 
     status: int
@@ -59,15 +59,15 @@ class StreamResponse(Protocol):
         """Give the connection back if the answer is complete, else cut it."""
 
 
-class UpstreamClient(Protocol):
+class Transport(Protocol):
     """A connection pool for all providers: no redirects, no retries. A cancelled call is closed at once."""
 
-    async def send(self, request: UpstreamRequest, timeout_s: float) -> Response:
+    async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
         """The whole answer. Raises ``ApiError`` on a broken connection or when ``timeout_s`` have passed, those
         of connecting among them.
         """
 
-    async def stream(self, request: UpstreamRequest, timeout_s: float) -> StreamResponse:
+    async def stream(self, request: HttpRequest, timeout_s: float) -> StreamResponse:
         """The answer's head, within ``timeout_s``; the body follows by ``next``. Raises as ``send`` does."""
 
     async def close(self) -> None:

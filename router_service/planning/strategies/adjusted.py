@@ -12,11 +12,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from data.catalogue.types import Price
+from router_service.core.plan import Arm
 from router_service.core.preferences import Percentiles
-from router_service.planning.eligibility import Ask
-from router_service.planning.market_state import UNMEASURED, Measure
+from router_service.planning.eligibility import RequestProfile
+from router_service.planning.market_state import UNMEASURED, EndpointMeasurement
 from router_service.planning.strategies.edge import edge_prices
-from router_service.planning.strategies.strategy import RULES_VERSION, Arm, Choice, Slate, cumulate, middle
+from router_service.planning.strategies.strategy import (
+    RULES_VERSION,
+    StrategyInput,
+    StrategyResult,
+    cumulate,
+    upper_median,
+)
 
 SPEED_POWER = 1.714
 PRICE_POWER = 1.863
@@ -32,7 +39,7 @@ SHRINKAGE = 20.0  # ours: requests after which an endpoint's own figures weigh a
 TYPICAL_COMPLETION_TOKENS = 500
 
 
-class Levels(NamedTuple):
+class ShrunkMeasurements(NamedTuple):
     """Shrunk figures, a column each: rates in [0, 1], ``wait`` and ``ttft`` in s, ``speed`` in tokens/s."""
 
     cached: list[float]
@@ -44,19 +51,21 @@ class Levels(NamedTuple):
     speed: list[float]
 
 
-def choose(slate: Slate) -> Choice:
+def choose(slate: StrategyInput) -> StrategyResult:
     """The best tier shares the traffic; a failed choice is followed by a draw from the rest."""
     best = slate.best()
     endpoints = slate.endpoints[:best]
     measures = [slate.state.measures.get(e.id, UNMEASURED) for e in endpoints]
-    factors = [slate.state.distance(e.id, slate.ask.client_region) for e in endpoints]
-    levels = at_distance(shrunk(measures, slate.ask.tools), factors, _expected_completion(measures, slate.ask))
-    prices = adjusted_prices([e.price or Price(0, 0) for e in endpoints], levels, measures, slate.ask)
+    factors = [slate.state.distance(e.id, slate.profile.client_region) for e in endpoints]
+    levels = at_distance(
+        shrink_measurements(measures, slate.profile.tools), factors, _expected_completion(measures, slate.profile)
+    )
+    prices = adjusted_prices([e.price or Price(0, 0) for e in endpoints], levels, measures, slate.profile)
     flagged = [e.id in slate.flagged for e in endpoints]
     shares = adjusted_shares(prices, levels.speed, flagged)
     rest = len(slate.endpoints) - best
     arm = Arm("adjusted", RULES_VERSION, 1.0, cumulate(shares + [0.0] * rest))
-    return Choice(slate.endpoints, (arm,), prices + [p / 1e9 for p in slate.prices[best:]], redraw=True)
+    return StrategyResult(slate.endpoints, (arm,), prices + [p / 1e9 for p in slate.prices[best:]], redraw=True)
 
 
 def adjusted_shares(prices: Sequence[float], speeds: Sequence[float], flagged: Sequence[bool] = ()) -> list[float]:
@@ -83,15 +92,20 @@ def adjusted_shares(prices: Sequence[float], speeds: Sequence[float], flagged: S
     return [scale * weight + even for weight in weights]
 
 
-def adjusted_prices(prices: Sequence[Price], levels: Levels, measures: Sequence[Measure], ask: Ask) -> list[float]:
+def adjusted_prices(
+    prices: Sequence[Price],
+    levels: ShrunkMeasurements,
+    measures: Sequence[EndpointMeasurement],
+    profile: RequestProfile,
+) -> list[float]:
     """USD per million tokens of this request, with errors, malformed tool calls, 429s and waiting priced in."""
-    prompt, completion = max(1, ask.prompt_tokens), _expected_completion(measures, ask)
+    prompt, completion = max(1, profile.prompt_tokens), _expected_completion(measures, profile)
     per_million = 1e6 / (prompt + completion)
     effective = [
         per_million * expected_cost(price, prompt * (1.0 - cached), prompt * cached, completion)
         for price, cached in zip(prices, levels.cached, strict=True)
     ]
-    typical = middle(effective, 0.0)
+    typical = upper_median(effective, 0.0)
     columns = zip(
         effective, levels.errors, levels.malformed, levels.ttft, levels.rate_limited, levels.wait, strict=True
     )
@@ -113,7 +127,7 @@ def rate_limit_cost(rate: float, wait_s: float) -> float:
     return (RATE_LIMIT_PER_SECOND * wait_s + RATE_LIMIT_PENALTY) * rate
 
 
-def shrunk(measures: Sequence[Measure], with_tools: bool = True) -> Levels:
+def shrink_measurements(measures: Sequence[EndpointMeasurement], with_tools: bool = True) -> ShrunkMeasurements:
     """Each endpoint's figures drawn towards its peers' median, the more the less traffic it had.
 
     A figure that nobody has is the same for all: 0 for rates and waiting, 1 token/s for speed. Tool calls
@@ -124,9 +138,9 @@ def shrunk(measures: Sequence[Measure], with_tools: bool = True) -> Levels:
     )
     own = [n / (n + SHRINKAGE) for n in requests]
     hits = [c / p if p else None for c, p in zip(cached, prompts, strict=True)]
-    usual_hits = middle([hit for hit in hits if hit is not None], 0.0)
-    usual_wait = middle([wait for wait, n in zip(waits, limited, strict=True) if n], 0.0)
-    return Levels(
+    usual_hits = upper_median([hit for hit in hits if hit is not None], 0.0)
+    usual_wait = upper_median([wait for wait, n in zip(waits, limited, strict=True) if n], 0.0)
+    return ShrunkMeasurements(
         [usual_hits if hit is None else usual_hits + w * (hit - usual_hits) for hit, w in zip(hits, own, strict=True)],
         _rates(errors, requests),
         _rates(limited, [n + r for n, r in zip(requests, limited, strict=True)]),
@@ -137,7 +151,7 @@ def shrunk(measures: Sequence[Measure], with_tools: bool = True) -> Levels:
     )
 
 
-def at_distance(levels: Levels, factors: Sequence[float], completion: float) -> Levels:
+def at_distance(levels: ShrunkMeasurements, factors: Sequence[float], completion: float) -> ShrunkMeasurements:
     """``levels`` as they are from a client's region: waits times ``factors``, speeds with that wait included.
 
     ``completion`` is the tokens of an answer. A speed changes by no more than its factor, whatever was measured.
@@ -155,20 +169,20 @@ def at_distance(levels: Levels, factors: Sequence[float], completion: float) -> 
 
 def _rates(events: Sequence[int], trials: Sequence[int]) -> list[float]:
     """Events per trial, with ``SHRINKAGE`` trials of a typical peer added to each endpoint's own."""
-    usual = SHRINKAGE * middle([k / n for k, n in zip(events, trials, strict=True) if n], 0.0)
+    usual = SHRINKAGE * upper_median([k / n for k, n in zip(events, trials, strict=True) if n], 0.0)
     return [(k + usual) / (n + SHRINKAGE) for k, n in zip(events, trials, strict=True)]
 
 
 def _medians(measured: Sequence[Percentiles], own: Sequence[float], otherwise: float) -> list[float]:
     """Weighted geometric means with a typical peer: waits and speeds are skewed, their logarithms are not."""
     medians = [percentiles.p50 for percentiles in measured]
-    peer = middle([median for median in medians if median], otherwise)
+    peer = upper_median([median for median in medians if median], otherwise)
     return [peer * (median / peer) ** w if median else peer for median, w in zip(medians, own, strict=True)]
 
 
-def _expected_completion(measures: Sequence[Measure], ask: Ask) -> float:
+def _expected_completion(measures: Sequence[EndpointMeasurement], profile: RequestProfile) -> float:
     """Tokens: what the model's answers lately had, capped by what the client allows."""
     answers = sum([m.answers for m in measures])
     tokens = sum([m.completion_tokens for m in measures])
     usual = tokens / answers if answers else TYPICAL_COMPLETION_TOKENS
-    return max(1.0, min(usual, ask.max_tokens or usual))
+    return max(1.0, min(usual, profile.planned_limit or usual))

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from data.catalogue.types import Endpoint
-from router_service.planning.market_state import UNMEASURED, Measure
+from router_service.planning.market_state import UNMEASURED, EndpointMeasurement
 from router_service.planning.strategies.price import arm
-from router_service.planning.strategies.strategy import Choice, Slate, middle, usd
+from router_service.planning.strategies.strategy import StrategyInput, StrategyResult, upper_median, usd
 
 GOOD, INSUFFICIENT, DEPRIORITISED = 0, 1, 2
 MIN_REQUESTS = 100
@@ -25,12 +25,12 @@ SIGMA_PER_MAD = 1.4826
 MIN_SPREAD = 0.01
 
 
-def choose(slate: Slate) -> Choice:
+def choose(slate: StrategyInput) -> StrategyResult:
     """Price shares over the best tier of tool quality; the tiers are in the slate."""
-    return Choice(slate.endpoints, (arm(slate, "exacto"),), usd(slate.prices))
+    return StrategyResult(slate.endpoints, (arm(slate, "exacto"),), usd(slate.prices))
 
 
-def quality(endpoints: Sequence[Endpoint], measures: Mapping[str, Measure]) -> list[int]:
+def quality(endpoints: Sequence[Endpoint], measures: Mapping[str, EndpointMeasurement]) -> list[int]:
     """Tier of each endpoint: ``GOOD``, ``INSUFFICIENT`` data, or ``DEPRIORITISED`` by any signal."""
     found = [measures.get(e.id, UNMEASURED) for e in endpoints]
     speeds = [m.throughput.p50 if m.requests >= MIN_REQUESTS else None for m in found]
@@ -48,7 +48,7 @@ def quality(endpoints: Sequence[Endpoint], measures: Mapping[str, Measure]) -> l
     return tiers
 
 
-def _success(measure: Measure) -> float | None:
+def _success(measure: EndpointMeasurement) -> float | None:
     """Share of the requests ending in tool calls whose calls were all well-formed."""
     if measure.tool_requests < MIN_TOOL_REQUESTS:
         return None
@@ -60,6 +60,6 @@ def _threshold(values: Sequence[float | None], sigmas: float) -> float:
     known = [value for value in values if value is not None]
     if len(known) < MIN_PEERS:
         return float("-inf")
-    center = middle(known)
-    deviation = SIGMA_PER_MAD * middle([abs(value - center) for value in known])
+    center = upper_median(known)
+    deviation = SIGMA_PER_MAD * upper_median([abs(value - center) for value in known])
     return center - sigmas * max(deviation, MIN_SPREAD * center)

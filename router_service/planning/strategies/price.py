@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from router_service.planning.strategies.strategy import RULES_VERSION, Arm, Choice, Slate, cumulate, usd
+from router_service.core.plan import Arm
+from router_service.planning.strategies.strategy import RULES_VERSION, StrategyInput, StrategyResult, cumulate, usd
 
 
-def choose(slate: Slate) -> Choice:
+def choose(slate: StrategyInput) -> StrategyResult:
     """The best tier shares the traffic ∝ 1/price²; everything else stands behind it, cheapest first."""
-    return Choice(slate.endpoints, (arm(slate, "price"),), usd(slate.prices))
+    return StrategyResult(slate.endpoints, (arm(slate, "price"),), usd(slate.prices))
 
 
-def arm(slate: Slate, policy: str, weight: float = 1.0) -> Arm:
+def arm(slate: StrategyInput, policy: str, weight: float = 1.0) -> Arm:
     """Price shares as one arm of a plan."""
     best = slate.best()
     shares = price_shares(slate.prices[:best]) + [0.0] * (len(slate.prices) - best)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from data.catalogue.types import Endpoint
-from router_service.core.preferences import matches
+from router_service.core.plan import Arm
+from router_service.core.preferences import slug_matches
 from router_service.planning.market_state import UNMEASURED
-from router_service.planning.strategies.strategy import RULES_VERSION, Arm, Choice, Slate
+from router_service.planning.strategies.strategy import RULES_VERSION, StrategyInput, StrategyResult
 
 NEVER = float("inf")
 
 
-def choose(slate: Slate) -> Choice:
+def choose(slate: StrategyInput) -> StrategyResult:
     """Strictly by ``sort``."""
     return _fixed(slate, "sort", _order(slate))
 
 
-def ordered(slate: Slate) -> Slate:
+def ordered(slate: StrategyInput) -> StrategyInput:
     """The same in the order of ``sort``."""
     order = _order(slate)
     return slate._replace(
@@ -27,7 +28,7 @@ def ordered(slate: Slate) -> Slate:
     )
 
 
-def _order(slate: Slate) -> list[int]:
+def _order(slate: StrategyInput) -> list[int]:
     """Places by price, median latency or median throughput of the last 5 minutes, latency as it is from the client's
     region.
 
@@ -39,7 +40,7 @@ def _order(slate: Slate) -> list[int]:
     def latency(index: int) -> float:
         endpoint = slate.endpoints[index].id
         median = measures.get(endpoint, UNMEASURED).latency.p50
-        return NEVER if median is None else median * slate.state.distance(endpoint, slate.ask.client_region)
+        return NEVER if median is None else median * slate.state.distance(endpoint, slate.profile.client_region)
 
     def throughput(index: int) -> float:
         return -(measures.get(slate.endpoints[index].id, UNMEASURED).throughput.p50 or 0.0)
@@ -53,7 +54,7 @@ def _order(slate: Slate) -> list[int]:
     return sorted(range(len(slate.endpoints)), key=lambda i: (slate.tiers[i], key(i)))
 
 
-def choose_named(slate: Slate) -> Choice:
+def choose_named(slate: StrategyInput) -> StrategyResult:
     """The endpoints of ``provider.order`` in that order, then the rest as they stand."""
     slugs = slate.preferences.order or ()
     places = [_place(endpoint, slugs) for endpoint in slate.endpoints]
@@ -61,9 +62,9 @@ def choose_named(slate: Slate) -> Choice:
 
 
 def _place(endpoint: Endpoint, slugs: Sequence[str]) -> int:
-    return next((i for i, s in enumerate(slugs) if matches(s, endpoint.tag, endpoint.provider_name)), len(slugs))
+    return next((i for i, s in enumerate(slugs) if slug_matches(s, endpoint.tag, endpoint.provider_name)), len(slugs))
 
 
-def _fixed(slate: Slate, policy: str, order: Sequence[int]) -> Choice:
+def _fixed(slate: StrategyInput, policy: str, order: Sequence[int]) -> StrategyResult:
     arm = Arm(policy, RULES_VERSION, 1.0, (1.0,) * len(order))
-    return Choice([slate.endpoints[i] for i in order], (arm,), [slate.prices[i] / 1e9 for i in order])
+    return StrategyResult([slate.endpoints[i] for i in order], (arm,), [slate.prices[i] / 1e9 for i in order])

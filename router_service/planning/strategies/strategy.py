@@ -7,14 +7,15 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from data.catalogue.types import Endpoint
+from router_service.core.plan import Arm
 from router_service.core.preferences import Preferences
-from router_service.planning.eligibility import Ask
-from router_service.planning.market_state import State
+from router_service.planning.eligibility import RequestProfile
+from router_service.planning.market_state import MarketState
 
 RULES_VERSION = "2"
 
 
-class Slate(NamedTuple):
+class StrategyInput(NamedTuple):
     """The eligible endpoints, best tier first, then cheapest.
 
     ``prices`` are blended list prices (nano-USD per million tokens). Of ``tiers`` the lowest number is
@@ -28,24 +29,15 @@ class Slate(NamedTuple):
     tiers: list[int]
     flagged: frozenset[str]
     preferences: Preferences
-    ask: Ask
-    state: State
+    profile: RequestProfile
+    state: MarketState
 
     def best(self) -> int:
         """How many endpoints are in the best tier; they come first."""
         return self.tiers.count(self.tiers[0])
 
 
-class Arm(NamedTuple):
-    """One strategy's part of the traffic: ``weight`` of it, spread by ``cumulative`` over the first choices."""
-
-    policy: str
-    version: str
-    weight: float
-    cumulative: tuple[float, ...]
-
-
-class Choice(NamedTuple):
+class StrategyResult(NamedTuple):
     """``endpoints`` in fallback order, the arms over them, and the figure each was judged by (for the log).
 
     With ``redraw`` a failed first choice is followed by a draw from the rest, not by the next in order.
@@ -57,7 +49,7 @@ class Choice(NamedTuple):
     redraw: bool = False
 
 
-Strategy = Callable[[Slate], Choice]
+Strategy = Callable[[StrategyInput], StrategyResult]
 
 
 def cumulate(probabilities: Sequence[float]) -> tuple[float, ...]:
@@ -74,7 +66,7 @@ def cumulate(probabilities: Sequence[float]) -> tuple[float, ...]:
     return tuple(edges)
 
 
-def middle(values: Sequence[float], otherwise: float = 0.0) -> float:
+def upper_median(values: Sequence[float], otherwise: float = 0.0) -> float:
     """Upper median, ``otherwise`` of nothing. ``statistics.median`` costs three times as much."""
     return sorted(values)[len(values) // 2] if values else otherwise
 

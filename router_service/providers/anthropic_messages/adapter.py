@@ -8,7 +8,8 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import Answer, StreamDecoder, UpstreamRequest
+from router_service.core.http_request import HttpRequest
+from router_service.providers.adapter import ChatResponse, StreamDecoder
 from router_service.providers.anthropic_messages.errors import CODES
 from router_service.providers.anthropic_messages.params import SAME, TRANSLATED
 from router_service.providers.anthropic_messages.request import translate
@@ -20,17 +21,15 @@ VERSION = "2023-06-01"
 
 
 class AnthropicMessages:
-    def request(
-        self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool
-    ) -> UpstreamRequest:
+    def request(self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool) -> HttpRequest:
         body = translate(fields, endpoint.upstream_model, endpoint.max_completion_tokens)
         if stream:
             body["stream"] = True
         headers = {"content-type": "application/json", "x-api-key": api_key, "anthropic-version": VERSION}
         dropped = tuple(sorted(set(fields) - TRANSLATED - set(SAME)))
-        return UpstreamRequest(f"{endpoint.base_url}/messages", headers, msgspec.json.encode(body), dropped)
+        return HttpRequest(f"{endpoint.base_url}/messages", headers, msgspec.json.encode(body), dropped)
 
-    def response(self, body: bytes) -> Answer:
+    def response(self, body: bytes) -> ChatResponse:
         return decode_answer(body)
 
     def stream(self) -> StreamDecoder:

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import Answer, Usage
+from router_service.core.usage import Usage
+from router_service.providers.adapter import ChatResponse
 from router_service.providers.service_tier import served
 
 STOP_REASONS = {
@@ -51,7 +52,7 @@ class _Body(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Body)
 
 
-def decode_answer(body: bytes) -> Answer:
+def decode_answer(body: bytes) -> ChatResponse:
     """Raises ``ApiError`` 502 when ``body`` is not a message."""
     try:
         parsed = _decoder.decode(body)
@@ -66,7 +67,7 @@ def decode_answer(body: bytes) -> Answer:
     }
     usage = parsed.usage
     tier = served(usage.service_tier) if usage else None
-    return Answer([choice], usage.native() if usage else None, parsed.id, service_tier=tier)
+    return ChatResponse([choice], usage.native() if usage else None, parsed.id, service_tier=tier)
 
 
 def _message(blocks: list[dict[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import msgspec
 
 from data.catalogue.types import DEFAULT_TIER, Endpoint
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import Answer, StreamDecoder, UpstreamRequest
+from router_service.core.http_request import HttpRequest
+from router_service.providers.adapter import ChatResponse, StreamDecoder
 from router_service.providers.failures import typed_error
 from router_service.providers.openai_chat.errors import CODES
 from router_service.providers.openai_chat.params import ROUTER_ONLY
@@ -23,9 +24,7 @@ _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
 class OpenAIChat:
-    def request(
-        self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool
-    ) -> UpstreamRequest:
+    def request(self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool) -> HttpRequest:
         passed = {name: raw for name, raw in fields.items() if name not in ROUTER_ONLY}
         body: dict[str, Any] = {"model": endpoint.upstream_model, **passed}
         effort = _effort(fields.get("reasoning"))
@@ -37,9 +36,9 @@ class OpenAIChat:
             body["stream"] = _TRUE
             body["stream_options"] = _INCLUDE_USAGE
         headers = {"content-type": "application/json", "authorization": f"Bearer {api_key}"}
-        return UpstreamRequest(f"{endpoint.base_url}/chat/completions", headers, _encode(body))
+        return HttpRequest(f"{endpoint.base_url}/chat/completions", headers, _encode(body))
 
-    def response(self, body: bytes) -> Answer:
+    def response(self, body: bytes) -> ChatResponse:
         return decode_answer(body)
 
     def stream(self) -> StreamDecoder:

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import Answer, Usage
+from router_service.core.usage import Usage
+from router_service.providers.adapter import ChatResponse
 from router_service.providers.service_tier import served
 
 FINISH_REASONS = {
@@ -70,7 +71,7 @@ def finish_reason(native: str | None) -> str | None:
     return FINISH_REASONS.get(native, "stop") if native else None
 
 
-def decode_answer(body: bytes) -> Answer:
+def decode_answer(body: bytes) -> ChatResponse:
     """Raises ``ApiError`` 502 when ``body`` is not a chat completion."""
     try:
         parsed = _decoder.decode(body)
@@ -78,7 +79,7 @@ def decode_answer(body: bytes) -> Answer:
         raise ApiError("provider_unavailable", "The provider's answer is not a chat completion") from None
     if not parsed.choices:
         raise ApiError("provider_unavailable", "The provider's answer has no choices")
-    return Answer(
+    return ChatResponse(
         choices=[_render(choice) for choice in parsed.choices],
         usage=parsed.usage.native() if parsed.usage else None,
         upstream_id=parsed.id,

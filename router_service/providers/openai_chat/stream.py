@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from router_service.core.errors import ApiError
-from router_service.providers.adapter import Delta, StreamedChoice
+from router_service.providers.adapter import ChatDelta, StreamedChoice
 from router_service.providers.moderation import blocks
 from router_service.providers.openai_chat.errors import CODES
 from router_service.providers.openai_chat.response import WireUsage, finish_reason
@@ -39,9 +39,9 @@ class ChatStream:
     def __init__(self) -> None:
         self._begun = False
 
-    def feed(self, event: str | None, data: bytes) -> Delta | None:  # noqa: ARG002 - the format names no events
+    def feed(self, event: str | None, data: bytes) -> ChatDelta | None:  # noqa: ARG002 - the format names no events
         if data == b"[DONE]":
-            return Delta(done=True)
+            return ChatDelta(done=True)
         try:
             if b"\n" in data or b"\r" in data:
                 # What is passed on raw must stay on one line of the client's own stream.
@@ -54,10 +54,10 @@ class ChatStream:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise ApiError("provider_unavailable", "The provider's stream is not a chat stream") from None
         if chunk.error is not None:
-            return Delta(error=_error(chunk.error))
+            return ChatDelta(error=_error(chunk.error))
         usage = chunk.usage.native() if chunk.usage else None
         tier = served(chunk.service_tier) if chunk.service_tier is not None else None
-        return Delta(choices, usage, chunk.id, content=self._begun and bool(choices), service_tier=tier)
+        return ChatDelta(choices, usage, chunk.id, content=self._begun and bool(choices), service_tier=tier)
 
 
 def _says_something(choice: _Choice) -> bool:

@@ -1,0 +1,62 @@
+"""Admit a request: whose key it is, which constraints hold, and where its client is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.types import Scope
+
+from router_service.admission.client_region import ClientRegions
+from router_service.admission.constraint_resolver import ConstraintResolver
+from router_service.admission.hosts import RegionalHosts
+from router_service.admission.keys import Key, KeyStore
+from router_service.admission.policy import NO_RULES
+from router_service.core.errors import ApiError
+from router_service.planning.constraints import ConstraintSet
+
+
+class Admission:
+    """Answer from memory what a request may do, by its headers and its connection."""
+
+    def __init__(
+        self, keys: KeyStore, resolver: ConstraintResolver, hosts: RegionalHosts, client_regions: ClientRegions
+    ) -> None:
+        self.keys = keys
+        self.hosts = hosts
+        self._resolver = resolver
+        self._client_regions = client_regions
+
+    async def authenticate(self, headers: Mapping[bytes, bytes]) -> Key:
+        """Return the key of a request.
+
+        Raises ``ApiError`` 401 saying what to send, 403 for a key whose rules are damaged.
+        """
+        header = headers.get(b"authorization", b"")
+        known = self.keys.by_header.get(header)
+        if known is not None:
+            return known
+        value = header.decode("latin-1")
+        scheme, _, token = value.partition(" ")
+        token = token.strip() or headers.get(b"x-api-key", b"").decode("latin-1")
+        if not token or (value and scheme.lower() != "bearer"):
+            raise ApiError("authentication", "No API key found: send the header 'Authorization: Bearer sk-or-v1-…'")
+        key = await self.keys.find(token)
+        if key is None:
+            raise ApiError("authentication", "The API key is unknown or disabled: make one with 'portolan keys create'")
+        if key.policy is None:
+            raise ApiError(
+                "permission_denied", "This key's policy cannot be read: set it again with 'portolan keys policy'"
+            )
+        if header:
+            self.keys.by_header.put(header, key)
+        return key
+
+    def constraints(self, key: Key, headers: Mapping[bytes, bytes]) -> ConstraintSet:
+        """Return what installation, regional host and key demand of the request."""
+        return self._resolver.constraints(key.policy or NO_RULES, self.hosts.find(headers))
+
+    def client_region(self, key: Key, headers: Mapping[bytes, bytes], scope: Scope) -> str | None:
+        """Return the region that the request comes from, where it is known."""
+        peer = scope.get("client")
+        default = key.policy.client_region if key.policy else None
+        return self._client_regions.find(headers, peer[0] if peer else None, default)

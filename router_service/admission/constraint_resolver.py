@@ -1,0 +1,37 @@
+"""Join the constraints of installation, regional host and key."""
+
+from __future__ import annotations
+
+from router_service.admission.hosts import RegionalHost
+from router_service.admission.policy import NO_RULES, KeyRules
+from router_service.core.bounded_cache import BoundedCache
+from router_service.core.preferences import Preferences
+from router_service.planning.constraints import Constraint, ConstraintSet
+
+MOST_KNOWN = 4096
+MOST_KNOWN_BYTES = 8 * 1024 * 1024
+
+
+class ConstraintResolver:
+    """Return one ``ConstraintSet`` for each combination, so that what was parsed under it is found again."""
+
+    def __init__(self, installation: Preferences) -> None:
+        self._own = Constraint("This installation", installation)
+        self.installation = ConstraintSet(self._own)
+        self._known: BoundedCache[tuple[KeyRules, RegionalHost | None], ConstraintSet] = BoundedCache(
+            MOST_KNOWN, MOST_KNOWN_BYTES, lambda _key, _value: 1500
+        )
+
+    def constraints(self, policy: KeyRules, host: RegionalHost | None) -> ConstraintSet:
+        """Return the constraints of a key with rules ``policy`` for a request that came by the regional ``host``."""
+        if host is None and policy is NO_RULES:
+            return self.installation
+        found = self._known.get((policy, host))
+        if found is None:
+            constraints = [self._own]
+            if host is not None:
+                constraints.append(Constraint(f"The host {host.name}", Preferences(region=host.region)))
+            constraints.append(Constraint("This key", policy.preferences))
+            found = ConstraintSet(*constraints, strategy=policy.preferences.strategy)
+            self._known.put((policy, host), found)
+        return found

@@ -1,0 +1,105 @@
+"""Turn an exchange that has ended into its row of the request log."""
+
+from __future__ import annotations
+
+from data.schema import Record
+from router_service.accounting.hedge_loser import hedge_loser_cost
+from router_service.core.exchange import Exchange
+from router_service.core.plan import Decision, Plan
+
+
+def make_record(exchange: Exchange, worker: str) -> Record:
+    """Return the row of the log for an exchange that has ended."""
+    duration_us = exchange.elapsed_us()
+    head, usage, cost, decision, headers = (
+        exchange.head,
+        exchange.usage,
+        exchange.cost,
+        exchange.decision,
+        exchange.headers,
+    )
+    model = exchange.model or (decision.plan.model if decision else None)
+    record = Record(
+        generation_id=exchange.id,
+        started_at=int(exchange.started_at * 1e6),
+        worker=worker,
+        requested_model=(head.model or "") if head else "",
+        stream=bool(head and head.stream),
+        status=exchange.status,
+        duration_us=duration_us,
+        key_hash=exchange.key_hash,
+        client_region=exchange.client_region,
+        held_tokens=exchange.held_tokens,
+        app=_text(headers.get(b"http-referer")),
+        app_title=_text(headers.get(b"x-openrouter-title") or headers.get(b"x-title")),
+        body_bytes=len(exchange.body),
+        estimated_prompt_tokens=len(exchange.body) // 4,
+        attempts=exchange.attempts,
+        model=model,
+        author=model.split("/", 1)[0] if model else None,
+        endpoint=exchange.endpoint,
+        provider=exchange.provider,
+        upstream_id=exchange.upstream_id,
+        service_tier=exchange.service_tier,
+        error_type=exchange.error_type,
+        finish_reason=exchange.finish_reason,
+        native_finish_reason=exchange.native_finish_reason,
+        cancelled=exchange.cancelled,
+        ttft_us=None if exchange.first_byte is None else int((exchange.first_byte - exchange.clock) * 1e6),
+        overhead_us=max(0, duration_us - int(exchange.upstream_wait * 1e6)),
+    )
+    if head:
+        record.session_id = head.session_id or _text(headers.get(b"x-session-id"))
+        record.trace_id = head.trace_id
+        record.tools = head.tool_count
+        record.parameters = head.names
+        record.max_tokens = head.completion_limit
+        record.modality = head.modality
+    if exchange.verdict:
+        record.tool_calls, record.tool_call_fault = exchange.verdict
+    label = _label(exchange)
+    if label:
+        record.category, record.category_confidence = label
+    if decision:
+        _describe_decision(record, decision)
+    elif exchange.refused:
+        _describe_plan(record, exchange.refused)
+    if usage:
+        record.prompt_tokens = usage.prompt_tokens
+        record.completion_tokens = usage.completion_tokens
+        record.cached_tokens = usage.cached_tokens
+        record.cache_write_tokens = usage.cache_write_tokens
+        record.reasoning_tokens = usage.reasoning_tokens
+    if cost:
+        record.cost_nano = cost.total
+        record.cost_prompt_nano = cost.prompt
+        record.cost_cached_nano = cost.cached
+        record.cost_completion_nano = cost.completion
+    if exchange.hedge_loser:
+        record.hedge_cost_nano = hedge_loser_cost(exchange.hedge_loser, usage, record.estimated_prompt_tokens)
+    return record
+
+
+def _describe_decision(record: Record, decision: Decision) -> None:
+    record.policy, record.policy_version = decision.arm.policy, decision.arm.version
+    record.draw = decision.draw
+    record.propensity = decision.plan.probabilities[decision.first]
+    _describe_plan(record, decision.plan)
+
+
+def _describe_plan(record: Record, plan: Plan) -> None:
+    record.catalogue_version, record.health_epoch = plan.catalogue_version, plan.health_epoch
+    record.candidates, record.arms = plan.candidates, plan.logged_arms
+    regions = plan.preferences.regions
+    if regions is not None:
+        record.data_region = "+".join(regions)
+
+
+def _label(exchange: Exchange) -> tuple[str, float] | None:
+    labelling = exchange.labelling
+    done = labelling is not None and labelling.done() and not labelling.cancelled()
+    return labelling.result() if labelling and done else None
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1")[:512] if value else None
