@@ -14,7 +14,7 @@ from lab.server import create_app
 from router_service.admission.keys import create_key, open_database
 from router_service.core.preferences import NO_PREFERENCES, Preferences
 from router_service.planning.model_variants import RequestedModel
-from router_service.planning.planner import SEEN_FOR_S, Planner
+from router_service.planning.planner import OBSERVED_FOR_S, Planner
 from tests.conftest import House, serving
 from tests.learned_world import (
     GROQ,
@@ -174,11 +174,11 @@ def test_a_plan_holds_for_its_moment_and_no_longer(planner: tuple[Planner, Worke
     for _ in range(5):
         worker.call(GROQ, error="server")
     assert made.plan(WANTED, NO_PREFERENCES, STREAM) is first
-    clock.now += SEEN_FOR_S
+    clock.now += OBSERVED_FOR_S
     later = made.plan(WANTED, NO_PREFERENCES, STREAM)
     assert later.probabilities != first.probabilities
     price = made.plan(WANTED, Preferences(strategy="price"), STREAM)
-    clock.now += 10 * SEEN_FOR_S
+    clock.now += 10 * OBSERVED_FOR_S
     assert made.plan(WANTED, Preferences(strategy="price"), STREAM) is price
 
 

@@ -13,8 +13,8 @@ from data.lake import Lake
 from router_service.cluster.messages import PeerBatch
 from router_service.core.preferences import Preferences
 from router_service.health import Health
-from router_service.health.messages import HealthReport
-from router_service.health.quality import NO_QUALITY, SLOT_S, Quality, Sums
+from router_service.health.messages import HealthReport, QualitySums
+from router_service.health.quality import NO_QUALITY, SLOT_S, Quality
 from router_service.planning.model_variants import RequestedModel
 from router_service.planning.planner import Moment, Planner
 from router_service.planning.policy_store import PolicyStore
@@ -34,22 +34,22 @@ EVENTS = st.lists(
 )
 
 
-def counted(what: str, tokens: int) -> Sums:
+def counted(what: str, tokens: int) -> QualitySums:
     match what:
         case "used":
-            return Sums(1, tokens, tokens // 2, 7)
+            return QualitySums(1, tokens, tokens // 2, 7)
         case "waited":
-            return Sums(asked=1, wait_ms=1500)
+            return QualitySums(asked=1, wait_ms=1500)
         case "merge":
-            return Sums(2, tokens, 1, 1, 3, 4, 6, 5)
+            return QualitySums(2, tokens, 1, 1, 3, 4, 6, 5)
         case _:
-            return Sums(tool_requests=1, malformed=int(what == "malformed"))
+            return QualitySums(tool_requests=1, malformed=int(what == "malformed"))
 
 
 @given(st.integers(0, 10**6), EVENTS)
 def test_each_window_is_the_sum_of_its_events(start: int, steps: list[tuple[int, str, int, int]]) -> None:
     quality, now = Quality(start), start
-    events: list[tuple[int, Sums]] = []
+    events: list[tuple[int, QualitySums]] = []
     for gap, what, tokens, age in steps:
         now += gap
         seen = max(0, now - age) if what == "merge" else now
@@ -67,7 +67,7 @@ def test_each_window_is_the_sum_of_its_events(start: int, steps: list[tuple[int,
     tools = [added for second, added in events if now // SLOT_S - second // SLOT_S < TOOL_SLOTS]
     wanted = [sum(added[kind] for added in recent) for kind in range(6)]
     wanted += [sum(added[kind] for added in tools) for kind in (6, 7)]
-    assert quality.sums(now) == Sums(*wanted)
+    assert quality.sums(now) == QualitySums(*wanted)
 
 
 def test_what_another_worker_counted_is_heard_once(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_what_another_worker_counted_is_heard_once(tmp_path: Path) -> None:
     for _ in range(3):
         one.synchronise()
         other.synchronise()
-    assert other.health.quality("e") == one.health.quality("e") == Sums(1, 1000, 600, 50, 1, 8000, 1, 1)
+    assert other.health.quality("e") == one.health.quality("e") == QualitySums(1, 1000, 600, 50, 1, 8000, 1, 1)
     clock.now += 2 * 3600
     assert other.health.quality("e") == NO_QUALITY == other.health.quality("never called")
     one.sharing.close()
@@ -107,7 +107,7 @@ class OldBatch(msgspec.Struct, frozen=True, array_like=True):
 def test_workers_of_two_versions_understand_each_other() -> None:
     old = msgspec.msgpack.encode(OldBatch(1.0, [OldReport("e", 3)]))
     assert msgspec.msgpack.decode(old, type=PeerBatch) == PeerBatch(1.0, [HealthReport("e", 3)])
-    new = msgspec.msgpack.encode(PeerBatch(1.0, [HealthReport("e", 3, quality=Sums(1, 2))]))
+    new = msgspec.msgpack.encode(PeerBatch(1.0, [HealthReport("e", 3, quality=QualitySums(1, 2))]))
     assert msgspec.msgpack.decode(new, type=OldBatch) == OldBatch(1.0, [OldReport("e", 3)])
 
 

@@ -49,7 +49,8 @@ CATALOGUE = Catalogue(
 @pytest.fixture
 def planner(tmp_path: Path) -> Planner:
     usable: dict[str, tuple[Endpoint, ...]] = {n: tuple(e for e in offers if e.enabled) for n, offers in OFFERS.items()}
-    return Planner(
+    health, policies = Health(), PolicyStore(Lake(tmp_path))
+    return Planner(CATALOGUE, usable, health, policies, 0.5, strategy="price", clock=time.monotonic)
         CATALOGUE, usable, Health(), PolicyStore(Lake(tmp_path)), 0.5, strategy="price", clock=time.monotonic
     )
 
