@@ -51,8 +51,6 @@ def planner(tmp_path: Path) -> Planner:
     usable: dict[str, tuple[Endpoint, ...]] = {n: tuple(e for e in offers if e.enabled) for n, offers in OFFERS.items()}
     health, policies = Health(), PolicyStore(Lake(tmp_path))
     return Planner(CATALOGUE, usable, health, policies, 0.5, strategy="price", clock=time.monotonic)
-        CATALOGUE, usable, Health(), PolicyStore(Lake(tmp_path)), 0.5, strategy="price", clock=time.monotonic
-    )
 
 
 def tried(planner: Planner, *names: str, **provider: object) -> list[list[str]]:
