@@ -50,7 +50,7 @@ def both(health: Health, name: str) -> None:
 
 
 def called(health: Health, name: str) -> None:
-    health.end(health.begin(name, stream=True), answered=True)
+    health.untrack(health.track(name, stream=True), answered=True)
 
 
 def tell(what: str, update: Callable[[str], None], order: list[str]) -> None:

@@ -19,7 +19,7 @@ from router_service.admission.client_region import ClientRegions
 from router_service.admission.constraint_resolver import ConstraintResolver
 from router_service.admission.hosts import RegionalHosts
 from router_service.admission.keys import KeyStore, open_database
-from router_service.affinity.remembering import Remembering
+from router_service.affinity.feed import AffinityFeed
 from router_service.affinity.sticky import StickyTable
 from router_service.api.services import Services
 from router_service.cluster.journal import JournalTransport
@@ -28,6 +28,7 @@ from router_service.cluster.sharing import StateSharing
 from router_service.core.preferences import Preferences
 from router_service.execution.deadlines import Timeouts, UsualLatency
 from router_service.execution.hedging import Hedging
+from router_service.execution.outcome_reporter import OutcomeListener, OutcomeReporter
 from router_service.health import Health
 from router_service.health.live_statistics import LiveStatistics
 from router_service.planning.planner import Planner
@@ -53,13 +54,17 @@ class Container:
         catalogue = catalogue or load_catalogue()
         endpoints = usable_endpoints(catalogue, settings)
         lake = Lake(settings.data_dir).create()
-        health, observing = Health(), LiveStatistics()
+        health, statistics = Health(), LiveStatistics()
+        hedging = _hedging(settings, catalogue, health)
         sticky = StickyTable(health)
         policies = PolicyStore(lake)
         resolver = ConstraintResolver(installation_rules(settings))
         peers = peers_of(lake, settings)
         reachable = {endpoint.id for offers in endpoints.values() for endpoint in offers}
-        self.sharing = StateSharing(health, sticky, peers, reachable=reachable, observing=observing)
+        self.sharing = StateSharing(health, sticky, peers, reachable=reachable, statistics=statistics)
+        listeners: list[OutcomeListener] = [health, statistics, AffinityFeed(sticky, endpoints)]
+        if hedging is not None:
+            listeners.append(hedging)
         self.services = Services(
             worker=f"{os.uname().nodename}-{os.getpid()}",
             catalogue=catalogue,
@@ -80,17 +85,17 @@ class Container:
                 strategy=settings.strategy,
                 auto_exacto=settings.auto_exacto,
                 installation=resolver.installation,
-                observing=observing,
+                statistics=statistics,
                 wish=settings.wish,
                 clock=time.monotonic,
             ),
             policies=policies,
             sticky=sticky,
-            remembering=Remembering(sticky, endpoints),
+            outcomes=OutcomeReporter(listeners),
             health=health,
-            observing=observing,
+            statistics=statistics,
             usual=UsualLatency(health),
-            hedging=_hedging(settings, catalogue, health),
+            hedging=hedging,
             credentials=Credentials(lab=bool(settings.lab_url)),
             tool_calls=ToolCallChecker(),
             categoriser=RequestLabeller(settings.category_share),

@@ -21,6 +21,7 @@ from router_service.affinity.sticky import StickyTable
 from router_service.cluster.peers import PeerTransport
 from router_service.cluster.sharing import StateSharing
 from router_service.core.exchange import Exchange
+from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.health.live_statistics import LiveStatistics
 from tests.running import free_port, until
@@ -44,8 +45,9 @@ class Worker:
     def __init__(self, *ways: PeerTransport, clock: Callable[[], float] = time.monotonic) -> None:
         self.health = Health(clock)
         self.sticky = StickyTable(self.health, clock=clock)
-        self.observing = LiveStatistics(clock)
-        self.sharing = StateSharing(self.health, self.sticky, ways, clock=clock, observing=self.observing)
+        self.statistics = LiveStatistics(clock)
+        self.outcomes = OutcomeReporter([self.statistics])
+        self.sharing = StateSharing(self.health, self.sticky, ways, clock=clock, statistics=self.statistics)
         self._clock = clock
 
     def __enter__(self) -> Worker:
@@ -61,7 +63,7 @@ class Worker:
         """A call goes out."""
         exchange, attempt = Exchange(b"", {}, clock=self._clock()), Attempt(endpoint, "e", "a/b")
         exchange.attempts.append(attempt)
-        self.observing.begin(exchange, attempt)
+        self.outcomes.begin(exchange, attempt)
         return exchange, attempt
 
     def call(self, endpoint: str = "e:m", wait_s: float = 0.5, error: str | None = None) -> None:
@@ -70,11 +72,11 @@ class Worker:
         exchange.clock -= wait_s
         attempt.duration_us = int(wait_s * 1e6)
         attempt.error_type, attempt.ttft_us = error, None if error else attempt.duration_us
-        self.observing.settle(exchange)
+        self.outcomes.settle(exchange)
 
     def view(self, endpoint: str = "e:m") -> View:
         """What is seen of it now."""
-        return self.observing.seen([endpoint]).views[0]
+        return self.statistics.seen([endpoint]).views[0]
 
     def burst(self, endpoint: str = "e") -> None:
         """Five failures: an ejection."""

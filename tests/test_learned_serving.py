@@ -160,7 +160,7 @@ def planner(tmp_path: Path) -> tuple[Planner, Worker, Clock]:
     offers = {MODEL: tuple(offer for offer in whole.endpoints[MODEL] if offer.id in (GROQ, WANDB))}
     made = Planner(
         whole.catalogue, offers, whole.health, whole.policies, 1.0,
-        observing=worker.observing, wish=whole.wish, clock=clock,
+        statistics=worker.statistics, wish=whole.wish, clock=clock,
     )  # fmt: skip
     return made, worker, clock
 
@@ -185,7 +185,7 @@ def test_a_plan_holds_for_its_moment_and_no_longer(planner: tuple[Planner, Worke
 def test_a_snapshot_does_not_change_with_what_is_seen_after_it() -> None:
     worker = Worker(clock=Clock())
     worker.call(GROQ)
-    before = worker.observing.seen([GROQ, WANDB])
+    before = worker.statistics.seen([GROQ, WANDB])
     known = list(before.views)
     worker.call(GROQ, error="server")
     worker.begin(WANDB)

@@ -28,7 +28,7 @@ def leave(house: House, client: httpx2.Client) -> None:
     """Let a stream begin, and go."""
     with client.stream("POST", "/api/v1/chat/completions", json=body(max_tokens=50, **ALONE)) as answer:
         next(answer.iter_bytes())
-    until(lambda: not house.services.observing.seen([GROQ]).views[0].in_flight, "the router has noticed", 10)
+    until(lambda: not house.services.statistics.seen([GROQ]).views[0].in_flight, "the router has noticed", 10)
 
 
 def traffic(house: House, client: httpx2.Client) -> None:
@@ -71,8 +71,8 @@ def test_the_routers_views_are_those_of_the_log_at_the_same_time(tmp_path: Path)
     settings = {"hedge_share": 1.0, "ttft_timeout": 5.0, "auto_exacto": False}
     with open_house(tmp_path, SteadyLab({}), **settings) as house, house.client as client:
         traffic(house, client)
-        observing = house.services.observing
-        now_s, seen = observing.now_s(), list(observing.seen([GROQ, WANDB]).views)
+        statistics = house.services.statistics
+        now_s, seen = statistics.now_s(), list(statistics.seen([GROQ, WANDB]).views)
     rows, wanted = logged(house, now_s)
     met = {attempt["error_type"] for row in rows for attempt in row["attempts"]}
     assert met >= {None, "rate_limit_exceeded", "provider_unavailable", "invalid_request", "cancelled"}
@@ -83,15 +83,15 @@ def test_the_routers_views_are_those_of_the_log_at_the_same_time(tmp_path: Path)
         assert got.since_s == pytest.approx(want.since_s, abs=0.05)
         assert got.since_failure_s == pytest.approx(want.since_failure_s, abs=0.05)
         assert np.array(got.recent, float) == pytest.approx(np.array(want.recent, float), rel=2e-3, nan_ok=True)
-    assert observing.failures == 0
+    assert statistics.failures == 0
 
 
 def test_a_call_that_cannot_be_learned_from_costs_no_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with open_house(tmp_path) as house, house.client as client:
-        house.services.observing._observed = None  # type: ignore[assignment]
+        house.services.statistics._observed = None  # type: ignore[assignment]
         for _ in range(3):
             ask(client)
-        until(lambda: house.services.observing.failures >= 3, "what waited has been tried", 10)
+        until(lambda: house.services.statistics.failures >= 3, "what waited has been tried", 10)
     assert "was not learned from (1 times)" in caplog.text
 
 
@@ -100,16 +100,16 @@ def test_an_attempt_is_told_once_and_what_is_left_of_a_request_at_its_end() -> N
     exchange, attempt = worker.begin()
     worker.begin()
     attempt.error_type = "server"
-    worker.observing.end(exchange, attempt)
-    worker.observing.end(exchange, attempt)
-    worker.observing.settle(exchange)
+    worker.outcomes.end(exchange, attempt, "answered")
+    worker.outcomes.end(exchange, attempt, "answered")
+    worker.outcomes.settle(exchange)
     assert (worker.view().streak, worker.view().in_flight) == (1, 1)
 
 
 def test_the_time_of_what_is_seen_is_no_clock_that_can_be_set() -> None:
     clock = Clock()
-    observing = LiveStatistics(clock)
-    before = observing.now_s()
+    statistics = LiveStatistics(clock)
+    before = statistics.now_s()
     clock.now += 5
-    assert observing.now_s() - before == pytest.approx(5)
+    assert statistics.now_s() - before == pytest.approx(5)
     assert before == pytest.approx(datetime.now(UTC).timestamp(), abs=60)

@@ -54,7 +54,7 @@ def test_calls_under_way_are_known_and_forgotten_when_their_worker_dies(tmp_path
     other.begin()
     exchange(one, other, one)
     assert (one.view().in_flight, other.view().in_flight) == (3, 3)
-    one.observing.end(begun, attempt)
+    one.outcomes.end(begun, attempt, "answered")
     exchange(one, other)
     assert other.view().in_flight == 2
     clock.now += SILENT_S + 1

@@ -16,7 +16,7 @@ from router_service.health import Health
 from router_service.health.messages import HealthReport, QualitySums
 from router_service.health.quality import NO_QUALITY, SLOT_S, Quality
 from router_service.planning.model_variants import RequestedModel
-from router_service.planning.planner import Moment, Planner
+from router_service.planning.planner import MeasurementTimes, Planner
 from router_service.planning.policy_store import PolicyStore
 from tests.market import ASK, TOOLS, endpoint
 from tests.test_health import Clock
@@ -128,7 +128,7 @@ def test_plans_by_adjusted_shares_read_all_of_it(tmp_path: Path) -> None:
     plan = planner.plan((RequestedModel("a/b", "a/b"),), adjusted, ASK)
     assert dict(zip((e.id for e in plan.endpoints), plan.probabilities, strict=True))["b:b"] > 0.6
     health.failure("a:b", "rate_limit_exceeded", 30.0)
-    measure = planner._state(cached, ASK, "adjusted", Moment(7, 0)).measures["a:b"]
+    measure = planner._state(cached, ASK, "adjusted", MeasurementTimes(7, 0)).measures["a:b"]
     assert (measure.wait_s, measure.answers, measure.completion_tokens) == (30.0, 100, 1000)
     assert (measure.tool_requests, measure.malformed) == (100, 0)
     assert planner.plan((RequestedModel("a/b", "a/b"),), adjusted, TOOLS).arms[0].policy == "adjusted"

@@ -11,7 +11,8 @@ import pytest
 from router_service.cluster.journal import JournalTransport
 from router_service.health import Health
 from router_service.health.breaker import FIRST_EJECTION_S
-from router_service.health.hang_detection import CALLS, LEAST_MEASURED, STREAM_FLOOR_S, WHOLE_FLOOR_S, TrackedCall
+from router_service.health.hang_detection import CALLS, LEAST_MEASURED, STREAM_FLOOR_S, WHOLE_FLOOR_S
+from router_service.health.tracked_calls import TrackedCall
 from tests.conftest import House, open_house
 from tests.peers import Clock, Worker
 from tests.running import until
@@ -30,7 +31,7 @@ def measured(clock: Clock, *, stream: bool = True, usual_s: float = USUAL_S, cou
 
 
 def waiting(health: Health, calls: int = CALLS, *, stream: bool = True, allowance_s: float = 0.0) -> list[TrackedCall]:
-    return [health.begin("e", stream=stream, allowance_s=allowance_s) for _ in range(calls)]
+    return [health.track("e", stream=stream, allowance_s=allowance_s) for _ in range(calls)]
 
 
 def left_after(health: Health, clock: Clock, most_s: float = 1000.0) -> float | None:
@@ -85,7 +86,7 @@ def test_an_endpoint_that_answers_others_is_slow_and_not_silent() -> None:
     for _ in range(200):
         clock.now += 1
         waiting(health, 1)
-        health.end(health.begin("e", stream=True), answered=True)
+        health.untrack(health.track("e", stream=True), answered=True)
         health.refresh()
         assert health.ejected(PAIR) == frozenset()
 
@@ -95,11 +96,11 @@ def test_the_first_answer_ends_it_and_leaves_no_mark() -> None:
     health = measured(clock)
     calls = waiting(health)
     assert left_after(health, clock)
-    health.end(calls[0], answered=True)
+    health.untrack(calls[0], answered=True)
     assert health.ejected(PAIR) == frozenset()
     for call in calls[1:]:
         health.failure("e", "timeout", began=call.began)
-        health.end(call, answered=False)
+        health.untrack(call, answered=False)
     assert health.ejected(PAIR) == frozenset()
     clock.now += 1
     waiting(health)
@@ -116,11 +117,11 @@ def test_calls_that_hung_before_say_nothing_about_the_probe() -> None:
     assert left_after(health, clock)
     clock.now += FIRST_EJECTION_S
     assert health.claim("e")
-    probe = health.begin("e", stream=True)
+    probe = health.track("e", stream=True)
     for call in calls:
         health.failure("e", "timeout", began=call.began)
-        health.end(call, answered=False)
-    health.end(probe, answered=True)
+        health.untrack(call, answered=False)
+    health.untrack(probe, answered=True)
     assert health.ejected(PAIR) == frozenset()
     assert health.sound("f")
 
@@ -141,7 +142,7 @@ def test_nor_to_another_worker_that_hears_of_them(tmp_path: Path) -> None:
         worker.health.success("e", None, None)
     for call in calls:
         one.health.failure("e", "timeout", began=call.began)
-        one.health.end(call, answered=False)
+        one.health.untrack(call, answered=False)
     for worker in (one, other):
         worker.synchronise()
         assert worker.health.ejected(PAIR) == frozenset()

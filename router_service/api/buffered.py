@@ -48,14 +48,12 @@ async def respond_buffered(exchange: Exchange, services: Services, decisions: It
         if answer.choices[0]["finish_reason"] == "error":
             # A success by its form: the reference's uptime counts it against the endpoint.
             attempt.error_type = "provider_unavailable"
-            services.health.failure(endpoint.id, attempt.error_type)
-        else:
-            services.health.success(endpoint.id, None, None, whole_s=seconds)
         return answer, endpoint, attempt.model
 
     deadlines = Deadlines(exchange, services.timeouts, services.usual)
-    attempts = Attempts(exchange, services.health, deadlines, services.hedging, services.observing)
+    attempts = Attempts(exchange, services.health, deadlines, services.outcomes, services.hedging)
     answer, endpoint, model = await attempts.run(ahead or decisions, call, _counted)
+    exchange.complete = True
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
     exchange.upstream_id = answer.upstream_id
     exchange.finish_reason = answer.choices[0]["finish_reason"]

@@ -12,11 +12,11 @@ from data.catalogue.types import Catalogue, Endpoint
 from data.lake import Lake
 from router_service.admission.admission import Admission
 from router_service.admission.keys import Key
-from router_service.affinity.remembering import Remembering
 from router_service.affinity.sticky import StickyTable
 from router_service.cluster.peers import PeerTransport
 from router_service.execution.deadlines import Timeouts, UsualLatency
 from router_service.execution.hedging import Hedging
+from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.health.live_statistics import LiveStatistics
 from router_service.planning.planner import Planner
@@ -42,9 +42,9 @@ class Services:
     planner: Planner
     policies: PolicyStore
     sticky: StickyTable
-    remembering: Remembering
+    outcomes: OutcomeReporter
     health: Health
-    observing: LiveStatistics
+    statistics: LiveStatistics
     usual: UsualLatency
     hedging: Hedging | None
     credentials: Credentials

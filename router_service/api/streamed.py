@@ -60,7 +60,7 @@ class StreamedResponse:
         decisions = self._ahead = UpcomingDecisions(decisions, exchange)
         try:
             async with KeptAlive(self._out, services.keepalive_interval_s):
-                attempts = Attempts(exchange, services.health, self._deadlines, services.hedging, services.observing)
+                attempts = Attempts(exchange, services.health, self._deadlines, services.outcomes, services.hedging)
                 opened = await attempts.run(decisions, self._open, _close)
         except ApiError as error:
             if not self._out.started:
@@ -109,14 +109,10 @@ class StreamedResponse:
         except ApiError as error:
             impatient = stall.impatient and isinstance(error, DeadlineMissed)
             attempt.error_type = CLIENT_DEADLINE if impatient else error.error_type
-            if impatient or isinstance(error, TotalTimeoutExpired):
-                self._services.health.abandon(endpoint.id)
-            else:
-                self._services.health.failure(endpoint.id, error.error_type)
+            exchange.gave_up = impatient or isinstance(error, TotalTimeoutExpired)
             settle_usage(exchange, self._usage, endpoint)
             await self._fail(error)
         except asyncio.CancelledError:
-            self._services.health.abandon(endpoint.id)
             settle_usage(exchange, self._usage, endpoint)
             raise
         else:
@@ -125,11 +121,7 @@ class StreamedResponse:
             if exchange.finish_reason == "error":
                 # A success by its form: the reference's uptime counts it against the endpoint.
                 attempt.error_type = "provider_unavailable"
-                self._services.health.failure(endpoint.id, attempt.error_type)
-            else:
-                ttft_s = (attempt.ttft_us or 0) / 1e6
-                tokens = self._usage.completion_tokens / took * 1e6 if self._usage and took else None
-                self._services.health.success(endpoint.id, ttft_s, tokens, exchange.client_region)
+            exchange.complete = True
         finally:
             watch.stop()
             opened.response.close()

@@ -39,14 +39,14 @@ class StateSharing:
         *,
         reachable: Collection[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        observing: LiveStatistics | None = None,
+        statistics: LiveStatistics | None = None,
     ) -> None:
         self.ways = ways
         self._health = health
         self._sticky = sticky
         self._reachable = reachable
         self._clock = clock
-        self._observing = observing
+        self._statistics = statistics
         self._sender = secrets.token_hex(8)
         self._number = 0
         self._outboxes: list[deque[PeerBatch]] = [deque(maxlen=OUTBOX) for _ in ways]
@@ -79,7 +79,7 @@ class StateSharing:
         """What is new goes into every outbox; empties this one."""
         now = self._clock()
         reports, conversations = self._health.take(now), self._sticky.take()
-        outcomes, under_way = self._observing.take() if self._observing else ([], [])
+        outcomes, under_way = self._statistics.take() if self._statistics else ([], [])
         most = max(len(reports), len(conversations), len(outcomes), len(under_way))
         for first in range(0, most, BATCH_SIZE):
             part = slice(first, first + BATCH_SIZE)
@@ -116,17 +116,17 @@ class StateSharing:
             if reachable is None or not told.endpoint or told.endpoint in reachable:
                 self._sticky.hear(told)
             yield
-        observing = self._observing
-        if observing is None:
+        statistics = self._statistics
+        if statistics is None:
             return
-        at_s = observing.now_s() - max(self._clock() - batch.at, 0.0)
+        at_s = statistics.now_s() - max(self._clock() - batch.at, 0.0)
         for outcome in batch.outcomes:
             if reachable is None or outcome.endpoint in reachable:
-                observing.hear(outcome, at_s)
+                statistics.hear(outcome, at_s)
             yield
         for calls in batch.under_way:
             if reachable is None or calls.endpoint in reachable:
-                observing.hear_under_way(batch.sender, calls, at_s)
+                statistics.hear_under_way(batch.sender, calls, at_s)
             yield
 
     def _is_known(self, batch: PeerBatch) -> bool:

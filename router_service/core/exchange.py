@@ -55,11 +55,12 @@ class HedgeLoser(NamedTuple):
 
 
 class Exchange(msgspec.Struct):
-    """Times are ``time.perf_counter`` seconds; ``started_at`` is Unix seconds.
+    """Collect what each package learns of a request. Times are ``time.perf_counter`` seconds; ``started_at`` is Unix.
 
-    ``refused`` is a plan of which nothing was left; ``plans`` are kept for a client that asked for metadata; ``calls``
-    where the request offers tools; ``lost`` is the call that another, sent beside it, made needless; ``under_way`` are
-    attempts that have not come to their end.
+    ``refused`` is a plan in which no endpoint was eligible; ``plans`` are kept for a client that asked for metadata;
+    ``calls`` where the request offers tools; ``open_attempts`` are those whose outcome was not reported yet.
+    ``complete``: the response came to its end. ``gave_up``: it was cut at a deadline that says nothing about the
+    endpoint, the client's own or that of the whole request.
     """
 
     body: bytes
@@ -76,7 +77,7 @@ class Exchange(msgspec.Struct):
     refused: Plan | None = None
     plans: list[Plan] | None = None
     attempts: list[Attempt] = []
-    under_way: list[Attempt] = []
+    open_attempts: list[Attempt] = []
     model: str | None = None
     endpoint: str | None = None
     provider: str | None = None
@@ -90,6 +91,8 @@ class Exchange(msgspec.Struct):
     cost: CostBreakdown | None = None
     hedge_loser: HedgeLoser | None = None
     cancelled: bool = False
+    complete: bool = False
+    gave_up: bool = False
     calls: ToolCallCollector | None = None
     verdict: ToolCallVerdict | None = None
     first_byte: float | None = None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import TypeVar
 
 from data.catalogue.types import Endpoint
@@ -12,22 +11,18 @@ from data.schema import CLIENT_DEADLINE, STALE, Attempt
 from router_service.core.errors import ApiError, reference_type
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision
-from router_service.core.usage import Usage
 from router_service.execution.deadlines import PROMPT_TOKENS_PER_S, AttemptDeadline, Deadlines
 from router_service.execution.fallback_queue import FallbackQueue
 from router_service.execution.hedged_attempt import HedgedAttempt
 from router_service.execution.hedging import Hedging
+from router_service.execution.outcome_reporter import OutcomeReporter
+from router_service.execution.provider_call import DiscardResponse, ProviderCall
 from router_service.execution.retries import RetryAction, retry_action
 from router_service.health import Health
-from router_service.health.live_statistics import LiveStatistics
 from router_service.planning.availability import exhausted_availability
 from router_service.upstream.transport import DeadlineMissed, StaleConnection
 
 T = TypeVar("T")
-# The endpoint, the attempt to fill in, and the seconds until the first token.
-Call = Callable[[Endpoint, Attempt, float], Awaitable[T]]
-# Lets go of an answer that nobody takes; returns what its provider counted for it, where that is known.
-Discard = Callable[[T], Usage | None]
 
 
 class Attempts:
@@ -38,20 +33,20 @@ class Attempts:
         exchange: Exchange,
         health: Health,
         deadlines: Deadlines,
+        outcomes: OutcomeReporter,
         hedging: Hedging | None = None,
-        observing: LiveStatistics | None = None,
     ) -> None:
         self.exchange = exchange
         self.health = health
         self.deadlines = deadlines
         self.hedging = hedging
-        self.observing = observing
+        self.outcomes = outcomes
         self.hedged = False
         self._streamed = bool(exchange.head and exchange.head.stream)
         self._reason = "sampled"
         self.retry_after: list[float | None] = []
 
-    async def run(self, decisions: Iterator[Decision], call: Call[T], discard: Discard[T]) -> T:
+    async def run(self, decisions: Iterator[Decision], call: ProviderCall[T], discard: DiscardResponse[T]) -> T:
         """First success over all decisions. Raises the last ``ApiError`` when none succeeds or time is over."""
         last: ApiError | None = None
         refused: set[str] = set()
@@ -92,56 +87,65 @@ class Attempts:
         return self.hedging.late_after(self.exchange, decision, endpoint)
 
     async def attempt(
-        self, endpoint: Endpoint, limit: AttemptDeadline, call: Call[T], begun: Attempt | None = None
+        self, endpoint: Endpoint, limit: AttemptDeadline, call: ProviderCall[T], begun: Attempt | None = None
     ) -> T:
-        """A call of at most ``limit`` to its first token, which may have been noted as ``begun``; one more where it met
-        a kept connection that had been ended. Failures are timed, logged and counted.
+        """Call ``endpoint`` for at most ``limit`` to its first token; ``begun`` is the attempt if it is noted already.
+
+        The call is made once more where it met a kept connection that the provider had closed. A failure is timed and
+        reported here; an answer is reported when the request is settled.
         """
         exchange = self.exchange
         started = time.perf_counter()
         attempt = begun or self.begin(endpoint, self._reason)
         prompt_s = len(exchange.body) / 4 / PROMPT_TOKENS_PER_S
-        under_way = self.health.begin(endpoint.id, stream=self._streamed, allowance_s=prompt_s)
-        answered = stale = False
+        tracked = self.health.track(endpoint.id, stream=self._streamed, allowance_s=prompt_s)
+        answered = False
         try:
             answer = await call(endpoint, attempt, min(limit.seconds, self.deadlines.left))
             answered = True
             return answer
         except ApiError as error:
-            over = error.error_type == "timeout" and self.deadlines.over
-            impatient = limit.impatient and not over and isinstance(error, DeadlineMissed)
-            attempt.error_type = CLIENT_DEADLINE if impatient else error.error_type
-            # A second one is for the log, which knows no better, a failure.
-            stale = retry_action(error) is RetryAction.SAME_ENDPOINT and attempt.reason != STALE
-            self._reason = f"fallback:{attempt.error_type}"
-            if over or impatient or isinstance(error, StaleConnection):
-                self.health.abandon(endpoint.id)
-            else:
-                self.health.failure(endpoint.id, error.error_type, error.retry_after, under_way.began)
-            if over:
-                raise self.deadlines.expired() from error
-            if not stale:
-                raise
-        except asyncio.CancelledError:
-            self.health.abandon(endpoint.id)
-            raise
+            failure = error
         finally:
-            self.health.end(under_way, answered=answered)
+            self.health.untrack(tracked, answered=answered)
             now = time.perf_counter()
             attempt.duration_us = int((now - started) * 1e6)
             exchange.upstream_wait += now - started
-            if attempt.error_type is not None and self.observing is not None:
-                self.observing.end(exchange, attempt, stale=stale)
+        stale = self._failed(attempt, limit, failure)
+        if not stale:
+            raise failure
         self._reason = STALE
         return await self.attempt(endpoint, limit, call)
+
+    def _failed(self, attempt: Attempt, limit: AttemptDeadline, error: ApiError) -> bool:
+        """Report the failure, and return whether the same endpoint is to be called once more.
+
+        Raises ``TotalTimeoutExpired`` in place of ``error`` where the time of the whole request is over.
+        """
+        over = error.error_type == "timeout" and self.deadlines.over
+        impatient = limit.impatient and not over and isinstance(error, DeadlineMissed)
+        attempt.error_type = CLIENT_DEADLINE if impatient else error.error_type
+        # The log cannot tell a second stale connection from a failure: it counts as one.
+        stale = retry_action(error) is RetryAction.SAME_ENDPOINT and attempt.reason != STALE
+        self._reason = f"fallback:{attempt.error_type}"
+        abandoned = over or impatient or isinstance(error, StaleConnection)
+        self.outcomes.end(
+            self.exchange,
+            attempt,
+            "abandoned" if abandoned else "failed",
+            retry_after_s=error.retry_after,
+            stale=stale,
+        )
+        if over:
+            raise self.deadlines.expired() from error
+        return stale
 
     def begin(self, endpoint: Endpoint, reason: str) -> Attempt:
         """Note a call that begins now."""
         started_us = int((time.perf_counter() - self.exchange.clock) * 1e6)
         attempt = Attempt(endpoint.id, endpoint.provider, endpoint.model, reason=reason, started_us=started_us)
         self.exchange.attempts.append(attempt)
-        if self.observing is not None:
-            self.observing.begin(self.exchange, attempt)
+        self.outcomes.begin(self.exchange, attempt)
         return attempt
 
     def _with_history(self, error: ApiError) -> ApiError:

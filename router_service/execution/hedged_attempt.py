@@ -6,23 +6,37 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from data.catalogue.types import Endpoint
 from data.schema import HEDGE, LOST, Attempt
 from router_service.core.errors import ApiError
-from router_service.core.exchange import HedgeLoser
+from router_service.core.exchange import Exchange, HedgeLoser
 from router_service.core.plan import Decision
-from router_service.execution.deadlines import AttemptDeadline
+from router_service.execution.deadlines import AttemptDeadline, Deadlines
 from router_service.execution.fallback_queue import FallbackQueue
 from router_service.execution.hedging import Hedging
+from router_service.execution.outcome_reporter import OutcomeReporter
+from router_service.execution.provider_call import DiscardResponse, ProviderCall
 from router_service.execution.race import Race
-
-if TYPE_CHECKING:
-    from router_service.execution.attempts import Attempts, Call, Discard
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+class Attempting(Protocol[T]):
+    """Make attempts for one request: what a hedged request needs of ``Attempts``."""
+
+    exchange: Exchange
+    deadlines: Deadlines
+    outcomes: OutcomeReporter
+    hedged: bool
+    retry_after: list[float | None]
+
+    async def attempt(
+        self, endpoint: Endpoint, limit: AttemptDeadline, call: ProviderCall[T], begun: Attempt | None = None
+    ) -> T: ...
+    def begin(self, endpoint: Endpoint, reason: str) -> Attempt: ...
 
 
 class HedgedAttempt(Generic[T]):
@@ -30,12 +44,12 @@ class HedgedAttempt(Generic[T]):
 
     def __init__(
         self,
-        attempts: Attempts,
+        attempts: Attempting[T],
         hedging: Hedging,
         decision: Decision,
         untried: FallbackQueue,
-        call: Call[T],
-        discard: Discard[T],
+        call: ProviderCall[T],
+        discard: DiscardResponse[T],
     ) -> None:
         self._attempts = attempts
         exchange = self._exchange = attempts.exchange
@@ -68,7 +82,6 @@ class HedgedAttempt(Generic[T]):
             # Two calls at a time are waited for once.
             exchange.upstream_wait = waited + time.perf_counter() - begun
         if self._second is not None:
-            self._hedging.won += race.won
             self._lost(first if race.won else self._second)
         return answer
 
@@ -96,9 +109,7 @@ class HedgedAttempt(Generic[T]):
             return
         waited_us = exchange.elapsed_us() - attempt.started_us
         attempt.error_type, attempt.duration_us = LOST, waited_us
-        attempts.health.outlasted(endpoint.id, waited_us / 1e6, stream=self._streamed)
-        if attempts.observing is not None:
-            attempts.observing.end(exchange, attempt)
+        attempts.outcomes.end(exchange, attempt, "lost")
         self._account(endpoint)
 
     def _account(self, endpoint: Endpoint) -> None:

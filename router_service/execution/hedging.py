@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from data.attempt_outcome import AttemptOutcome
 from data.catalogue.types import Endpoint
 from models.selection.levels import TYPICAL_TOKENS
 from router_service.affinity.sticky import POLICY as HELD
@@ -78,6 +79,13 @@ class Hedging:
         self._budget -= tokens
         self.tokens += tokens
         self.sent += 1
+
+    def begin(self, endpoint: str) -> None:
+        """Ignore what was sent: a hedged request is counted when its budget is spent."""
+
+    def report(self, outcome: AttemptOutcome, _exchange: Exchange) -> None:
+        """Count a hedged request whose response was taken."""
+        self.won += outcome.hedge and outcome.ended not in ("lost", "failed")
 
     def late_after(self, exchange: Exchange, decision: Decision, endpoint: Endpoint) -> float | None:
         """Seconds after which a call to ``endpoint`` is late; ``None`` where no second may be sent, or not measured.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from router_service.health.breaker import Breaker, Phase
 from router_service.health.capacity import Capacity
-from router_service.health.hang_detection import AwaitingCalls
 from router_service.health.messages import HealthReport
 from router_service.health.percentiles import Histogram
 from router_service.health.quality import Quality
+from router_service.health.tracked_calls import AwaitingCalls
 from router_service.health.windows import Windows
 
 EWMA_WEIGHT = 0.2

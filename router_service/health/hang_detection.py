@@ -5,10 +5,7 @@ A breaker hears of a hang when deadlines have passed, half a minute later or fiv
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from router_service.health.endpoint_health import EndpointHealth
+from router_service.health.endpoint_health import EndpointHealth
 
 # Ours, all of them. Three that wait together are no chance: one in a hundred calls takes longer than p99.
 CALLS = 3
@@ -18,32 +15,6 @@ LEAST_MEASURED = 20
 # Below, a pause of this process or of a network looks the same; how long a whole answer takes is its client's choice.
 STREAM_FLOOR_S = 0.5
 WHOLE_FLOOR_S = 10.0
-
-
-class TrackedCall:
-    """One under way since second ``began``; ``since`` is when its wait begins to count: a long prompt's is later."""
-
-    __slots__ = ("began", "since", "state", "stream")
-
-    def __init__(self, state: EndpointHealth, began: float, allowance_s: float, stream: bool) -> None:
-        self.state = state
-        self.began = began
-        self.since = began + allowance_s
-        self.stream = stream
-
-    def late(self, now: float, limits: tuple[float, float]) -> bool:
-        """``limits`` are seconds, of a whole answer and of a stream's first token."""
-        return now - self.since > limits[self.stream]
-
-
-class AwaitingCalls:
-    """Of one endpoint: its calls without a first token, and when it gave the last one."""
-
-    __slots__ = ("answered_at", "calls")
-
-    def __init__(self) -> None:
-        self.calls: set[TrackedCall] = set()
-        self.answered_at = float("-inf")
 
 
 def is_hanging(state: EndpointHealth, now: float) -> bool:
@@ -56,11 +27,11 @@ def is_hanging(state: EndpointHealth, now: float) -> bool:
     if waiting is None or len(waiting.calls) < CALLS:
         return False
     floors = (WHOLE_FLOOR_S, STREAM_FLOOR_S)
-    late = [call for call in waiting.calls if call.began > waiting.answered_at and call.late(now, floors)]
+    late = [call for call in waiting.calls if call.began > waiting.answered_at and call.is_late(now, floors)]
     if len(late) < CALLS:
         return False
     limits = (_limit(state, now, stream=False), _limit(state, now, stream=True))
-    return sum(call.late(now, limits) for call in late) >= CALLS
+    return sum(call.is_late(now, limits) for call in late) >= CALLS
 
 
 def _limit(state: EndpointHealth, now: float, *, stream: bool) -> float:

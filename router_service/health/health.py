@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from data.attempt_outcome import AttemptOutcome
 from router_service.core.errors import CLIENT_ERRORS
+from router_service.core.exchange import Exchange
 from router_service.health import tiers
 from router_service.health.breaker import spare_half
 from router_service.health.capacity import LONGEST_RETRY_AFTER_S
 from router_service.health.distance import Distances
 from router_service.health.endpoint_health import EndpointHealth
-from router_service.health.hang_detection import AwaitingCalls, TrackedCall, is_hanging
+from router_service.health.hang_detection import is_hanging
 from router_service.health.messages import HealthReport, QualitySums
 from router_service.health.percentiles import MeasuredPercentiles, SpeedWindow
 from router_service.health.plan_state import PlanState, per_minute
 from router_service.health.quality import NO_QUALITY
 from router_service.health.tiers import Tier
+from router_service.health.tracked_calls import AwaitingCalls, TrackedCall
 from router_service.health.windows import (
     FAILURE,
     KINDS,
@@ -135,11 +138,43 @@ class Health:
                 state.capacity.hold(now, retry_after)
         self._standing.review(state, now, counts)
 
-    def begin(self, endpoint: str, *, stream: bool, allowance_s: float = 0.0) -> TrackedCall:
-        """A call goes out; to be handed to ``end`` in any case. ``allowance_s`` is what its prompt takes everywhere."""
+    def begin(self, endpoint: str) -> None:
+        """Ignore what was sent: calls under way are followed by ``track``."""
+
+    def report(self, outcome: AttemptOutcome, _exchange: Exchange | None = None) -> None:
+        """Count how a call ended, and what its response used. This is the one inlet of the request path."""
+        endpoint = outcome.endpoint
+        if outcome.ended == "answered":
+            self._answered(outcome)
+        elif outcome.ended == "failed":
+            # A stream that broke says something about now, whenever it began.
+            began = None if outcome.ttft_us else self._clock() - (outcome.ended_s - outcome.began_s)
+            self.failure(endpoint, outcome.error_type or "server", outcome.retry_after_s, began)
+        elif outcome.ended == "lost":
+            self.outlasted(endpoint, (outcome.duration_us or 0) / 1e6, stream=outcome.stream)
+        else:
+            self.abandon(endpoint)
+        if outcome.prompt_tokens:
+            cached = min(outcome.cached_tokens or 0, outcome.prompt_tokens)
+            self.used(endpoint, outcome.prompt_tokens, cached, outcome.completion_tokens or 0)
+        if outcome.judged_tool_calls:
+            self.tool_calls(endpoint, outcome.tool_call_fault is not None)
+
+    def _answered(self, outcome: AttemptOutcome) -> None:
+        first_s = (outcome.ttft_us or 0) / 1e6
+        if not outcome.stream:
+            self.success(outcome.endpoint, None, None, whole_s=first_s)
+            return
+        tokens, duration_us = outcome.completion_tokens, outcome.duration_us
+        # Without usage the rate of tokens is unknown; with a count of 0 it is 0.
+        rate = tokens / duration_us * 1e6 if tokens is not None and duration_us else None
+        self.success(outcome.endpoint, first_s, rate, outcome.client_region)
+
+    def track(self, endpoint: str, *, stream: bool, allowance_s: float = 0.0) -> TrackedCall:
+        """Follow a call from now until ``untrack``; ``allowance_s`` is what its prompt takes everywhere."""
         now = self._clock()
         state = self._endpoints.get(endpoint) or self._new(endpoint, now)
-        call = TrackedCall(state, now, allowance_s, stream)
+        call = TrackedCall(endpoint, now, allowance_s, stream)
         waiting = state.waiting
         if waiting is None:
             waiting = state.waiting = AwaitingCalls()
@@ -147,11 +182,11 @@ class Health:
         self._at_work.add(state)
         return call
 
-    def end(self, call: TrackedCall, *, answered: bool) -> None:
+    def untrack(self, call: TrackedCall, *, answered: bool) -> None:
         """``call`` has its first token or its whole answer, or, not ``answered``, will have none."""
-        state = call.state
+        state = self._endpoints[call.endpoint]
         waiting = state.waiting
-        assert waiting is not None  # made by ``begin``
+        assert waiting is not None  # made by ``track``
         waiting.calls.discard(call)
         if answered:
             waiting.answered_at = now = self._clock()

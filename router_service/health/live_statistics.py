@@ -8,19 +8,20 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
-import msgspec
+import numpy as np
 
-from data.schema import Attempt
+from data.attempt_outcome import AttemptOutcome
+from data.catalogue.types import Endpoint
 from models.selection.as_of import come_to, outcome
-from models.selection.observed import Observed
+from models.selection.observed import Observed, Views
 from models.selection.outcome import Outcome
 from router_service.core.exchange import Exchange
 from router_service.health.in_flight import OwnInFlight, PeerInFlight
 from router_service.health.messages import InFlightMessage, OutcomeMessage
 from router_service.health.outcome_messages import from_message, to_message
-from router_service.planning.market_state import ObservedViews
 
 logger = logging.getLogger(__name__)
 
@@ -33,23 +34,15 @@ LATE_S = 30.0
 MOST_WAITING = 64
 
 
-class EndedCall(msgspec.Struct, gc=False):
-    """A call at its end, as far as it is noted: what may change or be large is not kept. Its times by ``clock``."""
+class ObservedViews(NamedTuple):
+    """Hold what had been observed of endpoints at one moment: ``views``, and the place of each in them."""
 
-    endpoint: str
-    provider: str
-    began_s: float
-    ended_s: float
-    error: str | None
-    ttft_us: int | None
-    duration_us: int | None
-    served: bool
-    stream: bool
-    cancelled: bool
-    completion_tokens: int | None
-    finish_reason: str | None
-    tool_call_fault: str | None
-    stale: bool
+    places: Mapping[str, int]
+    views: Views
+
+    def of(self, endpoints: Sequence[Endpoint]) -> Views:
+        """Return the views of ``endpoints``, in their order."""
+        return self.views.at(np.array([self.places[endpoint.id] for endpoint in endpoints]))
 
 
 class LiveStatistics:
@@ -64,7 +57,7 @@ class LiveStatistics:
         self._began_s = self.now_s()
         self._observed = Observed()
         # What has happened since it was last learned from: a call to an endpoint began, or one was over.
-        self._waiting: list[str | EndedCall] = []
+        self._waiting: list[str | AttemptOutcome] = []
         self._untold: deque[Outcome] = deque(maxlen=MOST_TOLD)
         self._own = OwnInFlight()
         self._others = PeerInFlight(self._observed)
@@ -80,28 +73,15 @@ class LiveStatistics:
         places = {name: place for place, name in enumerate(endpoints)}
         return ObservedViews(places, self._observed.views(endpoints, self.now_s()))
 
-    def begin(self, exchange: Exchange, attempt: Attempt) -> None:
-        """``attempt`` is on its way."""
-        exchange.under_way.append(attempt)
-        self._waiting.append(attempt.endpoint)
+    def begin(self, endpoint: str) -> None:
+        """Note that a call to ``endpoint`` was sent."""
+        self._waiting.append(endpoint)
 
-    def end(self, exchange: Exchange, attempt: Attempt, *, stale: bool = False) -> None:
-        """``attempt`` is over, as far as it is noted; ``stale`` if it met a connection that had been ended.
-
-        OutcomeMessage once: a call that was cut may come to its own end later.
-        """
-        try:
-            if _close(exchange, attempt):
-                self._waiting.append(self._over(exchange, attempt, stale))
-        except Exception:
-            self._fail()
+    def report(self, outcome: AttemptOutcome, _exchange: Exchange) -> None:
+        """Take in how a call ended."""
+        self._waiting.append(outcome)
         if len(self._waiting) >= MOST_WAITING:
             self._learn()
-
-    def settle(self, exchange: Exchange) -> None:
-        """The request is over, and with it whatever of it is still under way."""
-        for attempt in tuple(exchange.under_way):
-            self.end(exchange, attempt)
 
     def take(self) -> tuple[list[OutcomeMessage], list[InFlightMessage]]:
         """What happened since the last call, for the other workers."""
@@ -125,34 +105,12 @@ class LiveStatistics:
         """Count the calls of another worker that were under way at ``at_s``."""
         self._others.hear(sender, one, at_s, self.now_s())
 
-    def _over(self, exchange: Exchange, attempt: Attempt, stale: bool) -> EndedCall:
-        spent_us = max(attempt.duration_us or 0, attempt.ttft_us or 0)
-        usage, verdict, head = exchange.usage, exchange.verdict, exchange.head
-        began_s = exchange.clock + attempt.started_us / 1e6
-        return EndedCall(
-            attempt.endpoint,
-            attempt.provider,
-            began_s,
-            began_s + spent_us / 1e6 if spent_us else self._clock(),
-            attempt.error_type,
-            attempt.ttft_us,
-            attempt.duration_us,
-            # Of a request one attempt is answered at most; those that were cut for it say so themselves.
-            attempt.endpoint == exchange.endpoint,
-            head is not None and head.stream,
-            exchange.cancelled,
-            usage.completion_tokens if usage else None,
-            exchange.finish_reason,
-            verdict.fault if verdict else None,
-            stale,
-        )
-
     def _learn(self) -> None:
         """From what has happened, in its order."""
         waiting, self._waiting = self._waiting, []
         for event in waiting:
             try:
-                if isinstance(event, EndedCall):
+                if isinstance(event, AttemptOutcome):
                     self._own.end(event.endpoint)
                     self._end(event)
                 else:
@@ -161,7 +119,7 @@ class LiveStatistics:
             except Exception:
                 self._fail()
 
-    def _end(self, over: EndedCall) -> None:
+    def _end(self, over: AttemptOutcome) -> None:
         found = None if over.stale else self._outcome(over)
         if found is None:
             self._observed.abandon(over.endpoint)
@@ -169,20 +127,12 @@ class LiveStatistics:
             self._observed.observe(found)
             self._untold.append(found)
 
-    def _outcome(self, over: EndedCall) -> Outcome | None:
+    def _outcome(self, over: AttemptOutcome) -> Outcome | None:
         known_us = int((self._origin_s + over.ended_s) * 1e6)
-        found = come_to(known_us, over.error, over.ttft_us, over.duration_us, over, served=over.served)
+        found = come_to(known_us, over.error_type, over.ttft_us, over.duration_us, over, served=True)
         return outcome(found, over.endpoint, over.provider, over.stream, self._origin_s + over.began_s)
 
     def _fail(self) -> None:
         self.failures += 1
         if self.failures & (self.failures - 1) == 0:
             logger.exception("the end of a call was not learned from (%d times)", self.failures)
-
-
-def _close(exchange: Exchange, attempt: Attempt) -> bool:
-    for place, one in enumerate(exchange.under_way):
-        if one is attempt:
-            del exchange.under_way[place]
-            return True
-    return False

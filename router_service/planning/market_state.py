@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from data.catalogue.types import Endpoint
 from models.selection.observed import Views
 from models.selection.policy import Wish
 from router_service.core.preferences import Percentiles
+from router_service.health.live_statistics import ObservedViews
 from router_service.planning.eligibility import RequestProfile
 
 NOT_MEASURED = Percentiles()
@@ -52,17 +51,6 @@ class SelectionPolicy(Protocol):
         self, profile: RequestProfile, endpoints: Sequence[Endpoint], views: Views | None, wish: Wish
     ) -> list[float]:
         """Probability of each endpoint, summing to 1; ``views`` are what was seen of each."""
-
-
-class ObservedViews(NamedTuple):
-    """What had been seen of endpoints at one moment: ``views`` and the place of each in them."""
-
-    places: Mapping[str, int]
-    views: Views
-
-    def of(self, endpoints: Sequence[Endpoint]) -> Views:
-        """Of ``endpoints``, in their order."""
-        return self.views.at(np.array([self.places[endpoint.id] for endpoint in endpoints]))
 
 
 class MarketState(NamedTuple):

@@ -82,7 +82,7 @@ class Planner:
         strategy: str = "learned",
         auto_exacto: bool = True,
         installation: ConstraintSet = NO_CONSTRAINTS,
-        observing: LiveStatistics | None = None,
+        statistics: LiveStatistics | None = None,
         wish: Wish = Wish(),
         clock: Callable[[], float],
     ) -> None:
@@ -94,7 +94,7 @@ class Planner:
         self.strategy = strategy
         self.auto_exacto = auto_exacto
         self.installation = installation
-        self.observing = observing
+        self.statistics = statistics
         self.wish = wish
         self._clock = clock
         self._plans: BoundedCache[PlanKey, _CachedPlan] = BoundedCache(CACHE_ENTRIES, PLAN_CACHE_BYTES, _plan_bytes)
@@ -231,7 +231,7 @@ class Planner:
             frozenset(name for name in ids if health.limited(name)),
             self._distances(ids, profile.client_region) if measured else {},
             strategy is not None,
-            self.observing.seen(ids) if times.observed and self.observing else None,
+            self.statistics.seen(ids) if times.observed and self.statistics else None,
             self.wish,
         )
 

@@ -1,0 +1,36 @@
+"""Feed the table of conversations with the outcomes of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from data.attempt_outcome import AttemptOutcome
+from data.catalogue.types import Endpoint
+from router_service.affinity.conversation import asks_for_hour_cache
+from router_service.affinity.sticky import StickyTable
+from router_service.core.exchange import Exchange
+
+
+class AffinityFeed:
+    """Note in ``sticky`` who served a conversation; ``endpoints`` are those that this installation can reach."""
+
+    def __init__(self, sticky: StickyTable, endpoints: Mapping[str, tuple[Endpoint, ...]]) -> None:
+        self._sticky = sticky
+        self._endpoints = {endpoint.id: endpoint for offers in endpoints.values() for endpoint in offers}
+
+    def begin(self, endpoint: str) -> None:
+        """Ignore what was sent: only an answer is remembered."""
+
+    def report(self, outcome: AttemptOutcome, exchange: Exchange) -> None:
+        """Remember who answered; any other end leaves the table as it was."""
+        if outcome.ended != "answered" or exchange.status != 200 or exchange.error_type is not None:
+            return
+        conversation, usage, head = exchange.conversation, exchange.usage, exchange.head
+        endpoint = self._endpoints.get(outcome.endpoint)
+        if conversation is None or usage is None or head is None or endpoint is None:
+            return
+        reasoned = bool(usage.reasoning_tokens) or "reasoning" in head.fields or "reasoning_effort" in head.fields
+        pending = outcome.finish_reason == "tool_calls" or reasoned
+        # Where nothing is charged for writing, no lifetime can be asked for.
+        hour = endpoint.price is not None and endpoint.price.cache_write is not None and asks_for_hour_cache(head)
+        self._sticky.remember(conversation, endpoint, usage, pending=pending, hour=hour)

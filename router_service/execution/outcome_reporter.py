@@ -1,0 +1,110 @@
+"""Report each call to a provider once, when it has ended, to everything that learns from calls."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from data.attempt_outcome import AttemptEnd, AttemptOutcome
+from data.schema import HEDGE, Attempt
+from router_service.core.exchange import Exchange
+
+logger = logging.getLogger(__name__)
+
+
+class OutcomeListener(Protocol):
+    """Learn from calls: health, live statistics, hedging, affinity."""
+
+    def begin(self, endpoint: str) -> None:
+        """Note that a call to ``endpoint`` was sent."""
+
+    def report(self, outcome: AttemptOutcome, exchange: Exchange) -> None:
+        """Take in how it ended."""
+
+
+class OutcomeReporter:
+    """Make one ``AttemptOutcome`` of each call. A listener that fails costs neither the request nor the others."""
+
+    def __init__(self, listeners: Sequence[OutcomeListener]) -> None:
+        self._listeners = listeners
+        self.failures = 0
+
+    def begin(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Note that ``attempt`` was sent. Whatever happens, it is reported by ``settle`` at the latest."""
+        exchange.open_attempts.append(attempt)
+        for listener in self._listeners:
+            listener.begin(attempt.endpoint)
+
+    def end(
+        self,
+        exchange: Exchange,
+        attempt: Attempt,
+        ended: AttemptEnd,
+        *,
+        retry_after_s: float | None = None,
+        stale: bool = False,
+    ) -> None:
+        """Report ``attempt`` unless it was reported before: a call that was cut may come to its own end later."""
+        for place, one in enumerate(exchange.open_attempts):
+            if one is attempt:
+                del exchange.open_attempts[place]
+                break
+        else:
+            return
+        outcome = _outcome(exchange, attempt, ended, retry_after_s, stale)
+        for listener in self._listeners:
+            try:
+                listener.report(outcome, exchange)
+            except Exception:
+                self.failures += 1
+                if self.failures & (self.failures - 1) == 0:
+                    logger.exception("a call's outcome was not learned from (%d times)", self.failures)
+
+    def settle(self, exchange: Exchange) -> None:
+        """Report the calls of a request that is over: the one that served it, and any that was cut with it."""
+        for attempt in tuple(exchange.open_attempts):
+            self.end(exchange, attempt, _end_of(exchange, attempt))
+
+
+def _end_of(exchange: Exchange, attempt: Attempt) -> AttemptEnd:
+    if exchange.cancelled or exchange.gave_up or attempt.endpoint != exchange.endpoint:
+        return "abandoned"
+    if attempt.error_type is not None:
+        return "failed"
+    return "answered" if exchange.complete else "abandoned"
+
+
+def _outcome(
+    exchange: Exchange, attempt: Attempt, ended: AttemptEnd, retry_after_s: float | None, stale: bool
+) -> AttemptOutcome:
+    spent_us = max(attempt.duration_us or 0, attempt.ttft_us or 0)
+    began_s = exchange.clock + attempt.started_us / 1e6
+    head, verdict = exchange.head, exchange.verdict
+    # Of a request one attempt serves at most; those that were cut for it say so themselves.
+    served = attempt.endpoint == exchange.endpoint
+    usage = exchange.usage if served else None
+    return AttemptOutcome(
+        endpoint=attempt.endpoint,
+        provider=attempt.provider,
+        model=attempt.model,
+        ended=ended,
+        stream=head is not None and head.stream,
+        began_s=began_s,
+        ended_s=began_s + spent_us / 1e6 if spent_us else time.perf_counter(),
+        error_type=attempt.error_type,
+        ttft_us=attempt.ttft_us,
+        duration_us=attempt.duration_us,
+        retry_after_s=retry_after_s,
+        stale=stale,
+        hedge=attempt.reason == HEDGE,
+        client_region=exchange.client_region,
+        cancelled=exchange.cancelled,
+        finish_reason=exchange.finish_reason if served else None,
+        prompt_tokens=usage.prompt_tokens if usage else None,
+        cached_tokens=usage.cached_tokens if usage else None,
+        completion_tokens=usage.completion_tokens if usage else None,
+        tool_call_fault=verdict.fault if served and verdict else None,
+        judged_tool_calls=served and verdict is not None,
+    )
