@@ -67,7 +67,7 @@ def serve(
         host=host,
         port=port,
         workers=workers,
-        http="router_service.http_protocol:OneWriteProtocol",
+        http="router_service.http_protocol:HttpProtocol",
         log_level="warning",
         access_log=False,
         proxy_headers=False,

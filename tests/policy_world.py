@@ -10,6 +10,7 @@ from router_service.core.preferences import NO_PREFERENCES
 from router_service.planning.eligibility import RequestProfile
 from router_service.planning.make_plan import make_plan
 from router_service.planning.policy_store import PolicyStore
+from router_service.telemetry.record import describe_decision
 from tests.market import endpoint, state
 from tests.test_marts import START_US, fill
 
@@ -52,7 +53,7 @@ class World:
 
     def _record(self, moment: int, stream: bool, decision: object) -> Record:
         record = Record(f"gen-{moment // 1_000_000}-{self._served}", moment, "w", "a/m", stream, 200, 10)
-        decision.describe(record)  # type: ignore[attr-defined]
+        describe_decision(record, decision)  # type: ignore[arg-type]
         record.model, record.estimated_prompt_tokens, record.max_tokens, record.cost_nano = "a/m", 300, 100, 400_000
         spent_us = 0
         for offer in decision.order():  # type: ignore[attr-defined]

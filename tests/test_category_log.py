@@ -30,7 +30,7 @@ def ask(tmp_path: Path, share: float) -> tuple[dict[str, object], Lake]:
                 "provider": {"order": ["groq", "deepinfra"]},
                 "stream": True,
             }
-            with House(url, lab, key, lake, router.services).client as client:
+            with House(url, lab, key, lake, router.container.services).client as client:
                 answer = client.post("/api/v1/chat/completions", json=body)
     found = find_on_disk(lake, answer.headers["x-generation-id"])
     assert found is not None

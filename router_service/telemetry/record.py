@@ -61,7 +61,7 @@ def make_record(exchange: Exchange, worker: str) -> Record:
     if label:
         record.category, record.category_confidence = label
     if decision:
-        _describe_decision(record, decision)
+        describe_decision(record, decision)
     elif exchange.refused:
         _describe_plan(record, exchange.refused)
     if usage:
@@ -80,7 +80,8 @@ def make_record(exchange: Exchange, worker: str) -> Record:
     return record
 
 
-def _describe_decision(record: Record, decision: Decision) -> None:
+def describe_decision(record: Record, decision: Decision) -> None:
+    """Write the decision, and the plan that it was drawn from, into ``record``."""
     record.policy, record.policy_version = decision.arm.policy, decision.arm.version
     record.draw = decision.draw
     record.propensity = decision.plan.probabilities[decision.first]
