@@ -65,7 +65,9 @@ def cached(endpoints: tuple[Endpoint, ...]) -> None:
     """A decision as a request gets it: preferences by their bytes, plan by its key, one draw."""
     catalogue = Catalogue("v", {MODEL: None}, {}, {MODEL: endpoints}, {})  # type: ignore[dict-item]
     with tempfile.TemporaryDirectory() as folder:
-        planner = Planner(catalogue, {MODEL: endpoints}, Health(), PolicyStore(Lake(Path(folder))), 0.0)
+        planner = Planner(
+            catalogue, {MODEL: endpoints}, Health(), PolicyStore(Lake(Path(folder))), 0.0, clock=time.monotonic
+        )
         raw = b'{"sort": null, "quantizations": ["fp8", "bf16", "unknown"]}'
         draw = random.Random(1).random
         plan = make_plan(MODEL, endpoints, NO_PREFERENCES, ASK, MarketState("v", 0, frozenset()))

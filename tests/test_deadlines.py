@@ -23,12 +23,13 @@ from router_service.execution.deadlines import (
     OWN,
     AttemptDeadline,
     Deadlines,
+    Timeouts,
     TotalTimeoutExpired,
     UsualLatency,
 )
+from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.planning.make_plan import make_plan
-from router_service.settings import Settings
 from router_service.upstream.stall import StallWatch, stalled
 from tests.conftest import House, open_house
 from tests.market import ASK, endpoint, state
@@ -58,8 +59,9 @@ def asked(*, stream: bool = True, prompt: str = "hi") -> Exchange:
     return Exchange(raw, {}, parse_head(raw))
 
 
-def deadlines(health: Health, clock: Clock, exchange: Exchange | None = None, **settings: float) -> Deadlines:
-    return Deadlines(exchange or asked(), Settings(**settings), UsualLatency(health, clock))  # type: ignore[arg-type]
+def deadlines(health: Health, clock: Clock, exchange: Exchange | None = None, **limits: float) -> Deadlines:
+    timeouts = Timeouts(30.0, 300.0, 60.0, 600.0)._replace(**limits)
+    return Deadlines(exchange or asked(), timeouts, UsualLatency(health, clock))
 
 
 def measured(**seconds: float) -> tuple[Health, Clock]:
@@ -72,7 +74,7 @@ def measured(**seconds: float) -> tuple[Health, Clock]:
 
 
 def test_the_requests_own_wish_comes_first() -> None:
-    limits = deadlines(*measured(a=0.1, b=0.1), ttft_timeout=9)
+    limits = deadlines(*measured(a=0.1, b=0.1), ttft_s=9)
     assert limits.first_token(plan('{"ttft_timeout": 77}'), A, last=False) == AttemptDeadline(77)
     assert limits.first_token(plan('{"ttft_timeout": 0.01}'), A, last=True) == AttemptDeadline(0.01, impatient=True)
 
@@ -111,7 +113,7 @@ def test_what_is_not_measured_has_the_setting() -> None:
 
 
 def test_a_whole_answer_is_its_own_first_token() -> None:
-    limits = deadlines(*measured(a=1.0, b=1.0), asked(stream=False), answer_timeout=50, total_timeout=70)
+    limits = deadlines(*measured(a=1.0, b=1.0), asked(stream=False), answer_s=50, total_s=70)
     assert limits.first_token(plan(), A, last=False).seconds == 50
     assert limits.first_token(plan(), A, last=True).seconds == 70
     assert limits.first_token(plan('{"ttft_timeout": 3}'), A, last=False).seconds == 3
@@ -165,7 +167,7 @@ def test_a_stall_ends_the_stream_with_an_error_and_counts_against_the_endpoint(t
 async def test_the_total_holds_over_all_attempts_and_blames_nobody_that_it_cut(stream: bool) -> None:
     health, clock = measured()
     exchange = asked(stream=stream)
-    limits = deadlines(health, clock, exchange, total_timeout=0.3, ttft_timeout=0.2, answer_timeout=0.2)
+    limits = deadlines(health, clock, exchange, total_s=0.3, ttft_s=0.2, answer_s=0.2)
     calls = []
 
     async def late(endpoint: Endpoint, _attempt: Attempt, timeout_s: float) -> None:
@@ -174,7 +176,9 @@ async def test_the_total_holds_over_all_attempts_and_blames_nobody_that_it_cut(s
         raise ApiError("timeout", "late")
 
     with pytest.raises(TotalTimeoutExpired) as caught:
-        await Attempts(exchange, health, limits).run(iter([plan('{"order": ["a", "b"]}').sample(0.0)]), late, discard)
+        await Attempts(exchange, health, limits, OutcomeReporter([health])).run(
+            iter([plan('{"order": ["a", "b"]}').sample(0.0)]), late, discard
+        )
     assert calls == [A, B]
     assert [error["provider"] for error in caught.value.metadata["previous_errors"]] == ["a"]
     assert [health.counts(name, "30s").failure for name in (A, B)] == [1, 0]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.execution.attempts import Attempts
-from router_service.execution.deadlines import AttemptDeadline, Deadlines, UsualLatency
+from router_service.execution.deadlines import AttemptDeadline, Deadlines, Timeouts, UsualLatency
+from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.health.breaker import (
     FIRST_EJECTION_S,
@@ -21,7 +22,6 @@ from router_service.health.breaker import (
     spare_half,
 )
 from router_service.health.capacity import Capacity
-from router_service.settings import Settings
 from tests.conftest import House
 from tests.test_plan import A
 
@@ -319,9 +319,9 @@ async def test_the_attempt_passes_the_providers_retry_after_on() -> None:
         raise ApiError("rate_limit_exceeded", "slower", retry_after=9.0)
 
     exchange = Exchange(b"", {})
-    deadlines = Deadlines(exchange, Settings(), UsualLatency(health))
+    deadlines = Deadlines(exchange, Timeouts(30.0, 300.0, 60.0, 600.0), UsualLatency(health))
     with pytest.raises(ApiError):
-        await Attempts(exchange, health, deadlines).attempt(A, AttemptDeadline(9.0), call)
+        await Attempts(exchange, health, deadlines, OutcomeReporter([health])).attempt(A, AttemptDeadline(9.0), call)
     assert health.limited(A.id)
 
 

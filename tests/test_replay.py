@@ -25,11 +25,13 @@ from router_service.explanations.explain import explain
 from router_service.explanations.replay import replay
 from router_service.health import Health
 from router_service.planning.decide import decisions
+from router_service.planning.eligibility import profile_of
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.settings import Settings
 from router_service.telemetry.frames import read_frames
 from router_service.telemetry.log import RequestLog
+from router_service.telemetry.record import make_record
 from router_service.telemetry.sealing import recover
 
 PROVIDERS: tuple[dict[str, Any], ...] = (
@@ -92,7 +94,7 @@ def records(planner: Planner, dice: random.Random, count: int) -> Iterator[bytes
         body = {"models": names, "messages": [{"role": "user"}], "provider": provider, **tools}
         exchange = Exchange(msgspec.json.encode(body), {})
         head = exchange.head = parse_head(exchange.body)
-        ask = head.ask(dice.choice((100, 4000, 90_000)), 12)
+        ask = profile_of(head, dice.choice((100, 4000, 90_000)), 12)
         preferences = planner.preferences(head.provider)
         found = decisions(planner, names, preferences, ask, dice.random, hold=hold)
         # Nothing may be left of a model under these preferences.
@@ -102,7 +104,7 @@ def records(planner: Planner, dice: random.Random, count: int) -> Iterator[bytes
         first = next(decision.order())
         exchange.attempts.append(Attempt(first.id, first.provider, first.model))
         made += 1
-        yield encode_record(exchange.record("w"))
+        yield encode_record(make_record(exchange, "w"))
 
 
 def _first(found: Any) -> Any:

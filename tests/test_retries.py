@@ -14,12 +14,12 @@ from router_service.core.errors import CLIENT_ERRORS, ERROR_STATUS
 from router_service.core.exchange import Exchange
 from router_service.core.preferences import parse_preferences
 from router_service.execution.attempts import Attempts
-from router_service.execution.deadlines import Deadlines, UsualLatency
+from router_service.execution.deadlines import Deadlines, Timeouts, UsualLatency
+from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.execution.retries import RULES, RetryAction
 from router_service.health import Health
 from router_service.planning.make_plan import make_plan
 from router_service.providers.failures import retry_after
-from router_service.settings import Settings
 from router_service.upstream.transport import StaleConnection
 from tests.conftest import House
 from tests.market import ASK, endpoint, state
@@ -96,7 +96,8 @@ def test_silence_or_a_break_before_the_first_token_moves_on_though_the_role_has_
 
 async def test_a_connection_that_was_ended_while_idle_is_tried_once_more_and_blames_nobody() -> None:
     health, exchange = Health(), Exchange(b"", {})
-    attempts = Attempts(exchange, health, Deadlines(exchange, Settings(), UsualLatency(health)))
+    deadlines = Deadlines(exchange, Timeouts(30.0, 300.0, 60.0, 600.0), UsualLatency(health))
+    attempts = Attempts(exchange, health, deadlines, OutcomeReporter([health]))
 
     async def stale_twice(endpoint: Endpoint, _attempt: Attempt, _timeout_s: float) -> str:
         if len(exchange.attempts) < 3:
