@@ -19,20 +19,20 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from benchmarks.policies.baselines import Random
 from benchmarks.tables import write_between
 from data.lake import Lake
-from models.selection.as_of import EPOCH, MICROSECOND
-from models.selection.baselines import Random
-from models.selection.export import export
-from models.selection.learning import learn
-from models.selection.market import parameters
-from models.selection.outcome import Outcome
-from models.selection.policy import LearnedPolicy
-from models.selection.predictive import metrics
-from models.selection.predictor import FORMS, QUANTITIES
-from models.selection.samples import samples
-from models.selection.scenarios import load
-from models.selection.simulate import simulate
+from models.selection.dataset.point_in_time import EPOCH, MICROSECOND
+from models.selection.dataset.samples import samples
+from models.selection.decision.outcome import Outcome
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.decision.predictor import FORMS, QUANTITIES
+from models.selection.evaluation.predictive import metrics
+from models.selection.simulation.market import parameters
+from models.selection.simulation.scenarios import load
+from models.selection.simulation.simulate import simulate
+from models.selection.training.export import export
+from models.selection.training.learning import learn
 
 PAGE, MARKER = Path("docs/selection.md"), "<!-- benchmarks.estimators"
 HELD_OUT, LEAST = 0.2, 100

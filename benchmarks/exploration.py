@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from models.selection.baselines import InverseSquarePrice
-from models.selection.decisions import Floats
-from models.selection.features import Candidate, Context
-from models.selection.interface import Outcome, Policy, State
-from models.selection.live import Constants, Live
-from models.selection.scenarios import load, names
-from models.selection.simulate import simulate
-from models.selection.waits import effective_samples
+from benchmarks.policies.live import Constants, Live
+from models.selection.dataset.logged_decisions import Floats
+from models.selection.decision.features import Candidate, Context
+from models.selection.evaluation.ttft import effective_samples
+from models.selection.simulation.interface import Outcome, Policy, State
+from models.selection.simulation.inverse_square_price import InverseSquarePrice
+from models.selection.simulation.scenarios import load, names
+from models.selection.simulation.simulate import simulate
 
 PAGE = Path(__file__).parents[1] / "docs" / "selection.md"
 MARKER = "<!-- table: python -m benchmarks.exploration --write -->\n"

@@ -13,16 +13,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.selection.artifact import Artifact, session
-from models.selection.export import graph
-from models.selection.features import FEATURES, PLACES, Candidate, Context, vectorise
-from models.selection.fitting import Fitted, fit
-from models.selection.levels import Levels, Tallies
-from models.selection.observed import Observed
-from models.selection.outcome import Outcome
-from models.selection.output_length import OutputLengths
-from models.selection.policy import LearnedPolicy
-from models.selection.predictor import FORMS, QUANTITIES, Predictor
+from models.selection.decision.artifact import Artifact, session
+from models.selection.decision.features import FEATURES, PLACES, Candidate, Context, vectorise
+from models.selection.decision.live_observations import Observed
+from models.selection.decision.outcome import Outcome
+from models.selection.decision.output_length import OutputLengths
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.decision.predictor import FORMS, QUANTITIES, Predictor
+from models.selection.decision.priors import Levels, Tallies
+from models.selection.training.export import graph
+from models.selection.training.fitting import Fitted, fit
 
 CANDIDATES, ROUNDS, ROWS = 36, 3000, 5000
 NAMES = [f"p{n}:m" for n in range(CANDIDATES)]

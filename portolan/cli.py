@@ -111,7 +111,7 @@ def replay(
 @app.command()
 def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
     """Run all pipelines once, in this process: marts from the log, and a turn of the policies' loop."""
-    from models.selection.pace import pace_of_environment
+    from models.selection.lifecycle.rollout import pace_of_environment
     from pipelines.refresh import refresh as run
 
     try:

@@ -13,11 +13,11 @@ import typer
 
 from data.lake import Lake
 from data.policies import read_serving
-from models.registry import Registry, RegistryError
+from models.selection.lifecycle.registry import Registry, RegistryError
 from portolan import arguments
 
 if TYPE_CHECKING:
-    from models.selection.pace import Pace
+    from models.selection.lifecycle.rollout import Pace
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Selection policies: who serves, and why.")
 
@@ -78,7 +78,7 @@ def promote(
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Let a version serve."""
-    from models.selection import decision_log
+    from models.selection.dataset import decision_log
 
     with _plain_errors():
         registry = _registry(Lake(data_dir))
@@ -112,7 +112,7 @@ def rollback(
 @app.command()
 def diff(first: str, second: str, data_dir: DataDir = DEFAULT_DATA) -> None:
     """What the second would do otherwise: metrics, and first choices on the last logged decisions."""
-    from models.selection.differences import shifts
+    from models.selection.evaluation.differences import shifts
 
     lake = Lake(data_dir)
     with _plain_errors():
@@ -131,7 +131,7 @@ def check(
     every: Annotated[float | None, typer.Option(min=1, help="Look again after so many seconds, until stopped.")] = None,
 ) -> None:
     """Hold champion and canary against the guardrails now; what breaks one is rolled back (exit code 1)."""
-    from models.selection.pace import pace_of_environment
+    from models.selection.lifecycle.rollout import pace_of_environment
 
     try:
         pace = pace_of_environment()
@@ -142,8 +142,8 @@ def check(
         with suppress(KeyboardInterrupt):
             _keep_watch(lake, pace, every)
         return
-    from models.selection import decision_log
-    from models.selection.promotion import guard, rails_of, watches
+    from models.selection.dataset import decision_log
+    from models.selection.lifecycle.promotion import guard, rails_of, watches
 
     decision_log.catch_up(lake)
     seen = watches(lake, rails_of(pace))
@@ -167,7 +167,7 @@ def _keep_watch(lake: Lake, pace: Pace, every: float) -> None:
         try:
             # Asked first: nothing is read, nor its libraries loaded, where there is nothing to guard.
             if read_serving(lake).versions():
-                from models.selection.promotion import look
+                from models.selection.lifecycle.promotion import look
 
                 for step in look(lake, pace, who="guardrails"):
                     typer.echo(step)

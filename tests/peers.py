@@ -16,7 +16,7 @@ import pytest
 import valkey
 
 from data.schema import Attempt
-from models.selection.observed import View
+from models.selection.decision.live_observations import View
 from router_service.exchange import Exchange
 from router_service.routing.health import Health
 from router_service.routing.observing import Observing

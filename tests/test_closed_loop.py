@@ -10,9 +10,9 @@ import pytest
 from benchmarks.closed_loop.plant import plant
 from data.lake import Lake
 from data.policies import read_state
-from models.selection.policy import LearnedPolicy
-from models.selection.replay import judged, probabilities
-from models.selection.train import train
+from models.selection.dataset.replay_set import judged, probabilities
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.lifecycle.train import train
 from tests.policy_world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

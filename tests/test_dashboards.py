@@ -20,11 +20,11 @@ from dashboards.queries.offers import offers
 from dashboards.queries.providers import side_by_side
 from data.lake import Lake
 from data.marts import open_mart
-from models.selection.gates import Requirements
-from models.selection.promotion import advance, judge
-from models.selection.report import write_report
-from models.selection.train import train
-from models.selection.trial import Trial
+from models.selection.evaluation.gates import Requirements
+from models.selection.evaluation.report import write_report
+from models.selection.evaluation.simulation_trial import Trial
+from models.selection.lifecycle.promotion import advance, judge
+from models.selection.lifecycle.train import train
 from pipelines.build import build_mart
 from tests.policy_world import World
 from tests.test_marts import fill, records

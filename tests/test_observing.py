@@ -10,9 +10,9 @@ import httpx2
 import numpy as np
 import pytest
 
-from models.selection import decision_log
-from models.selection.as_of import walk
-from models.selection.observed import View
+from models.selection.dataset import decision_log
+from models.selection.dataset.point_in_time import walk
+from models.selection.decision.live_observations import View
 from router_service.routing.observing import Observing
 from router_service.telemetry.sealing import recover
 from tests.conftest import House, open_house

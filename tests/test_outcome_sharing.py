@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from models.selection.outcome import Outcome
+from models.selection.decision.outcome import Outcome
 from router_service.routing.observing import LATE_S, MOST_TOLD
 from router_service.routing.sharing.journal import JournalPeers
 from router_service.routing.sharing.messages import Batch, Conversation, Report, Told, UnderWay

@@ -16,13 +16,13 @@ from dashboards.charts import lifts
 from dashboards.queries.policies import segments
 from data.lake import Lake
 from data.policies import read_audit, read_report, read_serving
-from models.registry import Registry
-from models.selection import decision_log
-from models.selection.gates import Requirements
-from models.selection.promotion import advance, guard, judge, watches
-from models.selection.report import write_report
-from models.selection.train import train
-from models.selection.trial import Trial
+from models.selection.dataset import decision_log
+from models.selection.evaluation.gates import Requirements
+from models.selection.evaluation.report import write_report
+from models.selection.evaluation.simulation_trial import Trial
+from models.selection.lifecycle.promotion import advance, guard, judge, watches
+from models.selection.lifecycle.registry import Registry
+from models.selection.lifecycle.train import train
 from pipelines.defs.resources import LakeResource
 from pipelines.defs.training import learned_serves
 from tests.policy_world import World

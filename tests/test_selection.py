@@ -14,10 +14,10 @@ import pytest
 from data.lake import Lake
 from data.policies import Canary, Serving, read_serving, write_serving
 from data.schema import Attempt, Record
-from models.registry import Registry
-from models.selection.export import write_header
-from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError
-from models.selection.train import train
+from models.selection.decision.policy import Candidate, Context, LearnedPolicy, PolicyError
+from models.selection.lifecycle.registry import Registry
+from models.selection.lifecycle.train import train
+from models.selection.training.export import write_header
 from router_service.routing.candidates import Ask
 from router_service.routing.learned import PolicyStore, ServedPolicy
 from router_service.routing.plan import Plan, make_plan

@@ -17,7 +17,7 @@ import pytest
 import lab.server
 from lab.server import Lab
 from lab.text import Ask, Completion
-from models.selection.as_of import EPOCH, MICROSECOND, ended
+from models.selection.dataset.point_in_time import EPOCH, MICROSECOND, ended
 from router_service.telemetry.lookup import find_on_disk
 from router_service.upstream import connection
 from router_service.upstream.client import ClientName

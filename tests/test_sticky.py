@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from data.catalogue.types import Endpoint, Price
-from models.selection.decisions import decision_of
+from models.selection.dataset.logged_decisions import decision_of
 from router_service.providers.contract import Usage
 from router_service.routing.affinity import Affinity
 from router_service.routing.health import Health

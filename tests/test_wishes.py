@@ -11,9 +11,9 @@ import openai
 import pytest
 from pydantic import ValidationError
 
-from models.selection.choosing import PRESETS, USD_PER_FAILURE, USD_PER_SECOND, Wish, preset
-from models.selection.guardrails import CONTROL
-from models.selection.replay import POLICIES
+from models.selection.dataset.replay_set import POLICIES
+from models.selection.decision.utility import PRESETS, USD_PER_FAILURE, USD_PER_SECOND, Wish, preset
+from models.selection.lifecycle.guardrails import CONTROL
 from router_service.admission.policy import KeyPolicyError, parse_policy, policy_fields
 from router_service.contract.errors import ApiError
 from router_service.routing.demands import Demand, Demands

@@ -12,9 +12,9 @@ import msgspec
 
 from data.lake import Lake
 from data.policies import read_state
-from models.registry import Registry
-from models.selection.export import write_header
-from models.selection.predictor import QUANTITIES, Rule, to_json
+from models.selection.decision.predictor import QUANTITIES, Rule, to_json
+from models.selection.lifecycle.registry import Registry
+from models.selection.training.export import write_header
 
 Header = dict[str, Any]
 WAITS = {"log_ttft", "log_whole"}

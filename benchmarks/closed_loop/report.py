@@ -8,7 +8,7 @@ from datetime import datetime
 from benchmarks.closed_loop.drift import Event
 from benchmarks.closed_loop.run import Play
 from data.policies import AuditEntry, PolicyState
-from models.selection.predictor import QUANTITIES
+from models.selection.decision.predictor import QUANTITIES
 
 LEADING = """# The closed loop, turned for real
 

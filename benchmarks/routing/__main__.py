@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.policies.live import Live
 from benchmarks.routing import aims, datasets, elsewhere, market, panel, report, rows, worths
-from models.selection.baselines import InverseSquarePrice
-from models.selection.interface import Policy
-from models.selection.live import Live
-from models.selection.scenarios import load, names
-from models.selection.simulate import simulate
+from models.selection.simulation.interface import Policy
+from models.selection.simulation.inverse_square_price import InverseSquarePrice
+from models.selection.simulation.scenarios import load, names
+from models.selection.simulation.simulate import simulate
 
 TARGET, KEPT = Path("docs/routing-results.md"), Path("data/var/routing")
 REPLAYS, MILLION, ELSEWHERE, WORTHS = ("panel", "rows"), "million", "elsewhere", "worths"

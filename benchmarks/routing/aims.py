@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import NormalDist
 
+from benchmarks.policies.baselines import Ewma
+from benchmarks.policies.live import Live
 from benchmarks.routing import market, panel, rows
-from models.selection.baselines import Ewma
-from models.selection.bootstrap import Interval
-from models.selection.live import Live
-from models.selection.metrics import Summary
+from models.selection.evaluation.intervals import Interval
+from models.selection.evaluation.simulation_metrics import Summary
 
 OURS, ORACLE, EWMA, HEALTHY = Live().name, "dynamic oracle", "EWMA α=0.3", "1/price² + health"
 RIVALS = ("latency average of ten", "adjusted-price shares")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from benchmarks.policies.baselines import AdjustedPriceShares, LatencyAverage, Oracle
+from benchmarks.policies.live import Live
 from benchmarks.routing import market
-from models.selection.baselines import AdjustedPriceShares, InverseSquarePrice, LatencyAverage, Oracle
-from models.selection.interface import Policy
-from models.selection.live import Live
-from models.selection.market import altered
-from models.selection.scenarios import load
+from models.selection.simulation.interface import Policy
+from models.selection.simulation.inverse_square_price import InverseSquarePrice
+from models.selection.simulation.market import altered
+from models.selection.simulation.scenarios import load
 
 # No choice was made on these.
 SEEDS = tuple(range(51, 55))

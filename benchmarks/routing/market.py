@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from models.selection.bandits import EpsilonGreedy, Ucb1
-from models.selection.baselines import (
+from benchmarks.policies.bandits import EpsilonGreedy, Ucb1
+from benchmarks.policies.baselines import (
     AdjustedPriceShares,
     Cheapest,
     Ewma,
     Fixed,
-    InverseSquarePrice,
     LatencyAverage,
     Oracle,
     Random,
     TwoChoicesEwma,
     best_fixed,
 )
-from models.selection.bootstrap import Interval
-from models.selection.interface import Policy
-from models.selection.live import Live
-from models.selection.market import draw_market
-from models.selection.metrics import Adaptation, Summary, adaptation, gain, summarise, watched
-from models.selection.scenarios import Scenario, load
-from models.selection.simulate import Run, simulate
+from benchmarks.policies.live import Live
+from models.selection.evaluation.intervals import Interval
+from models.selection.evaluation.simulation_metrics import Adaptation, Summary, adaptation, gain, summarise, watched
+from models.selection.simulation.interface import Policy
+from models.selection.simulation.inverse_square_price import InverseSquarePrice
+from models.selection.simulation.market import draw_market
+from models.selection.simulation.scenarios import Scenario, load
+from models.selection.simulation.simulate import Run, simulate
 
 # The constants of ``Live`` were chosen on seeds 101 to 106 and 11 to 14. Earlier ones were judged on 21 to 24, which
 # showed a defect, since mended, and once on these, before spells of 429s were taken to be shorter.

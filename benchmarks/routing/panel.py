@@ -15,14 +15,14 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from benchmarks.policies.bandits import Ucb1
+from benchmarks.policies.baselines import Ewma, Fixed, Oracle, Random, TwoChoicesEwma
+from benchmarks.policies.live import Live
 from benchmarks.routing import datasets
-from models.selection.bandits import Ucb1
-from models.selection.baselines import Ewma, Fixed, Oracle, Random, TwoChoicesEwma
-from models.selection.bootstrap import Interval, mean_interval
-from models.selection.decisions import Floats
-from models.selection.features import Candidate, Context
-from models.selection.interface import Outcome, Policy, State
-from models.selection.live import Live
+from models.selection.dataset.logged_decisions import Floats
+from models.selection.decision.features import Candidate, Context
+from models.selection.evaluation.intervals import Interval, mean_interval
+from models.selection.simulation.interface import Outcome, Policy, State
 
 FOLDER = "thefastest_ai"
 COLUMNS = ("run_time", "region", "provider", "model", "ttft")

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from benchmarks.routing import aims, elsewhere, market, panel, rows, worths
-from models.selection.bootstrap import Interval
-from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND
-from models.selection.interface import SECONDS_PER_FAILURE
-from models.selection.scenarios import load
-from models.selection.simulate import LABEL
+from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
+from models.selection.evaluation.intervals import Interval
+from models.selection.simulation.interface import SECONDS_PER_FAILURE
+from models.selection.simulation.scenarios import load
+from models.selection.simulation.simulate import LABEL
 
 HEAD = """# Selection policies compared
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from benchmarks.policies.baselines import Oracle
+from benchmarks.policies.live import Live
 from benchmarks.routing import aims, market
-from models.selection.baselines import InverseSquarePrice, Oracle
-from models.selection.choosing import Wish
-from models.selection.interface import SECONDS_PER_FAILURE, Policy
-from models.selection.live import Live
-from models.selection.metrics import Summary, summarise
-from models.selection.scenarios import load
-from models.selection.simulate import simulate
+from models.selection.decision.utility import Wish
+from models.selection.evaluation.simulation_metrics import Summary, summarise
+from models.selection.simulation.interface import SECONDS_PER_FAILURE, Policy
+from models.selection.simulation.inverse_square_price import InverseSquarePrice
+from models.selection.simulation.scenarios import load
+from models.selection.simulation.simulate import simulate
 
 # The usual worths were chosen on these.
 SEEDS, DECISIONS = tuple(range(201, 225)), market.DECISIONS // 2

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from data.catalogue.types import Endpoint
-from models.selection.levels import TYPICAL_TOKENS
+from models.selection.decision.priors import TYPICAL_TOKENS
 from router_service.exchange import Exchange
 from router_service.routing.deadlines import LEAST_MEASURED, PROMPT_TOKENS_PER_S
 from router_service.routing.health import Health

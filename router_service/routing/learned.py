@@ -1,7 +1,7 @@
 """Learned policies in the router: noticed, checked, swapped in without a restart, left alone on any doubt.
 
 Champion and canary are arms of their own. The shadow is loaded and tried, so that a broken one is known before it
-serves, but scored from the log (``models.selection.replay``): on the way of a request it costs nothing.
+serves, but scored from the log (``models.selection.dataset.replay_set``): on the way of a request it costs nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from data.catalogue.types import Endpoint
 from data.lake import Lake
 from data.policies import Serving, read_serving
-from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError, Views, Wish
+from models.selection.decision.policy import Candidate, Context, LearnedPolicy, PolicyError, Views, Wish
 from router_service.routing.candidates import Ask
 
 logger = logging.getLogger(__name__)

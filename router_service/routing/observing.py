@@ -1,6 +1,7 @@
 """What calls come to, known to the next plan: this worker's as they end, and what other workers tell of theirs.
 
-By the rule that the log is read by (``models.selection.as_of``), so that a policy is served what it was trained on.
+By the rule that the log is read by (``models.selection.dataset.point_in_time``), so that a policy is served what it was
+trained on.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from data.schema import Attempt
-from models.selection.as_of import come_to, outcome
-from models.selection.observed import Observed
-from models.selection.outcome import Outcome
+from models.selection.dataset.point_in_time import come_to, outcome
+from models.selection.decision.live_observations import Observed
+from models.selection.decision.outcome import Outcome
 from router_service.exchange import Exchange
 from router_service.routing.sharing.messages import Told, UnderWay
 from router_service.routing.sharing.outcomes import heard, told

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from models.selection.observed import Observed
+from models.selection.decision.live_observations import Observed
 from router_service.routing.sharing.messages import MOST_UNDER_WAY, UnderWay
 
 # All of them are told again after that, and those of a worker that has told nothing for longer are taken to be over.

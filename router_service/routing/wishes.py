@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.selection.choosing import PRESETS, preset
-from models.selection.policy import Wish
+from models.selection.decision.policy import Wish
+from models.selection.decision.utility import PRESETS, preset
 from router_service.routing.preferences import Preferences
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.selection.outcome import Outcome
+from models.selection.decision.outcome import Outcome
 from router_service.routing.sharing.messages import LONGEST_US, MOST_MILLITOKENS, Told
 
 RESULTS = ("success", "error", "rate_limited")
