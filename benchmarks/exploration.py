@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.policies.live import Constants, Live
-from models.selection.dataset.logged_decisions import Floats
+from models.selection.decision.arrays import Floats
 from models.selection.decision.features import Candidate, Context
+from models.selection.decision.outcome import Outcome
 from models.selection.evaluation.ttft import effective_samples
-from models.selection.simulation.interface import Outcome, Policy, State
+from models.selection.simulation.interface import Policy, State
 from models.selection.simulation.inverse_square_price import InverseSquarePrice
 from models.selection.simulation.scenarios import load, names
 from models.selection.simulation.simulate import simulate

@@ -20,9 +20,10 @@ from models.selection.decision.outcome import Outcome
 from models.selection.decision.output_length import OutputLengths
 from models.selection.decision.policy import LearnedPolicy
 from models.selection.decision.predictor import FORMS, QUANTITIES, Predictor
-from models.selection.decision.priors import Levels, Tallies
+from models.selection.decision.priors import Levels
 from models.selection.training.export import graph
 from models.selection.training.fitting import Fitted, fit
+from models.selection.training.tallies import Tallies
 
 CANDIDATES, ROUNDS, ROWS = 36, 3000, 5000
 NAMES = [f"p{n}:m" for n in range(CANDIDATES)]

@@ -112,6 +112,7 @@ def rollback(
 @app.command()
 def diff(first: str, second: str, data_dir: DataDir = DEFAULT_DATA) -> None:
     """What the second would do otherwise: metrics, and first choices on the last logged decisions."""
+    from models.selection.decision.artifact import PolicyError
     from models.selection.evaluation.differences import shifts
 
     lake = Lake(data_dir)
@@ -119,7 +120,10 @@ def diff(first: str, second: str, data_dir: DataDir = DEFAULT_DATA) -> None:
         before, after = (_registry(lake).get(version) for version in (first, second))
         for name in sorted(before.lineage.metrics.keys() & after.lineage.metrics.keys()):
             typer.echo(f"{name:22} {before.lineage.metrics[name]:.4g} → {after.lineage.metrics[name]:.4g}")
-        found = shifts(lake, before.version, after.version)
+        try:
+            found = shifts(lake, before.version, after.version)
+        except (PolicyError, ValueError) as error:
+            raise RegistryError(str(error)) from error
     typer.echo(f"first choices on the last {found.decisions} decisions:")
     for row in found.rows:
         typer.echo(f"{row.endpoint:40} {row.before:6.1%} → {row.after:6.1%}")

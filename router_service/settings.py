@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from data.catalogue.geography import is_place
-from models.selection.dataset.point_in_time import WHOLE_ANSWER_S
+from models.selection.decision.outcome import WHOLE_ANSWER_S
 from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND, Wish
 from router_service.admission.policy import CLIENT_REGION
 from router_service.routing.preferences import MOST_WORTH_USD

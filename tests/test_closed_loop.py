@@ -10,8 +10,9 @@ import pytest
 from benchmarks.closed_loop.plant import plant
 from data.lake import Lake
 from data.policies import read_state
-from models.selection.dataset.replay_set import judged, probabilities
+from models.selection.dataset.replay_set import judged
 from models.selection.decision.policy import LearnedPolicy
+from models.selection.evaluation.replay import probabilities
 from models.selection.lifecycle.train import train
 from tests.policy_world import World
 

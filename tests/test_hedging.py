@@ -16,8 +16,8 @@ import pytest
 
 from data.schema import CLIENT_DEADLINE, LOST
 from models.selection.dataset.logged_decisions import decision_of
-from models.selection.decision.policy import USD_PER_SECOND
 from models.selection.decision.priors import TYPICAL_TOKENS
+from models.selection.decision.utility import USD_PER_SECOND
 from router_service.api.head import parse_head
 from router_service.exchange import Exchange
 from router_service.routing.health import Health

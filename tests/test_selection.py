@@ -14,7 +14,9 @@ import pytest
 from data.lake import Lake
 from data.policies import Canary, Serving, read_serving, write_serving
 from data.schema import Attempt, Record
-from models.selection.decision.policy import Candidate, Context, LearnedPolicy, PolicyError
+from models.selection.decision.artifact import PolicyError
+from models.selection.decision.features import Candidate, Context
+from models.selection.decision.policy import LearnedPolicy
 from models.selection.lifecycle.registry import Registry
 from models.selection.lifecycle.train import train
 from models.selection.training.export import write_header

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from benchmarks.policies.baselines import lowest
 from models.selection.decision.features import Candidate, Context
-from models.selection.simulation.interface import Outcome, State
+from models.selection.decision.outcome import Outcome
+from models.selection.simulation.interface import State
 
 
 class Ucb1:

@@ -10,7 +10,8 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 
 from models.selection.decision.features import Candidate, Context
-from models.selection.simulation.interface import Outcome, State, typical_price_usd
+from models.selection.decision.outcome import Outcome
+from models.selection.simulation.interface import State, typical_price_usd
 from models.selection.simulation.inverse_square_price import proportional
 
 

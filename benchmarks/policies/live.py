@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.policies.faded import Faded
 from models.selection.decision.features import Candidate, Context
 from models.selection.decision.live_observations import HALF_LIVES_S, Observed, shown
+from models.selection.decision.outcome import Outcome
 from models.selection.decision.posterior import BETWEEN, QUANTITIES, STREAMED, WAIT, Prior, believe
 from models.selection.decision.utility import Constants, Wish, choose, losses
-from models.selection.simulation.interface import TYPICAL_COMPLETION_TOKENS, Outcome, State, price_usd
+from models.selection.simulation.interface import TYPICAL_COMPLETION_TOKENS, State, price_usd
 
 DAY_S = HALF_LIVES_S[-1]
+
+
+class Faded:
+    """Sums and counts of ``quantities`` figures, each at every one of ``half_lives_s``."""
+
+    __slots__ = ("at_s", "counts", "half_lives_s", "sums")
+
+    def __init__(self, half_lives_s: tuple[float, ...], quantities: int) -> None:
+        self.half_lives_s = half_lives_s
+        self.at_s = -math.inf
+        self.sums = [[0.0] * len(half_lives_s) for _ in range(quantities)]
+        self.counts = [[0.0] * len(half_lives_s) for _ in range(quantities)]
+
+    def add(self, now_s: float, values: Sequence[float | None]) -> None:
+        """One observation; ``None`` where it says nothing of a quantity. One from before the last counts as of now."""
+        fades = self.fades(now_s)
+        for sums, counts, value in zip(self.sums, self.counts, values, strict=True):
+            one, more = (0.0, 0.0) if value is None else (1.0, value)
+            for place, fade in enumerate(fades):
+                sums[place] = sums[place] * fade + more
+                counts[place] = counts[place] * fade + one
+        self.at_s = max(now_s, self.at_s)
+
+    def fades(self, now_s: float) -> list[float]:
+        """What is left at ``now_s`` of a sum of the last observation, by half-life."""
+        since = max(now_s - self.at_s, 0.0)
+        return [0.5 ** (since / half_life) for half_life in self.half_lives_s]
 
 
 class Live:

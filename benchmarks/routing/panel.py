@@ -19,10 +19,11 @@ from benchmarks.policies.bandits import Ucb1
 from benchmarks.policies.baselines import Ewma, Fixed, Oracle, Random, TwoChoicesEwma
 from benchmarks.policies.live import Live
 from benchmarks.routing import datasets
-from models.selection.dataset.logged_decisions import Floats
+from models.selection.decision.arrays import Floats
 from models.selection.decision.features import Candidate, Context
+from models.selection.decision.outcome import Outcome
 from models.selection.evaluation.intervals import Interval, mean_interval
-from models.selection.simulation.interface import Outcome, Policy, State
+from models.selection.simulation.interface import Policy, State
 
 FOLDER = "thefastest_ai"
 COLUMNS = ("run_time", "region", "provider", "model", "ttft")

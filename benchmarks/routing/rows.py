@@ -17,11 +17,12 @@ from benchmarks.policies.bandits import EpsilonGreedy, Ucb1
 from benchmarks.policies.baselines import Ewma, Fixed, LatencyAverage, Oracle, Random, TwoChoicesEwma
 from benchmarks.policies.live import Live
 from benchmarks.routing import datasets
-from models.selection.dataset.logged_decisions import Floats
+from models.selection.decision.arrays import Floats
 from models.selection.decision.features import Candidate, Context
-from models.selection.decision.policy import USD_PER_SECOND, Wish
+from models.selection.decision.outcome import Outcome
+from models.selection.decision.utility import USD_PER_SECOND, Wish
 from models.selection.evaluation.intervals import Interval, mean_interval
-from models.selection.simulation.interface import Outcome, Policy, State
+from models.selection.simulation.interface import Policy, State
 
 FOLDER, LEAST_PROVIDERS = "llmperf", 4
 # Constants of ``Live`` were chosen on the draws of seeds 0 to 79 from ``CHOSEN_ON``.

@@ -123,7 +123,7 @@ def promotion(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-
     description="Artifacts on disk: who serves, its predecessor and the last few; of the others states and reports.",
 )
 def kept_artifacts(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    from models.selection.lifecycle.pruning import prune
+    from models.selection.lifecycle.registry import prune
     from models.selection.lifecycle.rollout import pace_of_environment
 
     gone = prune(lake.lake(), pace_of_environment().kept, "pipelines")

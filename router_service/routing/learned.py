@@ -14,7 +14,11 @@ from typing import NamedTuple
 from data.catalogue.types import Endpoint
 from data.lake import Lake
 from data.policies import Serving, read_serving
-from models.selection.decision.policy import Candidate, Context, LearnedPolicy, PolicyError, Views, Wish
+from models.selection.decision.artifact import PolicyError
+from models.selection.decision.features import Candidate, Context
+from models.selection.decision.live_observations import Views
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.decision.utility import Wish
 from router_service.routing.candidates import Ask
 
 logger = logging.getLogger(__name__)

@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from data.schema import Attempt
-from models.selection.dataset.point_in_time import come_to, outcome
 from models.selection.decision.live_observations import Observed
-from models.selection.decision.outcome import Outcome
+from models.selection.decision.outcome import Outcome, come_to, outcome
 from router_service.exchange import Exchange
 from router_service.routing.sharing.messages import Told, UnderWay
 from router_service.routing.sharing.outcomes import heard, told

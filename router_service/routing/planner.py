@@ -9,8 +9,9 @@ from typing import NamedTuple
 import msgspec
 
 from data.catalogue.types import Catalogue, Endpoint
+from models.selection.decision.artifact import PolicyError
 from models.selection.decision.features import planned_tokens
-from models.selection.decision.policy import PolicyError, Wish
+from models.selection.decision.utility import Wish
 from router_service.routing.candidates import Ask
 from router_service.routing.cutoffs import wants_speed
 from router_service.routing.demands import NO_DEMANDS, Demands

@@ -9,7 +9,7 @@ import numpy as np
 
 from data.catalogue.types import Endpoint
 from models.selection.decision.live_observations import Views
-from models.selection.decision.policy import Wish
+from models.selection.decision.utility import Wish
 from router_service.routing.candidates import Ask
 from router_service.routing.preferences import Percentiles
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from models.selection.decision.policy import Wish
-from models.selection.decision.utility import PRESETS, preset
+from models.selection.decision.utility import PRESETS, Wish, preset
 from router_service.routing.preferences import Preferences
 
 

@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.selection.dataset.point_in_time import ended
-from models.selection.decision.policy import USD_PER_FAILURE, USD_PER_SECOND
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Names = NDArray[np.str_]
+from models.selection.decision.arrays import Floats, Ints, Names
+from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
 
 BLOCK_S = 3600.0
 SUM_TOLERANCE = 1e-6

@@ -19,19 +19,11 @@ from numpy.typing import NDArray
 from data.lake import Lake
 from models.selection.dataset import decision_log
 from models.selection.dataset.logged_context import candidate_of, context_of, list_prices
-from models.selection.dataset.logged_decisions import (
-    Decision,
-    Floats,
-    Ints,
-    LoggedDecisions,
-    Names,
-    decision_of,
-    from_rows,
-)
+from models.selection.dataset.logged_decisions import Decision, LoggedDecisions, decision_of, from_rows
 from models.selection.dataset.point_in_time import ended, every_candidate, walk
+from models.selection.decision.arrays import Floats, Ints, Names
 from models.selection.decision.features import Candidate, Context
 from models.selection.decision.live_observations import Views
-from models.selection.decision.policy import LearnedPolicy
 
 # Requests that name a strategy of their own are no choices of the installation's policy.
 POLICIES = ("learned", "price")
@@ -81,14 +73,6 @@ class Choices(NamedTuple):
         """Of the candidates of the decision at ``place``."""
         start = int(self.starts[place])
         return self.views.at(slice(start, start + len(self.candidates[place])))
-
-
-class Replayed(NamedTuple):
-    """``target`` and ``now``, (n, k): what a challenger and what serves would have given each candidate."""
-
-    found: Choices
-    target: Floats
-    now: Floats
 
 
 class _Seen:
@@ -168,20 +152,6 @@ def _figures(record: Mapping[str, Any]) -> tuple[float, float, float]:
     success = float(ended(record, 0).result == "success")
     ttft_s = float("nan") if record["ttft_us"] is None else record["ttft_us"] * 1e-6
     return success, record["cost_nano"] * 1e-9, ttft_s
-
-
-def probabilities(policy: LearnedPolicy, found: Choices) -> Floats:
-    """What ``policy``, serving then, would have given each logged candidate, (n, k). Raises ``PolicyError``."""
-    target = np.zeros_like(found.decisions.logged)
-    for place, (context, candidates) in enumerate(zip(found.contexts, found.candidates, strict=True)):
-        target[place, : len(candidates)] = policy.probabilities(context, candidates, found.seen(place))
-    return target
-
-
-def replayed(candidate: LearnedPolicy, champion: LearnedPolicy | None, found: Choices) -> Replayed:
-    """``candidate`` beside the champion, or beside the log's own policy while the rules serve."""
-    now = found.decisions.logged if champion is None else probabilities(champion, found)
-    return Replayed(found, probabilities(candidate, found), now)
 
 
 def segment_of(record: Mapping[str, Any]) -> str:

@@ -12,11 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.selection.dataset.logged_context import Prices, cached_share, candidate_of, context_of, list_prices
-from models.selection.dataset.point_in_time import Result, ended, first_endpoint, walk
+from models.selection.dataset.point_in_time import ended, first_endpoint, walk
 from models.selection.decision.features import Candidate, Context
 from models.selection.decision.live_observations import Views
-from models.selection.decision.output_length import LengthTallies
-from models.selection.decision.priors import Tallies
+from models.selection.decision.outcome import Result
 
 CHUNK = 4096
 # A prompt that is charged ten times its estimate was media, or the estimate was of something else.
@@ -95,17 +94,6 @@ def samples(frame: pl.DataFrame, prices: Prices | None = None) -> Samples:
             views.append(Views.joined(chunk))
             chunk = []
     return Samples(rows, Views.joined([*views, *chunk]))
-
-
-def tally(rows: Sequence[Sample], levels: Tallies, lengths: LengthTallies) -> None:
-    """Add what ``rows`` came to. A prompt that lay in the cache says nothing of how long the endpoint usually takes."""
-    for s in rows:
-        log_wait = None if s.candidate.cached_share else s.log_ttft
-        first, whole = (log_wait, None) if s.context.stream else (None, log_wait)
-        values = (s.failure, s.limited, first, s.log_tokens_per_s, whole, s.malformed, s.prompt_price)
-        levels.add(s.endpoint, s.candidate.provider, s.context.model, s.context.client_region, values)
-        if s.output_tokens is not None:
-            lengths.add(s.context.model, s.category, s.context.max_tokens, s.output_tokens)
 
 
 def _sample(row: Mapping[str, Any], prices: Prices) -> Sample | None:

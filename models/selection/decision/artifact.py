@@ -10,15 +10,15 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
 
 from models.selection.decision import output_length, predictor
 from models.selection.decision import priors as past
-from models.selection.decision.estimate import Estimate
-from models.selection.decision.features import FEATURES, Candidate, Context, Floats, level_rows, vectorise
+from models.selection.decision.arrays import Floats
+from models.selection.decision.features import FEATURES, Candidate, Context, level_rows, vectorise
 from models.selection.decision.live_observations import Views
 from models.selection.decision.output_length import OutputLengths
 from models.selection.decision.predictor import Predictor
@@ -35,6 +35,26 @@ _BOUND = 12.0
 
 class PolicyError(Exception):
     """The artifact cannot be trusted; the message says why."""
+
+
+class Estimate(NamedTuple):
+    """Of a first attempt. Shares in [0, 1]; ``success`` is of the attempts that are not answered 429.
+
+    ``ttft_s`` of an answer that is not streamed is the whole answer's time; throughput is always that of streams.
+    ``ttft_q90_s`` is reached or undercut by 90 % of the answers, ``tokens_per_s_q10`` reached by 90 %;
+    ``output_tokens`` is the expected length of the answer. ``prompt_price`` is what the prompt was charged over its
+    estimated tokens at list price: caches, and how each provider counts tokens.
+    """
+
+    success: float
+    limited: float
+    ttft_s: float
+    ttft_q90_s: float
+    tokens_per_s: float
+    tokens_per_s_q10: float
+    output_tokens: float
+    malformed: float = 0.0
+    prompt_price: float = 1.0
 
 
 class Artifact:

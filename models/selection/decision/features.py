@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from models.selection.decision.arrays import Floats
 from models.selection.decision.live_observations import (
     FAILURE,
     LIMITED,
@@ -21,8 +21,6 @@ from models.selection.decision.live_observations import (
 )
 from models.selection.decision.output_length import OutputLengths
 from models.selection.decision.priors import Level, Levels
-
-Floats = NDArray[np.float64]
 
 # The router plans for sizes rounded up to these, so that plans can be kept; what is learned must see the same.
 PROMPT_BUCKETS = tuple(int(16 * 1.25**n) for n in range(56))

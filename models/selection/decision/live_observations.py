@@ -14,9 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.selection.decision.arrays import Floats
 from models.selection.decision.outcome import Outcome
-
-Floats = NDArray[np.float64]
 
 # ``WINDOWS`` stand for the router's windows of 30 s, 5 min and 30 min; a day, since traffic has a daily course.
 HALF_LIVES_S = (30.0, 300.0, 1800.0, 86400.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -29,24 +28,6 @@ class OutputLengths(NamedTuple):
                 count, own = found
                 mean += count / (count + SHRINKAGE) * (own - mean)
         return min(mean, float(max_tokens)) if max_tokens else mean
-
-
-class LengthTallies:
-    """The table in the making."""
-
-    def __init__(self) -> None:
-        self._sums: defaultdict[Key, list[float]] = defaultdict(lambda: [0.0, 0.0])
-
-    def add(self, model: str, category: str | None, max_tokens: int | None, tokens: int) -> None:
-        """One finished answer."""
-        for key in keys(model, category, max_tokens):
-            total = self._sums[key]
-            total[0] += 1
-            total[1] += tokens
-
-    def lengths(self) -> OutputLengths:
-        """Of what was added up to now."""
-        return OutputLengths({key: (count, total / count) for key, (count, total) in self._sums.items()})
 
 
 def keys(model: str, category: str | None, max_tokens: int | None) -> list[Key]:

@@ -10,10 +10,10 @@ import numpy as np
 
 from models.selection.decision import predictor
 from models.selection.decision import priors as past
-from models.selection.decision.artifact import PARITY, SCHEMA, Artifact, PolicyError
-from models.selection.decision.estimate import Estimate
+from models.selection.decision.arrays import Floats
+from models.selection.decision.artifact import Artifact, Estimate
 from models.selection.decision.features import Candidate, Context, level_rows
-from models.selection.decision.live_observations import Floats, Views
+from models.selection.decision.live_observations import Views
 from models.selection.decision.posterior import (
     BETWEEN,
     FAILURE,
@@ -27,21 +27,7 @@ from models.selection.decision.posterior import (
     believe,
 )
 from models.selection.decision.priors import Level, Levels
-from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND, Constants, Wish, choose, losses
-
-__all__ = [
-    "PARITY",
-    "SCHEMA",
-    "USD_PER_FAILURE",
-    "USD_PER_SECOND",
-    "Candidate",
-    "Context",
-    "Estimate",
-    "LearnedPolicy",
-    "PolicyError",
-    "Views",
-    "Wish",
-]
+from models.selection.decision.utility import USD_PER_SECOND, Constants, Wish, choose, losses
 
 # Of a normal distribution: how many standard deviations its 90th percentile lies above its median.
 SD_TO_Q90 = 1.2816

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from models.selection.decision import live_observations
-from models.selection.decision.live_observations import FEW, SCATTERED, SQUARE_WORTH, Floats, Views
+from models.selection.decision.arrays import Floats
+from models.selection.decision.live_observations import FEW, SCATTERED, SQUARE_WORTH, Views
 
 # Rows of beliefs. The wait is ln s to the first token of a stream, or to the end of an answer that comes whole.
 FAILURE, LIMITED, WAIT, PACE, MALFORMED = range(5)

@@ -11,11 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from models.selection.decision.arrays import Floats
 from models.selection.decision.features import FEATURES, PLACES
-
-Floats = NDArray[np.float64]
 
 
 class Quantity(NamedTuple):

@@ -133,63 +133,6 @@ class Levels:
         return residual
 
 
-class Tally:
-    """Sums of what was seen of one node."""
-
-    __slots__ = ("counts", "squares", "sums")
-
-    def __init__(self) -> None:
-        self.counts, self.sums, self.squares = ([0.0] * len(QUANTITIES) for _ in range(3))
-
-    def add(self, values: Sequence[float | None]) -> None:
-        """One attempt, ``None`` where it says nothing of a quantity."""
-        for place, value in enumerate(values):
-            if value is not None:
-                self.counts[place] += 1
-                self.sums[place] += value
-                self.squares[place] += value * value
-
-    def node(self) -> Node:
-        """What was seen, by the names of ``QUANTITIES``."""
-        found = {}
-        for name, count, total, squares in zip(QUANTITIES, self.counts, self.sums, self.squares, strict=True):
-            if count:
-                mean = total / count
-                found[name] = Past(count, mean, max(squares / count - mean * mean, 0.0))
-        return found
-
-
-class Tallies:
-    """Levels in the making: attempts are added, ``levels`` may be asked for at any time."""
-
-    def __init__(self) -> None:
-        self._endpoints: defaultdict[str, Tally] = defaultdict(Tally)
-        self._providers: defaultdict[str, Tally] = defaultdict(Tally)
-        self._models: defaultdict[str, Tally] = defaultdict(Tally)
-        self._market = Tally()
-        self._regions: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
-
-    def add(self, endpoint: str, provider: str, model: str, region: str | None, values: Sequence[float | None]) -> None:
-        """One attempt; ``values`` in the order of ``QUANTITIES``."""
-        for tally in (self._endpoints[endpoint], self._providers[provider], self._models[model], self._market):
-            tally.add(values)
-        if region is not None:
-            self._regions[region, endpoint].add(values)
-
-    def levels(self) -> Levels:
-        """Of what was added up to now."""
-        endpoints, providers, models = (
-            {name: tally.node() for name, tally in tallies.items()}
-            for tallies in (self._endpoints, self._providers, self._models)
-        )
-        regions = {}
-        for key, tally in self._regions.items():
-            past = tally.node().get("log_ttft")
-            if past is not None:
-                regions[key] = Past(past.seen, past.mean - endpoints[key[1]]["log_ttft"].mean)
-        return Levels(endpoints, providers, models, self._market.node(), regions)
-
-
 def to_json(levels: Levels) -> dict[str, object]:
     """As ``policy.json`` holds them."""
     return {

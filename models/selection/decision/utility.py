@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.selection.decision.live_observations import Floats, Views
+from models.selection.decision.arrays import Floats
+from models.selection.decision.live_observations import Views
 from models.selection.decision.posterior import FAILURE, LIMITED, MALFORMED, PACE, WAIT, Beliefs
 
 # What a second of waiting and a failed first attempt are worth to a client that does not say otherwise: 0.36 USD an

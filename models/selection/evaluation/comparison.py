@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.selection.dataset.logged_decisions import Floats
 from models.selection.dataset.replay_set import Choices
+from models.selection.decision.arrays import Floats
 from models.selection.evaluation.estimators import weights
 from models.selection.evaluation.intervals import Interval, flattened
 from models.selection.evaluation.off_policy import Evaluation, Refused, Thresholds, evaluate

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from data.lake import Lake
-from models.selection.dataset.logged_decisions import Floats
-from models.selection.dataset.replay_set import Choices, judged, probabilities
-from models.selection.decision.policy import LearnedPolicy, PolicyError
-from models.selection.lifecycle.registry import RegistryError
+from models.selection.dataset.replay_set import Choices, judged
+from models.selection.decision.arrays import Floats
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.evaluation.replay import probabilities
 
 DECISIONS = 5000
 
@@ -30,15 +30,12 @@ class Shifts(NamedTuple):
 
 
 def shifts(lake: Lake, first: str, second: str) -> Shifts:
-    """On the last logged decisions. Raises ``RegistryError`` where an artifact or the log cannot be used."""
-    try:
-        policies = [LearnedPolicy.load(lake.policies / version) for version in (first, second)]
-        found = judged(lake, DECISIONS)
-        if found is None:
-            return Shifts(0, [])
-        before, after = (probabilities(policy, found) for policy in policies)
-    except (PolicyError, ValueError) as error:
-        raise RegistryError(str(error)) from error
+    """Compare on the last logged decisions. Raises ``PolicyError``, and ``ValueError`` on a log that is false."""
+    policies = [LearnedPolicy.load(lake.policies / version) for version in (first, second)]
+    found = judged(lake, DECISIONS)
+    if found is None:
+        return Shifts(0, [])
+    before, after = (probabilities(policy, found) for policy in policies)
     return Shifts(len(found.contexts), by_endpoint(found, before, after))
 
 

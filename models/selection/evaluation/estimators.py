@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.selection.dataset.logged_decisions import Floats, Ints, LoggedDecisions
+from models.selection.dataset.logged_decisions import LoggedDecisions
+from models.selection.decision.arrays import Floats, Ints
 
 FOLDS = 5
 SHRINKAGE = 20.0

@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data.policies import Verdict
+from data.policies import PolicyState, Verdict
 from models.selection.dataset.replay_set import Choices
-from models.selection.decision.policy import PARITY, LearnedPolicy, PolicyError
+from models.selection.decision.artifact import PARITY, PolicyError
+from models.selection.decision.policy import LearnedPolicy
 from models.selection.decision.predictor import FORMS, QUANTITIES
 from models.selection.evaluation.comparison import Comparison
-from models.selection.evaluation.intervals import flattened
+from models.selection.evaluation.intervals import flattened, wilson
 from models.selection.evaluation.off_policy import Refused, Thresholds, support_of
 from models.selection.evaluation.predictive import forms
+from models.selection.evaluation.replay import Replayed
 from models.selection.evaluation.simulation_trial import Result, Trial, run
-from models.selection.lifecycle.guardrails import wilson
 
 GATES = ("G0", "G1", "G2", "G3")
 # Of the answers within the predicted 90th percentile: the share that may be a fault of nothing.
@@ -49,6 +50,15 @@ class Requirements(NamedTuple):
     scenario_margin: float = 0.05
     thresholds: Thresholds = Thresholds()
     trial: Trial = Trial()
+
+
+class Judgement(NamedTuple):
+    """Of one challenger; ``replayed`` are the decisions that it has not learned from."""
+
+    state: PolicyState
+    champion: LearnedPolicy | None
+    replayed: Replayed | None
+    comparison: Comparison | None
 
 
 def g0_artifact(folder: Path, found: Choices | None, thresholds: Thresholds = Thresholds()) -> Verdict:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.selection.dataset.logged_decisions import Floats, Ints
+from models.selection.decision.arrays import Floats, Ints
 
 REPLICATES = 1000
 LEVEL = 0.95
@@ -65,3 +65,11 @@ def mean_interval(values: Floats, block: Ints, seed: int = 0) -> Interval:
     sums = block_sums(np.stack([values, np.ones_like(values)], axis=1), block)
     totals = resampled(sums, seed)
     return interval(float(values.mean()), totals[:, 0] / totals[:, 1], len(sums))
+
+
+def wilson(good: int, count: int, level: float) -> tuple[float, float]:
+    """Wilson's score interval of a share."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    centre = (good + z * z / 2) / (count + z * z)
+    half = z / (count + z * z) * math.sqrt(good * (count - good) / count + z * z / 4)
+    return centre - half, centre + half

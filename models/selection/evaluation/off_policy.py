@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from models.selection.dataset.logged_decisions import Floats, LoggedDecisions
+from models.selection.dataset.logged_decisions import LoggedDecisions
+from models.selection.decision.arrays import Floats
 from models.selection.evaluation.estimators import (
     OutcomeModel,
     Scores,

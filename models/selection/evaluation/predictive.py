@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.selection.dataset.samples import Sample, Samples, column
-from models.selection.decision.estimate import Estimate
+from models.selection.decision.arrays import Floats
+from models.selection.decision.artifact import Estimate
 from models.selection.decision.policy import LearnedPolicy
 from models.selection.decision.predictor import PACE_Q10, QUANTITIES, TTFT_Q50, TTFT_Q90, Predictor
 from models.selection.decision.priors import Levels
 from models.selection.training.conformal import offset, pinball
 from models.selection.training.learning import SHOWN, Learned, matrix
 
-Floats = NDArray[np.float64]
 EWMA_ALPHA = 0.3
 
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from data.lake import Lake, write_atomically
 from data.policies import Verdict
-from models.selection.dataset.logged_decisions import Floats
 from models.selection.dataset.replay_set import Choices
+from models.selection.decision.arrays import Floats
 from models.selection.evaluation.differences import by_endpoint
+from models.selection.evaluation.gates import Judgement
 from models.selection.evaluation.intervals import Interval
 from models.selection.evaluation.off_policy import Refused, Thresholds, evaluate
-from models.selection.lifecycle.promotion import Judgement
 from models.selection.simulation.simulate import LABEL
 
 SHIFTS = 12

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.selection.dataset.logged_decisions import Floats, Ints, LoggedDecisions
+from models.selection.dataset.logged_decisions import LoggedDecisions
+from models.selection.decision.arrays import Floats, Ints
 from models.selection.evaluation.off_policy import Evaluation, Refused, evaluate
 
 LOGS = 200

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.selection.dataset.logged_decisions import Floats, Ints
+from models.selection.decision.arrays import Floats, Ints
 from models.selection.evaluation.intervals import REPLICATES, Interval, interval
 
 TAIL = 0.99

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.selection.dataset.logged_decisions import Floats
-from models.selection.evaluation.intervals import Interval, flattened
+from models.selection.decision.arrays import Floats
+from models.selection.evaluation.intervals import Interval, flattened, wilson
 
 CONTROL = "price"
 
@@ -131,14 +130,6 @@ def _difference(good: int, count: int, good_control: int, count_control: int, le
     below = math.hypot(ours - low, high_control - theirs)
     above = math.hypot(high - ours, theirs - low_control)
     return Interval(value, value - below, value + above)
-
-
-def wilson(good: int, count: int, level: float) -> tuple[float, float]:
-    """Wilson's score interval of a share."""
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    centre = (good + z * z / 2) / (count + z * z)
-    half = z / (count + z * z) * math.sqrt(good * (count - good) / count + z * z / 4)
-    return centre - half, centre + half
 
 
 def _ratio(ours: Floats, control: Floats, quantile: float | None, rails: Rails) -> Interval | None:

@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 
 from data.lake import Lake
 from data.policies import Canary, PolicyState, Verdict, read_audit
 from models.selection.dataset import decision_log
-from models.selection.dataset.replay_set import Replayed, judged, replayed
+from models.selection.dataset.replay_set import judged
 from models.selection.dataset.samples import samples
-from models.selection.decision.policy import LearnedPolicy, PolicyError
-from models.selection.evaluation.comparison import Comparison, compare
+from models.selection.decision.artifact import PolicyError
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.evaluation.comparison import compare
 from models.selection.evaluation.gates import (
     GATES,
+    Judgement,
     Requirements,
     g0_artifact,
     g1_predictive,
@@ -28,6 +29,7 @@ from models.selection.evaluation.gates import (
     g3_simulated,
 )
 from models.selection.evaluation.predictive import coverage, scored
+from models.selection.evaluation.replay import replayed
 from models.selection.lifecycle.guardrails import Rails, Watch, watch
 from models.selection.lifecycle.registry import Registry, RegistryError
 from models.selection.lifecycle.rollout import Pace
@@ -43,15 +45,6 @@ WATCHED_DECISIONS = 50_000
 def rails_of(pace: Pace) -> Rails:
     """The guardrails, whose window is an hour of the market."""
     return Rails(minutes=Rails().minutes / pace.speed)
-
-
-class Judgement(NamedTuple):
-    """Of one challenger; ``replayed`` are the decisions that it has not learned from."""
-
-    state: PolicyState
-    champion: LearnedPolicy | None
-    replayed: Replayed | None
-    comparison: Comparison | None
 
 
 def judge(lake: Lake, wanted: Requirements = Requirements(), speed: float = 1.0) -> Judgement | None:

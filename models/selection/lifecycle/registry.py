@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -47,6 +49,8 @@ STEPS: dict[State, tuple[State, ...]] = {
 }
 ENDED: tuple[State, ...] = ("retired", "rejected", "rolled_back")
 ARTIFACT = ("*.onnx", "policy.json")
+# No training takes this long: what lies there unregistered was left by one that died.
+ABANDONED_S = 3600.0
 
 
 class RegistryError(Exception):
@@ -279,6 +283,30 @@ class Registry:
                 wanted = "retired"
             if wanted is not None and wanted != state.state:
                 self._move(state.version, wanted, "a step was interrupted; this is what serves")
+
+
+def prune(lake: Lake, kept: int, who: str) -> list[str]:
+    """Remove artifacts, and folders that no registry knows; returns the versions that were pruned."""
+    registry = Registry(lake, who)
+    champion = registry.serving.champion
+    spared = {registry.get(champion).predecessor} if champion else set()
+    ended = [state for state in registry.states() if state.state in ENDED and state.version not in spared]
+    # By the last step rather than by age: what was champion yesterday is worth more than yesterday's refusals.
+    ended.sort(key=lambda state: state.since, reverse=True)
+    gone = [state.version for state in ended[kept:] if not state.pruned]
+    for version in gone:
+        registry.prune(version, f"out of service, and not among the last {kept}")
+    _remove_abandoned(lake)
+    return gone
+
+
+def _remove_abandoned(lake: Lake) -> None:
+    serving = read_serving(lake).versions()
+    for folder in lake.policies.iterdir():
+        if not folder.is_dir() or folder.name in serving or read_state(lake, folder.name) is not None:
+            continue
+        if folder.stat().st_mtime < time.time() - ABANDONED_S:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _expect_canary(serving: Serving, version: str) -> None:

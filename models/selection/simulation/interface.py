@@ -8,9 +8,8 @@ from typing import NamedTuple, Protocol
 from models.selection.decision.features import Candidate, Context, planned_tokens
 from models.selection.decision.live_observations import Observed
 from models.selection.decision.outcome import Outcome
-from models.selection.decision.policy import USD_PER_FAILURE, USD_PER_SECOND, LearnedPolicy
-
-__all__ = ["Outcome", "Policy", "Served", "State"]
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
 
 # Loss is measured in seconds: a failed attempt is worth this many of them.
 SECONDS_PER_FAILURE = USD_PER_FAILURE / USD_PER_SECOND

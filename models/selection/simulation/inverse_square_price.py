@@ -6,7 +6,8 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 
 from models.selection.decision.features import Candidate, Context
-from models.selection.simulation.interface import Outcome, State, price_usd
+from models.selection.decision.outcome import Outcome
+from models.selection.simulation.interface import State, price_usd
 
 
 def proportional(weights: Sequence[float]) -> list[float]:

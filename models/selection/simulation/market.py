@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.selection.dataset.logged_decisions import Floats
-from models.selection.decision.policy import USD_PER_SECOND
+from models.selection.decision.arrays import Floats
+from models.selection.decision.utility import USD_PER_SECOND
 from models.selection.simulation.interface import SECONDS_PER_FAILURE, TYPICAL_COMPLETION_TOKENS, TYPICAL_PROMPT_TOKENS
 
 PROVIDERS = 12

@@ -13,13 +13,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.selection.dataset.logged_decisions import Floats
+from models.selection.decision.arrays import Floats
 from models.selection.decision.features import Candidate, Context
-from models.selection.decision.policy import USD_PER_SECOND
+from models.selection.decision.outcome import Outcome
+from models.selection.decision.utility import USD_PER_SECOND
 from models.selection.simulation.interface import (
     SECONDS_PER_FAILURE,
     TYPICAL_COMPLETION_TOKENS,
-    Outcome,
     Policy,
     State,
     typical_price_usd,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from models.selection.decision.arrays import Floats
+
 # Of fewer residuals the 90th percentile is little more than the largest.
 LEAST = 20
 

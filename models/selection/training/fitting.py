@@ -11,18 +11,16 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from models.selection.decision.arrays import Floats
 from models.selection.decision.features import FEATURES, PLACES
 from models.selection.decision.predictor import FORMS, Quantity, Rule, logistic
-from models.selection.training import linear_quantile
 from models.selection.training.conformal import LEAST, offset, pinball
 
-Floats = NDArray[np.float64]
 # Latest rows that a form is fitted on; more add minutes and little else.
 MOST_ROWS = 40_000
 # Rows, and of a share those of the rarer outcome, below which a form is not tried.
@@ -43,6 +41,11 @@ TREES: dict[str, Any] = {
     "early_stopping": False,
     "random_state": 0,
 }
+ITERATIONS = 40
+# Residuals smaller than this count as this: the loss is smooth within it.
+SMOOTHING = 0.01
+# Of the number of rows: keeps weights small where features say the same.
+RIDGE = 0.003
 _NAMES = [name for name, _, _ in FEATURES]
 
 
@@ -117,7 +120,7 @@ def fit(quantity: Quantity, form: str, rows: Floats, seen: Floats, base: str = "
     base = base or quantity.recent
     residuals = seen - rows[:, PLACES[base]]
     if form == "linear":
-        weights, intercept = linear_quantile.fit(rows, residuals, quantity.quantile)
+        weights, intercept = fit_linear_quantile(rows, residuals, quantity.quantile)
         named = dict(zip(_NAMES, weights.tolist(), strict=True))
         named[base] += 1.0
         low, high = np.quantile(rows @ weights + intercept, USUAL).tolist()
@@ -127,6 +130,32 @@ def fit(quantity: Quantity, form: str, rows: Floats, seen: Floats, base: str = "
     with threadpool_limits(1):
         trees.fit(rows.astype(np.float32), residuals)
     return Fitted(Rule(form, 0.0, {base: 1.0}, boosted=True), trees)
+
+
+def fit_linear_quantile(features: Floats, seen: Floats, quantile: float) -> tuple[Floats, float]:
+    """Weights (features,) and intercept that minimise the pinball loss of ``seen`` (n,), with a small ridge.
+
+    By the MM algorithm of Hunter and Lange (2000): reweighted least squares. scikit-learn's ``QuantileRegressor``
+    solves a linear programme, which takes 15 s for 5,000 rows of 40 features; this takes a tenth of a second and comes
+    as close as the choice between two forms needs.
+    """
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(scale > 1e-9, scale, np.inf)
+    design = np.column_stack([(features - mean) / scale, np.ones(len(seen))])
+    penalty = np.full(design.shape[1], RIDGE * len(seen))
+    penalty[-1] = 0.0
+    pull = (2.0 * quantile - 1.0) * design.sum(axis=0)
+    weights = np.zeros(design.shape[1])
+    weights[-1] = np.quantile(seen, quantile)
+    for _ in range(ITERATIONS):
+        near = 1.0 / (SMOOTHING + np.abs(seen - design @ weights))
+        weighted = design * near[:, None]
+        before = weights
+        weights = np.linalg.solve(weighted.T @ design + np.diag(penalty), weighted.T @ seen + pull)
+        if np.abs(weights - before).max() < 1e-4:
+            break
+    own: Floats = weights[:-1] / scale
+    return own, float(weights[-1] - own @ mean)
 
 
 def _simple(quantity: Quantity, form: str, rows: Floats, seen: Floats) -> Fitted:

@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.selection.dataset.point_in_time import EPOCH, MICROSECOND
-from models.selection.dataset.samples import Sample, Samples, column, tally
+from models.selection.dataset.samples import Sample, Samples, column
 from models.selection.decision import predictor
+from models.selection.decision.arrays import Floats
 from models.selection.decision.features import PERIODS_DAYS, PLACES, vectorise
-from models.selection.decision.output_length import LengthTallies, OutputLengths
-from models.selection.decision.priors import Levels, Tallies
+from models.selection.decision.output_length import OutputLengths
+from models.selection.decision.priors import Levels
 from models.selection.training.fitting import Chosen, choose
+from models.selection.training.tallies import LengthTallies, Tallies, tally
 
-Floats = NDArray[np.float64]
 # The first block only makes levels; forms are fitted on the next five, chosen on two, corrected on the last two.
 BLOCKS, CHOSEN_FROM, CORRECTED_FROM = 10, 6, 8
 

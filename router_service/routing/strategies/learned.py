@@ -7,7 +7,7 @@ have all of it, under a name of its own, and without one it gets the order that 
 from __future__ import annotations
 
 from data.catalogue.types import Endpoint
-from models.selection.decision.policy import Wish
+from models.selection.decision.utility import Wish
 from router_service.routing.learned import Part, ServedPolicies
 from router_service.routing.strategies import price, sort
 from router_service.routing.strategies.slate import Arm, Choice, Slate, cumulate, usd

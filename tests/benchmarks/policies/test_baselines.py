@@ -22,7 +22,8 @@ from benchmarks.policies.baselines import (
 )
 from benchmarks.policies.live import Live
 from models.selection.decision.features import Candidate, Context
-from models.selection.simulation.interface import Outcome, Policy, State
+from models.selection.decision.outcome import Outcome
+from models.selection.simulation.interface import Policy, State
 from models.selection.simulation.inverse_square_price import InverseSquarePrice
 
 POLICIES: list[Callable[[], Policy]] = [

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from benchmarks.policies.live import Live
+from models.selection.decision.outcome import Outcome
 from models.selection.decision.utility import Constants
-from models.selection.simulation.interface import Outcome
 from tests.benchmarks.policies.test_baselines import answer, candidates, choose, failure
 
 FLOOR = Constants().floor

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.selection.dataset.logged_decisions import Floats
+from models.selection.decision.arrays import Floats
 from models.selection.simulation.market import Endpoint, parameters
 
 TICK_S = 10.0

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from data.schema import CLIENT_DEADLINE, LOST, STALE
 from models.selection.dataset.logged_decisions import decision_of
-from models.selection.dataset.point_in_time import JUDGES_NOTHING, ended, every_candidate, first_endpoint, walk
+from models.selection.dataset.point_in_time import ended, every_candidate, first_endpoint, walk
 from models.selection.decision.live_observations import NOTHING, Observed, View
-from models.selection.decision.outcome import Outcome
-from models.selection.decision.policy import USD_PER_FAILURE, USD_PER_SECOND
+from models.selection.decision.outcome import JUDGES_NOTHING, Outcome
+from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
 from router_service.routing.health import health
 
 START = datetime(2026, 11, 16, tzinfo=UTC)

@@ -15,11 +15,11 @@ from models.selection.decision.live_observations import Views
 from models.selection.decision.predictor import FORMS
 from models.selection.evaluation.comparison import compare
 from models.selection.evaluation.gates import Requirements, g1_predictive, g2_off_policy, judge_trial
-from models.selection.evaluation.intervals import Interval
+from models.selection.evaluation.intervals import Interval, wilson
 from models.selection.evaluation.off_policy import Thresholds
 from models.selection.evaluation.simulation_trial import Result
 from models.selection.evaluation.ttft import waits
-from models.selection.lifecycle.guardrails import Rails, watch, wilson
+from models.selection.lifecycle.guardrails import Rails, watch
 
 FORM = {form: float(number) for number, form in enumerate(FORMS)}
 METRICS = {

@@ -10,7 +10,7 @@ import pytest
 
 from data.schema import CLIENT_DEADLINE
 from models.selection.dataset.logged_decisions import Decision, LoggedDecisions, decision_of, from_rows
-from models.selection.decision.policy import USD_PER_SECOND
+from models.selection.decision.utility import USD_PER_SECOND
 from models.selection.evaluation.estimators import cross_fit, endpoint_means
 from models.selection.evaluation.intervals import mean_interval
 from models.selection.evaluation.off_policy import Evaluation, Refused, Thresholds, evaluate, evaluate_by

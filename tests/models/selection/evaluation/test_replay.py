@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.selection.dataset.replay_set import choices, probabilities
+from models.selection.dataset.replay_set import choices
 from models.selection.decision.artifact import Artifact
 from models.selection.decision.features import Candidate, Context
 from models.selection.decision.live_observations import Views
 from models.selection.decision.output_length import OutputLengths
-from models.selection.decision.policy import LearnedPolicy, Wish
+from models.selection.decision.policy import LearnedPolicy
 from models.selection.decision.predictor import QUANTITIES, Predictor, Rule
 from models.selection.decision.priors import Levels, Past
+from models.selection.decision.utility import Wish
 from models.selection.evaluation.comparison import compare
 from models.selection.evaluation.off_policy import Evaluation, Thresholds
+from models.selection.evaluation.replay import probabilities
 from tests.models.selection.dataset.test_point_in_time import NAMES, answered, attempt, row
 
 SPACING_S, COUNT = 4, 3000

@@ -6,13 +6,14 @@ import pytest
 
 from models.selection.decision.artifact import Artifact
 from models.selection.decision.features import Candidate, Context, planned_tokens
+from models.selection.decision.outcome import Outcome
 from models.selection.decision.output_length import OutputLengths
 from models.selection.decision.policy import LearnedPolicy
 from models.selection.decision.predictor import QUANTITIES, Predictor, Rule
 from models.selection.decision.priors import Levels
 from models.selection.evaluation.gates import Requirements, judge_trial
 from models.selection.evaluation.simulation_trial import Trial, run
-from models.selection.simulation.interface import Outcome, Served, State
+from models.selection.simulation.interface import Served, State
 
 LEVEL = {quantity.name: Rule("level", 0.0, {quantity.level: 1.0}) for quantity in QUANTITIES}
 CANDIDATES = [Candidate(f"{name}:m", name, 10**9, 10**9) for name in "ab"]

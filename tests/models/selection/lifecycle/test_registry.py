@@ -10,8 +10,7 @@ import pytest
 
 from data.lake import Lake
 from data.policies import Lineage, Serving, append_audit, read_audit, read_serving, read_state, write_serving
-from models.selection.lifecycle.pruning import prune
-from models.selection.lifecycle.registry import Registry, RegistryError
+from models.selection.lifecycle.registry import Registry, RegistryError, prune
 from tests.running import portolan
 
 LINEAGE = Lineage(

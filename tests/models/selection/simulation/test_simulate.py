@@ -10,8 +10,9 @@ import pytest
 from benchmarks.policies.baselines import Cheapest, Ewma, Oracle, Random
 from benchmarks.policies.live import Live
 from models.selection.decision.features import Candidate, Context
+from models.selection.decision.outcome import Outcome
 from models.selection.evaluation.simulation_metrics import adaptation, gain, summarise, watched
-from models.selection.simulation.interface import Outcome, State
+from models.selection.simulation.interface import State
 from models.selection.simulation.market import altered, draw_market, parameters
 from models.selection.simulation.scenarios import TICK_S, Scenario, course, load, names, places
 from models.selection.simulation.simulate import LABEL, Run, simulate

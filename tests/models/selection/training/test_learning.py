@@ -21,15 +21,15 @@ from models.selection.dataset.samples import Samples, samples
 from models.selection.decision import predictor
 from models.selection.decision.artifact import Artifact, PolicyError
 from models.selection.decision.features import Candidate, Context, hour_of_week, planned_tokens, vectorise
-from models.selection.decision.output_length import LengthTallies
 from models.selection.decision.policy import LearnedPolicy
 from models.selection.decision.priors import Levels, Past, from_json, to_json
+from models.selection.evaluation.intervals import wilson
 from models.selection.evaluation.predictive import coverage, metrics, scored
-from models.selection.lifecycle.guardrails import wilson
 from models.selection.training.conformal import offset
 from models.selection.training.export import export, write_header
 from models.selection.training.fitting import fit
 from models.selection.training.learning import Learned, learn, matrix
+from models.selection.training.tallies import LengthTallies
 
 # skl2onnx hands numpy scalars to protobuf, which numpy deprecates; the export itself is checked for parity.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
