@@ -16,7 +16,7 @@ import pytest
 import valkey
 
 from data.schema import Attempt
-from models.selection.decision.live_observations import View
+from models.selection.decision.live_observations import EndpointView
 from router_service.exchange import Exchange
 from router_service.routing.health import Health
 from router_service.routing.observing import Observing
@@ -72,7 +72,7 @@ class Worker:
         attempt.error_type, attempt.ttft_us = error, None if error else attempt.duration_us
         self.observing.settle(exchange)
 
-    def view(self, endpoint: str = "e:m") -> View:
+    def view(self, endpoint: str = "e:m") -> EndpointView:
         """What is seen of it now."""
         return self.observing.seen([endpoint]).views[0]
 

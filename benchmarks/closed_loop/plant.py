@@ -12,7 +12,7 @@ import msgspec
 
 from data.lake import Lake
 from data.policies import read_state
-from models.selection.decision.predictor import QUANTITIES, Rule, to_json
+from models.selection.decision.predictor import PREDICTED_QUANTITIES, QuantityModel, to_json
 from models.selection.lifecycle.registry import Registry
 from models.selection.training.export import write_header
 
@@ -32,7 +32,10 @@ def upside_down(header: Header, power: float = -2.0) -> None:
     for past in header["levels"]["endpoints"].values():
         for name in WAITS & past.keys():
             past[name][0] *= OWN
-    rules = [Rule("level", 0.0, {q.level: power if q.level == "level_log_ttft" else 1.0}) for q in QUANTITIES]
+    rules = [
+        QuantityModel("level", 0.0, {q.level: power if q.level == "level_log_ttft" else 1.0})
+        for q in PREDICTED_QUANTITIES
+    ]
     header["quantities"] = to_json(rules)
 
 

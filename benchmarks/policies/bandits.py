@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from benchmarks.policies.baselines import lowest
-from models.selection.decision.features import Candidate, Context
-from models.selection.decision.outcome import Outcome
-from models.selection.simulation.interface import State
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.simulation.interface import SimulationState
 
 
 class Ucb1:
@@ -25,11 +25,13 @@ class Ucb1:
         self._sums: dict[str, float] = {}
         self._counts: dict[str, float] = {}
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         bonus = self._c * math.sqrt(math.log(max(self._total * self._scale, 1.0)))
         return lowest([self._index(candidate.endpoint, bonus) for candidate in candidates])
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         self._scale *= self._discount
         name, unit = outcome.endpoint, 1 / self._scale
         self._sums[name] = self._sums.get(name, 0.0) + outcome.loss_s * unit
@@ -60,10 +62,12 @@ class EpsilonGreedy:
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         return lowest([self._mean(candidate.endpoint) for candidate in candidates], self._epsilon)
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         self._sums[outcome.endpoint] = self._sums.get(outcome.endpoint, 0.0) + outcome.loss_s
         self._counts[outcome.endpoint] = self._counts.get(outcome.endpoint, 0) + 1
 

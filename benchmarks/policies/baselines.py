@@ -9,9 +9,9 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 
-from models.selection.decision.features import Candidate, Context
-from models.selection.decision.outcome import Outcome
-from models.selection.simulation.interface import State, typical_price_usd
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.simulation.interface import SimulationState, typical_candidate_price_usd
 from models.selection.simulation.inverse_square_price import proportional
 
 
@@ -22,30 +22,34 @@ def lowest(losses: Sequence[float], epsilon: float = 0.0) -> list[float]:
     return [(1 - epsilon) * (loss == least) / ties + epsilon / len(losses) for loss in losses]
 
 
-class Unlearned:
+class StaticPolicy:
     """A rule that takes nothing from outcomes."""
 
     name = "rule"
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         pass
 
 
-class Random(Unlearned):
+class Random(StaticPolicy):
     name = "random"
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         return [1 / len(candidates)] * len(candidates)
 
 
-class Cheapest(Unlearned):
+class Cheapest(StaticPolicy):
     name = "cheapest"
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
-        return lowest([typical_price_usd(candidate) for candidate in candidates])
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
+        return lowest([typical_candidate_price_usd(candidate) for candidate in candidates])
 
 
-class Fixed(Unlearned):
+class Fixed(StaticPolicy):
     """One endpoint of each model, those of ``endpoints``: the best in hindsight when the caller knows it."""
 
     name = "best fixed (hindsight)"
@@ -53,16 +57,20 @@ class Fixed(Unlearned):
     def __init__(self, endpoints: frozenset[str]) -> None:
         self._endpoints = endpoints
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         return lowest([0.0 if candidate.endpoint in self._endpoints else 1.0 for candidate in candidates])
 
 
-class Oracle(Unlearned):
+class Oracle(StaticPolicy):
     """Knows every candidate's expected loss at the moment; no policy can know it."""
 
     name = "dynamic oracle"
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         return lowest(state.truth)
 
 
@@ -81,11 +89,13 @@ class AdjustedPriceShares:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, list[float], list[float]]] = {}
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         shares = self.shares([self._score(candidate) for candidate in candidates])
         return [(1 - self.FLOOR) * share + self.FLOOR / len(shares) for share in shares]
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         before, sums, counts = self._seen.get(outcome.endpoint, (outcome.now_s, [0.0] * 4, [0.0] * 4))
         fade = 0.5 ** (max(outcome.now_s - before, 0.0) / self.HALF_LIFE_S)
         until_500 = None
@@ -105,13 +115,16 @@ class AdjustedPriceShares:
         least = min(scores)
         return proportional([math.exp(-((score - least) ** 2) / cls.SCALE) for score in scores])
 
-    def _score(self, candidate: Candidate) -> float:
+    def _score(self, candidate: CandidateEndpoint) -> float:
         _, sums, counts = self._seen.get(candidate.endpoint, (0.0, [0.0] * 4, [0.0] * 4))
         error, malformed, limited, until_500 = (
             (total + self.SHRINKAGE * peer) / (count + self.SHRINKAGE)
             for total, count, peer in zip(sums, counts, self.PEER, strict=True)
         )
-        adjusted = typical_price_usd(candidate) * (1 + self.ERRORS * error + malformed) + self.RATE_LIMIT_USD * limited
+        adjusted = (
+            typical_candidate_price_usd(candidate) * (1 + self.ERRORS * error + malformed)
+            + self.RATE_LIMIT_USD * limited
+        )
         return math.log(max(adjusted, 1e-12)) + math.log(until_500)
 
 
@@ -124,10 +137,12 @@ class Ewma:
         self._alpha, self._epsilon = alpha, epsilon
         self._mean: dict[str, float] = {}
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         return lowest([self._mean.get(c.endpoint, -math.inf) for c in candidates], self._epsilon)
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         value = math.log(outcome.loss_s)
         mean = self._mean.get(outcome.endpoint, value)
         self._mean[outcome.endpoint] = mean + self._alpha * (value - mean)
@@ -145,7 +160,9 @@ class TwoChoicesEwma:
     def __init__(self) -> None:
         self._mean: dict[str, float] = {}
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         count = len(candidates)
         if count == 1:
             return [1.0]
@@ -159,7 +176,7 @@ class TwoChoicesEwma:
             for load in loads
         ]
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         mean = self._mean.get(outcome.endpoint, outcome.loss_s)
         self._mean[outcome.endpoint] = mean + self.ALPHA * (outcome.loss_s - mean)
 
@@ -177,10 +194,12 @@ class LatencyAverage:
     def __init__(self) -> None:
         self._recent: dict[str, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=self.LENGTH))
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:  # noqa: ARG002
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         return lowest([self._average(candidate.endpoint, state.now_s) for candidate in candidates])
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         if outcome.ttft_s is not None:
             self._recent[outcome.endpoint].append((outcome.now_s, outcome.ttft_s))
 

@@ -8,17 +8,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.selection.decision.features import Candidate, Context
-from models.selection.decision.live_observations import HALF_LIVES_S, Observed, shown
-from models.selection.decision.outcome import Outcome
-from models.selection.decision.posterior import BETWEEN, QUANTITIES, STREAMED, WAIT, Prior, believe
-from models.selection.decision.utility import Constants, Wish, choose, losses
-from models.selection.simulation.interface import TYPICAL_COMPLETION_TOKENS, State, price_usd
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.live_observations import HALF_LIVES_S, LiveObservations, observed_values
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.decision.posterior import (
+    FILTER_QUANTITIES,
+    LATENCY,
+    STREAMING_ROWS,
+    VARIANCE_BETWEEN,
+    GaussianPrior,
+    update_posterior,
+)
+from models.selection.decision.utility import DecisionConstants, UtilityWeights, choice_probabilities, expected_losses
+from models.selection.simulation.interface import TYPICAL_COMPLETION_TOKENS, SimulationState, candidate_price_usd
 
 DAY_S = HALF_LIVES_S[-1]
 
 
-class Faded:
+class DecayedMeans:
     """Sums and counts of ``quantities`` figures, each at every one of ``half_lives_s``."""
 
     __slots__ = ("at_s", "counts", "half_lives_s", "sums")
@@ -45,57 +52,66 @@ class Faded:
         return [0.5 ** (since / half_life) for half_life in self.half_lives_s]
 
 
-class Live:
+class LivePolicy:
     """``prior`` is ln TTFT in s by endpoint where a trained level is at hand. An endpoint never seen takes its
     provider's level of the day, a provider the market's."""
 
     STALE_S = 60.0
 
     def __init__(
-        self, constants: Constants = Constants(), prior: dict[str, float] | None = None, wish: Wish = Wish()
+        self,
+        constants: DecisionConstants = DecisionConstants(),
+        prior: dict[str, float] | None = None,
+        wish: UtilityWeights = UtilityWeights(),
     ) -> None:
         self.name = "Portolan live"
         self._constants, self._prior, self._wish = constants, prior or {}, wish
-        self._seen = Observed()
-        self._providers: defaultdict[str, Faded] = defaultdict(lambda: Faded((DAY_S,), len(QUANTITIES)))
-        self._market = Faded((DAY_S,), len(QUANTITIES))
+        self._seen = LiveObservations()
+        self._providers: defaultdict[str, DecayedMeans] = defaultdict(
+            lambda: DecayedMeans((DAY_S,), len(FILTER_QUANTITIES))
+        )
+        self._market = DecayedMeans((DAY_S,), len(FILTER_QUANTITIES))
         self._peers: dict[str, tuple[float, list[float]]] = {}
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         views = self._seen.views([c.endpoint for c in candidates], state.now_s)
-        beliefs = believe(self._believed(candidates, state.now_s), views, context.stream)
+        beliefs = update_posterior(self._believed(candidates, state.now_s), views, context.stream)
         output = TYPICAL_COMPLETION_TOKENS if context.max_tokens is None else context.max_tokens
         output = min(output, TYPICAL_COMPLETION_TOKENS)
-        price = np.array([price_usd(c, context.prompt_tokens, output) for c in candidates])
-        expected = losses(price, output, beliefs, views, context.tools, context.stream, self._wish, self._constants)
-        margin = self._constants.margin_s * self._wish.second_of_wait
-        return choose(expected, views.cap, margin, self._constants)
+        price = np.array([candidate_price_usd(c, context.prompt_tokens, output) for c in candidates])
+        expected = expected_losses(
+            price, output, beliefs, views, context.tools, context.stream, self._wish, self._constants
+        )
+        margin = self._constants.margin_s * self._wish.ttft_second
+        return choice_probabilities(expected, views.cap, margin, self._constants)
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         self._seen.observe(outcome)
-        every = shown(outcome)
-        values = [every[quantity] for quantity in STREAMED]
+        every = observed_values(outcome)
+        values = [every[quantity] for quantity in STREAMING_ROWS]
         self._providers[outcome.provider].add(outcome.now_s, values)
         self._market.add(outcome.now_s, values)
 
-    def _believed(self, candidates: Sequence[Candidate], now_s: float) -> Prior:
+    def _believed(self, candidates: Sequence[CandidateEndpoint], now_s: float) -> GaussianPrior:
         means = np.array([self._of_provider(c.provider, now_s) for c in candidates]).T.copy()
         if self._prior:
-            means[WAIT] = [self._prior.get(c.endpoint, means[WAIT, place]) for place, c in enumerate(candidates)]
-        return Prior(means, np.tile(BETWEEN[:, None], (1, len(candidates))))
+            means[LATENCY] = [self._prior.get(c.endpoint, means[LATENCY, place]) for place, c in enumerate(candidates)]
+        return GaussianPrior(means, np.tile(VARIANCE_BETWEEN[:, None], (1, len(candidates))))
 
     def _of_provider(self, provider: str, now_s: float) -> list[float]:
         known = self._peers.get(provider)
         if known is None or now_s - known[0] > self.STALE_S:
-            means = [quantity.level for quantity in QUANTITIES]
+            means = [quantity.level for quantity in FILTER_QUANTITIES]
             for level in (self._market, self._providers[provider]):
                 means = [_corrected(level, place, mean, now_s) for place, mean in enumerate(means)]
             known = self._peers[provider] = (now_s, means)
         return known[1]
 
 
-def _corrected(level: Faded, place: int, mean: float, now_s: float) -> float:
-    quantity = QUANTITIES[place]
+def _corrected(level: DecayedMeans, place: int, mean: float, now_s: float) -> float:
+    quantity = FILTER_QUANTITIES[place]
     count = level.counts[place][0] * level.fades(now_s)[0]
     if count < 1e-6:
         return mean

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from data.catalogue.types import Endpoint
-from models.selection.decision.priors import TYPICAL_TOKENS
+from models.selection.decision.priors import TYPICAL_OUTPUT_TOKENS
 from router_service.exchange import Exchange
 from router_service.routing.deadlines import LEAST_MEASURED, PROMPT_TOKENS_PER_S
 from router_service.routing.health import Health
@@ -25,9 +25,9 @@ def expected_tokens(exchange: Exchange) -> float:
     """Of prompt and answer together, as the request was asked: a typical answer, or a shorter one if its limit is."""
     head = exchange.head
     if head is None:
-        return TYPICAL_TOKENS
+        return TYPICAL_OUTPUT_TOKENS
     limit = head.completion_limit
-    output = TYPICAL_TOKENS if limit is None or limit > TYPICAL_TOKENS else limit
+    output = TYPICAL_OUTPUT_TOKENS if limit is None or limit > TYPICAL_OUTPUT_TOKENS else limit
     return output + head.prompt_tokens(len(exchange.body))
 
 

@@ -15,10 +15,10 @@ from data.catalogue.types import Endpoint
 from data.lake import Lake
 from data.policies import Serving, read_serving
 from models.selection.decision.artifact import PolicyError
-from models.selection.decision.features import Candidate, Context
-from models.selection.decision.live_observations import Views
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.live_observations import EndpointViews
 from models.selection.decision.policy import LearnedPolicy
-from models.selection.decision.utility import Wish
+from models.selection.decision.utility import UtilityWeights
 from router_service.routing.candidates import Ask
 
 logger = logging.getLogger(__name__)
@@ -34,13 +34,19 @@ class ServedPolicy:
         self.version = policy.version
 
     def weigh(
-        self, ask: Ask, endpoints: Sequence[Endpoint], views: Views | None = None, wish: Wish = Wish()
+        self,
+        ask: Ask,
+        endpoints: Sequence[Endpoint],
+        views: EndpointViews | None = None,
+        wish: UtilityWeights = UtilityWeights(),
     ) -> list[float]:
         """Probabilities over ``endpoints``, summing to 1; ``views`` are what was seen of each.
 
         Raises ``PolicyError``, whatever goes wrong.
         """
-        candidates = [Candidate(e.id, e.provider, e.price.prompt, e.price.completion) for e in endpoints if e.price]
+        candidates = [
+            CandidateEndpoint(e.id, e.provider, e.price.prompt, e.price.completion) for e in endpoints if e.price
+        ]
         try:
             found = self._policy.probabilities(_context(ask, endpoints), candidates, views, wish)
         except PolicyError:
@@ -53,8 +59,8 @@ class ServedPolicy:
         return found
 
 
-def _context(ask: Ask, endpoints: Sequence[Endpoint]) -> Context:
-    return Context(
+def _context(ask: Ask, endpoints: Sequence[Endpoint]) -> RequestContext:
+    return RequestContext(
         ask.prompt_tokens,
         ask.max_tokens,
         ask.stream,
@@ -90,7 +96,11 @@ class ServedPolicies:
         self.version = " and ".join(names)
 
     def weigh(
-        self, ask: Ask, endpoints: Sequence[Endpoint], views: Views | None = None, wish: Wish = Wish()
+        self,
+        ask: Ask,
+        endpoints: Sequence[Endpoint],
+        views: EndpointViews | None = None,
+        wish: UtilityWeights = UtilityWeights(),
     ) -> list[float]:
         """The champion's probabilities, without one the canary's. Raises ``PolicyError``."""
         policy = self._champion or self._canary
@@ -99,7 +109,12 @@ class ServedPolicies:
         return policy.weigh(ask, endpoints, views, wish)
 
     def parts(
-        self, ask: Ask, endpoints: Sequence[Endpoint], share: float, views: Views | None = None, wish: Wish = Wish()
+        self,
+        ask: Ask,
+        endpoints: Sequence[Endpoint],
+        share: float,
+        views: EndpointViews | None = None,
+        wish: UtilityWeights = UtilityWeights(),
     ) -> list[Part]:
         """Of the ``share`` of all traffic that is learned the canary has its own, the champion the rest.
 

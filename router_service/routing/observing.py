@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from data.schema import Attempt
-from models.selection.decision.live_observations import Observed
-from models.selection.decision.outcome import Outcome, come_to, outcome
+from models.selection.decision.live_observations import LiveObservations
+from models.selection.decision.outcome import AttemptObservation, judge_attempt, observation_of
 from router_service.exchange import Exchange
 from router_service.routing.sharing.messages import Told, UnderWay
 from router_service.routing.sharing.outcomes import heard, told
@@ -62,10 +62,10 @@ class Observing:
         self._clock = clock
         self._origin_s = time.time() - clock()
         self._began_s = self.now_s()
-        self._observed = Observed()
+        self._observed = LiveObservations()
         # What has happened since it was last learned from: a call to an endpoint began, or one was over.
         self._waiting: list[str | Over] = []
-        self._untold: deque[Outcome] = deque(maxlen=MOST_TOLD)
+        self._untold: deque[AttemptObservation] = deque(maxlen=MOST_TOLD)
         self._own = Own()
         self._others = Others(self._observed)
         self.failures = 0
@@ -169,10 +169,10 @@ class Observing:
             self._observed.observe(found)
             self._untold.append(found)
 
-    def _outcome(self, over: Over) -> Outcome | None:
+    def _outcome(self, over: Over) -> AttemptObservation | None:
         known_us = int((self._origin_s + over.ended_s) * 1e6)
-        found = come_to(known_us, over.error, over.ttft_us, over.duration_us, over, served=over.served)
-        return outcome(found, over.endpoint, over.provider, over.stream, self._origin_s + over.began_s)
+        found = judge_attempt(known_us, over.error, over.ttft_us, over.duration_us, over, served=over.served)
+        return observation_of(found, over.endpoint, over.provider, over.stream, self._origin_s + over.began_s)
 
     def _fail(self) -> None:
         self.failures += 1

@@ -11,7 +11,7 @@ import msgspec
 from data.catalogue.types import Catalogue, Endpoint
 from models.selection.decision.artifact import PolicyError
 from models.selection.decision.features import planned_tokens
-from models.selection.decision.utility import Wish
+from models.selection.decision.utility import UtilityWeights
 from router_service.routing.candidates import Ask
 from router_service.routing.cutoffs import wants_speed
 from router_service.routing.demands import NO_DEMANDS, Demands
@@ -67,7 +67,7 @@ class Planner:
         auto_exacto: bool = True,
         installation: Demands = NO_DEMANDS,
         observing: Observing | None = None,
-        wish: Wish = Wish(),
+        wish: UtilityWeights = UtilityWeights(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.catalogue = catalogue

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from data.catalogue.types import Endpoint
-from models.selection.decision.live_observations import Views
-from models.selection.decision.utility import Wish
+from models.selection.decision.live_observations import EndpointViews
+from models.selection.decision.utility import UtilityWeights
 from router_service.routing.candidates import Ask
 from router_service.routing.preferences import Percentiles
 
@@ -48,7 +48,9 @@ class Learned(Protocol):
 
     version: str
 
-    def weigh(self, ask: Ask, endpoints: Sequence[Endpoint], views: Views | None, wish: Wish) -> list[float]:
+    def weigh(
+        self, ask: Ask, endpoints: Sequence[Endpoint], views: EndpointViews | None, wish: UtilityWeights
+    ) -> list[float]:
         """Probability of each endpoint, summing to 1; ``views`` are what was seen of each."""
 
 
@@ -56,9 +58,9 @@ class Seen(NamedTuple):
     """What had been seen of endpoints at one moment: ``views`` and the place of each in them."""
 
     places: Mapping[str, int]
-    views: Views
+    views: EndpointViews
 
-    def of(self, endpoints: Sequence[Endpoint]) -> Views:
+    def of(self, endpoints: Sequence[Endpoint]) -> EndpointViews:
         """Of ``endpoints``, in their order."""
         return self.views.at(np.array([self.places[endpoint.id] for endpoint in endpoints]))
 
@@ -86,7 +88,7 @@ class State(NamedTuple):
     distances: Mapping[tuple[str, str | None], float] = {}
     named: bool = False
     seen: Seen | None = None
-    wish: Wish = Wish()
+    wish: UtilityWeights = UtilityWeights()
 
     def distance(self, endpoint: str, client_region: str | None) -> float:
         """What multiplies the endpoint's TTFT when the client is there; 1 where nothing is known."""

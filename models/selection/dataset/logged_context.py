@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from data.catalogue import load_catalogue
-from models.selection.decision.features import Candidate, Context, hour_of_week, planned_tokens
+from models.selection.decision.features import CandidateEndpoint, RequestContext, hour_of_week, planned_tokens
 
-Prices = Callable[[str], tuple[int, int] | None]
+PriceLookup = Callable[[str], tuple[int, int] | None]
 
 
-def context_of(record: Mapping[str, Any]) -> Context:
+def context_of(record: Mapping[str, Any]) -> RequestContext:
     """What the router knew of a logged request; its category is found out afterwards, if at all."""
     attempts = record.get("attempts")
-    return Context(
+    return RequestContext(
         planned_tokens(record["estimated_prompt_tokens"]),
         record["max_tokens"],
         record["stream"],
@@ -27,7 +27,7 @@ def context_of(record: Mapping[str, Any]) -> Context:
     )
 
 
-def list_prices() -> Prices:
+def list_price_lookup() -> PriceLookup:
     """Prompt and completion price of an endpoint of today's catalogue, nano-USD per million tokens."""
     known = {
         endpoint.id: (endpoint.price.prompt, endpoint.price.completion)
@@ -38,11 +38,11 @@ def list_prices() -> Prices:
     return known.get
 
 
-def candidate_of(name: str, score: float | None, prices: Prices, cached_share: float = 0.0) -> Candidate:
+def candidate_of(name: str, score: float | None, prices: PriceLookup, cached_share: float = 0.0) -> CandidateEndpoint:
     """An endpoint of a logged decision; ``score``, USD per million tokens, stands in for a price that is gone."""
     blend = round((score or 0.0) * 1e9)
     prompt, completion = prices(name) or (blend, blend)
-    return Candidate(name, name.partition(":")[0], prompt, completion, cached_share)
+    return CandidateEndpoint(name, name.partition(":")[0], prompt, completion, cached_share)
 
 
 def cached_share(record: Mapping[str, Any]) -> float:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.selection.dataset.point_in_time import ended
+from models.selection.dataset.point_in_time import judge_logged_attempt
 from models.selection.decision.arrays import Floats, Ints, Names
 from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
 
@@ -17,7 +17,7 @@ BLOCK_S = 3600.0
 SUM_TOLERANCE = 1e-6
 
 
-class Decision(NamedTuple):
+class LoggedDecision(NamedTuple):
     """One decision; ``at_s`` Unix seconds, ``chosen`` an index into ``endpoints``, ``reward`` any metric's unit."""
 
     at_s: float
@@ -69,7 +69,7 @@ class LoggedDecisions(NamedTuple):
             raise ValueError("a reward is no number; leave out the decisions that have none, as TTFT of failures")
 
 
-def from_rows(rows: Sequence[Decision], block_s: float = BLOCK_S) -> LoggedDecisions:
+def from_rows(rows: Sequence[LoggedDecision], block_s: float = BLOCK_S) -> LoggedDecisions:
     """Rows as arrays, in blocks of ``block_s`` seconds. Raises ``ValueError`` as ``LoggedDecisions.check``."""
     numbers: dict[str, int] = {}
     widest = max((len(row.endpoints) for row in rows), default=1)
@@ -91,7 +91,7 @@ def from_rows(rows: Sequence[Decision], block_s: float = BLOCK_S) -> LoggedDecis
     return decisions
 
 
-def decision_of(record: Mapping[str, Any], segment: str = "") -> Decision | None:
+def decision_of(record: Mapping[str, Any], segment: str = "") -> LoggedDecision | None:
     """A row of the request record as a decision on its first attempt, rewarded in USD.
 
     The reward is -(price + ``USD_PER_SECOND`` × wait + ``USD_PER_FAILURE`` if it failed), by the rule of ``as_of``: a
@@ -103,7 +103,7 @@ def decision_of(record: Mapping[str, Any], segment: str = "") -> Decision | None
     names = [c["endpoint"] for c in eligible]
     if len(eligible) < 2 or first is None or first["endpoint"] not in names:
         return None
-    found = ended(record, 0)
+    found = judge_logged_attempt(record, 0)
     if found.result is None:
         return None
     if found.result == "success":
@@ -114,4 +114,4 @@ def decision_of(record: Mapping[str, Any], segment: str = "") -> Decision | None
     total = sum(c["probability"] for c in eligible)
     chances = [c["probability"] / total for c in eligible]
     chosen = names.index(first["endpoint"])
-    return Decision(started.timestamp(), names, chances, chosen, reward, record["model"] or "", segment)
+    return LoggedDecision(started.timestamp(), names, chances, chosen, reward, record["model"] or "", segment)

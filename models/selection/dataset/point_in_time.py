@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from data.schema import LOST, STALE
-from models.selection.decision.live_observations import Observed, Views
-from models.selection.decision.outcome import Ended, Outcome, come_to, outcome
+from models.selection.decision.live_observations import EndpointViews, LiveObservations
+from models.selection.decision.outcome import AttemptObservation, JudgedAttempt, judge_attempt, observation_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 _STARTED = 1
 
 
-class Logged(NamedTuple):
+class LoggedResponse(NamedTuple):
     """The ``Answer`` of a row."""
 
     stream: bool
@@ -30,16 +30,16 @@ class Logged(NamedTuple):
     tool_call_fault: str | None = None
 
 
-def walk(
+def walk_log(
     rows: Iterable[Mapping[str, Any]], wanted: Callable[[Mapping[str, Any]], Sequence[str]]
-) -> Iterator[tuple[Mapping[str, Any], Views]]:
+) -> Iterator[tuple[Mapping[str, Any], EndpointViews]]:
     """Each row of ``decision_log``, in order of arrival, with what was known of the endpoints ``wanted(row)`` names.
 
     Raises ``ValueError`` on rows out of order.
     """
-    observed = Observed()
+    observed = LiveObservations()
     # Time in Unix µs, a number that keeps order among equals, and what happens.
-    coming: list[tuple[int, int, str, Outcome | int | None]] = []
+    coming: list[tuple[int, int, str, AttemptObservation | int | None]] = []
     number, before = 0, 0
     for row in rows:
         now_us = started_us(row)
@@ -50,21 +50,21 @@ def walk(
             _happen(observed, *heapq.heappop(coming)[2:])
         yield row, observed.views(wanted(row), now_us * 1e-6)
         for place, attempt in enumerate(row["attempts"]):
-            found = ended(row, place)
+            found = judge_logged_attempt(row, place)
             name = attempt["endpoint"]
             began_us = now_us + attempt["started_us"]
             heapq.heappush(coming, (began_us, number, name, _STARTED))
-            told = outcome(found, name, attempt["provider"], row["stream"], began_us * 1e-6)
+            told = observation_of(found, name, attempt["provider"], row["stream"], began_us * 1e-6)
             heapq.heappush(coming, (found.known_us, number + 1, name, told))
             number += 2
 
 
-def first_endpoint(row: Mapping[str, Any]) -> tuple[str]:
+def first_attempted_endpoint(row: Mapping[str, Any]) -> tuple[str]:
     """Whom the request was sent to first."""
     return (row["attempts"][0]["endpoint"],)
 
 
-def every_candidate(row: Mapping[str, Any]) -> list[str]:
+def eligible_endpoints(row: Mapping[str, Any]) -> list[str]:
     """All that might have been chosen."""
     return [candidate["endpoint"] for candidate in row["candidates"] if candidate["probability"] > 0]
 
@@ -74,21 +74,21 @@ def started_us(row: Mapping[str, Any]) -> int:
     return int((row["started_at"] - EPOCH) / MICROSECOND)
 
 
-def ended(row: Mapping[str, Any], place: int) -> Ended:
+def judge_logged_attempt(row: Mapping[str, Any], place: int) -> JudgedAttempt:
     """Of the attempt at ``place``. One without a duration ended with its request."""
     attempt, later = row["attempts"][place], row["attempts"][place + 1 :]
     spent_us = max(attempt["duration_us"] or 0, attempt["ttft_us"] or 0)
     end_us = attempt["started_us"] + spent_us if spent_us else max(row.get("duration_us") or 0, attempt["started_us"])
     known_us = started_us(row) + end_us
     if any(one.get("reason") == STALE and one["endpoint"] == attempt["endpoint"] for one in later):
-        return Ended(known_us, None)
-    answer = Logged(row["stream"], row["cancelled"], *(row.get(name) for name in Logged._fields[2:]))
+        return JudgedAttempt(known_us, None)
+    answer = LoggedResponse(row["stream"], row["cancelled"], *(row.get(name) for name in LoggedResponse._fields[2:]))
     served = all(one["error_type"] == LOST for one in later)
-    return come_to(known_us, attempt["error_type"], attempt["ttft_us"], attempt["duration_us"], answer, served)
+    return judge_attempt(known_us, attempt["error_type"], attempt["ttft_us"], attempt["duration_us"], answer, served)
 
 
-def _happen(observed: Observed, endpoint: str, what: Outcome | int | None) -> None:
-    if isinstance(what, Outcome):
+def _happen(observed: LiveObservations, endpoint: str, what: AttemptObservation | int | None) -> None:
+    if isinstance(what, AttemptObservation):
         observed.observe(what)
     elif what == _STARTED:
         observed.begin(endpoint)

@@ -18,24 +18,24 @@ from numpy.typing import NDArray
 
 from data.lake import Lake
 from models.selection.dataset import decision_log
-from models.selection.dataset.logged_context import candidate_of, context_of, list_prices
-from models.selection.dataset.logged_decisions import Decision, LoggedDecisions, decision_of, from_rows
-from models.selection.dataset.point_in_time import ended, every_candidate, walk
+from models.selection.dataset.logged_context import candidate_of, context_of, list_price_lookup
+from models.selection.dataset.logged_decisions import LoggedDecision, LoggedDecisions, decision_of, from_rows
+from models.selection.dataset.point_in_time import eligible_endpoints, judge_logged_attempt, walk_log
 from models.selection.decision.arrays import Floats, Ints, Names
-from models.selection.decision.features import Candidate, Context
-from models.selection.decision.live_observations import Views
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.live_observations import EndpointViews
 
 # Requests that name a strategy of their own are no choices of the installation's policy.
-POLICIES = ("learned", "price")
+REPLAYED_POLICIES = ("learned", "price")
 SHORT_PROMPT, LONG_PROMPT = 500, 2000
-KINDS = ("category", "prompt", "delivery", "tools")
+REQUEST_KINDS = ("category", "prompt", "delivery", "tools")
 BLOCKS, LEAST_BLOCK_S, BLOCK_S = 40, 300.0, 3600.0
 # Before the first decision: half of what the slowest window holds, and no more rows than a minute's refresh can bear.
 WARM_UP, WARM_UP_DECISIONS = timedelta(days=1), 20_000
 CHUNK = 1024
 
 
-class Choices(NamedTuple):
+class ReplaySet(NamedTuple):
     """n decisions with more than one candidate, and what policies may know of them.
 
     ``views`` are what had been seen of all candidates, one decision's after the other's, in single precision; a
@@ -45,19 +45,19 @@ class Choices(NamedTuple):
     """
 
     decisions: LoggedDecisions
-    contexts: list[Context]
-    candidates: list[tuple[Candidate, ...]]
-    views: Views
+    contexts: list[RequestContext]
+    candidates: list[tuple[CandidateEndpoint, ...]]
+    views: EndpointViews
     starts: Ints
     success: Floats
     cost_usd: Floats
     ttft_s: Floats
     kinds: Mapping[str, Names]
 
-    def where(self, mask: NDArray[np.bool_]) -> Choices:
+    def where(self, mask: NDArray[np.bool_]) -> ReplaySet:
         """The choices that ``mask`` of shape (n,) keeps; the views stay in common."""
         places = np.flatnonzero(mask)
-        return Choices(
+        return ReplaySet(
             self.decisions.where(mask),
             [self.contexts[place] for place in places],
             [self.candidates[place] for place in places],
@@ -69,65 +69,65 @@ class Choices(NamedTuple):
             {name: column[mask] for name, column in self.kinds.items()},
         )
 
-    def seen(self, place: int) -> Views:
+    def seen(self, place: int) -> EndpointViews:
         """Of the candidates of the decision at ``place``."""
         start = int(self.starts[place])
         return self.views.at(slice(start, start + len(self.candidates[place])))
 
 
 class _Seen:
-    """Views in the making: thousands of small arrays would take many times the room of what they hold."""
+    """EndpointViews in the making: thousands of small arrays would take many times the room of what they hold."""
 
     def __init__(self) -> None:
-        self._joined: list[Views] = [Views.nothing(0).single()]
-        self._chunk: list[Views] = []
+        self._joined: list[EndpointViews] = [EndpointViews.unseen(0).single()]
+        self._chunk: list[EndpointViews] = []
         self._count = 0
         self.starts: list[int] = []
 
-    def add(self, views: Views) -> None:
+    def add(self, views: EndpointViews) -> None:
         self.starts.append(self._count)
         self._count += len(views)
         self._chunk.append(views)
         if len(self._chunk) >= CHUNK:
             self.join()
 
-    def join(self) -> Views:
+    def join(self) -> EndpointViews:
         """All of them."""
-        self._joined.append(Views.joined([Views.nothing(0), *self._chunk]).single())
+        self._joined.append(EndpointViews.joined([EndpointViews.unseen(0), *self._chunk]).single())
         self._chunk = []
-        return Views.joined(self._joined)
+        return EndpointViews.joined(self._joined)
 
 
-def judged(lake: Lake, last: int, since: datetime | None = None, speed: float = 1.0) -> Choices | None:
+def read_replay_set(lake: Lake, last: int, since: datetime | None = None, speed: float = 1.0) -> ReplaySet | None:
     """The choices among the ``last`` rows of the log that arrived after ``since``; as ``choices``."""
     begin = since - WARM_UP if since is not None else None
     frame = decision_log.read(lake, last=last + WARM_UP_DECISIONS, since=begin)
     if len(frame) > last:
         before: datetime = frame["started_at"][-last - 1]
         since = before if since is None else max(since, before)
-    return choices(frame, speed, since)
+    return build_replay_set(frame, speed, since)
 
 
-def choices(frame: pl.DataFrame, speed: float = 1.0, since: datetime | None = None) -> Choices | None:
+def build_replay_set(frame: pl.DataFrame, speed: float = 1.0, since: datetime | None = None) -> ReplaySet | None:
     """The choices after ``since`` among rows of ``decision_log``, all of which tell what had been seen; ``None`` when
     there are none. Raises ``ValueError`` on a false log.
 
     Blocks are hours, shorter where the log is: a ``BLOCKS``th of it, but at least ``LEAST_BLOCK_S``; all of this in
     the market's time, of which ``speed`` seconds pass in one.
     """
-    prices = list_prices()
-    rows: list[Decision] = []
-    contexts: list[Context] = []
-    candidates: list[tuple[Candidate, ...]] = []
+    prices = list_price_lookup()
+    rows: list[LoggedDecision] = []
+    contexts: list[RequestContext] = []
+    candidates: list[tuple[CandidateEndpoint, ...]] = []
     seen = _Seen()
     figures: list[tuple[float, float, float]] = []
     kinds: list[dict[str, str]] = []
 
     def wanted(record: Mapping[str, Any]) -> Sequence[str]:
-        asked = record["policy"] in POLICIES and (since is None or record["started_at"] > since)
-        return every_candidate(record) if asked else ()
+        asked = record["policy"] in REPLAYED_POLICIES and (since is None or record["started_at"] > since)
+        return eligible_endpoints(record) if asked else ()
 
-    for record, views in walk(frame.iter_rows(named=True), wanted):
+    for record, views in walk_log(frame.iter_rows(named=True), wanted):
         decision = decision_of(record, segment_of(record)) if len(views) else None
         if decision is None:
             continue
@@ -137,19 +137,19 @@ def choices(frame: pl.DataFrame, speed: float = 1.0, since: datetime | None = No
         candidates.append(tuple(candidate_of(name, scores[name], prices) for name in decision.endpoints))
         seen.add(views)
         figures.append(_figures(record))
-        kinds.append(kinds_of(record))
+        kinds.append(request_kinds(record))
     if not rows:
         return None
     block_s = min(max((rows[-1].at_s - rows[0].at_s) / BLOCKS, LEAST_BLOCK_S / speed), BLOCK_S / speed)
     success, cost, ttft = np.array(figures).T.copy()
-    named = {name: np.array([kind[name] for kind in kinds], dtype=np.str_) for name in KINDS}
+    named = {name: np.array([kind[name] for kind in kinds], dtype=np.str_) for name in REQUEST_KINDS}
     starts = np.array(seen.starts, dtype=np.int64)
-    return Choices(from_rows(rows, block_s), contexts, candidates, seen.join(), starts, success, cost, ttft, named)
+    return ReplaySet(from_rows(rows, block_s), contexts, candidates, seen.join(), starts, success, cost, ttft, named)
 
 
 def _figures(record: Mapping[str, Any]) -> tuple[float, float, float]:
     """Success, cost in USD, TTFT in s."""
-    success = float(ended(record, 0).result == "success")
+    success = float(judge_logged_attempt(record, 0).result == "success")
     ttft_s = float("nan") if record["ttft_us"] is None else record["ttft_us"] * 1e-6
     return success, record["cost_nano"] * 1e-9, ttft_s
 
@@ -161,8 +161,8 @@ def segment_of(record: Mapping[str, Any]) -> str:
     return f"{tools}, {length}"
 
 
-def kinds_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """By ``KINDS``; a request that was not sampled for categories, or read as nothing certain, has none."""
+def request_kinds(record: Mapping[str, Any]) -> dict[str, str]:
+    """By ``REQUEST_KINDS``; a request that was not sampled for categories, or read as nothing certain, has none."""
     tokens = record["estimated_prompt_tokens"]
     size = (
         f"up to {SHORT_PROMPT} tokens" if tokens <= SHORT_PROMPT

@@ -11,11 +11,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.selection.dataset.logged_context import Prices, cached_share, candidate_of, context_of, list_prices
-from models.selection.dataset.point_in_time import ended, first_endpoint, walk
-from models.selection.decision.features import Candidate, Context
-from models.selection.decision.live_observations import Views
-from models.selection.decision.outcome import Result
+from models.selection.dataset.logged_context import (
+    PriceLookup,
+    cached_share,
+    candidate_of,
+    context_of,
+    list_price_lookup,
+)
+from models.selection.dataset.point_in_time import first_attempted_endpoint, judge_logged_attempt, walk_log
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.live_observations import EndpointViews
+from models.selection.decision.outcome import AttemptResult
 
 CHUNK = 4096
 # A prompt that is charged ten times its estimate was media, or the estimate was of something else.
@@ -31,9 +37,9 @@ class Sample(NamedTuple):
 
     at: datetime
     known_us: int
-    context: Context
-    candidate: Candidate
-    result: Result
+    context: RequestContext
+    candidate: CandidateEndpoint
+    result: AttemptResult
     ttft_s: float | None = None
     tokens_per_s: float | None = None
     output_tokens: int | None = None
@@ -67,7 +73,7 @@ class Samples(NamedTuple):
     """In order of arrival; ``views`` is what was known of each one's endpoint when it was chosen."""
 
     rows: list[Sample]
-    views: Views
+    views: EndpointViews
 
     def part(self, first: int, last: int) -> Samples:
         return Samples(self.rows[first:last], self.views.at(slice(first, last)))
@@ -78,29 +84,29 @@ class Samples(NamedTuple):
         return self.part(places[0], places[-1] + 1) if places else self.part(0, 0)
 
 
-def samples(frame: pl.DataFrame, prices: Prices | None = None) -> Samples:
+def build_samples(frame: pl.DataFrame, prices: PriceLookup | None = None) -> Samples:
     """Rows of ``decision_log`` in their order. An attempt that says nothing about its endpoint is left out, and so is
     one that stayed with a conversation's cache of unknown size: it answered sooner than it would answer others."""
     rows: list[Sample] = []
-    views: list[Views] = [Views.nothing(0)]
-    chunk: list[Views] = []
-    known = prices or list_prices()
-    for row, view in walk(frame.iter_rows(named=True), first_endpoint):
+    views: list[EndpointViews] = [EndpointViews.unseen(0)]
+    chunk: list[EndpointViews] = []
+    known = prices or list_price_lookup()
+    for row, view in walk_log(frame.iter_rows(named=True), first_attempted_endpoint):
         found = _sample(row, known)
         if found is not None:
             rows.append(found)
             chunk.append(view)
         if len(chunk) >= CHUNK:
-            views.append(Views.joined(chunk))
+            views.append(EndpointViews.joined(chunk))
             chunk = []
-    return Samples(rows, Views.joined([*views, *chunk]))
+    return Samples(rows, EndpointViews.joined([*views, *chunk]))
 
 
-def _sample(row: Mapping[str, Any], prices: Prices) -> Sample | None:
+def _sample(row: Mapping[str, Any], prices: PriceLookup) -> Sample | None:
     share = cached_share(row)
     if row["policy"] == "sticky" and not share:
         return None
-    first, found = row["attempts"][0], ended(row, 0)
+    first, found = row["attempts"][0], judge_logged_attempt(row, 0)
     if found.result is None:
         return None
     score = next((c["score"] for c in row["candidates"] if c["endpoint"] == first["endpoint"]), None)
@@ -131,7 +137,7 @@ def _malformed(row: Mapping[str, Any]) -> bool | None:
     return row["tool_call_fault"] is not None
 
 
-def _prompt_price(row: Mapping[str, Any], candidate: Candidate) -> float | None:
+def _prompt_price(row: Mapping[str, Any], candidate: CandidateEndpoint) -> float | None:
     listed = candidate.prompt_price * row["estimated_prompt_tokens"] * 1e-6
     if row.get("cost_prompt_nano") is None or listed <= 0 or (row.get("modality") or "text") != "text":
         return None
@@ -139,6 +145,6 @@ def _prompt_price(row: Mapping[str, Any], candidate: Candidate) -> float | None:
     return ratio if 0 < ratio <= MOST_PRICE else None
 
 
-def column(rows: Sequence[Sample], of: Callable[[Sample], float | None]) -> NDArray[np.float64]:
+def sample_column(rows: Sequence[Sample], of: Callable[[Sample], float | None]) -> NDArray[np.float64]:
     """(n,), NaN where a sample did not show it."""
     return np.array([math.nan if (value := of(s)) is None else value for s in rows], dtype=np.float64)

@@ -18,17 +18,17 @@ import onnxruntime as ort
 from models.selection.decision import output_length, predictor
 from models.selection.decision import priors as past
 from models.selection.decision.arrays import Floats
-from models.selection.decision.features import FEATURES, Candidate, Context, level_rows, vectorise
-from models.selection.decision.live_observations import Views
+from models.selection.decision.features import FEATURES, CandidateEndpoint, RequestContext, feature_matrix, prior_rows
+from models.selection.decision.live_observations import EndpointViews
 from models.selection.decision.output_length import OutputLengths
 from models.selection.decision.predictor import Predictor
-from models.selection.decision.priors import Level, Levels
+from models.selection.decision.priors import PriorHierarchy, ShrunkPrior
 
-SCHEMA = 3
+ARTIFACT_SCHEMA = 3
 # How far the exported trees may be from the learners that were judged.
-PARITY = 1e-4
-TREES = "boosted.onnx"
-_MALFORMED, _PROMPT_PRICE = Level._fields.index("malformed"), Level._fields.index("prompt_price")
+PARITY_TOLERANCE = 1e-4
+TREES_FILE = "boosted.onnx"
+_MALFORMED, _PROMPT_PRICE = ShrunkPrior._fields.index("malformed"), ShrunkPrior._fields.index("prompt_price")
 # A second is e^0: no wait and no pace that anyone measured lies beyond e^±12.
 _BOUND = 12.0
 
@@ -37,7 +37,7 @@ class PolicyError(Exception):
     """The artifact cannot be trusted; the message says why."""
 
 
-class Estimate(NamedTuple):
+class AttemptEstimate(NamedTuple):
     """Of a first attempt. Shares in [0, 1]; ``success`` is of the attempts that are not answered 429.
 
     ``ttft_s`` of an answer that is not streamed is the whole answer's time; throughput is always that of streams.
@@ -64,7 +64,7 @@ class Artifact:
         self,
         version: str,
         metrics: dict[str, Any],
-        levels: Levels,
+        levels: PriorHierarchy,
         lengths: OutputLengths,
         predict: Predictor,
     ) -> None:
@@ -90,26 +90,26 @@ class Artifact:
                 header["metrics"],
                 past.from_json(header["levels"]),
                 output_length.from_json(header["output_lengths"]),
-                Predictor(rules, _session(folder / TREES, header["sha256"][TREES]) if boosted else None),
+                Predictor(rules, _session(folder / TREES_FILE, header["sha256"][TREES_FILE]) if boosted else None),
             )
         except PolicyError:
             raise
         except Exception as error:
             raise PolicyError(f"{folder.name} cannot be read: {error}") from error
-        artifact.estimates(Context(100, None, True, False, 12), [Candidate("dry:run", "dry", 1, 1)])
+        artifact.estimates(RequestContext(100, None, True, False, 12), [CandidateEndpoint("dry:run", "dry", 1, 1)])
         return artifact
 
-    def with_levels(self, levels: Levels) -> Artifact:
+    def with_levels(self, levels: PriorHierarchy) -> Artifact:
         """The same models over other endpoints."""
         return Artifact(self.version, self.metrics, levels, self.lengths, self.predictor)
 
     def estimates(
-        self, context: Context, candidates: Sequence[Candidate], views: Views | None = None
-    ) -> list[Estimate]:
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], views: EndpointViews | None = None
+    ) -> list[AttemptEstimate]:
         """One estimate per candidate; ``views`` is what has been seen of each up to now, in the same order
         (``Observed.views``). Raises ``PolicyError`` when a model gives nonsense.
         """
-        level = level_rows((context,), candidates, self.levels)
+        level = prior_rows((context,), candidates, self.levels)
         found = self.predicted(self.rows(context, candidates, level, views))
         logs = found[:, predictor.TTFT_Q50 :]
         np.exp(logs, out=logs)
@@ -125,26 +125,26 @@ class Artifact:
             level[:, _MALFORMED].tolist(),
             level[:, _PROMPT_PRICE].tolist(),
         )
-        return list(map(Estimate._make, zip(*columns, strict=False)))
+        return list(map(AttemptEstimate._make, zip(*columns, strict=False)))
 
-    def output_tokens(self, context: Context) -> float:
+    def output_tokens(self, context: RequestContext) -> float:
         """Expected length of the answer."""
         return self.lengths.expected(context.model, context.category, context.max_tokens)
 
     def rows(
         self,
-        context: Context,
-        candidates: Sequence[Candidate],
+        context: RequestContext,
+        candidates: Sequence[CandidateEndpoint],
         level: Floats,
-        views: Views | None = None,
+        views: EndpointViews | None = None,
         unseen: Floats | None = None,
     ) -> Floats:
         """Features, (n, ``FEATURES``); ``level`` and ``unseen`` as in ``vectorise``."""
-        seen = Views.nothing(len(candidates)) if views is None else views
-        return vectorise((context,), candidates, seen, self.levels, self.lengths, level, unseen)
+        seen = EndpointViews.unseen(len(candidates)) if views is None else views
+        return feature_matrix((context,), candidates, seen, self.levels, self.lengths, level, unseen)
 
     def predicted(self, rows: Floats) -> Floats:
-        """(n, ``predictor.QUANTITIES``) of (n, ``FEATURES``): shares, and logarithms as they are.
+        """(n, ``predictor.PREDICTED_QUANTITIES``) of (n, ``FEATURES``): shares, and logarithms as they are.
 
         Raises ``PolicyError`` when a model gives nonsense.
         """
@@ -166,8 +166,10 @@ def signature(header: Mapping[str, Any]) -> str:
 
 
 def _check_header(header: dict[str, Any]) -> None:
-    if header["schema"] != SCHEMA:
-        raise PolicyError(f"schema {header['schema']} is not {SCHEMA}, which this router knows; train another policy")
+    if header["schema"] != ARTIFACT_SCHEMA:
+        raise PolicyError(
+            f"schema {header['schema']} is not {ARTIFACT_SCHEMA}, which this router knows; train another policy"
+        )
     wanted = [name for name, _, _ in FEATURES]
     got = [feature["name"] for feature in header["features"]]
     if got != wanted:
@@ -180,10 +182,10 @@ def _session(path: Path, sha256: str) -> Any:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise PolicyError(f"{path.name} does not have the sha256 that policy.json gives")
-    return session(content)
+    return onnx_session(content)
 
 
-def session(content: bytes) -> Any:
+def onnx_session(content: bytes) -> Any:
     """Trees ready to run, on one thread: a decision is too small to share."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

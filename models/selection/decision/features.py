@@ -12,15 +12,15 @@ import numpy as np
 from models.selection.decision.arrays import Floats
 from models.selection.decision.live_observations import (
     FAILURE,
-    LIMITED,
+    LOG_RESPONSE_TIME,
     LOG_TOKENS_PER_S,
     LOG_TTFT,
-    LOG_WHOLE,
+    RATE_LIMITED,
     WINDOWS,
-    Views,
+    EndpointViews,
 )
 from models.selection.decision.output_length import OutputLengths
-from models.selection.decision.priors import Level, Levels
+from models.selection.decision.priors import PriorHierarchy, ShrunkPrior
 
 # The router plans for sizes rounded up to these, so that plans can be kept; what is learned must see the same.
 PROMPT_BUCKETS = tuple(int(16 * 1.25**n) for n in range(56))
@@ -32,7 +32,7 @@ LONGEST_S = 86400.0
 GRID = 1024.0
 
 
-class Candidate(NamedTuple):
+class CandidateEndpoint(NamedTuple):
     """An endpoint that may be chosen; prices in nano-USD per million tokens.
 
     ``cached_share`` of the prompt, [0, 1], is believed to be in the endpoint's prompt cache.
@@ -45,7 +45,7 @@ class Candidate(NamedTuple):
     cached_share: float = 0.0
 
 
-class Context(NamedTuple):
+class RequestContext(NamedTuple):
     """What is known of a request beforehand; ``hour`` of the week in UTC, 0 on Monday at midnight, 167 the last.
 
     ``modality`` of what comes with the text: text | image | audio | file. ``category`` one of the twelve, where known.
@@ -114,11 +114,11 @@ _CONTEXT = (
 FEATURES: tuple[tuple[str, str, str], ...] = (*_LEVELS, *_RECENT, *_WINDOWS, *_ENDPOINT, *_CONTEXT)
 # What only a log of two such periods can tell from a trend.
 PERIODS_DAYS = {"day": 1, "week": 7}
-PLACES = {name: place for place, (name, _, _) in enumerate(FEATURES)}
-# Columns of ``Levels.rows`` that the windows are measured against, in the order of the windows' quantities.
+FEATURE_INDEX = {name: place for place, (name, _, _) in enumerate(FEATURES)}
+# Columns of ``PriorHierarchy.rows`` that the windows are measured against, in the order of the windows' quantities.
 _AGAINST = np.array([0, 1, 2, 4])
 _AT_RECENT = len(_LEVELS)
-_OF_WHOLE = Level._fields.index("log_whole")
+_OF_WHOLE = ShrunkPrior._fields.index("log_whole")
 _AT_WINDOWS = _AT_RECENT + len(_RECENT)
 _AT_COUNTS = _AT_WINDOWS + 12
 _AT_ENDPOINT = _AT_WINDOWS + len(_WINDOWS)
@@ -137,18 +137,18 @@ def hour_of_week(unix_s: float) -> int:
     return int(unix_s // 3600 + 72) % HOURS
 
 
-def vectorise(
-    contexts: Sequence[Context],
-    candidates: Sequence[Candidate],
-    views: Views,
-    levels: Levels,
+def feature_matrix(
+    contexts: Sequence[RequestContext],
+    candidates: Sequence[CandidateEndpoint],
+    views: EndpointViews,
+    levels: PriorHierarchy,
     lengths: OutputLengths,
     level: Floats | None = None,
     unseen: Floats | None = None,
 ) -> Floats:
     """(n, features) of n candidates; ``contexts`` are as many, or one that is all theirs. Where they are at hand,
-    ``level`` is ``level_rows`` and ``unseen`` the features, before anything was seen, of the same."""
-    level = level_rows(contexts, candidates, levels) if level is None else level
+    ``level`` is ``prior_rows`` and ``unseen`` the features, before anything was seen, of the same."""
+    level = prior_rows(contexts, candidates, levels) if level is None else level
     level, counts, means = _delivered(contexts, level, views)
     rows = _unseen(contexts, candidates, levels, lengths, level) if unseen is None else unseen.copy()
     # Half-lives first: on whole blocks of memory the sums take two thirds of the time.
@@ -163,7 +163,7 @@ def vectorise(
         recent += trust[half] * (means[half] - recent)
     rows[:, _AT_RECENT:_AT_WINDOWS] = recent
     logs = rows[:, _AT_COUNTS:_AT_PRICES]
-    logs[:, :WINDOWS] = counts[:, LIMITED]
+    logs[:, :WINDOWS] = counts[:, RATE_LIMITED]
     logs[:, WINDOWS] = views.in_flight
     np.minimum(views.since_failure_s, LONGEST_S, out=logs[:, WINDOWS + 1])
     np.log1p(logs, out=logs)
@@ -172,9 +172,9 @@ def vectorise(
 
 
 def _unseen(
-    contexts: Sequence[Context],
-    candidates: Sequence[Candidate],
-    levels: Levels,
+    contexts: Sequence[RequestContext],
+    candidates: Sequence[CandidateEndpoint],
+    levels: PriorHierarchy,
     lengths: OutputLengths,
     level: Floats,
 ) -> Floats:
@@ -198,8 +198,10 @@ def _round(rows: Floats) -> None:
     rows *= 1 / GRID
 
 
-def level_rows(contexts: Sequence[Context], candidates: Sequence[Candidate], levels: Levels) -> Floats:
-    """(n, fields of ``Level``) of n candidates."""
+def prior_rows(
+    contexts: Sequence[RequestContext], candidates: Sequence[CandidateEndpoint], levels: PriorHierarchy
+) -> Floats:
+    """(n, fields of ``ShrunkPrior``) of n candidates."""
     if len(contexts) == 1:
         model = contexts[0].model
         return levels.rows([(c[0], c[1], model) for c in candidates])
@@ -207,22 +209,26 @@ def level_rows(contexts: Sequence[Context], candidates: Sequence[Candidate], lev
     return levels.rows([(c.endpoint, c.provider, context.model) for context, c in pairs])
 
 
-def _delivered(contexts: Sequence[Context], level: Floats, views: Views) -> tuple[Floats, Floats, Floats]:
-    """Levels, counts and means in which the wait is that of answers delivered as each context wants it."""
+def _delivered(
+    contexts: Sequence[RequestContext], level: Floats, views: EndpointViews
+) -> tuple[Floats, Floats, Floats]:
+    """PriorHierarchy, counts and means in which the wait is that of answers delivered as each context wants it."""
     whole = [not context.stream for context in contexts]
     every = level
     level = level[:, :_OF_WHOLE]
-    counts, means = views.counts[:, :LOG_WHOLE, :WINDOWS], views.means[:, :LOG_WHOLE, :WINDOWS]
+    counts, means = views.counts[:, :LOG_RESPONSE_TIME, :WINDOWS], views.means[:, :LOG_RESPONSE_TIME, :WINDOWS]
     if any(whole):
         level, counts, means = level.copy(), counts.copy(), means.copy()
         places = slice(None) if len(whole) == 1 else np.flatnonzero(whole)
         level[places, LOG_TTFT : LOG_TTFT + 2] = every[places, _OF_WHOLE : _OF_WHOLE + 2]
-        counts[places, LOG_TTFT] = views.counts[places, LOG_WHOLE, :WINDOWS]
-        means[places, LOG_TTFT] = views.means[places, LOG_WHOLE, :WINDOWS]
+        counts[places, LOG_TTFT] = views.counts[places, LOG_RESPONSE_TIME, :WINDOWS]
+        means[places, LOG_TTFT] = views.means[places, LOG_RESPONSE_TIME, :WINDOWS]
     return level, counts, means
 
 
-def _regions(contexts: Sequence[Context], candidates: Sequence[Candidate], levels: Levels) -> Floats | float:
+def _regions(
+    contexts: Sequence[RequestContext], candidates: Sequence[CandidateEndpoint], levels: PriorHierarchy
+) -> Floats | float:
     if len(contexts) == 1:
         region = contexts[0].client_region
         if region is None or not levels.regions or not contexts[0].stream:
@@ -233,7 +239,7 @@ def _regions(contexts: Sequence[Context], candidates: Sequence[Candidate], level
     return np.array([levels.region(region, c.endpoint, c.provider) for region, c in pairs])
 
 
-def _context(context: Context, lengths: OutputLengths) -> tuple[float, ...]:
+def _context(context: RequestContext, lengths: OutputLengths) -> tuple[float, ...]:
     day, week = 2 * math.pi * context.hour / 24, 2 * math.pi * context.hour / HOURS
     return (
         math.log1p(context.prompt_tokens),
@@ -252,4 +258,4 @@ def _context(context: Context, lengths: OutputLengths) -> tuple[float, ...]:
     )
 
 
-assert (FAILURE, LIMITED, LOG_TTFT, LOG_TOKENS_PER_S, LOG_WHOLE) == (0, 1, 2, 3, 4)
+assert (FAILURE, RATE_LIMITED, LOG_TTFT, LOG_TOKENS_PER_S, LOG_RESPONSE_TIME) == (0, 1, 2, 3, 4)

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from models.selection.decision.priors import SHRINKAGE, TYPICAL_TOKENS
+from models.selection.decision.priors import SHRINKAGE, TYPICAL_OUTPUT_TOKENS
 
 LIMITS = (16, 64, 256, 1024, 4096)
 UNLIMITED = len(LIMITS) + 1
@@ -21,7 +21,7 @@ class OutputLengths(NamedTuple):
 
     def expected(self, model: str, category: str | None, max_tokens: int | None) -> float:
         """Tokens; never more than ``max_tokens``."""
-        mean = TYPICAL_TOKENS
+        mean = TYPICAL_OUTPUT_TOKENS
         for key in keys(model, category, max_tokens):
             found = self.table.get(key)
             if found is not None:

@@ -17,14 +17,19 @@ import numpy as np
 
 from models.selection.decision import live_observations
 from models.selection.decision.arrays import Floats
-from models.selection.decision.live_observations import FEW, SCATTERED, SQUARE_WORTH, Views
+from models.selection.decision.live_observations import (
+    LAST_CALLS,
+    MEASURED_QUANTITIES,
+    PRIOR_VARIANCE_WEIGHT,
+    EndpointViews,
+)
 
 # Rows of beliefs. The wait is ln s to the first token of a stream, or to the end of an answer that comes whole.
-FAILURE, LIMITED, WAIT, PACE, MALFORMED = range(5)
-STREAMED = np.array(
+FAILURE, RATE_LIMITED, LATENCY, THROUGHPUT, MALFORMED = range(5)
+STREAMING_ROWS = np.array(
     [
         live_observations.FAILURE,
-        live_observations.LIMITED,
+        live_observations.RATE_LIMITED,
         live_observations.LOG_TTFT,
         live_observations.LOG_TOKENS_PER_S,
         live_observations.MALFORMED,
@@ -33,8 +38,8 @@ STREAMED = np.array(
 _WHOLE = np.array(
     [
         live_observations.FAILURE,
-        live_observations.LIMITED,
-        live_observations.LOG_WHOLE,
+        live_observations.RATE_LIMITED,
+        live_observations.LOG_RESPONSE_TIME,
         live_observations.LOG_TOKENS_PER_S,
         live_observations.MALFORMED,
     ]
@@ -42,7 +47,7 @@ _WHOLE = np.array(
 
 
 # Places of a day, 30 and 5 minutes in ``live_observations.HALF_LIVES_S``: the filter's, in its order.
-HALVES = (3, 2, 1)
+FILTER_HALF_LIVES = (3, 2, 1)
 # A jump is about fourfold, up or down; how likely it is that the last few calls followed one, before looking at them.
 JUMP, JUMPED = math.log(4.0), 0.05
 # Half of the jumps are taken to have ended after so long unseen; found on LLMPerf's rows, where an hour does no harm.
@@ -51,9 +56,9 @@ JUMP_HALF_LIFE_S = 1800.0
 LEAST_FEW = 0.5
 
 
-class Quantity(NamedTuple):
+class FilterQuantity(NamedTuple):
     """``level`` and sd ``between`` endpoints before any is seen; sd of one observation within an endpoint; sd by which
-    the mean of each of ``HALVES`` strays from that of the one before, of the first by nothing."""
+    the mean of each of ``FILTER_HALF_LIVES`` strays from that of the one before, of the first by nothing."""
 
     level: float
     between: float
@@ -62,16 +67,16 @@ class Quantity(NamedTuple):
 
 
 # Levels and spreads of waits and paces are those of ``market.toml``; see docs/selection.md for the rest.
-QUANTITIES = (
-    Quantity(0.02, 0.05, 0.15, (0.0, 0.03, 0.03)),
-    Quantity(0.05, 0.10, 0.25, (0.0, 0.0, 0.0)),
-    Quantity(math.log(0.64), 0.6, 0.3, (0.0, 0.3, 0.1)),
-    Quantity(math.log(60.0), 0.9, 0.2, (0.0, 0.1, 0.1)),
-    Quantity(0.02, 0.05, 0.15, (0.0, 0.03, 0.03)),
+FILTER_QUANTITIES = (
+    FilterQuantity(0.02, 0.05, 0.15, (0.0, 0.03, 0.03)),
+    FilterQuantity(0.05, 0.10, 0.25, (0.0, 0.0, 0.0)),
+    FilterQuantity(math.log(0.64), 0.6, 0.3, (0.0, 0.3, 0.1)),
+    FilterQuantity(math.log(60.0), 0.9, 0.2, (0.0, 0.1, 0.1)),
+    FilterQuantity(0.02, 0.05, 0.15, (0.0, 0.03, 0.03)),
 )
 
 
-class Prior(NamedTuple):
+class GaussianPrior(NamedTuple):
     """What is believed of n endpoints before looking at what was seen of them: ``means`` and ``variances`` (5, n).
 
     ``shift`` (5, n) is how far this request's figures lie from those of the requests that were seen; ``spread`` (2, n)
@@ -85,28 +90,28 @@ class Prior(NamedTuple):
     spread: Floats | None = None
 
 
-class Beliefs(NamedTuple):
+class Posterior(NamedTuple):
     """Of n endpoints, rows as above: ``means``, and ``variances`` of these means, (5, n)."""
 
     means: Floats
     variances: Floats
 
 
-BETWEEN: Floats = np.array([quantity.between for quantity in QUANTITIES]) ** 2
-_NOISE = np.array([quantity.noise for quantity in QUANTITIES]) ** 2
-_STRAYS = np.array([quantity.strays for quantity in QUANTITIES]).T ** 2
-_TIMES = slice(WAIT, PACE + 1)
+VARIANCE_BETWEEN: Floats = np.array([quantity.between for quantity in FILTER_QUANTITIES]) ** 2
+_NOISE = np.array([quantity.noise for quantity in FILTER_QUANTITIES]) ** 2
+_STRAYS = np.array([quantity.strays for quantity in FILTER_QUANTITIES]).T ** 2
+_TIMES = slice(LATENCY, THROUGHPUT + 1)
 _ODDS, _JUMP, _SURE = JUMPED / (1.0 - JUMPED), JUMP**2, 50.0
 LEAST_SPREAD = 0.1
 _SCATTERED = {
-    stream: [SCATTERED.index(wait), SCATTERED.index(live_observations.LOG_TOKENS_PER_S)]
-    for stream, wait in ((True, live_observations.LOG_TTFT), (False, live_observations.LOG_WHOLE))
+    stream: [MEASURED_QUANTITIES.index(wait), MEASURED_QUANTITIES.index(live_observations.LOG_TOKENS_PER_S)]
+    for stream, wait in ((True, live_observations.LOG_TTFT), (False, live_observations.LOG_RESPONSE_TIME))
 }
 
 
-def believe(prior: Prior, views: Views, stream: bool) -> Beliefs:
+def update_posterior(prior: GaussianPrior, views: EndpointViews, stream: bool) -> Posterior:
     """``prior`` corrected by ``views`` of the same endpoints."""
-    rows = STREAMED if stream else _WHOLE
+    rows = STREAMING_ROWS if stream else _WHOLE
     # (half-lives and the last few, quantities, n)
     counts, seen = views.counts.T.take(rows, axis=1), views.means.T.take(rows, axis=1)
     means, variances = prior.means - prior.shift, prior.variances.copy()
@@ -116,7 +121,7 @@ def believe(prior: Prior, views: Views, stream: bool) -> Beliefs:
         noise[_TIMES] = _scatter(views, stream)
     else:
         np.multiply(prior.spread, prior.spread, out=noise[_TIMES])
-    for place, half in enumerate(HALVES):
+    for place, half in enumerate(FILTER_HALF_LIVES):
         if place:
             variances += strays[place]
         gain = variances * counts[half]
@@ -127,9 +132,11 @@ def believe(prior: Prior, views: Views, stream: bool) -> Beliefs:
         gain *= variances
         variances -= gain
     lasting = np.exp2(views.since_s / -JUMP_HALF_LIFE_S)
-    _jump(means[_TIMES], variances[_TIMES], noise[_TIMES], counts[FEW, _TIMES], seen[FEW, _TIMES], lasting)
+    _jump(
+        means[_TIMES], variances[_TIMES], noise[_TIMES], counts[LAST_CALLS, _TIMES], seen[LAST_CALLS, _TIMES], lasting
+    )
     means += prior.shift
-    return Beliefs(means, variances)
+    return Posterior(means, variances)
 
 
 @lru_cache(maxsize=256)
@@ -138,10 +145,10 @@ def _tiled(count: int) -> tuple[Floats, Floats]:
     return np.tile(_NOISE[:, None], (1, count)), np.tile(_STRAYS[:, :, None], (1, 1, count))
 
 
-def _scatter(views: Views, stream: bool) -> Floats:
+def _scatter(views: EndpointViews, stream: bool) -> Floats:
     """Variance of a single ln wait and ln tokens a second within each endpoint, drawn to what is usual, (2, n)."""
     sums, counts = views.squares.T.take(_SCATTERED[stream], axis=0).transpose(1, 0, 2)
-    found: Floats = (sums + SQUARE_WORTH * _NOISE[_TIMES, None]) / (counts + SQUARE_WORTH)
+    found: Floats = (sums + PRIOR_VARIANCE_WEIGHT * _NOISE[_TIMES, None]) / (counts + PRIOR_VARIANCE_WEIGHT)
     return np.maximum(found, LEAST_SPREAD**2, out=found)
 
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.selection.decision.arrays import Floats
-from models.selection.decision.features import FEATURES, PLACES
+from models.selection.decision.features import FEATURE_INDEX, FEATURES
 
 
-class Quantity(NamedTuple):
+class PredictedQuantity(NamedTuple):
     """What is predicted: a share, or the ``quantile`` of a logarithm; ``level``, ``recent``, ``spread`` name features.
 
     ``pair`` is the median that the quantile must not cross.
@@ -30,20 +30,24 @@ class Quantity(NamedTuple):
     pair: int | None = None
 
 
-QUANTITIES = (
-    Quantity("failure", None, "level_failure", "recent_failure"),
-    Quantity("limited", None, "level_limited", "recent_limited"),
-    Quantity("ttft_q50", 0.5, "level_log_ttft", "recent_log_ttft", "level_ttft_spread"),
-    Quantity("ttft_q90", 0.9, "level_log_ttft", "recent_log_ttft", "level_ttft_spread", 2),
-    Quantity("tokens_per_s_q50", 0.5, "level_log_tokens_per_s", "recent_log_tokens_per_s", "level_pace_spread"),
-    Quantity("tokens_per_s_q10", 0.1, "level_log_tokens_per_s", "recent_log_tokens_per_s", "level_pace_spread", 4),
+PREDICTED_QUANTITIES = (
+    PredictedQuantity("failure", None, "level_failure", "recent_failure"),
+    PredictedQuantity("limited", None, "level_limited", "recent_limited"),
+    PredictedQuantity("ttft_q50", 0.5, "level_log_ttft", "recent_log_ttft", "level_ttft_spread"),
+    PredictedQuantity("ttft_q90", 0.9, "level_log_ttft", "recent_log_ttft", "level_ttft_spread", 2),
+    PredictedQuantity(
+        "tokens_per_s_q50", 0.5, "level_log_tokens_per_s", "recent_log_tokens_per_s", "level_pace_spread"
+    ),
+    PredictedQuantity(
+        "tokens_per_s_q10", 0.1, "level_log_tokens_per_s", "recent_log_tokens_per_s", "level_pace_spread", 4
+    ),
 )
-FAILURE, LIMITED, TTFT_Q50, TTFT_Q90, PACE_Q50, PACE_Q10 = range(6)
+FAILURE, RATE_LIMITED, TTFT_Q50, TTFT_Q90, THROUGHPUT_Q50, THROUGHPUT_Q10 = range(6)
 # The simpler first: the level alone, the level corrected by the live windows, weights for all features, trees.
 FORMS = ("level", "ewma", "linear", "boosted")
 
 
-class Rule(NamedTuple):
+class QuantityModel(NamedTuple):
     """One quantity's prediction: ``intercept`` + ``weights`` · features (+ the trees' output when ``boosted``).
 
     ``logistic`` sums go through the logistic function. ``table`` is the calibration of a share: predicted and
@@ -62,10 +66,10 @@ class Rule(NamedTuple):
 
 
 class Predictor:
-    """``rules`` in the order of ``QUANTITIES``; ``session`` has a column of its output for each boosted one, in that
-    order."""
+    """``rules`` in the order of ``PREDICTED_QUANTITIES``; ``session`` has a column of its output for each boosted one,
+    in that order."""
 
-    def __init__(self, rules: Sequence[Rule], session: Any = None) -> None:
+    def __init__(self, rules: Sequence[QuantityModel], session: Any = None) -> None:
         self.rules = tuple(rules)
         self._session = session
         self._output = [session.get_outputs()[0].name] if session is not None else []
@@ -76,10 +80,10 @@ class Predictor:
         self._within = np.array([rule.within or (-math.inf, math.inf) for rule in rules]).T[:, :, None]
         for place, rule in enumerate(rules):
             if rule.within:
-                self._weights[count + place, PLACES[rule.base]] = 1.0
+                self._weights[count + place, FEATURE_INDEX[rule.base]] = 1.0
         for place, rule in enumerate(rules):
             for name, weight in rule.weights.items():
-                self._weights[place, PLACES[name]] = weight
+                self._weights[place, FEATURE_INDEX[name]] = weight
         self._intercepts = np.array([[rule.intercept] for rule in rules])
         self._logistic = _places([rule.logistic for rule in rules])
         self._boosted = _places([rule.boosted for rule in rules])
@@ -107,7 +111,7 @@ class Predictor:
         shares = found[:TTFT_Q50]
         np.minimum(np.maximum(shares, 0.0, out=shares), 1.0, out=shares)
         np.maximum(found[TTFT_Q90], found[TTFT_Q50], out=found[TTFT_Q90])
-        np.minimum(found[PACE_Q10], found[PACE_Q50], out=found[PACE_Q10])
+        np.minimum(found[THROUGHPUT_Q10], found[THROUGHPUT_Q50], out=found[THROUGHPUT_Q10])
         return found.T
 
 
@@ -126,23 +130,23 @@ def logistic(sums: Floats) -> Floats:
     return shares
 
 
-def to_json(rules: Sequence[Rule]) -> dict[str, dict[str, Any]]:
+def to_json(rules: Sequence[QuantityModel]) -> dict[str, dict[str, Any]]:
     """As ``policy.json`` holds them, by the quantity's name."""
-    return {quantity.name: rule._asdict() for quantity, rule in zip(QUANTITIES, rules, strict=True)}
+    return {quantity.name: rule._asdict() for quantity, rule in zip(PREDICTED_QUANTITIES, rules, strict=True)}
 
 
-def from_json(content: Mapping[str, Mapping[str, Any]]) -> list[Rule]:
+def from_json(content: Mapping[str, Mapping[str, Any]]) -> list[QuantityModel]:
     """The inverse. Raises on whatever it is not."""
     rules = []
-    for quantity in QUANTITIES:
+    for quantity in PREDICTED_QUANTITIES:
         fields = dict(content[quantity.name])
         weights = {str(name): float(weight) for name, weight in fields.pop("weights").items()}
-        unknown = ({*weights, fields["base"]} - {""}) - PLACES.keys()
+        unknown = ({*weights, fields["base"]} - {""}) - FEATURE_INDEX.keys()
         if unknown:
             raise ValueError(f"{quantity.name} weighs {sorted(unknown)}, which are no features")
         table = fields.pop("table")
         columns = tuple(tuple(map(float, column)) for column in table) if table else None
         within = fields.pop("within")
         bounds = (float(within[0]), float(within[1])) if within else None
-        rules.append(Rule(weights=weights, table=columns, within=bounds, **fields))  # type: ignore[arg-type]
+        rules.append(QuantityModel(weights=weights, table=columns, within=bounds, **fields))  # type: ignore[arg-type]
     return rules

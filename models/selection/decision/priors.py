@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 SHRINKAGE = 20.0
 # Failures among attempts that are not 429s, 429s among all, ln TTFT in s and ln tokens a second of streams, ln of the
 # time of whole answers in s, tool calls that broke their schema, the prompt's cost over its list price.
-QUANTITIES = ("failure", "limited", "log_ttft", "log_tokens_per_s", "log_whole", "malformed", "prompt_price")
+PRIOR_QUANTITIES = ("failure", "limited", "log_ttft", "log_tokens_per_s", "log_whole", "malformed", "prompt_price")
 # Length of an answer before any was seen.
-TYPICAL_TOKENS = 500.0
+TYPICAL_OUTPUT_TOKENS = 500.0
 
 
-class Past(NamedTuple):
+class Moments(NamedTuple):
     """Of one quantity: how often it was seen, its mean and its variance."""
 
     seen: float
@@ -30,10 +30,10 @@ class Past(NamedTuple):
     variance: float = 0.0
 
 
-Node = Mapping[str, Past]
+NodeMoments = Mapping[str, Moments]
 
 
-class Level(NamedTuple):
+class ShrunkPrior(NamedTuple):
     """Shares in [0, 1]; spreads are standard deviations within the endpoint; ``prompt_price`` a multiple.
 
     ``log_whole`` is ln of the time that an answer takes which is not streamed.
@@ -52,46 +52,46 @@ class Level(NamedTuple):
 
 
 # Before anything is seen at all: medians of the simulated market, which are those of measurements.
-MARKET: Node = {
-    "failure": Past(0, 0.03, 0.03),
-    "limited": Past(0, 0.02, 0.02),
-    "log_ttft": Past(0, math.log(0.64), 0.25),
-    "log_tokens_per_s": Past(0, math.log(60.0), 0.25),
-    "log_whole": Past(0, math.log(0.64 + TYPICAL_TOKENS / 60.0), 0.25),
-    "malformed": Past(0, 0.02, 0.02),
-    "prompt_price": Past(0, 1.0, 0.0),
+MARKET_MOMENTS: NodeMoments = {
+    "failure": Moments(0, 0.03, 0.03),
+    "limited": Moments(0, 0.02, 0.02),
+    "log_ttft": Moments(0, math.log(0.64), 0.25),
+    "log_tokens_per_s": Moments(0, math.log(60.0), 0.25),
+    "log_whole": Moments(0, math.log(0.64 + TYPICAL_OUTPUT_TOKENS / 60.0), 0.25),
+    "malformed": Moments(0, 0.02, 0.02),
+    "prompt_price": Moments(0, 1.0, 0.0),
 }
 LEAST_SPREAD = 0.02
 
 
-class Levels:
+class PriorHierarchy:
     """Pasts by endpoint, provider and model, the market's, and by (client region, endpoint) how far from its own
-    the endpoint's ln TTFT lies there. Levels are made of them when they are asked for."""
+    the endpoint's ln TTFT lies there. PriorHierarchy are made of them when they are asked for."""
 
     def __init__(
         self,
-        endpoints: Mapping[str, Node],
-        providers: Mapping[str, Node],
-        models: Mapping[str, Node],
-        market: Node = MARKET,
-        regions: Mapping[tuple[str, str], Past] | None = None,
+        endpoints: Mapping[str, NodeMoments],
+        providers: Mapping[str, NodeMoments],
+        models: Mapping[str, NodeMoments],
+        market: NodeMoments = MARKET_MOMENTS,
+        regions: Mapping[tuple[str, str], Moments] | None = None,
     ) -> None:
         self.endpoints, self.providers, self.models, self.market = endpoints, providers, models, market
         self.regions = regions or {}
         self._by_provider = _by_provider(self.regions)
         self._places: dict[tuple[str, str, str], int] = {}
-        self._rows = np.empty((0, len(Level._fields)))
+        self._rows = np.empty((0, len(ShrunkPrior._fields)))
 
-    def of(self, endpoint: str, provider: str, model: str = "") -> Level:
+    def of(self, endpoint: str, provider: str, model: str = "") -> ShrunkPrior:
         """Each quantity by its own count of observations.
 
         The time of a whole answer is what TTFT and pace make of a typical one, and how far it was seen to lie from
         that: an endpoint that has only streamed is known to be quick for those who do not stream.
         """
-        means = {name: past.mean for name, past in MARKET.items()} | {"log_whole": 0.0}
-        variances = {name: past.variance for name, past in MARKET.items()}
+        means = {name: past.mean for name, past in MARKET_MOMENTS.items()} | {"log_whole": 0.0}
+        variances = {name: past.variance for name, past in MARKET_MOMENTS.items()}
         for node in (self.market, self.models.get(model), self.providers.get(provider), self.endpoints.get(endpoint)):
-            for name in QUANTITIES:
+            for name in PRIOR_QUANTITIES:
                 past = node.get(name) if node else None
                 if past is not None and past.seen:
                     share = past.seen / (past.seen + SHRINKAGE)
@@ -100,7 +100,7 @@ class Levels:
                     variances[name] += share * (past.variance - variances[name])
         means["log_whole"] += _log_whole(means)
         spreads = {name: max(math.sqrt(variance), LEAST_SPREAD) for name, variance in variances.items()}
-        return Level(
+        return ShrunkPrior(
             ttft_spread=spreads["log_ttft"],
             pace_spread=spreads["log_tokens_per_s"],
             whole_spread=spreads["log_whole"],
@@ -108,7 +108,7 @@ class Levels:
         )
 
     def rows(self, keys: Sequence[tuple[str, str, str]]) -> NDArray[np.float64]:
-        """Levels of (endpoint, provider, model) as (n, fields of ``Level``); each is made once."""
+        """PriorHierarchy of (endpoint, provider, model) as (n, fields of ``ShrunkPrior``); each is made once."""
         places = self._places
         try:
             return self._rows[[places[key] for key in keys]]
@@ -120,9 +120,9 @@ class Levels:
             return self._rows[[places[key] for key in keys]]
 
     def ignorance(self, endpoint: str) -> list[float]:
-        """Of each of ``QUANTITIES`` what part of its level is the peers', for want of observations of its own."""
+        """Of each of ``PRIOR_QUANTITIES`` what part of its level is the peers', for want of observations of its own."""
         node = self.endpoints.get(endpoint, {})
-        return [SHRINKAGE / (SHRINKAGE + (node[name].seen if name in node else 0.0)) for name in QUANTITIES]
+        return [SHRINKAGE / (SHRINKAGE + (node[name].seen if name in node else 0.0)) for name in PRIOR_QUANTITIES]
 
     def region(self, region: str, endpoint: str, provider: str) -> float:
         """How much slower ln TTFT is for clients from ``region``; of an endpoint little seen there its provider's."""
@@ -133,7 +133,7 @@ class Levels:
         return residual
 
 
-def to_json(levels: Levels) -> dict[str, object]:
+def to_json(levels: PriorHierarchy) -> dict[str, object]:
     """As ``policy.json`` holds them."""
     return {
         "endpoints": levels.endpoints,
@@ -144,29 +144,29 @@ def to_json(levels: Levels) -> dict[str, object]:
     }
 
 
-def from_json(content: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> Levels:
+def from_json(content: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> PriorHierarchy:
     """The inverse. Raises on whatever it is not."""
     endpoints, providers, models = (
         {name: _node(node) for name, node in content[part].items()} for part in ("endpoints", "providers", "models")
     )
     rows: Sequence[tuple[str, str, float, float]] = content["regions"]  # type: ignore[assignment]
-    regions = {(region, endpoint): Past(count, mean) for region, endpoint, count, mean in rows}
-    return Levels(endpoints, providers, models, _node(content["market"]), regions)  # type: ignore[arg-type]
+    regions = {(region, endpoint): Moments(count, mean) for region, endpoint, count, mean in rows}
+    return PriorHierarchy(endpoints, providers, models, _node(content["market"]), regions)  # type: ignore[arg-type]
 
 
 def _log_whole(means: Mapping[str, float]) -> float:
-    return math.log(math.exp(means["log_ttft"]) + TYPICAL_TOKENS / math.exp(means["log_tokens_per_s"]))
+    return math.log(math.exp(means["log_ttft"]) + TYPICAL_OUTPUT_TOKENS / math.exp(means["log_tokens_per_s"]))
 
 
-def _node(content: Mapping[str, Sequence[float]]) -> Node:
-    return {name: Past(*map(float, content[name])) for name in QUANTITIES if name in content}
+def _node(content: Mapping[str, Sequence[float]]) -> NodeMoments:
+    return {name: Moments(*map(float, content[name])) for name in PRIOR_QUANTITIES if name in content}
 
 
-def _by_provider(regions: Mapping[tuple[str, str], Past]) -> dict[tuple[str, str], Past]:
+def _by_provider(regions: Mapping[tuple[str, str], Moments]) -> dict[tuple[str, str], Moments]:
     """Of each provider's endpoints together; an endpoint's id begins with its provider's name."""
     counts: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for (region, endpoint), past in regions.items():
         total = counts[region, endpoint.partition(":")[0]]
         total[0] += past.seen
         total[1] += past.seen * past.mean
-    return {key: Past(count, total / count) for key, (count, total) in counts.items()}
+    return {key: Moments(count, total / count) for key, (count, total) in counts.items()}

@@ -1,4 +1,4 @@
-"""Beliefs → losses → probabilities: the decision that is served, judged and simulated. Pure; numpy alone."""
+"""Posterior → losses → probabilities: the decision that is served, judged and simulated. Pure; numpy alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from models.selection.decision.arrays import Floats
-from models.selection.decision.live_observations import Views
-from models.selection.decision.posterior import FAILURE, LIMITED, MALFORMED, PACE, WAIT, Beliefs
+from models.selection.decision.live_observations import EndpointViews
+from models.selection.decision.posterior import FAILURE, LATENCY, MALFORMED, RATE_LIMITED, THROUGHPUT, Posterior
 
 # What a second of waiting and a failed first attempt are worth to a client that does not say otherwise: 0.36 USD an
 # hour, and as much as 25 seconds; see docs/selection.md for what it was weighed against.
@@ -16,36 +16,36 @@ USD_PER_SECOND = 0.0001
 USD_PER_FAILURE = 0.0025
 
 
-class Wish(NamedTuple):
+class UtilityWeights(NamedTuple):
     """What the client minds, in USD: a second to the first token, a second after it, a failed or malformed attempt;
     ``price`` is how often a dollar of the request's price counts."""
 
-    second_of_wait: float = USD_PER_SECOND
-    second_of_answer: float = USD_PER_SECOND
+    ttft_second: float = USD_PER_SECOND
+    generation_second: float = USD_PER_SECOND
     failure: float = USD_PER_FAILURE
     price: float = 1.0
 
 
 # What the usual worths are multiplied by for who asks for one thing above the others. A failure stays worth as many
 # seconds as before: what it costs is the second attempt's time.
-PRESETS = {
+SORT_FACTORS = {
     # Nobody waits for it, as in a batch: a tenth of a second's usual worth is left, so that it does not wait for ever.
-    "price": Wish(0.1, 0.1, 0.1, 1.0),
+    "price": UtilityWeights(0.1, 0.1, 0.1, 1.0),
     # Somebody looks at an empty line until the first token comes, and reads no faster than it is written.
-    "latency": Wish(10.0, 1.0, 10.0, 0.1),
+    "latency": UtilityWeights(10.0, 1.0, 10.0, 0.1),
     # A program waits for the last token: how long the first one took is a small part of that.
-    "throughput": Wish(1.0, 10.0, 10.0, 0.1),
+    "throughput": UtilityWeights(1.0, 10.0, 10.0, 0.1),
 }
 
 
-def preset(sort: str | None, usual: Wish = Wish()) -> Wish:
-    """``usual`` worths for who wants ``sort``, one of ``PRESETS``, above the rest; ``None`` is nothing above."""
+def weights_for_sort(sort: str | None, usual: UtilityWeights = UtilityWeights()) -> UtilityWeights:
+    """``usual`` worths for who wants ``sort``, one of ``SORT_FACTORS``, above the rest; ``None`` is nothing above."""
     if sort is None:
         return usual
-    return Wish(*(worth * factor for worth, factor in zip(usual, PRESETS[sort], strict=True)))
+    return UtilityWeights(*(worth * factor for worth, factor in zip(usual, SORT_FACTORS[sort], strict=True)))
 
 
-class Constants(NamedTuple):
+class DecisionConstants(NamedTuple):
     """``optimism``: standard deviations that an uncertain quantity is taken better than expected. ``floor``: share
     spread over the safe set, the candidates expected to lose less than ``margin_s`` seconds' worth more than the best,
     each the less the more it is expected to lose."""
@@ -62,36 +62,36 @@ class Constants(NamedTuple):
 MOST_BUSY = 0.95
 
 
-class Expected(NamedTuple):
-    """Expected and optimistic loss of each of n candidates, USD."""
+class ExpectedLosses(NamedTuple):
+    """ExpectedLosses and optimistic loss of each of n candidates, USD."""
 
     loss: Floats
     hoped: Floats
 
 
-def losses(
+def expected_losses(
     price_usd: Floats,
     output_tokens: float,
-    beliefs: Beliefs,
-    views: Views,
+    beliefs: Posterior,
+    views: EndpointViews,
     tools: bool,
     stream: bool,
-    wish: Wish = Wish(),
-    constants: Constants = Constants(),
-) -> Expected:
+    wish: UtilityWeights = UtilityWeights(),
+    constants: DecisionConstants = DecisionConstants(),
+) -> ExpectedLosses:
     """Of a first attempt: its price, its waiting and what its failing costs."""
     means, hope = beliefs.means, np.sqrt(beliefs.variances)
     hope *= constants.optimism
-    shorter = np.exp(-hope[WAIT : PACE + 1])
-    wait = np.exp(means[WAIT])
-    wait *= wish.second_of_wait
+    shorter = np.exp(-hope[LATENCY : THROUGHPUT + 1])
+    wait = np.exp(means[LATENCY])
+    wait *= wish.ttft_second
     hoped = wish.price * price_usd
     loss = hoped + wait
     wait *= shorter[0]
     hoped += wait
     if stream:
-        pace = np.exp(-means[PACE])
-        pace *= wish.second_of_answer * output_tokens
+        pace = np.exp(-means[THROUGHPUT])
+        pace *= wish.generation_second * output_tokens
         loss += pace
         pace *= shorter[1]
         hoped += pace
@@ -100,13 +100,15 @@ def losses(
     if tools:
         failing += np.maximum(means[MALFORMED], 0.0)
         hoped_failing += np.maximum(means[MALFORMED] - hope[MALFORMED], 0.0)
-    sure = outage(means[FAILURE], views, constants) + refusal(means[LIMITED], views, constants)
+    sure = outage_probability(means[FAILURE], views, constants) + rate_limit_probability(
+        means[RATE_LIMITED], views, constants
+    )
     loss += wish.failure * (failing + sure)
     hoped += wish.failure * (hoped_failing + sure)
-    return Expected(loss, hoped)
+    return ExpectedLosses(loss, hoped)
 
 
-def outage(usual: Floats, views: Views, constants: Constants) -> Floats:
+def outage_probability(usual: Floats, views: EndpointViews, constants: DecisionConstants) -> Floats:
     """Posterior of an outage after consecutive failures, (n,); halved each ``ejection_s`` times their number."""
     streak = np.minimum(views.streak, 10.0)
     if not streak.any():
@@ -118,7 +120,7 @@ def outage(usual: Floats, views: Views, constants: Constants) -> Floats:
     return found
 
 
-def refusal(usual: Floats, views: Views, constants: Constants) -> Floats:
+def rate_limit_probability(usual: Floats, views: EndpointViews, constants: DecisionConstants) -> Floats:
     """P(429), (n,): others use an endpoint up in spells, a chain of two states (Gilbert 1960) that is ``usual`` of the
     time in the bad one. What the last call met is known; how much of it still holds fades with the time since."""
     share = np.minimum(np.maximum(usual, 0.0), MOST_BUSY)
@@ -127,7 +129,9 @@ def refusal(usual: Floats, views: Views, constants: Constants) -> Floats:
     return found
 
 
-def choose(expected: Expected, cap: Floats, margin_usd: float, constants: Constants = Constants()) -> list[float]:
+def choice_probabilities(
+    expected: ExpectedLosses, cap: Floats, margin_usd: float, constants: DecisionConstants = DecisionConstants()
+) -> list[float]:
     """Least hoped-for loss first, up to each one's share of the traffic, (n,); then the floor over the safe set."""
     left, chances = 1.0, [0.0] * len(cap)
     caps = cap.tolist()

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.selection.dataset.replay_set import Choices
+from models.selection.dataset.replay_set import ReplaySet
 from models.selection.decision.arrays import Floats
-from models.selection.evaluation.estimators import weights
-from models.selection.evaluation.intervals import Interval, flattened
-from models.selection.evaluation.off_policy import Evaluation, Refused, Thresholds, evaluate
-from models.selection.evaluation.ttft import Waits, effective_samples, waits
+from models.selection.evaluation.estimators import importance_weights
+from models.selection.evaluation.intervals import Interval, flatten_intervals
+from models.selection.evaluation.off_policy import EvaluationRefusal, OffPolicyEvaluation, SupportThresholds, evaluate
+from models.selection.evaluation.ttft import TtftRatios, effective_samples, ttft_ratios
 
 TOP_MODELS = 20
 
@@ -31,11 +31,11 @@ class Comparison(NamedTuple):
     """
 
     decisions: int
-    utility: Evaluation | Refused
+    utility: OffPolicyEvaluation | EvaluationRefusal
     success: Interval | None = None
     cost: Interval | None = None
     cost_now: float = 0.0
-    waits: Waits | None = None
+    waits: TtftRatios | None = None
     models: tuple[ModelSupport, ...] = ()
 
     def thin(self, least: float) -> list[ModelSupport]:
@@ -47,7 +47,7 @@ class Comparison(NamedTuple):
         support = self.utility.support
         found = {"decisions": float(self.decisions), "effective_samples": support.effective_samples}
         found |= {f"effective_samples.{one.model}": one.effective_samples for one in self.models}
-        if isinstance(self.utility, Refused):
+        if isinstance(self.utility, EvaluationRefusal):
             return found
         named = {
             "lift_snips_usd": self.utility.snips_lift,
@@ -57,26 +57,26 @@ class Comparison(NamedTuple):
             "ttft_mean_ratio": self.waits.mean if self.waits else None,
             "ttft_p99_ratio": self.waits.p99 if self.waits else None,
         }
-        return found | {"blocks": float(support.blocks)} | flattened(named)
+        return found | {"blocks": float(support.blocks)} | flatten_intervals(named)
 
 
-def compare(found: Choices, target: Floats, now: Floats, thresholds: Thresholds) -> Comparison:
+def compare(found: ReplaySet, target: Floats, now: Floats, thresholds: SupportThresholds) -> Comparison:
     """``target`` against what serves ``now``, (n, k) each."""
     count, models = len(found.contexts), _models(found, target)
     utility = evaluate(found.decisions, target, now, thresholds=thresholds)
-    if isinstance(utility, Refused):
+    if isinstance(utility, EvaluationRefusal):
         return Comparison(count, utility, models=models)
     lifts = []
     for reward in (found.success, found.cost_usd):
         judged = evaluate(found.decisions._replace(reward=reward), target, now, thresholds=thresholds)
-        lifts.append(None if isinstance(judged, Refused) else judged.snips_lift)
-    ours, theirs = (weights(found.decisions, policy) for policy in (target, now))
-    waited = waits(found.ttft_s, ours, theirs, found.decisions.block)
+        lifts.append(None if isinstance(judged, EvaluationRefusal) else judged.snips_lift)
+    ours, theirs = (importance_weights(found.decisions, policy) for policy in (target, now))
+    waited = ttft_ratios(found.ttft_s, ours, theirs, found.decisions.block)
     return Comparison(count, utility, lifts[0], lifts[1], float(np.mean(found.cost_usd)), waited, models)
 
 
-def _models(found: Choices, target: Floats) -> tuple[ModelSupport, ...]:
-    weight, names = weights(found.decisions, target), found.decisions.model
+def _models(found: ReplaySet, target: Floats) -> tuple[ModelSupport, ...]:
+    weight, names = importance_weights(found.decisions, target), found.decisions.model
     supports = [
         ModelSupport(str(name), int((names == name).sum()), effective_samples(weight[names == name]))
         for name in np.unique(names)

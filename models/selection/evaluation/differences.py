@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from data.lake import Lake
-from models.selection.dataset.replay_set import Choices, judged
+from models.selection.dataset.replay_set import ReplaySet, read_replay_set
 from models.selection.decision.arrays import Floats
 from models.selection.decision.policy import LearnedPolicy
-from models.selection.evaluation.replay import probabilities
+from models.selection.evaluation.replay import replay_probabilities
 
 DECISIONS = 5000
 
 
-class Shift(NamedTuple):
+class ChoiceShift(NamedTuple):
     """Mean share of first attempts where the endpoint was a candidate, in ``decisions`` of them."""
 
     endpoint: str
@@ -22,24 +22,24 @@ class Shift(NamedTuple):
     decisions: int
 
 
-class Shifts(NamedTuple):
+class ChoiceShifts(NamedTuple):
     """``rows`` have the largest changes first."""
 
     decisions: int
-    rows: list[Shift]
+    rows: list[ChoiceShift]
 
 
-def shifts(lake: Lake, first: str, second: str) -> Shifts:
+def choice_shifts(lake: Lake, first: str, second: str) -> ChoiceShifts:
     """Compare on the last logged decisions. Raises ``PolicyError``, and ``ValueError`` on a log that is false."""
     policies = [LearnedPolicy.load(lake.policies / version) for version in (first, second)]
-    found = judged(lake, DECISIONS)
+    found = read_replay_set(lake, DECISIONS)
     if found is None:
-        return Shifts(0, [])
-    before, after = (probabilities(policy, found) for policy in policies)
-    return Shifts(len(found.contexts), by_endpoint(found, before, after))
+        return ChoiceShifts(0, [])
+    before, after = (replay_probabilities(policy, found) for policy in policies)
+    return ChoiceShifts(len(found.contexts), shifts_by_endpoint(found, before, after))
 
 
-def by_endpoint(found: Choices, before: Floats, after: Floats) -> list[Shift]:
+def shifts_by_endpoint(found: ReplaySet, before: Floats, after: Floats) -> list[ChoiceShift]:
     """``before`` and ``after`` of shape (n, k)."""
     names: dict[str, list[float]] = {}
     for place, candidates in enumerate(found.candidates):
@@ -49,6 +49,7 @@ def by_endpoint(found: Choices, before: Floats, after: Floats) -> list[Shift]:
             sums[1] += after[place, column]
             sums[2] += 1
     rows = [
-        Shift(name, float(old / count), float(new / count), int(count)) for name, (old, new, count) in names.items()
+        ChoiceShift(name, float(old / count), float(new / count), int(count))
+        for name, (old, new, count) in names.items()
     ]
     return sorted(rows, key=lambda row: -abs(row.after - row.before) * row.decisions)

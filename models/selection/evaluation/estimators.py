@@ -24,7 +24,7 @@ SHRINKAGE = 20.0
 OutcomeModel = Callable[[LoggedDecisions, LoggedDecisions], Floats]
 
 
-class Scores(NamedTuple):
+class RatioTerms(NamedTuple):
     """One decision's share in the two sums; both of shape (n,)."""
 
     numerator: Floats
@@ -34,25 +34,25 @@ class Scores(NamedTuple):
         return float(self.numerator.sum() / self.denominator.sum())
 
 
-def weights(decisions: LoggedDecisions, target: Floats) -> Floats:
+def importance_weights(decisions: LoggedDecisions, target: Floats) -> Floats:
     """π(chosen) / propensity, (n,); ``target`` of shape (n, k)."""
     chances: Floats = target[np.arange(len(decisions.chosen)), decisions.chosen]
     return chances / decisions.propensity
 
 
-def ips(weight: Floats, reward: Floats) -> Scores:
-    return Scores(weight * reward, np.ones_like(reward))
+def ips(weight: Floats, reward: Floats) -> RatioTerms:
+    return RatioTerms(weight * reward, np.ones_like(reward))
 
 
-def snips(weight: Floats, reward: Floats) -> Scores:
-    return Scores(weight * reward, weight)
+def snips(weight: Floats, reward: Floats) -> RatioTerms:
+    return RatioTerms(weight * reward, weight)
 
 
-def doubly_robust(decisions: LoggedDecisions, target: Floats, weight: Floats, predicted: Floats) -> Scores:
+def doubly_robust(decisions: LoggedDecisions, target: Floats, weight: Floats, predicted: Floats) -> RatioTerms:
     """``predicted`` of shape (n, k) must come from blocks other than the decision's own."""
     of_chosen = predicted[np.arange(len(weight)), decisions.chosen]
     expected = (target * predicted).sum(axis=1)
-    return Scores(expected + weight * (decisions.reward - of_chosen), np.ones_like(weight))
+    return RatioTerms(expected + weight * (decisions.reward - of_chosen), np.ones_like(weight))
 
 
 def cross_fit(decisions: LoggedDecisions, model: OutcomeModel, folds: int = FOLDS) -> Floats:

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.policies import PolicyState, Verdict
-from models.selection.dataset.replay_set import Choices
-from models.selection.decision.artifact import PARITY, PolicyError
+from models.selection.dataset.replay_set import ReplaySet
+from models.selection.decision.artifact import PARITY_TOLERANCE, PolicyError
 from models.selection.decision.policy import LearnedPolicy
-from models.selection.decision.predictor import FORMS, QUANTITIES
+from models.selection.decision.predictor import FORMS, PREDICTED_QUANTITIES
 from models.selection.evaluation.comparison import Comparison
-from models.selection.evaluation.intervals import flattened, wilson
-from models.selection.evaluation.off_policy import Refused, Thresholds, support_of
-from models.selection.evaluation.predictive import forms
-from models.selection.evaluation.replay import Replayed
-from models.selection.evaluation.simulation_trial import Result, Trial, run
+from models.selection.evaluation.intervals import flatten_intervals, wilson_interval
+from models.selection.evaluation.off_policy import EvaluationRefusal, SupportThresholds, support_of
+from models.selection.evaluation.predictive import served_forms
+from models.selection.evaluation.replay import ReplayedPolicies
+from models.selection.evaluation.simulation_trial import ScenarioResult, TrialSettings, run_trial
 
 GATES = ("G0", "G1", "G2", "G3")
 # Of the answers within the predicted 90th percentile: the share that may be a fault of nothing.
@@ -30,15 +30,15 @@ CHANCE = 2.0
 # Squared errors that differ by less are the same: a share that is one point off adds this much.
 SAME_BRIER = 1e-4
 ROUNDING = 1e-9
-_SHARES = tuple(q.name for q in QUANTITIES if q.quantile is None)
-_LOGS = tuple(q.name for q in QUANTITIES if q.quantile is not None)
+_SHARES = tuple(q.name for q in PREDICTED_QUANTITIES if q.quantile is None)
+_LOGS = tuple(q.name for q in PREDICTED_QUANTITIES if q.quantile is not None)
 
 
-class Requirements(NamedTuple):
+class GateRequirements(NamedTuple):
     """What the gates ask for; the figures are those of the project's study of routing on public measurements.
 
     6,000 decisions show a difference of 5 to 7 %. A challenger must not lose 0.1 points of success, cost 1 % more nor
-    have a p99 of TTFT 5 % longer than the champion. Choices of the house: it must not lose a twentieth of the utility
+    have a p99 of TTFT 5 % longer than the champion. ReplaySet of the house: it must not lose a twentieth of the utility
     in a scenario, and most used models too thinly logged may make up a tenth of the decisions.
     """
 
@@ -48,27 +48,27 @@ class Requirements(NamedTuple):
     tail_margin: float = 0.05
     thin_share: float = 0.1
     scenario_margin: float = 0.05
-    thresholds: Thresholds = Thresholds()
-    trial: Trial = Trial()
+    thresholds: SupportThresholds = SupportThresholds()
+    trial: TrialSettings = TrialSettings()
 
 
-class Judgement(NamedTuple):
+class GateJudgement(NamedTuple):
     """Of one challenger; ``replayed`` are the decisions that it has not learned from."""
 
     state: PolicyState
     champion: LearnedPolicy | None
-    replayed: Replayed | None
+    replayed: ReplayedPolicies | None
     comparison: Comparison | None
 
 
-def g0_artifact(folder: Path, found: Choices | None, thresholds: Thresholds = Thresholds()) -> Verdict:
+def g0_artifact(folder: Path, found: ReplaySet | None, thresholds: SupportThresholds = SupportThresholds()) -> Verdict:
     """sha256, schema, features, dry run, parity with what was learned; propensities of the log."""
     try:
         policy = LearnedPolicy.load(folder)
     except PolicyError as error:
         return Verdict("G0", "failed", str(error))
     figures = {"parity": float(policy.metrics.get("parity", 0.0))}
-    if figures["parity"] > PARITY:
+    if figures["parity"] > PARITY_TOLERANCE:
         return Verdict("G0", "failed", "the exported models differ from what was learned", figures)
     if found is None:
         return Verdict("G0", "insufficient", "the log holds no decision between two endpoints", figures)
@@ -89,14 +89,14 @@ def g1_predictive(metrics: Mapping[str, float]) -> Verdict:
     """
     figures = dict(metrics)
     losing = [f"{name} by {rival}" for name, rival in _beaten(figures)]
-    kept = [name for name, form in forms(figures).items() if FORMS[form] in ("level", "ewma") and name in _LOGS]
+    kept = [name for name, form in served_forms(figures).items() if FORMS[form] in ("level", "ewma") and name in _LOGS]
     keep = " Keep the EWMA" + (f" of {', '.join(kept)}" if len(kept) < len(_LOGS) else "") + "." if kept else ""
     if losing:
         hint = "; keep the EWMA" if any(rival == "EWMA" for _, rival in _beaten(figures)) else ""
         return Verdict("G1", "failed", f"on held-out time predicted better: {', '.join(losing)}{hint}", figures)
     covered, answers = figures.get("ttft_q90.coverage"), figures.get("ttft_q90.answers", 0.0)
     if covered is not None:
-        low, high = wilson(round(covered * answers), int(answers), 0.95)
+        low, high = wilson_interval(round(covered * answers), int(answers), 0.95)
         said = f"{covered:.1%} of {answers:.0f} answers came within the 90th percentile"
         if high < COVERAGE[0] or low > COVERAGE[1]:
             return Verdict("G1", "failed", f"{said}, {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%} should", figures)
@@ -108,7 +108,7 @@ def g1_predictive(metrics: Mapping[str, float]) -> Verdict:
 
 def _beaten(figures: Mapping[str, float]) -> list[tuple[str, str]]:
     """Quantities that something else predicts better, and what that is."""
-    chosen = forms(figures)
+    chosen = served_forms(figures)
     found = []
     for name, rival in [(n, r) for n in _LOGS for r in ("level", "ewma", "champion")] + [
         (n, r) for n in _SHARES for r in ("base_rate", "champion")
@@ -125,12 +125,12 @@ def _beaten(figures: Mapping[str, float]) -> list[tuple[str, str]]:
     return found
 
 
-def g2_off_policy(comparison: Comparison | None, wanted: Requirements = Requirements()) -> Verdict:
+def g2_off_policy(comparison: Comparison | None, wanted: GateRequirements = GateRequirements()) -> Verdict:
     """Only decisions that the candidate has not learned from may be in ``comparison``."""
     if comparison is None:
         return Verdict("G2", "insufficient", "no decision since the candidate was trained")
     utility, figures = comparison.utility, comparison.figures()
-    if isinstance(utility, Refused):
+    if isinstance(utility, EvaluationRefusal):
         return Verdict("G2", "insufficient", f"not estimated: {utility.reason}", figures)
     guards = _guards(comparison, wanted)
     if utility.snips_lift.high < 0 and utility.dr_lift.high < 0:
@@ -158,7 +158,7 @@ class _Guard(NamedTuple):
     margin: float
 
 
-def _guards(comparison: Comparison, wanted: Requirements) -> list[_Guard]:
+def _guards(comparison: Comparison, wanted: GateRequirements) -> list[_Guard]:
     found = []
     success, cost = comparison.success, comparison.cost
     if success is not None:
@@ -172,7 +172,7 @@ def _guards(comparison: Comparison, wanted: Requirements) -> list[_Guard]:
     return found
 
 
-def _lacking(comparison: Comparison, wanted: Requirements) -> str:
+def _lacking(comparison: Comparison, wanted: GateRequirements) -> str:
     """What the log does not hold yet, or nothing."""
     count = comparison.decisions
     if count < wanted.decisions:
@@ -186,16 +186,16 @@ def _lacking(comparison: Comparison, wanted: Requirements) -> str:
     return ""
 
 
-def g3_simulated(candidate: LearnedPolicy, champion: LearnedPolicy | None, wanted: Requirements) -> Verdict:
+def g3_simulated(candidate: LearnedPolicy, champion: LearnedPolicy | None, wanted: GateRequirements) -> Verdict:
     """Simulation, in markets that nobody has tuned anything on: no scenario may be worse by more than the margin."""
-    return judge_trial(run(candidate, champion, wanted.trial), wanted.scenario_margin)
+    return judge_scenarios(run_trial(candidate, champion, wanted.trial), wanted.scenario_margin)
 
 
-def judge_trial(results: Sequence[Result], margin: float) -> Verdict:
+def judge_scenarios(results: Sequence[ScenarioResult], margin: float) -> Verdict:
     """``margin`` is a share of the incumbent's mean utility."""
     figures: dict[str, float] = {}
     for result in results:
-        figures |= flattened({result.scenario: result.gain}) | {f"{result.scenario}.worst_market": result.worst}
+        figures |= flatten_intervals({result.scenario: result.gain}) | {f"{result.scenario}.worst_market": result.worst}
     worse = [r.scenario for r in results if r.gain.high < -margin * abs(r.utility)]
     unclear = [r.scenario for r in results if r.gain.low < -margin * abs(r.utility)]
     if worse:

@@ -23,7 +23,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def flattened(named: Mapping[str, Interval | None]) -> dict[str, float]:
+def flatten_intervals(named: Mapping[str, Interval | None]) -> dict[str, float]:
     """Each known interval as ``name``, ``name.low`` and ``name.high``, for reports and the audit log."""
     return {
         key: figure
@@ -39,7 +39,7 @@ def block_sums(rows: Floats, block: Ints) -> Floats:
     return np.stack([np.bincount(rank, weights=column) for column in rows.T], axis=1)
 
 
-def resampled(sums: Floats, seed: int, replicates: int = REPLICATES) -> Floats:
+def resample_blocks(sums: Floats, seed: int, replicates: int = REPLICATES) -> Floats:
     """Totals of blocks drawn with replacement: (replicates, m)."""
     count = len(sums)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=replicates)
@@ -63,11 +63,11 @@ def interval(value: float, replicas: Floats, blocks: int, level: float = LEVEL) 
 def mean_interval(values: Floats, block: Ints, seed: int = 0) -> Interval:
     """Mean of ``values`` (n,) with its block-bootstrap interval."""
     sums = block_sums(np.stack([values, np.ones_like(values)], axis=1), block)
-    totals = resampled(sums, seed)
+    totals = resample_blocks(sums, seed)
     return interval(float(values.mean()), totals[:, 0] / totals[:, 1], len(sums))
 
 
-def wilson(good: int, count: int, level: float) -> tuple[float, float]:
+def wilson_interval(good: int, count: int, level: float) -> tuple[float, float]:
     """Wilson's score interval of a share."""
     z = NormalDist().inv_cdf((1 + level) / 2)
     centre = (good + z * z / 2) / (count + z * z)

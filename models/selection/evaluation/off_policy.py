@@ -14,18 +14,18 @@ from models.selection.dataset.logged_decisions import LoggedDecisions
 from models.selection.decision.arrays import Floats
 from models.selection.evaluation.estimators import (
     OutcomeModel,
-    Scores,
+    RatioTerms,
     cross_fit,
     doubly_robust,
     endpoint_means,
+    importance_weights,
     ips,
     snips,
-    weights,
 )
-from models.selection.evaluation.intervals import Interval, block_sums, interval, resampled
+from models.selection.evaluation.intervals import Interval, block_sums, interval, resample_blocks
 
 
-class Thresholds(NamedTuple):
+class SupportThresholds(NamedTuple):
     """Below these the support is too thin.
 
     ``effective_samples`` 200: at an ESS of about 90 the estimators were off by a third of the true value
@@ -57,14 +57,14 @@ class Support(NamedTuple):
     propensity_errors: float
 
 
-class Refused(NamedTuple):
+class EvaluationRefusal(NamedTuple):
     """No estimate; ``reason`` is a sentence."""
 
     reason: str
     support: Support
 
 
-class Evaluation(NamedTuple):
+class OffPolicyEvaluation(NamedTuple):
     """The target's mean reward by three estimators, and its lift over the baseline, in the reward's unit."""
 
     support: Support
@@ -87,9 +87,9 @@ def evaluate(
     baseline: Floats | None = None,
     *,
     model: OutcomeModel = endpoint_means,
-    thresholds: Thresholds = Thresholds(),
+    thresholds: SupportThresholds = SupportThresholds(),
     seed: int = 0,
-) -> Evaluation | Refused:
+) -> OffPolicyEvaluation | EvaluationRefusal:
     """Judge ``target`` (n, k), a probability for each logged candidate, against ``baseline`` or the log's own policy.
 
     Raises ``ValueError`` on a log or a target that is not one.
@@ -101,7 +101,7 @@ def evaluate(
         support = support_of(decisions, policy)
         reason = _too_thin(support, thresholds)
         if reason:
-            return Refused(reason if policy is target else f"of the baseline: {reason}", support)
+            return EvaluationRefusal(reason if policy is target else f"of the baseline: {reason}", support)
     predicted = cross_fit(decisions, model)
     ours, theirs = (_scores(decisions, policy, predicted) for policy in policies)
     return _intervals(decisions, ours, theirs, support_of(decisions, target), seed)
@@ -113,9 +113,9 @@ def evaluate_by(
     by: Literal["model", "segment"],
     *,
     model: OutcomeModel = endpoint_means,
-    thresholds: Thresholds = Thresholds(),
+    thresholds: SupportThresholds = SupportThresholds(),
     seed: int = 0,
-) -> dict[str, Evaluation | Refused]:
+) -> dict[str, OffPolicyEvaluation | EvaluationRefusal]:
     """One evaluation per model or segment, against the log's own policy."""
     decisions.check()
     keys = getattr(decisions, by)
@@ -128,7 +128,7 @@ def evaluate_by(
 
 
 def support_of(decisions: LoggedDecisions, target: Floats) -> Support:
-    weight = weights(decisions, target)
+    weight = importance_weights(decisions, target)
     total = float(weight.sum())
     sums = block_sums(np.stack([weight, np.ones_like(weight)], axis=1), decisions.block)
     residual = sums[:, 0] - sums[:, 1] * weight.mean()
@@ -164,7 +164,7 @@ def _check_policy(decisions: LoggedDecisions, policy: Floats) -> None:
         raise ValueError("the policy gives probability to padding")
 
 
-def _too_thin(support: Support, limits: Thresholds) -> str | None:
+def _too_thin(support: Support, limits: SupportThresholds) -> str | None:
     """A sentence, or ``None`` where the support suffices."""
     if support.uncovered > limits.uncovered:
         return f"{support.uncovered:.1%} of its probability lies where the log had none, {limits.uncovered:.1%} may"
@@ -182,8 +182,8 @@ def _too_thin(support: Support, limits: Thresholds) -> str | None:
     return None
 
 
-def _scores(decisions: LoggedDecisions, policy: Floats, predicted: Floats) -> list[Scores]:
-    weight = weights(decisions, policy)
+def _scores(decisions: LoggedDecisions, policy: Floats, predicted: Floats) -> list[RatioTerms]:
+    weight = importance_weights(decisions, policy)
     return [
         ips(weight, decisions.reward),
         snips(weight, decisions.reward),
@@ -192,11 +192,11 @@ def _scores(decisions: LoggedDecisions, policy: Floats, predicted: Floats) -> li
 
 
 def _intervals(
-    decisions: LoggedDecisions, ours: list[Scores], theirs: list[Scores], support: Support, seed: int
-) -> Evaluation:
+    decisions: LoggedDecisions, ours: list[RatioTerms], theirs: list[RatioTerms], support: Support, seed: int
+) -> OffPolicyEvaluation:
     """All figures from the same resampled blocks, so that a lift is a paired difference."""
     columns = [column for scores in (*ours, *theirs) for column in scores]
-    totals = resampled(block_sums(np.stack(columns, axis=1), decisions.block), seed)
+    totals = resample_blocks(block_sums(np.stack(columns, axis=1), decisions.block), seed)
     replicas = totals[:, 0::2] / totals[:, 1::2]
     values = np.array([scores.value() for scores in (*ours, *theirs)])
 
@@ -208,4 +208,4 @@ def _intervals(
         value = float(values[column] - values[other])
         return interval(value, replicas[:, column] - replicas[:, other], support.blocks)
 
-    return Evaluation(support, of(4), of(0), of(1), of(2), lift(1), lift(2))
+    return OffPolicyEvaluation(support, of(4), of(0), of(1), of(2), lift(1), lift(2))

@@ -13,12 +13,12 @@ import numpy as np
 
 from data.lake import Lake, write_atomically
 from data.policies import Verdict
-from models.selection.dataset.replay_set import Choices
+from models.selection.dataset.replay_set import ReplaySet
 from models.selection.decision.arrays import Floats
-from models.selection.evaluation.differences import by_endpoint
-from models.selection.evaluation.gates import Judgement
+from models.selection.evaluation.differences import shifts_by_endpoint
+from models.selection.evaluation.gates import GateJudgement
 from models.selection.evaluation.intervals import Interval
-from models.selection.evaluation.off_policy import Refused, Thresholds, evaluate
+from models.selection.evaluation.off_policy import EvaluationRefusal, SupportThresholds, evaluate
 from models.selection.simulation.simulate import LABEL
 
 SHIFTS = 12
@@ -29,7 +29,7 @@ border-bottom:1px solid #dde3e9;vertical-align:top}td.n{text-align:right;font-va
 small{color:#5b6b7a}"""
 
 
-def write_report(lake: Lake, judgement: Judgement) -> dict[str, Any]:
+def write_report(lake: Lake, judgement: GateJudgement) -> dict[str, Any]:
     """Both files into the version's folder; returns the figures."""
     report = figures(judgement)
     folder = lake.policies / judgement.state.version
@@ -38,7 +38,7 @@ def write_report(lake: Lake, judgement: Judgement) -> dict[str, Any]:
     return report
 
 
-def figures(judgement: Judgement) -> dict[str, Any]:
+def figures(judgement: GateJudgement) -> dict[str, Any]:
     """Lifts are in USD a request, paired, against ``against``; segments overlap between models and kinds of request.
 
     ``effects`` are what the gates stand on: USD a request, but for ``lift_success``, a share, and the ratios.
@@ -53,7 +53,7 @@ def figures(judgement: Judgement) -> dict[str, Any]:
             for key in np.unique(keys):
                 mask = keys == key
                 segments.append(_segment(by, str(key), found.where(mask), target[mask], now[mask]))
-        shifts = [row._asdict() for row in by_endpoint(found, now, target)[:SHIFTS]]
+        shifts = [row._asdict() for row in shifts_by_endpoint(found, now, target)[:SHIFTS]]
     return {
         "version": state.version,
         "against": f"champion {champion.version}" if champion else "what the log was served by",
@@ -81,13 +81,13 @@ def _effects(verdict: Verdict) -> list[dict[str, Any]]:
     ]
 
 
-def _segment(by: str, name: str, found: Choices, target: Floats, now: Floats) -> dict[str, Any]:
+def _segment(by: str, name: str, found: ReplaySet, target: Floats, now: Floats) -> dict[str, Any]:
     row: dict[str, Any] = {"by": by, "name": name, "decisions": len(found.contexts)}
     # Half of the whole's effective samples: a segment informs, the whole decides.
-    thin = Thresholds(effective_samples=100.0)
-    judged = evaluate(found.decisions, target, now, thresholds=Thresholds() if by == "all" else thin)
+    thin = SupportThresholds(effective_samples=100.0)
+    judged = evaluate(found.decisions, target, now, thresholds=SupportThresholds() if by == "all" else thin)
     row["effective_samples"] = judged.support.effective_samples
-    if isinstance(judged, Refused):
+    if isinstance(judged, EvaluationRefusal):
         return row | {"word": "refused", "reason": judged.reason}
     return row | {"word": _word(judged.dr_lift), "lift": list(judged.dr_lift), "snips": list(judged.snips_lift)}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.selection.dataset.logged_decisions import LoggedDecisions
 from models.selection.decision.arrays import Floats, Ints
-from models.selection.evaluation.off_policy import Evaluation, Refused, evaluate
+from models.selection.evaluation.off_policy import EvaluationRefusal, OffPolicyEvaluation, evaluate
 
 LOGS = 200
 DECISIONS = 3000
@@ -21,7 +21,7 @@ FLOOR = 0.1
 USD_PER_SECOND, USD_PER_FAILURE = 0.0005, 0.005
 
 
-class Trial(NamedTuple):
+class EstimatorCheck(NamedTuple):
     """Over the logs: mean error in USD, its standard error, root mean square error, share of intervals that hold."""
 
     bias: float
@@ -40,10 +40,10 @@ class SelfTestReport(NamedTuple):
 
     logs: int
     truth: float
-    ips: Trial
-    snips: Trial
-    dr: Trial
-    dr_lift: Trial
+    ips: EstimatorCheck
+    snips: EstimatorCheck
+    dr: EstimatorCheck
+    dr_lift: EstimatorCheck
     refusals: tuple[str, ...]
 
     @property
@@ -52,7 +52,7 @@ class SelfTestReport(NamedTuple):
         return all(trial.passed for trial in trials) and len(self.refusals) == 3
 
 
-class World(NamedTuple):
+class KnownTruth(NamedTuple):
     """Mean rewards (contexts, endpoints) in USD and the two policies' probabilities, same shape."""
 
     seconds: Floats
@@ -68,14 +68,14 @@ class World(NamedTuple):
 
 def self_test(seed: int, logs: int = LOGS) -> SelfTestReport:
     """Evaluate ``logs`` synthetic logs of 3,000 decisions in 60 blocks; deterministic by ``seed``."""
-    found: list[Evaluation] = []
+    found: list[OffPolicyEvaluation] = []
     truths: list[tuple[float, float]] = []
     for number in range(logs):
         rng = np.random.default_rng([seed, number])
         world = _world(rng)
         decisions, context = _log(world, rng)
         result = evaluate(decisions, world.target[context], seed=number)
-        if isinstance(result, Refused):
+        if isinstance(result, EvaluationRefusal):
             raise RuntimeError(f"a log with enough support was refused: {result.reason}")
         found.append(result)
         truths.append((world.value(world.target), world.value(world.target) - world.value(world.logging)))
@@ -92,11 +92,11 @@ def self_test(seed: int, logs: int = LOGS) -> SelfTestReport:
     )
 
 
-def _trial(intervals: Floats, truth: Floats) -> Trial:
+def _trial(intervals: Floats, truth: Floats) -> EstimatorCheck:
     """``intervals`` of shape (logs, 3): value, low, high."""
     errors = intervals[:, 0] - truth
     covered = (intervals[:, 1] <= truth) & (truth <= intervals[:, 2])
-    return Trial(
+    return EstimatorCheck(
         float(errors.mean()),
         float(errors.std(ddof=1)) / math.sqrt(len(errors)),
         float(np.sqrt((errors**2).mean())),
@@ -104,11 +104,11 @@ def _trial(intervals: Floats, truth: Floats) -> Trial:
     )
 
 
-def _world(rng: np.random.Generator, floor: float = FLOOR) -> World:
+def _world(rng: np.random.Generator, floor: float = FLOOR) -> KnownTruth:
     seconds = np.exp(rng.normal(0.0, 0.5, (CONTEXTS, ENDPOINTS)))
     failure = rng.beta(1.0, 15.0, (CONTEXTS, ENDPOINTS))
     believed = seconds * np.exp(rng.normal(0.0, 0.5, seconds.shape)) + 10 * failure
-    return World(seconds, failure, _softmin(believed, 0.5, floor), _softmin(seconds + 10 * failure, 0.3, 0.02))
+    return KnownTruth(seconds, failure, _softmin(believed, 0.5, floor), _softmin(seconds + 10 * failure, 0.3, 0.02))
 
 
 def _softmin(loss: Floats, temperature: float, floor: float) -> Floats:
@@ -117,7 +117,7 @@ def _softmin(loss: Floats, temperature: float, floor: float) -> Floats:
     return chances
 
 
-def _log(world: World, rng: np.random.Generator, count: int = DECISIONS) -> tuple[LoggedDecisions, Ints]:
+def _log(world: KnownTruth, rng: np.random.Generator, count: int = DECISIONS) -> tuple[LoggedDecisions, Ints]:
     """A log and each decision's context. Blocks share slow spells, so decisions within one are dependent."""
     context = rng.integers(0, CONTEXTS, count)
     block = np.arange(count) * BLOCKS // count
@@ -153,4 +153,4 @@ def _refusals(seed: int) -> tuple[str, ...]:
     uncovered = evaluate(blind, worst[context])
     honest, context = _log(_world(rng), rng)
     false = evaluate(honest._replace(logged=np.full_like(honest.logged, 1 / ENDPOINTS)), world.target[context])
-    return tuple(result.reason for result in (thin, uncovered, false) if isinstance(result, Refused))
+    return tuple(result.reason for result in (thin, uncovered, false) if isinstance(result, EvaluationRefusal))

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.selection.evaluation.intervals import Interval, mean_interval
-from models.selection.simulation.market import Endpoint
-from models.selection.simulation.scenarios import Event, Scenario, places
-from models.selection.simulation.simulate import Run
+from models.selection.simulation.market import SimulatedEndpoint
+from models.selection.simulation.scenarios import Scenario, ScenarioEvent, struck_endpoints
+from models.selection.simulation.simulate import SimulationRun
 
 BLOCK_S = 60.0
 ROLLING = 20
 
 
-class Summary(NamedTuple):
+class SimulationSummary(NamedTuple):
     """Over the answered requests for times (s) and price (USD), over all requests for the rest."""
 
     utility_usd: Interval
@@ -45,7 +45,7 @@ class Adaptation(NamedTuple):
     find_censored: float
 
 
-def summarise(runs: Sequence[Run]) -> Summary:
+def summarise(runs: Sequence[SimulationRun]) -> SimulationSummary:
     """Runs of one policy in one scenario, by different seeds."""
     blocks = blocks_of(runs)
 
@@ -55,7 +55,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
     ttft = pooled("ttft_s")
     answered = ~np.isnan(ttft)
     p50, p95, p99 = np.quantile(ttft[answered], [0.5, 0.95, 0.99])
-    return Summary(
+    return SimulationSummary(
         utility_usd=mean_interval(pooled("utility_usd"), blocks),
         time_to_500_s=float(pooled("time_to_500_s")[answered].mean()),
         ttft_mean_s=float(ttft[answered].mean()),
@@ -70,14 +70,14 @@ def summarise(runs: Sequence[Run]) -> Summary:
     )
 
 
-def blocks_of(runs: Sequence[Run]) -> NDArray[np.int64]:
+def blocks_of(runs: Sequence[SimulationRun]) -> NDArray[np.int64]:
     """Blocks of ``BLOCK_S`` simulated seconds, those of different runs apart."""
     return np.concatenate(
         [run.column("time_s").astype(np.int64) // int(BLOCK_S) + number * 10**9 for number, run in enumerate(runs)]
     )
 
 
-def gain(runs: Sequence[Run], others: Sequence[Run]) -> Interval:
+def paired_gain(runs: Sequence[SimulationRun], others: Sequence[SimulationRun]) -> Interval:
     """Mean utility of ``runs`` less that of ``others`` in USD, request by request, seeds in the same order."""
     differences = [
         run.column("utility_usd") - other.column("utility_usd") for run, other in zip(runs, others, strict=True)
@@ -85,18 +85,18 @@ def gain(runs: Sequence[Run], others: Sequence[Run]) -> Interval:
     return mean_interval(np.concatenate(differences), blocks_of(runs))
 
 
-def watched(scenario: Scenario, market: Sequence[Endpoint]) -> dict[int, int]:
+def watched_endpoints(scenario: Scenario, market: Sequence[SimulatedEndpoint]) -> dict[int, int]:
     """Per model the endpoint whose probability shows adaptation: the struck one, the best one of a struck region."""
     found: dict[int, int] = {}
     for event in scenario.events:
         if event.watch:
-            struck = sorted(places(event, market), key=lambda place: market[place].typical_loss_s)
+            struck = sorted(struck_endpoints(event, market), key=lambda place: market[place].typical_loss_s)
             for place in struck:
                 found.setdefault(market[place].model, place)
     return found
 
 
-def adaptation(runs: Sequence[Run]) -> Adaptation:
+def adaptation(runs: Sequence[SimulationRun]) -> Adaptation:
     """To leave: until the rolling probability is under half of what it was before the event.
 
     To find (again): until it is at least half of the share in which the endpoint is truly the best from then on.
@@ -107,14 +107,14 @@ def adaptation(runs: Sequence[Run]) -> Adaptation:
         event = next((event for event in run.scenario.events if event.watch), None)
         if event is None:
             continue
-        for model, place in watched(run.scenario, run.market).items():
+        for model, place in watched_endpoints(run.scenario, run.market).items():
             rows = run.column("model") == model
             _leave(event, run, rows, leaves)
             _find(event, run, rows, place, finds)
     return Adaptation(*_mean(leaves), *_mean(finds))
 
 
-def _leave(event: Event, run: Run, rows: NDArray[np.bool_], found: list[tuple[float, bool]]) -> None:
+def _leave(event: ScenarioEvent, run: SimulationRun, rows: NDArray[np.bool_], found: list[tuple[float, bool]]) -> None:
     if _is_better(event) or event.quantity == "present":
         return
     chances = run.column("watched")[rows]
@@ -124,7 +124,9 @@ def _leave(event: Event, run: Run, rows: NDArray[np.bool_], found: list[tuple[fl
         found.append(_until(_rolling(chances, start, end) < before / 2))
 
 
-def _find(event: Event, run: Run, rows: NDArray[np.bool_], place: int, found: list[tuple[float, bool]]) -> None:
+def _find(
+    event: ScenarioEvent, run: SimulationRun, rows: NDArray[np.bool_], place: int, found: list[tuple[float, bool]]
+) -> None:
     chances, best = run.column("watched")[rows], run.column("best")[rows] == place
     if not _is_better(event) and event.end >= 1:
         return
@@ -135,12 +137,12 @@ def _find(event: Event, run: Run, rows: NDArray[np.bool_], place: int, found: li
             found.append(_until(_rolling(chances, start, len(chances)) >= share / 2))
 
 
-def _place(run: Run, rows: NDArray[np.bool_], share: float) -> int:
+def _place(run: SimulationRun, rows: NDArray[np.bool_], share: float) -> int:
     """The first of the model's requests after ``share`` of the run's time."""
     return int(np.searchsorted(run.column("time_s")[rows], share * run.duration_s))
 
 
-def _is_better(event: Event) -> bool:
+def _is_better(event: ScenarioEvent) -> bool:
     return event.quantity == "price" and event.value < 1
 
 

@@ -1,4 +1,4 @@
-"""Waits under another policy, from the log: mean and 99th percentile of TTFT, each as a ratio with its interval.
+"""TtftRatios under another policy, from the log: mean and 99th percentile of TTFT, each as a ratio with its interval.
 
 A quantile is that of the log with each request weighted by π(chosen) / propensity, normalised; what is resampled
 are whole blocks of time. The few requests that carry a tail must be there: without them there is no answer.
@@ -19,14 +19,14 @@ TAIL = 0.99
 LEAST_IN_TAIL = 5.0
 
 
-class Waits(NamedTuple):
+class TtftRatios(NamedTuple):
     """Ratios of the target's TTFT to the baseline's; ``p99`` is ``None`` where the tail is too thin."""
 
     mean: Interval
     p99: Interval | None
 
 
-def waits(ttft_s: Floats, ours: Floats, theirs: Floats, block: Ints, seed: int = 0) -> Waits | None:
+def ttft_ratios(ttft_s: Floats, ours: Floats, theirs: Floats, block: Ints, seed: int = 0) -> TtftRatios | None:
     """Of n requests: TTFT in seconds (NaN: no token), weights under both policies, blocks. ``None`` of nothing."""
     answered = ~np.isnan(ttft_s)
     if not (ours[answered].any() and theirs[answered].any()):
@@ -46,7 +46,7 @@ def waits(ttft_s: Floats, ours: Floats, theirs: Floats, block: Ints, seed: int =
         for value, column in zip(found, replicas.T, strict=True)
     )
     in_tail = min(effective_samples(weight) for weight in weights) * (1 - TAIL)
-    return Waits(mean, p99 if in_tail >= LEAST_IN_TAIL else None)
+    return TtftRatios(mean, p99 if in_tail >= LEAST_IN_TAIL else None)
 
 
 def effective_samples(weight: Floats) -> float:

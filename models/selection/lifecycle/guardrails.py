@@ -15,12 +15,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.selection.decision.arrays import Floats
-from models.selection.evaluation.intervals import Interval, flattened, wilson
+from models.selection.evaluation.intervals import Interval, flatten_intervals, wilson_interval
 
-CONTROL = "price"
+CONTROL_POLICY = "price"
 
 
-class Rails(NamedTuple):
+class GuardrailLimits(NamedTuple):
     """Margins against the price arm, and what it takes to judge.
 
     ``level`` is above 95 %, since guardrails are looked at each minute. Success may fall by 1 point, for the gate's
@@ -38,7 +38,7 @@ class Rails(NamedTuple):
     replicates: int = 2000
 
 
-class Watch(NamedTuple):
+class GuardrailReading(NamedTuple):
     """Of one version: decisions of both arms, differences or ratios with intervals, and what was breached.
 
     ``success`` is a difference of shares, TTFTs and ``cost`` are ratios to the price arm, ``None`` where
@@ -63,7 +63,7 @@ class Watch(NamedTuple):
             "ttft_p95_ratio": self.ttft_p95,
             "cost_ratio": self.cost,
         }
-        return found | flattened(named)
+        return found | flatten_intervals(named)
 
     def sentence(self) -> str:
         """What the rails say."""
@@ -74,7 +74,9 @@ class Watch(NamedTuple):
         return f"no guardrail broken in {self.decisions} decisions"
 
 
-def watch(frame: pl.DataFrame, version: str, rails: Rails = Rails(), whole: bool = False) -> Watch:
+def read_guardrails(
+    frame: pl.DataFrame, version: str, rails: GuardrailLimits = GuardrailLimits(), whole: bool = False
+) -> GuardrailReading:
     """Judge ``version`` on rows of ``decision_log``: of the last minutes before its end, or all if ``whole``.
 
     Only requests with more than one candidate count: the others are the same under every policy. Requests whose
@@ -82,7 +84,7 @@ def watch(frame: pl.DataFrame, version: str, rails: Rails = Rails(), whole: bool
     """
     served = frame.filter((pl.col("policy") == "learned") & (pl.col("policy_version") == version))
     if served.is_empty():
-        return Watch(version, 0, 0)
+        return GuardrailReading(version, 0, 0)
     begin, end = served["started_at"].min(), frame["started_at"].max()
     if not whole:
         begin = max(begin, end - timedelta(minutes=rails.minutes))  # type: ignore[operator, type-var]
@@ -90,9 +92,9 @@ def watch(frame: pl.DataFrame, version: str, rails: Rails = Rails(), whole: bool
     # The price arm before the version's first request saw another market.
     recent = frame.filter((pl.col("started_at") >= begin) & ~pl.col("cancelled") & chosen)
     ours = recent.filter((pl.col("policy") == "learned") & (pl.col("policy_version") == version))
-    control = recent.filter(pl.col("policy") == CONTROL)
+    control = recent.filter(pl.col("policy") == CONTROL_POLICY)
     if min(len(ours), len(control)) < rails.least:
-        return Watch(version, len(ours), len(control))
+        return GuardrailReading(version, len(ours), len(control))
     success = _difference(_successes(ours), len(ours), _successes(control), len(control), rails.level)
     waits = _column(ours, "ttft_us"), _column(control, "ttft_us")
     mean, p95 = _ratio(*waits, None, rails), _ratio(*waits, 0.95, rails)
@@ -108,7 +110,7 @@ def watch(frame: pl.DataFrame, version: str, rails: Rails = Rails(), whole: bool
     for name, found, limit in limits:
         if found is not None and found.low > limit:
             breaches.append(f"{name} × {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]")
-    return Watch(version, len(ours), len(control), success, mean, p95, cost, tuple(breaches))
+    return GuardrailReading(version, len(ours), len(control), success, mean, p95, cost, tuple(breaches))
 
 
 def _successes(frame: pl.DataFrame) -> int:
@@ -124,15 +126,15 @@ def _column(frame: pl.DataFrame, name: str) -> Floats:
 def _difference(good: int, count: int, good_control: int, count_control: int, level: float) -> Interval:
     """Newcombe's interval (1998, method 10) of a difference of shares, from two of Wilson's."""
     ours, theirs = good / count, good_control / count_control
-    low, high = wilson(good, count, level)
-    low_control, high_control = wilson(good_control, count_control, level)
+    low, high = wilson_interval(good, count, level)
+    low_control, high_control = wilson_interval(good_control, count_control, level)
     value = ours - theirs
     below = math.hypot(ours - low, high_control - theirs)
     above = math.hypot(high - ours, theirs - low_control)
     return Interval(value, value - below, value + above)
 
 
-def _ratio(ours: Floats, control: Floats, quantile: float | None, rails: Rails) -> Interval | None:
+def _ratio(ours: Floats, control: Floats, quantile: float | None, rails: GuardrailLimits) -> Interval | None:
     """Ratio of means, or of a quantile, with a percentile bootstrap interval; ``None`` of too few or of nothing."""
     if min(len(ours), len(control)) < rails.least or not control.mean() > 0:
         return None

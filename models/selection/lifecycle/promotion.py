@@ -14,25 +14,25 @@ import msgspec
 from data.lake import Lake
 from data.policies import Canary, PolicyState, Verdict, read_audit
 from models.selection.dataset import decision_log
-from models.selection.dataset.replay_set import judged
-from models.selection.dataset.samples import samples
+from models.selection.dataset.replay_set import read_replay_set
+from models.selection.dataset.samples import build_samples
 from models.selection.decision.artifact import PolicyError
 from models.selection.decision.policy import LearnedPolicy
 from models.selection.evaluation.comparison import compare
 from models.selection.evaluation.gates import (
     GATES,
-    Judgement,
-    Requirements,
+    GateJudgement,
+    GateRequirements,
     g0_artifact,
     g1_predictive,
     g2_off_policy,
     g3_simulated,
 )
-from models.selection.evaluation.predictive import coverage, scored
-from models.selection.evaluation.replay import replayed
-from models.selection.lifecycle.guardrails import Rails, Watch, watch
+from models.selection.evaluation.predictive import prediction_losses, quantile_coverage
+from models.selection.evaluation.replay import replay_policies
+from models.selection.lifecycle.guardrails import GuardrailLimits, GuardrailReading, read_guardrails
 from models.selection.lifecycle.registry import Registry, RegistryError
-from models.selection.lifecycle.rollout import Pace
+from models.selection.lifecycle.rollout import RolloutSchedule
 
 WHO = "pipelines"
 # Later ones say enough, and all of them would be replayed each minute.
@@ -42,15 +42,17 @@ WARM_UP = timedelta(hours=2)
 WATCHED_DECISIONS = 50_000
 
 
-def rails_of(pace: Pace) -> Rails:
+def guardrail_limits(pace: RolloutSchedule) -> GuardrailLimits:
     """The guardrails, whose window is an hour of the market."""
-    return Rails(minutes=Rails().minutes / pace.speed)
+    return GuardrailLimits(minutes=GuardrailLimits().minutes / pace.speed)
 
 
-def judge(lake: Lake, wanted: Requirements = Requirements(), speed: float = 1.0) -> Judgement | None:
+def judge_challenger(
+    lake: Lake, wanted: GateRequirements = GateRequirements(), speed: float = 1.0
+) -> GateJudgement | None:
     """Put the challenger, if there is one, through the gates, and keep their answers with it.
 
-    ``speed`` as in ``Pace``. The simulation is spared for one that has failed otherwise.
+    ``speed`` as in ``RolloutSchedule``. The simulation is spared for one that has failed otherwise.
     """
     registry = Registry(lake, WHO)
     waiting = registry.in_state("candidate", "shadow")
@@ -61,41 +63,41 @@ def judge(lake: Lake, wanted: Requirements = Requirements(), speed: float = 1.0)
     since = datetime.fromisoformat(state.lineage.held_out_from)
     both = comparison = None
     try:
-        found = judged(lake, JUDGED_DECISIONS, since, speed)
+        found = read_replay_set(lake, JUDGED_DECISIONS, since, speed)
         verdicts = [g0_artifact(lake.policies / state.version, found, wanted.thresholds)]
     except ValueError as error:
         found, verdicts = None, [Verdict("G0", "failed", str(error))]
     if candidate is not None and verdicts[0].outcome != "failed":
         verdicts.append(_known(state, "G1", champion) or _g1(lake, state, candidate, champion))
         if found is not None:
-            both = replayed(candidate, champion, found)
+            both = replay_policies(candidate, champion, found)
             comparison = compare(*both, wanted.thresholds)
         verdicts.append(g2_off_policy(comparison, wanted))
         if all(verdict.outcome != "failed" for verdict in verdicts):
             verdicts.append(_known(state, "G3", champion) or g3_simulated(candidate, champion, wanted))
     against = champion.version if champion is not None else None
     answers = tuple(msgspec.structs.replace(verdict, against=against) for verdict in verdicts)
-    return Judgement(registry.judge(state.version, answers), champion, both, comparison)
+    return GateJudgement(registry.judge(state.version, answers), champion, both, comparison)
 
 
-def advance(lake: Lake, pace: Pace = Pace(), rails: Rails | None = None) -> list[str]:
+def advance(lake: Lake, pace: RolloutSchedule = RolloutSchedule(), rails: GuardrailLimits | None = None) -> list[str]:
     """Take the steps that guardrails and gates ask for; a sentence for each."""
     registry = Registry(lake, WHO)
-    rails = rails or rails_of(pace)
-    steps = guard(lake, watches(lake, rails)) + _canary_step(registry, lake, pace, rails)
+    rails = rails or guardrail_limits(pace)
+    steps = roll_back_breaches(lake, guardrail_readings(lake, rails)) + _canary_step(registry, lake, pace, rails)
     seen_ever = decision_log.count(lake)
     for state in registry.in_state("candidate", "shadow"):
         steps += _step(registry, state, pace, _has_served(lake), seen_ever)
     return steps
 
 
-def look(lake: Lake, pace: Pace = Pace(), who: str = WHO) -> list[str]:
+def enforce_guardrails(lake: Lake, pace: RolloutSchedule = RolloutSchedule(), who: str = WHO) -> list[str]:
     """Hold who serves against the guardrails, by all that the log has now; a sentence for each step."""
     decision_log.catch_up(lake)
-    return guard(lake, watches(lake, rails_of(pace)), who)
+    return roll_back_breaches(lake, guardrail_readings(lake, guardrail_limits(pace)), who)
 
 
-def guard(lake: Lake, seen: Sequence[Watch], who: str = WHO) -> list[str]:
+def roll_back_breaches(lake: Lake, seen: Sequence[GuardrailReading], who: str = WHO) -> list[str]:
     """Roll back whoever serves and breaks a guardrail, as ``watches`` has ``seen``."""
     registry = Registry(lake, who)
     steps = []
@@ -117,24 +119,24 @@ def _unless_gone(registry: Registry, version: str) -> Iterator[None]:
             raise
 
 
-def watches(lake: Lake, rails: Rails = Rails()) -> list[Watch]:
+def guardrail_readings(lake: Lake, rails: GuardrailLimits = GuardrailLimits()) -> list[GuardrailReading]:
     """Champion and canary beside the price arm: of the last minutes of the log, and since the canary's last step."""
     serving = Registry(lake, WHO).serving
     found = []
     if serving.champion:
-        found.append(watch(decision_log.read(lake, last=WATCHED_DECISIONS), serving.champion, rails))
+        found.append(read_guardrails(decision_log.read(lake, last=WATCHED_DECISIONS), serving.champion, rails))
     if serving.canary:
         found.append(_watch_canary(lake, serving.canary, rails))
     return found
 
 
-def _watch_canary(lake: Lake, canary: Canary, rails: Rails) -> Watch:
+def _watch_canary(lake: Lake, canary: Canary, rails: GuardrailLimits) -> GuardrailReading:
     since = max(decision_log.count(lake) - canary.since, 0)
     frame = decision_log.read(lake, last=min(since, WATCHED_DECISIONS))
-    return watch(frame, canary.version, rails, whole=True)
+    return read_guardrails(frame, canary.version, rails, whole=True)
 
 
-def _canary_step(registry: Registry, lake: Lake, pace: Pace, rails: Rails) -> list[str]:
+def _canary_step(registry: Registry, lake: Lake, pace: RolloutSchedule, rails: GuardrailLimits) -> list[str]:
     """To the next share, after the last one to champion, when this one has shown no harm."""
     canary = registry.serving.canary
     if canary is None:
@@ -153,7 +155,7 @@ def _canary_step(registry: Registry, lake: Lake, pace: Pace, rails: Rails) -> li
     return []
 
 
-def _step(registry: Registry, state: PolicyState, pace: Pace, has_served: bool, seen: int) -> list[str]:
+def _step(registry: Registry, state: PolicyState, pace: RolloutSchedule, has_served: bool, seen: int) -> list[str]:
     verdicts = {verdict.gate: verdict for verdict in state.verdicts}
     if not verdicts:
         return []
@@ -194,19 +196,19 @@ def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: Lear
     since, until = (datetime.fromisoformat(t) for t in (state.lineage.held_out_from, state.lineage.data_until))
     before = next((verdict for verdict in state.verdicts if verdict.gate == "G1"), None)
     again = before is not None and before.outcome == "insufficient"
-    found = samples(decision_log.read(lake, since=since - WARM_UP))
+    found = build_samples(decision_log.read(lake, since=since - WARM_UP))
     held_out = found.between(since, until)
     if not any(s.ttft_s for s in held_out.rows):
         return g1_predictive(metrics)
     try:
-        ours = scored(candidate, held_out)
+        ours = prediction_losses(candidate, held_out)
         metrics = metrics | {f"{name}.loss": loss for name, loss in ours.means().items()}
-        metrics = metrics | coverage(scored(candidate, found.between(since)) if again else ours)
+        metrics = metrics | quantile_coverage(prediction_losses(candidate, found.between(since)) if again else ours)
     except PolicyError as error:
         return Verdict("G1", "failed", str(error))
     if champion is not None:
         with suppress(PolicyError):
-            metrics = metrics | ours.against("champion", scored(champion, held_out))
+            metrics = metrics | ours.against("champion", prediction_losses(champion, held_out))
     return g1_predictive(metrics)
 
 

@@ -24,10 +24,10 @@ from data.lake import Lake
 from data.policies import (
     AuditEntry,
     Canary,
+    LifecycleState,
     Lineage,
     PolicyState,
     Serving,
-    State,
     Verdict,
     append_audit,
     read_audit,
@@ -38,7 +38,7 @@ from data.policies import (
     write_state,
 )
 
-STEPS: dict[State, tuple[State, ...]] = {
+STEPS: dict[LifecycleState, tuple[LifecycleState, ...]] = {
     "candidate": ("shadow", "canary", "champion", "rejected", "retired"),
     "shadow": ("canary", "champion", "rejected", "retired"),
     "canary": ("champion", "rolled_back", "retired"),
@@ -47,7 +47,7 @@ STEPS: dict[State, tuple[State, ...]] = {
     "rejected": ("champion",),
     "rolled_back": ("champion",),
 }
-ENDED: tuple[State, ...] = ("retired", "rejected", "rolled_back")
+ENDED: tuple[LifecycleState, ...] = ("retired", "rejected", "rolled_back")
 ARTIFACT = ("*.onnx", "policy.json")
 # No training takes this long: what lies there unregistered was left by one that died.
 ABANDONED_S = 3600.0
@@ -79,7 +79,7 @@ class Registry:
             raise RegistryError(f"there is no policy {version}; 'portolan policy list' names them")
         return found
 
-    def in_state(self, *states: State) -> list[PolicyState]:
+    def in_state(self, *states: LifecycleState) -> list[PolicyState]:
         return [state for state in self.states() if state.state in states]
 
     def is_proven(self, version: str) -> bool:
@@ -203,7 +203,7 @@ class Registry:
                     path.unlink(missing_ok=True)
             self._audit("pruned", version, why, {})
 
-    def _leave(self, version: str, to: State, why: str, figures: Mapping[str, float] | None) -> None:
+    def _leave(self, version: str, to: LifecycleState, why: str, figures: Mapping[str, float] | None) -> None:
         with self._step():
             self._expect(version, to)
             serving = self.serving
@@ -213,7 +213,7 @@ class Registry:
             write_serving(self._lake, Serving(champion, canary, shadow))
             self._move(version, to, why, figures)
 
-    def _expect(self, version: str, to: State) -> None:
+    def _expect(self, version: str, to: LifecycleState) -> None:
         found = self.get(version)
         state = found.state
         if to not in STEPS[state]:
@@ -224,7 +224,7 @@ class Registry:
     def _move(
         self,
         version: str,
-        to: State,
+        to: LifecycleState,
         why: str,
         figures: Mapping[str, float] | None = None,
         predecessor: str | None = None,
@@ -270,7 +270,7 @@ class Registry:
     def _mend(self) -> None:
         """Bring states into line with who serves, after a crash between the two."""
         serving = self.serving
-        standing: dict[str, State] = {}
+        standing: dict[str, LifecycleState] = {}
         if serving.shadow:
             standing[serving.shadow] = "shadow"
         if serving.canary:

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 
-class Pace(NamedTuple):
+class RolloutSchedule(NamedTuple):
     """A canary's shares of all traffic, one step after the other, and how long each thing is looked at.
 
     ``canary_decisions`` at each step: an outcome never seen in 300 has under 1 % (the rule of three). A shadow whose
@@ -21,15 +21,15 @@ class Pace(NamedTuple):
     speed: float = 1.0
 
 
-def pace_of_environment() -> Pace:
+def rollout_schedule_from_environment() -> RolloutSchedule:
     """Raises ``ValueError``, saying what to change."""
-    return Pace(canary_shares=_shares(), speed=_speed())
+    return RolloutSchedule(canary_shares=_shares(), speed=_speed())
 
 
 def _shares() -> tuple[float, ...]:
     text = os.environ.get("PORTOLAN_CANARY_SHARES", "").strip()
     if not text:
-        return Pace().canary_shares
+        return RolloutSchedule().canary_shares
     try:
         shares = tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -19,9 +19,9 @@ from data.lake import Lake
 from data.policies import Lineage
 from models.selection.dataset import decision_log
 from models.selection.dataset.point_in_time import EPOCH, MICROSECOND
-from models.selection.dataset.samples import samples
+from models.selection.dataset.samples import build_samples
 from models.selection.decision.policy import LearnedPolicy
-from models.selection.evaluation.predictive import metrics as measured
+from models.selection.evaluation.predictive import held_out_metrics as measured
 from models.selection.lifecycle.registry import Registry
 from models.selection.training.export import export
 from models.selection.training.learning import learn
@@ -52,7 +52,7 @@ class TrainingSet(NamedTuple):
     reason: str
 
 
-def training_set(lake: Lake) -> TrainingSet:
+def describe_training_set(lake: Lake) -> TrainingSet:
     """The last ``WINDOW_DECISIONS``, and whether there is reason to learn from them now."""
     frame = decision_log.read(lake, last=WINDOW_DECISIONS)
     total = decision_log.count(lake)
@@ -72,8 +72,8 @@ def training_set(lake: Lake) -> TrainingSet:
 def train(lake: Lake, force: bool = False) -> TrainReport:
     """Learn from the log and register a candidate, if one is due or ``force`` is set."""
     decision_log.catch_up(lake)
-    made_from = training_set(lake)
-    found = samples(made_from.frame) if made_from.due or force else None
+    made_from = describe_training_set(lake)
+    found = build_samples(made_from.frame) if made_from.due or force else None
     if found is None or len(found.rows) < MIN_ATTEMPTS:
         return TrainReport(None, f"not trained: {made_from.reason}", {})
     cut = int(len(found.rows) * (1 - HELD_OUT))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Sequence
 
-from models.selection.decision.features import Candidate, Context
-from models.selection.decision.outcome import Outcome
-from models.selection.simulation.interface import State, price_usd
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.simulation.interface import SimulationState, candidate_price_usd
 
 
 def proportional(weights: Sequence[float]) -> list[float]:
@@ -29,8 +29,10 @@ class InverseSquarePrice:
         self._healthy = healthy
         self._recent: dict[str, deque[tuple[float, bool]]] = defaultdict(deque)
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:
-        price = [price_usd(c, context.prompt_tokens, context.max_tokens or 500) for c in candidates]
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
+        price = [candidate_price_usd(c, context.prompt_tokens, context.max_tokens or 500) for c in candidates]
         weights = [max(p, 1e-12) ** -2 for p in price]
         if self._healthy:
             well = [not self._is_out(candidate.endpoint, state.now_s) for candidate in candidates]
@@ -38,7 +40,7 @@ class InverseSquarePrice:
                 weights = [weight * good for weight, good in zip(weights, well, strict=True)]
         return proportional(weights)
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         if self._healthy and outcome.result != "rate_limited":
             self._recent[outcome.endpoint].append((outcome.now_s, outcome.result == "success"))
 

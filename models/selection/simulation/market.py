@@ -55,7 +55,7 @@ def altered(changes: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
         _altered.reset(token)
 
 
-class Endpoint(NamedTuple):
+class SimulatedEndpoint(NamedTuple):
     """Prices in USD per token; medians of log-normal TTFT and throughput with their log-sds; rates are shares.
 
     ``capacity`` is in requests a second; ``busy_share`` the share of time in which other clients use it up.
@@ -87,7 +87,7 @@ class Endpoint(NamedTuple):
         return self.typical_price_usd / USD_PER_SECOND + wait + SECONDS_PER_FAILURE * self.error_rate
 
 
-def draw_market(seed: int, models: int, endpoints_per_model: int) -> list[Endpoint]:
+def draw_market(seed: int, models: int, endpoints_per_model: int) -> list[SimulatedEndpoint]:
     """``models`` × ``endpoints_per_model`` endpoints, those of a model side by side; the same for the same seed."""
     rng = np.random.default_rng([seed, 1])
     table = parameters()
@@ -100,7 +100,7 @@ def draw_market(seed: int, models: int, endpoints_per_model: int) -> list[Endpoi
         busy = [_share(np.random.default_rng([seed, 4, model, place]), "busy_share") for place in range(len(providers))]
         for place, provider in enumerate(providers):
             found.append(
-                Endpoint(
+                SimulatedEndpoint(
                     name=f"p{provider}:m{model}",
                     provider=f"p{provider}",
                     region=str(regions[provider]),

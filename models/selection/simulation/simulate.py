@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.selection.decision.arrays import Floats
-from models.selection.decision.features import Candidate, Context
-from models.selection.decision.outcome import Outcome
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.outcome import AttemptObservation
 from models.selection.decision.utility import USD_PER_SECOND
 from models.selection.simulation.interface import (
     SECONDS_PER_FAILURE,
     TYPICAL_COMPLETION_TOKENS,
-    Policy,
-    State,
-    typical_price_usd,
+    SimulatedPolicy,
+    SimulationState,
+    typical_candidate_price_usd,
 )
-from models.selection.simulation.market import Endpoint, draw_market, parameters
-from models.selection.simulation.scenarios import TICK_S, Course, Scenario, course
+from models.selection.simulation.market import SimulatedEndpoint, draw_market, parameters
+from models.selection.simulation.scenarios import TICK_S, MarketTrajectory, Scenario, market_trajectory
 
 LABEL = "simulation, calibrated on measurements"
 ATTEMPTS = 3
@@ -47,12 +47,12 @@ COLUMNS = (
 )
 
 
-class Run(NamedTuple):
+class SimulationRun(NamedTuple):
     """Rows of shape (decisions, ``COLUMNS``), in order of arrival."""
 
     policy: str
     scenario: Scenario
-    market: list[Endpoint]
+    market: list[SimulatedEndpoint]
     rows: Floats
 
     @property
@@ -65,7 +65,7 @@ class Run(NamedTuple):
         return column
 
 
-class Ask(NamedTuple):
+class SimulatedRequest(NamedTuple):
     """One request with all of its noise: a uniform for the choice, then per attempt."""
 
     time_s: float
@@ -78,25 +78,25 @@ class Ask(NamedTuple):
 
 
 def simulate(
-    scenario: Scenario, policy: Policy, *, seed: int, decisions: int, watched: dict[int, int] | None = None
-) -> Run:
-    """Run ``policy`` through ``decisions`` requests; the same market and requests for the same seed.
+    scenario: Scenario, policy: SimulatedPolicy, *, seed: int, decisions: int, watched: dict[int, int] | None = None
+) -> SimulationRun:
+    """SimulationRun ``policy`` through ``decisions`` requests; the same market and requests for the same seed.
 
     ``watched`` gives per model the place of an endpoint whose probability is recorded.
     """
     market = draw_market(seed, scenario.models, scenario.endpoints_per_model)
     duration_s = decisions / scenario.requests_per_s
-    world = _World(market, course(scenario, market, seed, duration_s), policy)
+    world = _World(market, market_trajectory(scenario, market, seed, duration_s), policy)
     rows = np.empty((decisions, len(COLUMNS)))
     clock = 0.0
     for first in range(0, decisions, CHUNK):
         asks, clock = _asks(scenario, seed, first // CHUNK, clock)
         for place, ask in enumerate(asks[: decisions - first], first):
             rows[place] = world.serve(ask, (watched or {}).get(ask.model, -1))
-    return Run(policy.name, scenario, market, rows)
+    return SimulationRun(policy.name, scenario, market, rows)
 
 
-def _asks(scenario: Scenario, seed: int, chunk: int, clock: float) -> tuple[list[Ask], float]:
+def _asks(scenario: Scenario, seed: int, chunk: int, clock: float) -> tuple[list[SimulatedRequest], float]:
     rng = np.random.default_rng([seed, 3, chunk])
     table = parameters()
     shape = table["traffic"]["coefficient_of_variation"] ** -2
@@ -110,7 +110,7 @@ def _asks(scenario: Scenario, seed: int, chunk: int, clock: float) -> tuple[list
         rng.random((CHUNK, 3 * ATTEMPTS)).tolist(),
         rng.normal(size=(CHUNK, 2 * ATTEMPTS)).tolist(),
     )
-    return [Ask(*row) for row in zip(*columns, strict=True)], float(times[-1])
+    return [SimulatedRequest(*row) for row in zip(*columns, strict=True)], float(times[-1])
 
 
 def _lengths(rng: np.random.Generator, name: str) -> list[int]:
@@ -122,10 +122,10 @@ def _lengths(rng: np.random.Generator, name: str) -> list[int]:
 class _World:
     """The market at one moment, and what is under way in it."""
 
-    def __init__(self, market: list[Endpoint], path: Course, policy: Policy) -> None:
+    def __init__(self, market: list[SimulatedEndpoint], path: MarketTrajectory, policy: SimulatedPolicy) -> None:
         self._market, self._path, self._policy = market, path, policy
         self._tick = -1
-        self._pending: list[tuple[float, int, int, Outcome]] = []
+        self._pending: list[tuple[float, int, int, AttemptObservation]] = []
         self._sent = 0
         self._in_flight = [0] * len(market)
         authored = parameters()["authored"]
@@ -136,13 +136,13 @@ class _World:
         self._ttft_mean = np.exp(np.array([endpoint.ttft_sigma for endpoint in market]) ** 2 / 2)
         self._pace_mean = np.exp(np.array([endpoint.tokens_sigma for endpoint in market]) ** 2 / 2)
 
-    def serve(self, ask: Ask, watched: int) -> tuple[float, ...]:
+    def serve(self, ask: SimulatedRequest, watched: int) -> tuple[float, ...]:
         """One request from its arrival to its end, as a row of ``COLUMNS``."""
         self._advance(ask.time_s)
         members, candidates = self._members[ask.model], self._candidates[ask.model]
-        context = Context(ask.prompt_tokens, None, True, ask.tools, int(ask.time_s / 3600) % 24)
+        context = RequestContext(ask.prompt_tokens, None, True, ask.tools, int(ask.time_s / 3600) % 24)
         truth = [self._expected_loss(place, ask) for place in members]
-        state = State(ask.time_s, [self._in_flight[place] for place in members], truth)
+        state = SimulationState(ask.time_s, [self._in_flight[place] for place in members], truth)
         chances = self._policy.choose(context, candidates, state)
         first, served, failures, ttft, pace, spent, malformed = self._attempts(ask, members, chances)
         price = pace_s = 0.0
@@ -170,7 +170,7 @@ class _World:
         )
 
     def _attempts(
-        self, ask: Ask, members: list[int], chances: object
+        self, ask: SimulatedRequest, members: list[int], chances: object
     ) -> tuple[int, int, int, float, float, float, bool]:
         """First endpoint, the one that answered or -1, failures, TTFT, tokens a second, s lost, malformed call."""
         left = list(zip(members, chances, strict=True))  # type: ignore[call-overload]
@@ -222,14 +222,14 @@ class _World:
         loss = SECONDS_PER_FAILURE * (malformed or ttft is None)
         if ttft is not None and pace is not None:
             loss += self._typical[place] / USD_PER_SECOND + ttft + TYPICAL_COMPLETION_TOKENS / pace
-        outcome = Outcome(
+        outcome = AttemptObservation(
             ended, endpoint.name, endpoint.provider, result, loss, ttft, pace, malformed, tools, began_s=began
         )
         self._in_flight[place] += 1
         self._sent += 1
         heapq.heappush(self._pending, (ended, self._sent, place, outcome))
 
-    def _expected_loss(self, place: int, ask: Ask) -> float:
+    def _expected_loss(self, place: int, ask: SimulatedRequest) -> float:
         """In s; an endpoint without capacity at this moment fails for certain."""
         failure = self._error[place] if self._has_capacity(place, ask.time_s) else 1.0
         if ask.tools:
@@ -272,13 +272,13 @@ class _World:
         self._candidates = {
             model: [self._candidate(place) for place in members] for model, members in self._members.items()
         }
-        self._typical = [typical_price_usd(self._candidate(place)) for place in range(len(self._market))]
+        self._typical = [typical_candidate_price_usd(self._candidate(place)) for place in range(len(self._market))]
 
-    def _candidate(self, place: int) -> Candidate:
+    def _candidate(self, place: int) -> CandidateEndpoint:
         """Prices in nano-USD per million tokens."""
         endpoint = self._market[place]
         prompt, completion = self._prompt_usd[place] * 1e15, self._completion_usd[place] * 1e15
-        return Candidate(endpoint.name, endpoint.provider, round(prompt), round(completion))
+        return CandidateEndpoint(endpoint.name, endpoint.provider, round(prompt), round(completion))
 
 
 def _sample(left: list[tuple[int, float]], uniform: float) -> int:

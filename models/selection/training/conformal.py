@@ -13,23 +13,23 @@ import numpy as np
 from models.selection.decision.arrays import Floats
 
 # Of fewer residuals the 90th percentile is little more than the largest.
-LEAST = 20
+MIN_RESIDUALS = 20
 
 
-def offset(residuals: Floats, quantile: float) -> float:
-    """``residuals`` (n,) are what was seen less what was predicted; 0 where there are fewer than ``LEAST``."""
+def conformal_offset(residuals: Floats, quantile: float) -> float:
+    """``residuals`` (n,) are what was seen less what was predicted; 0 where there are fewer than ``MIN_RESIDUALS``."""
     count = len(residuals)
-    if count < LEAST:
+    if count < MIN_RESIDUALS:
         return 0.0
     if quantile < 0.5:
-        return -offset(-residuals, 1.0 - quantile)
+        return -conformal_offset(-residuals, 1.0 - quantile)
     if quantile == 0.5:
         return float(np.median(residuals))
     place = min(math.ceil((count + 1) * quantile), count)
     return float(np.partition(residuals, place - 1)[place - 1])
 
 
-def pinball(residuals: Floats, quantile: float) -> Floats:
+def pinball_loss(residuals: Floats, quantile: float) -> Floats:
     """The loss that the ``quantile`` minimises, one for each residual (Koenker and Bassett 1978)."""
     loss: Floats = np.maximum(quantile * residuals, (quantile - 1.0) * residuals)
     return loss

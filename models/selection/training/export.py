@@ -17,10 +17,10 @@ from skl2onnx import to_onnx
 from data.lake import Lake, fsync_folder
 from models.selection.decision import output_length, predictor
 from models.selection.decision import priors as past
-from models.selection.decision.artifact import PARITY, SCHEMA, TREES, session, signature
+from models.selection.decision.artifact import ARTIFACT_SCHEMA, PARITY_TOLERANCE, TREES_FILE, onnx_session, signature
 from models.selection.decision.features import FEATURES
 from models.selection.decision.policy import LearnedPolicy
-from models.selection.training.learning import Learned
+from models.selection.training.learning import LearnedModel
 
 # Name of the graph's only output.
 OUTPUT = "trees"
@@ -28,11 +28,11 @@ OUTPUT = "trees"
 COMPARED = 1000
 
 
-def export(lake: Lake, version: str, learned: Learned) -> Path:
+def export(lake: Lake, version: str, learned: LearnedModel) -> Path:
     """The finished folder. Raises ``RuntimeError`` where what is exported is not what was learned."""
-    files = {TREES: graph(learned.trees())} if learned.trees() else {}
+    files = {TREES_FILE: onnx_graph(learned.trees())} if learned.trees() else {}
     header = {
-        "schema": SCHEMA,
+        "schema": ARTIFACT_SCHEMA,
         "version": version,
         "features": [{"name": name, "unit": unit, "source": source} for name, unit, source in FEATURES],
         "quantities": predictor.to_json(learned.rules()),
@@ -63,7 +63,7 @@ def write_header(folder: Path, header: dict[str, Any]) -> None:
     (folder / "policy.json").write_text(json.dumps(plain | {"signature": signature(plain)}, indent=1))
 
 
-def graph(learners: dict[str, Any]) -> bytes:
+def onnx_graph(learners: dict[str, Any]) -> bytes:
     """One graph with a column of its output for each learner, so that a decision runs one session."""
     parts = []
     for name, learner in learners.items():
@@ -87,15 +87,15 @@ def graph(learners: dict[str, Any]) -> bytes:
     return content
 
 
-def parity(learned: Learned, files: dict[str, bytes]) -> float:
+def parity(learned: LearnedModel, files: dict[str, bytes]) -> float:
     """The largest difference between what will be served and what was learned. Raises ``RuntimeError``."""
     rows: NDArray[np.float64] = learned.rows[-COMPARED:]
     expected = np.column_stack([chosen.fitted.predict(rows) for chosen in learned.choices])
-    trees = session(files[TREES]) if files else None
+    trees = onnx_session(files[TREES_FILE]) if files else None
     got = predictor.Predictor(learned.rules(), trees).predict(rows)
     worst = np.abs(got - _uncrossed(expected)).max(axis=0)
-    for quantity, difference in zip(predictor.QUANTITIES, worst.tolist(), strict=True):
-        if not difference <= PARITY:
+    for quantity, difference in zip(predictor.PREDICTED_QUANTITIES, worst.tolist(), strict=True):
+        if not difference <= PARITY_TOLERANCE:
             raise RuntimeError(f"{quantity.name} differs from its learner by {difference:.2g}; nothing was registered")
     return float(worst.max())
 
@@ -103,7 +103,7 @@ def parity(learned: Learned, files: dict[str, bytes]) -> float:
 def _uncrossed(found: NDArray[np.float64]) -> NDArray[np.float64]:
     found = found.copy()
     found[:, : predictor.TTFT_Q50] = np.clip(found[:, : predictor.TTFT_Q50], 0.0, 1.0)
-    for place, quantity in enumerate(predictor.QUANTITIES):
+    for place, quantity in enumerate(predictor.PREDICTED_QUANTITIES):
         if quantity.pair is not None and quantity.quantile is not None:
             bound = np.maximum if quantity.quantile > 0.5 else np.minimum
             found[:, place] = bound(found[:, place], found[:, quantity.pair])

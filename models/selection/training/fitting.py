@@ -17,9 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from models.selection.decision.arrays import Floats
-from models.selection.decision.features import FEATURES, PLACES
-from models.selection.decision.predictor import FORMS, Quantity, Rule, logistic
-from models.selection.training.conformal import LEAST, offset, pinball
+from models.selection.decision.features import FEATURE_INDEX, FEATURES
+from models.selection.decision.predictor import FORMS, PredictedQuantity, QuantityModel, logistic
+from models.selection.training.conformal import MIN_RESIDUALS, conformal_offset, pinball_loss
 
 # Latest rows that a form is fitted on; more add minutes and little else.
 MOST_ROWS = 40_000
@@ -49,10 +49,10 @@ RIDGE = 0.003
 _NAMES = [name for name, _, _ in FEATURES]
 
 
-class Fitted(NamedTuple):
+class FittedForm(NamedTuple):
     """A form of one quantity; ``trees`` are the learner of the boosted form."""
 
-    rule: Rule
+    rule: QuantityModel
     trees: Any = None
 
     def predict(self, rows: Floats) -> Floats:
@@ -60,9 +60,9 @@ class Fitted(NamedTuple):
         rule = self.rule
         found: Floats = np.full(len(rows), rule.intercept)
         for name, weight in rule.weights.items():
-            found += weight * rows[:, PLACES[name]]
+            found += weight * rows[:, FEATURE_INDEX[name]]
         if rule.within is not None:
-            base = rows[:, PLACES[rule.base]]
+            base = rows[:, FEATURE_INDEX[rule.base]]
             found = base + np.clip(found - base, *rule.within)
         if rule.logistic:
             found = logistic(found)
@@ -73,15 +73,15 @@ class Fitted(NamedTuple):
         return np.interp(found, *rule.table) if rule.table else found
 
 
-class Chosen(NamedTuple):
+class ChosenForm(NamedTuple):
     """What serves of one quantity, the level for comparison, and each form's mean loss on the rows it was chosen by."""
 
-    fitted: Fitted
-    level: Fitted
+    fitted: FittedForm
+    level: FittedForm
     losses: Mapping[str, float]
 
 
-def choose(quantity: Quantity, rows: Floats, seen: Floats, until: tuple[int, int]) -> Chosen:
+def choose_form(quantity: PredictedQuantity, rows: Floats, seen: Floats, until: tuple[int, int]) -> ChosenForm:
     """``seen`` (n,) is NaN where a row does not show the quantity. Forms are fitted on the rows before ``until[0]``,
     compared up to ``until[1]``, fitted again on both and corrected on the rest. Level and EWMA, which nothing is fitted
     of, are corrected on what they were compared on too: a quantile wants many rows."""
@@ -89,23 +89,23 @@ def choose(quantity: Quantity, rows: Floats, seen: Floats, until: tuple[int, int
     losses: dict[str, Floats] = {}
     base = quantity.recent
     for form in FORMS:
-        fitted = fit(quantity, form, rows[:first], seen[:first], base)
+        fitted = fit_form(quantity, form, rows[:first], seen[:first], base)
         if fitted is not None:
             losses[form] = _loss(quantity, fitted, rows[first:second], seen[first:second])
         if form == "ewma":
             base = quantity.level if losses["level"].sum() <= losses["ewma"].sum() else quantity.recent
     form = _simplest(losses)
-    fits = {name: fit(quantity, name, rows[:second], seen[:second], base) for name in {"level", form}}
+    fits = {name: fit_form(quantity, name, rows[:second], seen[:second], base) for name in {"level", form}}
     done = {}
     for name, fitted in fits.items():
         if fitted is not None:
             since = first if name in SIMPLE else second
             done[name] = _corrected(quantity, fitted, rows[since:], seen[since:])
     means = {name: float(loss.mean()) for name, loss in losses.items() if len(loss)}
-    return Chosen(done[form], done["level"], means)
+    return ChosenForm(done[form], done["level"], means)
 
 
-def fit(quantity: Quantity, form: str, rows: Floats, seen: Floats, base: str = "") -> Fitted | None:
+def fit_form(quantity: PredictedQuantity, form: str, rows: Floats, seen: Floats, base: str = "") -> FittedForm | None:
     """``None`` where there is too little to fit. Learners of a quantile correct the feature ``base``, the quantity's
     recent level unless it is given."""
     shown = np.flatnonzero(~np.isnan(seen))[-MOST_ROWS:]
@@ -118,18 +118,18 @@ def fit(quantity: Quantity, form: str, rows: Floats, seen: Floats, base: str = "
     if quantity.quantile is None:
         return _logistic(rows, seen) if form == "linear" else _classifier(rows, seen)
     base = base or quantity.recent
-    residuals = seen - rows[:, PLACES[base]]
+    residuals = seen - rows[:, FEATURE_INDEX[base]]
     if form == "linear":
         weights, intercept = fit_linear_quantile(rows, residuals, quantity.quantile)
         named = dict(zip(_NAMES, weights.tolist(), strict=True))
         named[base] += 1.0
         low, high = np.quantile(rows @ weights + intercept, USUAL).tolist()
-        rule = Rule(form, intercept, {name: weight for name, weight in named.items() if weight})
-        return Fitted(rule._replace(base=base, within=(low, high)))
+        rule = QuantityModel(form, intercept, {name: weight for name, weight in named.items() if weight})
+        return FittedForm(rule._replace(base=base, within=(low, high)))
     trees = HistGradientBoostingRegressor(loss="quantile", quantile=quantity.quantile, **TREES)
     with threadpool_limits(1):
         trees.fit(rows.astype(np.float32), residuals)
-    return Fitted(Rule(form, 0.0, {base: 1.0}, boosted=True), trees)
+    return FittedForm(QuantityModel(form, 0.0, {base: 1.0}, boosted=True), trees)
 
 
 def fit_linear_quantile(features: Floats, seen: Floats, quantile: float) -> tuple[Floats, float]:
@@ -158,52 +158,52 @@ def fit_linear_quantile(features: Floats, seen: Floats, quantile: float) -> tupl
     return own, float(weights[-1] - own @ mean)
 
 
-def _simple(quantity: Quantity, form: str, rows: Floats, seen: Floats) -> Fitted:
+def _simple(quantity: PredictedQuantity, form: str, rows: Floats, seen: Floats) -> FittedForm:
     """The level or its EWMA; a quantile beyond the median is so many spreads away: of a normal distribution, then of
     what was seen."""
     column = quantity.level if form == "level" else quantity.recent
     if quantity.quantile is None or quantity.spread is None:
-        return Fitted(Rule(form, 0.0, {column: 1.0}))
+        return FittedForm(QuantityModel(form, 0.0, {column: 1.0}))
     away = NormalDist().inv_cdf(quantity.quantile)
-    return _moved(quantity, Fitted(Rule(form, 0.0, {column: 1.0, quantity.spread: away})), rows, seen)
+    return _moved(quantity, FittedForm(QuantityModel(form, 0.0, {column: 1.0, quantity.spread: away})), rows, seen)
 
 
-def _logistic(rows: Floats, seen: Floats) -> Fitted:
+def _logistic(rows: Floats, seen: Floats) -> FittedForm:
     mean, scale = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(scale > 1e-9, scale, np.inf)
     found = LogisticRegression(max_iter=500, C=0.1).fit((rows - mean) / scale, seen)
     weights = found.coef_[0] / scale
     named = {name: weight for name, weight in zip(_NAMES, weights.tolist(), strict=True) if weight}
-    return Fitted(Rule("linear", float(found.intercept_[0] - weights @ mean), named, logistic=True))
+    return FittedForm(QuantityModel("linear", float(found.intercept_[0] - weights @ mean), named, logistic=True))
 
 
-def _classifier(rows: Floats, seen: Floats) -> Fitted:
+def _classifier(rows: Floats, seen: Floats) -> FittedForm:
     with threadpool_limits(1):
         trees = HistGradientBoostingClassifier(**TREES).fit(rows.astype(np.float32), seen)
-    return Fitted(Rule("boosted", 0.0, {}, boosted=True), trees)
+    return FittedForm(QuantityModel("boosted", 0.0, {}, boosted=True), trees)
 
 
-def _corrected(quantity: Quantity, fitted: Fitted, rows: Floats, seen: Floats) -> Fitted:
+def _corrected(quantity: PredictedQuantity, fitted: FittedForm, rows: Floats, seen: Floats) -> FittedForm:
     shown = ~np.isnan(seen)
     rows, seen = rows[shown], seen[shown]
     return _calibrated(fitted, rows, seen) if quantity.quantile is None else _moved(quantity, fitted, rows, seen)
 
 
-def _moved(quantity: Quantity, fitted: Fitted, rows: Floats, seen: Floats) -> Fitted:
+def _moved(quantity: PredictedQuantity, fitted: FittedForm, rows: Floats, seen: Floats) -> FittedForm:
     """Conformal: by a constant, or by a multiple of the spread where the prediction knows no other."""
-    if len(seen) < LEAST or quantity.quantile is None:
+    if len(seen) < MIN_RESIDUALS or quantity.quantile is None:
         return fitted
     residuals, rule = seen - fitted.predict(rows), fitted.rule
     if rule.form in SIMPLE and quantity.quantile != 0.5 and quantity.spread:
-        more = offset(residuals / rows[:, PLACES[quantity.spread]], quantity.quantile)
+        more = conformal_offset(residuals / rows[:, FEATURE_INDEX[quantity.spread]], quantity.quantile)
         weight = rule.weights.get(quantity.spread, 0.0) + more
-        return Fitted(rule._replace(weights={**rule.weights, quantity.spread: weight}))
-    more = offset(residuals, quantity.quantile)
+        return FittedForm(rule._replace(weights={**rule.weights, quantity.spread: weight}))
+    more = conformal_offset(residuals, quantity.quantile)
     within = (rule.within[0] + more, rule.within[1] + more) if rule.within else None
     return fitted._replace(rule=rule._replace(intercept=rule.intercept + more, within=within))
 
 
-def _calibrated(fitted: Fitted, rows: Floats, seen: Floats) -> Fitted:
+def _calibrated(fitted: FittedForm, rows: Floats, seen: Floats) -> FittedForm:
     """Isotonic where that is clearly better on rows that it was not made from, else as it is: a level is calibrated
     of itself, and a few hundred rows would only add their chance."""
     if min(seen.sum(), (1 - seen).sum()) < CALIBRATABLE:
@@ -219,7 +219,7 @@ def _calibrated(fitted: Fitted, rows: Floats, seen: Floats) -> Fitted:
     return _isotonic(fitted, rows, seen) if better else fitted
 
 
-def _isotonic(fitted: Fitted, rows: Floats, seen: Floats) -> Fitted:
+def _isotonic(fitted: FittedForm, rows: Floats, seen: Floats) -> FittedForm:
     """No surer than the number of rows allows."""
     sure = 1.0 / (len(seen) + 2)
     found = IsotonicRegression(y_min=sure, y_max=1 - sure, out_of_bounds="clip").fit(fitted.predict(rows), seen)
@@ -227,10 +227,10 @@ def _isotonic(fitted: Fitted, rows: Floats, seen: Floats) -> Fitted:
     return fitted._replace(rule=fitted.rule._replace(table=(columns[0], columns[1])))
 
 
-def _loss(quantity: Quantity, fitted: Fitted, rows: Floats, seen: Floats) -> Floats:
+def _loss(quantity: PredictedQuantity, fitted: FittedForm, rows: Floats, seen: Floats) -> Floats:
     shown = ~np.isnan(seen)
     residuals = seen[shown] - fitted.predict(rows[shown])
-    return residuals**2 if quantity.quantile is None else pinball(residuals, quantity.quantile)
+    return residuals**2 if quantity.quantile is None else pinball_loss(residuals, quantity.quantile)
 
 
 def _simplest(losses: Mapping[str, Floats]) -> str:
@@ -239,6 +239,6 @@ def _simplest(losses: Mapping[str, Floats]) -> str:
     for form in FORMS:
         if form in losses:
             behind = losses[form] - losses[best]
-            if form == best or len(behind) < LEAST or behind.mean() <= behind.std() / len(behind) ** 0.5:
+            if form == best or len(behind) < MIN_RESIDUALS or behind.mean() <= behind.std() / len(behind) ** 0.5:
                 return form
     return best

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from models.selection.dataset.samples import Sample
 from models.selection.decision.output_length import Key, OutputLengths, keys
-from models.selection.decision.priors import QUANTITIES, Levels, Node, Past
+from models.selection.decision.priors import PRIOR_QUANTITIES, Moments, NodeMoments, PriorHierarchy
 
 
-class Tally:
+class MomentSums:
     """Sums of what was seen of one node."""
 
     __slots__ = ("counts", "squares", "sums")
 
     def __init__(self) -> None:
-        self.counts, self.sums, self.squares = ([0.0] * len(QUANTITIES) for _ in range(3))
+        self.counts, self.sums, self.squares = ([0.0] * len(PRIOR_QUANTITIES) for _ in range(3))
 
     def add(self, values: Sequence[float | None]) -> None:
         """One attempt, ``None`` where it says nothing of a quantity."""
@@ -26,34 +26,34 @@ class Tally:
                 self.sums[place] += value
                 self.squares[place] += value * value
 
-    def node(self) -> Node:
-        """What was seen, by the names of ``QUANTITIES``."""
+    def node(self) -> NodeMoments:
+        """What was seen, by the names of ``PRIOR_QUANTITIES``."""
         found = {}
-        for name, count, total, squares in zip(QUANTITIES, self.counts, self.sums, self.squares, strict=True):
+        for name, count, total, squares in zip(PRIOR_QUANTITIES, self.counts, self.sums, self.squares, strict=True):
             if count:
                 mean = total / count
-                found[name] = Past(count, mean, max(squares / count - mean * mean, 0.0))
+                found[name] = Moments(count, mean, max(squares / count - mean * mean, 0.0))
         return found
 
 
-class Tallies:
-    """Levels in the making: attempts are added, ``levels`` may be asked for at any time."""
+class PriorBuilder:
+    """PriorHierarchy in the making: attempts are added, ``levels`` may be asked for at any time."""
 
     def __init__(self) -> None:
-        self._endpoints: defaultdict[str, Tally] = defaultdict(Tally)
-        self._providers: defaultdict[str, Tally] = defaultdict(Tally)
-        self._models: defaultdict[str, Tally] = defaultdict(Tally)
-        self._market = Tally()
-        self._regions: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+        self._endpoints: defaultdict[str, MomentSums] = defaultdict(MomentSums)
+        self._providers: defaultdict[str, MomentSums] = defaultdict(MomentSums)
+        self._models: defaultdict[str, MomentSums] = defaultdict(MomentSums)
+        self._market = MomentSums()
+        self._regions: defaultdict[tuple[str, str], MomentSums] = defaultdict(MomentSums)
 
     def add(self, endpoint: str, provider: str, model: str, region: str | None, values: Sequence[float | None]) -> None:
-        """One attempt; ``values`` in the order of ``QUANTITIES``."""
+        """One attempt; ``values`` in the order of ``PRIOR_QUANTITIES``."""
         for tally in (self._endpoints[endpoint], self._providers[provider], self._models[model], self._market):
             tally.add(values)
         if region is not None:
             self._regions[region, endpoint].add(values)
 
-    def levels(self) -> Levels:
+    def levels(self) -> PriorHierarchy:
         """Of what was added up to now."""
         endpoints, providers, models = (
             {name: tally.node() for name, tally in tallies.items()}
@@ -63,11 +63,11 @@ class Tallies:
         for key, tally in self._regions.items():
             past = tally.node().get("log_ttft")
             if past is not None:
-                regions[key] = Past(past.seen, past.mean - endpoints[key[1]]["log_ttft"].mean)
-        return Levels(endpoints, providers, models, self._market.node(), regions)
+                regions[key] = Moments(past.seen, past.mean - endpoints[key[1]]["log_ttft"].mean)
+        return PriorHierarchy(endpoints, providers, models, self._market.node(), regions)
 
 
-class LengthTallies:
+class OutputLengthBuilder:
     """The table in the making."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class LengthTallies:
         return OutputLengths({key: (count, total / count) for key, (count, total) in self._sums.items()})
 
 
-def tally(rows: Sequence[Sample], levels: Tallies, lengths: LengthTallies) -> None:
+def add_samples(rows: Sequence[Sample], levels: PriorBuilder, lengths: OutputLengthBuilder) -> None:
     """Add what ``rows`` came to. A prompt that lay in the cache says nothing of how long the endpoint usually takes."""
     for s in rows:
         log_wait = None if s.candidate.cached_share else s.log_ttft

@@ -7,7 +7,7 @@ have all of it, under a name of its own, and without one it gets the order that 
 from __future__ import annotations
 
 from data.catalogue.types import Endpoint
-from models.selection.decision.utility import Wish
+from models.selection.decision.utility import UtilityWeights
 from router_service.routing.learned import Part, ServedPolicies
 from router_service.routing.strategies import price, sort
 from router_service.routing.strategies.slate import Arm, Choice, Slate, cumulate, usd
@@ -34,7 +34,7 @@ def choose(slate: Slate) -> Choice:
     return Choice(slate.endpoints, tuple(arms), usd(slate.prices))
 
 
-def _wished(slate: Slate, wish: Wish) -> Choice:
+def _wished(slate: Slate, wish: UtilityWeights) -> Choice:
     """All by the learned policies; who fails is followed in the order of the request's sort, if it has one."""
     if slate.preferences.sort_by:
         slate = sort.ordered(slate)
@@ -47,7 +47,7 @@ def _wished(slate: Slate, wish: Wish) -> Choice:
     return Choice(slate.endpoints, tuple(arms), usd(slate.prices))
 
 
-def _arms(slate: Slate, share: float, wish: Wish, name: str) -> list[Arm]:
+def _arms(slate: Slate, share: float, wish: UtilityWeights, name: str) -> list[Arm]:
     best, count = slate.best(), len(slate.endpoints)
     arms = []
     for part in _parts(slate, slate.endpoints[:best], share, wish):
@@ -56,7 +56,7 @@ def _arms(slate: Slate, share: float, wish: Wish, name: str) -> list[Arm]:
     return arms
 
 
-def _parts(slate: Slate, endpoints: list[Endpoint], share: float, wish: Wish) -> list[Part]:
+def _parts(slate: Slate, endpoints: list[Endpoint], share: float, wish: UtilityWeights) -> list[Part]:
     ask, policy, seen = slate.ask, slate.state.learned, slate.state.seen
     if policy is None or share <= 0:
         return []

@@ -20,13 +20,13 @@ from benchmarks.policies.baselines import (
     TwoChoicesEwma,
     best_fixed,
 )
-from benchmarks.policies.live import Live
-from models.selection.decision.features import Candidate, Context
-from models.selection.decision.outcome import Outcome
-from models.selection.simulation.interface import Policy, State
+from benchmarks.policies.live import LivePolicy
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.simulation.interface import SimulatedPolicy, SimulationState
 from models.selection.simulation.inverse_square_price import InverseSquarePrice
 
-POLICIES: list[Callable[[], Policy]] = [
+POLICIES: list[Callable[[], SimulatedPolicy]] = [
     Random,
     Cheapest,
     lambda: Fixed(frozenset(["b:m"])),
@@ -41,37 +41,37 @@ POLICIES: list[Callable[[], Policy]] = [
     Ucb1,
     lambda: Ucb1(discount=0.9),
     EpsilonGreedy,
-    Live,
+    LivePolicy,
 ]
-ASK = Context(760, 151, True, False, 12)
+ASK = RequestContext(760, 151, True, False, 12)
 
 
-def candidates(*usd_per_million: float) -> list[Candidate]:
+def candidates(*usd_per_million: float) -> list[CandidateEndpoint]:
     """``a:m``, ``b:m``, … at these prices for input and output alike."""
     return [
-        Candidate(f"{name}:m", name, round(price * 1e9), round(price * 1e9))
+        CandidateEndpoint(f"{name}:m", name, round(price * 1e9), round(price * 1e9))
         for name, price in zip("abcdef", usd_per_million, strict=False)
     ]
 
 
-def state(now_s: float, count: int, in_flight: Sequence[int] | None = None) -> State:
-    return State(now_s, in_flight or [0] * count, [float(place) for place in range(count)])
+def state(now_s: float, count: int, in_flight: Sequence[int] | None = None) -> SimulationState:
+    return SimulationState(now_s, in_flight or [0] * count, [float(place) for place in range(count)])
 
 
-def answer(now_s: float, name: str, ttft_s: float) -> Outcome:
-    return Outcome(now_s, f"{name}:m", name, "success", ttft_s, ttft_s)
+def answer(now_s: float, name: str, ttft_s: float) -> AttemptObservation:
+    return AttemptObservation(now_s, f"{name}:m", name, "success", ttft_s, ttft_s)
 
 
-def failure(now_s: float, name: str) -> Outcome:
-    return Outcome(now_s, f"{name}:m", name, "error", 10.0)
+def failure(now_s: float, name: str) -> AttemptObservation:
+    return AttemptObservation(now_s, f"{name}:m", name, "error", 10.0)
 
 
-def choose(policy: Policy, offered: Sequence[Candidate], now_s: float = 0.0) -> list[float]:
+def choose(policy: SimulatedPolicy, offered: Sequence[CandidateEndpoint], now_s: float = 0.0) -> list[float]:
     return list(policy.choose(ASK, offered, state(now_s, len(offered))))
 
 
 @pytest.mark.parametrize("make", POLICIES, ids=[make().name for make in POLICIES])
-def test_probabilities_are_probabilities_whatever_was_seen(make: Callable[[], Policy]) -> None:
+def test_probabilities_are_probabilities_whatever_was_seen(make: Callable[[], SimulatedPolicy]) -> None:
     policy = make()
     for step in range(200):
         offered = candidates(*[1.0, 2.0, 3.0, 4.0, 5.0][: 1 + step % 5])
@@ -80,7 +80,7 @@ def test_probabilities_are_probabilities_whatever_was_seen(make: Callable[[], Po
         assert min(chances) >= 0
         assert sum(chances) == pytest.approx(1)
         name = offered[step % len(offered)].provider
-        limited = Outcome(step + 0.5, f"{name}:m", name, "rate_limited", 10.0)
+        limited = AttemptObservation(step + 0.5, f"{name}:m", name, "rate_limited", 10.0)
         policy.observe([answer(step + 0.5, name, 0.1 + step % 7), failure(step + 0.5, name), limited][step % 3])
 
 

@@ -6,17 +6,17 @@ import math
 
 import pytest
 
-from benchmarks.policies.live import Live
-from models.selection.decision.outcome import Outcome
-from models.selection.decision.utility import Constants
+from benchmarks.policies.live import LivePolicy
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.decision.utility import DecisionConstants
 from tests.benchmarks.policies.test_baselines import answer, candidates, choose, failure
 
-FLOOR = Constants().floor
+FLOOR = DecisionConstants().floor
 
 
-def settled(seconds: int = 600) -> Live:
+def settled(seconds: int = 600) -> LivePolicy:
     """``a`` answers in 0.2 s, ``b`` in 0.6 s, ``c`` in 5 s, one call each a second."""
-    policy = Live()
+    policy = LivePolicy()
     for moment in range(seconds):
         for name, ttft in (("a", 0.2), ("b", 0.6), ("c", 5.0)):
             policy.observe(answer(moment, name, ttft))
@@ -54,8 +54,8 @@ def test_a_slowed_endpoint_is_left() -> None:
     assert choose(policy, candidates(0.1, 0.1, 0.1), 900)[1] > 0.9
 
 
-def refused(now_s: float, name: str) -> Outcome:
-    return Outcome(now_s, f"{name}:m", name, "rate_limited", 10.0)
+def refused(now_s: float, name: str) -> AttemptObservation:
+    return AttemptObservation(now_s, f"{name}:m", name, "rate_limited", 10.0)
 
 
 def test_an_endpoint_that_others_use_up_is_left_for_a_while() -> None:
@@ -78,21 +78,21 @@ def test_429s_lower_the_share_and_successes_raise_it() -> None:
 
 
 def test_an_unknown_endpoint_is_taken_for_its_provider_and_tried() -> None:
-    policy = Live()
+    policy = LivePolicy()
     for moment in range(100):
         policy.observe(answer(moment, "a", 0.5))
-        policy.observe(Outcome(moment, "quick:other", "b", "success", 0.1, 0.1))
+        policy.observe(AttemptObservation(moment, "quick:other", "b", "success", 0.1, 0.1))
     assert choose(policy, candidates(0.1, 0.1), 100)[1] > 0.9
 
 
 def test_a_trained_prior_stands_before_anything_is_seen() -> None:
-    policy = Live(prior={"a:m": 1.0, "b:m": -1.0})
+    policy = LivePolicy(prior={"a:m": 1.0, "b:m": -1.0})
     assert choose(policy, candidates(0.1, 0.1))[1] > 0.9
 
 
 @pytest.mark.parametrize("gap_s", [0.2, 1, 10])
 def test_an_endpoint_that_slows_fourfold_is_left_within_twenty_requests(gap_s: float) -> None:
-    policy, offered = Live(), candidates(0.1, 0.1)
+    policy, offered = LivePolicy(), candidates(0.1, 0.1)
     for number in range(300):
         policy.observe(answer(number * gap_s, "a", 0.5 * math.exp(0.3 * (-1) ** number)))
         policy.observe(answer(number * gap_s, "b", 0.8))
@@ -104,7 +104,7 @@ def test_an_endpoint_that_slows_fourfold_is_left_within_twenty_requests(gap_s: f
 
 
 def test_who_was_left_for_a_jump_is_tried_again_when_it_may_have_ended() -> None:
-    policy, offered, now = Live(), candidates(0.1, 0.1), 0
+    policy, offered, now = LivePolicy(), candidates(0.1, 0.1), 0
     for now in range(300):
         policy.observe(answer(now, "a", 0.5 * math.exp(0.3 * (-1) ** now)))
         policy.observe(answer(now, "b", 0.8 * math.exp(0.3 * (-1) ** now)))
@@ -117,7 +117,7 @@ def test_who_was_left_for_a_jump_is_tried_again_when_it_may_have_ended() -> None
 
 
 def test_price_counts() -> None:
-    policy = Live()
+    policy = LivePolicy()
     for moment in range(100):
         policy.observe(answer(moment, "a", 0.5))
         policy.observe(answer(moment, "b", 0.6))

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from models.selection.decision.arrays import Floats
-from models.selection.simulation.market import Endpoint, parameters
+from models.selection.simulation.market import SimulatedEndpoint, parameters
 
 TICK_S = 10.0
 # What an event may change: quantity → whether its value replaces ("set") or multiplies ("scale").
-QUANTITIES = {
+EVENT_QUANTITIES = {
     "ttft": "scale",
     "throughput": "scale",
     "error_rate": "set",
@@ -26,7 +26,7 @@ QUANTITIES = {
 }
 
 
-class Event(NamedTuple):
+class ScenarioEvent(NamedTuple):
     """``where``: cheapest | best | costly | region, one per model (of quiet loss in s; region: the best one's).
 
     ``start`` and ``end`` are shares of the run. With ``ramp`` the change grows from none to its value; with
@@ -49,14 +49,14 @@ class Scenario(NamedTuple):
     models: int
     endpoints_per_model: int
     load: float  # multiple of the measured requests a second
-    events: tuple[Event, ...]
+    events: tuple[ScenarioEvent, ...]
 
     @property
     def requests_per_s(self) -> float:
         return float(parameters()["traffic"]["requests_per_s"]) * self.load
 
 
-class Course(NamedTuple):
+class MarketTrajectory(NamedTuple):
     """State of the market, each array of shape (ticks of ``TICK_S``, endpoints); seconds, shares, multiples."""
 
     ttft_s: Floats
@@ -68,25 +68,25 @@ class Course(NamedTuple):
     present: Floats
 
 
-def names() -> list[str]:
+def scenario_names() -> list[str]:
     files = resources.files("models.selection.simulation.scenarios").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
-def load(name: str) -> Scenario:
+def load_scenario(name: str) -> Scenario:
     """Raises ``ValueError`` on an unknown scenario or quantity."""
-    if name not in names():
-        raise ValueError(f"no scenario {name}; there are {', '.join(names())}")
+    if name not in scenario_names():
+        raise ValueError(f"no scenario {name}; there are {', '.join(scenario_names())}")
     text = resources.files("models.selection.simulation.scenarios").joinpath(f"{name}.toml").read_text()
     table = tomllib.loads(text)
-    events = tuple(Event(**event) for event in table.get("events", []))
+    events = tuple(ScenarioEvent(**event) for event in table.get("events", []))
     for event in events:
-        if event.quantity not in QUANTITIES:
-            raise ValueError(f"{name}: {event.quantity} is none of {', '.join(QUANTITIES)}")
+        if event.quantity not in EVENT_QUANTITIES:
+            raise ValueError(f"{name}: {event.quantity} is none of {', '.join(EVENT_QUANTITIES)}")
     return Scenario(name, table["about"], table["models"], table["endpoints_per_model"], table["load"], events)
 
 
-def places(event: Event, market: Sequence[Endpoint]) -> list[int]:
+def struck_endpoints(event: ScenarioEvent, market: Sequence[SimulatedEndpoint]) -> list[int]:
     """Indices of the endpoints that the event strikes."""
     by_model: dict[int, list[int]] = {}
     for place, endpoint in enumerate(market):
@@ -107,7 +107,7 @@ def places(event: Event, market: Sequence[Endpoint]) -> list[int]:
     return found
 
 
-def _costly(members: Sequence[int], market: Sequence[Endpoint]) -> int:
+def _costly(members: Sequence[int], market: Sequence[SimulatedEndpoint]) -> int:
     """The one that a lower price would help most: least loss but for its price."""
 
     def loss_without_price(place: int) -> float:
@@ -117,12 +117,14 @@ def _costly(members: Sequence[int], market: Sequence[Endpoint]) -> int:
     return min((place for place in members if place != best), key=loss_without_price)
 
 
-def course(scenario: Scenario, market: Sequence[Endpoint], seed: int, duration_s: float) -> Course:
+def market_trajectory(
+    scenario: Scenario, market: Sequence[SimulatedEndpoint], seed: int, duration_s: float
+) -> MarketTrajectory:
     """Quiet levels, the slow drift that was measured, and the events over it."""
     ticks = math.ceil(duration_s / TICK_S) + 1
     drift = np.exp(_drift(ticks, len(market), seed))
     flat = np.ones((ticks, len(market)))
-    made = Course(
+    made = MarketTrajectory(
         ttft_s=drift * [endpoint.ttft_s for endpoint in market],
         tokens_per_s=flat * [endpoint.tokens_per_s for endpoint in market],
         error_rate=flat * [endpoint.error_rate for endpoint in market],
@@ -134,7 +136,7 @@ def course(scenario: Scenario, market: Sequence[Endpoint], seed: int, duration_s
     columns = {
         "ttft": made.ttft_s,
         "throughput": made.tokens_per_s,
-        **{name: getattr(made, name) for name in QUANTITIES if name not in ("ttft", "throughput")},
+        **{name: getattr(made, name) for name in EVENT_QUANTITIES if name not in ("ttft", "throughput")},
     }
     for event in scenario.events:
         first, last = int(event.start * ticks), int(event.end * ticks)
@@ -142,16 +144,16 @@ def course(scenario: Scenario, market: Sequence[Endpoint], seed: int, duration_s
         if event.period_s is not None:
             moments = moments[((moments - first) * TICK_S) % event.period_s < event.period_s / 2]
         grown = (moments - first + 1) / max(last - first, 1) if event.ramp else np.ones(len(moments))
-        for place in places(event, market):
+        for place in struck_endpoints(event, market):
             column = columns[event.quantity][:, place]
-            if QUANTITIES[event.quantity] == "scale":
+            if EVENT_QUANTITIES[event.quantity] == "scale":
                 column[moments] *= event.value**grown
             else:
                 column[moments] += (event.value - column[moments]) * grown
     return made
 
 
-def _free(ticks: int, market: Sequence[Endpoint], seed: int) -> Floats:
+def _free(ticks: int, market: Sequence[SimulatedEndpoint], seed: int) -> Floats:
     """1 where an endpoint has room, 0 in spells in which others use it up, (ticks, endpoints).
 
     A chain of two states whose spells last ``busy_spell_s`` on average and take ``busy_share`` of the time.

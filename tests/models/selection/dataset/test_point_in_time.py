@@ -12,9 +12,14 @@ from hypothesis import strategies as st
 
 from data.schema import CLIENT_DEADLINE, LOST, STALE
 from models.selection.dataset.logged_decisions import decision_of
-from models.selection.dataset.point_in_time import ended, every_candidate, first_endpoint, walk
-from models.selection.decision.live_observations import NOTHING, Observed, View
-from models.selection.decision.outcome import JUDGES_NOTHING, Outcome
+from models.selection.dataset.point_in_time import (
+    eligible_endpoints,
+    first_attempted_endpoint,
+    judge_logged_attempt,
+    walk_log,
+)
+from models.selection.decision.live_observations import UNSEEN_ENDPOINT, EndpointView, LiveObservations
+from models.selection.decision.outcome import UNINFORMATIVE_ERRORS, AttemptObservation
 from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
 from router_service.routing.health import health
 
@@ -37,15 +42,15 @@ def answered(name: str, ttft_s: float = 0.5, duration_s: float = 2.5) -> dict[st
     return attempt(name, ttft_us=int(ttft_s * 1e6), duration_us=int(duration_s * 1e6))
 
 
-def seen(rows: list[dict[str, Any]]) -> list[View]:
-    return [views[0] for _, views in walk(rows, first_endpoint)]
+def seen(rows: list[dict[str, Any]]) -> list[EndpointView]:
+    return [views[0] for _, views in walk_log(rows, first_attempted_endpoint)]
 
 
 def test_a_call_under_way_is_seen_as_such_and_its_outcome_only_when_it_has_ended() -> None:
     rows = [row(0, answered("a:m", duration_s=5)), row(3, answered("a:m")), row(5, answered("a:m")), row(5.1)]
     rows[3]["attempts"] = [answered("a:m")]
     first, during, at_its_end, after = seen(rows)
-    assert first == NOTHING
+    assert first == UNSEEN_ENDPOINT
     assert (during.in_flight, during.recent[0].attempts) == (1, 0.0)
     assert (at_its_end.in_flight, at_its_end.recent[0].attempts) == (2, 0.0)
     assert after.recent[0].attempts == pytest.approx(1.0, abs=0.01)
@@ -74,10 +79,10 @@ def test_a_fallback_begins_when_it_was_sent_and_a_clients_error_says_nothing() -
     assert at_last.recent[2].failure == 0.0
 
 
-@pytest.mark.parametrize("error", [*sorted(JUDGES_NOTHING), CLIENT_DEADLINE])
+@pytest.mark.parametrize("error", [*sorted(UNINFORMATIVE_ERRORS), CLIENT_DEADLINE])
 def test_what_is_the_clients_own_doing_is_charged_to_nobody(error: str) -> None:
     judged = row(0, attempt("a:m", error), answered("b:m"), cost_nano=0, model="x/m")
-    assert ended(judged, 0).result is None
+    assert judge_logged_attempt(judged, 0).result is None
     assert decision_of(judged) is None
 
 
@@ -96,7 +101,7 @@ def test_a_whole_answer_that_took_too_long_to_write_has_not_failed(
 ) -> None:
     late = attempt("a:m", error, duration_us=int(waited_s * 1e6))
     judged = row(0, late, answered("b:m"), stream=stream, cost_nano=0, model="x/m", tools=0)
-    found, decision = ended(judged, 0), decision_of(judged)
+    found, decision = judge_logged_attempt(judged, 0), decision_of(judged)
     assert (found.result, found.ttft_s) == (result, waited_s if result == "success" else None)
     failed = USD_PER_FAILURE if result == "error" else 0
     assert decision is not None
@@ -112,7 +117,7 @@ def test_a_call_cut_for_anothers_answer_waited_at_least_so_long_and_the_other_ha
     cut = attempt("a:m", LOST, duration_us=3_000_000)
     won = answered("b:m") | {"started_us": 1_000_000}
     rows = [row(0, cut, won), row(10, won | {"started_us": 0}, cut), row(20, won), row(30, cut)]
-    *_, before, after = walk(rows, lambda _: ("a:m", "b:m"))
+    *_, before, after = walk_log(rows, lambda _: ("a:m", "b:m"))
     beaten, winner = before[1]
     assert beaten.recent[2].failure == 0.0
     assert beaten.recent[2].log_ttft == pytest.approx(np.log(3.0))
@@ -142,7 +147,7 @@ def test_tool_calls_are_seen_of_answers_that_ended_with_them(fault: str | None, 
     called = {"finish_reason": "tool_calls", "tool_call_fault": fault}
     failed, other = attempt("a:m", "timeout", duration_us=1), answered("b:m") | {"started_us": 1}
     rows = [row(0, answered("a:m"), **called), row(10, failed, other, finish_reason="stop"), row(20, answered("a:m"))]
-    *_, (_, (served, fallback)) = walk(rows, lambda _: ("a:m", "b:m"))
+    *_, (_, (served, fallback)) = walk_log(rows, lambda _: ("a:m", "b:m"))
     assert served.recent[3].malformed == share
     assert fallback.recent[3].malformed is None
 
@@ -156,14 +161,14 @@ def test_a_kept_connection_that_had_been_ended_says_nothing() -> None:
 
 def test_each_candidate_is_seen_where_that_is_asked_for() -> None:
     rows = [row(0, answered("a:m")), row(10, answered("b:m"))]
-    found = [len(views) for _, views in walk(rows, every_candidate)]
+    found = [len(views) for _, views in walk_log(rows, eligible_endpoints)]
     assert found == [3, 3]
     with pytest.raises(ValueError, match="arrived before"):
-        list(walk(rows[::-1], first_endpoint))
+        list(walk_log(rows[::-1], first_attempted_endpoint))
 
 
 def test_what_judges_nothing_is_the_routers_own_list() -> None:
-    assert JUDGES_NOTHING == health.JUDGES_NOTHING
+    assert UNINFORMATIVE_ERRORS == health.JUDGES_NOTHING
 
 
 ERRORS = (None, "timeout", "rate_limit_exceeded", "invalid_request", LOST, CLIENT_DEADLINE)
@@ -199,7 +204,9 @@ def test_no_feature_depends_on_what_came_after(
     planted = [_otherwise(r, moment) for r in before[: place + 1]]
     after = [r | {"started_at": moment + (r["started_at"] - START)} for r in other]
     for truth, changed in zip(
-        list(walk(before, every_candidate))[: place + 1], walk([*planted, *after], every_candidate), strict=False
+        list(walk_log(before, eligible_endpoints))[: place + 1],
+        walk_log([*planted, *after], eligible_endpoints),
+        strict=False,
     ):
         assert list(truth[1]) == list(changed[1])
 
@@ -221,7 +228,7 @@ def _otherwise(record: dict[str, Any], moment: datetime) -> dict[str, Any]:
 @given(logs())
 def test_the_log_walked_again_is_what_the_router_saw(rows: list[dict[str, Any]]) -> None:
     """A plain replay: everything that happened before each decision, sorted and told to a fresh observer."""
-    for place, (record, views) in enumerate(walk(rows, every_candidate)):
+    for place, (record, views) in enumerate(walk_log(rows, eligible_endpoints)):
         now = record["started_at"]
         events = []
         for earlier in rows[:place]:
@@ -229,7 +236,7 @@ def test_the_log_walked_again_is_what_the_router_saw(rows: list[dict[str, Any]])
                 begun = earlier["started_at"] + timedelta(microseconds=one["started_us"])
                 ended = begun + timedelta(microseconds=one["duration_us"])
                 events += [(begun, 0, one, earlier, number), (ended, 1, one, earlier, number)]
-        observed = Observed()
+        observed = LiveObservations()
         for at, kind, one, earlier, number in sorted((e for e in events if e[0] < now), key=lambda e: e[:2]):
             at_s = at.timestamp()
             if kind == 0:
@@ -244,7 +251,7 @@ def test_the_log_walked_again_is_what_the_router_saw(rows: list[dict[str, Any]])
                 pouring = (one["duration_us"] - (one["ttft_us"] or 0)) / 1e6
                 pace = 100 / pouring if one["error_type"] is None and served and pouring > 0 else None
                 begun = earlier["started_at"] + timedelta(microseconds=one["started_us"])
-                told = Outcome(
+                told = AttemptObservation(
                     at_s,
                     one["endpoint"],
                     one["provider"],

@@ -8,20 +8,20 @@ import random
 import msgspec
 import pytest
 
-from models.selection.decision.live_observations import HALF_LIVES_S, NOTHING, Observed
-from models.selection.decision.outcome import Outcome
+from models.selection.decision.live_observations import HALF_LIVES_S, UNSEEN_ENDPOINT, LiveObservations
+from models.selection.decision.outcome import AttemptObservation
 
 
-def answered(now_s: float, ttft_s: float = 0.5) -> Outcome:
-    return Outcome(now_s, "a:m", "a", "success", 1.0, ttft_s, 50.0)
+def answered(now_s: float, ttft_s: float = 0.5) -> AttemptObservation:
+    return AttemptObservation(now_s, "a:m", "a", "success", 1.0, ttft_s, 50.0)
 
 
 def test_an_endpoint_never_seen_says_nothing() -> None:
-    assert Observed().view("a:m", 10.0) == NOTHING
+    assert LiveObservations().view("a:m", 10.0) == UNSEEN_ENDPOINT
 
 
 def test_the_shortest_memory_turns_first() -> None:
-    seen = Observed()
+    seen = LiveObservations()
     for moment in range(600):
         seen.observe(answered(moment, 0.5))
     for moment in range(600, 660):
@@ -31,7 +31,7 @@ def test_the_shortest_memory_turns_first() -> None:
 
 
 def test_counts_halve_in_each_half_life_and_means_stay() -> None:
-    seen = Observed()
+    seen = LiveObservations()
     seen.observe(answered(0.0))
     for half_life, recent in zip(HALF_LIVES_S, seen.view("a:m", 30.0).recent, strict=True):
         assert recent.attempts == pytest.approx(0.5 ** (30.0 / half_life))
@@ -39,9 +39,9 @@ def test_counts_halve_in_each_half_life_and_means_stay() -> None:
 
 
 def test_a_429_is_no_failure_and_neither_has_a_ttft() -> None:
-    seen = Observed()
-    seen.observe(Outcome(1.0, "a:m", "a", "rate_limited", 10.0))
-    seen.observe(Outcome(2.0, "a:m", "a", "error", 10.0))
+    seen = LiveObservations()
+    seen.observe(AttemptObservation(1.0, "a:m", "a", "rate_limited", 10.0))
+    seen.observe(AttemptObservation(2.0, "a:m", "a", "error", 10.0))
     view = seen.view("a:m", 5.0)
     assert view.since_failure_s == pytest.approx(3.0)
     assert view.recent[2].failure == pytest.approx(1.0)
@@ -49,13 +49,13 @@ def test_a_429_is_no_failure_and_neither_has_a_ttft() -> None:
     assert view.recent[2].log_ttft is None
 
 
-def taken(began_s: float, now_s: float) -> Outcome:
-    return Outcome(now_s, "a:m", "a", "success", 1.0, 0.5, 50.0, began_s=began_s)
+def taken(began_s: float, now_s: float) -> AttemptObservation:
+    return AttemptObservation(now_s, "a:m", "a", "success", 1.0, 0.5, 50.0, began_s=began_s)
 
 
 def test_a_call_that_was_taken_tells_how_it_was_when_it_was_sent() -> None:
-    seen = Observed()
-    seen.observe(Outcome(5.0, "a:m", "a", "rate_limited", 10.0, began_s=4.9))
+    seen = LiveObservations()
+    seen.observe(AttemptObservation(5.0, "a:m", "a", "rate_limited", 10.0, began_s=4.9))
     seen.observe(taken(1.0, 60.0))
     view = seen.view("a:m", 61.0)
     assert (view.refused, view.since_s) == (True, pytest.approx(56.0))
@@ -65,7 +65,7 @@ def test_a_call_that_was_taken_tells_how_it_was_when_it_was_sent() -> None:
 
 
 def test_more_endpoints_than_there_was_room_for_keep_what_was_seen() -> None:
-    seen = Observed()
+    seen = LiveObservations()
     names = [f"p{number}:m" for number in range(200)]
     for name in names:
         seen.begin(name)
@@ -77,7 +77,7 @@ def test_more_endpoints_than_there_was_room_for_keep_what_was_seen() -> None:
 
 
 def test_calls_under_way_are_counted_until_they_end() -> None:
-    seen = Observed()
+    seen = LiveObservations()
     for _ in range(3):
         seen.begin("a:m")
     seen.observe(answered(1.0))
@@ -89,7 +89,7 @@ def test_three_days_of_calls_weigh_what_their_age_says() -> None:
     draw = random.Random(3)
     moments = sorted(draw.uniform(0.0, 3 * 86_400.0) for _ in range(400))
     waits = [draw.lognormvariate(0.0, 1.0) for _ in moments]
-    seen = Observed()
+    seen = LiveObservations()
     for moment, wait in zip(moments, waits, strict=True):
         seen.observe(answered(moment, wait))
     now_s = moments[-1] + 60.0

@@ -8,18 +8,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.selection.dataset.logged_decisions import Decision, from_rows
-from models.selection.dataset.replay_set import Choices
-from models.selection.decision.features import Context
-from models.selection.decision.live_observations import Views
+from models.selection.dataset.logged_decisions import LoggedDecision, from_rows
+from models.selection.dataset.replay_set import ReplaySet
+from models.selection.decision.features import RequestContext
+from models.selection.decision.live_observations import EndpointViews
 from models.selection.decision.predictor import FORMS
 from models.selection.evaluation.comparison import compare
-from models.selection.evaluation.gates import Requirements, g1_predictive, g2_off_policy, judge_trial
-from models.selection.evaluation.intervals import Interval, wilson
-from models.selection.evaluation.off_policy import Thresholds
-from models.selection.evaluation.simulation_trial import Result
-from models.selection.evaluation.ttft import waits
-from models.selection.lifecycle.guardrails import Rails, watch
+from models.selection.evaluation.gates import GateRequirements, g1_predictive, g2_off_policy, judge_scenarios
+from models.selection.evaluation.intervals import Interval, wilson_interval
+from models.selection.evaluation.off_policy import SupportThresholds
+from models.selection.evaluation.simulation_trial import ScenarioResult
+from models.selection.evaluation.ttft import ttft_ratios
+from models.selection.lifecycle.guardrails import GuardrailLimits, read_guardrails
 
 FORM = {form: float(number) for number, form in enumerate(FORMS)}
 METRICS = {
@@ -43,18 +43,22 @@ METRICS = {
 AVERAGE = {"ttft_q50.form": FORM["ewma"], "ttft_q50.loss": 0.26}
 
 
-def logged(count: int, dear: float = 1.0, tail: float = 1.0) -> Choices:
+def logged(count: int, dear: float = 1.0, tail: float = 1.0) -> ReplaySet:
     """``good`` earns 2 more than ``bad``; 40 blocks; it costs ``dear`` times and takes ``tail`` times as much."""
     rng = np.random.default_rng(1)
     rows, cost, ttft = [], [], []
     for number in range(count):
         chosen = int(rng.random() < 0.5)
-        rows.append(Decision(number * 144_000 / count, ["good", "bad"], [0.5, 0.5], chosen, -1 - 2 * chosen, "m", "s"))
+        rows.append(
+            LoggedDecision(number * 144_000 / count, ["good", "bad"], [0.5, 0.5], chosen, -1 - 2 * chosen, "m", "s")
+        )
         cost.append(1.0 if chosen else dear)
         ttft.append(rng.lognormal(0, 0.6) * (1.0 if chosen else tail))
-    contexts: list[Context] = [Context(100, None, True, False, 12)] * count
+    contexts: list[RequestContext] = [RequestContext(100, None, True, False, 12)] * count
     figures = np.ones(count), np.array(cost), np.array(ttft)
-    return Choices(from_rows(rows), contexts, [()] * count, Views.nothing(0), np.zeros(count, int), *figures, {})
+    return ReplaySet(
+        from_rows(rows), contexts, [()] * count, EndpointViews.unseen(0), np.zeros(count, int), *figures, {}
+    )
 
 
 def always(count: int, column: int) -> np.ndarray:  # type: ignore[type-arg]
@@ -106,7 +110,7 @@ def test_g2_answers_from_the_log_or_says_that_it_cannot(
     count: int, column: int, dear: float, tail: float, outcome: str, says: str
 ) -> None:
     log = logged(count, dear, tail)
-    found = compare(log, always(count, column), log.decisions.logged, Thresholds())
+    found = compare(log, always(count, column), log.decisions.logged, SupportThresholds())
     verdict = g2_off_policy(found)
     assert (verdict.outcome, says in verdict.reason) == (outcome, True), verdict
 
@@ -115,13 +119,13 @@ def test_g2_wants_effective_samples_of_every_model_that_is_much_used() -> None:
     found = logged(8000)
     often = np.where(np.arange(8000) % 50 == 0, "seldom", "m")
     rare = found._replace(decisions=found.decisions._replace(model=often))
-    verdict = g2_off_policy(compare(rare, always(8000, 0), rare.decisions.logged, Thresholds()))
+    verdict = g2_off_policy(compare(rare, always(8000, 0), rare.decisions.logged, SupportThresholds()))
     assert verdict.outcome == "passed"
     assert 60 < verdict.figures["effective_samples.seldom"] < 100
     often = np.where(np.arange(8000) % 25 == 0, "seldom", np.where(np.arange(8000) % 25 == 1, "rarely", "m"))
     often = np.where(np.arange(8000) % 25 == 2, "hardly", often)
     rare = found._replace(decisions=found.decisions._replace(model=often))
-    verdict = g2_off_policy(compare(rare, always(8000, 0), rare.decisions.logged, Thresholds()))
+    verdict = g2_off_policy(compare(rare, always(8000, 0), rare.decisions.logged, SupportThresholds()))
     assert verdict.outcome == "insufficient"
     assert "models that are much used: hardly" in verdict.reason
 
@@ -132,11 +136,11 @@ def test_waits_are_those_of_the_weighted_log() -> None:
     slow = np.arange(20_000) % 2 == 0
     ttft = np.where(slow & (rng.random(20_000) < 0.03), 10.0, 1.0)
     ttft[::7] = np.nan
-    found = waits(ttft, np.where(slow, 0.0, 2.0), np.ones(20_000), np.arange(20_000) // 500)
+    found = ttft_ratios(ttft, np.where(slow, 0.0, 2.0), np.ones(20_000), np.arange(20_000) // 500)
     assert found is not None and found.p99 is not None
     assert found.p99.value == pytest.approx(0.1)
     assert found.mean.low < 1 / (1 + 9 * 0.015) < found.mean.high
-    thin = waits(ttft[:400], np.where(slow[:400], 0.0, 2.0), np.ones(400), np.arange(400) // 10)
+    thin = ttft_ratios(ttft[:400], np.where(slow[:400], 0.0, 2.0), np.ones(400), np.arange(400) // 10)
     assert thin is not None and thin.p99 is None
 
 
@@ -149,8 +153,10 @@ def test_g2_without_a_decision_is_insufficient() -> None:
     [((0.0, -0.04, 0.1), "passed"), ((-0.02, -0.06, 0.1), "insufficient"), ((-0.2, -0.3, -0.1), "failed")],
 )
 def test_g3_lets_no_scenario_be_worse_by_a_twentieth(gain: tuple[float, float, float], outcome: str) -> None:
-    calm = Result("calm", Interval(1.0, 0.9, 1.1), -1.0, 0.5)
-    verdict = judge_trial([calm, Result("flapping", Interval(*gain), -1.0, gain[1])], Requirements().scenario_margin)
+    calm = ScenarioResult("calm", Interval(1.0, 0.9, 1.1), -1.0, 0.5)
+    verdict = judge_scenarios(
+        [calm, ScenarioResult("flapping", Interval(*gain), -1.0, gain[1])], GateRequirements().scenario_margin
+    )
     assert verdict.outcome == outcome
     assert ("flapping" in verdict.reason) == (outcome != "passed")
     assert verdict.figures["flapping.low"] == verdict.figures["flapping.worst_market"] == gain[1]
@@ -188,23 +194,23 @@ def requests(count: int, *, failing: float = 0.0, wait: float = 1.0, cost: float
     ],
 )
 def test_a_guardrail_breaks_when_its_whole_interval_lies_beyond(figures: dict[str, float], breach: str | None) -> None:
-    seen = watch(requests(2000, **figures), "v1")
+    seen = read_guardrails(requests(2000, **figures), "v1")
     assert (breach in seen.sentence()) if breach else seen.breaches == (), seen
 
 
 def test_too_few_decisions_break_no_guardrail_and_say_so() -> None:
-    seen = watch(requests(150, wait=9.0), "v1")
+    seen = read_guardrails(requests(150, wait=9.0), "v1")
     assert seen.breaches == ()
     assert "too few to judge" in seen.sentence()
-    assert watch(requests(150), "v2").decisions == 0
+    assert read_guardrails(requests(150), "v2").decisions == 0
 
 
 def test_only_the_last_minutes_count_unless_all_is_asked_for() -> None:
     frame = requests(2000)
-    assert watch(frame, "v1", Rails(minutes=10)).decisions == 300
-    assert watch(frame, "v1", Rails(minutes=10), whole=True).decisions == 1000
+    assert read_guardrails(frame, "v1", GuardrailLimits(minutes=10)).decisions == 300
+    assert read_guardrails(frame, "v1", GuardrailLimits(minutes=10), whole=True).decisions == 1000
 
 
 def test_wilsons_interval_of_a_textbook_share() -> None:
     """Newcombe 1998: 81 of 263 is 0.2553 to 0.3662."""
-    assert wilson(81, 263, 0.95) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(81, 263, 0.95) == pytest.approx((0.2553, 0.3662), abs=5e-5)

@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 
 from data.schema import CLIENT_DEADLINE
-from models.selection.dataset.logged_decisions import Decision, LoggedDecisions, decision_of, from_rows
+from models.selection.dataset.logged_decisions import LoggedDecision, LoggedDecisions, decision_of, from_rows
 from models.selection.decision.utility import USD_PER_SECOND
 from models.selection.evaluation.estimators import cross_fit, endpoint_means
 from models.selection.evaluation.intervals import mean_interval
-from models.selection.evaluation.off_policy import Evaluation, Refused, Thresholds, evaluate, evaluate_by
+from models.selection.evaluation.off_policy import (
+    EvaluationRefusal,
+    OffPolicyEvaluation,
+    SupportThresholds,
+    evaluate,
+    evaluate_by,
+)
 from models.selection.evaluation.self_test import self_test
 
 REWARDS = {"good": -1.0, "bad": -3.0}
@@ -29,7 +35,7 @@ def log(count: int = 2000, share: float = 0.5, seed: int = 1) -> LoggedDecisions
         chosen = int(rng.random() >= chances[0])
         reward = REWARDS[names[chosen]] + rng.normal()
         model = "a" if number % 2 else "b"
-        rows.append(Decision(number * 3600 * 40 / count, names, chances, chosen, reward, model, "short"))
+        rows.append(LoggedDecision(number * 3600 * 40 / count, names, chances, chosen, reward, model, "short"))
     return from_rows(rows)
 
 
@@ -43,7 +49,7 @@ GOOD = 1  # endpoints are numbered as they come, and the first decision names ``
 def test_every_estimator_finds_the_value_and_the_lift() -> None:
     decisions = log()
     result = evaluate(decisions, always(decisions, GOOD))
-    assert isinstance(result, Evaluation)
+    assert isinstance(result, OffPolicyEvaluation)
     for interval in (result.ips, result.snips, result.dr):
         assert interval.low < -1 < interval.high
     assert result.dr_lift.low < 1 < result.dr_lift.high
@@ -54,7 +60,7 @@ def test_every_estimator_finds_the_value_and_the_lift() -> None:
 def test_a_policy_is_no_better_than_itself() -> None:
     decisions = log()
     result = evaluate(decisions, decisions.logged)
-    assert isinstance(result, Evaluation)
+    assert isinstance(result, OffPolicyEvaluation)
     assert not result.better
     assert result.snips_lift == pytest.approx((0, 0, 0))
 
@@ -63,7 +69,9 @@ def test_each_model_is_judged_by_itself() -> None:
     decisions = log()
     found = evaluate_by(decisions, always(decisions, GOOD), "model")
     assert sorted(found) == ["a", "b"]
-    assert all(isinstance(result, Evaluation) and result.support.decisions == 1000 for result in found.values())
+    assert all(
+        isinstance(result, OffPolicyEvaluation) and result.support.decisions == 1000 for result in found.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +81,7 @@ def test_each_model_is_judged_by_itself() -> None:
 def test_thin_support_is_refused_with_its_reason(count: int, share: float, reason: str) -> None:
     decisions = log(count, share)
     result = evaluate(decisions, always(decisions, GOOD))
-    assert isinstance(result, Refused)
+    assert isinstance(result, EvaluationRefusal)
     assert reason in result.reason
 
 
@@ -81,15 +89,15 @@ def test_few_blocks_one_heavy_decision_and_false_propensities_are_refused() -> N
     decisions = log()
     target = always(decisions, GOOD)
     few = evaluate(decisions._replace(block=decisions.block // 10), target)
-    assert isinstance(few, Refused) and "4 blocks" in few.reason
+    assert isinstance(few, EvaluationRefusal) and "4 blocks" in few.reason
     logged = decisions.logged.copy()
     place = int(np.flatnonzero(target[np.arange(2000), decisions.chosen])[0])
     logged[place] = np.where(target[place] > 0, 0.005, 0.995)
-    heavy = evaluate(decisions._replace(logged=logged), target, thresholds=Thresholds(effective_samples=50))
-    assert isinstance(heavy, Refused) and "of the weight" in heavy.reason
+    heavy = evaluate(decisions._replace(logged=logged), target, thresholds=SupportThresholds(effective_samples=50))
+    assert isinstance(heavy, EvaluationRefusal) and "of the weight" in heavy.reason
     lying = np.where(target > 0, 0.7, 0.3)
     false = evaluate(decisions._replace(logged=lying), target)
-    assert isinstance(false, Refused) and "standard errors off" in false.reason
+    assert isinstance(false, EvaluationRefusal) and "standard errors off" in false.reason
 
 
 def test_a_log_that_contradicts_itself_is_an_error() -> None:
@@ -99,7 +107,7 @@ def test_a_log_that_contradicts_itself_is_an_error() -> None:
     with pytest.raises(ValueError, match="no number"):
         evaluate(decisions._replace(reward=decisions.reward * np.nan), decisions.logged)
     with pytest.raises(ValueError, match="probability is 0"):
-        from_rows([Decision(0, ["a", "b"], [1, 0], 1, 0.0)])
+        from_rows([LoggedDecision(0, ["a", "b"], [1, 0], 1, 0.0)])
     with pytest.raises(ValueError, match="shape"):
         evaluate(decisions, decisions.logged[:, :1])
 

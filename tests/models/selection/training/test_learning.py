@@ -16,20 +16,26 @@ import pytest
 
 from data.lake import Lake
 from models.selection.dataset.logged_context import cached_share, context_of
-from models.selection.dataset.point_in_time import EPOCH, MICROSECOND, first_endpoint, walk
-from models.selection.dataset.samples import Samples, samples
+from models.selection.dataset.point_in_time import EPOCH, MICROSECOND, first_attempted_endpoint, walk_log
+from models.selection.dataset.samples import Samples, build_samples
 from models.selection.decision import predictor
 from models.selection.decision.artifact import Artifact, PolicyError
-from models.selection.decision.features import Candidate, Context, hour_of_week, planned_tokens, vectorise
+from models.selection.decision.features import (
+    CandidateEndpoint,
+    RequestContext,
+    feature_matrix,
+    hour_of_week,
+    planned_tokens,
+)
 from models.selection.decision.policy import LearnedPolicy
-from models.selection.decision.priors import Levels, Past, from_json, to_json
-from models.selection.evaluation.intervals import wilson
-from models.selection.evaluation.predictive import coverage, metrics, scored
-from models.selection.training.conformal import offset
+from models.selection.decision.priors import Moments, PriorHierarchy, from_json, to_json
+from models.selection.evaluation.intervals import wilson_interval
+from models.selection.evaluation.predictive import held_out_metrics, prediction_losses, quantile_coverage
+from models.selection.training.conformal import conformal_offset
 from models.selection.training.export import export, write_header
-from models.selection.training.fitting import fit
-from models.selection.training.learning import Learned, learn, matrix
-from models.selection.training.tallies import LengthTallies
+from models.selection.training.fitting import fit_form
+from models.selection.training.learning import LearnedModel, learn, sample_features
+from models.selection.training.tallies import OutputLengthBuilder
 
 # skl2onnx hands numpy scalars to protobuf, which numpy deprecates; the export itself is checked for parity.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -92,25 +98,27 @@ def until_us(later: Samples) -> int:
 
 @pytest.fixture(scope="module")
 def found() -> Samples:
-    return samples(log(5000), prices=lambda name: None)
+    return build_samples(log(5000), prices=lambda name: None)
 
 
 @pytest.fixture(scope="module")
-def learned(found: Samples) -> Learned:
+def learned(found: Samples) -> LearnedModel:
     earlier, later = halves(found)
     return learn(earlier, until_us(later))
 
 
 @pytest.fixture(scope="module")
-def folder(learned: Learned, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(learned: LearnedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(Lake(tmp_path_factory.mktemp("lake")).create(), "v1", learned)
 
 
 def test_what_is_predicted_is_what_is_true(folder: Path) -> None:
     policy = LearnedPolicy.load(folder)
-    candidates = [Candidate(name, name.partition(":")[0], 10**9, 10**9) for name in TRUTH]
+    candidates = [CandidateEndpoint(name, name.partition(":")[0], 10**9, 10**9) for name in TRUTH]
     for streams, tokens in product((True, False), (300, 3000)):
-        estimates = policy.estimates(Context(planned_tokens(tokens), None, streams, False, 12, "x/m"), candidates)
+        estimates = policy.estimates(
+            RequestContext(planned_tokens(tokens), None, streams, False, 12, "x/m"), candidates
+        )
         for estimate, (median_s, sd, failing, limited, pace) in zip(estimates, TRUTH.values(), strict=True):
             assert estimate.success == pytest.approx(1 - failing, abs=0.05)
             assert estimate.limited == pytest.approx(limited, abs=0.07)
@@ -125,65 +133,71 @@ def test_what_is_predicted_is_what_is_true(folder: Path) -> None:
 
 def test_the_90th_percentile_covers_what_it_says(folder: Path) -> None:
     """On a log that no one has learned from, within binomial bounds and what 500 rows of correction leave open."""
-    fresh = samples(log(3000, seed=7), prices=lambda name: None)
-    shares = coverage(scored(LearnedPolicy.load(folder), fresh))
+    fresh = build_samples(log(3000, seed=7), prices=lambda name: None)
+    shares = quantile_coverage(prediction_losses(LearnedPolicy.load(folder), fresh))
     for name in ("ttft_q90", "tokens_per_s_q10"):
         answers = int(shares[f"{name}.answers"])
-        low, high = wilson(round(shares[f"{name}.coverage"] * answers), answers, 0.999)
+        low, high = wilson_interval(round(shares[f"{name}.coverage"] * answers), answers, 0.999)
         assert low < 0.93
         assert high > 0.87
 
 
-def test_a_learner_is_chosen_where_there_is_something_to_learn_and_levels_where_there_is_not(learned: Learned) -> None:
-    forms = dict(zip((q.name for q in predictor.QUANTITIES), (rule.form for rule in learned.rules()), strict=True))
+def test_a_learner_is_chosen_where_there_is_something_to_learn_and_levels_where_there_is_not(
+    learned: LearnedModel,
+) -> None:
+    forms = dict(
+        zip((q.name for q in predictor.PREDICTED_QUANTITIES), (rule.form for rule in learned.rules()), strict=True)
+    )
     assert forms["ttft_q50"] in ("linear", "boosted")
     assert forms["ttft_q90"] in ("linear", "boosted")
     assert forms["failure"] == forms["limited"] == "level"
-    plain = samples(log(2000, long_doubles=False), prices=lambda name: None)
+    plain = build_samples(log(2000, long_doubles=False), prices=lambda name: None)
     earlier, later = halves(plain)
     simple = learn(earlier, until_us(later))
     assert simple.rules()[predictor.TTFT_Q50].form in ("level", "ewma")
 
 
 def test_no_learner_beats_the_base_rate_by_less_than_endpoints_differ(
-    folder: Path, learned: Learned, found: Samples
+    folder: Path, learned: LearnedModel, found: Samples
 ) -> None:
-    figures = metrics(LearnedPolicy.load(folder), learned, *halves(found))
+    figures = held_out_metrics(LearnedPolicy.load(folder), learned, *halves(found))
     assert figures["limited.loss"] < figures["limited.loss_of_base_rate"]
     assert figures["failure.loss"] < figures["failure.loss_of_base_rate"]
     assert figures["ttft_q50.loss"] < min(figures["ttft_q50.loss_of_level"], figures["ttft_q50.loss_of_ewma"])
     assert figures["ttft_q90.loss"] < min(figures["ttft_q90.loss_of_level"], figures["ttft_q90.loss_of_ewma"])
 
 
-def past(mean: float, seen: float = 1000.0) -> dict[str, Past]:
-    return {"log_ttft": Past(seen, mean, 0.01)}
+def past(mean: float, seen: float = 1000.0) -> dict[str, Moments]:
+    return {"log_ttft": Moments(seen, mean, 0.01)}
 
 
 def test_a_cold_endpoint_is_taken_for_its_provider_then_its_model_then_the_market() -> None:
-    levels = Levels({"p:m": past(1.0)}, {"p": past(2.0)}, {"x/m": past(3.0)}, past(4.0))
+    levels = PriorHierarchy({"p:m": past(1.0)}, {"p": past(2.0)}, {"x/m": past(3.0)}, past(4.0))
     near = {"abs": 0.1}
     assert levels.of("p:m", "p", "x/m").log_ttft == pytest.approx(1.0, **near)
     assert levels.of("p:new", "p", "x/m").log_ttft == pytest.approx(2.0, **near)
     assert levels.of("q:m", "q", "x/m").log_ttft == pytest.approx(3.0, **near)
     assert levels.of("q:new", "q", "x/new").log_ttft == pytest.approx(4.0, **near)
-    quick = Levels({"p:m": past(-1.0) | {"log_tokens_per_s": Past(1e4, math.log(100), 0.01)}}, {}, {}).of("p:m", "p")
+    quick = PriorHierarchy({"p:m": past(-1.0) | {"log_tokens_per_s": Moments(1e4, math.log(100), 0.01)}}, {}, {}).of(
+        "p:m", "p"
+    )
     assert quick.log_whole == pytest.approx(math.log(math.exp(-1.0) + 500 / 100), **near)
-    whole = Levels({"p:m": {"log_whole": Past(1e4, 0.5, 0.01)}}, {}, {}).of("p:m", "p")
+    whole = PriorHierarchy({"p:m": {"log_whole": Moments(1e4, 0.5, 0.01)}}, {}, {}).of("p:m", "p")
     assert (whole.log_whole, whole.whole_spread) == (pytest.approx(0.5, **near), pytest.approx(0.1, **near))
-    half = Levels({"p:m": past(1.0, seen=20)}, {"p": past(2.0)}, {})
+    half = PriorHierarchy({"p:m": past(1.0, seen=20)}, {"p": past(2.0)}, {})
     assert half.of("p:m", "p").log_ttft == pytest.approx(1.5, **near)
     assert from_json(json.loads(json.dumps(to_json(levels)))).of("p:new", "p", "x/m") == levels.of("p:new", "p", "x/m")
 
 
 def test_a_clients_region_is_its_endpoints_then_its_providers() -> None:
-    levels = Levels({}, {}, {}, regions={("eu", "p:m"): Past(1000, 0.5)})
+    levels = PriorHierarchy({}, {}, {}, regions={("eu", "p:m"): Moments(1000, 0.5)})
     assert levels.region("eu", "p:m", "p") == pytest.approx(0.5, abs=0.02)
     assert levels.region("eu", "p:other", "p") == pytest.approx(0.5, abs=0.02)
     assert levels.region("us", "p:m", "p") == levels.region("eu", "q:m", "q") == 0.0
 
 
 def test_expected_length_is_that_of_the_narrowest_group_seen_often() -> None:
-    tallies = LengthTallies()
+    tallies = OutputLengthBuilder()
     for _ in range(500):
         tallies.add("x/m", "programming", None, 900)
         tallies.add("x/m", "trivia", None, 100)
@@ -195,14 +209,16 @@ def test_expected_length_is_that_of_the_narrowest_group_seen_often() -> None:
     assert lengths.expected("x/m", None, 60) == pytest.approx(60, abs=1)
 
 
-def test_training_and_serving_make_the_same_features(found: Samples, learned: Learned) -> None:
+def test_training_and_serving_make_the_same_features(found: Samples, learned: LearnedModel) -> None:
     """Those of one decision made as the router makes them, and those of all samples at once."""
     frame = log(5000)
-    together = matrix(found, learned.levels, learned.lengths)
-    rows = [(row, views) for row, views in walk(frame.iter_rows(named=True), first_endpoint)]
+    together = sample_features(found, learned.levels, learned.lengths)
+    rows = [(row, views) for row, views in walk_log(frame.iter_rows(named=True), first_attempted_endpoint)]
     for place in (0, 10, 999, 4999):
         row, views = rows[place]
-        alone = vectorise((context_of(row),), [found.rows[place].candidate], views, learned.levels, learned.lengths)
+        alone = feature_matrix(
+            (context_of(row),), [found.rows[place].candidate], views, learned.levels, learned.lengths
+        )
         assert alone[0] == pytest.approx(together[place], abs=1e-9)
 
 
@@ -223,37 +239,39 @@ def test_conformal_offsets_cover_what_comes_next() -> None:
         covered = []
         for _ in range(400):
             residuals = rng.lognormal(size=100)
-            covered.append(np.mean(rng.lognormal(size=200) <= offset(residuals, quantile)))
+            covered.append(np.mean(rng.lognormal(size=200) <= conformal_offset(residuals, quantile)))
         assert np.mean(covered) == pytest.approx(quantile, abs=0.015)
 
 
 @pytest.mark.parametrize("form", predictor.FORMS)
-def test_every_form_is_served_as_it_was_learned(form: str, found: Samples, learned: Learned, tmp_path: Path) -> None:
+def test_every_form_is_served_as_it_was_learned(
+    form: str, found: Samples, learned: LearnedModel, tmp_path: Path
+) -> None:
     """Exported, signed, loaded again: the export itself compares every quantity with its learner."""
-    rows = matrix(found, learned.levels, learned.lengths)
+    rows = sample_features(found, learned.levels, learned.lengths)
     seen = np.column_stack([[_nan(shown(s)) for s in found.rows] for shown in _shown()])
     choices = []
-    for place, (quantity, chosen) in enumerate(zip(predictor.QUANTITIES, learned.choices, strict=True)):
-        fitted = fit(quantity, form, rows, seen[:, place])
+    for place, (quantity, chosen) in enumerate(zip(predictor.PREDICTED_QUANTITIES, learned.choices, strict=True)):
+        fitted = fit_form(quantity, form, rows, seen[:, place])
         assert fitted is not None
         choices.append(chosen._replace(fitted=fitted))
     made = export(Lake(tmp_path).create(), form, learned._replace(choices=tuple(choices)))
     assert json.loads((made / "policy.json").read_bytes())["metrics"]["parity"] < 1e-4
     assert (made / "boosted.onnx").exists() == (form == "boosted")
     estimates = Artifact.load(made).estimates(
-        Context(300, None, True, False, 3, "x/m"), [Candidate("fast:m", "fast", 1, 1)]
+        RequestContext(300, None, True, False, 3, "x/m"), [CandidateEndpoint("fast:m", "fast", 1, 1)]
     )
     assert estimates[0].ttft_q90_s >= estimates[0].ttft_s
 
 
-def test_a_straight_line_leads_no_further_than_it_was_seen_to(found: Samples, learned: Learned) -> None:
+def test_a_straight_line_leads_no_further_than_it_was_seen_to(found: Samples, learned: LearnedModel) -> None:
     """An endpoint whose price is a million times what was fitted on is corrected as the dearest of those were."""
-    quantity = predictor.QUANTITIES[predictor.TTFT_Q50]
-    rows = matrix(found, learned.levels, learned.lengths)
+    quantity = predictor.PREDICTED_QUANTITIES[predictor.TTFT_Q50]
+    rows = sample_features(found, learned.levels, learned.lengths)
     seen = np.array([_nan(s.log_ttft) for s in found.rows])
-    price = predictor.PLACES["log_prompt_price"]
+    price = predictor.FEATURE_INDEX["log_prompt_price"]
     rows[:, price] = np.linspace(0.0, 1.0, len(rows))
-    line = fit(quantity, "linear", rows, seen + 0.2 * rows[:, price])
+    line = fit_form(quantity, "linear", rows, seen + 0.2 * rows[:, price])
     assert line is not None
     far = rows.copy()
     far[:, price] = 20.0
@@ -262,14 +280,14 @@ def test_a_straight_line_leads_no_further_than_it_was_seen_to(found: Samples, le
     served = predictor.Predictor([r._replace(boosted=False) for r in rules]).predict(far)[:, predictor.TTFT_Q50]
     assert served == pytest.approx(line.predict(far), abs=1e-9)
     assert rule.within is not None
-    assert (served - far[:, predictor.PLACES[rule.base]]).max() == pytest.approx(rule.within[1])
+    assert (served - far[:, predictor.FEATURE_INDEX[rule.base]]).max() == pytest.approx(rule.within[1])
     assert rule.within[1] < 2.0
 
 
 def _shown() -> tuple[Any, ...]:
-    from models.selection.training.learning import SHOWN
+    from models.selection.training.learning import TARGETS
 
-    return SHOWN
+    return TARGETS
 
 
 def _nan(value: float | None) -> float:
