@@ -1,6 +1,6 @@
-"""Prints ``models/selection/market.toml`` from the public measurements it is drawn from.
+"""Prints ``models/selection/simulation/market.toml`` from the public measurements it is drawn from.
 
-    python -m benchmarks.derive_market_parameters DATASETS > models/selection/market.toml
+    python -m benchmarks.derive_market_parameters DATASETS > models/selection/simulation/market.toml
 
 DATASETS holds ``openrouter_endpoint_stats_2025-07/endpoint_stats.csv`` (MIT), ``llmperf/requests_7b_13b.csv``
 (Apache-2.0), ``thefastest_ai/panel_cdg_iad.csv`` (MIT) and ``azure_llm_2023/AzureLLMInferenceTrace_conv.csv``

@@ -19,20 +19,20 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from benchmarks.policies.baselines import Random
 from benchmarks.tables import write_between
 from data.lake import Lake
-from models.selection.as_of import EPOCH, MICROSECOND
-from models.selection.baselines import Random
-from models.selection.export import export
-from models.selection.learning import learn
-from models.selection.market import parameters
-from models.selection.outcome import Outcome
-from models.selection.policy import LearnedPolicy
-from models.selection.predictive import metrics
-from models.selection.predictor import FORMS, QUANTITIES
-from models.selection.samples import samples
-from models.selection.scenarios import load
-from models.selection.simulate import simulate
+from models.selection.dataset.point_in_time import EPOCH, MICROSECOND
+from models.selection.dataset.samples import build_samples
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.decision.predictor import FORMS, PREDICTED_QUANTITIES
+from models.selection.evaluation.predictive import held_out_metrics
+from models.selection.simulation.market import parameters
+from models.selection.simulation.scenarios import load_scenario
+from models.selection.simulation.simulate import simulate
+from models.selection.training.export import export
+from models.selection.training.learning import learn
 
 PAGE, MARKER = Path("docs/selection.md"), "<!-- benchmarks.estimators"
 HELD_OUT, LEAST = 0.2, 100
@@ -139,16 +139,16 @@ class Recorder(Random):
     """Chooses evenly, and keeps what came of it."""
 
     def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[AttemptObservation] = []
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         self.outcomes.append(outcome)
 
 
 def simulated(name: str, decisions: int) -> list[Call]:
     """Calls spread evenly over a market's endpoints; a call is taken to have had an answer of median length."""
     recorder = Recorder()
-    simulate(load(name), recorder, seed=11, decisions=decisions)
+    simulate(load_scenario(name), recorder, seed=11, decisions=decisions)
     authored = parameters()["authored"]
     delays = {"error": authored["error_delay_s"], "rate_limited": authored["rate_limit_delay_s"]}
     errors = {"error": "server_error", "rate_limited": "rate_limit_exceeded", "success": None}
@@ -167,14 +167,14 @@ def table(name: str, calls: Sequence[Call] | None) -> list[str]:
     """A row for each quantity that the log shows often enough."""
     if calls is None:
         return [f"| {name} | skipped: its data set was not given | | | | | | |"]
-    found = samples(pl.DataFrame(list(rows(calls)), infer_schema_length=None), prices={}.get)
+    found = build_samples(pl.DataFrame(list(rows(calls)), infer_schema_length=None), prices={}.get)
     cut = int(len(found.rows) * (1 - HELD_OUT))
     earlier, later = found.part(0, cut), found.part(cut, len(found.rows))
     learned = learn(earlier, int((later.rows[0].at - EPOCH) / MICROSECOND))
     with tempfile.TemporaryDirectory() as folder:
         policy = LearnedPolicy.load(export(Lake(Path(folder)).create(), "benchmark", learned))
-        figures = metrics(policy, learned, earlier, later)
-    shown = [q.name for q in QUANTITIES if figures.get(f"{q.name}.loss", 0.0) > 0]
+        figures = held_out_metrics(policy, learned, earlier, later)
+    shown = [q.name for q in PREDICTED_QUANTITIES if figures.get(f"{q.name}.loss", 0.0) > 0]
     return [line(f"{name}, {len(found.rows)} calls" if n == 0 else "", q, figures) for n, q in enumerate(shown)]
 
 

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from models.selection.baselines import InverseSquarePrice
-from models.selection.decisions import Floats
-from models.selection.features import Candidate, Context
-from models.selection.interface import Outcome, Policy, State
-from models.selection.live import Constants, Live
-from models.selection.scenarios import load, names
-from models.selection.simulate import simulate
-from models.selection.waits import effective_samples
+from benchmarks.policies.live import LivePolicy
+from models.selection.decision.arrays import Floats
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.decision.utility import DecisionConstants
+from models.selection.evaluation.ttft import effective_samples
+from models.selection.simulation.interface import SimulatedPolicy, SimulationState
+from models.selection.simulation.inverse_square_price import InverseSquarePrice
+from models.selection.simulation.scenarios import load_scenario, scenario_names
+from models.selection.simulation.simulate import simulate
 
 PAGE = Path(__file__).parents[1] / "docs" / "selection.md"
 MARKER = "<!-- table: python -m benchmarks.exploration --write -->\n"
@@ -35,12 +37,14 @@ class Mixture:
 
     def __init__(self, share: float, floor: float) -> None:
         self._share = share
-        self._price: Policy = InverseSquarePrice(healthy=True)
-        self._live: Policy = Live(Constants(floor=floor))
-        self._challenger: Policy = Live(Constants(floor=floor, optimism=0.0))
+        self._price: SimulatedPolicy = InverseSquarePrice(healthy=True)
+        self._live: SimulatedPolicy = LivePolicy(DecisionConstants(floor=floor))
+        self._challenger: SimulatedPolicy = LivePolicy(DecisionConstants(floor=floor, optimism=0.0))
         self.logged: list[dict[str, tuple[float, float]]] = []
 
-    def choose(self, context: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:
+    def choose(
+        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         price, live, target = (
             policy.choose(context, candidates, state) for policy in (self._price, self._live, self._challenger)
         )
@@ -50,7 +54,7 @@ class Mixture:
         )
         return mixed
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         for policy in (self._price, self._live, self._challenger):
             policy.observe(outcome)
 
@@ -58,7 +62,7 @@ class Mixture:
 def measure(scenario: str, seed: int, share: float, floor: float) -> tuple[float, float]:
     """Effective samples of the challenger in ``DECISIONS``, and the log's mean utility in USD."""
     policy = Mixture(share, floor)
-    run = simulate(load(scenario), policy, seed=seed, decisions=DECISIONS)
+    run = simulate(load_scenario(scenario), policy, seed=seed, decisions=DECISIONS)
     weight: Floats = np.empty(DECISIONS)
     for number, (chances, place) in enumerate(zip(policy.logged, run.column("first"), strict=True)):
         logged, target = chances[run.market[int(place)].name]
@@ -75,7 +79,7 @@ def table() -> str:
     base = None
     for share in SHARES:
         for floor in FLOORS:
-            found = [measure(name, seed, share, floor) for name in names() for seed in SEEDS]
+            found = [measure(name, seed, share, floor) for name in scenario_names() for seed in SEEDS]
             samples, utility = (np.array(column) for column in zip(*found, strict=True))
             base = float(utility.mean()) if base is None else base
             enough = f"{int((samples >= ENOUGH).sum())} of {len(samples)}"

@@ -13,21 +13,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.selection.artifact import Artifact, session
-from models.selection.export import graph
-from models.selection.features import FEATURES, PLACES, Candidate, Context, vectorise
-from models.selection.fitting import Fitted, fit
-from models.selection.levels import Levels, Tallies
-from models.selection.observed import Observed
-from models.selection.outcome import Outcome
-from models.selection.output_length import OutputLengths
-from models.selection.policy import LearnedPolicy
-from models.selection.predictor import FORMS, QUANTITIES, Predictor
+from models.selection.decision.artifact import Artifact, onnx_session
+from models.selection.decision.features import (
+    FEATURE_INDEX,
+    FEATURES,
+    CandidateEndpoint,
+    RequestContext,
+    feature_matrix,
+)
+from models.selection.decision.live_observations import LiveObservations
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.decision.output_length import OutputLengths
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.decision.predictor import FORMS, PREDICTED_QUANTITIES, Predictor
+from models.selection.decision.priors import PriorHierarchy
+from models.selection.training.export import onnx_graph
+from models.selection.training.fitting import FittedForm, fit_form
+from models.selection.training.tallies import PriorBuilder
 
 CANDIDATES, ROUNDS, ROWS = 36, 3000, 5000
 NAMES = [f"p{n}:m" for n in range(CANDIDATES)]
-OFFERS = [Candidate(name, name.partition(":")[0], 10**9, 2 * 10**9) for name in NAMES]
-ASK = Context(1220, 500, True, False, 12, "m")
+OFFERS = [CandidateEndpoint(name, name.partition(":")[0], 10**9, 2 * 10**9) for name in NAMES]
+ASK = RequestContext(1220, 500, True, False, 12, "m")
 NOW_S = 60.0
 
 
@@ -35,11 +42,11 @@ def main() -> None:
     """Print the table."""
     observed, levels, lengths = seen(), past(), OutputLengths({})
     views = observed.views(NAMES, NOW_S)
-    rows = vectorise((ASK,), OFFERS, views, levels, lengths)
+    rows = feature_matrix((ASK,), OFFERS, views, levels, lengths)
     product = median(lambda: rows @ rows.T)
     print(f"{'':50}{'p5 µs':>9}{'p50 µs':>9}{'× product':>11}")
     report("views of 36", product, lambda: observed.views(NAMES, NOW_S))
-    report("features of 36", product, lambda: vectorise((ASK,), OFFERS, views, levels, lengths))
+    report("features of 36", product, lambda: feature_matrix((ASK,), OFFERS, views, levels, lengths))
     report("one outcome observed", product, lambda: observed.observe(answered(0, NOW_S)))
     for form in FORMS:
         artifact = Artifact("benchmark", {}, levels, lengths, predictor(form))
@@ -60,21 +67,21 @@ def predictor(form: str) -> Predictor:
     """Every quantity of one form, fitted to noise about a few features."""
     rng = np.random.default_rng(1)
     rows = np.rint(rng.normal(size=(ROWS, len(FEATURES))) * 64) / 64
-    rows[:, [PLACES["level_ttft_spread"], PLACES["level_pace_spread"]]] = 0.5
-    fits: list[Fitted] = []
-    for quantity in QUANTITIES:
+    rows[:, [FEATURE_INDEX["level_ttft_spread"], FEATURE_INDEX["level_pace_spread"]]] = 0.5
+    fits: list[FittedForm] = []
+    for quantity in PREDICTED_QUANTITIES:
         sums = rows[:, :4].sum(axis=1) + rng.normal(size=ROWS)
-        found = fit(quantity, form, rows, sums if quantity.quantile else (sums > 2).astype(float))
+        found = fit_form(quantity, form, rows, sums if quantity.quantile else (sums > 2).astype(float))
         if found is None:
             raise RuntimeError(f"{form} cannot be fitted")
         fits.append(found)
-    trees = {q.name: f.trees for q, f in zip(QUANTITIES, fits, strict=True) if f.trees is not None}
-    return Predictor([f.rule for f in fits], session(graph(trees)) if trees else None)
+    trees = {q.name: f.trees for q, f in zip(PREDICTED_QUANTITIES, fits, strict=True) if f.trees is not None}
+    return Predictor([f.rule for f in fits], onnx_session(onnx_graph(trees)) if trees else None)
 
 
-def seen() -> Observed:
+def seen() -> LiveObservations:
     """A busy minute."""
-    observed = Observed()
+    observed = LiveObservations()
     for moment in range(int(NOW_S)):
         for place in range(CANDIDATES):
             observed.begin(NAMES[place])
@@ -82,13 +89,13 @@ def seen() -> Observed:
     return observed
 
 
-def answered(place: int, now_s: float) -> Outcome:
+def answered(place: int, now_s: float) -> AttemptObservation:
     offer = OFFERS[place]
-    return Outcome(now_s, offer.endpoint, offer.provider, "success", 1.0, 0.5 + 0.01 * place, 50.0)
+    return AttemptObservation(now_s, offer.endpoint, offer.provider, "success", 1.0, 0.5 + 0.01 * place, 50.0)
 
 
-def past() -> Levels:
-    tallies = Tallies()
+def past() -> PriorHierarchy:
+    tallies = PriorBuilder()
     for offer in OFFERS:
         for number in range(50):
             tallies.add(offer.endpoint, offer.provider, "m", None, (0.0, 0.0, 0.01 * number, 4.0, 2.0, None, 1.0))

@@ -27,15 +27,7 @@ from models.categories.evaluate import (
     score,
 )
 from models.categories.taxonomy import DEFINITIONS
-from models.categories.train import (
-    CLASSES,
-    NGRAM_WEIGHT,
-    Fitted,
-    augment,
-    fit,
-    publish,
-    term_frequencies,
-)
+from models.categories.train import CLASSES, NGRAM_WEIGHT, FittedClassifier, augment, fit, publish, term_frequencies
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = ROOT.parent / "shared/datasets/prompts"
@@ -125,7 +117,7 @@ def _temperature(tables: dict[str, Table], chances: dict[str, Any]) -> float:
     return round(float(min(TEMPERATURES, key=loss)), 3)
 
 
-def _headline(examples: Sequence[Example], fitted: Fitted, temperature: float) -> dict[str, float]:
+def _headline(examples: Sequence[Example], fitted: FittedClassifier, temperature: float) -> dict[str, float]:
     chances = fitted.probabilities(term_frequencies([e.text for e in examples]), temperature)
     predicted, sure = labels(chances)
     found = score(examples, predicted)
@@ -142,8 +134,8 @@ def _document(
     tables: dict[str, Table],
     forms: dict[str, Any],
     held_out: dict[str, list[Example]],
-    fitted: Fitted,
-    served: Fitted,
+    fitted: FittedClassifier,
+    served: FittedClassifier,
     temperature: float,
 ) -> str:
     training = [e for table in tables.values() for e in table.examples[: table.plain]]
@@ -184,7 +176,7 @@ def _mean(folds: dict[str, Any]) -> float:
 
 
 def _compared(
-    name: str, examples: list[Example], served: Fitted, training: Sequence[Example]
+    name: str, examples: list[Example], served: FittedClassifier, training: Sequence[Example]
 ) -> list[tuple[object, ...]]:
     frequencies = term_frequencies([e.text for e in examples])
     answers = {

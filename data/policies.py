@@ -17,7 +17,7 @@ import msgspec
 
 from data.lake import Lake, write_atomically
 
-State = Literal["candidate", "shadow", "canary", "champion", "retired", "rejected", "rolled_back"]
+LifecycleState = Literal["candidate", "shadow", "canary", "champion", "retired", "rejected", "rolled_back"]
 T = TypeVar("T")
 
 
@@ -72,7 +72,7 @@ class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
     """Where a version stands; ``predecessor`` is the champion that it replaced, ``pruned`` when its artifact went."""
 
     version: str
-    state: State
+    state: LifecycleState
     since: str
     reason: str
     lineage: Lineage

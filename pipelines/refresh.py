@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from models.selection import decision_log
+from models.selection.dataset import decision_log
 from pipelines.definitions import defs
 from pipelines.defs.resources import LakeResource
 

@@ -111,11 +111,11 @@ def replay(
 @app.command()
 def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
     """Run all pipelines once, in this process: marts from the log, and a turn of the policies' loop."""
-    from models.selection.pace import pace_of_environment
+    from models.selection.lifecycle.rollout import rollout_schedule_from_environment
     from pipelines.refresh import refresh as run
 
     try:
-        pace_of_environment()
+        rollout_schedule_from_environment()
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="the environment") from None
     report = run(data_dir, typer.echo)

@@ -13,11 +13,11 @@ import typer
 
 from data.lake import Lake
 from data.policies import read_serving
-from models.registry import Registry, RegistryError
+from models.selection.lifecycle.registry import Registry, RegistryError
 from portolan import arguments
 
 if TYPE_CHECKING:
-    from models.selection.pace import Pace
+    from models.selection.lifecycle.rollout import RolloutSchedule
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Selection policies: who serves, and why.")
 
@@ -78,7 +78,7 @@ def promote(
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Let a version serve."""
-    from models.selection import decision_log
+    from models.selection.dataset import decision_log
 
     with _plain_errors():
         registry = _registry(Lake(data_dir))
@@ -112,14 +112,18 @@ def rollback(
 @app.command()
 def diff(first: str, second: str, data_dir: DataDir = DEFAULT_DATA) -> None:
     """What the second would do otherwise: metrics, and first choices on the last logged decisions."""
-    from models.selection.differences import shifts
+    from models.selection.decision.artifact import PolicyError
+    from models.selection.evaluation.differences import choice_shifts
 
     lake = Lake(data_dir)
     with _plain_errors():
         before, after = (_registry(lake).get(version) for version in (first, second))
         for name in sorted(before.lineage.metrics.keys() & after.lineage.metrics.keys()):
             typer.echo(f"{name:22} {before.lineage.metrics[name]:.4g} → {after.lineage.metrics[name]:.4g}")
-        found = shifts(lake, before.version, after.version)
+        try:
+            found = choice_shifts(lake, before.version, after.version)
+        except (PolicyError, ValueError) as error:
+            raise RegistryError(str(error)) from error
     typer.echo(f"first choices on the last {found.decisions} decisions:")
     for row in found.rows:
         typer.echo(f"{row.endpoint:40} {row.before:6.1%} → {row.after:6.1%}")
@@ -131,10 +135,10 @@ def check(
     every: Annotated[float | None, typer.Option(min=1, help="Look again after so many seconds, until stopped.")] = None,
 ) -> None:
     """Hold champion and canary against the guardrails now; what breaks one is rolled back (exit code 1)."""
-    from models.selection.pace import pace_of_environment
+    from models.selection.lifecycle.rollout import rollout_schedule_from_environment
 
     try:
-        pace = pace_of_environment()
+        pace = rollout_schedule_from_environment()
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="the environment") from None
     lake = Lake(data_dir)
@@ -142,16 +146,16 @@ def check(
         with suppress(KeyboardInterrupt):
             _keep_watch(lake, pace, every)
         return
-    from models.selection import decision_log
-    from models.selection.promotion import guard, rails_of, watches
+    from models.selection.dataset import decision_log
+    from models.selection.lifecycle.promotion import guardrail_limits, guardrail_readings, roll_back_breaches
 
     decision_log.catch_up(lake)
-    seen = watches(lake, rails_of(pace))
+    seen = guardrail_readings(lake, guardrail_limits(pace))
     for one in seen:
         typer.echo(f"{one.version}: {one.sentence()}")
         for name, value in one.figures().items():
             typer.echo(f"  {name} {value:.4g}")
-    steps = guard(lake, seen, who=_who())
+    steps = roll_back_breaches(lake, seen, who=_who())
     for step in steps:
         typer.echo(step)
     if not read_serving(lake).versions() and not steps:
@@ -160,16 +164,16 @@ def check(
         raise typer.Exit(1)
 
 
-def _keep_watch(lake: Lake, pace: Pace, every: float) -> None:
+def _keep_watch(lake: Lake, pace: RolloutSchedule, every: float) -> None:
     """Training and judging take minutes on a large log; what harms clients meanwhile is not to wait for them."""
     while True:
         # One look that fails must not be the last.
         try:
             # Asked first: nothing is read, nor its libraries loaded, where there is nothing to guard.
             if read_serving(lake).versions():
-                from models.selection.promotion import look
+                from models.selection.lifecycle.promotion import enforce_guardrails
 
-                for step in look(lake, pace, who="guardrails"):
+                for step in enforce_guardrails(lake, pace, who="guardrails"):
                     typer.echo(step)
         except Exception as error:
             typer.echo(f"guardrails: {error}", err=True)

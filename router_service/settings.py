@@ -9,8 +9,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from data.catalogue.geography import is_place
-from models.selection.as_of import WHOLE_ANSWER_S
-from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND, Wish
+from models.selection.decision.outcome import DEFAULT_TOTAL_TIMEOUT_S
+from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND, UtilityWeights
 from router_service.admission.policy import CLIENT_REGION
 from router_service.core.preferences import MOST_WORTH_USD
 from router_service.upstream.client import ClientName
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     connect_timeout: float = Field(5.0, gt=0)
     ttft_timeout: float = Field(30.0, gt=0, description="no first token of a stream by then: next endpoint")
     answer_timeout: float = Field(
-        WHOLE_ANSWER_S, gt=0, description="no whole answer by then: next endpoint, if one is left"
+        DEFAULT_TOTAL_TIMEOUT_S, gt=0, description="no whole answer by then: next endpoint, if one is left"
     )
     stall_timeout: float = Field(60.0, gt=0, description="silence of a provider that ends a stream which has begun")
     total_timeout: float = Field(600.0, gt=0, description="for a request over all its attempts")
@@ -89,9 +89,9 @@ class Settings(BaseSettings):
     )
 
     @property
-    def wish(self) -> Wish:
+    def wish(self) -> UtilityWeights:
         """What the learned policy takes a client to mind."""
-        return Wish(self.usd_per_second, self.usd_per_second, self.usd_per_failure)
+        return UtilityWeights(self.usd_per_second, self.usd_per_second, self.usd_per_failure)
 
     @field_validator("data_region")
     @classmethod

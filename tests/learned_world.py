@@ -20,8 +20,8 @@ from data.schema import Attempt, Record
 from lab.faults import read_fault
 from lab.openai_wire import Wire
 from lab.server import Lab
-from models.registry import Registry
-from models.selection.train import train
+from models.selection.lifecycle.registry import Registry
+from models.selection.lifecycle.train import train
 from tests.conftest import House, open_house
 from tests.test_marts import START_US, fill
 

@@ -16,7 +16,7 @@ import pytest
 import valkey
 
 from data.schema import Attempt
-from models.selection.observed import View
+from models.selection.decision.live_observations import EndpointView
 from router_service.affinity.sticky import StickyTable
 from router_service.cluster.peers import PeerTransport
 from router_service.cluster.sharing import StateSharing
@@ -74,7 +74,7 @@ class Worker:
         attempt.error_type, attempt.ttft_us = error, None if error else attempt.duration_us
         self.outcomes.settle(exchange)
 
-    def view(self, endpoint: str = "e:m") -> View:
+    def view(self, endpoint: str = "e:m") -> EndpointView:
         """What is seen of it now."""
         return self.statistics.seen([endpoint]).views[0]
 

@@ -20,11 +20,11 @@ from dashboards.queries.offers import offers
 from dashboards.queries.providers import side_by_side
 from data.lake import Lake
 from data.marts import open_mart
-from models.selection.gates import Requirements
-from models.selection.promotion import advance, judge
-from models.selection.report import write_report
-from models.selection.train import train
-from models.selection.trial import Trial
+from models.selection.evaluation.gates import GateRequirements
+from models.selection.evaluation.report import write_report
+from models.selection.evaluation.simulation_trial import TrialSettings
+from models.selection.lifecycle.promotion import advance, judge_challenger
+from models.selection.lifecycle.train import train
 from pipelines.build import build_mart
 from tests.policy_world import World
 from tests.test_marts import fill, records
@@ -82,7 +82,7 @@ def test_the_policies_page_shows_registry_report_and_steps(tmp_path: Path, monke
     world = World(Lake(tmp_path))
     world.serve(1500)
     version = train(world.lake).version
-    judgement = judge(world.lake, Requirements(trial=Trial(duration_s=60, scenarios=("calm",))))
+    judgement = judge_challenger(world.lake, GateRequirements(trial=TrialSettings(duration_s=60, scenarios=("calm",))))
     assert judgement is not None
     report = write_report(world.lake, judgement)
     advance(world.lake)

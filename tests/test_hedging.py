@@ -15,9 +15,9 @@ import httpx2
 import pytest
 
 from data.schema import CLIENT_DEADLINE, LOST
-from models.selection.decisions import decision_of
-from models.selection.levels import TYPICAL_TOKENS
-from models.selection.policy import USD_PER_SECOND
+from models.selection.dataset.logged_decisions import decision_of
+from models.selection.decision.priors import TYPICAL_OUTPUT_TOKENS
+from models.selection.decision.utility import USD_PER_SECOND
 from router_service.api.parse_head import parse_head
 from router_service.core.exchange import Exchange
 from router_service.execution.hedging import Hedging, expected_tokens
@@ -265,7 +265,7 @@ def test_a_call_beyond_the_burst_takes_a_full_budget_and_later_ones_pay_for_it()
 
 def test_media_are_no_text() -> None:
     raw = b'{"model": "a", "messages": [{"content": [{"type": "image_url", "image_url": "%s"}]}]}' % (b"x" * 40_000)
-    assert expected_tokens(Exchange(raw, {}, parse_head(raw))) == TYPICAL_TOKENS
+    assert expected_tokens(Exchange(raw, {}, parse_head(raw))) == TYPICAL_OUTPUT_TOKENS
 
 
 def test_the_story_tells_both_calls(hedged: House) -> None:

@@ -10,9 +10,9 @@ import httpx2
 import numpy as np
 import pytest
 
-from models.selection import decision_log
-from models.selection.as_of import walk
-from models.selection.observed import View
+from models.selection.dataset import decision_log
+from models.selection.dataset.point_in_time import walk_log
+from models.selection.decision.live_observations import EndpointView
 from router_service.health.live_statistics import LiveStatistics
 from router_service.telemetry.sealing import recover
 from tests.conftest import House, open_house
@@ -57,13 +57,13 @@ def traffic(house: House, client: httpx2.Client) -> None:
     ask(client, **FIRST)
 
 
-def logged(house: House, now_s: float) -> tuple[list[dict[str, Any]], list[View]]:
+def logged(house: House, now_s: float) -> tuple[list[dict[str, Any]], list[EndpointView]]:
     """The records, and what they say of ``GROQ`` and ``WANDB`` at ``now_s``."""
     recover(house.lake)
     decision_log.catch_up(house.lake)
     rows = decision_log.read(house.lake).to_dicts()
     now = {"generation_id": "now", "started_at": datetime.fromtimestamp(now_s, UTC), "attempts": []}
-    *_, (_, views) = walk([*rows, now], lambda _: (GROQ, WANDB))
+    *_, (_, views) = walk_log([*rows, now], lambda _: (GROQ, WANDB))
     return rows, list(views)
 
 

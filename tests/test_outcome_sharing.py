@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from models.selection.outcome import Outcome
+from models.selection.decision.outcome import AttemptObservation
 from router_service.affinity.messages import ConversationMessage
 from router_service.cluster.journal import JournalTransport
 from router_service.cluster.messages import PeerBatch
@@ -149,15 +149,15 @@ def test_a_value_beyond_its_bounds_is_not_read(wrong: list[object]) -> None:
 @pytest.mark.parametrize(
     "outcome",
     [
-        Outcome(99.5, "e:m", "e", "success", 0.0, 0.25, 80.0, True, True),
-        Outcome(99.5, "e:m", "e", "success", 0.0, tools=True, whole_s=4.0, began_s=95.5),
-        Outcome(99.5, "e:m", "e", "rate_limited", 0.0),
+        AttemptObservation(99.5, "e:m", "e", "success", 0.0, 0.25, 80.0, True, True),
+        AttemptObservation(99.5, "e:m", "e", "success", 0.0, tools=True, total_s=4.0, began_s=95.5),
+        AttemptObservation(99.5, "e:m", "e", "rate_limited", 0.0),
     ],
 )
-def test_an_outcome_is_heard_as_it_was_told(outcome: Outcome) -> None:
+def test_an_outcome_is_heard_as_it_was_told(outcome: AttemptObservation) -> None:
     assert from_message(to_message(outcome, 100.0), 100.0) == outcome
 
 
 def test_what_no_bound_can_hold_is_told_as_the_bound() -> None:
-    extreme = to_message(Outcome(0.0, "e:m", "e", "success", 0.0, float("inf"), float("inf")), 1e9)
+    extreme = to_message(AttemptObservation(0.0, "e:m", "e", "success", 0.0, float("inf"), float("inf")), 1e9)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(extreme), type=OutcomeMessage) == extreme

@@ -9,7 +9,7 @@ import pytest
 
 from data.histogram import quantile
 from data.lake import Lake
-from models.selection import decision_log
+from models.selection.dataset import decision_log
 from pipelines.definitions import defs
 from pipelines.defs.decisions import stale_hours
 from pipelines.defs.resources import LakeResource

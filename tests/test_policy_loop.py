@@ -16,13 +16,13 @@ from dashboards.charts import lifts
 from dashboards.queries.policies import segments
 from data.lake import Lake
 from data.policies import read_audit, read_report, read_serving
-from models.registry import Registry
-from models.selection import decision_log
-from models.selection.gates import Requirements
-from models.selection.promotion import advance, guard, judge, watches
-from models.selection.report import write_report
-from models.selection.train import train
-from models.selection.trial import Trial
+from models.selection.dataset import decision_log
+from models.selection.evaluation.gates import GateRequirements
+from models.selection.evaluation.report import write_report
+from models.selection.evaluation.simulation_trial import TrialSettings
+from models.selection.lifecycle.promotion import advance, guardrail_readings, judge_challenger, roll_back_breaches
+from models.selection.lifecycle.registry import Registry
+from models.selection.lifecycle.train import train
 from pipelines.defs.resources import LakeResource
 from pipelines.defs.training import learned_serves
 from tests.policy_world import World
@@ -31,15 +31,15 @@ from tests.running import Running, portolan, until
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 # What learned from three endpoints is no policy for the simulated markets: the margin here is wide.
-WANTED = Requirements(decisions=1000, scenario_margin=0.5, trial=Trial(duration_s=60, scenarios=("calm",)))
+WANTED = GateRequirements(decisions=1000, scenario_margin=0.5, trial=TrialSettings(duration_s=60, scenarios=("calm",)))
 
 
 def turn(lake: Lake) -> list[str]:
     """What a refresh does, with smaller requirements."""
     decision_log.catch_up(lake)
-    steps = guard(lake, watches(lake))
+    steps = roll_back_breaches(lake, guardrail_readings(lake))
     train(lake)
-    judgement = judge(lake, WANTED)
+    judgement = judge_challenger(lake, WANTED)
     if judgement is not None:
         write_report(lake, judgement)
     return steps + advance(lake)
@@ -59,7 +59,9 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.serve(3600)
     wider, *_ = turn(world.lake)
     assert "is canary with 50% of the traffic: no guardrail broken" in wider
-    assert "too few to judge" in watches(world.lake)[0].sentence(), "what came before its share says nothing of it"
+    assert "too few to judge" in guardrail_readings(world.lake)[0].sentence(), (
+        "what came before its share says nothing of it"
+    )
     world.serve(1000)
     champion, *_ = turn(world.lake)
     assert "is champion: no guardrail broken" in champion
@@ -170,9 +172,9 @@ def test_who_was_taken_out_meanwhile_is_not_rolled_back_twice(world: World) -> N
     Registry(world.lake, "test").promote(bad, "to be rolled back")
     world.serve(1500)
     decision_log.catch_up(world.lake)
-    seen = watches(world.lake)
-    (step,) = guard(world.lake, seen)
-    assert guard(world.lake, seen) == []
+    seen = guardrail_readings(world.lake)
+    (step,) = roll_back_breaches(world.lake, seen)
+    assert roll_back_breaches(world.lake, seen) == []
     audit = [entry for entry in read_audit(world.lake) if (entry.what, entry.version) == ("rolled_back", bad)]
     assert (len(audit), bad in step) == (1, True)
 

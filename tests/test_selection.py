@@ -14,10 +14,12 @@ import pytest
 from data.lake import Lake
 from data.policies import Canary, Serving, read_serving, write_serving
 from data.schema import Attempt, Record
-from models.registry import Registry
-from models.selection.export import write_header
-from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError
-from models.selection.train import train
+from models.selection.decision.artifact import PolicyError
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.lifecycle.registry import Registry
+from models.selection.lifecycle.train import train
+from models.selection.training.export import write_header
 from router_service.core.plan import Plan
 from router_service.core.preferences import NO_PREFERENCES
 from router_service.planning.eligibility import RequestProfile
@@ -32,8 +34,8 @@ from tests.test_marts import START_US, fill
 # skl2onnx hands numpy scalars to protobuf, which numpy deprecates; the export itself is checked for parity.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-ASK = Context(300, 100, True, False, 12)
-FAST, SLOW = Candidate("fast:m", "fast", 10**9, 10**9), Candidate("slow:m", "slow", 10**9, 10**9)
+ASK = RequestContext(300, 100, True, False, 12)
+FAST, SLOW = CandidateEndpoint("fast:m", "fast", 10**9, 10**9), CandidateEndpoint("slow:m", "slow", 10**9, 10**9)
 
 
 def history(count: int) -> list[Record]:

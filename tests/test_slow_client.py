@@ -17,7 +17,7 @@ import pytest
 import lab.server
 from lab.server import Lab
 from lab.text import Ask, Completion
-from models.selection.as_of import EPOCH, MICROSECOND, ended
+from models.selection.dataset.point_in_time import EPOCH, MICROSECOND, judge_logged_attempt
 from router_service.telemetry.lookup import find_on_disk
 from router_service.upstream import connection
 from router_service.upstream.client import ClientName
@@ -69,18 +69,18 @@ def test_the_endpoint_of_who_reads_late_is_as_fast_as_that_of_who_reads_at_once(
     health = house.services.health
     prompt = read(house, 0.0)
     name = prompt["endpoint"]
-    at_once, paced = health.throughput(name), ended(prompt, 0).tokens_per_s
+    at_once, paced = health.throughput(name), judge_logged_attempt(prompt, 0).tokens_per_s
     late = read(house, ASLEEP_S)
     assert late["duration_us"] > ASLEEP_S * 1e6
     assert late["attempts"][0]["duration_us"] < ASLEEP_S * 0.5e6
     assert at_once is not None and paced is not None
     assert (health.throughput(name) or 0) > 0.9 * at_once
-    assert (ended(late, 0).tokens_per_s or 0) > 0.7 * paced
+    assert (judge_logged_attempt(late, 0).tokens_per_s or 0) > 0.7 * paced
 
 
 def test_an_endpoint_that_has_to_wait_for_the_client_is_not_measured(house: House) -> None:
     late = read(house, ASLEEP_S)
-    attempt, found = late["attempts"][0], ended(late, 0)
+    attempt, found = late["attempts"][0], judge_logged_attempt(late, 0)
     assert (attempt["error_type"], attempt["duration_us"]) == (None, None)
     assert (found.result, found.tokens_per_s) == ("success", None)
     assert found.ttft_s is not None

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from data.catalogue.types import Endpoint, Price
-from models.selection.decisions import decision_of
+from models.selection.dataset.logged_decisions import decision_of
 from router_service.affinity.sticky import StickyTable
 from router_service.affinity.switching_cost import EndpointTerms, ExpectedTurn, switching_is_cheaper
 from router_service.core.conversation import ConversationKey

@@ -11,9 +11,15 @@ import openai
 import pytest
 from pydantic import ValidationError
 
-from models.selection.choosing import PRESETS, USD_PER_FAILURE, USD_PER_SECOND, Wish, preset
-from models.selection.guardrails import CONTROL
-from models.selection.replay import POLICIES
+from models.selection.dataset.replay_set import REPLAYED_POLICIES
+from models.selection.decision.utility import (
+    SORT_FACTORS,
+    USD_PER_FAILURE,
+    USD_PER_SECOND,
+    UtilityWeights,
+    weights_for_sort,
+)
+from models.selection.lifecycle.guardrails import CONTROL_POLICY
 from router_service.admission.policy import KeyRulesError, parse_rules, rules_fields
 from router_service.core.errors import ApiError
 from router_service.core.preferences import Preferences, parse_preferences
@@ -74,8 +80,8 @@ def test_every_other_strategy_leaves_a_sort_its_order() -> None:
 def test_a_wish_has_all_of_the_traffic_and_is_no_choice_of_the_installations(store: PolicyStore) -> None:
     plan = planned(store, Preferences(strategy="learned", sort="latency"))
     assert [(arm.policy, arm.weight) for arm in plan.arms] == [(WEIGHTED, 1.0)]
-    assert WEIGHTED not in POLICIES
-    assert WEIGHTED != CONTROL
+    assert WEIGHTED not in REPLAYED_POLICIES
+    assert WEIGHTED != CONTROL_POLICY
     assert [arm.policy for arm in planned(store, LEARNED).arms] == ["learned", "price"]
 
 
@@ -103,24 +109,24 @@ def test_what_the_operator_says_is_usual_and_the_installations_own_choice(store:
     rich = Settings(usd_per_second=1.0).wish
     assert first(store, LEARNED, wish=rich) == ("quick", "learned")
     assert first(store, LEARNED, wish=Settings(usd_per_second=0.0).wish) == ("cheap", "learned")
-    assert Settings().wish == Wish() == Wish(USD_PER_SECOND, USD_PER_SECOND, USD_PER_FAILURE, 1.0)
+    assert Settings().wish == UtilityWeights() == UtilityWeights(USD_PER_SECOND, USD_PER_SECOND, USD_PER_FAILURE, 1.0)
     with pytest.raises(ValidationError, match="usd_per_failure"):
         Settings(usd_per_failure=-1.0)
 
 
 def test_presets_multiply_what_is_usual() -> None:
-    usual = Wish(0.1, 0.1, 0.5)
-    assert preset(None, usual) is usual
-    assert preset("latency", usual) == pytest.approx((1.0, 0.1, 5.0, 0.1))
-    assert preset("throughput", usual) == pytest.approx((0.1, 1.0, 5.0, 0.1))
-    assert preset("price", usual) == pytest.approx((0.01, 0.01, 0.05, 1.0))
-    assert set(PRESETS) == {"price", "latency", "throughput"}
+    usual = UtilityWeights(0.1, 0.1, 0.5)
+    assert weights_for_sort(None, usual) is usual
+    assert weights_for_sort("latency", usual) == pytest.approx((1.0, 0.1, 5.0, 0.1))
+    assert weights_for_sort("throughput", usual) == pytest.approx((0.1, 1.0, 5.0, 0.1))
+    assert weights_for_sort("price", usual) == pytest.approx((0.01, 0.01, 0.05, 1.0))
+    assert set(SORT_FACTORS) == {"price", "latency", "throughput"}
 
 
 def test_a_requests_worths_replace_the_keys_and_those_the_installations() -> None:
     key = ConstraintSet(Constraint("This key", Preferences(usd_per_second=0.1, usd_per_failure=0.2)))
-    assert weights_of(key.apply(Preferences(usd_per_second=0.3)), Wish()) == Wish(0.3, 0.3, 0.2)
-    assert weights_of(Preferences(), Wish(0.5, 0.5)) == Wish(0.5, 0.5)
+    assert weights_of(key.apply(Preferences(usd_per_second=0.3)), UtilityWeights()) == UtilityWeights(0.3, 0.3, 0.2)
+    assert weights_of(Preferences(), UtilityWeights(0.5, 0.5)) == UtilityWeights(0.5, 0.5)
 
 
 def test_a_keys_sort_weighs_a_request_that_names_the_learned_strategy() -> None:

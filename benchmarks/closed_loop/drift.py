@@ -8,7 +8,7 @@ from typing import NamedTuple
 import polars as pl
 
 from benchmarks.closed_loop.house import House
-from models.selection import decision_log
+from models.selection.dataset import decision_log
 
 EVERY_MIN, LASTS_MIN = 4.0, (3.0, 12.0)
 # Few enough that the router's health rules leave them in, and only what was learned can tell.

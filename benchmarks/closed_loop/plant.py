@@ -12,9 +12,9 @@ import msgspec
 
 from data.lake import Lake
 from data.policies import read_state
-from models.registry import Registry
-from models.selection.export import write_header
-from models.selection.predictor import QUANTITIES, Rule, to_json
+from models.selection.decision.predictor import PREDICTED_QUANTITIES, QuantityModel, models_to_json
+from models.selection.lifecycle.registry import Registry
+from models.selection.training.export import write_header
 
 Header = dict[str, Any]
 WAITS = {"log_ttft", "log_whole"}
@@ -32,8 +32,11 @@ def upside_down(header: Header, power: float = -2.0) -> None:
     for past in header["levels"]["endpoints"].values():
         for name in WAITS & past.keys():
             past[name][0] *= OWN
-    rules = [Rule("level", 0.0, {q.level: power if q.level == "level_log_ttft" else 1.0}) for q in QUANTITIES]
-    header["quantities"] = to_json(rules)
+    rules = [
+        QuantityModel("level", 0.0, {q.level: power if q.level == "level_log_ttft" else 1.0})
+        for q in PREDICTED_QUANTITIES
+    ]
+    header["quantities"] = models_to_json(rules)
 
 
 def plant(lake: Lake, source: str, version: str, who: str, change: Callable[[Header], None] = upside_down) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from benchmarks.closed_loop.drift import Event
 from benchmarks.closed_loop.run import Play
 from data.policies import AuditEntry, PolicyState
-from models.selection.predictor import QUANTITIES
+from models.selection.decision.predictor import PREDICTED_QUANTITIES
 
 LEADING = """# The closed loop, turned for real
 
@@ -129,7 +129,7 @@ def _losses(state: PolicyState) -> str:
     figures = next((verdict.figures for verdict in state.verdicts if verdict.gate == "G1"), {})
     rivals = {"its": "loss", **{rival: f"loss_of_{rival}" for rival in ("level", "ewma", "base_rate", "champion")}}
     rows = []
-    for quantity in QUANTITIES:
+    for quantity in PREDICTED_QUANTITIES:
         losses = [figures.get(f"{quantity.name}.{name}") for name in rivals.values()]
         rows.append([quantity.name, *("" if loss is None else f"{loss:.4f}" for loss in losses)])
     return _table(["losses, G1", *(name.replace("_", " ") for name in rivals)], rows)

@@ -21,19 +21,19 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.policies.live import LivePolicy
 from benchmarks.routing import aims, datasets, elsewhere, market, panel, report, rows, worths
-from models.selection.baselines import InverseSquarePrice
-from models.selection.interface import Policy
-from models.selection.live import Live
-from models.selection.scenarios import load, names
-from models.selection.simulate import simulate
+from models.selection.simulation.interface import SimulatedPolicy
+from models.selection.simulation.inverse_square_price import InverseSquarePrice
+from models.selection.simulation.scenarios import load_scenario, scenario_names
+from models.selection.simulation.simulate import simulate
 
 TARGET, KEPT = Path("docs/routing-results.md"), Path("data/var/routing")
 REPLAYS, MILLION, ELSEWHERE, WORTHS = ("panel", "rows"), "million", "elsewhere", "worths"
 
 
 def main() -> None:
-    parts = [*REPLAYS, MILLION, ELSEWHERE, WORTHS, *names()]
+    parts = [*REPLAYS, MILLION, ELSEWHERE, WORTHS, *scenario_names()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.routing")
     parser.add_argument("--datasets", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
@@ -46,7 +46,7 @@ def main() -> None:
             keep(name, replay(options.datasets) if there else report.SKIPPED.format(part=name.capitalize()))
     if MILLION in options.parts:
         keep(MILLION, million(options.jobs))
-    scenarios = [name for name in names() if name in options.parts]
+    scenarios = [name for name in scenario_names() if name in options.parts]
     with ProcessPoolExecutor(options.jobs) as pool:
         for name, results in zip(scenarios, pool.map(market.table, scenarios), strict=True):
             keep(f"{name}.aims", aims.market_row(name.replace("_", " "), results))
@@ -59,8 +59,8 @@ def main() -> None:
             keep(WORTHS, report.worths_head() + "".join(pool.map(worths.lines, worths.SCENARIOS)))
     text = report.head("make bench-routing DATASETS=…")
     text += "".join(kept(name) for name in REPLAYS) + report.market_head() + kept(MILLION)
-    text += aims.MARKET + "".join(kept(f"{name}.aims") for name in names()) + kept(ELSEWHERE) + kept(WORTHS)
-    text += "".join(kept(name) for name in names())
+    text += aims.MARKET + "".join(kept(f"{name}.aims") for name in scenario_names()) + kept(ELSEWHERE) + kept(WORTHS)
+    text += "".join(kept(name) for name in scenario_names())
     TARGET.write_text(text)
     print(f"wrote {TARGET}")
 
@@ -93,7 +93,10 @@ def million(jobs: int) -> str:
     """How long that many decisions take: of the rules, which cost next to nothing, and of ours."""
     text = "\n"
     with ProcessPoolExecutor(jobs) as pool:
-        for name, make in (("1/price² + health", partial(InverseSquarePrice, healthy=True)), (Live().name, Live)):
+        for name, make in (
+            ("1/price² + health", partial(InverseSquarePrice, healthy=True)),
+            (LivePolicy().name, LivePolicy),
+        ):
             began = time.monotonic()
             list(pool.map(partial(decide, make, 1_000_000 // jobs), range(1, jobs + 1)))
             text += f"1,000,000 decisions of *{name}*, in {jobs} markets at once, a core each: "
@@ -101,8 +104,8 @@ def million(jobs: int) -> str:
     return text
 
 
-def decide(make: Callable[[], Policy], decisions: int, seed: int) -> None:
-    simulate(load("calm"), make(), seed=seed, decisions=decisions)
+def decide(make: Callable[[], SimulatedPolicy], decisions: int, seed: int) -> None:
+    simulate(load_scenario("calm"), make(), seed=seed, decisions=decisions)
 
 
 if __name__ == "__main__":

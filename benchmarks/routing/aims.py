@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import NormalDist
 
+from benchmarks.policies.baselines import Ewma
+from benchmarks.policies.live import LivePolicy
 from benchmarks.routing import market, panel, rows
-from models.selection.baselines import Ewma
-from models.selection.bootstrap import Interval
-from models.selection.live import Live
-from models.selection.metrics import Summary
+from models.selection.evaluation.intervals import Interval
+from models.selection.evaluation.simulation_metrics import SimulationSummary
 
-OURS, ORACLE, EWMA, HEALTHY = Live().name, "dynamic oracle", "EWMA α=0.3", "1/price² + health"
+OURS, ORACLE, EWMA, HEALTHY = LivePolicy().name, "dynamic oracle", "EWMA α=0.3", "1/price² + health"
 RIVALS = ("latency average of ten", "adjusted-price shares")
 # Aims: less regret than the EWMA's; loss against the best of each 200 requests; and against price shares with health.
 LESS_REGRET, NEAR_BEST = 0.2, {"Stationary": 1.10, "Drifting": 1.25}
@@ -128,7 +128,7 @@ def market_row(name: str, results: Sequence[market.Result]) -> str:
     )
 
 
-def against(policy: Summary, healthy: Summary) -> tuple[float, float, float]:
+def against(policy: SimulationSummary, healthy: SimulationSummary) -> tuple[float, float, float]:
     """Time to 500 tokens and price as shares more than ``healthy`` has, first failures as a multiple."""
     return (
         policy.time_to_500_s / healthy.time_to_500_s - 1,

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from benchmarks.policies.baselines import AdjustedPriceShares, LatencyAverage, Oracle
+from benchmarks.policies.live import LivePolicy
 from benchmarks.routing import market
-from models.selection.baselines import AdjustedPriceShares, InverseSquarePrice, LatencyAverage, Oracle
-from models.selection.interface import Policy
-from models.selection.live import Live
-from models.selection.market import altered
-from models.selection.scenarios import load
+from models.selection.simulation.interface import SimulatedPolicy
+from models.selection.simulation.inverse_square_price import InverseSquarePrice
+from models.selection.simulation.market import altered
+from models.selection.simulation.scenarios import load_scenario
 
 # No choice was made on these.
 SEEDS = tuple(range(51, 55))
 SCENARIO = "calm"
-POLICIES: tuple[Callable[[], Policy], ...] = (
+POLICIES: tuple[Callable[[], SimulatedPolicy], ...] = (
     lambda: InverseSquarePrice(healthy=True),
     AdjustedPriceShares,
     LatencyAverage,
-    Live,
+    LivePolicy,
     Oracle,
 )
 
@@ -70,4 +71,4 @@ MARKETS = {
 def table(name: str) -> list[market.Result]:
     """The policies of the aims, in the market ``name``."""
     with altered(MARKETS[name].changes):
-        return market.compared(load(SCENARIO), SEEDS, lambda _: [make() for make in POLICIES])
+        return market.compared(load_scenario(SCENARIO), SEEDS, lambda _: [make() for make in POLICIES])

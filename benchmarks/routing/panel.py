@@ -15,21 +15,22 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from benchmarks.policies.bandits import Ucb1
+from benchmarks.policies.baselines import Ewma, Fixed, Oracle, Random, TwoChoicesEwma
+from benchmarks.policies.live import LivePolicy
 from benchmarks.routing import datasets
-from models.selection.bandits import Ucb1
-from models.selection.baselines import Ewma, Fixed, Oracle, Random, TwoChoicesEwma
-from models.selection.bootstrap import Interval, mean_interval
-from models.selection.decisions import Floats
-from models.selection.features import Candidate, Context
-from models.selection.interface import Outcome, Policy, State
-from models.selection.live import Live
+from models.selection.decision.arrays import Floats
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.evaluation.intervals import Interval, mean_interval
+from models.selection.simulation.interface import SimulatedPolicy, SimulationState
 
 FOLDER = "thefastest_ai"
 COLUMNS = ("run_time", "region", "provider", "model", "ttft")
 LEAST_PROVIDERS, LEAST_PRESENT = 4, 2
 # Weights of averages of the rounds before, and of averages that see the future: none is the best there could be.
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5)
-CONTEXT = Context(20, 0, True, False, 12)
+CONTEXT = RequestContext(20, 0, True, False, 12)
 
 
 class Round(NamedTuple):
@@ -72,13 +73,13 @@ def load(folder: Path) -> list[Round]:
 
 def table(rounds: list[Round], since_s: float = 0.0) -> list[Result]:
     """Judged on the rounds from ``since_s`` on; all of them are learned from."""
-    policies: list[Callable[[], Policy]] = [
+    policies: list[Callable[[], SimulatedPolicy]] = [
         Random,
         lambda: Ewma(1.0),
         *(partial(Ewma, alpha) for alpha in ALPHAS),
         TwoChoicesEwma,
         Ucb1,
-        Live,
+        LivePolicy,
         lambda: _best_fixed(rounds),
         *(partial(BothSides, rounds, alpha) for alpha in ALPHAS),
         Oracle,
@@ -87,20 +88,20 @@ def table(rounds: list[Round], since_s: float = 0.0) -> list[Result]:
     for make in policies:
         policy = make()
         found[policy.name] = _replay(rounds, policy, since_s)
-    ours = found[Live().name][0]
+    ours = found[LivePolicy().name][0]
     return [
         Result(
             name,
             mean_interval(mean, block.astype(np.int64)),
             *_quantiles(ttft, weight),
             float(near.mean()),
-            None if name == Live().name else mean_interval(mean - ours, block.astype(np.int64)),
+            None if name == LivePolicy().name else mean_interval(mean - ours, block.astype(np.int64)),
         )
         for name, (mean, block, ttft, weight, near) in found.items()
     ]
 
 
-def _replay(rounds: list[Round], policy: Policy, since_s: float) -> tuple[Floats, ...]:
+def _replay(rounds: list[Round], policy: SimulatedPolicy, since_s: float) -> tuple[Floats, ...]:
     means, blocks, ttfts, weights, near = [], [], [], [], []
     seen: set[str] = set()
     # A block is a round in a region: its models were measured together.
@@ -110,7 +111,7 @@ def _replay(rounds: list[Round], policy: Policy, since_s: float) -> tuple[Floats
         candidates = [candidate for candidate in measured if candidate.endpoint in seen]
         if len(candidates) >= LEAST_PRESENT and one.at_s >= since_s:
             truth = [measured[candidate] for candidate in candidates]
-            chances = np.array(policy.choose(CONTEXT, candidates, State(one.at_s, [0] * len(truth), truth)))
+            chances = np.array(policy.choose(CONTEXT, candidates, SimulationState(one.at_s, [0] * len(truth), truth)))
             means.append(float(chances @ truth))
             blocks.append(blocked.setdefault((one.at_s, one.region), len(blocked)))
             ttfts += truth
@@ -118,7 +119,7 @@ def _replay(rounds: list[Round], policy: Policy, since_s: float) -> tuple[Floats
             near.append(float(chances @ (np.array(truth) <= min(truth) + 0.02)))
         for candidate, ttft in measured.items():
             seen.add(candidate.endpoint)
-            policy.observe(Outcome(one.at_s, candidate.endpoint, candidate.provider, "success", ttft, ttft))
+            policy.observe(AttemptObservation(one.at_s, candidate.endpoint, candidate.provider, "success", ttft, ttft))
     return tuple(np.array(column) for column in (means, blocks, ttfts, weights, near))
 
 
@@ -140,11 +141,13 @@ class BothSides:
             levels = weights @ logs / np.maximum(weights.sum(axis=1), 1e-9)
             self._levels |= {(endpoint, at_s): float(level) for (at_s, _), level in zip(seen, levels, strict=True)}
 
-    def choose(self, _: Context, candidates: Sequence[Candidate], state: State) -> Sequence[float]:
+    def choose(
+        self, _: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
+    ) -> Sequence[float]:
         levels = [self._levels[candidate.endpoint, state.now_s] for candidate in candidates]
         return [float(place == levels.index(min(levels))) for place in range(len(levels))]
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: AttemptObservation) -> None:
         """It has seen all."""
 
 
@@ -153,8 +156,8 @@ def both_sides(alpha: float) -> str:
     return f"EWMA α={alpha} of both sides (sees the future)"
 
 
-def _candidate(one: Round, name: str) -> Candidate:
-    return Candidate(f"{name}:{one.model}@{one.region}", f"{name}@{one.region}", 0, 0)
+def _candidate(one: Round, name: str) -> CandidateEndpoint:
+    return CandidateEndpoint(f"{name}:{one.model}@{one.region}", f"{name}@{one.region}", 0, 0)
 
 
 def _best_fixed(rounds: list[Round]) -> Fixed:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from benchmarks.routing import aims, elsewhere, market, panel, rows, worths
-from models.selection.bootstrap import Interval
-from models.selection.choosing import USD_PER_FAILURE, USD_PER_SECOND
-from models.selection.interface import SECONDS_PER_FAILURE
-from models.selection.scenarios import load
-from models.selection.simulate import LABEL
+from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
+from models.selection.evaluation.intervals import Interval
+from models.selection.simulation.interface import SECONDS_PER_FAILURE
+from models.selection.simulation.scenarios import load_scenario
+from models.selection.simulation.simulate import LABEL
 
 HEAD = """# Selection policies compared
 
@@ -124,7 +124,7 @@ def worths_head() -> str:
 
 
 def market_section(name: str, results: Sequence[market.Result]) -> str:
-    text = f"\n### {name.replace('_', ' ').capitalize()} (simulation)\n\n{load(name).about}\n\n"
+    text = f"\n### {name.replace('_', ' ').capitalize()} (simulation)\n\n{load_scenario(name).about}\n\n"
     text += "| policy | utility | worse than ours by | to 500 tokens, s | TTFT mean, p50, p95, p99, s | first failed "
     text += "| unanswered | price | exploring | regret | leave | find |\n" + "|---" * 12 + "|\n"
     for r in sorted(results, key=lambda r: r.summary.utility_usd.value):

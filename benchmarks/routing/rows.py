@@ -13,27 +13,28 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from benchmarks.policies.bandits import EpsilonGreedy, Ucb1
+from benchmarks.policies.baselines import Ewma, Fixed, LatencyAverage, Oracle, Random, TwoChoicesEwma
+from benchmarks.policies.live import LivePolicy
 from benchmarks.routing import datasets
-from models.selection.bandits import EpsilonGreedy, Ucb1
-from models.selection.baselines import Ewma, Fixed, LatencyAverage, Oracle, Random, TwoChoicesEwma
-from models.selection.bootstrap import Interval, mean_interval
-from models.selection.decisions import Floats
-from models.selection.features import Candidate, Context
-from models.selection.interface import Outcome, Policy, State
-from models.selection.live import Live
-from models.selection.policy import USD_PER_SECOND, Wish
+from models.selection.decision.arrays import Floats
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.outcome import AttemptObservation
+from models.selection.decision.utility import USD_PER_SECOND, UtilityWeights
+from models.selection.evaluation.intervals import Interval, mean_interval
+from models.selection.simulation.interface import SimulatedPolicy, SimulationState
 
 FOLDER, LEAST_PROVIDERS = "llmperf", 4
-# Constants of ``Live`` were chosen on the draws of seeds 0 to 79 from ``CHOSEN_ON``.
+# Constants of ``LivePolicy`` were chosen on the draws of seeds 0 to 79 from ``CHOSEN_ON``.
 CHOSEN_ON = "llama-2-13b-chat"
 STEPS, SEEDS, WINDOW = 3000, tuple(range(100, 140)), 200
 # What an error counts in the study whose figures are known for these rows.
 ERROR_S = 10.0
 WORSE = ((600, 1200), (1800, 2400))
-CONTEXT = Context(550, 0, True, False, 12)
+CONTEXT = RequestContext(550, 0, True, False, 12)
 # Every policy learns from the loss that it is judged by; ours is told by its wish what an error is worth.
-WISH = Wish(failure=ERROR_S * USD_PER_SECOND)
-POLICIES: tuple[Callable[[], Policy], ...] = (
+WISH = UtilityWeights(failure=ERROR_S * USD_PER_SECOND)
+POLICIES: tuple[Callable[[], SimulatedPolicy], ...] = (
     Random,
     Ucb1,
     lambda: Ucb1(discount=0.995),
@@ -42,7 +43,7 @@ POLICIES: tuple[Callable[[], Policy], ...] = (
     lambda: Ewma(0.3, 0.05),
     TwoChoicesEwma,
     LatencyAverage,
-    lambda: Live(wish=WISH),
+    lambda: LivePolicy(wish=WISH),
 )
 
 
@@ -78,7 +79,7 @@ def table(rows: dict[str, Floats], drifting: bool) -> list[Result]:
     windows = [d.reshape(-1, WINDOW, d.shape[1]).mean(axis=1).min(axis=1).repeat(WINDOW) for d in drawn]
     losses[f"best per {WINDOW} requests"] = np.concatenate(windows)
     block = np.arange(len(SEEDS) * STEPS) // WINDOW
-    ours = losses[Live().name]
+    ours = losses[LivePolicy().name]
     return [
         Result(name, mean_interval(loss, block), None if loss is ours else mean_interval(loss - ours, block))
         for name, loss in losses.items()
@@ -103,20 +104,20 @@ def _best_fixed(rows: dict[str, Floats], drifting: bool) -> Fixed:
     return Fixed(frozenset([list(rows)[int(means.argmin())]]))
 
 
-def _replay(rows: dict[str, Floats], policy: Policy, seed: int, drifting: bool) -> Floats:
-    candidates = [Candidate(provider, provider, 0, 0) for provider in rows]
+def _replay(rows: dict[str, Floats], policy: SimulatedPolicy, seed: int, drifting: bool) -> Floats:
+    candidates = [CandidateEndpoint(provider, provider, 0, 0) for provider in rows]
     drawn = _draw(rows, seed, drifting)
     uniforms = np.random.default_rng([seed, 6]).random(STEPS)
     found = np.empty(STEPS)
     idle = [0] * len(candidates)
     for step in range(STEPS):
         losses = drawn[step].tolist()
-        chances = policy.choose(CONTEXT, candidates, State(float(step), idle, losses))
+        chances = policy.choose(CONTEXT, candidates, SimulationState(float(step), idle, losses))
         place = min(int(np.searchsorted(np.cumsum(chances), uniforms[step], side="right")), len(losses) - 1)
         found[step] = loss = losses[place]
         failed = loss >= ERROR_S
         name = candidates[place].endpoint
         policy.observe(
-            Outcome(step + 0.5, name, name, "error" if failed else "success", loss, None if failed else loss)
+            AttemptObservation(step + 0.5, name, name, "error" if failed else "success", loss, None if failed else loss)
         )
     return found

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from benchmarks.policies.baselines import Oracle
+from benchmarks.policies.live import LivePolicy
 from benchmarks.routing import aims, market
-from models.selection.baselines import InverseSquarePrice, Oracle
-from models.selection.choosing import Wish
-from models.selection.interface import SECONDS_PER_FAILURE, Policy
-from models.selection.live import Live
-from models.selection.metrics import Summary, summarise
-from models.selection.scenarios import load
-from models.selection.simulate import simulate
+from models.selection.decision.utility import UtilityWeights
+from models.selection.evaluation.simulation_metrics import SimulationSummary, summarise
+from models.selection.simulation.interface import SECONDS_PER_FAILURE, SimulatedPolicy
+from models.selection.simulation.inverse_square_price import InverseSquarePrice
+from models.selection.simulation.scenarios import load_scenario
+from models.selection.simulation.simulate import simulate
 
 # The usual worths were chosen on these.
 SEEDS, DECISIONS = tuple(range(201, 225)), market.DECISIONS // 2
@@ -23,7 +24,7 @@ USD = (0.00001, 0.00003, 0.0001, 0.00016, 0.0003, 0.001)
 def lines(scenario: str) -> str:
     """A line of the table for each worth, and for the oracle."""
     healthy = _summary(scenario, partial(InverseSquarePrice, healthy=True))
-    policies: list[tuple[str, Callable[[], Policy]]] = [(f"{usd:.5f}", partial(_worth, usd)) for usd in USD]
+    policies: list[tuple[str, Callable[[], SimulatedPolicy]]] = [(f"{usd:.5f}", partial(_worth, usd)) for usd in USD]
     text = ""
     for name, make in [*policies, ("oracle", Oracle)]:
         time, price, failures = aims.against(_summary(scenario, make), healthy)
@@ -31,9 +32,9 @@ def lines(scenario: str) -> str:
     return text
 
 
-def _worth(usd: float) -> Policy:
-    return Live(wish=Wish(usd, usd, SECONDS_PER_FAILURE * usd))
+def _worth(usd: float) -> SimulatedPolicy:
+    return LivePolicy(wish=UtilityWeights(usd, usd, SECONDS_PER_FAILURE * usd))
 
 
-def _summary(scenario: str, make: Callable[[], Policy]) -> Summary:
-    return summarise([simulate(load(scenario), make(), seed=seed, decisions=DECISIONS) for seed in SEEDS])
+def _summary(scenario: str, make: Callable[[], SimulatedPolicy]) -> SimulationSummary:
+    return summarise([simulate(load_scenario(scenario), make(), seed=seed, decisions=DECISIONS) for seed in SEEDS])

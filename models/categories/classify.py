@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from models.categories.features import BUCKETS, SETTINGS, counts
 from models.categories.taxonomy import CATEGORIES
+from models.categories.text import prompt_text
 
-__all__ = ["SCHEMA", "Classifier", "ClassifierInvalid", "Label"]
+__all__ = ["SCHEMA", "Classifier", "ClassifierInvalid", "Label", "prompt_text"]
 
 SCHEMA = 1
 CLASSES = (*CATEGORIES, "none")

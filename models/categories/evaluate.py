@@ -1,4 +1,4 @@
-"""Scores of a category classifier, and the two baselines that it must beat."""
+"""ClassificationScores of a category classifier, and the two baselines that it must beat."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from models.categories.corpus import NONE, Example, keywords
 from models.categories.features import TOKEN, cut
 from models.categories.taxonomy import CATEGORIES
 
-__all__ = ["Scores", "calibration_error", "kept", "keyword_labels", "labels", "majority_labels", "score"]
+__all__ = ["ClassificationScores", "calibration_error", "kept", "keyword_labels", "labels", "majority_labels", "score"]
 
 BINS = 10
 
 
-class Scores(NamedTuple):
+class ClassificationScores(NamedTuple):
     """Over the prompts of the twelve categories alone. ``macro_f1`` weighs every category that occurs the same.
 
     ``rows``: category → precision, recall, F1, prompts.
@@ -37,7 +37,7 @@ def labels(chances: NDArray[np.float64]) -> tuple[list[str], NDArray[np.float64]
     return [CATEGORIES[best] for best in twelve.argmax(axis=1)], twelve.max(axis=1)
 
 
-def score(examples: Sequence[Example], predicted: Sequence[str]) -> Scores:
+def score(examples: Sequence[Example], predicted: Sequence[str]) -> ClassificationScores:
     """Judge one label per example; what belongs to none of the twelve is left out."""
     pairs = [(e.category, p) for e, p in zip(examples, predicted, strict=True) if e.category != NONE]
     truth, found = [a for a, _ in pairs], [b for _, b in pairs]
@@ -45,7 +45,7 @@ def score(examples: Sequence[Example], predicted: Sequence[str]) -> Scores:
     columns: Any = precision_recall_fscore_support(truth, found, labels=present, zero_division=0.0)
     rows = {c: (float(p), float(r), float(f), int(n)) for c, p, r, f, n in zip(present, *columns, strict=True)}
     accuracy = sum(a == b for a, b in pairs) / len(pairs)
-    return Scores(len(pairs), accuracy, float(np.mean(columns[2])), rows)
+    return ClassificationScores(len(pairs), accuracy, float(np.mean(columns[2])), rows)
 
 
 def calibration_error(

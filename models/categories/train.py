@@ -25,7 +25,7 @@ from models.categories.corpus import NONE, Example, systems
 from models.categories.features import BUCKETS, SETTINGS, WORD_BUCKETS, counts
 from models.categories.taxonomy import CATEGORIES
 
-__all__ = ["CLASSES", "Fitted", "augment", "fit", "publish", "term_frequencies"]
+__all__ = ["CLASSES", "FittedClassifier", "augment", "fit", "publish", "term_frequencies"]
 
 CLASSES = (*CATEGORIES, NONE)
 SMOOTHING = 1.0
@@ -35,7 +35,7 @@ NGRAM_WEIGHT = 1.0
 WITH_SYSTEM = 0.15
 
 
-class Fitted(NamedTuple):
+class FittedClassifier(NamedTuple):
     """A model over ``CLASSES``.
 
     ``rarity`` (buckets) multiplies the term frequencies; ``coefficients`` is classes × buckets, ``intercepts`` classes.
@@ -73,7 +73,7 @@ def augment(examples: Sequence[Example]) -> list[Example]:
 
 def fit(
     examples: Sequence[Example], frequencies: Any, ngram_weight: float = NGRAM_WEIGHT, c: float | None = None
-) -> Fitted:
+) -> FittedClassifier:
     """Fit on the examples and their ``term_frequencies``: complement naive Bayes (Rennie et al. 2003).
 
     With ``c``, the inverse of the regularisation, it is a class-balanced multinomial logistic regression instead.
@@ -93,7 +93,7 @@ def fit(
     else:
         learner = LogisticRegression(C=c, class_weight="balanced", max_iter=150, tol=2e-4).fit(rows, truth)
         coefficients[learner.classes_], intercepts[learner.classes_] = learner.coef_, learner.intercept_
-    return Fitted(rarity, coefficients, intercepts)
+    return FittedClassifier(rarity, coefficients, intercepts)
 
 
 def inverse_document_frequency(frequencies: Any) -> NDArray[np.float64]:
@@ -102,7 +102,7 @@ def inverse_document_frequency(frequencies: Any) -> NDArray[np.float64]:
     return np.asarray(np.log((1 + frequencies.shape[0]) / (1 + documents)) + 1)
 
 
-def publish(folder: Path, fitted: Fitted, temperature: float, facts: dict[str, Any]) -> Fitted:
+def publish(folder: Path, fitted: FittedClassifier, temperature: float, facts: dict[str, Any]) -> FittedClassifier:
     """Write both files and load them once; gives the weights as they will be served, rounded to int8.
 
     ``facts`` goes into the header unread. Raises ``ClassifierInvalid`` if what was written does not load.
@@ -125,4 +125,4 @@ def publish(folder: Path, fitted: Fitted, temperature: float, facts: dict[str, A
     (folder / "weights.npz").write_bytes(buffer.getvalue())
     (folder / "weights.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
     Classifier.load(folder)
-    return Fitted(rarity.astype(float), rounded * scales[:, None], fitted.intercepts)
+    return FittedClassifier(rarity.astype(float), rounded * scales[:, None], fitted.intercepts)

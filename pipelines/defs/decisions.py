@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from models.selection import decision_log
+from models.selection.dataset import decision_log
 from pipelines.defs.resources import LakeResource
 
 POOL = "decisions"

@@ -23,8 +23,8 @@ GATES = {
     description="The last decisions, and whether there is reason to learn from them now.",
 )
 def training_set(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    from models.selection import decision_log
-    from models.selection.train import training_set as describe
+    from models.selection.dataset import decision_log
+    from models.selection.lifecycle.train import describe_training_set as describe
 
     # Hours that were sealed since the partitions were written; none when they were written in this run.
     caught_up = decision_log.catch_up(lake.lake())
@@ -40,7 +40,7 @@ def training_set(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[ty
     description="Success and TTFT of first attempts, learned and registered; nothing serves by it yet.",
 )
 def candidate(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    from models.selection.train import train
+    from models.selection.lifecycle.train import train
 
     report = train(lake.lake())
     metadata: dict[str, Any] = {"version": report.version or "-", "reason": report.reason}
@@ -57,11 +57,11 @@ def candidate(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-
     description="The challenger before the gates; its page is report.html in its folder.",
 )
 def evaluation_report(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    from models.selection.pace import pace_of_environment
-    from models.selection.promotion import judge
-    from models.selection.report import write_report
+    from models.selection.evaluation.report import write_report
+    from models.selection.lifecycle.promotion import judge_challenger
+    from models.selection.lifecycle.rollout import rollout_schedule_from_environment
 
-    judgement = judge(lake.lake(), speed=pace_of_environment().speed)
+    judgement = judge_challenger(lake.lake(), speed=rollout_schedule_from_environment().speed)
     if judgement is None:
         checks = [_check(gate, True, "no challenger", "-") for gate in GATES]
         return dg.MaterializeResult(metadata={"version": "-"}, check_results=checks)
@@ -84,11 +84,13 @@ def evaluation_report(lake: LakeResource) -> dg.MaterializeResult:  # type: igno
     description="Who serves, beside the price arm of the last hour; what breaks a rail is rolled back.",
 )
 def guardrails(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    from models.selection.pace import pace_of_environment
-    from models.selection.promotion import look
+    from models.selection.lifecycle.promotion import enforce_guardrails
+    from models.selection.lifecycle.rollout import rollout_schedule_from_environment
 
     # Before and apart from training: a fault there must not keep a bad policy in service.
-    return dg.MaterializeResult(metadata={"steps": "; ".join(look(lake.lake(), pace_of_environment())) or "none"})
+    return dg.MaterializeResult(
+        metadata={"steps": "; ".join(enforce_guardrails(lake.lake(), rollout_schedule_from_environment())) or "none"}
+    )
 
 
 watch = dg.define_asset_job("watch", selection=[guardrails], executor_def=dg.in_process_executor)
@@ -109,10 +111,10 @@ def learned_serves(lake: LakeResource) -> dg.RunRequest | dg.SkipReason:
     description="The step that the gates and the canary's own record allow.",
 )
 def promotion(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    from models.selection.pace import pace_of_environment
-    from models.selection.promotion import advance
+    from models.selection.lifecycle.promotion import advance
+    from models.selection.lifecycle.rollout import rollout_schedule_from_environment
 
-    steps = advance(lake.lake(), pace_of_environment())
+    steps = advance(lake.lake(), rollout_schedule_from_environment())
     return dg.MaterializeResult(metadata={"steps": "; ".join(steps) or "none"})
 
 
@@ -123,10 +125,10 @@ def promotion(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-
     description="Artifacts on disk: who serves, its predecessor and the last few; of the others states and reports.",
 )
 def kept_artifacts(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    from models.pruning import prune
-    from models.selection.pace import pace_of_environment
+    from models.selection.lifecycle.registry import prune
+    from models.selection.lifecycle.rollout import rollout_schedule_from_environment
 
-    gone = prune(lake.lake(), pace_of_environment().kept, "pipelines")
+    gone = prune(lake.lake(), rollout_schedule_from_environment().kept, "pipelines")
     return dg.MaterializeResult(metadata={"pruned": len(gone), "versions": ", ".join(gone) or "none"})
 
 

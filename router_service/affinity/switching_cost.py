@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from data.catalogue.types import Price
-from models.selection.policy import USD_PER_SECOND
+from models.selection.decision.utility import USD_PER_SECOND
 
 NANO_PER_MILLION = 1e15
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from starlette.types import Receive, Scope, Send
 
-from models.selection.features import hour_of_week
+from models.selection.decision.features import hour_of_week
 from router_service.admission.keys import Key
 from router_service.affinity.conversation import conversation_of
 from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected, read_body, send_json

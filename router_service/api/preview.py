@@ -13,7 +13,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request
 
 from data.catalogue.types import Endpoint, Price
-from models.selection.features import hour_of_week
+from models.selection.decision.features import hour_of_week
 from router_service.admission.keys import Key
 from router_service.affinity.conversation import conversation_of
 from router_service.api.asgi import read_body

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from data.attempt_outcome import AttemptOutcome
 from data.catalogue.types import Endpoint
-from models.selection.levels import TYPICAL_TOKENS
+from models.selection.decision.priors import TYPICAL_OUTPUT_TOKENS
 from router_service.affinity.sticky import POLICY as HELD
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision, Plan
@@ -26,9 +26,9 @@ def expected_tokens(exchange: Exchange) -> float:
     """Of prompt and answer together, as the request was asked: a typical answer, or a shorter one if its limit is."""
     head = exchange.head
     if head is None:
-        return TYPICAL_TOKENS
+        return TYPICAL_OUTPUT_TOKENS
     limit = head.completion_limit
-    output = TYPICAL_TOKENS if limit is None or limit > TYPICAL_TOKENS else limit
+    output = TYPICAL_OUTPUT_TOKENS if limit is None or limit > TYPICAL_OUTPUT_TOKENS else limit
     return output + head.prompt_tokens(len(exchange.body))
 
 

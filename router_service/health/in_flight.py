@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from models.selection.observed import Observed
+from models.selection.decision.live_observations import LiveObservations
 from router_service.health.messages import MOST_IN_FLIGHT, InFlightMessage
 
 # All of them are told again after that, and those of a worker that has told nothing for longer are taken to be over.
@@ -46,7 +46,7 @@ class OwnInFlight:
 class PeerInFlight:
     """Those of the other workers, by sender, counted in ``observed``."""
 
-    def __init__(self, observed: Observed) -> None:
+    def __init__(self, observed: LiveObservations) -> None:
         self._observed = observed
         self._senders: dict[str, tuple[float, dict[str, int]]] = {}
 

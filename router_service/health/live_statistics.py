@@ -1,6 +1,6 @@
 """What calls come to, known to the next plan: this worker's as they end, and what other workers tell of theirs.
 
-By the rule that the log is read by (``models.selection.as_of``), so that a policy is served what it was trained on.
+By the rule that the log is read by (``models.selection.decision.outcome``): a policy is served what it was trained on.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import numpy as np
 
 from data.attempt_outcome import AttemptOutcome
 from data.catalogue.types import Endpoint
-from models.selection.as_of import come_to, outcome
-from models.selection.observed import Observed, Views
-from models.selection.outcome import Outcome
+from models.selection.decision.live_observations import EndpointViews, LiveObservations
+from models.selection.decision.outcome import AttemptObservation, judge_attempt, observation_of
 from router_service.core.exchange import Exchange
 from router_service.health.in_flight import OwnInFlight, PeerInFlight
 from router_service.health.messages import InFlightMessage, OutcomeMessage
@@ -38,9 +37,9 @@ class ObservedViews(NamedTuple):
     """Hold what had been observed of endpoints at one moment: ``views``, and the place of each in them."""
 
     places: Mapping[str, int]
-    views: Views
+    views: EndpointViews
 
-    def of(self, endpoints: Sequence[Endpoint]) -> Views:
+    def of(self, endpoints: Sequence[Endpoint]) -> EndpointViews:
         """Return the views of ``endpoints``, in their order."""
         return self.views.at(np.array([self.places[endpoint.id] for endpoint in endpoints]))
 
@@ -55,10 +54,10 @@ class LiveStatistics:
         self._clock = clock
         self._origin_s = time.time() - clock()
         self._began_s = self.now_s()
-        self._observed = Observed()
+        self._observed = LiveObservations()
         # What has happened since it was last learned from: a call to an endpoint began, or one was over.
         self._waiting: list[str | AttemptOutcome] = []
-        self._untold: deque[Outcome] = deque(maxlen=MOST_TOLD)
+        self._untold: deque[AttemptObservation] = deque(maxlen=MOST_TOLD)
         self._own = OwnInFlight()
         self._others = PeerInFlight(self._observed)
         self.failures = 0
@@ -127,10 +126,10 @@ class LiveStatistics:
             self._observed.observe(found)
             self._untold.append(found)
 
-    def _outcome(self, over: AttemptOutcome) -> Outcome | None:
+    def _outcome(self, over: AttemptOutcome) -> AttemptObservation | None:
         known_us = int((self._origin_s + over.ended_s) * 1e6)
-        found = come_to(known_us, over.error_type, over.ttft_us, over.duration_us, over, served=True)
-        return outcome(found, over.endpoint, over.provider, over.stream, self._origin_s + over.began_s)
+        found = judge_attempt(known_us, over.error_type, over.ttft_us, over.duration_us, over, served=True)
+        return observation_of(found, over.endpoint, over.provider, over.stream, self._origin_s + over.began_s)
 
     def _fail(self) -> None:
         self.failures += 1

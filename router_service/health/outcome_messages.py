@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from models.selection.outcome import Outcome
+from models.selection.decision.outcome import AttemptObservation
 from router_service.health.messages import LONGEST_US, MOST_MILLITOKENS, OutcomeMessage
 
 RESULTS = ("success", "error", "rate_limited")
 NO_TOOLS, WELL_FORMED, MALFORMED = range(3)
 
 
-def to_message(one: Outcome, now_s: float) -> OutcomeMessage:
+def to_message(one: AttemptObservation, now_s: float) -> OutcomeMessage:
     """``one`` for the other workers, ``now_s`` being the moment of telling, Unix seconds."""
-    stream = one.whole_s is None
-    wait_s, pace = (one.ttft_s if stream else one.whole_s) or 0.0, one.tokens_per_s or 0.0
+    stream = one.total_s is None
+    wait_s, pace = (one.ttft_s if stream else one.total_s) or 0.0, one.tokens_per_s or 0.0
     return OutcomeMessage(
         one.endpoint,
         RESULTS.index(one.result),
@@ -25,10 +25,10 @@ def to_message(one: Outcome, now_s: float) -> OutcomeMessage:
     )
 
 
-def from_message(one: OutcomeMessage, at_s: float) -> Outcome:
+def from_message(one: OutcomeMessage, at_s: float) -> AttemptObservation:
     """The inverse; ``at_s`` Unix seconds by this worker's clock at the moment of telling."""
     wait_s, ended_s = one.wait_us / 1e6 or None, at_s - one.ago_us / 1e6
-    return Outcome(
+    return AttemptObservation(
         ended_s,
         one.endpoint,
         one.endpoint.partition(":")[0],

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from data.catalogue.geography import within
 from data.catalogue.types import Endpoint, Price
-from models.selection.features import planned_limit
+from models.selection.decision.features import planned_limit
 from router_service.core.preferences import QUANTIZATION_BITS, MaxPrice, Preferences, slug_matches
 from router_service.core.request import Head
 

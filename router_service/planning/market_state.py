@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from data.catalogue.types import Endpoint
-from models.selection.observed import Views
-from models.selection.policy import Wish
+from models.selection.decision.live_observations import EndpointViews
+from models.selection.decision.utility import UtilityWeights
 from router_service.core.preferences import Percentiles
 from router_service.health.live_statistics import ObservedViews
 from router_service.planning.eligibility import RequestProfile
@@ -48,7 +48,7 @@ class SelectionPolicy(Protocol):
     version: str
 
     def weigh(
-        self, profile: RequestProfile, endpoints: Sequence[Endpoint], views: Views | None, wish: Wish
+        self, profile: RequestProfile, endpoints: Sequence[Endpoint], views: EndpointViews | None, wish: UtilityWeights
     ) -> list[float]:
         """Probability of each endpoint, summing to 1; ``views`` are what was seen of each."""
 
@@ -76,7 +76,7 @@ class MarketState(NamedTuple):
     distances: Mapping[tuple[str, str | None], float] = {}
     named: bool = False
     seen: ObservedViews | None = None
-    wish: Wish = Wish()
+    wish: UtilityWeights = UtilityWeights()
 
     def distance(self, endpoint: str, client_region: str | None) -> float:
         """What multiplies the endpoint's TTFT when the client is there; 1 where nothing is known."""

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import msgspec
 
 from data.catalogue.types import Catalogue, Endpoint
-from models.selection.features import planned_tokens
-from models.selection.policy import PolicyError, Wish
+from models.selection.decision.artifact import PolicyError
+from models.selection.decision.features import planned_tokens
+from models.selection.decision.utility import UtilityWeights
 from router_service.core.bounded_cache import BoundedCache
 from router_service.core.plan import Plan
 from router_service.core.preferences import Percentiles, Preferences, Sort, parse_preferences
@@ -83,7 +84,7 @@ class Planner:
         auto_exacto: bool = True,
         installation: ConstraintSet = NO_CONSTRAINTS,
         statistics: LiveStatistics | None = None,
-        wish: Wish = Wish(),
+        wish: UtilityWeights = UtilityWeights(),
         clock: Callable[[], float],
     ) -> None:
         self.catalogue = catalogue

@@ -1,7 +1,7 @@
 """Learned policies in the router: noticed, checked, swapped in without a restart, left alone on any doubt.
 
 Champion and canary are arms of their own. The shadow is loaded and tried, so that a broken one is known before it
-serves, but scored from the log (``models.selection.replay``): on the way of a request it costs nothing.
+serves, but scored from the log (``models.selection.dataset.replay_set``): on the way of a request it costs nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from typing import NamedTuple
 from data.catalogue.types import Endpoint
 from data.lake import Lake
 from data.policies import Serving, read_serving
-from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError, Views, Wish
+from models.selection.decision.artifact import PolicyError
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.live_observations import EndpointViews
+from models.selection.decision.policy import LearnedPolicy
+from models.selection.decision.utility import UtilityWeights
 from router_service.planning.eligibility import RequestProfile
 
 logger = logging.getLogger(__name__)
@@ -29,13 +33,19 @@ class ServedPolicy:
         self.version = policy.version
 
     def weigh(
-        self, profile: RequestProfile, endpoints: Sequence[Endpoint], views: Views | None = None, wish: Wish = Wish()
+        self,
+        profile: RequestProfile,
+        endpoints: Sequence[Endpoint],
+        views: EndpointViews | None = None,
+        wish: UtilityWeights = UtilityWeights(),
     ) -> list[float]:
         """Probabilities over ``endpoints``, summing to 1; ``views`` are what was seen of each.
 
         Raises ``PolicyError``, whatever goes wrong.
         """
-        candidates = [Candidate(e.id, e.provider, e.price.prompt, e.price.completion) for e in endpoints if e.price]
+        candidates = [
+            CandidateEndpoint(e.id, e.provider, e.price.prompt, e.price.completion) for e in endpoints if e.price
+        ]
         try:
             found = self._policy.probabilities(_context(profile, endpoints), candidates, views, wish)
         except PolicyError:
@@ -48,8 +58,8 @@ class ServedPolicy:
         return found
 
 
-def _context(profile: RequestProfile, endpoints: Sequence[Endpoint]) -> Context:
-    return Context(
+def _context(profile: RequestProfile, endpoints: Sequence[Endpoint]) -> RequestContext:
+    return RequestContext(
         profile.prompt_tokens,
         profile.planned_limit,
         profile.stream,
@@ -85,7 +95,11 @@ class ServedPolicies:
         self.version = " and ".join(names)
 
     def weigh(
-        self, profile: RequestProfile, endpoints: Sequence[Endpoint], views: Views | None = None, wish: Wish = Wish()
+        self,
+        profile: RequestProfile,
+        endpoints: Sequence[Endpoint],
+        views: EndpointViews | None = None,
+        wish: UtilityWeights = UtilityWeights(),
     ) -> list[float]:
         """The champion's probabilities, without one the canary's. Raises ``PolicyError``."""
         policy = self._champion or self._canary
@@ -98,8 +112,8 @@ class ServedPolicies:
         profile: RequestProfile,
         endpoints: Sequence[Endpoint],
         share: float,
-        views: Views | None = None,
-        wish: Wish = Wish(),
+        views: EndpointViews | None = None,
+        wish: UtilityWeights = UtilityWeights(),
     ) -> list[PolicyShare]:
         """Of the ``share`` of all traffic that is learned the canary has its own, the champion the rest.
 

@@ -7,8 +7,7 @@ import random
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from models.categories.classify import Classifier, ClassifierInvalid
-from models.categories.text import prompt_text
+from models.categories.classify import Classifier, ClassifierInvalid, prompt_text
 
 logger = logging.getLogger(__name__)
 MAX_WAITING = 8

@@ -7,7 +7,7 @@ have all of it, under a name of its own, and without one it gets the order that 
 from __future__ import annotations
 
 from data.catalogue.types import Endpoint
-from models.selection.policy import Wish
+from models.selection.decision.utility import UtilityWeights
 from router_service.core.plan import Arm
 from router_service.planning.policy_store import PolicyShare, ServedPolicies
 from router_service.planning.strategies import price, sort
@@ -35,7 +35,7 @@ def choose(slate: StrategyInput) -> StrategyResult:
     return StrategyResult(slate.endpoints, tuple(arms), usd(slate.prices))
 
 
-def _wished(slate: StrategyInput, wish: Wish) -> StrategyResult:
+def _wished(slate: StrategyInput, wish: UtilityWeights) -> StrategyResult:
     """All by the learned policies; who fails is followed in the order of the request's sort, if it has one."""
     if slate.preferences.sort_by:
         slate = sort.ordered(slate)
@@ -48,7 +48,7 @@ def _wished(slate: StrategyInput, wish: Wish) -> StrategyResult:
     return StrategyResult(slate.endpoints, tuple(arms), usd(slate.prices))
 
 
-def _arms(slate: StrategyInput, share: float, wish: Wish, name: str) -> list[Arm]:
+def _arms(slate: StrategyInput, share: float, wish: UtilityWeights, name: str) -> list[Arm]:
     best, count = slate.best(), len(slate.endpoints)
     arms = []
     for part in _parts(slate, slate.endpoints[:best], share, wish):
@@ -57,7 +57,7 @@ def _arms(slate: StrategyInput, share: float, wish: Wish, name: str) -> list[Arm
     return arms
 
 
-def _parts(slate: StrategyInput, endpoints: list[Endpoint], share: float, wish: Wish) -> list[PolicyShare]:
+def _parts(slate: StrategyInput, endpoints: list[Endpoint], share: float, wish: UtilityWeights) -> list[PolicyShare]:
     profile, policy, seen = slate.profile, slate.state.learned, slate.state.seen
     if policy is None or share <= 0:
         return []

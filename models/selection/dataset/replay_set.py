@@ -1,0 +1,177 @@
+"""Logged choices, and what an artifact would have done with each: probabilities recomputed from the record.
+
+The record holds candidates, sizes and the hour, and its rows before a decision are what had been seen by then, so
+nothing of a shadow is written on the hot path. What it does not hold: prompt and completion prices, which come from
+the catalogue (the logged blend where it no longer has the endpoint), and whether a size was that of media, which the
+router plans for as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data.lake import Lake
+from models.selection.dataset import decision_log
+from models.selection.dataset.logged_context import candidate_of, context_of, list_price_lookup
+from models.selection.dataset.logged_decisions import LoggedDecision, LoggedDecisions, decision_of, from_rows
+from models.selection.dataset.point_in_time import eligible_endpoints, judge_logged_attempt, walk_log
+from models.selection.decision.arrays import Floats, Ints, Names
+from models.selection.decision.features import CandidateEndpoint, RequestContext
+from models.selection.decision.live_observations import EndpointViews
+
+# Requests that name a strategy of their own are no choices of the installation's policy.
+REPLAYED_POLICIES = ("learned", "price")
+SHORT_PROMPT, LONG_PROMPT = 500, 2000
+REQUEST_KINDS = ("category", "prompt", "delivery", "tools")
+BLOCKS, LEAST_BLOCK_S, BLOCK_S = 40, 300.0, 3600.0
+# Before the first decision: half of what the slowest window holds, and no more rows than a minute's refresh can bear.
+WARM_UP, WARM_UP_DECISIONS = timedelta(days=1), 20_000
+CHUNK = 1024
+
+
+class ReplaySet(NamedTuple):
+    """n decisions with more than one candidate, and what policies may know of them.
+
+    ``views`` are what had been seen of all candidates, one decision's after the other's, in single precision; a
+    decision's begin at ``starts``, (n,). ``success`` is of the first attempt (0 or 1); ``cost_usd`` and ``ttft_s`` are
+    the request's, fallbacks included, NaN where no token came. ``kinds`` are what requests can be told apart by, each
+    of shape (n,).
+    """
+
+    decisions: LoggedDecisions
+    contexts: list[RequestContext]
+    candidates: list[tuple[CandidateEndpoint, ...]]
+    views: EndpointViews
+    starts: Ints
+    success: Floats
+    cost_usd: Floats
+    ttft_s: Floats
+    kinds: Mapping[str, Names]
+
+    def where(self, mask: NDArray[np.bool_]) -> ReplaySet:
+        """The choices that ``mask`` of shape (n,) keeps; the views stay in common."""
+        places = np.flatnonzero(mask)
+        return ReplaySet(
+            self.decisions.where(mask),
+            [self.contexts[place] for place in places],
+            [self.candidates[place] for place in places],
+            self.views,
+            self.starts[mask],
+            self.success[mask],
+            self.cost_usd[mask],
+            self.ttft_s[mask],
+            {name: column[mask] for name, column in self.kinds.items()},
+        )
+
+    def seen(self, place: int) -> EndpointViews:
+        """Of the candidates of the decision at ``place``."""
+        start = int(self.starts[place])
+        return self.views.at(slice(start, start + len(self.candidates[place])))
+
+
+class _Seen:
+    """EndpointViews in the making: thousands of small arrays would take many times the room of what they hold."""
+
+    def __init__(self) -> None:
+        self._joined: list[EndpointViews] = [EndpointViews.unseen(0).single()]
+        self._chunk: list[EndpointViews] = []
+        self._count = 0
+        self.starts: list[int] = []
+
+    def add(self, views: EndpointViews) -> None:
+        self.starts.append(self._count)
+        self._count += len(views)
+        self._chunk.append(views)
+        if len(self._chunk) >= CHUNK:
+            self.join()
+
+    def join(self) -> EndpointViews:
+        """All of them."""
+        self._joined.append(EndpointViews.joined([EndpointViews.unseen(0), *self._chunk]).single())
+        self._chunk = []
+        return EndpointViews.joined(self._joined)
+
+
+def read_replay_set(lake: Lake, last: int, since: datetime | None = None, speed: float = 1.0) -> ReplaySet | None:
+    """The choices among the ``last`` rows of the log that arrived after ``since``; as ``choices``."""
+    begin = since - WARM_UP if since is not None else None
+    frame = decision_log.read(lake, last=last + WARM_UP_DECISIONS, since=begin)
+    if len(frame) > last:
+        before: datetime = frame["started_at"][-last - 1]
+        since = before if since is None else max(since, before)
+    return build_replay_set(frame, speed, since)
+
+
+def build_replay_set(frame: pl.DataFrame, speed: float = 1.0, since: datetime | None = None) -> ReplaySet | None:
+    """The choices after ``since`` among rows of ``decision_log``, all of which tell what had been seen; ``None`` when
+    there are none. Raises ``ValueError`` on a false log.
+
+    Blocks are hours, shorter where the log is: a ``BLOCKS``th of it, but at least ``LEAST_BLOCK_S``; all of this in
+    the market's time, of which ``speed`` seconds pass in one.
+    """
+    prices = list_price_lookup()
+    rows: list[LoggedDecision] = []
+    contexts: list[RequestContext] = []
+    candidates: list[tuple[CandidateEndpoint, ...]] = []
+    seen = _Seen()
+    figures: list[tuple[float, float, float]] = []
+    kinds: list[dict[str, str]] = []
+
+    def wanted(record: Mapping[str, Any]) -> Sequence[str]:
+        asked = record["policy"] in REPLAYED_POLICIES and (since is None or record["started_at"] > since)
+        return eligible_endpoints(record) if asked else ()
+
+    for record, views in walk_log(frame.iter_rows(named=True), wanted):
+        decision = decision_of(record, segment_of(record)) if len(views) else None
+        if decision is None:
+            continue
+        rows.append(decision)
+        contexts.append(context_of(record))
+        scores = {c["endpoint"]: c["score"] for c in record["candidates"]}
+        candidates.append(tuple(candidate_of(name, scores[name], prices) for name in decision.endpoints))
+        seen.add(views)
+        figures.append(_figures(record))
+        kinds.append(request_kinds(record))
+    if not rows:
+        return None
+    block_s = min(max((rows[-1].at_s - rows[0].at_s) / BLOCKS, LEAST_BLOCK_S / speed), BLOCK_S / speed)
+    success, cost, ttft = np.array(figures).T.copy()
+    named = {name: np.array([kind[name] for kind in kinds], dtype=np.str_) for name in REQUEST_KINDS}
+    starts = np.array(seen.starts, dtype=np.int64)
+    return ReplaySet(from_rows(rows, block_s), contexts, candidates, seen.join(), starts, success, cost, ttft, named)
+
+
+def _figures(record: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Success, cost in USD, TTFT in s."""
+    success = float(judge_logged_attempt(record, 0).result == "success")
+    ttft_s = float("nan") if record["ttft_us"] is None else record["ttft_us"] * 1e-6
+    return success, record["cost_nano"] * 1e-9, ttft_s
+
+
+def segment_of(record: Mapping[str, Any]) -> str:
+    """For whom a policy is better or worse: by tools and by the prompt's length."""
+    tools = "tools" if record["tools"] > 0 else "no tools"
+    length = "long prompt" if record["estimated_prompt_tokens"] > LONG_PROMPT else "short prompt"
+    return f"{tools}, {length}"
+
+
+def request_kinds(record: Mapping[str, Any]) -> dict[str, str]:
+    """By ``REQUEST_KINDS``; a request that was not sampled for categories, or read as nothing certain, has none."""
+    tokens = record["estimated_prompt_tokens"]
+    size = (
+        f"up to {SHORT_PROMPT} tokens" if tokens <= SHORT_PROMPT
+        else f"up to {LONG_PROMPT} tokens" if tokens <= LONG_PROMPT
+        else f"over {LONG_PROMPT} tokens"
+    )  # fmt: skip
+    return {
+        "category": record["category"] or "not known",
+        "prompt": size,
+        "delivery": "stream" if record["stream"] else "whole answer",
+        "tools": "tools" if record["tools"] > 0 else "no tools",
+    }

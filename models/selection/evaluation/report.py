@@ -1,0 +1,160 @@
+"""A candidate's report: what would change, for whom it is better or worse, by how much, with intervals.
+
+``report.json`` holds the figures, for the dashboards; ``report.html`` is the page, complete in itself.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from data.lake import Lake, write_atomically
+from data.policies import Verdict
+from models.selection.dataset.replay_set import ReplaySet
+from models.selection.decision.arrays import Floats
+from models.selection.evaluation.differences import shifts_by_endpoint
+from models.selection.evaluation.gates import GateJudgement
+from models.selection.evaluation.intervals import Interval
+from models.selection.evaluation.off_policy import EvaluationRefusal, SupportThresholds, evaluate
+from models.selection.simulation.simulate import LABEL
+
+SHIFTS = 12
+STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b2733}
+table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}td,th{text-align:left;padding:.3rem .6rem;
+border-bottom:1px solid #dde3e9;vertical-align:top}td.n{text-align:right;font-variant-numeric:tabular-nums}
+.passed,.better{color:#0a7d3c}.failed,.worse{color:#b3261e}.insufficient,.unclear,.refused{color:#7a5b00}
+small{color:#5b6b7a}"""
+
+
+def write_report(lake: Lake, judgement: GateJudgement) -> dict[str, Any]:
+    """Both files into the version's folder; returns the figures."""
+    report = figures(judgement)
+    folder = lake.policies / judgement.state.version
+    write_atomically(folder / "report.json", msgspec.json.encode(report))
+    write_atomically(folder / "report.html", page(report).encode())
+    return report
+
+
+def figures(judgement: GateJudgement) -> dict[str, Any]:
+    """Lifts are in USD a request, paired, against ``against``; segments overlap between models and kinds of request.
+
+    ``effects`` are what the gates stand on: USD a request, but for ``lift_success``, a share, and the ratios.
+    """
+    state, champion = judgement.state, judgement.champion
+    segments: list[dict[str, Any]] = []
+    shifts: list[dict[str, Any]] = []
+    if judgement.replayed is not None:
+        found, target, now = judgement.replayed
+        segments = [_segment("all", "all", found, target, now)]
+        for by, keys in {"model": found.decisions.model, **found.kinds}.items():
+            for key in np.unique(keys):
+                mask = keys == key
+                segments.append(_segment(by, str(key), found.where(mask), target[mask], now[mask]))
+        shifts = [row._asdict() for row in shifts_by_endpoint(found, now, target)[:SHIFTS]]
+    return {
+        "version": state.version,
+        "against": f"champion {champion.version}" if champion else "what the log was served by",
+        "lineage": msgspec.to_builtins(state.lineage),
+        "verdicts": msgspec.to_builtins(state.verdicts),
+        "effects": [row for verdict in state.verdicts for row in _effects(verdict)],
+        "segments": segments,
+        "shifts": shifts,
+    }
+
+
+def _effects(verdict: Verdict) -> list[dict[str, Any]]:
+    """The gate's figures that have an interval."""
+    found = verdict.figures
+    return [
+        {
+            "gate": verdict.gate,
+            "figure": name,
+            "value": value,
+            "low": found[f"{name}.low"],
+            "high": found[f"{name}.high"],
+        }
+        for name, value in found.items()
+        if f"{name}.low" in found
+    ]
+
+
+def _segment(by: str, name: str, found: ReplaySet, target: Floats, now: Floats) -> dict[str, Any]:
+    row: dict[str, Any] = {"by": by, "name": name, "decisions": len(found.contexts)}
+    # Half of the whole's effective samples: a segment informs, the whole decides.
+    thin = SupportThresholds(effective_samples=100.0)
+    judged = evaluate(found.decisions, target, now, thresholds=SupportThresholds() if by == "all" else thin)
+    row["effective_samples"] = judged.support.effective_samples
+    if isinstance(judged, EvaluationRefusal):
+        return row | {"word": "refused", "reason": judged.reason}
+    return row | {"word": _word(judged.dr_lift), "lift": list(judged.dr_lift), "snips": list(judged.snips_lift)}
+
+
+def _word(lift: Interval) -> str:
+    return "better" if lift.low > 0 else "worse" if lift.high < 0 else "unclear"
+
+
+def page(report: dict[str, Any]) -> str:
+    """The HTML: no script, no address of anywhere else."""
+    lineage = report["lineage"]
+    about = [
+        ("Learned from", f"{lineage['data_from']} to {lineage['held_out_from']}, {lineage['decisions']} decisions"),
+        ("Code", lineage["code_version"]),
+        ("Compared with", report["against"]),
+    ]
+    parts = [
+        f"<h1>Policy {escape(report['version'])}</h1>",
+        _table([], [[escape(name), escape(str(value))] for name, value in about]),
+        "<h2>Gates</h2>",
+        _table(["gate", "answer", "reason"], [_verdict(verdict) for verdict in report["verdicts"]]),
+        "<h2>For whom it is better or worse</h2>",
+        "<p>Millionths of a dollar a request, more is better; 95 % intervals by block bootstrap, doubly robust, from "
+        "decisions that it has not learned from.</p>",
+        _table(
+            ["", "who", "decisions", "effective", "", "lift", "interval"],
+            [_segment_row(row) for row in report["segments"]],
+        ),
+        "<h2>By how much</h2>",
+        "<p>What the gates stand on. USD a request (success: share of first attempts; ratios: of TTFT); "
+        "G3 by scenario, simulated.</p>",
+        _table(["gate", "figure", "value", "interval"], [_effect_row(row) for row in report["effects"]]),
+        "<h2>What changes</h2>",
+        _table(["endpoint", "first attempts now", "then", "decisions"], [_shift_row(row) for row in report["shifts"]]),
+        f"<p><small>G3 is {escape(LABEL)}; everything else is from this installation's log.</small></p>",
+    ]
+    title = f"<title>Policy {escape(report['version'])}</title>"
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<style>{STYLE}</style>'
+    return head + "\n".join(parts)
+
+
+def _verdict(verdict: dict[str, Any]) -> list[str]:
+    word = verdict["outcome"]
+    return [escape(verdict["gate"]), f'<span class="{word}">{word}</span>', escape(verdict["reason"])]
+
+
+def _segment_row(row: dict[str, Any]) -> list[str]:
+    word = f'<span class="{row["word"]}">{row["word"]}</span>'
+    counts = [str(row["decisions"]), f"{row['effective_samples']:.0f}"]
+    start = [escape(row["by"]), escape(row["name"]), *counts, word]
+    if "lift" not in row:
+        return [*start, "", escape(row["reason"])]
+    value, low, high = (figure * 1e6 for figure in row["lift"])
+    return [*start, f"{value:+.1f}", f"{low:+.1f} to {high:+.1f}"]
+
+
+def _effect_row(row: dict[str, Any]) -> list[str]:
+    sign = "" if row["figure"].endswith("_ratio") else "+"
+    value, low, high = (f"{row[name]:{sign}.3g}" for name in ("value", "low", "high"))
+    return [escape(row["gate"]), escape(row["figure"].replace("_", " ")), value, f"{low} to {high}"]
+
+
+def _shift_row(row: dict[str, Any]) -> list[str]:
+    return [escape(row["endpoint"]), f"{row['before']:.1%}", f"{row['after']:.1%}", str(row["decisions"])]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    top = f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>" if head else ""
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table>{top}{body}</table>"

@@ -1,0 +1,1 @@
+"""Train, register, promote, watch and prune policies."""

@@ -1,0 +1,1 @@
+"""Simulate a market of endpoints, calibrated on measurements, around any selection policy."""

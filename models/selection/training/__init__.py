@@ -1,0 +1,1 @@
+"""Learn priors and predictors from samples, and export them as an artifact."""
