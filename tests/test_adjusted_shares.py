@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from data.catalogue.cost import scaled_cost
 from data.catalogue.types import Price
 from router_service.core.preferences import Preferences
 from router_service.planning.make_plan import make_plan
@@ -11,7 +12,6 @@ from router_service.planning.strategies.adjusted import (
     EXPLORATION,
     adjusted_prices,
     adjusted_shares,
-    expected_cost,
     rate_limit_cost,
     shrink_measurements,
 )
@@ -32,8 +32,8 @@ def test_the_references_five_illustrative_shares() -> None:
 def test_the_references_effective_price() -> None:
     """40K uncached at $2, 60K cached at $0.50, 4K out at $8 cost $0.142."""
     price = Price(2 * USD, 8 * USD, USD // 2)
-    assert expected_cost(price, 40_000, 60_000, 4_000) == pytest.approx(0.142)
-    assert expected_cost(Price(2 * USD, 8 * USD), 40_000, 60_000, 0) == pytest.approx(0.2)
+    assert scaled_cost(price, 40_000, 4_000, cached=60_000).usd == pytest.approx(0.142)
+    assert scaled_cost(Price(2 * USD, 8 * USD), 40_000, 0, cached=60_000).usd == pytest.approx(0.2)
 
 
 def test_the_references_penalties() -> None:

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from data.attempt_outcome import AttemptOutcome
 from data.lake import Lake
 from data.marts import NoMart, open_mart
-from data.schema import CLIENT_DEADLINE, Attempt, Record, encode_record
+from data.schema import CLIENT_DEADLINE, STALE, Attempt, Record, encode_record
+from models.selection.dataset.point_in_time import LoggedResponse
+from models.selection.decision.outcome import judge_attempt
 from pipelines.build import CheckFailed, build_mart
+from router_service.core.errors import ERROR_STATUS
+from router_service.health import Health
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover
 from tests.conftest import open_house
@@ -126,3 +131,36 @@ def test_a_mart_that_fails_a_check_is_not_published(tmp_path: Path) -> None:
         build_mart(lake)
     assert lake.current_mart() == good.path
     assert list(lake.marts.glob("*.tmp")) == []
+
+
+@pytest.mark.parametrize("error", sorted(ERROR_STATUS))
+def test_uptime_reads_an_error_as_the_router_and_training_do(tmp_path: Path, error: str) -> None:
+    lake, rows = Lake(tmp_path), records(1)
+    rows[0].attempts = [Attempt("groq:m", "groq", "openai/m", 400, error, duration_us=5000)]
+    fill(lake, rows)
+    build_mart(lake)
+    with open_mart(lake) as mart:
+        failed, limited = mart.execute("SELECT sum(failed), sum(rate_limited) FROM uptime_hourly").fetchone() or ()
+    health = Health()
+    health.report(
+        AttemptOutcome(
+            endpoint="groq:m", provider="groq", model="openai/m", ended="failed", stream=True,
+            began_s=0.0, ended_s=0.005, error_type=error,
+        )
+    )  # fmt: skip
+    counts = health.counts("groq:m", "30m")
+    judged = judge_attempt(0, error, None, 5000, LoggedResponse(True, False), served=True).result
+    assert (failed, limited) == (counts.failure, counts.rate_limited)
+    assert (failed, limited) == (int(judged == "error"), int(judged == "rate_limited"))
+
+
+def test_a_call_that_met_a_closed_connection_counts_once(tmp_path: Path) -> None:
+    lake, rows = Lake(tmp_path), records(1)
+    rows[0].attempts = [
+        Attempt("groq:m", "groq", "openai/m", None, "provider_unavailable", duration_us=10),
+        Attempt("groq:m", "groq", "openai/m", 200, None, reason=STALE, ttft_us=1000),
+    ]
+    fill(lake, rows)
+    build_mart(lake)
+    with open_mart(lake) as mart:
+        assert mart.execute("SELECT attempts, succeeded, failed FROM uptime_hourly").fetchall() == [(1, 1, 0)]

@@ -10,7 +10,8 @@ import pytest
 
 from data.catalogue.types import Endpoint
 from data.schema import Attempt
-from router_service.core.errors import CLIENT_ERRORS, ERROR_STATUS
+from models.selection.decision.outcome import CLIENT_ERRORS
+from router_service.core.errors import ERROR_STATUS
 from router_service.core.exchange import Exchange
 from router_service.core.preferences import parse_preferences
 from router_service.execution.attempts import Attempts

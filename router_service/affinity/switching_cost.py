@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from data.catalogue.cost import scaled_cost
 from data.catalogue.types import Price
 from models.selection.decision.utility import USD_PER_SECOND
-
-NANO_PER_MILLION = 1e15
 
 
 class EndpointTerms(NamedTuple):
@@ -27,10 +26,8 @@ class ExpectedTurn(NamedTuple):
 
 
 def turn_usd(price: Price, turn: ExpectedTurn) -> float:
-    """USD of one turn. Cached tokens without a price of their own cost what prompt tokens do."""
-    read = price.prompt if price.cache_read is None else price.cache_read
-    fresh = turn.prompt - turn.cached
-    return (fresh * price.prompt + turn.cached * read + turn.completion * price.completion) / NANO_PER_MILLION
+    """Return USD of one turn."""
+    return scaled_cost(price, turn.prompt - turn.cached, turn.completion, cached=turn.cached).usd
 
 
 def switching_is_cheaper(

@@ -1,4 +1,4 @@
-"""Errors as clients see them: one envelope, typed codes, and which of them are the client's own doing.
+"""Define errors as clients see them: one envelope with typed codes.
 
 Types and statuses follow the reference's ``error.metadata.error_type``.
 """
@@ -30,22 +30,6 @@ ERROR_STATUS = {
     "provider_overloaded": 503,
     "timeout": 504,
 }
-
-# The client's own doing: every endpoint would answer the same.
-CLIENT_ERRORS = frozenset(
-    {
-        "context_length_exceeded",
-        "max_tokens_exceeded",
-        "token_limit_exceeded",
-        "string_too_long",
-        "invalid_request",
-        "invalid_prompt",
-        "content_policy_violation",
-        "refusal",
-        "payload_too_large",
-        "unprocessable",
-    }
-)
 
 
 def reference_type(error_type: str) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from data.attempt_outcome import AttemptOutcome
-from router_service.core.errors import CLIENT_ERRORS
+from models.selection.decision.outcome import UNINFORMATIVE_ERRORS
 from router_service.core.exchange import Exchange
 from router_service.health import tiers
 from router_service.health.breaker import spare_half
@@ -34,8 +34,6 @@ INTERVAL_S = 0.25
 # Endpoints without traffic change tier as windows pass: all are graded again in this many seconds, a part in each.
 GRADING_S = 60
 RECENT_S = 30.0
-# The reference leaves 400, 403, 413, 422 and 429 out of uptime; 401, 402, 404, 5xx and broken streams count.
-JUDGES_NOTHING = CLIENT_ERRORS | {"permission_denied"}
 # One after the other they cost half of what each costs between two requests; so many take a fraction of a millisecond.
 MOST_WAITING = 64
 _NONE: frozenset[str] = frozenset()
@@ -118,7 +116,7 @@ class Health:
             counts = state.windows.totals("30s", second)
             if state.capacity.rate_limited(now, retry_after):
                 state.capacity.met(now, per_minute(counts.accepted))
-        elif error_type in JUDGES_NOTHING:
+        elif error_type in UNINFORMATIVE_ERRORS:
             state = self._count(endpoint, UNCOUNTED, now)
             state.capacity.accepted()
             state.breaker.release()

@@ -8,8 +8,8 @@ import msgspec
 
 from data.schema import CLIENT_DEADLINE, LOST
 
-# The client's own error, by the router's rule: every endpoint would have answered the same.
-UNINFORMATIVE_ERRORS = frozenset(
+# The client's own errors: every endpoint would have answered the same.
+CLIENT_ERRORS = frozenset(
     {
         "content_policy_violation",
         "context_length_exceeded",
@@ -17,13 +17,15 @@ UNINFORMATIVE_ERRORS = frozenset(
         "invalid_request",
         "max_tokens_exceeded",
         "payload_too_large",
-        "permission_denied",
         "refusal",
         "string_too_long",
         "token_limit_exceeded",
         "unprocessable",
     }
 )
+# Errors that say nothing about the endpoint. The reference leaves 400, 403, 413, 422 and 429 out of uptime; 401, 402,
+# 404, 5xx and broken streams count.
+UNINFORMATIVE_ERRORS = CLIENT_ERRORS | {"permission_denied"}
 # How long a router waits for a whole answer, unless it is set otherwise; timers may come a little early.
 DEFAULT_TOTAL_TIMEOUT_S, TIMER_TOLERANCE_S = 300.0, 1.0
 AttemptResult = Literal["success", "error", "rate_limited"]

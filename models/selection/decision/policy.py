@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from data.catalogue.cost import scaled_cost
+from data.catalogue.types import Price
 from models.selection.decision import predictor
 from models.selection.decision import priors as past
 from models.selection.decision.arrays import Floats
@@ -142,7 +144,7 @@ class LearnedPolicy:
         output = artifact.output_tokens(context)
         multiples = level[:, _LEVEL_PROMPT_PRICE].tolist()
         price = [
-            (c.prompt_price * context.prompt_tokens * multiple + c.completion_price * output) * 1e-15
+            scaled_cost(Price(c.prompt_price, c.completion_price), context.prompt_tokens * multiple, output).usd
             for c, multiple in zip(candidates, multiples, strict=True)
         ]
         ignorance = np.array([artifact.levels.ignorance(c.endpoint) for c in candidates])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from data.catalogue.cost import scaled_cost
+from data.catalogue.types import Price
 from models.selection.decision.features import CandidateEndpoint, RequestContext, planned_tokens
 from models.selection.decision.live_observations import LiveObservations
 from models.selection.decision.outcome import AttemptObservation
@@ -60,7 +62,8 @@ class ArtifactPolicy:
 
 
 def candidate_price_usd(candidate: CandidateEndpoint, prompt_tokens: int, completion_tokens: int) -> float:
-    return (candidate.prompt_price * prompt_tokens + candidate.completion_price * completion_tokens) * 1e-15
+    price = Price(candidate.prompt_price, candidate.completion_price)
+    return scaled_cost(price, prompt_tokens, completion_tokens).usd
 
 
 def typical_candidate_price_usd(candidate: CandidateEndpoint) -> float:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from data.catalogue.cost import scaled_cost
 from data.catalogue.types import Price
 from router_service.core.plan import Arm
 from router_service.core.preferences import Percentiles
@@ -102,7 +103,7 @@ def adjusted_prices(
     prompt, completion = max(1, profile.prompt_tokens), _expected_completion(measures, profile)
     per_million = 1e6 / (prompt + completion)
     effective = [
-        per_million * expected_cost(price, prompt * (1.0 - cached), prompt * cached, completion)
+        per_million * scaled_cost(price, prompt * (1.0 - cached), completion, cached=prompt * cached).usd
         for price, cached in zip(prices, levels.cached, strict=True)
     ]
     typical = upper_median(effective, 0.0)
@@ -114,12 +115,6 @@ def adjusted_prices(
         + typical * (TTFT_PER_SECOND * ttft + rate_limit_cost(limited, wait))
         for price, errors, malformed, ttft, limited, wait in columns
     ]
-
-
-def expected_cost(price: Price, uncached: float, cached: float, completion: float) -> float:
-    """USD for tokens of each kind at list price; without a price of their own cached tokens cost as prompt."""
-    read = price.prompt if price.cache_read is None else price.cache_read
-    return (uncached * price.prompt + cached * read + completion * price.completion) * 1e-15
 
 
 def rate_limit_cost(rate: float, wait_s: float) -> float:

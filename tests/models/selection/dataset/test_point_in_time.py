@@ -168,7 +168,7 @@ def test_each_candidate_is_seen_where_that_is_asked_for() -> None:
 
 
 def test_what_judges_nothing_is_the_routers_own_list() -> None:
-    assert UNINFORMATIVE_ERRORS == health.JUDGES_NOTHING
+    assert UNINFORMATIVE_ERRORS is health.UNINFORMATIVE_ERRORS
 
 
 ERRORS = (None, "timeout", "rate_limit_exceeded", "invalid_request", LOST, CLIENT_DEADLINE)
