@@ -94,7 +94,14 @@ class Serving:
         """Open the log and connections; on the way out drain and close both."""
         settings = self.settings
         self.policies.poll()
-        self.log = RequestLog(self.lake, self.worker, sync=settings.log_sync, when_full=settings.log_when_full)
+        self.log = RequestLog(
+            self.lake,
+            self.worker,
+            sync=settings.log_sync,
+            when_full=settings.log_when_full,
+            drain_seconds=settings.log_drain_timeout,
+            reserve_bytes=settings.log_reserve_bytes,
+        )
         self.upstream = open_client(settings.upstream_client, settings.connect_timeout)
         sealer = Sealer(self.lake)
         watches = (self.keys.watch(), self.policies.watch(), self.sharing.watch(), sealer.watch())
@@ -105,11 +112,14 @@ class Serving:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.to_thread(self.sharing.close)
-            await self.upstream.close()
-            self.categoriser.close()
-            await asyncio.to_thread(self.log.close)
-            await asyncio.to_thread(sealer.stop)
+            try:
+                await asyncio.to_thread(self.sharing.close)
+                await self.upstream.close()
+                self.categoriser.close()
+            finally:
+                # Whatever fails before, what waits in memory is written.
+                await asyncio.to_thread(self.log.close)
+                await asyncio.to_thread(sealer.stop)
 
     def demands(self, key: Key, headers: Mapping[bytes, bytes]) -> Demands:
         """What installation, regional host and key demand of a request."""
