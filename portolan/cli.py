@@ -58,9 +58,13 @@ def serve(
 
     arguments.settings()
     arguments.free(host, {"--port": port})
+    arguments.database(data_dir).dispose()
     os.environ["PORTOLAN_DATA_DIR"] = str(data_dir)
-    for report in recover(Lake(data_dir).create()):
-        typer.echo(f"recovered {report.rows} records of {report.segment}, {report.lost_bytes} bytes were torn")
+    try:
+        for report in recover(Lake(data_dir).create()):
+            typer.echo(f"recovered {report.rows} records of {report.segment}, {report.lost_bytes} bytes were torn")
+    except OSError as error:
+        typer.echo(f"segments of the request log stay unsealed, the router tries again: {error}", err=True)
     uvicorn.run(
         "router_service.app:app",
         factory=True,
@@ -152,6 +156,7 @@ def up(
     )  # fmt: skip
     arguments.settings()
     arguments.free(HOST, plan.ports())
+    arguments.database(data_dir).dispose()
     if not open_house(plan, typer.echo):
         raise typer.Exit(1)
 
@@ -199,5 +204,5 @@ def catalogue_show(
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command line."""
     app(prog_name="portolan")
