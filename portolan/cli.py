@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -205,4 +206,6 @@ def catalogue_show(
 
 def main() -> None:
     """Run the command line."""
+    # A script starts what runs beside it with SIGINT ignored, and all processes of a command would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     app(prog_name="portolan")
