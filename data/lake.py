@@ -10,7 +10,7 @@ from pathlib import Path
 class Lake:
     """The data directory (default ``data/var``).
 
-    ``log/``                      open and sealed-to-be segments, ``<segment>.wal``
+    ``log/``                      open and sealed-to-be segments, ``<segment>.wal``; reserves for a full disk
     ``lake/requests/day=D/``      Parquet of ``data.schema.RECORD_SCHEMA``, one file per segment and day
     ``marts/``                    ``marts-<version>.duckdb`` and the pointer ``current.json``
     ``decisions/``                one Parquet file per hour of what selection learns and is judged from

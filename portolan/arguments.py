@@ -6,10 +6,14 @@ import contextlib
 import os
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from data.lake import Lake
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 def name(value: str) -> str:
@@ -28,6 +32,20 @@ def data_dir(path: Path) -> Path:
     if not os.access(path, os.W_OK):
         raise typer.BadParameter(f"{path} cannot hold data: it is not writable")
     return path
+
+
+def database(path: Path) -> Engine:
+    """Return the open database of keys under ``path``; refuse one that cannot be opened."""
+    from sqlalchemy.exc import DatabaseError
+
+    from router_service.admission.keys import open_database
+
+    file = Lake(path).database
+    try:
+        return open_database(file)
+    except DatabaseError as error:
+        message = f"{file} cannot be opened: {error.orig}. Is the disk full or read-only?"
+        raise typer.BadParameter(message, param_hint="'--data-dir'") from None
 
 
 def free(host: str, ports: dict[str, int]) -> None:

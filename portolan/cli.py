@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -58,9 +59,13 @@ def serve(
 
     arguments.settings()
     arguments.free(host, {"--port": port})
+    arguments.database(data_dir).dispose()
     os.environ["PORTOLAN_DATA_DIR"] = str(data_dir)
-    for report in recover(Lake(data_dir).create()):
-        typer.echo(f"recovered {report.rows} records of {report.segment}, {report.lost_bytes} bytes were torn")
+    try:
+        for report in recover(Lake(data_dir).create()):
+            typer.echo(f"recovered {report.rows} records of {report.segment}, {report.lost_bytes} bytes were torn")
+    except OSError as error:
+        typer.echo(f"segments of the request log stay unsealed, the router tries again: {error}", err=True)
     uvicorn.run(
         "router_service.app:app",
         factory=True,
@@ -152,6 +157,7 @@ def up(
     )  # fmt: skip
     arguments.settings()
     arguments.free(HOST, plan.ports())
+    arguments.database(data_dir).dispose()
     if not open_house(plan, typer.echo):
         raise typer.Exit(1)
 
@@ -199,5 +205,7 @@ def catalogue_show(
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command line."""
+    # A script starts what runs beside it with SIGINT ignored, and all processes of a command would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     app(prog_name="portolan")

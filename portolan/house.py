@@ -14,6 +14,7 @@ from data.catalogue import load_catalogue
 from data.lake import Lake
 from portolan.processes import STOP_S, Processes, terminating, wait_for
 from router_service.admission.keys import create_key, open_database
+from router_service.settings import Settings
 
 HOST = "127.0.0.1"
 CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}'
@@ -79,7 +80,8 @@ def _start(plan: Plan, house: Processes, key: str, say: Callable[[str], None]) -
         options = ("--port", str(plan.lab_port), "--time-scale", str(1 / plan.lab_speed))
         house.portolan("lab", "lab", *options, patience=1.0)
         environment["PORTOLAN_LAB_URL"] = f"http://{HOST}:{plan.lab_port}"
-    house.portolan("router", "serve", "--port", str(plan.port), patience=STOP_S, **environment)
+    patience = STOP_S + Settings().log_drain_timeout
+    house.portolan("router", "serve", "--port", str(plan.port), patience=patience, **environment)
     if not wait_for(f"{url}/health", house.ended):
         ended = house.ended()
         say(f"{ended[0] if ended else 'the router'} did not start; are ports {plan.port} and {plan.lab_port} free?")

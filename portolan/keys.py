@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from data.lake import Lake
 from portolan import arguments
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def create(
     from router_service.admission.keys import create_key
 
     stored = _stored({}, policy or [], "'--policy'")
-    typer.echo(create_key(_database(data_dir), name, stored))
+    typer.echo(create_key(arguments.database(data_dir), name, stored))
 
 
 @app.command("list")
@@ -51,7 +50,7 @@ def list_keys(data_dir: DataDir = DEFAULT_DATA) -> None:
     """Every key: its ends, its name, since when, and its policy."""
     from router_service.admission.keys import read_keys
 
-    for key in read_keys(_database(data_dir)):
+    for key in read_keys(arguments.database(data_dir)):
         since = datetime.fromtimestamp(key.created_at, UTC).strftime("%Y-%m-%d")
         state = ", disabled" if key.disabled else ""
         typer.echo(f"{key.label}  {key.name}, since {since}{state}: {_shown(key)}")
@@ -69,18 +68,12 @@ def policy(
     from router_service.admission.keys import set_rules
     from router_service.admission.policy import NO_RULES, rules_fields
 
-    engine = _database(data_dir)
+    engine = arguments.database(data_dir)
     found = _find(engine, key)
     if fields:
         set_rules(engine, found.hash, _stored(rules_fields(found.policy or NO_RULES), fields, "'FIELDS'"))
         found = _find(engine, found.label)
     typer.echo(_shown(found))
-
-
-def _database(data_dir: Path) -> Engine:
-    from router_service.admission.keys import open_database
-
-    return open_database(Lake(data_dir).create().database)
 
 
 def _find(engine: Engine, wanted: str) -> Key:

@@ -95,12 +95,16 @@ def _end(child: subprocess.Popen[bytes], patience: float) -> None:
 
 @contextmanager
 def terminating() -> Iterator[None]:
-    """Let SIGTERM, and a terminal that is closed, end the process as Ctrl-C does, to the end of ``stop``."""
+    """Let SIGTERM, and a terminal that is closed, end the process as Ctrl-C does, to the end of ``stop``.
+
+    SIGHUP stays ignored where it is: ``nohup`` asks for that.
+    """
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in ENDING}
+    wanted = [n for n in ENDING if n is not signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in wanted}
     try:
         yield
     finally:

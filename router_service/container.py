@@ -116,7 +116,12 @@ class Container:
         settings, services = self._settings, self.services
         services.policies.poll()
         services.log = RequestLog(
-            services.lake, services.worker, sync=settings.log_sync, when_full=settings.log_when_full
+            services.lake,
+            services.worker,
+            sync=settings.log_sync,
+            when_full=settings.log_when_full,
+            drain_seconds=settings.log_drain_timeout,
+            reserve_bytes=settings.log_reserve_bytes,
         )
         services.upstream = open_client(settings.upstream_client, settings.connect_timeout)
         sealer = Sealer(services.lake)
@@ -128,11 +133,14 @@ class Container:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.to_thread(self.sharing.close)
-            await services.upstream.close()
-            services.categoriser.close()
-            await asyncio.to_thread(services.log.close)
-            await asyncio.to_thread(sealer.stop)
+            try:
+                await asyncio.to_thread(self.sharing.close)
+                await services.upstream.close()
+                services.categoriser.close()
+            finally:
+                # Whatever fails before, what waits in memory is written.
+                await asyncio.to_thread(services.log.close)
+                await asyncio.to_thread(sealer.stop)
 
 
 async def _poll(policies: PolicyStore) -> None:

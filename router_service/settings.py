@@ -80,6 +80,15 @@ class Settings(BaseSettings):
     )
     log_sync: Literal["always", "interval", "never"] = "interval"
     log_when_full: Literal["wait", "drop"] = "drop"
+    log_drain_timeout: float = Field(
+        10.0, ge=0, le=3600, description="at the end, for a full disk to take the records that wait in memory"
+    )
+    log_reserve_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=0,
+        le=2**40,
+        description="disk space of each worker that takes these records at once; 0: none",
+    )
     allow_aggregators: bool = Field(False, description="route to providers that resell other providers")
     valkey_url: SecretStr | None = Field(
         None, description="redis:// or rediss:// (TLS): the server by which machines share health and conversations"

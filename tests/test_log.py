@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ from router_service.telemetry import sealing
 from router_service.telemetry.frames import frame, read_frames
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover, seal
+from tests.running import until
 
 
 def record(number: int) -> Record:
@@ -152,6 +155,76 @@ def test_kill_9_under_load_loses_nothing_older_than_200_ms(lake: Lake) -> None:
     assert len(found) == len(set(found))
     assert set(promised) <= set(found)
     assert len(promised) > 100
+
+
+def failing(patched: pytest.MonkeyPatch, name: str, code: int, times: int) -> list[int]:
+    """Let the first ``times`` calls of ``os.name`` by a log's thread fail with ``code``; return those that did."""
+    call, failed = getattr(os, name), list[int]()
+
+    def refuse(*arguments: object) -> object:
+        if threading.current_thread().name == "request-log" and len(failed) < times:
+            failed.append(code)
+            raise OSError(code, os.strerror(code))
+        return call(*arguments)
+
+    patched.setattr(os, name, refuse)
+    return failed
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"write": errno.EDQUOT},
+        {"fdatasync": errno.EIO},
+        {"fdatasync": errno.EIO, "ftruncate": errno.EIO},
+        {"fsync": errno.EIO},
+        {"replace": errno.EROFS},
+    ],
+    ids=lambda faults: " and ".join(faults),
+)
+@pytest.mark.parametrize("closing", [False, True])
+def test_system_calls_that_fail_for_a_while_cost_and_repeat_nothing(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, faults: dict[str, int], closing: bool
+) -> None:
+    log = RequestLog(lake, "w")
+    with monkeypatch.context() as patched:
+        counts = [failing(patched, name, code, 2) for name, code in faults.items()]
+        for number in range(20):
+            log.append(encode_record(record(number)))
+        if not closing:
+            until(lambda: log.written == 20, "all is written")
+            for number in range(20, 25):
+                log.append(encode_record(record(number)))
+        log.close()
+    assert all(counts)
+    assert (log.dropped, log.waiting) == (0, 0)
+    recover(lake)
+    assert ids(lake) == sorted(record(n).generation_id for n in range(20 if closing else 25))
+    assert list(lake.log.iterdir()) == []
+
+
+def test_a_reserve_whose_router_died_is_sealed_or_cleared_away(lake: Lake) -> None:
+    written = b"".join(frame(msgspec.msgpack.encode(record(n))) for n in range(3))
+    (lake.log / "x-1-1.reserve").write_bytes(bytes(65536))
+    (lake.log / "x-1-2.reserve").write_bytes(written + bytes(65536))
+    (lake.log / "x-1-3.reserve").write_bytes(written[:-1] + bytes(65536))
+    reports = recover(lake)
+    assert [report.segment for report in reports] == ["x-1-2.reserve", "x-1-3.reserve"]
+    assert [report.rows for report in reports] == [3, 2]
+    assert reports[0].lost_bytes == 0 < reports[1].lost_bytes < len(written)
+    assert list(lake.log.iterdir()) == []
+
+
+def test_a_clean_end_gives_the_reserve_back(lake: Lake) -> None:
+    log = RequestLog(lake, "w", reserve_bytes=1 << 20)
+    until(lambda: list(lake.log.glob("*.reserve")), "the reserve is there")
+    (reserve,) = lake.log.glob("*.reserve")
+    assert reserve.stat().st_blocks * 512 >= 1 << 20
+    assert recover(lake) == []
+    log.append(encode_record(record(1)))
+    log.close()
+    recover(lake)
+    assert (len(ids(lake)), list(lake.log.iterdir())) == (1, [])
 
 
 FULL_DISK = """

@@ -25,7 +25,7 @@ def health(request: Request) -> JSONResponse:
         "policy_version": policy.version if policy else None,
         "policy_failures": services.policies.failures,
         "outages": sorted(services.health.outages),
-        "log": {"written": log.written, "dropped": log.dropped},
+        "log": {"written": log.written, "dropped": log.dropped, "waiting": log.waiting},
     }
     return JSONResponse(body, status_code=200 if log.healthy else 503)
 

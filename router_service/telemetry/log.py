@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import threading
 import time
 from collections import deque
-from pathlib import Path
+from contextlib import suppress
 from typing import Literal
 
-from data.lake import Lake, fsync_folder
+from data.lake import Lake
 from router_service.telemetry.frames import frame
+from router_service.telemetry.segment import Reserve, Segment
 
 logger = logging.getLogger(__name__)
 SYNC_INTERVAL_S = 0.1
 RETRY_S = 0.5
+# For a disk that answers neither yes nor no, beyond the time that a full one gets.
+HANG_S = 5.0
 
 
 class RequestLog:
@@ -25,6 +26,10 @@ class RequestLog:
     A full disk leaves records in the queue and ``healthy`` false until writing works again; a full
     queue drops the newest and counts it in ``dropped`` (with ``when_full="wait"`` callers ask
     ``has_room`` before they accept a request).
+
+    What a full disk leaves in the queue at the end goes to a reserve of ``reserve_bytes``, which the file system holds
+    from the beginning (0: none); for the rest ``close`` goes on trying for ``drain_seconds``, then counts it in
+    ``dropped``.
     """
 
     def __init__(
@@ -37,6 +42,8 @@ class RequestLog:
         queue_size: int = 65_536,
         rotate_bytes: int = 64 * 1024 * 1024,
         rotate_seconds: float = 10.0,
+        drain_seconds: float = 10.0,
+        reserve_bytes: int = 0,
     ) -> None:
         self._lake = lake
         self._worker = worker
@@ -45,11 +52,17 @@ class RequestLog:
         self._queue_size = queue_size
         self._rotate_bytes = rotate_bytes
         self._rotate_seconds = rotate_seconds
+        self._drain_seconds = drain_seconds
+        self._reserve_bytes = reserve_bytes
         self._queue: deque[bytes] = deque()
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
+        self._closed = False
+        self._give_up_at = 0.0
+        self._error: OSError | None = None
         self._count = 0
         self._segment: Segment | None = None
+        self._reserve: Reserve | None = None
         self.written = 0
         self.dropped = 0
         self.failures = 0
@@ -64,7 +77,7 @@ class RequestLog:
 
     def append(self, payload: bytes) -> bool:
         """Queue a record (``data.schema.encode_record``); false when it had to be dropped."""
-        if len(self._queue) >= self._queue_size and self._when_full == "drop":
+        if self._closed or (len(self._queue) >= self._queue_size and self._when_full == "drop"):
             self.dropped += 1
             return False
         self._queue.append(frame(payload))
@@ -80,88 +93,116 @@ class RequestLog:
         while self.written < wanted and self.healthy and time.monotonic() < deadline:
             time.sleep(0.005)
 
+    @property
+    def waiting(self) -> int:
+        """Return the number of records in memory that are not on disk."""
+        return len(self._queue)
+
     def close(self) -> None:
-        """Write what is queued, sync, and leave the segment ready to be sealed."""
-        self._closing = True
+        """Write what is queued, sync, and leave the segment ready to be sealed; say how many records are lost."""
+        self._give_up_at = time.monotonic() + self._drain_seconds
+        self._closing.set()
         self._wake.set()
-        self._thread.join()
+        self._thread.join(self._drain_seconds + HANG_S)
+        self._closed = True
+        if lost := len(self._queue):
+            self.dropped += lost
+            reason = self._error or "the disk does not answer"
+            logger.error("request log: %d records are lost, they could not be written: %s", lost, reason)
 
     def _run(self) -> None:
+        self._make_reserve()
         due = 0.0
-        while True:
+        while not self._closing.is_set():
             # Counted from the last beginning: a slow disk's sync must not come on top of the interval.
             self._wake.wait(max(0.0, due - time.monotonic()))
             self._wake.clear()
             due = time.monotonic() + SYNC_INTERVAL_S
-            closing = self._closing
-            try:
-                self._write()
-                if self._segment and (closing or self._segment.is_full(self._rotate_bytes, self._rotate_seconds)):
-                    self._segment.finish()
-                    self._segment = None
-                self.healthy = True
-            except OSError as error:
-                self._failed(error)
-                if closing:
-                    self.dropped += len(self._queue)
-                    return
-                time.sleep(RETRY_S)
-            if closing and not self._queue:
-                return
+            if not self._write():
+                self._closing.wait(RETRY_S)
+        self._drain()
+        self._finish()
 
-    def _write(self) -> None:
+    def _drain(self) -> None:
+        """Write what waits to the disk, or to the reserve, or to the disk once there is room again."""
+        said = False
+        while self._queue and not self._write():
+            # At once: whoever ends this process may not grant it the time to drain.
+            if self._reserve is not None:
+                self._spend_reserve(self._reserve)
+                continue
+            if time.monotonic() >= self._give_up_at:
+                return
+            if not said:
+                waited = len(self._queue), self._drain_seconds
+                logger.warning("request log: %d records wait up to %g s for the disk to take them", *waited)
+                said = True
+            time.sleep(RETRY_S)
+
+    def _write(self) -> bool:
+        """Write a batch of what is queued; return whether the disk took it."""
+        try:
+            self._write_batch()
+            if self._segment and self._segment.is_full(self._rotate_bytes, self._rotate_seconds):
+                self._segment.finish()
+                self._segment = None
+        except OSError as error:
+            if self.healthy:
+                logger.error("request log cannot be written, records wait in memory: %s", error)
+            self.failures += 1
+            self.healthy = False
+            self._error = error
+            return False
+        self.healthy = True
+        self._error = None
+        return True
+
+    def _write_batch(self) -> None:
         if not self._queue:
             return
         if self._segment is None:
-            self._count += 1
-            self._segment = Segment(self._lake.log, f"{self._worker}-{time.time_ns() // 1000}-{self._count}")
+            if self.healthy:
+                self._make_reserve()
+            self._segment = Segment(self._lake.log, self._name())
         batch = [self._queue[i] for i in range(min(len(self._queue), 4096))]
         self._segment.append(b"".join(batch), sync=self._sync != "never")
-        for _ in batch:
-            self._queue.popleft()
-        self.written += len(batch)
+        self._remove(len(batch))
         if self._queue:
             self._wake.set()
 
-    def _failed(self, error: OSError) -> None:
-        if self.healthy:
-            logger.error("request log cannot be written, records wait in memory: %s", error)
-        self.failures += 1
-        self.healthy = False
+    def _remove(self, count: int) -> None:
+        """Take from the queue what is on disk."""
+        for _ in range(count):
+            self._queue.popleft()
+        self.written += count
 
-
-class Segment:
-    """One file, locked while its writer lives, so that others can tell a dead worker's segment."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._path = folder / f"{name}.open"
-        self._opened = time.monotonic()
-        self._size = 0
-        # Locked before it has a name that a sealer looks for: it could take an unlocked one for a dead worker's.
-        hidden = self._path.with_suffix(".new")
-        self._file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        os.replace(hidden, self._path)
-        fsync_folder(folder)
-
-    def append(self, content: bytes, *, sync: bool) -> None:
-        """Write all of ``content`` or nothing. Raises ``OSError``."""
+    def _make_reserve(self) -> None:
+        """Allocate the reserve unless it is there; a file system without room for it is asked again later."""
+        if self._reserve is not None or not self._reserve_bytes:
+            return
         try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(self._file, view) :]
-            if sync:
-                os.fdatasync(self._file)
-        except OSError:
-            os.ftruncate(self._file, self._size)
-            raise
-        self._size += len(content)
+            self._reserve = Reserve(self._lake.log, self._name(), self._reserve_bytes)
+        except OSError as error:
+            logger.warning("request log has no reserve of %d bytes for a full disk: %s", self._reserve_bytes, error)
 
-    def is_full(self, most_bytes: int, most_seconds: float) -> bool:
-        return self._size >= most_bytes or time.monotonic() - self._opened >= most_seconds
+    def _spend_reserve(self, reserve: Reserve) -> None:
+        self._reserve = None
+        try:
+            kept = reserve.spend(list(self._queue))
+        except OSError as error:
+            self._error = error
+            return
+        self._remove(kept)
+        logger.warning("request log: %d records that waited for the disk are in its reserve", kept)
 
-    def finish(self) -> None:
-        """Hand the segment to the sealer."""
-        os.replace(self._path, self._path.with_suffix(".wal"))
-        fsync_folder(self._path.parent)
-        os.close(self._file)
+    def _finish(self) -> None:
+        """Leave nothing that a sealer takes for a living worker's."""
+        if self._segment is not None:
+            with suppress(OSError):
+                self._segment.finish()
+        if self._reserve is not None:
+            self._reserve.release()
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"{self._worker}-{time.time_ns() // 1000}-{self._count}"

@@ -33,7 +33,12 @@ class _WorkerCollector(Collector):
             working.add_metric([way.name], float(way.working))
         found: list[Metric] = [
             CounterMetricFamily("log_records_written", "Records synced to a segment", value=log.written),
-            CounterMetricFamily("log_records_dropped", "Records lost because the queue was full", value=log.dropped),
+            CounterMetricFamily(
+                "log_records_dropped",
+                "Records lost because the queue was full, or the disk to the end of the process",
+                value=log.dropped,
+            ),
+            GaugeMetricFamily("log_records_waiting", "Records in memory that are not on disk", value=log.waiting),
             CounterMetricFamily("log_write_failures", "Failed writes to a segment", value=log.failures),
             GaugeMetricFamily("log_healthy", "1 while the log can be written", value=float(log.healthy)),
             CounterMetricFamily(

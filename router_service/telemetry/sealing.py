@@ -41,7 +41,11 @@ def seal(lake: Lake, segment: Path) -> SealReport | None:
     with _locked(segment) as free:
         if not free:
             return None
-        payloads, lost_bytes = read_frames(segment.read_bytes())
+        content = segment.read_bytes()
+        payloads, lost_bytes = read_frames(content)
+        if segment.suffix == ".reserve":
+            # Its writer died before it needed it, or before it could cut off what it did not need.
+            lost_bytes = len(content[len(content) - lost_bytes :].rstrip(b"\0"))
         tables, strange = _by_day(payloads)
         for day, table in tables.items():
             _write_parquet(lake.requests / f"day={day}", segment.stem, table)
@@ -49,6 +53,8 @@ def seal(lake: Lake, segment: Path) -> SealReport | None:
             _quarantine(lake, segment, strange)
         segment.unlink()
         fsync_folder(lake.log)
+        if segment.suffix == ".reserve" and not payloads:
+            return None
     if lost_bytes:
         logger.warning("segment %s ended in %d unreadable bytes", segment.name, lost_bytes)
     return SealReport(segment.name, len(payloads) - len(strange), lost_bytes, len(strange))
@@ -57,7 +63,7 @@ def seal(lake: Lake, segment: Path) -> SealReport | None:
 def recover(lake: Lake) -> list[SealReport]:
     """Seal every segment that no living process writes."""
     _discard_unnamed(lake)
-    segments = sorted([*lake.log.glob("*.wal"), *lake.log.glob("*.open")])
+    segments = sorted(path for kind in ("*.wal", "*.open", "*.reserve") for path in lake.log.glob(kind))
     return [report for segment in segments if (report := seal(lake, segment)) is not None]
 
 
@@ -117,11 +123,16 @@ def _write_parquet(folder: Path, name: str, table: pa.Table) -> None:
     for left in folder.glob(f".{name}.*.tmp"):
         left.unlink()
     temporary = folder / f".{name}.{os.getpid()}.tmp"
-    with temporary.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / f"{name}.parquet")
+    try:
+        with temporary.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / f"{name}.parquet")
+    except OSError:
+        # On a full disk records need the room.
+        temporary.unlink(missing_ok=True)
+        raise
     fsync_folder(folder)
     fsync_folder(folder.parent)
 

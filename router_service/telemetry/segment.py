@@ -1,0 +1,129 @@
+"""Files of the request log: segments, and the reserve that holds room for records on a full disk."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+from data.lake import fsync_folder
+
+
+class Segment:
+    """Hold one append-only file, locked while its writer lives: others can tell a dead worker's segment by its lock."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._path = folder / f"{name}.open"
+        self._opened = monotonic()
+        self._size = 0
+        self._torn = False
+        self._file = _create_locked(self._path, os.O_APPEND)
+
+    def append(self, content: bytes, *, sync: bool) -> None:
+        """Write all of ``content`` or nothing. Raises ``OSError``."""
+        try:
+            self._mend()
+            view = memoryview(content)
+            while view:
+                view = view[os.write(self._file, view) :]
+            if sync:
+                os.fdatasync(self._file)
+        except OSError:
+            self._torn = True
+            with suppress(OSError):
+                self._mend()
+            raise
+        self._size += len(content)
+
+    def is_full(self, most_bytes: int, most_seconds: float) -> bool:
+        """Return whether the segment is to be finished, by its size in bytes or its age in seconds."""
+        return self._size >= most_bytes or monotonic() - self._opened >= most_seconds
+
+    def finish(self) -> None:
+        """Hand the segment to the sealer. Raises ``OSError`` while a failed write cannot be undone."""
+        self._mend()
+        # Under its old name an unlocked segment is sealed, too.
+        with suppress(OSError):
+            os.replace(self._path, self._path.with_suffix(".wal"))
+            fsync_folder(self._path.parent)
+        os.close(self._file)
+
+    def _mend(self) -> None:
+        """Cut off what a failed write left: no frame after it would be read, and its records are written again."""
+        if self._torn:
+            os.ftruncate(self._file, self._size)
+            self._torn = False
+
+
+class Reserve:
+    """Hold ``size`` bytes of the disk. Records written there need no free space, and nobody else can take it.
+
+    Raises ``OSError`` if there is no such room. A file system that copies on write gives no such guarantee.
+    """
+
+    def __init__(self, folder: Path, name: str, size: int) -> None:
+        self._path = folder / f"{name}.reserve"
+        self._size = size
+        self._file = _create_locked(self._path, 0, size)
+
+    def spend(self, frames: Sequence[bytes]) -> int:
+        """Turn the reserve into a segment with as many of the first ``frames`` as fit; return their number.
+
+        Raises ``OSError`` if nothing could be written.
+        """
+        count = size = 0
+        for content in frames:
+            if size + len(content) > self._size:
+                break
+            size += len(content)
+            count += 1
+        if not count:
+            self.release()
+            return 0
+        try:
+            view = memoryview(b"".join(frames[:count]))
+            offset = 0
+            while offset < size:
+                offset += os.pwrite(self._file, view[offset:], offset)
+            os.fdatasync(self._file)
+        except OSError:
+            self.release()
+            raise
+        # The records are safe by now: the rest of the reserve is zeros, and under its name it is sealed, too.
+        with suppress(OSError):
+            os.ftruncate(self._file, size)
+            os.replace(self._path, self._path.with_suffix(".wal"))
+            fsync_folder(self._path.parent)
+        os.close(self._file)
+        return count
+
+    def release(self) -> None:
+        """Give the room back."""
+        with suppress(OSError):
+            self._path.unlink()
+        with suppress(OSError):
+            os.ftruncate(self._file, 0)
+        os.close(self._file)
+
+
+def _create_locked(path: Path, flags: int, room: int = 0) -> int:
+    """Create ``path`` with ``room`` bytes allocated; return its locked descriptor. Raises ``OSError``."""
+    # Locked before it has a name that a sealer looks for: it could take an unlocked one for a dead worker's.
+    hidden = path.with_suffix(".new")
+    file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if room:
+            os.posix_fallocate(file, 0, room)
+        os.replace(hidden, path)
+        fsync_folder(path.parent)
+    except OSError:
+        for left in (hidden, path):
+            with suppress(OSError):
+                left.unlink()
+        os.close(file)
+        raise
+    return file
