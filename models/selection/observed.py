@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.selection.outcome import Outcome
+from models.selection.outcome import Outcome, log_measured
 
 Floats = NDArray[np.float64]
 
@@ -170,9 +170,9 @@ def shown(outcome: Outcome) -> tuple[float | None, ...]:
     return (
         None if limited else float(failed),
         float(limited),
-        math.log(outcome.ttft_s) if outcome.ttft_s else None,
-        math.log(outcome.tokens_per_s) if outcome.tokens_per_s else None,
-        math.log(outcome.whole_s) if outcome.whole_s else None,
+        log_measured(outcome.ttft_s),
+        log_measured(outcome.tokens_per_s),
+        log_measured(outcome.whole_s),
         float(outcome.malformed_tool_call) if outcome.tools and not (failed or limited) else None,
     )
 
@@ -194,9 +194,14 @@ class Observed:
         self._ended(self._start(endpoint))
 
     def observe(self, outcome: Outcome) -> None:
-        """A call ended; ``outcome.now_s`` is when that was known. One from before the last counts as of now."""
+        """Count a call that ended; ``outcome.now_s`` is when that was known. One from before the last counts as of now.
+
+        An outcome whose time is not finite is not counted, nor is a figure for which ``log_measured`` gives ``None``.
+        """
         start, now_s, flat = self._start(outcome.endpoint), outcome.now_s, self._flat
         self._ended(start)
+        if not math.isfinite(now_s):
+            return
         limited, failed = outcome.result == "rate_limited", outcome.result == "error"
         asked_s = now_s if limited or outcome.began_s is None else outcome.began_s
         if asked_s >= flat[start + _ASKED_AT]:
@@ -207,26 +212,27 @@ class Observed:
         if since > REBASED_S:
             since = self._rebase(start, since)
         weights = tuple([math.exp2(since * rate) for rate in _RATES])
-        self._count(start, LIMITED, weights)
         if limited:
             flat[start + _CAP] = max(flat[start + _CAP] * CUT, LEAST_CAP)
             self._sum(start, LIMITED, 1.0, weights)
-        elif failed:
+        else:
+            self._count(start, FAILURE, weights)
+        if failed:
             flat[start + _STREAK] += 1.0
             flat[start + _FAILED_AT] = max(flat[start + _FAILED_AT], now_s)
             self._sum(start, FAILURE, 1.0, weights)
-        else:
+        elif not limited:
             flat[start + _STREAK] = 0.0
             flat[start + _CAP] = min(flat[start + _CAP] + GROWTH, 1.0)
             if outcome.tools:
                 self._count(start, MALFORMED, weights)
                 self._sum(start, MALFORMED, float(outcome.malformed_tool_call), weights)
-        if outcome.ttft_s:
-            self._add(start, LOG_TTFT, math.log(outcome.ttft_s), weights)
-        if outcome.tokens_per_s:
-            self._add(start, LOG_TOKENS_PER_S, math.log(outcome.tokens_per_s), weights)
-        if outcome.whole_s:
-            self._add(start, LOG_WHOLE, math.log(outcome.whole_s), weights)
+        if (log := log_measured(outcome.ttft_s)) is not None:
+            self._add(start, LOG_TTFT, log, weights)
+        if (log := log_measured(outcome.tokens_per_s)) is not None:
+            self._add(start, LOG_TOKENS_PER_S, log, weights)
+        if (log := log_measured(outcome.whole_s)) is not None:
+            self._add(start, LOG_WHOLE, log, weights)
 
     def _rebase(self, start: int, since: float) -> float:
         self._matrix[start // _WIDTH, _SUMS:] *= np.exp2(-since * _FADING)
@@ -282,15 +288,16 @@ class Observed:
         fades = np.exp2(np.multiply.outer(base - np.maximum(last, now_s), _HALVES_PER_S))
         counts = rows[:, _COUNTS:_SQUARES].reshape(-1, QUANTITIES, _PLACES)
         sums = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITIES, _PLACES)
-        # Whatever was not refused either failed or did not: that count is not kept.
-        np.subtract(counts[:, LIMITED], sums[:, LIMITED], out=counts[:, FAILURE])
+        # Every call was refused or was not, so that the count of all calls is not kept. It is added up: a difference
+        # would lose what has faded far below a later call to rounding, and divide the mean by nothing.
+        np.add(counts[:, FAILURE], sums[:, LIMITED], out=counts[:, LIMITED])
         # Sums and counts fade alike, so that a mean stays one however little is left of it.
         means = sums / (counts + NONE)
         return Views(
             counts * fades[:, None, :],
             means,
             rows[:, _IN_FLIGHT],
-            now_s - rows[:, _FAILED_AT],
+            np.maximum(now_s - rows[:, _FAILED_AT], 0.0),
             np.maximum(now_s - rows[:, _ASKED_AT], 0.0),
             rows[:, _REFUSED],
             rows[:, _STREAK],
@@ -310,7 +317,8 @@ class Observed:
         # Single figures are read and written twenty times faster through an array of Python's own than through numpy.
         self._flat = array("d", bytes(8 * _WIDTH * max(64, 2 * len(before))))
         self._matrix: Floats = np.frombuffer(self._flat).reshape(-1, _WIDTH)
-        self._matrix[:, [_AT, _FAILED_AT, _ASKED_AT]] = -math.inf
+        # With its base at no time a row is moved to its first outcome, whenever that comes.
+        self._matrix[:, [_AT, _FAILED_AT, _ASKED_AT, _BASE]] = -math.inf
         self._matrix[:, _CAP] = 1.0
         self._matrix[: len(before)] = before
 

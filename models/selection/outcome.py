@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
+
+# Seconds, or tokens a second: beyond these a clock, a counter or a log was wrong, and nothing was measured.
+LEAST_MEASURED, MOST_MEASURED = 1e-9, 1e9
+
+
+def log_measured(value: float | None) -> float | None:
+    """Return ln of ``value``, a latency in s or a throughput in tokens/s, or ``None`` where it is no measurement.
+
+    ``None``, zero, negative numbers, NaN, infinities and what lies beyond ``LEAST_MEASURED`` and ``MOST_MEASURED`` are
+    none.
+    """
+    return math.log(value) if value is not None and LEAST_MEASURED <= value <= MOST_MEASURED else None
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):

@@ -16,6 +16,7 @@ from models.selection.features import Candidate, Context
 from models.selection.levels import Tallies
 from models.selection.logged import Prices, cached_share, candidate_of, context_of, list_prices
 from models.selection.observed import Views
+from models.selection.outcome import log_measured
 from models.selection.output_length import LengthTallies
 
 CHUNK = 4096
@@ -57,11 +58,11 @@ class Sample(NamedTuple):
 
     @property
     def log_ttft(self) -> float | None:
-        return math.log(self.ttft_s) if self.ttft_s else None
+        return log_measured(self.ttft_s)
 
     @property
     def log_tokens_per_s(self) -> float | None:
-        return math.log(self.tokens_per_s) if self.tokens_per_s else None
+        return log_measured(self.tokens_per_s)
 
 
 class Samples(NamedTuple):
