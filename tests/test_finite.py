@@ -18,7 +18,7 @@ from models.selection.beliefs import BETWEEN, QUANTITIES, Prior, believe
 from models.selection.faded import Faded
 from models.selection.features import Candidate, Context, vectorise
 from models.selection.interface import State
-from models.selection.levels import Levels
+from models.selection.levels import Levels, Past
 from models.selection.live import Live
 from models.selection.observed import FAILURE, LIMITED, MALFORMED, Observed, Views
 from models.selection.outcome import MOST_MEASURED, Outcome, log_measured
@@ -26,6 +26,9 @@ from models.selection.output_length import OutputLengths
 from models.selection.policy import LearnedPolicy
 from models.selection.predictor import QUANTITIES as PREDICTED
 from models.selection.predictor import Predictor, Rule
+from router_service.routing.health import Health
+from router_service.routing.sharing.messages import Report
+from tests.peers import Clock
 
 NAMES = ("a:m", "b:m", "c:m")
 CANDIDATES = [Candidate(name, name[0], 10**9, 10**9) for name in NAMES]
@@ -235,3 +238,54 @@ def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
 def test_a_log_of_any_gaps_and_errors_walked_again_is_finite(rows: list[dict[str, Any]]) -> None:
     for _, views in walk(rows, every_candidate):
         check(views)
+
+
+@pytest.mark.parametrize(("first", "rest"), [(100.0, 100.0), (-100.0, -100.0), (-100.0, 100.0), (0.0, 0.0)])
+def test_a_whole_answers_level_is_a_number_at_any_ttft_and_throughput(first: float, rest: float) -> None:
+    node = {"log_ttft": Past(1e9, first), "log_tokens_per_s": Past(1e9, rest)}
+    level = Levels({"a:m": node}, {}, {}).of("a:m", "a")
+    assert level.log_whole == pytest.approx(max(first, np.log(500) - rest), abs=1.0)
+
+
+def test_a_limit_of_any_size_has_features() -> None:
+    for limit in (None, 1, 10**400, -5):
+        context = CONTEXTS[0]._replace(max_tokens=limit)
+        assert np.isfinite(
+            vectorise([context], CANDIDATES, Views.nothing(3), Levels({}, {}, {}), OutputLengths({}))
+        ).all()
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(
+        st.tuples(GAPS_S.map(abs), st.sampled_from(["ttft", "whole", "failure", "limited", "told"]), FIGURES),
+        max_size=30,
+    )
+)
+def test_health_measures_in_finite_numbers_whatever_it_is_told(told: list[tuple[float, str, float]]) -> None:
+    clock = Clock()
+    health = Health(clock)
+    for gap_s, kind, figure in told:
+        clock.now += gap_s
+        if kind == "failure":
+            health.failure("a:m", "timeout", figure)
+        elif kind == "limited":
+            health.failure("a:m", "rate_limit_exceeded", figure)
+        elif kind == "told":
+            report = Report("a:m", failure=5, ejected_until=clock.now + figure, retry_until=clock.now + figure)
+            health.hear(report, clock.now, clock.now)
+        else:
+            health.success("a:m", figure, figure, "eu", figure if kind == "whole" else None)
+        measured: list[float] = [health.distance("a:m", "eu"), *health.quality("a:m")]
+        measured += [figure for figure in (health.ttft("a:m"), health.throughput("a:m")) if figure is not None]
+        measured += [health.uptime("a:m", "1d") or 0.0, *(health.latency_percentiles("a:m", "30m") or ())]
+        measured += health.throughput_percentiles("a:m", "30m") or ()
+        measured += health.waits("a:m", (50, 99), 1, stream=False) or ()
+        assert np.isfinite(measured).all()
+        assert min(measured) >= 0
+        health.refresh()
+        health.take(clock.now)
+    clock.now += 2 * DAY
+    health.refresh()
+    assert health.ejected(("a:m", "b:m")) == frozenset()
+    assert not health.limited("a:m")

@@ -72,11 +72,11 @@ class Artifact:
                 output_length.from_json(header["output_lengths"]),
                 Predictor(rules, _session(folder / TREES, header["sha256"][TREES]) if boosted else None),
             )
+            artifact.estimates(Context(100, None, True, False, 12), [Candidate("dry:run", "dry", 1, 1)])
         except PolicyError:
             raise
         except Exception as error:
             raise PolicyError(f"{folder.name} cannot be read: {error}") from error
-        artifact.estimates(Context(100, None, True, False, 12), [Candidate("dry:run", "dry", 1, 1)])
         return artifact
 
     def with_levels(self, levels: Levels) -> Artifact:

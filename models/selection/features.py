@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.selection.levels import Level, Levels
 from models.selection.observed import FAILURE, LIMITED, LOG_TOKENS_PER_S, LOG_TTFT, LOG_WHOLE, WINDOWS, Views
-from models.selection.output_length import OutputLengths
+from models.selection.output_length import MOST_TOKENS, OutputLengths
 
 Floats = NDArray[np.float64]
 
@@ -231,7 +231,7 @@ def _context(context: Context, lengths: OutputLengths) -> tuple[float, ...]:
     day, week = 2 * math.pi * context.hour / 24, 2 * math.pi * context.hour / HOURS
     return (
         math.log1p(context.prompt_tokens),
-        math.log1p(context.max_tokens or 0),
+        math.log1p(min(max(context.max_tokens or 0, 0), MOST_TOKENS)),
         float(context.max_tokens is not None),
         math.log1p(lengths.expected(context.model, context.category, context.max_tokens)),
         float(context.stream),

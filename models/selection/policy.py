@@ -82,7 +82,12 @@ class LearnedPolicy:
     def load(cls, folder: Path) -> LearnedPolicy:
         """Load, check and try one decision. Raises ``PolicyError``."""
         policy = cls(Artifact.load(folder))
-        policy.probabilities(Context(100, None, True, False, 12), [Candidate("dry:run", "dry", 1, 1)])
+        try:
+            policy.probabilities(Context(100, None, True, False, 12), [Candidate("dry:run", "dry", 1, 1)])
+        except PolicyError:
+            raise
+        except Exception as error:
+            raise PolicyError(f"{folder.name} cannot decide: {error}") from error
         return policy
 
     def with_levels(self, levels: Levels) -> LearnedPolicy:
