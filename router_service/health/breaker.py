@@ -149,7 +149,9 @@ class Breaker:
         return True
 
     def adopt(self, until: float, ejections: int, now: float) -> None:
-        """Follow another worker that has ejected the endpoint until ``until``."""
+        """Follow another worker that has ejected the endpoint until ``until``, which no worker sets further ahead than
+        ``LONGEST_EJECTION_S``."""
+        until = min(until, now + LONGEST_EJECTION_S)
         if until > now and until > self.until:
             self.tripped = self.followed = True
             self._opened_at = now

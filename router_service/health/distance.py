@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from models.selection.decision.outcome import log_measured
+
 # Observations. Beyond them a mean forgets: prices and loads move an endpoint's level faster than a cable is laid.
 LEVEL_HORIZON = 50
 REGION_HORIZON = 500
@@ -57,9 +59,9 @@ class Distances:
 
     def add(self, endpoint: str, client_region: str | None, ttft_s: float) -> None:
         """Count the wait of one streamed answer. Those of clients from nowhere known belong to the endpoint's mean."""
-        if not ttft_s > 0:
+        log = log_measured(ttft_s)
+        if log is None:
             return
-        log = math.log(ttft_s)
         level = self._levels.get(endpoint)
         if level is None:
             level = self._levels[endpoint] = Mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.selection.decision.outcome import MAX_MEASURED, MIN_MEASURED
 from router_service.health.breaker import Breaker, Phase
 from router_service.health.capacity import Capacity
 from router_service.health.messages import HealthReport
@@ -38,7 +39,7 @@ class EndpointHealth:
         self.fresh = False
 
     def add_ttft(self, seconds: float, second: int) -> None:
-        if not seconds > 0:
+        if not MIN_MEASURED <= seconds <= MAX_MEASURED:
             return
         before = self.ttft_s
         self.ttft_s = seconds if before is None else before + EWMA_WEIGHT * (seconds - before)
@@ -48,7 +49,7 @@ class EndpointHealth:
 
     def add_answer(self, seconds: float, second: int) -> None:
         """Of a whole answer, from the request to its end."""
-        if not seconds > 0:
+        if not MIN_MEASURED <= seconds <= MAX_MEASURED:
             return
         if self.answers is None:
             self.answers = Histogram(SMALLEST_LATENCY_S, second)
@@ -59,7 +60,7 @@ class EndpointHealth:
         return self.latency if stream else self.answers
 
     def add_throughput(self, tokens_per_s: float, second: int) -> None:
-        if not tokens_per_s > 0:
+        if not MIN_MEASURED <= tokens_per_s <= MAX_MEASURED:
             return
         before = self.tokens_per_s
         self.tokens_per_s = tokens_per_s if before is None else before + EWMA_WEIGHT * (tokens_per_s - before)

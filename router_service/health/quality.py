@@ -44,8 +44,8 @@ class Quality:
         counts[_UNSENT + 3] += completion
 
     def waited(self, seconds: float, second: int) -> None:
-        """Count a 429 that asked to wait ``seconds``."""
-        counts, wait_ms = self._counts, int(seconds * 1000)
+        """Count a 429 that asked to wait ``seconds``, which are none below 0 and where they are no number."""
+        counts, wait_ms = self._counts, int(seconds * 1000) if seconds > 0 else 0
         slot = second // SLOT_S
         if slot > counts[_SLOT]:
             self._advance(slot)

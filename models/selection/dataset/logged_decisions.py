@@ -15,6 +15,8 @@ from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
 
 BLOCK_S = 3600.0
 SUM_TOLERANCE = 1e-6
+# No draw hits less, and what is weighed by its inverse would outweigh, or overflow, all others.
+LEAST_CHANCE = 1e-12
 
 
 class LoggedDecision(NamedTuple):
@@ -95,8 +97,9 @@ def decision_of(record: Mapping[str, Any], segment: str = "") -> LoggedDecision 
     """A row of the request record as a decision on its first attempt, rewarded in USD.
 
     The reward is -(price + ``USD_PER_SECOND`` × wait + ``USD_PER_FAILURE`` if it failed), by the rule of ``as_of``: a
-    wait that is a lower bound is better than no decision. ``None`` where nothing was chosen (one candidate, no attempt)
-    or nothing was learned of the endpoint (the client left first, erred, or set a deadline shorter than the router's).
+    wait that is a lower bound is better than no decision. ``None`` where nothing was chosen (one candidate, no attempt,
+    or one of a chance below ``LEAST_CHANCE``) or nothing was learned of the endpoint (the client left first, erred, or
+    set a deadline shorter than the router's).
     """
     eligible = [c for c in record["candidates"] if c["probability"] > 0]
     first = next(iter(record["attempts"]), None)
@@ -114,4 +117,6 @@ def decision_of(record: Mapping[str, Any], segment: str = "") -> LoggedDecision 
     total = sum(c["probability"] for c in eligible)
     chances = [c["probability"] / total for c in eligible]
     chosen = names.index(first["endpoint"])
+    if chances[chosen] < LEAST_CHANCE:
+        return None
     return LoggedDecision(started.timestamp(), names, chances, chosen, reward, record["model"] or "", segment)

@@ -21,7 +21,7 @@ from models.selection.dataset.logged_context import (
 from models.selection.dataset.point_in_time import first_attempted_endpoint, judge_logged_attempt, walk_log
 from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.live_observations import EndpointViews
-from models.selection.decision.outcome import AttemptResult
+from models.selection.decision.outcome import AttemptResult, log_measured
 
 CHUNK = 4096
 # A prompt that is charged ten times its estimate was media, or the estimate was of something else.
@@ -62,11 +62,11 @@ class Sample(NamedTuple):
 
     @property
     def log_ttft(self) -> float | None:
-        return math.log(self.ttft_s) if self.ttft_s else None
+        return log_measured(self.ttft_s)
 
     @property
     def log_tokens_per_s(self) -> float | None:
-        return math.log(self.tokens_per_s) if self.tokens_per_s else None
+        return log_measured(self.tokens_per_s)
 
 
 class Samples(NamedTuple):

@@ -92,11 +92,11 @@ class Artifact:
                 output_length.from_json(header["output_lengths"]),
                 Predictor(rules, _session(folder / TREES_FILE, header["sha256"][TREES_FILE]) if boosted else None),
             )
+            artifact.estimates(RequestContext(100, None, True, False, 12), [CandidateEndpoint("dry:run", "dry", 1, 1)])
         except PolicyError:
             raise
         except Exception as error:
             raise PolicyError(f"{folder.name} cannot be read: {error}") from error
-        artifact.estimates(RequestContext(100, None, True, False, 12), [CandidateEndpoint("dry:run", "dry", 1, 1)])
         return artifact
 
     def with_levels(self, levels: PriorHierarchy) -> Artifact:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.selection.decision.arrays import Floats
-from models.selection.decision.outcome import AttemptObservation
+from models.selection.decision.outcome import AttemptObservation, log_measured
 
 # ``WINDOWS`` stand for the router's windows of 30 s, 5 min and 30 min; a day, since traffic has a daily course.
 HALF_LIVES_S = (30.0, 300.0, 1800.0, 86400.0)
@@ -170,9 +170,9 @@ def observed_values(outcome: AttemptObservation) -> tuple[float | None, ...]:
     return (
         None if limited else float(failed),
         float(limited),
-        math.log(outcome.ttft_s) if outcome.ttft_s else None,
-        math.log(outcome.tokens_per_s) if outcome.tokens_per_s else None,
-        math.log(outcome.total_s) if outcome.total_s else None,
+        log_measured(outcome.ttft_s),
+        log_measured(outcome.tokens_per_s),
+        log_measured(outcome.total_s),
         float(outcome.malformed_tool_call) if outcome.tools and not (failed or limited) else None,
     )
 
@@ -194,9 +194,14 @@ class LiveObservations:
         self._ended(self._start(endpoint))
 
     def observe(self, outcome: AttemptObservation) -> None:
-        """A call ended; ``outcome.now_s`` is when that was known. One from before the last counts as of now."""
+        """Count a call that ended; ``outcome.now_s`` is when that was known. One from before the last counts as of now.
+
+        An outcome whose time is not finite is not counted, nor is a figure for which ``log_measured`` gives ``None``.
+        """
         start, now_s, flat = self._start(outcome.endpoint), outcome.now_s, self._flat
         self._ended(start)
+        if not math.isfinite(now_s):
+            return
         limited, failed = outcome.result == "rate_limited", outcome.result == "error"
         asked_s = now_s if limited or outcome.began_s is None else outcome.began_s
         if asked_s >= flat[start + _ASKED_AT]:
@@ -207,26 +212,27 @@ class LiveObservations:
         if since > REBASED_S:
             since = self._rebase(start, since)
         weights = tuple([math.exp2(since * rate) for rate in _RATES])
-        self._count(start, RATE_LIMITED, weights)
         if limited:
             flat[start + _CAP] = max(flat[start + _CAP] * CUT, LEAST_CAP)
             self._sum(start, RATE_LIMITED, 1.0, weights)
-        elif failed:
+        else:
+            self._count(start, FAILURE, weights)
+        if failed:
             flat[start + _STREAK] += 1.0
             flat[start + _FAILED_AT] = max(flat[start + _FAILED_AT], now_s)
             self._sum(start, FAILURE, 1.0, weights)
-        else:
+        elif not limited:
             flat[start + _STREAK] = 0.0
             flat[start + _CAP] = min(flat[start + _CAP] + GROWTH, 1.0)
             if outcome.tools:
                 self._count(start, MALFORMED, weights)
                 self._sum(start, MALFORMED, float(outcome.malformed_tool_call), weights)
-        if outcome.ttft_s:
-            self._add(start, LOG_TTFT, math.log(outcome.ttft_s), weights)
-        if outcome.tokens_per_s:
-            self._add(start, LOG_TOKENS_PER_S, math.log(outcome.tokens_per_s), weights)
-        if outcome.total_s:
-            self._add(start, LOG_RESPONSE_TIME, math.log(outcome.total_s), weights)
+        if (log := log_measured(outcome.ttft_s)) is not None:
+            self._add(start, LOG_TTFT, log, weights)
+        if (log := log_measured(outcome.tokens_per_s)) is not None:
+            self._add(start, LOG_TOKENS_PER_S, log, weights)
+        if (log := log_measured(outcome.total_s)) is not None:
+            self._add(start, LOG_RESPONSE_TIME, log, weights)
 
     def _rebase(self, start: int, since: float) -> float:
         self._matrix[start // _WIDTH, _SUMS:] *= np.exp2(-since * _FADING)
@@ -287,15 +293,16 @@ class LiveObservations:
         fades = np.exp2(np.multiply.outer(base - np.maximum(last, now_s), _HALVES_PER_S))
         counts = rows[:, _COUNTS:_SQUARES].reshape(-1, QUANTITY_COUNT, _PLACES)
         sums = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITY_COUNT, _PLACES)
-        # Whatever was not refused either failed or did not: that count is not kept.
-        np.subtract(counts[:, RATE_LIMITED], sums[:, RATE_LIMITED], out=counts[:, FAILURE])
+        # Every call was refused or was not, so that the count of all calls is not kept. It is added up: a difference
+        # would lose what has faded far below a later call to rounding, and divide the mean by nothing.
+        np.add(counts[:, FAILURE], sums[:, RATE_LIMITED], out=counts[:, RATE_LIMITED])
         # Sums and counts fade alike, so that a mean stays one however little is left of it.
         means = sums / (counts + NONE)
         return EndpointViews(
             counts * fades[:, None, :],
             means,
             rows[:, _IN_FLIGHT],
-            now_s - rows[:, _FAILED_AT],
+            np.maximum(now_s - rows[:, _FAILED_AT], 0.0),
             np.maximum(now_s - rows[:, _ASKED_AT], 0.0),
             rows[:, _REFUSED],
             rows[:, _STREAK],
@@ -315,7 +322,8 @@ class LiveObservations:
         # Single figures are read and written twenty times faster through an array of Python's own than through numpy.
         self._flat = array("d", bytes(8 * _WIDTH * max(64, 2 * len(before))))
         self._matrix: Floats = np.frombuffer(self._flat).reshape(-1, _WIDTH)
-        self._matrix[:, [_AT, _FAILED_AT, _ASKED_AT]] = -math.inf
+        # With its base at no time a row is moved to its first outcome, whenever that comes.
+        self._matrix[:, [_AT, _FAILED_AT, _ASKED_AT, _BASE]] = -math.inf
         self._matrix[:, _CAP] = 1.0
         self._matrix[: len(before)] = before
 

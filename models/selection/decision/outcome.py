@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Protocol
 
 import msgspec
@@ -26,9 +27,20 @@ CLIENT_ERRORS = frozenset(
 # Errors that say nothing about the endpoint. The reference leaves 400, 403, 413, 422 and 429 out of uptime; 401, 402,
 # 404, 5xx and broken streams count.
 UNINFORMATIVE_ERRORS = CLIENT_ERRORS | {"permission_denied"}
+# Seconds, or tokens a second: beyond these a clock, a counter or a log was wrong, and nothing was measured.
+MIN_MEASURED, MAX_MEASURED = 1e-9, 1e9
 # How long a router waits for a whole answer, unless it is set otherwise; timers may come a little early.
 DEFAULT_TOTAL_TIMEOUT_S, TIMER_TOLERANCE_S = 300.0, 1.0
 AttemptResult = Literal["success", "error", "rate_limited"]
+
+
+def log_measured(value: float | None) -> float | None:
+    """Return ln of ``value``, a latency in s or a throughput in tokens/s, or ``None`` where it is no measurement.
+
+    ``None``, zero, negative numbers, NaN, infinities and what lies beyond ``MIN_MEASURED`` and ``MAX_MEASURED`` are
+    none.
+    """
+    return math.log(value) if value is not None and MIN_MEASURED <= value <= MAX_MEASURED else None
 
 
 class AttemptObservation(msgspec.Struct, frozen=True, gc=False):

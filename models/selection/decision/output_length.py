@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from models.selection.decision.priors import SHRINKAGE, TYPICAL_OUTPUT_TOKENS
 
 LIMITS = (16, 64, 256, 1024, 4096)
 UNLIMITED = len(LIMITS) + 1
+# No answer is so long.
+MOST_TOKENS = 1e9
 # Model, category, bucket of the limit; "" and -1 stand for all of them.
 Key = tuple[str, str, int]
 
@@ -27,7 +30,7 @@ class OutputLengths(NamedTuple):
             if found is not None:
                 count, own = found
                 mean += count / (count + SHRINKAGE) * (own - mean)
-        return min(mean, float(max_tokens)) if max_tokens else mean
+        return float(min(mean, max_tokens)) if max_tokens and max_tokens > 0 else mean
 
 
 def keys(model: str, category: str | None, max_tokens: int | None) -> list[Key]:
@@ -44,4 +47,8 @@ def to_json(lengths: OutputLengths) -> list[list[object]]:
 
 def from_json(rows: Sequence[tuple[str, str, int, float, float]]) -> OutputLengths:
     """The inverse. Raises on whatever it is not."""
-    return OutputLengths({(model, category, limit): (count, mean) for model, category, limit, count, mean in rows})
+    table = {(model, category, limit): (count, mean) for model, category, limit, count, mean in rows}
+    for count, mean in table.values():
+        if not (0 <= count < math.inf and 0 <= mean <= MOST_TOKENS):
+            raise ValueError(f"{count} answers of {mean} tokens are no length of an answer")
+    return OutputLengths(table)

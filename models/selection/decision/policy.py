@@ -13,7 +13,7 @@ from data.catalogue.types import Price
 from models.selection.decision import predictor
 from models.selection.decision import priors as past
 from models.selection.decision.arrays import Floats
-from models.selection.decision.artifact import Artifact, AttemptEstimate
+from models.selection.decision.artifact import Artifact, AttemptEstimate, PolicyError
 from models.selection.decision.features import CandidateEndpoint, RequestContext, prior_rows
 from models.selection.decision.live_observations import EndpointViews
 from models.selection.decision.posterior import (
@@ -78,7 +78,14 @@ class LearnedPolicy:
     def load(cls, folder: Path) -> LearnedPolicy:
         """Load, check and try one decision. Raises ``PolicyError``."""
         policy = cls(Artifact.load(folder))
-        policy.probabilities(RequestContext(100, None, True, False, 12), [CandidateEndpoint("dry:run", "dry", 1, 1)])
+        try:
+            policy.probabilities(
+                RequestContext(100, None, True, False, 12), [CandidateEndpoint("dry:run", "dry", 1, 1)]
+            )
+        except PolicyError:
+            raise
+        except Exception as error:
+            raise PolicyError(f"{folder.name} cannot decide: {error}") from error
         return policy
 
     def with_levels(self, levels: PriorHierarchy) -> LearnedPolicy:

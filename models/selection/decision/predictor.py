@@ -43,6 +43,8 @@ PREDICTED_QUANTITIES = (
     ),
 )
 FAILURE, RATE_LIMITED, TTFT_Q50, TTFT_Q90, THROUGHPUT_Q50, THROUGHPUT_Q10 = range(6)
+# Beyond it, and so of NaN and infinities, a product with a feature is no number that a decision can stand on.
+MOST_WEIGHT = 1e12
 # The simpler first: the level alone, the level corrected by the live windows, weights for all features, trees.
 FORMS = ("level", "ewma", "linear", "boosted")
 
@@ -148,5 +150,9 @@ def from_json(content: Mapping[str, Mapping[str, Any]]) -> list[QuantityModel]:
         columns = tuple(tuple(map(float, column)) for column in table) if table else None
         within = fields.pop("within")
         bounds = (float(within[0]), float(within[1])) if within else None
-        rules.append(QuantityModel(weights=weights, table=columns, within=bounds, **fields))  # type: ignore[arg-type]
+        rule = QuantityModel(weights=weights, table=columns, within=bounds, **fields)  # type: ignore[arg-type]
+        figures = [rule.intercept, *weights.values(), *(bounds or ()), *(f for column in columns or () for f in column)]
+        if not all(abs(figure) <= MOST_WEIGHT for figure in figures):
+            raise ValueError(f"{quantity.name} weighs by a figure that is not finite, or beyond {MOST_WEIGHT:g}")
+        rules.append(rule)
     return rules

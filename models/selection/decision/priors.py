@@ -20,6 +20,8 @@ SHRINKAGE = 20.0
 PRIOR_QUANTITIES = ("failure", "limited", "log_ttft", "log_tokens_per_s", "log_whole", "malformed", "prompt_price")
 # Length of an answer before any was seen.
 TYPICAL_OUTPUT_TOKENS = 500.0
+# Shares, multiples and logarithms of anything measured lie far within; e to a sum of a few of these is still a number.
+MOST_MEAN = 100.0
 
 
 class Moments(NamedTuple):
@@ -150,16 +152,26 @@ def from_json(content: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
         {name: _node(node) for name, node in content[part].items()} for part in ("endpoints", "providers", "models")
     )
     rows: Sequence[tuple[str, str, float, float]] = content["regions"]  # type: ignore[assignment]
-    regions = {(region, endpoint): Moments(count, mean) for region, endpoint, count, mean in rows}
+    regions = {(region, endpoint): _past((count, mean)) for region, endpoint, count, mean in rows}
     return PriorHierarchy(endpoints, providers, models, _node(content["market"]), regions)  # type: ignore[arg-type]
 
 
 def _log_whole(means: Mapping[str, float]) -> float:
-    return math.log(math.exp(means["log_ttft"]) + TYPICAL_OUTPUT_TOKENS / math.exp(means["log_tokens_per_s"]))
+    """Return ln(TTFT + tokens / throughput) by the larger of the two logarithms, whose exponential may overflow."""
+    first, rest = means["log_ttft"], math.log(TYPICAL_OUTPUT_TOKENS) - means["log_tokens_per_s"]
+    return max(first, rest) + math.log1p(math.exp(-abs(first - rest)))
 
 
 def _node(content: Mapping[str, Sequence[float]]) -> NodeMoments:
-    return {name: Moments(*map(float, content[name])) for name in PRIOR_QUANTITIES if name in content}
+    return {name: _past(content[name]) for name in PRIOR_QUANTITIES if name in content}
+
+
+def _past(figures: Sequence[float]) -> Moments:
+    """Raises ``ValueError`` on what no count, mean and variance can be, NaN and infinities among them."""
+    past = Moments(*map(float, figures))
+    if not (0 <= past.seen < math.inf and abs(past.mean) <= MOST_MEAN and 0 <= past.variance < math.inf):
+        raise ValueError(f"{list(figures)} are no count, mean and variance of a level")
+    return past
 
 
 def _by_provider(regions: Mapping[tuple[str, str], Moments]) -> dict[tuple[str, str], Moments]:
@@ -169,4 +181,4 @@ def _by_provider(regions: Mapping[tuple[str, str], Moments]) -> dict[tuple[str, 
         total = counts[region, endpoint.partition(":")[0]]
         total[0] += past.seen
         total[1] += past.seen * past.mean
-    return {key: Moments(count, total / count) for key, (count, total) in counts.items()}
+    return {key: Moments(count, total / count) for key, (count, total) in counts.items() if count}

@@ -68,7 +68,7 @@ def g0_artifact(folder: Path, found: ReplaySet | None, thresholds: SupportThresh
     except PolicyError as error:
         return Verdict("G0", "failed", str(error))
     figures = {"parity": float(policy.metrics.get("parity", 0.0))}
-    if figures["parity"] > PARITY_TOLERANCE:
+    if not figures["parity"] <= PARITY_TOLERANCE:
         return Verdict("G0", "failed", "the exported models differ from what was learned", figures)
     if found is None:
         return Verdict("G0", "insufficient", "the log holds no decision between two endpoints", figures)
@@ -95,7 +95,7 @@ def g1_predictive(metrics: Mapping[str, float]) -> Verdict:
         hint = "; keep the EWMA" if any(rival == "EWMA" for _, rival in _beaten(figures)) else ""
         return Verdict("G1", "failed", f"on held-out time predicted better: {', '.join(losing)}{hint}", figures)
     covered, answers = figures.get("ttft_q90.coverage"), figures.get("ttft_q90.answers", 0.0)
-    if covered is not None:
+    if covered is not None and answers:
         low, high = wilson_interval(round(covered * answers), int(answers), 0.95)
         said = f"{covered:.1%} of {answers:.0f} answers came within the 90th percentile"
         if high < COVERAGE[0] or low > COVERAGE[1]:

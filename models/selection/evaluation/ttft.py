@@ -28,7 +28,7 @@ class TtftRatios(NamedTuple):
 
 def ttft_ratios(ttft_s: Floats, ours: Floats, theirs: Floats, block: Ints, seed: int = 0) -> TtftRatios | None:
     """Of n requests: TTFT in seconds (NaN: no token), weights under both policies, blocks. ``None`` of nothing."""
-    answered = ~np.isnan(ttft_s)
+    answered = np.isfinite(ttft_s) & (ttft_s > 0)
     if not (ours[answered].any() and theirs[answered].any()):
         return None
     order = np.flatnonzero(answered)[np.argsort(ttft_s[answered], kind="stable")]

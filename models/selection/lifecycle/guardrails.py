@@ -144,11 +144,12 @@ def _ratio(ours: Floats, control: Floats, quantile: float | None, rails: Guardra
         found: Floats = values.mean(axis=-1) if quantile is None else np.quantile(values, quantile, axis=-1)
         return found
 
+    def ratio(own: Floats, others: Floats) -> float:
+        # A quantile, or the mean of a sample, may be 0 where most of the figures are.
+        return float(figure(own)) / max(float(figure(others)), 1e-12)
+
     replicas = np.array(
-        [
-            float(figure(rng.choice(ours, len(ours)))) / max(float(figure(rng.choice(control, len(control)))), 1e-12)
-            for _ in range(rails.replicates)
-        ]
+        [ratio(rng.choice(ours, len(ours)), rng.choice(control, len(control))) for _ in range(rails.replicates)]
     )
     low, high = np.quantile(replicas, [(1 - rails.level) / 2, (1 + rails.level) / 2])
-    return Interval(float(figure(ours) / figure(control)), float(low), float(high))
+    return Interval(ratio(ours, control), float(low), float(high))

@@ -108,6 +108,13 @@ def test_a_whole_answer_that_took_too_long_to_write_has_not_failed(
     assert decision.reward == pytest.approx(-(failed + USD_PER_SECOND * waited_s))
 
 
+def test_a_choice_of_next_to_no_chance_is_no_decision() -> None:
+    judged = row(0, answered("a:m"), cost_nano=0, model="x/m", tools=0)
+    assert decision_of(judged) is not None
+    judged["candidates"][0]["probability"] = 1e-300
+    assert decision_of(judged) is None
+
+
 def test_a_stale_connection_is_no_failure_of_a_choice() -> None:
     again = answered("a:m") | {"reason": STALE}
     assert decision_of(row(0, attempt("a:m", "provider_unavailable"), again, cost_nano=0, model="x/m")) is None

@@ -144,6 +144,22 @@ def test_waits_are_those_of_the_weighted_log() -> None:
     assert thin is not None and thin.p99 is None
 
 
+def test_waits_of_nothing_are_no_ratio() -> None:
+    ones = np.ones(2000)
+    assert ttft_ratios(np.zeros(2000), ones, ones, np.arange(2000) // 100) is None
+    found = ttft_ratios(np.where(np.arange(2000) % 2, 0.0, 1.0), ones, ones, np.arange(2000) // 100)
+    assert found is not None
+    assert found.mean == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_guardrails_of_what_costs_nothing_for_nearly_all_are_numbers() -> None:
+    frame = requests(2000)
+    seldom = pl.int_range(pl.len()) % 100 < 2
+    seen = read_guardrails(frame.with_columns(pl.when(seldom).then("ttft_us").otherwise(0).alias("ttft_us")), "v1")
+    assert np.isfinite(list(seen.figures().values())).all()
+    assert "ttft_p95_ratio" in seen.figures()
+
+
 def test_g2_without_a_decision_is_insufficient() -> None:
     assert g2_off_policy(None).outcome == "insufficient"
 

@@ -311,6 +311,20 @@ def test_a_changed_artifact_is_refused(folder: Path, tmp_path: Path, change: dic
         Artifact.load(tmp_path)
 
 
+# Where a header is changed, and to what.
+NO_NUMBERS: list[tuple[str, list[Any], Any]] = [
+    ("quantities", ["failure", "intercept"], math.nan),
+    ("quantities", ["ttft_q50", "intercept"], 1e200),
+    ("quantities", ["failure", "weights"], {"level_failure": math.inf}),
+    ("levels", ["market", "log_ttft", 1], 1e200),
+    ("levels", ["market", "log_ttft", 0], math.nan),
+    ("levels", ["market", "failure", 2], -1.0),
+    ("levels", ["regions"], [["eu", "a:m", -20.0, 0.1]]),
+    ("output_lengths", [0, 4], math.inf),
+    ("output_lengths", [0, 3], -20.0),
+]
+
+
 def test_an_artifact_that_lacks_a_part_or_names_no_feature_is_refused(folder: Path, tmp_path: Path) -> None:
     header = json.loads((folder / "policy.json").read_bytes())
     for part in ("quantities", "levels", "output_lengths"):
@@ -321,6 +335,16 @@ def test_an_artifact_that_lacks_a_part_or_names_no_feature_is_refused(folder: Pa
     write_header(tmp_path, header)
     with pytest.raises(PolicyError, match="phase_of_the_moon"):
         Artifact.load(tmp_path)
+    header = json.loads((folder / "policy.json").read_bytes())
+    for part, place, figure in NO_NUMBERS:
+        damaged = json.loads(json.dumps(header))
+        innermost = damaged[part]
+        for step in place[:-1]:
+            innermost = innermost[step]
+        innermost[place[-1]] = figure
+        write_header(tmp_path, damaged)
+        with pytest.raises(PolicyError, match=r"cannot be read: .* (not finite|are no)"):
+            Artifact.load(tmp_path)
     (tmp_path / "policy.json").write_bytes(b"{")
     with pytest.raises(PolicyError, match="cannot be read"):
         Artifact.load(tmp_path)
