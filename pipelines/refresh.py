@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import dagster as dg
 from models.selection import decision_log
 from pipelines.definitions import defs
 from pipelines.defs.resources import LakeResource
+from pipelines.instance import opened_instance
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -31,7 +31,7 @@ def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
     """
     lake = LakeResource(data_dir=str(data_dir))
     stale = list(decision_log.stale(lake.lake()))
-    with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral() as instance:
+    with opened_instance() as instance:
         results = [_run("decisions_by_hour", lake, instance, _hours(instance, stale))] if stale else []
         results.append(_run("refresh", lake, instance, {}))
     found: dict[str, dict[str, Any]] = {}

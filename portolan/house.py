@@ -123,7 +123,7 @@ def _start_dashboards(plan: Plan, house: Processes, say: Callable[[str], None]) 
 
 def _dagster(plan: Plan) -> list[str]:
     options = ["-m", "pipelines.definitions", "-h", HOST, "-p", str(plan.dagster_port)]
-    return [sys.executable, "-m", "dagster", "dev", *options, "--log-level", "warning"]
+    return [sys.executable, "-m", "pipelines.instance", "dev", *options, "--log-level", "warning"]
 
 
 def _dagster_home(data_dir: Path) -> dict[str, str]:
