@@ -18,7 +18,11 @@ from router_service.admission.keys import create_key, open_database
 HOST = "127.0.0.1"
 CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}'
 # What ``dagster.yaml`` of a checkout says, without the places: they are this folder's own.
-DAGSTER = "telemetry: {enabled: false}\nconcurrency: {pools: {default_limit: 1}}\n"
+DAGSTER = """\
+telemetry: {enabled: false}
+concurrency: {pools: {default_limit: 1}}
+run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}
+"""
 
 
 class Plan(NamedTuple):
