@@ -18,6 +18,8 @@ class Lake:
     ``portolan.sqlite``           keys
     ``health/``                   a journal per running worker: what it tells the other workers
     ``sealer.lock``               held by the one process that seals
+    ``build.lock``                held by the one run of the pipelines that builds
+    ``runs/``                     a lock file per run of the pipelines, held by its process
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -30,6 +32,8 @@ class Lake:
         self.database = self.root / "portolan.sqlite"
         self.health = self.root / "health"
         self.sealer_lock = self.root / "sealer.lock"
+        self.build_lock = self.root / "build.lock"
+        self.runs = self.root / "runs"
 
     def create(self) -> Lake:
         """Make the folders that are missing."""

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from data.lake import Lake, fsync_folder
 from data.schema import RECORD_SCHEMA
 from pipelines.checks import CHECKS, CheckFailed
+from pipelines.locks import exclusive
 
 TABLES = (
     "usage_hourly",
@@ -119,12 +120,13 @@ class Candidate:
 def build_mart(lake: Lake) -> MartReport:
     """All of it at once. Raises ``CheckFailed``."""
     candidate = Candidate(lake, str(os.getpid()))
-    try:
-        requests = candidate.begin()
-        rows = {table: candidate.add(table) for table in TABLES}
-        return MartReport(candidate.publish(), requests, rows)
-    finally:
-        candidate.discard()
+    with exclusive(lake.build_lock):
+        try:
+            requests = candidate.begin()
+            rows = {table: candidate.add(table) for table in TABLES}
+            return MartReport(candidate.publish(), requests, rows)
+        finally:
+            candidate.discard()
 
 
 def number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

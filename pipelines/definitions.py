@@ -7,9 +7,10 @@ import os
 import dagster as dg
 
 from pipelines.defs.decisions import decisions, decisions_by_hour, stale_hours
+from pipelines.defs.liveness import dead_runs
 from pipelines.defs.log import sealed_requests
 from pipelines.defs.publication import candidate_mart, mart_checks, published_mart
-from pipelines.defs.resources import LakeResource
+from pipelines.defs.resources import LockedLakeResource
 from pipelines.defs.tables import TABLE_ASSETS
 from pipelines.defs.training import (
     candidate,
@@ -45,7 +46,9 @@ defs = dg.Definitions(
     ],
     asset_checks=[mart_checks],
     jobs=[refresh, decisions_by_hour, watch],
-    sensors=[stale_hours, learned_serves],
+    sensors=[stale_hours, learned_serves, dead_runs],
     schedules=[dg.ScheduleDefinition(name="refresh_hourly", job=refresh, cron_schedule="5 * * * *")],
-    resources={"lake": LakeResource(data_dir=os.environ.get("PORTOLAN_DATA_DIR", "data/var"))},
+    # A run is one process, also when assets are materialized by hand: a lock or a pool slot that it holds ends with it.
+    executor=dg.in_process_executor,
+    resources={"lake": LockedLakeResource(data_dir=os.environ.get("PORTOLAN_DATA_DIR", "data/var"))},
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,8 @@ import dagster as dg
 
 from models.selection.dataset import decision_log
 from pipelines.definitions import defs
-from pipelines.defs.resources import LakeResource
+from pipelines.defs.resources import LockedLakeResource
+from pipelines.instance import opened_instance
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -29,9 +29,9 @@ def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
 
     Runs are kept where ``DAGSTER_HOME`` says, if it is set.
     """
-    lake = LakeResource(data_dir=str(data_dir))
+    lake = LockedLakeResource(data_dir=str(data_dir))
     stale = list(decision_log.stale(lake.lake()))
-    with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral() as instance:
+    with opened_instance() as instance:
         results = [_run("decisions_by_hour", lake, instance, _hours(instance, stale))] if stale else []
         results.append(_run("refresh", lake, instance, {}))
     found: dict[str, dict[str, Any]] = {}
@@ -49,12 +49,17 @@ def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
 
 
 def _run(
-    name: str, lake: LakeResource, instance: dg.DagsterInstance, tags: dict[str, str]
+    name: str, lake: LockedLakeResource, instance: dg.DagsterInstance, tags: dict[str, str]
 ) -> dg.ExecuteInProcessResult:
     job = defs.resolve_job_def(name)
-    return job.execute_in_process(
+    result = job.execute_in_process(
         run_config=QUIET, instance=instance, raise_on_error=False, resources={"lake": lake}, tags=tags
     )
+    failures = [event.job_failure_data for event in result.all_events if event.is_job_failure]
+    if any(found.failure_reason and found.failure_reason.value == "UNEXPECTED_TERMINATION" for found in failures):
+        # Dagster ends the run at Ctrl-C, and goes on as after any other failure.
+        raise KeyboardInterrupt
+    return result
 
 
 def _hours(instance: dg.DagsterInstance, stale: list[str]) -> dict[str, str]:

@@ -19,7 +19,11 @@ from router_service.settings import Settings
 HOST = "127.0.0.1"
 CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}'
 # What ``dagster.yaml`` of a checkout says, without the places: they are this folder's own.
-DAGSTER = "telemetry: {enabled: false}\nconcurrency: {pools: {default_limit: 1}}\n"
+DAGSTER = """\
+telemetry: {enabled: false}
+concurrency: {pools: {default_limit: 1}}
+run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}
+"""
 
 
 class Plan(NamedTuple):
@@ -125,7 +129,7 @@ def _start_dashboards(plan: Plan, house: Processes, say: Callable[[str], None]) 
 
 def _dagster(plan: Plan) -> list[str]:
     options = ["-m", "pipelines.definitions", "-h", HOST, "-p", str(plan.dagster_port)]
-    return [sys.executable, "-m", "dagster", "dev", *options, "--log-level", "warning"]
+    return [sys.executable, "-m", "pipelines.instance", "dev", *options, "--log-level", "warning"]
 
 
 def _dagster_home(data_dir: Path) -> dict[str, str]:

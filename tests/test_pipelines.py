@@ -12,7 +12,8 @@ from data.lake import Lake
 from models.selection.dataset import decision_log
 from pipelines.definitions import defs
 from pipelines.defs.decisions import stale_hours
-from pipelines.defs.resources import LakeResource
+from pipelines.defs.liveness import dead_runs
+from pipelines.defs.resources import LakeResource, LockedLakeResource
 from pipelines.defs.training import learned_serves
 from pipelines.refresh import refresh
 from tests.test_marts import fill, records
@@ -92,3 +93,12 @@ def test_guardrails_run_only_while_something_learned_serves(tmp_path: Path) -> N
     assert ran.success
     (made,) = ran.get_asset_materialization_events()
     assert made.step_materialization_data.materialization.metadata["steps"].value == "none"
+
+
+def test_the_sensors_evaluate_with_the_resource_of_the_definitions(tmp_path: Path) -> None:
+    fill(Lake(tmp_path), records(10))
+    lake = LockedLakeResource(data_dir=str(tmp_path))
+    with dg.DagsterInstance.ephemeral() as instance:
+        with dg.build_sensor_context(instance=instance, resources={"lake": lake}) as context:
+            assert isinstance(stale_hours(context), dg.SensorResult)
+            assert dead_runs(context) == dg.SkipReason("no run is dead")

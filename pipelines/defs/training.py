@@ -6,7 +6,7 @@ import dagster as dg
 
 from data.policies import read_serving
 from pipelines.defs.decisions import POOL, decisions
-from pipelines.defs.resources import LakeResource
+from pipelines.defs.resources import BESIDE_BUILDS, LakeResource
 
 GATES = {
     "G0": "The artifact is whole and the log's probabilities are those it chose by.",
@@ -93,7 +93,9 @@ def guardrails(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type
     )
 
 
-watch = dg.define_asset_job("watch", selection=[guardrails], executor_def=dg.in_process_executor)
+watch = dg.define_asset_job(
+    "watch", selection=[guardrails], executor_def=dg.in_process_executor, tags={BESIDE_BUILDS: "true"}
+)
 
 
 @dg.sensor(job=watch, minimum_interval_seconds=60)

@@ -1,0 +1,42 @@
+"""Open the Dagster instance. ``python -m pipelines.instance …`` is ``dagster …`` on one that is set up safely."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import runpy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+
+@contextmanager
+def opened_instance() -> Iterator[dg.DagsterInstance]:
+    """Open the instance of ``DAGSTER_HOME``, or an ephemeral one if that is not set.
+
+    Two processes that set up the same SQLite storage at once would record its version twice, after which Dagster never
+    opens it again. A lock of the folder keeps them apart.
+    """
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield instance
+        return
+    descriptor = os.open(home, os.O_RDONLY) if Path(home).is_dir() else None
+    try:
+        if descriptor is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        opened = dg.DagsterInstance.get()
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+    with opened as instance:
+        yield instance
+
+
+if __name__ == "__main__":
+    with opened_instance():
+        pass
+    runpy.run_module("dagster", run_name="__main__", alter_sys=True)
