@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.lake import Lake, fsync_folder
-from data.schema import to_table
+from data.record.encoding import to_table
 from router_service.telemetry.frames import frame, read_frames
 
 logger = logging.getLogger(__name__)
