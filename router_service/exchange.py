@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from data.schema import Attempt, Record
+from data.record.attempt import Attempt
+from data.record.record import Record
+from router_service.telemetry.request_columns import describe_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +65,7 @@ class Exchange(msgspec.Struct):
     id: str = ""
     key_hash: str | None = None
     client_region: str | None = None
+    country: str | None = None
     affinity: Affinity | None = None
     held_tokens: int | None = None
     decision: Decision | None = None
@@ -73,6 +76,7 @@ class Exchange(msgspec.Struct):
     model: str | None = None
     endpoint: str | None = None
     provider: str | None = None
+    wire_format: str | None = None
     upstream_id: str | None = None
     service_tier: str | None = None
     status: int = 500
@@ -83,6 +87,8 @@ class Exchange(msgspec.Struct):
     cost: Cost | None = None
     lost: LostCall | None = None
     cancelled: bool = False
+    ended_by_client: bool | None = None
+    output_bytes: int = 0
     calls: Calls | None = None
     verdict: Verdict | None = None
     first_byte: float | None = None
@@ -99,7 +105,7 @@ class Exchange(msgspec.Struct):
     def record(self, worker: str) -> Record:
         """The row that goes to the log."""
         duration_us = self.elapsed_us()
-        head, usage, cost, decision, headers = self.head, self.usage, self.cost, self.decision, self.headers
+        head, usage, cost, decision = self.head, self.usage, self.cost, self.decision
         model = self.model or (decision.plan.model if decision else None)
         record = Record(
             generation_id=self.id,
@@ -111,9 +117,8 @@ class Exchange(msgspec.Struct):
             duration_us=duration_us,
             key_hash=self.key_hash,
             client_region=self.client_region,
+            country=self.country,
             held_tokens=self.held_tokens,
-            app=_text(headers.get(b"http-referer")),
-            app_title=_text(headers.get(b"x-openrouter-title") or headers.get(b"x-title")),
             body_bytes=len(self.body),
             estimated_prompt_tokens=len(self.body) // 4,
             attempts=self.attempts,
@@ -121,22 +126,19 @@ class Exchange(msgspec.Struct):
             author=model.split("/", 1)[0] if model else None,
             endpoint=self.endpoint,
             provider=self.provider,
+            wire_format=self.wire_format,
             upstream_id=self.upstream_id,
             service_tier=self.service_tier,
             error_type=self.error_type,
             finish_reason=self.finish_reason,
             native_finish_reason=self.native_finish_reason,
             cancelled=self.cancelled,
+            ended_by_client=self.ended_by_client,
+            output_bytes=self.output_bytes,
             ttft_us=None if self.first_byte is None else int((self.first_byte - self.clock) * 1e6),
             overhead_us=max(0, duration_us - int(self.upstream_wait * 1e6)),
         )
-        if head:
-            record.session_id = head.session_id or _text(headers.get(b"x-session-id"))
-            record.trace_id = head.trace_id
-            record.tools = head.tool_count
-            record.parameters = head.names
-            record.max_tokens = head.completion_limit
-            record.modality = head.modality
+        describe_request(record, self.headers, head)
         if self.verdict:
             record.tool_calls, record.tool_call_fault = self.verdict
         label = self._label()
@@ -153,6 +155,7 @@ class Exchange(msgspec.Struct):
             record.cache_write_tokens = usage.cache_write_tokens
             record.reasoning_tokens = usage.reasoning_tokens
         if cost:
+            record.charges = cost.charges
             record.cost_nano = cost.total
             record.cost_prompt_nano = cost.prompt
             record.cost_cached_nano = cost.cached
@@ -164,7 +167,3 @@ class Exchange(msgspec.Struct):
     def _label(self) -> Label | None:
         done = self.labelling is not None and self.labelling.done() and not self.labelling.cancelled()
         return self.labelling.result() if self.labelling and done else None
-
-
-def _text(value: bytes | None) -> str | None:
-    return value.decode("latin-1")[:512] if value else None

@@ -14,7 +14,7 @@ from starlette.types import Scope
 from data.catalogue import load_catalogue
 from data.catalogue.types import Catalogue, Endpoint
 from data.lake import Lake
-from data.schema import encode_record
+from data.record.encoding import encode_record
 from router_service.accounting.usage import UsageReader
 from router_service.admission.authority import Authority
 from router_service.admission.client_region import ClientRegions
@@ -119,6 +119,10 @@ class Serving:
         """Where the request comes from, where that is known."""
         peer = scope.get("client")
         return self._clients.find(headers, peer[0] if peer else None, key.policy.client_region if key.policy else None)
+
+    def country(self, headers: Mapping[bytes, bytes]) -> str | None:
+        """Return the country that the client-region header names."""
+        return self._clients.country(headers)
 
     def _hedging(self) -> Hedging:
         unstoppable = frozenset(p.slug for p in self.catalogue.providers.values() if not p.supports_cancellation)

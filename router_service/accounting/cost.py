@@ -1,21 +1,21 @@
-"""Tokens to money: integer nano-USD, each part rounded once, the parts sum to the whole."""
+"""Price usage: integer nano-USD, each charge rounded once, the total is the sum of the rounded charges."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from data.catalogue.types import Price
+from data.record.charges import COMPLETION, INPUT_CACHE_READ, INPUT_CACHE_WRITE, PROMPT, Charge, charge
 from router_service.providers.contract import Usage
-
-TOKENS_PER_PRICE = 1_000_000
 
 
 class Cost(NamedTuple):
-    """Parts in nano-USD: uncached prompt with cache writes, cache reads, completion."""
+    """Hold the parts in nano-USD (uncached prompt with cache writes, cache reads, completion) and their charges."""
 
     prompt: int
     cached: int
     completion: int
+    charges: list[Charge]
 
     @property
     def total(self) -> int:
@@ -23,21 +23,21 @@ class Cost(NamedTuple):
 
 
 def cost_of(usage: Usage, price: Price) -> Cost:
-    """Cost of ``usage`` at ``price``. Cached tokens without a price of their own cost what prompt tokens do."""
+    """Return the cost of ``usage`` at ``price``. Cached tokens without a price of their own cost what prompt tokens do.
+
+    A meter that counted nothing has no charge.
+    """
+    completion = charge(COMPLETION, usage.completion_tokens, price.completion)
     if not usage.cached_tokens and not usage.cache_write_tokens:
-        prompt, completion = usage.prompt_tokens * price.prompt, usage.completion_tokens * price.completion
-        return Cost(_nano(prompt), 0, _nano(completion))
+        prompt = charge(PROMPT, usage.prompt_tokens, price.prompt)
+        return Cost(prompt.nano, 0, completion.nano, [one for one in (prompt, completion) if one.quantity])
     cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
     written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
     plain = usage.prompt_tokens - cached - written
     write_price = price.prompt if price.cache_write is None else price.cache_write
     read_price = price.prompt if price.cache_read is None else price.cache_read
-    return Cost(
-        prompt=_nano(plain * price.prompt + written * write_price),
-        cached=_nano(cached * read_price),
-        completion=_nano(usage.completion_tokens * price.completion),
-    )
-
-
-def _nano(scaled: int) -> int:
-    return (scaled + TOKENS_PER_PRICE // 2) // TOKENS_PER_PRICE
+    prompt = charge(PROMPT, plain, price.prompt)
+    write = charge(INPUT_CACHE_WRITE, written, write_price)
+    read = charge(INPUT_CACHE_READ, cached, read_price)
+    charges = [one for one in (prompt, read, write, completion) if one.quantity]
+    return Cost(prompt.nano + write.nano, read.nano, completion.nano, charges)

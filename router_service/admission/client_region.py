@@ -38,6 +38,7 @@ class ClientRegions:
         self._words = {word.lower(): region for word, region in regions.items() if read_network(word) is None}
         self._names = continents() | set(regions.values())
         self._of_words: dict[bytes, str | None] = {}
+        self._countries: dict[bytes, str | None] = {}
         self._of_addresses: dict[str, str | None] = {}
 
     def find(self, headers: Mapping[bytes, bytes], peer: str | None, usual: str | None) -> str | None:
@@ -49,6 +50,18 @@ class ClientRegions:
         if found is None and self._networks:
             found = self._of_address(self._address(headers, peer))
         return found
+
+    def country(self, headers: Mapping[bytes, bytes]) -> str | None:
+        """Return the country that the header names, as ISO 3166-1 alpha-2 in upper case; ``None`` for other words."""
+        word = headers.get(self._header)
+        if word is None:
+            return None
+        if word not in self._countries:
+            if len(self._countries) >= MOST_REMEMBERED:
+                self._countries.clear()
+            code = word.decode("latin-1").strip().lower()
+            self._countries[word] = code.upper() if continent_of(code) else None
+        return self._countries[word]
 
     def _of_word(self, word: bytes) -> str | None:
         if word not in self._of_words:

@@ -56,6 +56,7 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     attempts = Attempts(exchange, serving.health, deadlines, serving.hedging, serving.observing)
     answer, endpoint, model = await attempts.run(ahead or decisions, call, _counted)
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
+    exchange.wire_format = endpoint.wire_format
     exchange.upstream_id = answer.upstream_id
     exchange.finish_reason = answer.choices[0]["finish_reason"]
     exchange.native_finish_reason = answer.choices[0]["native_finish_reason"]
@@ -78,7 +79,7 @@ async def answer_whole(exchange: Exchange, serving: Serving, decisions: Iterator
     }
     exchange.status = 200
     exchange.first_byte = time.perf_counter()
-    await send_json(send, 200, body, exchange.id)
+    exchange.output_bytes = await send_json(send, 200, body, exchange.id)
 
 
 def _counted(late: tuple[Answer, Endpoint, str]) -> Usage | None:

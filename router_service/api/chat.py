@@ -43,17 +43,19 @@ class ChatCompletions:
             if isinstance(error, NoEndpoints):
                 exchange.refused = error.plan
             body = error.envelope() | metadata(exchange, self._serving.catalogue, error)
-            await send_json(send, error.code, body, exchange.id, error.headers())
+            exchange.output_bytes += await send_json(send, error.code, body, exchange.id, error.headers())
         except Disconnected:
             exchange.cancelled, exchange.status = True, CLIENT_CLOSED
+            exchange.ended_by_client = True
         except asyncio.CancelledError:
             exchange.cancelled, exchange.status = True, CLIENT_CLOSED
+            exchange.ended_by_client = False
             raise
         except Exception:
             logger.exception("request %s failed", exchange.id)
             fault = ApiError("server", "Internal error; the router's own log has it under the generation id")
             exchange.status, exchange.error_type = fault.code, fault.error_type
-            await send_json(send, fault.code, fault.envelope(), exchange.id)
+            exchange.output_bytes += await send_json(send, fault.code, fault.envelope(), exchange.id)
         finally:
             self._serving.settle(exchange)
 
@@ -62,6 +64,7 @@ class ChatCompletions:
         key = await authenticate(exchange.headers, serving)
         exchange.key_hash = key.hash
         exchange.client_region = serving.client_region(key, exchange.headers, scope)
+        exchange.country = serving.country(exchange.headers)
         if not serving.log.has_room:
             raise ApiError(
                 "provider_overloaded",
