@@ -7,7 +7,6 @@ backfills alike. Rows whose request was never sent anywhere are left out.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.lake import Lake, fsync_folder
+from data.lake import Lake
 from data.record.lake_reader import LAKE_SCHEMA, open_dataset, request_files, time_range
 
 HOUR = "%Y-%m-%dT%H"
@@ -81,10 +80,9 @@ def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
         table = pa.concat_tables([before.filter(pc.invert(known)), table])
     sources = json.dumps(sorted({*_names(files), *gone})).encode()
     table = table.sort_by("started_at").replace_schema_metadata({SOURCES: sources})
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    pq.write_table(table, temporary)
-    os.replace(temporary, path)
-    fsync_folder(lake.decisions)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    lake.storage.put(lake.key(path), memoryview(buffer.getvalue()))
     return int(table.num_rows)
 
 

@@ -44,7 +44,7 @@ def seal(lake: Lake, segment: Path) -> SealReport | None:
         payloads, lost_bytes = read_frames(segment.read_bytes())
         tables, strange = _by_day(payloads)
         for day, table in tables.items():
-            _write_parquet(lake.requests / f"day={day}", segment.stem, table)
+            _write_parquet(lake, lake.requests / f"day={day}" / f"{segment.stem}.parquet", table)
         if strange:
             _quarantine(lake, segment, strange)
         segment.unlink()
@@ -111,19 +111,12 @@ def _table(payloads: list[bytes]) -> pa.Table | None:
     return table
 
 
-def _write_parquet(folder: Path, name: str, table: pa.Table) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    # The segment's lock is ours: a temporary file of it was left by a sealer that died.
-    for left in folder.glob(f".{name}.*.tmp"):
-        left.unlink()
-    temporary = folder / f".{name}.{os.getpid()}.tmp"
-    with temporary.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / f"{name}.parquet")
-    fsync_folder(folder)
-    fsync_folder(folder.parent)
+def _write_parquet(lake: Lake, path: Path, table: pa.Table) -> None:
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd")
+    # The segment's lock is ours: no other sealer writes this file, but one that died may have left a part of it.
+    lake.storage.discard_partial(lake.key(path))
+    lake.storage.put(lake.key(path), memoryview(buffer.getvalue()))
 
 
 def _quarantine(lake: Lake, segment: Path, payloads: list[bytes]) -> None:
