@@ -22,11 +22,11 @@ from data.lake import Lake
 from data.policies import (
     AuditEntry,
     Canary,
+    GateVerdict,
+    LifecycleState,
     Lineage,
     PolicyState,
-    Serving,
-    State,
-    Verdict,
+    ServingAssignment,
     append_audit,
     read_audit,
     read_serving,
@@ -36,7 +36,7 @@ from data.policies import (
     write_state,
 )
 
-STEPS: dict[State, tuple[State, ...]] = {
+STEPS: dict[LifecycleState, tuple[LifecycleState, ...]] = {
     "candidate": ("shadow", "canary", "champion", "rejected", "retired"),
     "shadow": ("canary", "champion", "rejected", "retired"),
     "canary": ("champion", "rolled_back", "retired"),
@@ -45,7 +45,7 @@ STEPS: dict[State, tuple[State, ...]] = {
     "rejected": ("champion",),
     "rolled_back": ("champion",),
 }
-ENDED: tuple[State, ...] = ("retired", "rejected", "rolled_back")
+ENDED: tuple[LifecycleState, ...] = ("retired", "rejected", "rolled_back")
 ARTIFACT = ("*.onnx", "policy.json")
 
 
@@ -61,7 +61,7 @@ class Registry:
         self._who = who
 
     @property
-    def serving(self) -> Serving:
+    def serving(self) -> ServingAssignment:
         return read_serving(self._lake)
 
     def states(self) -> list[PolicyState]:
@@ -75,7 +75,7 @@ class Registry:
             raise RegistryError(f"there is no policy {version}; 'portolan policy list' names them")
         return found
 
-    def in_state(self, *states: State) -> list[PolicyState]:
+    def in_state(self, *states: LifecycleState) -> list[PolicyState]:
         return [state for state in self.states() if state.state in states]
 
     def is_proven(self, version: str) -> bool:
@@ -92,7 +92,7 @@ class Registry:
             self._audit("candidate", version, why, lineage.metrics)
             return made
 
-    def judge(self, version: str, verdicts: tuple[Verdict, ...]) -> PolicyState:
+    def judge(self, version: str, verdicts: tuple[GateVerdict, ...]) -> PolicyState:
         """Keep the gates' latest answers with the version."""
         with self._step():
             state = msgspec.structs.replace(self.get(version), verdicts=verdicts)
@@ -123,7 +123,7 @@ class Registry:
             if serving.canary is not None:
                 raise RegistryError(f"{serving.canary.version} is the canary; there is one at a time")
             shadow = None if serving.shadow == version else serving.shadow
-            write_serving(self._lake, Serving(serving.champion, Canary(version, share, since), shadow))
+            write_serving(self._lake, ServingAssignment(serving.champion, Canary(version, share, since), shadow))
             self._move(version, "canary", why, figures)
 
     def widen(
@@ -150,7 +150,7 @@ class Registry:
                 _expect_canary(serving, version)
             canary = None if serving.canary and serving.canary.version == version else serving.canary
             shadow = None if serving.shadow == version else serving.shadow
-            write_serving(self._lake, Serving(version, canary, shadow))
+            write_serving(self._lake, ServingAssignment(version, canary, shadow))
             self._move(version, "champion", why, figures, predecessor=serving.champion)
             if serving.champion:
                 self._move(serving.champion, "retired", f"{version} is champion now")
@@ -199,17 +199,17 @@ class Registry:
                     path.unlink(missing_ok=True)
             self._audit("pruned", version, why, {})
 
-    def _leave(self, version: str, to: State, why: str, figures: Mapping[str, float] | None) -> None:
+    def _leave(self, version: str, to: LifecycleState, why: str, figures: Mapping[str, float] | None) -> None:
         with self._step():
             self._expect(version, to)
             serving = self.serving
             canary = None if serving.canary and serving.canary.version == version else serving.canary
             champion = None if serving.champion == version else serving.champion
             shadow = None if serving.shadow == version else serving.shadow
-            write_serving(self._lake, Serving(champion, canary, shadow))
+            write_serving(self._lake, ServingAssignment(champion, canary, shadow))
             self._move(version, to, why, figures)
 
-    def _expect(self, version: str, to: State) -> None:
+    def _expect(self, version: str, to: LifecycleState) -> None:
         found = self.get(version)
         state = found.state
         if to not in STEPS[state]:
@@ -220,7 +220,7 @@ class Registry:
     def _move(
         self,
         version: str,
-        to: State,
+        to: LifecycleState,
         why: str,
         figures: Mapping[str, float] | None = None,
         predecessor: str | None = None,
@@ -266,7 +266,7 @@ class Registry:
     def _mend(self) -> None:
         """Bring states into line with who serves, after a crash between the two."""
         serving = self.serving
-        standing: dict[str, State] = {}
+        standing: dict[str, LifecycleState] = {}
         if serving.shadow:
             standing[serving.shadow] = "shadow"
         if serving.canary:
@@ -281,7 +281,7 @@ class Registry:
                 self._move(state.version, wanted, "a step was interrupted; this is what serves")
 
 
-def _expect_canary(serving: Serving, version: str) -> None:
+def _expect_canary(serving: ServingAssignment, version: str) -> None:
     if serving.canary is None or serving.canary.version != version:
         raise RegistryError(f"{version} is not the canary")
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from data.catalogue.types import Endpoint
 from data.lake import Lake
-from data.policies import Serving, read_serving
+from data.policies import ServingAssignment, read_serving
 from models.selection.policy import Candidate, Context, LearnedPolicy, PolicyError, Views, Wish
 from router_service.routing.candidates import Ask
 
@@ -119,7 +119,7 @@ class PolicyStore:
     def __init__(self, lake: Lake, interval: float = 2.0) -> None:
         self._lake = lake
         self._interval = interval
-        self._seen = Serving()
+        self._seen = ServingAssignment()
         self._loaded: dict[str, ServedPolicy] = {}
         self.current: ServedPolicies | None = None
         self.failures = 0
