@@ -100,6 +100,7 @@ def test_structured_output(asked: object, kind: str | None) -> None:
             ["text", "audio", "file"],
         ),
         ([{"type": "file", "file": {"file_id": "f", "file_data": "d"}}], ["text", "file"]),
+        ([{"type": "file", "file": {"file_id": "f"}}], ["text", "file"]),
         ([{"type": "video_url", "video_url": {"url": "https://a.example/b.mp4"}}], ["text", "video"]),
         ([{"type": "text", "text": 'a quoted "image_url": {} is no image'}], ["text"]),
     ],

@@ -30,7 +30,8 @@ def cost_of(usage: Usage, price: Price) -> Cost:
     completion = charge(COMPLETION, usage.completion_tokens, price.completion)
     if not usage.cached_tokens and not usage.cache_write_tokens:
         prompt = charge(PROMPT, usage.prompt_tokens, price.prompt)
-        return Cost(prompt.nano, 0, completion.nano, [one for one in (prompt, completion) if one.quantity])
+        charges = [prompt, completion] if prompt.quantity and completion.quantity else _counted(prompt, completion)
+        return Cost(prompt.nano, 0, completion.nano, charges)
     cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
     written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
     plain = usage.prompt_tokens - cached - written
@@ -39,5 +40,8 @@ def cost_of(usage: Usage, price: Price) -> Cost:
     prompt = charge(PROMPT, plain, price.prompt)
     write = charge(INPUT_CACHE_WRITE, written, write_price)
     read = charge(INPUT_CACHE_READ, cached, read_price)
-    charges = [one for one in (prompt, read, write, completion) if one.quantity]
-    return Cost(prompt.nano + write.nano, read.nano, completion.nano, charges)
+    return Cost(prompt.nano + write.nano, read.nano, completion.nano, _counted(prompt, read, write, completion))
+
+
+def _counted(*charges: Charge) -> list[Charge]:
+    return [one for one in charges if one.quantity]

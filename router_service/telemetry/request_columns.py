@@ -27,6 +27,8 @@ _MEDIA = (
     ("file", b'"file_data"'),
     ("file", b'"file_id"'),
 )
+# The media that ``Head.modality`` does not tell from text.
+_NOT_IN_MODALITY = (("video", b'"video_url"'), ("file", b'"file_id"'))
 T = TypeVar("T")
 
 
@@ -57,7 +59,7 @@ def describe_request(record: Record, headers: Mapping[bytes, bytes], head: Head 
     record.parameters = head.names
     record.max_tokens = head.completion_limit
     record.modality = head.modality
-    record.input_media = _input_media(head.messages)
+    record.input_media = _input_media(head.messages, head.modality)
     if "user" in fields:
         record.user_hash = _user_hash(_read(fields, "user", _text), record.key_hash)
     if "reasoning" in fields or "reasoning_effort" in fields:
@@ -78,9 +80,13 @@ def header_text(value: bytes | None, most: int = MAX_HEADER_CHARACTERS) -> str |
         return value.decode("latin-1")[:most]
 
 
-def _input_media(messages: bytes) -> list[str]:
+def _input_media(messages: bytes, modality: str) -> list[str]:
+    # Each search reads all of the messages. Most have no key with an underscore, and the head has looked for some.
+    if b"_" not in messages:
+        return TEXT_ALONE
     # A key stands unescaped in the raw JSON; within a string its quotes would be escaped.
-    found = dict.fromkeys(kind for kind, key in _MEDIA if key in messages)
+    keys = _NOT_IN_MODALITY if modality == "text" else _MEDIA
+    found = dict.fromkeys(kind for kind, key in keys if key in messages)
     return ["text", *found] if found else TEXT_ALONE
 
 
