@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
-import pyarrow.dataset as ds
 
 from benchmarks.tables import write_between
 from data.catalogue import load_catalogue
 from data.catalogue.types import Endpoint
 from data.lake import Lake
-from data.schema import HEDGE
+from data.record.attempt import HEDGE
+from data.record.lake_reader import open_dataset, request_files
 from lab.behaviour import behaviour_of
 from lab.server import Lab, create_app
 from router_service.admission.keys import create_key, open_database
@@ -220,9 +220,9 @@ def table(routers: Sequence[Router], tails: Sequence[Tail]) -> str:
 
 
 def _rows(lake: Lake) -> dict[str, dict[str, Any]]:
-    paths = [str(path) for path in lake.requests.glob("day=*/*.parquet")]
     columns = ["generation_id", "attempts", "cost_nano", "hedge_cost_nano", "endpoint"]
-    return {row["generation_id"]: row for row in ds.dataset(paths).to_table(columns=columns).to_pylist()}
+    rows = open_dataset(request_files(lake)).to_table(columns=columns).to_pylist()
+    return {row["generation_id"]: row for row in rows}
 
 
 def _level(ordered: Sequence[float], percent: int) -> float:

@@ -1,1 +1,1 @@
-"""What is true: the record schema, the lake layout, the catalogue, the marts."""
+"""Define the data that all packages share: the request record, the lake, the catalogue, the marts."""

@@ -1,4 +1,4 @@
-"""Logarithmic histograms: bucket b holds values from 1.02^b up to 1.02^(b+1)."""
+"""Read logarithmic histograms: bucket ``b`` counts values from 1.02^b up to 1.02^(b+1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ BASE = 1.02
 
 
 def quantile(buckets: Mapping[int, int], level: float) -> float | None:
-    """The value below which ``level`` (0-1) of the counts lie, to 1 % (a bucket's middle); ``None`` when empty."""
+    """Return the ``level`` quantile within 1 %, the middle of its bucket; ``None`` for an empty histogram.
+
+    Raises ``ValueError`` for a level outside [0, 1].
+    """
+    if not 0 <= level <= 1:
+        raise ValueError(f"level must lie in [0, 1]; got {level}")
     total = sum(buckets.values())
     if not total:
         return None
@@ -19,4 +24,4 @@ def quantile(buckets: Mapping[int, int], level: float) -> float | None:
         seen += buckets[bucket]
         if seen >= wanted:
             return float(BASE ** (bucket + 0.5))
-    raise AssertionError("a level is at most 1")
+    raise AssertionError("the last bucket holds the count of every level")

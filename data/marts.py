@@ -1,4 +1,4 @@
-"""The published mart, read-only. Nothing else knows the file's name."""
+"""Open the published mart read-only. No other module knows the file's name."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from data.lake import Lake
 
 
 class NoMart(Exception):
-    """Nothing has been published yet."""
+    """Report that no mart has been published yet."""
 
 
 def open_mart(lake: Lake) -> duckdb.DuckDBPyConnection:
-    """A connection to the current version. Close it; open again to see a newer one. Raises ``NoMart``."""
+    """Connect to the current version. Close the connection, and open another to see a newer one. Raises ``NoMart``."""
     path = lake.current_mart()
     if path is None:
         raise NoMart("no mart has been published yet: run 'portolan refresh'")

@@ -1,10 +1,10 @@
-"""What is on disk of selection policies besides the artifacts: who serves, each version's state, the audit log.
+"""Read and write the documents of the learned policies: the serving assignment, the state of each version, the audit.
 
-``policies/serving.json``           the one document that the router follows
-``policies/<version>/state.json``   where a version stands, what it came from, how it was judged
+``policies/serving.json``           the assignment that the router follows
+``policies/<version>/state.json``   lifecycle state of a version, its lineage, the verdicts of its gates
 ``policies/audit.jsonl``            every step, appended and synced, never rewritten
 
-Times are ISO 8601, UTC. Shares are parts of all traffic in [0, 1].
+Times are ISO 8601, UTC. Shares are fractions of all traffic in [0, 1].
 """
 
 from __future__ import annotations
@@ -15,35 +15,39 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from data.lake import Lake, write_atomically
+from data.lake import Lake
+from data.storage.interface import InvalidKeyError, ObjectNotFoundError
 
 LifecycleState = Literal["candidate", "shadow", "canary", "champion", "retired", "rejected", "rolled_back"]
 T = TypeVar("T")
 
 
 class Canary(msgspec.Struct, frozen=True):
-    """A version on trial and its share of all traffic; ``since``: rows of the decision log when this share began."""
+    """Hold a version under test and its share of all traffic.
+
+    ``since`` is the number of rows that the decision log had when the share was assigned.
+    """
 
     version: str
     share: float
     since: int = 0
 
 
-class Serving(msgspec.Struct, frozen=True):
-    """Who serves. Without champion and canary the rules serve alone."""
+class ServingAssignment(msgspec.Struct, frozen=True):
+    """Assign the versions that serve. Without champion and canary the rule-based strategies serve alone."""
 
     champion: str | None = None
     canary: Canary | None = None
     shadow: str | None = None
 
     def versions(self) -> tuple[str, ...]:
-        """Champion, canary, shadow: those that there are."""
+        """Return the versions that are assigned, in the order champion, canary, shadow."""
         canary = self.canary.version if self.canary else None
         return tuple(version for version in (self.champion, canary, self.shadow) if version)
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """What an artifact was made from. ``held_out_from`` is where learning stopped: it saw nothing later."""
+    """Describe the data, code and libraries of an artifact. Training used no data later than ``held_out_from``."""
 
     data_from: str
     data_until: str
@@ -55,10 +59,10 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     sha256: dict[str, str]
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """A gate's answer. ``insufficient``: the log cannot tell, which is neither for nor against the candidate.
+class GateVerdict(msgspec.Struct, frozen=True):
+    """Hold the result of a gate. ``insufficient`` means that the log holds too little evidence to decide.
 
-    ``against`` is the champion that it was compared with, ``None`` for the rules.
+    ``against`` is the champion that the candidate was compared with, ``None`` for the rule-based strategies.
     """
 
     gate: str
@@ -69,7 +73,10 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a version stands; ``predecessor`` is the champion that it replaced, ``pruned`` when its artifact went."""
+    """Hold the lifecycle state of a version.
+
+    ``predecessor`` is the champion that it replaced; ``pruned`` is when its artifact was removed.
+    """
 
     version: str
     state: LifecycleState
@@ -77,12 +84,12 @@ class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     lineage: Lineage
     predecessor: str | None = None
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[GateVerdict, ...] = ()
     pruned: str | None = None
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One step: ``who`` did ``what`` to a version and ``why``, with the figures that it was done on."""
+    """Record one step: ``who`` did ``what`` to a version, ``why``, and the figures that the step is based on."""
 
     at: str
     who: str
@@ -92,40 +99,42 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     figures: dict[str, float] = {}
 
 
-def read_serving(lake: Lake) -> Serving:
-    """Who serves now; nobody when nothing has been decided, or when the document is damaged."""
-    path = lake.policies / "serving.json"
-    if path.exists():
-        return _read(path, Serving) or Serving()
-    before = _read(lake.policies / "current.json", dict[str, str])  # written until there was a registry
-    return Serving(champion=before.get("target")) if before else Serving()
+def read_serving(lake: Lake) -> ServingAssignment:
+    """Return the serving assignment; an empty one when there is none or when the document is damaged."""
+    try:
+        return _decode(lake.storage.get("policies/serving.json"), ServingAssignment) or ServingAssignment()
+    except ObjectNotFoundError:
+        # Releases without a registry wrote this document.
+        before = _read(lake, "policies/current.json", dict[str, str])
+        return ServingAssignment(champion=before.get("target")) if before else ServingAssignment()
 
 
-def write_serving(lake: Lake, serving: Serving) -> None:
-    write_atomically(lake.policies / "serving.json", msgspec.json.encode(serving))
+def write_serving(lake: Lake, assignment: ServingAssignment) -> None:
+    """Replace the serving assignment, which the router follows from then on."""
+    lake.storage.put("policies/serving.json", msgspec.json.encode(assignment))
 
 
 def read_state(lake: Lake, version: str) -> PolicyState | None:
-    return _read(lake.policies / version / "state.json", PolicyState)
+    """Return the state of a version, or ``None`` when it has none or a damaged one."""
+    return _read(lake, f"policies/{version}/state.json", PolicyState)
 
 
 def write_state(lake: Lake, state: PolicyState) -> None:
+    """Replace the state of a version."""
     content = msgspec.json.format(msgspec.json.encode(state), indent=1)
-    folder = lake.policies / state.version
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "state.json", content)
+    lake.storage.put(f"policies/{state.version}/state.json", content)
 
 
 def read_states(lake: Lake) -> list[PolicyState]:
-    """Every registered version, the oldest first."""
+    """Return the state of every registered version, oldest first."""
     folders = sorted(path.parent.name for path in lake.policies.glob("*/state.json"))
     return [state for name in folders if (state := read_state(lake, name)) is not None]
 
 
 def append_audit(lake: Lake, entry: AuditEntry) -> None:
-    """Append a line and sync it."""
+    """Append one line to the audit log and sync it. A line that a crash has torn is ended first."""
     path = lake.policies / "audit.jsonl"
-    torn = path.exists() and path.stat().st_size > 0 and not _ends_a_line(path)
+    torn = path.exists() and path.stat().st_size > 0 and not _ends_with_newline(path)
     with path.open("ab") as file:
         file.write(b"\n" * torn + msgspec.json.encode(entry) + b"\n")
         file.flush()
@@ -133,7 +142,7 @@ def append_audit(lake: Lake, entry: AuditEntry) -> None:
 
 
 def read_audit(lake: Lake) -> list[AuditEntry]:
-    """The oldest first; a line that a crash has torn is passed over."""
+    """Return the entries of the audit log, oldest first. A torn line is skipped."""
     try:
         lines = (lake.policies / "audit.jsonl").read_bytes().splitlines()
     except FileNotFoundError:
@@ -142,20 +151,21 @@ def read_audit(lake: Lake) -> list[AuditEntry]:
 
 
 def read_report(lake: Lake, version: str) -> dict[str, Any] | None:
-    """The figures of a version's report page, or ``None`` before there is one."""
-    return _read(lake.policies / version / "report.json", dict[str, Any])
+    """Return the figures of a version's report, or ``None`` before there is one."""
+    return _read(lake, f"policies/{version}/report.json", dict[str, Any])
 
 
-def _ends_a_line(path: Path) -> bool:
+def _ends_with_newline(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) == b"\n"
 
 
-def _read(path: Path, kind: type[T]) -> T | None:
+def _read(lake: Lake, key: str, kind: type[T]) -> T | None:
+    """Return a document, or ``None`` when it is missing or damaged, or when a version is no valid name."""
     try:
-        return _decode(path.read_bytes(), kind)
-    except (FileNotFoundError, NotADirectoryError):
+        return _decode(lake.storage.get(key), kind)
+    except (ObjectNotFoundError, InvalidKeyError):
         return None
 
 

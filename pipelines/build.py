@@ -16,7 +16,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from data.lake import Lake, fsync_folder
-from data.schema import RECORD_SCHEMA
+from data.record.lake_reader import request_files, requests_sql
 from pipelines.checks import CHECKS, CheckFailed
 from pipelines.locks import exclusive
 
@@ -56,8 +56,7 @@ class Candidate:
         self._lake.create()
         self.discard()
         self._discard_abandoned()
-        files = sorted(self._lake.requests.glob("day=*/*.parquet"))
-        rows = [(str(file), pq.read_metadata(file).num_rows) for file in files]
+        rows = [(str(file), pq.read_metadata(file).num_rows) for file in request_files(self._lake)]
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("CREATE TABLE sources (file VARCHAR, requests BIGINT)")
             if rows:
@@ -107,13 +106,8 @@ class Candidate:
         """A connection in which ``requests`` are the listed files' rows."""
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            files = [file for (file,) in connection.execute("SELECT file FROM sources ORDER BY file").fetchall()]
-            if files:
-                listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-                source = f"read_parquet([{listed}], hive_partitioning = false)"
-                connection.execute(f"CREATE TEMP VIEW requests AS SELECT * FROM {source}")
-            else:
-                connection.register("requests", RECORD_SCHEMA.empty_table())
+            files = [Path(file) for (file,) in connection.execute("SELECT file FROM sources ORDER BY file").fetchall()]
+            connection.execute(f"CREATE TEMP VIEW requests AS {requests_sql(files)}")
             yield connection
 
 

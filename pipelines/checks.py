@@ -12,6 +12,10 @@ CHECKS = {
     "the parts of a cost sum to the whole": (
         "SELECT count(*) FROM requests WHERE cost_nano <> cost_prompt_nano + cost_cached_nano + cost_completion_nano"
     ),
+    "charges sum to the cost": (
+        "SELECT count(*) FROM requests WHERE coalesce(list_sum([charge.nano FOR charge IN charges]), 0) <> cost_nano "
+        "AND charges IS NOT NULL"
+    ),
     "usage counts every request": (
         "SELECT abs((SELECT coalesce(sum(requests), 0) FROM sources) "
         "- (SELECT coalesce(sum(requests), 0) FROM usage_hourly))"

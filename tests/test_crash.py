@@ -9,11 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from data.lake import Lake
-from data.schema import RECORD_SCHEMA
+from data.record.lake_reader import open_dataset, request_files
+from data.record.record import RECORD_SCHEMA
 from router_service.admission.keys import create_key, open_database
 from tests.load import Answer, Load
 from tests.running import Running, free_port, until
@@ -23,10 +24,10 @@ PROMISE_S = 0.2
 
 def stored(lake: Lake) -> pa.Table:
     """Every row of the lake; reading fails when a file is not of the schema."""
-    files = [str(path) for path in sorted(lake.requests.glob("day=*/*.parquet"))]
+    files = request_files(lake)
     for file in files:
-        assert ds.dataset(file).schema.equals(RECORD_SCHEMA), file
-    table = ds.dataset(files, schema=RECORD_SCHEMA).to_table()
+        assert pq.read_schema(file).equals(RECORD_SCHEMA), file
+    table = open_dataset(files).to_table()
     table.validate(full=True)
     return table
 

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from data.lake import Lake
-from data.policies import Serving, write_serving
+from data.policies import ServingAssignment, write_serving
 from tests.running import Running, answers, free_port, until
 
 
@@ -66,7 +66,7 @@ def test_replay_ends(tmp_path: Path, lab_url: str) -> None:
 
 def test_guardrails_end(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "data").create()
-    write_serving(lake, Serving(champion="any"))
+    write_serving(lake, ServingAssignment(champion="any"))
     # They say what keeps them from looking, which shows that they do.
     (day := lake.requests / "day=2026-11-23").mkdir()
     (day / "damaged.parquet").write_bytes(b"PAR1")

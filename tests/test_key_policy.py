@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.catalogue.geography import intersection, within
 from data.catalogue.types import Endpoint
 from router_service.admission.client_region import ClientRegions
 from router_service.admission.hosts import RegionalHosts
@@ -53,14 +52,6 @@ def test_a_key_only_ever_tightens_and_is_never_loosened(
     assert under <= left(demands.least)
     close = None if under else nearest_request(market, demands.apply(wanted), ask, demands)
     assert close is None or demands.allow(close.endpoint)
-
-
-def test_regions_are_countries_and_areas_and_what_is_unknown_is_outside() -> None:
-    assert within(("de",), ("eu",)) and within(("eu",), ("eu",)) and within(("de", "fr"), ("us", "eu"))
-    assert not within((), ("eu",)) and not within(("gb",), ("eu",)) and not within(("eu",), ("de",))
-    assert intersection(("eu",), ("de", "us")) == ("de",)
-    assert intersection(("eu",), ("us",)) == ()
-    assert intersection(None, ("eu",)) == ("eu",)
 
 
 def test_requests_win_over_a_keys_defaults() -> None:

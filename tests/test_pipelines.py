@@ -7,7 +7,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from data.histogram import quantile
 from data.lake import Lake
 from models.selection.dataset import decision_log
 from pipelines.definitions import defs
@@ -51,22 +50,6 @@ def test_a_failing_check_blocks_publication(tmp_path: Path) -> None:
     assert "generation_ids_are_unique" in report.failed
     assert report.metadata["guardrails"]["steps"] == report.metadata["promotion"]["steps"] == "none"
     assert lake.current_mart() is None
-
-
-def test_quantiles_of_a_histogram_are_within_a_bucket() -> None:
-    import math
-    import random
-
-    dice = random.Random(4)
-    values = sorted(dice.lognormvariate(12, 1.0) for _ in range(5000))
-    buckets: dict[int, int] = {}
-    for value in values:
-        bucket = math.floor(math.log(value) / math.log(1.02))
-        buckets[bucket] = buckets.get(bucket, 0) + 1
-    for level in (0.5, 0.9, 0.99):
-        found = quantile(buckets, level)
-        assert found == pytest.approx(values[math.ceil(level * 5000) - 1], rel=0.0101)
-    assert quantile({}, 0.5) is None
 
 
 def test_hours_with_new_requests_are_asked_for_as_partitions(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow.dataset as ds
 import pytest
 
 from data.catalogue import load_catalogue
 from data.lake import Lake
+from data.record.encoding import record_row
+from data.record.lake_reader import open_dataset, request_files
 from data.schema import Attempt, encode_record
 from router_service.affinity.sticky import pinned_plan
 from router_service.api.parse_head import parse_head
@@ -128,11 +129,10 @@ def log_and_replay(root: Path, count: int) -> Counter[str]:
                 time.sleep(0.01)
     log.flush(20)
     segments = [read_frames(path.read_bytes()).payloads for path in lake.log.iterdir()]
-    logged = [msgspec.msgpack.decode(payload) for payloads in segments for payload in payloads]
+    logged = [record_row(payload) for payloads in segments for payload in payloads]
     log.close()
     recover(lake)
-    files = [str(path) for path in lake.requests.glob("day=*/*.parquet")]
-    sealed = ds.dataset(files).to_table().to_pylist()
+    sealed = open_dataset(request_files(lake)).to_table().to_pylist()
     assert (len(logged), len(sealed)) == (count, count)
     wrong = [found for row in (*logged, *sealed) if (found := replay(row)).agrees is not True]
     assert wrong == []
@@ -155,7 +155,7 @@ def row(tmp_path: Path) -> dict[str, Any]:
     """One record of a mixture of arms, of which several may be drawn."""
     dice = random.Random(4)
     planner = market(Lake(tmp_path).create(), dice, 0.5, "learned")
-    rows = (msgspec.msgpack.decode(payload) for payload in records(planner, dice, 200))
+    rows = (record_row(payload) for payload in records(planner, dice, 200))
     return next(r for r in rows if len(r["arms"]) == 2 and sum(c["probability"] > 0.05 for c in r["candidates"]) > 3)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from data.lake import Lake
-from data.policies import Canary, Serving, read_serving, write_serving
+from data.policies import Canary, ServingAssignment, read_serving, write_serving
 from data.schema import Attempt, Record
 from models.selection.decision.artifact import PolicyError
 from models.selection.decision.features import CandidateEndpoint, RequestContext
@@ -107,7 +107,7 @@ def test_the_router_follows_the_registry_and_leaves_a_broken_artifact(trained: L
     store = PolicyStore(trained)
     store.poll()
     assert store.current is not None
-    write_serving(trained, Serving(champion=broken(trained, "broken")))
+    write_serving(trained, ServingAssignment(champion=broken(trained, "broken")))
     store.poll()
     assert store.current is None
     assert store.failures == 1
@@ -115,7 +115,7 @@ def test_the_router_follows_the_registry_and_leaves_a_broken_artifact(trained: L
 
 def test_a_broken_canary_leaves_the_champion_its_part(trained: Lake, caplog: pytest.LogCaptureFixture) -> None:
     name = champion(trained).name
-    write_serving(trained, Serving(name, Canary(broken(trained, "broken"), 0.1), shadow="nowhere"))
+    write_serving(trained, ServingAssignment(name, Canary(broken(trained, "broken"), 0.1), shadow="nowhere"))
     store = PolicyStore(trained)
     store.poll()
     plan = planned(store, 0.5)
@@ -133,7 +133,7 @@ def test_champion_canary_and_price_are_arms_of_one_exact_mixture(trained: Lake) 
     shutil.copytree(champion(trained), trained.policies / "second")
     header = json.loads((trained.policies / "second/policy.json").read_bytes()) | {"version": "second"}
     write_header(trained.policies / "second", header)
-    write_serving(trained, Serving(name, Canary("second", 0.1)))
+    write_serving(trained, ServingAssignment(name, Canary("second", 0.1)))
     store = PolicyStore(trained)
     store.poll()
     plan = planned(store, 0.5)
@@ -157,7 +157,7 @@ def test_a_policy_that_fails_in_a_decision_is_abandoned_and_the_other_goes_on(tr
             raise PolicyError("no number")
 
     store = PolicyStore(trained)
-    write_serving(trained, Serving(champion(trained).name, Canary(champion(trained).name, 0.1)))
+    write_serving(trained, ServingAssignment(champion(trained).name, Canary(champion(trained).name, 0.1)))
     store.poll()
     failing: ServedPolicy = Failing()  # type: ignore[assignment]
     store._loaded["failing"] = failing

@@ -13,7 +13,7 @@ import pytest
 from data.catalogue import load_catalogue
 from data.catalogue.types import Catalogue, Endpoint, Model, Price
 from data.lake import Lake
-from data.schema import RECORD_SCHEMA
+from data.record.record import RECORD_SCHEMA
 from lab.server import Lab
 from router_service.affinity.sticky import StickyTable
 from router_service.core.conversation import ConversationKey

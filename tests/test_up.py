@@ -15,12 +15,12 @@ from pathlib import Path
 import duckdb
 import httpx2
 import openai
-import pyarrow.dataset as ds
 import pytest
 
 from dashboards.queries.freshness import freshness
 from data.lake import Lake
 from data.marts import open_mart
+from data.record.lake_reader import open_dataset, request_files
 from tests.running import Running, answers, free_port, portolan, until
 
 MODEL = "openai/gpt-oss-120b"
@@ -65,8 +65,7 @@ class Up:
 
     def ended_before(self, moment: float) -> int:
         """Rows of the lake whose request had ended by ``moment`` (Unix seconds)."""
-        files = [str(path) for path in self.lake.requests.glob("day=*/*.parquet")]
-        rows = ds.dataset(files).to_table(columns=["started_at", "duration_us"]).to_pylist()
+        rows = open_dataset(request_files(self.lake)).to_table(columns=["started_at", "duration_us"]).to_pylist()
         return sum(row["started_at"].timestamp() + row["duration_us"] / 1e6 <= moment for row in rows)
 
     def stop(self) -> None:

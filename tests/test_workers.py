@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import httpx2
-import pyarrow.dataset as ds
 import pytest
 
 from data.lake import Lake
+from data.record.lake_reader import open_dataset, request_files
 from tests.load import Load
 from tests.running import Running, free_port, portolan, until
 
@@ -39,7 +39,7 @@ def test_two_workers_serve_share_keys_and_leave_parquet(number: signal.Signals, 
         assert "Traceback" not in router.output
     lake = Lake(tmp_path)
     assert list(lake.log.iterdir()) == []
-    rows = ds.dataset([str(path) for path in lake.requests.glob("day=*/*.parquet")]).to_table().to_pylist()
+    rows = open_dataset(request_files(lake)).to_table().to_pylist()
     assert Counter(row["generation_id"] for row in rows) == Counter(answer.id for answer in load.answers)
     assert len({row["worker"] for row in rows}) == 2
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pyarrow.dataset as ds
 
 from benchmarks.chaos.client import Client, Seen
 from benchmarks.chaos.faults import Case
 from benchmarks.chaos.market import Market, open_market
+from data.record.lake_reader import open_dataset, request_files
 
 # Answers by the endpoint that was hit before it counts as back: one would be the probe.
 BACK_AFTER = 3
@@ -95,9 +95,8 @@ def run(
     with open_market(folder, cases, workers, hedge_share) as market:
         drive = Drive(market, requests, rate, mended_within_s)
         outcomes = asyncio.run(_all(drive, cases, at_once, tell))
-    paths = [str(path) for path in market.lake.requests.glob("day=*/*.parquet")]
     columns = ["generation_id", "started_at", "attempts", "cost_nano", "endpoint", "error_type"]
-    rows = ds.dataset(paths).to_table(columns=columns).to_pylist()
+    rows = open_dataset(request_files(market.lake)).to_table(columns=columns).to_pylist()
     return Run(outcomes, {row["generation_id"]: row for row in rows}, dict(market.lab.completed))
 
 

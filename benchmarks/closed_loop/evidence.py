@@ -7,11 +7,12 @@ from typing import NamedTuple
 import duckdb
 
 from data.lake import Lake
+from data.record.lake_reader import request_files, requests_sql
 
 SQL = """
 WITH numbered AS (
     SELECT policy, policy_version, error_type, ttft_us, epoch(started_at) AS moment
-    FROM read_parquet(?)
+    FROM ({requests})
 )
 SELECT policy, policy_version, count(*), min(moment), max(moment),
     avg(CASE WHEN error_type IS NULL THEN 1.0 ELSE 0.0 END),
@@ -40,7 +41,7 @@ class Served(NamedTuple):
 
 def served_by(lake: Lake) -> list[Served]:
     """From the sealed log, in order of the first request."""
-    files = [str(path) for path in sorted(lake.requests.glob("day=*/*.parquet"))]
+    sql = SQL.format(requests=requests_sql(request_files(lake)))
     with duckdb.connect() as connection:
-        rows = connection.execute(SQL, [files]).fetchall()
+        rows = connection.execute(sql).fetchall()
     return [Served(str(row[0]), str(row[1]), *row[2:]) for row in rows]

@@ -1,4 +1,4 @@
-"""Models, endpoints, providers: what the market offers."""
+"""Describe the market: models, endpoints, providers and their prices."""
 
 from data.catalogue.load import load_catalogue
 from data.catalogue.types import Catalogue, DataPolicy, Endpoint, Model, Price, Provider, WireFormat

@@ -1,4 +1,4 @@
-"""How long providers keep prompts in their caches."""
+"""Look up the lifetime of prompts in providers' caches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data.catalogue.types import CACHE_LIFETIME_S
 
 @cache
 def cache_lifetime(provider: str) -> float:
-    """Seconds after the last use; source in ``caches.toml``."""
+    """Return the time for which ``provider`` caches a prompt after its last use, seconds; source in ``caches.toml``."""
     facts = tomllib.loads(resources.files("data.catalogue").joinpath("caches.toml").read_text())
     fact = facts.get(provider)
     return float(fact["lifetime_s"]) if fact else CACHE_LIFETIME_S

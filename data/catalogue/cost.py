@@ -12,17 +12,19 @@ USD_PER_SCALED = 1e-15
 class ScaledCost(NamedTuple):
     """Hold the parts of a cost in nano-USD times a million, so that integers stay integers until one division.
 
-    ``prompt`` holds uncached and cache-written tokens, ``cached`` those read from a cache.
+    ``prompt`` holds uncached tokens, ``cache_read`` and ``cache_write`` those read from and
+    written to a prompt cache.
     """
 
     prompt: float
-    cached: float
+    cache_read: float
+    cache_write: float
     completion: float
 
     @property
     def usd(self) -> float:
         """Return the sum in USD."""
-        return (self.prompt + self.cached + self.completion) * USD_PER_SCALED
+        return sum(self) * USD_PER_SCALED
 
 
 def scaled_cost(
@@ -31,7 +33,8 @@ def scaled_cost(
     """Return what tokens of each kind cost at ``price``; cached ones without a price of their own cost as prompt."""
     prompt, read, write = price.prompt, price.cache_read, price.cache_write
     return ScaledCost(
-        uncached * prompt + cache_written * (prompt if write is None else write),
+        uncached * prompt,
         cached * (prompt if read is None else read),
+        cache_written * (prompt if write is None else write),
         completion * price.completion,
     )

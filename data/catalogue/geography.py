@@ -1,4 +1,4 @@
-"""Countries, areas and continents: what lies within what."""
+"""Relate countries, areas and continents."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ def _continents() -> dict[str, str]:
 
 
 def continents() -> frozenset[str]:
-    """Names such as ``europe`` and ``north-america``."""
+    """Return the names of the continents, such as ``europe`` and ``north-america``."""
     return frozenset(_facts()["continents"])
 
 
 def continent_of(country: str) -> str | None:
-    """Of a country by its ISO 3166-1 alpha-2 code in lower case; ``None`` where it is no inhabited country's."""
+    """Return the continent of a country (ISO 3166-1 alpha-2, lower case), ``None`` for any other code."""
     return _continents().get(country)
 
 
 def covers(area: str, place: str) -> bool:
-    """Whether ``place`` (a country or an area) lies within ``area``: ``eu`` covers itself and its member states."""
+    """Return true if ``place``, a country or an area, is part of ``area``: ``eu`` covers itself and its members."""
     return area == place or place in _members(area)
 
 
 def within(places: Iterable[str], areas: Sequence[str]) -> bool:
-    """Whether every one of ``places`` lies within one of ``areas``; of no place that is not known."""
+    """Return true if every one of ``places`` is part of one of ``areas``; false if there are no places."""
     known = tuple(places)
     return bool(known) and all(any(covers(area, place) for area in areas) for place in known)
 
 
 def intersection(some: Sequence[str] | None, others: Sequence[str] | None) -> tuple[str, ...] | None:
-    """The areas that lie within both: of ``eu`` and ``de`` it is ``de``, of ``eu`` and ``us`` there are none.
+    """Return the areas that are part of both: ``de`` for ``eu`` and ``de``, none for ``eu`` and ``us``.
 
-    ``None`` is the whole world.
+    ``None`` stands for no restriction.
     """
     if some is None or others is None:
         both = others if some is None else some
@@ -61,5 +61,5 @@ def intersection(some: Sequence[str] | None, others: Sequence[str] | None) -> tu
 
 
 def is_place(name: str) -> bool:
-    """Whether ``name`` is a country's code or an area, in lower case."""
+    """Return true if ``name`` is a country's code or an area, in lower case."""
     return name in _facts()["areas"] or name in _continents()

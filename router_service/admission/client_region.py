@@ -40,6 +40,7 @@ class ClientRegions:
         self._words = {word.lower(): region for word, region in regions.items() if read_network(word) is None}
         self._names = continents() | set(regions.values())
         self._of_words: BoundedCache[bytes, tuple[str | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
+        self._countries: BoundedCache[bytes, tuple[str | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
         self._of_addresses: BoundedCache[str, tuple[str | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
 
     def find(self, headers: Mapping[bytes, bytes], peer: str | None, usual: str | None) -> str | None:
@@ -51,6 +52,17 @@ class ClientRegions:
         if found is None and self._networks:
             found = self._of_address(self._address(headers, peer))
         return found
+
+    def country(self, headers: Mapping[bytes, bytes]) -> str | None:
+        """Return the country that the header names, as ISO 3166-1 alpha-2 in upper case; ``None`` for other words."""
+        word = headers.get(self._header)
+        if word is None:
+            return None
+        known = self._countries.get(word)
+        if known is None:
+            code = word.decode("latin-1").strip().lower()
+            known = self._countries.put(word, (code.upper() if continent_of(code) else None,))
+        return known[0]
 
     def _of_word(self, word: bytes) -> str | None:
         known = self._of_words.get(word)

@@ -108,8 +108,8 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
 
 async def send_json(
     send: Send, status: int, body: Any, generation_id: str, extra: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
-    """One JSON answer."""
+) -> int:
+    """Send one JSON response and return the size of its body, bytes."""
     content = _encode(body)
     headers = [
         (b"content-type", b"application/json"),
@@ -119,6 +119,7 @@ async def send_json(
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
+    return len(content)
 
 
 def _too_large(limit: int) -> ApiError:

@@ -55,6 +55,7 @@ async def respond_buffered(exchange: Exchange, services: Services, decisions: It
     answer, endpoint, model = await attempts.run(ahead or decisions, call, _counted)
     exchange.complete = True
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
+    exchange.wire_format = endpoint.wire_format
     exchange.upstream_id = answer.upstream_id
     exchange.finish_reason = answer.choices[0]["finish_reason"]
     exchange.native_finish_reason = answer.choices[0]["native_finish_reason"]
@@ -77,7 +78,7 @@ async def respond_buffered(exchange: Exchange, services: Services, decisions: It
     }
     exchange.status = 200
     exchange.first_byte = time.perf_counter()
-    await send_json(send, 200, body, exchange.id)
+    exchange.output_bytes = await send_json(send, 200, body, exchange.id)
 
 
 def _counted(late: tuple[ChatResponse, Endpoint, str]) -> Usage | None:

@@ -45,17 +45,19 @@ class ChatCompletions:
             if isinstance(error, NoEndpoints):
                 exchange.refused = error.plan
             body = error.envelope() | metadata(exchange, self._services.catalogue, error)
-            await send_json(send, error.code, body, exchange.id, error.headers())
+            exchange.output_bytes += await send_json(send, error.code, body, exchange.id, error.headers())
         except ClientDisconnected:
             exchange.cancelled, exchange.status = True, CLIENT_CLOSED
+            exchange.ended_by_client = True
         except asyncio.CancelledError:
             exchange.cancelled, exchange.status = True, CLIENT_CLOSED
+            exchange.ended_by_client = False
             raise
         except Exception:
             logger.exception("request %s failed", exchange.id)
             fault = ApiError("server", "Internal error; the router's own log has it under the generation id")
             exchange.status, exchange.error_type = fault.code, fault.error_type
-            await send_json(send, fault.code, fault.envelope(), exchange.id)
+            exchange.output_bytes += await send_json(send, fault.code, fault.envelope(), exchange.id)
         finally:
             settle(exchange, self._services)
 
@@ -64,6 +66,7 @@ class ChatCompletions:
         key = await services.admission.authenticate(exchange.headers)
         exchange.key_hash = key.hash
         exchange.client_region = services.admission.client_region(key, exchange.headers, scope)
+        exchange.country = services.admission.country(exchange.headers)
         if not services.log.has_room:
             raise ApiError(
                 "provider_overloaded",

@@ -26,6 +26,7 @@ class EventStream:
         self._created = created
         self._head = b""
         self.started = False
+        self.sent_bytes = 0
         self.served_by("", None)
 
     def served_by(self, model: str, provider: str | None, service_tier: str | None = None) -> None:
@@ -58,6 +59,7 @@ class EventStream:
             ]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": content, "more_body": more})
+        self.sent_bytes += len(content)
 
 
 class KeptAlive:

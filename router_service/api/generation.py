@@ -60,7 +60,7 @@ def generation_json(row: dict[str, Any], services: Services) -> dict[str, Any]:
         "origin": row["app"] or "",
         "app_id": None,
         "http_referer": row["app"],
-        "user_agent": None,
+        "user_agent": row.get("user_agent"),
         "external_user": None,
         "session_id": row["session_id"],
         "preset_id": None,

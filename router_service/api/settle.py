@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data.schema import encode_record
+from data.record.encoding import encode_record
 from router_service.api.services import Services
 from router_service.core.exchange import Exchange
 from router_service.telemetry.record import make_record

@@ -56,6 +56,12 @@ class StreamedResponse:
 
     async def run(self, decisions: Iterator[Decision]) -> None:
         """Raises ``ApiError`` only while nothing has been sent."""
+        try:
+            await self._run(decisions)
+        finally:
+            self._exchange.output_bytes = self._out.sent_bytes
+
+    async def _run(self, decisions: Iterator[Decision]) -> None:
         exchange, services = self._exchange, self._services
         decisions = self._ahead = UpcomingDecisions(decisions, exchange)
         try:
@@ -95,6 +101,7 @@ class StreamedResponse:
     async def _relay(self, opened: OpenedStream) -> None:
         exchange, endpoint, attempt = self._exchange, opened.endpoint, opened.attempt
         exchange.model, exchange.endpoint, exchange.provider = attempt.model, endpoint.id, endpoint.provider
+        exchange.wire_format = endpoint.wire_format
         exchange.status = 200
         self._provider_name = endpoint.provider_name
         self._out.served_by(attempt.model, endpoint.provider_name)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from data.catalogue.types import Price
-from data.schema import Attempt
+from data.record.attempt import Attempt
 from router_service.core.conversation import ConversationKey
 from router_service.core.plan import Decision, Plan
 from router_service.core.request import Head
@@ -71,6 +71,7 @@ class Exchange(msgspec.Struct):
     id: str = ""
     key_hash: str | None = None
     client_region: str | None = None
+    country: str | None = None
     conversation: ConversationKey | None = None
     held_tokens: int | None = None
     decision: Decision | None = None
@@ -81,6 +82,7 @@ class Exchange(msgspec.Struct):
     model: str | None = None
     endpoint: str | None = None
     provider: str | None = None
+    wire_format: str | None = None
     upstream_id: str | None = None
     service_tier: str | None = None
     status: int = 500
@@ -91,6 +93,8 @@ class Exchange(msgspec.Struct):
     cost: CostBreakdown | None = None
     hedge_loser: HedgeLoser | None = None
     cancelled: bool = False
+    ended_by_client: bool | None = None
+    output_bytes: int = 0
     complete: bool = False
     gave_up: bool = False
     calls: ToolCallCollector | None = None

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from data.record.charges import Charge
+
 
 class Usage(msgspec.Struct):
     """Count a provider's native tokens.
@@ -21,11 +23,15 @@ class Usage(msgspec.Struct):
 
 
 class CostBreakdown(NamedTuple):
-    """Hold the parts of a cost in nano-USD: uncached prompt with cache writes, cache reads, completion."""
+    """Hold the charges of a request and their parts in nano-USD.
+
+    ``prompt`` holds uncached and cache-written tokens, ``cached`` those read from a cache.
+    """
 
     prompt: int
     cached: int
     completion: int
+    charges: list[Charge]
 
     @property
     def total(self) -> int:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from data.catalogue.types import Endpoint
 from data.lake import Lake
-from data.policies import Serving, read_serving
+from data.policies import ServingAssignment, read_serving
 from models.selection.decision.artifact import PolicyError
 from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.live_observations import EndpointViews
@@ -136,7 +136,7 @@ class PolicyStore:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._seen = Serving()
+        self._seen = ServingAssignment()
         self._loaded: dict[str, ServedPolicy] = {}
         self.current: ServedPolicies | None = None
         self.failures = 0

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from data.lake import Lake
+from data.record.lake_reader import open_dataset, request_files
 from router_service.telemetry.frames import read_frames
 
 Spent = Counter[tuple[str, date]]
@@ -30,7 +30,7 @@ class KeyUsage(NamedTuple):
 
 class _Row(msgspec.Struct):
     started_at: int
-    cost_nano: int
+    cost_nano: int = 0  # omitted where it is 0
     key_hash: str | None = None
 
 
@@ -62,7 +62,7 @@ class KeyUsageReader:
         with self._lock:
             # Segments before files: one that is sealed meanwhile is found in both, and its file counts.
             unsealed = {path.stem: _of_segment(path) for path in self._segments()}
-            files = sorted(self._lake.requests.glob("day=*/*.parquet"))
+            files = request_files(self._lake)
             self._sealed = {path: self._sealed[path] if path in self._sealed else _of_file(path) for path in files}
             stems = {path.stem for path in files}
             spent: Spent = Counter()
@@ -94,7 +94,7 @@ def _of_segment(path: Path) -> Spent:
 
 
 def _of_file(path: Path) -> Spent:
-    table = pq.read_table(path, columns=["key_hash", "started_at", "cost_nano"])
+    table = open_dataset([path]).to_table(columns=["key_hash", "started_at", "cost_nano"])
     table = table.set_column(1, "day", pc.cast(table["started_at"], pa.date32()))
     sums = table.group_by(["key_hash", "day"]).aggregate([("cost_nano", "sum")])
     return Counter({(row["key_hash"], row["day"]): row["cost_nano_sum"] for row in sums.to_pylist() if row["key_hash"]})

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from data.lake import Lake
-from data.schema import RECORD_SCHEMA
+from data.record.encoding import record_row
+from data.record.lake_reader import open_dataset, request_files
 from router_service.telemetry.frames import read_frames
 
 RECENT = 10_000
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RecentRecords:
@@ -31,7 +32,7 @@ class RecentRecords:
 
     def get(self, generation_id: str) -> dict[str, Any] | None:
         payload = self._records.get(generation_id)
-        return None if payload is None else msgspec.msgpack.decode(payload)
+        return None if payload is None else record_row(payload)
 
 
 def find_on_disk(lake: Lake, generation_id: str) -> dict[str, Any] | None:
@@ -45,11 +46,18 @@ def find_on_disk(lake: Lake, generation_id: str) -> dict[str, Any] | None:
         if needle not in content:
             continue
         for payload in read_frames(content).payloads:
-            if needle in payload:
-                row: dict[str, Any] = msgspec.msgpack.decode(payload)
-                if row["generation_id"] == generation_id:
-                    return row
+            row = _row(payload) if needle in payload else None
+            if row is not None and row["generation_id"] == generation_id:
+                return row
     return _find_in_parquet(lake, generation_id)
+
+
+def _row(payload: bytes) -> dict[str, Any] | None:
+    """Return the row of a payload, or ``None`` for one that is no record; sealing quarantines those."""
+    try:
+        return record_row(payload)
+    except msgspec.DecodeError:
+        return None
 
 
 def _find_in_parquet(lake: Lake, generation_id: str) -> dict[str, Any] | None:
@@ -57,13 +65,10 @@ def _find_in_parquet(lake: Lake, generation_id: str) -> dict[str, Any] | None:
     if len(parts) != 3 or not parts[1].isdigit() or len(parts[1]) > 11:
         return None
     day = datetime.fromtimestamp(int(parts[1]), UTC).strftime("%Y-%m-%d")
-    files = sorted(str(path) for path in (lake.requests / f"day={day}").glob("*.parquet"))
-    if not files:
-        return None
-    dataset = ds.dataset(files, schema=RECORD_SCHEMA, format="parquet")
+    dataset = open_dataset(request_files(lake, day))
     rows = dataset.to_table(filter=pc.field("generation_id") == generation_id).to_pylist()
     if not rows:
         return None
     row: dict[str, Any] = rows[0]
-    row["started_at"] = int(row["started_at"].timestamp() * 1e6)
+    row["started_at"] = (row["started_at"] - UNIX_EPOCH) // timedelta(microseconds=1)
     return row

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from data.schema import Record
+from data.record.record import Record
 from router_service.accounting.hedge_loser import hedge_loser_cost
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision, Plan
+from router_service.telemetry.request_columns import describe_request
 
 
 def make_record(exchange: Exchange, worker: str) -> Record:
     """Return the row of the log for an exchange that has ended."""
     duration_us = exchange.elapsed_us()
-    head, usage, cost, decision, headers = (
-        exchange.head,
-        exchange.usage,
-        exchange.cost,
-        exchange.decision,
-        exchange.headers,
-    )
+    head, usage, cost, decision = exchange.head, exchange.usage, exchange.cost, exchange.decision
     model = exchange.model or (decision.plan.model if decision else None)
     record = Record(
         generation_id=exchange.id,
@@ -29,9 +24,8 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         duration_us=duration_us,
         key_hash=exchange.key_hash,
         client_region=exchange.client_region,
+        country=exchange.country,
         held_tokens=exchange.held_tokens,
-        app=_text(headers.get(b"http-referer")),
-        app_title=_text(headers.get(b"x-openrouter-title") or headers.get(b"x-title")),
         body_bytes=len(exchange.body),
         estimated_prompt_tokens=len(exchange.body) // 4,
         attempts=exchange.attempts,
@@ -39,22 +33,19 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         author=model.split("/", 1)[0] if model else None,
         endpoint=exchange.endpoint,
         provider=exchange.provider,
+        wire_format=exchange.wire_format,
         upstream_id=exchange.upstream_id,
         service_tier=exchange.service_tier,
         error_type=exchange.error_type,
         finish_reason=exchange.finish_reason,
         native_finish_reason=exchange.native_finish_reason,
         cancelled=exchange.cancelled,
+        ended_by_client=exchange.ended_by_client,
+        output_bytes=exchange.output_bytes,
         ttft_us=None if exchange.first_byte is None else int((exchange.first_byte - exchange.clock) * 1e6),
         overhead_us=max(0, duration_us - int(exchange.upstream_wait * 1e6)),
     )
-    if head:
-        record.session_id = head.session_id or _text(headers.get(b"x-session-id"))
-        record.trace_id = head.trace_id
-        record.tools = head.tool_count
-        record.parameters = head.names
-        record.max_tokens = head.completion_limit
-        record.modality = head.modality
+    describe_request(record, exchange.headers, head)
     if exchange.verdict:
         record.tool_calls, record.tool_call_fault = exchange.verdict
     label = _label(exchange)
@@ -71,6 +62,7 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         record.cache_write_tokens = usage.cache_write_tokens
         record.reasoning_tokens = usage.reasoning_tokens
     if cost:
+        record.charges = cost.charges
         record.cost_nano = cost.total
         record.cost_prompt_nano = cost.prompt
         record.cost_cached_nano = cost.cached
@@ -100,7 +92,3 @@ def _label(exchange: Exchange) -> tuple[str, float] | None:
     labelling = exchange.labelling
     done = labelling is not None and labelling.done() and not labelling.cancelled()
     return labelling.result() if labelling and done else None
-
-
-def _text(value: bytes | None) -> str | None:
-    return value.decode("latin-1")[:512] if value else None

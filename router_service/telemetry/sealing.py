@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.lake import Lake, fsync_folder
-from data.schema import to_table
+from data.record.encoding import to_table
 from router_service.telemetry.frames import frame, read_frames
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def seal(lake: Lake, segment: Path) -> SealReport | None:
             lost_bytes = len(content[len(content) - lost_bytes :].rstrip(b"\0"))
         tables, strange = _by_day(payloads)
         for day, table in tables.items():
-            _write_parquet(lake.requests / f"day={day}", segment.stem, table)
+            _write_parquet(lake, lake.requests / f"day={day}" / f"{segment.stem}.parquet", table)
         if strange:
             _quarantine(lake, segment, strange)
         segment.unlink()
@@ -117,24 +117,12 @@ def _table(payloads: list[bytes]) -> pa.Table | None:
     return table
 
 
-def _write_parquet(folder: Path, name: str, table: pa.Table) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    # The segment's lock is ours: a temporary file of it was left by a sealer that died.
-    for left in folder.glob(f".{name}.*.tmp"):
-        left.unlink()
-    temporary = folder / f".{name}.{os.getpid()}.tmp"
-    try:
-        with temporary.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder / f"{name}.parquet")
-    except OSError:
-        # On a full disk records need the room.
-        temporary.unlink(missing_ok=True)
-        raise
-    fsync_folder(folder)
-    fsync_folder(folder.parent)
+def _write_parquet(lake: Lake, path: Path, table: pa.Table) -> None:
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd")
+    # The segment's lock is ours: no other sealer writes this file, but one that died may have left a part of it.
+    lake.storage.discard_partial(lake.key(path))
+    lake.storage.put(lake.key(path), memoryview(buffer.getvalue()))
 
 
 def _quarantine(lake: Lake, segment: Path, payloads: list[bytes]) -> None:

@@ -7,20 +7,17 @@ backfills alike. Rows whose request was never sent anywhere are left out.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from data.lake import Lake, fsync_folder
-from data.schema import RECORD_SCHEMA
+from data.lake import Lake
+from data.record.lake_reader import LAKE_SCHEMA, open_dataset, request_files, time_range
 
 HOUR = "%Y-%m-%dT%H"
 SOURCES = b"portolan.sources"
@@ -51,14 +48,13 @@ COLUMNS = (
     "modality",
     "tool_call_fault",
 )
-# An hour may be older than a column.
-SCHEMA = pa.schema([RECORD_SCHEMA.field(name).with_nullable(True) for name in COLUMNS])
+SCHEMA = pa.schema([LAKE_SCHEMA.field(name) for name in COLUMNS])
 
 
 def hours(lake: Lake) -> dict[str, list[Path]]:
     """Each hour (UTC, ``2026-11-17T05``) that requests arrived in, with the sealed files that hold some of it."""
     found: dict[str, list[Path]] = {}
-    for file in sorted(lake.requests.glob("day=*/*.parquet")):
+    for file in request_files(lake):
         for hour in _hours_of(file):
             found.setdefault(hour, []).append(file)
     return dict(sorted(found.items()))
@@ -76,19 +72,17 @@ def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
     within = (arrived >= pa.scalar(begin)) & (arrived < pa.scalar(begin + timedelta(hours=1)))
     sent = pc.list_value_length(pc.field("attempts")) > 0
     path = _path(lake, hour)
-    source = ds.dataset([str(file) for file in files], schema=RECORD_SCHEMA)
-    table = source.to_table(columns=list(COLUMNS), filter=within & sent).cast(SCHEMA)
+    table = open_dataset(files).to_table(columns=list(COLUMNS), filter=within & sent)
     gone = _sources(lake, hour) - set(_names(files))
     if gone:
-        before = _conformed(pq.read_table(path))
+        before = open_dataset([path], SCHEMA).to_table()
         known = pc.is_in(before["generation_id"], value_set=table["generation_id"])
         table = pa.concat_tables([before.filter(pc.invert(known)), table])
     sources = json.dumps(sorted({*_names(files), *gone})).encode()
     table = table.sort_by("started_at").replace_schema_metadata({SOURCES: sources})
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    pq.write_table(table, temporary)
-    os.replace(temporary, path)
-    fsync_folder(lake.decisions)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    lake.storage.put(lake.key(path), memoryview(buffer.getvalue()))
     return int(table.num_rows)
 
 
@@ -105,7 +99,7 @@ def read(lake: Lake, last: int | None = None, since: datetime | None = None) -> 
     for path in sorted(lake.decisions.glob("*.parquet"), reverse=True):
         if since is not None and path.stem < since.strftime(HOUR):
             break
-        frame: pl.DataFrame = pl.from_arrow(_conformed(pq.read_table(path)))  # type: ignore[assignment]
+        frame: pl.DataFrame = pl.from_arrow(open_dataset([path], SCHEMA).to_table())  # type: ignore[assignment]
         frame = frame if since is None else frame.filter(pl.col("started_at") > since)
         frames.append(frame)
         count += len(frame)
@@ -120,15 +114,6 @@ def read(lake: Lake, last: int | None = None, since: datetime | None = None) -> 
 def count(lake: Lake) -> int:
     """Rows of all hours."""
     return sum(pq.read_metadata(path).num_rows for path in lake.decisions.glob("*.parquet"))
-
-
-def _conformed(table: pa.Table) -> pa.Table:
-    """With the columns of ``SCHEMA``; what an older file lacks is null."""
-    columns = [
-        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
-        for field in SCHEMA
-    ]
-    return pa.table(columns, schema=SCHEMA)
 
 
 def _complete(lake: Lake, hour: str) -> set[str]:
@@ -157,13 +142,10 @@ def _sources(lake: Lake, hour: str) -> set[str]:
 
 
 def _hours_of(file: Path) -> Iterator[str]:
-    metadata: Any = pq.read_metadata(file)
-    place = RECORD_SCHEMA.names.index("started_at")
-    groups = [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
-    if not groups:
+    found = time_range(file)
+    if found is None:
         return
-    hour = min(group.min for group in groups).replace(minute=0, second=0, microsecond=0)
-    last = max(group.max for group in groups)
+    hour, last = found[0].replace(minute=0, second=0, microsecond=0), found[1]
     while hour <= last:
         yield hour.strftime(HOUR)
         hour += timedelta(hours=1)

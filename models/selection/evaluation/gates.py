@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data.policies import PolicyState, Verdict
+from data.policies import GateVerdict, PolicyState
 from models.selection.dataset.replay_set import ReplaySet
 from models.selection.decision.artifact import PARITY_TOLERANCE, PolicyError
 from models.selection.decision.policy import LearnedPolicy
@@ -61,26 +61,28 @@ class GateJudgement(NamedTuple):
     comparison: Comparison | None
 
 
-def g0_artifact(folder: Path, found: ReplaySet | None, thresholds: SupportThresholds = SupportThresholds()) -> Verdict:
+def g0_artifact(
+    folder: Path, found: ReplaySet | None, thresholds: SupportThresholds = SupportThresholds()
+) -> GateVerdict:
     """sha256, schema, features, dry run, parity with what was learned; propensities of the log."""
     try:
         policy = LearnedPolicy.load(folder)
     except PolicyError as error:
-        return Verdict("G0", "failed", str(error))
+        return GateVerdict("G0", "failed", str(error))
     figures = {"parity": float(policy.metrics.get("parity", 0.0))}
     if not figures["parity"] <= PARITY_TOLERANCE:
-        return Verdict("G0", "failed", "the exported models differ from what was learned", figures)
+        return GateVerdict("G0", "failed", "the exported models differ from what was learned", figures)
     if found is None:
-        return Verdict("G0", "insufficient", "the log holds no decision between two endpoints", figures)
+        return GateVerdict("G0", "insufficient", "the log holds no decision between two endpoints", figures)
     support = support_of(found.decisions, found.decisions.logged)
     figures |= {"choices": float(support.decisions), "propensity_errors": support.propensity_errors}
     if support.propensity_errors > thresholds.propensity_errors:
         off = f"{support.propensity_errors:.1f} standard errors"
-        return Verdict("G0", "failed", f"an endpoint was chosen {off} off its logged probabilities", figures)
-    return Verdict("G0", "passed", "whole, loads, decides; the log chose as its probabilities say", figures)
+        return GateVerdict("G0", "failed", f"an endpoint was chosen {off} off its logged probabilities", figures)
+    return GateVerdict("G0", "passed", "whole, loads, decides; the log chose as its probabilities say", figures)
 
 
-def g1_predictive(metrics: Mapping[str, float]) -> Verdict:
+def g1_predictive(metrics: Mapping[str, float]) -> GateVerdict:
     """``metrics`` of training, on the time that was held out, and the champion's losses on the same samples.
 
     No interval: losses only say whether the learner is worth its place, G2 what it is worth. But ``CHANCE`` standard
@@ -93,17 +95,17 @@ def g1_predictive(metrics: Mapping[str, float]) -> Verdict:
     keep = " Keep the EWMA" + (f" of {', '.join(kept)}" if len(kept) < len(_LOGS) else "") + "." if kept else ""
     if losing:
         hint = "; keep the EWMA" if any(rival == "EWMA" for _, rival in _beaten(figures)) else ""
-        return Verdict("G1", "failed", f"on held-out time predicted better: {', '.join(losing)}{hint}", figures)
+        return GateVerdict("G1", "failed", f"on held-out time predicted better: {', '.join(losing)}{hint}", figures)
     covered, answers = figures.get("ttft_q90.coverage"), figures.get("ttft_q90.answers", 0.0)
     if covered is not None and answers:
         low, high = wilson_interval(round(covered * answers), int(answers), 0.95)
         said = f"{covered:.1%} of {answers:.0f} answers came within the 90th percentile"
         if high < COVERAGE[0] or low > COVERAGE[1]:
-            return Verdict("G1", "failed", f"{said}, {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%} should", figures)
+            return GateVerdict("G1", "failed", f"{said}, {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%} should", figures)
         if not COVERAGE[0] <= covered <= COVERAGE[1]:
-            return Verdict("G1", "insufficient", f"{said}: too few to tell from {QUANTILE:.0%}", figures)
+            return GateVerdict("G1", "insufficient", f"{said}: too few to tell from {QUANTILE:.0%}", figures)
     reason = "predicts held-out TTFT, throughput, failures and 429s no worse than levels, EWMA, base rate and champion."
-    return Verdict("G1", "passed", reason + keep, figures)
+    return GateVerdict("G1", "passed", reason + keep, figures)
 
 
 def _beaten(figures: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -125,28 +127,28 @@ def _beaten(figures: Mapping[str, float]) -> list[tuple[str, str]]:
     return found
 
 
-def g2_off_policy(comparison: Comparison | None, wanted: GateRequirements = GateRequirements()) -> Verdict:
+def g2_off_policy(comparison: Comparison | None, wanted: GateRequirements = GateRequirements()) -> GateVerdict:
     """Only decisions that the candidate has not learned from may be in ``comparison``."""
     if comparison is None:
-        return Verdict("G2", "insufficient", "no decision since the candidate was trained")
+        return GateVerdict("G2", "insufficient", "no decision since the candidate was trained")
     utility, figures = comparison.utility, comparison.figures()
     if isinstance(utility, EvaluationRefusal):
-        return Verdict("G2", "insufficient", f"not estimated: {utility.reason}", figures)
+        return GateVerdict("G2", "insufficient", f"not estimated: {utility.reason}", figures)
     guards = _guards(comparison, wanted)
     if utility.snips_lift.high < 0 and utility.dr_lift.high < 0:
-        return Verdict("G2", "failed", "the log says that it earns less than what serves", figures)
+        return GateVerdict("G2", "failed", "the log says that it earns less than what serves", figures)
     broken = [guard.says for guard in guards if guard.mildest > guard.margin]
     if broken:
-        return Verdict("G2", "failed", f"the log says that {' and '.join(broken)}", figures)
+        return GateVerdict("G2", "failed", f"the log says that {' and '.join(broken)}", figures)
     lacking = _lacking(comparison, wanted)
     if lacking:
-        return Verdict("G2", "insufficient", lacking, figures)
+        return GateVerdict("G2", "insufficient", lacking, figures)
     if not utility.better:
-        return Verdict("G2", "insufficient", "the interval of its lift holds 0", figures)
+        return GateVerdict("G2", "insufficient", "the interval of its lift holds 0", figures)
     doubtful = [guard.says for guard in guards if guard.value > guard.margin]
     if doubtful:
-        return Verdict("G2", "insufficient", f"it may be that {' and '.join(doubtful)}", figures)
-    return Verdict("G2", "passed", "both estimators' lower bounds are above what serves", figures)
+        return GateVerdict("G2", "insufficient", f"it may be that {' and '.join(doubtful)}", figures)
+    return GateVerdict("G2", "passed", "both estimators' lower bounds are above what serves", figures)
 
 
 class _Guard(NamedTuple):
@@ -186,12 +188,12 @@ def _lacking(comparison: Comparison, wanted: GateRequirements) -> str:
     return ""
 
 
-def g3_simulated(candidate: LearnedPolicy, champion: LearnedPolicy | None, wanted: GateRequirements) -> Verdict:
+def g3_simulated(candidate: LearnedPolicy, champion: LearnedPolicy | None, wanted: GateRequirements) -> GateVerdict:
     """Simulation, in markets that nobody has tuned anything on: no scenario may be worse by more than the margin."""
     return judge_scenarios(run_trial(candidate, champion, wanted.trial), wanted.scenario_margin)
 
 
-def judge_scenarios(results: Sequence[ScenarioResult], margin: float) -> Verdict:
+def judge_scenarios(results: Sequence[ScenarioResult], margin: float) -> GateVerdict:
     """``margin`` is a share of the incumbent's mean utility."""
     figures: dict[str, float] = {}
     for result in results:
@@ -199,7 +201,7 @@ def judge_scenarios(results: Sequence[ScenarioResult], margin: float) -> Verdict
     worse = [r.scenario for r in results if r.gain.high < -margin * abs(r.utility)]
     unclear = [r.scenario for r in results if r.gain.low < -margin * abs(r.utility)]
     if worse:
-        return Verdict("G3", "failed", f"worse in simulation: {', '.join(worse)}", figures)
+        return GateVerdict("G3", "failed", f"worse in simulation: {', '.join(worse)}", figures)
     if unclear:
-        return Verdict("G3", "insufficient", f"may be worse in simulation: {', '.join(unclear)}", figures)
-    return Verdict("G3", "passed", f"no worse in {len(results)} scenarios, simulated in fresh markets", figures)
+        return GateVerdict("G3", "insufficient", f"may be worse in simulation: {', '.join(unclear)}", figures)
+    return GateVerdict("G3", "passed", f"no worse in {len(results)} scenarios, simulated in fresh markets", figures)

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from data.lake import Lake, write_atomically
-from data.policies import Verdict
+from data.lake import Lake
+from data.policies import GateVerdict
 from models.selection.dataset.replay_set import ReplaySet
 from models.selection.decision.arrays import Floats
 from models.selection.evaluation.differences import shifts_by_endpoint
@@ -32,9 +32,9 @@ small{color:#5b6b7a}"""
 def write_report(lake: Lake, judgement: GateJudgement) -> dict[str, Any]:
     """Both files into the version's folder; returns the figures."""
     report = figures(judgement)
-    folder = lake.policies / judgement.state.version
-    write_atomically(folder / "report.json", msgspec.json.encode(report))
-    write_atomically(folder / "report.html", page(report).encode())
+    folder = f"policies/{judgement.state.version}"
+    lake.storage.put(f"{folder}/report.json", msgspec.json.encode(report))
+    lake.storage.put(f"{folder}/report.html", page(report).encode())
     return report
 
 
@@ -65,7 +65,7 @@ def figures(judgement: GateJudgement) -> dict[str, Any]:
     }
 
 
-def _effects(verdict: Verdict) -> list[dict[str, Any]]:
+def _effects(verdict: GateVerdict) -> list[dict[str, Any]]:
     """The gate's figures that have an interval."""
     found = verdict.figures
     return [

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from data.lake import Lake
-from data.policies import Canary, PolicyState, Verdict, read_audit
+from data.policies import Canary, GateVerdict, PolicyState, read_audit
 from models.selection.dataset import decision_log
 from models.selection.dataset.replay_set import read_replay_set
 from models.selection.dataset.samples import build_samples
@@ -66,7 +66,7 @@ def judge_challenger(
         found = read_replay_set(lake, JUDGED_DECISIONS, since, speed)
         verdicts = [g0_artifact(lake.policies / state.version, found, wanted.thresholds)]
     except ValueError as error:
-        found, verdicts = None, [Verdict("G0", "failed", str(error))]
+        found, verdicts = None, [GateVerdict("G0", "failed", str(error))]
     if candidate is not None and verdicts[0].outcome != "failed":
         verdicts.append(_known(state, "G1", champion) or _g1(lake, state, candidate, champion))
         if found is not None:
@@ -187,7 +187,7 @@ def _step(registry: Registry, state: PolicyState, pace: RolloutSchedule, has_ser
     return []
 
 
-def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: LearnedPolicy | None) -> Verdict:
+def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: LearnedPolicy | None) -> GateVerdict:
     """On the held-out time as this log has it: what the trainer said of itself is not taken on its word.
 
     Where that was too short for the quantile's coverage, it is asked again on all that came since.
@@ -205,14 +205,14 @@ def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: Lear
         metrics = metrics | {f"{name}.loss": loss for name, loss in ours.means().items()}
         metrics = metrics | quantile_coverage(prediction_losses(candidate, found.between(since)) if again else ours)
     except PolicyError as error:
-        return Verdict("G1", "failed", str(error))
+        return GateVerdict("G1", "failed", str(error))
     if champion is not None:
         with suppress(PolicyError):
             metrics = metrics | ours.against("champion", prediction_losses(champion, held_out))
     return g1_predictive(metrics)
 
 
-def _known(state: PolicyState, gate: str, champion: LearnedPolicy | None) -> Verdict | None:
+def _known(state: PolicyState, gate: str, champion: LearnedPolicy | None) -> GateVerdict | None:
     """An answer that more decisions do not change, given against the champion there is now."""
     against = champion.version if champion is not None else None
     answered = (verdict for verdict in state.verdicts if verdict.gate == gate and verdict.against == against)
@@ -230,9 +230,9 @@ def _has_served(lake: Lake) -> bool:
     return any(entry.what in ("canary", "champion") for entry in read_audit(lake))
 
 
-def _because(verdicts: Sequence[Verdict]) -> str:
+def _because(verdicts: Sequence[GateVerdict]) -> str:
     return "; ".join(f"{verdict.gate}: {verdict.reason}" for verdict in verdicts)
 
 
-def _flat(verdict: Verdict) -> list[tuple[str, float]]:
+def _flat(verdict: GateVerdict) -> list[tuple[str, float]]:
     return list(verdict.figures.items())

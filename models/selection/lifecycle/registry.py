@@ -24,11 +24,11 @@ from data.lake import Lake
 from data.policies import (
     AuditEntry,
     Canary,
+    GateVerdict,
     LifecycleState,
     Lineage,
     PolicyState,
-    Serving,
-    Verdict,
+    ServingAssignment,
     append_audit,
     read_audit,
     read_serving,
@@ -65,7 +65,7 @@ class Registry:
         self._who = who
 
     @property
-    def serving(self) -> Serving:
+    def serving(self) -> ServingAssignment:
         return read_serving(self._lake)
 
     def states(self) -> list[PolicyState]:
@@ -96,7 +96,7 @@ class Registry:
             self._audit("candidate", version, why, lineage.metrics)
             return made
 
-    def judge(self, version: str, verdicts: tuple[Verdict, ...]) -> PolicyState:
+    def judge(self, version: str, verdicts: tuple[GateVerdict, ...]) -> PolicyState:
         """Keep the gates' latest answers with the version."""
         with self._step():
             state = msgspec.structs.replace(self.get(version), verdicts=verdicts)
@@ -127,7 +127,7 @@ class Registry:
             if serving.canary is not None:
                 raise RegistryError(f"{serving.canary.version} is the canary; there is one at a time")
             shadow = None if serving.shadow == version else serving.shadow
-            write_serving(self._lake, Serving(serving.champion, Canary(version, share, since), shadow))
+            write_serving(self._lake, ServingAssignment(serving.champion, Canary(version, share, since), shadow))
             self._move(version, "canary", why, figures)
 
     def widen(
@@ -154,7 +154,7 @@ class Registry:
                 _expect_canary(serving, version)
             canary = None if serving.canary and serving.canary.version == version else serving.canary
             shadow = None if serving.shadow == version else serving.shadow
-            write_serving(self._lake, Serving(version, canary, shadow))
+            write_serving(self._lake, ServingAssignment(version, canary, shadow))
             self._move(version, "champion", why, figures, predecessor=serving.champion)
             if serving.champion:
                 self._move(serving.champion, "retired", f"{version} is champion now")
@@ -210,7 +210,7 @@ class Registry:
             canary = None if serving.canary and serving.canary.version == version else serving.canary
             champion = None if serving.champion == version else serving.champion
             shadow = None if serving.shadow == version else serving.shadow
-            write_serving(self._lake, Serving(champion, canary, shadow))
+            write_serving(self._lake, ServingAssignment(champion, canary, shadow))
             self._move(version, to, why, figures)
 
     def _expect(self, version: str, to: LifecycleState) -> None:
@@ -309,7 +309,7 @@ def _remove_abandoned(lake: Lake) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _expect_canary(serving: Serving, version: str) -> None:
+def _expect_canary(serving: ServingAssignment, version: str) -> None:
     if serving.canary is None or serving.canary.version != version:
         raise RegistryError(f"{version} is not the canary")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.lake import Lake
-from data.policies import Lineage, Serving, append_audit, read_audit, read_serving, read_state, write_serving
+from data.policies import Lineage, ServingAssignment, append_audit, read_audit, read_serving, read_state, write_serving
 from models.selection.lifecycle.registry import Registry, RegistryError, prune
 from tests.running import portolan
 
@@ -49,7 +49,7 @@ def test_a_champion_steps_down_for_its_canary_and_comes_back_after_a_rollback(re
     assert registry.rollback("v2", "TTFT", {"ttft_p95_ratio": 2.0}) == "v1"
     assert states(registry) == {"v1": "champion", "v2": "rolled_back", "v3": "candidate"}
     assert registry.rollback("v1", "errors") is None
-    assert registry.serving == Serving()
+    assert registry.serving == ServingAssignment()
 
 
 def test_a_canary_is_widened_and_what_it_has_shown_counts_from_there(registry: Registry) -> None:
@@ -128,7 +128,7 @@ def test_a_step_that_cannot_be_taken_says_why(registry: Registry, step: object, 
 
 def test_a_step_that_was_interrupted_is_mended_from_who_serves(registry: Registry, tmp_path: Path) -> None:
     registry.promote("v1", "by hand")
-    write_serving(Lake(tmp_path), Serving(champion="v2"))
+    write_serving(Lake(tmp_path), ServingAssignment(champion="v2"))
     registry.register("v4", LINEAGE, "trained")
     assert states(registry)["v1"] == "retired"
     assert states(registry)["v2"] == "champion"
@@ -146,9 +146,3 @@ def test_a_policy_published_before_the_registry_is_champion(tmp_path: Path) -> N
     state = read_state(lake, "old")
     assert state is not None
     assert state.state == "champion"
-
-
-def test_a_damaged_document_serves_nobody(tmp_path: Path) -> None:
-    lake = Lake(tmp_path).create()
-    (lake.policies / "serving.json").write_text('{"champion": 7}')
-    assert read_serving(lake) == Serving()

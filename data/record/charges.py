@@ -1,0 +1,35 @@
+"""Charge usage: every meter is priced and rounded on its own, and the total is the sum of the rounded charges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+
+from data.record.columns import Column
+
+# Meters are named as the keys of a price sheet are.
+PROMPT = "prompt"
+COMPLETION = "completion"
+INPUT_CACHE_READ = "input_cache_read"
+INPUT_CACHE_WRITE = "input_cache_write"
+# In the order of ``data.catalogue.cost.ScaledCost``.
+METERS = (PROMPT, INPUT_CACHE_READ, INPUT_CACHE_WRITE, COMPLETION)
+UNITS_PER_PRICE = 1_000_000
+
+
+class Charge(msgspec.Struct, frozen=True, array_like=True):
+    """Record what one meter of a request costs. Encoded by position: a new field goes to the end, with a default."""
+
+    meter: Annotated[
+        str,
+        Column("What was counted: prompt, completion, input_cache_read, input_cache_write; more may follow", since=2),
+    ]
+    quantity: Annotated[int, Column("Units counted by the provider: tokens for the four meters above", since=2)]
+    nano: Annotated[int, Column("Price of the quantity, rounded half up once", "nano-USD", since=2)]
+
+
+def total_nano(charges: Iterable[Charge]) -> int:
+    """Return the sum of rounded charges, nano-USD."""
+    return sum(one.nano for one in charges)

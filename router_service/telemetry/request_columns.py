@@ -1,0 +1,113 @@
+"""Derive record columns from what the client sent: its headers and the head of its body.
+
+A value that cannot be read leaves its column null. Every text is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import TypeVar
+
+import msgspec
+
+from data.record.record import Record
+from router_service.core.request import Head
+
+MAX_HEADER_CHARACTERS = 512
+MAX_USER_AGENT_CHARACTERS = 256
+MAX_WORD_CHARACTERS = 64
+MAX_USER_BYTES = 1024
+TEXT_ALONE = ["text"]
+_MEDIA = (
+    ("image", b'"image_url"'),
+    ("audio", b'"input_audio"'),
+    ("video", b'"video_url"'),
+    ("file", b'"file_data"'),
+    ("file", b'"file_id"'),
+)
+# The media that ``Head.modality`` does not tell from text.
+_NOT_IN_MODALITY = (("video", b'"video_url"'), ("file", b'"file_id"'))
+T = TypeVar("T")
+
+
+class _ResponseFormat(msgspec.Struct):
+    type: str | None = None
+
+
+class _Reasoning(msgspec.Struct):
+    effort: str | None = None
+
+
+_text = msgspec.json.Decoder(str | None)
+_response_format = msgspec.json.Decoder(_ResponseFormat | None)
+_reasoning = msgspec.json.Decoder(_Reasoning | None)
+
+
+def describe_request(record: Record, headers: Mapping[bytes, bytes], head: Head | None) -> None:
+    """Write what the headers and, where there is one, the head say into ``record``; its ``key_hash`` is set already."""
+    record.app = header_text(headers.get(b"http-referer"))
+    record.app_title = header_text(headers.get(b"x-openrouter-title") or headers.get(b"x-title"))
+    record.user_agent = header_text(headers.get(b"user-agent"), MAX_USER_AGENT_CHARACTERS)
+    if head is None:
+        return
+    fields = head.fields
+    record.session_id = head.session_id or header_text(headers.get(b"x-session-id"))
+    record.trace_id = head.trace_id
+    record.tools = head.tool_count
+    record.parameters = head.names
+    record.max_tokens = head.completion_limit
+    record.modality = head.modality
+    record.input_media = _input_media(head.messages, head.modality)
+    if "user" in fields:
+        record.user_hash = _user_hash(_read(fields, "user", _text), record.key_hash)
+    if "reasoning" in fields or "reasoning_effort" in fields:
+        record.reasoning_effort = _reasoning_effort(fields)
+    if "response_format" in fields:
+        asked = _read(fields, "response_format", _response_format)
+        if asked and asked.type != "text":
+            record.structured_output = _bounded(asked.type)
+
+
+def header_text(value: bytes | None, most: int = MAX_HEADER_CHARACTERS) -> str | None:
+    """Return the first ``most`` characters of a header: UTF-8, or ISO 8859-1 where it is not valid UTF-8."""
+    if not value:
+        return None
+    try:
+        return value.decode()[:most]
+    except UnicodeDecodeError:
+        return value.decode("latin-1")[:most]
+
+
+def _input_media(messages: bytes, modality: str) -> list[str]:
+    # Each search reads all of the messages. Most have no key with an underscore, and the head has looked for some.
+    if b"_" not in messages:
+        return TEXT_ALONE
+    # A key stands unescaped in the raw JSON; within a string its quotes would be escaped.
+    keys = _NOT_IN_MODALITY if modality == "text" else _MEDIA
+    found = dict.fromkeys(kind for kind, key in keys if key in messages)
+    return ["text", *found] if found else TEXT_ALONE
+
+
+def _user_hash(user: str | None, key_hash: str | None) -> str | None:
+    if not user:
+        return None
+    key = (key_hash or "").encode()
+    return blake2b(user.encode()[:MAX_USER_BYTES], digest_size=16, key=key).hexdigest()
+
+
+def _reasoning_effort(fields: Mapping[str, msgspec.Raw]) -> str | None:
+    reasoning = _read(fields, "reasoning", _reasoning)
+    return _bounded((reasoning and reasoning.effort) or _read(fields, "reasoning_effort", _text))
+
+
+def _bounded(word: str | None) -> str | None:
+    return word[:MAX_WORD_CHARACTERS] if word else None
+
+
+def _read(fields: Mapping[str, msgspec.Raw], name: str, decoder: msgspec.json.Decoder[T]) -> T | None:
+    raw = fields.get(name)
+    try:
+        return None if raw is None else decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
