@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import httpx2
 import pytest
@@ -43,7 +44,8 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 class Market:
     """Holds a running router, its provider, and what makes keys. ``plain`` is what the models of ``test`` answer.
 
-    ``lookup`` is another client of the router, which a connection that breaks in a test does not concern.
+    ``lookup`` is another client of the router, which a connection that breaks in a test does not concern. ``sdks``
+    are the official clients that tests have opened.
     """
 
     url: str
@@ -52,6 +54,7 @@ class Market:
     lake: Lake
     client: httpx2.Client
     lookup: httpx2.Client
+    sdks: dict[str, Any] = field(default_factory=dict)
 
     def new_key(self, policy: str | None = None) -> str:
         """Return a key that nothing has been spent with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.usage import Usage
 from router_service.providers.adapter import ChatResponse
+from router_service.providers.counts import token_count
+from router_service.providers.lenient_json import read_leniently
 from router_service.providers.service_tier import served
 
 STOP_REASONS = {
@@ -21,32 +24,45 @@ STOP_REASONS = {
     "refusal": "content_filter",
 }
 FORMAT = "anthropic-claude-v1"
+_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
-class WireUsage(msgspec.Struct):
-    """``usage`` as the format counts: ``input_tokens`` are those neither read from nor written to a cache."""
+class Counts:
+    """Counts of one message. A later object that lacks a count, or has an impossible one, keeps the earlier.
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    service_tier: Any = None
+    ``input_tokens`` are those neither read from nor written to a cache.
+    """
+
+    def __init__(self) -> None:
+        self.service_tier: Any = None
+        self._found: dict[str, int] = {}
+
+    def update(self, usage: Any) -> None:
+        """Take in a ``usage`` object."""
+        if not isinstance(usage, dict):
+            return
+        self.service_tier = usage.get("service_tier") or self.service_tier
+        for name in _COUNTS:
+            count = token_count(usage.get(name))
+            if count is not None:
+                self._found[name] = count
 
     def native(self) -> Usage:
-        read, written = self.cache_read_input_tokens, self.cache_creation_input_tokens
+        found = self._found
+        read, written = found.get("cache_read_input_tokens"), found.get("cache_creation_input_tokens")
         return Usage(
-            prompt_tokens=(self.input_tokens or 0) + (read or 0) + (written or 0),
-            completion_tokens=self.output_tokens or 0,
+            prompt_tokens=found.get("input_tokens", 0) + (read or 0) + (written or 0),
+            completion_tokens=found.get("output_tokens", 0),
             cached_tokens=read,
             cache_write_tokens=written,
         )
 
 
 class _Body(msgspec.Struct):
-    content: list[dict[str, Any]]
-    id: str | None = None
-    stop_reason: str | None = None
-    usage: WireUsage | None = None
+    content: list[Any]
+    id: Any = None
+    stop_reason: Any = None
+    usage: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -54,32 +70,47 @@ _decoder = msgspec.json.Decoder(_Body)
 
 def decode_answer(body: bytes) -> ChatResponse:
     """Raises ``ApiError`` 502 when ``body`` is not a message."""
-    try:
-        parsed = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ApiError("provider_unavailable", "The provider's answer is not a message") from None
+    parsed = _parse(body)
+    native = parsed.stop_reason if isinstance(parsed.stop_reason, str) else None
     choice = {
         "index": 0,
-        "message": _message(parsed.content),
+        "message": _message([block for block in parsed.content if isinstance(block, dict)]),
         "logprobs": None,
-        "finish_reason": STOP_REASONS.get(parsed.stop_reason or "", "stop"),
-        "native_finish_reason": parsed.stop_reason,
+        "finish_reason": STOP_REASONS.get(native or "", "stop"),
+        "native_finish_reason": native,
     }
-    usage = parsed.usage
-    tier = served(usage.service_tier) if usage else None
-    return ChatResponse([choice], usage.native() if usage else None, parsed.id, service_tier=tier)
+    counts = Counts()
+    counts.update(parsed.usage)
+    usage = counts.native() if isinstance(parsed.usage, dict) else None
+    return ChatResponse([choice], usage, text_of(parsed.id), service_tier=served(counts.service_tier))
+
+
+def text_of(value: Any) -> str | None:
+    """Return ``value`` if it is text."""
+    return value if isinstance(value, str) else None
+
+
+def _parse(body: bytes) -> _Body:
+    """Read strictly, then leniently: a fault of the JSON is no reason to lose an answer."""
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decoder.decode(body)
+    with contextlib.suppress(ValueError):
+        found = read_leniently(body)
+        if isinstance(found, dict) and isinstance(found.get("content"), list):
+            return msgspec.convert(found, _Body)
+    raise ApiError("provider_unavailable", "The provider's answer is not a message")
 
 
 def _message(blocks: list[dict[str, Any]]) -> dict[str, Any]:
-    texts = [b["text"] for b in blocks if b.get("type") == "text"]
+    texts = [text for b in blocks if b.get("type") == "text" and (text := text_of(b.get("text"))) is not None]
     thoughts = [b for b in blocks if b.get("type") in ("thinking", "redacted_thinking")]
-    calls = [_call(b) for b in blocks if b.get("type") == "tool_use"]
+    calls = [_call(b, i) for i, b in enumerate(blocks) if b.get("type") == "tool_use"]
     message: dict[str, Any] = {
         "role": "assistant",
         "content": "".join(texts) if texts else None,
         "refusal": None,
     }
-    message["reasoning"] = "".join(b.get("thinking", "") for b in thoughts) or None
+    message["reasoning"] = "".join(text_of(b.get("thinking")) or "" for b in thoughts) or None
     if thoughts:
         message["reasoning_details"] = [_detail(b, i) for i, b in enumerate(thoughts)]
     if calls:
@@ -87,22 +118,25 @@ def _message(blocks: list[dict[str, Any]]) -> dict[str, Any]:
     return message
 
 
-def _call(block: dict[str, Any]) -> dict[str, Any]:
-    arguments = msgspec.json.encode(block.get("input") or {}).decode()
+def _call(block: dict[str, Any], index: int) -> dict[str, Any]:
     return {
-        "id": block["id"],
+        "id": text_of(block.get("id")) or f"call_{index}",
         "type": "function",
-        "function": {"name": block["name"], "arguments": arguments},
+        "function": {
+            "name": text_of(block.get("name")) or "",
+            "arguments": msgspec.json.encode(block.get("input") or {}).decode(),
+        },
     }
 
 
 def _detail(block: dict[str, Any], index: int) -> dict[str, Any]:
     if block["type"] == "redacted_thinking":
-        return {"type": "reasoning.encrypted", "data": block["data"], "format": FORMAT, "index": index}
+        data = text_of(block.get("data")) or ""
+        return {"type": "reasoning.encrypted", "data": data, "format": FORMAT, "index": index}
     return {
         "type": "reasoning.text",
-        "text": block["thinking"],
-        "signature": block.get("signature"),
+        "text": text_of(block.get("thinking")) or "",
+        "signature": text_of(block.get("signature")),
         "format": FORMAT,
         "index": index,
     }

@@ -9,91 +9,113 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.providers.adapter import ChatDelta, StreamedChoice
 from router_service.providers.anthropic_messages.errors import CODES
-from router_service.providers.anthropic_messages.response import FORMAT, STOP_REASONS, WireUsage
+from router_service.providers.anthropic_messages.response import FORMAT, STOP_REASONS, Counts, text_of
+from router_service.providers.lenient_json import read_leniently
 from router_service.providers.moderation import blocks
 from router_service.providers.service_tier import served
+
+# Where each kind of delta has its text.
+_SAID = {
+    "text_delta": "text",
+    "input_json_delta": "partial_json",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+}
 
 
 class MessageStream:
     """Decoder of one stream: blocks become deltas, tool blocks are numbered apart from text blocks."""
 
     def __init__(self) -> None:
-        self._usage = WireUsage()
-        self._tools: dict[int, int] = {}
+        self._counts = Counts()
+        self._tools: dict[str, int] = {}
 
     def feed(self, event: str | None, data: bytes) -> ChatDelta | None:  # noqa: ARG002 - the data repeat the type
+        if not data.strip():
+            return None
         try:
             body = msgspec.json.decode(data)
-            return self._event(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-            raise ApiError("provider_unavailable", "The provider's stream is not a message stream") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            try:
+                body = read_leniently(data)
+            except ValueError:
+                raise ApiError("provider_unavailable", "The provider's stream is not a message stream") from None
+        return self._event(body) if isinstance(body, dict) else None
 
     def _event(self, body: dict[str, Any]) -> ChatDelta | None:
-        match body["type"]:
+        match body.get("type"):
             case "message_start":
-                message = body["message"]
-                usage = message.get("usage") or {}
-                self._count(usage)
-                return ChatDelta(upstream_id=message.get("id"), service_tier=served(usage.get("service_tier")))
+                message = _object(body, "message")
+                self._counts.update(message.get("usage"))
+                tier = served(self._counts.service_tier)
+                return ChatDelta(upstream_id=text_of(message.get("id")), service_tier=tier)
             case "content_block_start":
-                return self._start(body["index"], body["content_block"])
+                return self._start(body.get("index"), _object(body, "content_block"))
             case "content_block_delta":
-                return self._delta(body["index"], body["delta"])
+                return self._delta(body.get("index"), _object(body, "delta"))
             case "message_delta":
-                self._count(body.get("usage") or {})
-                native = body["delta"].get("stop_reason")
+                self._counts.update(body.get("usage"))
+                native = text_of(_object(body, "delta").get("stop_reason"))
                 choice = _choice({}, STOP_REASONS.get(native or "", "stop"), native)
                 # A refusal, or an empty turn, has no block: its end is the answer.
-                return ChatDelta([choice], self._usage.native(), content=bool(native))
+                return ChatDelta([choice], self._counts.native(), content=bool(native))
             case "message_stop":
-                return ChatDelta(usage=self._usage.native(), done=True)
+                return ChatDelta(usage=self._counts.native(), done=True)
             case "error":
-                error = body["error"]
-                kind = CODES.get(error.get("type"), "provider_unavailable")
-                if blocks(400, str(error["message"]), error):
-                    kind = "content_policy_violation"
-                return ChatDelta(error=ApiError(kind, error["message"], metadata={"provider_code": error["type"]}))
+                return ChatDelta(error=_error(_object(body, "error")))
             case _:
                 return None
 
-    def _count(self, usage: dict[str, Any]) -> None:
-        for name in WireUsage.__struct_fields__:
-            if isinstance(usage.get(name), int):
-                setattr(self._usage, name, usage[name])
-
-    def _start(self, index: int, block: dict[str, Any]) -> ChatDelta | None:
-        if block["type"] != "tool_use":
+    def _start(self, index: Any, block: dict[str, Any]) -> ChatDelta | None:
+        if block.get("type") != "tool_use":
             return None
-        number = self._tools[index] = len(self._tools)
+        number = self._tools[str(index)] = len(self._tools)
         call = {
             "index": number,
-            "id": block["id"],
+            "id": text_of(block.get("id")) or f"call_{number}",
             "type": "function",
-            "function": {"name": block["name"], "arguments": ""},
+            "function": {"name": text_of(block.get("name")) or "", "arguments": ""},
         }
         return ChatDelta([_choice({"role": "assistant", "tool_calls": [call]})], content=True)
 
-    def _delta(self, index: int, delta: dict[str, Any]) -> ChatDelta | None:
-        match delta["type"]:
-            case "text_delta":
-                found = {"role": "assistant", "content": delta["text"]}
-            case "input_json_delta":
-                call = {"index": self._tools[index], "function": {"arguments": delta["partial_json"]}}
-                found = {"tool_calls": [call]}
-            case "thinking_delta":
-                detail = {
-                    "type": "reasoning.text",
-                    "text": delta["thinking"],
-                    "format": FORMAT,
-                    "index": index,
-                }
-                found = {"role": "assistant", "reasoning": delta["thinking"], "reasoning_details": [detail]}
-            case "signature_delta":
-                detail = {"type": "reasoning.text", "text": "", "signature": delta["signature"]}
-                found = {"reasoning_details": [detail | {"format": FORMAT, "index": index}]}
-            case _:
+    def _delta(self, index: Any, delta: dict[str, Any]) -> ChatDelta | None:
+        kind = delta.get("type")
+        said = text_of(delta.get(_SAID.get(kind, ""))) if isinstance(kind, str) else None
+        if said is None:
+            return None
+        if kind == "text_delta":
+            found: dict[str, Any] = {"role": "assistant", "content": said}
+        elif kind == "input_json_delta":
+            number = self._tools.get(str(index))
+            if number is None:
+                # The input of a tool that the provider runs itself.
                 return None
+            found = {"tool_calls": [{"index": number, "function": {"arguments": said}}]}
+        elif kind == "thinking_delta":
+            detail = {"type": "reasoning.text", "text": said, "format": FORMAT, "index": _position(index)}
+            found = {"role": "assistant", "reasoning": said, "reasoning_details": [detail]}
+        else:
+            detail = {"type": "reasoning.text", "text": "", "signature": said}
+            found = {"reasoning_details": [detail | {"format": FORMAT, "index": _position(index)}]}
         return ChatDelta([_choice(found)], content=True)
+
+
+def _position(index: Any) -> int:
+    return index if isinstance(index, int) else 0
+
+
+def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
+    found = body.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _error(error: dict[str, Any]) -> ApiError:
+    code, message = text_of(error.get("type")), text_of(error.get("message"))
+    message = message or "The provider reported an error without a message"
+    kind = CODES.get(code or "", "provider_unavailable")
+    if blocks(400, message, error):
+        kind = "content_policy_violation"
+    return ApiError(kind, message, metadata={"provider_code": code} if code else None)
 
 
 def _choice(delta: dict[str, Any], finish: str | None = None, native: str | None = None) -> StreamedChoice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -9,6 +10,15 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.usage import Usage
 from router_service.providers.adapter import ChatResponse
+from router_service.providers.counts import token_count
+from router_service.providers.lenient_json import read_leniently
+from router_service.providers.openai_chat.odd_types import (
+    NULL,
+    fitted_choices,
+    fitted_id,
+    fitted_logprobs,
+    fitted_message,
+)
 from router_service.providers.service_tier import served
 
 FINISH_REASONS = {
@@ -23,43 +33,34 @@ FINISH_REASONS = {
 }
 
 
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class WireUsage(msgspec.Struct):
-    """``usage`` as providers of this format send it."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
-
-    def native(self) -> Usage:
-        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
-        return Usage(
-            prompt_tokens=self.prompt_tokens or 0,
-            completion_tokens=self.completion_tokens or 0,
-            cached_tokens=prompt.cached_tokens if prompt else None,
-            cache_write_tokens=prompt.cache_write_tokens if prompt else None,
-            reasoning_tokens=completion.reasoning_tokens if completion else None,
-        )
+def read_usage(usage: Any) -> Usage | None:
+    """Return the counts of a ``usage`` object, ``None`` where it is none. A count of an odd type is read or ignored."""
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    prompt = prompt if isinstance(prompt, dict) else {}
+    completion = completion if isinstance(completion, dict) else {}
+    return Usage(
+        prompt_tokens=token_count(usage.get("prompt_tokens")) or 0,
+        completion_tokens=token_count(usage.get("completion_tokens")) or 0,
+        cached_tokens=token_count(prompt.get("cached_tokens")),
+        cache_write_tokens=token_count(prompt.get("cache_write_tokens")),
+        reasoning_tokens=token_count(completion.get("reasoning_tokens")),
+    )
 
 
 class _Choice(msgspec.Struct):
     message: dict[str, Any]
     index: int = 0
     finish_reason: str | None = None
-    logprobs: msgspec.Raw | None = None
+    logprobs: msgspec.Raw = NULL
 
 
 class _Body(msgspec.Struct):
     choices: list[_Choice]
-    id: str | None = None
-    usage: WireUsage | None = None
-    system_fingerprint: str | None = None
+    id: Any = None
+    usage: Any = None
+    system_fingerprint: Any = None
     service_tier: Any = None
 
 
@@ -73,31 +74,43 @@ def finish_reason(native: str | None) -> str | None:
 
 def decode_answer(body: bytes) -> ChatResponse:
     """Raises ``ApiError`` 502 when ``body`` is not a chat completion."""
-    try:
-        parsed = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ApiError("provider_unavailable", "The provider's answer is not a chat completion") from None
+    parsed = _parse(body)
     if not parsed.choices:
         raise ApiError("provider_unavailable", "The provider's answer has no choices")
+    fingerprint = parsed.system_fingerprint
     return ChatResponse(
         choices=[_render(choice) for choice in parsed.choices],
-        usage=parsed.usage.native() if parsed.usage else None,
-        upstream_id=parsed.id,
-        system_fingerprint=parsed.system_fingerprint,
+        usage=read_usage(parsed.usage),
+        upstream_id=fitted_id(parsed.id),
+        system_fingerprint=fingerprint if isinstance(fingerprint, str) else None,
         service_tier=served(parsed.service_tier),
     )
 
 
+def _parse(body: bytes) -> _Body:
+    """Read strictly, then leniently: one odd field is no reason to lose an answer."""
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decoder.decode(body)
+    with contextlib.suppress(ValueError):
+        found = read_leniently(body)
+        if isinstance(found, dict) and isinstance(found.get("choices"), list):
+            found["choices"] = fitted_choices(found["choices"], "message")
+            return _decoder.decode(msgspec.json.encode(found))
+    raise ApiError("provider_unavailable", "The provider's answer is not a chat completion")
+
+
 def _render(choice: _Choice) -> dict[str, Any]:
-    message = choice.message
-    message.setdefault("role", "assistant")
+    message = fitted_message(choice.message)
+    message["role"] = "assistant"
     message.setdefault("content", None)
     message.setdefault("refusal", None)
-    message.setdefault("reasoning", message.pop("reasoning_content", None))
+    reasoning = message.pop("reasoning_content", None)
+    if message.get("reasoning") is None:
+        message["reasoning"] = reasoning
     return {
         "index": choice.index,
         "message": message,
-        "logprobs": choice.logprobs,
+        "logprobs": fitted_logprobs(choice.logprobs),
         "finish_reason": finish_reason(choice.finish_reason),
         "native_finish_reason": choice.finish_reason,
     }

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from router_service.core.errors import ApiError
 from router_service.providers.adapter import ChatDelta, StreamedChoice
+from router_service.providers.lenient_json import read_leniently
 from router_service.providers.moderation import blocks
 from router_service.providers.openai_chat.errors import CODES
-from router_service.providers.openai_chat.response import WireUsage, finish_reason
+from router_service.providers.openai_chat.odd_types import fitted_choices, fitted_id, fitted_logprobs
+from router_service.providers.openai_chat.response import finish_reason, read_usage
 from router_service.providers.service_tier import served
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+
+
+class _Call(msgspec.Struct):
+    id: str | None = None
+    function: _Function | None = None
+    custom: dict[str, Any] | None = None
+
+
+class _Detail(msgspec.Struct):
+    type: str
+
+
+class _Address(msgspec.Struct):
+    url: str
+
+
+class _Image(msgspec.Struct):
+    image_url: _Address
+
+
+class _Said(msgspec.Struct):
+    """The types of a delta that can be passed on as it is."""
+
+    role: Literal["assistant"] | None = None
+    content: str | list[dict[str, Any]] | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | msgspec.UnsetType | None = msgspec.UNSET
+    reasoning_details: list[_Detail] | None = None
+    tool_calls: list[_Call] | None = None
+    function_call: dict[str, Any] | None = None
+    audio: dict[str, Any] | None = None
+    annotations: list[dict[str, Any]] | None = None
+    images: list[_Image] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -24,12 +64,13 @@ class _Choice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     id: str | None = None
-    usage: WireUsage | None = None
+    usage: Any = None
     error: Any = None
     service_tier: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Chunk)
+_said = msgspec.json.Decoder(_Said | None)
 _object = msgspec.json.Decoder(dict[str, Any] | None)
 
 
@@ -46,18 +87,42 @@ class ChatStream:
             if b"\n" in data or b"\r" in data:
                 # What is passed on raw must stay on one line of the client's own stream.
                 data = msgspec.json.encode(msgspec.json.decode(data))
-            chunk = _decoder.decode(data)
-            found = chunk.choices or ()
-            choices = [_render(choice) for choice in found]
-            if not self._begun:
-                self._begun = any(map(_says_something, found))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise ApiError("provider_unavailable", "The provider's stream is not a chat stream") from None
+            elif not data.isascii():
+                # The reader does not look into fields that it does not know, and they are passed on as well.
+                data.decode()
+            return self._read(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            mended = _mend(data)
+        return None if mended is None else self._read(mended)
+
+    def _read(self, data: bytes) -> ChatDelta:
+        chunk = _decoder.decode(data)
+        found = chunk.choices or ()
+        choices = [_render(choice) for choice in found]
+        if not self._begun:
+            self._begun = any(map(_says_something, found))
         if chunk.error is not None:
             return ChatDelta(error=_error(chunk.error))
-        usage = chunk.usage.native() if chunk.usage else None
+        usage = read_usage(chunk.usage) if chunk.usage is not None else None
         tier = served(chunk.service_tier) if chunk.service_tier is not None else None
         return ChatDelta(choices, usage, chunk.id, content=self._begun and bool(choices), service_tier=tier)
+
+
+def _mend(data: bytes) -> bytes | None:
+    """Return an event with odd fields as one with the documented types, ``None`` when it says nothing.
+
+    Raises ``ApiError`` 502 when it is not JSON.
+    """
+    if not data.strip():
+        return None
+    try:
+        found = read_leniently(data)
+    except ValueError:
+        raise ApiError("provider_unavailable", "The provider's stream is not a chat stream") from None
+    if not isinstance(found, dict):
+        return None
+    choices = fitted_choices(found.get("choices"), "delta")
+    return msgspec.json.encode(found | {"choices": choices, "id": fitted_id(found.get("id"))})
 
 
 def _says_something(choice: _Choice) -> bool:
@@ -67,21 +132,28 @@ def _says_something(choice: _Choice) -> bool:
 
 
 def _render(choice: _Choice) -> StreamedChoice:
-    raw = choice.delta
-    content = bytes(raw)
-    plain = content.startswith(b"{") and b'"reasoning_content"' not in content
-    native = choice.finish_reason
+    raw, logprobs, native = choice.delta, choice.logprobs, choice.finish_reason
+    said = _said.decode(raw)
+    if said is not None and said.tool_calls is not None:
+        for call in said.tool_calls:
+            if call.function is None and call.custom is None:
+                raise msgspec.ValidationError("a tool call without a function")
+    plain = said is not None and said.reasoning_content is msgspec.UNSET
+    if logprobs is not msgspec.UNSET:
+        logprobs = fitted_logprobs(logprobs)
     delta = raw if plain else _delta(raw)
     if not native:
-        return StreamedChoice(choice.index, delta, None, None, choice.logprobs)
-    return StreamedChoice(choice.index, delta, finish_reason(native), native, choice.logprobs)
+        return StreamedChoice(choice.index, delta, None, None, logprobs)
+    return StreamedChoice(choice.index, delta, finish_reason(native), native, logprobs)
 
 
 def _delta(raw: msgspec.Raw) -> dict[str, Any]:
     """Some providers say ``reasoning_content`` for ``reasoning``, and ``null`` for nothing."""
     delta: dict[str, Any] = _object.decode(raw) or {}
     if "reasoning_content" in delta:
-        delta.setdefault("reasoning", delta.pop("reasoning_content"))
+        reasoning = delta.pop("reasoning_content")
+        if delta.get("reasoning") is None:
+            delta["reasoning"] = reasoning
     return delta
 
 

@@ -1,0 +1,42 @@
+"""JSON with the faults that real servers produce: the second attempt, where the strict reader has refused it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def read_leniently(data: bytes) -> Any:
+    """Return the value of ``data``, which strict JSON can express. Raises ``ValueError`` when there is none.
+
+    Bytes that are no UTF-8 and lone halves of a surrogate pair become U+FFFD; NaN and infinities become ``None``;
+    control characters may stand in strings.
+    """
+    try:
+        value = json.loads(
+            data.decode("utf-8", "replace"), strict=False, parse_constant=_no_number, parse_float=_finite
+        )
+        text = json.dumps(value, ensure_ascii=False)
+        if text.isascii() or _is_unicode(text):
+            return value
+        return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _no_number(_name: str) -> None:
+    return None
+
+
+def _finite(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
