@@ -76,7 +76,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
         )
         key = create_key(open_database(lake.database), "characterisation")
         with serving(create_router(settings, _catalogue(cases, provider))) as url:
-            headers = {"authorization": f"Bearer {key}"}
+            headers = {"authorization": f"Bearer {key}", "user-agent": "characterisation"}
             made = [httpx2.Client(base_url=url, headers=headers, timeout=120) for _ in range(2)]
             with made[0] as client, made[1] as lookup:
                 plain = next(case for case in cases if case.id == PLAIN)
