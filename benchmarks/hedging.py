@@ -35,7 +35,7 @@ from data.record.lake_reader import open_dataset, request_files
 from lab.behaviour import behaviour_of
 from lab.server import Lab, create_app
 from router_service.admission.keys import create_key, open_database
-from router_service.execution.deadlines import LEAST_MEASURED
+from router_service.execution.deadlines import MIN_MEASURED
 from tests.conftest import serving
 from tests.running import Running, free_port
 
@@ -47,7 +47,7 @@ TIME_SCALE = 0.2
 WIDE, TIGHT = 0.6, 0.2
 RARELY_SLOW = {"mode": "slow", "rate": 0.02, "factor": 10.0}
 TIMEOUT_S = 60.0
-WARM_UP = 5 * LEAST_MEASURED
+WARM_UP = 5 * MIN_MEASURED
 # Five of these small requests, so that what is compared are the shares.
 BURST_TOKENS = 350
 

@@ -80,12 +80,12 @@ class Caches:
 class Keeper(Protocol):
     """How conversations are kept together."""
 
-    def hold(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan: ...
+    def apply(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan: ...
     def remember(self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage) -> None: ...
 
 
 class Nothing:
-    def hold(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan:  # noqa: ARG002
+    def apply(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan:  # noqa: ARG002
         return plan
 
     def remember(self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage) -> None:
@@ -93,11 +93,11 @@ class Nothing:
 
 
 class Ours:
-    def __init__(self, clock: Callable[[], float], likely_from: float = MIN_CACHED_TOKENS) -> None:
-        self._sticky = StickyTable(Health(clock), clock=clock, likely_from=likely_from)
+    def __init__(self, clock: Callable[[], float], min_assumed_tokens: float = MIN_CACHED_TOKENS) -> None:
+        self._sticky = StickyTable(Health(clock), clock=clock, min_assumed_tokens=min_assumed_tokens)
 
-    def hold(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan:
-        return self._sticky.hold(plan, affinity, prompt_tokens)
+    def apply(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan:
+        return self._sticky.apply(plan, affinity, prompt_tokens)
 
     def remember(self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage) -> None:
         self._sticky.remember(affinity, endpoint, usage, pending=False, hour=False)
@@ -110,7 +110,7 @@ class Documented:
         self._clock = clock
         self._table: dict[bytes, tuple[str, float]] = {}
 
-    def hold(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan:  # noqa: ARG002
+    def apply(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan:  # noqa: ARG002
         name, until = self._table.get(affinity.digest, ("", 0.0))
         if self._clock() >= until:
             return plan
@@ -172,7 +172,7 @@ def replay(
     for request in trace:
         now = request.timestamp / 1000
         affinity = request.affinity()
-        decision = keeper.hold(plan, affinity, request.input_length).sample(draw())
+        decision = keeper.apply(plan, affinity, request.input_length).sample(draw())
         endpoint = decision.plan.endpoints[decision.first]
         known = caches[endpoint.id].read(request, now)
         usage = Usage(request.input_length, request.output_length, cached_tokens=known)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks.plan import ASK, MODEL, market, report
-from router_service.affinity.conversation import asks_for_hour_cache, conversation_of, is_pinned
+from router_service.affinity.conversation import asks_for_hour_cache, conversation_key, is_pinned
 from router_service.affinity.sticky import StickyTable
 from router_service.api.parse_head import parse_head
 from router_service.core.preferences import NO_PREFERENCES
@@ -28,19 +28,19 @@ def main() -> None:
         head = parse_head(msgspec.json.encode({"model": MODEL, "messages": messages}))
         kilobytes = len(head.messages) // 1000
         raw = msgspec.json.encode([*messages, {"role": "tool", "content": "x" * size}])
-        report(f"affinity, {kilobytes} kB", lambda head=head: conversation_of("key", head, {}))  # type: ignore[misc]
+        report(f"affinity, {kilobytes} kB", lambda head=head: conversation_key("key", head, {}))  # type: ignore[misc]
         report(f"1 h asked for?, {kilobytes} kB", lambda head=head: asks_for_hour_cache(head))  # type: ignore[misc]
         report(f"pinned?, tool result of {size // 1000} kB", lambda raw=raw: is_pinned(raw))  # type: ignore[misc]
     endpoints, state = market()
     plan = make_plan(MODEL, endpoints, NO_PREFERENCES, ASK, state)
     sticky = StickyTable(Health())
-    affinity = conversation_of("key", head, {})
+    affinity = conversation_key("key", head, {})
     assert affinity is not None
     usage = Usage(10_000, 500, cached_tokens=8000)
     cheapest = plan.endpoints[0]
-    report("hold, conversation not known", lambda: sticky.hold(plan, affinity, 10_000))
+    report("hold, conversation not known", lambda: sticky.apply(plan, affinity, 10_000))
     report("remember", lambda: sticky.remember(affinity, cheapest, usage, pending=False, hour=False))
-    report("hold, 36 candidates", lambda: sticky.hold(plan, affinity, 10_000))
+    report("hold, 36 candidates", lambda: sticky.apply(plan, affinity, 10_000))
 
 
 if __name__ == "__main__":

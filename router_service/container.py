@@ -19,14 +19,14 @@ from router_service.admission.client_region import ClientRegions
 from router_service.admission.constraint_resolver import ConstraintResolver
 from router_service.admission.hosts import RegionalHosts
 from router_service.admission.keys import KeyStore, open_database
-from router_service.affinity.feed import AffinityFeed
+from router_service.affinity.listener import AffinityListener
 from router_service.affinity.sticky import StickyTable
 from router_service.api.services import Services
 from router_service.cluster.journal import JournalTransport
 from router_service.cluster.peers import PeerTransport
 from router_service.cluster.sharing import StateSharing
 from router_service.core.preferences import Preferences
-from router_service.execution.deadlines import Timeouts, UsualLatency
+from router_service.execution.deadlines import MeasuredDeadlines, Timeouts
 from router_service.execution.hedging import Hedging
 from router_service.execution.outcome_reporter import OutcomeListener, OutcomeReporter
 from router_service.health import Health
@@ -62,7 +62,7 @@ class Container:
         peers = peers_of(lake, settings)
         reachable = {endpoint.id for offers in endpoints.values() for endpoint in offers}
         self.sharing = StateSharing(health, sticky, peers, reachable=reachable, statistics=statistics)
-        listeners: list[OutcomeListener] = [health, statistics, AffinityFeed(sticky, endpoints)]
+        listeners: list[OutcomeListener] = [health, statistics, AffinityListener(sticky, endpoints)]
         if hedging is not None:
             listeners.append(hedging)
         self.services = Services(
@@ -86,7 +86,7 @@ class Container:
                 auto_exacto=settings.auto_exacto,
                 installation=resolver.installation,
                 statistics=statistics,
-                wish=settings.wish,
+                weights=settings.utility_weights,
                 clock=time.monotonic,
             ),
             policies=policies,
@@ -94,7 +94,7 @@ class Container:
             outcomes=OutcomeReporter(listeners),
             health=health,
             statistics=statistics,
-            usual=UsualLatency(health),
+            measured_deadlines=MeasuredDeadlines(health),
             hedging=hedging,
             credentials=Credentials(lab=bool(settings.lab_url)),
             tool_calls=ToolCallChecker(),
@@ -152,8 +152,8 @@ async def _poll(policies: PolicyStore) -> None:
 def _hedging(settings: Settings, catalogue: Catalogue, health: Health) -> Hedging | None:
     if not settings.hedge_share:
         return None
-    unstoppable = frozenset(p.slug for p in catalogue.providers.values() if not p.supports_cancellation)
-    return Hedging(settings.hedge_share, health, unstoppable, settings.hedge_burst_tokens)
+    uncancellable = frozenset(p.slug for p in catalogue.providers.values() if not p.supports_cancellation)
+    return Hedging(settings.hedge_share, health, uncancellable, settings.hedge_burst_tokens)
 
 
 def installation_rules(settings: Settings) -> Preferences:

@@ -12,7 +12,7 @@ from data.catalogue.geography import is_place
 from models.selection.decision.outcome import DEFAULT_TOTAL_TIMEOUT_S
 from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND, UtilityWeights
 from router_service.admission.policy import CLIENT_REGION
-from router_service.core.preferences import MOST_WORTH_USD
+from router_service.core.preferences import MAX_WEIGHT_USD
 from router_service.upstream.client import ClientName
 
 
@@ -45,13 +45,13 @@ class Settings(BaseSettings):
     usd_per_second: float = Field(
         USD_PER_SECOND,
         ge=0,
-        le=MOST_WORTH_USD,
+        le=MAX_WEIGHT_USD,
         description="what a second of waiting is worth to who does not say",
     )
     usd_per_failure: float = Field(
         USD_PER_FAILURE,
         ge=0,
-        le=MOST_WORTH_USD,
+        le=MAX_WEIGHT_USD,
         description="what a failed first attempt costs who does not say",
     )
     auto_exacto: bool = Field(True, description="requests with tools keep to endpoints whose tool calls are good")
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     )
 
     @property
-    def wish(self) -> UtilityWeights:
+    def utility_weights(self) -> UtilityWeights:
         """What the learned policy takes a client to mind."""
         return UtilityWeights(self.usd_per_second, self.usd_per_second, self.usd_per_failure)
 

@@ -1,4 +1,4 @@
-"""A router that serves a trained policy, before a lab whose waits are known."""
+"""Run a router that serves a trained policy, in front of a lab with known TTFT."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.conftest import House, open_house
 from tests.test_marts import START_US, fill
 
 MODEL = "openai/gpt-oss-120b"
-# Two that ask the same price, so that waits alone decide.
+# Two providers with the same price, so that TTFT alone decides.
 GROQ, WANDB = "groq:openai/gpt-oss-120b", "wandb:openai/gpt-oss-120b"
 TAGS = ["groq", "wandb"]
 Waits = Mapping[tuple[str, str | None], float]
 
 
 class SteadyLab(Lab):
-    """``waits`` are seconds by provider and client's region, which the request names as its ``user``."""
+    """Respond after ``waits`` seconds, by provider and client region; the request names the region as its ``user``."""
 
     def __init__(self, waits: Waits) -> None:
         super().__init__(time_scale=0.0, faults=False)
@@ -47,7 +47,7 @@ class SteadyLab(Lab):
 
 
 def history(waits: Waits, count: int) -> list[Record]:
-    """Streams, as ``waits`` have it: of endpoints by id."""
+    """Return records of streams with the TTFT of ``waits``, by endpoint and region."""
     dice, made, names = random.Random(2), [], list(waits)
     for number in range(count):
         name, region = names[number % len(names)]
@@ -62,7 +62,7 @@ def history(waits: Waits, count: int) -> list[Record]:
 
 
 def teach(lake: Lake, waits: Waits, count: int = 600) -> str:
-    """Train on ``history`` in a lake beside ``lake``, and let the policy serve in ``lake``; returns its version."""
+    """Train on ``history`` in a separate lake and let the policy serve in ``lake``; return its version."""
     school = Lake(lake.root / "school")
     fill(school, history(waits, count))
     report = train(school)
@@ -74,7 +74,7 @@ def teach(lake: Lake, waits: Waits, count: int = 600) -> str:
 
 @contextlib.contextmanager
 def learned_house(data_dir: Path, waits: Waits, lab: Lab | None = None, **settings: Any) -> Iterator[House]:
-    """All of the traffic by a policy that was taught ``waits``."""
+    """Open a router in which a policy trained on ``waits`` gets all traffic."""
     teach(Lake(data_dir), waits)
     wanted = {"learned_share": 1.0, "ttft_timeout": 5.0, "usd_per_second": 0.05}
     with open_house(data_dir, lab or Lab(time_scale=0.0, faults=False), **wanted | settings) as house:
@@ -87,7 +87,7 @@ def body(region: str | None = None, **more: Any) -> dict[str, Any]:
 
 
 def ask(client: httpx2.Client, region: str | None = None, **more: Any) -> str:
-    """One streamed request to its end; the id of its record."""
+    """Send one streamed request to its end, and return the id of its record."""
     headers = {"x-portolan-client-region": region} if region else {}
     answer = client.post("/api/v1/chat/completions", json=body(region, **more), headers=headers)
     assert answer.status_code == 200, answer.text
@@ -95,13 +95,13 @@ def ask(client: httpx2.Client, region: str | None = None, **more: Any) -> str:
 
 
 def chances(client: httpx2.Client, region: str | None = None, **more: Any) -> dict[str, float]:
-    """Of each provider to be tried first now."""
+    """Return each provider's probability to be tried first now."""
     headers = {"x-portolan-client-region": region} if region else {}
     found = client.post("/api/v1/route/preview", json=body(region, **more), headers=headers).json()["data"]
     return {offer["endpoint"].partition(":")[0]: offer["probability"] for offer in found["endpoints"]}
 
 
 def plant(lab: Lab, provider: str, **fault: Any) -> None:
-    """As ``POST /_control/<provider>``."""
+    """Set a fault of the lab, as ``POST /_control/<provider>`` does."""
     read_fault(json.loads(json.dumps(fault)))
     lab.modes[provider] = fault

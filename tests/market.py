@@ -1,4 +1,4 @@
-"""Endpoints and states for tests of the decision."""
+"""Build endpoints, states and measurements for tests of planning."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from router_service.core.preferences import Percentiles
 from router_service.planning.eligibility import RequestProfile
 from router_service.planning.market_state import EndpointMeasurement, MarketState
 
-ASK = RequestProfile(100, None, ("messages", "model"), False, False, 12)
-TOOLS = ASK._replace(parameters=("messages", "model", "tools"), tools=True)
+PROFILE = RequestProfile(100, None, ("messages", "model"), False, False, 12)
+TOOL_PROFILE = PROFILE._replace(parameters=("messages", "model", "tools"), tools=True)
 
 
 def endpoint(name: str, usd: float = 1.0, **more: object) -> Endpoint:
-    """An endpoint at ``usd`` per million tokens of either kind."""
+    """Return an endpoint at ``usd`` per million tokens, for prompt and completion alike."""
     fields: dict[str, object] = {
         "id": f"{name}:b",
         "tag": name,
@@ -30,14 +30,14 @@ def endpoint(name: str, usd: float = 1.0, **more: object) -> Endpoint:
 
 
 def state(*outages: str, **more: object) -> MarketState:
-    """Nothing measured but ``outages``, price shares."""
+    """Return a state with ``outages`` and without measurements, in which price shares serve."""
     return MarketState("v", 0, frozenset(f"{name}:b" for name in outages))._replace(**more)  # type: ignore[arg-type]
 
 
 def measure(
     ttft: float | None = None, speed: float | None = None, requests: int = 1000, **more: int
 ) -> EndpointMeasurement:
-    """TTFT in seconds, speed in tokens a second; median and every other percentile alike."""
+    """Return a measurement with TTFT in seconds and speed in tokens per second, the same at all percentiles."""
     return EndpointMeasurement(
         Percentiles(ttft, ttft, ttft, ttft), Percentiles(speed, speed, speed, speed), requests=requests, **more
     )

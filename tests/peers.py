@@ -61,7 +61,7 @@ class Worker:
 
     def begin(self, endpoint: str = "e:m") -> tuple[Exchange, Attempt]:
         """A call goes out."""
-        exchange, attempt = Exchange(b"", {}, clock=self._clock()), Attempt(endpoint, "e", "a/b")
+        exchange, attempt = Exchange(b"", {}, arrival_s=self._clock()), Attempt(endpoint, "e", "a/b")
         exchange.attempts.append(attempt)
         self.outcomes.begin(exchange, attempt)
         return exchange, attempt
@@ -69,7 +69,7 @@ class Worker:
     def call(self, endpoint: str = "e:m", wait_s: float = 0.5, error: str | None = None) -> None:
         """A call that has taken ``wait_s``, or failed after it."""
         exchange, attempt = self.begin(endpoint)
-        exchange.clock -= wait_s
+        exchange.arrival_s -= wait_s
         attempt.duration_us = int(wait_s * 1e6)
         attempt.error_type, attempt.ttft_us = error, None if error else attempt.duration_us
         self.outcomes.settle(exchange)

@@ -1,4 +1,4 @@
-"""Adjusted shares: the worked figures of the reference, shrinkage, exploration, and draws against the formula."""
+"""Test adjusted shares: the reference's worked figures, shrinkage, exploration, and draws against the formula."""
 
 from __future__ import annotations
 
@@ -16,40 +16,42 @@ from router_service.planning.strategies.adjusted import (
     shrink_measurements,
 )
 from router_service.planning.strategies.edge import edge_prices
-from tests.market import ASK, TOOLS, endpoint, measure, state
+from tests.market import PROFILE, TOOL_PROFILE, endpoint, measure, state
 from tests.test_plan import CHI_SQUARE, chi_square
 
 ADJUSTED = Preferences(strategy="adjusted")
 USD = 10**9
 
 
-def test_the_references_five_illustrative_shares() -> None:
-    """Balanced 35 %, Fast 34 %, Budget 22 %, Slow start 7 %, Unreliable 2 %."""
+def test_shares_match_the_five_illustrative_shares_of_the_reference() -> None:
+    """Expect Balanced 35 %, Fast 34 %, Budget 22 %, Slow start 7 %, Unreliable 2 %."""
     shares = adjusted_shares([0.98, 1.32, 0.84, 1.54, 2.06], [92, 125, 59, 77, 83])
     assert shares == pytest.approx([0.35, 0.34, 0.22, 0.07, 0.02], abs=0.001)
 
 
-def test_the_references_effective_price() -> None:
-    """40K uncached at $2, 60K cached at $0.50, 4K out at $8 cost $0.142."""
+def test_expected_cost_matches_the_effective_price_of_the_reference() -> None:
+    """Expect $0.142 for 40K uncached tokens at $2, 60K cached at $0.50 and 4K of completion at $8."""
     price = Price(2 * USD, 8 * USD, USD // 2)
     assert scaled_cost(price, 40_000, 4_000, cached=60_000).usd == pytest.approx(0.142)
     assert scaled_cost(Price(2 * USD, 8 * USD), 40_000, 0, cached=60_000).usd == pytest.approx(0.2)
 
 
-def test_the_references_penalties() -> None:
-    """1 % errors cost 8 %, 5 % malformed calls 5 %, 0.4 % of 429s at (wait + penalty) $2.50 one cent at $1."""
+def test_penalties_match_those_of_the_reference() -> None:
+    """Expect 8 % for 1 % errors, 5 % for 5 % malformed calls, and one cent at $1 for 0.4 % of 429s at $2.50."""
     sound = measure(1, 50, requests=10**9, tool_requests=10**9)
     failing = sound._replace(errors=10**7)
     garbled = sound._replace(malformed=5 * 10**7)
     measures = [sound, sound, failing, garbled]
-    plain, _, errors, malformed = adjusted_prices([Price(USD, USD)] * 4, shrink_measurements(measures), measures, TOOLS)
+    plain, _, errors, malformed = adjusted_prices(
+        [Price(USD, USD)] * 4, shrink_measurements(measures), measures, TOOL_PROFILE
+    )
     waiting = 0.03 * 1  # a second to the first token, in shares of the typical price
     assert (plain, errors, malformed) == pytest.approx((1 + waiting, 1.08 + waiting, 1.05 + waiting), abs=1e-6)
-    assert rate_limit_cost(0.004, wait_s=10) == pytest.approx(0.01)
+    assert rate_limit_cost(0.004, retry_after_s=10) == pytest.approx(0.01)
 
 
-def test_a_thin_endpoint_is_shrunk_towards_its_peers() -> None:
-    """One failure in two requests says little; half of ten thousand says all."""
+def test_an_endpoint_with_few_requests_is_shrunk_towards_its_peers() -> None:
+    """Expect little influence of one failure in two requests, and full influence of half of ten thousand."""
     peers = [measure(1, 50, requests=10_000)] * 3
     thin, thick = measure(1, 50, requests=2, errors=1), measure(1, 50, requests=10_000, errors=5000)
     levels = shrink_measurements([*peers, thin, thick])
@@ -58,7 +60,7 @@ def test_a_thin_endpoint_is_shrunk_towards_its_peers() -> None:
     assert shrink_measurements([*peers, measure(requests=0)]).speed[3] == pytest.approx(50)
 
 
-def test_the_edge_is_the_price_of_each_speed() -> None:
+def test_the_edge_is_the_market_price_of_each_speed() -> None:
     assert edge_prices([2, 1, 4, 3], [20, 10, 30, 15]) == [2, 1, 4, 1.5]
     assert edge_prices([1, 1, 5], [10, 20, 5]) == [1, 1, 1]
 
@@ -69,28 +71,28 @@ def test_every_healthy_endpoint_keeps_an_exploration_share() -> None:
     assert sum(shares) == pytest.approx(1)
 
 
-def test_an_endpoint_with_broken_tool_calls_gets_exploration_only_for_tools() -> None:
+def test_an_endpoint_with_malformed_tool_calls_gets_only_exploration_for_requests_with_tools() -> None:
     endpoints = [endpoint(name) for name in "abcde"]
     measures = {e.id: measure(1, 50, tool_requests=1000, malformed=10) for e in endpoints}
     measures["e:b"] = measure(1, 50, tool_requests=1000, malformed=300)
-    with_tools = make_plan("a/b", endpoints, ADJUSTED, TOOLS, state(measures=measures))
-    without = make_plan("a/b", endpoints, ADJUSTED, ASK, state(measures=measures))
+    with_tools = make_plan("a/b", endpoints, ADJUSTED, TOOL_PROFILE, state(measures=measures))
+    without = make_plan("a/b", endpoints, ADJUSTED, PROFILE, state(measures=measures))
     broken = [e.id for e in with_tools.endpoints].index("e:b")
     assert with_tools.probabilities[broken] == pytest.approx(EXPLORATION / 5)
     assert without.probabilities[broken] == pytest.approx(0.2)
 
 
-def test_free_endpoints_and_unmeasured_ones_divide_by_nothing() -> None:
-    plan = make_plan("a/b", [endpoint("free", 0), endpoint("paid", 1)], ADJUSTED, ASK, state())
+def test_free_and_unmeasured_endpoints_cause_no_division_by_zero() -> None:
+    plan = make_plan("a/b", [endpoint("free", 0), endpoint("paid", 1)], ADJUSTED, PROFILE, state())
     assert plan.probabilities[0] > 0.9
     assert sum(plan.probabilities) == pytest.approx(1)
 
 
-def test_a_hundred_thousand_draws_follow_the_adjusted_shares() -> None:
+def test_draws_follow_the_adjusted_shares() -> None:
     endpoints = [endpoint(name, usd) for name, usd in (("a", 1), ("b", 1.3), ("c", 0.8), ("d", 1.5), ("e", 2))]
     speeds = (92, 125, 59, 77, 83)
     measures = {e.id: measure(1, s, requests=10**9) for e, s in zip(endpoints, speeds, strict=True)}
-    plan = make_plan("a/b", endpoints, ADJUSTED, ASK, state(measures=measures))
+    plan = make_plan("a/b", endpoints, ADJUSTED, PROFILE, state(measures=measures))
     typical = 1.3
     prices = [e.price.prompt / USD + 0.03 * typical for e in endpoints if e.price]
     expected = dict(zip((e.id for e in endpoints), adjusted_shares(prices, speeds), strict=True))
@@ -98,9 +100,9 @@ def test_a_hundred_thousand_draws_follow_the_adjusted_shares() -> None:
     assert chi_square(plan) < CHI_SQUARE[4]
 
 
-def test_a_retry_is_drawn_from_the_rest_in_proportion() -> None:
-    """After b has failed, a and c follow as often as their shares say."""
-    plan = make_plan("a/b", [endpoint(name) for name in "abc"], ADJUSTED, ASK, state())
+def test_a_fallback_is_drawn_from_the_rest_in_proportion() -> None:
+    """Expect a and c after a failed b as often as their shares say."""
+    plan = make_plan("a/b", [endpoint(name) for name in "abc"], ADJUSTED, PROFILE, state())
     plan = plan._replace(arms=(plan.arms[0]._replace(cumulative=(0.6, 0.8, 1.0)),))
     orders = [[e.tag for e in plan.sample((i + 0.5) / 30_000).order()] for i in range(30_000)]
     after_b = [order[1] for order in orders if order[0] == "b"]

@@ -1,11 +1,11 @@
-"""Which conversation a request belongs to, read from the ends of its messages."""
+"""Test the identification of a request's conversation from the ends of its messages."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from router_service.affinity.conversation import asks_for_hour_cache, conversation_of, is_pinned, opening
+from router_service.affinity.conversation import asks_for_hour_cache, conversation_key, is_pinned, opening_digest
 from router_service.api.parse_head import parse_head
 from router_service.core.request import Head
 
@@ -23,26 +23,30 @@ def raw(*messages: Message) -> bytes:
     return msgspec.json.encode(messages)
 
 
-def test_a_conversation_is_known_by_its_opening() -> None:
+def test_a_conversation_is_identified_by_its_opening() -> None:
     marked = [{"type": "text", "text": "hello", "cache_control": {"type": "ephemeral"}}]
-    known = opening(raw(SYSTEM, FIRST))
-    assert known == opening(raw(SYSTEM, FIRST, *LATER)) == opening(raw(SYSTEM, {**FIRST, "content": marked}))
-    assert len({known, opening(raw(FIRST)), opening(raw(SYSTEM, {"role": "user", "content": "bye"}))}) == 3
-    assert opening(raw(SYSTEM)) == b""
-    assert opening(b"[1]") == opening(b'["') == b""
+    known = opening_digest(raw(SYSTEM, FIRST))
+    assert (
+        known == opening_digest(raw(SYSTEM, FIRST, *LATER)) == opening_digest(raw(SYSTEM, {**FIRST, "content": marked}))
+    )
+    assert (
+        len({known, opening_digest(raw(FIRST)), opening_digest(raw(SYSTEM, {"role": "user", "content": "bye"}))}) == 3
+    )
+    assert opening_digest(raw(SYSTEM)) == b""
+    assert opening_digest(b"[1]") == opening_digest(b'["') == b""
 
 
 @pytest.mark.parametrize("size", [5_000, 100_000, 400_000])
-def test_long_openings_are_told_apart_as_far_as_they_are_read(size: int) -> None:
+def test_long_openings_are_distinguished_within_the_bytes_that_are_read(size: int) -> None:
     system: Message = {"role": "system", "content": "é" * (size // 2)}
-    known = opening(raw(system, FIRST))
-    assert known == opening(raw(system, FIRST, *LATER)) != b""
-    assert (known == opening(raw(system, {"role": "user", "content": "bye"}))) is (size > 262_144)
+    known = opening_digest(raw(system, FIRST))
+    assert known == opening_digest(raw(system, FIRST, *LATER)) != b""
+    assert (known == opening_digest(raw(system, {"role": "user", "content": "bye"}))) is (size > 262_144)
 
 
-def test_keys_are_of_one_account_and_the_session_id_goes_before_the_cache_key() -> None:
+def test_keys_depend_on_the_account_and_the_session_id_precedes_the_cache_key() -> None:
     def digest(key: str, headers: dict[bytes, bytes] | None = None, **more: object) -> bytes:
-        found = conversation_of(key, head([SYSTEM, FIRST, *LATER], **more), headers or {})
+        found = conversation_key(key, head([SYSTEM, FIRST, *LATER], **more), headers or {})
         assert found is not None
         return found.digest
 
@@ -52,10 +56,10 @@ def test_keys_are_of_one_account_and_the_session_id_goes_before_the_cache_key() 
     assert len(set(different)) == 4
 
 
-def test_a_short_first_turn_is_held_only_if_it_may_leave_something_pending() -> None:
-    assert conversation_of("k", head([SYSTEM, FIRST]), {}) is None
-    assert conversation_of("k", head([SYSTEM, FIRST], tools=[]), {}) is not None
-    assert conversation_of("k", head([SYSTEM, {"role": "user", "content": "x" * 5000}]), {}) is not None
+def test_a_short_first_turn_has_a_key_only_if_it_may_leave_something_pending() -> None:
+    assert conversation_key("k", head([SYSTEM, FIRST]), {}) is None
+    assert conversation_key("k", head([SYSTEM, FIRST], tools=[]), {}) is not None
+    assert conversation_key("k", head([SYSTEM, {"role": "user", "content": "x" * 5000}]), {}) is not None
 
 
 CALL: Message = {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": '{"role":1}'}}]}
@@ -76,11 +80,11 @@ SIGNED: Message = {"reasoning_details": [{"type": "reasoning.text", "signature":
         ([FIRST, SIGNED | {"reasoning_details": [{"type": "reasoning.text", "signature": None}]}, FIRST], False),
     ],
 )
-def test_pending_results_and_signed_reasoning_pin(messages: list[Message], pinned: bool) -> None:
+def test_pending_tool_results_and_signed_reasoning_pin_a_conversation(messages: list[Message], pinned: bool) -> None:
     assert is_pinned(raw(*messages)) is pinned
 
 
-def test_an_hour_is_found_wherever_it_is_asked_for() -> None:
+def test_an_hour_cache_is_found_in_each_place_that_can_request_it() -> None:
     hour = {"type": "ephemeral", "ttl": "1h"}
     assert asks_for_hour_cache(head([FIRST], cache_control=hour))
     assert asks_for_hour_cache(

@@ -1,4 +1,4 @@
-"""Deadlines: the request's before the installation's, the market's own where it has been measured."""
+"""Test deadlines: the request's limits precede the installation's, and measurements shorten both."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Plan
 from router_service.core.preferences import parse_preferences
-from router_service.execution.attempts import Attempts
+from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import (
-    ALTERNATIVES,
-    LEAST_MEASURED,
-    OWN,
+    FALLBACK_P95_MULTIPLE,
+    MIN_MEASURED,
+    OWN_P90_MULTIPLE,
     AttemptDeadline,
     Deadlines,
+    MeasuredDeadlines,
     Timeouts,
     TotalTimeoutExpired,
-    UsualLatency,
 )
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.planning.make_plan import make_plan
 from router_service.upstream.stall import StallWatch, stalled
 from tests.conftest import House, open_house
-from tests.market import ASK, endpoint, state
+from tests.market import PROFILE, endpoint, state
 from tests.running import until
 from tests.test_fallback import CHAT, body
 
 A, B = "a:b", "b:b"
+TIMEOUTS = Timeouts(ttft_s=30, answer_s=300, stall_s=60, total_s=600)
 
 
 def discard(_answer: object) -> None:
-    """No call of these tests loses against another."""
+    """Accept the response of a losing call, which these tests never have."""
 
 
 class Clock:
@@ -51,7 +52,7 @@ class Clock:
 
 
 def plan(provider: str = "{}") -> Plan:
-    return make_plan("a/b", [endpoint("a"), endpoint("b")], parse_preferences(provider.encode()), ASK, state())
+    return make_plan("a/b", [endpoint("a"), endpoint("b")], parse_preferences(provider.encode()), PROFILE, state())
 
 
 def asked(*, stream: bool = True, prompt: str = "hi") -> Exchange:
@@ -60,66 +61,65 @@ def asked(*, stream: bool = True, prompt: str = "hi") -> Exchange:
 
 
 def deadlines(health: Health, clock: Clock, exchange: Exchange | None = None, **limits: float) -> Deadlines:
-    timeouts = Timeouts(30.0, 300.0, 60.0, 600.0)._replace(**limits)
-    return Deadlines(exchange or asked(), timeouts, UsualLatency(health, clock))
+    return Deadlines(exchange or asked(), TIMEOUTS._replace(**limits), MeasuredDeadlines(health, clock))
 
 
 def measured(**seconds: float) -> tuple[Health, Clock]:
     clock = Clock()
     health = Health(clock)
     for name, level in seconds.items():
-        for _ in range(LEAST_MEASURED):
+        for _ in range(MIN_MEASURED):
             health.success(f"{name}:b", level, None)
     return health, clock
 
 
-def test_the_requests_own_wish_comes_first() -> None:
+def test_the_deadline_of_the_request_comes_first() -> None:
     limits = deadlines(*measured(a=0.1, b=0.1), ttft_s=9)
     assert limits.first_token(plan('{"ttft_timeout": 77}'), A, last=False) == AttemptDeadline(77)
-    assert limits.first_token(plan('{"ttft_timeout": 0.01}'), A, last=True) == AttemptDeadline(0.01, impatient=True)
+    assert limits.first_token(plan('{"ttft_timeout": 0.01}'), A, last=True) == AttemptDeadline(0.01, from_client=True)
 
 
-def test_a_wish_is_impatient_below_what_the_market_itself_would_have_set() -> None:
+def test_a_deadline_is_the_clients_own_if_it_is_below_the_measured_one() -> None:
     limits = deadlines(*measured(a=1.0, b=3.0))
-    found = [limits.first_token(plan(f'{{"ttft_timeout": {s}}}'), A, last=False).impatient for s in (5, 7, 29)]
+    found = [limits.first_token(plan(f'{{"ttft_timeout": {s}}}'), A, last=False).from_client for s in (5, 7, 29)]
     assert found == [True, False, False]
 
 
-def test_a_measured_market_leaves_a_silent_endpoint_earlier_but_never_below_the_floor() -> None:
+def test_measurements_shorten_the_deadline_but_never_below_the_minimum() -> None:
     limits = deadlines(*measured(a=1.0, b=3.0))
-    assert limits.first_token(plan(), A, last=False).seconds == pytest.approx(ALTERNATIVES * 3.0, rel=0.05)
+    assert limits.first_token(plan(), A, last=False).seconds == pytest.approx(FALLBACK_P95_MULTIPLE * 3.0, rel=0.05)
     assert limits.first_token(plan(), A, last=True).seconds == 30
     assert 2 <= deadlines(*measured(a=0.01, b=0.01)).first_token(plan(), A, last=False).seconds < 2.1
     long = deadlines(*measured(a=0.01, b=0.01), asked(prompt="x" * 40_000))
     assert long.first_token(plan(), A, last=False).seconds == pytest.approx(12, rel=0.01)
 
 
-def test_an_endpoint_that_is_always_slow_has_its_own_time() -> None:
+def test_an_endpoint_that_is_always_slow_gets_a_longer_deadline() -> None:
     limits = deadlines(*measured(a=1.0, b=3.0))
-    assert limits.first_token(plan(), B, last=False).seconds == pytest.approx(OWN * 3.0, rel=0.05)
+    assert limits.first_token(plan(), B, last=False).seconds == pytest.approx(OWN_P90_MULTIPLE * 3.0, rel=0.05)
 
 
-def test_an_endpoint_that_fails_is_no_alternative() -> None:
+def test_a_failing_endpoint_is_no_alternative() -> None:
     health, clock = measured(a=1.0, b=3.0)
-    for _ in range(LEAST_MEASURED):
+    for _ in range(MIN_MEASURED):
         health.failure(B, "server")
     assert deadlines(health, clock).first_token(plan(), A, last=False).seconds == 30
 
 
-def test_what_is_not_measured_has_the_setting() -> None:
+def test_without_measurements_the_setting_applies() -> None:
     for levels in ({}, {"a": 1.0}, {"b": 1.0}):
         assert deadlines(*measured(**levels)).first_token(plan(), A, last=False).seconds == 30
     assert deadlines(*measured(a=100.0, b=1.0)).first_token(plan(), A, last=False).seconds == 30
 
 
-def test_a_whole_answer_is_its_own_first_token() -> None:
+def test_a_non_streaming_response_has_its_own_deadline() -> None:
     limits = deadlines(*measured(a=1.0, b=1.0), asked(stream=False), answer_s=50, total_s=70)
     assert limits.first_token(plan(), A, last=False).seconds == 50
     assert limits.first_token(plan(), A, last=True).seconds == 70
     assert limits.first_token(plan('{"ttft_timeout": 3}'), A, last=False).seconds == 3
 
 
-async def test_silence_is_cut_and_a_slow_reader_is_not() -> None:
+async def test_a_hanging_provider_is_cut_and_a_slow_reader_is_not() -> None:
     cut: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
     watch = StallWatch(cut.set_result, 0.05, 60, stalled(60))
     await asyncio.sleep(0.2)
@@ -128,7 +128,7 @@ async def test_silence_is_cut_and_a_slow_reader_is_not() -> None:
     assert "silent" in str(await asyncio.wait_for(cut, 10))
 
 
-async def test_pieces_put_the_stall_off_and_the_total_ends_all() -> None:
+async def test_chunks_reset_the_stall_timeout_and_the_total_timeout_ends_the_stream() -> None:
     cut: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
     watch = StallWatch(cut.set_result, 30, 0.1, stalled(0.1))
     while not cut.done():
@@ -138,7 +138,7 @@ async def test_pieces_put_the_stall_off_and_the_total_ends_all() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_requests_ttft_timeout_moves_on(house: House, stream: bool) -> None:
+def test_the_ttft_timeout_of_the_request_falls_back(house: House, stream: bool) -> None:
     house.lab.modes["groq"] = {"mode": "hang"}
     with house.client as client:
         answer = client.post(CHAT, json=body(stream, provider={"order": ["groq", "deepinfra"], "ttft_timeout": 0.2}))
@@ -164,7 +164,7 @@ def test_a_stall_ends_the_stream_with_an_error_and_counts_against_the_endpoint(t
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_total_holds_over_all_attempts_and_blames_nobody_that_it_cut(stream: bool) -> None:
+async def test_the_total_timeout_covers_all_attempts_and_counts_against_no_endpoint_that_it_cut(stream: bool) -> None:
     health, clock = measured()
     exchange = asked(stream=stream)
     limits = deadlines(health, clock, exchange, total_s=0.3, ttft_s=0.2, answer_s=0.2)
@@ -175,22 +175,21 @@ async def test_the_total_holds_over_all_attempts_and_blames_nobody_that_it_cut(s
         await asyncio.sleep(timeout_s)
         raise ApiError("timeout", "late")
 
+    attempts = AttemptLoop(exchange, health, limits, OutcomeReporter([health]))
     with pytest.raises(TotalTimeoutExpired) as caught:
-        await Attempts(exchange, health, limits, OutcomeReporter([health])).run(
-            iter([plan('{"order": ["a", "b"]}').sample(0.0)]), late, discard
-        )
+        await attempts.run(iter([plan('{"order": ["a", "b"]}').sample(0.0)]), late, discard)
     assert calls == [A, B]
     assert [error["provider"] for error in caught.value.metadata["previous_errors"]] == ["a"]
     assert [health.counts(name, "30s").failure for name in (A, B)] == [1, 0]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_before_the_first_token_stops_the_provider(house: House, stream: bool) -> None:
+def test_a_disconnect_before_the_first_token_cancels_the_provider_call(house: House, stream: bool) -> None:
     house.lab.modes["groq"] = {"mode": "hang"}
     preferences = {"only": ["groq"], "ttft_timeout": 60}
     with house.client as client:
         with pytest.raises(httpx2.ReadTimeout):
-            # Below the first keep-alive comment, so that not a byte has come.
+            # The timeout is shorter than the keep-alive interval, so that no byte has arrived.
             client.post(CHAT, json=body(stream, provider=preferences), timeout=0.2)
         until(lambda: sum(house.lab.cancelled.values()) == 1, "the provider's call is closed", 10)
     assert len(house.lab.calls) == 1

@@ -20,11 +20,11 @@ from router_service.health.distance import FEWEST, MOST_REGIONS, Distances
 from router_service.planning.make_plan import make_plan
 from router_service.planning.strategies.adjusted import at_distance, shrink_measurements
 from tests.conftest import House, open_house
-from tests.market import ASK, endpoint, measure, state
+from tests.market import PROFILE, endpoint, measure, state
 from tests.running import until
 
 MODEL = "openai/gpt-oss-120b"
-ASIA, EUROPE = ASK._replace(client_region="asia"), ASK._replace(client_region="europe")
+ASIA, EUROPE = PROFILE._replace(client_region="asia"), PROFILE._replace(client_region="europe")
 
 
 def observed(rounds: int, waits: dict[tuple[str, str | None], float], spread: float = 0.0) -> Distances:
@@ -84,9 +84,9 @@ def test_the_order_changes_for_the_far_client_only(preferences: Preferences) -> 
         plan = make_plan("a/b", market, preferences, ask, state(measures=measures, **more))
         return {e.tag: p for e, p in zip(plan.endpoints, plan.probabilities, strict=True)}
 
-    usual = chances(ASK)
+    usual = chances(PROFILE)
     assert usual["a"] > usual["b"]
-    assert chances(ASK, distances=far) == chances(EUROPE, distances=far) == usual
+    assert chances(PROFILE, distances=far) == chances(EUROPE, distances=far) == usual
     moved = chances(ASIA, distances=far)
     assert moved["a"] < moved["b"]
 

@@ -1,4 +1,4 @@
-"""A provider that fails before the first byte costs no request that had another endpoint."""
+"""Test that a provider's failure before the first byte fails no request that has another endpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def body(stream: bool, **more: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("mode", ["error", "rate_limit"])
-def test_the_next_endpoint_serves_and_the_log_says_why(house: House, stream: bool, mode: str) -> None:
+def test_the_next_endpoint_serves_and_the_log_has_the_reason(house: House, stream: bool, mode: str) -> None:
     house.lab.modes["groq"] = {"mode": mode}
     with house.client as client:
         answer = client.post(CHAT, json=body(stream, provider={"order": ["groq", "deepinfra"]}))
@@ -34,7 +34,7 @@ def test_the_next_endpoint_serves_and_the_log_says_why(house: House, stream: boo
     assert row["attempts"][0]["ttft_us"] is None
 
 
-def test_a_hanging_provider_is_left_at_the_deadline_of_the_first_token(house: House) -> None:
+def test_a_hanging_provider_is_abandoned_at_the_ttft_deadline(house: House) -> None:
     house.lab.modes["groq"] = {"mode": "hang"}
     with house.client as client:
         answer = client.post(CHAT, json=body(True, provider={"order": ["groq", "deepinfra"]}))
@@ -58,7 +58,7 @@ def test_after_the_first_token_nothing_is_retried(house: House, mode: str) -> No
     assert {name.split(":")[0] for name in house.lab.calls} == {"groq"}
 
 
-def test_allow_fallbacks_false_returns_the_providers_own_error(house: House) -> None:
+def test_without_fallbacks_the_error_of_the_provider_is_returned(house: House) -> None:
     house.lab.modes["groq"] = {"mode": "rate_limit"}
     with house.client as client:
         answer = client.post(CHAT, json=body(False, provider={"only": ["groq"], "allow_fallbacks": False}))
@@ -75,7 +75,7 @@ def test_the_next_model_is_tried(house: House) -> None:
     assert answer.json()["model"] == MODEL
 
 
-def test_a_client_that_leaves_stops_the_provider(house: House) -> None:
+def test_a_client_disconnect_cancels_the_provider_call(house: House) -> None:
     house.lab.modes["groq"] = {"mode": "stall"}
     with house.client as client:
         with client.stream("POST", CHAT, json=body(True, provider={"only": ["groq"]})) as answer:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
-from router_service.execution.attempts import Attempts
-from router_service.execution.deadlines import AttemptDeadline, Deadlines, Timeouts, UsualLatency
+from router_service.execution.attempts import AttemptLoop
+from router_service.execution.deadlines import AttemptDeadline, Deadlines, MeasuredDeadlines, Timeouts
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.health.breaker import (
@@ -319,9 +319,9 @@ async def test_the_attempt_passes_the_providers_retry_after_on() -> None:
         raise ApiError("rate_limit_exceeded", "slower", retry_after=9.0)
 
     exchange = Exchange(b"", {})
-    deadlines = Deadlines(exchange, Timeouts(30.0, 300.0, 60.0, 600.0), UsualLatency(health))
+    deadlines = Deadlines(exchange, Timeouts(30.0, 300.0, 60.0, 600.0), MeasuredDeadlines(health))
     with pytest.raises(ApiError):
-        await Attempts(exchange, health, deadlines, OutcomeReporter([health])).attempt(A, AttemptDeadline(9.0), call)
+        await AttemptLoop(exchange, health, deadlines, OutcomeReporter([health])).attempt(A, AttemptDeadline(9.0), call)
     assert health.limited(A.id)
 
 

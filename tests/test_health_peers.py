@@ -22,7 +22,7 @@ from router_service.health.breaker import FIRST_EJECTION_S, HEAD_START_S, PROBE_
 from router_service.health.health import INTERVAL_S
 from router_service.health.messages import HealthReport
 from router_service.planning.make_plan import make_plan
-from tests.market import ASK, endpoint, state
+from tests.market import PROFILE, endpoint, state
 from tests.peers import Clock, Worker
 
 
@@ -298,9 +298,9 @@ def test_what_is_known_here_is_not_replaced_by_older_news(tmp_path: Path) -> Non
     other.synchronise()
     one.synchronise()
     offers = [endpoint(name, price=CACHED, cache_lifetime_s=300.0) for name in ("two", "three")]
-    planned = make_plan("a/b", offers, NO_PREFERENCES, ASK, state())
+    planned = make_plan("a/b", offers, NO_PREFERENCES, PROFILE, state())
     for worker in (one, other):
-        held = worker.sticky.hold(planned, talk, 10_000).sample(0.5)
+        held = worker.sticky.apply(planned, talk, 10_000).sample(0.5)
         assert held.plan.endpoints[held.first].provider == "three"
     for worker in (one, other):
         worker.sharing.close()

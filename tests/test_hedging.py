@@ -1,4 +1,4 @@
-"""A second call beside a slow one: sooner for the client, at the operator's cost alone, within its budget."""
+"""Test hedged requests: faster for the client, at the operator's cost alone, within the budget."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BOTH = {"order": ["groq", "deepinfra"], "ttft_timeout": 20}
 
 @pytest.fixture
 def hedged(tmp_path: Path) -> Iterator[House]:
-    """Every request may have a second call, until the budget is spent."""
+    """Return a router that may hedge every request until the budget is spent."""
     with open_house(tmp_path, hedge_share=0.05, ttft_timeout=20.0) as opened:
         yield opened
 
@@ -64,7 +64,7 @@ def cancelled(house: House) -> list[str]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_second_call_serves_and_the_first_is_cut(hedged: House, stream: bool) -> None:
+def test_the_hedged_request_serves_and_the_first_call_is_cancelled(hedged: House, stream: bool) -> None:
     with hedged.client as client:
         measure(hedged, client, stream)
         hedged.lab.modes["groq"] = {"mode": "hang"}
@@ -83,8 +83,8 @@ def test_the_second_call_serves_and_the_first_is_cut(hedged: House, stream: bool
     assert "hedges_won_total 1.0" in metrics
 
 
-def test_the_losers_cost_is_the_operators(hedged: House) -> None:
-    """Groq goes on when its caller leaves, Deep Infra stops: it has only read the prompt."""
+def test_the_cost_of_the_loser_is_the_cost_of_the_operator(hedged: House) -> None:
+    """Use Groq, which continues after a disconnect, and Deep Infra, which stops and has only read the prompt."""
     with hedged.client as client:
         measure(hedged, client, True, "deepinfra", "groq")
         for first, second in (("groq", "deepinfra"), ("deepinfra", "groq")):
@@ -103,7 +103,7 @@ def test_the_losers_cost_is_the_operators(hedged: House) -> None:
             assert row["cost_nano"] == pytest.approx(due * 1e9, abs=2)
 
 
-def test_a_silent_loser_that_stops_costs_nothing_and_one_call_has_no_cost_of_two(hedged: House) -> None:
+def test_a_cancelled_loser_without_output_costs_nothing_and_a_single_call_has_no_hedge_cost(hedged: House) -> None:
     with hedged.client as client:
         measure(hedged, client, True, "deepinfra", "groq")
         alone = record(hedged, client.post(CHAT, json=body(True, provider=BOTH)))
@@ -114,11 +114,11 @@ def test_a_silent_loser_that_stops_costs_nothing_and_one_call_has_no_cost_of_two
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_first_call_that_fails_meanwhile_leaves_the_second(hedged: House, stream: bool) -> None:
+def test_the_hedged_request_continues_after_the_first_call_failed(hedged: House, stream: bool) -> None:
     with hedged.client as client:
         measure(hedged, client, stream)
         hedged.lab.modes["groq"] = {"mode": "hang"}
-        # The second takes a while, and the first comes to its deadline.
+        # The hedged request takes so long that the first call reaches its deadline.
         hedged.lab.modes["deepinfra"] = {"mode": "slow", "factor": 1.0}
         hedged.lab.time_scale = 2.0
         preferences = BOTH | {"ttft_timeout": 0.5, "only": ["groq", "deepinfra"]}
@@ -145,17 +145,17 @@ def test_when_both_fail_the_next_endpoint_serves(hedged: House, stream: bool) ->
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_ends_both(hedged: House, stream: bool) -> None:
+def test_a_client_disconnect_cancels_both_calls(hedged: House, stream: bool) -> None:
     with hedged.client as client:
         measure(hedged, client, stream)
         hedged.lab.modes["*"] = {"mode": "hang"}
         with pytest.raises(httpx2.ReadTimeout):
-            # Below the first keep-alive comment, so that not a byte has come.
+            # The timeout is shorter than the keep-alive interval, so that no byte has arrived.
             client.post(CHAT, json=body(stream, provider=BOTH), timeout=0.25)
         until(lambda: sorted(cancelled(hedged)) == ["deepinfra", "groq"], "both calls are closed", 10)
 
 
-def test_some_requests_are_never_sent_twice(hedged: House) -> None:
+def test_requests_that_exclude_hedging_are_never_hedged(hedged: House) -> None:
     with hedged.client as client:
         measure(hedged, client, True)
         hedged.lab.modes["groq"] = {"mode": "hang"}
@@ -170,8 +170,8 @@ def test_some_requests_are_never_sent_twice(hedged: House) -> None:
         assert client.post(CHAT, json=body(False, provider={"hedge": "no"})).status_code == 400
 
 
-def test_a_conversation_that_waits_for_its_provider_has_one_alone(hedged: House) -> None:
-    """Signed reasoning or a tool's result goes back to where it came from."""
+def test_a_pinned_conversation_is_not_hedged(hedged: House) -> None:
+    """Signed reasoning and tool results must return to the provider that they came from, so only that one is called."""
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     pending = [
         {"role": "user", "content": "what is the weather like?"},
@@ -189,7 +189,7 @@ def test_a_conversation_that_waits_for_its_provider_has_one_alone(hedged: House)
     assert tried(row) == [("groq", "sampled", CLIENT_DEADLINE), ("deepinfra", f"fallback:{CLIENT_DEADLINE}", None)]
 
 
-def test_an_alternative_that_is_limited_is_not_asked(hedged: House) -> None:
+def test_a_rate_limited_alternative_gets_no_hedged_request(hedged: House) -> None:
     with hedged.client as client:
         measure(hedged, client, True)
         hedged.lab.modes["deepinfra"] = {"mode": "rate_limit", "retry_after": "60"}
@@ -205,14 +205,14 @@ def metric(client: httpx2.Client, name: str) -> float:
     return float(found.split()[1])
 
 
-def test_second_calls_take_no_more_tokens_than_the_budget_has(tmp_path: Path) -> None:
+def test_hedged_requests_take_no_more_tokens_than_the_budget(tmp_path: Path) -> None:
     share, burst, slow, limit = 0.05, 250, 200, 1
     asked = body(True, provider=BOTH, max_tokens=limit)
     tokens = len(httpx2.Request("POST", "http://x", json=asked).content) // 4 + limit
     with open_house(tmp_path, hedge_share=share, hedge_burst_tokens=burst, ttft_timeout=20.0) as house:
         with house.client as client:
             measure(house, client, True)
-            # Slow, and yet in time for its deadline.
+            # The provider is slow, but meets its deadline.
             house.lab.modes["groq"] = {"mode": "slow", "factor": 20}
             house.lab.time_scale = 0.05
 
@@ -227,10 +227,10 @@ def test_second_calls_take_no_more_tokens_than_the_budget_has(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("limits", "sent"), [((None, None), 1), ((1, None), 1), ((1, 1), 2), ((4096, 1), 1)])
-def test_a_second_call_costs_the_budget_what_it_is_expected_to_take(
+def test_a_hedged_request_takes_its_expected_tokens_from_the_budget(
     tmp_path: Path, limits: tuple[int | None, ...], sent: int
 ) -> None:
-    """The budget has room for one typical answer, or two short ones; a limit beyond it makes no answer longer."""
+    """Give the budget room for one typical response or two short ones; a limit above the typical length is ignored."""
     with open_house(tmp_path, hedge_share=1e-9, hedge_burst_tokens=560, ttft_timeout=20.0) as house:
         with house.client as client:
             measure(house, client, True)
@@ -247,28 +247,28 @@ def hedging(share: float, burst: float) -> Hedging:
     return Hedging(share, Health(), burst=burst)
 
 
-def test_a_call_beyond_the_burst_takes_a_full_budget_and_later_ones_pay_for_it() -> None:
+def test_a_request_larger_than_the_burst_needs_a_full_budget_and_leaves_a_debt() -> None:
     long, short = (
         Exchange(raw, {}, parse_head(raw))
         for raw in (b'{"model": "a", "max_tokens": 10, "messages": ["%s"]}' % (b"x" * n) for n in (40_000, 4))
     )
     budget = hedging(0.1, 1000)
-    assert budget.affords(long)
+    assert budget.has_budget(long)
     budget.spend(long)
     earned = 0
-    while not budget.affords(short):
-        budget.earn(short)
+    while not budget.has_budget(short):
+        budget.refill(short)
         earned += 1
     assert earned == pytest.approx((expected_tokens(long) - 1000) / (0.1 * expected_tokens(short)) + 10, abs=1)
-    assert not budget.affords(long)
+    assert not budget.has_budget(long)
 
 
-def test_media_are_no_text() -> None:
+def test_media_do_not_count_as_prompt_tokens() -> None:
     raw = b'{"model": "a", "messages": [{"content": [{"type": "image_url", "image_url": "%s"}]}]}' % (b"x" * 40_000)
     assert expected_tokens(Exchange(raw, {}, parse_head(raw))) == TYPICAL_OUTPUT_TOKENS
 
 
-def test_the_story_tells_both_calls(hedged: House) -> None:
+def test_the_explanation_mentions_both_calls(hedged: House) -> None:
     with hedged.client as client:
         measure(hedged, client, True)
         hedged.lab.modes["groq"] = {"mode": "hang"}
@@ -286,7 +286,7 @@ def test_the_story_tells_both_calls(hedged: House) -> None:
 
 
 class Calls:
-    """Calls that take so many turns of the loop and end as they are told."""
+    """Make calls that yield to the event loop a given number of times and then succeed or fail."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -304,7 +304,7 @@ class Calls:
         return Race(lambda: self.make("second", turns, good=good), self.discarded.append, lambda _error: None)
 
 
-def test_a_reader_of_the_log_takes_a_cut_call_for_a_long_wait_and_no_failure() -> None:
+def test_training_counts_a_cancelled_call_as_latency_and_not_as_a_failure() -> None:
     attempt = {"endpoint": "a:b", "error_type": LOST, "ttft_us": None, "duration_us": 2_000_000}
     candidates = [{"endpoint": name, "probability": 0.5, "score": 1.0, "excluded_by": None} for name in ("a:b", "b:b")]
     row = {"candidates": candidates, "attempts": [attempt | {"started_us": 0}], "cost_nano": 0, "model": "a/b"}
@@ -322,7 +322,7 @@ async def none_left() -> None:
 
 @pytest.mark.parametrize("first_good", [True, False])
 @pytest.mark.parametrize("second_good", [True, False])
-async def test_whatever_way_two_calls_end_each_answer_is_taken_or_discarded_once(
+async def test_each_response_of_two_calls_is_used_or_discarded_exactly_once(
     first_good: bool, second_good: bool
 ) -> None:
     complaints: list[object] = []
@@ -342,7 +342,7 @@ async def test_whatever_way_two_calls_end_each_answer_is_taken_or_discarded_once
 
 
 @pytest.mark.parametrize("first_good", [True, False])
-async def test_whoever_leaves_amid_two_calls_leaves_nothing_behind(first_good: bool) -> None:
+async def test_cancelling_a_race_leaves_no_task_and_no_response(first_good: bool) -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     for leaves in range(1, 15):

@@ -1,4 +1,4 @@
-"""A client's impatience is its own: it moves on at once, and no endpoint is worse off for anybody else."""
+"""Test that a client's own deadline falls back at once and does not affect the endpoint for other clients."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tests.test_fallback import CHAT, body
 
 ORDER = {"order": ["groq", "deepinfra"]}
 EJECTED = -5
-# Timeouts in a row that eject, and one more.
+# Three timeouts in a row eject an endpoint; this is one more.
 ENOUGH = 4
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    """The installation waits longer than the impatient of these tests and shorter than the patient."""
+    """Return a router whose timeouts lie between the shorter and the longer client deadlines of these tests."""
     with open_house(tmp_path, ttft_timeout=0.6, answer_timeout=0.6, stall_timeout=0.6) as opened:
         yield opened
 
 
 def ask(house: House, stream: bool, **provider: Any) -> list[str]:
-    """``ENOUGH`` requests; each one's answer."""
+    """Send ``ENOUGH`` requests and return the text of each response."""
     with house.client as client:
-        # Conversations of their own: none is kept to whom served the one before.
+        # Each request is a conversation of its own, so that stickiness does not apply.
         bodies = [body(stream, user=str(number), provider=ORDER | provider) for number in range(ENOUGH)]
         return [client.post(CHAT, json=sent).text for sent in bodies]
 
@@ -40,7 +40,9 @@ def status(house: House) -> int:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_deadline_shorter_than_the_routers_moves_on_and_ejects_nobody(house: House, stream: bool) -> None:
+def test_a_client_deadline_shorter_than_the_routers_falls_back_and_ejects_no_endpoint(
+    house: House, stream: bool
+) -> None:
     house.lab.modes["groq"] = {"mode": "hang"}
     answers = ask(house, stream, ttft_timeout=0.05)
     assert all("Deep Infra" in answer for answer in answers)
@@ -48,32 +50,32 @@ def test_a_deadline_shorter_than_the_routers_moves_on_and_ejects_nobody(house: H
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_deadline_longer_than_the_routers_ejects_who_misses_it(house: House, stream: bool) -> None:
+def test_an_endpoint_that_misses_a_deadline_longer_than_the_routers_is_ejected(house: House, stream: bool) -> None:
     house.lab.modes["groq"] = {"mode": "hang"}
     ask(house, stream, ttft_timeout=0.8)
     assert status(house) == EJECTED
 
 
-def test_a_silence_longer_than_one_client_bears_ejects_nobody(house: House) -> None:
+def test_a_stall_longer_than_the_clients_timeout_ejects_no_endpoint(house: House) -> None:
     house.lab.modes["groq"] = {"mode": "stall"}
     answers = ask(house, True, stall_timeout=0.05)
     assert all('"error_type":"timeout"' in answer for answer in answers)
     assert status(house) == 0
 
 
-def test_a_silence_longer_than_the_router_bears_ejects(house: House) -> None:
+def test_a_stall_longer_than_the_routers_timeout_ejects_the_endpoint(house: House) -> None:
     house.lab.modes["groq"] = {"mode": "stall"}
     ask(house, True, stall_timeout=0.8)
     assert status(house) == EJECTED
 
 
-def test_a_gateway_timeout_is_the_providers_own_whoever_asks(house: House) -> None:
+def test_a_gateway_timeout_counts_against_the_endpoint_for_any_client_deadline(house: House) -> None:
     house.lab.modes["groq"] = {"mode": "error", "status": 504}
     ask(house, False, ttft_timeout=0.5)
     assert status(house) == EJECTED
 
 
-def test_the_record_tells_it_from_a_timeout_and_the_client_need_not(house: House) -> None:
+def test_the_record_distinguishes_a_client_deadline_from_a_timeout_and_the_response_does_not(house: House) -> None:
     house.lab.modes["*"] = {"mode": "hang"}
     with house.client as client:
         answer = client.post(CHAT, json=body(False, provider=ORDER | {"ttft_timeout": 0.05}))

@@ -49,9 +49,9 @@ def test_a_key_only_ever_tightens_and_is_never_loosened(
     wanted = parse_preferences(msgspec.json.encode(provider))
     under = left(demands.apply(wanted))
     assert under <= left(wanted)
-    assert under <= left(demands.least)
+    assert under <= left(demands.baseline)
     close = None if under else nearest_request(market, demands.apply(wanted), ask, demands)
-    assert close is None or demands.allow(close.endpoint)
+    assert close is None or demands.allows(close.endpoint)
 
 
 def test_requests_win_over_a_keys_defaults() -> None:

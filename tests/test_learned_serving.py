@@ -1,4 +1,4 @@
-"""A trained policy in a real router: what was seen of the last calls decides, within seconds, at every worker."""
+"""Test a trained policy in a real router: the last calls count within seconds, at every worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.server import create_app
 from router_service.admission.keys import create_key, open_database
 from router_service.core.preferences import NO_PREFERENCES, Preferences
 from router_service.planning.model_variants import RequestedModel
-from router_service.planning.planner import OBSERVED_FOR_S, Planner
+from router_service.planning.planner import OBSERVATION_INTERVAL_S, Planner
 from tests.conftest import House, serving
 from tests.learned_world import (
     GROQ,
@@ -28,12 +28,12 @@ from tests.learned_world import (
     plant,
     teach,
 )
-from tests.market import ASK
+from tests.market import PROFILE
 from tests.peers import Clock, Worker
 from tests.running import Running, free_port, until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-# Groq is the better one, and, slowed fourfold, the worse.
+# Groq is the faster provider, and the slower one once it is slowed fourfold.
 WAITS = {("groq", None): 0.05, ("wandb", None): 0.09}
 TAUGHT = {(GROQ, None): 0.05, (WANDB, None): 0.09}
 
@@ -45,7 +45,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def requests_until(client: httpx2.Client, groq: bool, most: int, **more: Any) -> int:
-    """How many are sent until Groq is, or is no longer, who is usually tried first; at most ``most``."""
+    """Return the number of requests until Groq is (or is no longer) most probable, at most ``most``."""
     for number in range(most):
         if (chances(client)["groq"] > 0.5) is groq:
             return number
@@ -56,21 +56,21 @@ def requests_until(client: httpx2.Client, groq: bool, most: int, **more: Any) ->
 REACH_GROQ = {"provider": {"only": ["groq"]}}
 
 
-def test_who_slows_fourfold_is_left_within_20_requests_and_found_again(house: House) -> None:
+def test_an_endpoint_that_slows_fourfold_loses_its_traffic_within_20_requests_and_regains_it(house: House) -> None:
     with house.client as client:
         for _ in range(10):
             ask(client)
-        # The first call of all is a slow one.
+        # The first call of the process is slow.
         assert requests_until(client, groq=True, most=100, **REACH_GROQ) < 100
         plant(house.lab, "groq", mode="slow", factor=4)
         assert requests_until(client, groq=False, most=40) <= 20
-        # How many requests pass until exploring reaches it is chance; what those find is not.
+        # The number of requests until exploration reaches it is random; the result of those requests is not.
         assert chances(client)["groq"] > 0.002
         plant(house.lab, "groq", mode="ok")
         assert requests_until(client, groq=True, most=100, **REACH_GROQ) < 100
 
 
-def test_a_decision_from_what_was_seen_is_made_again_from_its_record(house: House) -> None:
+def test_a_decision_from_live_observations_is_reproduced_from_its_record(house: House) -> None:
     with house.client as client:
         plant(house.lab, "groq", mode="slow", factor=4)
         ids = [ask(client) for _ in range(20)]
@@ -81,7 +81,7 @@ def test_a_decision_from_what_was_seen_is_made_again_from_its_record(house: Hous
 
 
 class Failing:
-    """An artifact that loads, and fails in a decision as nobody foresaw."""
+    """Act as an artifact that loads, and fails in a decision with an unexpected exception."""
 
     version = "failing"
 
@@ -90,10 +90,10 @@ class Failing:
 
 
 @pytest.mark.parametrize("broken", [Failing(), None])
-def test_an_artifact_that_fails_in_a_decision_is_abandoned_for_the_rules(house: House, broken: object) -> None:
+def test_an_artifact_that_fails_in_a_decision_is_replaced_by_the_rules(house: House, broken: object) -> None:
     (served,) = house.services.policies._loaded.values()
     if broken is None:
-        # Of its figures one has become no number.
+        # One of its figures becomes NaN.
         served._policy._artifact.predictor._intercepts[:] = float("nan")
     else:
         served._policy = broken  # type: ignore[assignment]
@@ -106,14 +106,14 @@ def test_an_artifact_that_fails_in_a_decision_is_abandoned_for_the_rules(house: 
 CROSSED = {(GROQ, "asia"): 0.05, (GROQ, "europe"): 0.5, (WANDB, "asia"): 0.5, (WANDB, "europe"): 0.05}
 
 
-def test_each_regions_clients_are_sent_to_whom_training_saw_near_to_them(tmp_path: Path) -> None:
+def test_clients_of_each_region_prefer_the_endpoint_that_was_near_in_training(tmp_path: Path) -> None:
     with learned_house(tmp_path, CROSSED) as house, house.client as client:
         assert chances(client, "asia")["groq"] > 0.9
         assert chances(client, "europe")["wandb"] > 0.9
 
 
 class Two(NamedTuple):
-    """Clients of two workers that share a data directory, and their lab."""
+    """Hold clients of two workers that share a data directory, and their lab."""
 
     first: httpx2.Client
     second: httpx2.Client
@@ -141,7 +141,7 @@ def two(tmp_path: Path) -> Iterator[Two]:
         yield Two(*clients, lab)
 
 
-def test_what_one_worker_meets_changes_the_others_plan(two: Two) -> None:
+def test_observations_of_one_worker_change_the_plan_of_the_other(two: Two) -> None:
     assert chances(two.second)["groq"] > 0.9
     plant(two.lab, "groq", mode="slow", factor=4)
     for _ in range(20):
@@ -152,7 +152,7 @@ def test_what_one_worker_meets_changes_the_others_plan(two: Two) -> None:
 
 @pytest.fixture
 def planner(tmp_path: Path) -> tuple[Planner, Worker, Clock]:
-    """Of the two endpoints, by a clock."""
+    """Return a planner for the two endpoints, with a clock that the test sets."""
     with learned_house(tmp_path, TAUGHT) as house:
         whole = house.services.planner
     clock = Clock()
@@ -160,29 +160,29 @@ def planner(tmp_path: Path) -> tuple[Planner, Worker, Clock]:
     offers = {MODEL: tuple(offer for offer in whole.endpoints[MODEL] if offer.id in (GROQ, WANDB))}
     made = Planner(
         whole.catalogue, offers, whole.health, whole.policies, 1.0,
-        statistics=worker.statistics, wish=whole.wish, clock=clock,
+        statistics=worker.statistics, weights=whole.weights, clock=clock,
     )  # fmt: skip
     return made, worker, clock
 
 
-WANTED, STREAM = (RequestedModel(MODEL, MODEL),), ASK._replace(stream=True)
+WANTED, STREAM = (RequestedModel(MODEL, MODEL),), PROFILE._replace(stream=True)
 
 
-def test_a_plan_holds_for_its_moment_and_no_longer(planner: tuple[Planner, Worker, Clock]) -> None:
+def test_a_plan_is_valid_for_one_observation_interval(planner: tuple[Planner, Worker, Clock]) -> None:
     made, worker, clock = planner
     first = made.plan(WANTED, NO_PREFERENCES, STREAM)
     for _ in range(5):
         worker.call(GROQ, error="server")
     assert made.plan(WANTED, NO_PREFERENCES, STREAM) is first
-    clock.now += OBSERVED_FOR_S
+    clock.now += OBSERVATION_INTERVAL_S
     later = made.plan(WANTED, NO_PREFERENCES, STREAM)
     assert later.probabilities != first.probabilities
     price = made.plan(WANTED, Preferences(strategy="price"), STREAM)
-    clock.now += 10 * OBSERVED_FOR_S
+    clock.now += 10 * OBSERVATION_INTERVAL_S
     assert made.plan(WANTED, Preferences(strategy="price"), STREAM) is price
 
 
-def test_a_snapshot_does_not_change_with_what_is_seen_after_it() -> None:
+def test_a_snapshot_does_not_change_with_later_observations() -> None:
     worker = Worker(clock=Clock())
     worker.call(GROQ)
     before = worker.statistics.seen([GROQ, WANDB])

@@ -23,7 +23,7 @@ from router_service.health.breaker import FIRST_EJECTION_S, HEAD_START_S, LONGES
 from router_service.health.messages import HealthReport
 from router_service.planning.make_plan import make_plan
 from router_service.settings import Settings
-from tests.market import ASK, endpoint, state
+from tests.market import PROFILE, endpoint, state
 from tests.peers import PASSWORD, Clock, Server, Worker
 
 OFFERS = [
@@ -102,17 +102,17 @@ def test_one_machine_probes_for_all_and_nobody_can_hold_a_probe_for_long(server:
 
 def test_a_conversation_goes_on_at_another_machine(server: Server) -> None:
     young, old = Clock(3.0), Clock(9e6)
-    planned = make_plan("a/b", OFFERS, NO_PREFERENCES, ASK, state())
+    planned = make_plan("a/b", OFFERS, NO_PREFERENCES, PROFILE, state())
     with machine(server, young) as one, machine(server, old) as other:
         one.sticky.remember(TALK, OFFERS[1], Usage(10_000, 100, cached_tokens=0), pending=False, hour=False)
         one.synchronise()
         other.synchronise()
-        held = other.sticky.hold(planned, TALK, 10_000).sample(0.999)
+        held = other.sticky.apply(planned, TALK, 10_000).sample(0.999)
         assert (held.arm.policy, held.plan.endpoints[held.first].provider) == ("sticky", "two")
         old.now += 299
-        assert other.sticky.hold(planned, TALK, 10_000) is not planned
+        assert other.sticky.apply(planned, TALK, 10_000) is not planned
         old.now += 1
-        assert other.sticky.hold(planned, TALK, 10_000) is planned
+        assert other.sticky.apply(planned, TALK, 10_000) is planned
 
 
 def test_what_was_told_late_counts_when_it_happened(server: Server) -> None:

@@ -15,7 +15,7 @@ from router_service.planning.make_plan import make_plan
 from router_service.providers.anthropic_messages.adapter import AnthropicMessages
 from router_service.providers.openai_chat.adapter import OpenAIChat
 from tests.conftest import House
-from tests.market import ASK, endpoint, state
+from tests.market import PROFILE, endpoint, state
 from tests.test_tool_quality import row_of
 
 CHAT = "/api/v1/chat/completions"
@@ -35,7 +35,7 @@ def body(stream: bool, *models: str, **more: Any) -> dict[str, Any]:
 )
 def test_the_filter_goes_by_the_mark_and_unknown_has_none(wanted: bool | None, served: set[str]) -> None:
     preferences = parse_preferences(msgspec.json.encode({"is_moderated": wanted}))
-    plan = make_plan("a/b", MARKET, preferences, ASK, state())
+    plan = make_plan("a/b", MARKET, preferences, PROFILE, state())
     assert {e.id for e in plan.endpoints} == served
     assert {reason for _, reason in plan.excluded} <= {"moderated" if wanted is False else "not_moderated"}
 

@@ -1,4 +1,4 @@
-"""The plan is a pure function, and its shares are the documented formula."""
+"""Test that a plan is a pure function and that its shares follow the documented formula."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from router_service.health import Health
 from router_service.planning.make_plan import make_plan
 from router_service.planning.strategies import STRATEGIES as REGISTRY
 from router_service.planning.strategies.price import price_shares
-from tests.market import ASK, TOOLS, endpoint, measure, state
+from tests.market import PROFILE, TOOL_PROFILE, endpoint, measure, state
 
 A, B, C = endpoint("a", 1), endpoint("b", 2), endpoint("c", 3)
-# 0.999 quantiles of chi-square by degrees of freedom.
+# The 0.999 quantiles of chi-square by degrees of freedom.
 CHI_SQUARE = {1: 10.83, 2: 13.82, 3: 16.27, 4: 18.47}
 
 
@@ -33,43 +33,43 @@ def chi_square(plan: Plan, draws: int = 100_000) -> float:
     return sum((drawn[i] - n) ** 2 / n for i, n in expected.items())
 
 
-def test_the_references_worked_example() -> None:
-    """A at $1, B at $2 with an outage, C at $3: A is nine times likelier than C; the order is A, C, B."""
-    plan = make_plan("a/b", [B, C, A], NO_PREFERENCES, ASK, state("b"))
+def test_price_shares_match_the_worked_example_of_the_reference() -> None:
+    """Prefer A at $1 to C at $3 nine to one, and try B at $2, which has an outage, last."""
+    plan = make_plan("a/b", [B, C, A], NO_PREFERENCES, PROFILE, state("b"))
     assert tags(plan) == ["a", "c", "b"]
     assert plan.probabilities == pytest.approx((0.9, 0.1, 0.0))
 
 
-def test_a_hundred_thousand_draws_follow_the_price_shares() -> None:
-    plan = make_plan("a/b", [A, B, C], NO_PREFERENCES, ASK, state())
+def test_draws_follow_the_price_shares() -> None:
+    plan = make_plan("a/b", [A, B, C], NO_PREFERENCES, PROFILE, state())
     assert plan.probabilities == pytest.approx((36 / 49, 9 / 49, 4 / 49))
     assert chi_square(plan) < CHI_SQUARE[2]
 
 
-def test_with_every_endpoint_in_an_outage_all_share() -> None:
-    plan = make_plan("a/b", [A, C], NO_PREFERENCES, ASK, state("a", "c"))
+def test_all_endpoints_share_the_traffic_when_each_has_an_outage() -> None:
+    plan = make_plan("a/b", [A, C], NO_PREFERENCES, PROFILE, state("a", "c"))
     assert plan.probabilities == pytest.approx((0.9, 0.1))
 
 
-def test_free_endpoints_are_not_divided_by() -> None:
+def test_free_endpoints_cause_no_division_by_zero() -> None:
     assert price_shares([0, 1_000_000_000]) == [1.0, 0.0]
 
 
-def test_order_first_then_the_rest_unless_fallbacks_are_off() -> None:
-    plan = make_plan("a/b", [A, B, C], Preferences(order=("C",)), ASK, state())
+def test_order_comes_first_and_the_rest_follows_unless_fallbacks_are_off() -> None:
+    plan = make_plan("a/b", [A, B, C], Preferences(order=("C",)), PROFILE, state())
     assert [e.tag for e in plan.sample(0.7).order()] == ["c", "a", "b"]
-    strict = make_plan("a/b", [A, B, C], Preferences(order=("c",), allow_fallbacks=False), ASK, state())
+    strict = make_plan("a/b", [A, B, C], Preferences(order=("c",), allow_fallbacks=False), PROFILE, state())
     assert [e.tag for e in strict.sample(0.7).order()] == ["c"]
 
 
 def test_without_fallbacks_only_the_first_choice_is_tried() -> None:
-    plan = make_plan("a/b", [A, B, C], Preferences(allow_fallbacks=False), ASK, state())
+    plan = make_plan("a/b", [A, B, C], Preferences(allow_fallbacks=False), PROFILE, state())
     assert [e.tag for e in plan.sample(0.0).order()] == ["a"]
 
 
-def test_every_exclusion_has_its_reason_in_the_log() -> None:
+def test_the_log_has_a_reason_for_each_exclusion() -> None:
     small = endpoint("s", 1, context_length=10)
-    plan = make_plan("a/b", [A, B, small], Preferences(ignore=("b",)), ASK, state())
+    plan = make_plan("a/b", [A, B, small], Preferences(ignore=("b",)), PROFILE, state())
     rows = msgspec.msgpack.decode(plan.candidates)
     assert {r["endpoint"]: r["excluded_by"] for r in rows} == {
         "a:b": None,
@@ -85,53 +85,53 @@ def test_every_exclusion_has_its_reason_in_the_log() -> None:
 def test_sort_is_a_strict_order_by_one_figure(sort: str | Sort, first: str) -> None:
     endpoints = [endpoint("slow", 1), endpoint("quick", 2), endpoint("fast", 3), endpoint("unmeasured", 9)]
     measures = {"slow:b": measure(2, 20), "quick:b": measure(0.1, 50), "fast:b": measure(1, 90)}
-    plan = make_plan("a/b", endpoints, Preferences(sort=sort), ASK, state(measures=measures))
+    plan = make_plan("a/b", endpoints, Preferences(sort=sort), PROFILE, state(measures=measures))
     assert (tags(plan)[0], tags(plan)[-1], plan.probabilities[0]) == (first, "unmeasured", 1.0)
 
 
-def test_endpoints_that_miss_a_cut_off_go_behind_and_the_unmeasured_between() -> None:
+def test_endpoints_that_miss_a_cut_off_come_last_after_unmeasured_ones() -> None:
     measures = {"a:b": measure(5, 20), "c:b": measure(0.2, 80)}
     wanted = Preferences(preferred_max_latency=1.0, preferred_min_throughput=Percentiles(p90=50.0))
-    plan = make_plan("a/b", [A, B, C], wanted, ASK, state(measures=measures))
+    plan = make_plan("a/b", [A, B, C], wanted, PROFILE, state(measures=measures))
     assert (tags(plan), plan.probabilities) == (["c", "b", "a"], (1.0, 0.0, 0.0))
 
 
-def test_an_outage_stands_behind_a_missed_cut_off() -> None:
+def test_an_outage_ranks_below_a_missed_cut_off() -> None:
     measures = {"a:b": measure(5)}
-    plan = make_plan("a/b", [A, B], Preferences(preferred_max_latency=1.0), ASK, state("b", measures=measures))
+    plan = make_plan("a/b", [A, B], Preferences(preferred_max_latency=1.0), PROFILE, state("b", measures=measures))
     assert tags(plan) == ["a", "b"]
 
 
-def test_only_endpoints_that_support_the_tools_are_used_where_some_do() -> None:
+def test_endpoints_without_tool_support_are_excluded_if_others_support_tools() -> None:
     able = endpoint("able", 9, supported_parameters=frozenset({"tools"}))
-    assert tags(make_plan("a/b", [A, able], NO_PREFERENCES, TOOLS, state())) == ["able"]
-    assert tags(make_plan("a/b", [A, B], NO_PREFERENCES, TOOLS, state())) == ["a", "b"]
+    assert tags(make_plan("a/b", [A, able], NO_PREFERENCES, TOOL_PROFILE, state())) == ["able"]
+    assert tags(make_plan("a/b", [A, B], NO_PREFERENCES, TOOL_PROFILE, state())) == ["a", "b"]
 
 
 class Fixed:
-    """A learned policy that always wants the last endpoint."""
+    """Act as a learned policy that always chooses the last endpoint."""
 
     version = "fixed"
 
-    def weigh(self, ask: object, endpoints: list[object], views: object, wish: object) -> list[float]:
+    def weigh(self, profile: object, endpoints: list[object], views: object, weights: object) -> list[float]:
         return [0.0] * (len(endpoints) - 1) + [1.0]
 
 
-def test_the_propensity_is_the_mixtures() -> None:
-    """Half by a policy that wants C, half by price: C is drawn with 1/2 + 1/2 · 4/49."""
+def test_the_propensity_is_the_probability_under_the_mixture() -> None:
+    """Draw C with 1/2 + 1/2 · 4/49, if half goes to a policy that chooses C and half to price shares."""
     learned = state(strategy="learned", learned=Fixed(), learned_share=0.5)
-    plan = make_plan("a/b", [A, B, C], NO_PREFERENCES, ASK, learned)
+    plan = make_plan("a/b", [A, B, C], NO_PREFERENCES, PROFILE, learned)
     assert plan.probabilities == pytest.approx((18 / 49, 4.5 / 49, 0.5 + 2 / 49))
     assert plan.sample(0.49).arm.policy == "learned"
     assert chi_square(plan) < CHI_SQUARE[2]
-    assert make_plan("a/b", [A, B], Preferences(strategy="price"), ASK, learned).arms[0].policy == "price"
+    assert make_plan("a/b", [A, B], Preferences(strategy="price"), PROFILE, learned).arms[0].policy == "price"
 
 
 def test_every_strategy_that_a_request_may_name_exists() -> None:
     assert set(STRATEGIES) | {"order", "sort"} == set(REGISTRY)
 
 
-def test_an_outage_begins_with_failures_and_ends_with_its_window() -> None:
+def test_an_outage_starts_with_failures_and_ends_with_its_window() -> None:
     now = [100.0]
     health = Health(clock=lambda: now[0])
     health.failure("e", "rate_limit_exceeded")

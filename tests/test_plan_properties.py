@@ -1,4 +1,4 @@
-"""What holds for every market, every request and every state of health."""
+"""Test properties that hold for every market, every request and every state of health."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def markets(draw: st.DrawFn) -> list[Endpoint]:
 
 slugs = st.lists(st.sampled_from((*TAGS, "Dune", "nobody")), min_size=1, max_size=3)
 cut_offs = st.floats(0.01, 200) | st.fixed_dictionaries({}, optional={p: st.floats(0.01, 200) for p in ("p50", "p99")})
-# Each of these only ever takes endpoints away.
+# Each of these preferences can only exclude endpoints.
 HARD: dict[str, st.SearchStrategy[Any]] = {
     "only": slugs,
     "ignore": slugs,
@@ -88,7 +88,7 @@ SOFT: dict[str, st.SearchStrategy[Any]] = {
     "something": st.just({"new": [1]}),
 }
 providers = st.fixed_dictionaries({}, optional=HARD | SOFT)
-asks = st.builds(
+profiles = st.builds(
     RequestProfile,
     prompt_tokens=st.sampled_from((0, 50, 100, 20_000)),
     max_tokens=st.sampled_from((None, 10, 1000, 100_000)),
@@ -121,11 +121,11 @@ def measures(draw: st.DrawFn) -> EndpointMeasurement:
 
 
 class Even:
-    """A learned policy without a preference."""
+    """Act as a learned policy without a preference."""
 
     version = "even"
 
-    def weigh(self, ask: RequestProfile, endpoints: list[Endpoint], views: object, wish: object) -> list[float]:
+    def weigh(self, profile: RequestProfile, endpoints: list[Endpoint], views: object, weights: object) -> list[float]:
         return [1 / len(endpoints)] * len(endpoints)
 
 
@@ -143,11 +143,11 @@ def cases(draw: st.DrawFn) -> tuple[list[Endpoint], dict[str, Any], RequestProfi
         draw(st.sampled_from(STRATEGIES)),
         draw(st.booleans()),
     )
-    return market, draw(providers), draw(asks), state
+    return market, draw(providers), draw(profiles), state
 
 
-def planned(market: list[Endpoint], provider: dict[str, Any], ask: RequestProfile, state: MarketState) -> Plan:
-    return make_plan("a/b", market, parse_preferences(msgspec.json.encode(provider)), ask, state)
+def planned(market: list[Endpoint], provider: dict[str, Any], profile: RequestProfile, state: MarketState) -> Plan:
+    return make_plan("a/b", market, parse_preferences(msgspec.json.encode(provider)), profile, state)
 
 
 @given(cases())
@@ -167,7 +167,7 @@ def test_probabilities_are_a_distribution_over_the_eligible(
 def test_a_draw_tries_each_eligible_endpoint_once_and_no_other(
     case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState], draw: float
 ) -> None:
-    """The first has a probability above 0: it is the logged propensity, and its inverse a weight."""
+    """Check also that the first endpoint has a probability above 0: the propensity is the divisor of a weight."""
     plan = planned(*case)
     if plan.endpoints:
         decision = plan.sample(draw)
@@ -178,12 +178,12 @@ def test_a_draw_tries_each_eligible_endpoint_once_and_no_other(
 
 
 @given(cases())
-def test_an_outage_is_never_drawn_first_while_another_is_without(
+def test_an_endpoint_with_an_outage_is_never_drawn_first_while_another_has_none(
     case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState],
 ) -> None:
-    market, provider, ask, state = case
+    market, provider, profile, state = case
     provider = {k: v for k, v in provider.items() if k != "order"}
-    plan = planned(market, provider, ask, state)
+    plan = planned(market, provider, profile, state)
     if any(e.id not in state.outages for e in plan.endpoints):
         drawn = [e.id for e, p in zip(plan.endpoints, plan.probabilities, strict=True) if p > 0]
         assert not state.outages.intersection(drawn)
@@ -206,15 +206,15 @@ def test_every_reason_has_a_code_of_the_reference() -> None:
 
 
 @given(cases(), st.sampled_from(sorted(HARD)), st.data())
-def test_tightening_never_adds_a_candidate(
+def test_a_further_hard_filter_never_adds_a_candidate(
     case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState], name: str, data: st.DataObject
 ) -> None:
-    """One more hard filter. Parameters that only some support are set aside: without those, all may serve."""
-    market, provider, ask, state = case
-    ask = ask._replace(parameters=("messages", "seed"))
+    """Leave out parameters that only some endpoints support: without those endpoints all others become eligible."""
+    market, provider, profile, state = case
+    profile = profile._replace(parameters=("messages", "seed"))
     loose = {k: v for k, v in provider.items() if k != name}
-    before = planned(market, loose, ask, state)
-    after = planned(market, loose | {name: data.draw(HARD[name])}, ask, state)
+    before = planned(market, loose, profile, state)
+    after = planned(market, loose | {name: data.draw(HARD[name])}, profile, state)
     assert {e.id for e in after.endpoints} <= {e.id for e in before.endpoints}
 
 
@@ -222,8 +222,8 @@ def test_tightening_never_adds_a_candidate(
 def test_equal_inputs_give_equal_plans(
     case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState],
 ) -> None:
-    market, provider, ask, state = case
-    plan, again = planned(market, provider, ask, state), planned(market[::-1], provider, ask, state)
+    market, provider, profile, state = case
+    plan, again = planned(market, provider, profile, state), planned(market[::-1], provider, profile, state)
     assert plan.endpoints == again.endpoints
     assert plan.probabilities == again.probabilities
     assert plan.arms == again.arms
@@ -233,21 +233,21 @@ def test_equal_inputs_give_equal_plans(
 def test_the_nearest_request_would_have_worked(
     case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState],
 ) -> None:
-    market, provider, ask, state = case
-    plan = planned(market, provider, ask, state)
-    close = None if plan.endpoints else nearest_request(market, plan.preferences, ask, NO_CONSTRAINTS)
+    market, provider, profile, state = case
+    plan = planned(market, provider, profile, state)
+    close = None if plan.endpoints else nearest_request(market, plan.preferences, profile, NO_CONSTRAINTS)
     if close is None:
         return
     for field, value in close.changes:
         if field == "messages":
-            ask = ask._replace(prompt_tokens=int(value.split()[2]))
+            profile = profile._replace(prompt_tokens=int(value.split()[2]))
         elif field == "max_tokens":
-            ask = ask._replace(max_tokens=value)
+            profile = profile._replace(max_tokens=value)
         elif not field.startswith("provider."):
-            ask = ask._replace(parameters=tuple(name for name in ask.parameters if name != field))
+            profile = profile._replace(parameters=tuple(name for name in profile.parameters if name != field))
         else:
             provider = _set(provider, field.split(".")[1:], value)
-    assert close.endpoint.id in [e.id for e in planned(market, provider, ask, state).endpoints]
+    assert close.endpoint.id in [e.id for e in planned(market, provider, profile, state).endpoints]
 
 
 def _set(values: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The ``provider`` object: what it accepts, what each field does, and the sentence for what is wrong."""
+"""Test the ``provider`` object: the accepted values, the effect of each field, and the error for a wrong one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 
 from data.catalogue.types import DataPolicy
 from router_service.core.errors import ApiError
-from router_service.core.preferences import WANTED, Preferences, parse_preferences
+from router_service.core.preferences import EXPECTED_VALUES, Preferences, parse_preferences
 from router_service.planning.eligibility import RequestProfile
 from router_service.planning.make_plan import make_plan
-from tests.market import ASK, endpoint, state
+from tests.market import PROFILE, endpoint, state
 
 MARKET = [
     endpoint("acme", 1, quantization="fp8", data_policy=DataPolicy(False, False), region="eu"),
@@ -21,8 +21,8 @@ MARKET = [
 ]
 
 
-def eligible(provider: dict[str, object], ask: RequestProfile = ASK) -> list[str]:
-    plan = make_plan("a/b", MARKET, parse_preferences(msgspec.json.encode(provider)), ask, state())
+def eligible(provider: dict[str, object], profile: RequestProfile = PROFILE) -> list[str]:
+    plan = make_plan("a/b", MARKET, parse_preferences(msgspec.json.encode(provider)), profile, state())
     return sorted(e.tag for e in plan.endpoints)
 
 
@@ -47,13 +47,13 @@ def eligible(provider: dict[str, object], ask: RequestProfile = ASK) -> list[str
         ({"unheard_of": {"of": 1}, "sort": None}, ["acme", "bolt", "core", "dune/priority", "dune/turbo"]),
     ],
 )
-def test_each_filter_leaves_what_it_says(provider: dict[str, object], left: list[str]) -> None:
+def test_each_filter_leaves_the_matching_endpoints(provider: dict[str, object], left: list[str]) -> None:
     assert eligible(provider) == left
 
 
-def test_require_parameters_asks_for_every_field_that_is_a_capability() -> None:
-    ask = ASK._replace(parameters=("max_tokens", "messages", "model", "seed", "user"))
-    assert eligible({"require_parameters": True}, ask) == ["dune/turbo"]
+def test_require_parameters_requires_each_field_that_is_a_capability() -> None:
+    profile = PROFILE._replace(parameters=("max_tokens", "messages", "model", "seed", "user"))
+    assert eligible({"require_parameters": True}, profile) == ["dune/turbo"]
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_require_parameters_asks_for_every_field_that_is_a_capability() -> None:
         (b'{"order":["\xff"]}', "provider is not valid JSON"),
     ],
 )
-def test_a_wrong_field_is_400_and_named(raw: bytes, says: str) -> None:
+def test_a_wrong_field_gets_a_400_that_names_it(raw: bytes, says: str) -> None:
     with pytest.raises(ApiError) as caught:
         parse_preferences(raw)
     assert (caught.value.code, says in caught.value.message) == (400, True), caught.value.message
 
 
-def test_every_field_has_its_sentence_and_its_timeouts_are_kept() -> None:
-    assert set(WANTED) == set(Preferences.__struct_fields__)
+def test_every_field_has_an_error_sentence_and_timeouts_reach_the_plan() -> None:
+    assert set(EXPECTED_VALUES) == set(Preferences.__struct_fields__)
     found = parse_preferences(b'{"ttft_timeout": 2.5, "stall_timeout": 10}')
-    plan = make_plan("a/b", MARKET, found, ASK, state())
+    plan = make_plan("a/b", MARKET, found, PROFILE, state())
     assert (plan.preferences.ttft_timeout, plan.preferences.stall_timeout) == (2.5, 10)

@@ -18,7 +18,7 @@ from router_service.health.quality import NO_QUALITY, SLOT_S, Quality
 from router_service.planning.model_variants import RequestedModel
 from router_service.planning.planner import MeasurementTimes, Planner
 from router_service.planning.policy_store import PolicyStore
-from tests.market import ASK, TOOLS, endpoint
+from tests.market import PROFILE, TOOL_PROFILE, endpoint
 from tests.test_health import Clock
 from tests.test_health_peers import pair
 
@@ -119,16 +119,16 @@ def test_plans_by_adjusted_shares_read_all_of_it(tmp_path: Path) -> None:
     policies = PolicyStore(Lake(tmp_path).create())
     planner = Planner(load_catalogue(), {"a/b": cached}, health, policies, 0.0, clock=iter(range(0, 99, 9)).__next__)
     adjusted = Preferences(strategy="adjusted")
-    assert len(set(planner.plan((RequestedModel("a/b", "a/b"),), adjusted, ASK).probabilities)) == 1
+    assert len(set(planner.plan((RequestedModel("a/b", "a/b"),), adjusted, PROFILE).probabilities)) == 1
     for name in ("a:b", "b:b"):
         for _ in range(100):
             health.success(name, None, None)
             health.used(name, 1000, 900 if name == "b:b" else 0, 10)
             health.tool_calls(name, malformed=name == "b:b")
-    plan = planner.plan((RequestedModel("a/b", "a/b"),), adjusted, ASK)
+    plan = planner.plan((RequestedModel("a/b", "a/b"),), adjusted, PROFILE)
     assert dict(zip((e.id for e in plan.endpoints), plan.probabilities, strict=True))["b:b"] > 0.6
     health.failure("a:b", "rate_limit_exceeded", 30.0)
-    measure = planner._state(cached, ASK, "adjusted", MeasurementTimes(7, 0)).measures["a:b"]
-    assert (measure.wait_s, measure.answers, measure.completion_tokens) == (30.0, 100, 1000)
+    measure = planner._state(cached, PROFILE, "adjusted", MeasurementTimes(7, 0)).measures["a:b"]
+    assert (measure.retry_after_s, measure.answers, measure.completion_tokens) == (30.0, 100, 1000)
     assert (measure.tool_requests, measure.malformed) == (100, 0)
-    assert planner.plan((RequestedModel("a/b", "a/b"),), adjusted, TOOLS).arms[0].policy == "adjusted"
+    assert planner.plan((RequestedModel("a/b", "a/b"),), adjusted, TOOL_PROFILE).arms[0].policy == "adjusted"

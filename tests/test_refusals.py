@@ -1,4 +1,4 @@
-"""When nothing may serve a request, the answer says which filter took which endpoint, and what would have worked."""
+"""Test the error of a request that no endpoint may serve: the filter of each endpoint and the nearest request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from router_service.planning.availability import exhausted_availability, no_elig
 from router_service.planning.constraints import Constraint, ConstraintSet
 from router_service.planning.make_plan import make_plan
 from tests.conftest import House
-from tests.market import ASK, endpoint, state
+from tests.market import PROFILE, endpoint, state
 
 CHAT = "/api/v1/chat/completions"
 MARKET = [
@@ -23,12 +23,12 @@ MARKET = [
 ]
 
 
-def refused(*demanded: Constraint, **provider: Any) -> ApiError:
-    demands = ConstraintSet(*demanded)
-    preferences = demands.apply(parse_preferences(msgspec.json.encode(provider)))
-    plan = make_plan("a/b", MARKET, preferences, ASK, state())
+def refused(*listed: Constraint, **provider: Any) -> ApiError:
+    constraints = ConstraintSet(*listed)
+    preferences = constraints.apply(parse_preferences(msgspec.json.encode(provider)))
+    plan = make_plan("a/b", MARKET, preferences, PROFILE, state())
     assert not plan.endpoints
-    return no_eligible_endpoints(plan, ASK, demands, ["a/b"])
+    return no_eligible_endpoints(plan, PROFILE, constraints, ["a/b"])
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def refused(*demanded: Constraint, **provider: Any) -> ApiError:
         ),
     ],
 )
-def test_codes_filters_and_the_nearest_request(
+def test_the_error_has_the_code_the_filters_and_the_nearest_request(
     provider: dict[str, Any], status: int, code: str, excluded_by: list[str], changes: list[dict[str, Any]]
 ) -> None:
     error = refused(**provider)
@@ -85,16 +85,16 @@ def test_codes_filters_and_the_nearest_request(
     assert {row["endpoint"] for row in found["excluded"]} == {"acme:b", "bolt:b"}
 
 
-@pytest.mark.parametrize("whose", ["This installation", "This key", "The host eu.local"])
-def test_what_is_demanded_is_never_advised_away(whose: str) -> None:
-    """The rule that nobody meets is named; no request would have worked."""
-    error = refused(Constraint(whose, Preferences(zdr=True)), data_collection="deny")
+@pytest.mark.parametrize("source", ["This installation", "This key", "The host eu.local"])
+def test_a_constraint_is_never_loosened_by_the_advice(source: str) -> None:
+    """Expect the rule that no endpoint meets to be named, since no request would have worked."""
+    error = refused(Constraint(source, Preferences(zdr=True)), data_collection="deny")
     assert error.availability is not None
     assert "nearest" not in error.availability
-    assert f"{whose} demands zdr of every request" in error.message
+    assert f"{source} requires zdr for every request" in error.message
 
 
-def test_regions_that_contradict_each_other_leave_nothing_and_the_advice_keeps_to_the_keys() -> None:
+def test_contradicting_regions_exclude_all_endpoints_and_the_advice_respects_the_key() -> None:
     key = Constraint("This key", Preferences(region="eu", max_price=MaxPrice(prompt=1)))
     error = refused(key, region="us")
     assert error.availability is not None
@@ -102,10 +102,10 @@ def test_regions_that_contradict_each_other_leave_nothing_and_the_advice_keeps_t
     assert error.availability["nearest"]["changes"] == [{"field": "provider.region", "value": "eu"}]
     nobody = refused(Constraint("This key", Preferences(region=("us", "fr"))))
     assert nobody.code == 403
-    assert nobody.message.endswith("This key demands region=us or fr of every request.")
+    assert nobody.message.endswith("This key requires region=us or fr for every request.")
 
 
-def test_the_wording_that_clients_match_on() -> None:
+def test_messages_keep_the_wording_that_clients_match_on() -> None:
     assert refused(only=["azure"]).message.startswith(
         "No allowed providers are available for the selected model. Providers serving a/b: acme, bolt, "
         "but your request's provider.only preference permits only: azure."
@@ -122,7 +122,7 @@ def test_the_wording_that_clients_match_on() -> None:
         ("not_found", "model_unavailable_upstream", False),
     ],
 )
-def test_errors_after_every_attempt_have_a_code_too(kind: str, code: str, retryable: bool) -> None:
+def test_the_error_after_all_attempts_failed_has_an_availability_code(kind: str, code: str, retryable: bool) -> None:
     found = exhausted_availability(ApiError(kind, "x", retry_after=3), ["a/b"], ["groq", "groq"])
     assert found is not None
     assert (found["code"], found["retryable"], found["affected_providers"]) == (code, retryable, ["groq"])
@@ -130,7 +130,7 @@ def test_errors_after_every_attempt_have_a_code_too(kind: str, code: str, retrya
     assert exhausted_availability(ApiError("invalid_request", "x"), [], []) is None
 
 
-def test_the_service_answers_with_it(house: House) -> None:
+def test_the_router_responds_with_availability(house: House) -> None:
     body = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "x"}]}
     with house.client as client:
         away = client.post(CHAT, json=body | {"provider": {"region": "mars"}})

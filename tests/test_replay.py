@@ -58,7 +58,7 @@ class Leaning:
 
     version = "leaning"
 
-    def weigh(self, ask: object, endpoints: list[object], views: object, wish: object) -> list[float]:
+    def weigh(self, ask: object, endpoints: list[object], views: object, weights: object) -> list[float]:
         weights = [1.0 / (2 + 7 * i % 5) for i in range(len(endpoints))]
         return [weight / sum(weights) for weight in weights]
 

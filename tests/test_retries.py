@@ -1,4 +1,4 @@
-"""What follows a failed attempt: each class of error by its rule, through a real router and lab."""
+"""Test the next step after a failed attempt, for each class of error, through a real router and lab."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from models.selection.decision.outcome import CLIENT_ERRORS
 from router_service.core.errors import ERROR_STATUS
 from router_service.core.exchange import Exchange
 from router_service.core.preferences import parse_preferences
-from router_service.execution.attempts import Attempts
-from router_service.execution.deadlines import Deadlines, Timeouts, UsualLatency
+from router_service.execution.attempts import AttemptLoop
+from router_service.execution.deadlines import Deadlines, MeasuredDeadlines
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.execution.retries import RULES, RetryAction
 from router_service.health import Health
@@ -23,15 +23,15 @@ from router_service.planning.make_plan import make_plan
 from router_service.providers.failures import retry_after
 from router_service.upstream.transport import StaleConnection
 from tests.conftest import House
-from tests.market import ASK, endpoint, state
-from tests.test_deadlines import discard
+from tests.market import PROFILE, endpoint, state
+from tests.test_deadlines import TIMEOUTS, discard
 from tests.test_fallback import CHAT, MODEL, body
 
 SMALL = "meta-llama/llama-3.3-70b-instruct"
 
 
 def called(house: House) -> list[str]:
-    """Providers of the lab in the order of their first call."""
+    """Return the lab's providers in the order of their first call."""
     return list(dict.fromkeys(name.split(":")[0] for name in house.lab.calls))
 
 
@@ -47,7 +47,7 @@ def test_every_error_has_one_rule_and_no_client_error_tries_the_models_other_end
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("code", ["context_length_exceeded", "content_policy_violation"])
-def test_what_the_model_refuses_goes_to_the_next_model_at_once(house: House, code: str, stream: bool) -> None:
+def test_a_request_that_the_model_refuses_goes_to_the_next_model_at_once(house: House, code: str, stream: bool) -> None:
     house.lab.modes["*"] = {"mode": "error", "status": 400, "code": code}
     house.lab.modes["groq:llama-3.3-70b-versatile"] = {"mode": "ok"}
     request = body(stream, models=[MODEL, SMALL], provider={"order": ["deepinfra", "groq"]})
@@ -58,7 +58,7 @@ def test_what_the_model_refuses_goes_to_the_next_model_at_once(house: House, cod
     assert SMALL in answer.text
 
 
-def test_in_a_pool_the_refusing_models_other_endpoints_are_passed_over(house: House) -> None:
+def test_in_a_pool_the_other_endpoints_of_the_refusing_model_are_skipped(house: House) -> None:
     house.lab.modes["*"] = {"mode": "error", "status": 400, "code": "context_length_exceeded"}
     preferences = {"sort": {"by": "price", "partition": "none"}, "only": ["groq", "deepinfra"]}
     with house.client as client:
@@ -68,7 +68,7 @@ def test_in_a_pool_the_refusing_models_other_endpoints_are_passed_over(house: Ho
     assert sum(house.lab.calls.values()) == 2
 
 
-def test_with_one_model_what_it_refuses_is_the_answer_after_one_call(house: House) -> None:
+def test_with_one_model_its_refusal_is_returned_after_one_call(house: House) -> None:
     house.lab.modes["*"] = {"mode": "error", "status": 400, "code": "content_policy_violation"}
     with house.client as client:
         assert client.post(CHAT, json=body(False)).status_code == 400
@@ -76,7 +76,7 @@ def test_with_one_model_what_it_refuses_is_the_answer_after_one_call(house: Hous
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_page_instead_of_an_answer_moves_on(house: House, stream: bool) -> None:
+def test_an_html_page_instead_of_a_response_falls_back(house: House, stream: bool) -> None:
     house.lab.modes["groq"] = {"mode": "html"}
     with house.client as client:
         answer = client.post(CHAT, json=body(stream, provider={"order": ["groq", "deepinfra"]}))
@@ -85,7 +85,9 @@ def test_a_page_instead_of_an_answer_moves_on(house: House, stream: bool) -> Non
 
 
 @pytest.mark.parametrize("after", [0, 1])
-def test_silence_or_a_break_before_the_first_token_moves_on_though_the_role_has_come(house: House, after: int) -> None:
+def test_a_hang_or_a_reset_before_the_first_token_falls_back_even_after_the_role_chunk(
+    house: House, after: int
+) -> None:
     preferences = {"order": ["groq", "deepinfra"], "ttft_timeout": 0.3}
     for mode in ("stall", "reset"):
         house.lab.modes["groq"] = {"mode": mode, "after": after}
@@ -95,17 +97,19 @@ def test_silence_or_a_break_before_the_first_token_moves_on_though_the_role_has_
         assert "Deep Infra" in answer.text
 
 
-async def test_a_connection_that_was_ended_while_idle_is_tried_once_more_and_blames_nobody() -> None:
+async def test_a_stale_connection_is_retried_once_and_counts_against_no_endpoint() -> None:
     health, exchange = Health(), Exchange(b"", {})
-    deadlines = Deadlines(exchange, Timeouts(30.0, 300.0, 60.0, 600.0), UsualLatency(health))
-    attempts = Attempts(exchange, health, deadlines, OutcomeReporter([health]))
+    deadlines = Deadlines(exchange, TIMEOUTS, MeasuredDeadlines(health))
+    attempts = AttemptLoop(exchange, health, deadlines, OutcomeReporter([health]))
 
     async def stale_twice(endpoint: Endpoint, _attempt: Attempt, _timeout_s: float) -> str:
         if len(exchange.attempts) < 3:
             raise StaleConnection
         return endpoint.id
 
-    plan = make_plan("a/b", [endpoint("a"), endpoint("b")], parse_preferences(b'{"order": ["a", "b"]}'), ASK, state())
+    plan = make_plan(
+        "a/b", [endpoint("a"), endpoint("b")], parse_preferences(b'{"order": ["a", "b"]}'), PROFILE, state()
+    )
     assert await attempts.run(iter([plan.sample(0.0)]), stale_twice, discard) == "b:b"
     assert [(attempt.provider, attempt.reason) for attempt in exchange.attempts] == [
         ("a", "sampled"),
@@ -115,7 +119,7 @@ async def test_a_connection_that_was_ended_while_idle_is_tried_once_more_and_bla
     assert sum(health.counts("a:b", "30s")) == 0
 
 
-def test_retry_after_is_seconds_or_a_date() -> None:
+def test_retry_after_is_read_as_seconds_or_a_date() -> None:
     now = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
     later = format_datetime(now.replace(minute=32), usegmt=True)
     seconds = {"7": 7.0, "0.5": 0.5, "-3": 0.0, later: 120.0, later.replace("GMT", "-0000"): 120.0}

@@ -1,4 +1,4 @@
-"""The loop turns: log → training → artifact → router, and a broken artifact never serves."""
+"""Test the loop from log to training, artifact and router, and that a broken artifact never serves."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FAST, SLOW = CandidateEndpoint("fast:m", "fast", 10**9, 10**9), CandidateEndpoin
 
 
 def history(count: int) -> list[Record]:
-    """``slow`` takes about 3 s and fails one time in four; ``fast`` takes about 0.3 s; streams halve both."""
+    """Return a log in which ``slow`` takes 3 s and fails often, and ``fast`` takes 0.3 s; streams halve both."""
     dice = random.Random(2)
     made = []
     for number in range(count):
@@ -72,7 +72,7 @@ def champion(lake: Lake) -> Path:
     return lake.policies / version
 
 
-def test_the_better_endpoint_is_chosen_and_one_far_worse_not_even_explored(trained: Lake) -> None:
+def test_the_better_endpoint_is_chosen_and_a_far_worse_one_is_not_explored(trained: Lake) -> None:
     policy = LearnedPolicy.load(champion(trained))
     fast, slow = policy.probabilities(ASK, [FAST, SLOW])
     assert fast + slow == pytest.approx(1)
@@ -93,7 +93,7 @@ def test_too_little_data_publishes_nothing(tmp_path: Path) -> None:
 
 
 def broken(lake: Lake, name: str) -> str:
-    """A copy of the champion with another figure in a model."""
+    """Return a copy of the champion with a changed figure in a model."""
     copy = lake.policies / name
     shutil.copytree(champion(lake), copy)
     path = copy / "policy.json"
@@ -103,7 +103,7 @@ def broken(lake: Lake, name: str) -> str:
     return name
 
 
-def test_the_router_follows_the_registry_and_leaves_a_broken_artifact(trained: Lake) -> None:
+def test_the_router_follows_the_registry_and_rejects_a_broken_artifact(trained: Lake) -> None:
     store = PolicyStore(trained)
     store.poll()
     assert store.current is not None
@@ -113,7 +113,7 @@ def test_the_router_follows_the_registry_and_leaves_a_broken_artifact(trained: L
     assert store.failures == 1
 
 
-def test_a_broken_canary_leaves_the_champion_its_part(trained: Lake, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_canary_does_not_affect_the_champion(trained: Lake, caplog: pytest.LogCaptureFixture) -> None:
     name = champion(trained).name
     write_serving(trained, ServingAssignment(name, Canary(broken(trained, "broken"), 0.1), shadow="nowhere"))
     store = PolicyStore(trained)
@@ -128,7 +128,7 @@ def test_a_broken_canary_leaves_the_champion_its_part(trained: Lake, caplog: pyt
     assert "nowhere refused" in caplog.text
 
 
-def test_champion_canary_and_price_are_arms_of_one_exact_mixture(trained: Lake) -> None:
+def test_champion_canary_and_price_shares_are_arms_of_one_mixture(trained: Lake) -> None:
     name = champion(trained).name
     shutil.copytree(champion(trained), trained.policies / "second")
     header = json.loads((trained.policies / "second/policy.json").read_bytes()) | {"version": "second"}
@@ -149,11 +149,11 @@ def test_champion_canary_and_price_are_arms_of_one_exact_mixture(trained: Lake) 
     assert [plan.sample(draw).arm.version for draw in (0.0, 0.45, 0.6)] == [name, "second", RULES_VERSION]
 
 
-def test_a_policy_that_fails_in_a_decision_is_abandoned_and_the_other_goes_on(trained: Lake) -> None:
+def test_a_policy_that_fails_in_a_decision_is_abandoned_and_the_other_continues(trained: Lake) -> None:
     class Failing:
         version = "failing"
 
-        def weigh(self, ask: object, endpoints: object, views: object, wish: object) -> list[float]:
+        def weigh(self, ask: object, endpoints: object, views: object, weights: object) -> list[float]:
             raise PolicyError("no number")
 
     store = PolicyStore(trained)
@@ -168,7 +168,7 @@ def test_a_policy_that_fails_in_a_decision_is_abandoned_and_the_other_goes_on(tr
     assert "failing" not in store._loaded
 
 
-def test_what_was_given_up_is_counted_in_the_metrics(tmp_path: Path) -> None:
+def test_abandoned_policies_are_counted_in_the_metrics(tmp_path: Path) -> None:
     log = RequestLog(Lake(tmp_path).create(), "w")
     assert b"policy_failures_total 3.0" in render(log, 3, [])
     log.close()
@@ -183,7 +183,7 @@ def planned(store: PolicyStore, share: float) -> Plan:
     )
 
 
-def test_the_router_carries_no_learner() -> None:
+def test_the_router_imports_no_training_library() -> None:
     heavy = ("sklearn", "dagster", "duckdb", "polars", "streamlit")
     code = f"import sys, router_service.app; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

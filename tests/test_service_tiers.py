@@ -1,4 +1,4 @@
-"""Service tiers: who is admitted in which order, what goes upstream, what is paid."""
+"""Test service tiers: which endpoints they admit in which order, what is sent upstream and what is charged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from router_service.planning.policy_store import PolicyStore
 from router_service.planning.service_tiers import requested_tier
 from router_service.providers.registry import ADAPTERS
 from tests.conftest import House, open_house
-from tests.market import ASK, endpoint
+from tests.market import PROFILE, endpoint
 
 MODEL = "openai/gpt-5.1"
 MESSAGES = [{"role": "user", "content": "Name the winds of the Mediterranean."}]
@@ -58,9 +58,9 @@ def planner(tmp_path: Path) -> Planner:
 
 
 def tried(planner: Planner, name: str, tier: str | None, **provider: object) -> list[str]:
-    """Tags in the order of attempts."""
+    """Return the tags in the order of attempts."""
     preferences = planner.preferences(msgspec.json.encode(provider))
-    ask = ASK._replace(service_tier=requested_tier(tier, None))
+    ask = PROFILE._replace(service_tier=requested_tier(tier, None))
     (decision,) = decisions(planner, [name], preferences, ask, lambda: 0.0)
     return [e.tag for e in decision.order()]
 
@@ -73,7 +73,7 @@ FASTEST = ["sooner/priority", "quick/priority", "dear", "cheap"]
     [
         ("a/b", "priority", {}, FASTEST),
         ("a/b", "fast", {"strategy": "adjusted"}, FASTEST),
-        # A sort of the request's own holds within the tiers.
+        # The request's own sort applies within the tiers.
         ("a/b", "priority", {"sort": "price"}, ["quick/priority", "sooner/priority", "cheap", "dear"]),
         ("a/b", "priority", {"only": ["cheap"]}, ["cheap"]),
         ("a/b", "priority", {"only": ["cheap", "quick/priority"]}, ["quick/priority", "cheap"]),
@@ -95,29 +95,29 @@ FASTEST = ["sooner/priority", "quick/priority", "dear", "cheap"]
         ("a/b:nitro", None, {"order": ["dear"]}, ["dear", "cheap"]),
     ],
 )
-def test_the_tier_that_is_asked_for_makes_the_pool_and_the_order(
+def test_the_requested_tier_sets_the_pool_and_the_order(
     planner: Planner, name: str, tier: str | None, provider: dict[str, Any], tags: list[str]
 ) -> None:
     assert tried(planner, name, tier, **provider) == tags
 
 
-def test_an_outage_comes_before_the_tier(planner: Planner) -> None:
+def test_an_outage_ranks_above_the_tier(planner: Planner) -> None:
     for _ in range(20):
         planner.health.failure("sooner:b@priority", "provider_unavailable")
     assert planner.health.outages == {"sooner:b@priority"}
     assert tried(planner, "a/b", "priority") == ["quick/priority", "dear", "cheap", "sooner/priority"]
 
 
-def test_a_tier_that_was_not_asked_for_is_excluded_with_a_reason(planner: Planner) -> None:
+def test_a_tier_that_was_not_requested_is_excluded_with_a_reason(planner: Planner) -> None:
     wanted = (parse_model("a/b", planner.catalogue),)
-    plain = planner.plan(wanted, planner.preferences(b""), ASK)
+    plain = planner.plan(wanted, planner.preferences(b""), PROFILE)
     assert {e.tag for e, reason in plain.excluded if reason == "service_tier"} == {
         "quick/priority",
         "sooner/priority",
         "idle/flex",
         "later/flex",
     }
-    flex = planner.plan(wanted, planner.preferences(b""), ASK._replace(service_tier="flex"))
+    flex = planner.plan(wanted, planner.preferences(b""), PROFILE._replace(service_tier="flex"))
     assert {e.tag for e, reason in flex.excluded if reason == "service_tier"} == {
         "dear",
         "cheap",
@@ -127,27 +127,27 @@ def test_a_tier_that_was_not_asked_for_is_excluded_with_a_reason(planner: Planne
     assert (plain.service_tier, flex.service_tier) == (None, "flex")
 
 
-def test_a_refusal_speaks_of_what_was_admitted_alone(planner: Planner) -> None:
+def test_the_error_mentions_only_admitted_endpoints(planner: Planner) -> None:
     with pytest.raises(NoEndpoints) as caught:
         tried(planner, "a/b", None, max_price={"prompt": 0.1})
     availability = caught.value.availability
     assert availability is not None
     assert availability["excluded_by"] == ["max_price"]
-    # Flex would be cheaper still, and is not what was asked for.
+    # Flex would be cheaper still, but was not requested.
     assert availability["nearest"]["endpoint"] == "cheap:b"
     assert availability["affected_providers"] == ["Cheap", "Dear"]
 
 
-def test_a_conversation_is_not_held_in_another_tier(planner: Planner) -> None:
+def test_a_conversation_does_not_stay_in_another_tier(planner: Planner) -> None:
     sticky = StickyTable(planner.health)
     affinity = ConversationKey(b"conversation", "session_id", pinned=False)
     cheap = msgspec.structs.replace(OFFERS["a/b"][1], price=Price(10**9, 10**9, 10**8))
     sticky.remember(affinity, cheap, Usage(5000, 10), pending=False, hour=False)
     wanted, fast = (parse_model("a/b", planner.catalogue),), planner.preferences(b'{"sort":"throughput"}')
-    plain = planner.plan(wanted, fast, ASK)
-    assert [e.tag for e in sticky.hold(plain, affinity, 5000).sample(0.0).order()] == ["cheap", "dear"]
-    prior = planner.plan(wanted, fast, ASK._replace(service_tier="priority"))
-    assert sticky.hold(prior, affinity, 5000) is prior
+    plain = planner.plan(wanted, fast, PROFILE)
+    assert [e.tag for e in sticky.apply(plain, affinity, 5000).sample(0.0).order()] == ["cheap", "dear"]
+    prior = planner.plan(wanted, fast, PROFILE._replace(service_tier="priority"))
+    assert sticky.apply(prior, affinity, 5000) is prior
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,9 @@ def test_a_conversation_is_not_held_in_another_tier(planner: Planner) -> None:
         ("flex", None, "flex"),
     ],
 )
-def test_anthropics_words_mean_the_same_tiers(service_tier: str | None, speed: str | None, meaning: str | None) -> None:
+def test_anthropic_names_map_to_the_same_tiers(
+    service_tier: str | None, speed: str | None, meaning: str | None
+) -> None:
     assert requested_tier(service_tier, speed) == meaning
     with pytest.raises(ApiError, match="must be one of"):
         requested_tier("express", None)
@@ -176,7 +178,7 @@ def offer(identity: str) -> Endpoint:
 
 
 def sent(identity: str, **fields: str) -> Any:
-    """``service_tier`` of the body that goes to the endpoint."""
+    """Return ``service_tier`` of the body that is sent to the endpoint."""
     target = offer(identity)
     raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()}
     raw["messages"] = msgspec.Raw(msgspec.json.encode(MESSAGES))
@@ -185,16 +187,16 @@ def sent(identity: str, **fields: str) -> Any:
     return body.get("service_tier")
 
 
-def test_an_endpoint_is_sent_its_own_tier() -> None:
+def test_an_endpoint_receives_its_own_tier() -> None:
     assert sent("openai:gpt-5.1@flex", service_tier="flex") == "flex"
     assert sent("openai:gpt-5.1@priority", service_tier="fast") == "priority"
     assert sent("openai:gpt-5.1@priority") == "priority"
-    # A project's own default tier must not be paid for by a fallback to the default one.
+    # A provider project may have priority as its default, which a fallback to the default tier must not be charged for.
     assert sent("openai:gpt-5.1", service_tier="priority") == "default"
     assert sent("openai:gpt-5.1", speed="fast") == "default"
     assert sent("openai:gpt-5.1", service_tier="auto") == "auto"
     assert sent("openai:gpt-5.1") is None
-    # Who sells one tier is told of none.
+    # An endpoint of a provider with a single tier receives no tier.
     assert sent("groq:llama-3.3-70b-versatile", service_tier="flex") is None
     assert sent("anthropic:claude-opus-4-6", service_tier="priority") is None
     assert sent("anthropic:claude-opus-4-6", service_tier="default") == "standard_only"
@@ -202,7 +204,7 @@ def test_an_endpoint_is_sent_its_own_tier() -> None:
 
 
 def nano(body: dict[str, Any], identity: str) -> int:
-    """What ``usage`` costs at the list price of an endpoint."""
+    """Return the cost of ``usage`` at the list price of an endpoint, in nano-USD."""
     price, used = offer(identity).price, body["usage"]
     assert price is not None
     cached = used["prompt_tokens_details"]["cached_tokens"]
@@ -230,7 +232,7 @@ def ask_whole(house: House, expected: int = 200, **fields: Any) -> dict[str, Any
         ({}, "openai:gpt-5.1", None),
     ],
 )
-def test_the_tier_goes_upstream_comes_back_and_is_paid(
+def test_the_tier_is_sent_reported_and_charged(
     house: House, fields: dict[str, Any], identity: str, tier: str | None
 ) -> None:
     body = ask_whole(house, **fields)
@@ -245,7 +247,7 @@ def test_the_tier_goes_upstream_comes_back_and_is_paid(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_who_is_served_in_the_default_tier_pays_for_that(house: House, stream: bool) -> None:
+def test_a_response_of_the_default_tier_is_charged_at_its_price(house: House, stream: bool) -> None:
     house.lab.modes["openai:gpt-5.1@priority"] = {"mode": "downgrade"}
     client = openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=house.key)
     if stream:
@@ -267,7 +269,7 @@ def test_who_is_served_in_the_default_tier_pays_for_that(house: House, stream: b
     assert round(body["usage"]["cost"] * 1e9) == nano(body, "openai:gpt-5.1") < nano(body, "openai:gpt-5.1@priority")
 
 
-def test_a_stream_names_the_tier_in_its_chunks(house: House) -> None:
+def test_the_chunks_of_a_stream_name_the_tier(house: House) -> None:
     client = openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=house.key)
     stream = client.chat.completions.create(
         model=MODEL,
@@ -280,7 +282,7 @@ def test_a_stream_names_the_tier_in_its_chunks(house: House) -> None:
     assert round(chunks[-1]["usage"]["cost"] * 1e9) == nano(chunks[-1], "openai:gpt-5.1@flex")
 
 
-def test_priority_falls_to_the_default_tier_at_its_price(house: House) -> None:
+def test_priority_falls_back_to_the_default_tier_at_its_price(house: House) -> None:
     house.lab.modes["openai:gpt-5.1@priority"] = {"mode": "error"}
     body = ask_whole(house, service_tier="priority")
     assert dict(house.lab.calls) == {"openai:gpt-5.1@priority": 1, "openai:gpt-5.1": 1}
@@ -288,16 +290,16 @@ def test_priority_falls_to_the_default_tier_at_its_price(house: House) -> None:
     assert round(body["usage"]["cost"] * 1e9) == nano(body, "openai:gpt-5.1")
 
 
-def test_flex_without_capacity_is_an_error_and_no_dearer_answer(house: House) -> None:
+def test_flex_without_capacity_is_an_error_and_never_a_more_expensive_response(house: House) -> None:
     house.lab.modes["openai:gpt-5.1@flex"] = {"mode": "rate_limit"}
     body = ask_whole(house, 429, service_tier="flex")
     assert body["error"]["metadata"]["error_type"] == "rate_limit_exceeded"
     assert dict(house.lab.calls) == {"openai:gpt-5.1@flex": 1}
 
 
-def test_flex_has_time_for_its_first_token(tmp_path: Path) -> None:
+def test_flex_has_a_longer_ttft_deadline(tmp_path: Path) -> None:
     fields = {"stream": True, "max_tokens": 2, "model": MODEL, "messages": MESSAGES}
-    # The lab's waits are some tenths of a second.
+    # The lab's TTFT is some tenths of a second.
     with open_house(tmp_path, Lab(time_scale=1.0, faults=False), ttft_timeout=0.05) as house, house.client as client:
         late = client.post("/api/v1/chat/completions", json=fields)
         assert (late.status_code, late.json()["error"]["metadata"]["error_type"]) == (504, "timeout")
@@ -306,14 +308,14 @@ def test_flex_has_time_for_its_first_token(tmp_path: Path) -> None:
         assert '"service_tier":"flex"' in flex.text and '"error"' not in flex.text
 
 
-def test_a_word_that_is_no_tier_is_refused_with_those_that_are(house: House) -> None:
+def test_an_unknown_tier_is_rejected_with_the_list_of_tiers(house: House) -> None:
     for wrong in ("express", 7, ["flex"]):
         error = ask_whole(house, 400, service_tier=wrong)["error"]
         assert error["message"].startswith("service_tier must be")
     assert not house.lab.calls
 
 
-def test_tiers_are_listed_and_do_not_make_a_model_look_cheaper(house: House) -> None:
+def test_tiers_are_listed_and_do_not_change_the_price_of_a_model(house: House) -> None:
     with house.client as client:
         listed = client.get(f"/api/v1/models/{MODEL}/endpoints").json()["data"]["endpoints"]
         model = client.get(f"/api/v1/model/{MODEL}").json()["data"]
@@ -327,7 +329,7 @@ def test_tiers_are_listed_and_do_not_make_a_model_look_cheaper(house: House) -> 
     assert float(model["pricing"]["completion"]) == by_tag["openai"]
 
 
-def test_every_tier_of_the_file_has_its_endpoint() -> None:
+def test_every_tier_of_the_catalogue_has_an_endpoint() -> None:
     offers = [e for found in load_catalogue().endpoints.values() for e in found]
     tiers = [e for e in offers if e.service_tier]
     assert len(tiers) >= 20

@@ -1,4 +1,4 @@
-"""The replay behind docs/stickiness.md, on conversations made up here."""
+"""Test the replay behind docs/stickiness.md on synthetic conversations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from benchmarks.stickiness import POLICIES, Caches, Request, replay
 
 
 def conversations(turns: int, count: int = 30) -> list[Request]:
-    """Interleaved, a turn a minute, each four blocks longer than the one before."""
+    """Return interleaved conversations with one turn per minute, each four blocks longer than the one before."""
     return [
         Request(60_000 * turn + talk, 2048 * (turn + 1), 10, [0, *range(1000 * talk + 1, 1000 * talk + 4 * (turn + 1))])
         for turn in range(turns)
@@ -14,7 +14,7 @@ def conversations(turns: int, count: int = 30) -> list[Request]:
     ]
 
 
-def test_ours_reads_all_but_the_new_blocks_and_the_others_less() -> None:
+def test_our_stickiness_reads_all_known_blocks_from_the_cache_and_the_others_fewer() -> None:
     trace = conversations(6)
     found = {name: replay(trace, 4, 300.0, keep).cached for name, keep in POLICIES}
     known = sum(2048 * turn for turn in range(6)) / sum(2048 * (turn + 1) for turn in range(6))
@@ -22,7 +22,7 @@ def test_ours_reads_all_but_the_new_blocks_and_the_others_less() -> None:
     assert found["price shares, no stickiness"] < found["documented: 10 minutes, after a cached read"] < known
 
 
-def test_a_cache_forgets_by_age_and_by_size() -> None:
+def test_a_cache_evicts_by_age_and_by_size() -> None:
     request = Request(0, 2048, 1, [1, 2, 3, 4])
     other = Request(0, 2048, 1, [5, 6, 7, 8])
     cache = Caches(300.0, 4)

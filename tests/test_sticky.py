@@ -1,4 +1,4 @@
-"""A conversation stays where its prompt is cached, while that pays, and while it must."""
+"""Test that a conversation stays where its prompt is cached, while that is cheaper or required."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from router_service.health import Health
 from router_service.planning.make_plan import make_plan
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import House
-from tests.market import ASK, endpoint, state
+from tests.market import PROFILE, endpoint, state
 
 TALK = ConversationKey(b"talk", "conversation", False)
 PENDING = TALK._replace(pinned=True)
@@ -30,7 +30,7 @@ Message = dict[str, object]
 
 
 class Time:
-    """A clock that moves when it is told to."""
+    """Hold a clock that moves only when a test sets it."""
 
     now = 0.0
 
@@ -39,7 +39,7 @@ class Time:
 
 
 def plan(offers: list[Endpoint] = OFFERS, preferences: Preferences = NO_PREFERENCES) -> Plan:
-    return make_plan("a/b", offers, preferences, ASK, state())
+    return make_plan("a/b", offers, preferences, PROFILE, state())
 
 
 def remember(sticky: StickyTable, usage: Usage = LONG, at: Endpoint = OFFERS[1], **more: bool) -> None:
@@ -47,8 +47,8 @@ def remember(sticky: StickyTable, usage: Usage = LONG, at: Endpoint = OFFERS[1],
 
 
 def stays(sticky: StickyTable, affinity: ConversationKey = TALK, planned: Plan | None = None) -> str | None:
-    """The endpoint that is held, if one is."""
-    decision = sticky.hold(planned or plan(), affinity, 10_000).sample(0.999)
+    """Return the provider of the sticky endpoint, or ``None``."""
+    decision = sticky.apply(planned or plan(), affinity, 10_000).sample(0.999)
     return decision.plan.endpoints[decision.first].provider if decision.arm.policy == "sticky" else None
 
 
@@ -63,7 +63,7 @@ def test_a_conversation_stays_until_its_cache_has_expired() -> None:
     assert stays(sticky) is None
 
 
-def test_an_hour_that_was_asked_for_lasts_an_hour_and_each_success_begins_it_anew() -> None:
+def test_a_requested_hour_cache_lasts_an_hour_from_the_last_success() -> None:
     clock = Time()
     sticky = StickyTable(Health(clock), clock=clock)
     for clock.now in (0.0, 3599.0, 7198.0):
@@ -74,38 +74,38 @@ def test_an_hour_that_was_asked_for_lasts_an_hour_and_each_success_begins_it_ane
 @pytest.mark.parametrize(
     ("usage", "source", "held"),
     [
-        (Usage(10_000, cached_tokens=0), "conversation", "two"),  # long enough to be cached
+        (Usage(10_000, cached_tokens=0), "conversation", "two"),  # the prompt is long enough to be cached
         (Usage(500, cached_tokens=0), "conversation", None),
-        (Usage(500, cached_tokens=0), "session_id", "two"),  # the reference: on the first success
-        (Usage(2000, cached_tokens=0, cache_write_tokens=0), "conversation", None),  # counts writes, wrote nothing
+        (Usage(500, cached_tokens=0), "session_id", "two"),  # the reference pins a session on its first success
+        (Usage(2000, cached_tokens=0, cache_write_tokens=0), "conversation", None),  # the provider reports no write
         (Usage(2000, cached_tokens=0, cache_write_tokens=1900), "conversation", "two"),
     ],
 )
-def test_only_what_is_or_may_be_cached_is_remembered(usage: Usage, source: str, held: str | None) -> None:
+def test_only_a_cached_or_probably_cached_prompt_is_remembered(usage: Usage, source: str, held: str | None) -> None:
     sticky = StickyTable(Health())
     talk = TALK._replace(source=source)  # type: ignore[arg-type]
     sticky.remember(talk, OFFERS[1], usage, pending=False, hour=False)
     assert stays(sticky, talk) == held
 
 
-def test_without_a_discount_there_is_nothing_to_stay_for() -> None:
+def test_without_a_cache_discount_a_conversation_does_not_stay() -> None:
     sticky = StickyTable(Health())
     remember(sticky, at=endpoint("two", price=Price(1_000_000_000, 1_000_000_000, 1_000_000_000)))
     assert len(sticky) == 0
 
 
-def test_a_cache_that_misses_twice_is_given_up() -> None:
+def test_a_conversation_is_released_after_two_cache_misses() -> None:
     sticky = StickyTable(Health())
     for held in ("two", "two", None):
         remember(sticky)
         assert stays(sticky) == held
 
 
-def test_the_decision_is_logged_as_certain_and_the_rest_follow_as_planned() -> None:
+def test_the_decision_is_logged_with_probability_one_and_the_rest_follow_as_planned() -> None:
     sticky = StickyTable(Health())
     remember(sticky)
     planned = plan()
-    decision = sticky.hold(planned, TALK, 10_000).sample(0.0)
+    decision = sticky.apply(planned, TALK, 10_000).sample(0.0)
     assert (decision.arm.policy, decision.arm.version) == ("sticky", planned.arms[0].version)
     assert decision.plan.probabilities == (0.0, 0.0, 1.0)
     assert [e.provider for e in decision.order()] == [
@@ -118,7 +118,7 @@ def test_the_decision_is_logged_as_certain_and_the_rest_follow_as_planned() -> N
     assert planned.probabilities == pytest.approx((1 / 3, 1 / 3, 1 / 3))
 
 
-def test_an_order_an_exclusion_an_outage_and_a_limit_come_first() -> None:
+def test_an_order_an_exclusion_and_a_rate_limit_override_stickiness() -> None:
     clock = Time()
     health = Health(clock)
     sticky = StickyTable(health, clock=clock)
@@ -130,7 +130,7 @@ def test_an_order_an_exclusion_an_outage_and_a_limit_come_first() -> None:
     assert stays(sticky, PENDING) is None
 
 
-def test_a_cheaper_market_draws_a_conversation_away_unless_it_is_pinned() -> None:
+def test_a_conversation_moves_to_a_cheaper_endpoint_unless_it_is_pinned() -> None:
     sticky = StickyTable(Health())
     remember(sticky)
     cheap = [OFFERS[1], *(endpoint(name, 0.05) for name in ("one", "three"))]
@@ -138,7 +138,7 @@ def test_a_cheaper_market_draws_a_conversation_away_unless_it_is_pinned() -> Non
     assert stays(sticky, PENDING, plan(cheap)) == "two"
 
 
-def test_what_is_pending_outlives_the_cache() -> None:
+def test_a_pinned_conversation_stays_after_its_cache_has_expired() -> None:
     clock = Time()
     sticky = StickyTable(Health(clock), clock=clock)
     remember(sticky, Usage(50, 10, cached_tokens=0), pending=True)
@@ -147,7 +147,7 @@ def test_what_is_pending_outlives_the_cache() -> None:
     assert stays(sticky, TALK) is None
 
 
-def test_the_table_keeps_the_conversations_that_were_served_last() -> None:
+def test_the_table_keeps_the_most_recent_conversations() -> None:
     sticky = StickyTable(Health(), size=2)
     talks = [TALK._replace(digest=name) for name in (b"a", b"b", b"a", b"c")]
     for talk in talks:
@@ -164,10 +164,10 @@ def test_the_table_keeps_the_conversations_that_were_served_last() -> None:
         (0.15, None, None, True),
         (0.15, 0.5, 2.5, False),  # two seconds are $0.0010
         (0.25, 3.0, 0.5, True),
-        (0.25, None, 0.5, False),  # a wait that is not measured counts for nothing
+        (0.25, None, 0.5, False),  # a TTFT that is not measured counts for nothing
     ],
 )
-def test_a_switch_pays_for_the_cache_and_the_wait(
+def test_a_switch_weighs_the_lost_cache_and_the_ttft(
     price: float, stay_ttft: float | None, other_ttft: float | None, pays: bool
 ) -> None:
     other = EndpointTerms(Price(round(price * 1e9), 0), other_ttft)
@@ -176,7 +176,7 @@ def test_a_switch_pays_for_the_cache_and_the_wait(
     assert switching_is_cheaper(stay, [(1.0, other)], turn, usd_per_second=0.0005) is pays
 
 
-def test_a_switch_is_judged_by_what_the_draw_costs_on_average() -> None:
+def test_a_switch_is_judged_by_the_average_cost_of_the_draw() -> None:
     stay, turn = EndpointTerms(Price(1_000_000_000, 0, 500_000_000), None), ExpectedTurn(1000, 1000, 0)
     cheap, dear = (EndpointTerms(Price(nano, 0), None) for nano in (100_000_000, 2_000_000_000))
     assert switching_is_cheaper(stay, [(0.9, cheap), (0.1, dear)], turn)
@@ -192,7 +192,7 @@ PROMPT = "many words of a long prompt " * 400
 
 
 def talk(house: House, model: str, count: int, **more: object) -> list[dict[str, object]]:
-    """``count`` turns of one conversation; the rows that they left in the log."""
+    """Send ``count`` turns of one conversation and return their rows of the log."""
     content = [{"type": "text", "text": PROMPT, "cache_control": {"type": "ephemeral"}}]
     messages: list[Message] = [SYSTEM, {"role": "user", "content": content}]
     found = []
@@ -207,29 +207,29 @@ def talk(house: House, model: str, count: int, **more: object) -> list[dict[str,
     return [find_on_disk(house.lake, name) for name in found]
 
 
-# All three sell cached reads at half their price or less, and at no more than the others' full price.
+# All three charge half their prompt price or less for cached reads, and no more than the others' full price.
 SELLERS = {"only": ["deepinfra", "chutes", "novita-ai"]}
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_turns_are_served_from_the_cache_of_the_first(house: House, stream: bool) -> None:
+def test_turns_are_served_from_the_cache_of_the_first_endpoint(house: House, stream: bool) -> None:
     first, *rest = talk(house, "deepseek/deepseek-v3.2", 5, stream=stream, provider=SELLERS)
     assert (first["policy"], first["cached_tokens"]) == ("price", 0)
     assert {row["endpoint"] for row in rest} == {first["endpoint"]}
     assert {(row["policy"], row["propensity"]) for row in rest} == {("sticky", 1.0)}
-    # What was believed beforehand is the whole of the turn before, what was read what providers keep of it.
+    # The estimate covers the whole previous turn, and providers cache only a part of it.
     assert first["held_tokens"] is None
     assert all(row["held_tokens"] >= row["cached_tokens"] > 0 for row in rest)
     assert all(row["cached_tokens"] > 2000 for row in rest)
 
 
-def test_both_wire_formats_report_what_was_cached(house: House) -> None:
+def test_both_wire_formats_report_cached_tokens(house: House) -> None:
     rows = talk(house, "anthropic/claude-haiku-4.5", 2, provider={"only": ["anthropic"]})
     assert rows[0]["cache_write_tokens"] > 2000
     assert rows[1]["cached_tokens"] > 2000
 
 
-def test_an_endpoint_that_fails_hands_the_conversation_on(house: House) -> None:
+def test_a_conversation_moves_when_its_endpoint_fails(house: House) -> None:
     rows = talk(house, "deepseek/deepseek-v3.2", 2, provider=SELLERS)
     house.lab.modes[rows[1]["provider"]] = {"mode": "error"}
     later = talk(house, "deepseek/deepseek-v3.2", 2, provider=SELLERS)

@@ -1,4 +1,4 @@
-"""Tool calls are put together, judged by the client's schemas, and counted; no schema harms or slows the router."""
+"""Test that tool calls are collected, judged by the client's schemas and counted, and that no schema is too slow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_service.core.tool_calls import MOST_BYTES, ToolCallCollector, ToolCallVerdict
+from router_service.core.tool_calls import MAX_ARGUMENT_BYTES, ToolCallCollector, ToolCallVerdict
 from router_service.tool_calls.check import ToolCallChecker
 from router_service.tool_calls.schema_cost import MOST_WIDE, Unbounded, schema_cost
 from router_service.tool_calls.schemas import MOST_WORK, SchemaCache
@@ -36,7 +36,7 @@ def tools(schema: Any, name: str = "weather") -> msgspec.Raw:
 def calls(*said: tuple[str, str]) -> ToolCallCollector:
     found = ToolCallCollector()
     rows = [{"id": str(n), "function": {"name": name, "arguments": text}} for n, (name, text) in enumerate(said)]
-    found.add(0, {"tool_calls": rows}, whole=True)
+    found.add(0, {"tool_calls": rows}, complete=True)
     return found
 
 
@@ -60,7 +60,7 @@ def judged(schema: Any, arguments: Any, name: str = "weather") -> str | None:
         ('{"place": NaN}', "invalid_json"),
     ],
 )
-def test_arguments_are_judged(arguments: Any, fault: str | None) -> None:
+def test_arguments_are_judged_by_the_schema(arguments: Any, fault: str | None) -> None:
     assert judged(PLACE, arguments) == fault
 
 
@@ -72,9 +72,9 @@ def test_the_first_malformed_call_names_the_fault_and_all_are_counted() -> None:
     assert ToolCallChecker().check(tools(None), ToolCallCollector()) == ToolCallVerdict(0, None)
 
 
-def test_arguments_that_are_no_text_are_no_json() -> None:
+def test_arguments_that_are_not_text_are_invalid_json() -> None:
     found = ToolCallCollector()
-    found.add(0, {"tool_calls": [{"function": {"name": "weather", "arguments": {"place": "Genoa"}}}]}, whole=True)
+    found.add(0, {"tool_calls": [{"function": {"name": "weather", "arguments": {"place": "Genoa"}}}]}, complete=True)
     assert ToolCallChecker().check(tools(PLACE), found) == ToolCallVerdict(1, "invalid_json")
 
 
@@ -85,8 +85,8 @@ def deltas(*rows: dict[str, Any]) -> ToolCallCollector:
     return found
 
 
-def test_a_streams_deltas_are_put_together_by_index_and_without_one_by_id() -> None:
-    """Indices may interleave; where there are none, a new id begins the next call."""
+def test_deltas_are_joined_by_index_or_without_one_by_id() -> None:
+    """Let indices interleave; without an index a new id begins the next call."""
     first, second = '{"place":"Genoa"}', '{"place":"Lisbon"}'
     by_index = deltas(
         {"index": 0, "id": "a", "function": {"name": "weather", "arguments": ""}},
@@ -104,8 +104,8 @@ def test_a_streams_deltas_are_put_together_by_index_and_without_one_by_id() -> N
         assert ToolCallChecker().check(tools(PLACE), found) == ToolCallVerdict(2, None)
 
 
-def test_what_is_too_long_or_no_delta_is_not_judged() -> None:
-    row = {"index": 0, "function": {"name": "wether", "arguments": "x" * MOST_BYTES}}
+def test_calls_that_are_too_long_or_malformed_deltas_are_not_judged() -> None:
+    row = {"index": 0, "function": {"name": "wether", "arguments": "x" * MAX_ARGUMENT_BYTES}}
     long = deltas(row, {"index": 0, "function": {"arguments": "x"}})
     odd = deltas({"index": "zero"})
     assert ToolCallChecker().check(tools(PLACE), long) == ToolCallVerdict(1, None)
@@ -123,7 +123,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def fanned(levels: int) -> dict[str, Any]:
-    """2^levels evaluations in a few hundred bytes."""
+    """Return a schema of a few hundred bytes that takes 2^levels evaluations."""
     names = {f"a{n}": {"allOf": [{"$ref": f"#/definitions/a{n + 1}"}] * 2} for n in range(levels)}
     return {"definitions": names | {f"a{levels}": False}, "$ref": "#/definitions/a0"}
 
@@ -152,11 +152,11 @@ def fanned(levels: int) -> dict[str, Any]:
         3,
     ],
 )
-def test_a_schema_that_cannot_be_judged_accuses_nobody(schema: Any) -> None:
+def test_a_schema_that_cannot_be_evaluated_reports_no_fault(schema: Any) -> None:
     assert judged(schema, {"place": "Genoa"}) is None
 
 
-def test_recursive_schemas_judge_as_deep_as_their_cost_is_known() -> None:
+def test_recursive_schemas_are_evaluated_to_the_depth_whose_cost_is_known() -> None:
     assert judged(TREE, {"left": {"left": {"value": "x"}}}) == "schema_mismatch"
     assert judged(TREE, {"left": {"left": {"value": 1}}}) is None
     deep: dict[str, Any] = {"value": "x"}
@@ -168,7 +168,7 @@ def test_recursive_schemas_judge_as_deep_as_their_cost_is_known() -> None:
     assert judged(twice, deep) is None
 
 
-def test_too_much_work_for_the_arguments_is_not_begun() -> None:
+def test_an_evaluation_that_would_cost_too_much_is_not_started() -> None:
     many = {"properties": {"a": {"allOf": [{"items": {"type": "string"}}] * 500}}}
     assert judged(many, {"a": [1, 2]}) == "schema_mismatch"
     assert judged(many, {"a": [1] * (MOST_WORK // 500)}) is None
@@ -177,14 +177,14 @@ def test_too_much_work_for_the_arguments_is_not_begun() -> None:
     assert judged(patterns, {"a": "ab" * 2000}) is None
 
 
-def test_a_draft_is_the_one_that_the_schema_names() -> None:
-    """``prefixItems`` is a word of 2020-12 and none of draft 7."""
+def test_the_schema_names_its_draft() -> None:
+    """Use ``prefixItems``, which is a keyword of draft 2020-12 and not of draft 7."""
     row = {"properties": {"a": {"prefixItems": [{"type": "integer"}]}}}
     assert judged(row, {"a": ["x"]}) is None
     assert judged(row | {"$schema": "https://json-schema.org/draft/2020-12/schema"}, {"a": ["x"]}) == "schema_mismatch"
 
 
-def test_no_reference_is_fetched() -> None:
+def test_no_schema_reference_is_fetched() -> None:
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -200,7 +200,7 @@ def test_no_reference_is_fetched() -> None:
     assert asked == []
 
 
-def test_schemas_are_compiled_once_and_the_least_used_are_let_go() -> None:
+def test_schemas_are_compiled_once_and_the_least_recently_used_are_evicted() -> None:
     raws = [json.dumps({"title": str(n), "description": "x" * 100}).encode() for n in range(30)]
     known = SchemaCache(most_bytes=10 * len(raws[-1]))
     first = known.get(raws[0])
@@ -241,12 +241,12 @@ schemas = st.recursive(
 
 
 @given(schemas, json_values | st.text())
-def test_any_json_is_judged_without_a_fault_of_ours(schema: Any, arguments: Any) -> None:
+def test_any_json_is_judged_without_an_exception(schema: Any, arguments: Any) -> None:
     assert judged(schema, arguments) in (None, "invalid_json", "schema_mismatch")
 
 
 @given(schemas.filter(lambda schema: isinstance(schema, dict)))
-def test_a_cost_is_found_or_refused(schema: dict[str, Any]) -> None:
+def test_a_schema_has_a_bounded_cost_or_is_rejected(schema: dict[str, Any]) -> None:
     try:
         cost = schema_cost(schema)
     except Unbounded:

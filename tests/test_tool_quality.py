@@ -1,4 +1,4 @@
-"""From a malformed call in an answer to the route of the next request, through a real router and lab."""
+"""Test the path from a malformed call to the routing of later requests, through a real router and lab."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from router_service.planning.planner import MEASURED_FOR_S
+from router_service.planning.planner import MEASUREMENT_INTERVAL_S
 from router_service.planning.strategies.adjusted import EXPLORATION
 from router_service.planning.strategies.exacto import MIN_TOOL_REQUESTS
 from router_service.telemetry.lookup import find_on_disk
@@ -58,7 +58,7 @@ def test_the_record_names_the_fault(house: House, model: str, provider: str, str
     assert (row["finish_reason"], row["tool_calls"], row["tool_call_fault"]) == ("tool_calls", 1, fault)
 
 
-def test_answers_without_calls_are_not_judged(house: House) -> None:
+def test_responses_without_tool_calls_are_not_judged(house: House) -> None:
     with house.client as client:
         answer = client.post(CHAT, json=body(OPEN, tool_choice="none"))
     row = row_of(house, answer)
@@ -66,8 +66,8 @@ def test_answers_without_calls_are_not_judged(house: House) -> None:
     assert row["tool_calls"] is None
 
 
-def test_the_route_leaves_an_endpoint_whose_calls_are_malformed(house: House) -> None:
-    """After enough requests in two hours: last of all under exacto, exploration only under adjusted shares."""
+def test_an_endpoint_with_malformed_tool_calls_loses_its_traffic(house: House) -> None:
+    """Expect it last under exacto and with exploration traffic only under adjusted shares."""
     house.lab.modes["groq"] = {"mode": "garble", "rate": 0.5}
 
     def send(provider: str) -> int:
@@ -77,8 +77,8 @@ def test_the_route_leaves_an_endpoint_whose_calls_are_malformed(house: House) ->
 
     with ThreadPoolExecutor(len(PROVIDERS)) as pool:
         assert list(pool.map(send, PROVIDERS)) == [MIN_TOOL_REQUESTS] * len(PROVIDERS)
-    # Measurements of before the last requests, by which some have too few, hold for that long.
-    time.sleep(MEASURED_FOR_S)
+    # Measurements from before the last requests stay valid for this interval, and some have too few requests.
+    time.sleep(MEASUREMENT_INTERVAL_S)
     with house.client as client:
 
         def shares(**provider: Any) -> dict[str, float]:
@@ -97,7 +97,7 @@ def test_the_route_leaves_an_endpoint_whose_calls_are_malformed(house: House) ->
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_that_ends_with_an_error_counts_against_the_endpoint(house: House, stream: bool) -> None:
+def test_a_response_that_ends_with_an_error_counts_against_the_endpoint(house: House, stream: bool) -> None:
     house.lab.modes["groq"] = {"mode": "fail_at_end"}
     with house.client as client:
         for _ in range(10):

@@ -1,4 +1,4 @@
-"""Suffixes and aliases of model ids, and several models in one request."""
+"""Test suffixes and aliases of model ids, and several models in one request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from router_service.planning.decide import decisions
 from router_service.planning.model_variants import parse_model
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
-from tests.market import ASK, TOOLS, endpoint
+from tests.market import PROFILE, TOOL_PROFILE, endpoint
 
 
 def model(name: str) -> Model:
@@ -54,9 +54,9 @@ def planner(tmp_path: Path) -> Planner:
 
 
 def tried(planner: Planner, *names: str, **provider: object) -> list[list[str]]:
-    """Tags in the order of attempts, a list per decision."""
+    """Return the tags in the order of attempts, one list per decision."""
     preferences = planner.preferences(msgspec.json.encode(provider))
-    found = decisions(planner, list(names), preferences, ASK, lambda: 0.0)
+    found = decisions(planner, list(names), preferences, PROFILE, lambda: 0.0)
     return [[e.tag for e in decision.order()] for decision in found]
 
 
@@ -87,7 +87,7 @@ def test_named_providers_disable_the_tiers_of_a_suffix(planner: Planner) -> None
     assert tried(planner, "a/b", order=["quick/priority"])[0][0] == "quick/priority"
 
 
-def test_models_are_tried_in_turn_or_as_one_pool(planner: Planner) -> None:
+def test_models_are_tried_in_order_or_as_one_pool(planner: Planner) -> None:
     assert tried(planner, "a/b", "c/d", "no/such") == [["cheap", "dear"], ["other"]]
     assert tried(planner, "c/d", "a/b", "a/b:nitro", sort={"by": "price", "partition": "none"}) == [
         ["cheap", "quick/priority", "other", "dear"]
@@ -108,7 +108,9 @@ def test_models_are_tried_in_turn_or_as_one_pool(planner: Planner) -> None:
         ("c/d:free", 404, "free_variant_ended", "available at a price"),
     ],
 )
-def test_an_id_that_cannot_be_served_says_why(planner: Planner, name: str, status: int, code: str, says: str) -> None:
+def test_an_id_that_cannot_be_served_gets_the_reason(
+    planner: Planner, name: str, status: int, code: str, says: str
+) -> None:
     with pytest.raises(ApiError) as caught:
         tried(planner, name)
     error = caught.value
@@ -117,11 +119,11 @@ def test_an_id_that_cannot_be_served_says_why(planner: Planner, name: str, statu
     assert says in error.message
 
 
-def test_a_keys_strategy_stands_between_the_requests_and_the_installations(planner: Planner) -> None:
+def test_the_strategy_of_the_key_ranks_between_those_of_request_and_installation(planner: Planner) -> None:
     def policy(provider: bytes, key: str | None) -> str:
-        demands = ConstraintSet(strategy=key)
-        preferences = planner.preferences(provider, demands)
-        return next(decisions(planner, ["a/b"], preferences, ASK, lambda: 0.0, demands)).arm.policy
+        constraints = ConstraintSet(strategy=key)
+        preferences = planner.preferences(provider, constraints)
+        return next(decisions(planner, ["a/b"], preferences, PROFILE, lambda: 0.0, constraints)).arm.policy
 
     assert policy(b"", None) == "price"
     assert policy(b"", "adjusted") == "adjusted"
@@ -131,7 +133,7 @@ def test_a_keys_strategy_stands_between_the_requests_and_the_installations(plann
 
 def test_equal_requests_share_one_plan(planner: Planner) -> None:
     wanted = (parse_model("a/b", CATALOGUE),)
-    first = planner.plan(wanted, planner.preferences(b'{"only":["cheap"]}'), ASK)
-    again = planner.plan(wanted, planner.preferences(b'{"only":["cheap"]}'), ASK._replace(prompt_tokens=99))
+    first = planner.plan(wanted, planner.preferences(b'{"only":["cheap"]}'), PROFILE)
+    again = planner.plan(wanted, planner.preferences(b'{"only":["cheap"]}'), PROFILE._replace(prompt_tokens=99))
     assert first is again
-    assert planner.plan(wanted, planner.preferences(b""), TOOLS) is not first
+    assert planner.plan(wanted, planner.preferences(b""), TOOL_PROFILE) is not first

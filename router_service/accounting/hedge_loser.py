@@ -16,8 +16,8 @@ def hedge_loser_cost(loser: HedgeLoser, served: Usage | None, estimated_prompt_t
     """
     if loser.usage is not None:
         return cost_of(loser.usage, loser.price).total
-    if not loser.begun:
+    if not loser.started:
         return 0
     prompt = served.prompt_tokens if served and served.prompt_tokens else estimated_prompt_tokens
-    completion = served.completion_tokens if served and not loser.stops else 0
+    completion = served.completion_tokens if served and not loser.stops_on_disconnect else 0
     return cost_of(Usage(prompt, completion), loser.price).total

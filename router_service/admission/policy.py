@@ -9,10 +9,10 @@ import msgspec
 
 from data.catalogue.geography import is_place
 from router_service.core.errors import ApiError
-from router_service.core.preferences import NO_PREFERENCES, WORTHS, Preferences, Sort, parse_preferences
+from router_service.core.preferences import NO_PREFERENCES, WEIGHT_FIELDS, Preferences, Sort, parse_preferences
 
 RULES = ("data_collection", "zdr", "enforce_distillable_text", "region", "max_price")
-DEFAULTS = ("strategy", "sort", "ttft_timeout", "stall_timeout", *WORTHS)
+DEFAULTS = ("strategy", "sort", "ttft_timeout", "stall_timeout", *WEIGHT_FIELDS)
 FIELDS = (*RULES, *DEFAULTS, "client_region")
 CLIENT_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
 

@@ -1,6 +1,6 @@
-"""Which conversation a request belongs to, and whether its provider may still change.
+"""Identify the conversation of a request, and decide whether its provider may still change.
 
-Bodies can be large: only the beginning and the end of ``messages`` are read, never the whole.
+Bodies can be large, so only the beginning and the end of ``messages`` are read.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from router_service.core.conversation import ConversationKey, KeySource
 from router_service.core.request import Head
 
-# The first two messages are decoded if they end within the first of these that is long enough; if within none, the
-# raw bytes up to the last stand for them.
+# The first two messages are decoded from the shortest of these prefixes that contains them. If none does, the raw bytes
+# of the longest prefix replace them.
 OPENING_BYTES = (4096, 65_536, 262_144)
-# Providers cache nothing below 1,024 tokens (OpenAI's and Anthropic's documented least), at 4 bytes a token.
-LEAST_CACHED_BYTES = 4096
-# How far from the end of ``messages`` the last assistant message is looked for.
+# Providers cache nothing below 1,024 tokens (the minimum that OpenAI and Anthropic document), at 4 bytes a token.
+MIN_CACHED_BYTES = 4096
+# The last assistant message is searched for within this distance from the end of ``messages``.
 TAIL_BYTES = 262_144
-ENDS_BYTES = 32_768
+CACHE_MARK_BYTES = 32_768
 MAX_TURNS_BACK = 64
 _scan = json.JSONDecoder(strict=False).raw_decode
 _SPACE = re.compile(r"[\s,]*")
@@ -30,42 +30,41 @@ _SIGNED = re.compile(rb'"signature"\s*:\s*"|"reasoning\.encrypted"')
 _HOUR = re.compile(rb'"ttl"\s*:\s*"1h"')
 
 
-def conversation_of(key_hash: str, head: Head, headers: Mapping[bytes, bytes]) -> ConversationKey | None:
-    """By ``session_id`` (the body's, else ``x-session-id``), ``prompt_cache_key``, or the conversation's opening.
+def conversation_key(key_hash: str, head: Head, headers: Mapping[bytes, bytes]) -> ConversationKey | None:
+    """Return the conversation's key, or ``None`` for a request without an opening or with nothing to stay for.
 
-    ``None`` when there is no opening, or nothing that a held provider could keep. Source: "Sticky routing" of the
-    reference's prompt caching.
+    The key is made from ``session_id`` (of the body, else ``x-session-id``), from ``prompt_cache_key``, or from the
+    conversation's opening messages. Source: "Sticky routing" of the reference's prompt caching.
     """
     messages = head.messages
     source: KeySource = "session_id"
     value = (head.session_id or "").encode() or headers.get(b"x-session-id", b"")
     if not value:
-        source, value = "prompt_cache_key", _text(head, "prompt_cache_key")
-    if not value and _worth_holding(head, messages):
-        source, value = "conversation", opening(messages)
+        source, value = "prompt_cache_key", _text_field(head, "prompt_cache_key")
+    if not value and _is_worth_tracking(head, messages):
+        source, value = "conversation", opening_digest(messages)
     if not value:
         return None
     digest = blake2b(b"\0".join((key_hash.encode(), source.encode(), value)), digest_size=16).digest()
     return ConversationKey(digest, source, is_pinned(messages))
 
 
-def _worth_holding(head: Head, messages: bytes) -> bool:
-    """A short first turn is in no provider's cache, and without tools or reasoning it leaves nothing pending."""
+def _is_worth_tracking(head: Head, messages: bytes) -> bool:
+    """Return whether a provider may cache the prompt or leave something pending.
+
+    A short first turn is in no provider's cache, and without tools or reasoning it leaves nothing pending.
+    """
     fields = head.fields
-    if (
-        len(messages) >= LEAST_CACHED_BYTES
-        or "tools" in fields
-        or "reasoning" in fields
-        or "reasoning_effort" in fields
-    ):
+    if len(messages) >= MIN_CACHED_BYTES or "tools" in fields or "reasoning" in fields or "reasoning_effort" in fields:
         return True
     return b'"assistant"' in messages
 
 
-def opening(messages: bytes) -> bytes:
-    """Digest of the first system or developer message and the first other one; empty if there is no other.
+def opening_digest(messages: bytes) -> bytes:
+    """Return a digest of the first system or developer message and the first other message.
 
-    A system message after the first other one is not looked for. Marks of caching are left out: clients move them.
+    The digest is empty if there is no other message. A system message after the first other one is ignored. Cache marks
+    are left out, because clients move them.
     """
     for size in OPENING_BYTES:
         text = messages[:size].decode("utf-8", "ignore")
@@ -80,7 +79,7 @@ def opening(messages: bytes) -> bytes:
 
 
 def is_pinned(messages: bytes) -> bool:
-    """Whether the last assistant message waits for its tool results, or carries reasoning that a provider signed."""
+    """Return whether the last assistant message awaits tool results or carries reasoning that a provider signed."""
     edge = end = len(messages)
     floor = max(0, end - TAIL_BYTES)
     last = True
@@ -88,7 +87,7 @@ def is_pinned(messages: bytes) -> bool:
         place = messages.rfind(b'"role"', floor, edge)
         if place < 0:
             return False
-        # A quoted word within a string is escaped, so that this is a key or a string of this word alone.
+        # Quotes within a string are escaped, so this is a key, or a string that consists of this word alone.
         role = _ROLE.match(messages, place)
         if role is not None:
             if role[1] == b"tool" and last:
@@ -103,19 +102,19 @@ def is_pinned(messages: bytes) -> bool:
 
 
 def asks_for_hour_cache(head: Head) -> bool:
-    """Whether the request asks for a cache of one hour (``cache_control`` with ``ttl: "1h"``).
+    """Return whether the request asks for a prompt cache of one hour (``cache_control`` with ``ttl: "1h"``).
 
-    Marks stand with the tools, with the first messages or with the last: both ends of each are searched.
+    Cache marks are set on tools, on the first messages or on the last, so both ends of each field are searched.
     """
     for name in ("cache_control", "tools", "messages"):
         raw = bytes(head.fields.get(name, b""))
-        if _HOUR.search(raw, 0, ENDS_BYTES) or _HOUR.search(raw, max(0, len(raw) - ENDS_BYTES)):
+        if _HOUR.search(raw, 0, CACHE_MARK_BYTES) or _HOUR.search(raw, max(0, len(raw) - CACHE_MARK_BYTES)):
             return True
     return False
 
 
 def _first_messages(text: str) -> list[str]:
-    """Raises ``ValueError`` when ``text`` ends before they do."""
+    """Return the opening messages in ``text``. Raises ``ValueError`` when ``text`` ends before they do."""
     found: list[str] = []
     place = text.index("[") + 1
     while True:
@@ -128,11 +127,11 @@ def _first_messages(text: str) -> list[str]:
             return []
         role = message.get("role")
         if role not in ("system", "developer"):
-            return [*found[:1], _said(message)]
-        found.append(_said(message))
+            return [*found[:1], _canonical_message(message)]
+        found.append(_canonical_message(message))
 
 
-def _said(message: dict[str, Any]) -> str:
+def _canonical_message(message: dict[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, list):
         content = [
@@ -142,6 +141,6 @@ def _said(message: dict[str, Any]) -> str:
     return json.dumps([message.get("role"), content])
 
 
-def _text(head: Head, name: str) -> bytes:
+def _text_field(head: Head, name: str) -> bytes:
     raw = bytes(head.fields.get(name, b""))
     return raw if len(raw) > 2 and raw.startswith(b'"') else b""

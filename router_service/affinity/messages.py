@@ -1,4 +1,4 @@
-"""Define the message by which workers share where a conversation was served."""
+"""Define the message by which workers share which endpoint served a conversation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from router_service.core.message_bounds import Count, Name
 
 
 class ConversationMessage(msgspec.Struct, frozen=True, array_like=True):
-    """Where a conversation was served at second ``at``; see ``sticky.Entry``. No ``endpoint``: it is free again."""
+    """Report the endpoint that served a conversation at second ``at``; the other fields are those of ``StickyEntry``.
+
+    An empty ``endpoint`` reports that the conversation has left the table.
+    """
 
     digest: Annotated[bytes, Meta(max_length=64)]
     model: Name

@@ -1,7 +1,7 @@
-"""A conversation stays with the endpoint whose prompt cache holds it, for as long as that cache lives.
+"""Keep a conversation at the endpoint whose prompt cache holds it, for as long as the cache lives.
 
-Each worker has its own table, of constant size: the conversations that were served last, by it or by those that it
-hears from (``sharing``).
+Each worker has its own table of bounded size. It holds the conversations that were served last, by this worker or by
+the workers whose messages it receives (``cluster.sharing``).
 """
 
 from __future__ import annotations
@@ -23,25 +23,27 @@ from router_service.core.usage import Usage
 from router_service.health import Health
 
 POLICY = "sticky"
-# Conversations; about 400 bytes each.
-TABLE_SIZE = 65_536
-# What makes room at once, as a part of the table: looking for the oldest costs as much for one as for many.
-EVICTED_PART = 64
-# Conversations kept for the other workers until they are taken, four times a second; of more the rest stays untold.
-MOST_UNTOLD = 1000
-PINNED_PLANS = 1024
-PINNED_BYTES = 32 * 1024 * 1024
+# An entry takes about 400 bytes.
+MAX_CONVERSATIONS = 65_536
+# One eviction removes this part of the table, 1/64: finding one oldest entry costs as much as finding many.
+EVICTION_DIVISOR = 64
+# Changes are queued for the other workers and drained four times a second. Further ones are not sent.
+MAX_UNSENT = 1000
+MAX_PLANS = 1024
+MAX_PLAN_BYTES = 32 * 1024 * 1024
 ENDPOINT_BYTES = 400
 HOUR_S = 3600.0
-# The shortest prompt that the large providers cache; source: "Prompt caching" of the reference.
+# The large providers cache no shorter prompt; source: "Prompt caching" of the reference.
 MIN_CACHED_TOKENS = 1024
-# A cache misses now and then by the provider's own balancing: moving would be a miss for certain.
+# A cache misses now and then because the provider balances its own load; a switch would certainly miss.
 MAX_MISSES = 2
 
 
 class StickyEntry(NamedTuple):
-    """``at`` (remembered) and ``until`` in seconds of the table's clock; ``cached`` tokens are those that the next
-    prompt may find cached.
+    """Describe the last response of a conversation.
+
+    ``at`` (served) and ``until`` (cache expiry) are seconds of the table's clock. ``cached`` are the tokens that the
+    next prompt may find cached, ``completion`` those of the response. ``misses`` counts cache misses in a row.
     """
 
     endpoint: str
@@ -53,9 +55,9 @@ class StickyEntry(NamedTuple):
 
 
 class StickyTable:
-    """``hold`` before a plan is sampled, ``remember`` after a success.
+    """Map conversations to endpoints: ``apply`` runs before a plan is sampled, ``remember`` after a success.
 
-    ``likely_from`` is the least prompt in tokens that is believed to be cached before a cached read was seen.
+    ``min_assumed_tokens`` is the shortest prompt that is assumed to be cached before a cached read was observed.
     """
 
     def __init__(
@@ -63,26 +65,27 @@ class StickyTable:
         health: Health,
         *,
         clock: Callable[[], float] = time.monotonic,
-        size: int = TABLE_SIZE,
-        likely_from: float = MIN_CACHED_TOKENS,
+        size: int = MAX_CONVERSATIONS,
+        min_assumed_tokens: float = MIN_CACHED_TOKENS,
     ) -> None:
         self._health = health
         self._clock = clock
         self._size = size
-        self._likely_from = likely_from
+        self._min_assumed_tokens = min_assumed_tokens
         self._table: dict[tuple[bytes, str], StickyEntry] = {}
-        self._untold: dict[tuple[bytes, str], StickyEntry | None] = {}
-        self._pinned: BoundedCache[tuple[int, int], tuple[Plan, Plan]] = BoundedCache(
-            PINNED_PLANS, PINNED_BYTES, lambda _key, plans: 2 * ENDPOINT_BYTES * len(plans[0].endpoints)
+        self._unsent: dict[tuple[bytes, str], StickyEntry | None] = {}
+        self._plans: BoundedCache[tuple[int, int], tuple[Plan, Plan]] = BoundedCache(
+            MAX_PLANS, MAX_PLAN_BYTES, lambda _key, plans: 2 * ENDPOINT_BYTES * len(plans[0].endpoints)
         )
 
     def __len__(self) -> int:
         return len(self._table)
 
-    def hold(self, plan: Plan, affinity: ConversationKey | None, prompt_tokens: int) -> Plan:
-        """``plan``, or one that tries the conversation's endpoint first with probability 1 and goes on as ``plan``.
+    def apply(self, plan: Plan, affinity: ConversationKey | None, prompt_tokens: int) -> Plan:
+        """Return ``plan``, or a copy that tries the conversation's endpoint first with probability 1.
 
-        ``prompt_tokens`` is the estimate of the request.
+        ``prompt_tokens`` is the estimate for the request. A conversation stays while its cache lives, its endpoint is
+        healthy and switching is not cheaper; a pinned conversation stays while its endpoint is healthy.
         """
         if affinity is None or not self._table or len(plan.endpoints) < 2 or plan.preferences.order:
             return plan
@@ -95,21 +98,23 @@ class StickyTable:
                 return plan
             if not entry.cached or self._clock() >= entry.until:
                 return plan
-            if self._pays_to_leave(plan, index, entry, prompt_tokens):
+            if self._switching_pays(plan, index, entry, prompt_tokens):
                 return plan
-        return self._plan_of(plan, index)
+        return self._sticky_plan(plan, index)
 
-    def held_tokens(self, plan: Plan, affinity: ConversationKey) -> int | None:
-        """Tokens of the conversation that are believed to be in its endpoint's prompt cache."""
+    def expected_cached_tokens(self, plan: Plan, affinity: ConversationKey) -> int | None:
+        """Return the tokens of the conversation that its endpoint's prompt cache is expected to hold, or ``None``."""
         entry = self._entry(plan, affinity)
         return entry.cached if entry else None
 
     def remember(
         self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage, *, pending: bool, hour: bool
     ) -> None:
-        """Note who served. ``pending``: the answer has tool calls or reasoning; ``hour``: a cache of 1 h was asked for.
+        """Record that ``endpoint`` served the conversation, or remove a conversation that would lose nothing by a
+        switch.
 
-        Forgets a conversation that has nothing to lose by moving.
+        ``pending`` is true if the response has tool calls or reasoning, ``hour`` if the request asked for a cache of
+        one hour.
         """
         key = (affinity.digest, endpoint.model)
         found = before = self._table.pop(key, None)
@@ -118,46 +123,55 @@ class StickyTable:
             before = None
         missed = usage.cached_tokens == 0 and before is not None and before.cached >= MIN_CACHED_TOKENS
         misses = before.misses + 1 if missed and before else 0
-        cached = usage.prompt_tokens if misses < MAX_MISSES and self._caches(affinity, endpoint, usage, before) else 0
+        cached = (
+            usage.prompt_tokens if misses < MAX_MISSES and self._is_cached(affinity, endpoint, usage, before) else 0
+        )
         if not cached and not pending:
             if found is not None:
-                self._tell(key, None)
+                self._queue_message(key, None)
             return
         lifetime = max(endpoint.cache_lifetime_s, HOUR_S if hour else 0.0)
         entry = StickyEntry(endpoint.id, now, now + lifetime, cached, usage.completion_tokens, misses)
         self._put(key, entry)
-        self._tell(key, entry)
+        self._queue_message(key, entry)
 
-    def take(self) -> list[ConversationMessage]:
-        """What was remembered and forgotten since the last call, for the other workers."""
-        if not self._untold:
+    def drain(self) -> list[ConversationMessage]:
+        """Return the changes since the last call as messages for the other workers."""
+        if not self._unsent:
             return []
-        untold, self._untold = self._untold, {}
+        unsent, self._unsent = self._unsent, {}
         gone = StickyEntry("", self._clock(), 0.0, 0, 0, 0)
-        return [ConversationMessage(digest, model, *(entry or gone)) for (digest, model), entry in untold.items()]
+        return [ConversationMessage(digest, model, *(entry or gone)) for (digest, model), entry in unsent.items()]
 
-    def hear(self, told: ConversationMessage) -> None:
-        """Follow another worker, unless what is known here is newer."""
-        key = (told.digest, told.model)
+    def receive(self, message: ConversationMessage) -> None:
+        """Apply a change of another worker unless this worker's entry is newer."""
+        key = (message.digest, message.model)
         before = self._table.get(key)
-        if before is not None and before.at >= told.at:
+        if before is not None and before.at >= message.at:
             return
         self._table.pop(key, None)
-        if told.endpoint:
-            self._put(key, StickyEntry(told.endpoint, told.at, told.until, told.cached, told.completion, told.misses))
+        if message.endpoint:
+            self._put(
+                key,
+                StickyEntry(
+                    message.endpoint, message.at, message.until, message.cached, message.completion, message.misses
+                ),
+            )
 
     def _put(self, key: tuple[bytes, str], entry: StickyEntry) -> None:
         self._table[key] = entry
         if len(self._table) > self._size:
-            for oldest in list(islice(self._table, max(1, self._size // EVICTED_PART))):
+            for oldest in list(islice(self._table, max(1, self._size // EVICTION_DIVISOR))):
                 del self._table[oldest]
 
-    def _tell(self, key: tuple[bytes, str], entry: StickyEntry | None) -> None:
-        if len(self._untold) < MOST_UNTOLD or key in self._untold:
-            self._untold[key] = entry
+    def _queue_message(self, key: tuple[bytes, str], entry: StickyEntry | None) -> None:
+        if len(self._unsent) < MAX_UNSENT or key in self._unsent:
+            self._unsent[key] = entry
 
-    def _caches(self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage, before: StickyEntry | None) -> bool:
-        """Whether the prompt is in the endpoint's cache now, and is read from there at less than its full price."""
+    def _is_cached(
+        self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage, before: StickyEntry | None
+    ) -> bool:
+        """Return whether the endpoint has now cached the prompt and reads it at less than its full price."""
         price = endpoint.price
         if price is None or price.cache_read is None or price.cache_read >= price.prompt:
             return False
@@ -165,8 +179,8 @@ class StickyTable:
             return True
         if before is not None and before.cached:
             return True
-        # Whoever counts writes and counted none has not written.
-        return usage.cache_write_tokens is None and usage.prompt_tokens >= self._likely_from
+        # A provider that counts cache writes and reports none has not cached the prompt.
+        return usage.cache_write_tokens is None and usage.prompt_tokens >= self._min_assumed_tokens
 
     def _entry(self, plan: Plan, affinity: ConversationKey) -> StickyEntry | None:
         get = self._table.get
@@ -181,7 +195,7 @@ class StickyTable:
             return False
         return endpoint not in health.ejected([e.id for e in plan.endpoints])
 
-    def _pays_to_leave(self, plan: Plan, index: int, entry: StickyEntry, prompt_tokens: int) -> bool:
+    def _switching_pays(self, plan: Plan, index: int, entry: StickyEntry, prompt_tokens: int) -> bool:
         others = [
             (chance, self._terms(endpoint))
             for place, (endpoint, chance) in enumerate(zip(plan.endpoints, plan.probabilities, strict=True))
@@ -194,17 +208,17 @@ class StickyTable:
         assert endpoint.price is not None  # an endpoint without one is never eligible
         return EndpointTerms(endpoint.price, self._health.ttft(endpoint.id))
 
-    def _plan_of(self, plan: Plan, index: int) -> Plan:
+    def _sticky_plan(self, plan: Plan, index: int) -> Plan:
         key = (id(plan), index)
-        found = self._pinned.get(key)
+        found = self._plans.get(key)
         if found is None or found[0] is not plan:
-            # The plan is kept beside the one that was made of it, so that its id stays its own.
-            found = self._pinned.put(key, (plan, pinned_plan(plan, index)))
+            # The source plan is kept alive with its copy, so that no other plan can get its id.
+            found = self._plans.put(key, (plan, sticky_plan(plan, index)))
         return found[1]
 
 
-def pinned_plan(plan: Plan, index: int) -> Plan:
-    """``plan`` with the endpoint at ``index`` first for certain; the log's candidates say so, too.
+def sticky_plan(plan: Plan, index: int) -> Plan:
+    """Return a copy of ``plan`` that tries the endpoint at ``index`` first for certain, also in the log's candidates.
 
     The arm keeps the version of the plan's first arm. The rest follow in the plan's order.
     """

@@ -1,4 +1,4 @@
-"""Whether leaving an endpoint pays for the prompt cache that is left behind."""
+"""Compare the cost of staying at an endpoint with the cost of losing its prompt cache."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from models.selection.decision.utility import USD_PER_SECOND
 
 
 class EndpointTerms(NamedTuple):
-    """An endpoint's list price, and its seconds to the first token where measured."""
+    """Hold an endpoint's list price and its mean TTFT in seconds, ``None`` if not measured."""
 
     price: Price
     ttft_s: float | None
 
 
 class ExpectedTurn(NamedTuple):
-    """Tokens that are expected: of the prompt, of it in the cache of the endpoint that served last, of the answer."""
+    """Hold expected tokens: of the prompt, of its part in the cache of the last endpoint, and of the completion."""
 
     prompt: int
     cached: int
@@ -36,10 +36,10 @@ def switching_is_cheaper(
     turn: ExpectedTurn,
     usd_per_second: float = USD_PER_SECOND,
 ) -> bool:
-    """Whether a draw among ``others`` (weight, terms) costs less on average than staying.
+    """Return whether a draw among ``others`` (weight, terms) costs less on average than staying.
 
-    The others take the whole prompt at full price. A difference of TTFT counts where both are measured. One turn
-    is looked at: that a new endpoint's cache would serve the turns after it counts for nothing.
+    The others process the whole prompt at full price. A difference in TTFT is priced at ``usd_per_second`` if both are
+    measured. Only one turn is compared: the cache that a new endpoint would have for later turns counts for nothing.
     """
     total = sum(weight for weight, _ in others)
     if total <= 0:
@@ -47,8 +47,8 @@ def switching_is_cheaper(
     uncached = turn._replace(cached=0)
     moving = 0.0
     for weight, terms in others:
-        wait = 0.0
+        ttft_cost = 0.0
         if terms.ttft_s is not None and stay.ttft_s is not None:
-            wait = (terms.ttft_s - stay.ttft_s) * usd_per_second
-        moving += weight * (turn_usd(terms.price, uncached) + wait)
+            ttft_cost = (terms.ttft_s - stay.ttft_s) * usd_per_second
+        moving += weight * (turn_usd(terms.price, uncached) + ttft_cost)
     return moving / total < turn_usd(stay.price, turn)

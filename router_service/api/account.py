@@ -47,7 +47,7 @@ async def get_key(request: Request, key: Key = Depends(require_key)) -> dict[str
             "creator_user_id": None,
             "organization_id": None,
             "workspace_id": None,
-            "allowed_data_regions": _data_regions(constraints.least.regions),
+            "allowed_data_regions": _data_regions(constraints.baseline.regions),
             "budgets": [],
             "effective_budget": None,
             "free_model_daily_requests": {"used": 0, "limit": 0, "remaining": 0},

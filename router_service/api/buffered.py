@@ -16,7 +16,7 @@ from router_service.api.services import Services
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision
 from router_service.core.usage import Usage
-from router_service.execution.attempts import Attempts
+from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import Deadlines
 from router_service.execution.upcoming_decisions import UpcomingDecisions
 from router_service.providers.adapter import ChatResponse
@@ -41,7 +41,7 @@ async def respond_buffered(exchange: Exchange, services: Services, decisions: It
             raise adapter.error(response.status, response.body, response.headers, endpoint)
         answer = adapter.response(response.body)
         refused = refused_whole(answer.choices) if ahead else None
-        if ahead and refused and ahead.another_model():
+        if ahead and refused and ahead.has_other_model():
             raise refused
         seconds = time.perf_counter() - sent
         attempt.ttft_us = int(seconds * 1e6)
@@ -50,8 +50,8 @@ async def respond_buffered(exchange: Exchange, services: Services, decisions: It
             attempt.error_type = "provider_unavailable"
         return answer, endpoint, attempt.model
 
-    deadlines = Deadlines(exchange, services.timeouts, services.usual)
-    attempts = Attempts(exchange, services.health, deadlines, services.outcomes, services.hedging)
+    deadlines = Deadlines(exchange, services.timeouts, services.measured_deadlines)
+    attempts = AttemptLoop(exchange, services.health, deadlines, services.outcomes, services.hedging)
     answer, endpoint, model = await attempts.run(ahead or decisions, call, _counted)
     exchange.complete = True
     exchange.model, exchange.endpoint, exchange.provider = model, endpoint.id, endpoint.provider
@@ -59,9 +59,9 @@ async def respond_buffered(exchange: Exchange, services: Services, decisions: It
     exchange.upstream_id = answer.upstream_id
     exchange.finish_reason = answer.choices[0]["finish_reason"]
     exchange.native_finish_reason = answer.choices[0]["native_finish_reason"]
-    if exchange.calls is not None:
+    if exchange.tool_calls is not None:
         for choice in answer.choices:
-            exchange.calls.add(choice["index"], choice["message"], whole=True)
+            exchange.tool_calls.add(choice["index"], choice["message"], complete=True)
     exchange.service_tier = answer.service_tier
     usage = settle_usage(exchange, answer.usage, endpoint)
     body = {

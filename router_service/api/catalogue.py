@@ -13,7 +13,7 @@ from router_service.api.services import require_key, services_of
 from router_service.core.errors import ApiError
 from router_service.health import Health
 from router_service.health.percentiles import MeasuredPercentiles
-from router_service.planning.eligibility import blended, places
+from router_service.planning.eligibility import blended_price, processing_locations
 
 router = APIRouter()
 REGION = Query(None, description="Only what is known to be processed there: eu, us, or a country's ISO 3166 code.")
@@ -88,7 +88,7 @@ def _offers(request: Request, model: str, region: str | None = None) -> tuple[En
     host = services.admission.hosts.find(dict(request.scope["headers"]))
     offers = services.endpoints.get(model, ())
     for area in (region.lower() if region else None, host.region if host else None):
-        offers = offers if area is None else tuple(e for e in offers if within(places(e), (area,)))
+        offers = offers if area is None else tuple(e for e in offers if within(processing_locations(e), (area,)))
     return offers
 
 
@@ -131,7 +131,7 @@ def _architecture(model: Model) -> dict[str, Any]:
 def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
     """A ``Model`` of the reference; its price and limits are those of the cheapest endpoint of the default tier."""
     priced = [e for e in endpoints if e.price is not None and e.service_tier is None]
-    cheapest = min(priced, key=lambda e: (blended(e.price) if e.price else 0, e.id))
+    cheapest = min(priced, key=lambda e: (blended_price(e.price) if e.price else 0, e.id))
     assert cheapest.price is not None
     parameters = sorted(frozenset().union(*(e.supported_parameters for e in endpoints)))
     return {

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from models.selection.decision.features import hour_of_week
 from router_service.admission.keys import Key
-from router_service.affinity.conversation import conversation_of
+from router_service.affinity.conversation import conversation_key
 from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected, read_body, send_json
 from router_service.api.buffered import respond_buffered
 from router_service.api.metadata import is_asked, metadata, noting
@@ -43,7 +43,7 @@ class ChatCompletions:
         except ApiError as error:
             exchange.status, exchange.error_type = error.code, error.error_type
             if isinstance(error, NoEndpoints):
-                exchange.refused = error.plan
+                exchange.rejected_plan = error.plan
             body = error.envelope() | metadata(exchange, self._services.catalogue, error)
             exchange.output_bytes += await send_json(send, error.code, body, exchange.id, error.headers())
         except ClientDisconnected:
@@ -77,7 +77,7 @@ class ChatCompletions:
         head = exchange.head = parse_head(exchange.body)
         exchange.labelling = services.categoriser.submit(head.messages)
         if head.tool_count:
-            exchange.calls = ToolCallCollector()
+            exchange.tool_calls = ToolCallCollector()
         if is_asked(exchange.headers):
             exchange.plans = []
         decisions = self._decisions(exchange, head, key)
@@ -93,13 +93,21 @@ class ChatCompletions:
         preferences = planner.preferences(head.provider, constraints)
         profile = profile_of(head, len(exchange.body), hour_of_week(exchange.started_at), exchange.client_region)
         sticky = self._services.sticky
-        affinity = exchange.conversation = conversation_of(exchange.key_hash or "", head, exchange.headers)
+        affinity = exchange.conversation = conversation_key(exchange.key_hash or "", head, exchange.headers)
 
-        def hold(plan: Plan) -> Plan:
-            kept = sticky.hold(plan, affinity, profile.prompt_tokens)
+        def apply_affinity(plan: Plan) -> Plan:
+            kept = sticky.apply(plan, affinity, profile.prompt_tokens)
             if kept is not plan and affinity is not None and not exchange.attempts:
-                exchange.held_tokens = sticky.held_tokens(plan, affinity)
+                exchange.expected_cached_tokens = sticky.expected_cached_tokens(plan, affinity)
             return kept
 
-        found = decisions(planner, head.wanted(), preferences, profile, self._services.random.random, constraints, hold)
+        found = decisions(
+            planner,
+            head.requested_models(),
+            preferences,
+            profile,
+            self._services.random.random,
+            constraints,
+            apply_affinity,
+        )
         return found if exchange.plans is None else noting(found, exchange.plans)

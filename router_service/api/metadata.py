@@ -10,7 +10,7 @@ from typing import Any
 
 from data.catalogue.types import Catalogue
 from data.schema import LOST, Attempt
-from router_service.core.errors import ERROR_STATUS, ApiError, reference_type
+from router_service.core.errors import ERROR_STATUS, ApiError, reference_error_type
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision, Plan
 
@@ -39,7 +39,7 @@ def metadata(exchange: Exchange, catalogue: Catalogue, error: ApiError | None = 
     if exchange.plans is None or (error is not None and error.error_type in SILENT_ERRORS):
         return {}
     head = exchange.head
-    requested = head.wanted()[0] if head else ""
+    requested = head.requested_models()[0] if head else ""
     plans, attempts = exchange.plans, exchange.attempts
     available = [
         {"provider": e.provider_name, "model": e.model, "selected": e.id == exchange.endpoint}
@@ -64,7 +64,7 @@ def metadata(exchange: Exchange, catalogue: Catalogue, error: ApiError | None = 
 
 
 def _plans(exchange: Exchange) -> list[Plan]:
-    refused = [exchange.refused] if exchange.refused else []
+    refused = [exchange.rejected_plan] if exchange.rejected_plan else []
     return [*(exchange.plans or ()), *refused]
 
 
@@ -85,7 +85,7 @@ def _strategy(requested: str, exchange: Exchange, catalogue: Catalogue) -> str:
         return "direct"
     # The first of the wanted models may have been passed over, since nothing could serve it.
     head = exchange.head
-    others = [name.lower() for name in head.wanted()[1:]] if head else []
+    others = [name.lower() for name in head.requested_models()[1:]] if head else []
     return "fallback" if any(name == model or name.startswith(f"{model}:") for name in others) else "alias"
 
 
@@ -95,5 +95,7 @@ def _attempt(attempt: Attempt, catalogue: Catalogue) -> dict[str, Any]:
     if attempt.error_type == LOST:
         status = CUT
     else:
-        status = attempt.status or (ERROR_STATUS[reference_type(attempt.error_type)] if attempt.error_type else 200)
+        status = attempt.status or (
+            ERROR_STATUS[reference_error_type(attempt.error_type)] if attempt.error_type else 200
+        )
     return {"provider": provider.name if provider else attempt.provider, "model": attempt.model, "status": status}

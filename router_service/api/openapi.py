@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from router_service.planning.service_tiers import MEANINGS
+from router_service.planning.service_tiers import ACCEPTED_TIERS
 
 CHAT: dict[str, Any] = {
     "summary": "Create a chat completion",
@@ -27,7 +27,7 @@ CHAT: dict[str, Any] = {
                         "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
                         "stream": {"type": "boolean", "default": False},
                         "provider": {"type": "object"},
-                        "service_tier": {"type": "string", "enum": list(MEANINGS)},
+                        "service_tier": {"type": "string", "enum": list(ACCEPTED_TIERS)},
                     },
                     "additionalProperties": True,
                 }

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Request
 from data.catalogue.types import Endpoint, Price
 from models.selection.decision.features import hour_of_week
 from router_service.admission.keys import Key
-from router_service.affinity.conversation import conversation_of
+from router_service.affinity.conversation import conversation_key
 from router_service.api.asgi import read_body
 from router_service.api.catalogue import pricing
 from router_service.api.openapi import CHAT
@@ -55,7 +55,7 @@ async def preview_route(request: Request, key: Key = Depends(require_key)) -> di
     headers = dict(request.scope["headers"])
     body = await read_body(request.receive, headers, services.max_body_bytes)
     head = parse_head(body, with_messages=False)
-    affinity = conversation_of(key.hash, head, headers)
+    affinity = conversation_key(key.hash, head, headers)
     profile = profile_of(
         head, len(body), hour_of_week(time.time()), services.admission.client_region(key, headers, request.scope)
     )
@@ -71,16 +71,16 @@ def _previews(
     affinity: ConversationKey | None,
     services: Services,
 ) -> Iterator[PlanPreview]:
-    planner, names = services.planner, head.wanted()
+    planner, names = services.planner, head.requested_models()
     preferences = planner.preferences(head.provider, constraints)
 
-    def hold(plan: Plan) -> Plan:
-        return services.sticky.hold(plan, affinity, profile.prompt_tokens)
+    def apply_affinity(plan: Plan) -> Plan:
+        return services.sticky.apply(plan, affinity, profile.prompt_tokens)
 
     for group in [names] if preferences.pooled else [[name] for name in names]:
         try:
             # Any draw: what is shown is the plan, and the router's own random numbers stay untouched.
-            decision = next(decisions(planner, group, preferences, profile, lambda: 0.0, constraints, hold))
+            decision = next(decisions(planner, group, preferences, profile, lambda: 0.0, constraints, apply_affinity))
         except NoEndpoints as error:
             yield PlanPreview(group, error.plan, error)
         except ApiError as error:

@@ -14,7 +14,7 @@ from router_service.admission.admission import Admission
 from router_service.admission.keys import Key
 from router_service.affinity.sticky import StickyTable
 from router_service.cluster.peers import PeerTransport
-from router_service.execution.deadlines import Timeouts, UsualLatency
+from router_service.execution.deadlines import MeasuredDeadlines, Timeouts
 from router_service.execution.hedging import Hedging
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
@@ -45,7 +45,7 @@ class Services:
     outcomes: OutcomeReporter
     health: Health
     statistics: LiveStatistics
-    usual: UsualLatency
+    measured_deadlines: MeasuredDeadlines
     hedging: Hedging | None
     credentials: Credentials
     tool_calls: ToolCallChecker

@@ -14,8 +14,13 @@ def settle(exchange: Exchange, services: Services) -> None:
     Tool calls are judged here, when the last byte has gone out: typically in 10 µs, and bounded whatever the
     schemas, so that the record need not wait for a verdict that a crash could lose with it.
     """
-    if exchange.calls is not None and exchange.finish_reason == "tool_calls" and exchange.head and exchange.endpoint:
-        exchange.verdict = services.tool_calls.check(exchange.head.fields["tools"], exchange.calls)
+    if (
+        exchange.tool_calls is not None
+        and exchange.finish_reason == "tool_calls"
+        and exchange.head
+        and exchange.endpoint
+    ):
+        exchange.tool_call_verdict = services.tool_calls.check(exchange.head.fields["tools"], exchange.tool_calls)
     services.outcomes.settle(exchange)
     record = make_record(exchange, services.worker)
     payload = encode_record(record)

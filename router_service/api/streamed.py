@@ -19,7 +19,7 @@ from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision
 from router_service.core.usage import Usage
-from router_service.execution.attempts import Attempts
+from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import Deadlines, TotalTimeoutExpired
 from router_service.execution.delta_reader import DeltaReader
 from router_service.execution.upcoming_decisions import UpcomingDecisions
@@ -52,7 +52,7 @@ class StreamedResponse:
         self._usage: Usage | None = None
         self._provider_name = ""
         self._taken = 0.0
-        self._deadlines = Deadlines(exchange, services.timeouts, services.usual)
+        self._deadlines = Deadlines(exchange, services.timeouts, services.measured_deadlines)
 
     async def run(self, decisions: Iterator[Decision]) -> None:
         """Raises ``ApiError`` only while nothing has been sent."""
@@ -66,7 +66,7 @@ class StreamedResponse:
         decisions = self._ahead = UpcomingDecisions(decisions, exchange)
         try:
             async with KeptAlive(self._out, services.keepalive_interval_s):
-                attempts = Attempts(exchange, services.health, self._deadlines, services.outcomes, services.hedging)
+                attempts = AttemptLoop(exchange, services.health, self._deadlines, services.outcomes, services.hedging)
                 opened = await attempts.run(decisions, self._open, _close)
         except ApiError as error:
             if not self._out.started:
@@ -88,9 +88,9 @@ class StreamedResponse:
             if response.status != 200:
                 raise adapter.error(response.status, await response.read(), response.headers, endpoint)
             reader = DeltaReader(response, adapter.stream())
-            first = await reader.until_content(timeout_s - (time.perf_counter() - sent))
+            first = await reader.read_until_content(timeout_s - (time.perf_counter() - sent))
             refused = refused_stream(first) if head.models else None
-            if refused and self._ahead.another_model():
+            if refused and self._ahead.has_other_model():
                 raise refused
         except BaseException:
             response.close()
@@ -109,14 +109,14 @@ class StreamedResponse:
         base_us, complete = attempt.duration_us or 0, False
         deadlines = self._deadlines
         stall = deadlines.stall()
-        watch = StallWatch(opened.response.cut, stall.seconds, deadlines.left, deadlines.expired())
+        watch = StallWatch(opened.response.cut, stall.seconds, deadlines.remaining_s, deadlines.expiry_error())
         opened.reader.watch = watch
         try:
             await self._chunks(opened)
         except ApiError as error:
-            impatient = stall.impatient and isinstance(error, DeadlineMissed)
-            attempt.error_type = CLIENT_DEADLINE if impatient else error.error_type
-            exchange.gave_up = impatient or isinstance(error, TotalTimeoutExpired)
+            client_deadline = stall.from_client and isinstance(error, DeadlineMissed)
+            attempt.error_type = CLIENT_DEADLINE if client_deadline else error.error_type
+            exchange.deadline_expired = client_deadline or isinstance(error, TotalTimeoutExpired)
             settle_usage(exchange, self._usage, endpoint)
             await self._fail(error)
         except asyncio.CancelledError:
@@ -153,7 +153,7 @@ class StreamedResponse:
             waited = time.perf_counter()
             deltas = await read()
             self._taken = time.perf_counter()
-            exchange.upstream_wait += self._taken - waited
+            exchange.upstream_s += self._taken - waited
             if not deltas:
                 break
             finished = await self._pass_on(deltas)
@@ -167,7 +167,7 @@ class StreamedResponse:
         """Send what ``deltas`` say; true at the provider's own end."""
         exchange, out = self._exchange, self._out
         lines: list[bytes] = []
-        calls = exchange.calls
+        calls = exchange.tool_calls
         finished = False
         for delta in deltas:
             if delta.error is not None:

@@ -78,7 +78,7 @@ class StateSharing:
     def _take(self, outbox: deque[PeerBatch]) -> list[PeerBatch]:
         """What is new goes into every outbox; empties this one."""
         now = self._clock()
-        reports, conversations = self._health.take(now), self._sticky.take()
+        reports, conversations = self._health.take(now), self._sticky.drain()
         outcomes, under_way = self._statistics.take() if self._statistics else ([], [])
         most = max(len(reports), len(conversations), len(outcomes), len(under_way))
         for first in range(0, most, BATCH_SIZE):
@@ -114,7 +114,7 @@ class StateSharing:
             yield
         for told in batch.conversations:
             if reachable is None or not told.endpoint or told.endpoint in reachable:
-                self._sticky.hear(told)
+                self._sticky.receive(told)
             yield
         statistics = self._statistics
         if statistics is None:

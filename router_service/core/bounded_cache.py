@@ -1,7 +1,7 @@
-"""Keep the results of pure functions in memory, bounded in entries and in bytes.
+"""Cache the results of pure functions, bounded in entries and in bytes.
 
-A library's cache moves each entry that is read to the end of an order. On the hot path that costs more than the look-up
-itself, so this one evicts in the order of insertion: a popular entry is made again once in a while.
+An LRU cache of a library reorders its entries at each read, which costs more on the hot path than the look-up itself.
+This cache evicts in the order of insertion instead, so a popular entry is recomputed once in a while.
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-# The dictionary's slot, the key's and the value's object headers.
+# An entry takes a slot of the dictionary and the object headers of its key and its value.
 ENTRY_OVERHEAD_BYTES = 200
-EVICTED_PART = 64
+# One eviction removes this part of the entries: 1/64.
+EVICTION_DIVISOR = 64
 
 
-def size_of_text(key: object) -> int:
-    """Return the length of a key that is bytes or text, 0 for any other."""
+def text_size(key: object) -> int:
+    """Return the length of a key that is bytes or text, and 0 for any other key."""
     return len(key) if isinstance(key, (bytes, str)) else 0
 
 
 class BoundedCache(Generic[K, V]):
-    """Hold at most ``entries`` values of at most ``most_bytes`` together; the oldest insertions are evicted first.
+    """Hold at most ``entries`` values of at most ``max_bytes`` bytes in all, and evict the oldest insertions first.
 
-    ``size`` estimates the bytes of one entry besides a fixed overhead; by default it is the length of the key. An entry
-    larger than a sixteenth of the whole is not kept. ``get`` returns ``None`` for a key that is not there. Not thread
-    safe beyond what a dictionary is.
+    ``size`` estimates the bytes of one entry without ``ENTRY_OVERHEAD_BYTES``; by default it is the length of the key.
+    An entry larger than 1/16 of ``max_bytes`` is not stored. ``get`` returns ``None`` for a missing key. The cache is
+    as thread-safe as a dictionary.
     """
 
-    __slots__ = ("_entries", "_most_bytes", "_most_entries", "_size", "bytes", "get")
+    __slots__ = ("_entries", "_max_bytes", "_max_entries", "_size", "bytes", "get")
 
     def __init__(
-        self, entries: int, most_bytes: int, size: Callable[[K, V], int] = lambda key, _value: size_of_text(key)
+        self, entries: int, max_bytes: int, size: Callable[[K, V], int] = lambda key, _value: text_size(key)
     ) -> None:
         self._entries: dict[K, V] = {}
-        self._most_entries = entries
-        self._most_bytes = most_bytes
+        self._max_entries = entries
+        self._max_bytes = max_bytes
         self._size = size
         self.bytes = 0
         self.get = self._entries.get
@@ -46,27 +47,27 @@ class BoundedCache(Generic[K, V]):
         return len(self._entries)
 
     def put(self, key: K, value: V) -> V:
-        """Keep ``value`` under ``key`` and return it; make room by evicting the oldest entries."""
+        """Store ``value`` under ``key`` and return it. Evict the oldest entries if a bound is exceeded."""
         size = self._size(key, value) + ENTRY_OVERHEAD_BYTES
         self.discard(key)
-        if size * 16 > self._most_bytes:
+        if size * 16 > self._max_bytes:
             return value
         entries = self._entries
         entries[key] = value
         self.bytes += size
-        while len(entries) > self._most_entries or self.bytes > self._most_bytes:
-            # A dictionary finds its oldest entry by passing over all that were deleted before: many go at once.
-            for oldest in list(islice(entries, max(1, len(entries) // EVICTED_PART))):
+        while len(entries) > self._max_entries or self.bytes > self._max_bytes:
+            # A dictionary finds its oldest entry by a scan over all deleted ones, so many are evicted at once.
+            for oldest in list(islice(entries, max(1, len(entries) // EVICTION_DIVISOR))):
                 self.discard(oldest)
         return value
 
     def discard(self, key: K) -> None:
-        """Forget ``key`` if it is there."""
+        """Remove ``key`` if it is present."""
         if key in self._entries:
             value = self._entries.pop(key)
             self.bytes -= self._size(key, value) + ENTRY_OVERHEAD_BYTES
 
     def clear(self) -> None:
-        """Forget everything, for values that are no longer true."""
+        """Remove all entries, for example when the cached values are no longer valid."""
         self._entries.clear()
         self.bytes = 0

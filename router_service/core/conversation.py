@@ -1,4 +1,4 @@
-"""Name the conversation that a request belongs to."""
+"""Define the key that identifies a conversation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ KeySource = Literal["session_id", "prompt_cache_key", "conversation"]
 
 
 class ConversationKey(NamedTuple):
-    """Identify account and conversation by ``digest``; ``source`` says what it was made of.
+    """Identify a conversation of one account by ``digest``; ``source`` names the field that the digest was made from.
 
     ``pinned`` is true while tool results or signed reasoning are pending: the provider must not change then.
     """

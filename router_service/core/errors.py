@@ -1,6 +1,6 @@
-"""Define errors as clients see them: one envelope with typed codes.
+"""Define the errors of the API: one envelope, typed codes.
 
-Types and statuses follow the reference's ``error.metadata.error_type``.
+Types and statuses follow ``error.metadata.error_type`` of the reference.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ ERROR_STATUS = {
 }
 
 
-def reference_type(error_type: str) -> str:
-    """The reference's code for an attempt's ``error_type``: it has one for all that came too late."""
+def reference_error_type(error_type: str) -> str:
+    """Return the reference's code for the ``error_type`` of an attempt; the reference has one code for all timeouts."""
     return "timeout" if error_type == CLIENT_DEADLINE else error_type
 
 
 class ApiError(Exception):
-    """A failure with a sentence that says what to change. ``retry_after`` is in seconds."""
+    """Report a failure to the client with a sentence that says what to change. ``retry_after`` is in seconds."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class ApiError(Exception):
         self.upstream_status = upstream_status
 
     def body(self) -> dict[str, Any]:
-        """The object under ``error``."""
+        """Return the object under ``error``."""
         error: dict[str, Any] = {
             "code": self.code,
             "message": self.message,
@@ -71,11 +71,11 @@ class ApiError(Exception):
         return error
 
     def envelope(self) -> dict[str, Any]:
-        """The whole answer."""
+        """Return the JSON body of the error response."""
         return {"error": self.body()}
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers that the answer needs besides its content type."""
+        """Return the headers that the error response needs besides its content type."""
         if self.retry_after is None or self.code not in (429, 503):
             return []
         return [(b"retry-after", str(max(1, round(self.retry_after))).encode())]

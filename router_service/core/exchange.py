@@ -1,4 +1,4 @@
-"""Hold everything that is known of one request while it is served. The log record is made of it."""
+"""Hold everything that is known of one request while it is served. The log record is built from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from router_service.core.usage import CostBreakdown, Usage
 
 
 class _Entropy:
-    """Random bytes of the system, fetched by the page: each system call may hand the interpreter to another thread."""
+    """Buffer random bytes of the system: each system call may hand the interpreter to another thread."""
 
     def __init__(self) -> None:
         self._page = ""
@@ -37,45 +37,49 @@ _entropy = _Entropy()
 
 
 def generation_id(now_s: float) -> str:
-    """``gen-<Unix seconds>-<20 hex digits>``: the time in it lets a look-up read one day of the lake."""
+    """Return a new id ``gen-<Unix seconds>-<20 hex digits>``. By the time in it a look-up reads one day of the lake."""
     return f"gen-{int(now_s)}-{_entropy.hex(20)}"
 
 
 class HedgeLoser(NamedTuple):
-    """Describe the call of a hedged pair whose response nobody took.
+    """Describe the losing call of a hedged request, whose response was discarded.
 
-    ``begun``: its provider is known, or has to be assumed, to have worked on the prompt. ``stops``: closing the
-    connection ends that work. ``usage`` is the provider's own count, where it came.
+    ``started`` is true if its provider is known, or has to be assumed, to have processed the prompt.
+    ``stops_on_disconnect`` is true if closing the connection ends that work. ``usage`` is the provider's own count, or
+    ``None`` if none was received.
     """
 
     price: Price
-    begun: bool
-    stops: bool
+    started: bool
+    stops_on_disconnect: bool
     usage: Usage | None = None
 
 
 class Exchange(msgspec.Struct):
-    """Collect what each package learns of a request. Times are ``time.perf_counter`` seconds; ``started_at`` is Unix.
+    """Collect what each package learns of a request.
 
-    ``refused`` is a plan in which no endpoint was eligible; ``plans`` are kept for a client that asked for metadata;
-    ``calls`` where the request offers tools; ``open_attempts`` are those whose outcome was not reported yet.
-    ``complete``: the response came to its end. ``gave_up``: it was cut at a deadline that says nothing about the
-    endpoint, the client's own or that of the whole request.
+    Times are in seconds of ``time.perf_counter``, except ``started_at``, which is in Unix seconds. ``upstream_s`` is
+    the time spent waiting for providers. ``rejected_plan`` is the plan of a request for which no endpoint was eligible.
+    ``plans`` are kept for a client that asked for routing metadata, ``tool_calls`` for a request that offers tools.
+    ``open_attempts`` are those whose outcome was not reported yet. ``complete`` is true once the response has ended in
+    full. ``deadline_expired`` is true if the response was cut at a deadline that says nothing about the endpoint: the
+    client's own or that of the whole request. ``expected_cached_tokens`` are the prompt tokens that the sticky endpoint
+    is expected to have in its cache.
     """
 
     body: bytes
     headers: Mapping[bytes, bytes]
     head: Head | None = None
     started_at: float = msgspec.field(default_factory=time.time)
-    clock: float = msgspec.field(default_factory=time.perf_counter)
+    arrival_s: float = msgspec.field(default_factory=time.perf_counter)
     id: str = ""
     key_hash: str | None = None
     client_region: str | None = None
     country: str | None = None
     conversation: ConversationKey | None = None
-    held_tokens: int | None = None
+    expected_cached_tokens: int | None = None
     decision: Decision | None = None
-    refused: Plan | None = None
+    rejected_plan: Plan | None = None
     plans: list[Plan] | None = None
     attempts: list[Attempt] = []
     open_attempts: list[Attempt] = []
@@ -96,16 +100,16 @@ class Exchange(msgspec.Struct):
     ended_by_client: bool | None = None
     output_bytes: int = 0
     complete: bool = False
-    gave_up: bool = False
-    calls: ToolCallCollector | None = None
-    verdict: ToolCallVerdict | None = None
+    deadline_expired: bool = False
+    tool_calls: ToolCallCollector | None = None
+    tool_call_verdict: ToolCallVerdict | None = None
     first_byte: float | None = None
-    upstream_wait: float = 0.0
+    upstream_s: float = 0.0
     labelling: Future[tuple[str, float] | None] | None = None
 
     def __post_init__(self) -> None:
         self.id = generation_id(self.started_at)
 
     def elapsed_us(self) -> int:
-        """Microseconds since arrival."""
-        return int((time.perf_counter() - self.clock) * 1e6)
+        """Return the microseconds since the request's arrival."""
+        return int((time.perf_counter() - self.arrival_s) * 1e6)

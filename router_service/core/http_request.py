@@ -1,4 +1,4 @@
-"""Describe one HTTP request to a provider, made by an adapter and sent by a transport."""
+"""Define the HTTP request to a provider. An adapter builds it and a transport sends it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class HttpRequest(NamedTuple):
-    """Hold address, headers and body; ``dropped`` names the parameters that the wire format cannot carry."""
+    """Hold address, headers and body; ``dropped`` names the parameters that the wire format cannot express."""
 
     url: str
     headers: dict[str, str]

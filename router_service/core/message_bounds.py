@@ -1,4 +1,4 @@
-"""Bound the values of messages between workers. They come from files and from the network."""
+"""Bound the values in messages between workers, which come from files and from the network."""
 
 from __future__ import annotations
 

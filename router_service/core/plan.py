@@ -1,4 +1,6 @@
-"""Define the plan of a request and the decision drawn from it. ``planning`` makes them; all others read them."""
+"""Define the plan of a request and the decision sampled from it. ``planning`` builds plans; all other packages read
+them.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,17 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.preferences import Preferences
 
-# The largest float below 1: where rounding would put a draw at 1.
+# The largest float below 1 replaces a draw that rounding has moved to 1.
 BELOW_ONE = 1.0 - 2.0**-53
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Arm(NamedTuple):
-    """One strategy's part of the traffic: ``weight`` of it, spread by ``cumulative`` over the first choices."""
+    """Describe one strategy's share of the traffic.
+
+    The strategy gets ``weight`` of the traffic, in [0, 1]. ``cumulative`` holds the upper edges of the endpoints' parts
+    of [0, 1] within the arm, in the order of ``Plan.endpoints``.
+    """
 
     policy: str
     version: str
@@ -26,11 +32,12 @@ class Arm(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """``endpoints`` in fallback order; ``probabilities[i]`` is the chance that ``i`` is tried first.
+    """Hold ``endpoints`` in fallback order; ``probabilities[i]`` is the chance that endpoint ``i`` is tried first.
 
-    Without ``fallbacks`` the first choice is the only one; with ``redraw`` it is followed by a draw from
-    the rest. ``preferences`` carry what the attempts need of the request; ``service_tier`` is the one asked for
-    where any of the endpoints is of it.
+    Without ``fallbacks`` only the first choice is tried. With ``redraw`` a failed first choice is followed by a draw
+    from the rest, else by the next in order. ``excluded`` pairs each ineligible endpoint with the reason.
+    ``preferences`` carry what the attempts need of the request. ``service_tier`` is the requested tier, or ``None`` if
+    no endpoint belongs to it. ``candidates`` and ``logged_arms`` are the msgpack of the log's columns.
     """
 
     model: str
@@ -48,7 +55,7 @@ class Plan(NamedTuple):
     service_tier: str | None = None
 
     def sample(self, draw: float) -> Decision:
-        """The decision that ``draw`` in [0, 1) stands for."""
+        """Return the decision for ``draw``, a number in [0, 1)."""
         low, arm = 0.0, self.arms[-1]
         if len(self.arms) > 1:
             for earlier in self.arms[:-1]:
@@ -56,21 +63,23 @@ class Plan(NamedTuple):
                     arm = earlier
                     break
                 low += earlier.weight
-        inner = min((draw - low) / arm.weight, BELOW_ONE) if arm.weight else 0.0
-        return Decision(self, draw, arm, bisect_right(arm.cumulative, inner), inner)
+        arm_draw = min((draw - low) / arm.weight, BELOW_ONE) if arm.weight else 0.0
+        return Decision(self, draw, arm, bisect_right(arm.cumulative, arm_draw), arm_draw)
 
 
 class Decision(NamedTuple):
-    """``first`` is the index of the first endpoint; ``inner`` the draw within the arm, in [0, 1)."""
+    """Hold the sampled choice: ``first`` is the index of the first endpoint, ``arm_draw`` the draw within the arm in
+    [0, 1).
+    """
 
     plan: Plan
     draw: float
     arm: Arm
     first: int
-    inner: float
+    arm_draw: float
 
     def order(self) -> Iterator[Endpoint]:
-        """Endpoints in the order in which they are tried."""
+        """Yield the endpoints in the order in which they are tried."""
         plan = self.plan
         yield plan.endpoints[self.first]
         if plan.fallbacks:
@@ -78,10 +87,13 @@ class Decision(NamedTuple):
             yield from (plan.endpoints[i] for i in rest if i != self.first)
 
     def _redrawn(self) -> Iterator[int]:
-        """Draws without replacement. The place of a draw within its share is uniform again: it is the next draw."""
+        """Yield the indices of draws without replacement.
+
+        The position of a draw within its share is uniform again, so it serves as the next draw.
+        """
         edges = self.arm.cumulative
         shares = [high - low for low, high in zip((0.0, *edges), edges, strict=False)]
-        draw, index = self.inner, self.first
+        draw, index = self.arm_draw, self.first
         left = [i for i, share in enumerate(shares) if share > 0]
         low = edges[index] - shares[index]
         while len(left) > 1:
@@ -99,5 +111,5 @@ class Decision(NamedTuple):
 
 
 def encode_arms(arms: tuple[Arm, ...]) -> msgspec.Raw:
-    """``Plan.logged_arms`` of ``arms``: whoever changes one changes the other."""
+    """Return ``Plan.logged_arms`` for ``arms``. Code that replaces one of the two fields must replace the other."""
     return msgspec.Raw(_encode([arm._asdict() for arm in arms]))

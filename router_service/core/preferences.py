@@ -1,4 +1,4 @@
-"""The ``provider`` object of a request: what the client wants of the route."""
+"""Parse the ``provider`` object of a request: the client's routing preferences."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from router_service.core.errors import ApiError
 SORTS = ("price", "throughput", "latency", "exacto")
 PARTITIONS = ("model", "none")
 STRATEGIES = ("price", "adjusted", "exacto", "learned")
-WORTHS = ("usd_per_second", "usd_per_failure")
-MOST_WORTH_USD = 1000.0
-# Bits of a weight. ``unknown`` has none: it satisfies no minimum.
+WEIGHT_FIELDS = ("usd_per_second", "usd_per_failure")
+MAX_WEIGHT_USD = 1000.0
+# Bits of one model weight. ``unknown`` has 0 bits, so that it satisfies no minimum.
 QUANTIZATION_BITS = {
     "int4": 4, "fp4": 4, "mxfp4": 4, "nvfp4": 4, "fp6": 6, "int8": 8, "fp8": 8, "mxfp8": 8,
     "fp16": 16, "bf16": 16, "fp32": 32, "unknown": 0,
 }  # fmt: skip
 SERVICE_TIERS = frozenset({"priority", "flex", "ultrafast"})
-# What each field must be, for the sentence of a refusal.
-WANTED = {
+# The error message of a wrong field quotes what it must be.
+EXPECTED_VALUES = {
     "order": "an array of provider slugs",
     "only": "an array of provider slugs",
     "ignore": "an array of provider slugs",
@@ -45,14 +45,17 @@ WANTED = {
 
 
 class Sort(msgspec.Struct, frozen=True):
-    """``partition`` "none" orders the endpoints of all wanted models together."""
+    """Hold the sort criterion; ``partition`` "none" orders the endpoints of all requested models together."""
 
     by: str | None = None
     partition: str | None = "model"
 
 
 class MaxPrice(msgspec.Struct, frozen=True):
-    """USD: ``prompt`` and ``completion`` per million tokens, the others each. Decimal strings are accepted."""
+    """Limit prices in USD: ``prompt`` and ``completion`` per million tokens, the other fields per unit.
+
+    Decimal strings are accepted.
+    """
 
     prompt: float | str | None = None
     completion: float | str | None = None
@@ -62,7 +65,7 @@ class MaxPrice(msgspec.Struct, frozen=True):
 
 
 class Percentiles(msgspec.Struct, frozen=True):
-    """Cut-offs on, or measurements of, a rolling window. Throughput is read worst-case: its p99 is the lowest."""
+    """Hold limits on, or measurements of, a rolling window. Throughput is read worst-case: its p99 is the lowest."""
 
     p50: float | None = None
     p75: float | None = None
@@ -71,11 +74,12 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Preferences(msgspec.Struct, frozen=True, cache_hash=True):
-    """Fields of the reference and nine of ours; further ones are accepted and ignored.
+    """Hold the reference's fields and nine fields of Portolan. Unknown fields are accepted and ignored.
 
-    Ours: ``is_moderated``, ``min_quantization``, ``region``, ``ttft_timeout`` and ``stall_timeout`` in seconds,
-    ``strategy``, what a second of waiting and a failed attempt are worth in USD, and ``hedge``, with which a request
-    refuses to be sent to two providers at once (it cannot ask for it). Of several regions any will do.
+    Portolan's fields are ``is_moderated``, ``min_quantization``, ``region`` (any of several is enough),
+    ``ttft_timeout`` and ``stall_timeout`` in seconds, ``strategy``, ``usd_per_second`` and ``usd_per_failure``, which
+    are the cost in USD of a second of latency and of a failed attempt, and ``hedge``. A request can refuse hedging but
+    cannot demand it.
     """
 
     order: tuple[str, ...] | None = None
@@ -103,18 +107,19 @@ class Preferences(msgspec.Struct, frozen=True, cache_hash=True):
 
     @property
     def sort_by(self) -> str | None:
+        """Return the sort criterion, or ``None``."""
         return self.sort.by if isinstance(self.sort, Sort) else self.sort
 
     @property
     def regions(self) -> tuple[str, ...] | None:
-        """In lower case; ``None`` is everywhere and ``()`` nowhere."""
+        """Return the accepted regions in lower case; ``None`` accepts any region and ``()`` accepts none."""
         if self.region is None:
             return None
         return tuple(name.lower() for name in ((self.region,) if isinstance(self.region, str) else self.region))
 
     @property
     def pooled(self) -> bool:
-        """Whether the endpoints of all wanted models are one pool."""
+        """Return whether the endpoints of all requested models form one pool."""
         return isinstance(self.sort, Sort) and self.sort.partition == "none"
 
 
@@ -122,11 +127,11 @@ NO_PREFERENCES = Preferences()
 
 
 def parse_preferences(raw: bytes) -> Preferences:
-    """Preferences of the JSON ``raw``. Raises ``ApiError`` 400 naming the field that is wrong."""
+    """Parse preferences from the JSON ``raw``. Raises ``ApiError`` 400 naming the field that is wrong."""
     try:
         preferences = msgspec.json.decode(raw, type=Preferences)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from None
+        raise _validation_error(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError("invalid_request", f"provider is not valid JSON: {error}") from None
     for name, value, choices in (
@@ -139,13 +144,15 @@ def parse_preferences(raw: bytes) -> Preferences:
     ):
         if value is not None and value not in choices:
             raise ApiError("invalid_request", f"provider.{name} must be one of {', '.join(choices)}; got {value!r}")
-    # An empty name would be no restriction to a careless reader.
+    # A reader that tests for truth would take an empty name for no restriction.
     if preferences.regions is not None and not all(preferences.regions or ("",)):
-        raise ApiError("invalid_request", f"provider.region must be {WANTED['region']}; leave it out for everywhere")
+        raise ApiError(
+            "invalid_request", f"provider.region must be {EXPECTED_VALUES['region']}; leave it out for everywhere"
+        )
     for name in ("ttft_timeout", "stall_timeout", "preferred_min_throughput", "preferred_max_latency"):
         _check_positive(name, getattr(preferences, name))
-    for name in WORTHS:
-        _check_worth(name, getattr(preferences, name))
+    for name in WEIGHT_FIELDS:
+        _check_weight(name, getattr(preferences, name))
     if preferences.max_price is not None:
         for name in MaxPrice.__struct_fields__:
             _check_amount(name, getattr(preferences.max_price, name))
@@ -153,9 +160,10 @@ def parse_preferences(raw: bytes) -> Preferences:
 
 
 def slug_matches(slug: str, tag: str, name: str) -> bool:
-    """Whether a request's ``slug`` names the endpoint ``tag``, its base slug, or its provider's display ``name``.
+    """Return whether a request's ``slug`` names the endpoint ``tag``, its base slug, or its provider's display
+    ``name``.
 
-    Endpoints of a service tier (``openai/priority``) answer to their full slug only.
+    An endpoint of a service tier (``openai/priority``) matches its full slug only.
     """
     wanted = slug.lower()
     if wanted == tag:
@@ -164,25 +172,27 @@ def slug_matches(slug: str, tag: str, name: str) -> bool:
     return suffix not in SERVICE_TIERS and (wanted == base or wanted == name.lower())
 
 
-def _refusal(message: str) -> ApiError:
+def _validation_error(message: str) -> ApiError:
     problem, _, path = message.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
     name = field.split(".")[0].split("[")[0]
-    if name not in WANTED:
+    if name not in EXPECTED_VALUES:
         return ApiError("invalid_request", f"provider must be an object: {problem}")
-    return ApiError("invalid_request", f"provider.{name} must be {WANTED[name]}: {problem} at provider.{field}")
+    return ApiError(
+        "invalid_request", f"provider.{name} must be {EXPECTED_VALUES[name]}: {problem} at provider.{field}"
+    )
 
 
 def _check_positive(name: str, value: float | Percentiles | None) -> None:
     values = [getattr(value, p) for p in value.__struct_fields__] if isinstance(value, Percentiles) else [value]
-    # JSON has no infinity, but a literal such as 1e999 becomes one.
+    # JSON has no infinity, but a literal such as 1e999 is decoded as one.
     if any(v is not None and not 0 < v < float("inf") for v in values):
-        raise ApiError("invalid_request", f"provider.{name} must be {WANTED[name]}")
+        raise ApiError("invalid_request", f"provider.{name} must be {EXPECTED_VALUES[name]}")
 
 
-def _check_worth(name: str, value: float | None) -> None:
-    if value is not None and not 0 <= value <= MOST_WORTH_USD:
-        raise ApiError("invalid_request", f"provider.{name} must be {WANTED[name]}")
+def _check_weight(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value <= MAX_WEIGHT_USD:
+        raise ApiError("invalid_request", f"provider.{name} must be {EXPECTED_VALUES[name]}")
 
 
 def _check_amount(name: str, value: float | str | None) -> None:

@@ -1,4 +1,4 @@
-"""Hold the head of a request: what routing needs, decoded; everything else as raw JSON."""
+"""Hold the head of a request: the decoded fields that routing needs, and everything else as raw JSON."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import msgspec
 
 
 class Head(msgspec.Struct):
-    """``fields`` holds every top-level field as raw JSON, in the client's order.
+    """Hold every top-level field as raw JSON in ``fields``, in the client's order, and the decoded ones that routing
+    reads.
 
-    ``messages`` is the array of that name, copied out once; empty where none is demanded. ``service_tier`` is the
-    one that is meant, not the word. ``modality`` is the first kind of medium that the messages hold: image | audio |
-    file, else text.
+    ``messages`` is a copy of the array of that name, or empty bytes for a request that needs none. ``service_tier`` is
+    the canonical tier, not the client's word. ``modality`` is the first kind of medium in the messages: image, audio or
+    file, else text. ``completion_limit`` is in tokens.
     """
 
     fields: dict[str, msgspec.Raw]
@@ -27,13 +28,16 @@ class Head(msgspec.Struct):
     service_tier: str | None
     modality: str
 
-    def wanted(self) -> list[str]:
-        """Models in the order in which they are tried."""
+    def requested_models(self) -> list[str]:
+        """Return the requested models in the order in which they are tried."""
         first = [self.model] if self.model else []
         if not self.models:
             return first
         return list(dict.fromkeys(first + self.models))
 
     def prompt_tokens(self, body_bytes: int) -> int:
-        """Estimated from a body of ``body_bytes``, which base64 media would make say nothing: 0 with any."""
+        """Return the estimated prompt tokens of a body of ``body_bytes`` bytes.
+
+        Base64 media would distort the estimate, so it is 0 for a request with media.
+        """
         return body_bytes // 4 if self.modality == "text" else 0

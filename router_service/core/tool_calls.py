@@ -1,4 +1,4 @@
-"""The tool calls of one answer, put together from a whole message or from the deltas of a stream."""
+"""Collect the tool calls of one response, from a complete message or from the deltas of a stream."""
 
 from __future__ import annotations
 
@@ -7,80 +7,87 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-# Arguments beyond are passed on to the client as ever, and not judged.
-MOST_BYTES = 64 * 1024
-MOST_CALLS = 128
+# Larger responses are passed on to the client unchanged and are not judged.
+MAX_ARGUMENT_BYTES = 64 * 1024
+MAX_CALLS = 128
 
 
 ToolCallFault = Literal["invalid_json", "unknown_name", "schema_mismatch"]
 
 
 class ToolCallVerdict(NamedTuple):
-    """Say whether the tool calls of an answer were well-formed: ``fault`` is that of the first malformed call."""
+    """State whether the tool calls of a response are well-formed.
 
-    number: int
+    ``fault`` is that of the first malformed call, or ``None``.
+    """
+
+    call_count: int
     fault: ToolCallFault | None
 
 
-class _Function(msgspec.Struct):
+class _FunctionDelta(msgspec.Struct):
     name: str | None = None
     arguments: Any = None
 
 
-class _Call(msgspec.Struct):
-    function: _Function | None = None
+class _CallDelta(msgspec.Struct):
+    function: _FunctionDelta | None = None
     index: int | None = None
     id: str | None = None
 
 
-class _Delta(msgspec.Struct):
-    tool_calls: list[_Call] | None = None
+class _MessageDelta(msgspec.Struct):
+    tool_calls: list[_CallDelta] | None = None
 
 
 class ToolCall(msgspec.Struct):
-    """``arguments`` as the model wrote them; ``foreign`` when they came as something else than text."""
+    """Hold one call: ``arguments`` as the model wrote them. ``not_text`` is true if they were not a JSON string."""
 
     name: str = ""
     arguments: str = ""
-    foreign: bool = False
+    not_text: bool = False
 
 
 class ToolCallCollector:
-    """``judgeable`` is false once the bounds are passed or the format is not known: nothing more is kept then."""
+    """Collect calls until a bound is exceeded or the format is unknown; ``judgeable`` is false from then on."""
 
-    __slots__ = ("_calls", "_last", "_size", "judgeable", "number")
+    __slots__ = ("_calls", "_last", "_size", "call_count", "judgeable")
 
     def __init__(self) -> None:
         self._calls: dict[tuple[int, int], ToolCall] = {}
         self._last: dict[int, int] = {}
         self._size = 0
-        self.number = 0
+        self.call_count = 0
         self.judgeable = True
 
     def __iter__(self) -> Iterator[ToolCall]:
         return iter(self._calls.values())
 
-    def add(self, choice: int, said: msgspec.Raw | dict[str, Any], *, whole: bool = False) -> None:
-        """Take in a delta of a stream or, ``whole``, the message of an answer, of choice number ``choice``."""
-        if isinstance(said, msgspec.Raw):
-            if b'"tool_calls"' not in bytes(said):
+    def add(self, choice: int, message: msgspec.Raw | dict[str, Any], *, complete: bool = False) -> None:
+        """Add a delta of a stream or, with ``complete``, the message of a response, for choice number ``choice``."""
+        if isinstance(message, msgspec.Raw):
+            if b'"tool_calls"' not in bytes(message):
                 return
-        elif "tool_calls" not in said:
+        elif "tool_calls" not in message:
             return
         try:
-            found = msgspec.json.decode(said, type=_Delta) if isinstance(said, msgspec.Raw) else _convert(said)
+            found = (
+                msgspec.json.decode(message, type=_MessageDelta)
+                if isinstance(message, msgspec.Raw)
+                else _convert(message)
+            )
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.judgeable = False
             return
         for position, call in enumerate(found.tool_calls or ()):
-            index = position if whole else self._index(choice, call)
+            index = position if complete else self._index(choice, call)
             self._add(choice, index, call.function)
 
-    def _add(self, choice: int, index: int, function: _Function | None) -> None:
+    def _add(self, choice: int, index: int, function: _FunctionDelta | None) -> None:
         known = self._calls.get((choice, index))
         if known is None:
-            self.number += 1
-            if self.number > MOST_CALLS:
+            self.call_count += 1
+            if self.call_count > MAX_CALLS:
                 self.judgeable = False
                 return
             known = self._calls[choice, index] = ToolCall()
@@ -89,15 +96,15 @@ class ToolCallCollector:
         known.name += function.name or ""
         if isinstance(function.arguments, str):
             self._size += len(function.arguments)
-            if self._size > MOST_BYTES:
+            if self._size > MAX_ARGUMENT_BYTES:
                 self.judgeable = False
                 return
             known.arguments += function.arguments
         elif function.arguments is not None:
-            known.foreign = True
+            known.not_text = True
 
-    def _index(self, choice: int, call: _Call) -> int:
-        """Some servers leave the index out: a new id then begins a new call, and the rest belongs to the last."""
+    def _index(self, choice: int, call: _CallDelta) -> int:
+        """Return the call's index; without one a new id begins a new call, and the rest belongs to the last call."""
         last = self._last.get(choice, -1)
         if call.index is not None:
             index = call.index
@@ -109,5 +116,5 @@ class ToolCallCollector:
         return index
 
 
-def _convert(said: dict[str, Any]) -> _Delta:
-    return msgspec.convert(said, _Delta)
+def _convert(message: dict[str, Any]) -> _MessageDelta:
+    return msgspec.convert(message, _MessageDelta)

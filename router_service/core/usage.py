@@ -1,4 +1,4 @@
-"""Define token usage and its cost, as every package of the router reads them."""
+"""Define token usage and cost for all packages of the router."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from data.record.charges import Charge
 
 
 class Usage(msgspec.Struct):
-    """Count a provider's native tokens.
+    """Count tokens as the provider counts them; ``None`` means that the provider did not report the figure.
 
-    ``prompt_tokens`` include cached and cache-written ones, ``completion_tokens`` reasoning ones.
+    ``prompt_tokens`` include cached and cache-written tokens, ``completion_tokens`` include reasoning tokens.
     """
 
     prompt_tokens: int = 0
@@ -35,4 +35,5 @@ class CostBreakdown(NamedTuple):
 
     @property
     def total(self) -> int:
+        """Return the sum of the parts in nano-USD."""
         return self.prompt + self.cached + self.completion

@@ -1,4 +1,4 @@
-"""The attempt loop: walk the plan until a provider's first byte has come."""
+"""Run the attempt loop: try the plan's endpoints until a provider's first byte arrives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from data.catalogue.types import Endpoint
 from data.schema import CLIENT_DEADLINE, STALE, Attempt
-from router_service.core.errors import ApiError, reference_type
+from router_service.core.errors import ApiError, reference_error_type
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision
 from router_service.execution.deadlines import PROMPT_TOKENS_PER_S, AttemptDeadline, Deadlines
@@ -25,8 +25,11 @@ from router_service.upstream.transport import DeadlineMissed, StaleConnection
 T = TypeVar("T")
 
 
-class Attempts:
-    """Tries endpoints of one request; every call leaves an ``Attempt`` in the exchange."""
+class AttemptLoop:
+    """Try the endpoints of one request; every call leaves an ``Attempt`` in the exchange.
+
+    ``hedged`` is true once the request has sent a hedged request; it sends at most one.
+    """
 
     def __init__(
         self,
@@ -47,27 +50,31 @@ class Attempts:
         self.retry_after: list[float | None] = []
 
     async def run(self, decisions: Iterator[Decision], call: ProviderCall[T], discard: DiscardResponse[T]) -> T:
-        """First success over all decisions. Raises the last ``ApiError`` when none succeeds or time is over."""
+        """Return the first success over all decisions.
+
+        ``discard`` closes a response that came too late to be used. Raises the last ``ApiError`` when no attempt
+        succeeds or the total time is over.
+        """
         last: ApiError | None = None
         refused: set[str] = set()
         if self.hedging is not None:
-            self.hedging.earn(self.exchange)
+            self.hedging.refill(self.exchange)
         for decision in decisions:
             if self.exchange.decision is None:
                 self.exchange.decision = decision
-            untried = FallbackQueue(decision, self.health, refused)
-            for endpoint in untried:
-                if untried.probed:
-                    self._reason, untried.probed = "fallback:probed", False
-                if self.deadlines.over:
-                    raise self._with_history(last or self.deadlines.expired())
-                limit = self.deadlines.first_token(decision.plan, endpoint.id, last=untried.left <= 0)
-                late = self._late_after(decision, endpoint)
+            queue = FallbackQueue(decision, self.health, refused)
+            for endpoint in queue:
+                if queue.deferred:
+                    self._reason, queue.deferred = "fallback:probed", False
+                if self.deadlines.expired:
+                    raise self._with_history(last or self.deadlines.expiry_error())
+                limit = self.deadlines.first_token(decision.plan, endpoint.id, last=queue.remaining <= 0)
+                delay_s = self._hedge_delay_s(decision, endpoint)
                 try:
-                    if self.hedging is None or late is None or late >= limit.seconds:
+                    if self.hedging is None or delay_s is None or delay_s >= limit.seconds:
                         return await self.attempt(endpoint, limit, call)
-                    hedged = HedgedAttempt(self, self.hedging, decision, untried, call, discard)
-                    return await hedged.run(endpoint, limit, late)
+                    hedged = HedgedAttempt(self, self.hedging, decision, queue, call, discard)
+                    return await hedged.run(endpoint, limit, delay_s)
                 except ApiError as error:
                     last = error
                     self.retry_after.append(error.retry_after)
@@ -80,28 +87,29 @@ class Attempts:
             raise ApiError("not_found", "No endpoints found")
         raise self._with_history(last)
 
-    def _late_after(self, decision: Decision, endpoint: Endpoint) -> float | None:
-        """A request has one second call at most."""
+    def _hedge_delay_s(self, decision: Decision, endpoint: Endpoint) -> float | None:
+        """Return the seconds until a hedged request may be sent, or ``None``: a request sends at most one."""
         if self.hedging is None or self.hedged:
             return None
-        return self.hedging.late_after(self.exchange, decision, endpoint)
+        return self.hedging.hedge_delay_s(self.exchange, decision, endpoint)
 
     async def attempt(
-        self, endpoint: Endpoint, limit: AttemptDeadline, call: ProviderCall[T], begun: Attempt | None = None
+        self, endpoint: Endpoint, limit: AttemptDeadline, call: ProviderCall[T], recorded: Attempt | None = None
     ) -> T:
-        """Call ``endpoint`` for at most ``limit`` to its first token; ``begun`` is the attempt if it is noted already.
+        """Call ``endpoint`` and allow at most ``limit`` until its first token.
 
-        The call is made once more where it met a kept connection that the provider had closed. A failure is timed and
-        reported here; an answer is reported when the request is settled.
+        ``recorded`` is the attempt if it is in the exchange already. The call is repeated once if the provider had
+        closed the pooled connection. A failure is timed and reported here; a response is reported when the request is
+        settled. Raises ``ApiError``.
         """
         exchange = self.exchange
         started = time.perf_counter()
-        attempt = begun or self.begin(endpoint, self._reason)
+        attempt = recorded or self.begin(endpoint, self._reason)
         prompt_s = len(exchange.body) / 4 / PROMPT_TOKENS_PER_S
         tracked = self.health.track(endpoint.id, stream=self._streamed, allowance_s=prompt_s)
         answered = False
         try:
-            answer = await call(endpoint, attempt, min(limit.seconds, self.deadlines.left))
+            answer = await call(endpoint, attempt, min(limit.seconds, self.deadlines.remaining_s))
             answered = True
             return answer
         except ApiError as error:
@@ -110,7 +118,7 @@ class Attempts:
             self.health.untrack(tracked, answered=answered)
             now = time.perf_counter()
             attempt.duration_us = int((now - started) * 1e6)
-            exchange.upstream_wait += now - started
+            exchange.upstream_s += now - started
         stale = self._failed(attempt, limit, failure)
         if not stale:
             raise failure
@@ -120,15 +128,15 @@ class Attempts:
     def _failed(self, attempt: Attempt, limit: AttemptDeadline, error: ApiError) -> bool:
         """Report the failure, and return whether the same endpoint is to be called once more.
 
-        Raises ``TotalTimeoutExpired`` in place of ``error`` where the time of the whole request is over.
+        Raises ``TotalTimeoutExpired`` in place of ``error`` when the total time of the request is over.
         """
-        over = error.error_type == "timeout" and self.deadlines.over
-        impatient = limit.impatient and not over and isinstance(error, DeadlineMissed)
-        attempt.error_type = CLIENT_DEADLINE if impatient else error.error_type
-        # The log cannot tell a second stale connection from a failure: it counts as one.
+        expired = error.error_type == "timeout" and self.deadlines.expired
+        client_deadline = limit.from_client and not expired and isinstance(error, DeadlineMissed)
+        attempt.error_type = CLIENT_DEADLINE if client_deadline else error.error_type
+        # The log cannot distinguish a second stale connection from a failure, so it counts as a failure.
         stale = retry_action(error) is RetryAction.SAME_ENDPOINT and attempt.reason != STALE
         self._reason = f"fallback:{attempt.error_type}"
-        abandoned = over or impatient or isinstance(error, StaleConnection)
+        abandoned = expired or client_deadline or isinstance(error, StaleConnection)
         self.outcomes.end(
             self.exchange,
             attempt,
@@ -136,13 +144,13 @@ class Attempts:
             retry_after_s=error.retry_after,
             stale=stale,
         )
-        if over:
-            raise self.deadlines.expired() from error
+        if expired:
+            raise self.deadlines.expiry_error() from error
         return stale
 
     def begin(self, endpoint: Endpoint, reason: str) -> Attempt:
-        """Note a call that begins now."""
-        started_us = int((time.perf_counter() - self.exchange.clock) * 1e6)
+        """Record a call that starts now, and return its attempt."""
+        started_us = int((time.perf_counter() - self.exchange.arrival_s) * 1e6)
         attempt = Attempt(endpoint.id, endpoint.provider, endpoint.model, reason=reason, started_us=started_us)
         self.exchange.attempts.append(attempt)
         self.outcomes.begin(self.exchange, attempt)
@@ -152,12 +160,12 @@ class Attempts:
         failed = [(a, a.error_type) for a in self.exchange.attempts[:-1] if a.error_type]
         if failed:
             error.metadata["previous_errors"] = [
-                {"provider": a.provider, "code": reference_type(code), "status": a.status} for a, code in failed
+                {"provider": a.provider, "code": reference_error_type(code), "status": a.status} for a, code in failed
             ]
         hints = [hint for hint in self.retry_after if hint is not None]
         error.retry_after = min(hints) if hints and len(hints) == len(self.retry_after) else None
         if error.availability is None:
             head = self.exchange.head
             tried = [a.provider for a in self.exchange.attempts]
-            error.availability = exhausted_availability(error, head.wanted() if head else [], tried)
+            error.availability = exhausted_availability(error, head.requested_models() if head else [], tried)
         return error

@@ -1,4 +1,4 @@
-"""How long a request's attempts may take. All times in seconds."""
+"""Limit the duration of a request's attempts. All times are in seconds."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from router_service.execution.plan_statistics import PlanStatistics
 from router_service.health import Health
 from router_service.planning.service_tiers import FLEX
 
-# What asking somebody else is expected to take in 95 of 100 cases, twice: so much may be lost to a call that would have
-# come a moment later.
-ALTERNATIVES = 2.0
-# Ours. Of log-normal latencies as the lab's sources have them, four times p90 is passed by fewer than 1 in 200: an
-# endpoint that is always slower than the others is not cut for it.
-OWN = 4.0
-LEAST_MEASURED = 20
-SHORTEST_S = 2.0
-# Slow prefill: a long prompt's first token is late at every provider.
+# An attempt may take twice the p95 of the fastest alternative: cutting a call that was about to succeed costs at most
+# as much again.
+FALLBACK_P95_MULTIPLE = 2.0
+# This figure is ours. Fewer than 1 in 200 log-normal latencies, distributed as in the lab's sources, exceed four times
+# p90, so an endpoint that is always slower than the others is not cut for it.
+OWN_P90_MULTIPLE = 4.0
+MIN_MEASURED = 20
+MIN_TTFT_DEADLINE_S = 2.0
+# Prefill at a slow provider; the first token of a long prompt is late everywhere.
 PROMPT_TOKENS_PER_S = 1000.0
-TIMER_S = 0.01
+TIMER_TOLERANCE_S = 0.01
 
 
 class Timeouts(NamedTuple):
     """Hold the installation's limits in seconds.
 
-    ``ttft_s`` is for the first token of a stream, ``answer_s`` for a non-streaming response, ``stall_s`` between two
-    pieces of a stream, ``total_s`` for a request over all its attempts.
+    ``ttft_s`` is for the first token of a stream, ``answer_s`` for a non-streaming response, ``stall_s`` for the gap
+    between two chunks of a stream, ``total_s`` for a request over all its attempts.
     """
 
     ttft_s: float
@@ -40,87 +40,93 @@ class Timeouts(NamedTuple):
 
 
 class TotalTimeoutExpired(ApiError):
-    """The request's total time is over. It says nothing about the endpoint that was at work."""
+    """Report that the request's total time is over, which says nothing about the endpoint that was being called."""
 
     def __init__(self, total_s: float) -> None:
-        super().__init__("timeout", f"The request was not complete within {total_s:g} s")
+        super().__init__("timeout", f"The response was not complete within {total_s:g} s; ask for fewer tokens")
 
 
 class AttemptDeadline(NamedTuple):
-    """How long to wait. ``impatient`` where the request's or its key's wish is shorter than the router would wait:
-    whoever misses it has not failed.
+    """Limit an attempt to ``seconds``.
+
+    ``from_client`` is true if the limit of the request or its key is shorter than the router's own: an endpoint that
+    misses it has not failed.
     """
 
     seconds: float
-    impatient: bool = False
+    from_client: bool = False
 
 
-class UsualTtft(NamedTuple):
-    """p90 and p95 of an endpoint's TTFT."""
+class TtftPercentiles(NamedTuple):
+    """Hold p90 and p95 of an endpoint's TTFT in seconds, and whether the endpoint is healthy now."""
 
     p90: float
     p95: float
-    sound: bool
+    healthy: bool
 
 
-class UsualLatency:
-    """What endpoints of a plan usually take to the first token, over 30 minutes."""
+class MeasuredDeadlines:
+    """Derive deadlines from the TTFT that the endpoints of a plan had over the last 30 minutes."""
 
     def __init__(self, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
         self._health = health
-        self._levels = PlanStatistics(self._measure, clock)
+        self._statistics = PlanStatistics(self._measure, clock)
 
-    def patience(self, plan: Plan, endpoint: str) -> float | None:
-        """Seconds after which ``endpoint`` is given up for another; ``None`` unless it and another are measured."""
-        levels = self._levels.of(plan)
+    def ttft_deadline_s(self, plan: Plan, endpoint: str) -> float | None:
+        """Return the seconds after which ``endpoint`` is abandoned for another.
+
+        Return ``None`` unless it and a healthy alternative are measured. The deadline is ``FALLBACK_P95_MULTIPLE``
+        times the p95 of the fastest alternative, or ``OWN_P90_MULTIPLE`` times the endpoint's own p90 if that is later.
+        """
+        levels = self._statistics.get(plan)
         own = levels.get(endpoint)
-        others = [usual.p95 for name, usual in levels.items() if name != endpoint and usual.sound]
-        return max(ALTERNATIVES * min(others), OWN * own.p90) if own and others else None
+        others = [other.p95 for name, other in levels.items() if name != endpoint and other.healthy]
+        return max(FALLBACK_P95_MULTIPLE * min(others), OWN_P90_MULTIPLE * own.p90) if own and others else None
 
-    def _measure(self, plan: Plan) -> dict[str, UsualTtft]:
+    def _measure(self, plan: Plan) -> dict[str, TtftPercentiles]:
         found = {}
         for name in (endpoint.id for endpoint in plan.endpoints):
-            waits = self._health.waits(name, (90, 95), LEAST_MEASURED, stream=True)
-            if waits is not None:
-                found[name] = UsualTtft(waits[0], waits[1], self._health.sound(name))
+            levels = self._health.waits(name, (90, 95), MIN_MEASURED, stream=True)
+            if levels is not None:
+                found[name] = TtftPercentiles(levels[0], levels[1], self._health.sound(name))
         return found
 
 
 class Deadlines:
-    """Those of one request: its own wish first, then the installation's settings.
+    """Compute the deadlines of one request: its own limits come first, then the installation's settings.
 
-    A wish for the first token holds for every attempt. Without one a stream's attempt that others could follow
-    ends earlier than the setting says, where the endpoint and another have been measured: at ``ALTERNATIVES`` times the
-    p95 of the quickest other, or ``OWN`` times its own p90 where that is later.
-    A whole answer is its own first token. A stream of the flex tier may be as late as a whole answer.
+    A limit that the request sets on the first token applies to every attempt. Without one an attempt of a stream that
+    another endpoint could follow may end earlier than the setting says, by ``MeasuredDeadlines``. A non-streaming
+    response counts as one first token. A stream of the flex tier may take as long as a non-streaming response.
     """
 
-    def __init__(self, exchange: Exchange, timeouts: Timeouts, usual: UsualLatency) -> None:
+    def __init__(self, exchange: Exchange, timeouts: Timeouts, measured: MeasuredDeadlines) -> None:
         self._exchange = exchange
         self._timeouts = timeouts
-        self._usual = usual
+        self._measured = measured
 
     @property
-    def left(self) -> float:
-        """Of the total, over all attempts."""
-        return self._timeouts.total_s - (time.perf_counter() - self._exchange.clock)
+    def remaining_s(self) -> float:
+        """Return the seconds left of the total time over all attempts."""
+        return self._timeouts.total_s - (time.perf_counter() - self._exchange.arrival_s)
 
     @property
-    def over(self) -> bool:
-        """Whether the total is spent. Timers may come a little early."""
-        return self.left <= TIMER_S
+    def expired(self) -> bool:
+        """Return whether the total time is over. Timers may fire slightly early."""
+        return self.remaining_s <= TIMER_TOLERANCE_S
 
     def first_token(self, plan: Plan, endpoint: str, *, last: bool) -> AttemptDeadline:
-        """From the start of an attempt, its connection included; ``last`` when no endpoint could follow it."""
+        """Return the limit from the start of an attempt, connecting included; ``last`` if no endpoint could follow."""
         return _limit(plan.preferences.ttft_timeout, self._first_token(plan, endpoint, last=last))
 
     def stall(self) -> AttemptDeadline:
-        """Between two pieces of a stream that has begun."""
+        """Return the limit on the gap between two chunks of a stream that has started."""
         decision = self._exchange.decision
         wanted = decision.plan.preferences.stall_timeout if decision else None
         return _limit(wanted, self._timeouts.stall_s)
 
-    def expired(self) -> TotalTimeoutExpired:
+    def expiry_error(self) -> TotalTimeoutExpired:
+        """Return the error for a request whose total time is over."""
         return TotalTimeoutExpired(self._timeouts.total_s)
 
     def _first_token(self, plan: Plan, endpoint: str, *, last: bool) -> float:
@@ -129,11 +135,11 @@ class Deadlines:
             return timeouts.total_s if last else timeouts.answer_s
         if plan.service_tier == FLEX:
             return timeouts.answer_s
-        usual = None if last else self._usual.patience(plan, endpoint)
-        if usual is None:
+        measured_s = None if last else self._measured.ttft_deadline_s(plan, endpoint)
+        if measured_s is None:
             return timeouts.ttft_s
-        least = SHORTEST_S + len(self._exchange.body) / 4 / PROMPT_TOKENS_PER_S
-        return min(timeouts.ttft_s, max(least, usual))
+        min_s = MIN_TTFT_DEADLINE_S + len(self._exchange.body) / 4 / PROMPT_TOKENS_PER_S
+        return min(timeouts.ttft_s, max(min_s, measured_s))
 
 
 def _limit(wanted: float | None, own: float) -> AttemptDeadline:

@@ -1,4 +1,4 @@
-"""A provider's stream as deltas: bytes → events → what each says."""
+"""Read a provider's stream as deltas: bytes are parsed into events, and events into deltas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from router_service.upstream.transport import DeadlineMissed, StreamResponse
 
 
 class DeltaReader:
-    """Reads one stream to its end."""
+    """Read one stream to its end. ``watch``, if set, learns when a read starts and ends."""
 
     def __init__(self, response: StreamResponse, decoder: StreamDecoder) -> None:
         self._response = response
@@ -22,7 +22,7 @@ class DeltaReader:
         self.watch: StallWatch | None = None
 
     async def read(self) -> list[ChatDelta]:
-        """What has come since, at least one delta; empty at the end. Raises ``ApiError``."""
+        """Return the deltas received since the last call, at least one; empty at the end. Raises ``ApiError``."""
         feed = self._decoder.feed
         while chunk := await self._next():
             found = [delta for event, data in self._parser.feed(chunk) if (delta := feed(event, data)) is not None]
@@ -31,7 +31,7 @@ class DeltaReader:
         return [delta for event, data in self._parser.finish() if (delta := feed(event, data)) is not None]
 
     async def _next(self) -> bytes:
-        """Any bytes, a comment as well, are a sign of life."""
+        """Read the next bytes; any bytes, even a comment, show that the provider is alive."""
         watch = self.watch
         if watch is None:
             return await self._response.next()
@@ -40,8 +40,11 @@ class DeltaReader:
         watch.waiting_since = None
         return chunk
 
-    async def until_content(self, timeout_s: float) -> list[ChatDelta]:
-        """Everything up to the first token. Raises ``ApiError`` when an error or the end comes before one."""
+    async def read_until_content(self, timeout_s: float) -> list[ChatDelta]:
+        """Return all deltas up to the first token, within ``timeout_s`` seconds.
+
+        Raises ``ApiError`` when an error or the end comes before a token.
+        """
         gathered: list[ChatDelta] = []
         try:
             async with asyncio.timeout(max(timeout_s, 0.001)):

@@ -1,4 +1,4 @@
-"""What is left of a decision's endpoints while they are tried."""
+"""Queue the endpoints of a decision that have not been tried yet."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from router_service.health import Health
 
 
 class FallbackQueue:
-    """Iterates over the endpoints in their order. Behind are those that recover and that another request probes.
+    """Iterate over the endpoints in their order; those that another request is probing come last.
 
-    ``refused`` are models whose endpoints are passed over; the caller may add to it. ``probed`` is set when one was
-    put behind. ``left`` is how many could still follow.
+    ``refused`` are models whose endpoints are skipped; the caller may add to it. ``deferred`` is set when a recovering
+    endpoint was moved to the end. ``remaining`` is the number of endpoints that could still follow.
     """
 
     def __init__(self, decision: Decision, health: Health, refused: set[str]) -> None:
@@ -21,10 +21,10 @@ class FallbackQueue:
         self._order = decision.order()
         self._health = health
         self._refused = refused
-        self._kept: Endpoint | None = None
-        self._behind: list[Endpoint] = []
-        self.probed = False
-        self.left = len(plan.endpoints) if plan.fallbacks else 1
+        self._peeked: Endpoint | None = None
+        self._deferred_endpoints: list[Endpoint] = []
+        self.deferred = False
+        self.remaining = len(plan.endpoints) if plan.fallbacks else 1
 
     def __iter__(self) -> Iterator[Endpoint]:
         return self
@@ -34,28 +34,31 @@ class FallbackQueue:
             if endpoint.model in self._refused:
                 continue
             if self._health.claim(endpoint.id):
-                self.left -= 1
+                self.remaining -= 1
                 return endpoint
-            self.probed = True
-            self._behind.append(endpoint)
-        while self._behind:
-            endpoint = self._behind.pop(0)
+            self.deferred = True
+            self._deferred_endpoints.append(endpoint)
+        while self._deferred_endpoints:
+            endpoint = self._deferred_endpoints.pop(0)
             if endpoint.model not in self._refused:
-                self.left -= 1
+                self.remaining -= 1
                 return endpoint
         raise StopIteration
 
-    def take(self, fits: Callable[[Endpoint], bool]) -> Endpoint | None:
-        """The next in the order if it ``fits``, which must mean that no claim is needed. It is then tried."""
+    def next_if(self, accepts: Callable[[Endpoint], bool]) -> Endpoint | None:
+        """Remove and return the next endpoint if the queue may use it and it ``accepts`` it, else return ``None``.
+
+        ``accepts`` must be false for an endpoint that has to be probed first.
+        """
         endpoint = self._following()
         if endpoint is None:
             return None
-        if endpoint.model in self._refused or not fits(endpoint):
-            self._kept = endpoint
+        if endpoint.model in self._refused or not accepts(endpoint):
+            self._peeked = endpoint
             return None
-        self.left -= 1
+        self.remaining -= 1
         return endpoint
 
     def _following(self) -> Endpoint | None:
-        kept, self._kept = self._kept, None
-        return kept or next(self._order, None)
+        peeked, self._peeked = self._peeked, None
+        return peeked or next(self._order, None)

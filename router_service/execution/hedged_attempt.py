@@ -1,4 +1,4 @@
-"""One attempt with a second call beside it, should it be late."""
+"""Make one attempt, and send a hedged request to another endpoint if the first is late."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Attempting(Protocol[T]):
-    """Make attempts for one request: what a hedged request needs of ``Attempts``."""
+class AttemptRunner(Protocol[T]):
+    """Make attempts for one request: the part of ``AttemptLoop`` that a hedged request needs."""
 
     exchange: Exchange
     deadlines: Deadlines
@@ -34,20 +34,20 @@ class Attempting(Protocol[T]):
     retry_after: list[float | None]
 
     async def attempt(
-        self, endpoint: Endpoint, limit: AttemptDeadline, call: ProviderCall[T], begun: Attempt | None = None
+        self, endpoint: Endpoint, limit: AttemptDeadline, call: ProviderCall[T], recorded: Attempt | None = None
     ) -> T: ...
     def begin(self, endpoint: Endpoint, reason: str) -> Attempt: ...
 
 
 class HedgedAttempt(Generic[T]):
-    """The first token of either call wins. The other is cut, noted as ``LOST``, and what it may cost kept apart."""
+    """Race two calls to the first token. The loser is cancelled, recorded as ``LOST``, and its cost is kept apart."""
 
     def __init__(
         self,
-        attempts: Attempting[T],
+        attempts: AttemptRunner[T],
         hedging: Hedging,
         decision: Decision,
-        untried: FallbackQueue,
+        queue: FallbackQueue,
         call: ProviderCall[T],
         discard: DiscardResponse[T],
     ) -> None:
@@ -56,77 +56,83 @@ class HedgedAttempt(Generic[T]):
         self._streamed = bool(exchange.head and exchange.head.stream)
         self._hedging = hedging
         self._decision = decision
-        self._untried = untried
+        self._queue = queue
         self._call = call
         self._discard = discard
-        self._second: Endpoint | None = None
-        self._place = len(exchange.attempts)
+        self._hedge_endpoint: Endpoint | None = None
+        self._first_attempt = len(exchange.attempts)
 
-    async def run(self, first: Endpoint, limit: AttemptDeadline, late: float) -> T:
-        """As ``Attempts.attempt``; ``late`` seconds later a second call goes out if there is one to spend.
+    async def run(self, first: Endpoint, limit: AttemptDeadline, delay_s: float) -> T:
+        """Return the response that comes first. A hedged request is sent after ``delay_s`` seconds if the budget allows
+        it.
 
         Raises ``ApiError`` of the call that failed last.
         """
         exchange = self._exchange
-        self._first = first
-        waited, begun = exchange.upstream_wait, time.perf_counter()
-        race = Race(self._begin, self._too_late, self._failed)
+        self._first_endpoint = first
+        upstream_before_s, started = exchange.upstream_s, time.perf_counter()
+        race = Race(self._start_hedge, self._discard_late, self._hedge_failed)
         try:
-            answer = await race.run(self._attempts.attempt(first, limit, self._call), late)
+            answer = await race.run(self._attempts.attempt(first, limit, self._call), delay_s)
         except asyncio.CancelledError:
-            # The client has left. Of two calls under way one was ours alone.
-            if self._second is not None and self._attempt_of(first).error_type is None:
-                self._account(self._second)
+            # The client has disconnected. One of the two calls was sent for the router's own purpose.
+            if self._hedge_endpoint is not None and self._attempt_of(first).error_type is None:
+                self._record_loser(self._hedge_endpoint)
             raise
         finally:
-            # Two calls at a time are waited for once.
-            exchange.upstream_wait = waited + time.perf_counter() - begun
-        if self._second is not None:
-            self._lost(first if race.won else self._second)
+            # The time of two concurrent calls counts once.
+            exchange.upstream_s = upstream_before_s + time.perf_counter() - started
+        if self._hedge_endpoint is not None:
+            self._report_loser(first if race.hedge_won else self._hedge_endpoint)
         return answer
 
-    def _begin(self) -> Coroutine[Any, Any, T] | None:
+    def _start_hedge(self) -> Coroutine[Any, Any, T] | None:
         hedging, attempts = self._hedging, self._attempts
-        if attempts.deadlines.over or not hedging.affords(self._exchange):
+        if attempts.deadlines.expired or not hedging.has_budget(self._exchange):
             return None
-        second = self._second = self._untried.take(lambda other: hedging.fits(self._first, other))
-        if second is None:
+        hedge_endpoint = self._hedge_endpoint = self._queue.next_if(
+            lambda other: hedging.may_hedge_to(self._first_endpoint, other)
+        )
+        if hedge_endpoint is None:
             return None
         hedging.spend(self._exchange)
         attempts.hedged = True
-        limit = attempts.deadlines.first_token(self._decision.plan, second.id, last=self._untried.left <= 0)
-        return attempts.attempt(second, limit, self._call, attempts.begin(second, HEDGE))
+        limit = attempts.deadlines.first_token(self._decision.plan, hedge_endpoint.id, last=self._queue.remaining <= 0)
+        return attempts.attempt(hedge_endpoint, limit, self._call, attempts.begin(hedge_endpoint, HEDGE))
 
     def _attempt_of(self, endpoint: Endpoint) -> Attempt:
-        """The last one: a kept connection may have been ended at the one before."""
-        tried = self._exchange.attempts[self._place :]
+        """Return the endpoint's last attempt: an earlier one may have met a closed pooled connection."""
+        tried = self._exchange.attempts[self._first_attempt :]
         return next(attempt for attempt in reversed(tried) if attempt.endpoint == endpoint.id)
 
-    def _lost(self, endpoint: Endpoint) -> None:
-        """Note that ``endpoint`` was cut, unless it had failed before."""
+    def _report_loser(self, endpoint: Endpoint) -> None:
+        """Record that the call to ``endpoint`` was cancelled, unless it had failed before."""
         exchange, attempts, attempt = self._exchange, self._attempts, self._attempt_of(endpoint)
         if attempt.error_type is not None:
             return
-        waited_us = exchange.elapsed_us() - attempt.started_us
-        attempt.error_type, attempt.duration_us = LOST, waited_us
+        elapsed_us = exchange.elapsed_us() - attempt.started_us
+        attempt.error_type, attempt.duration_us = LOST, elapsed_us
         attempts.outcomes.end(exchange, attempt, "lost")
-        self._account(endpoint)
+        self._record_loser(endpoint)
 
-    def _account(self, endpoint: Endpoint) -> None:
-        """A whole answer's headers come with its end: that its provider has begun is taken for granted."""
-        stops = endpoint.provider not in self._hedging.unstoppable
-        begun = self._attempt_of(endpoint).status == 200 or not stops or not self._streamed
+    def _record_loser(self, endpoint: Endpoint) -> None:
+        """Keep the loser for the cost estimate.
+
+        The headers of a non-streaming response arrive at its end, so its provider is assumed to have started.
+        """
+        stops = endpoint.provider not in self._hedging.uncancellable
+        started = self._attempt_of(endpoint).status == 200 or not stops or not self._streamed
         assert endpoint.price is not None  # an endpoint without one is never eligible
-        self._exchange.hedge_loser = HedgeLoser(endpoint.price, begun, stops)
+        self._exchange.hedge_loser = HedgeLoser(endpoint.price, started, stops)
 
-    def _too_late(self, answer: T) -> None:
+    def _discard_late(self, answer: T) -> None:
         usage = self._discard(answer)
         if usage is not None and self._exchange.hedge_loser is not None:
             self._exchange.hedge_loser = self._exchange.hedge_loser._replace(usage=usage)
 
-    def _failed(self, error: BaseException) -> None:
-        """The second call, while the first goes on."""
+    def _hedge_failed(self, error: BaseException) -> None:
+        """Record that the hedged request failed while the first call continues."""
         if isinstance(error, ApiError):
             self._attempts.retry_after.append(error.retry_after)
         else:
-            logger.error("request %s: its second call failed", self._exchange.id, exc_info=error)
+            logger.error("request %s: its hedged request failed", self._exchange.id, exc_info=error)

@@ -1,7 +1,8 @@
-"""A second call beside one that is late: when, for which requests, and for how many tokens.
+"""Decide when a hedged request may be sent, for which requests, and within which budget of tokens.
 
-Dean and Barroso, The Tail at Scale (CACM 56:2, 2013): hedged requests. When a call is late is read off the quickest
-of the others and never off the one at work: an endpoint that is always slow would call its slowness usual.
+Source: Dean and Barroso, The Tail at Scale (CACM 56:2, 2013). The delay is derived from the fastest of the other
+endpoints and never from the one being called, because an endpoint that is always slow would set a long delay for
+itself.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from typing import NamedTuple
 from data.attempt_outcome import AttemptOutcome
 from data.catalogue.types import Endpoint
 from models.selection.decision.priors import TYPICAL_OUTPUT_TOKENS
-from router_service.affinity.sticky import POLICY as HELD
+from router_service.affinity.sticky import POLICY as STICKY
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision, Plan
-from router_service.execution.deadlines import LEAST_MEASURED, PROMPT_TOKENS_PER_S
+from router_service.execution.deadlines import MIN_MEASURED, PROMPT_TOKENS_PER_S
 from router_service.execution.plan_statistics import PlanStatistics
 from router_service.health import Health
 
-LATE_PERCENT = 95
+LATE_PERCENTILE = 95
 
 
 def expected_tokens(exchange: Exchange) -> float:
-    """Of prompt and answer together, as the request was asked: a typical answer, or a shorter one if its limit is."""
+    """Return the tokens of prompt and completion that the request is expected to take.
+
+    The completion has a typical length, or ``completion_limit`` if that is shorter.
+    """
     head = exchange.head
     if head is None:
         return TYPICAL_OUTPUT_TOKENS
@@ -33,86 +37,88 @@ def expected_tokens(exchange: Exchange) -> float:
 
 
 class EndpointLatency(NamedTuple):
-    """What one endpoint's calls do not exceed in 95 of 100 cases, seconds."""
+    """Hold the p95 in seconds of the latency of one endpoint of ``provider``."""
 
-    seconds: float
+    p95_s: float
     provider: str
 
 
 class Hedging:
-    """One worker's, and its budget: every request adds ``share`` of its expected tokens, at most ``burst`` are kept.
+    """Hold one worker's budget: every request adds ``share`` of its expected tokens, up to ``burst`` tokens.
 
-    ``sent``, ``won`` and ``refused`` (for want of budget) count second calls, ``tokens`` what those sent were expected
-    to take. ``unstoppable`` are providers that go on working when their caller leaves.
+    ``sent``, ``won`` and ``refused`` (for lack of budget) count hedged requests; ``tokens`` are those that the sent
+    ones were expected to take. ``uncancellable`` are providers that continue after their caller has disconnected.
     """
 
     def __init__(
-        self, share: float, health: Health, unstoppable: frozenset[str] = frozenset(), burst: float = 10_000.0
+        self, share: float, health: Health, uncancellable: frozenset[str] = frozenset(), burst: float = 10_000.0
     ) -> None:
         self._share = share
         self._burst = burst
         self._health = health
-        self._streams = PlanStatistics(lambda plan: self._waits(plan, stream=True))
-        self._wholes = PlanStatistics(lambda plan: self._waits(plan, stream=False))
+        self._streams = PlanStatistics(lambda plan: self._latencies(plan, stream=True))
+        self._responses = PlanStatistics(lambda plan: self._latencies(plan, stream=False))
         self._budget = burst
-        self.unstoppable = unstoppable
+        self.uncancellable = uncancellable
         self.sent = self.won = self.refused = 0
         self.tokens = 0.0
 
-    def earn(self, exchange: Exchange) -> None:
-        """Count a request."""
+    def refill(self, exchange: Exchange) -> None:
+        """Add the request's share to the budget."""
         if self._budget < self._burst:
             budget = self._budget + self._share * expected_tokens(exchange)
             self._budget = budget if budget < self._burst else self._burst
 
-    def affords(self, exchange: Exchange) -> bool:
-        """Whether the budget has a second call for the request. One larger than ``burst`` takes a full budget, and
-        leaves a debt."""
+    def has_budget(self, exchange: Exchange) -> bool:
+        """Return whether the budget allows a hedged request for this request, and count a refusal.
+
+        A request larger than ``burst`` needs a full budget and leaves it negative.
+        """
         if self._budget < min(expected_tokens(exchange), self._burst):
             self.refused += 1
             return False
         return True
 
     def spend(self, exchange: Exchange) -> None:
-        """Take a second call out of the budget."""
+        """Take a hedged request out of the budget."""
         tokens = expected_tokens(exchange)
         self._budget -= tokens
         self.tokens += tokens
         self.sent += 1
 
     def begin(self, endpoint: str) -> None:
-        """Ignore what was sent: a hedged request is counted when its budget is spent."""
+        """Ignore the start of a call: a hedged request is counted when its budget is spent."""
 
     def report(self, outcome: AttemptOutcome, _exchange: Exchange) -> None:
-        """Count a hedged request whose response was taken."""
+        """Count a hedged request whose response was used."""
         self.won += outcome.hedge and outcome.ended not in ("lost", "failed")
 
-    def late_after(self, exchange: Exchange, decision: Decision, endpoint: Endpoint) -> float | None:
-        """Seconds after which a call to ``endpoint`` is late; ``None`` where no second may be sent, or not measured.
+    def hedge_delay_s(self, exchange: Exchange, decision: Decision, endpoint: Endpoint) -> float | None:
+        """Return the seconds after which a call to ``endpoint`` is late, or ``None`` if no hedged request may be sent.
 
-        At least the time that a prompt so long takes everywhere. A conversation that waits for its provider's own
-        tool results or reasoning has one provider alone.
+        The delay is at least the time that the prompt's length takes at any provider. A conversation with pending tool
+        results or reasoning is not hedged, because only its provider can continue it.
         """
         plan, head, affinity = decision.plan, exchange.head, exchange.conversation
         if head is None or not plan.fallbacks or len(plan.endpoints) < 2 or plan.preferences.hedge is False:
             return None
-        if affinity is not None and affinity.pinned and decision.arm.policy == HELD:
+        if affinity is not None and affinity.pinned and decision.arm.policy == STICKY:
             return None
-        waits = (self._streams if head.stream else self._wholes).of(plan)
-        best = next((wait.seconds for wait in waits if wait.provider != endpoint.provider), None)
+        levels = (self._streams if head.stream else self._responses).get(plan)
+        best = next((latency.p95_s for latency in levels if latency.provider != endpoint.provider), None)
         return None if best is None else max(best, len(exchange.body) / 4 / PROMPT_TOKENS_PER_S)
 
-    def fits(self, first: Endpoint, second: Endpoint) -> bool:
-        """Whether ``second`` may be asked beside ``first``: another provider, and nothing is held against it."""
+    def may_hedge_to(self, first: Endpoint, second: Endpoint) -> bool:
+        """Return whether ``second`` may be called beside ``first``: it belongs to another provider and is healthy."""
         return second.provider != first.provider and self._health.sound(second.id)
 
-    def _waits(self, plan: Plan, *, stream: bool) -> list[EndpointLatency]:
-        """Of the endpoints that have been measured, the quickest first."""
+    def _latencies(self, plan: Plan, *, stream: bool) -> list[EndpointLatency]:
+        """Return the latencies of the measured, healthy endpoints, the fastest first."""
 
-        def found() -> Iterator[EndpointLatency]:
+        def measured() -> Iterator[EndpointLatency]:
             for endpoint in plan.endpoints:
-                waits = self._health.waits(endpoint.id, (LATE_PERCENT,), LEAST_MEASURED, stream=stream)
-                if waits is not None and self._health.sound(endpoint.id):
-                    yield EndpointLatency(waits[0], endpoint.provider)
+                levels = self._health.waits(endpoint.id, (LATE_PERCENTILE,), MIN_MEASURED, stream=stream)
+                if levels is not None and self._health.sound(endpoint.id):
+                    yield EndpointLatency(levels[0], endpoint.provider)
 
-        return sorted(found())
+        return sorted(measured())

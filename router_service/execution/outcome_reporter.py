@@ -1,4 +1,4 @@
-"""Report each call to a provider once, when it has ended, to everything that learns from calls."""
+"""Report each call to a provider once, when it has ended, to every listener."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ logger = logging.getLogger(__name__)
 
 
 class OutcomeListener(Protocol):
-    """Learn from calls: health, live statistics, hedging, affinity."""
+    """Learn from calls, as health, live statistics, hedging and affinity do."""
 
     def begin(self, endpoint: str) -> None:
-        """Note that a call to ``endpoint`` was sent."""
+        """Record that a call to ``endpoint`` was sent."""
 
     def report(self, outcome: AttemptOutcome, exchange: Exchange) -> None:
-        """Take in how it ended."""
+        """Record how a call ended."""
 
 
 class OutcomeReporter:
-    """Make one ``AttemptOutcome`` of each call. A listener that fails costs neither the request nor the others."""
+    """Make one ``AttemptOutcome`` of each call. A failing listener affects neither the request nor other listeners.
+
+    ``failures`` counts reports that raised an exception.
+    """
 
     def __init__(self, listeners: Sequence[OutcomeListener]) -> None:
         self._listeners = listeners
         self.failures = 0
 
     def begin(self, exchange: Exchange, attempt: Attempt) -> None:
-        """Note that ``attempt`` was sent. Whatever happens, it is reported by ``settle`` at the latest."""
+        """Record that ``attempt`` was sent. It is reported by ``settle`` at the latest."""
         exchange.open_attempts.append(attempt)
         for listener in self._listeners:
             listener.begin(attempt.endpoint)
@@ -46,43 +49,43 @@ class OutcomeReporter:
         retry_after_s: float | None = None,
         stale: bool = False,
     ) -> None:
-        """Report ``attempt`` unless it was reported before: a call that was cut may come to its own end later."""
+        """Report ``attempt`` unless it was reported before: a cancelled call may reach its own end later."""
         for place, one in enumerate(exchange.open_attempts):
             if one is attempt:
                 del exchange.open_attempts[place]
                 break
         else:
             return
-        outcome = _outcome(exchange, attempt, ended, retry_after_s, stale)
+        outcome = _make_outcome(exchange, attempt, ended, retry_after_s, stale)
         for listener in self._listeners:
             try:
                 listener.report(outcome, exchange)
             except Exception:
                 self.failures += 1
                 if self.failures & (self.failures - 1) == 0:
-                    logger.exception("a call's outcome was not learned from (%d times)", self.failures)
+                    logger.exception("a listener failed on the outcome of a call (%d times)", self.failures)
 
     def settle(self, exchange: Exchange) -> None:
-        """Report the calls of a request that is over: the one that served it, and any that was cut with it."""
+        """Report the open calls of a request that is over: the one that served it, and any cancelled with it."""
         for attempt in tuple(exchange.open_attempts):
-            self.end(exchange, attempt, _end_of(exchange, attempt))
+            self.end(exchange, attempt, _classify_end(exchange, attempt))
 
 
-def _end_of(exchange: Exchange, attempt: Attempt) -> AttemptEnd:
-    if exchange.cancelled or exchange.gave_up or attempt.endpoint != exchange.endpoint:
+def _classify_end(exchange: Exchange, attempt: Attempt) -> AttemptEnd:
+    if exchange.cancelled or exchange.deadline_expired or attempt.endpoint != exchange.endpoint:
         return "abandoned"
     if attempt.error_type is not None:
         return "failed"
     return "answered" if exchange.complete else "abandoned"
 
 
-def _outcome(
+def _make_outcome(
     exchange: Exchange, attempt: Attempt, ended: AttemptEnd, retry_after_s: float | None, stale: bool
 ) -> AttemptOutcome:
     spent_us = max(attempt.duration_us or 0, attempt.ttft_us or 0)
-    began_s = exchange.clock + attempt.started_us / 1e6
-    head, verdict = exchange.head, exchange.verdict
-    # Of a request one attempt serves at most; those that were cut for it say so themselves.
+    began_s = exchange.arrival_s + attempt.started_us / 1e6
+    head, verdict = exchange.head, exchange.tool_call_verdict
+    # At most one attempt serves a request, so only that one gets the response's usage.
     served = attempt.endpoint == exchange.endpoint
     usage = exchange.usage if served else None
     return AttemptOutcome(

@@ -1,4 +1,4 @@
-"""What is read from health for a plan as a whole, kept for some seconds."""
+"""Cache figures that are read from health for a whole plan."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from router_service.core.bounded_cache import BoundedCache
 from router_service.core.plan import Plan
 
 T = TypeVar("T")
-HOLDS_S = 5.0
-MOST_PLANS = 1024
-MOST_BYTES = 16 * 1024 * 1024
-# What is kept for each endpoint of a plan, the plan itself included.
+LIFETIME_S = 5.0
+MAX_PLANS = 1024
+MAX_BYTES = 16 * 1024 * 1024
+# An entry takes this much for each endpoint of its plan, the plan included.
 ENDPOINT_BYTES = 500
 
 
 class PlanStatistics(Generic[T]):
-    """``make`` of a plan, once in ``HOLDS_S``."""
+    """Cache ``make(plan)`` for ``LIFETIME_S`` seconds of ``clock``."""
 
     def __init__(self, make: Callable[[Plan], T], clock: Callable[[], float] = time.monotonic) -> None:
         self._make = make
         self._clock = clock
-        self._known: BoundedCache[int, tuple[float, Plan, T]] = BoundedCache(
-            MOST_PLANS, MOST_BYTES, lambda _id, known: ENDPOINT_BYTES * len(known[1].endpoints)
+        self._cached: BoundedCache[int, tuple[float, Plan, T]] = BoundedCache(
+            MAX_PLANS, MAX_BYTES, lambda _id, cached: ENDPOINT_BYTES * len(cached[1].endpoints)
         )
 
-    def of(self, plan: Plan) -> T:
+    def get(self, plan: Plan) -> T:
+        """Return the cached figures of ``plan``."""
         now = self._clock()
-        # The plan is kept with what is known of it, so that no other can have its id.
-        known = self._known.get(id(plan))
-        if known is None or now >= known[0]:
-            known = self._known.put(id(plan), (now + HOLDS_S, plan, self._make(plan)))
-        return known[2]
+        # The plan is kept alive with its figures, so that no other plan can get its id.
+        cached = self._cached.get(id(plan))
+        if cached is None or now >= cached[0]:
+            cached = self._cached.put(id(plan), (now + LIFETIME_S, plan, self._make(plan)))
+        return cached[2]

@@ -1,4 +1,4 @@
-"""Name the functions by which one call to a provider is made and let go of."""
+"""Name the functions that make one call to a provider and that discard its response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from data.schema import Attempt
 from router_service.core.usage import Usage
 
 T = TypeVar("T")
-# Takes the endpoint, the attempt to fill in, and the seconds until the first token.
+# The arguments are the endpoint, the attempt to fill in, and the seconds allowed until the first token.
 ProviderCall = Callable[[Endpoint, Attempt, float], Awaitable[T]]
-# Lets go of a response that nobody takes; returns what its provider counted for it, where that is known.
+# The function closes a response that is not used, and returns its provider's own token count, if known.
 DiscardResponse = Callable[[T], Usage | None]

@@ -1,4 +1,7 @@
-"""Two calls for one answer: the first in its caller's own task, the second in another if the first is late."""
+"""Race a request and its hedged request for one response.
+
+The first call runs in its caller's task. The hedged request gets a task of its own, and only if the first call is late.
+"""
 
 from __future__ import annotations
 
@@ -13,45 +16,50 @@ T = TypeVar("T")
 
 
 class RaceStage(Enum):
-    FIRST = auto()  # the first call goes on, alone or not
-    SECOND = auto()  # it has failed, the second goes on
-    WON = auto()  # the second was sooner
+    """Name the stages of a race."""
+
+    FIRST = auto()  # the first call is running, alone or beside the hedged request
+    HEDGE = auto()  # the first call has failed, and the hedged request is running
+    WON = auto()  # the hedged request was faster
     OVER = auto()
 
 
 class Race(Generic[T]):
-    """``second`` is asked for a call when the first is late; ``None`` is no. ``discard`` gets an answer that came
-    too late to be taken, ``failed`` the error of a second call while the first goes on.
+    """Run a race. ``hedge`` is called when the first call is late; it returns the hedged request, or ``None`` for none.
+
+    ``discard`` receives a response that came too late to be used, ``failed`` the error of a hedged request while the
+    first call is running.
     """
 
     def __init__(
         self,
-        second: Callable[[], Coroutine[Any, Any, T] | None],
+        hedge: Callable[[], Coroutine[Any, Any, T] | None],
         discard: Callable[[T], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._second = second
+        self._hedge = hedge
         self._discard = discard
         self._failed = failed
         self._task: asyncio.Task[T] | None = None
         self._stage = RaceStage.FIRST
 
     @property
-    def won(self) -> bool:
-        """Whether the second was sooner."""
+    def hedge_won(self) -> bool:
+        """Return whether the hedged request was faster."""
         return self._stage is RaceStage.WON
 
     async def run(self, first: Awaitable[T], after_s: float) -> T:
-        """The answer that comes first; while one is left an error of the other is none.
+        """Return the response that comes first; an error counts only if no other call is running.
 
-        Whoever cancels this cancels both. The loser is cancelled and not waited for. No task is made for a first
-        call that ends within ``after_s``; a second that wins cancels the first in this task, as a timeout would.
+        ``after_s`` is in seconds. A caller that cancels this coroutine cancels both calls. The loser is cancelled and
+        not awaited. No task is created for a first call that ends within ``after_s``; a hedged request that wins
+        cancels the first call in this task, as a timeout would.
         """
         owner = asyncio.current_task()
         assert owner is not None
         self._owner = owner
         cancelling = owner.cancelling()
-        timer = asyncio.get_running_loop().call_later(after_s, self._begin)
+        timer = asyncio.get_running_loop().call_later(after_s, self._start_hedge)
         try:
             answer = await first
         except asyncio.CancelledError:
@@ -60,22 +68,22 @@ class Race(Generic[T]):
                 if owner.uncancel() <= cancelling:
                     return task.result()
                 self._discard(task.result())
-            self._end()
+            self._finish()
             raise
         except BaseException:
             task = self._task
             if task is None or (task.done() and task.exception() is not None):
                 self._stage = RaceStage.OVER
                 raise
-            return await self._alone(task)
+            return await self._await_hedge(task)
         finally:
             timer.cancel()
-        self._end()
+        self._finish()
         return answer
 
-    async def _alone(self, task: asyncio.Task[T]) -> T:
-        """What the second makes of it, now that the first has failed."""
-        self._stage = RaceStage.SECOND
+    async def _await_hedge(self, task: asyncio.Task[T]) -> T:
+        """Return the result of the hedged request after the first call has failed."""
+        self._stage = RaceStage.HEDGE
         try:
             return await task
         except asyncio.CancelledError:
@@ -83,13 +91,13 @@ class Race(Generic[T]):
                 self._discard(task.result())
             raise
 
-    def _begin(self) -> None:
-        call = self._second()
+    def _start_hedge(self) -> None:
+        call = self._hedge()
         if call is not None:
             self._task = asyncio.get_running_loop().create_task(call)
-            self._task.add_done_callback(self._ended)
+            self._task.add_done_callback(self._hedge_ended)
 
-    def _ended(self, task: asyncio.Task[T]) -> None:
+    def _hedge_ended(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
             return
         error = task.exception()
@@ -102,7 +110,7 @@ class Race(Generic[T]):
         elif self._stage is RaceStage.OVER:
             self._discard(task.result())
 
-    def _end(self) -> None:
+    def _finish(self) -> None:
         self._stage = RaceStage.OVER
         if self._task is not None:
             self._task.cancel()

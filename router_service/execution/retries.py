@@ -1,4 +1,4 @@
-"""What follows a failed attempt, by the class of its error: the one table."""
+"""Define the next step after a failed attempt, by the class of its error, in one table."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from router_service.upstream.transport import StaleConnection
 
 
 class RetryAction(Enum):
+    """Name the steps that may follow a failed attempt."""
+
     NEXT_ENDPOINT = "next endpoint"
     SAME_ENDPOINT = "the same endpoint once more"
     NEXT_MODEL = "next model"
     STOP = "stop"
 
 
-# The reference (model fallbacks): within a model 5xx, timeouts and 429 move to the next endpoint; any error, a
-# prompt too long or refused among them, moves to the next model. Every endpoint of a model has the same limits
-# and was asked the same, so what its provider calls the client's fault skips the others of that model.
+# Source: "model fallbacks" of the reference. Within a model 5xx, timeouts and 429 move to the next endpoint; any error,
+# a prompt too long or refused among them, moves to the next model. The endpoints of a model have the same limits and
+# get the same request, so an error that the provider attributes to the client skips the model's other endpoints.
 RULES = {
     "provider_unavailable": RetryAction.NEXT_ENDPOINT,
     "provider_overloaded": RetryAction.NEXT_ENDPOINT,
     "timeout": RetryAction.NEXT_ENDPOINT,
     "rate_limit_exceeded": RetryAction.NEXT_ENDPOINT,
     "server": RetryAction.NEXT_ENDPOINT,
-    # The provider's verdict on our account or on a place.
+    # The provider judges our account or our location.
     "permission_denied": RetryAction.NEXT_ENDPOINT,
     "not_found": RetryAction.NEXT_ENDPOINT,
     "context_length_exceeded": RetryAction.NEXT_MODEL,
@@ -37,12 +39,12 @@ RULES = {
     "invalid_prompt": RetryAction.NEXT_MODEL,
     "payload_too_large": RetryAction.NEXT_MODEL,
     "unprocessable": RetryAction.NEXT_MODEL,
-    # The client's own key or credit: ours to judge, never a provider's, and the same for all of them.
+    # The router judges the client's key and credit, so every provider would give the same result.
     "authentication": RetryAction.STOP,
     "payment_required": RetryAction.STOP,
 }
 
 
 def retry_action(error: ApiError) -> RetryAction:
-    """The rule for ``error``."""
+    """Return the next step after ``error``."""
     return RetryAction.SAME_ENDPOINT if isinstance(error, StaleConnection) else RULES[error.error_type]

@@ -1,4 +1,4 @@
-"""Decisions of one request, with a look at whether another model is to come."""
+"""Look ahead in the decisions of one request to find out whether another model follows."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from router_service.core.plan import Decision
 
 
 class UpcomingDecisions:
-    """Iterates over ``decisions``; they are made as they are asked for."""
+    """Iterate over ``decisions``, which are made lazily."""
 
     def __init__(self, decisions: Iterator[Decision], exchange: Exchange) -> None:
         self._decisions = decisions
         self._exchange = exchange
-        self._waiting: deque[Decision] = deque()
-        self._now: Decision | None = None
+        self._ahead: deque[Decision] = deque()
+        self._current: Decision | None = None
 
     def __iter__(self) -> UpcomingDecisions:
         return self
 
     def __next__(self) -> Decision:
-        self._now = self._waiting.popleft() if self._waiting else next(self._decisions)
-        return self._now
+        self._current = self._ahead.popleft() if self._ahead else next(self._decisions)
+        return self._current
 
-    def another_model(self) -> bool:
-        """Whether the client listed a model that can be served and was not tried yet."""
+    def has_other_model(self) -> bool:
+        """Return whether the client listed a model that can be served and was not tried yet."""
         tried = {attempt.model for attempt in self._exchange.attempts}
-        if self._now and self._now.plan.fallbacks and _offers_other(self._now, tried):
+        if self._current and self._current.plan.fallbacks and _offers_other(self._current, tried):
             return True
-        if any(_offers_other(decision, tried) for decision in self._waiting):
+        if any(_offers_other(decision, tried) for decision in self._ahead):
             return True
         for decision in self._decisions:
-            self._waiting.append(decision)
+            self._ahead.append(decision)
             if _offers_other(decision, tried):
                 return True
         return False

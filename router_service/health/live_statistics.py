@@ -47,7 +47,7 @@ class ObservedViews(NamedTuple):
 class LiveStatistics:
     """Of one worker. No method raises: what is learned of a call must not cost the call. ``failures`` counts what was
     not learned for it. Times are Unix seconds by a clock that is never set: ``clock`` gives seconds from any origin,
-    and is that of ``Exchange.clock``. Used from one thread.
+    and is that of ``Exchange.arrival_s``. Used from one thread.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:

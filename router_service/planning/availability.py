@@ -1,4 +1,4 @@
-"""What a client is told when no endpoint may serve it: ``error.availability`` with the codes of the reference."""
+"""Explain to the client why no endpoint may serve a request: ``error.availability`` with the reference's codes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from router_service.core.plan import Plan
 from router_service.planning.constraints import ConstraintSet
 from router_service.planning.eligibility import RequestProfile, reference_reason
 from router_service.planning.nearest_request import PRIVACY, NearestRequest, nearest_request
-from router_service.planning.service_tiers import REASON
+from router_service.planning.service_tiers import TIER_REASON
 
 DOCS_URL = "/docs"
-MOST_EXCLUDED_LISTED = 50
-# error type of the last attempt → availability code, when all endpoints have failed.
-EXHAUSTED = {
+MAX_EXCLUDED_LISTED = 50
+# After all endpoints have failed, the error type of the last attempt maps to an availability code.
+EXHAUSTED_CODES = {
     "rate_limit_exceeded": "capacity_exhausted",
     "provider_overloaded": "temporarily_unavailable",
     "provider_unavailable": "temporarily_unavailable",
@@ -25,29 +25,29 @@ EXHAUSTED = {
     "not_found": "model_unavailable_upstream",
 }
 RETRYABLE = frozenset({"capacity_exhausted", "temporarily_unavailable"})
-NOT_CHAT = frozenset({"not a chat model", "no text output", "no text input"})
+NOT_CHAT_REASONS = frozenset({"not a chat model", "no text output", "no text input"})
 
 
 class NoEndpoints(ApiError):
-    """Filters left nothing of ``plan``, which the log then keeps: each endpoint with its reason."""
+    """Report that the filters excluded every endpoint of ``plan``; the log keeps the plan with all reasons."""
 
     def __init__(self, plan: Plan, error_type: str, message: str, availability: dict[str, Any]) -> None:
         super().__init__(error_type, message, availability=availability)
         self.plan = plan
 
 
-def unknown_model(name: str, catalogue: Catalogue, why: str | None = None) -> ApiError:
-    """400, with the wording that clients of the reference match on.
+def unknown_model(name: str, catalogue: Catalogue, hint: str | None = None) -> ApiError:
+    """Return the error 400 for an unknown id, with the wording that clients of the reference match on.
 
-    ``wrong_endpoint`` where the id is known and is no chat model, else ``model_not_found``.
+    Its code is ``wrong_endpoint`` if the id is known but is no chat model, else ``model_not_found``.
     """
     if name.lower() in _other_kinds(catalogue):
         return _error(
             "wrong_endpoint",
-            f"{name} is not a chat model, and this route serves no others; GET /api/v1/models lists them",
+            f"{name} is not a chat model, which this route needs; choose one from GET /api/v1/models",
             [name],
         )
-    hint = why or "GET /api/v1/models lists those that are"
+    hint = hint or "GET /api/v1/models lists those that are"
     return _error("model_not_found", f"{name} is not a valid model ID; {hint}", [name])
 
 
@@ -55,38 +55,38 @@ def no_eligible_endpoints(
     plan: Plan, profile: RequestProfile, constraints: ConstraintSet, requested: list[str]
 ) -> NoEndpoints:
     """Return the error that names the filter of each endpoint and the nearest request that would have worked."""
-    # Of a tier that was not asked for is no reason while there are others.
-    rows = [row for row in plan.excluded if row[1] != REASON] or list(plan.excluded)
+    # A tier that was not requested explains nothing while other endpoints were excluded for other reasons.
+    rows = [row for row in plan.excluded if row[1] != TIER_REASON] or list(plan.excluded)
     reasons = Counter(reason for _, reason in rows)
-    close = nearest_request([endpoint for endpoint, _ in rows], plan.preferences, profile, constraints)
-    code = _code(close.reasons if close else tuple(reasons))
-    more: dict[str, Any] = {
+    nearest = nearest_request([endpoint for endpoint, _ in rows], plan.preferences, profile, constraints)
+    code = _code(nearest.reasons if nearest else tuple(reasons))
+    details: dict[str, Any] = {
         "excluded_by": list(dict.fromkeys(reference_reason(reason) for reason, _ in reasons.most_common())),
         "affected_providers": sorted({endpoint.provider_name for endpoint, _ in rows}),
         "excluded": [
             {"endpoint": e.id, "provider": e.provider_name, "reason": reason, "excluded_by": reference_reason(reason)}
-            for e, reason in plan.excluded[:MOST_EXCLUDED_LISTED]
+            for e, reason in plan.excluded[:MAX_EXCLUDED_LISTED]
         ],
     }
-    if close and close.changes:
-        first = close.changes[0]
-        more["constraint"] = {"field": first.field, "detail": first.sentence()}
-        more["nearest"] = {
-            "endpoint": close.endpoint.id,
-            "provider": close.endpoint.provider_name,
-            "changes": [change._asdict() for change in close.changes],
+    if nearest and nearest.changes:
+        first = nearest.changes[0]
+        details["constraint"] = {"field": first.field, "detail": first.sentence()}
+        details["nearest"] = {
+            "endpoint": nearest.endpoint.id,
+            "provider": nearest.endpoint.provider_name,
+            "changes": [change._asdict() for change in nearest.changes],
         }
-    message = f"{_sentence(plan, reasons)} {_advice(close, constraints)}".strip()
-    return NoEndpoints(plan, ERROR_TYPE.get(code, "not_found"), message, _availability(code, requested, **more))
+    message = f"{_sentence(plan, reasons)} {_advice(nearest, constraints)}".strip()
+    return NoEndpoints(plan, ERROR_TYPE.get(code, "not_found"), message, _availability(code, requested, **details))
 
 
 def no_listed_endpoints(requested: str, model: str, free: bool, usable: bool, catalogue: Catalogue) -> ApiError:
-    """404 for an id under which no endpoint stands. ``usable``: the model itself has endpoints here."""
+    """Return the error 404 for an id that lists no endpoint; ``usable`` is true if the model has endpoints here."""
     offers = catalogue.endpoints.get(model, ())
     if free and usable:
         return _error(
             "free_variant_ended",
-            f"No endpoints found for {requested}: no provider gives it away. {model} is available at a price.",
+            f"No endpoints found for {requested}: no provider offers it for free. {model} is available at a price.",
             [requested],
             fallback_models=[model],
         )
@@ -94,15 +94,16 @@ def no_listed_endpoints(requested: str, model: str, free: bool, usable: bool, ca
         return _error("model_deprecated", f"No endpoints found for {model}: all its providers retired it.", [requested])
     return _error(
         "no_endpoints",
-        f"No endpoints found for {model}: no provider of it has a key in the environment.",
+        f"No endpoints found for {model}: this router has an API key of none of its providers. "
+        "Choose another model from GET /api/v1/models.",
         [requested],
         affected_providers=sorted({offer.provider_name for offer in offers if _could_serve(offer)}),
     )
 
 
 def exhausted_availability(error: ApiError, requested: list[str], providers: list[str]) -> dict[str, Any] | None:
-    """``availability`` for an error that is left after every attempt; ``None`` where the request itself is at fault."""
-    code = EXHAUSTED.get(error.error_type)
+    """Return ``availability`` for the last error of a request, or ``None`` if the request itself is at fault."""
+    code = EXHAUSTED_CODES.get(error.error_type)
     if code is None:
         return None
     found = _availability(code, requested, affected_providers=sorted(set(providers)))
@@ -134,25 +135,25 @@ def _sentence(plan: Plan, reasons: Counter[str]) -> str:
     return f"No endpoints found{subject}: all {reasons.total()} of {plan.model} were excluded by {removed}."
 
 
-def _advice(close: NearestRequest | None, constraints: ConstraintSet) -> str:
-    if close is None:
+def _advice(nearest: NearestRequest | None, constraints: ConstraintSet) -> str:
+    if nearest is None:
         return " ".join(constraints.sentences())
-    changes = " and ".join(change.sentence() for change in close.changes)
-    return f"{close.endpoint.provider_name} would serve it {changes}."
+    changes = " and ".join(change.sentence() for change in nearest.changes)
+    return f"{nearest.endpoint.provider_name} would serve it {changes}."
 
 
 @lru_cache(maxsize=2)
 def _other_kinds_of(unplaced: tuple[tuple[str, str], ...]) -> frozenset[str]:
     names = set()
     for name, reason in unplaced:
-        if reason in NOT_CHAT:
+        if reason in NOT_CHAT_REASONS:
             provider, _, model = name.lower().partition(":")
             names |= {model, f"{provider}/{model}", model.rpartition("/")[2]}
     return frozenset(names)
 
 
 def _other_kinds(catalogue: Catalogue) -> frozenset[str]:
-    """Ids that the source knows and that are no chat models."""
+    """Return the ids, in lower case, that the source lists and that are not chat models."""
     return _other_kinds_of(catalogue.unplaced)
 
 
@@ -163,17 +164,17 @@ ERROR_TYPE = {
 }
 
 
-def _error(code: str, message: str, requested: list[str], **more: Any) -> ApiError:
+def _error(code: str, message: str, requested: list[str], **details: Any) -> ApiError:
     return ApiError(
-        ERROR_TYPE.get(code, "not_found"), message.strip(), availability=_availability(code, requested, **more)
+        ERROR_TYPE.get(code, "not_found"), message.strip(), availability=_availability(code, requested, **details)
     )
 
 
-def _availability(code: str, requested: list[str], **more: Any) -> dict[str, Any]:
+def _availability(code: str, requested: list[str], **details: Any) -> dict[str, Any]:
     return {
         "code": code,
         "retryable": code in RETRYABLE,
         "requested_models": requested,
-        **more,
+        **details,
         "docs_url": DOCS_URL,
     }

@@ -1,4 +1,4 @@
-"""The decisions of one request: a plan for each wanted model in turn, or one over all of them."""
+"""Make the decisions of one request: one for each requested model in turn, or one for all of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from router_service.planning.eligibility import RequestProfile
 from router_service.planning.model_variants import RequestedModel, parse_model
 from router_service.planning.planner import Planner
 
-# What a conversation makes of a plan before it is sampled.
-PinPlan = Callable[[Plan], Plan]
+# A plan is adapted to its conversation before it is sampled.
+ApplyAffinity = Callable[[Plan], Plan]
 
 
-def as_planned(plan: Plan) -> Plan:
-    """The plan of a request that belongs to no conversation."""
+def without_affinity(plan: Plan) -> Plan:
+    """Return ``plan`` unchanged, for a request that belongs to no conversation."""
     return plan
 
 
@@ -29,24 +29,24 @@ def decisions(
     profile: RequestProfile,
     draw: Callable[[], float],
     constraints: ConstraintSet | None = None,
-    hold: PinPlan = as_planned,
+    apply_affinity: ApplyAffinity = without_affinity,
 ) -> Iterator[Decision]:
-    """A decision for each of ``names``, made when it is its turn; ``draw`` gives numbers in [0, 1).
+    """Yield a decision for each of ``names``, made when its turn comes; ``draw`` returns numbers in [0, 1).
 
-    ``constraints`` are those under which ``preferences`` were read, else the installation's alone. Raises ``ApiError``
-    of the last name when none can be served; a name that cannot is passed over while another can. ``hold`` keeps
-    a conversation with its endpoint.
+    ``constraints`` are those that ``preferences`` were parsed under, by default the installation's. ``apply_affinity``
+    keeps a conversation at its endpoint. A name that cannot be served is skipped while another one can. Raises
+    ``ApiError`` for the last name if none can be served.
     """
     constraints = constraints or planner.installation
     if preferences.pooled and len(names) > 1:
-        yield _pooled(planner, names, preferences, profile, draw, constraints, hold)
+        yield _pooled(planner, names, preferences, profile, draw, constraints, apply_affinity)
         return
     last: ApiError | None = None
     served = False
     for name in names:
         try:
             wanted = parse_model(name, planner.catalogue)
-            decision = _decide(planner, (wanted,), preferences, profile, draw, constraints, names, hold)
+            decision = _decide(planner, (wanted,), preferences, profile, draw, constraints, names, apply_affinity)
         except ApiError as error:
             last = error
             continue
@@ -63,7 +63,7 @@ def _pooled(
     profile: RequestProfile,
     draw: Callable[[], float],
     constraints: ConstraintSet,
-    hold: PinPlan,
+    apply_affinity: ApplyAffinity,
 ) -> Decision:
     pool: list[RequestedModel] = []
     last: ApiError | None = None
@@ -74,7 +74,7 @@ def _pooled(
             last = error
     if not pool and last is not None:
         raise last
-    return _decide(planner, tuple(pool), preferences, profile, draw, constraints, names, hold)
+    return _decide(planner, tuple(pool), preferences, profile, draw, constraints, names, apply_affinity)
 
 
 def _decide(
@@ -85,11 +85,11 @@ def _decide(
     draw: Callable[[], float],
     constraints: ConstraintSet,
     names: list[str],
-    hold: PinPlan,
+    apply_affinity: ApplyAffinity,
 ) -> Decision:
     plan = planner.plan(pool, preferences, profile, constraints.strategy)
     if plan.endpoints:
-        return hold(plan).sample(draw())
+        return apply_affinity(plan).sample(draw())
     if plan.excluded:
         raise no_eligible_endpoints(plan, profile, constraints, names)
     first = pool[0]

@@ -1,4 +1,4 @@
-"""Which endpoints may serve a request at all, and for each that may not, why."""
+"""Decide which endpoints may serve a request, and give the reason for each that may not."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from router_service.core.preferences import QUANTIZATION_BITS, MaxPrice, Prefere
 from router_service.core.request import Head
 
 QUANTIZATION_FAMILIES = {"fp4": ("fp4", "mxfp4", "nvfp4"), "fp8": ("fp8", "mxfp8")}
-# In the order in which they narrow the choice.
+# These parameters restrict the choice in this order, each only while some endpoint supports it.
 SOFT_PARAMETERS = ("tools", "response_format", "verbosity")
-# Names of the body that are not capabilities of an endpoint.
+# These fields of the body do not depend on an endpoint's capabilities.
 NEVER_REQUIRED = frozenset(
     {"model", "models", "messages", "prompt", "stream", "stream_options", "provider", "usage", "user"}
     | {"metadata", "trace", "session_id", "plugins", "route", "transforms", "debug", "n", "preset"}
     | {"service_tier", "speed", "prompt_cache_key", "cache_control", "max_completion_tokens", "store"}
 )
-# Our reason → the reference's ``reference_reason``. ``unsupported:<parameter>`` is a requirement, too.
+# Our reasons map to the reference's ``excluded_by``; ``unsupported:<parameter>`` maps to ``require_parameters``.
 EXCLUDED_BY = {
     "data_region": "data_region",
     "data_policy:training": "data_policy:training",
@@ -37,23 +37,23 @@ EXCLUDED_BY = {
     "require_parameters": "require_parameters",
     "context_length": "context_length",
     "max_tokens": "context_length",
-    # Off in this installation, whatever the request says.
+    # These two depend on the installation and the catalogue, not on the request.
     "disabled": "allowed_providers",
     "no_price": "max_price",
     "service_tier": "allowed_providers",
 }
-# The prompt's tokens are estimated as bytes / 4: half as much again leaves room for what that gets wrong.
+# The prompt's tokens are estimated as bytes / 4, which may be too high by half.
 ESTIMATE_MARGIN = 1.5
-MOST_NANO = 1e18
+MAX_NANO = 1e18
 
 
 class RequestProfile(NamedTuple):
-    """Hold what a plan depends on besides preferences. ``Planner`` makes it coarse before it is part of a cache key.
+    """Hold the inputs of a plan besides preferences. ``Planner`` coarsens it before it becomes part of a cache key.
 
-    ``prompt_tokens`` is an estimate; ``max_tokens`` what the client allows, or ``None``, and ``planned_limit`` the same
-    rounded up to a power of two, which is all that strategies see of it; ``hour`` of the week in UTC; ``client_region``
-    where the client is, where that is known; ``service_tier`` the one that is asked for; ``modality`` of what comes
-    with the text: text | image | audio | file.
+    ``prompt_tokens`` is an estimate. ``max_tokens`` is the client's limit on the completion, or ``None``;
+    ``planned_limit`` is the same limit rounded up to a power of two, for the strategies. ``hour`` is the hour of the
+    week in UTC, 0 to 167. ``client_region`` is ``None`` if it is not known. ``service_tier`` is the requested one.
+    ``modality`` is text, image, audio or file.
     """
 
     prompt_tokens: int
@@ -69,7 +69,7 @@ class RequestProfile(NamedTuple):
 
 
 def profile_of(head: Head, body_bytes: int, hour: int, client_region: str | None = None) -> RequestProfile:
-    """Return what a plan depends on of a request; ``hour`` of the week in UTC, 0 to 167."""
+    """Return the profile of a request with a body of ``body_bytes`` bytes; ``hour`` of the week in UTC, 0 to 167."""
     return RequestProfile(
         head.prompt_tokens(body_bytes),
         head.completion_limit,
@@ -85,32 +85,34 @@ def profile_of(head: Head, body_bytes: int, hour: int, client_region: str | None
 
 
 class EligibilityRule(NamedTuple):
-    """A hard filter: ``reason`` is what the log says of an endpoint that does not pass."""
+    """Pair a hard filter with the ``reason`` that the log gives for an endpoint that fails it."""
 
     reason: str
     passes: Callable[[Endpoint], bool]
 
 
 class FilteredEndpoints(NamedTuple):
+    """Split endpoints into eligible ones and excluded ones, each of these with its reason."""
+
     eligible: list[Endpoint]
     excluded: list[tuple[Endpoint, str]]
 
 
-def blended(price: Price) -> int:
-    """nano-USD per million tokens at three prompt tokens to one completion token, the common chat mix."""
+def blended_price(price: Price) -> int:
+    """Return nano-USD per million tokens at three prompt tokens to one completion token, the common chat mix."""
     return (3 * price.prompt + price.completion) // 4
 
 
 def reference_reason(reason: str) -> str:
-    """The reference's code for a reason of ours."""
+    """Return the reference's code for our ``reason``."""
     return "require_parameters" if reason.startswith("unsupported:") else EXCLUDED_BY[reason]
 
 
 def filter_endpoints(
     endpoints: Sequence[Endpoint], preferences: Preferences, profile: RequestProfile
 ) -> FilteredEndpoints:
-    """Split ``endpoints`` by the hard preferences, then by the parameters that some but not all support."""
-    filters = tuple(rules(preferences, profile))
+    """Split ``endpoints`` by the hard preferences, then by the parameters that only some of them support."""
+    filters = tuple(eligibility_rules(preferences, profile))
     eligible: list[Endpoint] = []
     excluded: list[tuple[Endpoint, str]] = []
     for endpoint in endpoints:
@@ -132,8 +134,8 @@ def filter_endpoints(
     return FilteredEndpoints(eligible, excluded)
 
 
-def rules(preferences: Preferences, profile: RequestProfile) -> Iterator[EligibilityRule]:
-    """The hard filters that this request sets, privacy first: the first that fails is the reason logged."""
+def eligibility_rules(preferences: Preferences, profile: RequestProfile) -> Iterator[EligibilityRule]:
+    """Yield the hard filters that this request sets, privacy first. The first one that fails is the logged reason."""
     yield from privacy_rules(preferences)
     if preferences.only:
         only = preferences.only
@@ -151,7 +153,7 @@ def rules(preferences: Preferences, profile: RequestProfile) -> Iterator[Eligibi
         bits = QUANTIZATION_BITS[preferences.min_quantization]
         yield EligibilityRule("min_quantization", lambda e: QUANTIZATION_BITS.get(e.quantization, 0) >= bits)
     if preferences.is_moderated is not None:
-        # By the mark that the catalogue shows: unknown has none.
+        # An endpoint whose moderation is unknown counts as not moderated, as the catalogue shows it.
         marked = preferences.is_moderated
         yield EligibilityRule("not_moderated" if marked else "moderated", lambda e: bool(e.moderated) is marked)
     if preferences.max_price is not None:
@@ -160,23 +162,23 @@ def rules(preferences: Preferences, profile: RequestProfile) -> Iterator[Eligibi
     if preferences.require_parameters:
         needed = frozenset(profile.parameters) - NEVER_REQUIRED
         yield EligibilityRule("require_parameters", lambda e: needed <= e.supported_parameters)
-    least = profile.prompt_tokens / ESTIMATE_MARGIN
-    yield EligibilityRule("context_length", lambda e: e.context_length >= least or not e.context_length)
+    prompt_tokens = profile.prompt_tokens / ESTIMATE_MARGIN
+    yield EligibilityRule("context_length", lambda e: e.context_length >= prompt_tokens or not e.context_length)
     if profile.max_tokens:
-        most = profile.max_tokens
+        max_tokens = profile.max_tokens
         yield EligibilityRule(
-            "max_tokens", lambda e: e.max_completion_tokens is None or most <= e.max_completion_tokens
+            "max_tokens", lambda e: e.max_completion_tokens is None or max_tokens <= e.max_completion_tokens
         )
 
 
 def privacy_rules(preferences: Preferences) -> Iterator[EligibilityRule]:
-    """Whatever is not known of an endpoint counts against it.
+    """Yield the filters on data. An unknown property of an endpoint counts as a violation.
 
-    ``data_collection: deny`` asks that nothing is trained on, ``zdr`` that nothing is kept.
+    ``data_collection: deny`` excludes training on the data, ``zdr`` excludes any retention.
     """
     regions = preferences.regions
     if regions is not None:
-        yield EligibilityRule("data_region", lambda e: within(places(e), regions))
+        yield EligibilityRule("data_region", lambda e: within(processing_locations(e), regions))
     if preferences.data_collection == "deny":
         yield EligibilityRule("data_policy:training", lambda e: e.data_policy.trains is False)
     if preferences.zdr:
@@ -185,29 +187,29 @@ def privacy_rules(preferences: Preferences) -> Iterator[EligibilityRule]:
         yield EligibilityRule("distillation", lambda e: e.distillable)
 
 
-def places(endpoint: Endpoint) -> tuple[str, ...]:
-    """Everywhere that the endpoint may process a request; empty where that is not known."""
+def processing_locations(endpoint: Endpoint) -> tuple[str, ...]:
+    """Return all locations in which the endpoint may process a request; empty if they are not known."""
     if endpoint.region is not None:
         return (endpoint.region,)
     return tuple(country.lower() for country in endpoint.datacenters)
 
 
 def parts_over_limit(endpoint: Endpoint, limit: MaxPrice) -> tuple[str, ...]:
-    """The parts of ``limit`` that the endpoint's list price exceeds.
+    """Return the parts of ``limit`` that the endpoint's list price exceeds.
 
-    No offer of the catalogue charges per request, image or audio second: those parts are never exceeded.
+    No offer of the catalogue charges per request, image or audio second, so those parts are never exceeded.
     """
     price = endpoint.price
     if price is None:
         return ("prompt",)
     pairs = (("prompt", price.prompt, limit.prompt), ("completion", price.completion, limit.completion))
-    return tuple(name for name, nano, most in pairs if most is not None and nano > _nano(most))
+    return tuple(name for name, nano, allowed in pairs if allowed is not None and nano > _nano(allowed))
 
 
 def is_named_by(endpoint: Endpoint, slugs: tuple[str, ...]) -> bool:
-    """Whether any of ``slugs`` means this endpoint."""
+    """Return whether any of ``slugs`` names this endpoint."""
     return any(slug_matches(slug, endpoint.tag, endpoint.provider_name) for slug in slugs)
 
 
 def _nano(usd_per_million: float | str) -> int:
-    return round(min(float(usd_per_million) * 1e9, MOST_NANO))
+    return round(min(float(usd_per_million) * 1e9, MAX_NANO))

@@ -1,4 +1,4 @@
-"""The decision: a pure function of preferences, the profile, the catalogue and the state of the market."""
+"""Make a plan as a pure function of preferences, profile, endpoints and the state of the market."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.plan import Arm, Plan, encode_arms
 from router_service.core.preferences import Preferences
-from router_service.planning.eligibility import RequestProfile, blended, filter_endpoints
+from router_service.planning.eligibility import RequestProfile, blended_price, filter_endpoints
 from router_service.planning.market_state import UNMEASURED, MarketState
 from router_service.planning.service_tiers import PRIORITY
 from router_service.planning.speed_cutoffs import cutoff_penalty, wants_speed
@@ -27,23 +27,22 @@ def make_plan(
     preferences: Preferences,
     profile: RequestProfile,
     state: MarketState,
-    left_out: Sequence[tuple[Endpoint, str]] = (),
+    excluded_before: Sequence[tuple[Endpoint, str]] = (),
 ) -> Plan:
-    """Filter, weigh and order ``endpoints``. With nothing eligible ``Plan.endpoints`` is empty.
+    """Filter, weigh and order ``endpoints``. ``Plan.endpoints`` is empty if no endpoint is eligible.
 
-    ``left_out`` were excluded beforehand, each with its reason. Raises ``PolicyError`` when the learned policy has
-    its part and gives no usable figures.
+    ``excluded_before`` are endpoints excluded earlier, each with its reason. Raises ``PolicyError`` if the learned
+    policy has a share of the traffic and returns no usable figures.
     """
     eligible, excluded = filter_endpoints(endpoints, preferences, profile)
-    excluded += left_out
+    excluded += excluded_before
     fallbacks = preferences.allow_fallbacks is not False or bool(preferences.order)
     version, epoch = state.catalogue_version, state.health_epoch
     if not eligible:
-        rows = _encode_candidates((), (), (), excluded)
-        arms = encode_arms(())
+        rows, arms = _encode_candidates((), (), (), excluded), encode_arms(())
         return Plan(model, (), (), (), tuple(excluded), rows, arms, version, epoch, fallbacks, False, preferences)
     name = strategy_of(preferences, profile, state)
-    choice = STRATEGIES[name](_slate(eligible, name, preferences, profile, state))
+    choice = STRATEGIES[name](_strategy_input(eligible, name, preferences, profile, state))
     chosen = tuple(choice.endpoints)
     probabilities = _mixture(choice.arms, len(chosen))
     rows = _encode_candidates(chosen, probabilities, choice.scores, excluded)
@@ -65,10 +64,11 @@ def make_plan(
 
 
 def strategy_of(preferences: Preferences, profile: RequestProfile, state: MarketState) -> str:
-    """A fixed order if the request gives one, else the strategy that it names, else the state's.
+    """Return the name of the strategy: a fixed order, else the request's own strategy, else the state's.
 
-    A ``sort`` fixes the order, unless request or key name the learned strategy: it is then a wish among others.
-    Price shares become tool quality first for requests with tools, unless the request names its strategy.
+    A ``sort`` fixes the order, unless the request or the key names the learned strategy, which weighs the sort as a
+    preference. For requests with tools price shares become ``exacto`` (tool quality first), unless the request names
+    its strategy.
     """
     if preferences.order:
         return "order"
@@ -80,18 +80,18 @@ def strategy_of(preferences: Preferences, profile: RequestProfile, state: Market
     return "exacto" if state.strategy == "price" and profile.tools and state.auto_exacto else state.strategy
 
 
-def _slate(
+def _strategy_input(
     eligible: list[Endpoint], name: str, preferences: Preferences, profile: RequestProfile, state: MarketState
 ) -> StrategyInput:
     measures = state.measures
-    tiers = [_standing(e.id, state) for e in eligible]
-    flagged: frozenset[str] = frozenset()
-    # An installation's learned policy keeps to good tool calls as price shares do; adjusted shares price them in.
-    graded = name == "exacto" or (name == "learned" and profile.tools and state.auto_exacto)
-    if graded or (name == "adjusted" and profile.tools):
+    tiers = [_health_penalty(e.id, state) for e in eligible]
+    deprioritised: frozenset[str] = frozenset()
+    # The learned policy avoids bad tool calls by tiers, as price shares do; adjusted shares include them in the price.
+    by_tool_quality = name == "exacto" or (name == "learned" and profile.tools and state.auto_exacto)
+    if by_tool_quality or (name == "adjusted" and profile.tools):
         grades = quality(eligible, measures)
-        flagged = frozenset(e.id for e, grade in zip(eligible, grades, strict=True) if grade == DEPRIORITISED)
-        if graded:
+        deprioritised = frozenset(e.id for e, grade in zip(eligible, grades, strict=True) if grade == DEPRIORITISED)
+        if by_tool_quality:
             tiers = [tier + 3 * grade for tier, grade in zip(tiers, grades, strict=True)]
     if profile.service_tier == PRIORITY:
         tiers = [tier + 9 * (e.service_tier != PRIORITY) for tier, e in zip(tiers, eligible, strict=True)]
@@ -100,21 +100,21 @@ def _slate(
             tier + cutoff_penalty(preferences, measures.get(e.id, UNMEASURED))
             for tier, e in zip(tiers, eligible, strict=True)
         ]
-    prices = [blended(e.price) if e.price else 0 for e in eligible]
+    prices = [blended_price(e.price) if e.price else 0 for e in eligible]
     rows = sorted(zip(tiers, prices, [e.id for e in eligible], range(len(eligible)), strict=True))
     return StrategyInput(
         [eligible[row[3]] for row in rows],
         [row[1] for row in rows],
         [row[0] for row in rows],
-        flagged,
+        deprioritised,
         preferences,
         profile,
         state,
     )
 
 
-def _standing(endpoint: str, state: MarketState) -> int:
-    """Higher than anything else that orders endpoints: a limit before an ejection, that before an outage."""
+def _health_penalty(endpoint: str, state: MarketState) -> int:
+    """Return a penalty above all other criteria: a rate limit before an ejection, and that before an outage."""
     return 72 * (endpoint in state.limited) + 36 * (endpoint in state.ejected) + 18 * (endpoint in state.outages)
 
 

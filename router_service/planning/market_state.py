@@ -1,4 +1,4 @@
-"""What a decision is made from besides the request: the market as it was measured at one moment."""
+"""Define the state of the market at one moment: the inputs of a plan besides the request."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NOT_MEASURED = Percentiles()
 
 
 class EndpointMeasurement(NamedTuple):
-    """One endpoint lately. Zero counts and empty percentiles are "not measured", never "measured as zero".
+    """Hold recent measurements of one endpoint. Zero counts and empty percentiles mean "not measured", never "zero".
 
-    ``latency`` is seconds to the first token and ``throughput`` output tokens a second with that wait
-    included, both over 5 minutes. Counts are over 30 minutes, those of tool calls over 2 hours:
-    ``errors`` are the endpoint's own by the reference's uptime rule, ``rate_limited`` answers stand
-    apart from ``requests``, ``wait_s`` is the mean of the waits that they asked for, ``tool_requests`` ended with
-    tool calls and ``malformed`` of them held at least one malformed call. Tokens are those of ``answers``.
+    ``latency`` is TTFT in seconds and ``throughput`` output tokens per second with TTFT included, both over 5 minutes.
+    Counts are over 30 minutes, those of tool calls over 2 hours. ``errors`` are the endpoint's own by the reference's
+    uptime rule. ``rate_limited`` responses are not part of ``requests``; ``retry_after_s`` is the mean of their
+    Retry-After in seconds. ``tool_requests`` ended with tool calls, and ``malformed`` of them contained at least one
+    malformed call. Tokens are those of ``answers`` responses.
     """
 
     latency: Percentiles = NOT_MEASURED
@@ -30,7 +30,7 @@ class EndpointMeasurement(NamedTuple):
     requests: int = 0
     errors: int = 0
     rate_limited: int = 0
-    wait_s: float = 0.0
+    retry_after_s: float = 0.0
     tool_requests: int = 0
     malformed: int = 0
     prompt_tokens: int = 0
@@ -43,24 +43,28 @@ UNMEASURED = EndpointMeasurement()
 
 
 class SelectionPolicy(Protocol):
-    """What a plan needs of a learned policy."""
+    """Define what a plan needs of a learned policy."""
 
     version: str
 
     def weigh(
-        self, profile: RequestProfile, endpoints: Sequence[Endpoint], views: EndpointViews | None, wish: UtilityWeights
+        self,
+        profile: RequestProfile,
+        endpoints: Sequence[Endpoint],
+        views: EndpointViews | None,
+        weights: UtilityWeights,
     ) -> list[float]:
-        """Probability of each endpoint, summing to 1; ``views`` are what was seen of each."""
+        """Return the probability of each endpoint, summing to 1; ``views`` are the live observations of each."""
 
 
 class MarketState(NamedTuple):
-    """A snapshot: equal states give equal plans.
+    """Hold a snapshot of the market: equal states give equal plans.
 
-    ``outages`` had one in the last 30 s, ``ejected`` are left alone by the breaker, ``limited`` would answer 429.
-    ``strategy`` is what a request gets that names none, ``auto_exacto`` whether requests with tools then
-    keep to endpoints whose tool calls are good. ``distances`` are those that are not 1, by endpoint and client region.
-    ``named`` says that ``strategy`` is the key's. ``seen`` and ``wish``, what a request minds that does not say, are
-    for the learned policy.
+    ``outages`` are endpoints with an outage in the last 30 s, ``ejected`` those that the breaker has ejected,
+    ``limited`` those that would respond 429. ``strategy`` is the default for a request that names none; ``named`` is
+    true if the key set it. With ``auto_exacto`` requests with tools prefer endpoints whose tool calls are good.
+    ``distances`` are the factors other than 1, by endpoint and client region. ``observed`` and the default ``weights``
+    are inputs of the learned policy, which gets ``learned_share`` of the traffic.
     """
 
     catalogue_version: str
@@ -75,9 +79,9 @@ class MarketState(NamedTuple):
     limited: frozenset[str] = frozenset()
     distances: Mapping[tuple[str, str | None], float] = {}
     named: bool = False
-    seen: ObservedViews | None = None
-    wish: UtilityWeights = UtilityWeights()
+    observed: ObservedViews | None = None
+    weights: UtilityWeights = UtilityWeights()
 
     def distance(self, endpoint: str, client_region: str | None) -> float:
-        """What multiplies the endpoint's TTFT when the client is there; 1 where nothing is known."""
+        """Return the factor on the endpoint's TTFT for a client in that region, 1 if it is not known."""
         return self.distances.get((endpoint, client_region), 1.0)

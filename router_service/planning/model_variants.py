@@ -1,4 +1,4 @@
-"""What a client writes as a model id: a canonical id or alias, and suffixes that change the route."""
+"""Parse a model id: a canonical id or an alias, with suffixes that change the routing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from router_service.core.preferences import Preferences
 from router_service.planning.availability import unknown_model
 from router_service.planning.service_tiers import admitted_endpoints
 
-# suffix → (sort, service tier that it admits). Of several the last sort counts, as in the reference.
+# A suffix maps to its sort and to the service tier that it admits. The last sort applies, as in the reference.
 ROUTING_VARIANTS = {"nitro": ("throughput", "priority"), "floor": ("price", "flex"), "exacto": ("exacto", None)}
-# Suffixes of the reference that no endpoint here has, and what serves instead.
+# The reference has these suffixes, and Portolan does not. The text names the alternative.
 NOT_OFFERED = {
     "thinking": "it is deprecated; send reasoning: {'enabled': true} with the plain id",
     "online": "it is deprecated and there is no web search here; send the search results in messages",
@@ -22,7 +22,7 @@ NOT_OFFERED = {
 
 
 class RequestedModel(NamedTuple):
-    """One model of a request. ``tiers`` are the service tiers that its suffixes admit."""
+    """Describe one requested model. ``tiers`` are the service tiers that its suffixes admit."""
 
     requested: str
     model: str
@@ -32,7 +32,7 @@ class RequestedModel(NamedTuple):
 
 
 def parse_model(requested: str, catalogue: Catalogue) -> RequestedModel:
-    """The model that ``requested`` means. Raises ``ApiError`` 400 for an unknown id or a suffix not offered."""
+    """Return the model that ``requested`` names. Raises ``ApiError`` 400 for an unknown id or a suffix not offered."""
     if ":" not in requested and (plain := catalogue.resolve(requested)) is not None:
         return RequestedModel(requested, plain)
     base, suffixes = _split(requested)
@@ -50,7 +50,7 @@ def parse_model(requested: str, catalogue: Catalogue) -> RequestedModel:
 
 
 class ListedEndpoints(NamedTuple):
-    """``other_tiers`` would stand there, too, if the request asked for their service tier."""
+    """Split the endpoints of a model id; ``other_tiers`` are those that another requested service tier would add."""
 
     endpoints: tuple[Endpoint, ...]
     other_tiers: tuple[Endpoint, ...]
@@ -59,10 +59,10 @@ class ListedEndpoints(NamedTuple):
 def endpoints_listed(
     endpoints: Sequence[Endpoint], wanted: RequestedModel, preferences: Preferences, tier: str | None = None
 ) -> ListedEndpoints:
-    """The endpoints that stand under the id as it was written, before any preference excludes one.
+    """Return the endpoints that the id lists as it was written, before any preference excludes one.
 
-    ``:free`` has the endpoints of price 0 and the plain id those with a price (all, where none has). Of service
-    tiers it has those that ``tier``, the one asked for, a suffix, ``only`` or ``order`` admits.
+    ``:free`` lists the endpoints of price 0, and the plain id those with a price, or all if none has a price. An
+    endpoint of a service tier is listed if the requested ``tier``, a suffix, ``only`` or ``order`` admits it.
     """
     kept = admitted_endpoints(endpoints, wanted.tiers, preferences, tier)
     if wanted.free:
@@ -76,7 +76,7 @@ def _split(requested: str) -> tuple[str, list[str]]:
     suffixes: list[str] = []
     while ":" in base:
         rest, _, last = base.rpartition(":")
-        # Other colons belong to the id: amazon.nova-pro-v1:0.
+        # Any other colon belongs to the id, for example in amazon.nova-pro-v1:0.
         if last != "free" and last not in ROUTING_VARIANTS and last not in NOT_OFFERED:
             break
         base = rest

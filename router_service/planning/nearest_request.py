@@ -1,4 +1,4 @@
-"""The nearest_request request that would have worked: no rule on data or place loosened, few changes, a low price."""
+"""Find the nearest request that would have worked: no rule on data or location loosened, few changes, a low price."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from router_service.planning.eligibility import (
     NEVER_REQUIRED,
     SOFT_PARAMETERS,
     RequestProfile,
-    blended,
+    blended_price,
+    eligibility_rules,
     is_named_by,
     parts_over_limit,
-    places,
-    rules,
+    processing_locations,
 )
 
-# Filters that protect the data. Only when nothing else would help is loosening one of them is_named_by.
+# These filters protect the data. A change that loosens one is suggested only when nothing else would help.
 PRIVACY = frozenset({"data_policy:training", "data_policy:zdr", "distillation"})
 PROTECTING = PRIVACY | {"data_region"}
 
 
 class RequestChange(NamedTuple):
-    """Set ``field`` to ``value``; ``None`` leaves the field out."""
+    """Set ``field`` to ``value``; ``None`` removes the field."""
 
     field: str
     value: Any
 
     def sentence(self) -> str:
+        """Return the change as the end of the sentence "X would serve it …"."""
         return f"without {self.field}" if self.value is None else f"with {self.field} = {self.value!r}"
 
 
 class NearestRequest(NamedTuple):
-    """``reasons`` are the filters that alone stand between the request and ``endpoint``."""
+    """Hold the nearest ``endpoint``, the ``reasons`` that exclude it, and the ``changes`` that would admit it."""
 
     endpoint: Endpoint
     reasons: tuple[str, ...]
@@ -46,14 +47,17 @@ class NearestRequest(NamedTuple):
 def nearest_request(
     endpoints: Sequence[Endpoint], preferences: Preferences, profile: RequestProfile, constraints: ConstraintSet
 ) -> NearestRequest | None:
-    """``None`` when nothing the client may change would help: what installation, host and key demand stays."""
-    filters = tuple(rules(preferences, profile))
+    """Return the nearest request, or ``None`` if no change that the client may make would help.
+
+    The constraints of the installation, the host and the key are never loosened.
+    """
+    filters = tuple(eligibility_rules(preferences, profile))
     found: list[tuple[tuple[bool, int, tuple[bool, ...], int, str], Endpoint, tuple[str, ...]]] = []
     for endpoint in endpoints:
         failed = tuple(reason for reason, passes in filters if not passes(endpoint))
         usable = endpoint.enabled and endpoint.price is not None
-        if failed and usable and constraints.allow(endpoint):
-            price = blended(endpoint.price) if endpoint.price else 0
+        if failed and usable and constraints.allows(endpoint):
+            price = blended_price(endpoint.price) if endpoint.price else 0
             sensitive = not PROTECTING.isdisjoint(failed)
             lacking = tuple(
                 name in profile.parameters and name not in endpoint.supported_parameters for name in SOFT_PARAMETERS
@@ -70,7 +74,7 @@ def _changes(reason: str, endpoint: Endpoint, preferences: Preferences, profile:
     tag = endpoint.tag
     match reason:
         case "data_region":
-            where = places(endpoint)
+            where = processing_locations(endpoint)
             return [RequestChange("provider.region", where[0] if len(where) == 1 else list(where) or None)]
         case "data_policy:training":
             return [RequestChange("provider.data_collection", "allow")]

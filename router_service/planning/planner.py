@@ -1,4 +1,4 @@
-"""Plans, computed once for each combination of what they depend on, and sampled per request."""
+"""Cache plans for each combination of their inputs; they are sampled once per request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from router_service.planning.make_plan import make_plan
 from router_service.planning.market_state import NOT_MEASURED, EndpointMeasurement, MarketState
 from router_service.planning.model_variants import RequestedModel, endpoints_listed
 from router_service.planning.policy_store import PolicyStore
-from router_service.planning.service_tiers import FLEX, REASON, SORTS, flex_only
+from router_service.planning.service_tiers import FLEX, TIER_REASON, TIER_SORTS, flex_only
 from router_service.planning.speed_cutoffs import wants_speed
 from router_service.planning.utility_preferences import sort_is_weighed
 
@@ -32,16 +32,16 @@ CACHE_ENTRIES = 4096
 # A plan over 30 endpoints takes about 12 kB.
 PLAN_CACHE_BYTES = 64 * 1024 * 1024
 PREFERENCES_CACHE_BYTES = 8 * 1024 * 1024
-# What is kept of a plan for each of its endpoints: the tuples and the encoded candidates.
+# For each endpoint a plan holds entries of its tuples and an encoded candidate.
 ENDPOINT_BYTES = 400
-# A plan that reads measurements holds for this long; the windows behind them are minutes long.
-MEASURED_FOR_S = 2.0
-# One that reads what was seen of the last calls, for this long: it is to count within seconds.
-OBSERVED_FOR_S = 1.0
+# A plan that reads measurements is valid for this long; the windows of the measurements are minutes long.
+MEASUREMENT_INTERVAL_S = 2.0
+# A plan that reads live statistics is valid for this long, so that the last calls count within seconds.
+OBSERVATION_INTERVAL_S = 1.0
 
 
 class MeasurementTimes(NamedTuple):
-    """Number the intervals that a plan's measurements and live statistics were read in; 0 where it reads none."""
+    """Number the intervals in which a plan's measurements and live statistics were read; 0 if it reads none."""
 
     measured: int
     observed: int
@@ -50,27 +50,30 @@ class MeasurementTimes(NamedTuple):
 class _CachedPlan:
     """Hold the last plan for inputs that do not change with time.
 
-    ``reads_measurements`` and ``reads_statistics`` say which of the changing inputs the plan is made of.
+    ``reads_measurements`` and ``reads_statistics`` name the changing inputs of the plan.
     """
 
-    __slots__ = ("endpoints", "made_of", "plan", "reads_measurements", "reads_statistics")
+    __slots__ = ("endpoints", "made_from", "plan", "reads_measurements", "reads_statistics")
 
     def __init__(self, reads_measurements: bool, reads_statistics: bool, endpoints: int) -> None:
         self.reads_measurements, self.reads_statistics = reads_measurements, reads_statistics
         self.endpoints = endpoints
         self.plan: Plan | None = None
-        self.made_of: tuple[int, str | None, MeasurementTimes] | None = None
+        self.made_from: tuple[int, str | None, MeasurementTimes] | None = None
 
 
 PlanKey = tuple[object, ...]
 
 
-def _plan_bytes(_key: PlanKey, kept: _CachedPlan) -> int:
-    return 1000 + ENDPOINT_BYTES * kept.endpoints
+def _plan_bytes(_key: PlanKey, cached: _CachedPlan) -> int:
+    return 1000 + ENDPOINT_BYTES * cached.endpoints
 
 
 class Planner:
-    """``plan`` is a dictionary look-up when nothing that matters has changed."""
+    """Plan requests. A call of ``plan`` is one dictionary look-up while none of its inputs has changed.
+
+    ``clock`` returns seconds from any origin. ``learned_share`` is the part of the traffic that learned policies get.
+    """
 
     def __init__(
         self,
@@ -84,7 +87,7 @@ class Planner:
         auto_exacto: bool = True,
         installation: ConstraintSet = NO_CONSTRAINTS,
         statistics: LiveStatistics | None = None,
-        wish: UtilityWeights = UtilityWeights(),
+        weights: UtilityWeights = UtilityWeights(),
         clock: Callable[[], float],
     ) -> None:
         self.catalogue = catalogue
@@ -96,7 +99,7 @@ class Planner:
         self.auto_exacto = auto_exacto
         self.installation = installation
         self.statistics = statistics
-        self.wish = wish
+        self.weights = weights
         self._clock = clock
         self._plans: BoundedCache[PlanKey, _CachedPlan] = BoundedCache(CACHE_ENTRIES, PLAN_CACHE_BYTES, _plan_bytes)
         self._limits = {
@@ -115,7 +118,7 @@ class Planner:
         """
         constraints = constraints or self.installation
         if not raw or raw == b"null":
-            return constraints.least
+            return constraints.baseline
         key = (constraints, raw)
         return self._preferences.get(key) or self._preferences.put(key, constraints.apply(parse_preferences(raw)))
 
@@ -128,31 +131,31 @@ class Planner:
     ) -> Plan:
         """Return the plan for one model, or for several as one pool; ``strategy`` replaces the installation's default.
 
-        The result is the cached plan while neither health nor the policies nor the measurements that it reads changed.
+        The cached plan is returned while health, policies and the measurements that it reads are unchanged.
         """
-        profile = self._coarse(wanted, preferences, profile)
+        profile = self._coarsened(wanted, preferences, profile)
         key = (wanted, preferences, profile, strategy)
-        kept = self._plans.get(key)
-        if kept is None:
-            kept = self._plans.put(key, self._cached_plan(wanted, preferences, profile, strategy))
+        cached = self._plans.get(key)
+        if cached is None:
+            cached = self._plans.put(key, self._cached_plan(wanted, preferences, profile, strategy))
         epoch, learned, now = self.health.refresh(), self.policies.current, self._clock()
-        served = kept.reads_statistics and learned is not None and self.learned_share > 0
+        served = cached.reads_statistics and learned is not None and self.learned_share > 0
         times = MeasurementTimes(
-            1 + int(now / MEASURED_FOR_S) if kept.reads_measurements else 0,
-            1 + int(now / OBSERVED_FOR_S) if served else 0,
+            1 + int(now / MEASUREMENT_INTERVAL_S) if cached.reads_measurements else 0,
+            1 + int(now / OBSERVATION_INTERVAL_S) if served else 0,
         )
-        made_of = (epoch, learned.version if learned else None, times)
-        if kept.plan is None or kept.made_of != made_of:
-            kept.plan, kept.made_of = self._make(wanted, preferences, profile, strategy, times), made_of
-        return kept.plan
+        made_from = (epoch, learned.version if learned else None, times)
+        if cached.plan is None or cached.made_from != made_from:
+            cached.plan, cached.made_from = self._make_plan(wanted, preferences, profile, strategy, times), made_from
+        return cached.plan
 
-    def _coarse(
+    def _coarsened(
         self, wanted: tuple[RequestedModel, ...], preferences: Preferences, profile: RequestProfile
     ) -> RequestProfile:
-        """Return ``profile`` with values that many requests share, so that they share a plan.
+        """Return ``profile`` with values that many requests share, so that these requests share a plan.
 
-        ``max_tokens`` becomes the largest value for which the same endpoints are eligible, ``planned_limit`` stays a
-        power of two. Of the parameters those remain that can exclude an endpoint.
+        ``max_tokens`` becomes the largest value for which the same endpoints are eligible; ``planned_limit`` is a power
+        of two already. Only parameters that can exclude an endpoint remain.
         """
         limit = profile.max_tokens
         if limit is not None:
@@ -180,15 +183,15 @@ class Planner:
         profile: RequestProfile,
         strategy: str | None,
     ) -> _CachedPlan:
-        by = wanted[0].sort or preferences.sort_by or SORTS.get(profile.service_tier or "")
+        sort = wanted[0].sort or preferences.sort_by or TIER_SORTS.get(profile.service_tier or "")
         explicit = preferences.strategy or strategy
         named = explicit or self.strategy
-        graded = named in ("adjusted", "exacto") or (profile.tools and self.auto_exacto)
-        measures = (graded if by is None else by != "price") or wants_speed(preferences)
-        learned = named == "learned" and not preferences.order and (by is None or sort_is_weighed(explicit, by))
+        by_quality = named in ("adjusted", "exacto") or (profile.tools and self.auto_exacto)
+        measures = (by_quality if sort is None else sort != "price") or wants_speed(preferences)
+        learned = named == "learned" and not preferences.order and (sort is None or sort_is_weighed(explicit, sort))
         return _CachedPlan(measures, learned, sum(len(self.endpoints.get(one.model, ())) for one in wanted))
 
-    def _make(
+    def _make_plan(
         self,
         wanted: tuple[RequestedModel, ...],
         preferences: Preferences,
@@ -196,23 +199,23 @@ class Planner:
         strategy: str | None,
         times: MeasurementTimes,
     ) -> Plan:
-        # One model may be wanted under two names.
+        # Two names of a request may stand for the same model.
         found = [
             endpoints_listed(self.endpoints.get(one.model, ()), one, preferences, profile.service_tier)
             for one in wanted
         ]
         pool = {e.id: e for one in found for e in one.endpoints}
-        others = {e.id: (e, REASON) for one in found for e in one.other_tiers if e.id not in pool}
-        endpoints, left_out = tuple(pool.values()), tuple(others.values())
+        others = {e.id: (e, TIER_REASON) for one in found for e in one.other_tiers if e.id not in pool}
+        endpoints, excluded_before = tuple(pool.values()), tuple(others.values())
         preferences = _with_sort(_sort(wanted[0], preferences, profile, endpoints), preferences)
         model = wanted[0].model
         try:
             state = self._state(endpoints, profile, strategy, times)
-            return make_plan(model, endpoints, preferences, profile, state, left_out)
+            return make_plan(model, endpoints, preferences, profile, state, excluded_before)
         except PolicyError as error:
-            self.policies.give_up(str(error))
+            self.policies.abandon_all(str(error))
             state = self._state(endpoints, profile, strategy, times)
-            return make_plan(model, endpoints, preferences, profile, state, left_out)
+            return make_plan(model, endpoints, preferences, profile, state, excluded_before)
 
     def _state(
         self, endpoints: tuple[Endpoint, ...], profile: RequestProfile, strategy: str | None, times: MeasurementTimes
@@ -233,7 +236,7 @@ class Planner:
             self._distances(ids, profile.client_region) if measured else {},
             strategy is not None,
             self.statistics.seen(ids) if times.observed and self.statistics else None,
-            self.wish,
+            self.weights,
         )
 
     def _distances(self, ids: list[str], client_region: str | None) -> dict[tuple[str, str | None], float]:
@@ -260,7 +263,7 @@ def _measure(health: Health, endpoint: str) -> EndpointMeasurement | None:
         requests=counts.success + counts.failure,
         errors=counts.failure,
         rate_limited=counts.rate_limited,
-        wait_s=quality.wait_ms / (1000 * quality.asked) if quality.asked else 0.0,
+        retry_after_s=quality.wait_ms / (1000 * quality.asked) if quality.asked else 0.0,
         tool_requests=quality.tool_requests,
         malformed=quality.malformed,
         prompt_tokens=quality.prompt,
@@ -277,15 +280,15 @@ def _percentiles(found: Measured | None) -> Percentiles:
 def _sort(
     wanted: RequestedModel, preferences: Preferences, profile: RequestProfile, pool: tuple[Endpoint, ...]
 ) -> str | None:
-    """That of the suffix, else the request's own, else that of the service tier."""
-    by = wanted.sort or preferences.sort_by
-    if by or (profile.service_tier == FLEX and not flex_only(pool, FLEX)):
-        return by
-    return SORTS.get(profile.service_tier or "")
+    """Return the sort of the suffix, else the request's own, else that of the service tier."""
+    sort = wanted.sort or preferences.sort_by
+    if sort or (profile.service_tier == FLEX and not flex_only(pool, FLEX)):
+        return sort
+    return TIER_SORTS.get(profile.service_tier or "")
 
 
-def _with_sort(by: str | None, preferences: Preferences) -> Preferences:
-    if by is None or by == preferences.sort_by:
+def _with_sort(sort: str | None, preferences: Preferences) -> Preferences:
+    if sort is None or sort == preferences.sort_by:
         return preferences
     partition = preferences.sort.partition if isinstance(preferences.sort, Sort) else "model"
-    return msgspec.structs.replace(preferences, sort=Sort(by, partition))
+    return msgspec.structs.replace(preferences, sort=Sort(sort, partition))

@@ -1,7 +1,7 @@
-"""Learned policies in the router: noticed, checked, swapped in without a restart, left alone on any doubt.
+"""Load learned policies and swap them in without a restart. A policy that fails any check is abandoned.
 
-Champion and canary are arms of their own. The shadow is loaded and tried, so that a broken one is known before it
-serves, but scored from the log (``models.selection.dataset.replay_set``): on the way of a request it costs nothing.
+The champion and the canary are separate arms. The shadow is loaded and tested, so that a broken one is detected before
+it serves, but it is scored from the log (``models.selection.dataset.replay_set``) and costs a request nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOLERANCE = 1e-6
 
 
 class ServedPolicy:
-    """A loaded artifact behind the interface that a plan needs."""
+    """Adapt a loaded artifact to the interface that a plan needs."""
 
     def __init__(self, policy: LearnedPolicy) -> None:
         self._policy = policy
@@ -37,24 +37,24 @@ class ServedPolicy:
         profile: RequestProfile,
         endpoints: Sequence[Endpoint],
         views: EndpointViews | None = None,
-        wish: UtilityWeights = UtilityWeights(),
+        weights: UtilityWeights = UtilityWeights(),
     ) -> list[float]:
-        """Probabilities over ``endpoints``, summing to 1; ``views`` are what was seen of each.
+        """Return probabilities over ``endpoints``, summing to 1; ``views`` are the live observations of each.
 
-        Raises ``PolicyError``, whatever goes wrong.
+        Raises ``PolicyError`` for any failure.
         """
         candidates = [
             CandidateEndpoint(e.id, e.provider, e.price.prompt, e.price.completion) for e in endpoints if e.price
         ]
         try:
-            found = self._policy.probabilities(_context(profile, endpoints), candidates, views, wish)
+            found = self._policy.probabilities(_context(profile, endpoints), candidates, views, weights)
         except PolicyError:
             raise
         except Exception as error:
             raise PolicyError(f"a decision of policy {self.version} failed: {error!r}") from error
-        # Of a figure that is no number, neither holds.
+        # The comparisons are false for NaN, so the negated condition catches it, too.
         if not (min(found) >= 0 and abs(sum(found) - 1) < TOLERANCE):
-            raise PolicyError(f"policy {self.version} gave probabilities that are none")
+            raise PolicyError(f"policy {self.version} returned figures that are not a probability distribution")
         return found
 
 
@@ -72,7 +72,7 @@ def _context(profile: RequestProfile, endpoints: Sequence[Endpoint]) -> RequestC
 
 
 class PolicyShare(NamedTuple):
-    """``weight`` of all traffic, spread by ``probabilities`` over the endpoints that were asked about."""
+    """Give one policy ``weight`` of all traffic, distributed by ``probabilities`` over the endpoints."""
 
     version: str
     weight: float
@@ -80,7 +80,7 @@ class PolicyShare(NamedTuple):
 
 
 class ServedPolicies:
-    """Champion and canary as one: ``version`` names the mixture, for plans are kept by it."""
+    """Combine champion and canary; ``version`` names the mixture, because plans are cached by it."""
 
     def __init__(
         self,
@@ -99,25 +99,25 @@ class ServedPolicies:
         profile: RequestProfile,
         endpoints: Sequence[Endpoint],
         views: EndpointViews | None = None,
-        wish: UtilityWeights = UtilityWeights(),
+        weights: UtilityWeights = UtilityWeights(),
     ) -> list[float]:
-        """The champion's probabilities, without one the canary's. Raises ``PolicyError``."""
+        """Return the probabilities of the champion, or of the canary without one. Raises ``PolicyError``."""
         policy = self._champion or self._canary
         if policy is None:
             raise PolicyError("no policy is served")
-        return policy.weigh(profile, endpoints, views, wish)
+        return policy.weigh(profile, endpoints, views, weights)
 
-    def parts(
+    def shares(
         self,
         profile: RequestProfile,
         endpoints: Sequence[Endpoint],
         share: float,
         views: EndpointViews | None = None,
-        wish: UtilityWeights = UtilityWeights(),
+        weights: UtilityWeights = UtilityWeights(),
     ) -> list[PolicyShare]:
-        """Of the ``share`` of all traffic that is learned the canary has its own, the champion the rest.
+        """Split ``share``, the learned part of all traffic: the canary gets its own share, the champion the rest.
 
-        A policy that fails is abandoned and its part left out, for the rules; the other keeps its own.
+        A policy that fails is abandoned and left out, and the rules get its part; the other policy keeps its own.
         """
         trial = min(self._share, share) if self._canary else 0.0
         found = []
@@ -125,45 +125,45 @@ class ServedPolicies:
             if policy is None or weight <= 0:
                 continue
             try:
-                found.append(PolicyShare(policy.version, weight, policy.weigh(profile, endpoints, views, wish)))
+                found.append(PolicyShare(policy.version, weight, policy.weigh(profile, endpoints, views, weights)))
             except PolicyError as error:
                 self._abandon(policy.version, str(error))
         return found
 
 
 class PolicyStore:
-    """Follows the document of who serves. ``failures`` counts artifacts and decisions that were given up."""
+    """Follow the document that names the serving policies; ``failures`` counts abandoned artifacts and decisions."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._seen = ServingAssignment()
+        self._serving = ServingAssignment()
         self._loaded: dict[str, ServedPolicy] = {}
         self.current: ServedPolicies | None = None
         self.failures = 0
 
     def poll(self) -> None:
-        """Load what serves now if it is not what served before. An artifact that is refused leaves its arm out."""
+        """Load the policies that the document names, if it has changed. A rejected artifact leaves its arm out."""
         serving = read_serving(self._lake)
-        if serving == self._seen:
+        if serving == self._serving:
             return
         loaded: dict[str, ServedPolicy] = {}
         for version in serving.versions():
             known = self._loaded.get(version) or self._load(version)
             if known is not None:
                 loaded[version] = known
-        self._seen, self._loaded = serving, loaded
+        self._serving, self._loaded = serving, loaded
         self.current = self._mixture()
         logger.info("selection policies: %s", self.current.version if self.current else "none, price shares serve")
 
     def abandon(self, version: str, reason: str) -> None:
-        """Go on without ``version`` until another document says who serves."""
+        """Stop serving ``version`` until the document changes."""
         self.failures += 1
         self._loaded.pop(version, None)
         self.current = self._mixture()
         logger.warning("selection policy %s abandoned, the others and price shares serve: %s", version, reason)
 
-    def give_up(self, reason: str) -> None:
-        """Fall back to the rules altogether until another document says who serves."""
+    def abandon_all(self, reason: str) -> None:
+        """Stop serving all learned policies until the document changes."""
         self.failures += 1
         self._loaded.clear()
         self.current = None
@@ -178,7 +178,7 @@ class PolicyStore:
             return None
 
     def _mixture(self) -> ServedPolicies | None:
-        serving = self._seen
+        serving = self._serving
         champion = self._loaded.get(serving.champion or "")
         canary = self._loaded.get(serving.canary.version) if serving.canary else None
         if champion is None and canary is None:

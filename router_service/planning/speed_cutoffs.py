@@ -1,4 +1,4 @@
-"""The soft cut-offs on speed: an endpoint that misses one is tried after those that do not."""
+"""Apply soft cut-offs on speed: an endpoint that misses one is tried after those that do not."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ NAMES = ("p50", "p75", "p90", "p99")
 
 
 def wants_speed(preferences: Preferences) -> bool:
-    """Whether the request sets a cut-off at all."""
+    """Return whether the request sets a cut-off on speed."""
     return preferences.preferred_min_throughput is not None or preferences.preferred_max_latency is not None
 
 
 def cutoff_penalty(preferences: Preferences, measure: EndpointMeasurement) -> int:
-    """``MEETS``, ``UNKNOWN`` when a needed figure is not measured, or ``MISSES``.
+    """Return ``MEETS``, ``UNKNOWN`` if a required figure is not measured, or ``MISSES``.
 
-    All cut-offs that are given must hold; a bare number is the median's.
+    All given cut-offs must be met; a bare number applies to the median.
     """
     return max(
         _compare(preferences.preferred_max_latency, measure.latency, sign=1),

@@ -1,4 +1,4 @@
-"""What a request's client minds, for the learned policy to weigh: in USD, or by ``sort``."""
+"""Derive the learned policy's utility weights from a request's preferences: amounts in USD, or ``sort``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from router_service.core.preferences import Preferences
 
 
 def sort_is_weighed(strategy: str | None, sort: str) -> bool:
-    """Whether ``sort`` is weighed, and fixes no order, where request or key name ``strategy``."""
+    """Return whether ``sort`` is a weight and not a fixed order: request or key name the learned ``strategy``."""
     return strategy == "learned" and sort in SORT_FACTORS
 
 
 def weights_of(preferences: Preferences, usual: UtilityWeights) -> UtilityWeights:
-    """``usual`` is what a request minds that does not say."""
+    """Return the utility weights of a request; ``usual`` are the defaults for what it does not set."""
     second, failure = preferences.usd_per_second, preferences.usd_per_failure
     if second is not None:
         usual = usual._replace(ttft_second=second, generation_second=second)

@@ -25,7 +25,7 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         key_hash=exchange.key_hash,
         client_region=exchange.client_region,
         country=exchange.country,
-        held_tokens=exchange.held_tokens,
+        held_tokens=exchange.expected_cached_tokens,
         body_bytes=len(exchange.body),
         estimated_prompt_tokens=len(exchange.body) // 4,
         attempts=exchange.attempts,
@@ -42,19 +42,19 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         cancelled=exchange.cancelled,
         ended_by_client=exchange.ended_by_client,
         output_bytes=exchange.output_bytes,
-        ttft_us=None if exchange.first_byte is None else int((exchange.first_byte - exchange.clock) * 1e6),
-        overhead_us=max(0, duration_us - int(exchange.upstream_wait * 1e6)),
+        ttft_us=None if exchange.first_byte is None else int((exchange.first_byte - exchange.arrival_s) * 1e6),
+        overhead_us=max(0, duration_us - int(exchange.upstream_s * 1e6)),
     )
     describe_request(record, exchange.headers, head)
-    if exchange.verdict:
-        record.tool_calls, record.tool_call_fault = exchange.verdict
+    if exchange.tool_call_verdict:
+        record.tool_calls, record.tool_call_fault = exchange.tool_call_verdict
     label = _label(exchange)
     if label:
         record.category, record.category_confidence = label
     if decision:
         describe_decision(record, decision)
-    elif exchange.refused:
-        _describe_plan(record, exchange.refused)
+    elif exchange.rejected_plan:
+        _describe_plan(record, exchange.rejected_plan)
     if usage:
         record.prompt_tokens = usage.prompt_tokens
         record.completion_tokens = usage.completion_tokens

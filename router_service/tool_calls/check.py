@@ -29,13 +29,13 @@ class ToolCallChecker:
     def check(self, tools: msgspec.Raw, calls: ToolCallCollector) -> ToolCallVerdict:
         """Judge ``calls`` by the body's raw ``tools``. Never raises, fetches nothing, does bounded work."""
         if not calls.judgeable:
-            return ToolCallVerdict(calls.number, None)
+            return ToolCallVerdict(calls.call_count, None)
         try:
             offered = {tool.function.name: tool.function.parameters for tool in _tools.decode(tools) if tool.function}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return ToolCallVerdict(calls.number, None)
+            return ToolCallVerdict(calls.call_count, None)
         faults = (self._fault(call, offered) for call in calls)
-        return ToolCallVerdict(calls.number, next((fault for fault in faults if fault), None))
+        return ToolCallVerdict(calls.call_count, next((fault for fault in faults if fault), None))
 
     def _fault(self, call: ToolCall, offered: dict[str, msgspec.Raw]) -> ToolCallFault | None:
         # A call without arguments may come as no text at all: Anthropic's streams have no delta then.
@@ -46,7 +46,7 @@ class ToolCallChecker:
             return "invalid_json"
         except RecursionError:
             return None
-        if call.foreign or not isinstance(arguments, dict):
+        if call.not_text or not isinstance(arguments, dict):
             return "invalid_json"
         if call.name not in offered:
             return "unknown_name"

@@ -1,7 +1,7 @@
-"""How the first endpoint is chosen. A strategy is a file with ``choose`` and a line here.
+"""Register the strategies that choose the first endpoint. A strategy is a file with ``choose`` and a line here.
 
-All return probabilities; a plan is drawn once, whatever the strategy. ``order`` and ``sort`` follow from
-the request's preferences, the others are named by request, key or installation.
+All strategies return probabilities, and a plan is sampled once, whatever the strategy. ``order`` and ``sort`` follow
+from the request's preferences; the others are named by the request, the key or the installation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The competitive edge: the price at which the market offers each speed."""
+"""Compute the competitive edge: the price at which the market offers each speed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 def edge_prices(prices: Sequence[float], speeds: Sequence[float]) -> list[float]:
-    """The edge at each endpoint's own speed, never above its price.
+    """Return the edge at each endpoint's own speed, never above its price.
 
-    The edge is the lower convex hull of (speed, price) from the cheapest endpoint to the fastest; below the
-    cheapest one's speed it is that price.
+    The edge is the lower convex hull of (speed, price) from the cheapest endpoint to the fastest. Below the speed of
+    the cheapest endpoint it is that endpoint's price.
     """
     points = sorted(zip(speeds, prices, range(len(prices)), strict=True))
     corners = iter(_hull(points))
@@ -27,11 +27,11 @@ def edge_prices(prices: Sequence[float], speeds: Sequence[float]) -> list[float]
 
 
 def _hull(points: Sequence[tuple[float, float, int]]) -> list[tuple[float, float]]:
-    """Corners by rising speed; ``points`` are sorted. Every speed beyond the first corner is within the last."""
+    """Return the corners by rising speed; ``points`` are sorted. The last corner has the highest speed."""
     cheapest = min([price for _, price, _ in points])
     hull: list[tuple[float, float]] = []
     for speed, price, _ in points:
-        # Of the cheapest the fastest is the beginning.
+        # The hull begins at the fastest of the cheapest endpoints.
         if price == cheapest:
             hull = [(speed, price)]
         elif hull and speed > hull[-1][0]:
@@ -42,5 +42,5 @@ def _hull(points: Sequence[tuple[float, float, int]]) -> list[tuple[float, float
 
 
 def _turns_down(a: tuple[float, float], b: tuple[float, float], speed: float, price: float) -> bool:
-    """Whether ``b`` lies on or above the line from ``a`` to the point."""
+    """Return whether ``b`` lies on or above the line from ``a`` to the point."""
     return (b[1] - a[1]) * (speed - a[0]) >= (price - a[1]) * (b[0] - a[0])

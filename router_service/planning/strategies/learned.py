@@ -1,7 +1,7 @@
-"""A part of the traffic by learned policies, the rest by price; price alone while none is served.
+"""Give a part of the traffic to learned policies and the rest to price shares.
 
-A request with a wish of its own is no part of that experiment, for price shares would not heed it: learned policies
-have all of it, under a name of its own, and without one it gets the order that it asked for.
+A request with utility weights of its own does not take part in that experiment, because price shares ignore them:
+learned policies get all of it, under a policy name of its own. Without a served policy it gets the order of its sort.
 """
 
 from __future__ import annotations
@@ -17,51 +17,52 @@ from router_service.planning.utility_preferences import weights_of
 WEIGHTED = "wished"
 
 
-def choose(slate: StrategyInput) -> StrategyResult:
-    """An arm for each policy and one draw: the propensity of a choice is its probability under the mixture.
+def choose(inputs: StrategyInput) -> StrategyResult:
+    """Make an arm for each policy; the propensity of a choice is its probability under the mixture.
 
-    A policy that gives no usable figures leaves its part to the price arm, unless it is the only one and raises
-    ``PolicyError``.
+    A policy without usable figures leaves its part to the price arm. Raises ``PolicyError`` if it is the only one.
     """
-    wish = weights_of(slate.preferences, slate.state.wish)
-    if wish != slate.state.wish:
-        return _wished(slate, wish)
-    arms = _arms(slate, min(slate.state.learned_share, 1.0), wish, "learned")
+    weights = weights_of(inputs.preferences, inputs.state.weights)
+    if weights != inputs.state.weights:
+        return _weighted(inputs, weights)
+    arms = _arms(inputs, min(inputs.state.learned_share, 1.0), weights, "learned")
     rest = 1.0 - sum(learned.weight for learned in arms)
     if not arms:
-        arms = [price.arm(slate, "price")]
+        arms = [price.price_arm(inputs, "price")]
     elif rest > 1e-12:
-        arms.append(price.arm(slate, "price", rest))
-    return StrategyResult(slate.endpoints, tuple(arms), usd(slate.prices))
+        arms.append(price.price_arm(inputs, "price", rest))
+    return StrategyResult(inputs.endpoints, tuple(arms), usd(inputs.prices))
 
 
-def _wished(slate: StrategyInput, wish: UtilityWeights) -> StrategyResult:
-    """All by the learned policies; who fails is followed in the order of the request's sort, if it has one."""
-    if slate.preferences.sort_by:
-        slate = sort.ordered(slate)
-    arms = _arms(slate, 1.0 if slate.state.learned_share > 0 else 0.0, wish, WEIGHTED)
+def _weighted(inputs: StrategyInput, weights: UtilityWeights) -> StrategyResult:
+    """Give all traffic to the learned policies; fallbacks follow the request's sort, if it has one."""
+    if inputs.preferences.sort_by:
+        inputs = sort.sorted_input(inputs)
+    arms = _arms(inputs, 1.0 if inputs.state.learned_share > 0 else 0.0, weights, WEIGHTED)
     if not arms:
-        return sort.choose(slate) if slate.preferences.sort_by else price.choose(slate)
-    # A policy that failed in this decision leaves its part to the others.
+        return sort.choose(inputs) if inputs.preferences.sort_by else price.choose(inputs)
+    # The part of a policy that failed in this decision goes to the others.
     total = sum(found.weight for found in arms)
     arms = [found._replace(weight=found.weight / total) for found in arms]
-    return StrategyResult(slate.endpoints, tuple(arms), usd(slate.prices))
+    return StrategyResult(inputs.endpoints, tuple(arms), usd(inputs.prices))
 
 
-def _arms(slate: StrategyInput, share: float, wish: UtilityWeights, name: str) -> list[Arm]:
-    best, count = slate.best(), len(slate.endpoints)
+def _arms(inputs: StrategyInput, share: float, weights: UtilityWeights, name: str) -> list[Arm]:
+    best, count = inputs.best_tier_size(), len(inputs.endpoints)
     arms = []
-    for part in _parts(slate, slate.endpoints[:best], share, wish):
+    for part in _policy_shares(inputs, inputs.endpoints[:best], share, weights):
         probabilities = part.probabilities + [0.0] * (count - len(part.probabilities))
         arms.append(Arm(name, part.version, part.weight, cumulate(probabilities)))
     return arms
 
 
-def _parts(slate: StrategyInput, endpoints: list[Endpoint], share: float, wish: UtilityWeights) -> list[PolicyShare]:
-    profile, policy, seen = slate.profile, slate.state.learned, slate.state.seen
+def _policy_shares(
+    inputs: StrategyInput, endpoints: list[Endpoint], share: float, weights: UtilityWeights
+) -> list[PolicyShare]:
+    profile, policy, observed = inputs.profile, inputs.state.learned, inputs.state.observed
     if policy is None or share <= 0:
         return []
-    views = seen.of(endpoints) if seen else None
+    views = observed.of(endpoints) if observed else None
     if isinstance(policy, ServedPolicies):
-        return policy.parts(profile, endpoints, share, views, wish)
-    return [PolicyShare(policy.version, share, policy.weigh(profile, endpoints, views, wish))]
+        return policy.shares(profile, endpoints, share, views, weights)
+    return [PolicyShare(policy.version, share, policy.weigh(profile, endpoints, views, weights))]

@@ -1,4 +1,4 @@
-"""Shares by list price: the reference's documented default load balancing."""
+"""Share the traffic by list price: the reference's documented default load balancing."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from router_service.core.plan import Arm
 from router_service.planning.strategies.strategy import RULES_VERSION, StrategyInput, StrategyResult, cumulate, usd
 
 
-def choose(slate: StrategyInput) -> StrategyResult:
-    """The best tier shares the traffic ∝ 1/price²; everything else stands behind it, cheapest first."""
-    return StrategyResult(slate.endpoints, (arm(slate, "price"),), usd(slate.prices))
+def choose(inputs: StrategyInput) -> StrategyResult:
+    """Share the traffic ∝ 1/price² among the best tier; all other endpoints follow, cheapest first."""
+    return StrategyResult(inputs.endpoints, (price_arm(inputs, "price"),), usd(inputs.prices))
 
 
-def arm(slate: StrategyInput, policy: str, weight: float = 1.0) -> Arm:
-    """Price shares as one arm of a plan."""
-    best = slate.best()
-    shares = price_shares(slate.prices[:best]) + [0.0] * (len(slate.prices) - best)
+def price_arm(inputs: StrategyInput, policy: str, weight: float = 1.0) -> Arm:
+    """Return an arm of price shares with ``weight`` of the traffic."""
+    best = inputs.best_tier_size()
+    shares = price_shares(inputs.prices[:best]) + [0.0] * (len(inputs.prices) - best)
     return Arm(policy, RULES_VERSION, weight, cumulate(shares))
 
 
 def price_shares(prices: Sequence[int]) -> list[float]:
-    """Shares ∝ 1/price². Free endpoints, where there are any, share everything: nothing divides by a price of 0.
+    """Return shares ∝ 1/price². If some endpoints are free, they share all traffic, so nothing divides by 0.
 
     Source: "Price-based load balancing" of the reference's provider routing.
     """

@@ -1,4 +1,4 @@
-"""Orders that the client fixes: nothing is drawn, so every first choice has probability 1."""
+"""Order endpoints as the client demands. Nothing is drawn, so the first choice has probability 1."""
 
 from __future__ import annotations
 
@@ -10,61 +10,64 @@ from router_service.core.preferences import slug_matches
 from router_service.planning.market_state import UNMEASURED
 from router_service.planning.strategies.strategy import RULES_VERSION, StrategyInput, StrategyResult
 
-NEVER = float("inf")
+UNMEASURED_LATENCY_S = float("inf")
 
 
-def choose(slate: StrategyInput) -> StrategyResult:
-    """Strictly by ``sort``."""
-    return _fixed(slate, "sort", _order(slate))
+def choose(inputs: StrategyInput) -> StrategyResult:
+    """Order the endpoints strictly by ``sort``."""
+    return _fixed(inputs, "sort", _order(inputs))
 
 
-def ordered(slate: StrategyInput) -> StrategyInput:
-    """The same in the order of ``sort``."""
-    order = _order(slate)
-    return slate._replace(
-        endpoints=[slate.endpoints[i] for i in order],
-        prices=[slate.prices[i] for i in order],
-        tiers=[slate.tiers[i] for i in order],
+def sorted_input(inputs: StrategyInput) -> StrategyInput:
+    """Return ``inputs`` in the order of ``sort``."""
+    order = _order(inputs)
+    return inputs._replace(
+        endpoints=[inputs.endpoints[i] for i in order],
+        prices=[inputs.prices[i] for i in order],
+        tiers=[inputs.tiers[i] for i in order],
     )
 
 
-def _order(slate: StrategyInput) -> list[int]:
-    """Places by price, median latency or median throughput of the last 5 minutes, latency as it is from the client's
-    region.
+def _order(inputs: StrategyInput) -> list[int]:
+    """Return indices by price, by median latency or by median throughput of the last 5 minutes.
 
-    Endpoints in an outage, and those that miss a cut-off on speed, stand behind; what is not measured
-    comes after what is.
+    Latency is scaled to the client's region. Endpoints in a worse tier come last; unmeasured endpoints follow measured
+    ones.
     """
-    measures = slate.state.measures
+    measures = inputs.state.measures
 
     def latency(index: int) -> float:
-        endpoint = slate.endpoints[index].id
+        endpoint = inputs.endpoints[index].id
         median = measures.get(endpoint, UNMEASURED).latency.p50
-        return NEVER if median is None else median * slate.state.distance(endpoint, slate.profile.client_region)
+        return (
+            UNMEASURED_LATENCY_S
+            if median is None
+            else median * inputs.state.distance(endpoint, inputs.profile.client_region)
+        )
 
     def throughput(index: int) -> float:
-        return -(measures.get(slate.endpoints[index].id, UNMEASURED).throughput.p50 or 0.0)
+        return -(measures.get(inputs.endpoints[index].id, UNMEASURED).throughput.p50 or 0.0)
 
     keys: dict[str, Callable[[int], float]] = {
-        "price": lambda i: slate.prices[i],
+        "price": lambda i: inputs.prices[i],
         "latency": latency,
         "throughput": throughput,
     }
-    key = keys[slate.preferences.sort_by or "price"]
-    return sorted(range(len(slate.endpoints)), key=lambda i: (slate.tiers[i], key(i)))
+    key = keys[inputs.preferences.sort_by or "price"]
+    return sorted(range(len(inputs.endpoints)), key=lambda i: (inputs.tiers[i], key(i)))
 
 
-def choose_named(slate: StrategyInput) -> StrategyResult:
-    """The endpoints of ``provider.order`` in that order, then the rest as they stand."""
-    slugs = slate.preferences.order or ()
-    places = [_place(endpoint, slugs) for endpoint in slate.endpoints]
-    return _fixed(slate, "order", sorted(range(len(places)), key=places.__getitem__))
+def choose_named(inputs: StrategyInput) -> StrategyResult:
+    """Order the endpoints as ``provider.order`` names them; the rest follow in their given order."""
+    slugs = inputs.preferences.order or ()
+    positions = [_position(endpoint, slugs) for endpoint in inputs.endpoints]
+    return _fixed(inputs, "order", sorted(range(len(positions)), key=positions.__getitem__))
 
 
-def _place(endpoint: Endpoint, slugs: Sequence[str]) -> int:
+def _position(endpoint: Endpoint, slugs: Sequence[str]) -> int:
     return next((i for i, s in enumerate(slugs) if slug_matches(s, endpoint.tag, endpoint.provider_name)), len(slugs))
 
 
-def _fixed(slate: StrategyInput, policy: str, order: Sequence[int]) -> StrategyResult:
+def _fixed(inputs: StrategyInput, policy: str, order: Sequence[int]) -> StrategyResult:
     arm = Arm(policy, RULES_VERSION, 1.0, (1.0,) * len(order))
-    return StrategyResult([slate.endpoints[i] for i in order], (arm,), [slate.prices[i] / 1e9 for i in order])
+    return StrategyResult([inputs.endpoints[i] for i in order], (arm,), [inputs.prices[i] / 1e9 for i in order])

@@ -1,4 +1,4 @@
-"""What a strategy is given and what it returns."""
+"""Define the input and the result of a strategy."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ RULES_VERSION = "2"
 
 
 class StrategyInput(NamedTuple):
-    """The eligible endpoints, best tier first, then cheapest.
+    """Hold the eligible endpoints, the best tier first, then the cheapest.
 
-    ``prices`` are blended list prices (nano-USD per million tokens). Of ``tiers`` the lowest number is
-    tried first: no outage, then the priority tier where it is asked for, then good tool calls where they matter, then
-    the cut-offs on speed.
-    ``flagged`` endpoints are far worse than their peers at what this request needs.
+    ``prices`` are blended list prices in nano-USD per million tokens. The lowest number in ``tiers`` is tried first.
+    Tiers rank health first, then the priority tier if it is requested, then tool quality if it matters, then the
+    cut-offs on speed. ``deprioritised`` endpoints are far worse than their peers at what this request needs.
     """
 
     endpoints: list[Endpoint]
     prices: list[int]
     tiers: list[int]
-    flagged: frozenset[str]
+    deprioritised: frozenset[str]
     preferences: Preferences
     profile: RequestProfile
     state: MarketState
 
-    def best(self) -> int:
-        """How many endpoints are in the best tier; they come first."""
+    def best_tier_size(self) -> int:
+        """Return the number of endpoints in the best tier; they come first."""
         return self.tiers.count(self.tiers[0])
 
 
 class StrategyResult(NamedTuple):
-    """``endpoints`` in fallback order, the arms over them, and the figure each was judged by (for the log).
+    """Hold ``endpoints`` in fallback order, the arms over them, and the score of each for the log.
 
-    With ``redraw`` a failed first choice is followed by a draw from the rest, not by the next in order.
+    ``scores`` are USD per million tokens. With ``redraw`` a failed first choice is followed by a draw from the rest,
+    else by the next in order.
     """
 
     endpoints: Sequence[Endpoint]
@@ -53,10 +53,10 @@ Strategy = Callable[[StrategyInput], StrategyResult]
 
 
 def cumulate(probabilities: Sequence[float]) -> tuple[float, ...]:
-    """Upper edges of each choice's part of [0, 1].
+    """Return the upper edge of each choice's part of [0, 1].
 
-    The last choice with any probability reaches to 1 exactly: rounding must not hand a draw close to 1
-    to an endpoint that has none.
+    The last choice with a probability above 0 ends at exactly 1: rounding must not give a draw close to 1 to an
+    endpoint without probability.
     """
     edges = list(accumulate(probabilities))
     last = len(edges) - 1
@@ -66,11 +66,11 @@ def cumulate(probabilities: Sequence[float]) -> tuple[float, ...]:
     return tuple(edges)
 
 
-def upper_median(values: Sequence[float], otherwise: float = 0.0) -> float:
-    """Upper median, ``otherwise`` of nothing. ``statistics.median`` costs three times as much."""
-    return sorted(values)[len(values) // 2] if values else otherwise
+def upper_median(values: Sequence[float], default: float = 0.0) -> float:
+    """Return the upper median, or ``default`` without values. ``statistics.median`` takes three times as long."""
+    return sorted(values)[len(values) // 2] if values else default
 
 
 def usd(prices: Sequence[int]) -> list[float]:
-    """nano-USD as USD."""
+    """Return prices in nano-USD as USD."""
     return [price / 1e9 for price in prices]

@@ -1,4 +1,4 @@
-"""Feed the table of conversations with the outcomes of calls."""
+"""Record in the table of conversations which endpoints served them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from router_service.affinity.sticky import StickyTable
 from router_service.core.exchange import Exchange
 
 
-class AffinityFeed:
-    """Note in ``sticky`` who served a conversation; ``endpoints`` are those that this installation can reach."""
+class AffinityListener:
+    """Update ``sticky`` from the outcomes of calls; ``endpoints`` are those of this installation by model."""
 
     def __init__(self, sticky: StickyTable, endpoints: Mapping[str, tuple[Endpoint, ...]]) -> None:
         self._sticky = sticky
         self._endpoints = {endpoint.id: endpoint for offers in endpoints.values() for endpoint in offers}
 
     def begin(self, endpoint: str) -> None:
-        """Ignore what was sent: only an answer is remembered."""
+        """Ignore the start of a call: only a response is recorded."""
 
     def report(self, outcome: AttemptOutcome, exchange: Exchange) -> None:
-        """Remember who answered; any other end leaves the table as it was."""
+        """Record the endpoint of a served response; any other outcome leaves the table unchanged."""
         if outcome.ended != "answered" or exchange.status != 200 or exchange.error_type is not None:
             return
         conversation, usage, head = exchange.conversation, exchange.usage, exchange.head
@@ -31,6 +31,6 @@ class AffinityFeed:
             return
         reasoned = bool(usage.reasoning_tokens) or "reasoning" in head.fields or "reasoning_effort" in head.fields
         pending = outcome.finish_reason == "tool_calls" or reasoned
-        # Where nothing is charged for writing, no lifetime can be asked for.
+        # A provider that does not charge for cache writes does not offer a choice of lifetime.
         hour = endpoint.price is not None and endpoint.price.cache_write is not None and asks_for_hour_cache(head)
         self._sticky.remember(conversation, endpoint, usage, pending=pending, hour=hour)
