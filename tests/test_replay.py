@@ -17,7 +17,7 @@ from data.lake import Lake
 from data.record.encoding import record_row
 from data.record.lake_reader import open_dataset, request_files
 from data.schema import Attempt, encode_record
-from router_service.affinity.sticky import pinned_plan
+from router_service.affinity.sticky import sticky_plan
 from router_service.api.parse_head import parse_head
 from router_service.container import usable_endpoints
 from router_service.core.exchange import Exchange
@@ -83,8 +83,8 @@ def market(lake: Lake, dice: random.Random, share: float, strategy: str) -> Plan
 def records(planner: Planner, dice: random.Random, count: int) -> Iterator[bytes]:
     """Payloads of the log: the first attempt of each is the one that the decision says."""
 
-    def hold(plan: Plan) -> Plan:
-        return pinned_plan(plan, dice.randrange(len(plan.endpoints))) if dice.random() < 0.1 else plan
+    def apply_affinity(plan: Plan) -> Plan:
+        return sticky_plan(plan, dice.randrange(len(plan.endpoints))) if dice.random() < 0.1 else plan
 
     models = [name for name, offers in planner.endpoints.items() if len(offers) > 1]
     made = 0
@@ -97,7 +97,7 @@ def records(planner: Planner, dice: random.Random, count: int) -> Iterator[bytes
         head = exchange.head = parse_head(exchange.body)
         ask = profile_of(head, dice.choice((100, 4000, 90_000)), 12)
         preferences = planner.preferences(head.provider)
-        found = decisions(planner, names, preferences, ask, dice.random, hold=hold)
+        found = decisions(planner, names, preferences, ask, dice.random, apply_affinity=apply_affinity)
         # Nothing may be left of a model under these preferences.
         decision = exchange.decision = _first(found)
         if decision is None:
