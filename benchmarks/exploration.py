@@ -18,10 +18,10 @@ from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.outcome import AttemptObservation
 from models.selection.decision.utility import DecisionConstants
 from models.selection.evaluation.ttft import effective_samples
-from models.selection.simulation.interface import SimulatedPolicy, SimulationState
 from models.selection.simulation.inverse_square_price import InverseSquarePrice
 from models.selection.simulation.scenarios import load_scenario, scenario_names
 from models.selection.simulation.simulate import simulate
+from models.selection.simulation.simulated_policy import SimulatedPolicy, SimulationState
 
 PAGE = Path(__file__).parents[1] / "docs" / "selection.md"
 MARKER = "<!-- table: python -m benchmarks.exploration --write -->\n"

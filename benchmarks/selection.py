@@ -27,9 +27,9 @@ from models.selection.decision.output_length import OutputLengths
 from models.selection.decision.policy import LearnedPolicy
 from models.selection.decision.predictor import FORMS, PREDICTED_QUANTITIES, Predictor
 from models.selection.decision.priors import PriorHierarchy
+from models.selection.training.builders import PriorBuilder
 from models.selection.training.export import onnx_graph
 from models.selection.training.fitting import FittedForm, fit_form
-from models.selection.training.tallies import PriorBuilder
 
 CANDIDATES, ROUNDS, ROWS = 36, 3000, 5000
 NAMES = [f"p{n}:m" for n in range(CANDIDATES)]
@@ -76,7 +76,7 @@ def predictor(form: str) -> Predictor:
             raise RuntimeError(f"{form} cannot be fitted")
         fits.append(found)
     trees = {q.name: f.trees for q, f in zip(PREDICTED_QUANTITIES, fits, strict=True) if f.trees is not None}
-    return Predictor([f.rule for f in fits], onnx_session(onnx_graph(trees)) if trees else None)
+    return Predictor([f.model for f in fits], onnx_session(onnx_graph(trees)) if trees else None)
 
 
 def seen() -> LiveObservations:
@@ -99,7 +99,7 @@ def past() -> PriorHierarchy:
     for offer in OFFERS:
         for number in range(50):
             tallies.add(offer.endpoint, offer.provider, "m", None, (0.0, 0.0, 0.01 * number, 4.0, 2.0, None, 1.0))
-    return tallies.levels()
+    return tallies.build()
 
 
 def report(name: str, product: float, call: Callable[[], object]) -> None:

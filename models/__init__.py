@@ -1,1 +1,1 @@
-"""What is learned: features, training, evaluation, the served policy."""
+"""Learn, evaluate and serve models: provider selection and prompt categories."""

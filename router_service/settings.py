@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from data.catalogue.geography import is_place
-from models.selection.decision.outcome import DEFAULT_TOTAL_TIMEOUT_S
+from models.selection.decision.outcome import DEFAULT_ANSWER_TIMEOUT_S
 from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND, UtilityWeights
 from router_service.admission.policy import CLIENT_REGION
 from router_service.core.preferences import MAX_WEIGHT_USD
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     connect_timeout: float = Field(5.0, gt=0)
     ttft_timeout: float = Field(30.0, gt=0, description="no first token of a stream by then: next endpoint")
     answer_timeout: float = Field(
-        DEFAULT_TOTAL_TIMEOUT_S, gt=0, description="no whole answer by then: next endpoint, if one is left"
+        DEFAULT_ANSWER_TIMEOUT_S, gt=0, description="no whole answer by then: next endpoint, if one is left"
     )
     stall_timeout: float = Field(60.0, gt=0, description="silence of a provider that ends a stream which has begun")
     total_timeout: float = Field(600.0, gt=0, description="for a request over all its attempts")

@@ -121,7 +121,7 @@ def check(views: EndpointViews) -> None:
             assert np.isfinite(
                 feature_matrix([context], CANDIDATES, seen, PriorHierarchy({}, {}, {}), OutputLengths({}))
             ).all()
-            means = np.tile([[quantity.level] for quantity in FILTER_QUANTITIES], (1, len(NAMES)))
+            means = np.tile([[quantity.mean] for quantity in FILTER_QUANTITIES], (1, len(NAMES)))
             found = update_posterior(
                 GaussianPrior(means, np.tile(VARIANCE_BETWEEN[:, None], (1, len(NAMES)))), seen, context.stream
             )

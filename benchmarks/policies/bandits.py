@@ -1,4 +1,4 @@
-"""Bandits over endpoints, on losses in seconds."""
+"""Choose by bandits over endpoints, on losses in seconds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from benchmarks.policies.baselines import lowest
 from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.outcome import AttemptObservation
-from models.selection.simulation.interface import SimulationState
+from models.selection.simulation.simulated_policy import SimulationState
 
 
 class Ucb1:
-    """Least mean - c sqrt(ln t / n) (Auer, Cesa-Bianchi and Fischer 2002), c in seconds; t counts all outcomes.
+    """Choose the least mean - c sqrt(ln t / n), c in seconds and t the number of outcomes (Auer et al. 2002).
 
-    With ``discount`` < 1 sums and counts fade at each outcome (Garivier and Moulines 2011).
+    With ``discount`` < 1 sums and counts decay at each observation (Garivier and Moulines 2011).
     """
 
     def __init__(self, c: float = 0.5, discount: float = 1.0) -> None:
@@ -31,10 +31,10 @@ class Ucb1:
         bonus = self._c * math.sqrt(math.log(max(self._total * self._scale, 1.0)))
         return lowest([self._index(candidate.endpoint, bonus) for candidate in candidates])
 
-    def observe(self, outcome: AttemptObservation) -> None:
+    def observe(self, observation: AttemptObservation) -> None:
         self._scale *= self._discount
-        name, unit = outcome.endpoint, 1 / self._scale
-        self._sums[name] = self._sums.get(name, 0.0) + outcome.loss_s * unit
+        name, unit = observation.endpoint, 1 / self._scale
+        self._sums[name] = self._sums.get(name, 0.0) + observation.loss_s * unit
         self._counts[name] = self._counts.get(name, 0.0) + unit
         self._total += unit
         if self._scale < 1e-100:
@@ -54,7 +54,7 @@ class Ucb1:
 
 
 class EpsilonGreedy:
-    """Least mean loss, but for a share ``epsilon`` spread over all."""
+    """Choose the least mean loss, except a share ``epsilon`` spread over all candidates."""
 
     def __init__(self, epsilon: float = 0.05) -> None:
         self.name = f"ε-greedy ε={epsilon:g}"
@@ -67,9 +67,9 @@ class EpsilonGreedy:
     ) -> Sequence[float]:
         return lowest([self._mean(candidate.endpoint) for candidate in candidates], self._epsilon)
 
-    def observe(self, outcome: AttemptObservation) -> None:
-        self._sums[outcome.endpoint] = self._sums.get(outcome.endpoint, 0.0) + outcome.loss_s
-        self._counts[outcome.endpoint] = self._counts.get(outcome.endpoint, 0) + 1
+    def observe(self, observation: AttemptObservation) -> None:
+        self._sums[observation.endpoint] = self._sums.get(observation.endpoint, 0.0) + observation.loss_s
+        self._counts[observation.endpoint] = self._counts.get(observation.endpoint, 0) + 1
 
     def _mean(self, name: str) -> float:
         count = self._counts.get(name, 0)

@@ -1,6 +1,6 @@
-"""Policies to beat: rules of price, averages of what was seen, and the oracle. ``bandits.py`` has the bandits.
+"""Choose by rules of price, by averages of observations, or with perfect knowledge: the policies to beat.
 
-None draws anything itself; ties are shared evenly.
+None of them draws at random; ties are shared evenly.
 """
 
 from __future__ import annotations
@@ -11,27 +11,29 @@ from collections.abc import Mapping, Sequence
 
 from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.outcome import AttemptObservation
-from models.selection.simulation.interface import SimulationState, typical_candidate_price_usd
 from models.selection.simulation.inverse_square_price import proportional
+from models.selection.simulation.simulated_policy import SimulationState, typical_cost_usd
 
 
 def lowest(losses: Sequence[float], epsilon: float = 0.0) -> list[float]:
-    """All on the least loss, but for ``epsilon`` spread over all candidates."""
+    """Give all probability to the least loss, except ``epsilon`` spread over all candidates."""
     least = min(losses)
     ties = sum(loss == least for loss in losses)
     return [(1 - epsilon) * (loss == least) / ties + epsilon / len(losses) for loss in losses]
 
 
 class StaticPolicy:
-    """A rule that takes nothing from outcomes."""
+    """Ignore outcomes."""
 
     name = "rule"
 
-    def observe(self, outcome: AttemptObservation) -> None:
+    def observe(self, observation: AttemptObservation) -> None:
         pass
 
 
 class Random(StaticPolicy):
+    """Choose uniformly."""
+
     name = "random"
 
     def choose(
@@ -41,16 +43,20 @@ class Random(StaticPolicy):
 
 
 class Cheapest(StaticPolicy):
+    """Choose the lowest price of a typical request."""
+
     name = "cheapest"
 
     def choose(
         self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
     ) -> Sequence[float]:
-        return lowest([typical_candidate_price_usd(candidate) for candidate in candidates])
+        return lowest(
+            [typical_cost_usd(candidate.prompt_price, candidate.completion_price) for candidate in candidates]
+        )
 
 
 class Fixed(StaticPolicy):
-    """One endpoint of each model, those of ``endpoints``: the best in hindsight when the caller knows it."""
+    """Choose one endpoint of each model, those of ``endpoints``: the best in hindsight when the caller knows it."""
 
     name = "best fixed (hindsight)"
 
@@ -64,7 +70,7 @@ class Fixed(StaticPolicy):
 
 
 class Oracle(StaticPolicy):
-    """Knows every candidate's expected loss at the moment; no policy can know it."""
+    """Choose by every candidate's true expected loss at the moment, which no policy can know."""
 
     name = "dynamic oracle"
 
@@ -75,11 +81,11 @@ class Oracle(StaticPolicy):
 
 
 class AdjustedPriceShares:
-    """Shares by adjusted price and speed, as the reference product has described them since autumn 2026.
+    """Choose with shares by adjusted price and speed, as the reference product has described them since autumn 2026.
 
     Price × (1 + 8 × error rate + malformed rate) + $2.50 per million tokens × 429 rate; the share falls with the
-    squared distance from the best ln(adjusted price / speed). Scale 0.24 reproduces the five illustrative shares
-    that are published within 2 points; exploration and shrinkage are said to exist without figures.
+    squared distance from the best ln(adjusted price / speed). Scale 0.24 reproduces the five illustrative shares that
+    are published within 2 points; exploration and shrinkage are said to exist without figures.
     """
 
     name = "adjusted-price shares"
@@ -95,23 +101,28 @@ class AdjustedPriceShares:
         shares = self.shares([self._score(candidate) for candidate in candidates])
         return [(1 - self.FLOOR) * share + self.FLOOR / len(shares) for share in shares]
 
-    def observe(self, outcome: AttemptObservation) -> None:
-        before, sums, counts = self._seen.get(outcome.endpoint, (outcome.now_s, [0.0] * 4, [0.0] * 4))
-        fade = 0.5 ** (max(outcome.now_s - before, 0.0) / self.HALF_LIFE_S)
+    def observe(self, observation: AttemptObservation) -> None:
+        before, sums, counts = self._seen.get(observation.endpoint, (observation.now_s, [0.0] * 4, [0.0] * 4))
+        fade = 0.5 ** (max(observation.now_s - before, 0.0) / self.HALF_LIFE_S)
         until_500 = None
-        if outcome.ttft_s is not None and outcome.tokens_per_s is not None:
-            until_500 = outcome.ttft_s + 500 / outcome.tokens_per_s
-        malformed = float(outcome.malformed_tool_call) if outcome.tools and until_500 is not None else None
-        values = (float(outcome.result == "error"), malformed, float(outcome.result == "rate_limited"), until_500)
-        self._seen[outcome.endpoint] = (
-            outcome.now_s,
+        if observation.ttft_s is not None and observation.tokens_per_s is not None:
+            until_500 = observation.ttft_s + 500 / observation.tokens_per_s
+        malformed = float(observation.malformed_tool_call) if observation.tools and until_500 is not None else None
+        values = (
+            float(observation.result == "error"),
+            malformed,
+            float(observation.result == "rate_limited"),
+            until_500,
+        )
+        self._seen[observation.endpoint] = (
+            observation.now_s,
             [fade * total + (value or 0.0) for total, value in zip(sums, values, strict=True)],
             [fade * count + (value is not None) for count, value in zip(counts, values, strict=True)],
         )
 
     @classmethod
     def shares(cls, scores: Sequence[float]) -> list[float]:
-        """``scores`` are ln(adjusted price / speed)."""
+        """Return the shares for ``scores``, which are ln(adjusted price / speed)."""
         least = min(scores)
         return proportional([math.exp(-((score - least) ** 2) / cls.SCALE) for score in scores])
 
@@ -122,14 +133,17 @@ class AdjustedPriceShares:
             for total, count, peer in zip(sums, counts, self.PEER, strict=True)
         )
         adjusted = (
-            typical_candidate_price_usd(candidate) * (1 + self.ERRORS * error + malformed)
+            typical_cost_usd(candidate.prompt_price, candidate.completion_price) * (1 + self.ERRORS * error + malformed)
             + self.RATE_LIMIT_USD * limited
         )
         return math.log(max(adjusted, 1e-12)) + math.log(until_500)
 
 
 class Ewma:
-    """Least exponentially weighted mean of ln loss; one not yet seen is tried first. α 1 is the last value."""
+    """Choose the least exponentially weighted mean of ln loss. α 1 is the last value.
+
+    An unobserved endpoint is tried first.
+    """
 
     def __init__(self, alpha: float = 0.3, epsilon: float = 0.0) -> None:
         self.name = "last value" if alpha == 1 else f"EWMA α={alpha:g}"
@@ -142,16 +156,16 @@ class Ewma:
     ) -> Sequence[float]:
         return lowest([self._mean.get(c.endpoint, -math.inf) for c in candidates], self._epsilon)
 
-    def observe(self, outcome: AttemptObservation) -> None:
-        value = math.log(outcome.loss_s)
-        mean = self._mean.get(outcome.endpoint, value)
-        self._mean[outcome.endpoint] = mean + self._alpha * (value - mean)
+    def observe(self, observation: AttemptObservation) -> None:
+        value = math.log(observation.loss_s)
+        mean = self._mean.get(observation.endpoint, value)
+        self._mean[observation.endpoint] = mean + self._alpha * (value - mean)
 
 
 class TwoChoicesEwma:
-    """Power of two choices on EWMA of loss × (calls under way + 1), Linkerd's balancer without its peak.
+    """Choose the better of two by EWMA of loss × (calls in flight + 1): Linkerd's balancer without its peak.
 
-    Of two drawn evenly the better serves, so with k candidates the one of rank r gets (k - 1 - r) of k(k - 1)/2.
+    The two are drawn uniformly, so with k candidates the one of rank r gets (k - 1 - r) of k(k - 1)/2.
     """
 
     name = "P2C on EWMA"
@@ -176,16 +190,17 @@ class TwoChoicesEwma:
             for load in loads
         ]
 
-    def observe(self, outcome: AttemptObservation) -> None:
-        mean = self._mean.get(outcome.endpoint, outcome.loss_s)
-        self._mean[outcome.endpoint] = mean + self.ALPHA * (outcome.loss_s - mean)
+    def observe(self, observation: AttemptObservation) -> None:
+        mean = self._mean.get(observation.endpoint, observation.loss_s)
+        self._mean[observation.endpoint] = mean + self.ALPHA * (observation.loss_s - mean)
 
 
 class LatencyAverage:
-    """Least mean of the last ten TTFTs, kept an hour: LiteLLM's lowest-latency routing with its default settings.
+    """Choose the least mean of the last ten TTFTs, kept an hour: LiteLLM's lowest-latency routing by default.
 
-    From its ``router_strategy/lowest_latency.py``: failures other than timeouts leave no trace and one not seen
-    counts as 0. Kinder than the source, which divides TTFT by tokens and, once full, renews only the tenth place.
+    As in its ``router_strategy/lowest_latency.py``, failures other than timeouts leave no trace and an unobserved
+    endpoint counts as 0. This is kinder than the source, which divides TTFT by tokens and, once full, renews only the
+    tenth place.
     """
 
     name = "latency average of ten"
@@ -199,9 +214,9 @@ class LatencyAverage:
     ) -> Sequence[float]:
         return lowest([self._average(candidate.endpoint, state.now_s) for candidate in candidates])
 
-    def observe(self, outcome: AttemptObservation) -> None:
-        if outcome.ttft_s is not None:
-            self._recent[outcome.endpoint].append((outcome.now_s, outcome.ttft_s))
+    def observe(self, observation: AttemptObservation) -> None:
+        if observation.ttft_s is not None:
+            self._recent[observation.endpoint].append((observation.now_s, observation.ttft_s))
 
     def _average(self, endpoint: str, now_s: float) -> float:
         recent = self._recent[endpoint]
@@ -211,7 +226,7 @@ class LatencyAverage:
 
 
 def best_fixed(losses: Mapping[str, float], model_of: Mapping[str, object]) -> Fixed:
-    """The endpoint of least mean loss of each model."""
+    """Return the policy that chooses the endpoint of least mean loss of each model."""
     best: dict[object, str] = {}
     for endpoint, loss in losses.items():
         if loss < losses.get(best.get(model_of[endpoint], ""), math.inf):

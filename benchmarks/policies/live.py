@@ -1,4 +1,4 @@
-"""The decision without an artifact: what is believed of the market, of a provider, and what has been seen."""
+"""Decide without an artifact: by the means of the market and of a provider, and by live observations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data.catalogue.cost import expected_cost_usd
 from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.live_observations import HALF_LIVES_S, LiveObservations, observed_values
 from models.selection.decision.outcome import AttemptObservation
@@ -20,13 +21,13 @@ from models.selection.decision.posterior import (
     update_posterior,
 )
 from models.selection.decision.utility import DecisionConstants, UtilityWeights, choice_probabilities, expected_losses
-from models.selection.simulation.interface import TYPICAL_COMPLETION_TOKENS, SimulationState, candidate_price_usd
+from models.selection.simulation.simulated_policy import TYPICAL_COMPLETION_TOKENS, SimulationState
 
 DAY_S = HALF_LIVES_S[-1]
 
 
 class DecayedMeans:
-    """Sums and counts of ``quantities`` figures, each at every one of ``half_lives_s``."""
+    """Hold decayed sums and counts of ``quantities`` figures, each at every one of ``half_lives_s``."""
 
     __slots__ = ("at_s", "counts", "half_lives_s", "sums")
 
@@ -37,7 +38,10 @@ class DecayedMeans:
         self.counts = [[0.0] * len(half_lives_s) for _ in range(quantities)]
 
     def add(self, now_s: float, values: Sequence[float | None]) -> None:
-        """One observation; ``None`` where it says nothing of a quantity. One from before the last counts as of now."""
+        """Add one observation; ``None`` stands where it says nothing about a quantity.
+
+        An observation older than the last one counts as if it had come with it.
+        """
         fades = self.fades(now_s)
         for sums, counts, value in zip(self.sums, self.counts, values, strict=True):
             one, more = (0.0, 0.0) if value is None else (1.0, value)
@@ -47,14 +51,17 @@ class DecayedMeans:
         self.at_s = max(now_s, self.at_s)
 
     def fades(self, now_s: float) -> list[float]:
-        """What is left at ``now_s`` of a sum of the last observation, by half-life."""
+        """Return the factor by which sums have decayed since the last observation, by half-life."""
         since = max(now_s - self.at_s, 0.0)
         return [0.5 ** (since / half_life) for half_life in self.half_lives_s]
 
 
 class LivePolicy:
-    """``prior`` is ln TTFT in s by endpoint where a trained level is at hand. An endpoint never seen takes its
-    provider's level of the day, a provider the market's."""
+    """Decide as the router does, with priors that are learned as it goes.
+
+    ``prior`` is ln TTFT in s by endpoint where a trained one is at hand. An unobserved endpoint takes its provider's
+    mean of the day, a provider the market's.
+    """
 
     STALE_S = 60.0
 
@@ -62,11 +69,11 @@ class LivePolicy:
         self,
         constants: DecisionConstants = DecisionConstants(),
         prior: dict[str, float] | None = None,
-        wish: UtilityWeights = UtilityWeights(),
+        weights: UtilityWeights = UtilityWeights(),
     ) -> None:
         self.name = "Portolan live"
-        self._constants, self._prior, self._wish = constants, prior or {}, wish
-        self._seen = LiveObservations()
+        self._constants, self._prior, self._weights = constants, prior or {}, weights
+        self._observed = LiveObservations()
         self._providers: defaultdict[str, DecayedMeans] = defaultdict(
             lambda: DecayedMeans((DAY_S,), len(FILTER_QUANTITIES))
         )
@@ -76,23 +83,25 @@ class LivePolicy:
     def choose(
         self, context: RequestContext, candidates: Sequence[CandidateEndpoint], state: SimulationState
     ) -> Sequence[float]:
-        views = self._seen.views([c.endpoint for c in candidates], state.now_s)
+        views = self._observed.views([c.endpoint for c in candidates], state.now_s)
         beliefs = update_posterior(self._believed(candidates, state.now_s), views, context.stream)
         output = TYPICAL_COMPLETION_TOKENS if context.max_tokens is None else context.max_tokens
         output = min(output, TYPICAL_COMPLETION_TOKENS)
-        price = np.array([candidate_price_usd(c, context.prompt_tokens, output) for c in candidates])
-        expected = expected_losses(
-            price, output, beliefs, views, context.tools, context.stream, self._wish, self._constants
+        price = np.array(
+            [expected_cost_usd(c.prompt_price, c.completion_price, context.prompt_tokens, output) for c in candidates]
         )
-        margin = self._constants.margin_s * self._wish.ttft_second
+        expected = expected_losses(
+            price, output, beliefs, views, context.tools, context.stream, self._weights, self._constants
+        )
+        margin = self._constants.margin_s * self._weights.ttft_second
         return choice_probabilities(expected, views.cap, margin, self._constants)
 
-    def observe(self, outcome: AttemptObservation) -> None:
-        self._seen.observe(outcome)
-        every = observed_values(outcome)
+    def observe(self, observation: AttemptObservation) -> None:
+        self._observed.observe(observation)
+        every = observed_values(observation)
         values = [every[quantity] for quantity in STREAMING_ROWS]
-        self._providers[outcome.provider].add(outcome.now_s, values)
-        self._market.add(outcome.now_s, values)
+        self._providers[observation.provider].add(observation.now_s, values)
+        self._market.add(observation.now_s, values)
 
     def _believed(self, candidates: Sequence[CandidateEndpoint], now_s: float) -> GaussianPrior:
         means = np.array([self._of_provider(c.provider, now_s) for c in candidates]).T.copy()
@@ -103,7 +112,7 @@ class LivePolicy:
     def _of_provider(self, provider: str, now_s: float) -> list[float]:
         known = self._peers.get(provider)
         if known is None or now_s - known[0] > self.STALE_S:
-            means = [quantity.level for quantity in FILTER_QUANTITIES]
+            means = [quantity.mean for quantity in FILTER_QUANTITIES]
             for level in (self._market, self._providers[provider]):
                 means = [_corrected(level, place, mean, now_s) for place, mean in enumerate(means)]
             known = self._peers[provider] = (now_s, means)

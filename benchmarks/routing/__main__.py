@@ -23,10 +23,10 @@ import numpy as np
 
 from benchmarks.policies.live import LivePolicy
 from benchmarks.routing import aims, datasets, elsewhere, market, panel, report, rows, worths
-from models.selection.simulation.interface import SimulatedPolicy
 from models.selection.simulation.inverse_square_price import InverseSquarePrice
 from models.selection.simulation.scenarios import load_scenario, scenario_names
 from models.selection.simulation.simulate import simulate
+from models.selection.simulation.simulated_policy import SimulatedPolicy
 
 TARGET, KEPT = Path("docs/routing-results.md"), Path("data/var/routing")
 REPLAYS, MILLION, ELSEWHERE, WORTHS = ("panel", "rows"), "million", "elsewhere", "worths"

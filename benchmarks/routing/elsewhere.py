@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from benchmarks.policies.baselines import AdjustedPriceShares, LatencyAverage, Oracle
 from benchmarks.policies.live import LivePolicy
 from benchmarks.routing import market
-from models.selection.simulation.interface import SimulatedPolicy
 from models.selection.simulation.inverse_square_price import InverseSquarePrice
 from models.selection.simulation.market import altered
 from models.selection.simulation.scenarios import load_scenario
+from models.selection.simulation.simulated_policy import SimulatedPolicy
 
 # No choice was made on these.
 SEEDS = tuple(range(51, 55))

@@ -27,11 +27,11 @@ from models.selection.evaluation.simulation_metrics import (
     summarise,
     watched_endpoints,
 )
-from models.selection.simulation.interface import SimulatedPolicy
 from models.selection.simulation.inverse_square_price import InverseSquarePrice
 from models.selection.simulation.market import draw_market
 from models.selection.simulation.scenarios import Scenario, load_scenario
 from models.selection.simulation.simulate import SimulationRun, simulate
+from models.selection.simulation.simulated_policy import SimulatedPolicy
 
 # The constants of ``LivePolicy`` were chosen on seeds 101 to 106 and 11 to 14. Earlier ones were judged on 21 to 24,
 # which showed a defect, since mended, and once on these, before spells of 429s were taken to be shorter.

@@ -23,7 +23,7 @@ from models.selection.decision.arrays import Floats
 from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.outcome import AttemptObservation
 from models.selection.evaluation.intervals import Interval, mean_interval
-from models.selection.simulation.interface import SimulatedPolicy, SimulationState
+from models.selection.simulation.simulated_policy import SimulatedPolicy, SimulationState
 
 FOLDER = "thefastest_ai"
 COLUMNS = ("run_time", "region", "provider", "model", "ttft")

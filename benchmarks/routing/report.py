@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from benchmarks.routing import aims, elsewhere, market, panel, rows, worths
 from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
 from models.selection.evaluation.intervals import Interval
-from models.selection.simulation.interface import SECONDS_PER_FAILURE
 from models.selection.simulation.scenarios import load_scenario
 from models.selection.simulation.simulate import LABEL
+from models.selection.simulation.simulated_policy import SECONDS_PER_FAILURE
 
 HEAD = """# Selection policies compared
 

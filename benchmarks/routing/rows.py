@@ -22,7 +22,7 @@ from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.outcome import AttemptObservation
 from models.selection.decision.utility import USD_PER_SECOND, UtilityWeights
 from models.selection.evaluation.intervals import Interval, mean_interval
-from models.selection.simulation.interface import SimulatedPolicy, SimulationState
+from models.selection.simulation.simulated_policy import SimulatedPolicy, SimulationState
 
 FOLDER, LEAST_PROVIDERS = "llmperf", 4
 # Constants of ``LivePolicy`` were chosen on the draws of seeds 0 to 79 from ``CHOSEN_ON``.
@@ -43,7 +43,7 @@ POLICIES: tuple[Callable[[], SimulatedPolicy], ...] = (
     lambda: Ewma(0.3, 0.05),
     TwoChoicesEwma,
     LatencyAverage,
-    lambda: LivePolicy(wish=WISH),
+    lambda: LivePolicy(weights=WISH),
 )
 
 

@@ -10,10 +10,10 @@ from benchmarks.policies.live import LivePolicy
 from benchmarks.routing import aims, market
 from models.selection.decision.utility import UtilityWeights
 from models.selection.evaluation.simulation_metrics import SimulationSummary, summarise
-from models.selection.simulation.interface import SECONDS_PER_FAILURE, SimulatedPolicy
 from models.selection.simulation.inverse_square_price import InverseSquarePrice
 from models.selection.simulation.scenarios import load_scenario
 from models.selection.simulation.simulate import simulate
+from models.selection.simulation.simulated_policy import SECONDS_PER_FAILURE, SimulatedPolicy
 
 # The usual worths were chosen on these.
 SEEDS, DECISIONS = tuple(range(201, 225)), market.DECISIONS // 2
@@ -33,7 +33,7 @@ def lines(scenario: str) -> str:
 
 
 def _worth(usd: float) -> SimulatedPolicy:
-    return LivePolicy(wish=UtilityWeights(usd, usd, SECONDS_PER_FAILURE * usd))
+    return LivePolicy(weights=UtilityWeights(usd, usd, SECONDS_PER_FAILURE * usd))
 
 
 def _summary(scenario: str, make: Callable[[], SimulatedPolicy]) -> SimulationSummary:

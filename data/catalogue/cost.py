@@ -1,4 +1,7 @@
-"""Price tokens: the one formula of what a request costs, for bills, plans and simulations alike."""
+"""Price tokens: the one formula of what a request costs, for bills, plans and simulations alike.
+
+Prices are integer nano-USD per million tokens, as in ``Price``.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ from typing import NamedTuple
 
 from data.catalogue.types import Price
 
-USD_PER_SCALED = 1e-15
+TOKENS_PER_PRICE = 1_000_000
+SCALED_PER_USD = 1e15
 
 
 class ScaledCost(NamedTuple):
     """Hold the parts of a cost in nano-USD times a million, so that integers stay integers until one division.
 
-    ``prompt`` holds uncached tokens, ``cache_read`` and ``cache_write`` those read from and
-    written to a prompt cache.
+    ``prompt`` holds uncached tokens, ``cache_read`` and ``cache_write`` those read from and written to a prompt cache.
     """
 
     prompt: float
@@ -24,7 +27,7 @@ class ScaledCost(NamedTuple):
     @property
     def usd(self) -> float:
         """Return the sum in USD."""
-        return sum(self) * USD_PER_SCALED
+        return sum(self) / SCALED_PER_USD
 
 
 def scaled_cost(
@@ -38,3 +41,16 @@ def scaled_cost(
         cache_written * (prompt if write is None else write),
         completion * price.completion,
     )
+
+
+def rounded_nano(scaled: int) -> int:
+    """Return a part of a ``ScaledCost`` in nano-USD, rounded half up."""
+    return (scaled + TOKENS_PER_PRICE // 2) // TOKENS_PER_PRICE
+
+
+def expected_cost_usd(
+    prompt_price: float, completion_price: float, prompt_tokens: float, completion_tokens: float
+) -> float:
+    """Return what a request is expected to cost in USD. Nothing is rounded, since expected tokens are no integers."""
+    # A simulated market draws prices that are no integers; ``Price`` does not check.
+    return scaled_cost(Price(prompt_price, completion_price), prompt_tokens, completion_tokens).usd  # type: ignore[arg-type]

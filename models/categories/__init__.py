@@ -1,1 +1,1 @@
-"""What a prompt is about: the twelve market categories."""
+"""Classify prompts into the twelve market categories."""

@@ -1,4 +1,4 @@
-"""Prompt → category and confidence, by a linear classifier that needs numpy alone."""
+"""Classify prompts by a linear model that needs numpy alone."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ SHAPES = {
 
 
 class ClassifierInvalid(ValueError):
-    """The weights cannot be trusted; the message says why."""
+    """Say why the weights cannot be trusted."""
 
 
 class Label(NamedTuple):
-    """One of ``CATEGORIES``, and the probability between 0 and 1 that the classifier gives it."""
+    """Hold one of ``CATEGORIES``, and the probability between 0 and 1 that the classifier gives it."""
 
     category: str
     confidence: float
 
 
 class Classifier:
-    """Loaded weights: about 0.6 MB. Safe to share between threads."""
+    """Classify with loaded weights of about 0.6 MB. Safe to share between threads."""
 
     def __init__(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         self.header = header
         self._weights = arrays["weights"]
         self._rarity = arrays["rarity"]
-        # The temperature belongs to every logit: dividing once is enough.
+        # The temperature divides every logit: dividing the parameters once is enough.
         self._scales = arrays["scales"] / header["temperature"]
         self._intercepts = arrays["intercepts"] / header["temperature"]
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Classifier:
-        """Of ``weights.json`` and ``weights.npz`` in a folder, or of the weights that the package ships.
+        """Load ``weights.json`` and ``weights.npz`` of a folder, by default those that the package ships.
 
         Raises ``ClassifierInvalid`` if they are missing, were altered or fit other features or categories.
         """
@@ -73,9 +73,9 @@ class Classifier:
             raise ClassifierInvalid(f"the weights cannot be read: {error}") from error
 
     def classify(self, text: str) -> Label:
-        """The likeliest category of a prompt, of which the first 2000 and last 500 characters are read.
+        """Return the most likely category of a prompt, of which the first 2000 and last 500 characters are read.
 
-        Without a word that is no stop word: ``Label("programming", 0.0)``, the first category at the lowest confidence.
+        A prompt of stop words alone gets ``Label("programming", 0.0)``: the first category at the lowest confidence.
         """
         found = counts(text)
         if not found:
@@ -85,7 +85,7 @@ class Classifier:
         return Label(CATEGORIES[best], float(chances[best]))
 
     def probabilities(self, text: str) -> dict[str, float]:
-        """Of the twelve and of ``none``, which means that the prompt belongs to none of them; they sum to 1."""
+        """Return the probabilities of the twelve and of ``none``, a prompt of no category; they sum to 1."""
         chances = self._probabilities(counts(text))
         return dict(zip(CLASSES, map(float, chances), strict=True))
 

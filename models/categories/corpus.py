@@ -1,6 +1,6 @@
-"""Public prompts with the category that ``labels.toml`` gives them, and the sentences of ``seeds.toml``.
+"""Read public prompts with the category that ``labels.toml`` gives them, and the sentences of ``seeds.toml``.
 
-The data sets are no part of the project. In their folder: ``clinc150_data_full.json`` (CC-BY-3.0),
+The data sets are no part of the project. Their folder holds ``clinc150_data_full.json`` (CC-BY-3.0),
 ``gpteacher_codegen.json`` and ``gpteacher_roleplay.json`` (MIT), ``prompts_chat.csv`` (CC0-1.0),
 ``self_instruct_seed_tasks.jsonl`` and ``self_instruct_user_oriented.jsonl`` (Apache-2.0) and
 ``arena_hard_v0.1_question.jsonl`` (Apache-2.0).
@@ -23,21 +23,21 @@ from models.categories.taxonomy import CATEGORIES
 
 __all__ = ["HELD_OUT", "NONE", "SOURCES", "Example", "keywords", "read", "seeds", "systems"]
 
-# Of a prompt that belongs to none of the twelve.
+# The label of a prompt that belongs to none of the twelve.
 NONE = "none"
-# Never trained on.
+# Sources that are never trained on.
 HELD_OUT = ("arena_hard", "self_instruct_user_oriented")
-# One style must not drown the others.
+# Limits that keep one style from dominating the others.
 PER_INTENT = 10
 PER_SOURCE = 1500
-# Of a source of one category, which would make its style the category's.
+# Limit of a source with one category, whose style would be taken for the category's.
 PER_CATEGORY_ALONE = 100
 LONG_SEEDS = 60
 SHORT_SEEDS = 60
 
 
 class Example(NamedTuple):
-    """``category`` is one of ``CATEGORIES`` or ``NONE``."""
+    """Hold a prompt with its category, one of ``CATEGORIES`` or ``NONE``, and its source."""
 
     text: str
     category: str
@@ -45,20 +45,20 @@ class Example(NamedTuple):
 
 
 def read(folder: Path, source: str) -> list[Example]:
-    """Examples of one of ``SOURCES``, in an order that is always the same. Raises ``OSError`` without the file."""
+    """Read the examples of one of ``SOURCES``, always in the same order. Raises ``OSError`` without the file."""
     found = [Example(text, category, source) for text, category in SOURCES[source](folder) if text.strip()]
     random.Random(0).shuffle(found)
     return found[:PER_SOURCE]
 
 
 def seeds() -> list[Example]:
-    """Every task, every subject in every shape, and longer texts drawn from both and from the keywords."""
+    """Return every task, every subject in every shape, and longer texts drawn from both and from the keywords."""
     table, dice = _table("seeds.toml"), random.Random(0)
     found = []
     for category, words in keywords().items():
         tasks, subjects = table[category]["tasks"], table[category]["subjects"]
         shaped = [shape.format(subject) for subject in subjects for shape in table["shapes"]]
-        # Without long texts in every category, length alone would say which it is.
+        # Without long texts in every category, length alone would indicate the category.
         long = [
             " ".join((*dice.sample(shaped, 2), dice.choice(tasks), *dice.sample(words, 12))) for _ in range(LONG_SEEDS)
         ]
@@ -68,13 +68,13 @@ def seeds() -> list[Example]:
 
 
 def keywords() -> dict[str, list[str]]:
-    """The words that tell each category."""
+    """Return the keywords of each category."""
     table = _table("keywords.toml")
     return {category: table[category].split() for category in CATEGORIES}
 
 
 def systems() -> list[str]:
-    """Common system messages."""
+    """Return common system messages."""
     return list(_table("seeds.toml")["systems"])
 
 
@@ -92,7 +92,7 @@ def _clinc150(folder: Path) -> Iterator[tuple[str, str]]:
     for text, intent in json.loads((folder / "clinc150_data_full.json").read_bytes())["train"]:
         category = labels.get(intent, NONE)
         seen[intent] += 1
-        # Intents of no category are the many: a few of each will do.
+        # Intents without a category are the majority: a few of each suffice.
         if seen[intent] <= (PER_INTENT if category != NONE else PER_INTENT // 2):
             yield text, category
 

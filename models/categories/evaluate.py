@@ -1,4 +1,4 @@
-"""ClassificationScores of a category classifier, and the two baselines that it must beat."""
+"""Score a category classifier, and the two baselines that it must beat."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ BINS = 10
 
 
 class ClassificationScores(NamedTuple):
-    """Over the prompts of the twelve categories alone. ``macro_f1`` weighs every category that occurs the same.
+    """Hold scores over the prompts of the twelve categories alone.
 
-    ``rows``: category → precision, recall, F1, prompts.
+    ``macro_f1`` weighs each occurring category the same. ``rows`` maps a category to precision, recall, F1 and number
+    of prompts.
     """
 
     n: int
@@ -32,13 +33,13 @@ class ClassificationScores(NamedTuple):
 
 
 def labels(chances: NDArray[np.float64]) -> tuple[list[str], NDArray[np.float64]]:
-    """The likeliest of the twelve per row of probabilities, and its probability."""
+    """Return the most likely of the twelve for each row of probabilities, and its probability."""
     twelve = chances[:, : len(CATEGORIES)]
     return [CATEGORIES[best] for best in twelve.argmax(axis=1)], twelve.max(axis=1)
 
 
 def score(examples: Sequence[Example], predicted: Sequence[str]) -> ClassificationScores:
-    """Judge one label per example; what belongs to none of the twelve is left out."""
+    """Score one label per example; examples that belong to none of the twelve are left out."""
     pairs = [(e.category, p) for e, p in zip(examples, predicted, strict=True) if e.category != NONE]
     truth, found = [a for a, _ in pairs], [b for _, b in pairs]
     present = [c for c in CATEGORIES if c in truth]
@@ -51,9 +52,9 @@ def score(examples: Sequence[Example], predicted: Sequence[str]) -> Classificati
 def calibration_error(
     examples: Sequence[Example], predicted: Sequence[str], confidence: NDArray[np.float64], *, none: bool
 ) -> float:
-    """Expected calibration error in ``BINS`` equal bins.
+    """Return the expected calibration error in ``BINS`` equal bins.
 
-    With ``none``, over all prompts: any label of a prompt that belongs to none of the twelve is wrong.
+    With ``none`` it is over all prompts, and any label of a prompt that belongs to none of the twelve is wrong.
     """
     judged = [(e.category == p, c) for e, p, c in zip(examples, predicted, confidence, strict=True) if _in(e, none)]
     right, sure = np.array([r for r, _ in judged], dtype=float), np.array([c for _, c in judged])
@@ -65,7 +66,10 @@ def calibration_error(
 def kept(
     examples: Sequence[Example], predicted: Sequence[str], confidence: NDArray[np.float64], threshold: float
 ) -> tuple[float, float, float]:
-    """At a confidence of at least ``threshold``: the share kept of the twelve, its accuracy, the share kept of none."""
+    """Return three shares at a confidence of at least ``threshold``.
+
+    They are the share of the twelve that is kept, its accuracy, and the share of ``none`` that is kept.
+    """
     rows = list(zip(examples, predicted, confidence >= threshold, strict=True))
     twelve = [(e.category == p, k) for e, p, k in rows if e.category != NONE]
     none = [k for e, _, k in rows if e.category == NONE]
@@ -74,13 +78,13 @@ def kept(
 
 
 def majority_labels(training: Sequence[Example], examples: Sequence[Example]) -> list[str]:
-    """The commonest category of the training prompts, for every prompt."""
+    """Label every prompt with the most frequent category of the training prompts."""
     commonest = Counter(e.category for e in training if e.category != NONE).most_common(1)[0][0]
     return [commonest] * len(examples)
 
 
 def keyword_labels(examples: Sequence[Example]) -> list[str]:
-    """The category with the most keywords in the prompt; the first in order if several or none have."""
+    """Label by the category with the most keywords in the prompt; the first in order if several or none have."""
     words = {category: frozenset(found) for category, found in keywords().items()}
     predicted = []
     for example in examples:

@@ -1,4 +1,4 @@
-"""Text → hashed counts of words and of character n-grams within words. Training and serving share it."""
+"""Hash words and character n-grams of a text into counts, by one definition for training and for serving."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from zlib import crc32
 
 __all__ = ["BUCKETS", "SETTINGS", "WORD_BUCKETS", "counts", "cut"]
 
-# Words have the first half of the buckets, n-grams the second, so that each half can have its own weight.
+# Words have the first half of the buckets and n-grams the second, so that each half can have its own weight.
 WORD_BUCKETS = 2**14
 BUCKETS = 2 * WORD_BUCKETS
 HEAD = 2000
 TAIL = 500
 NGRAM = 4
-# A base64 blob is one "word": its n-grams would drown the prompt.
+# A base64 blob is one "word", whose n-grams would outnumber the prompt's.
 LONGEST_WORD = 24
 TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]+")
-# They say how a request is worded, not what it is about; long prose would be told from short by them alone.
+# These words tell how a request is phrased, not its subject; they would only separate long prose from short.
 STOPPED = """
 a about above act after again all also always am an and answer any are as asked at based be because been before
 being below between both but by can could create describe did do does doing done each else etc every example explain
@@ -29,7 +29,7 @@ these they this those through to too two under until up use used user using very
 will with within without would write you your yours yourself
 """
 STOP_WORDS = frozenset(STOPPED.split())
-# Weights fit only the very features that they were trained on; the header of the weights repeats these.
+# Weights fit only the features that they were trained on; the header of the weights repeats these settings.
 SETTINGS: dict[str, Any] = {
     "version": 1,
     "hash": "crc32",
@@ -45,12 +45,12 @@ SETTINGS: dict[str, Any] = {
 
 
 def cut(text: str) -> str:
-    """The first ``HEAD`` and last ``TAIL`` characters, where the request of a long prompt stands."""
+    """Return the first ``HEAD`` and last ``TAIL`` characters, where the request of a long prompt stands."""
     return text if len(text) <= HEAD + TAIL else f"{text[:HEAD]}\n{text[-TAIL:]}"
 
 
 def counts(text: str) -> Counter[int]:
-    """Occurrences of each bucket below ``BUCKETS`` in the ``cut`` text; empty for stop words alone."""
+    """Count the occurrences of each bucket below ``BUCKETS`` in the ``cut`` text; empty for stop words alone."""
     found: Counter[int] = Counter()
     for word, times in Counter(TOKEN.findall(cut(text).lower())).items():
         if word in STOP_WORDS:

@@ -1,4 +1,4 @@
-"""The twelve categories of the reference API, in its order."""
+"""Define the twelve categories of the reference API, in its order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 __all__ = ["CATEGORIES", "DEFINITIONS"]
 
-# Where the borders lie is ours, except that language resources count as translation in the reference's mapping.
+# The borders are our own choice, except that language resources count as translation in the reference's mapping.
 DEFINITIONS = MappingProxyType(
     {
         "programming": "Writing, reading, testing or repairing code, queries and their build files.",

@@ -1,4 +1,4 @@
-"""The part of a chat request that tells its category."""
+"""Extract the part of a chat request that indicates its category."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 __all__ = ["MAX_SYSTEM", "MAX_USER", "prompt_text"]
 
-# Characters. Roleplay is declared in the system message; the rest of a long one is house rules.
+# Limits in characters. Roleplay is declared in the system message; the rest of a long one is rules of the application.
 MAX_SYSTEM = 500
 MAX_USER = 16_000
 ROLES_OF_SYSTEM = ("system", "developer")
@@ -23,17 +23,17 @@ _decoder = msgspec.json.Decoder(list[_Message])
 
 
 def prompt_text(messages_raw: bytes) -> str:
-    """Of a raw OpenAI ``messages`` array: the first system message, a line break, the last user message.
+    """Return the first system message, a line break and the last user message of a raw OpenAI ``messages`` array.
 
-    The system message is cut to ``MAX_SYSTEM`` characters, the user's to its first ``MAX_USER``. Text parts
-    are joined by line breaks, other parts left out. Anything malformed gives ``""``; nothing is raised.
+    The system message is cut to ``MAX_SYSTEM`` characters, the user's to its first ``MAX_USER``. Text parts are joined
+    by line breaks, other parts are left out. Anything malformed gives ``""``; nothing is raised.
     """
     try:
         messages = _decoder.decode(messages_raw)
         system = next((m for m in messages if m.role in ROLES_OF_SYSTEM), _Message())
         user = next((m for m in reversed(messages) if m.role == "user"), _Message())
         texts = (_text(system.content)[:MAX_SYSTEM], _text(user.content)[:MAX_USER])
-    # A content nested a thousand deep ends in RecursionError, bytes that are no bytes in TypeError.
+    # Content nested a thousand levels deep raises RecursionError, input that is not bytes raises TypeError.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
         return ""
     return "\n".join(text for text in texts if text)

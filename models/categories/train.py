@@ -1,4 +1,4 @@
-"""Examples → complement naive Bayes → int8 weights in ``weights.npz`` and their ``weights.json``."""
+"""Train complement naive Bayes on examples and publish int8 weights in ``weights.npz`` with their ``weights.json``."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ CLASSES = (*CATEGORIES, NONE)
 SMOOTHING = 1.0
 # Chosen, as the learner is, by the sources that are trained on: see docs/categories.md.
 NGRAM_WEIGHT = 1.0
-# Share of the examples that are seen once more behind a common system message.
+# Share of the examples that are repeated behind a common system message.
 WITH_SYSTEM = 0.15
 
 
 class FittedClassifier(NamedTuple):
-    """A model over ``CLASSES``.
+    """Hold a model over ``CLASSES``.
 
     ``rarity`` (buckets) multiplies the term frequencies; ``coefficients`` is classes × buckets, ``intercepts`` classes.
     """
@@ -46,7 +46,7 @@ class FittedClassifier(NamedTuple):
     intercepts: NDArray[np.float64]
 
     def probabilities(self, frequencies: Any, temperature: float = 1.0) -> NDArray[np.float64]:
-        """Softmax of the logits over ``temperature``, for rows of ``term_frequencies``: rows × classes."""
+        """Return the softmax of the logits over ``temperature``, for rows of ``term_frequencies``: rows × classes."""
         rows = normalize(frequencies.multiply(self.rarity).tocsr())
         logits = np.asarray(rows @ self.coefficients.T + self.intercepts) / temperature
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -54,7 +54,7 @@ class FittedClassifier(NamedTuple):
 
 
 def term_frequencies(texts: Sequence[str]) -> Any:
-    """Sparse rows of 1 + ln of each bucket's count."""
+    """Return sparse rows of 1 + ln of each bucket's count."""
     indptr, indices, values = [0], array("q"), array("d")
     for text in texts:
         found = counts(text)
@@ -65,7 +65,7 @@ def term_frequencies(texts: Sequence[str]) -> Any:
 
 
 def augment(examples: Sequence[Example]) -> list[Example]:
-    """The examples and, again, a share of them behind a system message."""
+    """Return the examples and, again, a share of them behind a system message."""
     dice, messages = random.Random(0), systems()
     again = [e for e in examples if dice.random() < WITH_SYSTEM]
     return [*examples, *(e._replace(text=f"{dice.choice(messages)}\n{e.text}") for e in again)]
@@ -74,20 +74,20 @@ def augment(examples: Sequence[Example]) -> list[Example]:
 def fit(
     examples: Sequence[Example], frequencies: Any, ngram_weight: float = NGRAM_WEIGHT, c: float | None = None
 ) -> FittedClassifier:
-    """Fit on the examples and their ``term_frequencies``: complement naive Bayes (Rennie et al. 2003).
+    """Fit complement naive Bayes (Rennie et al. 2003) on the examples and their ``term_frequencies``.
 
-    With ``c``, the inverse of the regularisation, it is a class-balanced multinomial logistic regression instead.
+    With ``c``, the inverse of the regularisation, fit a class-balanced multinomial logistic regression instead.
     """
     rarity = inverse_document_frequency(frequencies)
     rarity[WORD_BUCKETS:] *= ngram_weight
     rows = normalize(frequencies.multiply(rarity).tocsr())
     truth = np.array([CLASSES.index(e.category) for e in examples])
     coefficients = np.zeros((len(CLASSES), BUCKETS))
-    # A class without an example must never win.
+    # A class without an example must never be the most likely.
     intercepts = np.full(len(CLASSES), -1000.0)
     if c is None:
         bayes = ComplementNB(alpha=SMOOTHING).fit(rows, truth)
-        # Softmax sees differences between classes alone; smaller figures lose less in rounding.
+        # Softmax depends on differences between classes alone; smaller numbers lose less in rounding.
         coefficients[bayes.classes_] = bayes.feature_log_prob_ - bayes.feature_log_prob_.mean(axis=0)
         intercepts[bayes.classes_] = 0.0
     else:
@@ -97,15 +97,15 @@ def fit(
 
 
 def inverse_document_frequency(frequencies: Any) -> NDArray[np.float64]:
-    """1 + ln((1 + rows) / (1 + rows with the bucket))."""
+    """Return 1 + ln((1 + rows) / (1 + rows with the bucket))."""
     documents = np.asarray((frequencies > 0).sum(axis=0)).ravel()
     return np.asarray(np.log((1 + frequencies.shape[0]) / (1 + documents)) + 1)
 
 
 def publish(folder: Path, fitted: FittedClassifier, temperature: float, facts: dict[str, Any]) -> FittedClassifier:
-    """Write both files and load them once; gives the weights as they will be served, rounded to int8.
+    """Write both files, load them once and return the weights as they will be served, rounded to int8.
 
-    ``facts`` goes into the header unread. Raises ``ClassifierInvalid`` if what was written does not load.
+    ``facts`` goes into the header unread. Raises ``ClassifierInvalid`` if the written files do not load.
     """
     rarity = fitted.rarity.astype(np.float32)
     scales = np.abs(fitted.coefficients).max(axis=1) / 127

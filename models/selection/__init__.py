@@ -1,1 +1,1 @@
-"""Provider selection: features, estimators, the decision function."""
+"""Select providers: decision, data set, training, evaluation, simulation and lifecycle."""

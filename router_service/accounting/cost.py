@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from data.catalogue.cost import scaled_cost
+from data.catalogue.cost import rounded_nano, scaled_cost
 from data.catalogue.types import Price
-from data.record.charges import METERS, UNITS_PER_PRICE, Charge
+from data.record.charges import METERS, Charge
 from router_service.core.usage import CostBreakdown, Usage
-
-HALF = UNITS_PER_PRICE // 2
 
 
 def cost_of(usage: Usage, price: Price) -> CostBreakdown:
@@ -20,7 +18,7 @@ def cost_of(usage: Usage, price: Price) -> CostBreakdown:
     written = min(usage.cache_write_tokens or 0, prompt - cached)
     uncached = prompt - cached - written
     parts = scaled_cost(price, uncached, completion, cached=cached, cache_written=written)
-    rounded = [(int(part) + HALF) // UNITS_PER_PRICE for part in parts]
+    rounded = [rounded_nano(int(part)) for part in parts]
     quantities = (uncached, cached, written, completion)
     charges = [
         Charge(meter, quantity, nano)

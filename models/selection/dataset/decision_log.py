@@ -1,7 +1,7 @@
-"""What selection learns and is judged from: the request log by hour, narrowed to decisions and their outcomes.
+"""Narrow the request log to decisions and their outcomes, one file an hour: what selection learns and is judged from.
 
-An hour's file names its sources, so that only hours with new ones are written again: late segments and
-backfills alike. Rows whose request was never sent anywhere are left out.
+An hour's file names its sources, so that only hours with new sources are written again, be they late segments or
+backfills. Requests that were never sent anywhere are left out.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SCHEMA = pa.schema([LAKE_SCHEMA.field(name) for name in COLUMNS])
 
 
 def hours(lake: Lake) -> dict[str, list[Path]]:
-    """Each hour (UTC, ``2026-11-17T05``) that requests arrived in, with the sealed files that hold some of it."""
+    """Return each hour (UTC, ``2026-11-17T05``) with requests, and the sealed files that hold some of it."""
     found: dict[str, list[Path]] = {}
     for file in request_files(lake):
         for hour in _hours_of(file):
@@ -61,12 +61,15 @@ def hours(lake: Lake) -> dict[str, list[Path]]:
 
 
 def stale(lake: Lake) -> dict[str, list[Path]]:
-    """The hours whose file is missing, lacks a source or a column. A source that has gone takes nothing away."""
+    """Return the hours whose file is missing, or lacks a source or a column. A deleted source makes no hour stale."""
     return {hour: files for hour, files in hours(lake).items() if not set(_names(files)) <= _complete(lake, hour)}
 
 
 def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
-    """Write one hour from ``files``, and from what there was where its source has gone since; returns its rows."""
+    """Write one hour and return its number of rows.
+
+    Rows come from ``files``, and from the hour's present file where their source has been deleted since.
+    """
     begin = datetime.strptime(hour, HOUR).replace(tzinfo=UTC)
     arrived = pc.field("started_at")
     within = (arrived >= pa.scalar(begin)) & (arrived < pa.scalar(begin + timedelta(hours=1)))
@@ -87,13 +90,16 @@ def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
 
 
 def catch_up(lake: Lake) -> dict[str, int]:
-    """Write every stale hour; returns the rows of each."""
+    """Write every stale hour and return the rows of each."""
     lake.create()
     return {hour: write_hour(lake, hour, files) for hour, files in stale(lake).items()}
 
 
 def read(lake: Lake, last: int | None = None, since: datetime | None = None) -> pl.DataFrame:
-    """Decisions in order of arrival with the columns ``COLUMNS``: those after ``since``, of them the ``last``."""
+    """Read decisions in order of arrival, with the columns ``COLUMNS``.
+
+    Only those after ``since`` are read, and of these the ``last``.
+    """
     frames: list[pl.DataFrame] = []
     count = 0
     for path in sorted(lake.decisions.glob("*.parquet"), reverse=True):
@@ -112,12 +118,12 @@ def read(lake: Lake, last: int | None = None, since: datetime | None = None) -> 
 
 
 def count(lake: Lake) -> int:
-    """Rows of all hours."""
+    """Count the rows of all hours."""
     return sum(pq.read_metadata(path).num_rows for path in lake.decisions.glob("*.parquet"))
 
 
 def _complete(lake: Lake, hour: str) -> set[str]:
-    """The sources of an hour's file that has every column."""
+    """Return the sources of an hour's file if it has every column, otherwise none."""
     try:
         names = pq.read_schema(_path(lake, hour)).names
     except (FileNotFoundError, pa.ArrowInvalid):

@@ -1,4 +1,4 @@
-"""A logged request as the router saw it beforehand: its context, its candidates and their prices."""
+"""Restore what the router knew of a logged request beforehand: its context, its candidates and their prices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PriceLookup = Callable[[str], tuple[int, int] | None]
 
 
 def context_of(record: Mapping[str, Any]) -> RequestContext:
-    """What the router knew of a logged request; its category is found out afterwards, if at all."""
+    """Return the context of a logged request. Its category is left out, since it is found only afterwards."""
     attempts = record.get("attempts")
     return RequestContext(
         planned_tokens(record["estimated_prompt_tokens"]),
@@ -34,24 +34,27 @@ def context_of(record: Mapping[str, Any]) -> RequestContext:
 
 
 def list_price_lookup() -> PriceLookup:
-    """Prompt and completion price of an endpoint of today's catalogue, nano-USD per million tokens."""
-    known = {
+    """Return a lookup of today's list prices by endpoint: prompt and completion, nano-USD per million tokens."""
+    prices_by_endpoint = {
         endpoint.id: (endpoint.price.prompt, endpoint.price.completion)
         for endpoints in load_catalogue().endpoints.values()
         for endpoint in endpoints
         if endpoint.price is not None
     }
-    return known.get
+    return prices_by_endpoint.get
 
 
 def candidate_of(name: str, score: float | None, prices: PriceLookup, cached_share: float = 0.0) -> CandidateEndpoint:
-    """An endpoint of a logged decision; ``score``, USD per million tokens, stands in for a price that is gone."""
+    """Return an endpoint of a logged decision.
+
+    ``score``, USD per million tokens, stands in for both prices where the catalogue no longer has the endpoint.
+    """
     blend = round((score or 0.0) * 1e9)
     prompt, completion = prices(name) or (blend, blend)
     return CandidateEndpoint(name, name.partition(":")[0], prompt, completion, cached_share)
 
 
 def cached_share(record: Mapping[str, Any]) -> float:
-    """How much of the prompt was believed to be in the cache of the endpoint that holds the conversation, [0, 1]."""
+    """Return the share of the prompt, [0, 1], that was expected in the cache of the conversation's endpoint."""
     held = record.get("held_tokens")
     return min(held / max(record["estimated_prompt_tokens"], 1), 1.0) if held else 0.0

@@ -1,4 +1,4 @@
-"""Logged decisions as arrays: who could be chosen with which probability, who was, and what came of it."""
+"""Hold logged decisions as arrays: candidates with their probabilities, the choice, and its reward."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
 BLOCK_S = 3600.0
 SUM_TOLERANCE = 1e-6
 # No draw hits less, and what is weighed by its inverse would outweigh, or overflow, all others.
-LEAST_CHANCE = 1e-12
+MIN_PROBABILITY = 1e-12
 
 
 class LoggedDecision(NamedTuple):
-    """One decision; ``at_s`` Unix seconds, ``chosen`` an index into ``endpoints``, ``reward`` any metric's unit."""
+    """Hold one decision.
+
+    ``at_s`` is in Unix seconds, ``chosen`` an index into ``endpoints``, ``reward`` in any metric's unit.
+    """
 
     at_s: float
     endpoints: Sequence[str]
@@ -32,9 +35,9 @@ class LoggedDecision(NamedTuple):
 
 
 class LoggedDecisions(NamedTuple):
-    """n decisions among at most k candidates; the places beyond a decision's candidates are padding.
+    """Hold n decisions among at most k candidates; columns beyond a decision's candidates are padding.
 
-    Blocks are stretches of time that are taken as independent of each other.
+    Blocks are periods of time that are taken as independent of each other.
     """
 
     endpoints: Ints  # (n, k), number of the candidate's endpoint; -1 is padding
@@ -47,15 +50,15 @@ class LoggedDecisions(NamedTuple):
 
     @property
     def propensity(self) -> Floats:
-        """Probability with which the chosen one was chosen, (n,)."""
+        """Return the probability with which the chosen endpoint was chosen, (n,)."""
         return self.logged[np.arange(len(self.chosen)), self.chosen]
 
     def where(self, mask: NDArray[np.bool_]) -> LoggedDecisions:
-        """The decisions that ``mask`` of shape (n,) keeps."""
+        """Select the decisions that ``mask`` (n,) keeps."""
         return LoggedDecisions._make(column[mask] for column in self)
 
     def check(self) -> None:
-        """Raises ``ValueError`` where the log cannot have been made by the probabilities that it holds."""
+        """Raise ``ValueError`` if the log cannot have been made by the probabilities that it holds."""
         count = len(self.chosen)
         if not count:
             raise ValueError("the log is empty")
@@ -72,14 +75,16 @@ class LoggedDecisions(NamedTuple):
 
 
 def from_rows(rows: Sequence[LoggedDecision], block_s: float = BLOCK_S) -> LoggedDecisions:
-    """Rows as arrays, in blocks of ``block_s`` seconds. Raises ``ValueError`` as ``LoggedDecisions.check``."""
-    numbers: dict[str, int] = {}
+    """Convert rows to arrays, in blocks of ``block_s`` seconds. Raises ``ValueError`` as ``LoggedDecisions.check``."""
+    endpoint_numbers: dict[str, int] = {}
     widest = max((len(row.endpoints) for row in rows), default=1)
     endpoints = np.full((len(rows), widest), -1, dtype=np.int64)
     logged = np.zeros((len(rows), widest))
-    for place, row in enumerate(rows):
-        endpoints[place, : len(row.endpoints)] = [numbers.setdefault(e, len(numbers)) for e in row.endpoints]
-        logged[place, : len(row.endpoints)] = row.probabilities
+    for row_index, row in enumerate(rows):
+        endpoints[row_index, : len(row.endpoints)] = [
+            endpoint_numbers.setdefault(e, len(endpoint_numbers)) for e in row.endpoints
+        ]
+        logged[row_index, : len(row.endpoints)] = row.probabilities
     decisions = LoggedDecisions(
         endpoints,
         logged,
@@ -94,29 +99,29 @@ def from_rows(rows: Sequence[LoggedDecision], block_s: float = BLOCK_S) -> Logge
 
 
 def decision_of(record: Mapping[str, Any], segment: str = "") -> LoggedDecision | None:
-    """A row of the request record as a decision on its first attempt, rewarded in USD.
+    """Convert a row of the request record to a decision on its first attempt, rewarded in USD.
 
-    The reward is -(price + ``USD_PER_SECOND`` × wait + ``USD_PER_FAILURE`` if it failed), by the rule of ``as_of``: a
-    wait that is a lower bound is better than no decision. ``None`` where nothing was chosen (one candidate, no attempt,
-    or one of a chance below ``LEAST_CHANCE``) or nothing was learned of the endpoint (the client left first, erred, or
-    set a deadline shorter than the router's).
+    The reward is -(price + ``USD_PER_SECOND`` × TTFT + ``USD_PER_FAILURE`` if it failed), as ``judge_attempt`` judges
+    it: a TTFT that is a lower bound is better than no decision. The result is ``None`` where nothing was chosen (one
+    candidate, no attempt, or a probability below ``MIN_PROBABILITY``) or nothing was learned of the endpoint (the
+    client disconnected first, erred, or set a shorter deadline than the router's).
     """
     eligible = [c for c in record["candidates"] if c["probability"] > 0]
     first = next(iter(record["attempts"]), None)
     names = [c["endpoint"] for c in eligible]
     if len(eligible) < 2 or first is None or first["endpoint"] not in names:
         return None
-    found = judge_logged_attempt(record, 0)
-    if found.result is None:
+    judged = judge_logged_attempt(record, 0)
+    if judged.result is None:
         return None
-    if found.result == "success":
-        reward = -(record["cost_nano"] * 1e-9 + USD_PER_SECOND * (found.ttft_s or 0))
+    if judged.result == "success":
+        reward = -(record["cost_nano"] * 1e-9 + USD_PER_SECOND * (judged.ttft_s or 0))
     else:
         reward = -(USD_PER_FAILURE + USD_PER_SECOND * (first["duration_us"] or 0) * 1e-6)
     started: datetime = record["started_at"]
     total = sum(c["probability"] for c in eligible)
-    chances = [c["probability"] / total for c in eligible]
+    probabilities = [c["probability"] / total for c in eligible]
     chosen = names.index(first["endpoint"])
-    if chances[chosen] < LEAST_CHANCE:
+    if probabilities[chosen] < MIN_PROBABILITY:
         return None
-    return LoggedDecision(started.timestamp(), names, chances, chosen, reward, record["model"] or "", segment)
+    return LoggedDecision(started.timestamp(), names, probabilities, chosen, reward, record["model"] or "", segment)

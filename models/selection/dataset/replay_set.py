@@ -1,9 +1,9 @@
-"""Logged choices, and what an artifact would have done with each: probabilities recomputed from the record.
+"""Collect logged choices with all that a policy may know of them, so that its probabilities can be recomputed.
 
-The record holds candidates, sizes and the hour, and its rows before a decision are what had been seen by then, so
-nothing of a shadow is written on the hot path. What it does not hold: prompt and completion prices, which come from
-the catalogue (the logged blend where it no longer has the endpoint), and whether a size was that of media, which the
-router plans for as 0.
+The record holds candidates, sizes and the hour, and the rows before a decision are what had been observed by then. So
+nothing of a shadow is written on the hot path. The record lacks prompt and completion prices, which come from the
+catalogue (the logged blend where it no longer has the endpoint), and whether a size was that of media, which the router
+plans for as 0.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ from models.selection.decision.live_observations import EndpointViews
 REPLAYED_POLICIES = ("learned", "price")
 SHORT_PROMPT, LONG_PROMPT = 500, 2000
 REQUEST_KINDS = ("category", "prompt", "delivery", "tools")
-BLOCKS, LEAST_BLOCK_S, BLOCK_S = 40, 300.0, 3600.0
-# Before the first decision: half of what the slowest window holds, and no more rows than a minute's refresh can bear.
+BLOCKS, MIN_BLOCK_S, BLOCK_S = 40, 300.0, 3600.0
+# Rows before the first decision: half of what the slowest window holds, and no more than a refresh each minute can
+# bear.
 WARM_UP, WARM_UP_DECISIONS = timedelta(days=1), 20_000
 CHUNK = 1024
 
 
 class ReplaySet(NamedTuple):
-    """n decisions with more than one candidate, and what policies may know of them.
+    """Hold n decisions with more than one candidate, and what policies may know of them.
 
-    ``views`` are what had been seen of all candidates, one decision's after the other's, in single precision; a
-    decision's begin at ``starts``, (n,). ``success`` is of the first attempt (0 or 1); ``cost_usd`` and ``ttft_s`` are
-    the request's, fallbacks included, NaN where no token came. ``kinds`` are what requests can be told apart by, each
-    of shape (n,).
+    ``views`` holds what had been observed of all candidates, one decision's after the other's, in single precision; a
+    decision's begin at ``starts``, (n,). ``success`` is that of the first attempt (0 or 1). ``cost_usd`` and ``ttft_s``
+    are the request's, fallbacks included; NaN where no token came. ``kinds`` are the groups that requests are divided
+    into, each of shape (n,).
     """
 
     decisions: LoggedDecisions
@@ -55,7 +56,7 @@ class ReplaySet(NamedTuple):
     kinds: Mapping[str, Names]
 
     def where(self, mask: NDArray[np.bool_]) -> ReplaySet:
-        """The choices that ``mask`` of shape (n,) keeps; the views stay in common."""
+        """Select the choices that ``mask`` (n,) keeps; the views are shared."""
         places = np.flatnonzero(mask)
         return ReplaySet(
             self.decisions.where(mask),
@@ -69,14 +70,14 @@ class ReplaySet(NamedTuple):
             {name: column[mask] for name, column in self.kinds.items()},
         )
 
-    def seen(self, place: int) -> EndpointViews:
-        """Of the candidates of the decision at ``place``."""
+    def views_of(self, place: int) -> EndpointViews:
+        """Return the views of the candidates of the decision at ``place``."""
         start = int(self.starts[place])
         return self.views.at(slice(start, start + len(self.candidates[place])))
 
 
-class _Seen:
-    """EndpointViews in the making: thousands of small arrays would take many times the room of what they hold."""
+class _ViewsBuilder:
+    """Collect views in chunks: thousands of small arrays would take many times the memory of their content."""
 
     def __init__(self) -> None:
         self._joined: list[EndpointViews] = [EndpointViews.unseen(0).single()]
@@ -85,6 +86,7 @@ class _Seen:
         self.starts: list[int] = []
 
     def add(self, views: EndpointViews) -> None:
+        """Add the views of one decision."""
         self.starts.append(self._count)
         self._count += len(views)
         self._chunk.append(views)
@@ -92,42 +94,42 @@ class _Seen:
             self.join()
 
     def join(self) -> EndpointViews:
-        """All of them."""
+        """Return all views that were added."""
         self._joined.append(EndpointViews.joined([EndpointViews.unseen(0), *self._chunk]).single())
         self._chunk = []
         return EndpointViews.joined(self._joined)
 
 
 def read_replay_set(lake: Lake, last: int, since: datetime | None = None, speed: float = 1.0) -> ReplaySet | None:
-    """The choices among the ``last`` rows of the log that arrived after ``since``; as ``choices``."""
+    """Read the choices among the ``last`` rows of the log that arrived after ``since``; as ``build_replay_set``."""
     begin = since - WARM_UP if since is not None else None
     frame = decision_log.read(lake, last=last + WARM_UP_DECISIONS, since=begin)
     if len(frame) > last:
-        before: datetime = frame["started_at"][-last - 1]
-        since = before if since is None else max(since, before)
+        earliest: datetime = frame["started_at"][-last - 1]
+        since = earliest if since is None else max(since, earliest)
     return build_replay_set(frame, speed, since)
 
 
 def build_replay_set(frame: pl.DataFrame, speed: float = 1.0, since: datetime | None = None) -> ReplaySet | None:
-    """The choices after ``since`` among rows of ``decision_log``, all of which tell what had been seen; ``None`` when
-    there are none. Raises ``ValueError`` on a false log.
+    """Collect the choices after ``since``; earlier rows of ``decision_log`` only add to what had been observed.
 
-    Blocks are hours, shorter where the log is: a ``BLOCKS``th of it, but at least ``LEAST_BLOCK_S``; all of this in
-    the market's time, of which ``speed`` seconds pass in one.
+    The result is ``None`` where there is no choice. Raises ``ValueError`` on a log that contradicts itself. Blocks are
+    hours, or in a short log a ``BLOCKS``th of it, but at least ``MIN_BLOCK_S``: all of this in the market's time, which
+    passes ``speed`` times as fast.
     """
     prices = list_price_lookup()
     rows: list[LoggedDecision] = []
     contexts: list[RequestContext] = []
     candidates: list[tuple[CandidateEndpoint, ...]] = []
-    seen = _Seen()
-    figures: list[tuple[float, float, float]] = []
+    views_builder = _ViewsBuilder()
+    outcomes: list[tuple[float, float, float]] = []
     kinds: list[dict[str, str]] = []
 
-    def wanted(record: Mapping[str, Any]) -> Sequence[str]:
-        asked = record["policy"] in REPLAYED_POLICIES and (since is None or record["started_at"] > since)
-        return eligible_endpoints(record) if asked else ()
+    def endpoints_of(record: Mapping[str, Any]) -> Sequence[str]:
+        is_wanted = record["policy"] in REPLAYED_POLICIES and (since is None or record["started_at"] > since)
+        return eligible_endpoints(record) if is_wanted else ()
 
-    for record, views in walk_log(frame.iter_rows(named=True), wanted):
+    for record, views in walk_log(frame.iter_rows(named=True), endpoints_of):
         decision = decision_of(record, segment_of(record)) if len(views) else None
         if decision is None:
             continue
@@ -135,34 +137,39 @@ def build_replay_set(frame: pl.DataFrame, speed: float = 1.0, since: datetime | 
         contexts.append(context_of(record))
         scores = {c["endpoint"]: c["score"] for c in record["candidates"]}
         candidates.append(tuple(candidate_of(name, scores[name], prices) for name in decision.endpoints))
-        seen.add(views)
-        figures.append(_figures(record))
+        views_builder.add(views)
+        outcomes.append(_first_attempt_outcome(record))
         kinds.append(request_kinds(record))
     if not rows:
         return None
-    block_s = min(max((rows[-1].at_s - rows[0].at_s) / BLOCKS, LEAST_BLOCK_S / speed), BLOCK_S / speed)
-    success, cost, ttft = np.array(figures).T.copy()
-    named = {name: np.array([kind[name] for kind in kinds], dtype=np.str_) for name in REQUEST_KINDS}
-    starts = np.array(seen.starts, dtype=np.int64)
-    return ReplaySet(from_rows(rows, block_s), contexts, candidates, seen.join(), starts, success, cost, ttft, named)
+    block_s = min(max((rows[-1].at_s - rows[0].at_s) / BLOCKS, MIN_BLOCK_S / speed), BLOCK_S / speed)
+    success, cost, ttft = np.array(outcomes).T.copy()
+    columns = {name: np.array([kind[name] for kind in kinds], dtype=np.str_) for name in REQUEST_KINDS}
+    starts = np.array(views_builder.starts, dtype=np.int64)
+    return ReplaySet(
+        from_rows(rows, block_s), contexts, candidates, views_builder.join(), starts, success, cost, ttft, columns
+    )
 
 
-def _figures(record: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Success, cost in USD, TTFT in s."""
+def _first_attempt_outcome(record: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Return success, cost in USD and TTFT in s."""
     success = float(judge_logged_attempt(record, 0).result == "success")
     ttft_s = float("nan") if record["ttft_us"] is None else record["ttft_us"] * 1e-6
     return success, record["cost_nano"] * 1e-9, ttft_s
 
 
 def segment_of(record: Mapping[str, Any]) -> str:
-    """For whom a policy is better or worse: by tools and by the prompt's length."""
+    """Return the segment that a policy may be better or worse for: tools, and length of the prompt."""
     tools = "tools" if record["tools"] > 0 else "no tools"
     length = "long prompt" if record["estimated_prompt_tokens"] > LONG_PROMPT else "short prompt"
     return f"{tools}, {length}"
 
 
 def request_kinds(record: Mapping[str, Any]) -> dict[str, str]:
-    """By ``REQUEST_KINDS``; a request that was not sampled for categories, or read as nothing certain, has none."""
+    """Return the request's group for each of ``REQUEST_KINDS``.
+
+    The category is known only of sampled requests, and only where it is certain.
+    """
     tokens = record["estimated_prompt_tokens"]
     size = (
         f"up to {SHORT_PROMPT} tokens" if tokens <= SHORT_PROMPT
@@ -172,6 +179,6 @@ def request_kinds(record: Mapping[str, Any]) -> dict[str, str]:
     return {
         "category": record["category"] or "not known",
         "prompt": size,
-        "delivery": "stream" if record["stream"] else "whole answer",
+        "delivery": "stream" if record["stream"] else "non-streaming",
         "tools": "tools" if record["tools"] > 0 else "no tools",
     }

@@ -1,6 +1,6 @@
-"""A learned artifact: a folder of ``policy.json``, and ONNX where it has trees → estimates.
+"""Load a learned artifact and estimate attempts with it.
 
-Nothing here imports scikit-learn.
+An artifact is a folder of ``policy.json`` and, where trees serve, one ONNX file. Nothing here imports scikit-learn.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime as ort
 
-from models.selection.decision import output_length, predictor
-from models.selection.decision import priors as past
+from models.selection.decision import predictor
 from models.selection.decision.arrays import Floats
 from models.selection.decision.features import FEATURES, CandidateEndpoint, RequestContext, feature_matrix, prior_rows
 from models.selection.decision.live_observations import EndpointViews
-from models.selection.decision.output_length import OutputLengths
+from models.selection.decision.output_length import OutputLengths, lengths_from_json
 from models.selection.decision.predictor import Predictor
-from models.selection.decision.priors import PriorHierarchy, ShrunkPrior
+from models.selection.decision.priors import PriorHierarchy, ShrunkPrior, priors_from_json
 
 ARTIFACT_SCHEMA = 3
-# How far the exported trees may be from the learners that were judged.
+# The exported trees may differ by this much from the learners that were judged.
 PARITY_TOLERANCE = 1e-4
 TREES_FILE = "boosted.onnx"
 _MALFORMED, _PROMPT_PRICE = ShrunkPrior._fields.index("malformed"), ShrunkPrior._fields.index("prompt_price")
-# A second is e^0: no wait and no pace that anyone measured lies beyond e^±12.
+# A second is e^0: no measured latency or throughput lies beyond e^±12.
 _BOUND = 12.0
 
 
 class PolicyError(Exception):
-    """The artifact cannot be trusted; the message says why."""
+    """Say why an artifact cannot be trusted, or gave no usable estimate."""
 
 
 class AttemptEstimate(NamedTuple):
-    """Of a first attempt. Shares in [0, 1]; ``success`` is of the attempts that are not answered 429.
+    """Hold what is expected of a first attempt. Shares lie in [0, 1].
 
-    ``ttft_s`` of an answer that is not streamed is the whole answer's time; throughput is always that of streams.
-    ``ttft_q90_s`` is reached or undercut by 90 % of the answers, ``tokens_per_s_q10`` reached by 90 %;
-    ``output_tokens`` is the expected length of the answer. ``prompt_price`` is what the prompt was charged over its
-    estimated tokens at list price: caches, and how each provider counts tokens.
+    ``success`` is a share of the attempts that are not answered 429. ``ttft_s`` is the response time where the response
+    is not streamed; throughput is always that of streams. 90 % of the responses are no slower than ``ttft_q90_s``, and
+    90 % reach ``tokens_per_s_q10``. ``output_tokens`` is the expected length. ``prompt_price`` is what the prompt was
+    charged over its estimated tokens at list price: caches and the providers' own ways to count tokens make it differ
+    from 1.
     """
 
     success: float
-    limited: float
+    rate_limited: float
     ttft_s: float
     ttft_q90_s: float
     tokens_per_s: float
@@ -58,39 +58,39 @@ class AttemptEstimate(NamedTuple):
 
 
 class Artifact:
-    """A loaded artifact."""
+    """Hold priors, output lengths and predictor of one version."""
 
     def __init__(
         self,
         version: str,
         metrics: dict[str, Any],
-        levels: PriorHierarchy,
+        priors: PriorHierarchy,
         lengths: OutputLengths,
         predict: Predictor,
     ) -> None:
         self.version = version
         self.metrics = metrics
-        self.levels = levels
+        self.priors = priors
         self.lengths = lengths
         self.predictor = predict
 
     @classmethod
     def load(cls, folder: Path) -> Artifact:
-        """Check the sha256 of every file and of the header itself, schema and features, and try one estimate.
+        """Load a folder: check schema, features and every sha256, the header's own included, and try one estimate.
 
         Raises ``PolicyError``.
         """
         try:
             header = json.loads((folder / "policy.json").read_bytes())
             _check_header(header)
-            rules = predictor.from_json(header["quantities"])
-            boosted = any(rule.boosted for rule in rules)
+            models = predictor.models_from_json(header["quantities"])
+            boosted = any(model.boosted for model in models)
             artifact = cls(
                 header["version"],
                 header["metrics"],
-                past.from_json(header["levels"]),
-                output_length.from_json(header["output_lengths"]),
-                Predictor(rules, _session(folder / TREES_FILE, header["sha256"][TREES_FILE]) if boosted else None),
+                priors_from_json(header["levels"]),
+                lengths_from_json(header["output_lengths"]),
+                Predictor(models, _session(folder / TREES_FILE, header["sha256"][TREES_FILE]) if boosted else None),
             )
             artifact.estimates(RequestContext(100, None, True, False, 12), [CandidateEndpoint("dry:run", "dry", 1, 1)])
         except PolicyError:
@@ -99,68 +99,70 @@ class Artifact:
             raise PolicyError(f"{folder.name} cannot be read: {error}") from error
         return artifact
 
-    def with_levels(self, levels: PriorHierarchy) -> Artifact:
-        """The same models over other endpoints."""
-        return Artifact(self.version, self.metrics, levels, self.lengths, self.predictor)
+    def with_priors(self, priors: PriorHierarchy) -> Artifact:
+        """Return the same models over the priors of other endpoints."""
+        return Artifact(self.version, self.metrics, priors, self.lengths, self.predictor)
 
     def estimates(
         self, context: RequestContext, candidates: Sequence[CandidateEndpoint], views: EndpointViews | None = None
     ) -> list[AttemptEstimate]:
-        """One estimate per candidate; ``views`` is what has been seen of each up to now, in the same order
-        (``Observed.views``). Raises ``PolicyError`` when a model gives nonsense.
+        """Return one estimate per candidate.
+
+        ``views`` holds what has been observed of each candidate up to now, in the same order
+        (``LiveObservations.views``). Raises ``PolicyError`` when a model's output is not finite.
         """
-        level = prior_rows((context,), candidates, self.levels)
-        found = self.predicted(self.rows(context, candidates, level, views))
-        logs = found[:, predictor.TTFT_Q50 :]
-        np.exp(logs, out=logs)
-        failure, limited, ttft, ttft_q90, pace, pace_q10 = found.T.tolist()
+        prior = prior_rows((context,), candidates, self.priors)
+        predictions = self.predict(self.features(context, candidates, prior, views))
+        logarithms = predictions[:, predictor.TTFT_Q50 :]
+        np.exp(logarithms, out=logarithms)
+        failure, rate_limited, ttft, ttft_q90, throughput, throughput_q10 = predictions.T.tolist()
         columns = (
             [1.0 - share for share in failure],
-            limited,
+            rate_limited,
             ttft,
             ttft_q90,
-            pace,
-            pace_q10,
+            throughput,
+            throughput_q10,
             repeat(self.output_tokens(context)),
-            level[:, _MALFORMED].tolist(),
-            level[:, _PROMPT_PRICE].tolist(),
+            prior[:, _MALFORMED].tolist(),
+            prior[:, _PROMPT_PRICE].tolist(),
         )
         return list(map(AttemptEstimate._make, zip(*columns, strict=False)))
 
     def output_tokens(self, context: RequestContext) -> float:
-        """Expected length of the answer."""
+        """Return the expected length of the response in tokens."""
         return self.lengths.expected(context.model, context.category, context.max_tokens)
 
-    def rows(
+    def features(
         self,
         context: RequestContext,
         candidates: Sequence[CandidateEndpoint],
-        level: Floats,
+        prior: Floats,
         views: EndpointViews | None = None,
-        unseen: Floats | None = None,
+        static: Floats | None = None,
     ) -> Floats:
-        """Features, (n, ``FEATURES``); ``level`` and ``unseen`` as in ``vectorise``."""
-        seen = EndpointViews.unseen(len(candidates)) if views is None else views
-        return feature_matrix((context,), candidates, seen, self.levels, self.lengths, level, unseen)
+        """Return features of shape (n, ``FEATURES``); ``prior`` and ``static`` are those of ``feature_matrix``."""
+        observed = EndpointViews.unseen(len(candidates)) if views is None else views
+        return feature_matrix((context,), candidates, observed, self.priors, self.lengths, prior, static)
 
-    def predicted(self, rows: Floats) -> Floats:
-        """(n, ``predictor.PREDICTED_QUANTITIES``) of (n, ``FEATURES``): shares, and logarithms as they are.
+    def predict(self, features: Floats) -> Floats:
+        """Predict from features (n, ``FEATURES``): shares and logarithms of shape (n, ``PREDICTED_QUANTITIES``).
 
-        Raises ``PolicyError`` when a model gives nonsense.
+        Raises ``PolicyError`` when a model's output is not finite.
         """
         try:
-            found = self.predictor.predict(rows)
+            predictions = self.predictor.predict(features)
         except Exception as error:
             raise PolicyError(f"a model of policy {self.version} cannot be run: {error}") from error
-        if not np.isfinite(found).all():
+        if not np.isfinite(predictions).all():
             raise PolicyError(f"policy {self.version} gave an estimate that is no number")
-        logs = found[:, predictor.TTFT_Q50 :]
-        np.minimum(np.maximum(logs, -_BOUND, out=logs), _BOUND, out=logs)
-        return found
+        logarithms = predictions[:, predictor.TTFT_Q50 :]
+        np.minimum(np.maximum(logarithms, -_BOUND, out=logarithms), _BOUND, out=logarithms)
+        return predictions
 
 
 def signature(header: Mapping[str, Any]) -> str:
-    """sha256 of everything in ``policy.json`` but this signature itself."""
+    """Return the sha256 of everything in ``policy.json`` but this signature itself."""
     rest = {name: value for name, value in header.items() if name != "signature"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
@@ -186,7 +188,7 @@ def _session(path: Path, sha256: str) -> Any:
 
 
 def onnx_session(content: bytes) -> Any:
-    """Trees ready to run, on one thread: a decision is too small to share."""
+    """Load trees to run on one thread: a decision is too small to share among several."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3

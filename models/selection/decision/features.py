@@ -1,4 +1,4 @@
-"""Features of a decision, one definition for training and for serving. numpy only: the router imports it."""
+"""Compute the features of a decision, by one definition for training and for serving."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ from models.selection.decision.live_observations import (
 from models.selection.decision.output_length import MOST_TOKENS, OutputLengths
 from models.selection.decision.priors import PriorHierarchy, ShrunkPrior
 
-# The router plans for sizes rounded up to these, so that plans can be kept; what is learned must see the same.
+# The router plans for sizes rounded up to these, so that plans can be cached; training must see the same sizes.
 PROMPT_BUCKETS = tuple(int(16 * 1.25**n) for n in range(56))
 HOURS = 168
-# Observations of a window that weigh as much as what was believed before; a share needs more of them than a mean.
+# So many observations of a window weigh as much as the prior; a share needs more of them than a mean.
 WINDOW_SHRINKAGE = np.array([20.0, 20.0, 4.0, 4.0])
 LONGEST_S = 86400.0
-# Features are rounded to this, which float32 holds exactly: a tree then cuts the same way in ONNX as when it was grown.
+# Features are rounded to 1 / ``GRID``, which float32 holds exactly, so that a tree splits alike in ONNX and in
+# training.
 GRID = 1024.0
 
 
 class CandidateEndpoint(NamedTuple):
-    """An endpoint that may be chosen; prices in nano-USD per million tokens.
+    """Describe an endpoint that may be chosen. Prices are integer nano-USD per million tokens.
 
-    ``cached_share`` of the prompt, [0, 1], is believed to be in the endpoint's prompt cache.
+    ``cached_share`` is the part of the prompt, [0, 1], that is expected to be in the endpoint's prompt cache.
     """
 
     endpoint: str
@@ -46,9 +47,10 @@ class CandidateEndpoint(NamedTuple):
 
 
 class RequestContext(NamedTuple):
-    """What is known of a request beforehand; ``hour`` of the week in UTC, 0 on Monday at midnight, 167 the last.
+    """Hold what is known of a request before it is sent.
 
-    ``modality`` of what comes with the text: text | image | audio | file. ``category`` one of the twelve, where known.
+    ``hour`` is the hour of the week in UTC, 0 on Monday at midnight and 167 the last. ``modality`` is text, image,
+    audio or file: what comes with the text. ``category`` is one of the twelve where it is known.
     """
 
     prompt_tokens: int
@@ -62,11 +64,11 @@ class RequestContext(NamedTuple):
     client_region: str | None = None
 
 
-_LEVELS = (
+_PRIORS = (
     ("level_failure", "share", "attempts of the training window, shrunk"),
     ("level_limited", "share", "attempts of the training window, shrunk"),
-    ("level_log_ttft", "ln s", "answers delivered alike: first token of streams, else the whole; shrunk"),
-    ("level_ttft_spread", "ln s", "standard deviation within the endpoint of answers delivered alike, shrunk"),
+    ("level_log_ttft", "ln s", "responses delivered alike: TTFT of streams, else response time; shrunk"),
+    ("level_ttft_spread", "ln s", "standard deviation within the endpoint of responses delivered alike, shrunk"),
     ("level_log_tokens_per_s", "ln tokens/s", "streamed answers of the training window, shrunk"),
     ("level_pace_spread", "ln tokens/s", "standard deviation within the endpoint, shrunk"),
 )
@@ -79,21 +81,21 @@ _RECENT = (
 _WINDOWS = tuple(
     (f"{window}_{name}", unit, source)
     for name, unit, source in (
-        ("failure", "share", "window less level, by how often it was seen"),
-        ("limited", "share", "window less level, by how often it was seen"),
-        ("log_ttft", "ln s", "window less level of answers delivered alike, by how often it was seen"),
-        ("log_tokens_per_s", "ln tokens/s", "window less level, by how often it was seen"),
-        ("log_attempts", "ln(1+attempts)", "faded number of attempts"),
+        ("failure", "share", "window less level, by number of observations"),
+        ("limited", "share", "window less level, by number of observations"),
+        ("log_ttft", "ln s", "window less level of responses delivered alike, by number of observations"),
+        ("log_tokens_per_s", "ln tokens/s", "window less level, by number of observations"),
+        ("log_attempts", "ln(1+attempts)", "decayed number of attempts"),
     )
     for window in ("30s", "5min", "30min")
 )
 _ENDPOINT = (
-    ("log_in_flight", "ln(1+calls)", "calls of this router under way at the endpoint"),
+    ("log_in_flight", "ln(1+calls)", "calls of this router in flight at the endpoint"),
     ("log_since_failure", "ln(1+s), at most a day", "end of the endpoint's last failed call"),
     ("log_prompt_price", "ln(1+micro-USD per million tokens)", "catalogue"),
     ("log_completion_price", "ln(1+micro-USD per million tokens)", "catalogue"),
     ("region_log_ttft", "ln s", "client's region at this endpoint less its level, of streams, shrunk; 0 if unknown"),
-    ("cached_share", "share", "prompt believed to be in the endpoint's cache"),
+    ("cached_share", "share", "prompt expected to be in the endpoint's cache"),
 )
 _CONTEXT = (
     ("log_prompt_tokens", "ln(1+tokens)", "estimate from the body's size"),
@@ -111,14 +113,14 @@ _CONTEXT = (
     ("week_cos", "1", "arrival, UTC"),
 )
 # name, unit, source
-FEATURES: tuple[tuple[str, str, str], ...] = (*_LEVELS, *_RECENT, *_WINDOWS, *_ENDPOINT, *_CONTEXT)
-# What only a log of two such periods can tell from a trend.
+FEATURES: tuple[tuple[str, str, str], ...] = (*_PRIORS, *_RECENT, *_WINDOWS, *_ENDPOINT, *_CONTEXT)
+# A log must hold two such periods to tell their course from a trend.
 PERIODS_DAYS = {"day": 1, "week": 7}
 FEATURE_INDEX = {name: place for place, (name, _, _) in enumerate(FEATURES)}
-# Columns of ``PriorHierarchy.rows`` that the windows are measured against, in the order of the windows' quantities.
-_AGAINST = np.array([0, 1, 2, 4])
-_AT_RECENT = len(_LEVELS)
-_OF_WHOLE = ShrunkPrior._fields.index("log_whole")
+# Columns of ``ShrunkPrior`` that the windows are compared with, in the order of the windows' quantities.
+_PRIOR_COLUMNS = np.array([0, 1, 2, 4])
+_AT_RECENT = len(_PRIORS)
+_RESPONSE_TIME = ShrunkPrior._fields.index("log_whole")
 _AT_WINDOWS = _AT_RECENT + len(_RECENT)
 _AT_COUNTS = _AT_WINDOWS + 12
 _AT_ENDPOINT = _AT_WINDOWS + len(_WINDOWS)
@@ -128,7 +130,7 @@ _AT_CONTEXT = _AT_ENDPOINT + len(_ENDPOINT)
 
 
 def planned_tokens(estimated_prompt_tokens: int) -> int:
-    """The size that the router plans for where it estimates ``estimated_prompt_tokens``: one plan for each bucket."""
+    """Round an estimate of prompt tokens up to the bucket that the router plans for."""
     return PROMPT_BUCKETS[min(bisect_left(PROMPT_BUCKETS, estimated_prompt_tokens), len(PROMPT_BUCKETS) - 1)]
 
 
@@ -138,7 +140,10 @@ def planned_limit(max_tokens: int | None) -> int | None:
 
 
 def hour_of_week(unix_s: float) -> int:
-    """0 on Monday from midnight to one in UTC, 167 the last; ``unix_s`` are Unix seconds, which began on a Thursday."""
+    """Return the hour of the week in UTC, 0 on Monday at midnight.
+
+    ``unix_s`` are Unix seconds, which began on a Thursday.
+    """
     return int(unix_s // 3600 + 72) % HOURS
 
 
@@ -146,27 +151,30 @@ def feature_matrix(
     contexts: Sequence[RequestContext],
     candidates: Sequence[CandidateEndpoint],
     views: EndpointViews,
-    levels: PriorHierarchy,
+    priors: PriorHierarchy,
     lengths: OutputLengths,
-    level: Floats | None = None,
-    unseen: Floats | None = None,
+    prior: Floats | None = None,
+    static: Floats | None = None,
 ) -> Floats:
-    """(n, features) of n candidates; ``contexts`` are as many, or one that is all theirs. Where they are at hand,
-    ``level`` is ``prior_rows`` and ``unseen`` the features, before anything was seen, of the same."""
-    level = prior_rows(contexts, candidates, levels) if level is None else level
-    level, counts, means = _delivered(contexts, level, views)
-    rows = _unseen(contexts, candidates, levels, lengths, level) if unseen is None else unseen.copy()
-    # Half-lives first: on whole blocks of memory the sums take two thirds of the time.
-    counted, means = (np.ascontiguousarray(seen.transpose(2, 0, 1)) for seen in (counts, means))
-    trust = counted / (counted + WINDOW_SHRINKAGE)
-    recent = level.take(_AGAINST, axis=1)
-    off = means - recent
-    off *= trust
-    rows[:, _AT_WINDOWS:_AT_COUNTS] = off.transpose(1, 2, 0).reshape(len(rows), -1)
-    recent[:, LOG_TTFT] += rows[:, _AT_REGION]
+    """Return the features of n candidates, (n, features).
+
+    ``contexts`` has one entry per candidate, or a single one for all. Where the caller has them already, ``prior`` is
+    ``prior_rows`` of the same candidates, and ``static`` their features without any observation.
+    """
+    prior = prior_rows(contexts, candidates, priors) if prior is None else prior
+    prior, counts, means = _by_delivery(contexts, prior, views)
+    rows = _static_features(contexts, candidates, priors, lengths, prior) if static is None else static.copy()
+    # With half-lives as the first axis, sums over whole blocks of memory take two thirds of the time.
+    counts_by_half_life, means = (np.ascontiguousarray(seen.transpose(2, 0, 1)) for seen in (counts, means))
+    weights = counts_by_half_life / (counts_by_half_life + WINDOW_SHRINKAGE)
+    corrected = prior.take(_PRIOR_COLUMNS, axis=1)
+    deviations = means - corrected
+    deviations *= weights
+    rows[:, _AT_WINDOWS:_AT_COUNTS] = deviations.transpose(1, 2, 0).reshape(len(rows), -1)
+    corrected[:, LOG_TTFT] += rows[:, _AT_REGION]
     for half in (2, 1, 0):
-        recent += trust[half] * (means[half] - recent)
-    rows[:, _AT_RECENT:_AT_WINDOWS] = recent
+        corrected += weights[half] * (means[half] - corrected)
+    rows[:, _AT_RECENT:_AT_WINDOWS] = corrected
     logs = rows[:, _AT_COUNTS:_AT_PRICES]
     logs[:, :WINDOWS] = counts[:, RATE_LIMITED]
     logs[:, WINDOWS] = views.in_flight
@@ -176,21 +184,21 @@ def feature_matrix(
     return rows
 
 
-def _unseen(
+def _static_features(
     contexts: Sequence[RequestContext],
     candidates: Sequence[CandidateEndpoint],
-    levels: PriorHierarchy,
+    priors: PriorHierarchy,
     lengths: OutputLengths,
-    level: Floats,
+    prior: Floats,
 ) -> Floats:
-    """Everything but what live windows say, which is left open."""
+    """Return the features that do not depend on observations; the columns of the others hold zeros."""
     rows = np.zeros((len(candidates), len(FEATURES)))
-    rows[:, :_AT_RECENT] = level
+    rows[:, :_AT_RECENT] = prior
     rows[:, _AT_PRICES] = [candidate.prompt_price * 1e-3 for candidate in candidates]
     rows[:, _AT_PRICES + 1] = [candidate.completion_price * 1e-3 for candidate in candidates]
     prices = rows[:, _AT_PRICES : _AT_PRICES + 2]
     np.log1p(prices, out=prices)
-    rows[:, _AT_REGION] = _regions(contexts, candidates, levels)
+    rows[:, _AT_REGION] = _regions(contexts, candidates, priors)
     rows[:, _AT_REGION + 1] = [candidate.cached_share for candidate in candidates]
     rows[:, _AT_CONTEXT:] = [_context(context, lengths) for context in contexts]
     _round(rows)
@@ -204,44 +212,47 @@ def _round(rows: Floats) -> None:
 
 
 def prior_rows(
-    contexts: Sequence[RequestContext], candidates: Sequence[CandidateEndpoint], levels: PriorHierarchy
+    contexts: Sequence[RequestContext], candidates: Sequence[CandidateEndpoint], priors: PriorHierarchy
 ) -> Floats:
-    """(n, fields of ``ShrunkPrior``) of n candidates."""
+    """Return the shrunk priors of n candidates, (n, fields of ``ShrunkPrior``)."""
     if len(contexts) == 1:
         model = contexts[0].model
-        return levels.rows([(c[0], c[1], model) for c in candidates])
+        return priors.rows([(c[0], c[1], model) for c in candidates])
     pairs = zip(contexts, candidates, strict=True)
-    return levels.rows([(c.endpoint, c.provider, context.model) for context, c in pairs])
+    return priors.rows([(c.endpoint, c.provider, context.model) for context, c in pairs])
 
 
-def _delivered(
-    contexts: Sequence[RequestContext], level: Floats, views: EndpointViews
+def _by_delivery(
+    contexts: Sequence[RequestContext], prior: Floats, views: EndpointViews
 ) -> tuple[Floats, Floats, Floats]:
-    """PriorHierarchy, counts and means in which the wait is that of answers delivered as each context wants it."""
-    whole = [not context.stream for context in contexts]
-    every = level
-    level = level[:, :_OF_WHOLE]
+    """Return priors, counts and means with the latency of each context's delivery.
+
+    That is TTFT for streams and response time for the others.
+    """
+    non_streaming = [not context.stream for context in contexts]
+    full = prior
+    prior = prior[:, :_RESPONSE_TIME]
     counts, means = views.counts[:, :LOG_RESPONSE_TIME, :WINDOWS], views.means[:, :LOG_RESPONSE_TIME, :WINDOWS]
-    if any(whole):
-        level, counts, means = level.copy(), counts.copy(), means.copy()
-        places = slice(None) if len(whole) == 1 else np.flatnonzero(whole)
-        level[places, LOG_TTFT : LOG_TTFT + 2] = every[places, _OF_WHOLE : _OF_WHOLE + 2]
+    if any(non_streaming):
+        prior, counts, means = prior.copy(), counts.copy(), means.copy()
+        places = slice(None) if len(non_streaming) == 1 else np.flatnonzero(non_streaming)
+        prior[places, LOG_TTFT : LOG_TTFT + 2] = full[places, _RESPONSE_TIME : _RESPONSE_TIME + 2]
         counts[places, LOG_TTFT] = views.counts[places, LOG_RESPONSE_TIME, :WINDOWS]
         means[places, LOG_TTFT] = views.means[places, LOG_RESPONSE_TIME, :WINDOWS]
-    return level, counts, means
+    return prior, counts, means
 
 
 def _regions(
-    contexts: Sequence[RequestContext], candidates: Sequence[CandidateEndpoint], levels: PriorHierarchy
+    contexts: Sequence[RequestContext], candidates: Sequence[CandidateEndpoint], priors: PriorHierarchy
 ) -> Floats | float:
     if len(contexts) == 1:
         region = contexts[0].client_region
-        if region is None or not levels.regions or not contexts[0].stream:
+        if region is None or not priors.regions or not contexts[0].stream:
             return 0.0
-        return np.array([levels.region(region, c.endpoint, c.provider) for c in candidates])
+        return np.array([priors.region_offset(region, c.endpoint, c.provider) for c in candidates])
     regions = [context.client_region or "" if context.stream else "" for context in contexts]
     pairs = zip(regions, candidates, strict=True)
-    return np.array([levels.region(region, c.endpoint, c.provider) for region, c in pairs])
+    return np.array([priors.region_offset(region, c.endpoint, c.provider) for region, c in pairs])
 
 
 def _context(context: RequestContext, lengths: OutputLengths) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
-"""What has been seen of each endpoint up to a moment: fed in order of time, asked at any time from then on.
+"""Observe the attempts at each endpoint, and answer what is known of it at any later moment.
 
-The router feeds it what happens, a trainer what the log says happened, each outcome at the time when it was known.
-So a feature made from it cannot know the future, and training sees what serving saw.
+The router feeds this state with what happens, the trainer with what the log says happened, each outcome at the time
+when it was known. So a feature made from it cannot know the future, and training sees what serving saw.
 """
 
 from __future__ import annotations
@@ -17,46 +17,51 @@ from numpy.typing import NDArray
 from models.selection.decision.arrays import Floats
 from models.selection.decision.outcome import AttemptObservation, log_measured
 
-# ``WINDOWS`` stand for the router's windows of 30 s, 5 min and 30 min; a day, since traffic has a daily course.
+# The first ``WINDOWS`` half-lives stand for the router's windows of 30 s, 5 min and 30 min. The fourth is a day, since
+# traffic has a daily course.
 HALF_LIVES_S = (30.0, 300.0, 1800.0, 86400.0)
 WINDOWS = 3
 FAILURE, RATE_LIMITED, LOG_TTFT, LOG_TOKENS_PER_S, LOG_RESPONSE_TIME, MALFORMED = range(6)
 QUANTITY_COUNT = 6
-# Beside the half-lives stands what the last few calls showed, of which half is forgotten with three further ones, or in
-# an hour: about as long as incidents of providers last (medians of 57 to 91 minutes on their status pages).
+# Beside the half-lives, the last calls are averaged: their weight halves with every three further calls, or in an hour.
+# That is about as long as incidents of providers last (medians of 57 to 91 minutes on their status pages).
 LAST_CALLS = len(HALF_LIVES_S)
-FEW_KEPT, INCIDENT_S = 0.5 ** (1 / 3), 3600.0
-# The last few, and over a day how far single values lie from them, are counted for these three; one beyond twice the
-# deviation so far counts as that: it says more of an incident than of how the endpoint scatters.
+LAST_CALLS_DECAY, INCIDENT_HALF_LIFE_S = 0.5 ** (1 / 3), 3600.0
+# Averages of the last calls, and over a day the squared deviations from them, are kept for these three quantities. A
+# squared deviation counts as at most ``OUTLIER_VARIANCES`` times the variance so far: a larger one indicates an
+# incident rather than the endpoint's noise.
 MEASURED_QUANTITIES = (LOG_TTFT, LOG_TOKENS_PER_S, LOG_RESPONSE_TIME)
-SURPRISE, SQUARE, PRIOR_VARIANCE_WEIGHT = 4.0, 0.09, 10.0
-# A count that has faded below the first has nothing to say any more; the second makes a mean of nothing 0.
-FORGOTTEN, NONE = 1e-9, 1e-200
-# The moment is moved up before weights of the shortest half-life grow beyond 2 ** 60.
-REBASED_S = 1800.0
-# Of what an endpoint may be given of its model's traffic, cut at a 429 and grown by a constant at each call that was
-# taken (Chiu and Jain 1989).
-CUT, GROWTH, LEAST_CAP = 0.9, 0.02, 0.005
+OUTLIER_VARIANCES, PRIOR_VARIANCE, PRIOR_VARIANCE_WEIGHT = 4.0, 0.09, 10.0
+# A count below the first is taken for none; the second keeps a mean without observations at 0.
+MIN_COUNT, TINY_COUNT = 1e-9, 1e-200
+# Sums are rebased before weights of the shortest half-life grow beyond 2 ** 60.
+REBASE_AFTER_S = 1800.0
+# Additive increase, multiplicative decrease of an endpoint's share of its model's traffic (Chiu and Jain 1989):
+# decreased at a 429, increased at each accepted call.
+CAP_DECREASE, CAP_INCREASE, MIN_CAP = 0.9, 0.02, 0.005
 
 # An endpoint is a row of a matrix: time of its last outcome, of its last failure, when it was last known whether it
-# takes calls, calls under way, whether it refused then, failures in a row, its cap, a moment in the past, then for each
-# quantity its sums at each half-life and of the last few, then the counts likewise, then squares of deviations and
-# their counts. Sums and counts stand as they would have weighed at that moment: what comes later weighs more there, so
-# that nothing has to fade at each call.
-_AT, _FAILED_AT, _ASKED_AT, _IN_FLIGHT, _REFUSED, _STREAK, _CAP, _BASE, _SUMS = range(9)
-_PLACES = len(HALF_LIVES_S) + 1
-_COUNTS = _SUMS + QUANTITY_COUNT * _PLACES
-_SQUARES = _COUNTS + QUANTITY_COUNT * _PLACES
+# accepts calls, calls in flight, whether it refused then, consecutive failures, its cap, the base time, then for each
+# quantity its sums at each half-life and over the last calls, then the counts likewise, then squared deviations and
+# their counts. Sums and counts are stored with the weight that they would have had at the base time: later values get
+# larger weights, so that nothing has to be decayed at each call.
+_LAST_AT, _FAILED_AT, _ACCEPTANCE_AT, _IN_FLIGHT, _REFUSED, _STREAK, _CAP, _BASE, _SUMS = range(9)
+_SLOTS = len(HALF_LIVES_S) + 1
+_COUNTS = _SUMS + QUANTITY_COUNT * _SLOTS
+_SQUARES = _COUNTS + QUANTITY_COUNT * _SLOTS
 _WIDTH = _SQUARES + 2 * len(MEASURED_QUANTITIES)
 
 
 class DecayedStatistics(NamedTuple):
-    """One half-life: faded number of attempts, shares of failures and 429s, means of the logarithms of TTFT in s
-    and of tokens a second of streams, and of the time of whole answers in s; ``None`` where nothing was seen."""
+    """Hold exponentially decayed statistics of one half-life; ``None`` stands where nothing was observed.
+
+    ``attempts`` is a decayed count. ``failure``, ``rate_limited`` and ``malformed`` are shares. The others are means of
+    logarithms: TTFT in s and tokens/s of streams, response time in s of non-streaming responses.
+    """
 
     attempts: float
     failure: float | None
-    limited: float | None
+    rate_limited: float | None
     log_ttft: float | None
     log_tokens_per_s: float | None
     log_whole: float | None
@@ -82,9 +87,12 @@ class EndpointView(NamedTuple):
 
 
 class EndpointViews(Sequence[EndpointView]):
-    """n views as arrays, for a whole decision at once: ``counts`` and ``means`` have the shape
-    (n, quantities, half-lives and the last few), a mean is 0 where its count is 0; ``squares`` has sums of squared
-    deviations and their counts, (n, 2, ``MEASURED_QUANTITIES``); the others are those of ``EndpointView``, (n,)."""
+    """Hold views of n endpoints as arrays, for all candidates of a decision at once.
+
+    ``counts`` and ``means`` have the shape (n, quantities, half-lives and the last calls); a mean is 0 where its count
+    is 0. ``squares`` holds sums of squared deviations and their counts, (n, 2, ``MEASURED_QUANTITIES``). The other
+    arrays are the fields of ``EndpointView``, (n,).
+    """
 
     __slots__ = ("cap", "counts", "in_flight", "means", "refused", "since_failure_s", "since_s", "squares", "streak")
 
@@ -105,29 +113,29 @@ class EndpointViews(Sequence[EndpointView]):
 
     @classmethod
     def unseen(cls, count: int) -> EndpointViews:
-        """Of endpoints never seen."""
-        empty, never = np.zeros((count, QUANTITY_COUNT, _PLACES)), np.full(count, math.inf)
+        """Return the views of ``count`` endpoints that were never observed."""
+        empty, never = np.zeros((count, QUANTITY_COUNT, _SLOTS)), np.full(count, math.inf)
         none = np.zeros(count)
         squares = np.zeros((count, 2, len(MEASURED_QUANTITIES)))
         return cls(empty, empty, none, never, never, none, none, np.ones(count), squares)
 
     @classmethod
     def joined(cls, parts: Sequence[EndpointViews]) -> EndpointViews:
-        """One after the other."""
+        """Concatenate views."""
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS))
 
     def at(self, places: slice | NDArray[np.int64]) -> EndpointViews:
-        """Those at ``places``."""
+        """Select the views at ``places``."""
         return EndpointViews(*(getattr(self, name)[places] for name in _COLUMNS))
 
-    def where(self, kept: NDArray[np.bool_]) -> EndpointViews:
-        """Those that ``kept`` (n,) holds for, and nothing in place of the others."""
+    def where(self, mask: NDArray[np.bool_]) -> EndpointViews:
+        """Keep the views that ``mask`` (n,) selects and replace the others by unobserved ones."""
         unseen = EndpointViews.unseen(len(self))
         columns = ((getattr(self, name), getattr(unseen, name)) for name in _COLUMNS)
-        return EndpointViews(*(np.where(kept.reshape(-1, *[1] * (was.ndim - 1)), was, none) for was, none in columns))
+        return EndpointViews(*(np.where(mask.reshape(-1, *[1] * (was.ndim - 1)), was, none) for was, none in columns))
 
     def single(self) -> EndpointViews:
-        """In single precision: half the room."""
+        """Convert to single precision, which takes half the memory."""
         return EndpointViews(*(getattr(self, name).astype(np.float32) for name in _COLUMNS))
 
     def __len__(self) -> int:
@@ -141,7 +149,7 @@ class EndpointViews(Sequence[EndpointView]):
         recent = tuple(
             DecayedStatistics(
                 counts[RATE_LIMITED][half],
-                *(means[q][half] if counts[q][half] > FORGOTTEN else None for q in range(QUANTITY_COUNT)),
+                *(means[q][half] if counts[q][half] > MIN_COUNT else None for q in range(QUANTITY_COUNT)),
             )
             for half in range(len(HALF_LIVES_S))
         )
@@ -157,63 +165,64 @@ class EndpointViews(Sequence[EndpointView]):
 
 
 _COLUMNS = ("counts", "means", "in_flight", "since_failure_s", "since_s", "refused", "streak", "cap", "squares")
-_RATES = tuple(1.0 / half_life for half_life in (*HALF_LIVES_S, INCIDENT_S))
+_RATES = tuple(1.0 / half_life for half_life in (*HALF_LIVES_S, INCIDENT_HALF_LIFE_S))
 _DAY = len(HALF_LIVES_S) - 1
 _HALVES_PER_S = np.array(_RATES)
-_SQUARES_FADE = np.full(2 * len(MEASURED_QUANTITIES), 1.0 / HALF_LIVES_S[-1])
-_FADING = np.concatenate([np.tile(_HALVES_PER_S, 2 * QUANTITY_COUNT), _SQUARES_FADE])
+_SQUARES_DECAY_RATE = np.full(2 * len(MEASURED_QUANTITIES), 1.0 / HALF_LIVES_S[-1])
+_DECAY_RATES = np.concatenate([np.tile(_HALVES_PER_S, 2 * QUANTITY_COUNT), _SQUARES_DECAY_RATE])
 
 
-def observed_values(outcome: AttemptObservation) -> tuple[float | None, ...]:
-    """What an outcome shows of each of the quantities, ``None`` where it says nothing."""
-    limited, failed = outcome.result == "rate_limited", outcome.result == "error"
+def observed_values(observation: AttemptObservation) -> tuple[float | None, ...]:
+    """Return the value that an observation has for each quantity, ``None`` where it says nothing."""
+    rate_limited, failed = observation.result == "rate_limited", observation.result == "error"
     return (
-        None if limited else float(failed),
-        float(limited),
-        log_measured(outcome.ttft_s),
-        log_measured(outcome.tokens_per_s),
-        log_measured(outcome.total_s),
-        float(outcome.malformed_tool_call) if outcome.tools and not (failed or limited) else None,
+        None if rate_limited else float(failed),
+        float(rate_limited),
+        log_measured(observation.ttft_s),
+        log_measured(observation.tokens_per_s),
+        log_measured(observation.total_s),
+        float(observation.malformed_tool_call) if observation.tools and not (failed or rate_limited) else None,
     )
 
 
 class LiveObservations:
-    """Of all endpoints; constant memory for each. Used from one thread."""
+    """Accumulate observations of all endpoints in constant memory for each. Used from one thread."""
 
     def __init__(self) -> None:
-        self._places: dict[str, int] = {}
+        self._rows: dict[str, int] = {}
         self._grow(np.empty((0, _WIDTH)))
 
     def begin(self, endpoint: str) -> None:
-        """A call is on its way."""
+        """Count a call that was sent."""
         start = self._start(endpoint)
         self._flat[start + _IN_FLIGHT] += 1.0
 
     def abandon(self, endpoint: str) -> None:
-        """A call ended without an outcome: its client left."""
-        self._ended(self._start(endpoint))
+        """Remove a call that ended without an outcome, as when its client disconnected."""
+        self._end(self._start(endpoint))
 
-    def observe(self, outcome: AttemptObservation) -> None:
-        """Count a call that ended; ``outcome.now_s`` is when that was known. One from before the last counts as of now.
+    def observe(self, observation: AttemptObservation) -> None:
+        """Add a call that ended.
 
-        An outcome whose time is not finite is not counted, nor is a figure for which ``log_measured`` gives ``None``.
+        ``observation.now_s`` is when that was known. A call older than the last one counts as if it had ended with it.
+        One whose time is not finite is not counted, nor is a figure for which ``log_measured`` returns ``None``.
         """
-        start, now_s, flat = self._start(outcome.endpoint), outcome.now_s, self._flat
-        self._ended(start)
+        start, now_s, flat = self._start(observation.endpoint), observation.now_s, self._flat
+        self._end(start)
         if not math.isfinite(now_s):
             return
-        limited, failed = outcome.result == "rate_limited", outcome.result == "error"
-        asked_s = now_s if limited or outcome.began_s is None else outcome.began_s
-        if asked_s >= flat[start + _ASKED_AT]:
-            flat[start + _ASKED_AT], flat[start + _REFUSED] = asked_s, float(limited)
-        if now_s > flat[start + _AT]:
-            flat[start + _AT] = now_s
-        since = flat[start + _AT] - flat[start + _BASE]
-        if since > REBASED_S:
+        rate_limited, failed = observation.result == "rate_limited", observation.result == "error"
+        acceptance_s = now_s if rate_limited or observation.began_s is None else observation.began_s
+        if acceptance_s >= flat[start + _ACCEPTANCE_AT]:
+            flat[start + _ACCEPTANCE_AT], flat[start + _REFUSED] = acceptance_s, float(rate_limited)
+        if now_s > flat[start + _LAST_AT]:
+            flat[start + _LAST_AT] = now_s
+        since = flat[start + _LAST_AT] - flat[start + _BASE]
+        if since > REBASE_AFTER_S:
             since = self._rebase(start, since)
         weights = tuple([math.exp2(since * rate) for rate in _RATES])
-        if limited:
-            flat[start + _CAP] = max(flat[start + _CAP] * CUT, LEAST_CAP)
+        if rate_limited:
+            flat[start + _CAP] = max(flat[start + _CAP] * CAP_DECREASE, MIN_CAP)
             self._sum(start, RATE_LIMITED, 1.0, weights)
         else:
             self._count(start, FAILURE, weights)
@@ -221,99 +230,102 @@ class LiveObservations:
             flat[start + _STREAK] += 1.0
             flat[start + _FAILED_AT] = max(flat[start + _FAILED_AT], now_s)
             self._sum(start, FAILURE, 1.0, weights)
-        elif not limited:
+        elif not rate_limited:
             flat[start + _STREAK] = 0.0
-            flat[start + _CAP] = min(flat[start + _CAP] + GROWTH, 1.0)
-            if outcome.tools:
+            flat[start + _CAP] = min(flat[start + _CAP] + CAP_INCREASE, 1.0)
+            if observation.tools:
                 self._count(start, MALFORMED, weights)
-                self._sum(start, MALFORMED, float(outcome.malformed_tool_call), weights)
-        if (log := log_measured(outcome.ttft_s)) is not None:
+                self._sum(start, MALFORMED, float(observation.malformed_tool_call), weights)
+        if (log := log_measured(observation.ttft_s)) is not None:
             self._add(start, LOG_TTFT, log, weights)
-        if (log := log_measured(outcome.tokens_per_s)) is not None:
+        if (log := log_measured(observation.tokens_per_s)) is not None:
             self._add(start, LOG_TOKENS_PER_S, log, weights)
-        if (log := log_measured(outcome.total_s)) is not None:
+        if (log := log_measured(observation.total_s)) is not None:
             self._add(start, LOG_RESPONSE_TIME, log, weights)
 
     def _rebase(self, start: int, since: float) -> float:
-        self._matrix[start // _WIDTH, _SUMS:] *= np.exp2(-since * _FADING)
-        self._flat[start + _BASE] = self._flat[start + _AT]
+        self._matrix[start // _WIDTH, _SUMS:] *= np.exp2(-since * _DECAY_RATES)
+        self._flat[start + _BASE] = self._flat[start + _LAST_AT]
         return 0.0
 
-    # Written out: a loop here would cost as much again as all the rest.
+    # The loops are unrolled: a loop here would cost as much again as all the rest.
 
     def _count(self, start: int, quantity: int, weights: tuple[float, ...]) -> None:
-        flat, count = self._flat, start + _COUNTS + quantity * _PLACES
+        flat, count = self._flat, start + _COUNTS + quantity * _SLOTS
         flat[count] += weights[0]
         flat[count + 1] += weights[1]
         flat[count + 2] += weights[2]
         flat[count + 3] += weights[3]
 
     def _sum(self, start: int, quantity: int, value: float, weights: tuple[float, ...]) -> None:
-        flat, first = self._flat, start + _SUMS + quantity * _PLACES
+        flat, first = self._flat, start + _SUMS + quantity * _SLOTS
         flat[first] += value * weights[0]
         flat[first + 1] += value * weights[1]
         flat[first + 2] += value * weights[2]
         flat[first + 3] += value * weights[3]
 
     def _add(self, start: int, quantity: int, value: float, weights: tuple[float, ...]) -> None:
-        """One of ``MEASURED_QUANTITIES``."""
+        """Add a value of one of ``MEASURED_QUANTITIES``."""
         self._count(start, quantity, weights)
         self._sum(start, quantity, value, weights)
-        flat, few = self._flat, weights[LAST_CALLS]
+        flat, per_call = self._flat, weights[LAST_CALLS]
         first, count = (
-            start + _SUMS + quantity * _PLACES + LAST_CALLS,
-            start + _COUNTS + quantity * _PLACES + LAST_CALLS,
+            start + _SUMS + quantity * _SLOTS + LAST_CALLS,
+            start + _COUNTS + quantity * _SLOTS + LAST_CALLS,
         )
         total, number = flat[first], flat[count]
-        if number >= few:
+        if number >= per_call:
             place = start + _SQUARES + MEASURED_QUANTITIES.index(quantity)
-            self._scatter(place, value, total / number, number / few, weights[_DAY])
-        flat[first] = total * FEW_KEPT + value * few
-        flat[count] = number * FEW_KEPT + few
+            self._add_deviation(place, value, total / number, number / per_call, weights[_DAY])
+        flat[first] = total * LAST_CALLS_DECAY + value * per_call
+        flat[count] = number * LAST_CALLS_DECAY + per_call
 
-    def _scatter(self, place: int, value: float, mean: float, count: float, weight: float) -> None:
-        """A value beside the mean of the last few, ``count`` of them, whose own error is taken out."""
+    def _add_deviation(self, place: int, value: float, mean: float, count: float, weight: float) -> None:
+        """Add the squared deviation of a value from the mean of the last ``count`` calls.
+
+        The deviation is corrected for the error of that mean.
+        """
         flat, number = self._flat, place + len(MEASURED_QUANTITIES)
-        usual = (flat[place] / weight + PRIOR_VARIANCE_WEIGHT * SQUARE) / (
+        variance = (flat[place] / weight + PRIOR_VARIANCE_WEIGHT * PRIOR_VARIANCE) / (
             flat[number] / weight + PRIOR_VARIANCE_WEIGHT
         )
-        flat[place] += min((value - mean) ** 2 * count / (count + 1.0), SURPRISE * usual) * weight
+        flat[place] += min((value - mean) ** 2 * count / (count + 1.0), OUTLIER_VARIANCES * variance) * weight
         flat[number] += weight
 
     def view(self, endpoint: str, now_s: float) -> EndpointView:
-        """What is known of ``endpoint`` at ``now_s``."""
-        return self.views((endpoint,), now_s)[0] if endpoint in self._places else UNSEEN_ENDPOINT
+        """Return what is known of ``endpoint`` at ``now_s``."""
+        return self.views((endpoint,), now_s)[0] if endpoint in self._rows else UNSEEN_ENDPOINT
 
     def views(self, endpoints: Iterable[str], now_s: float) -> EndpointViews:
-        """What is known of each at ``now_s``, in their order."""
-        places = self._places
-        # The first row is never written to: it stands for those never seen.
+        """Return what is known of each endpoint at ``now_s``, in their order."""
+        places = self._rows
+        # The first row is never written to: it stands for endpoints that were never observed.
         rows = self._matrix.take([places.get(endpoint, 0) for endpoint in endpoints], axis=0)
-        base, last = rows[:, _BASE], rows[:, _AT]
-        fades = np.exp2(np.multiply.outer(base - np.maximum(last, now_s), _HALVES_PER_S))
-        counts = rows[:, _COUNTS:_SQUARES].reshape(-1, QUANTITY_COUNT, _PLACES)
-        sums = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITY_COUNT, _PLACES)
-        # Every call was refused or was not, so that the count of all calls is not kept. It is added up: a difference
-        # would lose what has faded far below a later call to rounding, and divide the mean by nothing.
+        base, last = rows[:, _BASE], rows[:, _LAST_AT]
+        decays = np.exp2(np.multiply.outer(base - np.maximum(last, now_s), _HALVES_PER_S))
+        counts = rows[:, _COUNTS:_SQUARES].reshape(-1, QUANTITY_COUNT, _SLOTS)
+        sums = rows[:, _SUMS:_COUNTS].reshape(-1, QUANTITY_COUNT, _SLOTS)
+        # Every call was rate-limited or was not, so that the count of all calls is not stored. It is added up: a
+        # difference would lose to rounding what has decayed far below a later call, and divide the mean by nothing.
         np.add(counts[:, FAILURE], sums[:, RATE_LIMITED], out=counts[:, RATE_LIMITED])
-        # Sums and counts fade alike, so that a mean stays one however little is left of it.
-        means = sums / (counts + NONE)
+        # Sums and counts decay alike, so that a mean stays valid however small its count has become.
+        means = sums / (counts + TINY_COUNT)
         return EndpointViews(
-            counts * fades[:, None, :],
+            counts * decays[:, None, :],
             means,
             rows[:, _IN_FLIGHT],
             np.maximum(now_s - rows[:, _FAILED_AT], 0.0),
-            np.maximum(now_s - rows[:, _ASKED_AT], 0.0),
+            np.maximum(now_s - rows[:, _ACCEPTANCE_AT], 0.0),
             rows[:, _REFUSED],
             rows[:, _STREAK],
             rows[:, _CAP],
-            (rows[:, _SQUARES:] * fades[:, _DAY, None]).reshape(-1, 2, len(MEASURED_QUANTITIES)),
+            (rows[:, _SQUARES:] * decays[:, _DAY, None]).reshape(-1, 2, len(MEASURED_QUANTITIES)),
         )
 
     def _start(self, endpoint: str) -> int:
-        place = self._places.get(endpoint)
+        place = self._rows.get(endpoint)
         if place is None:
-            place = self._places[endpoint] = len(self._places) + 1
+            place = self._rows[endpoint] = len(self._rows) + 1
             if place >= len(self._matrix):
                 self._grow(self._matrix)
         return place * _WIDTH
@@ -322,12 +334,12 @@ class LiveObservations:
         # Single figures are read and written twenty times faster through an array of Python's own than through numpy.
         self._flat = array("d", bytes(8 * _WIDTH * max(64, 2 * len(before))))
         self._matrix: Floats = np.frombuffer(self._flat).reshape(-1, _WIDTH)
-        # With its base at no time a row is moved to its first outcome, whenever that comes.
-        self._matrix[:, [_AT, _FAILED_AT, _ASKED_AT, _BASE]] = -math.inf
+        # With its base at minus infinity a row is moved to its first outcome, whenever that comes.
+        self._matrix[:, [_LAST_AT, _FAILED_AT, _ACCEPTANCE_AT, _BASE]] = -math.inf
         self._matrix[:, _CAP] = 1.0
         self._matrix[: len(before)] = before
 
-    def _ended(self, start: int) -> None:
+    def _end(self, start: int) -> None:
         self._flat[start + _IN_FLIGHT] = max(self._flat[start + _IN_FLIGHT] - 1.0, 0.0)
 
 

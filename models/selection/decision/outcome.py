@@ -1,4 +1,4 @@
-"""What came of one attempt."""
+"""Judge the outcome of one attempt, by one rule for what is logged and for what is happening."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from data.schema import CLIENT_DEADLINE, LOST
 
-# The client's own errors: every endpoint would have answered the same.
+# Errors of the client's own making: every endpoint would have responded the same.
 CLIENT_ERRORS = frozenset(
     {
         "content_policy_violation",
@@ -26,11 +26,11 @@ CLIENT_ERRORS = frozenset(
 )
 # Errors that say nothing about the endpoint. The reference leaves 400, 403, 413, 422 and 429 out of uptime; 401, 402,
 # 404, 5xx and broken streams count.
-UNINFORMATIVE_ERRORS = CLIENT_ERRORS | {"permission_denied"}
+UNINFORMATIVE_ERRORS = CLIENT_ERRORS | {"permission_denied", CLIENT_DEADLINE}
 # Seconds, or tokens a second: beyond these a clock, a counter or a log was wrong, and nothing was measured.
 MIN_MEASURED, MAX_MEASURED = 1e-9, 1e9
-# How long a router waits for a whole answer, unless it is set otherwise; timers may come a little early.
-DEFAULT_TOTAL_TIMEOUT_S, TIMER_TOLERANCE_S = 300.0, 1.0
+# The router's default limit of a non-streaming response, in s; timers may fire a little early.
+DEFAULT_ANSWER_TIMEOUT_S, TIMER_TOLERANCE_S = 300.0, 1.0
 AttemptResult = Literal["success", "error", "rate_limited"]
 
 
@@ -44,20 +44,20 @@ def log_measured(value: float | None) -> float | None:
 
 
 class AttemptObservation(msgspec.Struct, frozen=True, gc=False):
-    """What came of one attempt, told when it has ended. Times and ``tokens_per_s`` are null unless it answered.
+    """Hold the outcome of one attempt, known at ``now_s``. Times and ``tokens_per_s`` are ``None`` unless it succeeded.
 
-    ``began_s`` is when it was sent, by the clock of ``now_s``; null where that is not known, or as good as the same.
+    ``began_s`` is when the attempt was sent, by the clock of ``now_s``; ``None`` where that is not known. ``ttft_s`` is
+    that of a stream; a non-streaming response has ``total_s`` instead, from sending to its end.
 
-    ``ttft_s`` is that of a stream; an answer that comes whole has ``total_s``, from sending to its end.
-
-    ``loss_s`` is that of a request of typical size, so that sizes add no noise:
-    price / ``USD_PER_SECOND`` + TTFT + tokens / throughput, or ``interface.SECONDS_PER_FAILURE``.
+    ``loss_s`` is the loss in seconds of a request of typical size, so that sizes add no noise: price /
+    ``USD_PER_SECOND`` + TTFT + tokens / throughput, or ``SECONDS_PER_FAILURE``. Only baselines and bandits learn from
+    it.
     """
 
     now_s: float
     endpoint: str
     provider: str
-    result: Literal["success", "error", "rate_limited"]
+    result: AttemptResult
     loss_s: float
     ttft_s: float | None = None
     tokens_per_s: float | None = None
@@ -68,9 +68,10 @@ class AttemptObservation(msgspec.Struct, frozen=True, gc=False):
 
 
 class JudgedAttempt(msgspec.Struct, frozen=True, gc=False):
-    """What an attempt came to: ``result`` is ``None`` where it says nothing of the endpoint. ``known_us`` Unix µs.
+    """Hold the judgement of an attempt; ``result`` is ``None`` where the attempt says nothing about its endpoint.
 
-    ``ttft_s`` of an answer that was not streamed is its whole time. ``malformed`` is ``None`` where no tool was called.
+    ``known_us`` is when the outcome was known, Unix µs. ``ttft_s`` is the response time where the response was not
+    streamed. ``malformed`` is ``None`` where no tool was called.
     """
 
     known_us: int
@@ -81,7 +82,7 @@ class JudgedAttempt(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResponseFacts(Protocol):
-    """What the client got, as the record has it; ``None`` of what is not known, or not yet."""
+    """Describe what the client received, as the record holds it; ``None`` stands for what is not known, or not yet."""
 
     @property
     def stream(self) -> bool: ...
@@ -95,51 +96,76 @@ class ResponseFacts(Protocol):
     def tool_call_fault(self) -> str | None: ...
 
 
-def judge_attempt(
-    known_us: int, error: str | None, ttft_us: int | None, duration_us: int | None, answer: ResponseFacts, served: bool
-) -> JudgedAttempt:
-    """The rule, for what is logged and for what is happening alike. ``answer`` is this attempt's if it ``served``.
+def is_client_error(error_type: str) -> bool:
+    """Tell whether an error is the client's own, so that every endpoint would have responded the same."""
+    return error_type in CLIENT_ERRORS
 
-    Throughput, in tokens a second from the first token on, is that of streamed answers which came to their end. Of a
-    call that was cut for another's sooner answer the wait is a lower bound: left out, it would flatter. So it is of a
-    whole answer that was given up after ``DEFAULT_TOTAL_TIMEOUT_S``: how long it takes to write is the client's choice.
+
+def informs_about_endpoint(error_type: str) -> bool:
+    """Tell whether a failed attempt says anything about its endpoint.
+
+    A client's own error does not, nor a missing permission, nor a deadline of the client's that was shorter than the
+    router's.
     """
-    spent_us = max(duration_us or 0, ttft_us or 0)
-    if error == LOST or (
-        error == "timeout" and not answer.stream and spent_us >= (DEFAULT_TOTAL_TIMEOUT_S - TIMER_TOLERANCE_S) * 1e6
+    return error_type not in UNINFORMATIVE_ERRORS
+
+
+def judge_attempt(
+    known_us: int,
+    error_type: str | None,
+    ttft_us: int | None,
+    duration_us: int | None,
+    response: ResponseFacts,
+    served: bool,
+) -> JudgedAttempt:
+    """Judge an attempt. ``response`` is this attempt's own if it ``served`` the request.
+
+    Throughput is tokens/s from the first token on, and known only of streams that came to their end. The time of a call
+    that was cancelled for a sooner response is a lower bound of its latency: leaving it out would flatter the endpoint.
+    The same holds for a non-streaming response that was given up after ``DEFAULT_ANSWER_TIMEOUT_S``: its length
+    is the client's choice.
+    """
+    elapsed_us = max(duration_us or 0, ttft_us or 0)
+    if error_type == LOST or (
+        error_type == "timeout"
+        and not response.stream
+        and elapsed_us >= (DEFAULT_ANSWER_TIMEOUT_S - TIMER_TOLERANCE_S) * 1e6
     ):
-        return JudgedAttempt(known_us, "success", spent_us / 1e6) if spent_us else JudgedAttempt(known_us, None)
-    if error is not None:
-        result: AttemptResult | None = "rate_limited" if error == "rate_limit_exceeded" else "error"
-        return JudgedAttempt(known_us, None if error in UNINFORMATIVE_ERRORS or error == CLIENT_DEADLINE else result)
+        return JudgedAttempt(known_us, "success", elapsed_us / 1e6) if elapsed_us else JudgedAttempt(known_us, None)
+    if error_type is not None:
+        result: AttemptResult | None = "rate_limited" if error_type == "rate_limit_exceeded" else "error"
+        return JudgedAttempt(known_us, result if informs_about_endpoint(error_type) else None)
     if not ttft_us:
         return JudgedAttempt(known_us, None)
-    tokens, pouring_s = answer.completion_tokens, ((duration_us or 0) - ttft_us) / 1e6
-    measured = answer.stream and served and not answer.cancelled and tokens and pouring_s > 0
-    called = served and answer.finish_reason == "tool_calls"
-    malformed = answer.tool_call_fault is not None if called else None
+    tokens, generation_s = response.completion_tokens, ((duration_us or 0) - ttft_us) / 1e6
+    measured = response.stream and served and not response.cancelled and tokens and generation_s > 0
+    called_tools = served and response.finish_reason == "tool_calls"
+    malformed = response.tool_call_fault is not None if called_tools else None
     return JudgedAttempt(
-        known_us, "success", ttft_us / 1e6, tokens / pouring_s if measured and tokens else None, malformed
+        known_us, "success", ttft_us / 1e6, tokens / generation_s if measured and tokens else None, malformed
     )
 
 
 def observation_of(
-    found: JudgedAttempt, endpoint: str, provider: str, stream: bool, began_s: float
+    judged: JudgedAttempt, endpoint: str, provider: str, stream: bool, began_s: float
 ) -> AttemptObservation | None:
-    """``found`` as ``Observed`` takes it, of a call sent at ``began_s``; ``None`` where it is to be abandoned."""
-    if found.result is None:
+    """Convert a judged attempt for ``LiveObservations``; ``None`` where the call is to be abandoned.
+
+    ``began_s`` is when the call was sent, Unix seconds.
+    """
+    if judged.result is None:
         return None
-    ttft_s, total_s = (found.ttft_s, None) if stream else (None, found.ttft_s)
+    ttft_s, total_s = (judged.ttft_s, None) if stream else (None, judged.ttft_s)
     return AttemptObservation(
-        found.known_us * 1e-6,
+        judged.known_us * 1e-6,
         endpoint,
         provider,
-        found.result,
+        judged.result,
         0.0,
         ttft_s,
-        found.tokens_per_s,
-        bool(found.malformed),
-        found.malformed is not None,
+        judged.tokens_per_s,
+        bool(judged.malformed),
+        judged.malformed is not None,
         total_s,
         began_s,
     )

@@ -1,4 +1,4 @@
-"""Expected length of an answer by model, category and the limit that the request sets, shrunk towards the broader."""
+"""Expect the length of a response by model, category and requested limit, each mean shrunk to the broader group's."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ Key = tuple[str, str, int]
 
 
 class OutputLengths(NamedTuple):
-    """Number of answers and their mean length in tokens by key."""
+    """Hold the number of responses and their mean length in tokens by group."""
 
     table: Mapping[Key, tuple[float, float]]
 
     def expected(self, model: str, category: str | None, max_tokens: int | None) -> float:
-        """Tokens; never more than ``max_tokens``."""
-        mean = TYPICAL_OUTPUT_TOKENS
-        for key in keys(model, category, max_tokens):
-            found = self.table.get(key)
-            if found is not None:
-                count, own = found
-                mean += count / (count + SHRINKAGE) * (own - mean)
-        return float(min(mean, max_tokens)) if max_tokens and max_tokens > 0 else mean
+        """Return the expected length in tokens, never more than ``max_tokens``."""
+        expected = TYPICAL_OUTPUT_TOKENS
+        for key in group_keys(model, category, max_tokens):
+            group = self.table.get(key)
+            if group is not None:
+                count, mean = group
+                expected += count / (count + SHRINKAGE) * (mean - expected)
+        return float(min(expected, max_tokens)) if max_tokens and max_tokens > 0 else expected
 
 
-def keys(model: str, category: str | None, max_tokens: int | None) -> list[Key]:
-    """From the broadest to the narrowest."""
+def group_keys(model: str, category: str | None, max_tokens: int | None) -> list[Key]:
+    """Return the groups that a request belongs to, the broadest first."""
     limit = bisect_left(LIMITS, max_tokens) if max_tokens else UNLIMITED
-    found: list[Key] = [("", "", -1), ("", "", limit), (model, "", -1), (model, "", limit)]
-    return [*found, (model, category, limit)] if category else found
+    groups: list[Key] = [("", "", -1), ("", "", limit), (model, "", -1), (model, "", limit)]
+    return [*groups, (model, category, limit)] if category else groups
 
 
-def to_json(lengths: OutputLengths) -> list[list[object]]:
-    """As ``policy.json`` holds them."""
+def lengths_to_json(lengths: OutputLengths) -> list[list[object]]:
+    """Return the rows that ``policy.json`` holds."""
     return [[*key, *value] for key, value in lengths.table.items()]
 
 
-def from_json(rows: Sequence[tuple[str, str, int, float, float]]) -> OutputLengths:
-    """The inverse. Raises on whatever it is not."""
+def lengths_from_json(rows: Sequence[tuple[str, str, int, float, float]]) -> OutputLengths:
+    """Read the rows of ``policy.json``. Raises on malformed content."""
     table = {(model, category, limit): (count, mean) for model, category, limit, count, mean in rows}
     for count, mean in table.values():
         if not (0 <= count < math.inf and 0 <= mean <= MOST_TOKENS):
-            raise ValueError(f"{count} answers of {mean} tokens are no length of an answer")
+            raise ValueError(f"{count} responses of {mean} tokens are not a valid output length")
     return OutputLengths(table)

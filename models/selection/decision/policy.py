@@ -1,4 +1,7 @@
-"""The decision: learned prior × what was seen since → losses in USD → probabilities. The router serves exactly this."""
+"""Decide: learned prior × live observations → expected losses in USD → probabilities.
+
+The router serves exactly this, the evaluation judges it and the simulator compares it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.catalogue.cost import scaled_cost
-from data.catalogue.types import Price
+from data.catalogue.cost import expected_cost_usd
 from models.selection.decision import predictor
-from models.selection.decision import priors as past
 from models.selection.decision.arrays import Floats
 from models.selection.decision.artifact import Artifact, AttemptEstimate, PolicyError
 from models.selection.decision.features import CandidateEndpoint, RequestContext, prior_rows
@@ -28,7 +29,7 @@ from models.selection.decision.posterior import (
     Posterior,
     update_posterior,
 )
-from models.selection.decision.priors import PriorHierarchy, ShrunkPrior
+from models.selection.decision.priors import PRIOR_QUANTITIES, PriorHierarchy, ShrunkPrior
 from models.selection.decision.utility import (
     USD_PER_SECOND,
     DecisionConstants,
@@ -37,46 +38,48 @@ from models.selection.decision.utility import (
     expected_losses,
 )
 
-# Of a normal distribution: how many standard deviations its 90th percentile lies above its median.
+# The 90th percentile of a normal distribution lies so many standard deviations above its median.
 SD_TO_Q90 = 1.2816
-LEAST_SPREAD = 0.05
-MOST_KNOWN = 4096
-_IGNORANCE = {
-    stream: [
-        past.PRIOR_QUANTITIES.index(name) for name in ("failure", "limited", wait, "log_tokens_per_s", "malformed")
-    ]
-    for stream, wait in ((True, "log_ttft"), (False, "log_whole"))
+MIN_SPREAD = 0.05
+MAX_PREPARED = 4096
+_PEER_WEIGHT_ROWS = {
+    stream: [PRIOR_QUANTITIES.index(name) for name in ("failure", "limited", latency, "log_tokens_per_s", "malformed")]
+    for stream, latency in ((True, "log_ttft"), (False, "log_whole"))
 }
 
 
-class _Known(NamedTuple):
-    """What of a decision does not change between two trainings: expected price in USD, length of the answer in
-    tokens, levels, features and, of the prior, what does not depend on what is seen."""
+class _PreparedDecision(NamedTuple):
+    """Hold what of a decision stays the same between two trainings.
+
+    That is the expected price, the output length in tokens, priors, static features, and the parts of the Gaussian
+    prior that do not depend on observations.
+    """
 
     price_usd: Floats
     output_tokens: float
-    level: Floats
-    rows: Floats
+    prior: Floats
+    features: Floats
     means: Floats
     variances: Floats
     shift: Floats
 
 
 class LearnedPolicy:
-    """An artifact's estimates and what is made of them."""
+    """Decide by the estimates of one artifact."""
 
     def __init__(self, artifact: Artifact, constants: DecisionConstants = DecisionConstants()) -> None:
         self._artifact, self._constants = artifact, constants
-        self._known: dict[tuple[RequestContext, tuple[CandidateEndpoint, ...]], _Known] = {}
+        self._prepared: dict[tuple[RequestContext, tuple[CandidateEndpoint, ...]], _PreparedDecision] = {}
         self.version = artifact.version
 
     @property
     def metrics(self) -> dict[str, Any]:
+        """Return the figures that the artifact was exported with."""
         return self._artifact.metrics
 
     @classmethod
     def load(cls, folder: Path) -> LearnedPolicy:
-        """Load, check and try one decision. Raises ``PolicyError``."""
+        """Load and check an artifact, and try one decision. Raises ``PolicyError``."""
         policy = cls(Artifact.load(folder))
         try:
             policy.probabilities(
@@ -88,14 +91,14 @@ class LearnedPolicy:
             raise PolicyError(f"{folder.name} cannot decide: {error}") from error
         return policy
 
-    def with_levels(self, levels: PriorHierarchy) -> LearnedPolicy:
-        """The same models over other endpoints."""
-        return LearnedPolicy(self._artifact.with_levels(levels), self._constants)
+    def with_priors(self, priors: PriorHierarchy) -> LearnedPolicy:
+        """Return the same models over the priors of other endpoints."""
+        return LearnedPolicy(self._artifact.with_priors(priors), self._constants)
 
     def estimates(
         self, context: RequestContext, candidates: Sequence[CandidateEndpoint], views: EndpointViews | None = None
     ) -> list[AttemptEstimate]:
-        """As ``Artifact.estimates``."""
+        """Return one estimate per candidate, as ``Artifact.estimates``."""
         return self._artifact.estimates(context, candidates, views)
 
     def probabilities(
@@ -103,65 +106,77 @@ class LearnedPolicy:
         context: RequestContext,
         candidates: Sequence[CandidateEndpoint],
         views: EndpointViews | None = None,
-        wish: UtilityWeights = UtilityWeights(),
+        weights: UtilityWeights = UtilityWeights(),
     ) -> list[float]:
-        """Probability of each candidate being tried first; they sum to 1. Raises ``PolicyError``.
+        """Return the probability of each candidate being tried first; they sum to 1. Raises ``PolicyError``.
 
-        ``views`` is what has been seen of each up to now (``Observed.views``), in the same order.
+        ``views`` holds what has been observed of each candidate up to now (``LiveObservations.views``), in the same
+        order. ``weights`` says what the client values.
         """
-        seen = EndpointViews.unseen(len(candidates)) if views is None else views
-        known = self._of(context, candidates)
-        beliefs = self._beliefs(context, candidates, seen, known)
+        observed = EndpointViews.unseen(len(candidates)) if views is None else views
+        prepared = self._prepared_for(context, candidates)
+        posterior = self._posterior(context, candidates, observed, prepared)
         expected = expected_losses(
-            known.price_usd, known.output_tokens, beliefs, seen, context.tools, context.stream, wish, self._constants
+            prepared.price_usd,
+            prepared.output_tokens,
+            posterior,
+            observed,
+            context.tools,
+            context.stream,
+            weights,
+            self._constants,
         )
-        margin = self._constants.margin_s * max(wish.ttft_second, USD_PER_SECOND)
-        return choice_probabilities(expected, seen.cap, margin, self._constants)
+        margin = self._constants.margin_s * max(weights.ttft_second, USD_PER_SECOND)
+        return choice_probabilities(expected, observed.cap, margin, self._constants)
 
-    def _beliefs(
-        self, context: RequestContext, candidates: Sequence[CandidateEndpoint], views: EndpointViews, known: _Known
+    def _posterior(
+        self,
+        context: RequestContext,
+        candidates: Sequence[CandidateEndpoint],
+        views: EndpointViews,
+        prepared: _PreparedDecision,
     ) -> Posterior:
         artifact = self._artifact
-        found = artifact.predicted(artifact.rows(context, candidates, known.level, views, known.rows))
-        means = known.means.copy()
-        means[FAILURE] = found[:, predictor.FAILURE]
-        # Each median stands before its other quantile, of pace the lower one.
-        medians = found[:, predictor.TTFT_Q50 :: 2].T
+        predictions = artifact.predict(artifact.features(context, candidates, prepared.prior, views, prepared.features))
+        means = prepared.means.copy()
+        means[FAILURE] = predictions[:, predictor.FAILURE]
+        # Each median stands before its other quantile, which is the lower one for throughput.
+        medians = predictions[:, predictor.TTFT_Q50 :: 2].T
         means[LATENCY : THROUGHPUT + 1] = medians
-        spread = found[:, predictor.TTFT_Q90 :: 2].T - medians
+        spread = predictions[:, predictor.TTFT_Q90 :: 2].T - medians
         np.abs(spread, out=spread)
         spread /= SD_TO_Q90
-        np.maximum(spread, LEAST_SPREAD, out=spread)
-        return update_posterior(GaussianPrior(means, known.variances, known.shift, spread), views, context.stream)
+        np.maximum(spread, MIN_SPREAD, out=spread)
+        return update_posterior(GaussianPrior(means, prepared.variances, prepared.shift, spread), views, context.stream)
 
-    def _of(self, context: RequestContext, candidates: Sequence[CandidateEndpoint]) -> _Known:
+    def _prepared_for(self, context: RequestContext, candidates: Sequence[CandidateEndpoint]) -> _PreparedDecision:
         key = (context, tuple(candidates))
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            known = self._known[key] = self._make(context, candidates)
-        return known
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            if len(self._prepared) >= MAX_PREPARED:
+                self._prepared.clear()
+            prepared = self._prepared[key] = self._prepare(context, candidates)
+        return prepared
 
-    def _make(self, context: RequestContext, candidates: Sequence[CandidateEndpoint]) -> _Known:
+    def _prepare(self, context: RequestContext, candidates: Sequence[CandidateEndpoint]) -> _PreparedDecision:
         artifact = self._artifact
-        level = prior_rows((context,), candidates, artifact.levels)
-        rows = artifact.rows(context, candidates, level)
-        found = artifact.predicted(rows)
+        prior = prior_rows((context,), candidates, artifact.priors)
+        features = artifact.features(context, candidates, prior)
+        predictions = artifact.predict(features)
         output = artifact.output_tokens(context)
-        multiples = level[:, _LEVEL_PROMPT_PRICE].tolist()
-        price = [
-            scaled_cost(Price(c.prompt_price, c.completion_price), context.prompt_tokens * multiple, output).usd
-            for c, multiple in zip(candidates, multiples, strict=True)
+        prompt_multiples = prior[:, _PRIOR_PROMPT_PRICE].tolist()
+        price_usd = [
+            expected_cost_usd(c.prompt_price, c.completion_price, context.prompt_tokens * multiple, output)
+            for c, multiple in zip(candidates, prompt_multiples, strict=True)
         ]
-        ignorance = np.array([artifact.levels.ignorance(c.endpoint) for c in candidates])
-        shift, means = np.zeros((2, len(FILTER_QUANTITIES), len(found)))
-        usual = _LEVEL_TTFT if context.stream else _LEVEL_WHOLE
-        shift[LATENCY] = found[:, predictor.TTFT_Q50] - level[:, usual]
-        shift[THROUGHPUT] = found[:, predictor.THROUGHPUT_Q50] - level[:, _LEVEL_PACE]
-        variances = VARIANCE_BETWEEN[:, None] * ignorance.T.take(_IGNORANCE[context.stream], axis=0)
-        means[RATE_LIMITED], means[MALFORMED] = found[:, predictor.RATE_LIMITED], level[:, _LEVEL_MALFORMED]
-        return _Known(np.array(price), output, level, rows, means, variances, shift)
+        peer_weights = np.array([artifact.priors.peer_weights(c.endpoint) for c in candidates])
+        shift, means = np.zeros((2, len(FILTER_QUANTITIES), len(predictions)))
+        latency_column = _PRIOR_TTFT if context.stream else _PRIOR_RESPONSE_TIME
+        shift[LATENCY] = predictions[:, predictor.TTFT_Q50] - prior[:, latency_column]
+        shift[THROUGHPUT] = predictions[:, predictor.THROUGHPUT_Q50] - prior[:, _PRIOR_THROUGHPUT]
+        variances = VARIANCE_BETWEEN[:, None] * peer_weights.T.take(_PEER_WEIGHT_ROWS[context.stream], axis=0)
+        means[RATE_LIMITED], means[MALFORMED] = predictions[:, predictor.RATE_LIMITED], prior[:, _PRIOR_MALFORMED]
+        return _PreparedDecision(np.array(price_usd), output, prior, features, means, variances, shift)
 
 
 assert (LATENCY + 1, predictor.TTFT_Q50 + 2, predictor.THROUGHPUT_Q50 + 1) == (
@@ -169,7 +184,7 @@ assert (LATENCY + 1, predictor.TTFT_Q50 + 2, predictor.THROUGHPUT_Q50 + 1) == (
     predictor.THROUGHPUT_Q50,
     predictor.THROUGHPUT_Q10,
 )
-_LEVEL_MALFORMED, _LEVEL_PROMPT_PRICE, _LEVEL_TTFT, _LEVEL_WHOLE, _LEVEL_PACE = (
+_PRIOR_MALFORMED, _PRIOR_PROMPT_PRICE, _PRIOR_TTFT, _PRIOR_RESPONSE_TIME, _PRIOR_THROUGHPUT = (
     ShrunkPrior._fields.index(name)
     for name in ("malformed", "prompt_price", "log_ttft", "log_whole", "log_tokens_per_s")
 )

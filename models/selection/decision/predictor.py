@@ -1,7 +1,7 @@
-"""Six quantities from a matrix of features, as they were learned. numpy alone, and ONNX where trees were worth it.
+"""Predict six quantities from features, as they were learned, with numpy and, where trees serve, ONNX Runtime.
 
-Every form but the trees is a sum of weighted features: the level and its EWMA take a column and a multiple of the
-spread, a linear quantile or logistic regression takes many. So one product of matrices gives all of them.
+Every form but the trees is a sum of weighted features: the prior and its EWMA take one column and a multiple of the
+spread, a linear quantile or logistic regression takes many. So one matrix product gives all of them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from models.selection.decision.features import FEATURE_INDEX, FEATURES
 
 
 class PredictedQuantity(NamedTuple):
-    """What is predicted: a share, or the ``quantile`` of a logarithm; ``level``, ``recent``, ``spread`` name features.
+    """Describe a predicted quantity: a share, or the ``quantile`` of a logarithm.
 
-    ``pair`` is the median that the quantile must not cross.
+    ``level``, ``recent`` and ``spread`` name features. ``pair`` is the index of the median that the quantile must not
+    cross.
     """
 
     name: str
@@ -43,18 +44,18 @@ PREDICTED_QUANTITIES = (
     ),
 )
 FAILURE, RATE_LIMITED, TTFT_Q50, TTFT_Q90, THROUGHPUT_Q50, THROUGHPUT_Q10 = range(6)
-# Beyond it, and so of NaN and infinities, a product with a feature is no number that a decision can stand on.
-MOST_WEIGHT = 1e12
-# The simpler first: the level alone, the level corrected by the live windows, weights for all features, trees.
+# Beyond it, and so for NaN and infinities, a product with a feature is not a number to decide on.
+MAX_WEIGHT = 1e12
+# The simpler first: the prior alone, the prior corrected by live windows, weights for all features, trees.
 FORMS = ("level", "ewma", "linear", "boosted")
 
 
 class QuantityModel(NamedTuple):
-    """One quantity's prediction: ``intercept`` + ``weights`` · features (+ the trees' output when ``boosted``).
+    """Hold the model of one quantity: ``intercept`` + ``weights`` · features, plus the trees' output when ``boosted``.
 
-    ``logistic`` sums go through the logistic function. ``table`` is the calibration of a share: predicted and
-    corrected values, both rising, straight lines between them. ``within`` bounds how far a sum may lie from
-    the feature ``base``: a straight line through one range of features says nothing of another.
+    A ``logistic`` sum goes through the logistic function. ``table`` calibrates a share: predicted and corrected values,
+    both rising, interpolated linearly. ``within`` bounds how far a sum may lie from the feature ``base``, since a
+    linear model says nothing about ranges of features that it was not fitted on.
     """
 
     form: str
@@ -68,78 +69,82 @@ class QuantityModel(NamedTuple):
 
 
 class Predictor:
-    """``rules`` in the order of ``PREDICTED_QUANTITIES``; ``session`` has a column of its output for each boosted one,
-    in that order."""
+    """Evaluate the ``models`` of all ``PREDICTED_QUANTITIES``, in their order.
 
-    def __init__(self, rules: Sequence[QuantityModel], session: Any = None) -> None:
-        self.rules = tuple(rules)
+    ``session`` runs the trees: its output has one column for each boosted model, in that order.
+    """
+
+    def __init__(self, models: Sequence[QuantityModel], session: Any = None) -> None:
+        self.models = tuple(models)
         self._session = session
         self._output = [session.get_outputs()[0].name] if session is not None else []
-        # Below the weights stand the features that a sum is bounded around: one product gives both.
-        count = len(rules)
-        self._bounded = any(rule.within for rule in rules)
+        # Rows below the weights select the features that a sum is bounded around, so that one product gives both.
+        count = len(models)
+        self._bounded = any(model.within for model in models)
         self._weights = np.zeros((2 * count if self._bounded else count, len(FEATURES)))
-        self._within = np.array([rule.within or (-math.inf, math.inf) for rule in rules]).T[:, :, None]
-        for place, rule in enumerate(rules):
-            if rule.within:
-                self._weights[count + place, FEATURE_INDEX[rule.base]] = 1.0
-        for place, rule in enumerate(rules):
-            for name, weight in rule.weights.items():
+        self._within = np.array([model.within or (-math.inf, math.inf) for model in models]).T[:, :, None]
+        for place, model in enumerate(models):
+            if model.within:
+                self._weights[count + place, FEATURE_INDEX[model.base]] = 1.0
+        for place, model in enumerate(models):
+            for name, weight in model.weights.items():
                 self._weights[place, FEATURE_INDEX[name]] = weight
-        self._intercepts = np.array([[rule.intercept] for rule in rules])
-        self._logistic = _places([rule.logistic for rule in rules])
-        self._boosted = _places([rule.boosted for rule in rules])
+        self._intercepts = np.array([[model.intercept] for model in models])
+        self._logistic = _indices([model.logistic for model in models])
+        self._boosted = _indices([model.boosted for model in models])
         self._tables = [
-            (place, np.array(rule.table[0]), np.array(rule.table[1])) for place, rule in enumerate(rules) if rule.table
+            (place, np.array(model.table[0]), np.array(model.table[1]))
+            for place, model in enumerate(models)
+            if model.table
         ]
 
-    def predict(self, rows: Floats) -> Floats:
-        """(n, quantities): shares in [0, 1], and logarithms in which no quantile crosses its median."""
-        # A quantity is a row here: sums of what lies together in memory cost a third.
-        product = self._weights @ rows.T
-        found, base = product[: len(self.rules)], product[len(self.rules) :]
-        found += self._intercepts
+    def predict(self, features: Floats) -> Floats:
+        """Return (n, quantities): shares in [0, 1], and logarithms in which no quantile crosses its median."""
+        # A quantity is a row here, since sums over contiguous memory cost a third.
+        product = self._weights @ features.T
+        predictions, base = product[: len(self.models)], product[len(self.models) :]
+        predictions += self._intercepts
         if self._bounded:
-            least, most = self._within
-            found -= base
-            np.minimum(np.maximum(found, least, out=found), most, out=found)
-            found += base
+            lower, upper = self._within
+            predictions -= base
+            np.minimum(np.maximum(predictions, lower, out=predictions), upper, out=predictions)
+            predictions += base
         if self._logistic is not None:
-            found[self._logistic] = logistic(found[self._logistic])
+            predictions[self._logistic] = logistic(predictions[self._logistic])
         if self._boosted is not None:
-            found[self._boosted] += self._session.run(self._output, {"X": rows.astype(np.float32)})[0].T
+            predictions[self._boosted] += self._session.run(self._output, {"X": features.astype(np.float32)})[0].T
         for place, predicted, corrected in self._tables:
-            found[place] = np.interp(found[place], predicted, corrected)
-        shares = found[:TTFT_Q50]
+            predictions[place] = np.interp(predictions[place], predicted, corrected)
+        shares = predictions[:TTFT_Q50]
         np.minimum(np.maximum(shares, 0.0, out=shares), 1.0, out=shares)
-        np.maximum(found[TTFT_Q90], found[TTFT_Q50], out=found[TTFT_Q90])
-        np.minimum(found[THROUGHPUT_Q10], found[THROUGHPUT_Q50], out=found[THROUGHPUT_Q10])
-        return found.T
+        np.maximum(predictions[TTFT_Q90], predictions[TTFT_Q50], out=predictions[TTFT_Q90])
+        np.minimum(predictions[THROUGHPUT_Q10], predictions[THROUGHPUT_Q50], out=predictions[THROUGHPUT_Q10])
+        return predictions.T
 
 
-def _places(chosen: Sequence[bool]) -> slice | list[int] | None:
-    """Which quantities, a slice where none is left out between them, which is quicker."""
-    places = [place for place, is_chosen in enumerate(chosen) if is_chosen]
-    if not places:
+def _indices(selected: Sequence[bool]) -> slice | list[int] | None:
+    """Return the selected indices, as a slice where they are contiguous, which is faster."""
+    indices = [place for place, is_selected in enumerate(selected) if is_selected]
+    if not indices:
         return None
-    straight = places[-1] - places[0] == len(places) - 1
-    return slice(places[0], places[-1] + 1) if straight else places
+    contiguous = indices[-1] - indices[0] == len(indices) - 1
+    return slice(indices[0], indices[-1] + 1) if contiguous else indices
 
 
 def logistic(sums: Floats) -> Floats:
-    """Sums → (0, 1), by the hyperbolic tangent, which overflows nowhere."""
+    """Return the logistic function of ``sums``, by the hyperbolic tangent, which cannot overflow."""
     shares: Floats = 0.5 + 0.5 * np.tanh(0.5 * sums)
     return shares
 
 
-def to_json(rules: Sequence[QuantityModel]) -> dict[str, dict[str, Any]]:
-    """As ``policy.json`` holds them, by the quantity's name."""
-    return {quantity.name: rule._asdict() for quantity, rule in zip(PREDICTED_QUANTITIES, rules, strict=True)}
+def models_to_json(models: Sequence[QuantityModel]) -> dict[str, dict[str, Any]]:
+    """Return what ``policy.json`` holds: the models by the quantity's name."""
+    return {quantity.name: model._asdict() for quantity, model in zip(PREDICTED_QUANTITIES, models, strict=True)}
 
 
-def from_json(content: Mapping[str, Mapping[str, Any]]) -> list[QuantityModel]:
-    """The inverse. Raises on whatever it is not."""
-    rules = []
+def models_from_json(content: Mapping[str, Mapping[str, Any]]) -> list[QuantityModel]:
+    """Read the models of ``policy.json``. Raises on malformed content."""
+    models = []
     for quantity in PREDICTED_QUANTITIES:
         fields = dict(content[quantity.name])
         weights = {str(name): float(weight) for name, weight in fields.pop("weights").items()}
@@ -150,9 +155,9 @@ def from_json(content: Mapping[str, Mapping[str, Any]]) -> list[QuantityModel]:
         columns = tuple(tuple(map(float, column)) for column in table) if table else None
         within = fields.pop("within")
         bounds = (float(within[0]), float(within[1])) if within else None
-        rule = QuantityModel(weights=weights, table=columns, within=bounds, **fields)  # type: ignore[arg-type]
-        figures = [rule.intercept, *weights.values(), *(bounds or ()), *(f for column in columns or () for f in column)]
-        if not all(abs(figure) <= MOST_WEIGHT for figure in figures):
-            raise ValueError(f"{quantity.name} weighs by a figure that is not finite, or beyond {MOST_WEIGHT:g}")
-        rules.append(rule)
-    return rules
+        model = QuantityModel(weights=weights, table=columns, within=bounds, **fields)  # type: ignore[arg-type]
+        figures = [model.intercept, *weights.values(), *(bounds or ()), *(f for one in columns or () for f in one)]
+        if not all(abs(figure) <= MAX_WEIGHT for figure in figures):
+            raise ValueError(f"{quantity.name} has a weight that is not finite, or beyond {MAX_WEIGHT:g}")
+        models.append(model)
+    return models

@@ -1,7 +1,8 @@
-"""The past of each endpoint, shrunk towards its provider's, that towards its model's, that towards the market's.
+"""Shrink the history of each endpoint towards its provider's, that towards its model's, and that towards the market's.
 
-A level is what is believed of an endpoint before looking at its last minutes. With n observations and a peer's level
-p a mean m becomes (n·m + k·p) / (n + k), k = ``SHRINKAGE``: an endpoint never seen is taken for its provider's.
+A prior is what is expected of an endpoint before looking at its last minutes. With n observations and the parent's mean
+p, a mean m becomes (n·m + k·p) / (n + k), where k is ``SHRINKAGE`` (credibility, Bühlmann 1967). An endpoint without
+observations is taken for its provider's.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHRINKAGE = 20.0
-# Failures among attempts that are not 429s, 429s among all, ln TTFT in s and ln tokens a second of streams, ln of the
-# time of whole answers in s, tool calls that broke their schema, the prompt's cost over its list price.
+# Failures among attempts that are not 429s, 429s among all, ln TTFT in s and ln tokens/s of streams, ln response time
+# in s of non-streaming responses, tool calls that broke their schema, the prompt's cost over its list price.
 PRIOR_QUANTITIES = ("failure", "limited", "log_ttft", "log_tokens_per_s", "log_whole", "malformed", "prompt_price")
-# Length of an answer before any was seen.
+# Length of a response before any was observed.
 TYPICAL_OUTPUT_TOKENS = 500.0
 # Shares, multiples and logarithms of anything measured lie far within; e to a sum of a few of these is still a number.
-MOST_MEAN = 100.0
+MAX_MEAN = 100.0
 
 
 class Moments(NamedTuple):
-    """Of one quantity: how often it was seen, its mean and its variance."""
+    """Hold number of observations, mean and variance of one quantity."""
 
-    seen: float
+    observations: float
     mean: float
     variance: float = 0.0
 
@@ -36,9 +37,10 @@ NodeMoments = Mapping[str, Moments]
 
 
 class ShrunkPrior(NamedTuple):
-    """Shares in [0, 1]; spreads are standard deviations within the endpoint; ``prompt_price`` a multiple.
+    """Hold the prior of one endpoint. Shares lie in [0, 1]; spreads are standard deviations within the endpoint.
 
-    ``log_whole`` is ln of the time that an answer takes which is not streamed.
+    ``log_whole`` is ln of the response time of non-streaming responses in s. ``prompt_price`` is a multiple of the list
+    price.
     """
 
     failure: float
@@ -46,14 +48,14 @@ class ShrunkPrior(NamedTuple):
     log_ttft: float
     ttft_spread: float
     log_tokens_per_s: float
-    pace_spread: float
+    throughput_spread: float
     log_whole: float
-    whole_spread: float
+    response_time_spread: float
     malformed: float
     prompt_price: float
 
 
-# Before anything is seen at all: medians of the simulated market, which are those of measurements.
+# Moments before any observation: medians of the simulated market, which are those of measurements.
 MARKET_MOMENTS: NodeMoments = {
     "failure": Moments(0, 0.03, 0.03),
     "limited": Moments(0, 0.02, 0.02),
@@ -63,12 +65,14 @@ MARKET_MOMENTS: NodeMoments = {
     "malformed": Moments(0, 0.02, 0.02),
     "prompt_price": Moments(0, 1.0, 0.0),
 }
-LEAST_SPREAD = 0.02
+MIN_SPREAD = 0.02
 
 
 class PriorHierarchy:
-    """Pasts by endpoint, provider and model, the market's, and by (client region, endpoint) how far from its own
-    the endpoint's ln TTFT lies there. PriorHierarchy are made of them when they are asked for."""
+    """Hold moments by endpoint, provider and model, and the market's; priors are computed from them on demand.
+
+    ``regions`` holds by (client region, endpoint) how far ln TTFT lies from the endpoint's own.
+    """
 
     def __init__(
         self,
@@ -80,105 +84,109 @@ class PriorHierarchy:
     ) -> None:
         self.endpoints, self.providers, self.models, self.market = endpoints, providers, models, market
         self.regions = regions or {}
-        self._by_provider = _by_provider(self.regions)
-        self._places: dict[tuple[str, str, str], int] = {}
+        self._provider_regions = _region_offsets_by_provider(self.regions)
+        self._row_of: dict[tuple[str, str, str], int] = {}
         self._rows = np.empty((0, len(ShrunkPrior._fields)))
 
     def of(self, endpoint: str, provider: str, model: str = "") -> ShrunkPrior:
-        """Each quantity by its own count of observations.
+        """Return the prior of an endpoint, each quantity shrunk by its own number of observations.
 
-        The time of a whole answer is what TTFT and pace make of a typical one, and how far it was seen to lie from
-        that: an endpoint that has only streamed is known to be quick for those who do not stream.
+        The response time is predicted from TTFT and throughput of a typical response, and corrected by the observed
+        difference: an endpoint that has only streamed is known to be fast for non-streaming requests, too.
         """
-        means = {name: past.mean for name, past in MARKET_MOMENTS.items()} | {"log_whole": 0.0}
-        variances = {name: past.variance for name, past in MARKET_MOMENTS.items()}
+        means = {name: moments.mean for name, moments in MARKET_MOMENTS.items()} | {"log_whole": 0.0}
+        variances = {name: moments.variance for name, moments in MARKET_MOMENTS.items()}
         for node in (self.market, self.models.get(model), self.providers.get(provider), self.endpoints.get(endpoint)):
             for name in PRIOR_QUANTITIES:
-                past = node.get(name) if node else None
-                if past is not None and past.seen:
-                    share = past.seen / (past.seen + SHRINKAGE)
-                    seen = past.mean - _log_whole(means) if name == "log_whole" else past.mean
-                    means[name] += share * (seen - means[name])
-                    variances[name] += share * (past.variance - variances[name])
-        means["log_whole"] += _log_whole(means)
-        spreads = {name: max(math.sqrt(variance), LEAST_SPREAD) for name, variance in variances.items()}
+                moments = node.get(name) if node else None
+                if moments is not None and moments.observations:
+                    share = moments.observations / (moments.observations + SHRINKAGE)
+                    mean = moments.mean - _log_response_time(means) if name == "log_whole" else moments.mean
+                    means[name] += share * (mean - means[name])
+                    variances[name] += share * (moments.variance - variances[name])
+        means["log_whole"] += _log_response_time(means)
+        spreads = {name: max(math.sqrt(variance), MIN_SPREAD) for name, variance in variances.items()}
         return ShrunkPrior(
             ttft_spread=spreads["log_ttft"],
-            pace_spread=spreads["log_tokens_per_s"],
-            whole_spread=spreads["log_whole"],
+            throughput_spread=spreads["log_tokens_per_s"],
+            response_time_spread=spreads["log_whole"],
             **means,
         )
 
     def rows(self, keys: Sequence[tuple[str, str, str]]) -> NDArray[np.float64]:
-        """PriorHierarchy of (endpoint, provider, model) as (n, fields of ``ShrunkPrior``); each is made once."""
-        places = self._places
+        """Return the priors of (endpoint, provider, model) as (n, fields of ``ShrunkPrior``); each is computed once."""
+        row_of = self._row_of
         try:
-            return self._rows[[places[key] for key in keys]]
+            return self._rows[[row_of[key] for key in keys]]
         except KeyError:
-            missing = [key for key in dict.fromkeys(keys) if key not in places]
-            made = np.array([self.of(*key) for key in missing])
-            places.update({key: len(places) + place for place, key in enumerate(missing)})
-            self._rows = np.concatenate([self._rows, made])
-            return self._rows[[places[key] for key in keys]]
+            missing = [key for key in dict.fromkeys(keys) if key not in row_of]
+            computed = np.array([self.of(*key) for key in missing])
+            row_of.update({key: len(row_of) + place for place, key in enumerate(missing)})
+            self._rows = np.concatenate([self._rows, computed])
+            return self._rows[[row_of[key] for key in keys]]
 
-    def ignorance(self, endpoint: str) -> list[float]:
-        """Of each of ``PRIOR_QUANTITIES`` what part of its level is the peers', for want of observations of its own."""
+    def peer_weights(self, endpoint: str) -> list[float]:
+        """Return for each of ``PRIOR_QUANTITIES`` the share of the prior that comes from peers, [0, 1]."""
         node = self.endpoints.get(endpoint, {})
-        return [SHRINKAGE / (SHRINKAGE + (node[name].seen if name in node else 0.0)) for name in PRIOR_QUANTITIES]
+        return [
+            SHRINKAGE / (SHRINKAGE + (node[name].observations if name in node else 0.0)) for name in PRIOR_QUANTITIES
+        ]
 
-    def region(self, region: str, endpoint: str, provider: str) -> float:
-        """How much slower ln TTFT is for clients from ``region``; of an endpoint little seen there its provider's."""
+    def region_offset(self, region: str, endpoint: str, provider: str) -> float:
+        """Return how much larger ln TTFT is for clients from ``region``, shrunk to the provider's."""
         residual = 0.0
-        for past in (self._by_provider.get((region, provider)), self.regions.get((region, endpoint))):
-            if past is not None:
-                residual += past.seen / (past.seen + SHRINKAGE) * (past.mean - residual)
+        for moments in (self._provider_regions.get((region, provider)), self.regions.get((region, endpoint))):
+            if moments is not None:
+                residual += moments.observations / (moments.observations + SHRINKAGE) * (moments.mean - residual)
         return residual
 
 
-def to_json(levels: PriorHierarchy) -> dict[str, object]:
-    """As ``policy.json`` holds them."""
+def priors_to_json(priors: PriorHierarchy) -> dict[str, object]:
+    """Return what ``policy.json`` holds."""
     return {
-        "endpoints": levels.endpoints,
-        "providers": levels.providers,
-        "models": levels.models,
-        "market": levels.market,
-        "regions": [[*key, *past[:2]] for key, past in levels.regions.items()],
+        "endpoints": priors.endpoints,
+        "providers": priors.providers,
+        "models": priors.models,
+        "market": priors.market,
+        "regions": [[*key, *moments[:2]] for key, moments in priors.regions.items()],
     }
 
 
-def from_json(content: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> PriorHierarchy:
-    """The inverse. Raises on whatever it is not."""
+def priors_from_json(content: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> PriorHierarchy:
+    """Read the priors of ``policy.json``. Raises on malformed content."""
     endpoints, providers, models = (
         {name: _node(node) for name, node in content[part].items()} for part in ("endpoints", "providers", "models")
     )
     rows: Sequence[tuple[str, str, float, float]] = content["regions"]  # type: ignore[assignment]
-    regions = {(region, endpoint): _past((count, mean)) for region, endpoint, count, mean in rows}
+    regions = {(region, endpoint): _moments((count, mean)) for region, endpoint, count, mean in rows}
     return PriorHierarchy(endpoints, providers, models, _node(content["market"]), regions)  # type: ignore[arg-type]
 
 
-def _log_whole(means: Mapping[str, float]) -> float:
+def _log_response_time(means: Mapping[str, float]) -> float:
     """Return ln(TTFT + tokens / throughput) by the larger of the two logarithms, whose exponential may overflow."""
     first, rest = means["log_ttft"], math.log(TYPICAL_OUTPUT_TOKENS) - means["log_tokens_per_s"]
     return max(first, rest) + math.log1p(math.exp(-abs(first - rest)))
 
 
 def _node(content: Mapping[str, Sequence[float]]) -> NodeMoments:
-    return {name: _past(content[name]) for name in PRIOR_QUANTITIES if name in content}
+    return {name: _moments(content[name]) for name in PRIOR_QUANTITIES if name in content}
 
 
-def _past(figures: Sequence[float]) -> Moments:
-    """Raises ``ValueError`` on what no count, mean and variance can be, NaN and infinities among them."""
-    past = Moments(*map(float, figures))
-    if not (0 <= past.seen < math.inf and abs(past.mean) <= MOST_MEAN and 0 <= past.variance < math.inf):
-        raise ValueError(f"{list(figures)} are no count, mean and variance of a level")
-    return past
+def _moments(figures: Sequence[float]) -> Moments:
+    """Return the figures as moments. Raises ``ValueError`` for an impossible count, mean or variance, and for NaN."""
+    moments = Moments(*map(float, figures))
+    if not (
+        0 <= moments.observations < math.inf and abs(moments.mean) <= MAX_MEAN and 0 <= moments.variance < math.inf
+    ):
+        raise ValueError(f"{list(figures)} are not a count, mean and variance")
+    return moments
 
 
-def _by_provider(regions: Mapping[tuple[str, str], Moments]) -> dict[tuple[str, str], Moments]:
-    """Of each provider's endpoints together; an endpoint's id begins with its provider's name."""
+def _region_offsets_by_provider(regions: Mapping[tuple[str, str], Moments]) -> dict[tuple[str, str], Moments]:
+    """Pool the moments of each provider's endpoints; an endpoint's id begins with its provider's name."""
     counts: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for (region, endpoint), past in regions.items():
+    for (region, endpoint), moments in regions.items():
         total = counts[region, endpoint.partition(":")[0]]
-        total[0] += past.seen
-        total[1] += past.seen * past.mean
+        total[0] += moments.observations
+        total[1] += moments.observations * moments.mean
     return {key: Moments(count, total / count) for key, (count, total) in counts.items() if count}

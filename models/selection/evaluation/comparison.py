@@ -1,4 +1,4 @@
-"""A candidate against what serves, from the log: utility, success, cost and waits, and where the log is too thin."""
+"""Compare a candidate with the serving policy from the log: utility, success, cost, TTFT, and where support is thin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOP_MODELS = 20
 
 
 class ModelSupport(NamedTuple):
-    """Of one of the most used models: decisions, and how many they are worth for judging the candidate."""
+    """Hold the decisions of one of the most used models, and the effective samples that they give for the candidate."""
 
     model: str
     decisions: int
@@ -25,58 +25,59 @@ class ModelSupport(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Lifts over what serves, in USD a request by two estimators, success share, USD; or a refusal.
+    """Hold lifts over the serving policy: utility in USD a request by two estimators, success share and cost in USD.
 
-    ``waits`` are ratios; ``models`` the ``TOP_MODELS`` most used, the first the most.
+    ``utility`` may be a refusal. ``ttft`` holds ratios. ``models`` are the ``TOP_MODELS`` most used, the most used
+    first.
     """
 
     decisions: int
     utility: OffPolicyEvaluation | EvaluationRefusal
     success: Interval | None = None
     cost: Interval | None = None
-    cost_now: float = 0.0
-    waits: TtftRatios | None = None
+    baseline_cost: float = 0.0
+    ttft: TtftRatios | None = None
     models: tuple[ModelSupport, ...] = ()
 
-    def thin(self, least: float) -> list[ModelSupport]:
-        """The models with fewer effective samples than ``least``."""
-        return [model for model in self.models if model.effective_samples < least]
+    def under_supported(self, min_effective_samples: float) -> list[ModelSupport]:
+        """Return the models with fewer effective samples than ``min_effective_samples``."""
+        return [model for model in self.models if model.effective_samples < min_effective_samples]
 
     def figures(self) -> dict[str, float]:
-        """Flat, for the report and the audit log."""
+        """Return flat figures for the report and the audit log."""
         support = self.utility.support
-        found = {"decisions": float(self.decisions), "effective_samples": support.effective_samples}
-        found |= {f"effective_samples.{one.model}": one.effective_samples for one in self.models}
+        figures = {"decisions": float(self.decisions), "effective_samples": support.effective_samples}
+        figures |= {f"effective_samples.{one.model}": one.effective_samples for one in self.models}
         if isinstance(self.utility, EvaluationRefusal):
-            return found
-        named = {
+            return figures
+        intervals = {
             "lift_snips_usd": self.utility.snips_lift,
             "lift_dr_usd": self.utility.dr_lift,
             "lift_success": self.success,
             "lift_cost_usd": self.cost,
-            "ttft_mean_ratio": self.waits.mean if self.waits else None,
-            "ttft_p99_ratio": self.waits.p99 if self.waits else None,
+            "ttft_mean_ratio": self.ttft.mean if self.ttft else None,
+            "ttft_p99_ratio": self.ttft.p99 if self.ttft else None,
         }
-        return found | {"blocks": float(support.blocks)} | flatten_intervals(named)
+        return figures | {"blocks": float(support.blocks)} | flatten_intervals(intervals)
 
 
-def compare(found: ReplaySet, target: Floats, now: Floats, thresholds: SupportThresholds) -> Comparison:
-    """``target`` against what serves ``now``, (n, k) each."""
-    count, models = len(found.contexts), _models(found, target)
-    utility = evaluate(found.decisions, target, now, thresholds=thresholds)
+def compare(replay_set: ReplaySet, target: Floats, baseline: Floats, thresholds: SupportThresholds) -> Comparison:
+    """Compare ``target`` with the serving ``baseline``, both (n, k) probabilities."""
+    count, models = len(replay_set.contexts), _models(replay_set, target)
+    utility = evaluate(replay_set.decisions, target, baseline, thresholds=thresholds)
     if isinstance(utility, EvaluationRefusal):
         return Comparison(count, utility, models=models)
     lifts = []
-    for reward in (found.success, found.cost_usd):
-        judged = evaluate(found.decisions._replace(reward=reward), target, now, thresholds=thresholds)
+    for reward in (replay_set.success, replay_set.cost_usd):
+        judged = evaluate(replay_set.decisions._replace(reward=reward), target, baseline, thresholds=thresholds)
         lifts.append(None if isinstance(judged, EvaluationRefusal) else judged.snips_lift)
-    ours, theirs = (importance_weights(found.decisions, policy) for policy in (target, now))
-    waited = ttft_ratios(found.ttft_s, ours, theirs, found.decisions.block)
-    return Comparison(count, utility, lifts[0], lifts[1], float(np.mean(found.cost_usd)), waited, models)
+    target_weight, baseline_weight = (importance_weights(replay_set.decisions, policy) for policy in (target, baseline))
+    ttft = ttft_ratios(replay_set.ttft_s, target_weight, baseline_weight, replay_set.decisions.block)
+    return Comparison(count, utility, lifts[0], lifts[1], float(np.mean(replay_set.cost_usd)), ttft, models)
 
 
-def _models(found: ReplaySet, target: Floats) -> tuple[ModelSupport, ...]:
-    weight, names = importance_weights(found.decisions, target), found.decisions.model
+def _models(replay_set: ReplaySet, target: Floats) -> tuple[ModelSupport, ...]:
+    weight, names = importance_weights(replay_set.decisions, target), replay_set.decisions.model
     supports = [
         ModelSupport(str(name), int((names == name).sum()), effective_samples(weight[names == name]))
         for name in np.unique(names)

@@ -1,4 +1,4 @@
-"""What one artifact would do otherwise than another, or than the log did: first choices by endpoint."""
+"""Show which first choices change from one policy to another, by endpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ DECISIONS = 5000
 
 
 class ChoiceShift(NamedTuple):
-    """Mean share of first attempts where the endpoint was a candidate, in ``decisions`` of them."""
+    """Hold the mean share of first attempts before and after.
+
+    The mean is over the ``decisions`` in which the endpoint was a candidate.
+    """
 
     endpoint: str
     before: float
@@ -23,33 +26,36 @@ class ChoiceShift(NamedTuple):
 
 
 class ChoiceShifts(NamedTuple):
-    """``rows`` have the largest changes first."""
+    """Hold the shifts of all endpoints, the largest first, over ``decisions`` decisions."""
 
     decisions: int
     rows: list[ChoiceShift]
 
 
 def choice_shifts(lake: Lake, first: str, second: str) -> ChoiceShifts:
-    """Compare on the last logged decisions. Raises ``PolicyError``, and ``ValueError`` on a log that is false."""
+    """Compare two versions on the last logged decisions.
+
+    Raises ``PolicyError`` on an artifact that cannot be used, and ``ValueError`` on a log that contradicts itself.
+    """
     policies = [LearnedPolicy.load(lake.policies / version) for version in (first, second)]
-    found = read_replay_set(lake, DECISIONS)
-    if found is None:
+    replay_set = read_replay_set(lake, DECISIONS)
+    if replay_set is None:
         return ChoiceShifts(0, [])
-    before, after = (replay_probabilities(policy, found) for policy in policies)
-    return ChoiceShifts(len(found.contexts), shifts_by_endpoint(found, before, after))
+    before, after = (replay_probabilities(policy, replay_set) for policy in policies)
+    return ChoiceShifts(len(replay_set.contexts), shifts_by_endpoint(replay_set, before, after))
 
 
-def shifts_by_endpoint(found: ReplaySet, before: Floats, after: Floats) -> list[ChoiceShift]:
-    """``before`` and ``after`` of shape (n, k)."""
-    names: dict[str, list[float]] = {}
-    for place, candidates in enumerate(found.candidates):
+def shifts_by_endpoint(replay_set: ReplaySet, before: Floats, after: Floats) -> list[ChoiceShift]:
+    """Return the shifts from ``before`` to ``after``, both (n, k) probabilities."""
+    sums_by_endpoint: dict[str, list[float]] = {}
+    for place, candidates in enumerate(replay_set.candidates):
         for column, candidate in enumerate(candidates):
-            sums = names.setdefault(candidate.endpoint, [0.0, 0.0, 0.0])
+            sums = sums_by_endpoint.setdefault(candidate.endpoint, [0.0, 0.0, 0.0])
             sums[0] += before[place, column]
             sums[1] += after[place, column]
             sums[2] += 1
     rows = [
         ChoiceShift(name, float(old / count), float(new / count), int(count))
-        for name, (old, new, count) in names.items()
+        for name, (old, new, count) in sums_by_endpoint.items()
     ]
     return sorted(rows, key=lambda row: -abs(row.after - row.before) * row.decisions)

@@ -1,7 +1,8 @@
-"""What would another policy have earned? Off-policy evaluation from the log, which refuses where it cannot know.
+"""Estimate from the log what another policy would have earned, and refuse where the log cannot tell.
 
-What no log can tell: a policy that learns as it goes is judged with what this log taught it, not with what its own
-choices would have; and how endpoints answer to the load that it would send them. The simulator is for these.
+Two things no log can tell. A policy that learns as it goes is judged with what this log taught it, not with what its
+own choices would have. And nothing is known of how endpoints respond to the load that it would send them. The simulator
+is for these.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from models.selection.evaluation.intervals import Interval, block_sums, interval
 
 
 class SupportThresholds(NamedTuple):
-    """Below these the support is too thin.
+    """Hold the limits beyond which the support is too thin.
 
-    ``effective_samples`` 200: at an ESS of about 90 the estimators were off by a third of the true value
-    on replayed provider measurements, at 270 by a tenth. The others are choices of the house.
+    ``effective_samples`` of 200: at about 90 the estimators were off by a third of the true value on replayed provider
+    measurements, at 270 by a tenth. The others are our own choice.
     """
 
     effective_samples: float = 200.0
@@ -42,7 +43,7 @@ class SupportThresholds(NamedTuple):
 
 
 class Support(NamedTuple):
-    """Weight diagnostics; ``effective_samples`` is Kish's (Σ w)² / Σ w².
+    """Hold diagnostics of the weights; ``effective_samples`` is Kish's (Σ w)² / Σ w².
 
     ``propensity_errors`` is the worst endpoint's |times chosen - Σ p| / sqrt(Σ p (1 - p)).
     """
@@ -58,14 +59,14 @@ class Support(NamedTuple):
 
 
 class EvaluationRefusal(NamedTuple):
-    """No estimate; ``reason`` is a sentence."""
+    """Say in a sentence why there is no estimate."""
 
     reason: str
     support: Support
 
 
 class OffPolicyEvaluation(NamedTuple):
-    """The target's mean reward by three estimators, and its lift over the baseline, in the reward's unit."""
+    """Hold the target's mean reward by three estimators, and its lift over the baseline, in the reward's unit."""
 
     support: Support
     baseline: Interval
@@ -77,7 +78,7 @@ class OffPolicyEvaluation(NamedTuple):
 
     @property
     def better(self) -> bool:
-        """SNIPS and DR agree that the target earns more: both lower bounds are above 0."""
+        """Tell whether SNIPS and DR agree that the target earns more: both lower bounds are above 0."""
         return self.snips_lift.low > 0 and self.dr_lift.low > 0
 
 
@@ -92,14 +93,14 @@ def evaluate(
 ) -> OffPolicyEvaluation | EvaluationRefusal:
     """Judge ``target`` (n, k), a probability for each logged candidate, against ``baseline`` or the log's own policy.
 
-    Raises ``ValueError`` on a log or a target that is not one.
+    Raises ``ValueError`` on a log or a target that is not valid.
     """
     decisions.check()
     policies = [target, decisions.logged if baseline is None else baseline]
     for policy in policies:
         _check_policy(decisions, policy)
         support = support_of(decisions, policy)
-        reason = _too_thin(support, thresholds)
+        reason = _refusal_reason(support, thresholds)
         if reason:
             return EvaluationRefusal(reason if policy is target else f"of the baseline: {reason}", support)
     predicted = cross_fit(decisions, model)
@@ -116,7 +117,7 @@ def evaluate_by(
     thresholds: SupportThresholds = SupportThresholds(),
     seed: int = 0,
 ) -> dict[str, OffPolicyEvaluation | EvaluationRefusal]:
-    """One evaluation per model or segment, against the log's own policy."""
+    """Judge each model or segment by itself, against the log's own policy."""
     decisions.check()
     keys = getattr(decisions, by)
     return {
@@ -128,6 +129,7 @@ def evaluate_by(
 
 
 def support_of(decisions: LoggedDecisions, target: Floats) -> Support:
+    """Return the support that the log gives for ``target`` (n, k)."""
     weight = importance_weights(decisions, target)
     total = float(weight.sum())
     sums = block_sums(np.stack([weight, np.ones_like(weight)], axis=1), decisions.block)
@@ -145,14 +147,14 @@ def support_of(decisions: LoggedDecisions, target: Floats) -> Support:
 
 
 def _propensity_errors(decisions: LoggedDecisions) -> float:
-    """Choices are drawn independently given the probabilities, so the score is about standard normal."""
+    """Return the worst endpoint's score, about standard normal, since choices are drawn independently."""
     real = decisions.endpoints >= 0
     endpoint, chance = decisions.endpoints[real], decisions.logged[real]
-    taken = decisions.endpoints[np.arange(len(decisions.chosen)), decisions.chosen]
-    promised = np.bincount(endpoint, weights=chance)
+    chosen_endpoint = decisions.endpoints[np.arange(len(decisions.chosen)), decisions.chosen]
+    expected = np.bincount(endpoint, weights=chance)
     variance = np.bincount(endpoint, weights=chance * (1 - chance))
-    surplus = np.abs(np.bincount(taken, minlength=len(promised)) - promised)
-    return float((surplus / np.sqrt(np.maximum(variance, 1.0))).max())
+    excess = np.abs(np.bincount(chosen_endpoint, minlength=len(expected)) - expected)
+    return float((excess / np.sqrt(np.maximum(variance, 1.0))).max())
 
 
 def _check_policy(decisions: LoggedDecisions, policy: Floats) -> None:
@@ -164,20 +166,20 @@ def _check_policy(decisions: LoggedDecisions, policy: Floats) -> None:
         raise ValueError("the policy gives probability to padding")
 
 
-def _too_thin(support: Support, limits: SupportThresholds) -> str | None:
-    """A sentence, or ``None`` where the support suffices."""
-    if support.uncovered > limits.uncovered:
-        return f"{support.uncovered:.1%} of its probability lies where the log had none, {limits.uncovered:.1%} may"
-    if support.effective_samples < limits.effective_samples:
-        return f"{support.effective_samples:.0f} effective samples, {limits.effective_samples:.0f} are needed"
-    if support.weight_share > limits.weight_share:
-        return f"one decision has {support.weight_share:.1%} of the weight, {limits.weight_share:.1%} is allowed"
-    if support.blocks < limits.blocks:
-        return f"{support.blocks} blocks of time, {limits.blocks} are needed"
-    if support.propensity_errors > limits.propensity_errors:
+def _refusal_reason(support: Support, thresholds: SupportThresholds) -> str | None:
+    """Return a sentence, or ``None`` where the support suffices."""
+    if support.uncovered > thresholds.uncovered:
+        return f"{support.uncovered:.1%} of its probability lies where the log had none, {thresholds.uncovered:.1%} may"
+    if support.effective_samples < thresholds.effective_samples:
+        return f"{support.effective_samples:.0f} effective samples, {thresholds.effective_samples:.0f} are needed"
+    if support.weight_share > thresholds.weight_share:
+        return f"one decision has {support.weight_share:.1%} of the weight, {thresholds.weight_share:.1%} is allowed"
+    if support.blocks < thresholds.blocks:
+        return f"{support.blocks} blocks of time, {thresholds.blocks} are needed"
+    if support.propensity_errors > thresholds.propensity_errors:
         return f"an endpoint was chosen {support.propensity_errors:.0f} standard errors off its logged probabilities"
     distance = abs(support.mean_weight - 1)
-    if distance > max(limits.mean_weight, limits.mean_weight_errors * support.mean_weight_error):
+    if distance > max(thresholds.mean_weight, thresholds.mean_weight_errors * support.mean_weight_error):
         return f"the mean weight is {support.mean_weight:.2f}, not 1: the log's probabilities are not those it chose by"
     return None
 
@@ -194,7 +196,7 @@ def _scores(decisions: LoggedDecisions, policy: Floats, predicted: Floats) -> li
 def _intervals(
     decisions: LoggedDecisions, ours: list[RatioTerms], theirs: list[RatioTerms], support: Support, seed: int
 ) -> OffPolicyEvaluation:
-    """All figures from the same resampled blocks, so that a lift is a paired difference."""
+    """Compute all figures from the same resampled blocks, so that a lift is a paired difference."""
     columns = [column for scores in (*ours, *theirs) for column in scores]
     totals = resample_blocks(block_sums(np.stack(columns, axis=1), decisions.block), seed)
     replicas = totals[:, 0::2] / totals[:, 1::2]

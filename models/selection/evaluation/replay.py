@@ -12,22 +12,27 @@ from models.selection.decision.policy import LearnedPolicy
 
 
 class ReplayedPolicies(NamedTuple):
-    """``target`` and ``now``, (n, k): what a challenger and what serves would have given each candidate."""
+    """Hold the probabilities (n, k) that two policies would have given.
 
-    found: ReplaySet
+    ``target`` is the challenger's, ``baseline`` the serving policy's.
+    """
+
+    replay_set: ReplaySet
     target: Floats
-    now: Floats
+    baseline: Floats
 
 
-def replay_probabilities(policy: LearnedPolicy, found: ReplaySet) -> Floats:
-    """What ``policy``, serving then, would have given each logged candidate, (n, k). Raises ``PolicyError``."""
-    target = np.zeros_like(found.decisions.logged)
-    for place, (context, candidates) in enumerate(zip(found.contexts, found.candidates, strict=True)):
-        target[place, : len(candidates)] = policy.probabilities(context, candidates, found.seen(place))
+def replay_probabilities(policy: LearnedPolicy, replay_set: ReplaySet) -> Floats:
+    """Return the probability of each logged candidate under ``policy``, (n, k). Raises ``PolicyError``."""
+    target = np.zeros_like(replay_set.decisions.logged)
+    for place, (context, candidates) in enumerate(zip(replay_set.contexts, replay_set.candidates, strict=True)):
+        target[place, : len(candidates)] = policy.probabilities(context, candidates, replay_set.views_of(place))
     return target
 
 
-def replay_policies(candidate: LearnedPolicy, champion: LearnedPolicy | None, found: ReplaySet) -> ReplayedPolicies:
-    """``candidate`` beside the champion, or beside the log's own policy while the rules serve."""
-    now = found.decisions.logged if champion is None else replay_probabilities(champion, found)
-    return ReplayedPolicies(found, replay_probabilities(candidate, found), now)
+def replay_policies(
+    candidate: LearnedPolicy, champion: LearnedPolicy | None, replay_set: ReplaySet
+) -> ReplayedPolicies:
+    """Replay ``candidate`` beside the champion, or beside the log's own policy while the rules serve."""
+    baseline = replay_set.decisions.logged if champion is None else replay_probabilities(champion, replay_set)
+    return ReplayedPolicies(replay_set, replay_probabilities(candidate, replay_set), baseline)

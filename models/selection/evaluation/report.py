@@ -1,6 +1,6 @@
-"""A candidate's report: what would change, for whom it is better or worse, by how much, with intervals.
+"""Report on a candidate: what would change, for whom it is better or worse, and by how much, with intervals.
 
-``report.json`` holds the figures, for the dashboards; ``report.html`` is the page, complete in itself.
+``report.json`` holds the figures for the dashboards; ``report.html`` is a self-contained page.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ small{color:#5b6b7a}"""
 
 
 def write_report(lake: Lake, judgement: GateJudgement) -> dict[str, Any]:
-    """Both files into the version's folder; returns the figures."""
+    """Write both files into the version's folder and return the figures."""
     report = figures(judgement)
     folder = f"policies/{judgement.state.version}"
     lake.storage.put(f"{folder}/report.json", msgspec.json.encode(report))
@@ -39,21 +39,22 @@ def write_report(lake: Lake, judgement: GateJudgement) -> dict[str, Any]:
 
 
 def figures(judgement: GateJudgement) -> dict[str, Any]:
-    """Lifts are in USD a request, paired, against ``against``; segments overlap between models and kinds of request.
+    """Return the figures of a judgement.
 
-    ``effects`` are what the gates stand on: USD a request, but for ``lift_success``, a share, and the ratios.
+    Lifts are in USD a request, paired, against ``against``; segments overlap between models and kinds of request.
+    ``effects`` are what the gates judge by: USD a request, except ``lift_success``, a share, and the ratios.
     """
     state, champion = judgement.state, judgement.champion
     segments: list[dict[str, Any]] = []
     shifts: list[dict[str, Any]] = []
     if judgement.replayed is not None:
-        found, target, now = judgement.replayed
-        segments = [_segment("all", "all", found, target, now)]
-        for by, keys in {"model": found.decisions.model, **found.kinds}.items():
+        replay_set, target, baseline = judgement.replayed
+        segments = [_segment("all", "all", replay_set, target, baseline)]
+        for by, keys in {"model": replay_set.decisions.model, **replay_set.kinds}.items():
             for key in np.unique(keys):
                 mask = keys == key
-                segments.append(_segment(by, str(key), found.where(mask), target[mask], now[mask]))
-        shifts = [row._asdict() for row in shifts_by_endpoint(found, now, target)[:SHIFTS]]
+                segments.append(_segment(by, str(key), replay_set.where(mask), target[mask], baseline[mask]))
+        shifts = [row._asdict() for row in shifts_by_endpoint(replay_set, baseline, target)[:SHIFTS]]
     return {
         "version": state.version,
         "against": f"champion {champion.version}" if champion else "what the log was served by",
@@ -66,38 +67,38 @@ def figures(judgement: GateJudgement) -> dict[str, Any]:
 
 
 def _effects(verdict: GateVerdict) -> list[dict[str, Any]]:
-    """The gate's figures that have an interval."""
-    found = verdict.figures
+    """Return the gate's figures that have an interval."""
+    figures = verdict.figures
     return [
         {
             "gate": verdict.gate,
             "figure": name,
             "value": value,
-            "low": found[f"{name}.low"],
-            "high": found[f"{name}.high"],
+            "low": figures[f"{name}.low"],
+            "high": figures[f"{name}.high"],
         }
-        for name, value in found.items()
-        if f"{name}.low" in found
+        for name, value in figures.items()
+        if f"{name}.low" in figures
     ]
 
 
-def _segment(by: str, name: str, found: ReplaySet, target: Floats, now: Floats) -> dict[str, Any]:
-    row: dict[str, Any] = {"by": by, "name": name, "decisions": len(found.contexts)}
-    # Half of the whole's effective samples: a segment informs, the whole decides.
+def _segment(by: str, name: str, replay_set: ReplaySet, target: Floats, baseline: Floats) -> dict[str, Any]:
+    row: dict[str, Any] = {"by": by, "name": name, "decisions": len(replay_set.contexts)}
+    # Half of the effective samples that the total needs: a segment informs, the total decides.
     thin = SupportThresholds(effective_samples=100.0)
-    judged = evaluate(found.decisions, target, now, thresholds=SupportThresholds() if by == "all" else thin)
+    judged = evaluate(replay_set.decisions, target, baseline, thresholds=SupportThresholds() if by == "all" else thin)
     row["effective_samples"] = judged.support.effective_samples
     if isinstance(judged, EvaluationRefusal):
         return row | {"word": "refused", "reason": judged.reason}
-    return row | {"word": _word(judged.dr_lift), "lift": list(judged.dr_lift), "snips": list(judged.snips_lift)}
+    return row | {"word": _outcome(judged.dr_lift), "lift": list(judged.dr_lift), "snips": list(judged.snips_lift)}
 
 
-def _word(lift: Interval) -> str:
+def _outcome(lift: Interval) -> str:
     return "better" if lift.low > 0 else "worse" if lift.high < 0 else "unclear"
 
 
 def page(report: dict[str, Any]) -> str:
-    """The HTML: no script, no address of anywhere else."""
+    """Render the HTML, without scripts or addresses of other servers."""
     lineage = report["lineage"]
     about = [
         ("Learned from", f"{lineage['data_from']} to {lineage['held_out_from']}, {lineage['decisions']} decisions"),
@@ -130,14 +131,14 @@ def page(report: dict[str, Any]) -> str:
 
 
 def _verdict(verdict: dict[str, Any]) -> list[str]:
-    word = verdict["outcome"]
-    return [escape(verdict["gate"]), f'<span class="{word}">{word}</span>', escape(verdict["reason"])]
+    outcome = verdict["outcome"]
+    return [escape(verdict["gate"]), f'<span class="{outcome}">{outcome}</span>', escape(verdict["reason"])]
 
 
 def _segment_row(row: dict[str, Any]) -> list[str]:
-    word = f'<span class="{row["word"]}">{row["word"]}</span>'
+    outcome = f'<span class="{row["word"]}">{row["word"]}</span>'
     counts = [str(row["decisions"]), f"{row['effective_samples']:.0f}"]
-    start = [escape(row["by"]), escape(row["name"]), *counts, word]
+    start = [escape(row["by"]), escape(row["name"]), *counts, outcome]
     if "lift" not in row:
         return [*start, "", escape(row["reason"])]
     value, low, high = (figure * 1e6 for figure in row["lift"])

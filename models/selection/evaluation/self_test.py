@@ -1,4 +1,4 @@
-"""The evaluation's own trial: logs whose truth is known, many times over. Bias, coverage and refusal are checked."""
+"""Test the estimators on synthetic logs whose truth is known: bias, coverage and refusals."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ BLOCKS = 60
 ENDPOINTS = 5
 CONTEXTS = 6
 FLOOR = 0.1
-# Rewards are of the order of policy.py's: a second is 0.0005 USD, a failure 0.005 USD.
+# Rewards have the order of magnitude of those in utility.py: a second is 0.0005 USD, a failure 0.005 USD.
 USD_PER_SECOND, USD_PER_FAILURE = 0.0005, 0.005
 
 
 class EstimatorCheck(NamedTuple):
-    """Over the logs: mean error in USD, its standard error, root mean square error, share of intervals that hold."""
+    """Hold the errors of one estimator over all logs.
+
+    ``bias`` is the mean error in USD and ``bias_error`` its standard error; ``rmse`` is the root mean square error in
+    USD; ``coverage`` is the share of intervals that contain the truth.
+    """
 
     bias: float
     bias_error: float
@@ -31,12 +35,15 @@ class EstimatorCheck(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Bias within 4 standard errors; coverage of a nominal 95 % within [0.90, 0.99]."""
+        """Tell whether the bias is within 4 standard errors, and the coverage of a nominal 95 % within [0.90, 0.99]."""
         return abs(self.bias) <= 4 * self.bias_error and 0.90 <= self.coverage <= 0.99
 
 
 class SelfTestReport(NamedTuple):
-    """``truth`` is the target's mean value over the logs, USD; ``refusals`` says why thin logs were refused."""
+    """Hold the checks of all estimators.
+
+    ``truth`` is the target's mean value over the logs, USD; ``refusals`` says why thin logs were refused.
+    """
 
     logs: int
     truth: float
@@ -48,12 +55,13 @@ class SelfTestReport(NamedTuple):
 
     @property
     def passed(self) -> bool:
+        """Tell whether every estimator passed and every thin log was refused."""
         trials = (self.ips, self.snips, self.dr, self.dr_lift)
         return all(trial.passed for trial in trials) and len(self.refusals) == 3
 
 
 class KnownTruth(NamedTuple):
-    """Mean rewards (contexts, endpoints) in USD and the two policies' probabilities, same shape."""
+    """Hold mean latency (s), failure rate and the probabilities of two policies, all (contexts, endpoints)."""
 
     seconds: Floats
     failure: Floats
@@ -61,24 +69,27 @@ class KnownTruth(NamedTuple):
     target: Floats
 
     def value(self, policy: Floats) -> float:
-        """True mean reward: contexts are equally likely, and the noise of time and size has mean 0."""
+        """Return the true mean reward in USD: contexts are equally likely, and noise has mean 0."""
         means = -(USD_PER_SECOND * self.seconds + USD_PER_FAILURE * self.failure)
         return float((policy * means).sum(axis=1).mean())
 
 
 def self_test(seed: int, logs: int = LOGS) -> SelfTestReport:
-    """Evaluate ``logs`` synthetic logs of 3,000 decisions in 60 blocks; deterministic by ``seed``."""
+    """Evaluate ``logs`` synthetic logs of 3,000 decisions in 60 blocks; deterministic by ``seed``.
+
+    Raises ``RuntimeError`` if a log with enough support is refused.
+    """
     found: list[OffPolicyEvaluation] = []
     truths: list[tuple[float, float]] = []
     for number in range(logs):
         rng = np.random.default_rng([seed, number])
-        world = _world(rng)
-        decisions, context = _log(world, rng)
-        result = evaluate(decisions, world.target[context], seed=number)
+        truth = _draw_truth(rng)
+        decisions, context = _log(truth, rng)
+        result = evaluate(decisions, truth.target[context], seed=number)
         if isinstance(result, EvaluationRefusal):
             raise RuntimeError(f"a log with enough support was refused: {result.reason}")
         found.append(result)
-        truths.append((world.value(world.target), world.value(world.target) - world.value(world.logging)))
+        truths.append((truth.value(truth.target), truth.value(truth.target) - truth.value(truth.logging)))
     values = np.array([truth for truth, _ in truths])
     lifts = np.array([lift for _, lift in truths])
     return SelfTestReport(
@@ -93,7 +104,7 @@ def self_test(seed: int, logs: int = LOGS) -> SelfTestReport:
 
 
 def _trial(intervals: Floats, truth: Floats) -> EstimatorCheck:
-    """``intervals`` of shape (logs, 3): value, low, high."""
+    """Check one estimator's ``intervals``, (logs, 3): value, low, high."""
     errors = intervals[:, 0] - truth
     covered = (intervals[:, 1] <= truth) & (truth <= intervals[:, 2])
     return EstimatorCheck(
@@ -104,29 +115,34 @@ def _trial(intervals: Floats, truth: Floats) -> EstimatorCheck:
     )
 
 
-def _world(rng: np.random.Generator, floor: float = FLOOR) -> KnownTruth:
+def _draw_truth(rng: np.random.Generator, floor: float = FLOOR) -> KnownTruth:
     seconds = np.exp(rng.normal(0.0, 0.5, (CONTEXTS, ENDPOINTS)))
     failure = rng.beta(1.0, 15.0, (CONTEXTS, ENDPOINTS))
-    believed = seconds * np.exp(rng.normal(0.0, 0.5, seconds.shape)) + 10 * failure
-    return KnownTruth(seconds, failure, _softmin(believed, 0.5, floor), _softmin(seconds + 10 * failure, 0.3, 0.02))
+    estimated_loss = seconds * np.exp(rng.normal(0.0, 0.5, seconds.shape)) + 10 * failure
+    return KnownTruth(
+        seconds, failure, _softmin(estimated_loss, 0.5, floor), _softmin(seconds + 10 * failure, 0.3, 0.02)
+    )
 
 
 def _softmin(loss: Floats, temperature: float, floor: float) -> Floats:
     weight = np.exp(-(loss - loss.min(axis=1, keepdims=True)) / temperature)
-    chances: Floats = (1 - floor) * weight / weight.sum(axis=1, keepdims=True) + floor / loss.shape[1]
-    return chances
+    probabilities: Floats = (1 - floor) * weight / weight.sum(axis=1, keepdims=True) + floor / loss.shape[1]
+    return probabilities
 
 
-def _log(world: KnownTruth, rng: np.random.Generator, count: int = DECISIONS) -> tuple[LoggedDecisions, Ints]:
-    """A log and each decision's context. Blocks share slow spells, so decisions within one are dependent."""
+def _log(truth: KnownTruth, rng: np.random.Generator, count: int = DECISIONS) -> tuple[LoggedDecisions, Ints]:
+    """Draw a log and each decision's context.
+
+    Blocks share slow spells, so that decisions within one are dependent.
+    """
     context = rng.integers(0, CONTEXTS, count)
     block = np.arange(count) * BLOCKS // count
-    logged = world.logging[context]
+    logged = truth.logging[context]
     chosen = (rng.random(count)[:, None] > logged.cumsum(axis=1)[:, :-1]).sum(axis=1)
     spell = np.exp(rng.normal(-0.045, 0.3, (BLOCKS, ENDPOINTS)))[block, chosen]
     noise = np.exp(rng.normal(-0.18, 0.6, count))
-    seconds = world.seconds[context, chosen] * spell * noise
-    failed = rng.random(count) < world.failure[context, chosen]
+    seconds = truth.seconds[context, chosen] * spell * noise
+    failed = rng.random(count) < truth.failure[context, chosen]
     names = np.array([f"segment {number % 3}" for number in range(CONTEXTS)])[context]
     decisions = LoggedDecisions(
         np.tile(np.arange(ENDPOINTS), (count, 1)),
@@ -141,16 +157,16 @@ def _log(world: KnownTruth, rng: np.random.Generator, count: int = DECISIONS) ->
 
 
 def _refusals(seed: int) -> tuple[str, ...]:
-    """Reasons given for a log too short, one that never tried what the target wants, one with false propensities."""
+    """Return the reasons for refusing three logs: too short, without the target's choices, of false propensities."""
     rng = np.random.default_rng([seed, LOGS, 1])
-    world = _world(rng, floor=0.02)
-    worst = np.eye(ENDPOINTS)[world.logging.argmin(axis=1)]
-    short, context = _log(world, rng, 600)
+    truth = _draw_truth(rng, floor=0.02)
+    worst = np.eye(ENDPOINTS)[truth.logging.argmin(axis=1)]
+    short, context = _log(truth, rng, 600)
     thin = evaluate(short, worst[context])
-    never = np.where(worst > 0, 0.0, world.logging)
+    never = np.where(worst > 0, 0.0, truth.logging)
     never /= never.sum(axis=1, keepdims=True)
-    blind, context = _log(world._replace(logging=never), rng)
+    blind, context = _log(truth._replace(logging=never), rng)
     uncovered = evaluate(blind, worst[context])
-    honest, context = _log(_world(rng), rng)
-    false = evaluate(honest._replace(logged=np.full_like(honest.logged, 1 / ENDPOINTS)), world.target[context])
+    honest, context = _log(_draw_truth(rng), rng)
+    false = evaluate(honest._replace(logged=np.full_like(honest.logged, 1 / ENDPOINTS)), truth.target[context])
     return tuple(result.reason for result in (thin, uncovered, false) if isinstance(result, EvaluationRefusal))

@@ -1,4 +1,4 @@
-"""Figures of a simulated run: what clients met, what exploring cost, how soon an event was noticed."""
+"""Summarise simulated runs: what clients met, what exploration cost, how soon an event was noticed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROLLING = 20
 
 
 class SimulationSummary(NamedTuple):
-    """Over the answered requests for times (s) and price (USD), over all requests for the rest."""
+    """Hold means over the answered requests for times (s) and price (USD), over all requests for the rest."""
 
     utility_usd: Interval
     time_to_500_s: float
@@ -34,9 +34,10 @@ class SimulationSummary(NamedTuple):
 
 
 class Adaptation(NamedTuple):
-    """Requests of the model, averaged over models and runs; ``None`` where there was nothing to leave or to find.
+    """Hold requests of the model until adaptation, averaged over models and runs.
 
-    A model whose policy never did it counts with all requests that were left (``censored``, their share).
+    ``None`` stands where there was nothing to adapt to. A model whose policy never adapted counts with all requests
+    that remained; the ``censored`` fields are the share of such models.
     """
 
     leave: float | None
@@ -46,7 +47,7 @@ class Adaptation(NamedTuple):
 
 
 def summarise(runs: Sequence[SimulationRun]) -> SimulationSummary:
-    """Runs of one policy in one scenario, by different seeds."""
+    """Summarise runs of one policy in one scenario by different seeds."""
     blocks = blocks_of(runs)
 
     def pooled(name: str) -> NDArray[np.float64]:
@@ -71,14 +72,14 @@ def summarise(runs: Sequence[SimulationRun]) -> SimulationSummary:
 
 
 def blocks_of(runs: Sequence[SimulationRun]) -> NDArray[np.int64]:
-    """Blocks of ``BLOCK_S`` simulated seconds, those of different runs apart."""
+    """Return blocks of ``BLOCK_S`` simulated seconds, those of different runs apart."""
     return np.concatenate(
         [run.column("time_s").astype(np.int64) // int(BLOCK_S) + number * 10**9 for number, run in enumerate(runs)]
     )
 
 
 def paired_gain(runs: Sequence[SimulationRun], others: Sequence[SimulationRun]) -> Interval:
-    """Mean utility of ``runs`` less that of ``others`` in USD, request by request, seeds in the same order."""
+    """Return mean utility of ``runs`` minus that of ``others`` in USD, request by request, seeds in the same order."""
     differences = [
         run.column("utility_usd") - other.column("utility_usd") for run, other in zip(runs, others, strict=True)
     ]
@@ -86,7 +87,10 @@ def paired_gain(runs: Sequence[SimulationRun], others: Sequence[SimulationRun]) 
 
 
 def watched_endpoints(scenario: Scenario, market: Sequence[SimulatedEndpoint]) -> dict[int, int]:
-    """Per model the endpoint whose probability shows adaptation: the struck one, the best one of a struck region."""
+    """Return per model the endpoint whose probability shows adaptation.
+
+    That is the changed endpoint, or the best one of a changed region.
+    """
     found: dict[int, int] = {}
     for event in scenario.events:
         if event.watch:
@@ -97,9 +101,10 @@ def watched_endpoints(scenario: Scenario, market: Sequence[SimulatedEndpoint]) -
 
 
 def adaptation(runs: Sequence[SimulationRun]) -> Adaptation:
-    """To leave: until the rolling probability is under half of what it was before the event.
+    """Count requests until the policy leaves a worse endpoint, and until it finds a better one.
 
-    To find (again): until it is at least half of the share in which the endpoint is truly the best from then on.
+    It has left when the rolling probability is under half of what it was before the event. It has found the endpoint
+    when that is at least half of the share in which the endpoint is truly the best from then on.
     """
     leaves: list[tuple[float, bool]] = []
     finds: list[tuple[float, bool]] = []
@@ -138,7 +143,7 @@ def _find(
 
 
 def _place(run: SimulationRun, rows: NDArray[np.bool_], share: float) -> int:
-    """The first of the model's requests after ``share`` of the run's time."""
+    """Return the index of the model's first request after ``share`` of the run's time."""
     return int(np.searchsorted(run.column("time_s")[rows], share * run.duration_s))
 
 
@@ -147,7 +152,7 @@ def _is_better(event: ScenarioEvent) -> bool:
 
 
 def _rolling(chances: NDArray[np.float64], start: int, end: int) -> NDArray[np.float64]:
-    """Mean of the last ``ROLLING`` probabilities at each request from ``start`` on."""
+    """Return the mean of the last ``ROLLING`` probabilities at each request from ``start`` on."""
     sums = np.concatenate([[0.0], chances.cumsum()])
     last = np.arange(start + 1, end + 1)
     first = np.maximum(last - ROLLING, 0)
@@ -156,7 +161,7 @@ def _rolling(chances: NDArray[np.float64], start: int, end: int) -> NDArray[np.f
 
 
 def _until(reached: NDArray[np.bool_]) -> tuple[float, bool]:
-    """Requests until the first that is reached; all of them, censored, where none is."""
+    """Return the requests until the first that is reached; all of them, censored, where none is."""
     return (float(reached.argmax()), False) if reached.any() else (float(len(reached)), True)
 
 

@@ -1,8 +1,8 @@
-"""A policy through the simulated market against another: is it worse in any scenario? Simulation, not the log.
+"""Run a candidate against the incumbent through simulated markets: is it worse in any scenario?
 
-An artifact knows the endpoints of its log, none of the simulator's. So its models are given levels of the
-simulated endpoints, as the trainer would measure them in quiet times, and see what comes of their own choices.
-What is tried is the learned decision, not the learned levels.
+An artifact knows the endpoints of its log, none of the simulator's. So its models are given priors of the simulated
+endpoints, as the trainer would measure them in quiet times, and observe the outcomes of their own choices. The trial
+judges the learned decision, not the learned priors.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from models.selection.decision.policy import LearnedPolicy
 from models.selection.decision.priors import Moments, PriorHierarchy
 from models.selection.evaluation.intervals import Interval
 from models.selection.evaluation.simulation_metrics import paired_gain
-from models.selection.simulation.interface import ArtifactPolicy, SimulatedPolicy
 from models.selection.simulation.inverse_square_price import InverseSquarePrice
 from models.selection.simulation.market import SimulatedEndpoint, draw_market
 from models.selection.simulation.scenarios import Scenario, load_scenario, scenario_names
 from models.selection.simulation.simulate import SimulationRun, simulate
+from models.selection.simulation.simulated_policy import ArtifactPolicy, SimulatedPolicy
 
-# Observations: so many that nothing is shrunk.
-KNOWN = 1e6
+# So many observations that nothing is shrunk.
+MANY_OBSERVATIONS = 1e6
 
 
 class TrialSettings(NamedTuple):
-    """How each scenario is run, in simulated seconds and in how many markets; ``scenarios`` of none are all.
+    """Hold how each scenario is run: simulated seconds, and the number of markets; no ``scenarios`` means all.
 
-    Bounded by this and not by a clock, so that the answer is the same anywhere: a minute or two of one core.
+    A trial is bounded by these and not by a clock, so that its result is the same on any machine. It takes a core a
+    minute or two.
     """
 
     duration_s: float = 600.0
@@ -38,9 +39,10 @@ class TrialSettings(NamedTuple):
 
 
 class ScenarioResult(NamedTuple):
-    """``gain`` of the candidate over the incumbent in USD a request; ``utility`` the incumbent's mean, negative.
+    """Hold the candidate's ``gain`` over the incumbent in USD a request, and the incumbent's ``utility``.
 
-    ``worst`` is the mean gain in the market where it is least; the interval is over time within the markets drawn.
+    ``utility`` is a mean in USD a request, and negative. ``worst`` is the mean gain in the market where it is least.
+    The interval is over time within the markets drawn.
     """
 
     scenario: str
@@ -49,20 +51,20 @@ class ScenarioResult(NamedTuple):
     worst: float
 
 
-def seeds_of(version: str, count: int) -> list[int]:
-    """Markets that were not there when the version was made: no constant and no candidate was chosen on them."""
+def market_seeds(version: str, count: int) -> list[int]:
+    """Return seeds of markets derived from the version, so that no constant and no candidate was chosen on them."""
     first = int.from_bytes(hashlib.sha256(version.encode()).digest()[:4])
     return [first + number for number in range(count)]
 
 
 def run_trial(
-    candidate: LearnedPolicy, incumbent: LearnedPolicy | None, trial: TrialSettings = TrialSettings()
+    candidate: LearnedPolicy, incumbent: LearnedPolicy | None, settings: TrialSettings = TrialSettings()
 ) -> list[ScenarioResult]:
-    """Each scenario; without an ``incumbent`` against price shares, which serve then."""
-    seeds = seeds_of(candidate.version, trial.markets)
+    """Run each scenario; without an ``incumbent`` the candidate meets price shares, which serve then."""
+    seeds = market_seeds(candidate.version, settings.markets)
     return [
-        _in_scenario(load_scenario(name), candidate, incumbent, trial, seeds)
-        for name in trial.scenarios or scenario_names()
+        _in_scenario(load_scenario(name), candidate, incumbent, settings, seeds)
+        for name in settings.scenarios or scenario_names()
     ]
 
 
@@ -70,33 +72,33 @@ def _in_scenario(
     scenario: Scenario,
     candidate: LearnedPolicy,
     incumbent: LearnedPolicy | None,
-    trial: TrialSettings,
+    settings: TrialSettings,
     seeds: Sequence[int],
 ) -> ScenarioResult:
     ours: list[SimulationRun] = []
     theirs: list[SimulationRun] = []
     for seed in seeds:
-        levels = _levels(draw_market(seed, scenario.models, scenario.endpoints_per_model))
+        priors = _quiet_priors(draw_market(seed, scenario.models, scenario.endpoints_per_model))
         other: SimulatedPolicy = (
-            ArtifactPolicy(incumbent.with_levels(levels)) if incumbent else InverseSquarePrice(healthy=True)
+            ArtifactPolicy(incumbent.with_priors(priors)) if incumbent else InverseSquarePrice(healthy=True)
         )
-        for runs, policy in ((ours, ArtifactPolicy(candidate.with_levels(levels))), (theirs, other)):
-            decisions = int(trial.duration_s * scenario.requests_per_s)
+        for runs, policy in ((ours, ArtifactPolicy(candidate.with_priors(priors))), (theirs, other)):
+            decisions = int(settings.duration_s * scenario.requests_per_s)
             runs.append(simulate(scenario, policy, seed=seed, decisions=decisions))
     utility = [float(run.column("utility_usd").mean()) for run in theirs]
     gains = [float(run.column("utility_usd").mean()) - now for run, now in zip(ours, utility, strict=True)]
     return ScenarioResult(scenario.name, paired_gain(ours, theirs), sum(utility) / len(utility), min(gains))
 
 
-def _levels(market: Sequence[SimulatedEndpoint]) -> PriorHierarchy:
-    """What a long quiet time would have shown of each endpoint; 429s come with the load that a policy makes."""
+def _quiet_priors(market: Sequence[SimulatedEndpoint]) -> PriorHierarchy:
+    """Return the priors that a long quiet time would have taught; 429s come with the load that a policy makes."""
     endpoints = {
         e.name: {
-            "failure": Moments(KNOWN, e.error_rate),
-            "log_ttft": Moments(KNOWN, math.log(e.ttft_s), e.ttft_sigma**2),
-            "log_tokens_per_s": Moments(KNOWN, math.log(e.tokens_per_s), e.tokens_sigma**2),
-            "malformed": Moments(KNOWN, e.malformed_rate),
-            "prompt_price": Moments(KNOWN, 1.0),
+            "failure": Moments(MANY_OBSERVATIONS, e.error_rate),
+            "log_ttft": Moments(MANY_OBSERVATIONS, math.log(e.ttft_s), e.ttft_sigma**2),
+            "log_tokens_per_s": Moments(MANY_OBSERVATIONS, math.log(e.tokens_per_s), e.tokens_sigma**2),
+            "malformed": Moments(MANY_OBSERVATIONS, e.malformed_rate),
+            "prompt_price": Moments(MANY_OBSERVATIONS, 1.0),
         }
         for e in market
     }

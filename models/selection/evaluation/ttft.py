@@ -1,7 +1,7 @@
-"""TtftRatios under another policy, from the log: mean and 99th percentile of TTFT, each as a ratio with its interval.
+"""Estimate TTFT under another policy from the log: mean and 99th percentile, as ratios with intervals.
 
-A quantile is that of the log with each request weighted by π(chosen) / propensity, normalised; what is resampled
-are whole blocks of time. The few requests that carry a tail must be there: without them there is no answer.
+A quantile is that of the log with each request weighted by π(chosen) / propensity, normalised. Blocks of time are
+resampled. The few requests that make up a tail must be in the log; without them there is no estimate.
 """
 
 from __future__ import annotations
@@ -15,54 +15,60 @@ from models.selection.decision.arrays import Floats, Ints
 from models.selection.evaluation.intervals import REPLICATES, Interval, interval
 
 TAIL = 0.99
-# Fewer effective samples beyond the quantile say next to nothing of it.
-LEAST_IN_TAIL = 5.0
+# Fewer effective samples beyond the quantile say next to nothing about it.
+MIN_TAIL_SAMPLES = 5.0
 
 
 class TtftRatios(NamedTuple):
-    """Ratios of the target's TTFT to the baseline's; ``p99`` is ``None`` where the tail is too thin."""
+    """Hold the ratios of the target's TTFT to the baseline's; ``p99`` is ``None`` where the tail is too thin."""
 
     mean: Interval
     p99: Interval | None
 
 
-def ttft_ratios(ttft_s: Floats, ours: Floats, theirs: Floats, block: Ints, seed: int = 0) -> TtftRatios | None:
-    """Of n requests: TTFT in seconds (NaN: no token), weights under both policies, blocks. ``None`` of nothing."""
-    answered = np.isfinite(ttft_s) & (ttft_s > 0)
-    if not (ours[answered].any() and theirs[answered].any()):
+def ttft_ratios(
+    ttft_s: Floats, target_weight: Floats, baseline_weight: Floats, block: Ints, seed: int = 0
+) -> TtftRatios | None:
+    """Estimate the ratios from n requests; ``None`` where nothing can be estimated.
+
+    ``ttft_s`` is in seconds, NaN where no token came. ``target_weight`` and ``baseline_weight`` are the importance
+    weights under both policies.
+    """
+    answered = ~np.isnan(ttft_s)
+    if not (target_weight[answered].any() and baseline_weight[answered].any()):
         return None
     order = np.flatnonzero(answered)[np.argsort(ttft_s[answered], kind="stable")]
-    values, weights = ttft_s[order], (ours[order], theirs[order])
-    names, rank = np.unique(block[order], return_inverse=True)
-    count = len(names)
+    values, weights = ttft_s[order], (target_weight[order], baseline_weight[order])
+    blocks, rank = np.unique(block[order], return_inverse=True)
+    count = len(blocks)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=REPLICATES)
-    replicas = np.array([_log_ratios(values, weights, times[rank]) for times in drawn])
+    replicas = np.array([_log_ratios(values, weights, multiplicity[rank]) for multiplicity in drawn])
     replicas = replicas[np.isfinite(replicas).all(axis=1)]
     if len(replicas) < REPLICATES / 2:
         return None
-    found = _log_ratios(values, weights, np.ones(len(values)))
+    log_ratios = _log_ratios(values, weights, np.ones(len(values)))
     mean, p99 = (
         Interval._make(math.exp(bound) for bound in interval(value, column, count))
-        for value, column in zip(found, replicas.T, strict=True)
+        for value, column in zip(log_ratios, replicas.T, strict=True)
     )
     in_tail = min(effective_samples(weight) for weight in weights) * (1 - TAIL)
-    return TtftRatios(mean, p99 if in_tail >= LEAST_IN_TAIL else None)
+    return TtftRatios(mean, p99 if in_tail >= MIN_TAIL_SAMPLES else None)
 
 
 def effective_samples(weight: Floats) -> float:
-    """Kish's (Σ w)² / Σ w²."""
+    """Return Kish's number of effective samples, (Σ w)² / Σ w²."""
     squares = float((weight**2).sum())
     return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
-def _log_ratios(values: Floats, weights: tuple[Floats, Floats], times: Floats) -> tuple[float, float]:
-    """Logarithms of both ratios; ``values`` ascending, ``times`` how often each counts."""
+def _log_ratios(values: Floats, weights: tuple[Floats, Floats], multiplicity: Floats) -> tuple[float, float]:
+    """Return the logarithms of both ratios; ``values`` ascend, ``multiplicity`` is how often each counts."""
     means, tails = [], []
     for weight in weights:
-        sums = np.cumsum(weight * times)
+        sums = np.cumsum(weight * multiplicity)
         total = float(sums[-1])
         if total <= 0:
             return float("nan"), float("nan")
-        means.append(float((weight * times) @ values) / total)
+        means.append(float((weight * multiplicity) @ values) / total)
         tails.append(float(values[min(int(np.searchsorted(sums, TAIL * total)), len(values) - 1)]))
     return math.log(means[0] / means[1]), math.log(tails[0] / tails[1])

@@ -1,7 +1,7 @@
-"""Live guardrails: what clients met under a learned policy beside what they met under price shares at that time.
+"""Compare what clients met under a learned policy with what they met under price shares at the same time.
 
-Both arms are drawn by chance from the same traffic, so that their difference is the policy's doing. A figure
-breaches its rail when its whole interval lies beyond the margin.
+Both arms are drawn at random from the same traffic, so that their difference is caused by the policy. A figure breaches
+its guardrail when its entire interval lies beyond the margin.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ CONTROL_POLICY = "price"
 
 
 class GuardrailLimits(NamedTuple):
-    """Margins against the price arm, and what it takes to judge.
+    """Hold margins against the price arm, and what it takes to judge.
 
-    ``level`` is above 95 %, since guardrails are looked at each minute. Success may fall by 1 point, for the gate's
-    0.1 would take a million requests to see. Mean and p95 TTFT may grow by a tenth: p95 alone misses a policy that
-    always waits as long as price shares do half of the time. A learned policy may buy time with money:
-    the dearest static rule measured (fastest provider) costs half more than price shares do.
+    ``level`` is above 95 %, since guardrails are checked each minute. Success may fall by 1 point, for the gate's 0.1
+    would take a million requests to detect. Mean and p95 of TTFT may grow by a tenth: p95 alone misses a policy that is
+    always as slow as price shares are half of the time. A learned policy may buy time with money: the dearest static
+    rule measured (fastest provider) costs half more than price shares do.
     """
 
     minutes: float = 60.0
-    least: int = 100
+    min_decisions: int = 100
     level: float = 0.995
     success: float = 0.01
     ttft_ratio: float = 1.10
@@ -39,10 +39,10 @@ class GuardrailLimits(NamedTuple):
 
 
 class GuardrailReading(NamedTuple):
-    """Of one version: decisions of both arms, differences or ratios with intervals, and what was breached.
+    """Hold the reading of one version: decisions of both arms, differences or ratios with intervals, and breaches.
 
-    ``success`` is a difference of shares, TTFTs and ``cost`` are ratios to the price arm, ``None`` where
-    the log does not tell.
+    ``success`` is a difference of shares; TTFTs and ``cost`` are ratios to the price arm. ``None`` stands where the log
+    does not tell.
     """
 
     version: str
@@ -55,18 +55,18 @@ class GuardrailReading(NamedTuple):
     breaches: tuple[str, ...] = ()
 
     def figures(self) -> dict[str, float]:
-        """Flat, for the audit log."""
+        """Return flat figures for the audit log."""
         found = {"decisions": float(self.decisions), "control": float(self.control)}
-        named = {
+        intervals = {
             "success_difference": self.success,
             "ttft_mean_ratio": self.ttft_mean,
             "ttft_p95_ratio": self.ttft_p95,
             "cost_ratio": self.cost,
         }
-        return found | flatten_intervals(named)
+        return found | flatten_intervals(intervals)
 
     def sentence(self) -> str:
-        """What the rails say."""
+        """Say in a sentence what the guardrails found."""
         if self.breaches:
             return f"guardrails broken: {'; '.join(self.breaches)}"
         if self.success is None:
@@ -75,39 +75,39 @@ class GuardrailReading(NamedTuple):
 
 
 def read_guardrails(
-    frame: pl.DataFrame, version: str, rails: GuardrailLimits = GuardrailLimits(), whole: bool = False
+    frame: pl.DataFrame, version: str, limits: GuardrailLimits = GuardrailLimits(), all_rows: bool = False
 ) -> GuardrailReading:
-    """Judge ``version`` on rows of ``decision_log``: of the last minutes before its end, or all if ``whole``.
+    """Judge ``version`` on rows of ``decision_log``: those of the last minutes before its end, or ``all_rows``.
 
-    Only requests with more than one candidate count: the others are the same under every policy. Requests whose
-    client left say nothing.
+    Only requests with more than one candidate count: the others are the same under every policy. Requests whose client
+    disconnected say nothing.
     """
     served = frame.filter((pl.col("policy") == "learned") & (pl.col("policy_version") == version))
     if served.is_empty():
         return GuardrailReading(version, 0, 0)
     begin, end = served["started_at"].min(), frame["started_at"].max()
-    if not whole:
-        begin = max(begin, end - timedelta(minutes=rails.minutes))  # type: ignore[operator, type-var]
+    if not all_rows:
+        begin = max(begin, end - timedelta(minutes=limits.minutes))  # type: ignore[operator, type-var]
     chosen = pl.col("candidates").list.eval(pl.element().struct.field("probability") > 0).list.sum() > 1
     # The price arm before the version's first request saw another market.
     recent = frame.filter((pl.col("started_at") >= begin) & ~pl.col("cancelled") & chosen)
     ours = recent.filter((pl.col("policy") == "learned") & (pl.col("policy_version") == version))
     control = recent.filter(pl.col("policy") == CONTROL_POLICY)
-    if min(len(ours), len(control)) < rails.least:
+    if min(len(ours), len(control)) < limits.min_decisions:
         return GuardrailReading(version, len(ours), len(control))
-    success = _difference(_successes(ours), len(ours), _successes(control), len(control), rails.level)
-    waits = _column(ours, "ttft_us"), _column(control, "ttft_us")
-    mean, p95 = _ratio(*waits, None, rails), _ratio(*waits, 0.95, rails)
-    cost = _ratio(_column(ours, "cost_nano"), _column(control, "cost_nano"), None, rails)
-    limits = (
-        ("mean TTFT", mean, rails.ttft_ratio),
-        ("p95 TTFT", p95, rails.ttft_ratio),
-        ("cost", cost, rails.cost_ratio),
+    success = _difference(_successes(ours), len(ours), _successes(control), len(control), limits.level)
+    ttft = _column(ours, "ttft_us"), _column(control, "ttft_us")
+    mean, p95 = _ratio(*ttft, None, limits), _ratio(*ttft, 0.95, limits)
+    cost = _ratio(_column(ours, "cost_nano"), _column(control, "cost_nano"), None, limits)
+    bounds = (
+        ("mean TTFT", mean, limits.ttft_ratio),
+        ("p95 TTFT", p95, limits.ttft_ratio),
+        ("cost", cost, limits.cost_ratio),
     )
     breaches = []
-    if success.high < -rails.success:
+    if success.high < -limits.success:
         breaches.append(f"success {success.value:+.1%} [{success.low:+.1%}, {success.high:+.1%}]")
-    for name, found, limit in limits:
+    for name, found, limit in bounds:
         if found is not None and found.low > limit:
             breaches.append(f"{name} × {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]")
     return GuardrailReading(version, len(ours), len(control), success, mean, p95, cost, tuple(breaches))
@@ -123,20 +123,20 @@ def _column(frame: pl.DataFrame, name: str) -> Floats:
     return values
 
 
-def _difference(good: int, count: int, good_control: int, count_control: int, level: float) -> Interval:
-    """Newcombe's interval (1998, method 10) of a difference of shares, from two of Wilson's."""
-    ours, theirs = good / count, good_control / count_control
-    low, high = wilson_interval(good, count, level)
-    low_control, high_control = wilson_interval(good_control, count_control, level)
+def _difference(successes: int, count: int, control_successes: int, count_control: int, level: float) -> Interval:
+    """Return Newcombe's interval (1998, method 10) of a difference of shares, from two of Wilson's."""
+    ours, theirs = successes / count, control_successes / count_control
+    low, high = wilson_interval(successes, count, level)
+    low_control, high_control = wilson_interval(control_successes, count_control, level)
     value = ours - theirs
     below = math.hypot(ours - low, high_control - theirs)
     above = math.hypot(high - ours, theirs - low_control)
     return Interval(value, value - below, value + above)
 
 
-def _ratio(ours: Floats, control: Floats, quantile: float | None, rails: GuardrailLimits) -> Interval | None:
-    """Ratio of means, or of a quantile, with a percentile bootstrap interval; ``None`` of too few or of nothing."""
-    if min(len(ours), len(control)) < rails.least or not control.mean() > 0:
+def _ratio(ours: Floats, control: Floats, quantile: float | None, limits: GuardrailLimits) -> Interval | None:
+    """Return the ratio of means, or of a quantile, with a percentile bootstrap interval; ``None`` with few values."""
+    if min(len(ours), len(control)) < limits.min_decisions or not control.mean() > 0:
         return None
     rng = np.random.default_rng(0)
 
@@ -149,7 +149,10 @@ def _ratio(ours: Floats, control: Floats, quantile: float | None, rails: Guardra
         return float(figure(own)) / max(float(figure(others)), 1e-12)
 
     replicas = np.array(
-        [ratio(rng.choice(ours, len(ours)), rng.choice(control, len(control))) for _ in range(rails.replicates)]
+        [
+            float(figure(rng.choice(ours, len(ours)))) / max(float(figure(rng.choice(control, len(control)))), 1e-12)
+            for _ in range(limits.replicates)
+        ]
     )
-    low, high = np.quantile(replicas, [(1 - rails.level) / 2, (1 + rails.level) / 2])
-    return Interval(ratio(ours, control), float(low), float(high))
+    low, high = np.quantile(replicas, [(1 - limits.level) / 2, (1 + limits.level) / 2])
+    return Interval(float(figure(ours) / figure(control)), float(low), float(high))

@@ -1,6 +1,6 @@
-"""One turn of the loop: judge the challenger, watch who serves, take the step that follows.
+"""Advance the lifecycle: judge the challenger, check the guardrails of the serving policies, take the next step.
 
-Time is counted in decisions, so that a small installation waits longer and not less carefully.
+Time is counted in decisions, so that a small installation takes longer and is not less careful.
 """
 
 from __future__ import annotations
@@ -34,84 +34,86 @@ from models.selection.lifecycle.guardrails import GuardrailLimits, GuardrailRead
 from models.selection.lifecycle.registry import Registry, RegistryError
 from models.selection.lifecycle.rollout import RolloutSchedule
 
-WHO = "pipelines"
-# Later ones say enough, and all of them would be replayed each minute.
-JUDGED_DECISIONS = 20_000
-# Before the time that G1 is asked of: what the windows among the features still remember of it.
+ACTOR = "pipelines"
+# The latest decisions suffice, and all of them would be replayed each minute.
+MAX_JUDGED_DECISIONS = 20_000
+# Time before the held-out part that the windows among the features still remember.
 WARM_UP = timedelta(hours=2)
-WATCHED_DECISIONS = 50_000
+MAX_WATCHED_DECISIONS = 50_000
 
 
-def guardrail_limits(pace: RolloutSchedule) -> GuardrailLimits:
-    """The guardrails, whose window is an hour of the market."""
-    return GuardrailLimits(minutes=GuardrailLimits().minutes / pace.speed)
+def guardrail_limits(schedule: RolloutSchedule) -> GuardrailLimits:
+    """Return the guardrails' limits, whose window is an hour of the market's time."""
+    return GuardrailLimits(minutes=GuardrailLimits().minutes / schedule.speed)
 
 
 def judge_challenger(
-    lake: Lake, wanted: GateRequirements = GateRequirements(), speed: float = 1.0
+    lake: Lake, requirements: GateRequirements = GateRequirements(), speed: float = 1.0
 ) -> GateJudgement | None:
-    """Put the challenger, if there is one, through the gates, and keep their answers with it.
+    """Judge the challenger by the gates and keep their verdicts with it; ``None`` without a challenger.
 
-    ``speed`` as in ``RolloutSchedule``. The simulation is spared for one that has failed otherwise.
+    ``speed`` is that of ``RolloutSchedule``. A challenger that has failed another gate is not simulated.
     """
-    registry = Registry(lake, WHO)
-    waiting = registry.in_state("candidate", "shadow")
-    if not waiting:
+    registry = Registry(lake, ACTOR)
+    challengers = registry.in_state("candidate", "shadow")
+    if not challengers:
         return None
-    state = waiting[-1]
-    candidate, champion = _loaded(lake, state.version), _loaded(lake, registry.serving.champion)
+    state = challengers[-1]
+    candidate, champion = _load(lake, state.version), _load(lake, registry.serving.champion)
     since = datetime.fromisoformat(state.lineage.held_out_from)
-    both = comparison = None
+    replayed = comparison = None
     try:
-        found = read_replay_set(lake, JUDGED_DECISIONS, since, speed)
-        verdicts = [g0_artifact(lake.policies / state.version, found, wanted.thresholds)]
+        replay_set = read_replay_set(lake, MAX_JUDGED_DECISIONS, since, speed)
+        verdicts = [g0_artifact(lake.policies / state.version, replay_set, requirements.thresholds)]
     except ValueError as error:
-        found, verdicts = None, [GateVerdict("G0", "failed", str(error))]
+        replay_set, verdicts = None, [GateVerdict("G0", "failed", str(error))]
     if candidate is not None and verdicts[0].outcome != "failed":
-        verdicts.append(_known(state, "G1", champion) or _g1(lake, state, candidate, champion))
-        if found is not None:
-            both = replay_policies(candidate, champion, found)
-            comparison = compare(*both, wanted.thresholds)
-        verdicts.append(g2_off_policy(comparison, wanted))
+        verdicts.append(_still_valid(state, "G1", champion) or _judge_predictions(lake, state, candidate, champion))
+        if replay_set is not None:
+            replayed = replay_policies(candidate, champion, replay_set)
+            comparison = compare(*replayed, requirements.thresholds)
+        verdicts.append(g2_off_policy(comparison, requirements))
         if all(verdict.outcome != "failed" for verdict in verdicts):
-            verdicts.append(_known(state, "G3", champion) or g3_simulated(candidate, champion, wanted))
+            verdicts.append(_still_valid(state, "G3", champion) or g3_simulated(candidate, champion, requirements))
     against = champion.version if champion is not None else None
-    answers = tuple(msgspec.structs.replace(verdict, against=against) for verdict in verdicts)
-    return GateJudgement(registry.judge(state.version, answers), champion, both, comparison)
+    verdicts_against = tuple(msgspec.structs.replace(verdict, against=against) for verdict in verdicts)
+    return GateJudgement(registry.judge(state.version, verdicts_against), champion, replayed, comparison)
 
 
-def advance(lake: Lake, pace: RolloutSchedule = RolloutSchedule(), rails: GuardrailLimits | None = None) -> list[str]:
-    """Take the steps that guardrails and gates ask for; a sentence for each."""
-    registry = Registry(lake, WHO)
-    rails = rails or guardrail_limits(pace)
-    steps = roll_back_breaches(lake, guardrail_readings(lake, rails)) + _canary_step(registry, lake, pace, rails)
+def advance(
+    lake: Lake, schedule: RolloutSchedule = RolloutSchedule(), limits: GuardrailLimits | None = None
+) -> list[str]:
+    """Take the steps that guardrails and gates ask for; returns a sentence for each."""
+    registry = Registry(lake, ACTOR)
+    limits = limits or guardrail_limits(schedule)
+    steps = roll_back_breaches(lake, guardrail_readings(lake, limits)) + _canary_step(registry, lake, schedule, limits)
     seen_ever = decision_log.count(lake)
     for state in registry.in_state("candidate", "shadow"):
-        steps += _step(registry, state, pace, _has_served(lake), seen_ever)
+        steps += _step(registry, state, schedule, _has_served(lake), seen_ever)
     return steps
 
 
-def enforce_guardrails(lake: Lake, pace: RolloutSchedule = RolloutSchedule(), who: str = WHO) -> list[str]:
-    """Hold who serves against the guardrails, by all that the log has now; a sentence for each step."""
+def enforce_guardrails(lake: Lake, schedule: RolloutSchedule = RolloutSchedule(), who: str = ACTOR) -> list[str]:
+    """Roll back serving policies that breach a guardrail by all that the log has now; returns a sentence for each."""
     decision_log.catch_up(lake)
-    return roll_back_breaches(lake, guardrail_readings(lake, guardrail_limits(pace)), who)
+    return roll_back_breaches(lake, guardrail_readings(lake, guardrail_limits(schedule)), who)
 
 
-def roll_back_breaches(lake: Lake, seen: Sequence[GuardrailReading], who: str = WHO) -> list[str]:
-    """Roll back whoever serves and breaks a guardrail, as ``watches`` has ``seen``."""
+def roll_back_breaches(lake: Lake, readings: Sequence[GuardrailReading], who: str = ACTOR) -> list[str]:
+    """Roll back the policies whose ``readings`` have a breach; returns a sentence for each."""
     registry = Registry(lake, who)
     steps = []
-    for one in seen:
-        if one.breaches:
-            with _unless_gone(registry, one.version):
-                now = registry.rollback(one.version, one.sentence(), one.figures())
-                steps.append(f"{one.version} is rolled back, {now or 'price shares'} serve: {one.sentence()}")
+    for reading in readings:
+        if reading.breaches:
+            with _unless_gone(registry, reading.version):
+                now = registry.rollback(reading.version, reading.sentence(), reading.figures())
+                steps.append(f"{reading.version} is rolled back, {now or 'price shares'} serve: {reading.sentence()}")
     return steps
 
 
 @contextmanager
 def _unless_gone(registry: Registry, version: str) -> Iterator[None]:
-    """A step of who serves: another process may have ended its serving since it was looked at."""
+    """Suppress the error of a step whose policy another process has taken out of service meanwhile."""
     try:
         yield
     except RegistryError:
@@ -119,43 +121,48 @@ def _unless_gone(registry: Registry, version: str) -> Iterator[None]:
             raise
 
 
-def guardrail_readings(lake: Lake, rails: GuardrailLimits = GuardrailLimits()) -> list[GuardrailReading]:
-    """Champion and canary beside the price arm: of the last minutes of the log, and since the canary's last step."""
-    serving = Registry(lake, WHO).serving
-    found = []
+def guardrail_readings(lake: Lake, limits: GuardrailLimits = GuardrailLimits()) -> list[GuardrailReading]:
+    """Read the guardrails of champion and canary.
+
+    The champion's are over the last minutes of the log, the canary's since its last step.
+    """
+    serving = Registry(lake, ACTOR).serving
+    readings = []
     if serving.champion:
-        found.append(read_guardrails(decision_log.read(lake, last=WATCHED_DECISIONS), serving.champion, rails))
+        readings.append(read_guardrails(decision_log.read(lake, last=MAX_WATCHED_DECISIONS), serving.champion, limits))
     if serving.canary:
-        found.append(_watch_canary(lake, serving.canary, rails))
-    return found
+        readings.append(_watch_canary(lake, serving.canary, limits))
+    return readings
 
 
-def _watch_canary(lake: Lake, canary: Canary, rails: GuardrailLimits) -> GuardrailReading:
+def _watch_canary(lake: Lake, canary: Canary, limits: GuardrailLimits) -> GuardrailReading:
     since = max(decision_log.count(lake) - canary.since, 0)
-    frame = decision_log.read(lake, last=min(since, WATCHED_DECISIONS))
-    return read_guardrails(frame, canary.version, rails, whole=True)
+    frame = decision_log.read(lake, last=min(since, MAX_WATCHED_DECISIONS))
+    return read_guardrails(frame, canary.version, limits, all_rows=True)
 
 
-def _canary_step(registry: Registry, lake: Lake, pace: RolloutSchedule, rails: GuardrailLimits) -> list[str]:
-    """To the next share, after the last one to champion, when this one has shown no harm."""
+def _canary_step(registry: Registry, lake: Lake, schedule: RolloutSchedule, limits: GuardrailLimits) -> list[str]:
+    """Widen the canary's share, or promote it after the last one, when this share has done no harm."""
     canary = registry.serving.canary
     if canary is None:
         return []
-    seen, version = _watch_canary(lake, canary, rails), canary.version
-    if seen.decisions < pace.canary_decisions or seen.success is None or seen.breaches:
+    reading, version = _watch_canary(lake, canary, limits), canary.version
+    if reading.decisions < schedule.canary_decisions or reading.success is None or reading.breaches:
         return []
-    wider = next((share for share in pace.canary_shares if share > canary.share), None)
+    wider = next((share for share in schedule.canary_shares if share > canary.share), None)
     with _unless_gone(registry, version):
         if wider is None:
-            registry.promote(version, seen.sentence(), seen.figures(), canary_only=True)
-            return [f"{version} is champion: {seen.sentence()}"]
-        why = f"{wider:.0%} of the traffic: {seen.sentence()}"
-        registry.widen(version, wider, why, seen.figures(), decision_log.count(lake))
+            registry.promote(version, reading.sentence(), reading.figures(), canary_only=True)
+            return [f"{version} is champion: {reading.sentence()}"]
+        why = f"{wider:.0%} of the traffic: {reading.sentence()}"
+        registry.widen(version, wider, why, reading.figures(), decision_log.count(lake))
         return [f"{version} is canary with {why}"]
     return []
 
 
-def _step(registry: Registry, state: PolicyState, pace: RolloutSchedule, has_served: bool, seen: int) -> list[str]:
+def _step(
+    registry: Registry, state: PolicyState, schedule: RolloutSchedule, has_served: bool, decisions: int
+) -> list[str]:
     verdicts = {verdict.gate: verdict for verdict in state.verdicts}
     if not verdicts:
         return []
@@ -173,37 +180,39 @@ def _step(registry: Registry, state: PolicyState, pace: RolloutSchedule, has_ser
     if registry.serving.canary is None and (first or proved):
         # Nothing learned has served yet, so that no log can speak for or against it: a small share makes that log.
         why = f"the first of all, on trial although {_because(unsure)}" if unsure else "all gates passed"
-        share = pace.canary_shares[0]
-        registry.canary(version, share, why, figures, since=seen)
+        share = schedule.canary_shares[0]
+        registry.canary(version, share, why, figures, since=decisions)
         return [f"{version} is canary with {share:.0%}: {why}"]
     if state.state == "candidate":
         why = _because(unsure) if unsure else "all gates passed"
         registry.shadow(version, why, figures)
         return [f"{version} is shadow: {why}"]
-    if seen - state.lineage.decisions >= pace.shadow_decisions:
-        why = f"no gain shown in {seen - state.lineage.decisions} decisions"
+    if decisions - state.lineage.decisions >= schedule.shadow_decisions:
+        why = f"no gain detected in {decisions - state.lineage.decisions} decisions"
         registry.retire(version, why, figures)
         return [f"{version} is retired: {why}"]
     return []
 
 
-def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: LearnedPolicy | None) -> GateVerdict:
-    """On the held-out time as this log has it: what the trainer said of itself is not taken on its word.
+def _judge_predictions(
+    lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: LearnedPolicy | None
+) -> GateVerdict:
+    """Judge predictions on the held-out time as this log has it, rather than by the trainer's own figures.
 
-    Where that was too short for the quantile's coverage, it is asked again on all that came since.
+    Where that time was too short for the quantile's coverage, all that came since is used for it.
     """
     metrics = state.lineage.metrics
     since, until = (datetime.fromisoformat(t) for t in (state.lineage.held_out_from, state.lineage.data_until))
     before = next((verdict for verdict in state.verdicts if verdict.gate == "G1"), None)
     again = before is not None and before.outcome == "insufficient"
-    found = build_samples(decision_log.read(lake, since=since - WARM_UP))
-    held_out = found.between(since, until)
+    samples = build_samples(decision_log.read(lake, since=since - WARM_UP))
+    held_out = samples.between(since, until)
     if not any(s.ttft_s for s in held_out.rows):
         return g1_predictive(metrics)
     try:
         ours = prediction_losses(candidate, held_out)
         metrics = metrics | {f"{name}.loss": loss for name, loss in ours.means().items()}
-        metrics = metrics | quantile_coverage(prediction_losses(candidate, found.between(since)) if again else ours)
+        metrics = metrics | quantile_coverage(prediction_losses(candidate, samples.between(since)) if again else ours)
     except PolicyError as error:
         return GateVerdict("G1", "failed", str(error))
     if champion is not None:
@@ -212,14 +221,14 @@ def _g1(lake: Lake, state: PolicyState, candidate: LearnedPolicy, champion: Lear
     return g1_predictive(metrics)
 
 
-def _known(state: PolicyState, gate: str, champion: LearnedPolicy | None) -> GateVerdict | None:
-    """An answer that more decisions do not change, given against the champion there is now."""
+def _still_valid(state: PolicyState, gate: str, champion: LearnedPolicy | None) -> GateVerdict | None:
+    """Return an earlier verdict against the present champion that more decisions do not change."""
     against = champion.version if champion is not None else None
     answered = (verdict for verdict in state.verdicts if verdict.gate == gate and verdict.against == against)
     return next((verdict for verdict in answered if gate != "G1" or verdict.outcome != "insufficient"), None)
 
 
-def _loaded(lake: Lake, version: str | None) -> LearnedPolicy | None:
+def _load(lake: Lake, version: str | None) -> LearnedPolicy | None:
     try:
         return LearnedPolicy.load(lake.policies / version) if version else None
     except PolicyError:

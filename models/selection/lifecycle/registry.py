@@ -1,11 +1,11 @@
-"""The life of a policy: candidate → shadow → canary → champion, and the ways out. Each step is audited.
+"""Move policies through their lifecycle: candidate → shadow → canary → champion, and out. Each step is audited.
 
     candidate → shadow | canary (the first of all) | rejected      canary   → champion | rolled_back | retired
     shadow    → canary | rejected | retired                        champion → retired | rolled_back
     retired   → champion (an operator's choice, or a rollback to it)
 
-A canary's share is widened step by step. What will hardly serve again loses its artifact and keeps its state.
-``serving.json`` is the truth and is written first; a crash after it is mended from it at the next step.
+A canary's share is widened step by step. A version that will hardly serve again loses its artifact and keeps its state.
+``serving.json`` is authoritative and written first; after a crash the states are repaired from it at the next step.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ STEPS: dict[LifecycleState, tuple[LifecycleState, ...]] = {
 }
 ENDED: tuple[LifecycleState, ...] = ("retired", "rejected", "rolled_back")
 ARTIFACT = ("*.onnx", "policy.json")
-# No training takes this long: what lies there unregistered was left by one that died.
+# No training takes this long: an older unregistered folder was left by a process that died.
 ABANDONED_S = 3600.0
 
 
 class RegistryError(Exception):
-    """The step cannot be taken; the message says why."""
+    """Say why a step cannot be taken."""
 
 
 class Registry:
-    """Steps of policies in a lake, one at a time across processes. ``who`` signs them in the audit log."""
+    """Take steps of policies in a lake, one at a time across processes. ``who`` signs them in the audit log."""
 
     def __init__(self, lake: Lake, who: str) -> None:
         self._lake = lake.create()
@@ -66,30 +66,35 @@ class Registry:
 
     @property
     def serving(self) -> ServingAssignment:
+        """Return who serves now."""
         return read_serving(self._lake)
 
     def states(self) -> list[PolicyState]:
-        """Every version, the oldest first."""
+        """Return every version, the oldest first."""
         return read_states(self._lake)
 
     def get(self, version: str) -> PolicyState:
-        """Raises ``RegistryError`` on a version that there is not."""
+        """Return a version's state. Raises ``RegistryError`` on an unknown version."""
         found = next((state for state in self.states() if state.version == version), None)
         if found is None:
             raise RegistryError(f"there is no policy {version}; 'portolan policy list' names them")
         return found
 
     def in_state(self, *states: LifecycleState) -> list[PolicyState]:
+        """Return the versions in any of ``states``, the oldest first."""
         return [state for state in self.states() if state.state in states]
 
     def is_proven(self, version: str) -> bool:
-        """The canary, or a retired champion: what serves again needs no one's word. Raises ``RegistryError``."""
+        """Tell whether a version may serve without a verdict: the canary, or a champion, present or retired.
+
+        Raises ``RegistryError`` on an unknown version.
+        """
         state = self.get(version).state
         served = any(entry.what == "champion" and entry.version == version for entry in read_audit(self._lake))
         return state in ("canary", "champion") or (state == "retired" and served)
 
     def register(self, version: str, lineage: Lineage, why: str) -> PolicyState:
-        """A finished artifact folder becomes a candidate."""
+        """Register a finished artifact folder as a candidate."""
         with self._step():
             made = PolicyState(version=version, state="candidate", since=_now(), reason=why, lineage=lineage)
             write_state(self._lake, made)
@@ -97,14 +102,14 @@ class Registry:
             return made
 
     def judge(self, version: str, verdicts: tuple[GateVerdict, ...]) -> PolicyState:
-        """Keep the gates' latest answers with the version."""
+        """Keep the gates' latest verdicts with the version."""
         with self._step():
             state = msgspec.structs.replace(self.get(version), verdicts=verdicts)
             write_state(self._lake, state)
             return state
 
     def shadow(self, version: str, why: str, figures: Mapping[str, float] | None = None) -> None:
-        """Scored from the log, not served. Another shadow is retired."""
+        """Score a version from the log without serving it. Another shadow is retired."""
         with self._step():
             self._expect(version, "shadow")
             before = self.serving.shadow
@@ -116,9 +121,9 @@ class Registry:
     def canary(
         self, version: str, share: float, why: str, figures: Mapping[str, float] | None = None, since: int = 0
     ) -> None:
-        """Serve ``share`` of the traffic by it, judged from row ``since`` of the decision log on.
+        """Serve ``share`` of the traffic by a version, judged from row ``since`` of the decision log on.
 
-        Raises ``RegistryError`` while another canary is on trial.
+        Raises ``RegistryError`` while there is another canary.
         """
         _check_share(share)
         with self._step():
@@ -133,7 +138,7 @@ class Registry:
     def widen(
         self, version: str, share: float, why: str, figures: Mapping[str, float] | None = None, since: int = 0
     ) -> None:
-        """Another ``share`` for the canary. Raises ``RegistryError`` when it is none."""
+        """Give the canary another ``share``. Raises ``RegistryError`` when the version is not the canary."""
         _check_share(share)
         with self._step():
             serving = self.serving
@@ -145,8 +150,10 @@ class Registry:
     def promote(
         self, version: str, why: str, figures: Mapping[str, float] | None = None, *, canary_only: bool = False
     ) -> None:
-        """Make it the champion; the one before is retired and stays its predecessor. With ``canary_only`` it must still
-        be the canary, whatever has happened since that was looked at."""
+        """Make a version the champion; the one before is retired and stays its predecessor.
+
+        With ``canary_only`` the version must still be the canary, whatever has happened since that was checked.
+        """
         with self._step():
             self._expect(version, "champion")
             serving = self.serving
@@ -160,15 +167,17 @@ class Registry:
                 self._move(serving.champion, "retired", f"{version} is champion now")
 
     def reject(self, version: str, why: str, figures: Mapping[str, float] | None = None) -> None:
+        """Reject a version that has not served."""
         self._leave(version, "rejected", why, figures)
 
     def retire(self, version: str, why: str, figures: Mapping[str, float] | None = None) -> None:
+        """Take a version out of service without blame."""
         self._leave(version, "retired", why, figures)
 
     def rollback(self, version: str, why: str, figures: Mapping[str, float] | None = None) -> str | None:
-        """End its serving at once. After a champion its predecessor serves again, unless that too was rolled back.
+        """End a version's serving at once, and return the champion after it; ``None`` means the rules.
 
-        Returns the champion there is now; ``None`` means the rules.
+        After a champion its predecessor serves again, unless that was rolled back, too.
         """
         with self._step():
             self._expect(version, "rolled_back")
@@ -248,7 +257,7 @@ class Registry:
             yield
 
     def _adopt(self) -> None:
-        """A champion published before there was a registry gets a state of its own."""
+        """Give a champion that was published before there was a registry a state of its own."""
         champion = self.serving.champion
         if champion and read_state(self._lake, champion) is None:
             folder = self._lake.policies / champion
@@ -268,7 +277,7 @@ class Registry:
             self._audit("champion", champion, why, {})
 
     def _mend(self) -> None:
-        """Bring states into line with who serves, after a crash between the two."""
+        """Bring states into line with ``serving.json`` after a crash between the two."""
         serving = self.serving
         standing: dict[str, LifecycleState] = {}
         if serving.shadow:
@@ -286,12 +295,15 @@ class Registry:
 
 
 def prune(lake: Lake, kept: int, who: str) -> list[str]:
-    """Remove artifacts, and folders that no registry knows; returns the versions that were pruned."""
+    """Remove artifacts that are out of service, except the champion's predecessor and the last ``kept``.
+
+    Folders that no registry knows are removed, too. Returns the versions that were pruned.
+    """
     registry = Registry(lake, who)
     champion = registry.serving.champion
     spared = {registry.get(champion).predecessor} if champion else set()
     ended = [state for state in registry.states() if state.state in ENDED and state.version not in spared]
-    # By the last step rather than by age: what was champion yesterday is worth more than yesterday's refusals.
+    # Sorted by the last step rather than by age: yesterday's champion is worth more than yesterday's rejections.
     ended.sort(key=lambda state: state.since, reverse=True)
     gone = [state.version for state in ended[kept:] if not state.pruned]
     for version in gone:

@@ -1,4 +1,4 @@
-"""How fast a policy may rise, as an operator can set it: ``PORTOLAN_CANARY_SHARES``, ``PORTOLAN_LAB_SPEED``."""
+"""Schedule the rollout of a policy; ``PORTOLAN_CANARY_SHARES`` and ``PORTOLAN_LAB_SPEED`` set it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 
 class RolloutSchedule(NamedTuple):
-    """A canary's shares of all traffic, one step after the other, and how long each thing is looked at.
+    """Hold a canary's shares of all traffic, one step after the other, and how many decisions each stage takes.
 
-    ``canary_decisions`` at each step: an outcome never seen in 300 has under 1 % (the rule of three). A shadow whose
-    gain does not show in ``shadow_decisions`` gains less than is worth a change. ``kept`` artifacts stay on disk
-    besides those that serve. ``speed``: seconds of the market in a second, above 1 before a hurried lab only.
+    ``canary_decisions`` hold at each step: an outcome not observed in 300 has under 1 % (the rule of three). A shadow
+    whose gain does not show in ``shadow_decisions`` gains less than a change is worth. ``kept`` artifacts stay on disk
+    besides those that serve. ``speed`` is how many seconds of the market pass in one, above 1 only for an accelerated
+    lab.
     """
 
     canary_shares: tuple[float, ...] = (0.1, 0.5)
@@ -22,7 +23,7 @@ class RolloutSchedule(NamedTuple):
 
 
 def rollout_schedule_from_environment() -> RolloutSchedule:
-    """Raises ``ValueError``, saying what to change."""
+    """Read the schedule. Raises ``ValueError`` with a sentence that says what to change."""
     return RolloutSchedule(canary_shares=_shares(), speed=_speed())
 
 

@@ -1,6 +1,6 @@
-"""A simulated market: endpoints drawn from measured moments. Everything made from it is simulation.
+"""Draw a market of endpoints from measured moments. Everything made from it is simulation.
 
-``market.toml`` holds the moments with their sources; ``benchmarks/derive_market_parameters.py`` makes it.
+``market.toml`` holds the moments with their sources; ``benchmarks/derive_market_parameters.py`` writes it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from data.catalogue.cost import SCALED_PER_USD
 from models.selection.decision.arrays import Floats
 from models.selection.decision.utility import USD_PER_SECOND
-from models.selection.simulation.interface import SECONDS_PER_FAILURE, TYPICAL_COMPLETION_TOKENS, TYPICAL_PROMPT_TOKENS
+from models.selection.simulation.simulated_policy import (
+    SECONDS_PER_FAILURE,
+    TYPICAL_COMPLETION_TOKENS,
+    typical_cost_usd,
+)
 
 PROVIDERS = 12
-# Beyond this many standard deviations the moments were not measured.
+# Moments were not measured beyond so many standard deviations.
 TRIM_SD = 2.0
 
 
@@ -37,13 +42,16 @@ _altered: ContextVar[Table | None] = ContextVar("altered", default=None)
 
 
 def parameters() -> Table:
-    """``market.toml``, or what ``altered`` has made of it."""
+    """Return ``market.toml``, with the changes of ``altered`` where one is active."""
     return _altered.get() or _measured()
 
 
 @contextmanager
 def altered(changes: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
-    """Inside it markets are drawn from other moments: ``changes`` are fields of tables of ``market.toml``."""
+    """Draw markets from other moments inside this context. ``changes`` are fields of tables of ``market.toml``.
+
+    Raises ``ValueError`` on an unknown field.
+    """
     table = parameters()
     unknown = [f"{name}.{field}" for name, fields in changes.items() for field in fields if field not in table[name]]
     if unknown:
@@ -56,17 +64,18 @@ def altered(changes: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
 
 
 class SimulatedEndpoint(NamedTuple):
-    """Prices in USD per token; medians of log-normal TTFT and throughput with their log-sds; rates are shares.
+    """Describe an endpoint. Prices are nano-USD per million tokens; rates and ``busy_share`` are shares.
 
-    ``capacity`` is in requests a second; ``busy_share`` the share of time in which other clients use it up.
+    TTFT and throughput are log-normal: a median and the standard deviation of the logarithm. ``capacity`` is in
+    requests a second; ``busy_share`` is the share of time in which other clients exhaust it.
     """
 
     name: str
     provider: str
     region: str
     model: int
-    prompt_usd: float
-    completion_usd: float
+    prompt_price: float
+    completion_price: float
     ttft_s: float
     ttft_sigma: float
     tokens_per_s: float
@@ -77,18 +86,19 @@ class SimulatedEndpoint(NamedTuple):
     busy_share: float
 
     @property
-    def typical_price_usd(self) -> float:
-        return self.prompt_usd * TYPICAL_PROMPT_TOKENS + self.completion_usd * TYPICAL_COMPLETION_TOKENS
+    def typical_cost_usd(self) -> float:
+        """Return the cost of a request of typical size in USD."""
+        return typical_cost_usd(self.prompt_price, self.completion_price)
 
     @property
     def typical_loss_s(self) -> float:
-        """Expected loss of a typical request in quiet times, in seconds (``interface.Outcome``)."""
-        wait = self.ttft_s * math.exp(self.ttft_sigma**2 / 2) + TYPICAL_COMPLETION_TOKENS / self.tokens_per_s
-        return self.typical_price_usd / USD_PER_SECOND + wait + SECONDS_PER_FAILURE * self.error_rate
+        """Return the expected loss of a typical request in quiet times, in seconds."""
+        latency = self.ttft_s * math.exp(self.ttft_sigma**2 / 2) + TYPICAL_COMPLETION_TOKENS / self.tokens_per_s
+        return self.typical_cost_usd / USD_PER_SECOND + latency + SECONDS_PER_FAILURE * self.error_rate
 
 
 def draw_market(seed: int, models: int, endpoints_per_model: int) -> list[SimulatedEndpoint]:
-    """``models`` × ``endpoints_per_model`` endpoints, those of a model side by side; the same for the same seed."""
+    """Draw ``models`` × ``endpoints_per_model`` endpoints, those of a model side by side, determined by the seed."""
     rng = np.random.default_rng([seed, 1])
     table = parameters()
     regions = rng.choice(table["authored"]["regions"], PROVIDERS)
@@ -105,8 +115,8 @@ def draw_market(seed: int, models: int, endpoints_per_model: int) -> list[Simula
                     provider=f"p{provider}",
                     region=str(regions[provider]),
                     model=model,
-                    prompt_usd=price[place] * table["prompt_to_completion_price"],
-                    completion_usd=price[place],
+                    prompt_price=price[place] * table["prompt_to_completion_price"],
+                    completion_price=price[place],
                     ttft_s=ttft[place],
                     ttft_sigma=_quantile(rng, "ttft_sigma"),
                     tokens_per_s=speed[place],
@@ -121,7 +131,7 @@ def draw_market(seed: int, models: int, endpoints_per_model: int) -> list[Simula
 
 
 def _levels(rng: np.random.Generator, count: int) -> tuple[list[float], list[float], list[float]]:
-    """TTFT, throughput and completion price of a model's endpoints, correlated within the model as measured."""
+    """Draw TTFT, throughput and completion price of a model's endpoints, correlated within the model as measured."""
     table = parameters()
     a, b, c = table["correlations"]
     correlated = rng.multivariate_normal(np.zeros(3), [[1, a, b], [a, 1, c], [b, c, 1]], count)
@@ -130,7 +140,7 @@ def _levels(rng: np.random.Generator, count: int) -> tuple[list[float], list[flo
         moments = table[name]
         about = moments["between"] * _trimmed(rng.normal()) + moments["within"] * _trimmed(within)
         columns.append((moments["median"] * np.exp(about)).tolist())
-    return columns[0], columns[1], columns[2]
+    return columns[0], columns[1], [usd * SCALED_PER_USD for usd in columns[2]]
 
 
 def _trimmed(values: float | Floats) -> Floats:
@@ -143,7 +153,7 @@ def _quantile(rng: np.random.Generator, name: str) -> float:
 
 
 def _share(rng: np.random.Generator, name: str) -> float:
-    """Log-normal through the median and the 90th percentile of ``name``."""
+    """Draw from the log-normal distribution through the median and the 90th percentile of ``name``."""
     table = parameters()["authored"][name]
     sd = math.log(table["p90"] / table["median"]) / 1.2816  # the normal distribution's 90th percentile
     return min(float(table["median"]) * math.exp(sd * float(_trimmed(rng.normal()))), 0.5)

@@ -1,7 +1,7 @@
-"""A simulated market in simulated time: arrivals, capacity, outages and failover around any selection policy.
+"""Simulate arrivals, capacity, outages and failover of a market around any selection policy.
 
-Calibrated on measurements (``market.toml``), but simulation: say so wherever a figure of it is shown.
-The noise of a request is the same for every policy, so that policies are compared on the same requests.
+The market is calibrated on measurements (``market.toml``), but it is simulation: say so wherever a figure of it is
+shown. The noise of a request is the same for every policy, so that policies are compared on the same requests.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from data.catalogue.cost import expected_cost_usd
 from models.selection.decision.arrays import Floats
 from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.outcome import AttemptObservation
 from models.selection.decision.utility import USD_PER_SECOND
-from models.selection.simulation.interface import (
+from models.selection.simulation.market import SimulatedEndpoint, draw_market, parameters
+from models.selection.simulation.scenarios import TICK_S, MarketTrajectory, Scenario, market_trajectory
+from models.selection.simulation.simulated_policy import (
     SECONDS_PER_FAILURE,
     TYPICAL_COMPLETION_TOKENS,
     SimulatedPolicy,
     SimulationState,
-    typical_candidate_price_usd,
+    typical_cost_usd,
 )
-from models.selection.simulation.market import SimulatedEndpoint, draw_market, parameters
-from models.selection.simulation.scenarios import TICK_S, MarketTrajectory, Scenario, market_trajectory
 
 LABEL = "simulation, calibrated on measurements"
 ATTEMPTS = 3
@@ -48,7 +49,7 @@ COLUMNS = (
 
 
 class SimulationRun(NamedTuple):
-    """Rows of shape (decisions, ``COLUMNS``), in order of arrival."""
+    """Hold one row per request, (decisions, ``COLUMNS``), in order of arrival."""
 
     policy: str
     scenario: Scenario
@@ -57,16 +58,17 @@ class SimulationRun(NamedTuple):
 
     @property
     def duration_s(self) -> float:
-        """What the run was expected to take, of which the events' times are shares."""
+        """Return the expected duration of the run in s, of which the events' times are shares."""
         return len(self.rows) / self.scenario.requests_per_s
 
     def column(self, name: str) -> Floats:
+        """Return one of ``COLUMNS``, (decisions,)."""
         column: Floats = self.rows[:, COLUMNS.index(name)]
         return column
 
 
 class SimulatedRequest(NamedTuple):
-    """One request with all of its noise: a uniform for the choice, then per attempt."""
+    """Hold one request with all of its noise: for each attempt uniforms and normals."""
 
     time_s: float
     model: int
@@ -80,23 +82,23 @@ class SimulatedRequest(NamedTuple):
 def simulate(
     scenario: Scenario, policy: SimulatedPolicy, *, seed: int, decisions: int, watched: dict[int, int] | None = None
 ) -> SimulationRun:
-    """SimulationRun ``policy`` through ``decisions`` requests; the same market and requests for the same seed.
+    """Run ``policy`` through ``decisions`` requests; market and requests are the same for the same seed.
 
-    ``watched`` gives per model the place of an endpoint whose probability is recorded.
+    ``watched`` gives per model the index of an endpoint whose probability is recorded.
     """
     market = draw_market(seed, scenario.models, scenario.endpoints_per_model)
     duration_s = decisions / scenario.requests_per_s
-    world = _World(market, market_trajectory(scenario, market, seed, duration_s), policy)
+    market_run = _MarketRun(market, market_trajectory(scenario, market, seed, duration_s), policy)
     rows = np.empty((decisions, len(COLUMNS)))
     clock = 0.0
     for first in range(0, decisions, CHUNK):
-        asks, clock = _asks(scenario, seed, first // CHUNK, clock)
-        for place, ask in enumerate(asks[: decisions - first], first):
-            rows[place] = world.serve(ask, (watched or {}).get(ask.model, -1))
+        requests, clock = _requests(scenario, seed, first // CHUNK, clock)
+        for place, request in enumerate(requests[: decisions - first], first):
+            rows[place] = market_run.serve(request, (watched or {}).get(request.model, -1))
     return SimulationRun(policy.name, scenario, market, rows)
 
 
-def _asks(scenario: Scenario, seed: int, chunk: int, clock: float) -> tuple[list[SimulatedRequest], float]:
+def _requests(scenario: Scenario, seed: int, chunk: int, clock: float) -> tuple[list[SimulatedRequest], float]:
     rng = np.random.default_rng([seed, 3, chunk])
     table = parameters()
     shape = table["traffic"]["coefficient_of_variation"] ** -2
@@ -119,8 +121,8 @@ def _lengths(rng: np.random.Generator, name: str) -> list[int]:
     return [max(length, 1) for length in lengths.tolist()]
 
 
-class _World:
-    """The market at one moment, and what is under way in it."""
+class _MarketRun:
+    """Hold the market at one moment, and the calls in flight."""
 
     def __init__(self, market: list[SimulatedEndpoint], path: MarketTrajectory, policy: SimulatedPolicy) -> None:
         self._market, self._path, self._policy = market, path, policy
@@ -134,65 +136,82 @@ class _World:
         self._budget: list[float] = (path.capacity[0] * self._burst_s).tolist()
         self._budget_at = [0.0] * len(market)
         self._ttft_mean = np.exp(np.array([endpoint.ttft_sigma for endpoint in market]) ** 2 / 2)
-        self._pace_mean = np.exp(np.array([endpoint.tokens_sigma for endpoint in market]) ** 2 / 2)
+        self._throughput_mean = np.exp(np.array([endpoint.tokens_sigma for endpoint in market]) ** 2 / 2)
 
-    def serve(self, ask: SimulatedRequest, watched: int) -> tuple[float, ...]:
-        """One request from its arrival to its end, as a row of ``COLUMNS``."""
-        self._advance(ask.time_s)
-        members, candidates = self._members[ask.model], self._candidates[ask.model]
-        context = RequestContext(ask.prompt_tokens, None, True, ask.tools, int(ask.time_s / 3600) % 24)
-        truth = [self._expected_loss(place, ask) for place in members]
-        state = SimulationState(ask.time_s, [self._in_flight[place] for place in members], truth)
-        chances = self._policy.choose(context, candidates, state)
-        first, served, failures, ttft, pace, spent, malformed = self._attempts(ask, members, chances)
-        price = pace_s = 0.0
+    def serve(self, request: SimulatedRequest, watched: int) -> tuple[float, ...]:
+        """Serve one request from its arrival to its end; returns a row of ``COLUMNS``."""
+        self._advance(request.time_s)
+        members, candidates = self._members[request.model], self._candidates[request.model]
+        context = RequestContext(request.prompt_tokens, None, True, request.tools, int(request.time_s / 3600) % 24)
+        expected_losses_s = [self._expected_loss(place, request) for place in members]
+        state = SimulationState(request.time_s, [self._in_flight[place] for place in members], expected_losses_s)
+        probabilities = self._policy.choose(context, candidates, state)
+        first, served, failures, ttft, tokens_per_s, spent_s, malformed = self._attempts(
+            request, members, probabilities
+        )
+        price = generation_s = 0.0
         if served >= 0:
-            price = self._price(served, ask.prompt_tokens, ask.completion_tokens)
-            pace_s = ask.completion_tokens / pace
-        lost = spent + (ttft + pace_s if served >= 0 else 0.0) + SECONDS_PER_FAILURE * (failures + malformed)
-        mixture = sum(chance * loss for chance, loss in zip(chances, truth, strict=True))
-        likeliest = truth[max(range(len(members)), key=chances.__getitem__)]
-        least = min(truth)
+            price = self._price(served, request.prompt_tokens, request.completion_tokens)
+            generation_s = request.completion_tokens / tokens_per_s
+        lost_s = spent_s + (ttft + generation_s if served >= 0 else 0.0) + SECONDS_PER_FAILURE * (failures + malformed)
+        mixture = sum(chance * loss for chance, loss in zip(probabilities, expected_losses_s, strict=True))
+        likeliest = expected_losses_s[max(range(len(members)), key=probabilities.__getitem__)]
+        least = min(expected_losses_s)
         return (
-            ask.time_s,
-            ask.model,
+            request.time_s,
+            request.model,
             first,
             served,
             float(failures > 0),
-            spent + ttft,
-            spent + ttft + 500 / pace,
+            spent_s + ttft,
+            spent_s + ttft + 500 / tokens_per_s,
             price,
-            -(price + USD_PER_SECOND * lost),
+            -(price + USD_PER_SECOND * lost_s),
             USD_PER_SECOND * (mixture - likeliest),
             USD_PER_SECOND * (mixture - least),
-            members[truth.index(least)],
-            chances[members.index(watched)] if watched in members else 0.0,
+            members[expected_losses_s.index(least)],
+            probabilities[members.index(watched)] if watched in members else 0.0,
         )
 
     def _attempts(
-        self, ask: SimulatedRequest, members: list[int], chances: object
+        self, request: SimulatedRequest, members: list[int], probabilities: object
     ) -> tuple[int, int, int, float, float, float, bool]:
-        """First endpoint, the one that answered or -1, failures, TTFT, tokens a second, s lost, malformed call."""
-        left = list(zip(members, chances, strict=True))  # type: ignore[call-overload]
-        first, spent = -1, 0.0
-        for attempt in range(min(ATTEMPTS, len(members))):
-            choice, error, malformed = ask.draws[3 * attempt : 3 * attempt + 3]
-            place = _sample(left, choice)
-            first = place if first < 0 else first
-            now = ask.time_s + spent
-            result = self._answer(place, now, error)
-            if result == "success":
-                ttft = self._ttft[place] * math.exp(self._market[place].ttft_sigma * ask.normals[2 * attempt])
-                pace = self._pace[place] * math.exp(self._market[place].tokens_sigma * ask.normals[2 * attempt + 1])
-                broken = ask.tools and malformed < self._malformed[place]
-                self._send(place, now, now + ttft + ask.completion_tokens / pace, result, ttft, pace, broken, ask.tools)
-                return first, place, attempt, ttft, pace, spent, broken
-            spent += self._delays[result]
-            self._send(place, now, ask.time_s + spent, result, None, None, False, ask.tools)
-            left = [(other, chance) for other, chance in left if other != place]
-        return first, -1, min(ATTEMPTS, len(members)), float("nan"), float("nan"), spent, False
+        """Try endpoints until one succeeds.
 
-    def _answer(self, place: int, now: float, error: float) -> Literal["success", "error", "rate_limited"]:
+        Returns the first endpoint, the successful one or -1, the number of failures, TTFT in s, tokens/s, seconds lost
+        before, and whether a tool call was malformed.
+        """
+        remaining = list(zip(members, probabilities, strict=True))  # type: ignore[call-overload]
+        first, spent_s = -1, 0.0
+        for attempt in range(min(ATTEMPTS, len(members))):
+            choice, error, malformed = request.draws[3 * attempt : 3 * attempt + 3]
+            place = _sample(remaining, choice)
+            first = place if first < 0 else first
+            now = request.time_s + spent_s
+            result = self._result(place, now, error)
+            if result == "success":
+                ttft = self._ttft[place] * math.exp(self._market[place].ttft_sigma * request.normals[2 * attempt])
+                tokens_per_s = self._tokens_per_s[place] * math.exp(
+                    self._market[place].tokens_sigma * request.normals[2 * attempt + 1]
+                )
+                malformed_call = request.tools and malformed < self._malformed[place]
+                self._send(
+                    place,
+                    now,
+                    now + ttft + request.completion_tokens / tokens_per_s,
+                    result,
+                    ttft,
+                    tokens_per_s,
+                    malformed_call,
+                    request.tools,
+                )
+                return first, place, attempt, ttft, tokens_per_s, spent_s, malformed_call
+            spent_s += self._delays[result]
+            self._send(place, now, request.time_s + spent_s, result, None, None, False, request.tools)
+            remaining = [(other, chance) for other, chance in remaining if other != place]
+        return first, -1, min(ATTEMPTS, len(members)), float("nan"), float("nan"), spent_s, False
+
+    def _result(self, place: int, now: float, error: float) -> Literal["success", "error", "rate_limited"]:
         if not self._has_capacity(place, now):
             return "rate_limited"
         capacity = self._capacity[place]
@@ -214,35 +233,37 @@ class _World:
         ended: float,
         result: Literal["success", "error", "rate_limited"],
         ttft: float | None,
-        pace: float | None,
+        tokens_per_s: float | None,
         malformed: bool,
         tools: bool,
     ) -> None:
         endpoint = self._market[place]
         loss = SECONDS_PER_FAILURE * (malformed or ttft is None)
-        if ttft is not None and pace is not None:
-            loss += self._typical[place] / USD_PER_SECOND + ttft + TYPICAL_COMPLETION_TOKENS / pace
+        if ttft is not None and tokens_per_s is not None:
+            loss += self._typical[place] / USD_PER_SECOND + ttft + TYPICAL_COMPLETION_TOKENS / tokens_per_s
         outcome = AttemptObservation(
-            ended, endpoint.name, endpoint.provider, result, loss, ttft, pace, malformed, tools, began_s=began
+            ended, endpoint.name, endpoint.provider, result, loss, ttft, tokens_per_s, malformed, tools, began_s=began
         )
         self._in_flight[place] += 1
         self._sent += 1
         heapq.heappush(self._pending, (ended, self._sent, place, outcome))
 
-    def _expected_loss(self, place: int, ask: SimulatedRequest) -> float:
-        """In s; an endpoint without capacity at this moment fails for certain."""
-        failure = self._error[place] if self._has_capacity(place, ask.time_s) else 1.0
-        if ask.tools:
+    def _expected_loss(self, place: int, request: SimulatedRequest) -> float:
+        """Return the expected loss in s; an endpoint without capacity at this moment fails for certain."""
+        failure = self._error[place] if self._has_capacity(place, request.time_s) else 1.0
+        if request.tools:
             failure += self._malformed[place]
-        wait = self._mean_ttft[place] + ask.completion_tokens * self._mean_token_s[place]
-        price = self._price(place, ask.prompt_tokens, ask.completion_tokens)
-        return float(price / USD_PER_SECOND + wait + SECONDS_PER_FAILURE * failure)
+        latency = self._mean_ttft[place] + request.completion_tokens * self._mean_token_s[place]
+        price = self._price(place, request.prompt_tokens, request.completion_tokens)
+        return float(price / USD_PER_SECOND + latency + SECONDS_PER_FAILURE * failure)
 
     def _price(self, place: int, prompt_tokens: int, completion_tokens: int) -> float:
-        return self._prompt_usd[place] * prompt_tokens + self._completion_usd[place] * completion_tokens
+        return expected_cost_usd(
+            self._prompt_price[place], self._completion_price[place], prompt_tokens, completion_tokens
+        )
 
     def _advance(self, now: float) -> None:
-        """Tell the policy what has ended by ``now``, and move the market on."""
+        """Tell the policy what has ended by ``now``, and advance the market."""
         while self._pending and self._pending[0][0] <= now:
             _, _, place, outcome = heapq.heappop(self._pending)
             self._in_flight[place] -= 1
@@ -255,16 +276,15 @@ class _World:
     def _load(self, tick: int) -> None:
         path = self._path
         self._ttft: list[float] = path.ttft_s[tick].tolist()
-        self._pace: list[float] = path.tokens_per_s[tick].tolist()
+        self._tokens_per_s: list[float] = path.tokens_per_s[tick].tolist()
         self._mean_ttft = (path.ttft_s[tick] * self._ttft_mean).tolist()
-        self._mean_token_s = (self._pace_mean / path.tokens_per_s[tick]).tolist()
+        self._mean_token_s = (self._throughput_mean / path.tokens_per_s[tick]).tolist()
         self._error, self._malformed = path.error_rate[tick].tolist(), path.malformed_rate[tick].tolist()
         self._capacity: list[float] = path.capacity[tick].tolist()
         prices = path.price[tick].tolist()
-        self._prompt_usd: list[float] = [e.prompt_usd * price for e, price in zip(self._market, prices, strict=True)]
-        self._completion_usd: list[float] = [
-            e.completion_usd * price for e, price in zip(self._market, prices, strict=True)
-        ]
+        priced = list(zip(self._market, prices, strict=True))
+        self._prompt_price: list[float] = [endpoint.prompt_price * factor for endpoint, factor in priced]
+        self._completion_price: list[float] = [endpoint.completion_price * factor for endpoint, factor in priced]
         self._members: dict[int, list[int]] = {}
         for place, endpoint in enumerate(self._market):
             if path.present[tick, place] > 0:
@@ -272,23 +292,26 @@ class _World:
         self._candidates = {
             model: [self._candidate(place) for place in members] for model, members in self._members.items()
         }
-        self._typical = [typical_candidate_price_usd(self._candidate(place)) for place in range(len(self._market))]
+        self._typical = [
+            typical_cost_usd(prompt, completion)
+            for prompt, completion in zip(self._prompt_price, self._completion_price, strict=True)
+        ]
 
     def _candidate(self, place: int) -> CandidateEndpoint:
-        """Prices in nano-USD per million tokens."""
+        """Return the endpoint at ``place`` as a candidate at its present prices."""
         endpoint = self._market[place]
-        prompt, completion = self._prompt_usd[place] * 1e15, self._completion_usd[place] * 1e15
-        return CandidateEndpoint(endpoint.name, endpoint.provider, round(prompt), round(completion))
+        prompt, completion = round(self._prompt_price[place]), round(self._completion_price[place])
+        return CandidateEndpoint(endpoint.name, endpoint.provider, prompt, completion)
 
 
-def _sample(left: list[tuple[int, float]], uniform: float) -> int:
-    """By probability among those left; evenly when they have none."""
-    total = sum(chance for _, chance in left)
+def _sample(remaining: list[tuple[int, float]], uniform: float) -> int:
+    """Draw one by probability among the remaining, uniformly when all probabilities are 0."""
+    total = sum(chance for _, chance in remaining)
     if total <= 0:
-        return left[int(uniform * len(left))][0]
+        return remaining[int(uniform * len(remaining))][0]
     mark = uniform * total
-    for place, chance in left:
+    for place, chance in remaining:
         mark -= chance
         if mark < 0:
             return place
-    return left[-1][0]
+    return remaining[-1][0]

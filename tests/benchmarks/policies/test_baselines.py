@@ -23,8 +23,8 @@ from benchmarks.policies.baselines import (
 from benchmarks.policies.live import LivePolicy
 from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.outcome import AttemptObservation
-from models.selection.simulation.interface import SimulatedPolicy, SimulationState
 from models.selection.simulation.inverse_square_price import InverseSquarePrice
+from models.selection.simulation.simulated_policy import SimulatedPolicy, SimulationState
 
 POLICIES: list[Callable[[], SimulatedPolicy]] = [
     Random,

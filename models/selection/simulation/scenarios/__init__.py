@@ -1,4 +1,4 @@
-"""What happens to a simulated market: events read from the TOML files beside this one, laid over time."""
+"""Load scenarios from the TOML files beside this module, and lay their events over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.selection.decision.arrays import Floats
 from models.selection.simulation.market import SimulatedEndpoint, parameters
 
 TICK_S = 10.0
-# What an event may change: quantity → whether its value replaces ("set") or multiplies ("scale").
+# Quantities that an event may change, and whether its value replaces ("set") or multiplies ("scale").
 EVENT_QUANTITIES = {
     "ttft": "scale",
     "throughput": "scale",
@@ -27,10 +27,11 @@ EVENT_QUANTITIES = {
 
 
 class ScenarioEvent(NamedTuple):
-    """``where``: cheapest | best | costly | region, one per model (of quiet loss in s; region: the best one's).
+    """Describe a change of the market.
 
-    ``start`` and ``end`` are shares of the run. With ``ramp`` the change grows from none to its value; with
-    ``period_s`` it comes and goes, half of each period. ``watch``: adaptation to it is measured.
+    ``where`` selects one endpoint per model: cheapest, best or costly, or a region's, the best one's. ``start`` and
+    ``end`` are shares of the run. With ``ramp`` the change grows from none to its value; with ``period_s`` it is active
+    for half of each period. ``watch`` asks to measure adaptation to it.
     """
 
     where: str
@@ -44,6 +45,8 @@ class ScenarioEvent(NamedTuple):
 
 
 class Scenario(NamedTuple):
+    """Describe a market's size, its load as a multiple of the measured one, and its events."""
+
     name: str
     about: str
     models: int
@@ -53,11 +56,12 @@ class Scenario(NamedTuple):
 
     @property
     def requests_per_s(self) -> float:
+        """Return the arrival rate in requests a second."""
         return float(parameters()["traffic"]["requests_per_s"]) * self.load
 
 
 class MarketTrajectory(NamedTuple):
-    """State of the market, each array of shape (ticks of ``TICK_S``, endpoints); seconds, shares, multiples."""
+    """Hold the market over time, each array (ticks of ``TICK_S``, endpoints): seconds, shares and multiples."""
 
     ttft_s: Floats
     tokens_per_s: Floats
@@ -69,12 +73,13 @@ class MarketTrajectory(NamedTuple):
 
 
 def scenario_names() -> list[str]:
+    """Return the names of all scenarios, sorted."""
     files = resources.files("models.selection.simulation.scenarios").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def load_scenario(name: str) -> Scenario:
-    """Raises ``ValueError`` on an unknown scenario or quantity."""
+    """Load a scenario. Raises ``ValueError`` on an unknown scenario or quantity."""
     if name not in scenario_names():
         raise ValueError(f"no scenario {name}; there are {', '.join(scenario_names())}")
     text = resources.files("models.selection.simulation.scenarios").joinpath(f"{name}.toml").read_text()
@@ -87,31 +92,31 @@ def load_scenario(name: str) -> Scenario:
 
 
 def struck_endpoints(event: ScenarioEvent, market: Sequence[SimulatedEndpoint]) -> list[int]:
-    """Indices of the endpoints that the event strikes."""
+    """Return the indices of the endpoints that the event changes. Raises ``ValueError`` on an unknown ``where``."""
     by_model: dict[int, list[int]] = {}
     for place, endpoint in enumerate(market):
         by_model.setdefault(endpoint.model, []).append(place)
-    found = []
+    struck = []
     for members in by_model.values():
         best = min(members, key=lambda place: market[place].typical_loss_s)
         if event.where == "cheapest":
-            found.append(min(members, key=lambda place: market[place].completion_usd))
+            struck.append(min(members, key=lambda place: market[place].completion_price))
         elif event.where == "best":
-            found.append(best)
+            struck.append(best)
         elif event.where == "costly":
-            found.append(_costly(members, market))
+            struck.append(_costly(members, market))
         elif event.where == "region":
-            found += [place for place in members if market[place].region == market[best].region]
+            struck += [place for place in members if market[place].region == market[best].region]
         else:
             raise ValueError(f"{event.where} is no place of an event")
-    return found
+    return struck
 
 
 def _costly(members: Sequence[int], market: Sequence[SimulatedEndpoint]) -> int:
-    """The one that a lower price would help most: least loss but for its price."""
+    """Return the endpoint that a lower price would help most: the least loss but for its price."""
 
     def loss_without_price(place: int) -> float:
-        return market[place]._replace(prompt_usd=0.0, completion_usd=0.0).typical_loss_s
+        return market[place]._replace(prompt_price=0.0, completion_price=0.0).typical_loss_s
 
     best = min(members, key=lambda place: market[place].typical_loss_s)
     return min((place for place in members if place != best), key=loss_without_price)
@@ -120,11 +125,11 @@ def _costly(members: Sequence[int], market: Sequence[SimulatedEndpoint]) -> int:
 def market_trajectory(
     scenario: Scenario, market: Sequence[SimulatedEndpoint], seed: int, duration_s: float
 ) -> MarketTrajectory:
-    """Quiet levels, the slow drift that was measured, and the events over it."""
+    """Return the quiet market with its measured slow drift, and the events over it."""
     ticks = math.ceil(duration_s / TICK_S) + 1
     drift = np.exp(_drift(ticks, len(market), seed))
     flat = np.ones((ticks, len(market)))
-    made = MarketTrajectory(
+    trajectory = MarketTrajectory(
         ttft_s=drift * [endpoint.ttft_s for endpoint in market],
         tokens_per_s=flat * [endpoint.tokens_per_s for endpoint in market],
         error_rate=flat * [endpoint.error_rate for endpoint in market],
@@ -134,9 +139,9 @@ def market_trajectory(
         present=flat.copy(),
     )
     columns = {
-        "ttft": made.ttft_s,
-        "throughput": made.tokens_per_s,
-        **{name: getattr(made, name) for name in EVENT_QUANTITIES if name not in ("ttft", "throughput")},
+        "ttft": trajectory.ttft_s,
+        "throughput": trajectory.tokens_per_s,
+        **{name: getattr(trajectory, name) for name in EVENT_QUANTITIES if name not in ("ttft", "throughput")},
     }
     for event in scenario.events:
         first, last = int(event.start * ticks), int(event.end * ticks)
@@ -150,13 +155,14 @@ def market_trajectory(
                 column[moments] *= event.value**grown
             else:
                 column[moments] += (event.value - column[moments]) * grown
-    return made
+    return trajectory
 
 
 def _free(ticks: int, market: Sequence[SimulatedEndpoint], seed: int) -> Floats:
-    """1 where an endpoint has room, 0 in spells in which others use it up, (ticks, endpoints).
+    """Return 1 where an endpoint has capacity and 0 in spells in which others exhaust it, (ticks, endpoints).
 
-    A chain of two states whose spells last ``busy_spell_s`` on average and take ``busy_share`` of the time.
+    The spells form a Markov chain of two states: they last ``busy_spell_s`` on average and take ``busy_share`` of the
+    time.
     """
     mean_s = parameters()["authored"]["busy_spell_s"]
     share = np.array([endpoint.busy_share for endpoint in market])
@@ -173,7 +179,7 @@ def _free(ticks: int, market: Sequence[SimulatedEndpoint], seed: int) -> Floats:
 
 
 def _drift(ticks: int, count: int, seed: int) -> Floats:
-    """Ornstein-Uhlenbeck paths of ln TTFT with the measured sd and half-life, (ticks, count)."""
+    """Return Ornstein-Uhlenbeck paths of ln TTFT with the measured standard deviation and half-life, (ticks, count)."""
     table = parameters()["drift"]
     keep = 0.5 ** (TICK_S / table["half_life_s"])
     steps = np.random.default_rng([seed, 2]).normal(0, table["sd"], (ticks, count))

@@ -45,7 +45,7 @@ def test_a_429_is_no_failure_and_neither_has_a_ttft() -> None:
     view = seen.view("a:m", 5.0)
     assert view.since_failure_s == pytest.approx(3.0)
     assert view.recent[2].failure == pytest.approx(1.0)
-    assert view.recent[2].limited == pytest.approx(0.5, abs=0.01)
+    assert view.recent[2].rate_limited == pytest.approx(0.5, abs=0.01)
     assert view.recent[2].log_ttft is None
 
 

@@ -100,7 +100,7 @@ def test_g1_wants_better_predictions_than_need_no_learner(metrics: dict[str, flo
         (8000, 0, 1.0, 1.0, "passed", "above what serves"),
         (8000, 1, 1.0, 1.0, "failed", "earns less"),
         (8000, 0, 1.5, 1.0, "failed", "cost more"),
-        (8000, 0, 1.0, 2.0, "failed", "the longest waits (p99) would grow"),
+        (8000, 0, 1.0, 2.0, "failed", "p99 of TTFT would grow"),
         (8000, 0, 1.0, 0.9, "passed", "above what serves"),
         (2000, 0, 1.0, 1.0, "insufficient", "2000 decisions since it was trained, 6000 are needed"),
         (300, 0, 1.0, 1.0, "insufficient", "effective samples, 200 are needed"),
@@ -224,7 +224,7 @@ def test_too_few_decisions_break_no_guardrail_and_say_so() -> None:
 def test_only_the_last_minutes_count_unless_all_is_asked_for() -> None:
     frame = requests(2000)
     assert read_guardrails(frame, "v1", GuardrailLimits(minutes=10)).decisions == 300
-    assert read_guardrails(frame, "v1", GuardrailLimits(minutes=10), whole=True).decisions == 1000
+    assert read_guardrails(frame, "v1", GuardrailLimits(minutes=10), all_rows=True).decisions == 1000
 
 
 def test_wilsons_interval_of_a_textbook_share() -> None:

@@ -105,7 +105,7 @@ def test_what_came_before_and_what_others_chose_is_seen_and_not_judged() -> None
     policy = learned()
     expected = replay_probabilities(policy, whole)[-len(part.contexts) :]
     assert np.array_equal(replay_probabilities(policy, part), expected)
-    assert part.seen(0).counts[:, 0, 3].sum() > 190
+    assert part.views_of(0).counts[:, 0, 3].sum() > 190
 
 
 def test_choices_that_are_kept_keep_what_was_seen() -> None:

@@ -13,7 +13,7 @@ from models.selection.decision.predictor import PREDICTED_QUANTITIES, Predictor,
 from models.selection.decision.priors import PriorHierarchy
 from models.selection.evaluation.gates import GateRequirements, judge_scenarios
 from models.selection.evaluation.simulation_trial import TrialSettings, run_trial
-from models.selection.simulation.interface import ArtifactPolicy, SimulationState
+from models.selection.simulation.simulated_policy import ArtifactPolicy, SimulationState
 
 LEVEL = {quantity.name: QuantityModel("level", 0.0, {quantity.level: 1.0}) for quantity in PREDICTED_QUANTITIES}
 CANDIDATES = [CandidateEndpoint(f"{name}:m", name, 10**9, 10**9) for name in "ab"]
@@ -40,7 +40,7 @@ def test_a_served_artifact_is_asked_for_the_sizes_that_the_router_plans_for() ->
     served = ArtifactPolicy(learned)
     for tokens in range(planned_tokens(300) - 20, planned_tokens(300) + 1):
         served.choose(ASK._replace(prompt_tokens=tokens), CANDIDATES, SimulationState(1.0, [0, 0], []))
-    assert len(learned._known) == 1
+    assert len(learned._prepared) == 1
 
 
 def test_the_same_artifact_twice_is_no_better_than_itself() -> None:

@@ -12,7 +12,6 @@ from benchmarks.policies.live import LivePolicy
 from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.outcome import AttemptObservation
 from models.selection.evaluation.simulation_metrics import adaptation, paired_gain, summarise, watched_endpoints
-from models.selection.simulation.interface import SimulationState
 from models.selection.simulation.market import altered, draw_market, parameters
 from models.selection.simulation.scenarios import (
     TICK_S,
@@ -23,6 +22,7 @@ from models.selection.simulation.scenarios import (
     struck_endpoints,
 )
 from models.selection.simulation.simulate import LABEL, SimulationRun, simulate
+from models.selection.simulation.simulated_policy import SimulationState
 
 CALM = load_scenario("calm")
 

@@ -31,11 +31,11 @@ from models.selection.decision.policy import LearnedPolicy
 from models.selection.decision.priors import Moments, PriorHierarchy, priors_from_json, priors_to_json
 from models.selection.evaluation.intervals import wilson_interval
 from models.selection.evaluation.predictive import held_out_metrics, prediction_losses, quantile_coverage
+from models.selection.training.builders import OutputLengthBuilder
 from models.selection.training.conformal import conformal_offset
 from models.selection.training.export import export, write_header
 from models.selection.training.fitting import fit_form
 from models.selection.training.learning import LearnedModel, learn, sample_features
-from models.selection.training.tallies import OutputLengthBuilder
 
 # skl2onnx hands numpy scalars to protobuf, which numpy deprecates; the export itself is checked for parity.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -121,7 +121,7 @@ def test_what_is_predicted_is_what_is_true(folder: Path) -> None:
         )
         for estimate, (median_s, sd, failing, limited, pace) in zip(estimates, TRUTH.values(), strict=True):
             assert estimate.success == pytest.approx(1 - failing, abs=0.05)
-            assert estimate.limited == pytest.approx(limited, abs=0.07)
+            assert estimate.rate_limited == pytest.approx(limited, abs=0.07)
             median_s = median_s * (0.5 if streams else 1.0) * (2.0 if tokens > 1000 else 1.0)
             assert estimate.ttft_s == pytest.approx(median_s, rel=0.2)
             assert estimate.ttft_q90_s == pytest.approx(median_s * math.exp(1.2816 * sd), rel=0.35)
@@ -146,7 +146,7 @@ def test_a_learner_is_chosen_where_there_is_something_to_learn_and_levels_where_
     learned: LearnedModel,
 ) -> None:
     forms = dict(
-        zip((q.name for q in predictor.PREDICTED_QUANTITIES), (rule.form for rule in learned.rules()), strict=True)
+        zip((q.name for q in predictor.PREDICTED_QUANTITIES), (rule.form for rule in learned.models()), strict=True)
     )
     assert forms["ttft_q50"] in ("linear", "boosted")
     assert forms["ttft_q90"] in ("linear", "boosted")
@@ -154,7 +154,7 @@ def test_a_learner_is_chosen_where_there_is_something_to_learn_and_levels_where_
     plain = build_samples(log(2000, long_doubles=False), prices=lambda name: None)
     earlier, later = halves(plain)
     simple = learn(earlier, until_us(later))
-    assert simple.rules()[predictor.TTFT_Q50].form in ("level", "ewma")
+    assert simple.models()[predictor.TTFT_Q50].form in ("level", "ewma")
 
 
 def test_no_learner_beats_the_base_rate_by_less_than_endpoints_differ(
@@ -183,7 +183,7 @@ def test_a_cold_endpoint_is_taken_for_its_provider_then_its_model_then_the_marke
     )
     assert quick.log_whole == pytest.approx(math.log(math.exp(-1.0) + 500 / 100), **near)
     whole = PriorHierarchy({"p:m": {"log_whole": Moments(1e4, 0.5, 0.01)}}, {}, {}).of("p:m", "p")
-    assert (whole.log_whole, whole.whole_spread) == (pytest.approx(0.5, **near), pytest.approx(0.1, **near))
+    assert (whole.log_whole, whole.response_time_spread) == (pytest.approx(0.5, **near), pytest.approx(0.1, **near))
     half = PriorHierarchy({"p:m": past(1.0, seen=20)}, {"p": past(2.0)}, {})
     assert half.of("p:m", "p").log_ttft == pytest.approx(1.5, **near)
     assert priors_from_json(json.loads(json.dumps(priors_to_json(levels)))).of("p:new", "p", "x/m") == levels.of(
@@ -193,9 +193,9 @@ def test_a_cold_endpoint_is_taken_for_its_provider_then_its_model_then_the_marke
 
 def test_a_clients_region_is_its_endpoints_then_its_providers() -> None:
     levels = PriorHierarchy({}, {}, {}, regions={("eu", "p:m"): Moments(1000, 0.5)})
-    assert levels.region("eu", "p:m", "p") == pytest.approx(0.5, abs=0.02)
-    assert levels.region("eu", "p:other", "p") == pytest.approx(0.5, abs=0.02)
-    assert levels.region("us", "p:m", "p") == levels.region("eu", "q:m", "q") == 0.0
+    assert levels.region_offset("eu", "p:m", "p") == pytest.approx(0.5, abs=0.02)
+    assert levels.region_offset("eu", "p:other", "p") == pytest.approx(0.5, abs=0.02)
+    assert levels.region_offset("us", "p:m", "p") == levels.region_offset("eu", "q:m", "q") == 0.0
 
 
 def test_expected_length_is_that_of_the_narrowest_group_seen_often() -> None:
@@ -204,7 +204,7 @@ def test_expected_length_is_that_of_the_narrowest_group_seen_often() -> None:
         tallies.add("x/m", "programming", None, 900)
         tallies.add("x/m", "trivia", None, 100)
         tallies.add("x/m", None, 64, 60)
-    lengths = tallies.lengths()
+    lengths = tallies.build()
     assert lengths.expected("x/m", "programming", None) == pytest.approx(900, rel=0.03)
     assert lengths.expected("x/m", None, None) == pytest.approx(500, rel=0.03)
     assert lengths.expected("x/m", None, 50) == 50.0
@@ -214,12 +214,12 @@ def test_expected_length_is_that_of_the_narrowest_group_seen_often() -> None:
 def test_training_and_serving_make_the_same_features(found: Samples, learned: LearnedModel) -> None:
     """Those of one decision made as the router makes them, and those of all samples at once."""
     frame = log(5000)
-    together = sample_features(found, learned.levels, learned.lengths)
+    together = sample_features(found, learned.priors, learned.lengths)
     rows = [(row, views) for row, views in walk_log(frame.iter_rows(named=True), first_attempted_endpoint)]
     for place in (0, 10, 999, 4999):
         row, views = rows[place]
         alone = feature_matrix(
-            (context_of(row),), [found.rows[place].candidate], views, learned.levels, learned.lengths
+            (context_of(row),), [found.rows[place].candidate], views, learned.priors, learned.lengths
         )
         assert alone[0] == pytest.approx(together[place], abs=1e-9)
 
@@ -250,7 +250,7 @@ def test_every_form_is_served_as_it_was_learned(
     form: str, found: Samples, learned: LearnedModel, tmp_path: Path
 ) -> None:
     """Exported, signed, loaded again: the export itself compares every quantity with its learner."""
-    rows = sample_features(found, learned.levels, learned.lengths)
+    rows = sample_features(found, learned.priors, learned.lengths)
     seen = np.column_stack([[_nan(shown(s)) for s in found.rows] for shown in _shown()])
     choices = []
     for place, (quantity, chosen) in enumerate(zip(predictor.PREDICTED_QUANTITIES, learned.choices, strict=True)):
@@ -269,7 +269,7 @@ def test_every_form_is_served_as_it_was_learned(
 def test_a_straight_line_leads_no_further_than_it_was_seen_to(found: Samples, learned: LearnedModel) -> None:
     """An endpoint whose price is a million times what was fitted on is corrected as the dearest of those were."""
     quantity = predictor.PREDICTED_QUANTITIES[predictor.TTFT_Q50]
-    rows = sample_features(found, learned.levels, learned.lengths)
+    rows = sample_features(found, learned.priors, learned.lengths)
     seen = np.array([_nan(s.log_ttft) for s in found.rows])
     price = predictor.FEATURE_INDEX["log_prompt_price"]
     rows[:, price] = np.linspace(0.0, 1.0, len(rows))
@@ -277,8 +277,8 @@ def test_a_straight_line_leads_no_further_than_it_was_seen_to(found: Samples, le
     assert line is not None
     far = rows.copy()
     far[:, price] = 20.0
-    rule = line.rule
-    rules = [rule if n == predictor.TTFT_Q50 else r for n, r in enumerate(learned.rules())]
+    rule = line.model
+    rules = [rule if n == predictor.TTFT_Q50 else r for n, r in enumerate(learned.models())]
     served = predictor.Predictor([r._replace(boosted=False) for r in rules]).predict(far)[:, predictor.TTFT_Q50]
     assert served == pytest.approx(line.predict(far), abs=1e-9)
     assert rule.within is not None
