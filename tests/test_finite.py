@@ -30,7 +30,7 @@ from models.selection.decision.posterior import FILTER_QUANTITIES, VARIANCE_BETW
 from models.selection.decision.predictor import PREDICTED_QUANTITIES as PREDICTED
 from models.selection.decision.predictor import Predictor, QuantityModel
 from models.selection.decision.priors import Moments, PriorHierarchy
-from models.selection.simulation.interface import SimulationState
+from models.selection.simulation.simulated_policy import SimulationState
 from router_service.health import Health
 from router_service.health.messages import HealthReport
 from tests.peers import Clock
