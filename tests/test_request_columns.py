@@ -26,6 +26,7 @@ def described(body: dict[str, Any] | bytes, **headers: bytes) -> Record:
     record = Record("gen-1-0", 1, "w", MODEL, False, 200, 5, key_hash="ab" * 32)
     raw = body if isinstance(body, bytes) else msgspec.json.encode({"model": MODEL, "messages": MESSAGES} | body)
     described_by = {name.replace("_", "-").encode(): value for name, value in headers.items()}
+    record.body_bytes = len(raw)
     describe_request(record, described_by, parse_head(raw))
     return record
 
@@ -52,6 +53,25 @@ def test_a_header_is_utf_8_or_else_latin_1(value: bytes | None, text: str | None
 def test_headers_are_bounded() -> None:
     record = described({}, user_agent=b"a" * 5000, x_title=b"t" * 5000, http_referer=b"h" * 5000)
     assert [len(text or "") for text in (record.user_agent, record.app_title, record.app)] == [256, 512, 512]
+
+
+def test_texts_and_names_of_the_body_are_bounded() -> None:
+    record = described({"trace": {"trace_id": "t" * 5000}} | {f"{number:03}{'n' * 500}": 1 for number in range(300)})
+    assert len(record.trace_id or "") == 256
+    assert len(record.parameters) == 64
+    assert {len(name) for name in record.parameters} == {64}
+    assert described({"temperature": 1}).parameters == ["messages", "model", "temperature"]
+
+
+def test_a_long_model_is_recorded_in_part(house: House) -> None:
+    with house.client as client:
+        answer = client.post("/api/v1/chat/completions", json={"model": "m" * 100_000, "messages": MESSAGES})
+        name = answer.headers["x-generation-id"]
+    assert answer.status_code == 400
+    until(lambda: find_on_disk(house.lake, name), "the record is written")
+    row = find_on_disk(house.lake, name)
+    assert row is not None
+    assert row["requested_model"] == "m" * 256
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class RequestLog:
         return self._when_full == "drop" or len(self._queue) < self._queue_size
 
     def append(self, payload: bytes) -> bool:
-        """Queue a record (``data.schema.encode_record``); false when it had to be dropped."""
+        """Queue a record (``data.record.encoding.encode_record``); false when it had to be dropped."""
         if self._closed or (len(self._queue) >= self._queue_size and self._when_full == "drop"):
             self.dropped += 1
             return False

@@ -6,7 +6,7 @@ from data.record.record import Record
 from router_service.accounting.hedge_loser import hedge_loser_cost
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision, Plan
-from router_service.telemetry.request_columns import describe_request
+from router_service.telemetry.request_columns import MAX_ID_CHARACTERS, describe_request
 
 
 def make_record(exchange: Exchange, worker: str) -> Record:
@@ -18,7 +18,7 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         generation_id=exchange.id,
         started_at=int(exchange.started_at * 1e6),
         worker=worker,
-        requested_model=(head.model or "") if head else "",
+        requested_model=(head.model or "")[:MAX_ID_CHARACTERS] if head else "",
         stream=bool(head and head.stream),
         status=exchange.status,
         duration_us=duration_us,
@@ -34,11 +34,11 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         endpoint=exchange.endpoint,
         provider=exchange.provider,
         wire_format=exchange.wire_format,
-        upstream_id=exchange.upstream_id,
-        service_tier=exchange.service_tier,
+        upstream_id=exchange.upstream_id and exchange.upstream_id[:MAX_ID_CHARACTERS],
+        service_tier=exchange.service_tier and exchange.service_tier[:MAX_ID_CHARACTERS],
         error_type=exchange.error_type,
         finish_reason=exchange.finish_reason,
-        native_finish_reason=exchange.native_finish_reason,
+        native_finish_reason=exchange.native_finish_reason and exchange.native_finish_reason[:MAX_ID_CHARACTERS],
         cancelled=exchange.cancelled,
         ended_by_client=exchange.ended_by_client,
         output_bytes=exchange.output_bytes,
