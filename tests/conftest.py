@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -47,7 +49,7 @@ def serving(app: object) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(timeout=15)
+        thread.join(timeout=60)
 
 
 @dataclass
@@ -66,15 +68,26 @@ class House:
 
     @property
     def client(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=30)
+        return httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=120)
+
+    def send(self, body: dict[str, Any]) -> socket.socket:
+        """Send a chat request on a connection of its own and read nothing; the client leaves when it is closed."""
+        address, content = urlsplit(self.url), json.dumps(body).encode()
+        head = f"POST /api/v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {self.key}\r\n"
+        connection = socket.create_connection((address.hostname, address.port), timeout=120)
+        connection.sendall(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
+        return connection
 
 
 @contextlib.contextmanager
 def open_house(data_dir: Path, lab: Lab | None = None, **settings: Any) -> Iterator[House]:
-    """A market without chance failures, each wait of the lab cut to nothing unless ``lab`` is another."""
+    """A market without chance failures, each wait of the lab cut to nothing unless ``lab`` is another.
+
+    Nothing but a hang reaches the deadline of the first token, on a busy machine neither.
+    """
     lab = lab or Lab(time_scale=0.0, faults=False)
     with serving(create_app(lab)) as lab_url:
-        wanted = {"data_dir": data_dir, "lab_url": lab_url, "ttft_timeout": 1.0, "keepalive_interval": 0.3}
+        wanted = {"data_dir": data_dir, "lab_url": lab_url, "ttft_timeout": 30.0, "keepalive_interval": 0.3}
         lake = Lake(data_dir).create()
         key = create_key(open_database(lake.database), "test")
         router = create_router(Settings(**wanted | settings))
@@ -84,7 +97,7 @@ def open_house(data_dir: Path, lab: Lab | None = None, **settings: Any) -> Itera
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    """One with the settings of a first start, but for short waits."""
+    """One with the settings of a first start, but for keep-alive comments that come soon."""
     with open_house(tmp_path) as opened:
         yield opened
 

@@ -112,7 +112,7 @@ class Server:
         command = [server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", PASSWORD]
         command += ["--save", "", "--appendonly", "no", "--dir", str(self._folder), *self._options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        until(self._answers, "the server answers", 20)
+        until(self._answers, "the server answers")
         return self
 
     def pause(self) -> None:
@@ -127,7 +127,7 @@ class Server:
     def stop(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(20)
+            self.process.wait(120)
             self.process = None
 
     def __enter__(self) -> Server:

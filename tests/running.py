@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -26,12 +28,15 @@ def environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens at, below those that the kernel lends to any client until it is listened at."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-def until(holds: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+def until(holds: Callable[[], object], what: str, seconds: float = 120.0) -> None:
     """Wait for ``holds``; fail, saying ``what``, when it does not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -51,7 +56,7 @@ def portolan(*arguments: str, **variables: str) -> subprocess.CompletedProcess[s
     """Run a command to its end."""
     command = [sys.executable, "-m", "portolan", *arguments]
     env = environment() | variables
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90)
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
 
 
 class Running:
@@ -74,7 +79,7 @@ class Running:
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
         for pid in self.alive():
             os.kill(pid, signal.SIGKILL)
-        self.process.wait(60)
+        self.process.wait(120)
 
     @property
     def output(self) -> str:
@@ -99,16 +104,16 @@ class Running:
     def kill(self) -> None:
         """SIGKILL for the whole session at once: one system call reaches all of it."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(60)
+        self.process.wait(120)
         until(lambda: not self.alive(), "all are dead")
 
     def kill_all_but(self, spared: set[int]) -> None:
         """SIGKILL for every process except ``spared``."""
         for pid in set(self.alive()) - spared:
             os.kill(pid, signal.SIGKILL)
-        self.process.wait(60)
+        self.process.wait(120)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the command to end; returns its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(120)

@@ -19,7 +19,7 @@ def ask(tmp_path: Path, share: float) -> tuple[dict[str, object], Lake]:
     """The record of one request whose first provider hangs, so that there is time for a label."""
     lab = Lab(time_scale=0.0, faults=False, modes={"groq": {"mode": "hang"}})
     with serving(create_app(lab)) as lab_url:
-        settings = Settings(data_dir=tmp_path, lab_url=lab_url, ttft_timeout=1.0, category_share=share)
+        settings = Settings(data_dir=tmp_path, lab_url=lab_url, ttft_timeout=2.0, category_share=share)
         lake = Lake(tmp_path).create()
         key = create_key(open_database(lake.database), "test")
         router = create_router(settings)

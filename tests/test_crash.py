@@ -103,7 +103,7 @@ class Crash:
             self.ready(router)
             assert router.end() == 0, router.output
             # The resource tracker of multiprocessing ends a moment after its parent.
-            until(lambda: not router.alive(), f"all have ended, but {router.alive()}", 5)
+            until(lambda: not router.alive(), f"all have ended, but {router.alive()}")
 
 
 def crash(folder: Path, lab_url: str, seed: int, rounds: int) -> str:

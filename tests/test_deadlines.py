@@ -6,7 +6,6 @@ import asyncio
 import time
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from data.catalogue.types import Endpoint
@@ -125,7 +124,7 @@ async def test_a_hanging_provider_is_cut_and_a_slow_reader_is_not() -> None:
     await asyncio.sleep(0.2)
     assert not cut.done()
     watch.waiting_since = time.perf_counter()
-    assert "silent" in str(await asyncio.wait_for(cut, 10))
+    assert "silent" in str(await asyncio.wait_for(cut, 120))
 
 
 async def test_chunks_reset_the_stall_timeout_and_the_total_timeout_ends_the_stream() -> None:
@@ -141,10 +140,10 @@ async def test_chunks_reset_the_stall_timeout_and_the_total_timeout_ends_the_str
 def test_the_ttft_timeout_of_the_request_falls_back(house: House, stream: bool) -> None:
     house.lab.modes["groq"] = {"mode": "hang"}
     with house.client as client:
-        answer = client.post(CHAT, json=body(stream, provider={"order": ["groq", "deepinfra"], "ttft_timeout": 0.2}))
+        answer = client.post(CHAT, json=body(stream, provider={"order": ["groq", "deepinfra"], "ttft_timeout": 2.0}))
         assert answer.status_code == 200
     assert "Deep Infra" in answer.text
-    until(lambda: sum(house.lab.cancelled.values()) == 1, "the hanging call is cancelled", 10)
+    until(lambda: sum(house.lab.cancelled.values()) == 1, "the hanging call is cancelled")
 
 
 def test_a_stall_ends_the_stream_with_an_error_and_counts_against_the_endpoint(tmp_path: Path) -> None:
@@ -167,7 +166,7 @@ def test_a_stall_ends_the_stream_with_an_error_and_counts_against_the_endpoint(t
 async def test_the_total_timeout_covers_all_attempts_and_counts_against_no_endpoint_that_it_cut(stream: bool) -> None:
     health, clock = measured()
     exchange = asked(stream=stream)
-    limits = deadlines(health, clock, exchange, total_s=0.3, ttft_s=0.2, answer_s=0.2)
+    limits = deadlines(health, clock, exchange, total_s=1.5, ttft_s=1.0, answer_s=1.0)
     calls = []
 
     async def late(endpoint: Endpoint, _attempt: Attempt, timeout_s: float) -> None:
@@ -186,10 +185,7 @@ async def test_the_total_timeout_covers_all_attempts_and_counts_against_no_endpo
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_disconnect_before_the_first_token_cancels_the_provider_call(house: House, stream: bool) -> None:
     house.lab.modes["groq"] = {"mode": "hang"}
-    preferences = {"only": ["groq"], "ttft_timeout": 60}
-    with house.client as client:
-        with pytest.raises(httpx2.ReadTimeout):
-            # The timeout is shorter than the keep-alive interval, so that no byte has arrived.
-            client.post(CHAT, json=body(stream, provider=preferences), timeout=0.2)
-        until(lambda: sum(house.lab.cancelled.values()) == 1, "the provider's call is closed", 10)
+    with house.send(body(stream, provider={"only": ["groq"], "ttft_timeout": 300})):
+        until(lambda: house.lab.calls, "the provider is called")
+    until(lambda: sum(house.lab.cancelled.values()) == 1, "the provider's call is closed")
     assert len(house.lab.calls) == 1

@@ -17,7 +17,7 @@ from router_service.telemetry.frames import read_frames
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import find_on_disk
 from router_service.telemetry.sealing import recover
-from tests.conftest import House
+from tests.conftest import House, open_house
 from tests.running import portolan, until
 
 CHAT, EXPLAIN = "/api/v1/chat/completions", "/api/v1/generation/explain"
@@ -158,14 +158,15 @@ def test_a_request_without_a_route_is_explained(house: House) -> None:
     assert explained(house, malformed)["summary"].startswith("No model was asked for; no endpoint was looked at.")
 
 
-def test_a_provider_that_gives_no_answer_is_told_as_such(house: House) -> None:
-    house.lab.modes["groq"] = {"mode": "hang"}
-    answer = ask(house, ASKED, stream=True, provider={"order": ["groq", "cerebras"]})
-    assert [a["status"] for a in answer["openrouter_metadata"]["attempts"]] == [504, 200]
-    assert (
-        "Groq stood first by the order of the request; it gave no answer in"
-        in explained(house, answer["id"])["summary"]
-    )
+def test_a_provider_that_gives_no_answer_is_told_as_such(tmp_path: Path) -> None:
+    with open_house(tmp_path, ttft_timeout=2.0) as house:
+        house.lab.modes["groq"] = {"mode": "hang"}
+        answer = ask(house, ASKED, stream=True, provider={"order": ["groq", "cerebras"]})
+        assert [a["status"] for a in answer["openrouter_metadata"]["attempts"]] == [504, 200]
+        assert (
+            "Groq stood first by the order of the request; it gave no answer in"
+            in explained(house, answer["id"])["summary"]
+        )
 
 
 def test_a_client_that_left_is_told_as_such(house: House) -> None:

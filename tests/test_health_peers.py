@@ -67,7 +67,7 @@ async def test_watching_workers_exchange_by_themselves(tmp_path: Path) -> None:
     _, one, other = pair(tmp_path)
     tasks = [asyncio.create_task(worker.sharing.watch()) for worker in (one, other)]
     one.health.failure("e", "rate_limit_exceeded", 60.0)
-    for _ in range(400):
+    for _ in range(4800):
         if other.health.limited("e"):
             break
         await asyncio.sleep(0.025)

@@ -29,13 +29,13 @@ from tests.running import until
 from tests.test_fallback import CHAT, body
 
 MEASURED = 20
-BOTH = {"order": ["groq", "deepinfra"], "ttft_timeout": 20}
+BOTH = {"order": ["groq", "deepinfra"], "ttft_timeout": 60}
 
 
 @pytest.fixture
 def hedged(tmp_path: Path) -> Iterator[House]:
-    """Return a router that may hedge every request until the budget is spent."""
-    with open_house(tmp_path, hedge_share=0.05, ttft_timeout=20.0) as opened:
+    """Every request may have a second call, until the budget is spent."""
+    with open_house(tmp_path, hedge_share=0.05, ttft_timeout=60.0) as opened:
         yield opened
 
 
@@ -49,7 +49,7 @@ def measure(house: House, client: httpx2.Client, stream: bool, *providers: str) 
 
 def record(house: House, answer: httpx2.Response) -> dict[str, Any]:
     generation = answer.headers["x-generation-id"]
-    until(lambda: find_on_disk(house.lake, generation), "the record is in the log", 10)
+    until(lambda: find_on_disk(house.lake, generation), "the record is in the log")
     row = find_on_disk(house.lake, generation)
     assert row is not None
     return row
@@ -68,8 +68,8 @@ def test_the_hedged_request_serves_and_the_first_call_is_cancelled(hedged: House
     with hedged.client as client:
         measure(hedged, client, stream)
         hedged.lab.modes["groq"] = {"mode": "hang"}
-        answer = client.post(CHAT, json=body(stream, user="one", provider=BOTH), timeout=15)
-        until(lambda: cancelled(hedged) == ["groq"], "the loser's connection is closed", 10)
+        answer = client.post(CHAT, json=body(stream, user="one", provider=BOTH), timeout=120)
+        until(lambda: cancelled(hedged) == ["groq"], "the loser's connection is closed")
         metrics = client.get("/metrics").text
     row = record(hedged, answer)
     assert tried(row) == [("groq", "sampled", "cancelled"), ("deepinfra", "hedge:slow_first_token", None)]
@@ -90,7 +90,7 @@ def test_the_cost_of_the_loser_is_the_cost_of_the_operator(hedged: House) -> Non
         for first, second in (("groq", "deepinfra"), ("deepinfra", "groq")):
             hedged.lab.modes = {first: {"mode": "stall", "after": 0}}
             asked = body(True, provider=BOTH | {"order": [first, second]})
-            row = record(hedged, client.post(CHAT, json=asked, timeout=15))
+            row = record(hedged, client.post(CHAT, json=asked, timeout=120))
             offers = client.get("/api/v1/models/openai/gpt-oss-120b/endpoints").json()["data"]["endpoints"]
             price = {offer["tag"]: offer["pricing"] for offer in offers}[first]
             expected = float(price["prompt"]) * row["prompt_tokens"]
@@ -106,10 +106,12 @@ def test_the_cost_of_the_loser_is_the_cost_of_the_operator(hedged: House) -> Non
 def test_a_cancelled_loser_without_output_costs_nothing_and_a_single_call_has_no_hedge_cost(hedged: House) -> None:
     with hedged.client as client:
         measure(hedged, client, True, "deepinfra", "groq")
-        alone = record(hedged, client.post(CHAT, json=body(True, provider=BOTH)))
+        # By chance a call is late, and another is sent.
+        rows = (record(hedged, client.post(CHAT, json=body(True, provider=BOTH))) for _ in range(100))
+        alone = next(row for row in rows if len(row["attempts"]) == 1)
         hedged.lab.modes["deepinfra"] = {"mode": "hang"}
         asked = body(True, provider=BOTH | {"order": ["deepinfra", "groq"]})
-        row = record(hedged, client.post(CHAT, json=asked, timeout=15))
+        row = record(hedged, client.post(CHAT, json=asked, timeout=120))
     assert (alone["hedge_cost_nano"], row["hedge_cost_nano"]) == (None, 0)
 
 
@@ -120,9 +122,9 @@ def test_the_hedged_request_continues_after_the_first_call_failed(hedged: House,
         hedged.lab.modes["groq"] = {"mode": "hang"}
         # The hedged request takes so long that the first call reaches its deadline.
         hedged.lab.modes["deepinfra"] = {"mode": "slow", "factor": 1.0}
-        hedged.lab.time_scale = 2.0
-        preferences = BOTH | {"ttft_timeout": 0.5, "only": ["groq", "deepinfra"]}
-        answer = client.post(CHAT, json=body(stream, provider=preferences, max_tokens=1), timeout=20)
+        hedged.lab.time_scale = 8.0
+        preferences = BOTH | {"ttft_timeout": 2.0, "only": ["groq", "deepinfra"]}
+        answer = client.post(CHAT, json=body(stream, provider=preferences, max_tokens=1), timeout=120)
     row = record(hedged, answer)
     assert tried(row)[0] == ("groq", "sampled", CLIENT_DEADLINE)
     assert row["attempts"][1]["reason"] == "hedge:slow_first_token"
@@ -136,7 +138,7 @@ def test_when_both_fail_the_next_endpoint_serves(hedged: House, stream: bool) ->
         measure(hedged, client, stream)
         hedged.lab.modes["groq"] = {"mode": "hang"}
         hedged.lab.modes["deepinfra"] = {"mode": "error"}
-        row = record(hedged, client.post(CHAT, json=body(stream, provider={"order": order, "ttft_timeout": 0.5})))
+        row = record(hedged, client.post(CHAT, json=body(stream, provider={"order": order, "ttft_timeout": 2.0})))
     assert tried(row) == [
         ("groq", "sampled", CLIENT_DEADLINE),
         ("deepinfra", "hedge:slow_first_token", "provider_overloaded"),
@@ -149,10 +151,9 @@ def test_a_client_disconnect_cancels_both_calls(hedged: House, stream: bool) -> 
     with hedged.client as client:
         measure(hedged, client, stream)
         hedged.lab.modes["*"] = {"mode": "hang"}
-        with pytest.raises(httpx2.ReadTimeout):
-            # The timeout is shorter than the keep-alive interval, so that no byte has arrived.
-            client.post(CHAT, json=body(stream, provider=BOTH), timeout=0.25)
-        until(lambda: sorted(cancelled(hedged)) == ["deepinfra", "groq"], "both calls are closed", 10)
+        with hedged.send(body(stream, provider=BOTH | {"ttft_timeout": 300})):
+            until(lambda: len(hedged.lab.calls) == 2, "both are called")
+        until(lambda: sorted(cancelled(hedged)) == ["deepinfra", "groq"], "both calls are closed")
 
 
 def test_requests_that_exclude_hedging_are_never_hedged(hedged: House) -> None:
@@ -164,7 +165,7 @@ def test_requests_that_exclude_hedging_are_never_hedged(hedged: House) -> None:
             BOTH | {"order": ["groq"], "allow_fallbacks": False},
             BOTH | {"only": ["groq"]},
         ):
-            asked = body(True, provider=preferences | {"ttft_timeout": 0.3})
+            asked = body(True, provider=preferences | {"ttft_timeout": 2.0})
             row = record(hedged, client.post(CHAT, json=asked))
             assert "hedge:slow_first_token" not in [reason for _, reason, _ in tried(row)]
         assert client.post(CHAT, json=body(False, provider={"hedge": "no"})).status_code == 400
@@ -178,7 +179,7 @@ def test_a_pinned_conversation_is_not_hedged(hedged: House) -> None:
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "1", "content": "rain"},
     ]
-    preferences = {"only": ["groq", "deepinfra"], "ttft_timeout": 0.5}
+    preferences = {"only": ["groq", "deepinfra"], "ttft_timeout": 2.0}
     with hedged.client as client:
         measure(hedged, client, True, "groq", "deepinfra")
         asked = body(True, session_id="s", reasoning_effort="low")
@@ -195,7 +196,7 @@ def test_a_rate_limited_alternative_gets_no_hedged_request(hedged: House) -> Non
         hedged.lab.modes["deepinfra"] = {"mode": "rate_limit", "retry_after": "60"}
         assert client.post(CHAT, json=body(True, provider={"only": ["deepinfra"]})).status_code == 429
         hedged.lab.modes = {"groq": {"mode": "hang"}}
-        row = record(hedged, client.post(CHAT, json=body(True, provider=BOTH | {"ttft_timeout": 0.5})))
+        row = record(hedged, client.post(CHAT, json=body(True, provider=BOTH | {"ttft_timeout": 2.0})))
     assert tried(row)[0][2] == CLIENT_DEADLINE
     assert "hedge:slow_first_token" not in [reason for _, reason, _ in tried(row)]
 
@@ -209,7 +210,7 @@ def test_hedged_requests_take_no_more_tokens_than_the_budget(tmp_path: Path) -> 
     share, burst, slow, limit = 0.05, 250, 200, 1
     asked = body(True, provider=BOTH, max_tokens=limit)
     tokens = len(httpx2.Request("POST", "http://x", json=asked).content) // 4 + limit
-    with open_house(tmp_path, hedge_share=share, hedge_burst_tokens=burst, ttft_timeout=20.0) as house:
+    with open_house(tmp_path, hedge_share=share, hedge_burst_tokens=burst, ttft_timeout=60.0) as house:
         with house.client as client:
             measure(house, client, True)
             # The provider is slow, but meets its deadline.
@@ -217,7 +218,7 @@ def test_hedged_requests_take_no_more_tokens_than_the_budget(tmp_path: Path) -> 
             house.lab.time_scale = 0.05
 
             def ask(_number: int) -> int:
-                return client.post(CHAT, json=asked, timeout=30).status_code
+                return client.post(CHAT, json=asked, timeout=120).status_code
 
             with ThreadPoolExecutor(20) as pool:
                 assert set(pool.map(ask, range(slow))) == {200}
@@ -230,13 +231,13 @@ def test_hedged_requests_take_no_more_tokens_than_the_budget(tmp_path: Path) -> 
 def test_a_hedged_request_takes_its_expected_tokens_from_the_budget(
     tmp_path: Path, limits: tuple[int | None, ...], sent: int
 ) -> None:
-    """Give the budget room for one typical response or two short ones; a limit above the typical length is ignored."""
-    with open_house(tmp_path, hedge_share=1e-9, hedge_burst_tokens=560, ttft_timeout=20.0) as house:
+    """The budget has room for one typical answer, or two short ones; a limit beyond it makes no answer longer."""
+    with open_house(tmp_path, hedge_share=1e-9, hedge_burst_tokens=560, ttft_timeout=60.0) as house:
         with house.client as client:
             measure(house, client, True)
             house.lab.modes["groq"] = {"mode": "hang"}
             for number, limit in enumerate(limits):
-                asked = body(True, user=str(number), provider=BOTH | {"ttft_timeout": 0.5})
+                asked = body(True, user=str(number), provider=BOTH | {"ttft_timeout": 2.0})
                 asked |= {"max_tokens": limit} if limit else {}
                 assert client.post(CHAT, json=asked).status_code == 200
             assert metric(client, "hedges_sent") == sent
@@ -273,7 +274,7 @@ def test_the_explanation_mentions_both_calls(hedged: House) -> None:
         measure(hedged, client, True)
         hedged.lab.modes["groq"] = {"mode": "hang"}
         client.headers["x-openrouter-metadata"] = "enabled"
-        answer = client.post(CHAT, json=body(True, provider=BOTH), timeout=15)
+        answer = client.post(CHAT, json=body(True, provider=BOTH), timeout=120)
         generation = answer.headers["x-generation-id"]
         told = client.get("/api/v1/generation/explain", params={"id": generation}).json()["data"]
     chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,24 @@ ORDER = {"order": ["groq", "deepinfra"]}
 EJECTED = -5
 # Three timeouts in a row eject an endpoint; this is one more.
 ENOUGH = 4
+# Seconds that a client, the installation and another client wait: time enough for an answer on a busy machine.
+IMPATIENT_S, INSTALLATION_S, PATIENT_S = 2.0, 2.5, 3.0
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    """Return a router whose timeouts lie between the shorter and the longer client deadlines of these tests."""
-    with open_house(tmp_path, ttft_timeout=0.6, answer_timeout=0.6, stall_timeout=0.6) as opened:
+    """The installation waits longer than the impatient of these tests and shorter than the patient."""
+    limits = dict.fromkeys(("ttft_timeout", "answer_timeout", "stall_timeout"), INSTALLATION_S)
+    with open_house(tmp_path, **limits) as opened:
         yield opened
 
 
 def ask(house: House, stream: bool, **provider: Any) -> list[str]:
-    """Send ``ENOUGH`` requests and return the text of each response."""
-    with house.client as client:
-        # Each request is a conversation of its own, so that stickiness does not apply.
-        bodies = [body(stream, user=str(number), provider=ORDER | provider) for number in range(ENOUGH)]
-        return [client.post(CHAT, json=sent).text for sent in bodies]
+    """``ENOUGH`` requests at a time; each one's answer."""
+    # Conversations of their own: none is kept to whom served the one before.
+    bodies = [body(stream, user=str(number), provider=ORDER | provider) for number in range(ENOUGH)]
+    with house.client as client, ThreadPoolExecutor(ENOUGH) as pool:
+        return list(pool.map(lambda sent: client.post(CHAT, json=sent).text, bodies))
 
 
 def status(house: House) -> int:
@@ -44,7 +48,7 @@ def test_a_client_deadline_shorter_than_the_routers_falls_back_and_ejects_no_end
     house: House, stream: bool
 ) -> None:
     house.lab.modes["groq"] = {"mode": "hang"}
-    answers = ask(house, stream, ttft_timeout=0.05)
+    answers = ask(house, stream, ttft_timeout=IMPATIENT_S)
     assert all("Deep Infra" in answer for answer in answers)
     assert status(house) == 0
 
@@ -52,7 +56,7 @@ def test_a_client_deadline_shorter_than_the_routers_falls_back_and_ejects_no_end
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_endpoint_that_misses_a_deadline_longer_than_the_routers_is_ejected(house: House, stream: bool) -> None:
     house.lab.modes["groq"] = {"mode": "hang"}
-    ask(house, stream, ttft_timeout=0.8)
+    ask(house, stream, ttft_timeout=PATIENT_S)
     assert status(house) == EJECTED
 
 
@@ -65,13 +69,13 @@ def test_a_stall_longer_than_the_clients_timeout_ejects_no_endpoint(house: House
 
 def test_a_stall_longer_than_the_routers_timeout_ejects_the_endpoint(house: House) -> None:
     house.lab.modes["groq"] = {"mode": "stall"}
-    ask(house, True, stall_timeout=0.8)
+    ask(house, True, stall_timeout=PATIENT_S)
     assert status(house) == EJECTED
 
 
 def test_a_gateway_timeout_counts_against_the_endpoint_for_any_client_deadline(house: House) -> None:
     house.lab.modes["groq"] = {"mode": "error", "status": 504}
-    ask(house, False, ttft_timeout=0.5)
+    ask(house, False, ttft_timeout=IMPATIENT_S)
     assert status(house) == EJECTED
 
 

@@ -137,7 +137,7 @@ def two(tmp_path: Path) -> Iterator[Two]:
             router = stack.enter_context(Running(tmp_path / name, *serve, **variables))
             url, headers = f"http://127.0.0.1:{port}", {"authorization": f"Bearer {key}"}
             router.ready(f"{url}/health")
-            clients.append(stack.enter_context(httpx2.Client(base_url=url, headers=headers, timeout=30)))
+            clients.append(stack.enter_context(httpx2.Client(base_url=url, headers=headers, timeout=120)))
         yield Two(*clients, lab)
 
 
@@ -146,7 +146,7 @@ def test_observations_of_one_worker_change_the_plan_of_the_other(two: Two) -> No
     plant(two.lab, "groq", mode="slow", factor=4)
     for _ in range(20):
         ask(two.first, provider={"only": ["groq"]})
-    until(lambda: chances(two.second)["groq"] < 0.1, "the second worker has heard of it", 10)
+    until(lambda: chances(two.second)["groq"] < 0.1, "the second worker has heard of it")
     assert chances(two.first)["groq"] < 0.1
 
 

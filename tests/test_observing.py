@@ -28,7 +28,7 @@ def leave(house: House, client: httpx2.Client) -> None:
     """Let a stream begin, and go."""
     with client.stream("POST", "/api/v1/chat/completions", json=body(max_tokens=50, **ALONE)) as answer:
         next(answer.iter_bytes())
-    until(lambda: not house.services.statistics.seen([GROQ]).views[0].in_flight, "the router has noticed", 10)
+    until(lambda: not house.services.statistics.seen([GROQ]).views[0].in_flight, "the router has noticed")
 
 
 def traffic(house: House, client: httpx2.Client) -> None:
@@ -91,7 +91,7 @@ def test_a_call_that_cannot_be_learned_from_costs_no_request(tmp_path: Path, cap
         house.services.statistics._observed = None  # type: ignore[assignment]
         for _ in range(3):
             ask(client)
-        until(lambda: house.services.statistics.failures >= 3, "what waited has been tried", 10)
+        until(lambda: house.services.statistics.failures >= 3, "what waited has been tried")
     assert "was not learned from (1 times)" in caplog.text
 
 

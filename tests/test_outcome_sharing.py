@@ -9,6 +9,7 @@ import pytest
 
 from models.selection.decision.outcome import AttemptObservation
 from router_service.affinity.messages import ConversationMessage
+from router_service.cluster import valkey_stream
 from router_service.cluster.journal import JournalTransport
 from router_service.cluster.messages import PeerBatch
 from router_service.cluster.sharing import BATCH_SIZE
@@ -73,7 +74,9 @@ def test_a_quiet_worker_with_a_long_call_is_not_forgotten(tmp_path: Path) -> Non
     closed(one, other)
 
 
-def test_another_machines_clock_does_not_matter(tmp_path: Path) -> None:
+def test_another_machines_clock_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine a server that answers late is not lost.
+    monkeypatch.setattr(valkey_stream, "TIMEOUT_S", 60.0)
     with Server(tmp_path) as server:
         young, old = Clock(3.0), Clock(9e6)
         one, other = (Worker(ValkeyTransport(server.url(), "p", clock), clock=clock) for clock in (young, old))
@@ -81,7 +84,7 @@ def test_another_machines_clock_does_not_matter(tmp_path: Path) -> None:
         one.call(error="server")
         exchange(one, other)
         assert other.view().streak == 1
-        assert other.view().since_failure_s == pytest.approx(0.0, abs=5.0)
+        assert other.view().since_failure_s == pytest.approx(0.0, abs=60.0)
         closed(one, other)
 
 

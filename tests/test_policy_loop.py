@@ -185,10 +185,10 @@ def watched_by_itself(world: World, bad: str, before: str | None, tmp_path: Path
     data = ("--data-dir", str(world.lake.root))
     with Running(tmp_path / "output", "policy", "check", "--every", "1", *data) as watcher:
         assert portolan("policy", "promote", bad, "--why", "once more", "--force", *data).returncode == 0
-        until(lambda: read_serving(world.lake).champion == before, "the guardrails have seen it", 60)
+        until(lambda: read_serving(world.lake).champion == before, "the guardrails have seen it")
         until(lambda: f"{bad} is rolled back" in watcher.output, "it says so")
         watcher.process.send_signal(signal.SIGINT)
-        assert watcher.process.wait(20) == 0
+        assert watcher.process.wait(120) == 0
     assert "Aborted" not in watcher.output
     rolled = [entry.who for entry in read_audit(world.lake) if (entry.what, entry.version) == ("rolled_back", bad)]
     assert len(rolled) == 2

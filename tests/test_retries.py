@@ -85,10 +85,8 @@ def test_an_html_page_instead_of_a_response_falls_back(house: House, stream: boo
 
 
 @pytest.mark.parametrize("after", [0, 1])
-def test_a_hang_or_a_reset_before_the_first_token_falls_back_even_after_the_role_chunk(
-    house: House, after: int
-) -> None:
-    preferences = {"order": ["groq", "deepinfra"], "ttft_timeout": 0.3}
+def test_silence_or_a_break_before_the_first_token_moves_on_though_the_role_has_come(house: House, after: int) -> None:
+    preferences = {"order": ["groq", "deepinfra"], "ttft_timeout": 2.0}
     for mode in ("stall", "reset"):
         house.lab.modes["groq"] = {"mode": mode, "after": after}
         with house.client as client:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import openai
 import openrouter
 import pytest
 
+from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import House
+from tests.running import until
 
 MODEL = "openai/gpt-oss-120b"
 CLAUDE = "anthropic/claude-haiku-4.5"
@@ -76,7 +76,5 @@ def test_a_generation_is_still_found_when_it_is_in_parquet(house: House) -> None
         assert made.headers["x-generation-id"] == made.json()["id"]
         found = client.get("/api/v1/generation", params={"id": made.json()["id"]}).json()["data"]
         assert found["native_tokens_prompt"] == made.json()["usage"]["prompt_tokens"]
-        time.sleep(0.3)
-        from router_service.telemetry.lookup import find_on_disk
-
+        until(lambda: find_on_disk(house.lake, made.json()["id"]), "the record is in the log")
         assert find_on_disk(house.lake, made.json()["id"])["model"] == MODEL

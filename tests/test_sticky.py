@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 import pytest
 
@@ -20,6 +18,7 @@ from router_service.planning.make_plan import make_plan
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import House
 from tests.market import PROFILE, endpoint, state
+from tests.running import until
 
 TALK = ConversationKey(b"talk", "conversation", False)
 PENDING = TALK._replace(pinned=True)
@@ -203,7 +202,7 @@ def talk(house: House, model: str, count: int, **more: object) -> list[dict[str,
             assert answer.status_code == 200
             found.append(answer.headers["x-generation-id"])
             messages += LATER
-    time.sleep(0.5)
+    until(lambda: all(find_on_disk(house.lake, name) for name in found), "the records are in the log")
     return [find_on_disk(house.lake, name) for name in found]
 
 

@@ -13,7 +13,6 @@ from benchmarks.chaos.address import Address, running_loop
 from benchmarks.chaos.certificates import Authority, nobody_knows
 from lab.server import Lab, create_app
 from router_service.core.errors import ApiError
-from router_service.core.http_request import HttpRequest
 from router_service.upstream.client import ClientName, open_client
 from tests.conftest import open_house, serving
 from tests.test_fallback import CHAT, body
@@ -40,11 +39,11 @@ def address(authority: Authority) -> Iterator[Address]:
 
 async def sent(name: ClientName, url: str) -> int:
     """Status of an answer by a new client."""
-    client = open_client(name, connect_timeout=5.0)
+    client = open_client(name, connect_timeout=60.0)
     try:
         content = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'
         headers = {"content-type": "application/json"}
-        return (await client.send(HttpRequest(f"{url}/groq/v1/chat/completions", headers, content), 10.0)).status
+        return (await client.send(HttpRequest(f"{url}/groq/v1/chat/completions", headers, content), 60.0)).status
     finally:
         await client.close()
 

@@ -30,12 +30,12 @@ def test_two_workers_serve_share_keys_and_leave_parquet(number: signal.Signals, 
         # Parent, the resource tracker of multiprocessing, and two workers with a sealer each.
         until(lambda: len(router.alive()) == 6, "both workers have their sealer")
         key = portolan("keys", "create", "--name", "late", *data).stdout.strip()
-        until(lambda: all(accepted(url, key) for _ in range(20)), "a new key is known to both", 10)
+        until(lambda: all(accepted(url, key) for _ in range(20)), "a new key is known to both")
         load = Load(url, key, most=200)
         load.run()
         assert len(load.ended) == 200, (load.broken, router.output)
         assert router.end(number) == 0, router.output
-        until(lambda: not router.alive(), f"all have ended, but {router.alive()}", 5)
+        until(lambda: not router.alive(), f"all have ended, but {router.alive()}")
         assert "Traceback" not in router.output
     lake = Lake(tmp_path)
     assert list(lake.log.iterdir()) == []
@@ -52,4 +52,4 @@ def test_sealers_end_with_workers_that_were_killed(tmp_path: Path, lab_url: str)
         until(lambda: len(router.alive()) == 6, "both workers have their sealer")
         sealers = {pid for pid in router.alive() if b"telemetry.sealer" in Path(f"/proc/{pid}/cmdline").read_bytes()}
         router.kill_all_but(sealers)
-        until(lambda: not router.alive(), "the sealers have noticed", 15)
+        until(lambda: not router.alive(), "the sealers have noticed")
