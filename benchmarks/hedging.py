@@ -30,8 +30,8 @@ from benchmarks.tables import write_between
 from data.catalogue import load_catalogue
 from data.catalogue.types import Endpoint
 from data.lake import Lake
+from data.record import lake_files
 from data.record.attempt import HEDGE
-from data.record.lake_reader import open_dataset, request_files
 from lab.behaviour import behaviour_of
 from lab.server import Lab, create_app
 from router_service.admission.keys import create_key, open_database
@@ -221,8 +221,7 @@ def table(routers: Sequence[Router], tails: Sequence[Tail]) -> str:
 
 def _rows(lake: Lake) -> dict[str, dict[str, Any]]:
     columns = ["generation_id", "attempts", "cost_nano", "hedge_cost_nano", "endpoint"]
-    rows = open_dataset(request_files(lake)).to_table(columns=columns).to_pylist()
-    return {row["generation_id"]: row for row in rows}
+    return {row["generation_id"]: row for row in lake_files.read_all(lake, columns).to_pylist()}
 
 
 def _level(ordered: Sequence[float], percent: int) -> float:

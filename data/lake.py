@@ -16,6 +16,7 @@ class Lake:
 
     ``log/``                      segments that are written or wait to be sealed, ``<segment>.wal``; disk-full reserves
     ``lake/requests/day=D/``      Parquet of ``data.record.record.RECORD_SCHEMA``, one file per segment and day
+    ``lake/unreadable/day=D/``    a note per damaged file of ``lake/requests``; see ``data.record.lake_files``
     ``marts/``                    ``marts-<version>.duckdb`` and the pointer ``current.json``
     ``decisions/``                one Parquet file per hour with the data that selection is trained and judged on
     ``policies/<version>/``       a selection policy: ONNX, JSON, its state and its report; see ``data.policies``
@@ -34,6 +35,7 @@ class Lake:
         self.storage = LocalStorage(self.root)
         self.log = self.root / "log"
         self.requests = self.root / "lake" / "requests"
+        self.unreadable = self.root / "lake" / "unreadable"
         self.marts = self.root / "marts"
         self.decisions = self.root / "decisions"
         self.policies = self.root / "policies"

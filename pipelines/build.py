@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import duckdb
-import pyarrow.parquet as pq
 
 from data.lake import Lake, fsync_folder
-from data.record.lake_reader import request_files, requests_sql
+from data.record import lake_files
+from data.record.lake_files import Unreadable
+from data.record.lake_reader import requests_sql
 from pipelines.checks import CHECKS, CheckFailed
 from pipelines.locks import exclusive
 
@@ -30,6 +31,8 @@ TABLES = (
 )
 KEPT_VERSIONS = 3
 ABANDONED_S = 3600.0
+
+Result = TypeVar("Result")
 
 
 class MartReport(NamedTuple):
@@ -56,24 +59,29 @@ class Candidate:
         self._lake.create()
         self.discard()
         self._discard_abandoned()
-        rows = [(str(file), pq.read_metadata(file).num_rows) for file in request_files(self._lake)]
+        found = lake_files.listing(self._lake)
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("CREATE TABLE sources (file VARCHAR, requests BIGINT)")
-            if rows:
+            connection.execute("CREATE TABLE unreadable (file VARCHAR, reason VARCHAR)")
+            if found.files:
+                rows = [(str(file.path), file.rows) for file in found.files]
                 connection.executemany("INSERT INTO sources VALUES (?, ?)", rows)
-        return sum(count for _, count in rows)
+            _note(connection, found.unreadable)
+        return sum(file.rows for file in found.files)
 
     def add(self, table: str) -> int:
         """Aggregate ``pipelines/sql/<table>.sql`` over the listed files; returns the rows made."""
-        sql = resources.files("pipelines").joinpath("sql", f"{table}.sql").read_text()
-        with self.open() as connection:
-            connection.execute(f"CREATE OR REPLACE TABLE {table} AS {sql}")
-            return number(connection, f"SELECT count(*) FROM {table}")
+        return self._without_damaged(lambda connection: _fill(connection, table))
 
     def failures(self, names: Iterable[str] = tuple(CHECKS)) -> list[str]:
         """Of the named checks, the sentences that do not hold."""
-        with self.open() as connection:
-            return [name for name in names if number(connection, CHECKS[name])]
+        return self._without_damaged(lambda c: [name for name in names if number(c, CHECKS[name])])
+
+    def unreadable(self) -> list[Unreadable]:
+        """Return the files that this mart does not count, for they cannot be read."""
+        with duckdb.connect(str(self.path)) as connection:
+            rows = connection.execute("SELECT file, reason FROM unreadable ORDER BY file").fetchall()
+        return [Unreadable(Path(file), reason) for file, reason in rows]
 
     def publish(self) -> Path:
         """Check, name, and move the pointer. Raises ``CheckFailed``, the old mart then stays in force."""
@@ -106,9 +114,36 @@ class Candidate:
         """A connection in which ``requests`` are the listed files' rows."""
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            files = [Path(file) for (file,) in connection.execute("SELECT file FROM sources ORDER BY file").fetchall()]
-            connection.execute(f"CREATE TEMP VIEW requests AS {requests_sql(files)}")
+            _view(connection, _sources(connection))
             yield connection
+
+    def _without_damaged(self, work: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
+        """Return what ``work`` returns; if a damaged file stops it, leave the file out and do it again."""
+        while True:
+            try:
+                with self.open() as connection:
+                    return work(connection)
+            except duckdb.Error:
+                if not self._leave_out_damaged():
+                    raise
+
+    def _leave_out_damaged(self) -> bool:
+        """Look for damaged files in all that are listed. Every table counts the same requests: make those anew that
+        count one of these files."""
+        with duckdb.connect(str(self.path)) as connection:
+            files = [Path(file) for file in _sources(connection)]
+        damaged = lake_files.find_damaged(self._lake, files, _read_whole)
+        if not damaged:
+            return False
+        with duckdb.connect(str(self.path)) as connection:
+            connection.executemany("DELETE FROM sources WHERE file = ?", [(str(one.path),) for one in damaged])
+            _note(connection, [one for one in damaged if one.reason != lake_files.GONE])
+        with self.open() as connection:
+            made = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+            for table in TABLES:
+                if table in made:
+                    _fill(connection, table)
+        return True
 
 
 def build_mart(lake: Lake) -> MartReport:
@@ -121,6 +156,35 @@ def build_mart(lake: Lake) -> MartReport:
             return MartReport(candidate.publish(), requests, rows)
         finally:
             candidate.discard()
+
+
+def _sources(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    return [file for (file,) in connection.execute("SELECT file FROM sources ORDER BY file").fetchall()]
+
+
+def _note(connection: duckdb.DuckDBPyConnection, files: Sequence[Unreadable]) -> None:
+    for one in files:
+        connection.execute("INSERT INTO unreadable VALUES (?, ?)", [str(one.path), one.reason])
+
+
+def _view(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
+    connection.execute(f"CREATE TEMP VIEW requests AS {requests_sql(map(Path, files))}")
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    sql = resources.files("pipelines").joinpath("sql", f"{table}.sql").read_text()
+    connection.execute(f"CREATE OR REPLACE TABLE {table} AS {sql}")
+    return number(connection, f"SELECT count(*) FROM {table}")
+
+
+def _read_whole(path: Path) -> None:
+    """Read every value of a file. Raises ``ValueError`` if DuckDB cannot."""
+    with duckdb.connect() as connection:
+        try:
+            _view(connection, [str(path)])
+            connection.execute("SELECT max(hash(COLUMNS(*))) FROM requests").fetchall()
+        except duckdb.Error as error:
+            raise ValueError(str(error)) from error
 
 
 def number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

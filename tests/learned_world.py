@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from data.lake import Lake
-from data.schema import Attempt, Record
+from data.record.attempt import Attempt
+from data.record.record import Record
 from lab.faults import read_fault
 from lab.openai_wire import Wire
 from lab.server import Lab

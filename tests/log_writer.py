@@ -7,7 +7,8 @@ import time
 from collections import deque
 
 from data.lake import Lake
-from data.schema import Record, encode_record
+from data.record.encoding import encode_record
+from data.record.record import Record
 from router_service.telemetry.log import RequestLog
 
 

@@ -15,7 +15,7 @@ from types import TracebackType
 import pytest
 import valkey
 
-from data.schema import Attempt
+from data.record.attempt import Attempt
 from models.selection.decision.live_observations import EndpointView
 from router_service.affinity.sticky import StickyTable
 from router_service.cluster.peers import PeerTransport

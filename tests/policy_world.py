@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from data.lake import Lake
-from data.schema import Attempt, Record
+from data.record.attempt import Attempt
+from data.record.record import Record
 from router_service.core.preferences import NO_PREFERENCES
 from router_service.planning.eligibility import RequestProfile
 from router_service.planning.make_plan import make_plan

@@ -12,7 +12,7 @@ from benchmarks.chaos.client import Seen
 from benchmarks.chaos.faults import FAULTS, Case, cases
 from benchmarks.chaos.report import Figures, figures, table
 from benchmarks.chaos.run import Outcome, Run, run
-from data.schema import HEDGE, LOST
+from data.record.attempt import HEDGE, LOST
 
 SHORT = ("expired certificate", "hangs after the role, half a whole answer", "5xx, 50 %")
 COSTS = 0.999

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.catalogue.types import Endpoint
-from data.schema import Attempt
+from data.record.attempt import Attempt
 from router_service.api.parse_head import parse_head
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange

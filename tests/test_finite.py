@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.policies.live import DecayedMeans, LivePolicy
-from data.schema import CLIENT_DEADLINE, LOST, STALE
+from data.record.attempt import CLIENT_DEADLINE, LOST, STALE
 from models.selection.dataset.point_in_time import eligible_endpoints, walk_log
 from models.selection.decision.artifact import Artifact
 from models.selection.decision.features import CandidateEndpoint, RequestContext, feature_matrix

@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from data.lake import Lake
-from data.schema import encode_record
+from data.record.encoding import encode_record
 from router_service.admission.keys import create_key, open_database
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover

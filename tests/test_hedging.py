@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from data.schema import CLIENT_DEADLINE, LOST
+from data.record.attempt import CLIENT_DEADLINE, LOST
 from models.selection.dataset.logged_decisions import decision_of
 from models.selection.decision.priors import TYPICAL_OUTPUT_TOKENS
 from models.selection.decision.utility import USD_PER_SECOND

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from data.schema import CLIENT_DEADLINE
+from data.record.attempt import CLIENT_DEADLINE
 from tests.conftest import House, open_house
 from tests.test_fallback import CHAT, body
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from data.schema import CLIENT_DEADLINE
+from data.record.attempt import CLIENT_DEADLINE
 from lab.server import Lab
 from tests.conftest import House, open_house
 

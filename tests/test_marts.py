@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from data.attempt_outcome import AttemptOutcome
 from data.lake import Lake
 from data.marts import NoMart, open_mart
-from data.schema import CLIENT_DEADLINE, STALE, Attempt, Record, encode_record
+from data.record.attempt import CLIENT_DEADLINE, STALE, Attempt, AttemptOutcome
+from data.record.encoding import encode_record
+from data.record.record import Record
 from models.selection.dataset.point_in_time import LoggedResponse
 from models.selection.decision.outcome import judge_attempt
 from pipelines.build import CheckFailed, build_mart

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.attempt_outcome import AttemptEnd, AttemptOutcome
-from data.schema import CLIENT_DEADLINE, HEDGE, LOST, Attempt
+from data.record.attempt import CLIENT_DEADLINE, HEDGE, LOST, Attempt, AttemptEnd, AttemptOutcome
 from router_service.api.parse_head import parse_head
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange

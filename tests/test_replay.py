@@ -14,9 +14,9 @@ import pytest
 
 from data.catalogue import load_catalogue
 from data.lake import Lake
-from data.record.encoding import record_row
+from data.record.attempt import Attempt
+from data.record.encoding import encode_record, record_row
 from data.record.lake_reader import open_dataset, request_files
-from data.schema import Attempt, encode_record
 from router_service.affinity.sticky import sticky_plan
 from router_service.api.parse_head import parse_head
 from router_service.container import usable_endpoints

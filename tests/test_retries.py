@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from data.catalogue.types import Endpoint
-from data.schema import Attempt
+from data.record.attempt import Attempt
 from models.selection.decision.outcome import CLIENT_ERRORS
 from router_service.core.errors import ERROR_STATUS
 from router_service.core.exchange import Exchange

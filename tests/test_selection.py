@@ -13,7 +13,8 @@ import pytest
 
 from data.lake import Lake
 from data.policies import Canary, ServingAssignment, read_serving, write_serving
-from data.schema import Attempt, Record
+from data.record.attempt import Attempt
+from data.record.record import Record
 from models.selection.decision.artifact import PolicyError
 from models.selection.decision.features import CandidateEndpoint, RequestContext
 from models.selection.decision.policy import LearnedPolicy

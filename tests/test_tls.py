@@ -13,6 +13,7 @@ from benchmarks.chaos.address import Address, running_loop
 from benchmarks.chaos.certificates import Authority, nobody_knows
 from lab.server import Lab, create_app
 from router_service.core.errors import ApiError
+from router_service.core.http_request import HttpRequest
 from router_service.upstream.client import ClientName, open_client
 from tests.conftest import open_house, serving
 from tests.test_fallback import CHAT, body

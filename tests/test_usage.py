@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from data.lake import Lake
-from data.schema import Record, encode_record
+from data.record.encoding import encode_record
+from data.record.record import Record
 from router_service.telemetry.key_usage import KeyUsage, KeyUsageReader
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmarks.chaos.client import Seen
 from benchmarks.chaos.faults import Case
 from benchmarks.chaos.run import Outcome, Run
-from data.schema import LOST
+from data.record.attempt import LOST
 
 # Without a call for this long an endpoint that had most of the traffic has been left.
 LEFT_S = 2.0

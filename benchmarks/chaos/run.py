@@ -14,7 +14,7 @@ import aiohttp
 from benchmarks.chaos.client import Client, Seen
 from benchmarks.chaos.faults import Case
 from benchmarks.chaos.market import Market, open_market
-from data.record.lake_reader import open_dataset, request_files
+from data.record import lake_files
 
 # Answers by the endpoint that was hit before it counts as back: one would be the probe.
 BACK_AFTER = 3
@@ -96,7 +96,7 @@ def run(
         drive = Drive(market, requests, rate, mended_within_s)
         outcomes = asyncio.run(_all(drive, cases, at_once, tell))
     columns = ["generation_id", "started_at", "attempts", "cost_nano", "endpoint", "error_type"]
-    rows = open_dataset(request_files(market.lake)).to_table(columns=columns).to_pylist()
+    rows = lake_files.read_all(market.lake, columns).to_pylist()
     return Run(outcomes, {row["generation_id"]: row for row in rows}, dict(market.lab.completed))
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import duckdb
 
 from data.lake import Lake
-from data.record.lake_reader import request_files, requests_sql
+from data.record import lake_files
+from data.record.lake_reader import requests_sql
 
 SQL = """
 WITH numbered AS (
@@ -40,8 +41,8 @@ class Served(NamedTuple):
 
 
 def served_by(lake: Lake) -> list[Served]:
-    """From the sealed log, in order of the first request."""
-    sql = SQL.format(requests=requests_sql(request_files(lake)))
+    """Return who served, from the sealed log, in order of the first request."""
+    sql = SQL.format(requests=requests_sql(file.path for file in lake_files.listing(lake).files))
     with duckdb.connect() as connection:
         rows = connection.execute(sql).fetchall()
     return [Served(str(row[0]), str(row[1]), *row[2:]) for row in rows]

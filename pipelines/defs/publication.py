@@ -1,8 +1,11 @@
 """Blocking checks over the candidate, then the pointer moves."""
 
+from typing import Any
+
 import dagster as dg
 
 from pipelines.checks import CHECKS
+from pipelines.defs.log import unreadable_files
 from pipelines.defs.resources import LakeResource
 from pipelines.defs.tables import POOL, TABLE_ASSETS
 
@@ -29,5 +32,8 @@ def mart_checks(context: dg.AssetCheckExecutionContext, lake: LakeResource):  # 
 
 @dg.asset(group_name="mart", deps=[candidate_mart], pool=POOL, description="The mart that dashboards open.")
 def published_mart(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    path = lake.candidate(context.run_id).publish()
-    return dg.MaterializeResult(metadata={"version": path.name})
+    candidate = lake.candidate(context.run_id)
+    # Damage of pages is found after the files are listed.
+    left_out = unreadable_files(candidate.unreadable())
+    metadata: dict[str, Any] = {"version": candidate.publish().name}
+    return dg.MaterializeResult(metadata=metadata | left_out)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from data.attempt_outcome import AttemptOutcome
 from data.catalogue.types import Endpoint
+from data.record.attempt import AttemptOutcome
 from router_service.affinity.conversation import asks_for_hour_cache
 from router_service.affinity.sticky import StickyTable
 from router_service.core.exchange import Exchange

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from starlette.types import Send
 
 from data.catalogue.types import Endpoint
-from data.schema import Attempt
+from data.record.attempt import Attempt
 from router_service.api.asgi import send_json
 from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage

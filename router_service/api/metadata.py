@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from data.catalogue.types import Catalogue
-from data.schema import LOST, Attempt
+from data.record.attempt import LOST, Attempt
 from router_service.core.errors import ERROR_STATUS, ApiError, reference_error_type
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision, Plan

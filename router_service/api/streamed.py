@@ -10,7 +10,7 @@ from typing import NamedTuple
 from starlette.types import Send
 
 from data.catalogue.types import Endpoint
-from data.schema import CLIENT_DEADLINE, Attempt
+from data.record.attempt import CLIENT_DEADLINE, Attempt
 from router_service.api.event_stream import DONE, EventStream, KeptAlive
 from router_service.api.metadata import metadata
 from router_service.api.render import settle_usage

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from data.schema import CLIENT_DEADLINE
+from data.record.attempt import CLIENT_DEADLINE
 
 ERROR_STATUS = {
     "context_length_exceeded": 400,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from data.catalogue.types import Endpoint
-from data.schema import CLIENT_DEADLINE, STALE, Attempt
+from data.record.attempt import CLIENT_DEADLINE, STALE, Attempt
 from router_service.core.errors import ApiError, reference_error_type
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
 from data.catalogue.types import Endpoint
-from data.schema import HEDGE, LOST, Attempt
+from data.record.attempt import HEDGE, LOST, Attempt
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange, HedgeLoser
 from router_service.core.plan import Decision

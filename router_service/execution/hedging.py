@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from data.attempt_outcome import AttemptOutcome
 from data.catalogue.types import Endpoint
+from data.record.attempt import AttemptOutcome
 from models.selection.decision.priors import TYPICAL_OUTPUT_TOKENS
 from router_service.affinity.sticky import POLICY as STICKY
 from router_service.core.exchange import Exchange

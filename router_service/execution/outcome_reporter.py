@@ -7,8 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from data.attempt_outcome import AttemptEnd, AttemptOutcome
-from data.schema import HEDGE, Attempt
+from data.record.attempt import HEDGE, Attempt, AttemptEnd, AttemptOutcome
 from router_service.core.exchange import Exchange
 
 logger = logging.getLogger(__name__)

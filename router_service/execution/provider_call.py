@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from data.catalogue.types import Endpoint
-from data.schema import Attempt
+from data.record.attempt import Attempt
 from router_service.core.usage import Usage
 
 T = TypeVar("T")

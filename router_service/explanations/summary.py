@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data.schema import CLIENT_DEADLINE, HEDGE, LOST
+from data.record.attempt import CLIENT_DEADLINE, HEDGE, LOST
 from router_service.explanations.replay import replay
 
 # How a policy chooses, after "was drawn with probability p".

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from data.attempt_outcome import AttemptOutcome
+from data.record.attempt import AttemptOutcome
 from models.selection.decision.outcome import UNINFORMATIVE_ERRORS
 from router_service.core.exchange import Exchange
 from router_service.health import tiers

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.attempt_outcome import AttemptOutcome
 from data.catalogue.types import Endpoint
+from data.record.attempt import AttemptOutcome
 from models.selection.decision.live_observations import EndpointViews, LiveObservations
 from models.selection.decision.outcome import AttemptObservation, judge_attempt, observation_of
 from router_service.core.exchange import Exchange

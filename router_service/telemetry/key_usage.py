@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.lake import Lake
-from data.record.lake_reader import open_dataset, request_files
+from data.record import lake_files
 from router_service.telemetry.frames import read_frames
 
 Spent = Counter[tuple[str, date]]
@@ -62,9 +62,13 @@ class KeyUsageReader:
         with self._lock:
             # Segments before files: one that is sealed meanwhile is found in both, and its file counts.
             unsealed = {path.stem: _of_segment(path) for path in self._segments()}
-            files = request_files(self._lake)
-            self._sealed = {path: self._sealed[path] if path in self._sealed else _of_file(path) for path in files}
-            stems = {path.stem for path in files}
+            found = lake_files.listing(self._lake)
+            # What was counted of a file before it was damaged still counts.
+            sealed = {one.path: counted for one in found.unreadable if (counted := self._sealed.get(one.path))}
+            for path, *_ in found.files:
+                sealed[path] = self._sealed[path] if path in self._sealed else _of_file(self._lake, path)
+            self._sealed = sealed
+            stems = {path.stem for path in sealed}
             spent: Spent = Counter()
             for counted in self._sealed.values():
                 spent.update(counted)
@@ -93,8 +97,9 @@ def _of_segment(path: Path) -> Spent:
     return spent
 
 
-def _of_file(path: Path) -> Spent:
-    table = open_dataset([path]).to_table(columns=["key_hash", "started_at", "cost_nano"])
+def _of_file(lake: Lake, path: Path) -> Spent:
+    table = lake_files.read(lake, [path], ["key_hash", "started_at", "cost_nano"]).table
     table = table.set_column(1, "day", pc.cast(table["started_at"], pa.date32()))
     sums = table.group_by(["key_hash", "day"]).aggregate([("cost_nano", "sum")])
-    return Counter({(row["key_hash"], row["day"]): row["cost_nano_sum"] for row in sums.to_pylist() if row["key_hash"]})
+    rows = [row for row in sums.to_pylist() if row["key_hash"] and row["cost_nano_sum"]]
+    return Counter({(row["key_hash"], row["day"]): row["cost_nano_sum"] for row in rows})

@@ -10,8 +10,9 @@ import msgspec
 import pyarrow.compute as pc
 
 from data.lake import Lake
+from data.record import lake_files
 from data.record.encoding import record_row
-from data.record.lake_reader import open_dataset, request_files
+from data.record.lake_reader import LAKE_SCHEMA
 from router_service.telemetry.frames import read_frames
 
 RECENT = 10_000
@@ -65,8 +66,9 @@ def _find_in_parquet(lake: Lake, generation_id: str) -> dict[str, Any] | None:
     if len(parts) != 3 or not parts[1].isdigit() or len(parts[1]) > 11:
         return None
     day = datetime.fromtimestamp(int(parts[1]), UTC).strftime("%Y-%m-%d")
-    dataset = open_dataset(request_files(lake, day))
-    rows = dataset.to_table(filter=pc.field("generation_id") == generation_id).to_pylist()
+    files = [file.path for file in lake_files.listing(lake, day).files]
+    found = lake_files.read(lake, files, LAKE_SCHEMA.names, pc.field("generation_id") == generation_id)
+    rows = found.table.to_pylist()
     if not rows:
         return None
     row: dict[str, Any] = rows[0]

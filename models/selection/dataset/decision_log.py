@@ -7,6 +7,9 @@ backfills. Requests that were never sent anywhere are left out.
 from __future__ import annotations
 
 import json
+import logging
+import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.lake import Lake
-from data.record.lake_reader import LAKE_SCHEMA, open_dataset, request_files, time_range
+from data.record import lake_files
+from data.record.lake_reader import LAKE_SCHEMA, open_dataset
 
+logger = logging.getLogger(__name__)
 HOUR = "%Y-%m-%dT%H"
 SOURCES = b"portolan.sources"
 COLUMNS = (
@@ -54,9 +59,9 @@ SCHEMA = pa.schema([LAKE_SCHEMA.field(name) for name in COLUMNS])
 def hours(lake: Lake) -> dict[str, list[Path]]:
     """Return each hour (UTC, ``2026-11-17T05``) with requests, and the sealed files that hold some of it."""
     found: dict[str, list[Path]] = {}
-    for file in request_files(lake):
+    for file in lake_files.listing(lake).files:
         for hour in _hours_of(file):
-            found.setdefault(hour, []).append(file)
+            found.setdefault(hour, []).append(file.path)
     return dict(sorted(found.items()))
 
 
@@ -75,10 +80,14 @@ def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
     within = (arrived >= pa.scalar(begin)) & (arrived < pa.scalar(begin + timedelta(hours=1)))
     sent = pc.list_value_length(pc.field("attempts")) > 0
     path = _path(lake, hour)
-    table = open_dataset(files).to_table(columns=list(COLUMNS), filter=within & sent)
+    rows = lake_files.read(lake, files, COLUMNS, within & sent)
+    table = rows.table.cast(SCHEMA)
+    files = [file for file in files if file not in {one.path for one in rows.left_out}]
     gone = _sources(lake, hour) - set(_names(files))
-    if gone:
-        before = open_dataset([path], SCHEMA).to_table()
+    before = _kept(path) if gone else None
+    if before is None:
+        gone = set()
+    else:
         known = pc.is_in(before["generation_id"], value_set=table["generation_id"])
         table = pa.concat_tables([before.filter(pc.invert(known)), table])
     sources = json.dumps(sorted({*_names(files), *gone})).encode()
@@ -105,7 +114,7 @@ def read(lake: Lake, last: int | None = None, since: datetime | None = None) -> 
     for path in sorted(lake.decisions.glob("*.parquet"), reverse=True):
         if since is not None and path.stem < since.strftime(HOUR):
             break
-        frame: pl.DataFrame = pl.from_arrow(open_dataset([path], SCHEMA).to_table())  # type: ignore[assignment]
+        frame: pl.DataFrame = pl.from_arrow(_hour(lake, path))  # type: ignore[assignment]
         frame = frame if since is None else frame.filter(pl.col("started_at") > since)
         frames.append(frame)
         count += len(frame)
@@ -118,15 +127,49 @@ def read(lake: Lake, last: int | None = None, since: datetime | None = None) -> 
 
 
 def count(lake: Lake) -> int:
-    """Count the rows of all hours."""
-    return sum(pq.read_metadata(path).num_rows for path in lake.decisions.glob("*.parquet"))
+    """Rows of all hours."""
+    return sum(_rows(lake, path) for path in lake.decisions.glob("*.parquet"))
+
+
+def _rows(lake: Lake, path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except lake_files.FAULTS:
+        return len(_hour(lake, path))
+
+
+def _hour(lake: Lake, path: Path) -> pa.Table:
+    """Return an hour's file, written again from its sources if it is damaged."""
+    table = _kept(path)
+    if table is None:
+        write_hour(lake, path.stem, hours(lake).get(path.stem, []))
+        table = _kept(path)
+    return SCHEMA.empty_table() if table is None else table
+
+
+def _kept(path: Path) -> pa.Table | None:
+    """Return an hour's file, ``None`` if there is none. A damaged one is set aside under another name.
+
+    It may be all that is left of sources that have gone.
+    """
+    try:
+        table = open_dataset([path], SCHEMA).to_table()
+        table.validate(full=True)
+        return table
+    except FileNotFoundError:
+        return None
+    except lake_files.FAULTS as error:
+        aside = path.with_suffix(f".{time.time_ns()}.damaged")
+        os.replace(path, aside)
+        logger.error("%s cannot be read and is kept as %s: %s", path, aside.name, error)
+        return None
 
 
 def _complete(lake: Lake, hour: str) -> set[str]:
     """Return the sources of an hour's file if it has every column, otherwise none."""
     try:
         names = pq.read_schema(_path(lake, hour)).names
-    except (FileNotFoundError, pa.ArrowInvalid):
+    except lake_files.FAULTS:
         return set()
     return _sources(lake, hour) if set(COLUMNS) <= set(names) else set()
 
@@ -143,15 +186,14 @@ def _sources(lake: Lake, hour: str) -> set[str]:
     try:
         metadata: Mapping[bytes, bytes] = pq.read_schema(_path(lake, hour)).metadata or {}
         return set(json.loads(metadata.get(SOURCES, b"[]")))
-    except (FileNotFoundError, pa.ArrowInvalid):
+    except lake_files.FAULTS:
         return set()
 
 
-def _hours_of(file: Path) -> Iterator[str]:
-    found = time_range(file)
-    if found is None:
+def _hours_of(file: lake_files.LakeFile) -> Iterator[str]:
+    if file.first is None or file.last is None:
         return
-    hour, last = found[0].replace(minute=0, second=0, microsecond=0), found[1]
-    while hour <= last:
+    hour = file.first.replace(minute=0, second=0, microsecond=0)
+    while hour <= file.last:
         yield hour.strftime(HOUR)
         hour += timedelta(hours=1)

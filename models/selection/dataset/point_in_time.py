@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from data.schema import LOST, STALE
+from data.record.attempt import LOST, STALE
 from models.selection.decision.live_observations import EndpointViews, LiveObservations
 from models.selection.decision.outcome import AttemptObservation, JudgedAttempt, judge_attempt, observation_of
 

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from data.schema import CLIENT_DEADLINE, LOST
+from data.record.attempt import CLIENT_DEADLINE, LOST
 
 # Errors of the client's own making: every endpoint would have responded the same.
 CLIENT_ERRORS = frozenset(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.schema import CLIENT_DEADLINE, LOST, STALE
+from data.record.attempt import CLIENT_DEADLINE, LOST, STALE
 from models.selection.dataset.logged_decisions import decision_of
 from models.selection.dataset.point_in_time import (
     eligible_endpoints,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.schema import CLIENT_DEADLINE
+from data.record.attempt import CLIENT_DEADLINE
 from models.selection.dataset.logged_decisions import LoggedDecision, LoggedDecisions, decision_of, from_rows
 from models.selection.decision.utility import USD_PER_SECOND
 from models.selection.evaluation.estimators import cross_fit, endpoint_means

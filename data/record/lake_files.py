@@ -1,0 +1,260 @@
+"""List and read the sealed files of the lake that can be read: the one reader that all packages share.
+
+A file that cannot be read stays where it is and is left out: whoever has it open or is copying it there is not
+disturbed, and it counts again once it is repaired. It is named in the log once per process. A file whose footer is
+valid and whose pages are damaged is found by the read that fails; it is then remembered in ``Lake.unreadable`` until
+its size or its time of modification changes, so that later readers leave it out without reading it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data.lake import Lake, write_atomically
+from data.record.lake_reader import LAKE_SCHEMA, open_dataset
+
+logger = logging.getLogger(__name__)
+
+# A file without these is no file of records. It may lack every other column: it may be older than that column.
+IDENTITY = ("schema_version", "generation_id", "started_at")
+GONE = "it was removed meanwhile"
+# Exceptions of a Parquet file that is damaged, foreign, removed or not permitted.
+FAULTS = (pa.ArrowException, OSError, ValueError, OverflowError)
+# Errors of this process, which say nothing about the file that it was about to read.
+OWN_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+CACHED_FOOTERS = 65_536
+REASON_CHARS = 300
+
+
+class LakeFile(NamedTuple):
+    """Describe a readable file: its rows, and the first and last arrival (UTC) in it, ``None`` if it has no rows."""
+
+    path: Path
+    rows: int
+    first: datetime | None
+    last: datetime | None
+
+
+class Unreadable(NamedTuple):
+    """Name a file that was left out, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        name = "/".join(self.path.parts[-2:])
+        return f"{os.fsencode(name).decode(errors='replace')}: {self.reason}"
+
+
+class Listing(NamedTuple):
+    """Hold the sealed files in order of their paths, and those that were left out."""
+
+    files: list[LakeFile]
+    unreadable: list[Unreadable]
+
+
+class Rows(NamedTuple):
+    """Hold the rows that were read, and the files that were left out."""
+
+    table: pa.Table
+    left_out: list[Unreadable]
+
+
+def listing(lake: Lake, day: str = "*") -> Listing:
+    """List the sealed files of ``day`` (UTC, ``2026-11-17``) or of all days, by their footers.
+
+    A file that is removed meanwhile is in neither list.
+    """
+    found = Listing([], [])
+    markers = set(lake.unreadable.glob(f"day={day}/*.json"))
+    for folder in sorted(lake.requests.glob(f"day={day}")):
+        try:
+            # ``glob`` would pass over a folder that may not be listed.
+            paths = sorted(path for path in folder.iterdir() if path.suffix == ".parquet")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            found.unreadable.append(_logged(Unreadable(folder, _reason(error))))
+            continue
+        for path in paths:
+            try:
+                marker = _marker(lake, path) if markers else None
+                found.files.append(_described(path, marker if marker in markers else None))
+            except FileNotFoundError:
+                continue
+            except FAULTS as error:
+                found.unreadable.append(_logged(Unreadable(path, _reason(error))))
+    return found
+
+
+def read(lake: Lake, paths: Iterable[Path], columns: Sequence[str], where: pc.Expression | None = None) -> Rows:
+    """Read ``columns`` of ``LAKE_SCHEMA`` from ``paths``; a column that a file lacks is null.
+
+    Files that cannot be read are left out. Raises the error of Arrow if none of the files is the cause.
+    """
+    remaining = list(paths)
+    left_out: list[Unreadable] = []
+    while remaining:
+        try:
+            return Rows(_table(remaining, columns, where), left_out)
+        except FAULTS:
+            damaged = find_damaged(lake, remaining, lambda path: _table([path], columns, where))
+            if not damaged:
+                raise
+            left_out += damaged
+            remaining = [path for path in remaining if path not in {one.path for one in damaged}]
+    return Rows(LAKE_SCHEMA.empty_table().select(columns), left_out)
+
+
+def read_all(lake: Lake, columns: Sequence[str]) -> pa.Table:
+    """Read ``columns`` of all sealed files that can be read."""
+    return read(lake, [file.path for file in listing(lake).files], columns).table
+
+
+def find_damaged(lake: Lake, paths: Iterable[Path], read_one: Callable[[Path], object]) -> list[Unreadable]:
+    """Return the files for which ``read_one`` raises one of ``FAULTS``, remembered and logged.
+
+    Reads every file: to be called when a read of all of them has failed.
+    """
+    damaged = []
+    for path in paths:
+        try:
+            state = path.stat()
+            read_one(path)
+        except FileNotFoundError:
+            damaged.append(Unreadable(path, GONE))
+        except FAULTS as error:
+            one = Unreadable(path, _reason(error) if path.exists() else GONE)
+            if one.reason != GONE and (not isinstance(error, OSError) or error.errno is None):
+                _remember(lake, one, state)
+            damaged.append(one if one.reason == GONE else _logged(one))
+    return damaged
+
+
+def _described(path: Path, marker: Path | None) -> LakeFile:
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise ValueError("it is not a regular file")
+    if marker is not None and (reason := _remembered(marker, state)):
+        raise ValueError(reason)
+    return _footer(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(CACHED_FOOTERS)
+def _footer(path: Path, _size: int, _modified_ns: int) -> LakeFile:
+    metadata: Any = pq.read_metadata(path)
+    if fault := _foreign(metadata.schema.to_arrow_schema()):
+        raise ValueError(fault)
+    first, last = _arrivals(path, metadata)
+    return LakeFile(path, metadata.num_rows, first, last)
+
+
+def _arrivals(path: Path, metadata: Any) -> tuple[datetime | None, datetime | None]:
+    """Return first and last ``started_at``, from the statistics if the file has them."""
+    names = (metadata.schema.column(place).path for place in range(metadata.num_columns))
+    place = next(place for place, name in enumerate(names) if name == "started_at")
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    found = [group.column(place).statistics for group in groups if group.num_rows]
+    if all(one is not None and one.has_min_max for one in found):
+        return min((one.min for one in found), default=None), max((one.max for one in found), default=None)
+    extremes = pc.min_max(_table([path], ["started_at"], None)["started_at"]).as_py()
+    return extremes["min"], extremes["max"]
+
+
+def _foreign(schema: pa.Schema) -> str | None:
+    """Return what keeps a file with ``schema`` from being read as records of any version."""
+    if schema.equals(LAKE_SCHEMA):
+        return None
+    lacking = [name for name in IDENTITY if schema.get_field_index(name) < 0]
+    if lacking:
+        return f"it holds no request records: it has no column {', '.join(lacking)}"
+    for field in LAKE_SCHEMA:
+        places = schema.get_all_field_indices(field.name)
+        if len(places) > 1:
+            return f"it holds no request records: it has {len(places)} columns {field.name}"
+        if places and not _fits(schema.field(places[0]).type, field.type):
+            return f"column {field.name} is {schema.field(places[0]).type} and must be {field.type}"
+    return None
+
+
+def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Return whether each value of ``found`` is one of ``wanted``; a struct may lack fields and have others."""
+    if pa.types.is_dictionary(found):
+        return _fits(found.value_type, wanted)
+    if pa.types.is_list(wanted):
+        return (pa.types.is_list(found) or pa.types.is_large_list(found)) and _fits(found.value_type, wanted.value_type)
+    if pa.types.is_struct(wanted):
+        common = [field for field in found if wanted.get_field_index(field.name) >= 0] if found.num_fields else []
+        return bool(common) and all(_fits(field.type, wanted.field(field.name).type) for field in common)
+    if pa.types.is_string(wanted):
+        return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
+    if pa.types.is_signed_integer(wanted):
+        return bool(pa.types.is_signed_integer(found) and found.bit_width <= wanted.bit_width)
+    if pa.types.is_timestamp(wanted):
+        return bool(pa.types.is_timestamp(found) and found.tz is not None and found.unit != "ns")
+    return bool(found.equals(wanted))
+
+
+def _table(paths: Sequence[Path], columns: Sequence[str], where: pc.Expression | None) -> pa.Table:
+    table = open_dataset(paths).to_table(columns=list(columns), filter=where)
+    # Damaged pages may decode to strings that are not UTF-8, or to offsets beyond the data.
+    table.validate(full=True)
+    return table
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in OWN_ERRORS:
+        raise error
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return " ".join(str(error).split())[:REASON_CHARS] or type(error).__name__
+
+
+def _marker(lake: Lake, path: Path) -> Path:
+    return lake.unreadable / path.parent.name / f"{path.name}.json"
+
+
+def _remember(lake: Lake, one: Unreadable, state: os.stat_result) -> None:
+    marker = _marker(lake, one.path)
+    found = {"size": state.st_size, "modified_ns": state.st_mtime_ns, "reason": one.reason}
+    try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(marker, json.dumps(found).encode())
+    except OSError as error:
+        logger.warning("%s cannot be remembered as unreadable: %s", one.path, error)
+
+
+def _remembered(marker: Path, state: os.stat_result) -> str | None:
+    """Return why the file of ``marker`` is unreadable, ``None`` if it has changed since that was found."""
+    try:
+        found = json.loads(marker.read_bytes())
+        if (found["size"], found["modified_ns"]) == (state.st_size, state.st_mtime_ns):
+            return str(found["reason"])
+        marker.unlink(missing_ok=True)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None
+
+
+def _logged(one: Unreadable) -> Unreadable:
+    _log(one.path, one.reason)
+    return one
+
+
+@lru_cache(4096)
+def _log(path: Path, reason: str) -> None:
+    """Log once per process."""
+    logger.warning("%s is left out, for it cannot be read: %s", path, reason)
