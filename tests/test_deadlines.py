@@ -29,7 +29,7 @@ from router_service.execution.deadlines import (
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.planning.make_plan import make_plan
-from router_service.upstream.stall import StallWatch, stalled
+from router_service.upstream.stall import StallWatch, stall_error
 from tests.conftest import House, open_house
 from tests.market import PROFILE, endpoint, state
 from tests.running import until
@@ -120,16 +120,16 @@ def test_a_non_streaming_response_has_its_own_deadline() -> None:
 
 async def test_a_hanging_provider_is_cut_and_a_slow_reader_is_not() -> None:
     cut: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-    watch = StallWatch(cut.set_result, 0.05, 60, stalled(60))
+    watch = StallWatch(cut.set_result, 0.05, 60, stall_error(60))
     await asyncio.sleep(0.2)
     assert not cut.done()
     watch.waiting_since = time.perf_counter()
-    assert "silent" in str(await asyncio.wait_for(cut, 120))
+    assert "sent nothing" in str(await asyncio.wait_for(cut, 120))
 
 
 async def test_chunks_reset_the_stall_timeout_and_the_total_timeout_ends_the_stream() -> None:
     cut: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-    watch = StallWatch(cut.set_result, 30, 0.1, stalled(0.1))
+    watch = StallWatch(cut.set_result, 30, 0.1, stall_error(0.1))
     while not cut.done():
         watch.waiting_since = time.perf_counter()
         await asyncio.sleep(0.01)

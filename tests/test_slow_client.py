@@ -1,4 +1,4 @@
-"""A client that reads slowly costs the endpoint neither measured throughput nor time in the log."""
+"""Test that a client that reads slowly changes neither the endpoint's measured throughput nor its time in the log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ASLEEP_S = 3.0
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    """Answers are longer than sockets, server and router together hold for a client that reads nothing."""
+    """Open a router whose responses exceed what sockets, server and router buffer for a client that reads nothing."""
 
     def complete(_ask: Ask, dice: random.Random) -> Completion:
         return Completion(("x" * TOKEN_BYTES,) * TOKENS, 10, False, None, dice.getrandbits(60))
@@ -43,7 +43,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 
 def read(house: House, asleep_s: float) -> dict[str, Any]:
-    """The record of an answer that was read after ``asleep_s``, by a socket that holds next to nothing."""
+    """Return the record of a response that was read after ``asleep_s``, through a socket with a minimal buffer."""
     sent = json.dumps(body(True, provider={"only": ["groq"]})).encode()
     address = urlsplit(house.url)
     with socket.socket() as client:
@@ -62,7 +62,7 @@ def read(house: House, asleep_s: float) -> dict[str, Any]:
     return row | {"started_at": EPOCH + row["started_at"] * MICROSECOND}
 
 
-def test_the_endpoint_of_who_reads_late_is_as_fast_as_that_of_who_reads_at_once(
+def test_an_endpoint_is_as_fast_for_a_client_that_reads_late_as_for_one_that_reads_at_once(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HIGH_WATER_BYTES", 2 * TOKENS * TOKEN_BYTES)
@@ -80,7 +80,7 @@ def test_the_endpoint_of_who_reads_late_is_as_fast_as_that_of_who_reads_at_once(
     assert (judge_logged_attempt(late, 0).tokens_per_s or 0) > 0.4 * paced
 
 
-def test_an_endpoint_that_has_to_wait_for_the_client_is_not_measured(house: House) -> None:
+def test_throughput_is_not_measured_if_the_provider_has_to_wait_for_the_client(house: House) -> None:
     late = read(house, ASLEEP_S)
     attempt, found = late["attempts"][0], judge_logged_attempt(late, 0)
     assert (attempt["error_type"], attempt["duration_us"]) == (None, None)
@@ -90,27 +90,27 @@ def test_an_endpoint_that_has_to_wait_for_the_client_is_not_measured(house: Hous
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
-async def test_an_answer_that_is_taken_late_ended_when_it_came(name: ClientName) -> None:
+async def test_a_response_that_is_read_late_ended_when_it_arrived(name: ClientName) -> None:
     async with served(trickled, name) as (_server, client, request):
         response = await client.stream(request, 60)
         opened = time.perf_counter()
         await asyncio.sleep(2.0)
         assert await response.next() == BODY
-        ended = response.ended(time.perf_counter())
+        ended = response.last_byte_at(time.perf_counter())
         assert ended is not None and 0 <= ended - opened < 1.6
         response.close()
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
-async def test_an_answer_that_is_waited_for_ended_when_it_was_taken(name: ClientName) -> None:
+async def test_a_response_that_is_awaited_ended_when_it_was_read(name: ClientName) -> None:
     async with served(late_end, name) as (_server, client, request):
         response = await client.stream(request, 60)
         assert await response.next() == BODY
-        assert response.ended(7.0) == 7.0
+        assert response.last_byte_at(7.0) == 7.0
         response.close()
 
 
-async def test_a_provider_that_had_to_wait_for_its_reader_ended_nobody_knows_when() -> None:
+async def test_the_end_of_a_response_is_unknown_if_the_provider_had_to_wait_for_the_reader() -> None:
     async def long(writer: asyncio.StreamWriter) -> None:
         size = 2 * connection.HIGH_WATER_BYTES
         writer.write(HEAD + f"content-length: {size}\r\n\r\n".encode() + b"x" * size)
@@ -120,5 +120,5 @@ async def test_a_provider_that_had_to_wait_for_its_reader_ended_nobody_knows_whe
         await asyncio.sleep(0.2)
         while await response.next():
             pass
-        assert response.ended(7.0) is None
+        assert response.last_byte_at(7.0) is None
         response.close()

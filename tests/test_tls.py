@@ -1,4 +1,4 @@
-"""Certificates of providers: an installation's own authority is trusted, an expired one fails and the next serves."""
+"""Test certificates of providers: an own authority is trusted, and with an expired one the next provider serves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def address(authority: Authority) -> Iterator[Address]:
-    """Of a lab behind TLS, with a good certificate."""
+    """Yield the address of a lab behind TLS, with a good certificate."""
     with serving(create_app(Lab(time_scale=0.0, faults=False))) as url, running_loop() as loop:
         opened = Address(loop, url, authority.good())
         opened.come_back()
@@ -39,8 +39,8 @@ def address(authority: Authority) -> Iterator[Address]:
 
 
 async def sent(name: ClientName, url: str) -> int:
-    """Status of an answer by a new client."""
-    client = open_client(name, connect_timeout=60.0)
+    """Return the status of a response to a new client."""
+    client = open_client(name, connect_timeout_s=60.0)
     try:
         content = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'
         headers = {"content-type": "application/json"}
@@ -50,7 +50,7 @@ async def sent(name: ClientName, url: str) -> int:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-async def test_what_openssls_variables_name_is_trusted(
+async def test_the_authorities_of_openssls_variables_are_trusted(
     name: ClientName, authority: Authority, address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ApiError, match=r"not accepted: (unable to get local issuer|self.signed)"):
@@ -61,12 +61,12 @@ async def test_what_openssls_variables_name_is_trusted(
 
 @pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize(
-    ("certificate", "said"), [("expired", "certificate has expired"), ("unknown", "issuer|self.signed")]
+    ("certificate", "message"), [("expired", "certificate has expired"), ("unknown", "issuer|self.signed")]
 )
-async def test_a_certificate_that_does_not_hold_is_said_to(
+async def test_the_error_says_why_a_certificate_is_not_valid(
     name: ClientName,
     certificate: str,
-    said: str,
+    message: str,
     authority: Authority,
     address: Address,
     monkeypatch: pytest.MonkeyPatch,
@@ -74,12 +74,12 @@ async def test_a_certificate_that_does_not_hold_is_said_to(
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
     shown: ssl.SSLContext = authority.expired() if certificate == "expired" else nobody_knows()
     address.show(shown)
-    with pytest.raises(ApiError, match=said) as caught:
+    with pytest.raises(ApiError, match=message) as caught:
         await sent(name, address.url)
     assert caught.value.error_type == "provider_unavailable"
 
 
-async def test_a_name_that_does_not_fit_is_refused_and_not_told(
+async def test_a_wrong_host_name_is_refused_and_not_repeated(
     authority: Authority, address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))

@@ -1,4 +1,4 @@
-"""Both upstream clients against a server that misbehaves on the socket: every failure is a typed error."""
+"""Test both upstream clients against a server that misbehaves on the socket: every failure is a typed error."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from router_service.upstream.transport import DeadlineMissed, StaleConnection, T
 
 BODY = b'{"said": "ahoy"}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+Responder = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
-class Server:
-    """Answers each POST by ``answer``; ``gone`` is set when a client closes its connection."""
+class FaultyServer:
+    """Respond to each POST by ``respond``; ``closed`` is set when a client closes its connection."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        self.gone = asyncio.Event()
-        self.asked = asyncio.Event()
+    def __init__(self, respond: Responder) -> None:
+        self.respond = respond
+        self.closed = asyncio.Event()
+        self.received = asyncio.Event()
         self.requests: list[bytes] = []
         self.connections = 0
 
@@ -38,30 +38,30 @@ class Server:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 length = next(int(h.split(b":")[1]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-l"))
                 self.requests.append(head + await reader.readexactly(length))
-                self.asked.set()
-                answering = asyncio.ensure_future(self.answer(writer))
-                waiting = asyncio.ensure_future(reader.read(1))
-                await asyncio.wait((answering, waiting), return_when=asyncio.FIRST_COMPLETED)
-                if not answering.done():
-                    answering.cancel()
+                self.received.set()
+                responding = asyncio.ensure_future(self.respond(writer))
+                disconnected = asyncio.ensure_future(reader.read(1))
+                await asyncio.wait((responding, disconnected), return_when=asyncio.FIRST_COMPLETED)
+                if not responding.done():
+                    responding.cancel()
                     return
-                waiting.cancel()
-                await asyncio.gather(waiting, return_exceptions=True)
+                disconnected.cancel()
+                await asyncio.gather(disconnected, return_exceptions=True)
                 if writer.is_closing():
                     return
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            self.gone.set()
+            self.closed.set()
             writer.close()
 
 
 @asynccontextmanager
-async def served(answer: Answer, name: ClientName) -> AsyncIterator[tuple[Server, Transport, HttpRequest]]:
-    handler = Server(answer)
+async def served(respond: Responder, name: ClientName) -> AsyncIterator[tuple[FaultyServer, Transport, HttpRequest]]:
+    handler = FaultyServer(respond)
     server = await asyncio.start_server(handler, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    client = open_client(name, connect_timeout=60.0)
+    client = open_client(name, connect_timeout_s=60.0)
     headers = {"content-type": "application/json", "authorization": "Bearer k"}
     try:
         yield handler, client, HttpRequest(f"http://127.0.0.1:{port}/v1/chat/completions", headers, b'{"a":1}')
@@ -71,7 +71,7 @@ async def served(answer: Answer, name: ClientName) -> AsyncIterator[tuple[Server
 
 
 async def fetch(client: Transport, request: HttpRequest, *, stream: bool, timeout_s: float = 60.0) -> bytes:
-    """The whole answer, by either client."""
+    """Return the body of a response, by either client."""
     if not stream:
         return (await client.send(request, timeout_s)).body
     response = await client.stream(request, timeout_s)
@@ -84,7 +84,7 @@ async def fetch(client: Transport, request: HttpRequest, *, stream: bool, timeou
     return b"".join(parts)
 
 
-async def whole(writer: asyncio.StreamWriter) -> None:
+async def complete(writer: asyncio.StreamWriter) -> None:
     writer.write(HEAD + f"content-length: {len(BODY)}\r\n\r\n".encode() + BODY)
 
 
@@ -108,16 +108,16 @@ async def until_close(writer: asyncio.StreamWriter) -> None:
 
 async def hinted(writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")
-    await whole(writer)
+    await complete(writer)
 
 
 async def in_pieces(writer: asyncio.StreamWriter) -> None:
     half = len(BODY) // 2
-    answer = HEAD + b"transfer-encoding: chunked\r\n\r\n"
-    answer += b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (BODY[:half], BODY[half:], b""))
-    for start in range(0, len(answer), 7):
+    response = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    response += b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (BODY[:half], BODY[half:], b""))
+    for start in range(0, len(response), 7):
         await asyncio.sleep(0)
-        writer.write(answer[start : start + 7])
+        writer.write(response[start : start + 7])
         await writer.drain()
 
 
@@ -146,15 +146,15 @@ async def endless_header(writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nx-long: " + b"a" * 2_000_000 + b"\r\n\r\n")
 
 
-async def silent(writer: asyncio.StreamWriter) -> None:
+async def hang(writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(300)
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("answer", [until_close, hinted, in_pieces])
-async def test_every_framing_is_read(answer: Answer, stream: bool, name: ClientName) -> None:
-    async with served(answer, name) as (_server, client, request):
+@pytest.mark.parametrize("respond", [until_close, hinted, in_pieces])
+async def test_every_framing_is_read(respond: Responder, stream: bool, name: ClientName) -> None:
+    async with served(respond, name) as (_server, client, request):
         assert [await fetch(client, request, stream=stream) for _ in range(2)] == [BODY, BODY]
 
 
@@ -164,7 +164,7 @@ async def late_end(writer: asyncio.StreamWriter) -> None:
     writer.write(b"0\r\n\r\n")
 
 
-async def test_a_stream_whose_last_event_has_come_leaves_its_connection_for_the_next() -> None:
+async def test_the_connection_of_a_stream_whose_last_event_has_arrived_is_reused() -> None:
     async with served(late_end, "direct") as (server, client, request):
         for _ in range(3):
             response = await client.stream(request, 60)
@@ -176,7 +176,7 @@ async def test_a_stream_whose_last_event_has_come_leaves_its_connection_for_the_
         assert server.connections == 1
 
 
-async def test_an_end_that_never_comes_is_waited_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_without_an_end_is_closed_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     async def endless(writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(BODY), BODY))
         await asyncio.sleep(300)
@@ -186,11 +186,11 @@ async def test_an_end_that_never_comes_is_waited_for_a_moment_only(monkeypatch: 
         response = await client.stream(request, 60)
         assert await response.next() == BODY
         response.finish()
-        await asyncio.wait_for(server.gone.wait(), 60)
+        await asyncio.wait_for(server.closed.wait(), 60)
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
-async def test_a_slow_reader_holds_the_provider_back(name: ClientName) -> None:
+async def test_a_slow_reader_applies_back_pressure_to_the_provider(name: ClientName) -> None:
     sent = 0
 
     async def flood(writer: asyncio.StreamWriter) -> None:
@@ -214,9 +214,9 @@ async def test_a_slow_reader_holds_the_provider_back(name: ClientName) -> None:
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("answer", [whole, zipped, trickled])
-async def test_good_answers_arrive_whole(answer: Answer, stream: bool, name: ClientName) -> None:
-    async with served(answer, name) as (server, client, request):
+@pytest.mark.parametrize("respond", [complete, zipped, trickled])
+async def test_good_responses_arrive_complete(respond: Responder, stream: bool, name: ClientName) -> None:
+    async with served(respond, name) as (server, client, request):
         for _ in range(3):
             assert await fetch(client, request, stream=stream) == BODY
         assert b"authorization: bearer k" in server.requests[0].lower()
@@ -226,16 +226,16 @@ async def test_good_answers_arrive_whole(answer: Answer, stream: bool, name: Cli
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("answer", [cut_short, reset, no_http, endless_header])
-async def test_a_broken_answer_is_an_unavailable_provider(answer: Answer, stream: bool, name: ClientName) -> None:
-    async with served(answer, name) as (_server, client, request):
+@pytest.mark.parametrize("respond", [cut_short, reset, no_http, endless_header])
+async def test_a_broken_response_is_an_unavailable_provider(respond: Responder, stream: bool, name: ClientName) -> None:
+    async with served(respond, name) as (_server, client, request):
         with pytest.raises(ApiError) as caught:
             await fetch(client, request, stream=stream)
         assert caught.value.error_type == "provider_unavailable"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_kept_connection_that_was_ended_is_told_from_a_broken_answer(stream: bool) -> None:
+async def test_a_closed_idle_connection_is_distinguished_from_a_broken_response(stream: bool) -> None:
     served_before = 0
 
     async def once(writer: asyncio.StreamWriter) -> None:
@@ -244,7 +244,7 @@ async def test_a_kept_connection_that_was_ended_is_told_from_a_broken_answer(str
         if served_before == 2:
             writer.transport.abort()
         else:
-            await whole(writer)
+            await complete(writer)
 
     async with served(once, "direct") as (_server, client, request):
         assert await fetch(client, request, stream=stream) == BODY
@@ -253,10 +253,10 @@ async def test_a_kept_connection_that_was_ended_is_told_from_a_broken_answer(str
         assert await fetch(client, request, stream=stream) == BODY
 
 
-async def test_connecting_is_part_of_the_deadline() -> None:
-    client = open_client("direct", connect_timeout=60)
+async def test_the_deadline_includes_connecting() -> None:
+    client = open_client("direct", connect_timeout_s=60)
     try:
-        # TEST-NET-1, where nobody answers; a sandbox may refuse it at once, which is no timeout but an end as well.
+        # TEST-NET-1 has no hosts; a sandbox may refuse the connection at once, which ends the call as well.
         with pytest.raises(ApiError):
             await asyncio.wait_for(fetch(client, HttpRequest("http://192.0.2.1/", {}, b"{}"), stream=False), 30)
     finally:
@@ -264,47 +264,47 @@ async def test_connecting_is_part_of_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
-async def test_a_stream_that_is_cut_ends_by_the_given_error(name: ClientName) -> None:
+async def test_an_aborted_stream_ends_with_the_given_error(name: ClientName) -> None:
     async def begun(writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + b"content-length: 1000\r\n\r\n" + BODY)
-        await silent(writer)
+        await hang(writer)
 
     async with served(begun, name) as (server, client, request):
         response = await client.stream(request, 60)
         assert await response.next() == BODY
-        asyncio.get_running_loop().call_later(0.05, response.cut, ApiError("timeout", "too quiet"))
+        asyncio.get_running_loop().call_later(0.05, response.abort, ApiError("timeout", "too quiet"))
         with pytest.raises(ApiError, match="too quiet"):
             await response.next()
         response.close()
-        await asyncio.wait_for(server.gone.wait(), 60)
+        await asyncio.wait_for(server.closed.wait(), 60)
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_silence_ends_at_the_deadline_and_closes_the_call(stream: bool, name: ClientName) -> None:
-    async with served(silent, name) as (server, client, request):
+async def test_a_hang_ends_at_the_deadline_and_closes_the_connection(stream: bool, name: ClientName) -> None:
+    async with served(hang, name) as (server, client, request):
         with pytest.raises(ApiError) as caught:
             await fetch(client, request, stream=stream, timeout_s=0.2)
         assert caught.value.error_type == "timeout"
-        await asyncio.wait_for(server.gone.wait(), 60)
+        await asyncio.wait_for(server.closed.wait(), 60)
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_cancelled_call_is_closed(stream: bool, name: ClientName) -> None:
-    async with served(silent, name) as (server, client, request):
+async def test_a_cancelled_call_closes_its_connection(stream: bool, name: ClientName) -> None:
+    async with served(hang, name) as (server, client, request):
         call = asyncio.create_task(fetch(client, request, stream=stream, timeout_s=300))
-        await asyncio.wait_for(server.asked.wait(), 60)
+        await asyncio.wait_for(server.received.wait(), 60)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await asyncio.wait_for(server.gone.wait(), 60)
+        await asyncio.wait_for(server.closed.wait(), 60)
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_nobody_listening_and_no_such_host(stream: bool, name: ClientName) -> None:
-    client = open_client(name, connect_timeout=1.0)
+async def test_a_closed_port_and_an_unknown_host_are_typed_errors(stream: bool, name: ClientName) -> None:
+    client = open_client(name, connect_timeout_s=1.0)
     try:
         for url in ("http://127.0.0.1:9/v1/x", "http://nowhere.invalid/v1/x"):
             begun = time.monotonic()
@@ -327,7 +327,7 @@ async def test_redirects_are_not_followed(stream: bool, name: ClientName) -> Non
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])
 @pytest.mark.parametrize(("connect_timeout", "timeout_s", "callers"), [(0.05, 5.0, False), (5.0, 0.05, True)])
-async def test_whose_deadline_passed_while_connecting(
+async def test_the_error_says_whether_the_callers_deadline_passed_while_connecting(
     name: ClientName, connect_timeout: float, timeout_s: float, callers: bool
 ) -> None:
     client = open_client(name, connect_timeout)

@@ -109,7 +109,7 @@ class StreamedResponse:
         base_us, complete = attempt.duration_us or 0, False
         deadlines = self._deadlines
         stall = deadlines.stall()
-        watch = StallWatch(opened.response.cut, stall.seconds, deadlines.remaining_s, deadlines.expiry_error())
+        watch = StallWatch(opened.response.abort, stall.seconds, deadlines.remaining_s, deadlines.expiry_error())
         opened.reader.watch = watch
         try:
             await self._chunks(opened)
@@ -138,7 +138,7 @@ class StreamedResponse:
         """Microseconds of a complete answer until the provider's last byte: a client that reads slowly takes none of
         them. ``None`` where the provider may have had to wait for it.
         """
-        attempt, ended = opened.attempt, opened.response.ended(self._taken)
+        attempt, ended = opened.attempt, opened.response.last_byte_at(self._taken)
         if ended is None:
             return None
         if ended <= begun:

@@ -1,1 +1,1 @@
-"""Bytes out and in."""
+"""Call providers over HTTP: connections, deadlines and server-sent events."""

@@ -1,4 +1,4 @@
-"""The same over aiohttp, for installations that want a library's client (``PORTOLAN_UPSTREAM_CLIENT=aiohttp``)."""
+"""Call providers through aiohttp, for installations that prefer a library (``PORTOLAN_UPSTREAM_CLIENT=aiohttp``)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import aiohttp
 
 from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
-from router_service.upstream.tls import client_context, failure
-from router_service.upstream.transport import HttpResponse, broken, no_connection, too_late
+from router_service.upstream.tls import client_context, describe_connect_error
+from router_service.upstream.transport import HttpResponse, connect_timeout_error, connection_error, deadline_error
 
 
 class AiohttpStream:
-    """A ``StreamResponse``."""
+    """Implement ``StreamResponse``."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.status = response.status
@@ -29,50 +29,50 @@ class AiohttpStream:
         self._complete = time.perf_counter()
 
     async def next(self) -> bytes:
-        """The bytes that have come, at least one; empty at the end."""
+        """Return the bytes that have arrived, at least one; empty at the end."""
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._error or broken(type(error).__name__) from None
+            raise self._error or connection_error(type(error).__name__) from None
 
     async def read(self) -> bytes:
-        """All of the rest."""
+        """Return the rest of the body."""
         try:
             return await self._response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise broken(type(error).__name__) from None
+            raise connection_error(type(error).__name__) from None
 
-    def cut(self, error: ApiError) -> None:
-        """End the answer here by ``error``."""
+    def abort(self, error: ApiError) -> None:
+        """End the response here: ``next`` raises ``error``."""
         self._error = error
         self._response.close()
 
-    def ended(self, taken: float) -> float | None:
-        """When the last bytes came. aiohttp does not say whether it has stopped reading meanwhile."""
-        return taken if self._complete is None else min(self._complete, taken)
+    def last_byte_at(self, received: float) -> float | None:
+        """Return when the last bytes arrived. aiohttp does not say whether it had paused reading before."""
+        return received if self._complete is None else min(self._complete, received)
 
     def finish(self) -> None:
-        """aiohttp reads on for nobody."""
+        """Close the response, since aiohttp does not read on by itself."""
         self.close()
 
     def close(self) -> None:
-        """Give the connection back if the answer is complete, else cut it."""
+        """Return the connection to the pool if the response is complete, else close it."""
         self._response.close()
 
 
 class AiohttpClient:
-    """An ``UpstreamClient``. ``connect_timeout`` in seconds."""
+    """Implement ``Transport``."""
 
-    def __init__(self, connect_timeout: float) -> None:
+    def __init__(self, connect_timeout_s: float) -> None:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=client_context()),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
             headers={"user-agent": "portolan"},
         )
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
-        """The whole answer."""
+        """Return the non-streaming response."""
         try:
             async with asyncio.timeout(timeout_s):
                 response = await self._open(request)
@@ -81,15 +81,15 @@ class AiohttpClient:
                 finally:
                     response.close()
         except TimeoutError:
-            raise too_late(timeout_s) from None
+            raise deadline_error(timeout_s) from None
 
     async def stream(self, request: HttpRequest, timeout_s: float) -> AiohttpStream:
-        """The answer's head; the body follows."""
+        """Return the response's head; ``next`` reads the body."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._open(request)
         except TimeoutError:
-            raise too_late(timeout_s) from None
+            raise deadline_error(timeout_s) from None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -102,8 +102,8 @@ class AiohttpClient:
             )
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
-                raise no_connection() from None
+                raise connect_timeout_error() from None
             if isinstance(error, aiohttp.ClientConnectorCertificateError):
-                raise broken(failure(error.certificate_error)) from None
-            raise broken(type(error).__name__) from None
+                raise connection_error(describe_connect_error(error.certificate_error)) from None
+            raise connection_error(type(error).__name__) from None
         return AiohttpStream(response)

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to a provider: asyncio carries the bytes, httptools (llhttp) parses them."""
+"""Carry HTTP/1.1 over one connection to a provider: asyncio moves the bytes, httptools (llhttp) parses them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from typing import cast
 import httptools
 
 from router_service.core.errors import ApiError
-from router_service.upstream.transport import StaleConnection, broken, too_late
+from router_service.upstream.transport import StaleConnection, connection_error, deadline_error
 
 MAX_HEAD_BYTES = 128 * 1024
-MAX_WHOLE_BYTES = 64 * 1024 * 1024
-# A stream that its client reads slowly is read from the provider no further than this.
+MAX_BODY_BYTES = 64 * 1024 * 1024
+# Reading from the provider pauses when so many bytes of a stream have not been read by its client.
 HIGH_WATER_BYTES = 256 * 1024
-# The chunk that ends a stream follows its last event at once.
+# Time for the chunk that ends a stream: it follows the last event at once.
 DRAIN_S = 1.0
 NEVER = float("inf")
 
 
 class Connection(asyncio.Protocol):
-    """Carries one exchange at a time: ``begin``, then ``whole`` or ``head`` and ``next``. Failures are ``ApiError``."""
+    """Carry one exchange at a time: ``begin``, then ``read_body``, or ``read_head`` and ``next``.
+
+    Failures are raised as ``ApiError``. ``unawaited`` is when the last bytes arrived if nobody waited for them, in
+    seconds of ``time.perf_counter``; ``was_paused`` says that the provider had to wait until bytes were read.
+    """
 
     def __init__(self, lost: Callable[[Connection], None]) -> None:
-        """``lost`` is called once when the connection is gone."""
+        """Call ``lost`` once, when the connection is closed."""
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
@@ -35,7 +39,7 @@ class Connection(asyncio.Protocol):
         self.closed = False
         self.idle_since = 0.0
         self._exchanges = 0
-        self._ends = NEVER
+        self._deadline = NEVER
         self._timer: asyncio.TimerHandle | None = None
         self._restart()
         self.complete = True
@@ -50,13 +54,12 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._inflate: Callable[[bytes], bytes] | None = None
         self._paused = False
-        # When the last bytes came, if nobody was waiting for them; whether the provider was ever kept waiting.
         self.unawaited: float | None = None
-        self.held = False
-        self._keep = False
+        self.was_paused = False
+        self._keep_alive = False
         self._drained: Callable[[], None] | None = None
 
-    # One exchange
+    # Methods of one exchange
 
     def begin(self, content: Sequence[bytes], *, streamed: bool) -> None:
         """Send a request."""
@@ -65,73 +68,73 @@ class Connection(asyncio.Protocol):
         self._streamed = streamed
         self._transport.writelines(content)
 
-    async def whole(self) -> bytes:
-        """The body, when all of it has come."""
+    async def read_body(self) -> bytes:
+        """Return the body when it is complete."""
         while not self.complete:
             await self._wait()
-        return self._taken()
+        return self._drain_parts()
 
-    async def head(self) -> None:
-        """Until ``status`` and ``headers`` have come."""
+    async def read_head(self) -> None:
+        """Wait until ``status`` and ``headers`` have arrived."""
         while not self._has_head:
             await self._wait()
 
     async def next(self) -> bytes:
-        """The bytes of the body that have come; empty at its end."""
+        """Return the bytes of the body that have arrived; empty at its end."""
         while not self._parts:
             if self.complete:
                 return b""
             await self._wait()
-        return self._taken()
+        return self._drain_parts()
 
     @property
     def reusable(self) -> bool:
-        """Whether another exchange may follow."""
-        return self.complete and not self.closed and self._error is None and self._keep and not self._paused
+        """Return whether another exchange may follow."""
+        return self.complete and not self.closed and self._error is None and self._keep_alive and not self._paused
 
     def fail(self, error: ApiError) -> None:
-        """End the exchange by ``error`` and the connection with it."""
+        """End the exchange with ``error``, and close the connection."""
         if self._error is None:
             self._error = error
         self.abort()
         self._wake()
 
-    def expire_at(self, ends: float, timeout_s: float) -> None:
-        """End the exchange at ``ends``, in seconds of the loop's clock: ``timeout_s`` have passed by then.
+    def set_deadline(self, deadline: float, timeout_s: float) -> None:
+        """End the exchange at ``deadline``, in seconds of the loop's clock: ``timeout_s`` have passed by then.
 
-        The timer of an exchange before serves this one too: most end long before their deadline.
+        The timer of an earlier exchange serves this one too, because most end long before their deadline.
         """
-        self._ends, self._timeout_s = ends, timeout_s
+        self._deadline, self._timeout_s = deadline, timeout_s
         if self._timer is not None:
-            if self._timer.when() <= ends:
+            if self._timer.when() <= deadline:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(ends, self._look)
+        self._timer = self._loop.call_at(deadline, self._check_deadline)
 
-    def keep_on(self) -> None:
-        """Forget the deadline."""
-        self._ends = NEVER
+    def clear_deadline(self) -> None:
+        """Remove the deadline."""
+        self._deadline = NEVER
 
-    def _look(self) -> None:
+    def _check_deadline(self) -> None:
         self._timer = None
-        left = self._ends - self._loop.time()
-        if left <= 0:
-            self.fail(too_late(self._timeout_s))
-        elif self._ends < NEVER:
-            # A timer may come a little early: the same moment again, never a busy loop.
-            self._timer = self._loop.call_later(max(left, 0.001), self._look)
+        remaining = self._deadline - self._loop.time()
+        if remaining <= 0:
+            self.fail(deadline_error(self._timeout_s))
+        elif self._deadline < NEVER:
+            # A timer may fire a little early: the minimum prevents a busy loop.
+            self._timer = self._loop.call_later(max(remaining, 0.001), self._check_deadline)
 
     def drain(self, drained: Callable[[], None]) -> None:
-        """Drop what still comes of the answer; ``drained`` at its end, cut if that takes ``DRAIN_S``."""
+        """Drop the rest of the response and call ``drained`` at its end; close the connection after ``DRAIN_S``."""
         if self.complete or self.closed:
             drained()
             return
-        self._taken()
+        self._drain_parts()
         self._drained = drained
-        self._drain_ends = self._loop.call_later(DRAIN_S, self.abort)
+        self._drain_timer = self._loop.call_later(DRAIN_S, self.abort)
 
     def abort(self) -> None:
-        """Cut the connection without a goodbye: the provider sees it at once."""
+        """Close the connection without a TLS or TCP shutdown, so that the provider notices at once."""
         if not self.closed:
             self.closed = True
             self._transport.abort()
@@ -152,7 +155,7 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _taken(self) -> bytes:
+    def _drain_parts(self) -> bytes:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts, self._size = [], 0
         if self._paused and not self.closed:
@@ -160,25 +163,25 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         return body
 
-    # asyncio.Protocol
+    # Callbacks of asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         if self.complete:
-            self.fail(broken("it sent what nobody asked for"))
+            self.fail(connection_error("it sent bytes that were not requested"))
             return
         if not self._has_head:
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, zlib.error) as error:
-            self.fail(broken(f"its answer cannot be read: {type(error).__name__}"))
+            self.fail(connection_error(f"its response cannot be parsed: {type(error).__name__}"))
             return
         if not self._has_head:
             if self._head_bytes > MAX_HEAD_BYTES:
-                self.fail(broken("its header has no end"))
+                self.fail(connection_error(f"its header exceeds {MAX_HEAD_BYTES:,} bytes"))
         elif self._parts and self._streamed:
             if self._waiter is None:
                 self.unawaited = time.perf_counter()
@@ -189,20 +192,21 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if not self.complete and self._error is None:
-            if self._until_close():
+            if self._ends_with_connection():
                 self.complete = True
             elif self._exchanges > 1 and not self._head_bytes:
                 self._error = StaleConnection()
             else:
-                self._error = broken(type(exc).__name__ if exc else "it was closed before the answer was complete")
+                reason = type(exc).__name__ if exc else "it was closed before the response was complete"
+                self._error = connection_error(reason)
         self._wake()
         self._lost(self)
 
-    def _until_close(self) -> bool:
+    def _ends_with_connection(self) -> bool:
         framed = "content-length" in self.headers or "transfer-encoding" in self.headers
         return self._has_head and not framed
 
-    # httptools
+    # Callbacks of httptools
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
@@ -216,7 +220,7 @@ class Connection(asyncio.Protocol):
         if encoding in ("gzip", "x-gzip", "deflate"):
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress
         elif encoding != "identity":
-            self.fail(broken(f"its encoding {encoding!r} was not asked for"))
+            self.fail(connection_error(f"its encoding {encoding!r} was not requested"))
         if self._streamed:
             self._wake()
 
@@ -229,21 +233,21 @@ class Connection(asyncio.Protocol):
         self._size += len(body)
         if self._streamed:
             if self._size > HIGH_WATER_BYTES and not self._paused and not self.closed:
-                self._paused = self.held = True
+                self._paused = self.was_paused = True
                 self._transport.pause_reading()
-        elif self._size > MAX_WHOLE_BYTES:
-            self.fail(broken(f"its answer exceeds {MAX_WHOLE_BYTES:,} bytes"))
+        elif self._size > MAX_BODY_BYTES:
+            self.fail(connection_error(f"its response exceeds {MAX_BODY_BYTES:,} bytes"))
 
     def on_message_complete(self) -> None:
         if self.status < 200:
-            # 100 Continue, 103 Early Hints: the answer follows.
+            # 100 Continue, 103 Early Hints: the response follows.
             self.headers.clear()
             return
         self.complete = True
-        # Only here: the parser forgets it when it turns to the next message.
-        self._keep = self._parser.should_keep_alive()
+        # The parser forgets this when it begins the next message.
+        self._keep_alive = self._parser.should_keep_alive()
         self._wake()
         if self._drained is not None:
-            self._drain_ends.cancel()
+            self._drain_timer.cancel()
             drained, self._drained = self._drained, None
             drained()

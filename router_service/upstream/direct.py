@@ -1,4 +1,7 @@
-"""The default client: ``Connection``s kept open per origin. Why not a library's: ``docs/speed.md``."""
+"""Call providers directly over HTTP/1.1 connections that are kept open per origin.
+
+This is the default client; ``docs/speed.md`` gives the reasons for not using a library's.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,25 @@ from urllib.parse import urlsplit
 from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
 from router_service.upstream.connection import Connection
-from router_service.upstream.tls import client_context, failure
-from router_service.upstream.transport import HttpResponse, broken, no_connection, too_late
+from router_service.upstream.tls import client_context, describe_connect_error
+from router_service.upstream.transport import HttpResponse, connect_timeout_error, connection_error, deadline_error
 
-# Below the keep-alive of common servers (uvicorn 5 s aside, which closes in time to be noticed).
+# Below the keep-alive of common servers, except uvicorn: it closes after 5 s, early enough to be noticed.
 IDLE_S = 15.0
 
 
 class Origin(NamedTuple):
+    """Identify a server by which connections are pooled."""
+
     scheme: str
     host: str
     port: int
 
 
 class DirectStream:
-    """A ``StreamResponse``."""
+    """Implement ``StreamResponse``."""
 
-    def __init__(self, pool: Pool, origin: Origin, connection: Connection) -> None:
+    def __init__(self, pool: ConnectionPool, origin: Origin, connection: Connection) -> None:
         self.status = connection.status
         self.headers: Mapping[str, str] = connection.headers
         self.next = connection.next
@@ -37,48 +42,48 @@ class DirectStream:
         self._connection = connection
         self._open = True
 
-    def cut(self, error: ApiError) -> None:
-        """End the answer here by ``error``."""
+    def abort(self, error: ApiError) -> None:
+        """End the response here: ``next`` raises ``error``."""
         self._connection.fail(error)
 
     async def read(self) -> bytes:
-        """All of the rest."""
+        """Return the rest of the body."""
         parts = []
         while part := await self.next():
             parts.append(part)
         return b"".join(parts)
 
-    def ended(self, taken: float) -> float | None:
-        """When the last bytes came."""
+    def last_byte_at(self, received: float) -> float | None:
+        """Return when the last bytes arrived; ``None`` if the provider had to wait until earlier ones were read."""
         connection = self._connection
-        if connection.held:
+        if connection.was_paused:
             return None
-        return taken if connection.unawaited is None else connection.unawaited
+        return received if connection.unawaited is None else connection.unawaited
 
     def finish(self) -> None:
-        """Like ``close``, of an answer whose last event has come: what frames its end may still be on the way."""
+        """Close the response, but first drop the bytes that frame its end if they are still missing."""
         if self._open:
             self._open = False
-            self._connection.drain(lambda: self._pool.give_back(self._origin, self._connection))
+            self._connection.drain(lambda: self._pool.release(self._origin, self._connection))
 
     def close(self) -> None:
-        """Give the connection back if the answer is complete, else cut it."""
+        """Return the connection to the pool if the response is complete, else close it."""
         if self._open:
             self._open = False
-            self._pool.give_back(self._origin, self._connection)
+            self._pool.release(self._origin, self._connection)
 
 
-class Pool:
-    """Idle connections by origin, the last used first."""
+class ConnectionPool:
+    """Keep idle connections by origin, and hand out the last used first."""
 
-    def __init__(self, connect_timeout: float) -> None:
-        self._connect_timeout = connect_timeout
+    def __init__(self, connect_timeout_s: float) -> None:
+        self._connect_timeout_s = connect_timeout_s
         self._idle: dict[Origin, list[Connection]] = {}
         self._all: set[Connection] = set()
         self._tls = client_context()
 
-    def take(self, origin: Origin) -> Connection | None:
-        """An idle connection that is still open."""
+    def acquire(self, origin: Origin) -> Connection | None:
+        """Return an idle connection that is still open, or ``None``."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
@@ -88,8 +93,8 @@ class Pool:
                 connection.abort()
         return None
 
-    def give_back(self, origin: Origin, connection: Connection) -> None:
-        """Keep the connection if another exchange may follow on it."""
+    def release(self, origin: Origin, connection: Connection) -> None:
+        """Keep the connection if another exchange may follow on it, else close it."""
         if connection.reusable:
             connection.idle_since = time.monotonic()
             self._idle.setdefault(origin, []).append(connection)
@@ -97,51 +102,53 @@ class Pool:
             connection.abort()
 
     def close(self) -> None:
+        """Close all connections."""
         for connection in tuple(self._all):
             connection.abort()
 
     async def connect(self, origin: Origin, timeout_s: float) -> Connection:
-        """A new connection, within ``timeout_s`` and the pool's own limit. Raises ``ApiError``."""
+        """Open a connection, within ``timeout_s`` and the pool's own limit. Raises ``ApiError``."""
         tls = self._tls if origin.scheme == "https" else None
         try:
-            async with asyncio.timeout(min(timeout_s, self._connect_timeout)):
+            async with asyncio.timeout(min(timeout_s, self._connect_timeout_s)):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     lambda: Connection(self._all.discard), origin.host, origin.port, ssl=tls
                 )
         except TimeoutError:
-            raise (too_late(timeout_s) if timeout_s < self._connect_timeout else no_connection()) from None
+            expired = deadline_error(timeout_s) if timeout_s < self._connect_timeout_s else connect_timeout_error()
+            raise expired from None
         except (OSError, ValueError) as error:
-            raise broken(failure(error)) from None
+            raise connection_error(describe_connect_error(error)) from None
         self._all.add(connection)
         return connection
 
 
 class DirectClient:
-    """An ``UpstreamClient``. ``connect_timeout`` in seconds."""
+    """Implement ``Transport``."""
 
-    def __init__(self, connect_timeout: float) -> None:
-        self._pool = Pool(connect_timeout)
+    def __init__(self, connect_timeout_s: float) -> None:
+        self._pool = ConnectionPool(connect_timeout_s)
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
-        """The whole answer."""
+        """Return the non-streaming response."""
         origin, connection = await self._begin(request, timeout_s, streamed=False)
         try:
-            body = await connection.whole()
+            body = await connection.read_body()
             return HttpResponse(connection.status, connection.headers, body)
         finally:
-            connection.keep_on()
-            self._pool.give_back(origin, connection)
+            connection.clear_deadline()
+            self._pool.release(origin, connection)
 
     async def stream(self, request: HttpRequest, timeout_s: float) -> DirectStream:
-        """The answer's head; the body follows."""
+        """Return the response's head; ``next`` reads the body."""
         origin, connection = await self._begin(request, timeout_s, streamed=True)
         try:
-            await connection.head()
+            await connection.read_head()
         except BaseException:
             connection.abort()
             raise
         finally:
-            connection.keep_on()
+            connection.clear_deadline()
         return DirectStream(self._pool, origin, connection)
 
     async def close(self) -> None:
@@ -149,18 +156,21 @@ class DirectClient:
         self._pool.close()
 
     async def _begin(self, request: HttpRequest, timeout_s: float, *, streamed: bool) -> tuple[Origin, Connection]:
-        """Send ``request``; the deadline counts from here, connecting included."""
-        origin, head = _prepared(request.url, tuple(request.headers.items()))
-        ends = asyncio.get_running_loop().time() + timeout_s
-        connection = self._pool.take(origin) or await self._pool.connect(origin, timeout_s)
+        """Send ``request``. Its deadline counts from here, connecting included."""
+        origin, head = _prepare_head(request.url, tuple(request.headers.items()))
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        connection = self._pool.acquire(origin) or await self._pool.connect(origin, timeout_s)
         connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=streamed)
-        connection.expire_at(ends, timeout_s)
+        connection.set_deadline(deadline, timeout_s)
         return origin, connection
 
 
 @lru_cache(maxsize=8192)
-def _prepared(url: str, headers: tuple[tuple[str, str], ...]) -> tuple[Origin, bytes]:
-    """Origin, and the request's head up to the value of its content length. Raises ``ApiError``."""
+def _prepare_head(url: str, headers: tuple[tuple[str, str], ...]) -> tuple[Origin, bytes]:
+    """Return the origin, and the request's head up to the value of its content length.
+
+    Raises ``ApiError`` for a header that cannot be sent.
+    """
     parts = urlsplit(url)
     scheme, host = parts.scheme, parts.hostname or ""
     port = parts.port or (443 if scheme == "https" else 80)
@@ -168,5 +178,5 @@ def _prepared(url: str, headers: tuple[tuple[str, str], ...]) -> tuple[Origin, b
     own = (("host", parts.netloc.rpartition("@")[2]), ("user-agent", "portolan"), ("accept-encoding", "identity"))
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in (*own, *headers)), "content-length: "]
     if not all(line.isascii() and line.isprintable() for line in lines):
-        raise broken("its address or key holds characters that no header may hold")
+        raise connection_error("its address or key has characters that a header must not contain")
     return Origin(scheme, host, port), "\r\n".join(lines).encode("ascii")

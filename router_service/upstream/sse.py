@@ -1,4 +1,4 @@
-"""Server-sent events out of bytes that arrive cut anywhere."""
+"""Parse server-sent events from bytes that arrive cut anywhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_EVENT_BYTES = 8 * 1024 * 1024
 
 
 class EventParser:
-    """Incremental; comments are skipped, lines of one event's data are joined by newlines."""
+    """Parse events incrementally. Comments are skipped, and the data lines of one event are joined by newlines."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -16,14 +16,17 @@ class EventParser:
         self._data: list[bytes] = []
 
     def feed(self, chunk: bytes) -> list[tuple[str | None, bytes]]:
-        """Events that ``chunk`` completes, as (name, data). Raises ``ApiError`` on an endless line."""
+        """Return the events that ``chunk`` completes, as (name, data).
+
+        Raises ``ApiError`` for a line longer than ``MAX_EVENT_BYTES``.
+        """
         lines = (self._rest + chunk).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > MAX_EVENT_BYTES:
             raise ApiError("provider_unavailable", "The provider's stream has a line without an end")
         events: list[tuple[str | None, bytes]] = []
         data = self._data
-        # The two lines that nearly every event consists of, without a call for each.
+        # Nearly every event consists of these two kinds of line: handling them here saves a call for each.
         for line in lines:
             if line.startswith(b"data: ") and not line.endswith(b"\r"):
                 data.append(line[6:])
@@ -33,18 +36,18 @@ class EventParser:
                     data.clear()
                 self._event = None
             else:
-                self._line(line.removesuffix(b"\r"), events)
+                self._parse_line(line.removesuffix(b"\r"), events)
         return events
 
     def finish(self) -> list[tuple[str | None, bytes]]:
-        """What the end of the stream completes."""
+        """Return the events that the end of the stream completes."""
         events: list[tuple[str | None, bytes]] = []
-        self._line(self._rest.removesuffix(b"\r"), events)
+        self._parse_line(self._rest.removesuffix(b"\r"), events)
         self._rest = b""
-        self._line(b"", events)
+        self._parse_line(b"", events)
         return events
 
-    def _line(self, line: bytes, events: list[tuple[str | None, bytes]]) -> None:
+    def _parse_line(self, line: bytes, events: list[tuple[str | None, bytes]]) -> None:
         if not line:
             if self._data:
                 events.append((self._event, b"\n".join(self._data)))

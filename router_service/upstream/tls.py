@@ -1,4 +1,4 @@
-"""Which certificates of providers are trusted, and what is said of one that is not."""
+"""Choose the certificates of providers that are trusted, and describe failures to connect."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import ssl
 
 
 def client_context() -> ssl.SSLContext:
-    """Trusts the system's authorities, or those of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` (OpenSSL's variables)."""
+    """Trust the system's authorities, or those of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` (OpenSSL's variables)."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-def failure(error: Exception) -> str:
-    """Why no connection came about: for a certificate OpenSSL's own words, without the address it may end with."""
+def describe_connect_error(error: Exception) -> str:
+    """Return why a connection failed: for a certificate OpenSSL's own words, without the address at their end."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate was not accepted: {error.verify_message.partition(',')[0].removesuffix('.')}"
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""What the router wants of an upstream client, and what a connection's failure means."""
+"""Define the interface of an HTTP client for providers, and the errors of its connections."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from router_service.core.http_request import HttpRequest
 
 
 class StaleConnection(ApiError):
-    """A kept connection was closed before a byte of the answer: the provider has most likely ended it while idle."""
+    """Report that a kept connection was closed before the first byte of the response.
+
+    The provider has most likely closed it while it was idle.
+    """
 
     def __init__(self) -> None:
         super().__init__("provider_unavailable", "The provider closed a connection that was kept open")
 
 
 class DeadlineMissed(ApiError):
-    """A deadline that the caller set has passed: not the provider's own verdict, as its 504 is."""
+    """Report that a deadline of the caller has passed, unlike a 504, which the provider itself sends."""
 
     def __init__(self, message: str) -> None:
         super().__init__("timeout", message)
 
 
 class HttpResponse(NamedTuple):
-    """A whole answer; header names in lower case, or found in any case."""
+    """Hold a non-streaming response. Header names are in lower case, or found in any case."""
 
     status: int
     headers: Mapping[str, str]
@@ -32,58 +35,63 @@ class HttpResponse(NamedTuple):
 
 
 class StreamResponse(Protocol):
-    """An answer whose body is still coming. Close it on every path: that cancels the provider's work."""
+    """Read a response while its body arrives. Close it on every path, because that cancels the provider's work."""
 
     status: int
     headers: Mapping[str, str]
 
     async def next(self) -> bytes:
-        """The bytes that have come, at least one; empty at the end. Raises ``ApiError`` when the connection breaks."""
+        """Return the bytes that have arrived, at least one; empty at the end.
+
+        Raises ``ApiError`` when the connection breaks.
+        """
 
     async def read(self) -> bytes:
-        """All of the rest. Raises as ``next`` does."""
+        """Return the rest of the body. Raises as ``next`` does."""
 
-    def cut(self, error: ApiError) -> None:
-        """End the answer here: ``next`` raises ``error``, the one that waits in it as well."""
+    def abort(self, error: ApiError) -> None:
+        """End the response here: ``next`` raises ``error``, also a call that is waiting in it."""
 
-    def ended(self, taken: float) -> float | None:
-        """When the last bytes came, to be asked before ``finish``; ``taken`` is when ``next`` returned them, both
-        seconds of ``time.perf_counter``. ``None`` where the provider may have had to wait until the ones before were
-        taken.
+    def last_byte_at(self, received: float) -> float | None:
+        """Return when the last bytes arrived; ask before ``finish``.
+
+        ``received`` is when ``next`` returned them. Both are seconds of ``time.perf_counter``. The result is ``None``
+        if the provider may have had to wait until earlier bytes were read.
         """
 
     def finish(self) -> None:
-        """Like ``close``, of an answer whose last event has come: what frames its end may still be on the way."""
+        """Close a response whose last event has arrived, while the bytes that frame its end may still be missing."""
 
     def close(self) -> None:
-        """Give the connection back if the answer is complete, else cut it."""
+        """Return the connection to the pool if the response is complete, else close it."""
 
 
 class Transport(Protocol):
-    """A connection pool for all providers: no redirects, no retries. A cancelled call is closed at once."""
+    """Pool connections to all providers, without redirects or retries. A cancelled call is closed at once."""
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
-        """The whole answer. Raises ``ApiError`` on a broken connection or when ``timeout_s`` have passed, those
-        of connecting among them.
+        """Return the non-streaming response.
+
+        Raises ``ApiError`` for a broken connection, or when ``timeout_s`` have passed, connecting included.
         """
 
     async def stream(self, request: HttpRequest, timeout_s: float) -> StreamResponse:
-        """The answer's head, within ``timeout_s``; the body follows by ``next``. Raises as ``send`` does."""
+        """Return the response's head within ``timeout_s``; ``next`` reads the body. Raises as ``send`` does."""
 
     async def close(self) -> None:
         """Close all connections."""
 
 
-def broken(reason: str) -> ApiError:
-    """The connection failed, or broke before the answer was complete."""
+def connection_error(reason: str) -> ApiError:
+    """Return the error for a connection that failed, or broke before the response was complete."""
     return ApiError("provider_unavailable", f"The connection to the provider broke: {reason}")
 
 
-def no_connection() -> ApiError:
-    """The connect deadline has passed: it is the router's, whatever the caller's."""
+def connect_timeout_error() -> ApiError:
+    """Return the error for the router's own limit on connecting, whatever the caller's deadline is."""
     return ApiError("timeout", "The provider did not accept the connection in time")
 
 
-def too_late(timeout_s: float) -> DeadlineMissed:
-    """The answer's deadline has passed."""
-    return DeadlineMissed(f"The provider gave no answer within {timeout_s:g} s")
+def deadline_error(timeout_s: float) -> DeadlineMissed:
+    """Return the error for a response that did not arrive before the caller's deadline."""
+    return DeadlineMissed(f"The provider sent no response within {timeout_s:g} s")
