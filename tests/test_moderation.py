@@ -1,4 +1,4 @@
-"""Content: endpoints marked and filtered by moderation; what is refused goes to the next model listed."""
+"""Test that endpoints are marked and filtered by moderation, and that refused requests go to the next model listed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def body(stream: bool, *models: str, **more: Any) -> dict[str, Any]:
     ("wanted", "served"),
     [(False, {"bolt:b", "core:b"}), (True, {"acme:b"}), (None, {"acme:b", "bolt:b", "core:b"})],
 )
-def test_the_filter_goes_by_the_mark_and_unknown_has_none(wanted: bool | None, served: set[str]) -> None:
+def test_the_filter_selects_by_the_mark_and_unknown_endpoints_have_none(wanted: bool | None, served: set[str]) -> None:
     preferences = parse_preferences(msgspec.json.encode({"is_moderated": wanted}))
     plan = make_plan("a/b", MARKET, preferences, PROFILE, state())
     assert {e.id for e in plan.endpoints} == served
@@ -73,7 +73,7 @@ def test_a_refusal_before_the_first_token_goes_to_the_next_model(
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("models", [(OPEN,), (CLAUDE,), (OPEN, OPEN), (OPEN, CLAUDE)])
-def test_the_last_models_refusal_is_the_answer(house: House, models: tuple[str, ...], stream: bool) -> None:
+def test_the_last_models_refusal_is_the_response(house: House, models: tuple[str, ...], stream: bool) -> None:
     house.lab.modes["*"] = {"mode": "refuse"}
     with house.client as client:
         answer = client.post(CHAT, json=body(stream, *models))
@@ -108,7 +108,7 @@ def test_a_providers_moderation_error_goes_to_the_next_model(
     assert alone.json()["error"]["metadata"]["error_type"] in ("content_policy_violation", "invalid_prompt")
 
 
-def test_anthropics_filter_and_the_references_own_403_are_told_from_other_errors() -> None:
+def test_anthropics_filter_and_the_references_own_403_are_distinguished_from_other_errors() -> None:
     offer = load_catalogue().endpoints[CLAUDE][0]
     blocked = {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}
     plain = {"type": "invalid_request_error", "message": "max_tokens: must be at least 1"}

@@ -20,7 +20,7 @@ from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import Deadlines
 from router_service.execution.upcoming_decisions import UpcomingDecisions
 from router_service.providers.adapter import ChatResponse
-from router_service.providers.moderation import refused_whole
+from router_service.providers.moderation import response_refusal
 from router_service.providers.registry import ADAPTERS
 
 
@@ -40,7 +40,7 @@ async def respond_buffered(exchange: Exchange, services: Services, decisions: It
         if response.status != 200:
             raise adapter.error(response.status, response.body, response.headers, endpoint)
         answer = adapter.response(response.body)
-        refused = refused_whole(answer.choices) if ahead else None
+        refused = response_refusal(answer.choices) if ahead else None
         if ahead and refused and ahead.has_other_model():
             raise refused
         seconds = time.perf_counter() - sent

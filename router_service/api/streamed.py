@@ -24,7 +24,7 @@ from router_service.execution.deadlines import Deadlines, TotalTimeoutExpired
 from router_service.execution.delta_reader import DeltaReader
 from router_service.execution.upcoming_decisions import UpcomingDecisions
 from router_service.providers.adapter import ChatDelta, StreamedChoice
-from router_service.providers.moderation import refused_stream
+from router_service.providers.moderation import stream_refusal
 from router_service.providers.registry import ADAPTERS
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed, StreamResponse
@@ -89,7 +89,7 @@ class StreamedResponse:
                 raise adapter.error(response.status, await response.read(), response.headers, endpoint)
             reader = DeltaReader(response, adapter.stream())
             first = await reader.read_until_content(timeout_s - (time.perf_counter() - sent))
-            refused = refused_stream(first) if head.models else None
+            refused = stream_refusal(first) if head.models else None
             if refused and self._ahead.has_other_model():
                 raise refused
         except BaseException:

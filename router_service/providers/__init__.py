@@ -1,1 +1,1 @@
-"""How each wire format speaks: a folder each, the same file names in each."""
+"""Translate to and from the wire formats of providers: one folder for each format, with the same file names."""

@@ -1,4 +1,4 @@
-"""The adapter contract: all that the rest of the router knows of a wire format."""
+"""Define the adapter interface, which is all that the rest of the router knows about a wire format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from router_service.core.usage import Usage
 
 
 class StreamedChoice(msgspec.Struct):
-    """One choice of a chunk, as the reference renders it. ``delta`` is raw JSON where nothing has to change in it."""
+    """Hold one choice of a chunk, as the reference renders it. ``delta`` is raw JSON if nothing in it has to change."""
 
     index: int
     delta: msgspec.Raw | dict[str, Any]
@@ -24,9 +24,9 @@ class StreamedChoice(msgspec.Struct):
 
 
 class ChatResponse(msgspec.Struct):
-    """A whole answer; ``choices`` are as the reference renders them, both finish reasons included.
+    """Hold a non-streaming response; ``choices`` are as the reference renders them, with both finish reasons.
 
-    ``service_tier`` is the one that served, in the reference's words.
+    ``service_tier`` is the tier that served it, by the reference's name.
     """
 
     choices: list[dict[str, Any]]
@@ -37,7 +37,7 @@ class ChatResponse(msgspec.Struct):
 
 
 class ChatDelta(msgspec.Struct):
-    """What one upstream event says. ``content`` is false for events that carry no token."""
+    """Hold the content of one upstream event. ``content`` is false for events that carry no token."""
 
     choices: list[StreamedChoice] = []
     usage: Usage | None = None
@@ -49,23 +49,26 @@ class ChatDelta(msgspec.Struct):
 
 
 class StreamDecoder(Protocol):
-    """Fed with the events of one stream, in order."""
+    """Decode the events of one stream, in order."""
 
     def feed(self, event: str | None, data: bytes) -> ChatDelta | None:
-        """The delta of an event, ``None`` when it says nothing. Raises ``ApiError`` on bytes that are no event."""
+        """Return the delta of an event, or ``None`` for an event without content.
+
+        Raises ``ApiError`` for bytes that are not an event of the format.
+        """
 
 
 class Adapter(Protocol):
-    """One wire format. Implementations hold no state."""
+    """Translate to and from one wire format. Implementations hold no state."""
 
     def request(self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool) -> HttpRequest:
-        """Translate a chat body, given as raw top-level fields. Raises ``ApiError`` 400."""
+        """Translate a chat body, given as raw top-level fields. Raises ``ApiError`` 400 for a malformed body."""
 
     def response(self, body: bytes) -> ChatResponse:
-        """Translate a whole answer. Raises ``ApiError`` 502 when it is none."""
+        """Translate a non-streaming response. Raises ``ApiError`` 502 if ``body`` is not one."""
 
     def stream(self) -> StreamDecoder:
-        """A decoder for one stream."""
+        """Return a decoder for one stream."""
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
-        """The typed error that a failed answer means."""
+        """Return the typed error for a response with a status of failure."""

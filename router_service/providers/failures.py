@@ -1,4 +1,4 @@
-"""What a provider's HTTP failure means, whatever its wire format."""
+"""Translate a provider's HTTP failure to a typed error, for all wire formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
-from router_service.providers.moderation import blocks
+from router_service.providers.moderation import refuses_content
 
 RAW_LIMIT = 2000
 BY_STATUS = {
@@ -42,13 +42,13 @@ def typed_error(
     endpoint: Endpoint,
     codes: Mapping[str, str],
 ) -> ApiError:
-    """Typed by the provider's own code through ``codes`` where it is known, by HTTP status otherwise.
+    """Return the error typed by the provider's own code through ``codes`` if that is known, else by the HTTP status.
 
-    The provider's own 401, 402 and 404 are its failures towards us, not the client's.
+    The provider's own 401, 402 and 404 are failures between it and the router, not the client's.
     """
     code, message, error = _read(body)
     kind = codes.get(code or "") or BY_STATUS.get(status, "provider_unavailable")
-    if blocks(status, message, error):
+    if refuses_content(status, message, error):
         kind = "content_policy_violation"
     if kind == "invalid_request" and "context" in message.lower() and "length" in message.lower():
         kind = "context_length_exceeded"
@@ -68,7 +68,7 @@ def typed_error(
 
 
 def _read(body: bytes) -> tuple[str | None, str, dict[str, Any]]:
-    """The provider's code, its message, and the error as a whole."""
+    """Return the provider's code, its message, and the error object."""
     try:
         parsed = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -78,16 +78,16 @@ def _read(body: bytes) -> tuple[str | None, str, dict[str, Any]]:
         return None, error, {}
     if not isinstance(error, dict):
         return None, "", {}
-    # Some repeat the status as the code, and have their word for it in the type.
+    # Some providers repeat the status as the code, and give the actual code as the type.
     code = error.get("type") if isinstance(error.get("code"), int) and error.get("type") else error.get("code")
     code = code or error.get("type")
     return (str(code) if code is not None else None), str(error.get("message") or ""), error
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds that a ``Retry-After`` asks for, as a number or as a date (RFC 9110); ``now`` in Unix seconds.
+    """Return the seconds of a ``Retry-After``, which is a number or a date (RFC 9110); ``now`` is in Unix seconds.
 
-    ``None`` for what is neither.
+    It is ``None`` for a value that is neither.
     """
     if not value:
         return None

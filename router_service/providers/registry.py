@@ -1,4 +1,4 @@
-"""Wire format to adapter. A new format is a folder and a line here."""
+"""Map each wire format to its adapter. A new format is a folder and a line here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``service_tier`` on the wire: what goes to a provider, and what its answer means."""
+"""Translate ``service_tier`` of requests and responses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgspec
 
 from data.catalogue.types import DEFAULT_TIER
 
-# A provider's word for the tier that served → the reference's. Others are not known.
-_SERVED = {
+# Maps a provider's name of the tier that served to the reference's name. Other names are unknown.
+_SERVED_TIERS = {
     "default": DEFAULT_TIER,
     "standard": DEFAULT_TIER,  # Google, Anthropic
     "on_demand": DEFAULT_TIER,  # Groq
@@ -20,13 +20,13 @@ _SERVED = {
 }
 
 
-def served(native: Any) -> str | None:
-    """The tier that an answer names, ``None`` where it names none."""
-    return _SERVED.get(native) if isinstance(native, str) else None
+def served_tier(native: Any) -> str | None:
+    """Return the tier that a response names, or ``None`` if it names none."""
+    return _SERVED_TIERS.get(native) if isinstance(native, str) else None
 
 
-def written(fields: Mapping[str, msgspec.Raw]) -> str | None:
-    """``service_tier`` as the client wrote it; Anthropic's ``speed: "fast"`` is ``fast``."""
+def requested_tier(fields: Mapping[str, msgspec.Raw]) -> str | None:
+    """Return ``service_tier`` as the client wrote it; Anthropic's ``speed: "fast"`` is ``fast``."""
     raw = fields.get("service_tier")
     found: str | None = msgspec.json.decode(raw, type=str | None) if raw is not None else None
     return found or ("fast" if fields.get("speed") == msgspec.Raw(b'"fast"') else None)

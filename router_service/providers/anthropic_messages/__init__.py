@@ -1,1 +1,1 @@
-"""The Anthropic messages format."""
+"""Translate the Anthropic messages format."""

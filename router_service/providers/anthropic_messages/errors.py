@@ -1,4 +1,4 @@
-"""The format's own error types."""
+"""Map the format's own error types to typed errors."""
 
 from __future__ import annotations
 

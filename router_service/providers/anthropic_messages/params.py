@@ -1,13 +1,13 @@
-"""What of a chat body the messages format has, under which name. Everything else is dropped and named."""
+"""List the fields of a chat body that the messages format has. All other fields are dropped and reported."""
 
 from __future__ import annotations
 
-SAME = ("temperature", "top_p", "top_k")
+UNCHANGED = ("temperature", "top_p", "top_k")
 TRANSLATED = frozenset(
     {"model", "messages", "max_tokens", "max_completion_tokens", "stop", "tools", "tool_choice"}
     | {"parallel_tool_calls", "reasoning", "reasoning_effort", "stream", "user", "service_tier"}
 )
-# The format's words for its own use of committed capacity; the others have no meaning there.
+# The format's names for the use of committed capacity; other tiers have no meaning there.
 SERVICE_TIERS = {
     "auto": "auto",
     "default": "standard_only",

@@ -1,4 +1,4 @@
-"""Chat bodies to messages bodies."""
+"""Translate chat bodies to messages bodies."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from router_service.providers.anthropic_messages.params import (
     EFFORT_SHARES,
     MAX_BUDGET,
     MIN_BUDGET,
-    SAME,
     SERVICE_TIERS,
+    UNCHANGED,
 )
 
 DATA_URL = re.compile(r"^data:([\w/+.-]+);base64,(.*)$", re.DOTALL)
 
 
-def translate(fields: Mapping[str, msgspec.Raw], upstream_model: str, most_tokens: int | None) -> dict[str, Any]:
-    """The messages body. Raises ``ApiError`` 400 on a message that is malformed."""
+def translate(fields: Mapping[str, msgspec.Raw], upstream_model: str, completion_limit: int | None) -> dict[str, Any]:
+    """Return the messages body. Raises ``ApiError`` 400 for malformed messages or tools."""
     try:
         chat: dict[str, Any] = {name: msgspec.json.decode(raw) for name, raw in fields.items()}
-        return _body(chat, upstream_model, most_tokens)
+        return _body(chat, upstream_model, completion_limit)
     except (KeyError, TypeError, AttributeError, msgspec.DecodeError) as error:
         raise ApiError("invalid_request", f"messages or tools are malformed near {error}") from None
 
 
-def _body(chat: dict[str, Any], upstream_model: str, most_tokens: int | None) -> dict[str, Any]:
+def _body(chat: dict[str, Any], upstream_model: str, completion_limit: int | None) -> dict[str, Any]:
     system, messages = _messages(chat["messages"])
-    limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or most_tokens or DEFAULT_MAX_TOKENS
+    limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or completion_limit or DEFAULT_MAX_TOKENS
     body: dict[str, Any] = {"model": upstream_model, "max_tokens": limit, "messages": messages}
     if system:
         body["system"] = system
-    body.update({name: chat[name] for name in SAME if chat.get(name) is not None})
+    body.update({name: chat[name] for name in UNCHANGED if chat.get(name) is not None})
     tier = SERVICE_TIERS.get(chat.get("service_tier") or "")
     if tier:
         body["service_tier"] = tier
@@ -55,7 +55,7 @@ def _body(chat: dict[str, Any], upstream_model: str, most_tokens: int | None) ->
 
 
 def _messages(chat: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """System blocks, and turns with neighbours of one role joined, as the format wants them."""
+    """Return system blocks, and turns in which neighbours of one role are joined, as the format requires."""
     system: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
     for message in chat:
@@ -64,11 +64,11 @@ def _messages(chat: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[di
             system += _blocks(message.get("content"))
             continue
         blocks = _tool_result(message) if role == "tool" else _turn(message)
-        speaker = "assistant" if role == "assistant" else "user"
-        if turns and turns[-1]["role"] == speaker:
+        turn_role = "assistant" if role == "assistant" else "user"
+        if turns and turns[-1]["role"] == turn_role:
             turns[-1]["content"] += blocks
         else:
-            turns.append({"role": speaker, "content": blocks})
+            turns.append({"role": turn_role, "content": blocks})
     return system, turns
 
 
@@ -147,7 +147,10 @@ def _tool(function: dict[str, Any]) -> dict[str, Any]:
 
 
 def _budget(chat: dict[str, Any], limit: int) -> int | None:
-    """Tokens for thinking: ``max(min(max_tokens × share, 128000), 1024)``, below ``max_tokens``."""
+    """Return the tokens for thinking, or ``None`` if there is no request for it or no room below ``limit``.
+
+    They are ``max(min(max_tokens × share, 128000), 1024)``; source: the reference's reasoning documentation.
+    """
     reasoning = chat.get("reasoning") or {}
     effort = reasoning.get("effort") or chat.get("reasoning_effort")
     if reasoning.get("max_tokens"):

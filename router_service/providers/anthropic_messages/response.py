@@ -1,4 +1,4 @@
-"""Messages answers to chat answers."""
+"""Translate messages responses to chat responses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from router_service.core.usage import Usage
 from router_service.providers.adapter import ChatResponse
 from router_service.providers.counts import token_count
 from router_service.providers.lenient_json import read_leniently
-from router_service.providers.service_tier import served
+from router_service.providers.service_tier import served_tier
 
 STOP_REASONS = {
     "end_turn": "stop",
@@ -58,17 +58,17 @@ class Counts:
         )
 
 
-class _Body(msgspec.Struct):
+class _Message(msgspec.Struct):
     content: list[Any]
     id: Any = None
     stop_reason: Any = None
     usage: Any = None
 
 
-_decoder = msgspec.json.Decoder(_Body)
+_decoder = msgspec.json.Decoder(_Message)
 
 
-def decode_answer(body: bytes) -> ChatResponse:
+def decode_response(body: bytes) -> ChatResponse:
     """Raises ``ApiError`` 502 when ``body`` is not a message."""
     parsed = _parse(body)
     native = parsed.stop_reason if isinstance(parsed.stop_reason, str) else None
@@ -82,7 +82,7 @@ def decode_answer(body: bytes) -> ChatResponse:
     counts = Counts()
     counts.update(parsed.usage)
     usage = counts.native() if isinstance(parsed.usage, dict) else None
-    return ChatResponse([choice], usage, text_of(parsed.id), service_tier=served(counts.service_tier))
+    return ChatResponse([choice], usage, text_of(parsed.id), service_tier=served_tier(counts.service_tier))
 
 
 def text_of(value: Any) -> str | None:
@@ -90,14 +90,14 @@ def text_of(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _parse(body: bytes) -> _Body:
+def _parse(body: bytes) -> _Message:
     """Read strictly, then leniently: a fault of the JSON is no reason to lose an answer."""
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decoder.decode(body)
     with contextlib.suppress(ValueError):
         found = read_leniently(body)
         if isinstance(found, dict) and isinstance(found.get("content"), list):
-            return msgspec.convert(found, _Body)
+            return msgspec.convert(found, _Message)
     raise ApiError("provider_unavailable", "The provider's answer is not a message")
 
 

@@ -1,4 +1,4 @@
-"""Message streams to chat chunks."""
+"""Translate message streams to chat chunks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from router_service.providers.adapter import ChatDelta, StreamedChoice
 from router_service.providers.anthropic_messages.errors import CODES
 from router_service.providers.anthropic_messages.response import FORMAT, STOP_REASONS, Counts, text_of
 from router_service.providers.lenient_json import read_leniently
-from router_service.providers.moderation import blocks
-from router_service.providers.service_tier import served
+from router_service.providers.moderation import refuses_content
+from router_service.providers.service_tier import served_tier
 
 # Where each kind of delta has its text.
 _SAID = {
@@ -24,7 +24,7 @@ _SAID = {
 
 
 class MessageStream:
-    """Decoder of one stream: blocks become deltas, tool blocks are numbered apart from text blocks."""
+    """Implement ``StreamDecoder``: blocks become deltas, and tool blocks are numbered apart from text blocks."""
 
     def __init__(self) -> None:
         self._counts = Counts()
@@ -47,7 +47,7 @@ class MessageStream:
             case "message_start":
                 message = _object(body, "message")
                 self._counts.update(message.get("usage"))
-                tier = served(self._counts.service_tier)
+                tier = served_tier(self._counts.service_tier)
                 return ChatDelta(upstream_id=text_of(message.get("id")), service_tier=tier)
             case "content_block_start":
                 return self._start(body.get("index"), _object(body, "content_block"))
@@ -113,7 +113,7 @@ def _error(error: dict[str, Any]) -> ApiError:
     code, message = text_of(error.get("type")), text_of(error.get("message"))
     message = message or "The provider reported an error without a message"
     kind = CODES.get(code or "", "provider_unavailable")
-    if blocks(400, message, error):
+    if refuses_content(400, message, error):
         kind = "content_policy_violation"
     return ApiError(kind, message, metadata={"provider_code": code} if code else None)
 

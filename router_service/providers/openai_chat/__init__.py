@@ -1,1 +1,1 @@
-"""The OpenAI chat completions format, which most providers speak."""
+"""Translate the OpenAI chat completions format, which most providers use."""

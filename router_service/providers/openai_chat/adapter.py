@@ -1,4 +1,4 @@
-"""The adapter: requests pass through nearly whole, answers are completed to the reference's shape."""
+"""Adapt the chat format: requests pass through nearly unchanged, responses are completed to the reference's shape."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from router_service.providers.adapter import ChatResponse, StreamDecoder
 from router_service.providers.failures import typed_error
 from router_service.providers.openai_chat.errors import CODES
 from router_service.providers.openai_chat.params import ROUTER_ONLY
-from router_service.providers.openai_chat.response import decode_answer
+from router_service.providers.openai_chat.response import decode_response
 from router_service.providers.openai_chat.stream import ChatStream
-from router_service.providers.service_tier import written
+from router_service.providers.service_tier import requested_tier
 
 _encode = msgspec.json.Encoder().encode
 _TRUE = msgspec.Raw(b"true")
@@ -24,6 +24,8 @@ _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
 class OpenAIChat:
+    """Implement ``Adapter`` for the chat completions format."""
+
     def request(self, fields: Mapping[str, msgspec.Raw], endpoint: Endpoint, api_key: str, stream: bool) -> HttpRequest:
         passed = {name: raw for name, raw in fields.items() if name not in ROUTER_ONLY}
         body: dict[str, Any] = {"model": endpoint.upstream_model, **passed}
@@ -39,7 +41,7 @@ class OpenAIChat:
         return HttpRequest(f"{endpoint.base_url}/chat/completions", headers, _encode(body))
 
     def response(self, body: bytes) -> ChatResponse:
-        return decode_answer(body)
+        return decode_response(body)
 
     def stream(self) -> StreamDecoder:
         return ChatStream()
@@ -49,15 +51,15 @@ class OpenAIChat:
 
 
 def _tier(fields: Mapping[str, msgspec.Raw], endpoint: Endpoint) -> str | None:
-    """The endpoint's own tier, whatever the client wrote: what is not this endpoint's is not paid for at it."""
+    """Return the endpoint's own tier, whatever the client wrote: another tier's price would not be this endpoint's."""
     if endpoint.service_tier:
         return endpoint.service_tier
-    wanted = written(fields)
-    return wanted if wanted in ("auto", "scale") else wanted and DEFAULT_TIER
+    requested = requested_tier(fields)
+    return requested if requested in ("auto", "scale") else requested and DEFAULT_TIER
 
 
 def _effort(raw: msgspec.Raw | None) -> str | None:
-    """``reasoning.effort`` in the field that this format has for it."""
+    """Return ``reasoning.effort``, for which this format has a field of its own."""
     if raw is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The format's own error codes."""
+"""Map the format's own error codes to typed errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of a body that are for the router and never go upstream."""
+"""List the fields of a body that are for the router and are never sent upstream."""
 
 from __future__ import annotations
 

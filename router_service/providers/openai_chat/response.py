@@ -1,4 +1,4 @@
-"""Whole answers."""
+"""Decode non-streaming responses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from router_service.providers.openai_chat.odd_types import (
     fitted_logprobs,
     fitted_message,
 )
-from router_service.providers.service_tier import served
+from router_service.providers.service_tier import served_tier
 
 FINISH_REASONS = {
     "stop": "stop",
@@ -49,30 +49,30 @@ def read_usage(usage: Any) -> Usage | None:
     )
 
 
-class _Choice(msgspec.Struct):
+class _ChatChoice(msgspec.Struct):
     message: dict[str, Any]
     index: int = 0
     finish_reason: str | None = None
     logprobs: msgspec.Raw = NULL
 
 
-class _Body(msgspec.Struct):
-    choices: list[_Choice]
+class _ChatCompletion(msgspec.Struct):
+    choices: list[_ChatChoice]
     id: Any = None
     usage: Any = None
     system_fingerprint: Any = None
     service_tier: Any = None
 
 
-_decoder = msgspec.json.Decoder(_Body)
+_decoder = msgspec.json.Decoder(_ChatCompletion)
 
 
 def finish_reason(native: str | None) -> str | None:
-    """The reference's word for ``native``; empty means not finished, an unknown word means stop."""
+    """Return the reference's finish reason for ``native``; empty means not finished, an unknown one means stop."""
     return FINISH_REASONS.get(native, "stop") if native else None
 
 
-def decode_answer(body: bytes) -> ChatResponse:
+def decode_response(body: bytes) -> ChatResponse:
     """Raises ``ApiError`` 502 when ``body`` is not a chat completion."""
     parsed = _parse(body)
     if not parsed.choices:
@@ -83,11 +83,11 @@ def decode_answer(body: bytes) -> ChatResponse:
         usage=read_usage(parsed.usage),
         upstream_id=fitted_id(parsed.id),
         system_fingerprint=fingerprint if isinstance(fingerprint, str) else None,
-        service_tier=served(parsed.service_tier),
+        service_tier=served_tier(parsed.service_tier),
     )
 
 
-def _parse(body: bytes) -> _Body:
+def _parse(body: bytes) -> _ChatCompletion:
     """Read strictly, then leniently: one odd field is no reason to lose an answer."""
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decoder.decode(body)
@@ -99,7 +99,7 @@ def _parse(body: bytes) -> _Body:
     raise ApiError("provider_unavailable", "The provider's answer is not a chat completion")
 
 
-def _render(choice: _Choice) -> dict[str, Any]:
+def _render(choice: _ChatChoice) -> dict[str, Any]:
     message = fitted_message(choice.message)
     message["role"] = "assistant"
     message.setdefault("content", None)

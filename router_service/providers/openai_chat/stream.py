@@ -1,4 +1,4 @@
-"""Streams: one JSON chunk per event, ``[DONE]`` at the end."""
+"""Decode streams: one JSON chunk per event, ``[DONE]`` at the end."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.providers.adapter import ChatDelta, StreamedChoice
 from router_service.providers.lenient_json import read_leniently
-from router_service.providers.moderation import blocks
+from router_service.providers.moderation import refuses_content
 from router_service.providers.openai_chat.errors import CODES
 from router_service.providers.openai_chat.odd_types import fitted_choices, fitted_id, fitted_logprobs
 from router_service.providers.openai_chat.response import finish_reason, read_usage
-from router_service.providers.service_tier import served
+from router_service.providers.service_tier import served_tier
 
 
 class _Function(msgspec.Struct):
@@ -54,7 +54,7 @@ class _Said(msgspec.Struct):
     images: list[_Image] | None = None
 
 
-class _Choice(msgspec.Struct):
+class _ChunkChoice(msgspec.Struct):
     delta: msgspec.Raw = msgspec.Raw(b"{}")
     index: int = 0
     finish_reason: str | None = None
@@ -62,7 +62,7 @@ class _Choice(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
+    choices: list[_ChunkChoice] | None = None
     id: str | None = None
     usage: Any = None
     error: Any = None
@@ -75,17 +75,18 @@ _object = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 class ChatStream:
-    """Decoder of one stream."""
+    """Implement ``StreamDecoder``."""
 
     def __init__(self) -> None:
         self._begun = False
 
     def feed(self, event: str | None, data: bytes) -> ChatDelta | None:  # noqa: ARG002 - the format names no events
+        """Return the delta of one event."""
         if data == b"[DONE]":
             return ChatDelta(done=True)
         try:
             if b"\n" in data or b"\r" in data:
-                # What is passed on raw must stay on one line of the client's own stream.
+                # Raw JSON that is passed on must stay on one line of the client's own stream.
                 data = msgspec.json.encode(msgspec.json.decode(data))
             elif not data.isascii():
                 # The reader does not look into fields that it does not know, and they are passed on as well.
@@ -104,7 +105,7 @@ class ChatStream:
         if chunk.error is not None:
             return ChatDelta(error=_error(chunk.error))
         usage = read_usage(chunk.usage) if chunk.usage is not None else None
-        tier = served(chunk.service_tier) if chunk.service_tier is not None else None
+        tier = served_tier(chunk.service_tier) if chunk.service_tier is not None else None
         return ChatDelta(choices, usage, chunk.id, content=self._begun and bool(choices), service_tier=tier)
 
 
@@ -125,13 +126,13 @@ def _mend(data: bytes) -> bytes | None:
     return msgspec.json.encode(found | {"choices": choices, "id": fitted_id(found.get("id"))})
 
 
-def _says_something(choice: _Choice) -> bool:
+def _says_something(choice: _ChunkChoice) -> bool:
     """Servers send the role before the model has begun its work: that is no token yet."""
     said: dict[str, Any] = _object.decode(choice.delta) or {}
     return bool(choice.finish_reason) or any(value for name, value in said.items() if name != "role")
 
 
-def _render(choice: _Choice) -> StreamedChoice:
+def _render(choice: _ChunkChoice) -> StreamedChoice:
     raw, logprobs, native = choice.delta, choice.logprobs, choice.finish_reason
     said = _said.decode(raw)
     if said is not None and said.tool_calls is not None:
@@ -148,7 +149,7 @@ def _render(choice: _Choice) -> StreamedChoice:
 
 
 def _delta(raw: msgspec.Raw) -> dict[str, Any]:
-    """Some providers say ``reasoning_content`` for ``reasoning``, and ``null`` for nothing."""
+    """Rename ``reasoning_content``, which some providers send for ``reasoning``; ``null`` becomes an empty delta."""
     delta: dict[str, Any] = _object.decode(raw) or {}
     if "reasoning_content" in delta:
         reasoning = delta.pop("reasoning_content")
@@ -162,6 +163,6 @@ def _error(error: Any) -> ApiError:
     if isinstance(error, dict):
         message, code = str(error.get("message") or error), error.get("code") or error.get("type")
     kind = CODES.get(str(code), "provider_unavailable")
-    if blocks(400, message, error if isinstance(error, dict) else {}):
+    if refuses_content(400, message, error if isinstance(error, dict) else {}):
         kind = "content_policy_violation"
     return ApiError(kind, message, metadata={"provider_code": str(code)} if code is not None else None)
