@@ -1,4 +1,4 @@
-"""Test that tool calls are collected, judged by the client's schemas and counted, and that no schema is too slow."""
+"""Test that tool calls are collected, judged by the client's schemas and counted, and that no schema is expensive."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from router_service.core.tool_calls import MAX_ARGUMENT_BYTES, ToolCallCollector, ToolCallVerdict
 from router_service.tool_calls.check import ToolCallChecker
-from router_service.tool_calls.schema_cost import MOST_WIDE, Unbounded, schema_cost
-from router_service.tool_calls.schemas import MOST_WORK, SchemaCache
+from router_service.tool_calls.schema_cost import MAX_WIDTH, UnboundedSchema, schema_cost
+from router_service.tool_calls.schemas import MAX_WORK, SchemaCache
 
 PLACE = {
     "type": "object",
@@ -33,14 +33,14 @@ def tools(schema: Any, name: str = "weather") -> msgspec.Raw:
     return msgspec.Raw(json.dumps([{"type": "function", "function": {"name": name, "parameters": schema}}]).encode())
 
 
-def calls(*said: tuple[str, str]) -> ToolCallCollector:
+def calls(*named: tuple[str, str]) -> ToolCallCollector:
     found = ToolCallCollector()
-    rows = [{"id": str(n), "function": {"name": name, "arguments": text}} for n, (name, text) in enumerate(said)]
+    rows = [{"id": str(n), "function": {"name": name, "arguments": text}} for n, (name, text) in enumerate(named)]
     found.add(0, {"tool_calls": rows}, complete=True)
     return found
 
 
-def judged(schema: Any, arguments: Any, name: str = "weather") -> str | None:
+def fault_of(schema: Any, arguments: Any, name: str = "weather") -> str | None:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return ToolCallChecker().check(tools(schema), calls((name, text))).fault
 
@@ -60,11 +60,11 @@ def judged(schema: Any, arguments: Any, name: str = "weather") -> str | None:
         ('{"place": NaN}', "invalid_json"),
     ],
 )
-def test_arguments_are_judged_by_the_schema(arguments: Any, fault: str | None) -> None:
-    assert judged(PLACE, arguments) == fault
+def test_arguments_are_judged(arguments: Any, fault: str | None) -> None:
+    assert fault_of(PLACE, arguments) == fault
 
 
-def test_the_first_malformed_call_names_the_fault_and_all_are_counted() -> None:
+def test_the_first_malformed_call_determines_the_fault_and_all_are_counted() -> None:
     good, unknown, broken = ("weather", '{"place":"Genoa"}'), ("wether", "{}"), ("weather", "{")
     assert ToolCallChecker().check(tools(PLACE), calls(good, unknown, broken)) == ToolCallVerdict(3, "unknown_name")
     assert ToolCallChecker().check(tools(PLACE), calls(good, good)) == ToolCallVerdict(2, None)
@@ -85,8 +85,8 @@ def deltas(*rows: dict[str, Any]) -> ToolCallCollector:
     return found
 
 
-def test_deltas_are_joined_by_index_or_without_one_by_id() -> None:
-    """Let indices interleave; without an index a new id begins the next call."""
+def test_deltas_of_a_stream_are_joined_by_index_or_else_by_id() -> None:
+    """Let indices interleave; without indices a new id begins the next call."""
     first, second = '{"place":"Genoa"}', '{"place":"Lisbon"}'
     by_index = deltas(
         {"index": 0, "id": "a", "function": {"name": "weather", "arguments": ""}},
@@ -123,7 +123,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def fanned(levels: int) -> dict[str, Any]:
-    """Return a schema of a few hundred bytes that takes 2^levels evaluations."""
+    """Return a schema of a few hundred bytes that needs 2^levels evaluations."""
     names = {f"a{n}": {"allOf": [{"$ref": f"#/definitions/a{n + 1}"}] * 2} for n in range(levels)}
     return {"definitions": names | {f"a{levels}": False}, "$ref": "#/definitions/a0"}
 
@@ -145,64 +145,66 @@ def fanned(levels: int) -> dict[str, Any]:
         {"$schema": "https://example.org/no-draft", "required": ["x"]},
         fanned(40),
         nested(400),
-        {"enum": list(range(MOST_WIDE + 1))},
+        {"enum": list(range(MAX_WIDTH + 1))},
         {"required": ["x"], "description": "x" * 40_000},
         "text",
         [],
         3,
     ],
 )
-def test_a_schema_that_cannot_be_evaluated_reports_no_fault(schema: Any) -> None:
-    assert judged(schema, {"place": "Genoa"}) is None
+def test_a_schema_that_cannot_be_used_gives_no_fault(schema: Any) -> None:
+    assert fault_of(schema, {"place": "Genoa"}) is None
 
 
-def test_recursive_schemas_are_evaluated_to_the_depth_whose_cost_is_known() -> None:
-    assert judged(TREE, {"left": {"left": {"value": "x"}}}) == "schema_mismatch"
-    assert judged(TREE, {"left": {"left": {"value": 1}}}) is None
+def test_recursive_schemas_are_applied_as_deep_as_their_cost_is_known() -> None:
+    assert fault_of(TREE, {"left": {"left": {"value": "x"}}}) == "schema_mismatch"
+    assert fault_of(TREE, {"left": {"left": {"value": 1}}}) is None
     deep: dict[str, Any] = {"value": "x"}
     for _ in range(40):
         deep = {"left": deep}
-    assert judged(TREE, deep) is None
+    assert fault_of(TREE, deep) is None
     twice = {"additionalProperties": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}, "maxProperties": 1}
-    assert judged(twice, {"a": {"b": 1, "c": 1}}) == "schema_mismatch"
-    assert judged(twice, deep) is None
+    assert fault_of(twice, {"a": {"b": 1, "c": 1}}) == "schema_mismatch"
+    assert fault_of(twice, deep) is None
 
 
-def test_an_evaluation_that_would_cost_too_much_is_not_started() -> None:
+def test_arguments_that_need_too_much_work_are_not_judged() -> None:
     many = {"properties": {"a": {"allOf": [{"items": {"type": "string"}}] * 500}}}
-    assert judged(many, {"a": [1, 2]}) == "schema_mismatch"
-    assert judged(many, {"a": [1] * (MOST_WORK // 500)}) is None
+    assert fault_of(many, {"a": [1, 2]}) == "schema_mismatch"
+    assert fault_of(many, {"a": [1] * (MAX_WORK // 500)}) is None
     patterns = {"properties": {"a": {"allOf": [{"pattern": "(a|b|ab)*c"}] * 100}}}
-    assert judged(patterns, {"a": "ab"}) == "schema_mismatch"
-    assert judged(patterns, {"a": "ab" * 2000}) is None
+    assert fault_of(patterns, {"a": "ab"}) == "schema_mismatch"
+    assert fault_of(patterns, {"a": "ab" * 2000}) is None
 
 
-def test_the_schema_names_its_draft() -> None:
-    """Use ``prefixItems``, which is a keyword of draft 2020-12 and not of draft 7."""
+def test_the_draft_is_the_one_that_the_schema_names() -> None:
+    """Use ``prefixItems``, a keyword of 2020-12 that draft 7 does not have."""
     row = {"properties": {"a": {"prefixItems": [{"type": "integer"}]}}}
-    assert judged(row, {"a": ["x"]}) is None
-    assert judged(row | {"$schema": "https://json-schema.org/draft/2020-12/schema"}, {"a": ["x"]}) == "schema_mismatch"
+    assert fault_of(row, {"a": ["x"]}) is None
+    assert (
+        fault_of(row | {"$schema": "https://json-schema.org/draft/2020-12/schema"}, {"a": ["x"]}) == "schema_mismatch"
+    )
 
 
-def test_no_schema_reference_is_fetched() -> None:
-    asked: list[str] = []
+def test_no_reference_is_fetched() -> None:
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/s.json"
         for schema in ({"$ref": address}, {"$id": address, "$ref": "t.json"}, {"$schema": address, "type": "string"}):
-            assert judged(schema, {}) is None
+            assert fault_of(schema, {}) is None
         server.shutdown()
-    assert asked == []
+    assert requested == []
 
 
 def test_schemas_are_compiled_once_and_the_least_recently_used_are_evicted() -> None:
     raws = [json.dumps({"title": str(n), "description": "x" * 100}).encode() for n in range(30)]
-    known = SchemaCache(most_bytes=10 * len(raws[-1]))
+    known = SchemaCache(max_bytes=10 * len(raws[-1]))
     first = known.get(raws[0])
     for raw in raws[1:9]:
         known.get(raw)
@@ -241,14 +243,14 @@ schemas = st.recursive(
 
 
 @given(schemas, json_values | st.text())
-def test_any_json_is_judged_without_an_exception(schema: Any, arguments: Any) -> None:
-    assert judged(schema, arguments) in (None, "invalid_json", "schema_mismatch")
+def test_any_json_is_judged_without_an_error(schema: Any, arguments: Any) -> None:
+    assert fault_of(schema, arguments) in (None, "invalid_json", "schema_mismatch")
 
 
 @given(schemas.filter(lambda schema: isinstance(schema, dict)))
-def test_a_schema_has_a_bounded_cost_or_is_rejected(schema: dict[str, Any]) -> None:
+def test_a_cost_is_bounded_or_refused(schema: dict[str, Any]) -> None:
     try:
         cost = schema_cost(schema)
-    except Unbounded:
+    except UnboundedSchema:
         return
-    assert all(0 < width <= MOST_WIDE for width in cost.widths)
+    assert all(0 < width <= MAX_WIDTH for width in cost.widths)

@@ -1,4 +1,4 @@
-"""Test the path from a malformed call to the routing of later requests, through a real router and lab."""
+"""Test the effect of malformed tool calls on the route of the next request, with a real router and lab."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from router_service.planning.planner import MEASUREMENT_INTERVAL_S
 from router_service.planning.strategies.adjusted import EXPLORATION
 from router_service.planning.strategies.exacto import MIN_TOOL_REQUESTS
 from router_service.telemetry.lookup import find_on_disk
@@ -48,7 +47,9 @@ def row_of(house: House, answer: httpx2.Response) -> dict[str, Any]:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("model", "provider"), [(OPEN, "groq"), (CLAUDE, "anthropic")])
 @pytest.mark.parametrize("fault", [None, "invalid_json", "unknown_name", "schema_mismatch"])
-def test_the_record_names_the_fault(house: House, model: str, provider: str, stream: bool, fault: str | None) -> None:
+def test_the_record_contains_the_tool_call_fault(
+    house: House, model: str, provider: str, stream: bool, fault: str | None
+) -> None:
     if fault:
         house.lab.modes[provider] = {"mode": "garble", "code": fault}
     with house.client as client:
@@ -66,8 +67,8 @@ def test_responses_without_tool_calls_are_not_judged(house: House) -> None:
     assert row["tool_calls"] is None
 
 
-def test_an_endpoint_with_malformed_tool_calls_loses_its_traffic(house: House) -> None:
-    """Expect it last under exacto and with exploration traffic only under adjusted shares."""
+def test_an_endpoint_whose_tool_calls_are_malformed_loses_its_traffic(house: House) -> None:
+    """Send enough requests: exacto then puts it last, and adjusted shares leave it the exploration share."""
     house.lab.modes["groq"] = {"mode": "garble", "rate": 0.5}
 
     def send(provider: str) -> int:
@@ -77,8 +78,8 @@ def test_an_endpoint_with_malformed_tool_calls_loses_its_traffic(house: House) -
 
     with ThreadPoolExecutor(len(PROVIDERS)) as pool:
         assert list(pool.map(send, PROVIDERS)) == [MIN_TOOL_REQUESTS] * len(PROVIDERS)
-    # Measurements from before the last requests stay valid for this interval, and some have too few requests.
-    time.sleep(MEASUREMENT_INTERVAL_S)
+    # Plans may use earlier measurements for so long, and those contain too few requests for some providers.
+    time.sleep(MEASURED_FOR_S)
     with house.client as client:
 
         def shares(**provider: Any) -> dict[str, float]:
@@ -86,7 +87,7 @@ def test_an_endpoint_with_malformed_tool_calls_loses_its_traffic(house: House) -
             rows = client.post("/api/v1/route/preview", json=request).json()["data"]["endpoints"]
             return {row["tag"].split("/")[0]: row["probability"] for row in rows}
 
-        until(lambda: shares(sort="exacto")["groq"] == 0, "exacto has left it")
+        until(lambda: shares(sort="exacto")["groq"] == 0, "exacto sends it no request")
         assert list(shares(sort="exacto"))[-1] == "groq"
         adjusted = shares(strategy="adjusted")
         assert adjusted["groq"] == pytest.approx(EXPLORATION / len(adjusted))
@@ -97,7 +98,7 @@ def test_an_endpoint_with_malformed_tool_calls_loses_its_traffic(house: House) -
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_response_that_ends_with_an_error_counts_against_the_endpoint(house: House, stream: bool) -> None:
+def test_a_response_that_ends_with_an_error_counts_as_a_failure_of_the_endpoint(house: House, stream: bool) -> None:
     house.lab.modes["groq"] = {"mode": "fail_at_end"}
     with house.client as client:
         for _ in range(10):

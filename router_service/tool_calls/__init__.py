@@ -1,1 +1,1 @@
-"""Tool calls of an answer: put together, and judged by the schemas that the client offered."""
+"""Judge the tool calls of a response by the schemas that the client offered."""

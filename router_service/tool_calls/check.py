@@ -1,4 +1,4 @@
-"""Whether tool calls are well-formed, by the three classes of the reference's tool-call error rate."""
+"""Check that tool calls are well-formed, by the three classes of the reference's tool-call error rate."""
 
 from __future__ import annotations
 
@@ -8,37 +8,40 @@ from router_service.core.tool_calls import ToolCall, ToolCallCollector, ToolCall
 from router_service.tool_calls.schemas import SchemaCache
 
 
-class _Function(msgspec.Struct):
+class _OfferedFunction(msgspec.Struct):
     name: str
     parameters: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Tool(msgspec.Struct):
-    function: _Function | None = None
+class _OfferedTool(msgspec.Struct):
+    function: _OfferedFunction | None = None
 
 
-_tools = msgspec.json.Decoder(list[_Tool])
+_decoder = msgspec.json.Decoder(list[_OfferedTool])
 
 
 class ToolCallChecker:
-    """Keeps the compiled schemas. Of a call that cannot be judged nothing bad is said, as in the reference."""
+    """Check tool calls, and keep compiled schemas. A call that cannot be judged has no fault, as in the reference."""
 
     def __init__(self) -> None:
         self._schemas = SchemaCache()
 
     def check(self, tools: msgspec.Raw, calls: ToolCallCollector) -> ToolCallVerdict:
-        """Judge ``calls`` by the body's raw ``tools``. Never raises, fetches nothing, does bounded work."""
+        """Judge ``calls`` by the request's raw ``tools``.
+
+        Raises nothing, fetches nothing, and does a bounded amount of work.
+        """
         if not calls.judgeable:
             return ToolCallVerdict(calls.call_count, None)
         try:
-            offered = {tool.function.name: tool.function.parameters for tool in _tools.decode(tools) if tool.function}
+            offered = {tool.function.name: tool.function.parameters for tool in _decoder.decode(tools) if tool.function}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ToolCallVerdict(calls.call_count, None)
         faults = (self._fault(call, offered) for call in calls)
         return ToolCallVerdict(calls.call_count, next((fault for fault in faults if fault), None))
 
     def _fault(self, call: ToolCall, offered: dict[str, msgspec.Raw]) -> ToolCallFault | None:
-        # A call without arguments may come as no text at all: Anthropic's streams have no delta then.
+        # The arguments of a call without any may be an empty string: Anthropic's streams have no delta then.
         text = call.arguments.strip() or "{}"
         try:
             arguments = msgspec.json.decode(text)

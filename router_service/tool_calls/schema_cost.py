@@ -1,7 +1,7 @@
-"""How much work a client's schema can ask of a validator, before it is asked.
+"""Bound the work of a validator for a client's schema, before it begins.
 
-A schema is anybody's JSON: references can make its evaluation exponential in its own length, or in the depth of the
-arguments. So evaluations are counted level by level, as an upper bound: every keyword is taken to apply.
+A schema is untrusted JSON: references can make its evaluation exponential in its own length, or in the depth of the
+arguments. Therefore evaluations are counted level by level as an upper bound, which assumes that every keyword applies.
 """
 
 from __future__ import annotations
@@ -10,98 +10,108 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 # One evaluation is about 20 ns, one byte of text under one pattern at most 100 ns.
-MOST_WIDE = 2_000
-MOST_LEVELS = 16
+MAX_WIDTH = 2_000
+MAX_LEVELS = 16
 
-_HERE_LISTS = ("allOf", "anyOf", "oneOf")
-_HERE = ("not", "if", "then", "else")
-_HERE_MAPS = ("dependentSchemas", "dependencies")
-_BELOW = ("items", "additionalItems", "contains", "additionalProperties", "propertyNames",
+_SAME_VALUE_LISTS = ("allOf", "anyOf", "oneOf")
+_SAME_VALUE = ("not", "if", "then", "else")
+_SAME_VALUE_MAPS = ("dependentSchemas", "dependencies")
+_MEMBER = ("items", "additionalItems", "contains", "additionalProperties", "propertyNames",
           "unevaluatedItems", "unevaluatedProperties")  # fmt: skip
-_BELOW_LISTS = ("items", "prefixItems")
-_BELOW_MAPS = ("properties", "patternProperties")
-# What chooses the target of a reference while validating.
-_MOVING = frozenset({"$dynamicRef", "$recursiveRef"})
+_MEMBER_LISTS = ("items", "prefixItems")
+_MEMBER_MAPS = ("properties", "patternProperties")
+# Keywords that choose the target of a reference during validation.
+_DYNAMIC = frozenset({"$dynamicRef", "$recursiveRef"})
 
 
-# Schemas by identity, each with how often it applies at one place.
+# Maps the identity of a schema to it, with the number of times that it applies at one place.
 Level = dict[int, tuple[dict[str, Any], int]]
 
 
-class Unbounded(ValueError):
-    """The work cannot be bounded."""
+class UnboundedSchema(ValueError):
+    """Report a schema whose work cannot be bounded."""
 
 
 class SchemaCost(NamedTuple):
-    """``widths[l]`` bounds the evaluations at one place ``l`` levels deep in the arguments, ``patterns`` those of
-    regular expressions at any place. ``whole`` is false where a deeper level would have more.
+    """Bound the work of a schema.
+
+    ``widths[l]`` bounds the evaluations at one place ``l`` levels deep in the arguments, ``patterns`` bounds those of
+    regular expressions at any place. ``complete`` is false if deeper levels were not counted.
     """
 
     widths: tuple[int, ...]
     patterns: int
-    whole: bool
+    complete: bool
 
     def work(self, nodes: int, depth: int, size: int) -> int | None:
-        """Evaluations for arguments of ``nodes`` values, ``depth`` levels and ``size`` characters; ``None``: no
-        bound is known.
+        """Return the evaluations for arguments of ``nodes`` values, ``depth`` levels and ``size`` characters.
+
+        It is ``None`` if no bound is known.
         """
-        if not self.whole and depth >= len(self.widths):
+        if not self.complete and depth >= len(self.widths):
             return None
         return max(self.widths[: depth + 1]) * nodes + self.patterns * size
 
 
-class _Part(NamedTuple):
-    """What one schema object asks of a value: evaluations, patterns, further schemas for it and for its members."""
+class _SchemaObject(NamedTuple):
+    """Hold the evaluations and patterns of one schema object, and the schemas that it applies to value and members."""
 
     weight: int
     patterns: int
-    here: list[dict[str, Any]]
-    below: list[dict[str, Any]]
+    same_value: list[dict[str, Any]]
+    members: list[dict[str, Any]]
 
 
 def schema_cost(root: dict[str, Any]) -> SchemaCost:
-    """Raises ``Unbounded`` for a schema with references out of itself, or too wide at its root."""
-    parts: dict[int, _Part] = {}
+    """Return the bound of the work of ``root``.
+
+    Raises ``UnboundedSchema`` for a schema with references out of itself, or too wide at its root.
+    """
+    objects: dict[int, _SchemaObject] = {}
     level: Level = {id(root): (root, 1)}
     widths: list[int] = []
     patterns = 0
-    while level and len(widths) < MOST_LEVELS:
-        found = _widen(root, level, parts)
+    while level and len(widths) < MAX_LEVELS:
+        found = _count_level(root, level, objects)
         if found is None:
             break
         width, matched, level = found
         widths.append(width)
         patterns = max(patterns, matched)
     if not widths:
-        raise Unbounded("too wide")
+        raise UnboundedSchema("the root needs too many evaluations")
     return SchemaCost(tuple(widths), patterns, not level)
 
 
-def _widen(root: dict[str, Any], level: Level, parts: dict[int, _Part]) -> tuple[int, int, Level] | None:
-    """Evaluations and patterns at this level, and the level below; ``None`` when they are too many."""
+def _count_level(
+    root: dict[str, Any], level: Level, objects: dict[int, _SchemaObject]
+) -> tuple[int, int, Level] | None:
+    """Return the evaluations and patterns at this level, and the level below; ``None`` if they are too many."""
     width = patterns = 0
     below: Level = {}
-    waiting = list(level.values())
-    while waiting:
-        schema, times = waiting.pop()
-        part = parts.get(id(schema))
-        if part is None:
-            part = parts[id(schema)] = _part(root, schema)
-        width += times * part.weight
-        if width > MOST_WIDE:
+    pending = list(level.values())
+    while pending:
+        schema, times = pending.pop()
+        found = objects.get(id(schema))
+        if found is None:
+            found = objects[id(schema)] = _schema_object(root, schema)
+        width += times * found.weight
+        if width > MAX_WIDTH:
             return None
-        patterns += times * part.patterns
-        waiting += [(other, times) for other in part.here]
-        for member in part.below:
+        patterns += times * found.patterns
+        pending += [(other, times) for other in found.same_value]
+        for member in found.members:
             below[id(member)] = (member, below.get(id(member), (member, 0))[1] + times)
     return width, patterns, below
 
 
-def _part(root: dict[str, Any], schema: dict[str, Any]) -> _Part:
+def _schema_object(root: dict[str, Any], schema: dict[str, Any]) -> _SchemaObject:
     if schema is not root and ("$id" in schema or "id" in schema):
-        raise Unbounded("an $id within")
+        raise UnboundedSchema("the schema contains an $id below its root")
     patterns = ("pattern" in schema) + len(_mapping(schema, "patternProperties"))
-    return _Part(_weight(schema), patterns, list(_here(root, schema)), list(_below(schema)))
+    return _SchemaObject(
+        _weight(schema), patterns, list(_same_value_schemas(root, schema)), list(_member_schemas(schema))
+    )
 
 
 def _weight(schema: dict[str, Any]) -> int:
@@ -109,25 +119,25 @@ def _weight(schema: dict[str, Any]) -> int:
     return 1 + sum(len(names) for names in lists if isinstance(names, list))
 
 
-def _here(root: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Schemas that apply to the same value."""
-    if not _MOVING.isdisjoint(schema):
-        raise Unbounded("a reference that is found while validating")
+def _same_value_schemas(root: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the schemas that apply to the same value."""
+    if not _DYNAMIC.isdisjoint(schema):
+        raise UnboundedSchema("the target of a reference is chosen during validation")
     if "$ref" in schema:
         yield from _schemas([_target(root, schema["$ref"])])
-    for name in _HERE_LISTS:
+    for name in _SAME_VALUE_LISTS:
         yield from _schemas(schema.get(name))
-    yield from _schemas([schema.get(name) for name in _HERE])
-    for name in _HERE_MAPS:
+    yield from _schemas([schema.get(name) for name in _SAME_VALUE])
+    for name in _SAME_VALUE_MAPS:
         yield from _schemas(list(_mapping(schema, name).values()))
 
 
-def _below(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Schemas that apply to members of the value."""
-    yield from _schemas([schema.get(name) for name in _BELOW])
-    for name in _BELOW_LISTS:
+def _member_schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the schemas that apply to members of the value."""
+    yield from _schemas([schema.get(name) for name in _MEMBER])
+    for name in _MEMBER_LISTS:
         yield from _schemas(schema.get(name))
-    for name in _BELOW_MAPS:
+    for name in _MEMBER_MAPS:
         yield from _schemas(list(_mapping(schema, name).values()))
 
 
@@ -141,11 +151,11 @@ def _mapping(schema: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _target(root: dict[str, Any], reference: Any) -> Any:
-    """What a JSON pointer of this document points to; every other reference is refused."""
+    """Return the target of a JSON pointer into this document. Raises ``UnboundedSchema`` for any other reference."""
     if reference == "#":
         return root
     if not isinstance(reference, str) or not reference.startswith("#/") or "%" in reference:
-        raise Unbounded("a reference out of the schema")
+        raise UnboundedSchema("a reference leads out of the schema")
     found: Any = root
     for part in reference[2:].split("/"):
         name = part.replace("~1", "/").replace("~0", "~")
@@ -154,5 +164,5 @@ def _target(root: dict[str, Any], reference: Any) -> Any:
         elif isinstance(found, list) and name.isdigit() and int(name) < len(found):
             found = found[int(name)]
         else:
-            raise Unbounded("a reference to nothing")
+            raise UnboundedSchema("a reference has no target")
     return found

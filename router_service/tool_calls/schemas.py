@@ -1,4 +1,4 @@
-"""Validators of clients' tool schemas, compiled once for each distinct one."""
+"""Compile clients' tool schemas, each distinct one once."""
 
 from __future__ import annotations
 
@@ -10,82 +10,94 @@ import msgspec
 
 from router_service.tool_calls.schema_cost import SchemaCost, schema_cost
 
-MOST_SCHEMA_BYTES = 32 * 1024
-# Of raw schemas; compiled ones take about ten times as much.
+MAX_SCHEMA_BYTES = 32 * 1024
+# Length of the raw schemas together; compiled ones take about ten times as much.
 CACHE_BYTES = 4 * 1024 * 1024
-MOST_WORK = 250_000
-# The engine without backtracking: its time is linear in the text. Expressions that only the other could run are not
-# judged, as schemas that do not compile are not.
+MAX_WORK = 250_000
+# The engine without backtracking takes time linear in the text. An expression that it cannot run makes its schema
+# unusable, like one that does not compile.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=256 * 1024, dfa_size_limit=256 * 1024)
 
 
 class CompiledSchema(NamedTuple):
-    """A compiled schema and what it costs."""
+    """Hold a validator and the bound of its work."""
 
     validator: jsonschema_rs.Validator
     cost: SchemaCost
 
     def accepts(self, arguments: dict[str, Any], size: int) -> bool:
-        """Whether ``arguments`` of ``size`` characters fit, or might: too much work is not begun."""
-        # A value takes two characters at least.
+        """Return whether ``arguments`` of ``size`` characters conform to the schema.
+
+        It is also true if that cannot be decided within ``MAX_WORK`` evaluations.
+        """
+        # A value takes at least two characters, so this bounds the number of values.
         work = self.cost.work(size // 2 + 1, 0, size) if len(self.cost.widths) == 1 else None
-        if work is None or work > MOST_WORK:
+        if work is None or work > MAX_WORK:
             nodes, depth = _measure(arguments)
             work = self.cost.work(nodes, depth, size)
-        if work is None or work > MOST_WORK:
+        if work is None or work > MAX_WORK:
             return True
         try:
             return self.validator.is_valid(arguments)
         except BaseException as error:
-            return _unjudged(error, True)
+            return _default_unless_exit(error, True)
 
 
 class SchemaCache:
-    """The least recently used go first. ``None`` is kept for what cannot be judged, so that it is tried once."""
+    """Keep compiled schemas, and evict the least recently used.
 
-    def __init__(self, most_bytes: int = CACHE_BYTES) -> None:
-        self._most_bytes = most_bytes
+    A schema that cannot be used is kept as ``None``, so that it is compiled only once.
+    """
+
+    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._bytes = 0
-        self._known: OrderedDict[bytes, CompiledSchema | None] = OrderedDict()
+        self._schemas: OrderedDict[bytes, CompiledSchema | None] = OrderedDict()
 
     def get(self, raw: bytes) -> CompiledSchema | None:
-        """The schema of the JSON text ``raw``; ``None`` where it is too long, broken, or its work not bounded."""
-        if len(raw) > MOST_SCHEMA_BYTES:
+        """Return the schema of the JSON text ``raw``.
+
+        It is ``None`` for a schema that is too long, invalid, or whose work cannot be bounded.
+        """
+        if len(raw) > MAX_SCHEMA_BYTES:
             return None
-        if raw in self._known:
-            self._known.move_to_end(raw)
-            return self._known[raw]
-        found = self._known[raw] = _compile(raw)
+        if raw in self._schemas:
+            self._schemas.move_to_end(raw)
+            return self._schemas[raw]
+        found = self._schemas[raw] = _compile(raw)
         self._bytes += len(raw)
-        while self._bytes > self._most_bytes:
-            old, _ = self._known.popitem(last=False)
+        while self._bytes > self._max_bytes:
+            old, _ = self._schemas.popitem(last=False)
             self._bytes -= len(old)
         return found
 
 
 def _compile(raw: bytes) -> CompiledSchema | None:
-    """Draft 7 as the reference has it, or the draft that the schema itself names."""
+    """Compile by draft 7, as the reference does, or by the draft that the schema itself names."""
     try:
         schema = msgspec.json.decode(raw, type=dict[str, Any])
         cost = schema_cost(schema)
         make = jsonschema_rs.validator_for if "$schema" in schema else jsonschema_rs.Draft7Validator
         return CompiledSchema(make(schema, validate_formats=False, pattern_options=_PATTERNS, offline=True), cost)
     except BaseException as error:
-        return _unjudged(error, None)
+        return _default_unless_exit(error, None)
 
 
 T = TypeVar("T")
 
 
-def _unjudged(error: BaseException, otherwise: T) -> T:
-    """``otherwise``, whatever the client's schema did: a panic of the Rust library is no ``Exception``."""
+def _default_unless_exit(error: BaseException, default: T) -> T:
+    """Return ``default``, but raise an ``error`` that ends the process.
+
+    A client's schema can make the Rust library panic, and that is no ``Exception``.
+    """
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         raise error
-    return otherwise
+    return default
 
 
 def _measure(value: Any) -> tuple[int, int]:
-    """Values in ``value``, itself among them, and levels below it."""
+    """Return the number of values in ``value``, itself included, and of the levels below it."""
     nodes, depth = 0, -1
     level: list[Any] = [value]
     while level:
