@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from router_service.planning.planner import MEASUREMENT_INTERVAL_S
 from router_service.planning.strategies.adjusted import EXPLORATION
 from router_service.planning.strategies.exacto import MIN_TOOL_REQUESTS
 from router_service.telemetry.lookup import find_on_disk
@@ -79,7 +80,7 @@ def test_an_endpoint_whose_tool_calls_are_malformed_loses_its_traffic(house: Hou
     with ThreadPoolExecutor(len(PROVIDERS)) as pool:
         assert list(pool.map(send, PROVIDERS)) == [MIN_TOOL_REQUESTS] * len(PROVIDERS)
     # Plans may use earlier measurements for so long, and those contain too few requests for some providers.
-    time.sleep(MEASURED_FOR_S)
+    time.sleep(MEASUREMENT_INTERVAL_S)
     with house.client as client:
 
         def shares(**provider: Any) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""What a request cost."""
+"""Compute the cost of a request."""

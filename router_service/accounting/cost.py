@@ -5,6 +5,7 @@ from __future__ import annotations
 from data.catalogue.cost import rounded_nano, scaled_cost
 from data.catalogue.types import Price
 from data.record.charges import METERS, Charge
+from router_service.core.exchange import HedgeLoser
 from router_service.core.usage import CostBreakdown, Usage
 
 
@@ -26,3 +27,19 @@ def cost_of(usage: Usage, price: Price) -> CostBreakdown:
         if quantity
     ]
     return CostBreakdown(rounded[0] + rounded[2], rounded[1], rounded[3], charges)
+
+
+def hedge_loser_cost(loser: HedgeLoser, served: Usage | None, estimated_prompt_tokens: int) -> int:
+    """Return the nano-USD of the losing call of a hedged request, by the provider's own count or else by an estimate.
+
+    The estimate assumes a prompt as long as the one that was ``served``, or else ``estimated_prompt_tokens``. A
+    provider that continues after its caller has disconnected is assumed to write as many tokens as the winner did; what
+    one that stops had written by then is unknown and not counted.
+    """
+    if loser.usage is not None:
+        return cost_of(loser.usage, loser.price).total
+    if not loser.started:
+        return 0
+    prompt = served.prompt_tokens if served and served.prompt_tokens else estimated_prompt_tokens
+    completion = served.completion_tokens if served and not loser.stops_on_disconnect else 0
+    return cost_of(Usage(prompt, completion), loser.price).total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data.record.record import Record
-from router_service.accounting.hedge_loser import hedge_loser_cost
+from router_service.accounting.cost import hedge_loser_cost
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision, Plan
 from router_service.telemetry.request_columns import MAX_ID_CHARACTERS, describe_request
