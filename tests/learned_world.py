@@ -24,7 +24,7 @@ from lab.server import Lab
 from models.selection.lifecycle.registry import Registry
 from models.selection.lifecycle.train import train
 from tests.conftest import House, open_house
-from tests.test_marts import START_US, fill
+from tests.pipelines.test_marts import START_US, fill
 
 MODEL = "openai/gpt-oss-120b"
 # Two providers with the same price, so that TTFT alone decides.

@@ -13,7 +13,7 @@ from router_service.planning.make_plan import make_plan
 from router_service.planning.policy_store import PolicyStore
 from router_service.telemetry.record import describe_decision
 from tests.market import endpoint, state
-from tests.test_marts import START_US, fill
+from tests.pipelines.test_marts import START_US, fill
 
 # Median TTFT in seconds and failure rate.
 QUALITY = {"fast": (0.3, 0.01), "slow": (3.0, 0.2), "new": (0.1, 0.01)}

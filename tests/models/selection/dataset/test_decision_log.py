@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.lake import Lake
 from models.selection.dataset import decision_log
-from tests.test_marts import START_US, fill, records
+from tests.pipelines.test_marts import START_US, fill, records
 
 
 def test_only_hours_with_new_requests_are_written_again(tmp_path: Path) -> None:

@@ -1,0 +1,173 @@
+"""Pages over a real mart, by AppTest and in a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboards.queries.market import weekly_tokens
+from dashboards.queries.offers import offers
+from dashboards.queries.providers import side_by_side
+from data.lake import Lake
+from data.marts import open_mart
+from models.selection.evaluation.gates import GateRequirements
+from models.selection.evaluation.report import write_report
+from models.selection.evaluation.simulation_trial import TrialSettings
+from models.selection.lifecycle.promotion import advance, judge_challenger
+from models.selection.lifecycle.train import train
+from pipelines.build import build_mart
+from tests.pipelines.test_marts import fill, records
+from tests.policy_world import World
+
+ROOT = Path(__file__).parents[2]
+APP = ROOT / "dashboards" / "streamlit_app.py"
+PAGES = {
+    "market_share": "Market share",
+    "leaderboard": "Leaderboard",
+    "categories": "Categories",
+    "provider": "Providers of a model",
+}
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def mart(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake, rows = Lake(tmp_path_factory.mktemp("mart")), records(300)
+    for number, row in enumerate(rows):
+        if number % 2:
+            row.category, row.category_confidence = ("programming", 0.8) if number % 3 else ("health", 0.6)
+    fill(lake, rows)
+    build_mart(lake)
+    return lake
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_renders_and_says_what_it_counts(mart: Lake, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTOLAN_DATA_DIR", str(mart.root))
+    test = AppTest.from_file(str(ROOT / "dashboards/app_pages" / f"{page}.py"), default_timeout=30).run()
+    assert not test.exception
+    assert test.title[0].value == PAGES[page]
+    assert "From 300 requests" in test.caption[-1].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_without_a_mart_a_page_says_what_to_do(tmp_path: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTOLAN_DATA_DIR", str(tmp_path))
+    test = AppTest.from_file(str(ROOT / "dashboards/app_pages" / f"{page}.py"), default_timeout=30).run()
+    assert not test.exception
+    assert "portolan refresh" in test.info[0].value
+
+
+def policies_page(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("PORTOLAN_DATA_DIR", str(lake.root))
+    return AppTest.from_file(str(ROOT / "dashboards/app_pages/policies.py"), default_timeout=30).run()
+
+
+def test_without_a_policy_the_page_says_what_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "price shares serve" in policies_page(Lake(tmp_path), monkeypatch).info[0].value
+
+
+def test_the_policies_page_shows_registry_report_and_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(Lake(tmp_path))
+    world.serve(1500)
+    version = train(world.lake).version
+    judgement = judge_challenger(world.lake, GateRequirements(trial=TrialSettings(duration_s=60, scenarios=("calm",))))
+    assert judgement is not None
+    report = write_report(world.lake, judgement)
+    advance(world.lake)
+    page = policies_page(world.lake, monkeypatch)
+    assert not page.exception
+    known, verdicts, refused, effects, changes, steps = (frame.value for frame in page.dataframe)
+    assert known.iloc[0]["version"] == version
+    assert (known.iloc[0]["state"], known.iloc[0]["share"]) == ("canary", 0.1)
+    assert verdicts["gate"].to_list() == ["G0", "G1", "G2", "G3"]
+    assert len(refused) == len(report["segments"])
+    assert effects["figure"].to_list() == ["calm"]
+    assert changes["endpoint"].to_list() == [row["endpoint"] for row in report["shifts"]]
+    assert steps["what"].to_list() == ["canary", "candidate"]
+
+
+def test_figures_are_those_of_the_log(mart: Lake) -> None:
+    rows = records(300)
+    with open_mart(mart) as connection:
+        weekly, providers = weekly_tokens(connection, 3), side_by_side(connection, "openai/m")
+    assert weekly["tokens"].sum() == sum(100 + n for n in range(300))
+    for provider, uptime in zip(providers["provider"], providers["uptime"], strict=True):
+        errors = [r.attempts[0].error_type for r in rows if r.provider == provider]
+        assert uptime == pytest.approx(errors.count(None) / (errors.count(None) + errors.count("timeout")))
+
+
+def test_offers_have_the_default_tiers_price_and_the_place_where_it_is_known() -> None:
+    rows = {row["provider"]: row for row in offers("openai/gpt-oss-120b").to_dicts()}
+    assert (rows["ovhcloud"]["processed_in"], rows["scaleway"]["processed_in"]) == ("FR", "EU")
+    assert rows["groq"]["processed_in"] is None
+    (openai,) = offers("openai/gpt-5.1").to_dicts()
+    assert openai == {"provider": "openai", "prompt_usd": 1.25, "completion_usd": 10.0, "processed_in": None}
+    assert offers("no/such").is_empty()
+
+
+@pytest.fixture(scope="module")
+def site(mart: Lake) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(APP),
+        "--server.port",
+        str(port),
+        "--server.address",
+        "127.0.0.1",
+    ]
+    with subprocess.Popen(command, env=os.environ | {"PORTOLAN_DATA_DIR": str(mart.root)}, cwd=ROOT) as server:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if httpx2.get(f"{url}/_stcore/health").status_code == 200:
+                    break
+            except httpx2.TransportError:
+                time.sleep(0.2)
+        yield url
+        server.terminate()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
+def test_a_browser_draws_every_page(site: str, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    flags = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        for name, title in PAGES.items():
+            page.goto(f"{site}/{'' if name == 'market_share' else name}")
+            page.get_by_role("heading", name=title).wait_for(timeout=30_000)
+            page.get_by_text("From 300 requests").wait_for(timeout=30_000)
+            drawn = "stDataFrame" if name == "leaderboard" else "stVegaLiteChart"
+            page.get_by_test_id(drawn).first.wait_for(timeout=30_000)
+            assert page.get_by_test_id("stException").count() == 0
+            page.wait_for_timeout(700)
+            page.screenshot(path=tmp_path / f"{name}.png")
+            assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+        browser.close()

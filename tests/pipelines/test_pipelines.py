@@ -1,0 +1,87 @@
+"""The job runs whole, in process; a failing check blocks publication."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from data.lake import Lake
+from models.selection.dataset import decision_log
+from pipelines.definitions import defs
+from pipelines.defs.decisions import stale_hours
+from pipelines.defs.liveness import dead_runs
+from pipelines.defs.resources import LakeResource, LockedLakeResource
+from pipelines.defs.training import learned_serves
+from pipelines.refresh import refresh
+from tests.pipelines.test_marts import fill, records
+
+# Dagster and skl2onnx warn of their own old calls.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_refresh_publishes_a_mart_of_every_request(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    fill(lake, records(30))
+    said: list[str] = []
+    report = refresh(tmp_path, said.append)
+    assert report.succeeded, report.failed
+    assert report.metadata["sealed_requests"]["dagster/row_count"] == 30
+    assert "30 attempts" in report.metadata["candidate"]["reason"]
+    assert report.metadata["decisions"]["dagster/partition_row_count"] == 30
+    current = lake.current_mart()
+    assert current is not None
+    assert current.name == report.metadata["published_mart"]["version"]
+    assert list(lake.marts.glob("*.tmp")) == []
+    assert any(line.startswith("published_mart") for line in said)
+    fill(lake, late := records(31)[30:])
+    again = refresh(tmp_path, said.append)
+    assert again.metadata["decisions"]["hours"] == 1
+    assert again.metadata["training_set"]["dagster/row_count"] == 30 + len(late)
+
+
+def test_a_failing_check_blocks_publication(tmp_path: Path) -> None:
+    lake, rows = Lake(tmp_path), records(5)
+    fill(lake, rows)
+    fill(lake, rows[:1])
+    report = refresh(tmp_path, lambda _: None)
+    assert not report.succeeded
+    assert "generation_ids_are_unique" in report.failed
+    assert report.metadata["guardrails"]["steps"] == report.metadata["promotion"]["steps"] == "none"
+    assert lake.current_mart() is None
+
+
+def test_hours_with_new_requests_are_asked_for_as_partitions(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    fill(lake, records(100))
+    sensed = stale_hours(lake=LakeResource(data_dir=str(tmp_path)))
+    assert isinstance(sensed, dg.SensorResult)
+    hours = [request.partition_key for request in sensed.run_requests or []]
+    assert hours == list(decision_log.hours(lake))
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("hours", hours)
+        resources = {"lake": LakeResource(data_dir=str(tmp_path))}
+        job = defs.resolve_job_def("decisions_by_hour")
+        assert job.execute_in_process(partition_key=hours[1], instance=instance, resources=resources).success
+    assert list(decision_log.stale(lake)) == [hours[0], *hours[2:]]
+
+
+def test_guardrails_run_only_while_something_learned_serves(tmp_path: Path) -> None:
+    assert isinstance(learned_serves(lake=LakeResource(data_dir=str(tmp_path))), dg.SkipReason)
+    fill(Lake(tmp_path), records(10))
+    resources = {"lake": LakeResource(data_dir=str(tmp_path))}
+    with dg.DagsterInstance.ephemeral() as instance:
+        ran = defs.resolve_job_def("watch").execute_in_process(instance=instance, resources=resources)
+    assert ran.success
+    (made,) = ran.get_asset_materialization_events()
+    assert made.step_materialization_data.materialization.metadata["steps"].value == "none"
+
+
+def test_the_sensors_evaluate_with_the_resource_of_the_definitions(tmp_path: Path) -> None:
+    fill(Lake(tmp_path), records(10))
+    lake = LockedLakeResource(data_dir=str(tmp_path))
+    with dg.DagsterInstance.ephemeral() as instance:
+        with dg.build_sensor_context(instance=instance, resources={"lake": lake}) as context:
+            assert isinstance(stale_hours(context), dg.SensorResult)
+            assert dead_runs(context) == dg.SkipReason("no run is dead")

@@ -1,0 +1,160 @@
+"""Real ``portolan refresh`` processes on one data directory: killed in the middle of a step, and started at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from data.lake import Lake
+from pipelines.liveness import LOCK_TAG, POOLS, end_dead_runs
+from pipelines.locks import exclusive
+from portolan.house import DAGSTER
+from tests.pipelines.test_marts import fill, records
+from tests.running import ROOT, Running, until
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+PATIENCE_S = 300.0
+
+
+def prepared(folder: Path, count: int = 100) -> tuple[Lake, Path]:
+    """Return a lake with records, and a ``DAGSTER_HOME`` as ``portolan up`` makes it."""
+    lake, home = Lake(folder / "data"), folder / "dagster"
+    fill(lake, records(count))
+    home.mkdir()
+    (home / "dagster.yaml").write_text(DAGSTER)
+    return lake, home
+
+
+def refreshing(lake: Lake, home: Path | None, output: Path) -> Running:
+    variables = {"DAGSTER_HOME": str(home) if home else ""}
+    return Running(output, "refresh", "--data-dir", str(lake.root), **variables)
+
+
+def succeeds(refresh: Running) -> None:
+    until(lambda: refresh.process.poll() is not None, f"the refresh ends; it said: {refresh.output}", PATIENCE_S)
+    assert refresh.process.returncode == 0, refresh.output
+
+
+def holders(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
+    """Return pool and run id of every claimed slot."""
+    infos = {pool: instance.event_log_storage.get_concurrency_info(pool) for pool in POOLS}
+    return {(pool, slot.run_id) for pool, info in infos.items() for slot in info.claimed_slots}
+
+
+def kill_while_it_holds(refresh: Running, instance: dg.DagsterInstance, pool: str) -> str:
+    """SIGKILL a refresh that holds the slot of ``pool``; returns the run's id."""
+
+    def held() -> list[str]:
+        return [run_id for name, run_id in holders(instance) if name == pool]
+
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        assert refresh.process.poll() is None and time.monotonic() < deadline, refresh.output
+        if held():
+            # Stopped, so that the slot cannot be released between the look and the kill.
+            os.killpg(refresh.process.pid, signal.SIGSTOP)
+            if held():
+                break
+            os.killpg(refresh.process.pid, signal.SIGCONT)
+    (run_id,) = held()
+    refresh.kill()
+    assert held() == [run_id]
+    return run_id
+
+
+@pytest.mark.parametrize("pool", ["mart", "decisions"])
+def test_a_refresh_killed_while_it_holds_a_slot_does_not_block_the_next(tmp_path: Path, pool: str) -> None:
+    lake, home = prepared(tmp_path)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        with refreshing(lake, home, tmp_path / "first") as first:
+            killed = kill_while_it_holds(first, instance, pool)
+        with refreshing(lake, home, tmp_path / "second") as second:
+            succeeds(second)
+        run = instance.get_run_by_id(killed)
+        assert run is not None and run.status == dg.DagsterRunStatus.FAILURE
+        assert holders(instance) == set()
+        assert end_dead_runs(instance, lake.runs) == []
+    assert lake.current_mart() is not None
+    assert list(lake.runs.iterdir()) == []
+
+
+def test_a_refresh_killed_while_another_waits_for_it_lets_that_one_build(tmp_path: Path) -> None:
+    lake, home = prepared(tmp_path)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        with refreshing(lake, home, tmp_path / "first") as first:
+            until(lambda: holders(instance), f"the first builds; it said: {first.output}", PATIENCE_S)
+            os.killpg(first.process.pid, signal.SIGSTOP)
+            with refreshing(lake, home, tmp_path / "second") as second:
+                until(lambda: "holds" in second.output, f"the second waits; it said: {second.output}", PATIENCE_S)
+                assert f"process {first.process.pid} holds {lake.build_lock}" in second.output
+                first.kill()
+                succeeds(second)
+        assert holders(instance) == set()
+
+
+def test_ctrl_c_ends_a_refresh_that_waits_for_another(tmp_path: Path) -> None:
+    lake, home = prepared(tmp_path, 1)
+    with exclusive(lake.build_lock), refreshing(lake, home, tmp_path / "output") as waiting:
+        until(lambda: "holds" in waiting.output, f"it waits; it said: {waiting.output}", PATIENCE_S)
+        waiting.process.send_signal(signal.SIGINT)
+        until(lambda: waiting.process.poll() is not None, "it ends", PATIENCE_S)
+    assert list(lake.marts.iterdir()) == []
+
+
+@pytest.mark.parametrize("with_dagster_home", [True, False])
+def test_two_refreshes_started_at_once_never_build_at_the_same_time(tmp_path: Path, with_dagster_home: bool) -> None:
+    lake, home = prepared(tmp_path)
+    most = 0
+    wanted = home if with_dagster_home else None
+    with refreshing(lake, wanted, tmp_path / "one") as one, refreshing(lake, wanted, tmp_path / "other") as other:
+        deadline = time.monotonic() + PATIENCE_S
+        while {one.process.poll(), other.process.poll()} != {0}:
+            assert time.monotonic() < deadline, one.output + other.output
+            assert one.process.poll() in (None, 0) and other.process.poll() in (None, 0), one.output + other.output
+            most = max(most, len(list(lake.marts.glob("candidate-*.tmp"))))
+            time.sleep(0.001)
+    assert most == 1
+    assert len(list(lake.marts.glob("marts-*.duckdb"))) == 2
+    if with_dagster_home:
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            spans = sorted(span(instance, run) for run in instance.get_runs(filters=dg.RunsFilter(job_name="refresh")))
+        assert len(spans) == 2
+        assert spans[0][1] <= spans[1][0]
+
+
+def span(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[float, float]:
+    """Return when the first step of a run began and when its last ended."""
+    steps = instance.get_run_step_stats(run.run_id)
+    return min(step.start_time or 0 for step in steps), max(step.end_time or 0 for step in steps)
+
+
+def test_slots_of_deleted_and_finished_runs_are_freed_and_those_of_a_living_run_are_not(tmp_path: Path) -> None:
+    lake, home = prepared(tmp_path, 1)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        storage = instance.event_log_storage
+        for pool in POOLS:
+            storage.initialize_concurrency_limit_to_default(pool)
+            storage.claim_concurrency_slot(pool, "deleted", "step")
+        with refreshing(lake, home, tmp_path / "output") as living:
+            until(lambda: {run_id for _, run_id in holders(instance)} - {"deleted"}, "it builds", PATIENCE_S)
+            os.killpg(living.process.pid, signal.SIGSTOP)
+            assert end_dead_runs(instance, lake.runs) == []
+            (run,) = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+            assert LOCK_TAG in run.tags
+            os.killpg(living.process.pid, signal.SIGCONT)
+            succeeds(living)
+        storage.claim_concurrency_slot("guardrails", run.run_id, "step")
+        assert end_dead_runs(instance, lake.runs) == [run.run_id]
+        assert holders(instance) == set()
+
+
+def test_the_checkout_and_portolan_up_tell_dagster_the_same() -> None:
+    checkout, up = yaml.safe_load((ROOT / "dagster.yaml").read_text()), yaml.safe_load(DAGSTER)
+    assert up == {name: checkout[name] for name in up}
+    assert up["run_monitoring"]["enabled"]

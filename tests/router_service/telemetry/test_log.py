@@ -1,0 +1,249 @@
+"""Nothing that was accepted is lost, and nothing is there twice."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from data.lake import Lake
+from data.record.encoding import encode_record
+from data.record.lake_reader import open_dataset, request_files
+from data.record.record import Record
+from router_service.telemetry import sealing
+from router_service.telemetry.frames import frame, read_frames
+from router_service.telemetry.log import RequestLog
+from router_service.telemetry.sealing import recover, seal
+from tests.running import until
+
+
+def record(number: int) -> Record:
+    moment = 1_795_000_000_000_000 + number * 30_000_000_000
+    return Record(f"gen-{moment // 1_000_000}-{number}", moment, "w", "a/b", True, 200, 10)
+
+
+def ids(lake: Lake) -> list[str]:
+    return sorted(open_dataset(request_files(lake)).to_table()["generation_id"].to_pylist())
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path).create()
+
+
+def test_a_segment_cut_at_any_byte_gives_every_whole_frame() -> None:
+    payloads = [msgspec.msgpack.encode(record(n)) for n in range(4)]
+    content = b"".join(map(frame, payloads))
+    edges = [len(b"".join(map(frame, payloads[:n]))) for n in range(5)]
+    for cut in range(len(content) + 1):
+        found = read_frames(content[:cut])
+        whole = sum(edge <= cut for edge in edges) - 1
+        assert found.payloads == payloads[:whole]
+        assert found.lost_bytes == cut - edges[whole]
+
+
+def test_zeroed_ranges_never_give_a_wrong_record() -> None:
+    payloads = [msgspec.msgpack.encode(record(n)) for n in range(6)]
+    content = b"".join(map(frame, payloads))
+    dice = random.Random(1)
+    for _ in range(2000):
+        start = dice.randrange(len(content))
+        end = min(len(content), start + dice.randrange(1, 300))
+        damaged = content[:start] + bytes(end - start) + content[end:]
+        found = read_frames(damaged).payloads
+        assert found == payloads[: len(found)]
+
+
+def test_closing_leaves_parquet_by_day(lake: Lake) -> None:
+    log = RequestLog(lake, "w")
+    for number in range(10):
+        assert log.append(encode_record(record(number)))
+    log.close()
+    (report,) = recover(lake)
+    assert (report.rows, report.lost_bytes, log.written) == (10, 0, 10)
+    assert ids(lake) == sorted(record(n).generation_id for n in range(10))
+    assert len(list(lake.requests.glob("day=*"))) > 1
+    assert list(lake.log.iterdir()) == []
+
+
+def test_a_living_writers_segment_is_left_alone(lake: Lake) -> None:
+    log = RequestLog(lake, "w")
+    log.append(encode_record(record(1)))
+    deadline = time.monotonic() + 5
+    while not log.written and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert recover(lake) == []
+    log.close()
+    assert len(recover(lake)) == 1
+
+
+@pytest.mark.parametrize("step", ["_write_parquet", "unlink"])
+def test_a_crash_between_the_steps_of_sealing_repeats_no_row(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    log = RequestLog(lake, "w")
+    for number in range(5):
+        log.append(encode_record(record(number)))
+    log.close()
+    (segment,) = lake.log.iterdir()
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((sealing, step) if step == "_write_parquet" else (Path, step)), crash)
+        with pytest.raises(KeyboardInterrupt):
+            seal(lake, segment)
+    recover(lake)
+    assert ids(lake) == sorted(record(n).generation_id for n in range(5))
+
+
+def test_a_frame_that_is_no_record_is_kept_apart(lake: Lake) -> None:
+    good = frame(msgspec.msgpack.encode(record(1)))
+    (lake.log / "x-1-1.wal").write_bytes(good + frame(b"\x93\x01\x02\x03") + good[:20])
+    (report,) = recover(lake)
+    assert (report.rows, report.quarantined, report.lost_bytes) == (1, 1, 20)
+    assert len(list((lake.log / "quarantine").iterdir())) == 1
+
+
+def test_what_a_crash_left_half_made_is_cleared_away(lake: Lake) -> None:
+    (lake.log / "x-1-1.wal").write_bytes(frame(msgspec.msgpack.encode(record(1))))
+    (unnamed := lake.log / "x-1-2.new").touch()
+    (day := lake.requests / f"day={datetime.fromtimestamp(record(1).started_at / 1e6, UTC):%Y-%m-%d}").mkdir()
+    (day / ".x-1-1.77.tmp").write_bytes(b"PAR1")
+    os.utime(unnamed, (0, 0))
+    (young := lake.log / "x-1-3.new").touch()
+    recover(lake)
+    assert [path.name for path in day.iterdir()] == ["x-1-1.parquet"]
+    assert list(lake.log.iterdir()) == [young]
+
+
+def test_a_full_queue_drops_the_newest_and_counts(lake: Lake) -> None:
+    log = RequestLog(lake, "w", queue_size=0)
+    assert not log.append(encode_record(record(1)))
+    assert log.dropped == 1
+    log.close()
+
+
+def test_kill_9_under_load_loses_nothing_older_than_200_ms(lake: Lake) -> None:
+    dice = random.Random(3)
+    promised: list[str] = []
+    for attempt in range(4):
+        arguments = [sys.executable, "-m", "tests.log_writer", str(lake.root), str(attempt)]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            promised.append(writer.stdout.readline().strip())
+            time.sleep(dice.uniform(0.1, 0.9))
+            writer.send_signal(signal.SIGKILL)
+            promised += [line.strip() for line in writer.stdout if line.endswith("\n")]
+    recover(lake)
+    found = ids(lake)
+    assert len(found) == len(set(found))
+    assert set(promised) <= set(found)
+    assert len(promised) > 100
+
+
+def failing(patched: pytest.MonkeyPatch, name: str, code: int, times: int) -> list[int]:
+    """Let the first ``times`` calls of ``os.name`` by a log's thread fail with ``code``; return those that did."""
+    call, failed = getattr(os, name), list[int]()
+
+    def refuse(*arguments: object) -> object:
+        if threading.current_thread().name == "request-log" and len(failed) < times:
+            failed.append(code)
+            raise OSError(code, os.strerror(code))
+        return call(*arguments)
+
+    patched.setattr(os, name, refuse)
+    return failed
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"write": errno.EDQUOT},
+        {"fdatasync": errno.EIO},
+        {"fdatasync": errno.EIO, "ftruncate": errno.EIO},
+        {"fsync": errno.EIO},
+        {"replace": errno.EROFS},
+    ],
+    ids=lambda faults: " and ".join(faults),
+)
+@pytest.mark.parametrize("closing", [False, True])
+def test_system_calls_that_fail_for_a_while_cost_and_repeat_nothing(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, faults: dict[str, int], closing: bool
+) -> None:
+    log = RequestLog(lake, "w")
+    with monkeypatch.context() as patched:
+        counts = [failing(patched, name, code, 2) for name, code in faults.items()]
+        for number in range(20):
+            log.append(encode_record(record(number)))
+        if not closing:
+            until(lambda: log.written == 20, "all is written")
+            for number in range(20, 25):
+                log.append(encode_record(record(number)))
+        log.close()
+    assert all(counts)
+    assert (log.dropped, log.waiting) == (0, 0)
+    recover(lake)
+    assert ids(lake) == sorted(record(n).generation_id for n in range(20 if closing else 25))
+    assert list(lake.log.iterdir()) == []
+
+
+def test_a_reserve_whose_router_died_is_sealed_or_cleared_away(lake: Lake) -> None:
+    written = b"".join(frame(msgspec.msgpack.encode(record(n))) for n in range(3))
+    (lake.log / "x-1-1.reserve").write_bytes(bytes(65536))
+    (lake.log / "x-1-2.reserve").write_bytes(written + bytes(65536))
+    (lake.log / "x-1-3.reserve").write_bytes(written[:-1] + bytes(65536))
+    reports = recover(lake)
+    assert [report.segment for report in reports] == ["x-1-2.reserve", "x-1-3.reserve"]
+    assert [report.rows for report in reports] == [3, 2]
+    assert reports[0].lost_bytes == 0 < reports[1].lost_bytes < len(written)
+    assert list(lake.log.iterdir()) == []
+
+
+def test_a_clean_end_gives_the_reserve_back(lake: Lake) -> None:
+    log = RequestLog(lake, "w", reserve_bytes=1 << 20)
+    until(lambda: list(lake.log.glob("*.reserve")), "the reserve is there")
+    (reserve,) = lake.log.glob("*.reserve")
+    assert reserve.stat().st_blocks * 512 >= 1 << 20
+    assert recover(lake) == []
+    log.append(encode_record(record(1)))
+    log.close()
+    recover(lake)
+    assert (len(ids(lake)), list(lake.log.iterdir())) == (1, [])
+
+
+FULL_DISK = """
+import resource, signal, sys, time
+from data.lake import Lake
+from router_service.telemetry.log import RequestLog
+from tests.router_service.telemetry.test_log import encode_record, record
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+log = RequestLog(Lake(sys.argv[1]), "w")
+for n in range(20):
+    log.append(encode_record(record(n)))
+while not log.failures:
+    time.sleep(0.01)
+assert not log.healthy
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+log.close()
+assert log.healthy and log.written == 20, (log.healthy, log.written)
+"""
+
+
+def test_a_full_disk_keeps_records_in_memory_until_there_is_room(lake: Lake) -> None:
+    subprocess.run([sys.executable, "-c", FULL_DISK, str(lake.root)], check=True, timeout=30)
+    recover(lake)
+    assert len(ids(lake)) == 20

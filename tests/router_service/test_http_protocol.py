@@ -1,0 +1,85 @@
+"""Head and body of an answer leave in one write, and nothing waits for a body that does not come."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import cast
+from urllib.parse import urlsplit
+
+from router_service.http_protocol import MOST_JOINED_BYTES, JoinedWrites
+from tests.conftest import House
+from tests.router_service.execution.test_fallback import CHAT, body
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+class Written:
+    """Keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.parts.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def joined() -> tuple[JoinedWrites, Written]:
+    written = Written()
+    return JoinedWrites(cast(asyncio.Transport, written)), written
+
+
+async def test_a_head_waits_for_its_body_and_what_follows_does_not() -> None:
+    transport, written = joined()
+    for part in (HEAD, b"one", b"two", HEAD, b"three"):
+        transport.write(part)
+    assert written.parts == [HEAD + b"one", b"two", HEAD + b"three"]
+    await asyncio.sleep(0)
+    assert len(written.parts) == 3
+
+
+async def test_a_head_without_a_body_leaves_at_the_next_turn_of_the_loop() -> None:
+    transport, written = joined()
+    transport.write(HEAD)
+    assert written.parts == []
+    await asyncio.sleep(0)
+    assert written.parts == [HEAD]
+
+
+async def test_a_large_body_is_not_copied_and_comes_behind_its_head() -> None:
+    transport, written = joined()
+    large = bytes(MOST_JOINED_BYTES + 1)
+    transport.write(HEAD)
+    transport.write(large)
+    assert written.parts == [HEAD, large]
+
+
+async def test_closing_sends_what_was_kept() -> None:
+    transport, written = joined()
+    transport.write(HEAD)
+    transport.close()
+    assert (written.parts, written.closed) == ([HEAD], True)
+
+
+def test_a_client_gets_a_whole_answer_in_one_piece(house: House) -> None:
+    content = json.dumps(body(False)).encode()
+    lines = (
+        f"POST {CHAT} HTTP/1.1",
+        "host: portolan",
+        f"authorization: Bearer {house.key}",
+        "content-type: application/json",
+        f"content-length: {len(content)}",
+    )
+    address = urlsplit(house.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        for _ in range(5):
+            connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
+            head, _, answer = connection.recv(MOST_JOINED_BYTES).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            assert json.loads(answer)["object"] == "chat.completion"
