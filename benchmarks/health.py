@@ -1,6 +1,6 @@
-"""What health costs: µs for each update, memory for 5,000 endpoints. `python -m benchmarks.health`.
+"""Measure the cost of health: µs for each update, memory for 5,000 endpoints. `python -m benchmarks.health`.
 
-Limits of the plan: an update at most 5 µs, 5,000 endpoints at most 50 MB.
+The limits are ours: an update takes at most 5 µs, 5,000 endpoints take at most 50 MB.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+from data.record.attempt import AttemptEnd, AttemptOutcome
 from router_service.affinity.sticky import StickyTable
 from router_service.cluster.journal import JournalTransport
 from router_service.cluster.sharing import StateSharing
@@ -23,38 +24,64 @@ ROUNDS = 50
 
 
 def main() -> None:
+    """Print the table."""
     names = [f"provider-{n}:author/some-model-{n}" for n in range(ENDPOINTS)]
     memory(names)
     dice = random.Random(1)
     order = [dice.choice(names[:300]) for _ in range(UPDATES)]
-    health = Health()
-    tell("success, TTFT and throughput", lambda name: health.success(name, 0.4, 80.0), order)
-    tell("success alone", lambda name: health.success(name, None, None), order)
-    tell("failure", lambda name: health.failure(name, "timeout"), order)
-    tell("429", lambda name: health.failure(name, "rate_limit_exceeded", 1.0), order)
-    well = Health()
-    tell("tokens of an answer", lambda name: health.used(name, 1200, 800, 300), order)
-    tell("tool calls of an answer", lambda name: health.tool_calls(name, False), order)
-    tell("success and a refresh each", lambda name: both(well, name), order)
-    tell("a call begun and answered", lambda name: called(well, name), order)
-    limited = Health()
+    health, limited = Health(), Health()
+    measure("success, TTFT and throughput", reporting(health, order, **SPEEDS), order)
+    measure("success alone", reporting(health, order), order)
+    measure("success with its tokens", reporting(health, order, **TOKENS), order)
+    measure("success with tool calls", reporting(health, order, judged_tool_calls=True), order)
+    measure("failure", reporting(health, order, "failed", error_type="timeout"), order)
+    limit = {"error_type": "rate_limit_exceeded", "retry_after_s": 1.0}
+    measure("429", reporting(health, order, "failed", **limit), order)
+    measure(
+        "call begun and answered", lambda name: health.untrack(health.track(name, stream=True), answered=True), order
+    )
+    measure("success and a refresh each", reporting(Health(), order, refresh=True, **SPEEDS), order)
     for name in set(order):
-        limited.failure(name, "rate_limit_exceeded")
-    tell("success and a refresh each, all under a cap", lambda name: both(limited, name), order)
+        limited.report(outcome(name, "failed", error_type="rate_limit_exceeded"))
+    measure("success and a refresh each, all under a cap", reporting(limited, order, refresh=True, **SPEEDS), order)
     exchange(names)
 
 
-def both(health: Health, name: str) -> None:
-    health.success(name, 0.4, 80.0)
-    health.refresh()
+SPEEDS = {"ttft_us": 400_000, "duration_us": 1_000_000, "completion_tokens": 80}
+TOKENS = {"prompt_tokens": 1200, "cached_tokens": 800, "completion_tokens": 300}
 
 
-def called(health: Health, name: str) -> None:
-    health.untrack(health.track(name, stream=True), answered=True)
+def outcome(endpoint: str, ended: AttemptEnd = "answered", **more: object) -> AttemptOutcome:
+    """Return the outcome of a stream; ``more`` are further fields."""
+    return AttemptOutcome(
+        endpoint=endpoint,
+        provider="p",
+        model="m",
+        ended=ended,
+        stream=True,
+        began_s=0.0,
+        ended_s=1.0,
+        **more,  # type: ignore[arg-type]
+    )
 
 
-def tell(what: str, update: Callable[[str], None], order: list[str]) -> None:
-    """Best mean of some rounds, in processor time: the noise of a shared machine only adds."""
+def reporting(
+    health: Health, order: list[str], ended: AttemptEnd = "answered", *, refresh: bool = False, **more: object
+) -> Callable[[str], object]:
+    """Return a function that reports an outcome, made beforehand, and with ``refresh`` refreshes as a plan does."""
+    outcomes = {name: outcome(name, ended, **more) for name in set(order)}
+    if not refresh:
+        return lambda name: health.report(outcomes[name])
+
+    def both(name: str) -> None:
+        health.report(outcomes[name])
+        health.refresh()
+
+    return both
+
+
+def measure(what: str, update: Callable[[str], object], order: list[str]) -> None:
+    """Print the best mean of some rounds, in processor time: the noise of a shared machine only adds."""
     best = float("inf")
     for _ in range(ROUNDS):
         begun = time.process_time()
@@ -65,15 +92,15 @@ def tell(what: str, update: Callable[[str], None], order: list[str]) -> None:
 
 
 def memory(names: list[str]) -> None:
+    """Print the memory of endpoints that have had every kind of outcome."""
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     health = Health()
     for name in names:
-        health.success(name, 0.4, 80.0)
-        health.failure(name, "timeout")
-        health.failure(name, "rate_limit_exceeded", 30.0)
-        health.used(name, 1200, 800, 300)
-        health.tool_calls(name, True)
+        health.report(outcome(name, **SPEEDS))
+        health.report(outcome(name, "failed", error_type="timeout"))
+        health.report(outcome(name, "failed", error_type="rate_limit_exceeded", retry_after_s=30.0))
+        health.report(outcome(name, judged_tool_calls=True, tool_call_fault="invalid_json", **TOKENS))
     health.refresh()
     used = (tracemalloc.get_traced_memory()[0] - before) / 1e6
     tracemalloc.stop()
@@ -81,6 +108,7 @@ def memory(names: list[str]) -> None:
 
 
 def exchange(names: list[str]) -> None:
+    """Print the processor time of sending and of merging reports."""
     with tempfile.TemporaryDirectory() as folder:
         known, other = Health(), Health()
         writer, reader = (
@@ -88,13 +116,13 @@ def exchange(names: list[str]) -> None:
         )
         for count in (300, ENDPOINTS):
             for name in names[:count]:
-                known.success(name, 0.4, 80.0)
+                known.report(outcome(name, **SPEEDS))
             begun = time.process_time()
             writer.synchronise()
-            told = time.process_time()
+            sent = time.process_time()
             reader.synchronise()
-            heard = time.process_time()
-            print(f"{count} endpoints told in {(told - begun) * 1e3:.1f} ms, heard in {(heard - told) * 1e3:.1f} ms")
+            merged = time.process_time()
+            print(f"{count} endpoints sent in {(sent - begun) * 1e3:.1f} ms, merged in {(merged - sent) * 1e3:.1f} ms")
         writer.close()
         reader.close()
 

@@ -22,6 +22,7 @@ from benchmarks.tables import write_between
 from data.catalogue import load_catalogue
 from data.catalogue.types import Endpoint
 from data.lake import Lake
+from data.record.attempt import AttemptOutcome
 from router_service.core.preferences import NO_PREFERENCES
 from router_service.health import Health
 from router_service.planning.eligibility import RequestProfile
@@ -88,17 +89,31 @@ def month(seed: int, folder: Path) -> Result:
         for name in good:
             good[name] += works[name]
         for number, endpoint in enumerate(planner.plan(wanted, NO_PREFERENCES, ask).sample(dice.random()).order()):
-            if not health.claim(endpoint.id):
+            if not health.try_acquire(endpoint.id):
                 continue
+            health.report(outcome(endpoint, works[endpoint.id]))
             if works[endpoint.id]:
-                health.success(endpoint.id, 0.5, None)
                 first += number == 0
                 fallback += 1
                 break
-            health.failure(endpoint.id, "provider_unavailable")
         clock[0] += dice.expovariate(1 / BETWEEN_REQUESTS_S)
     return Result(
         {name: good[e.id] / total for e, name in zip(endpoints, OUTAGES, strict=True)}, first / total, fallback / total
+    )
+
+
+def outcome(endpoint: Endpoint, works: bool) -> AttemptOutcome:
+    """Return a stream with a TTFT of half a second, or a failure."""
+    return AttemptOutcome(
+        endpoint=endpoint.id,
+        provider=endpoint.provider,
+        model=endpoint.model,
+        ended="answered" if works else "failed",
+        stream=True,
+        began_s=0.0,
+        ended_s=0.0,
+        ttft_us=500_000 if works else None,
+        error_type=None if works else "provider_unavailable",
     )
 
 

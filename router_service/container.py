@@ -125,7 +125,7 @@ class Container:
         )
         services.upstream = open_client(settings.upstream_client, settings.connect_timeout)
         sealer = Sealer(services.lake)
-        watches = (services.admission.keys.watch(), _poll(services.policies), self.sharing.watch(), sealer.watch())
+        watches = (services.admission.keys.watch(), _poll(services.policies), self.sharing.run(), sealer.watch())
         tasks = [asyncio.create_task(watch) for watch in watches]
         try:
             yield

@@ -1,4 +1,4 @@
-"""Another worker: at each line of its input a burst of five failures, told at once. Killed by its test."""
+"""Run a worker that reports five failures for each line of its input and sends them at once. Its test kills it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main() -> None:
     for line in sys.stdin:
         worker.burst(line.strip())
         worker.synchronise()
-        sys.stdout.write("told\n")
+        sys.stdout.write("sent\n")
         sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""Workers that share, and a real server between their machines."""
+"""Provide workers that share, and a real server between their machines."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from router_service.core.exchange import Exchange
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.health.live_statistics import LiveStatistics
+from tests.outcomes import failed
 from tests.running import free_port, until
 
 PASSWORD = "wind and tide"
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """Return the time that a test sets."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -40,14 +41,14 @@ class Clock:
 
 
 class Worker:
-    """What one process knows, and how it tells the others."""
+    """Hold what one process knows, and its connection to the others."""
 
-    def __init__(self, *ways: PeerTransport, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *transports: PeerTransport, clock: Callable[[], float] = time.monotonic) -> None:
         self.health = Health(clock)
         self.sticky = StickyTable(self.health, clock=clock)
         self.statistics = LiveStatistics(clock)
         self.outcomes = OutcomeReporter([self.statistics])
-        self.sharing = StateSharing(self.health, self.sticky, ways, clock=clock, statistics=self.statistics)
+        self.sharing = StateSharing(self.health, self.sticky, transports, clock=clock, statistics=self.statistics)
         self._clock = clock
 
     def __enter__(self) -> Worker:
@@ -60,32 +61,32 @@ class Worker:
         self.sharing.synchronise()
 
     def begin(self, endpoint: str = "e:m") -> tuple[Exchange, Attempt]:
-        """A call goes out."""
+        """Report that a call was sent."""
         exchange, attempt = Exchange(b"", {}, arrival_s=self._clock()), Attempt(endpoint, "e", "a/b")
         exchange.attempts.append(attempt)
         self.outcomes.begin(exchange, attempt)
         return exchange, attempt
 
-    def call(self, endpoint: str = "e:m", wait_s: float = 0.5, error: str | None = None) -> None:
-        """A call that has taken ``wait_s``, or failed after it."""
+    def call(self, endpoint: str = "e:m", latency_s: float = 0.5, error: str | None = None) -> None:
+        """Report a call that took ``latency_s``, or failed after that time."""
         exchange, attempt = self.begin(endpoint)
-        exchange.arrival_s -= wait_s
-        attempt.duration_us = int(wait_s * 1e6)
+        exchange.arrival_s -= latency_s
+        attempt.duration_us = int(latency_s * 1e6)
         attempt.error_type, attempt.ttft_us = error, None if error else attempt.duration_us
         self.outcomes.settle(exchange)
 
     def view(self, endpoint: str = "e:m") -> EndpointView:
-        """What is seen of it now."""
-        return self.statistics.seen([endpoint]).views[0]
+        """Return what has been observed of ``endpoint`` up to now."""
+        return self.statistics.snapshot([endpoint]).views[0]
 
     def burst(self, endpoint: str = "e") -> None:
-        """Five failures: an ejection."""
+        """Report five failures, which eject the endpoint."""
         for _ in range(5):
-            self.health.failure(endpoint, "server")
+            self.health.report(failed(endpoint, "server"))
 
 
 def server_binary() -> str:
-    """A real server's; without one the test is skipped, saying so."""
+    """Return the program of a real server, or skip the test."""
     folders = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
     found = shutil.which("valkey-server", path=folders) or shutil.which("redis-server", path=folders)
     if found is None:
@@ -94,7 +95,7 @@ def server_binary() -> str:
 
 
 class Server:
-    """A real Redis or Valkey server on loopback, with a password and nothing on disk."""
+    """Run a real Redis or Valkey server on loopback, with a password and nothing on disk."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
@@ -116,7 +117,7 @@ class Server:
         return self
 
     def pause(self) -> None:
-        """Connections are accepted, nothing is answered."""
+        """Accept connections but answer nothing."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 

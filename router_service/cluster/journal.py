@@ -1,8 +1,8 @@
-"""Workers of one machine: each appends to a small file of its own, and all read each other's.
+"""Share between the workers of one machine: each appends to a small file of its own, and all read each other's.
 
-Written and read through the page cache, so as quick as shared memory, and with three advantages over a mapping:
-a full disk or a file cut short is an error and not SIGBUS, the size follows the traffic and not the catalogue,
-and a damaged file concerns the one worker that owns it.
+The files are written and read through the page cache, so they are as quick as shared memory, with three advantages
+over a mapping: a full disk or a truncated file is an error and not SIGBUS, the size follows the traffic and not the
+catalogue, and a damaged file concerns the one worker that owns it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from router_service.cluster.messages import PeerBatch
 logger = logging.getLogger(__name__)
 
 FRAME = struct.Struct("<II")  # length and CRC-32 of the payload
-LARGEST_READING = 16 * 1024 * 1024
-# Then the file begins anew: what it told is long known. Seconds' worth of the most that Sticky tells.
+MAX_READ_BYTES = 16 * 1024 * 1024
+# A larger file begins anew: its readers have read the beginning long ago. It holds seconds' worth of the largest
+# possible number of conversations.
 FILE_BYTES = 8 * 1024 * 1024
-# A frame that is not whole at the fourth reading, a second after the first, was not caught half-written.
+# A frame that is incomplete at the fourth reading, a second after the first, is damaged and not half-written.
 DAMAGED_READINGS = 4
 SWEEP_S = 5.0
 SUFFIX = ".health"
 
 
-class Reader:
-    """Follows one peer's file."""
+class JournalReader:
+    """Follow one peer's file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,13 +47,13 @@ class Reader:
         self.skipped = 0
 
     def read(self) -> list[PeerBatch]:
-        """Whole frames since the last call. Raises ``OSError``."""
+        """Return the complete frames since the last call. Raises ``OSError``."""
         size = os.fstat(self._descriptor).st_size
         if size < self._offset:
             self._offset = 0
         if size == self._offset:
             return []
-        data = os.pread(self._descriptor, min(size - self._offset, LARGEST_READING), self._offset)
+        data = os.pread(self._descriptor, min(size - self._offset, MAX_READ_BYTES), self._offset)
         batches: list[PeerBatch] = []
         at = 0
         while len(data) - at >= FRAME.size:
@@ -69,7 +70,7 @@ class Reader:
         return batches
 
     def abandoned(self) -> bool:
-        """Whether its writer is gone: the lock is free, and not because the file was made only now."""
+        """Return whether the writer is gone: its lock is free, and the file is not so new that it has none yet."""
         if time.time() - os.fstat(self._descriptor).st_mtime <= SWEEP_S:
             return False
         try:
@@ -80,11 +81,15 @@ class Reader:
         return True
 
     def close(self) -> None:
+        """Close the file."""
         os.close(self._descriptor)
 
 
 class JournalTransport:
-    """``Peers`` by files in ``folder``. ``failures`` counts batches not written and files not readable."""
+    """Implement ``PeerTransport`` by files in ``folder``.
+
+    ``failures`` counts batches that could not be written and files that could not be read.
+    """
 
     name = "journal"
 
@@ -95,23 +100,25 @@ class JournalTransport:
         self._size = 0
         self._closed = False
         self._swept = float("-inf")
-        self._readers: dict[str, Reader] = {}
+        self._readers: dict[str, JournalReader] = {}
         self._lock = threading.Lock()
         self.failures = 0
         self._failing = False
 
     @property
     def working(self) -> bool:
+        """Return whether the last exchange succeeded."""
         return not self._failing
 
     def exchange(self, batches: Sequence[PeerBatch]) -> Sequence[PeerBatch]:
+        """Write ``batches``, and return what the others wrote since the last call."""
         self._failing = False
         for batch in batches:
             self.publish(batch)
         return self.collect()
 
     def publish(self, batch: PeerBatch) -> None:
-        """Tell the others."""
+        """Write ``batch`` for the others."""
         payload = msgspec.msgpack.encode(batch)
         frame = FRAME.pack(len(payload), zlib.crc32(payload)) + payload
         with self._lock:
@@ -120,11 +127,11 @@ class JournalTransport:
             try:
                 self._write(frame)
             except OSError as error:
-                self._forget_own()
-                self._fail(f"health is not shared, {self._path} cannot be written: {error}")
+                self._remove_own()
+                self._fail(f"Health is not shared with other workers: {self._path} cannot be written: {error}")
 
     def collect(self) -> Sequence[PeerBatch]:
-        """What the others told since the last call, each batch once."""
+        """Return what the others wrote since the last call, each batch once."""
         with self._lock:
             if self._closed:
                 return ()
@@ -135,16 +142,17 @@ class JournalTransport:
                     skipped = reader.skipped
                     batches += reader.read()
                     if reader.skipped > skipped:
-                        self._fail(f"{reader.path} is damaged, a part of it was skipped")
+                        self._fail(f"{reader.path} is damaged: a part of it was skipped")
                 except OSError as error:
                     self._drop(name)
                     self._fail(f"{reader.path} cannot be read: {error}")
             return batches
 
     def close(self) -> None:
+        """Remove this worker's file and close those of the others."""
         with self._lock:
             self._closed = True
-            self._forget_own()
+            self._remove_own()
             for name in list(self._readers):
                 self._drop(name)
 
@@ -165,18 +173,18 @@ class JournalTransport:
         return self._folder / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
 
     def _discover(self) -> None:
-        """Find new peers; every few seconds let go of those that have gone."""
+        """Find new peers; every few seconds drop those that are gone."""
         try:
             with os.scandir(self._folder) as entries:
                 names = {e.name for e in entries if e.name.endswith(SUFFIX)} - {self._path.name}
         except OSError as error:
             names = set()
-            self._fail(f"health is not shared, {self._folder} cannot be listed: {error}")
+            self._fail(f"Health is not shared with other workers: {self._folder} cannot be listed: {error}")
         for name in self._readers.keys() - names:
             self._drop(name)
         for name in names - self._readers.keys():
             with contextlib.suppress(OSError):
-                self._readers[name] = Reader(self._folder / name)
+                self._readers[name] = JournalReader(self._folder / name)
         now = time.monotonic()
         if now - self._swept >= SWEEP_S:
             self._swept = now
@@ -188,9 +196,9 @@ class JournalTransport:
                 reader.path.unlink(missing_ok=True)
                 self._drop(name)
         if self._own is not None and os.fstat(self._own).st_nlink == 0:
-            self._forget_own()
+            self._remove_own()
 
-    def _forget_own(self) -> None:
+    def _remove_own(self) -> None:
         if self._own is not None:
             os.close(self._own)
             self._own = None

@@ -12,10 +12,11 @@ from router_service.health.messages import HealthReport, InFlightMessage, Outcom
 
 
 class PeerBatch(msgspec.Struct, frozen=True, array_like=True):
-    """OutcomeMessage together ``at`` that second of the monotonic clock.
+    """Carry messages that were collected together, ``at`` that second of the sender's monotonic clock.
 
-    ``sender`` and its running ``number`` say which batch it is, on whichever ways it comes; one without is always new.
-    A worker of an older version leaves out ``outcomes`` and what follows, and reads on without.
+    ``sender`` and the running ``number`` identify the batch when it arrives by several transports; a batch without a
+    sender is always new. A worker of an older version omits ``outcomes`` and what follows, and ignores it when it
+    reads.
     """
 
     at: float
@@ -24,4 +25,4 @@ class PeerBatch(msgspec.Struct, frozen=True, array_like=True):
     sender: Annotated[str, Meta(max_length=64)] = ""
     number: int = 0
     outcomes: list[OutcomeMessage] = []
-    under_way: list[InFlightMessage] = []
+    in_flight: list[InFlightMessage] = []

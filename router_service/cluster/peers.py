@@ -1,4 +1,4 @@
-"""A way between workers."""
+"""Define the interface of a transport between workers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from router_service.cluster.messages import PeerBatch
 
 
 class PeerTransport(Protocol):
-    """No method raises: without the others a worker goes by what it sees itself.
+    """Carry batches to the other workers and back. No method raises: without the others a worker uses its own data.
 
-    All may block and are called from one thread at a time, never the event loop's. ``failures`` counts what did not
-    reach the others or could not be read of them; ``working`` is false while the way is lost.
+    All methods may block, and are called from one thread at a time, never the event loop's. ``failures`` counts what
+    could not be sent to the others or not be read from them; ``working`` is false while the transport is broken.
     """
 
     name: str
     failures: int
 
     @property
-    def working(self) -> bool: ...
+    def working(self) -> bool:
+        """Return whether the last exchange succeeded."""
 
     def exchange(self, batches: Sequence[PeerBatch]) -> Sequence[PeerBatch]:
-        """Tell ``batches``, and return what the others told since the last call; the own ones may be among them."""
+        """Send ``batches``, and return what arrived since the last call; its own batches may be among them."""
 
     def close(self) -> None:
-        """Leave the others."""
+        """Leave the group of workers."""

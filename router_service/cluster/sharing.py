@@ -1,4 +1,4 @@
-"""What this worker knows, told to the others; what they know, taken in."""
+"""Send what this worker learns to the other workers, and merge what they send."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from router_service.health import Health
 from router_service.health.health import INTERVAL_S
 from router_service.health.live_statistics import LiveStatistics
 
-# Of each kind in one batch: about 40 kB at most.
+# Messages of each kind in one batch: about 40 kB at most.
 BATCH_SIZE = 100
-# Batches that wait for a way which is slow; the oldest go first.
-OUTBOX = 1024
-MERGED_AT_ONCE = 100
-# A time ahead of ours is another machine's clock: monotonic clocks are comparable on one machine alone.
+# Batches that are queued for a slow transport; the oldest are dropped first.
+OUTBOX_SIZE = 1024
+MESSAGES_PER_TURN = 100
+# A time further ahead comes from another machine's clock: monotonic clocks are comparable on one machine alone.
 CLOCK_TOLERANCE_S = 5.0
-REMEMBERED_SENDERS = 4096
+MAX_SENDERS = 4096
 
 
 class StateSharing:
-    """``ways`` lead to the other workers; a batch that comes by several of them counts once.
+    """Exchange batches with the other workers by all ``transports``. Used from the event loop's thread.
 
-    What others tell of endpoints beyond ``reachable`` (``None``: any) is left out. Used from the event loop's thread.
+    A batch that arrives by several transports counts once. Messages about endpoints outside ``reachable`` (``None``:
+    any) are ignored.
     """
 
     def __init__(
         self,
         health: Health,
         sticky: StickyTable,
-        ways: Sequence[PeerTransport],
+        transports: Sequence[PeerTransport],
         *,
         reachable: Collection[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         statistics: LiveStatistics | None = None,
     ) -> None:
-        self.ways = ways
+        self.transports = transports
         self._health = health
         self._sticky = sticky
         self._reachable = reachable
@@ -49,72 +50,81 @@ class StateSharing:
         self._statistics = statistics
         self._sender = secrets.token_hex(8)
         self._number = 0
-        self._outboxes: list[deque[PeerBatch]] = [deque(maxlen=OUTBOX) for _ in ways]
-        self._heard: dict[str, int] = {}
+        self._outboxes: list[deque[PeerBatch]] = [deque(maxlen=OUTBOX_SIZE) for _ in transports]
+        self._last_numbers: dict[str, int] = {}
 
-    async def watch(self) -> None:
-        """Exchange each quarter of a second, with every way on its own: a slow one holds up no other, nor requests."""
-        await asyncio.gather(*(self._follow(way, box) for way, box in zip(self.ways, self._outboxes, strict=True)))
+    async def run(self) -> None:
+        """Exchange every quarter of a second; a slow transport delays neither the others nor requests."""
+        pairs = zip(self.transports, self._outboxes, strict=True)
+        await asyncio.gather(*(self._exchange_forever(transport, outbox) for transport, outbox in pairs))
 
     def synchronise(self) -> None:
-        """One exchange by all ways, blocking."""
-        for way, outbox in zip(self.ways, self._outboxes, strict=True):
-            for _ in self._merge(way.exchange(self._take(outbox))):
+        """Exchange once by all transports, and block until that is done."""
+        for transport, outbox in zip(self.transports, self._outboxes, strict=True):
+            for _ in self._merge(transport.exchange(self._drain(outbox))):
                 pass
         self._health.refresh()
 
     def close(self) -> None:
-        """Leave the other workers; may block."""
-        for way in self.ways:
-            way.close()
+        """Leave the group of workers; may block."""
+        for transport in self.transports:
+            transport.close()
 
-    async def _follow(self, way: PeerTransport, outbox: deque[PeerBatch]) -> None:
+    async def _exchange_forever(self, transport: PeerTransport, outbox: deque[PeerBatch]) -> None:
         while True:
-            for _ in self._merge(await asyncio.to_thread(way.exchange, self._take(outbox))):
+            for _ in self._merge(await asyncio.to_thread(transport.exchange, self._drain(outbox))):
                 await asyncio.sleep(0)
             self._health.refresh()
             await asyncio.sleep(INTERVAL_S)
 
-    def _take(self, outbox: deque[PeerBatch]) -> list[PeerBatch]:
-        """What is new goes into every outbox; empties this one."""
+    def _drain(self, outbox: deque[PeerBatch]) -> list[PeerBatch]:
+        """Put new batches into every outbox, then empty ``outbox`` and return its batches."""
         now = self._clock()
-        reports, conversations = self._health.take(now), self._sticky.drain()
-        outcomes, under_way = self._statistics.take() if self._statistics else ([], [])
-        most = max(len(reports), len(conversations), len(outcomes), len(under_way))
-        for first in range(0, most, BATCH_SIZE):
+        reports = self._health.drain(now)
+        conversations = self._sticky.drain()
+        outcomes, in_flight = self._statistics.drain() if self._statistics else ([], [])
+        longest = max(len(reports), len(conversations), len(outcomes), len(in_flight))
+        for first in range(0, longest, BATCH_SIZE):
             part = slice(first, first + BATCH_SIZE)
             self._number += 1
-            news = reports[part], conversations[part], self._sender, self._number, outcomes[part], under_way[part]
-            batch = PeerBatch(now, *news)
+            batch = PeerBatch(
+                now,
+                reports[part],
+                conversations[part],
+                self._sender,
+                self._number,
+                outcomes[part],
+                in_flight[part],
+            )
             for box in self._outboxes:
                 box.append(batch)
-        taken = list(outbox)
+        drained = list(outbox)
         outbox.clear()
-        return taken
+        return drained
 
     def _merge(self, batches: Sequence[PeerBatch]) -> Iterator[None]:
-        """Take in what was told, with a pause now and then for requests to go on."""
-        taken = 0
+        """Merge ``batches``, and yield after every ``MESSAGES_PER_TURN`` messages so that requests can proceed."""
+        merged = 0
         latest = self._clock() + CLOCK_TOLERANCE_S
-        fresh = [batch for batch in batches if batch.at <= latest and not self._is_known(batch)]
-        # Workers that were there before this one are read one after the other: what they saw is put in its order.
-        for batch in sorted(fresh, key=lambda batch: batch.at):
-            for _ in self._hear(batch):
-                taken += 1
-                if taken % MERGED_AT_ONCE == 0:
+        new = [batch for batch in batches if batch.at <= latest and not self._is_known(batch)]
+        # A worker that begins reads the others one after the other: their batches are put in the order of time.
+        for batch in sorted(new, key=lambda batch: batch.at):
+            for _ in self._merge_batch(batch):
+                merged += 1
+                if merged % MESSAGES_PER_TURN == 0:
                     yield
 
-    def _hear(self, batch: PeerBatch) -> Iterator[None]:
-        """Take in what was told of endpoints within reach, with a pause after each entry."""
+    def _merge_batch(self, batch: PeerBatch) -> Iterator[None]:
+        """Merge the messages about reachable endpoints, and yield after each message."""
         reachable = self._reachable
         for report in batch.reports:
             if reachable is None or report.endpoint in reachable:
                 now = self._clock()
-                self._health.hear(report, min(batch.at, now), now)
+                self._health.receive(report, min(batch.at, now), now)
             yield
-        for told in batch.conversations:
-            if reachable is None or not told.endpoint or told.endpoint in reachable:
-                self._sticky.receive(told)
+        for conversation in batch.conversations:
+            if reachable is None or not conversation.endpoint or conversation.endpoint in reachable:
+                self._sticky.receive(conversation)
             yield
         statistics = self._statistics
         if statistics is None:
@@ -122,21 +132,24 @@ class StateSharing:
         at_s = statistics.now_s() - max(self._clock() - batch.at, 0.0)
         for outcome in batch.outcomes:
             if reachable is None or outcome.endpoint in reachable:
-                statistics.hear(outcome, at_s)
+                statistics.receive(outcome, at_s)
             yield
-        for calls in batch.under_way:
+        for calls in batch.in_flight:
             if reachable is None or calls.endpoint in reachable:
-                statistics.hear_under_way(batch.sender, calls, at_s)
+                statistics.receive_in_flight(batch.sender, calls, at_s)
             yield
 
     def _is_known(self, batch: PeerBatch) -> bool:
-        """Whether it is our own or came before. Each way keeps a sender's order, so its highest number says so."""
+        """Return whether the batch is our own or arrived before.
+
+        Each transport keeps the order of a sender, so the highest number of a sender decides.
+        """
         if not batch.sender:
             return False
         if batch.sender == self._sender:
             return True
-        before = self._heard.pop(batch.sender, 0)
-        self._heard[batch.sender] = max(before, batch.number)
-        if len(self._heard) > REMEMBERED_SENDERS:
-            del self._heard[next(iter(self._heard))]
+        before = self._last_numbers.pop(batch.sender, 0)
+        self._last_numbers[batch.sender] = max(before, batch.number)
+        if len(self._last_numbers) > MAX_SENDERS:
+            del self._last_numbers[next(iter(self._last_numbers))]
         return batch.number <= before

@@ -86,9 +86,9 @@ class MeasuredDeadlines:
     def _measure(self, plan: Plan) -> dict[str, TtftPercentiles]:
         found = {}
         for name in (endpoint.id for endpoint in plan.endpoints):
-            levels = self._health.waits(name, (90, 95), MIN_MEASURED, stream=True)
+            levels = self._health.latency_quantiles(name, (90, 95), MIN_MEASURED, stream=True)
             if levels is not None:
-                found[name] = TtftPercentiles(levels[0], levels[1], self._health.sound(name))
+                found[name] = TtftPercentiles(levels[0], levels[1], self._health.is_healthy(name))
         return found
 
 

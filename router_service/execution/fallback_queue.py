@@ -33,7 +33,7 @@ class FallbackQueue:
         while (endpoint := self._following()) is not None:
             if endpoint.model in self._refused:
                 continue
-            if self._health.claim(endpoint.id):
+            if self._health.try_acquire(endpoint.id):
                 self.remaining -= 1
                 return endpoint
             self.deferred = True

@@ -110,15 +110,15 @@ class Hedging:
 
     def may_hedge_to(self, first: Endpoint, second: Endpoint) -> bool:
         """Return whether ``second`` may be called beside ``first``: it belongs to another provider and is healthy."""
-        return second.provider != first.provider and self._health.sound(second.id)
+        return second.provider != first.provider and self._health.is_healthy(second.id)
 
     def _latencies(self, plan: Plan, *, stream: bool) -> list[EndpointLatency]:
         """Return the latencies of the measured, healthy endpoints, the fastest first."""
 
         def measured() -> Iterator[EndpointLatency]:
             for endpoint in plan.endpoints:
-                levels = self._health.waits(endpoint.id, (LATE_PERCENTILE,), MIN_MEASURED, stream=stream)
-                if levels is not None and self._health.sound(endpoint.id):
+                levels = self._health.latency_quantiles(endpoint.id, (LATE_PERCENTILE,), MIN_MEASURED, stream=stream)
+                if levels is not None and self._health.is_healthy(endpoint.id):
                     yield EndpointLatency(levels[0], endpoint.provider)
 
         return sorted(measured())

@@ -1,4 +1,4 @@
-"""How each endpoint is doing: windows, tiers, breaker, rate limits, shared between workers."""
+"""Track how each endpoint is doing: windows, uptime tiers, breaker and rate limits, shared between workers."""
 
 from router_service.health.health import Health
 

@@ -1,86 +1,92 @@
-"""All that is known of one endpoint."""
+"""Hold everything that is known about the health of one endpoint."""
 
 from __future__ import annotations
 
 from models.selection.decision.outcome import MAX_MEASURED, MIN_MEASURED
-from router_service.health.breaker import Breaker, Phase
+from router_service.health.breaker import Breaker, BreakerState
 from router_service.health.capacity import Capacity
 from router_service.health.messages import HealthReport
 from router_service.health.percentiles import Histogram
-from router_service.health.quality import Quality
+from router_service.health.quality import QualityWindows
 from router_service.health.tracked_calls import AwaitingCalls
-from router_service.health.windows import Windows
+from router_service.health.windows import OutcomeWindows
 
 EWMA_WEIGHT = 0.2
-SMALLEST_LATENCY_S = 0.005
-SMALLEST_TOKENS_PER_S = 0.1
+MIN_LATENCY_S = 0.005
+MIN_TOKENS_PER_S = 0.1
 
 
 class EndpointHealth:
-    """Fixed in size. ``unsent_…`` are counts the other workers have yet to be told; ``fresh``: since the last look."""
+    """Hold windows, breaker, capacity and speeds of one endpoint, in memory of fixed size.
 
-    __slots__ = ("answers", "breaker", "capacity", "fresh", "latency", "name", "quality", "throughput",
-                 "tokens_per_s", "ttft_s", "unsent_outdated", "unsent_timeouts",
-                 "waiting", "windows")  # fmt: skip
+    The ``unsent_…`` are counts that the other workers have not received yet. ``changed`` says that something was
+    counted since the endpoint was last graded. ``ttft_s`` and ``tokens_per_s`` are running means; histograms and
+    ``quality`` are made with their first value, since most endpoints of a catalogue never have one.
+    """
+
+    __slots__ = ("awaiting", "breaker", "capacity", "changed", "name", "quality", "response_times", "throughputs",
+                 "tokens_per_s", "ttft_s", "ttfts", "unsent_outdated", "unsent_timeouts", "windows")  # fmt: skip
 
     def __init__(self, name: str, second: int) -> None:
         self.name = name
-        self.windows = Windows(second)
+        self.windows = OutcomeWindows(second)
         self.breaker = Breaker()
         self.capacity = Capacity()
-        self.latency: Histogram | None = None
-        self.answers: Histogram | None = None
-        self.throughput: Histogram | None = None
-        self.quality: Quality | None = None
+        self.ttfts: Histogram | None = None
+        self.response_times: Histogram | None = None
+        self.throughputs: Histogram | None = None
+        self.quality: QualityWindows | None = None
         self.ttft_s: float | None = None
         self.tokens_per_s: float | None = None
         self.unsent_outdated = self.unsent_timeouts = 0
-        self.waiting: AwaitingCalls | None = None
-        self.fresh = False
+        self.awaiting: AwaitingCalls | None = None
+        self.changed = False
 
     def add_ttft(self, seconds: float, second: int) -> None:
+        """Count the TTFT of a stream."""
         if not MIN_MEASURED <= seconds <= MAX_MEASURED:
             return
         before = self.ttft_s
         self.ttft_s = seconds if before is None else before + EWMA_WEIGHT * (seconds - before)
-        if self.latency is None:
-            self.latency = Histogram(SMALLEST_LATENCY_S, second)
-        self.latency.add(seconds, second)
+        if self.ttfts is None:
+            self.ttfts = Histogram(MIN_LATENCY_S, second)
+        self.ttfts.add(seconds, second)
 
-    def add_answer(self, seconds: float, second: int) -> None:
-        """Of a whole answer, from the request to its end."""
+    def add_response_time(self, seconds: float, second: int) -> None:
+        """Count the time of a non-streaming response, from the request to its end."""
         if not MIN_MEASURED <= seconds <= MAX_MEASURED:
             return
-        if self.answers is None:
-            self.answers = Histogram(SMALLEST_LATENCY_S, second)
-        self.answers.add(seconds, second)
+        if self.response_times is None:
+            self.response_times = Histogram(MIN_LATENCY_S, second)
+        self.response_times.add(seconds, second)
 
-    def first_tokens(self, *, stream: bool) -> Histogram | None:
-        """How long requests waited: streams for their first token, others for the whole answer."""
-        return self.latency if stream else self.answers
+    def latencies(self, *, stream: bool) -> Histogram | None:
+        """Return the TTFTs of streams, or the times of non-streaming responses."""
+        return self.ttfts if stream else self.response_times
 
     def add_throughput(self, tokens_per_s: float, second: int) -> None:
+        """Count the output tokens a second of a stream."""
         if not MIN_MEASURED <= tokens_per_s <= MAX_MEASURED:
             return
         before = self.tokens_per_s
         self.tokens_per_s = tokens_per_s if before is None else before + EWMA_WEIGHT * (tokens_per_s - before)
-        if self.throughput is None:
-            self.throughput = Histogram(SMALLEST_TOKENS_PER_S, second)
-        self.throughput.add(tokens_per_s, second)
+        if self.throughputs is None:
+            self.throughputs = Histogram(MIN_TOKENS_PER_S, second)
+        self.throughputs.add(tokens_per_s, second)
 
-    def quality_at(self, second: int) -> Quality:
-        """Made with the first count: most endpoints of a catalogue never see any."""
+    def quality_at(self, second: int) -> QualityWindows:
+        """Return the quality windows, made with the first count."""
         if self.quality is None:
-            self.quality = Quality(second)
+            self.quality = QualityWindows(second)
         return self.quality
 
-    def report(self, now: float) -> HealthReport:
-        """What the other workers should know; the counts are then told."""
-        success, failure, limited, uncounted = self.windows.take_untold()
+    def drain_report(self, now: float) -> HealthReport:
+        """Return what the other workers should know, and reset the counts that it contains."""
+        success, failure, limited, uncounted = self.windows.drain_unsent()
         timeouts, outdated = self.unsent_timeouts, self.unsent_outdated
         self.unsent_outdated = self.unsent_timeouts = 0
         breaker, retry_until = self.breaker, self.capacity.retry_until
-        own = breaker.phase(now) is Phase.OPEN and not breaker.followed
+        own = breaker.state(now) is BreakerState.OPEN and not breaker.from_peer
         return HealthReport(
             self.name,
             success,
@@ -90,7 +96,7 @@ class EndpointHealth:
             breaker.until if own else 0.0,
             breaker.ejections,
             retry_until if retry_until > now else 0.0,
-            self.quality.take_unsent() if self.quality else None,
+            self.quality.drain_unsent() if self.quality else None,
             timeouts,
             outdated,
             breaker.probe_until(now),

@@ -1,67 +1,71 @@
-"""How many calls are under way at each endpoint, told between workers as they stand and not as they change: what is
-lost on the way is made good by the next telling, and a worker that dies leaves nothing behind."""
+"""Share how many calls are in flight at each endpoint, as absolute numbers and not as changes.
+
+A lost message is made good by the next one, and a worker that dies leaves nothing behind.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from models.selection.decision.live_observations import LiveObservations
-from router_service.health.messages import MOST_IN_FLIGHT, InFlightMessage
+from router_service.health.messages import MAX_IN_FLIGHT, InFlightMessage
 
-# All of them are told again after that, and those of a worker that has told nothing for longer are taken to be over.
-TOLD_AGAIN_S = 15.0
-SILENT_S = 60.0
+# All numbers are sent again after that time, and those of a worker that has sent none for longer are dropped.
+RESEND_INTERVAL_S = 15.0
+PEER_TIMEOUT_S = 60.0
 
 
-class OwnInFlight:
-    """This worker's."""
+class LocalInFlight:
+    """Count the calls of this worker that are in flight."""
 
     def __init__(self) -> None:
         self._calls: Counter[str] = Counter()
         self._changed: set[str] = set()
-        self._told: dict[str, int] = {}
-        self._all_due = float("-inf")
+        self._sent: dict[str, int] = {}
+        self._resend_at_s = float("-inf")
 
     def begin(self, endpoint: str) -> None:
+        """Count a call that was sent."""
         self._calls[endpoint] += 1
         self._changed.add(endpoint)
 
     def end(self, endpoint: str) -> None:
+        """Count a call that has ended."""
         self._calls[endpoint] -= 1
         self._changed.add(endpoint)
 
-    def take(self, now_s: float) -> list[InFlightMessage]:
-        """Those that others do not know yet."""
-        if now_s >= self._all_due:
-            self._all_due = now_s + TOLD_AGAIN_S
+    def drain(self, now_s: float) -> list[InFlightMessage]:
+        """Return the numbers that differ from those sent last; ``now_s`` is in Unix seconds."""
+        if now_s >= self._resend_at_s:
+            self._resend_at_s = now_s + RESEND_INTERVAL_S
             self._changed.update(self._calls)
-            self._told.clear()
-        calls = {name: min(max(self._calls[name], 0), MOST_IN_FLIGHT) for name in self._changed}
-        found = [InFlightMessage(name, count) for name, count in calls.items() if count != self._told.get(name)]
-        self._told.update(calls)
+            self._sent.clear()
+        calls = {name: min(max(self._calls[name], 0), MAX_IN_FLIGHT) for name in self._changed}
+        found = [InFlightMessage(name, count) for name, count in calls.items() if count != self._sent.get(name)]
+        self._sent.update(calls)
         self._changed.clear()
         return found
 
 
 class PeerInFlight:
-    """Those of the other workers, by sender, counted in ``observed``."""
+    """Count the calls of the other workers that are in flight, by sender, and pass them on to ``observed``."""
 
     def __init__(self, observed: LiveObservations) -> None:
         self._observed = observed
         self._senders: dict[str, tuple[float, dict[str, int]]] = {}
 
-    def hear(self, sender: str, one: InFlightMessage, at_s: float, now_s: float) -> None:
-        """``sender`` had so many under way at ``at_s``."""
-        if not sender or now_s - at_s > SILENT_S:
+    def receive(self, sender: str, message: InFlightMessage, at_s: float, now_s: float) -> None:
+        """Set the number that ``sender`` had in flight at ``at_s``. Both times are in Unix seconds."""
+        if not sender or now_s - at_s > PEER_TIMEOUT_S:
             return
         _, calls = self._senders.get(sender, (at_s, {}))
         self._senders[sender] = (at_s, calls)
-        self._set(calls, one.endpoint, one.calls)
+        self._set(calls, message.endpoint, message.calls)
 
-    def forget(self, now_s: float) -> None:
-        """Those of workers that have fallen silent."""
+    def expire(self, now_s: float) -> None:
+        """Drop the calls of workers that have sent nothing for ``PEER_TIMEOUT_S``."""
         for sender, (at_s, calls) in list(self._senders.items()):
-            if now_s - at_s > SILENT_S:
+            if now_s - at_s > PEER_TIMEOUT_S:
                 for endpoint in list(calls):
                     self._set(calls, endpoint, 0)
                 del self._senders[sender]

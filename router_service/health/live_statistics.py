@@ -1,6 +1,7 @@
-"""What calls come to, known to the next plan: this worker's as they end, and what other workers tell of theirs.
+"""Keep the statistics of outcomes that the next plan reads: this worker's as they end, and those of other workers.
 
-By the rule that the log is read by (``models.selection.decision.outcome``): a policy is served what it was trained on.
+They follow the rule by which the log is read (``models.selection.decision.outcome``), so that a policy is served the
+features that it was trained on.
 """
 
 from __future__ import annotations
@@ -18,36 +19,38 @@ from data.record.attempt import AttemptOutcome
 from models.selection.decision.live_observations import EndpointViews, LiveObservations
 from models.selection.decision.outcome import AttemptObservation, judge_attempt, observation_of
 from router_service.core.exchange import Exchange
-from router_service.health.in_flight import OwnInFlight, PeerInFlight
+from router_service.health.in_flight import LocalInFlight, PeerInFlight
 from router_service.health.messages import InFlightMessage, OutcomeMessage
 from router_service.health.outcome_messages import from_message, to_message
 
 logger = logging.getLogger(__name__)
 
-# Of one exchange with other workers, a quarter of a second; beyond it the newest are to_message.
-MOST_TOLD = 400
-# What others tell later than that says nothing of now, unless it is from before this worker began.
-LATE_S = 30.0
-# Beginnings and ends of calls that wait to be learned from: one after the other they cost a third of what each costs
-# between two requests, and so many take less than a millisecond.
-MOST_WAITING = 64
+# For one exchange with other workers, a quarter of a second; beyond it the newest outcomes are sent.
+MAX_UNSENT = 400
+# An outcome that arrives later says nothing about now, unless it is older than this worker.
+MAX_DELAY_S = 30.0
+# Beginnings and ends of calls that are learned from together: in a row they cost a third of what each costs between two
+# requests, and so many take less than a millisecond.
+MAX_PENDING = 64
 
 
 class ObservedViews(NamedTuple):
-    """Hold what had been observed of endpoints at one moment: ``views``, and the place of each in them."""
+    """Hold what had been observed of endpoints at one moment: ``views``, and the index of each endpoint in them."""
 
     places: Mapping[str, int]
     views: EndpointViews
 
-    def of(self, endpoints: Sequence[Endpoint]) -> EndpointViews:
+    def select(self, endpoints: Sequence[Endpoint]) -> EndpointViews:
         """Return the views of ``endpoints``, in their order."""
         return self.views.at(np.array([self.places[endpoint.id] for endpoint in endpoints]))
 
 
 class LiveStatistics:
-    """Of one worker. No method raises: what is learned of a call must not cost the call. ``failures`` counts what was
-    not learned for it. Times are Unix seconds by a clock that is never set: ``clock`` gives seconds from any origin,
-    and is that of ``Exchange.arrival_s``. Used from one thread.
+    """Learn from the calls of this worker and from the messages of others. Used from one thread.
+
+    No method raises, because an error here must not cost the call; ``failures`` counts the events that were lost by
+    one. Times are Unix seconds of a clock that is never set: ``clock`` gives seconds from any origin, and is that of
+    ``Exchange.arrival_s``.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -55,83 +58,85 @@ class LiveStatistics:
         self._origin_s = time.time() - clock()
         self._began_s = self.now_s()
         self._observed = LiveObservations()
-        # What has happened since it was last learned from: a call to an endpoint began, or one was over.
-        self._waiting: list[str | AttemptOutcome] = []
-        self._untold: deque[AttemptObservation] = deque(maxlen=MOST_TOLD)
-        self._own = OwnInFlight()
-        self._others = PeerInFlight(self._observed)
+        # Events since it was last learned from: the endpoint of a call that began, or the outcome of one.
+        self._pending: list[str | AttemptOutcome] = []
+        self._unsent: deque[AttemptObservation] = deque(maxlen=MAX_UNSENT)
+        self._local_in_flight = LocalInFlight()
+        self._peer_in_flight = PeerInFlight(self._observed)
         self.failures = 0
 
     def now_s(self) -> float:
-        """Unix seconds."""
+        """Return the time in Unix seconds."""
         return self._origin_s + self._clock()
 
-    def seen(self, endpoints: Sequence[str]) -> ObservedViews:
-        """Of ``endpoints`` up to now."""
+    def snapshot(self, endpoints: Sequence[str]) -> ObservedViews:
+        """Return what has been observed of ``endpoints`` up to now."""
         self._learn()
         places = {name: place for place, name in enumerate(endpoints)}
         return ObservedViews(places, self._observed.views(endpoints, self.now_s()))
 
     def begin(self, endpoint: str) -> None:
         """Note that a call to ``endpoint`` was sent."""
-        self._waiting.append(endpoint)
+        self._pending.append(endpoint)
 
     def report(self, outcome: AttemptOutcome, _exchange: Exchange) -> None:
-        """Take in how a call ended."""
-        self._waiting.append(outcome)
-        if len(self._waiting) >= MOST_WAITING:
+        """Note how a call ended."""
+        self._pending.append(outcome)
+        if len(self._pending) >= MAX_PENDING:
             self._learn()
 
-    def take(self) -> tuple[list[OutcomeMessage], list[InFlightMessage]]:
-        """What happened since the last call, for the other workers."""
+    def drain(self) -> tuple[list[OutcomeMessage], list[InFlightMessage]]:
+        """Return the messages about what happened since the last call, for the other workers."""
         self._learn()
         now_s = self.now_s()
-        self._others.forget(now_s)
-        outcomes = [to_message(one, now_s) for one in self._untold]
-        self._untold.clear()
-        return outcomes, self._own.take(now_s)
+        self._peer_in_flight.expire(now_s)
+        outcomes = [to_message(one, now_s) for one in self._unsent]
+        self._unsent.clear()
+        return outcomes, self._local_in_flight.drain(now_s)
 
-    def hear(self, one: OutcomeMessage, at_s: float) -> None:
-        """Count what another worker to_message at ``at_s``."""
-        if at_s > self._began_s and self.now_s() - at_s > LATE_S:
+    def receive(self, message: OutcomeMessage, at_s: float) -> None:
+        """Count an outcome that another worker sent at ``at_s``, in Unix seconds."""
+        if at_s > self._began_s and self.now_s() - at_s > MAX_DELAY_S:
             return
         self._learn()
-        # It ends a call of the other's, not one of those that are counted as under way here.
-        self._observed.begin(one.endpoint)
-        self._observed.observe(from_message(one, at_s))
+        # It ends a call of the other worker's, not one of those that are counted as in flight here.
+        self._observed.begin(message.endpoint)
+        self._observed.observe(from_message(message, at_s))
 
-    def hear_under_way(self, sender: str, one: InFlightMessage, at_s: float) -> None:
-        """Count the calls of another worker that were under way at ``at_s``."""
-        self._others.hear(sender, one, at_s, self.now_s())
+    def receive_in_flight(self, sender: str, message: InFlightMessage, at_s: float) -> None:
+        """Set the number of calls that another worker had in flight at ``at_s``, in Unix seconds."""
+        self._peer_in_flight.receive(sender, message, at_s, self.now_s())
 
     def _learn(self) -> None:
-        """From what has happened, in its order."""
-        waiting, self._waiting = self._waiting, []
-        for event in waiting:
+        """Learn from the pending events, in their order."""
+        pending, self._pending = self._pending, []
+        for event in pending:
             try:
                 if isinstance(event, AttemptOutcome):
-                    self._own.end(event.endpoint)
+                    self._local_in_flight.end(event.endpoint)
                     self._end(event)
                 else:
-                    self._own.begin(event)
+                    self._local_in_flight.begin(event)
                     self._observed.begin(event)
             except Exception:
                 self._fail()
 
-    def _end(self, over: AttemptOutcome) -> None:
-        found = None if over.stale else self._outcome(over)
+    def _end(self, attempt: AttemptOutcome) -> None:
+        found = None if attempt.stale else self._outcome(attempt)
         if found is None:
-            self._observed.abandon(over.endpoint)
+            self._observed.abandon(attempt.endpoint)
         else:
             self._observed.observe(found)
-            self._untold.append(found)
+            self._unsent.append(found)
 
-    def _outcome(self, over: AttemptOutcome) -> AttemptObservation | None:
-        known_us = int((self._origin_s + over.ended_s) * 1e6)
-        found = judge_attempt(known_us, over.error_type, over.ttft_us, over.duration_us, over, served=True)
-        return observation_of(found, over.endpoint, over.provider, over.stream, self._origin_s + over.began_s)
+    def _outcome(self, attempt: AttemptOutcome) -> AttemptObservation | None:
+        known_us = int((self._origin_s + attempt.ended_s) * 1e6)
+        found = judge_attempt(known_us, attempt.error_type, attempt.ttft_us, attempt.duration_us, attempt, served=True)
+        return observation_of(
+            found, attempt.endpoint, attempt.provider, attempt.stream, self._origin_s + attempt.began_s
+        )
 
     def _fail(self) -> None:
         self.failures += 1
         if self.failures & (self.failures - 1) == 0:
-            logger.exception("the end of a call was not learned from (%d times)", self.failures)
+            logger.exception("The statistics could not learn from the end of a call (%d times)", self.failures)

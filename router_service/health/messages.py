@@ -10,36 +10,38 @@ from msgspec import Meta
 from router_service.core.message_bounds import Count, Name
 
 Sum = Annotated[int, Meta(ge=0, le=10**12)]
-LONGEST_US = 3_600_000_000
-Span = Annotated[int, Meta(ge=0, le=LONGEST_US)]
-MOST_MILLITOKENS = 10**9
-MOST_IN_FLIGHT = 1000
+MAX_SPAN_US = 3_600_000_000
+Span = Annotated[int, Meta(ge=0, le=MAX_SPAN_US)]
+MAX_MILLITOKENS_PER_S = 10**9
+MAX_IN_FLIGHT = 1000
 
 
 class QualitySums(NamedTuple):
-    """QualitySums of the windows that end now; each reaches back its length less at most ten minutes.
+    """Hold the sums of windows that end now; each reaches back its length less at most ten minutes.
 
-    ``answers`` are those whose tokens are counted, ``prompt`` tokens hold the ``cached`` ones. ``asked`` 429s came with
-    a Retry-After, of ``wait_ms`` milliseconds together. ``tool_requests`` ended with tool calls, and ``malformed`` of
-    them held a malformed one.
+    ``responses`` are those whose tokens are counted; ``prompt`` tokens include the ``cached`` ones.
+    ``retry_after_count`` counts 429s that came with a Retry-After, and ``retry_after_ms`` is the sum of those in
+    milliseconds. ``tool_requests`` ended with tool calls, and ``malformed`` of them contained a malformed one.
     """
 
-    answers: Sum = 0
+    responses: Sum = 0
     prompt: Sum = 0
     cached: Sum = 0
     completion: Sum = 0
-    asked: Sum = 0
-    wait_ms: Sum = 0
+    retry_after_count: Sum = 0
+    retry_after_ms: Sum = 0
     tool_requests: Sum = 0
     malformed: Sum = 0
 
 
 class HealthReport(msgspec.Struct, frozen=True, array_like=True):
-    """One endpoint since the worker's last report. The ``until`` are seconds of the machine's monotonic clock,
-    0 when nothing holds; ``ejections`` is how many in a row there have been; ``outdated`` of the failures
-    are of calls begun before the last ejection, ``timeouts`` are those of the others; until
-    ``probe_until`` the worker tries a recovering endpoint for all. A worker of an older version
-    leaves out ``quality`` and what follows, and reads on without.
+    """Report one endpoint since the worker's last report.
+
+    ``success``, ``failure``, ``rate_limited`` and ``uncounted`` are numbers of calls by outcome, see ``OutcomeCounts``.
+    ``ejected_until``, ``retry_until`` and ``probe_until`` are seconds of the machine's monotonic clock, 0 while the
+    endpoint is not ejected, not paused, or not probed by the sender for all workers. ``ejections`` is how many there
+    were in a row. ``outdated`` failures belong to calls that began before the last ejection, and ``timeouts`` are
+    among the others. A worker of an older version omits ``quality`` and what follows, and ignores it when it reads.
     """
 
     endpoint: Name
@@ -57,30 +59,31 @@ class HealthReport(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
-        """By kind, in the order of ``windows``."""
+        """Return the numbers of calls by outcome, in the order of ``windows``."""
         return self.success, self.failure, self.rate_limited, self.uncounted
 
 
 class OutcomeMessage(msgspec.Struct, frozen=True, array_like=True):
-    """What a call came to: ``result`` is a place in ``outcomes.RESULTS``, ``ago_us`` how long before the batch.
+    """Describe the outcome of one call.
 
-    ``wait_us`` is to the first token of a ``stream`` or the end of a whole answer; it and the pace, thousandths of
-    tokens a second, are 0 where nothing was measured. ``tools``: 0 none called, 1 well-formed, 2 malformed. From its
-    sending to its end it took ``lasted_us``, 0 where that is not known.
+    ``result`` is an index of ``outcome_messages.RESULTS``; the call ended ``age_us`` before the batch was sent.
+    ``latency_us`` is the TTFT of a ``stream`` or the time of a non-streaming response; it and the throughput, in
+    thousandths of a token a second, are 0 if not measured. ``tools`` is 0 if no tool was called, 1 if all calls were
+    well-formed, 2 if one was malformed. ``duration_us`` counts from the request to the end, 0 if unknown.
     """
 
     endpoint: Name
     result: Annotated[int, Meta(ge=0, le=2)]
-    ago_us: Span = 0
-    wait_us: Span = 0
-    millitokens_per_s: Annotated[int, Meta(ge=0, le=MOST_MILLITOKENS)] = 0
+    age_us: Span = 0
+    latency_us: Span = 0
+    millitokens_per_s: Annotated[int, Meta(ge=0, le=MAX_MILLITOKENS_PER_S)] = 0
     stream: bool = True
     tools: Annotated[int, Meta(ge=0, le=2)] = 0
-    lasted_us: Span = 0
+    duration_us: Span = 0
 
 
 class InFlightMessage(msgspec.Struct, frozen=True, array_like=True):
-    """How many calls of the worker are under way at an endpoint; of those that changed alone."""
+    """State how many calls of the sender are in flight at an endpoint. Endpoints without a change are omitted."""
 
     endpoint: Name
-    calls: Annotated[int, Meta(ge=0, le=MOST_IN_FLIGHT)] = 0
+    calls: Annotated[int, Meta(ge=0, le=MAX_IN_FLIGHT)] = 0

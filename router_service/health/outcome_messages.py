@@ -1,47 +1,47 @@
-"""Outcomes of calls as they are to_message: whole numbers within bounds, so that none can be infinite or no number."""
+"""Convert outcomes of calls to messages and back: integers within bounds, so that none can be infinite or NaN."""
 
 from __future__ import annotations
 
 from models.selection.decision.outcome import AttemptObservation
-from router_service.health.messages import LONGEST_US, MOST_MILLITOKENS, OutcomeMessage
+from router_service.health.messages import MAX_MILLITOKENS_PER_S, MAX_SPAN_US, OutcomeMessage
 
 RESULTS = ("success", "error", "rate_limited")
 NO_TOOLS, WELL_FORMED, MALFORMED = range(3)
 
 
-def to_message(one: AttemptObservation, now_s: float) -> OutcomeMessage:
-    """``one`` for the other workers, ``now_s`` being the moment of telling, Unix seconds."""
-    stream = one.total_s is None
-    wait_s, pace = (one.ttft_s if stream else one.total_s) or 0.0, one.tokens_per_s or 0.0
+def to_message(outcome: AttemptObservation, now_s: float) -> OutcomeMessage:
+    """Return the message for the other workers that is sent at ``now_s``, in Unix seconds."""
+    stream = outcome.total_s is None
+    latency_s = (outcome.ttft_s if stream else outcome.total_s) or 0.0
     return OutcomeMessage(
-        one.endpoint,
-        RESULTS.index(one.result),
-        _bounded((now_s - one.now_s) * 1e6, LONGEST_US),
-        _bounded(wait_s * 1e6, LONGEST_US),
-        _bounded(pace * 1e3, MOST_MILLITOKENS),
+        outcome.endpoint,
+        RESULTS.index(outcome.result),
+        _bounded((now_s - outcome.now_s) * 1e6, MAX_SPAN_US),
+        _bounded(latency_s * 1e6, MAX_SPAN_US),
+        _bounded((outcome.tokens_per_s or 0.0) * 1e3, MAX_MILLITOKENS_PER_S),
         stream,
-        (MALFORMED if one.malformed_tool_call else WELL_FORMED) if one.tools else NO_TOOLS,
-        _bounded((one.now_s - one.began_s) * 1e6, LONGEST_US) if one.began_s is not None else 0,
+        (MALFORMED if outcome.malformed_tool_call else WELL_FORMED) if outcome.tools else NO_TOOLS,
+        _bounded((outcome.now_s - outcome.began_s) * 1e6, MAX_SPAN_US) if outcome.began_s is not None else 0,
     )
 
 
-def from_message(one: OutcomeMessage, at_s: float) -> AttemptObservation:
-    """The inverse; ``at_s`` Unix seconds by this worker's clock at the moment of telling."""
-    wait_s, ended_s = one.wait_us / 1e6 or None, at_s - one.ago_us / 1e6
+def from_message(message: OutcomeMessage, at_s: float) -> AttemptObservation:
+    """Return the outcome; ``at_s`` is when the message was sent, in Unix seconds of this worker's clock."""
+    latency_s, ended_s = message.latency_us / 1e6 or None, at_s - message.age_us / 1e6
     return AttemptObservation(
         ended_s,
-        one.endpoint,
-        one.endpoint.partition(":")[0],
-        RESULTS[one.result],  # type: ignore[arg-type]
+        message.endpoint,
+        message.endpoint.partition(":")[0],
+        RESULTS[message.result],  # type: ignore[arg-type]
         0.0,
-        wait_s if one.stream else None,
-        one.millitokens_per_s / 1e3 or None,
-        one.tools == MALFORMED,
-        one.tools != NO_TOOLS,
-        None if one.stream else wait_s,
-        ended_s - one.lasted_us / 1e6 if one.lasted_us else None,
+        latency_s if message.stream else None,
+        message.millitokens_per_s / 1e3 or None,
+        message.tools == MALFORMED,
+        message.tools != NO_TOOLS,
+        None if message.stream else latency_s,
+        ended_s - message.duration_us / 1e6 if message.duration_us else None,
     )
 
 
-def _bounded(value: float, most: int) -> int:
-    return int(min(max(value, 0.0), most))
+def _bounded(value: float, maximum: int) -> int:
+    return int(min(max(value, 0.0), maximum))

@@ -1,4 +1,4 @@
-"""What one endpoint's answers were worth lately: tool calls over 2 hours, tokens and waits of 429s over 30 minutes."""
+"""Sum what one endpoint's responses were worth: tool calls over 2 hours, tokens and Retry-After over 30 minutes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from array import array
 from router_service.health.messages import QualitySums
 
 SLOT_S = 600
-# One array for everything, since there may be thousands: 3 slots of tokens, 12 of tool calls, what the other workers
-# have yet to be told, and the number of the running slot.
+# One array for everything, since there may be thousands: 3 slots of tokens, 12 of tool calls, the sums that the other
+# workers have not received yet, and the number of the running slot.
 _RECENT, _RECENT_SLOTS, _RECENT_KINDS = 0, 3, 6
 _TOOLS, _TOOL_SLOTS, _TOOL_KINDS = 18, 12, 2
 _UNSENT, _SLOT = 42, 50
@@ -18,8 +18,11 @@ _EMPTY = array("q", bytes(8 * (_SLOT + 1)))
 NO_QUALITY = QualitySums()
 
 
-class Quality:
-    """Seconds are those of ``Windows``. The counting methods are written out: loops would double their price."""
+class QualityWindows:
+    """Sum the kinds of ``QualitySums`` in slots of ten minutes. Seconds are those of ``OutcomeWindows``.
+
+    The counting methods are written out, because loops would double their cost.
+    """
 
     __slots__ = ("_counts",)
 
@@ -27,36 +30,36 @@ class Quality:
         self._counts = array("q", _EMPTY)
         self._counts[_SLOT] = second // SLOT_S
 
-    def used(self, answers: int, prompt: int, cached: int, completion: int, second: int) -> None:
-        """Count the tokens of ``answers``, together."""
+    def add_tokens(self, responses: int, prompt: int, cached: int, completion: int, second: int) -> None:
+        """Count the tokens of ``responses`` together; ``prompt`` tokens include the ``cached`` ones."""
         counts = self._counts
         slot = second // SLOT_S
         if slot > counts[_SLOT]:
             self._advance(slot)
         at = slot % _RECENT_SLOTS * _RECENT_KINDS
-        counts[at] += answers
+        counts[at] += responses
         counts[at + 1] += prompt
         counts[at + 2] += cached
         counts[at + 3] += completion
-        counts[_UNSENT] += answers
+        counts[_UNSENT] += responses
         counts[_UNSENT + 1] += prompt
         counts[_UNSENT + 2] += cached
         counts[_UNSENT + 3] += completion
 
-    def waited(self, seconds: float, second: int) -> None:
-        """Count a 429 that asked to wait ``seconds``, which are none below 0 and where they are no number."""
-        counts, wait_ms = self._counts, int(seconds * 1000) if seconds > 0 else 0
+    def add_retry_after(self, seconds: float, second: int) -> None:
+        """Count a 429 whose Retry-After was ``seconds``; a negative one, or NaN, counts as 0."""
+        counts, retry_after_ms = self._counts, int(seconds * 1000) if seconds > 0 else 0
         slot = second // SLOT_S
         if slot > counts[_SLOT]:
             self._advance(slot)
         at = slot % _RECENT_SLOTS * _RECENT_KINDS + 4
         counts[at] += 1
-        counts[at + 1] += wait_ms
+        counts[at + 1] += retry_after_ms
         counts[_UNSENT + 4] += 1
-        counts[_UNSENT + 5] += wait_ms
+        counts[_UNSENT + 5] += retry_after_ms
 
-    def tool_calls(self, malformed: bool, second: int) -> None:
-        """Count an answer that ended with tool calls."""
+    def add_tool_calls(self, malformed: bool, second: int) -> None:
+        """Count a response that ended with tool calls."""
         counts = self._counts
         slot = second // SLOT_S
         if slot > counts[_SLOT]:
@@ -68,7 +71,7 @@ class Quality:
         counts[_UNSENT + 7] += malformed
 
     def merge(self, added: QualitySums, second: int, now: int) -> None:
-        """Count what another worker saw at ``second``."""
+        """Count what another worker observed at ``second``; slots that are over by ``now`` leave it out."""
         counts = self._counts
         if now // SLOT_S > counts[_SLOT]:
             self._advance(now // SLOT_S)
@@ -84,7 +87,7 @@ class Quality:
                 counts[at + kind] += added[_RECENT_KINDS + kind]
 
     def sums(self, second: int) -> QualitySums:
-        """The windows that end now."""
+        """Return the sums of the windows that end now."""
         counts = self._counts
         if second // SLOT_S > counts[_SLOT]:
             self._advance(second // SLOT_S)
@@ -92,8 +95,8 @@ class Quality:
         tools = (sum(counts[_TOOLS + kind : _UNSENT : _TOOL_KINDS]) for kind in range(_TOOL_KINDS))
         return QualitySums(*recent, *tools)
 
-    def take_unsent(self) -> QualitySums | None:
-        """What was counted since the last call; ``None`` for nothing."""
+    def drain_unsent(self) -> QualitySums | None:
+        """Return what was counted since the last call, ``None`` for nothing."""
         counts = self._counts
         unsent = QualitySums._make(counts[_UNSENT:_SLOT])
         if not any(unsent):

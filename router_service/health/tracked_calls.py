@@ -4,9 +4,10 @@ from __future__ import annotations
 
 
 class TrackedCall:
-    """Follow a call that was sent at second ``began``; its latency counts from ``since``: a long prompt's begins later.
+    """Follow a call that was sent at second ``began``.
 
-    ``stream`` says what it waits for: the first token of a stream, or the end of a non-streaming response.
+    Its latency counts from ``since``, which is later for a long prompt. ``stream`` says whether it waits for the first
+    token of a stream or for the end of a non-streaming response.
     """
 
     __slots__ = ("began", "endpoint", "since", "stream")
@@ -23,7 +24,7 @@ class TrackedCall:
 
 
 class AwaitingCalls:
-    """Hold an endpoint's calls without a first token, and the second at which it gave the last one."""
+    """Hold an endpoint's calls without a first token, and the second at which it sent the last one."""
 
     __slots__ = ("answered_at", "calls")
 

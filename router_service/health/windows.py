@@ -1,4 +1,4 @@
-"""Counts of outcomes over the last 30 s, 5 min, 30 min and day, in constant memory."""
+"""Count outcomes over the last 30 s, 5 min, 30 min and day, in constant memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ WindowName = Literal["30s", "5m", "30m", "1d"]
 
 
 class Ring(NamedTuple):
-    """``slots`` of ``width`` seconds, ``KINDS`` counters each, from ``base`` in the array; their sums at ``total``."""
+    """Locate a window in the array: ``slots`` of ``width`` seconds from ``base``, ``KINDS`` counters each.
+
+    Their sums are at ``total``.
+    """
 
     base: int
     total: int
@@ -21,20 +24,20 @@ class Ring(NamedTuple):
     slots: int
 
 
-# Each width divides the next, so a ring that has not moved on means that no coarser one has.
+# Each width divides the next, so if a ring has not advanced then no coarser one has.
 RINGS: dict[WindowName, Ring] = {
     "30s": Ring(0, 456, 1, 30),
     "5m": Ring(120, 460, 10, 30),
     "30m": Ring(240, 464, 60, 30),
     "1d": Ring(360, 468, 3600, 24),
 }
-# Behind the rings and their sums: counts that the other workers have yet to be told.
-_UNTOLD = 472
-_EMPTY = array("i", bytes(4 * (_UNTOLD + KINDS)))
+# Behind the rings and their sums: counts that the other workers have not received yet.
+_UNSENT = 472
+_EMPTY = array("i", bytes(4 * (_UNSENT + KINDS)))
 
 
-class Counts(NamedTuple):
-    """Requests by outcome. ``uncounted`` are a client's own errors, which say nothing about the endpoint."""
+class OutcomeCounts(NamedTuple):
+    """Count requests by outcome. ``uncounted`` are a client's own errors, which say nothing about the endpoint."""
 
     success: int
     failure: int
@@ -43,19 +46,20 @@ class Counts(NamedTuple):
 
     @property
     def attempts(self) -> int:
-        """What uptime is a share of: 429s and a client's own errors are left out."""
+        """Return the denominator of uptime: 429s and a client's own errors are left out."""
         return self.success + self.failure
 
     @property
     def accepted(self) -> int:
-        """All but 429s: what the endpoint had the capacity for."""
+        """Return the requests that the endpoint had the capacity for: all but 429s."""
         return self.success + self.failure + self.uncounted
 
 
-class Windows:
-    """Rings of one endpoint. A window reaches back its length less at most one slot; the running slot is in it.
+class OutcomeWindows:
+    """Count the outcomes of one endpoint in rings of slots.
 
-    Seconds are whole seconds of a monotonic clock, never negative.
+    A window reaches back its length less at most one slot, and the running slot is in it. Seconds are whole seconds of
+    a monotonic clock, never negative.
     """
 
     __slots__ = ("_counts", "_second")
@@ -65,10 +69,10 @@ class Windows:
         self._second = second
 
     def add(self, kind: int, second: int, count: int = 1) -> None:
-        """Count requests that ended now."""
+        """Count ``count`` requests that ended now with outcome ``kind``."""
         if second > self._second:
             self._advance(second)
-        # RINGS written out: a loop here would double the price of every request's update.
+        # RINGS written out: a loop here would double the cost of every request's update.
         counts = self._counts
         counts[second % 30 * KINDS + kind] += count
         counts[120 + second // 10 % 30 * KINDS + kind] += count
@@ -80,14 +84,14 @@ class Windows:
         counts[468 + kind] += count
         counts[472 + kind] += count
 
-    def take_untold(self) -> Counts:
-        """What ``add`` has counted since the last call, for the other workers."""
-        untold = Counts._make(self._counts[_UNTOLD:])
-        self._counts[_UNTOLD:] = _EMPTY[:KINDS]
-        return untold
+    def drain_unsent(self) -> OutcomeCounts:
+        """Return what ``add`` has counted since the last call, for the other workers."""
+        unsent = OutcomeCounts._make(self._counts[_UNSENT:])
+        self._counts[_UNSENT:] = _EMPTY[:KINDS]
+        return unsent
 
     def merge(self, added: Sequence[int], second: int, now: int) -> None:
-        """Count what another worker saw at ``second``; rings that no longer reach back so far leave it out."""
+        """Count what another worker observed at ``second``; rings that no longer reach back so far leave it out."""
         if now > self._second:
             self._advance(now)
         counts = self._counts
@@ -100,12 +104,12 @@ class Windows:
                         counts[at + kind] += count
                         counts[total + kind] += count
 
-    def totals(self, window: WindowName, second: int) -> Counts:
-        """Counts of the window that ends now."""
+    def totals(self, window: WindowName, second: int) -> OutcomeCounts:
+        """Return the counts of the window that ends now."""
         if second > self._second:
             self._advance(second)
         total = RINGS[window].total
-        return Counts._make(self._counts[total : total + KINDS])
+        return OutcomeCounts._make(self._counts[total : total + KINDS])
 
     def _advance(self, second: int) -> None:
         before, self._second = self._second, second
@@ -118,8 +122,8 @@ class Windows:
     def _clear(self, ring: Ring, first: int, count: int) -> None:
         counts, (base, total, _, slots) = self._counts, ring
         start = first % slots
-        whole = min(count, slots - start)
-        for slot, length in ((start, whole), (0, count - whole)):
+        up_to_end = min(count, slots - start)
+        for slot, length in ((start, up_to_end), (0, count - up_to_end)):
             if length:
                 at, end = base + slot * KINDS, base + (slot + length) * KINDS
                 for kind in range(KINDS):

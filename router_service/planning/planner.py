@@ -235,7 +235,7 @@ class Planner:
             frozenset(name for name in ids if health.limited(name)),
             self._distances(ids, profile.client_region) if measured else {},
             strategy is not None,
-            self.statistics.seen(ids) if times.observed and self.statistics else None,
+            self.statistics.snapshot(ids) if times.observed and self.statistics else None,
             self.weights,
         )
 
@@ -263,13 +263,13 @@ def _measure(health: Health, endpoint: str) -> EndpointMeasurement | None:
         requests=counts.success + counts.failure,
         errors=counts.failure,
         rate_limited=counts.rate_limited,
-        retry_after_s=quality.wait_ms / (1000 * quality.asked) if quality.asked else 0.0,
+        retry_after_s=quality.retry_after_ms / (1000 * quality.retry_after_count) if quality.retry_after_count else 0.0,
         tool_requests=quality.tool_requests,
         malformed=quality.malformed,
         prompt_tokens=quality.prompt,
         cached_tokens=quality.cached,
         completion_tokens=quality.completion,
-        answers=quality.answers,
+        answers=quality.responses,
     )
 
 

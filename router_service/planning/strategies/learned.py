@@ -62,7 +62,7 @@ def _policy_shares(
     profile, policy, observed = inputs.profile, inputs.state.learned, inputs.state.observed
     if policy is None or share <= 0:
         return []
-    views = observed.of(endpoints) if observed else None
+    views = observed.select(endpoints) if observed else None
     if isinstance(policy, ServedPolicies):
         return policy.shares(profile, endpoints, share, views, weights)
     return [PolicyShare(policy.version, share, policy.weigh(profile, endpoints, views, weights))]

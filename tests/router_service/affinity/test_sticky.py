@@ -18,6 +18,7 @@ from router_service.planning.make_plan import make_plan
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import House
 from tests.market import PROFILE, endpoint, state
+from tests.outcomes import failed
 from tests.running import until
 
 TALK = ConversationKey(b"talk", "conversation", False)
@@ -125,7 +126,7 @@ def test_an_order_an_exclusion_and_a_rate_limit_override_stickiness() -> None:
     assert stays(sticky, PENDING) == "two"
     assert stays(sticky, PENDING, plan(preferences=Preferences(order=("one",)))) is None
     assert stays(sticky, PENDING, plan(preferences=Preferences(ignore=("two",)))) is None
-    health.failure("two:b", "rate_limit_exceeded", retry_after=30.0)
+    health.report(failed("two:b", "rate_limit_exceeded", 30.0))
     assert stays(sticky, PENDING) is None
 
 

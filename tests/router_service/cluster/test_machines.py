@@ -1,4 +1,4 @@
-"""Workers of several machines know of each other through a real server; without it each goes by what it knows."""
+"""Test that workers of several machines share through a real server, and continue alone without it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ import valkey
 
 from data.catalogue.types import Price
 from router_service.affinity.messages import ConversationMessage
-from router_service.cluster import valkey_stream
 from router_service.cluster.journal import JournalTransport
 from router_service.cluster.messages import PeerBatch
-from router_service.cluster.valkey_stream import KEPT_S, LONGEST_PAUSE_S, STREAM_LENGTH, ValkeyTransport, decode, encode
+from router_service.cluster.valkey_stream import (
+    MAX_RETRY_S,
+    MAX_UNSENT_AGE_S,
+    STREAM_LENGTH,
+    ValkeyTransport,
+    decode,
+    encode,
+)
 from router_service.core.conversation import ConversationKey
 from router_service.core.preferences import NO_PREFERENCES
 from router_service.core.usage import Usage
-from router_service.health.breaker import FIRST_EJECTION_S, HEAD_START_S, LONGEST_EJECTION_S, PROBE_LEASE_S
+from router_service.health.breaker import BASE_EJECTION_S, HEAD_START_S, MAX_EJECTION_S, PROBE_LEASE_S
 from router_service.health.messages import HealthReport
 from router_service.planning.make_plan import make_plan
 from router_service.settings import Settings
 from tests.market import PROFILE, endpoint, state
+from tests.outcomes import failed
 from tests.peers import PASSWORD, Clock, Server, Worker
 
 OFFERS = [
@@ -43,39 +50,33 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def server(shared_server: Server) -> Server:
-    """Empty."""
+    """Return the server without any data."""
     with shared_server.client() as client:
         client.flushall()
     return shared_server
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no server that answers late be lost: while these tests' clocks stand still nobody tries again."""
-    monkeypatch.setattr(valkey_stream, "TIMEOUT_S", 60.0)
-
-
-def peers(server: Server, clock: Clock | None = None, prefix: str = "p") -> ValkeyTransport:
+def transport(server: Server, clock: Clock | None = None, prefix: str = "p") -> ValkeyTransport:
     return ValkeyTransport(server.url(), prefix, clock or Clock())
 
 
 def machine(server: Server, clock: Clock | None = None, prefix: str = "p") -> Worker:
     clock = clock or Clock()
-    return Worker(peers(server, clock, prefix), clock=clock)
+    return Worker(transport(server, clock, prefix), clock=clock)
 
 
-def test_a_burst_is_known_on_another_machine_whatever_its_clock_says(server: Server) -> None:
+def test_a_burst_of_failures_is_known_on_another_machine_whatever_its_clock(server: Server) -> None:
     young, old = Clock(3.0), Clock(9e6)
     with machine(server, young) as one, machine(server, old) as other:
         one.burst()
-        one.health.failure("limited", "rate_limit_exceeded", 60.0)
+        one.health.report(failed("limited", "rate_limit_exceeded", 60.0))
         for worker in (one, other, one, other):
             worker.synchronise()
         for worker, clock in ((one, young), (other, old)):
             assert worker.health.counts("e", "30s") == (0, 5, 0, 0)
             assert worker.health.ejected(["e", "f"]) == {"e"}
             assert worker.health.limited("limited")
-            clock.now += FIRST_EJECTION_S + HEAD_START_S + 0.1
+            clock.now += BASE_EJECTION_S + HEAD_START_S + 0.1
             worker.health.refresh()
             assert worker.health.ejected(["e", "f"]) == frozenset()
             clock.now += 50
@@ -86,28 +87,28 @@ def test_a_burst_is_known_on_another_machine_whatever_its_clock_says(server: Ser
             assert not worker.health.limited("limited")
 
 
-def test_one_machine_probes_for_all_and_nobody_can_hold_a_probe_for_long(server: Server) -> None:
+def test_one_machine_probes_for_all_and_no_message_can_block_a_probe_for_long(server: Server) -> None:
     young, old = Clock(3.0), Clock(9e6)
     with machine(server, young) as one, machine(server, old) as other:
         one.burst()
         for worker in (one, other, one, other):
             worker.synchronise()
-        young.now += FIRST_EJECTION_S
-        old.now += FIRST_EJECTION_S + HEAD_START_S
-        assert one.health.claim("e")
+        young.now += BASE_EJECTION_S
+        old.now += BASE_EJECTION_S + HEAD_START_S
+        assert one.health.try_acquire("e")
         one.synchronise()
         other.synchronise()
-        assert not other.health.claim("e")
-        one.sharing.ways[0].exchange(
+        assert not other.health.try_acquire("e")
+        one.sharing.transports[0].exchange(
             [PeerBatch(young.now, [HealthReport("e", probe_until=float("inf"))], [], "stranger", 1)]
         )
         other.synchronise()
-        assert not other.health.claim("e")
+        assert not other.health.try_acquire("e")
         old.now += PROBE_LEASE_S
-        assert other.health.claim("e")
+        assert other.health.try_acquire("e")
 
 
-def test_a_conversation_goes_on_at_another_machine(server: Server) -> None:
+def test_a_conversation_continues_at_another_machine(server: Server) -> None:
     young, old = Clock(3.0), Clock(9e6)
     planned = make_plan("a/b", OFFERS, NO_PREFERENCES, PROFILE, state())
     with machine(server, young) as one, machine(server, old) as other:
@@ -122,12 +123,12 @@ def test_a_conversation_goes_on_at_another_machine(server: Server) -> None:
         assert other.sticky.apply(planned, TALK, 10_000) is planned
 
 
-def test_what_was_told_late_counts_when_it_happened(server: Server) -> None:
+def test_a_batch_that_was_sent_late_counts_at_the_time_of_its_events(server: Server) -> None:
     clock, mine = Clock(), Clock()
     with machine(server, mine) as one:
-        late = peers(server, clock)
+        late = transport(server, clock)
         batch = PeerBatch(clock.now, [HealthReport("e", failure=5)])
-        clock.now += KEPT_S - 5
+        clock.now += MAX_UNSENT_AGE_S - 5
         late.exchange([batch])
         one.synchronise()
         late.close()
@@ -136,7 +137,7 @@ def test_what_was_told_late_counts_when_it_happened(server: Server) -> None:
         assert (one.health.counts("e", "30s").failure, one.health.counts("e", "5m").failure) == (0, 5)
 
 
-def test_a_machine_that_was_away_or_begins_reads_what_it_missed(server: Server) -> None:
+def test_a_machine_that_was_disconnected_or_begins_reads_what_it_missed(server: Server) -> None:
     with machine(server) as one, machine(server) as away:
         away.synchronise()
         for name in ("a", "b", "c"):
@@ -148,12 +149,12 @@ def test_a_machine_that_was_away_or_begins_reads_what_it_missed(server: Server) 
                 assert worker.health.outages == {"a", "b", "c"}
 
 
-def test_workers_that_share_files_too_count_once(server: Server, tmp_path: Path) -> None:
+def test_workers_that_also_share_files_count_each_batch_once(server: Server, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
     clock = Clock()
     workers = [
-        Worker(JournalTransport(tmp_path / folder), peers(server, clock), clock=clock)
+        Worker(JournalTransport(tmp_path / folder), transport(server, clock), clock=clock)
         for folder in ("a", "a", "b", "b")
     ]
     for worker in workers:
@@ -166,7 +167,7 @@ def test_workers_that_share_files_too_count_once(server: Server, tmp_path: Path)
         worker.sharing.close()
 
 
-def test_installations_of_other_names_do_not_mix(server: Server) -> None:
+def test_installations_with_different_prefixes_do_not_mix(server: Server) -> None:
     with machine(server, prefix="p") as one, machine(server, prefix="q") as other:
         one.burst()
         one.synchronise()
@@ -174,10 +175,10 @@ def test_installations_of_other_names_do_not_mix(server: Server) -> None:
         assert other.health.outages == frozenset()
 
 
-def test_the_servers_memory_is_bounded_and_let_go(server: Server) -> None:
-    told = peers(server)
+def test_the_servers_memory_is_bounded_and_expires(server: Server) -> None:
+    sender = transport(server)
     for number in range(30):
-        told.exchange([PeerBatch(1000.0, [HealthReport("e", 1)], [], "s", 200 * number + n) for n in range(200)])
+        sender.exchange([PeerBatch(1000.0, [HealthReport("e", 1)], [], "s", 200 * number + n) for n in range(200)])
     with server.client() as client:
         # Redis trims whole nodes of at most a hundred entries.
         assert STREAM_LENGTH <= client.xlen(KEY) <= STREAM_LENGTH + 100
@@ -185,11 +186,11 @@ def test_the_servers_memory_is_bounded_and_let_go(server: Server) -> None:
     with machine(server) as late:
         late.synchronise()
         assert late.health.counts("e", "1d").success >= STREAM_LENGTH
-    told.close()
+    sender.close()
 
 
 def hostile() -> list[dict[str, bytes]]:
-    """Entries that no worker would write."""
+    """Return entries that no worker would write."""
     good = encode(PeerBatch(0.0, [HealthReport("x", 1)]), 0.0)
     forever, never = float("inf"), float("nan")
     talk = ConversationMessage(b"t", "m", "e", 0.0, 0.0, 1, 1, 1)
@@ -206,7 +207,7 @@ def hostile() -> list[dict[str, bytes]]:
     return [{"b": content} for content in raw] + [{"other": good}]
 
 
-def test_entries_that_make_no_sense_are_counted_and_passed_over(server: Server) -> None:
+def test_invalid_entries_are_counted_and_skipped(server: Server) -> None:
     entries = hostile()
     with server.client() as client:
         for fields in entries:
@@ -217,26 +218,26 @@ def test_entries_that_make_no_sense_are_counted_and_passed_over(server: Server) 
         other.synchronise()
         assert other.health.outages == {"e"}
         assert other.health.counts("x", "1d").attempts == 0
-        assert other.sharing.ways[0].failures == len(entries)
+        assert other.sharing.transports[0].failures == len(entries)
 
 
-def test_no_ejection_outlasts_the_longest() -> None:
+def test_a_received_ejection_is_limited_to_the_maximum() -> None:
     endless = msgspec.msgpack.encode(
         PeerBatch(0.0, [HealthReport("x", ejected_until=float("inf"), retry_until=float("nan"))])
     )
     batch = decode(endless, 50.0)
     assert batch is not None
-    assert (batch.reports[0].ejected_until, batch.reports[0].retry_until) == (50.0 + LONGEST_EJECTION_S, 0.0)
+    assert (batch.reports[0].ejected_until, batch.reports[0].retry_until) == (50.0 + MAX_EJECTION_S, 0.0)
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What an operator reads; a secret is never in it."""
+    """Return the warnings of the log, and check that no secret is in it."""
     assert PASSWORD not in caplog.text
     assert "%20" not in caplog.text
     return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
 
 
-def test_a_server_that_is_down_at_the_start_is_found_when_it_comes(
+def test_a_server_that_is_down_at_the_start_is_used_once_it_runs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server, clock = Server(tmp_path), Clock()
@@ -246,16 +247,16 @@ def test_a_server_that_is_down_at_the_start_is_found_when_it_comes(
             one.synchronise()
             clock.now += 0.25
         assert one.health.outages == {"mine"}
-        (way,) = one.sharing.ways
-        # 5 s with pauses of 0.5, 1, 2 and 4.
-        assert (way.failures, way.working) == (4, False)
+        (valkey_transport,) = one.sharing.transports
+        # 5 s contain attempts after pauses of 0.5, 1, 2 and 4 s.
+        assert (valkey_transport.failures, valkey_transport.working) == (4, False)
         assert len(warnings(caplog)) == 1
         with server:
-            clock.now += LONGEST_PAUSE_S
+            clock.now += MAX_RETRY_S
             one.burst("yours")
             one.synchronise()
             other.synchronise()
-            assert (way.failures, way.working) == (4, True)
+            assert (valkey_transport.failures, valkey_transport.working) == (4, True)
             assert other.health.outages == {"mine", "yours"}
             assert [text.split(":")[0].split("(")[0].strip() for text in warnings(caplog)] == [
                 "The server of PORTOLAN_VALKEY_URL is lost",
@@ -263,7 +264,7 @@ def test_a_server_that_is_down_at_the_start_is_found_when_it_comes(
             ]
 
 
-def test_a_server_that_is_lost_for_a_while_loses_little(tmp_path: Path) -> None:
+def test_batches_are_sent_after_a_short_outage_of_the_server(tmp_path: Path) -> None:
     clock = Clock()
     with Server(tmp_path) as server, machine(server, clock) as one, machine(server, clock) as other:
         for worker in (one, other):
@@ -282,24 +283,23 @@ def test_a_server_that_is_lost_for_a_while_loses_little(tmp_path: Path) -> None:
         assert other.health.counts("e", "1d").failure == 5
 
 
-async def test_a_server_that_does_not_answer_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It accepts and is silent; the worker beside knows by the journal, and the event loop goes on."""
-    monkeypatch.undo()
+async def test_a_server_that_hangs_delays_neither_the_journal_nor_the_event_loop(tmp_path: Path) -> None:
+    """Let a server accept connections and answer nothing."""
     (tmp_path / "health").mkdir()
     with Server(tmp_path) as server:
         workers = [Worker(JournalTransport(tmp_path / "health"), ValkeyTransport(server.url(), "p")) for _ in range(2)]
         server.pause()
-        tasks = [asyncio.create_task(worker.sharing.watch()) for worker in workers]
+        tasks = [asyncio.create_task(worker.sharing.run()) for worker in workers]
         workers[0].burst()
         turns = 0
-        while not workers[1].health.outages or not all(worker.sharing.ways[1].failures for worker in workers):
+        while not workers[1].health.outages or not all(worker.sharing.transports[1].failures for worker in workers):
             await asyncio.sleep(0.01)
             turns += 1
-            assert turns < 12_000
-        assert workers[0].sharing.ways[0].working
-        assert not workers[0].sharing.ways[1].working
+            assert turns < 3000
+        assert workers[0].sharing.transports[0].working
+        assert not workers[0].sharing.transports[1].working
         server.resume()
-        while not all(worker.sharing.ways[1].working for worker in workers):
+        while not all(worker.sharing.transports[1].working for worker in workers):
             await asyncio.sleep(0.01)
             turns += 1
             assert turns < 12_000
@@ -312,20 +312,20 @@ async def test_a_server_that_does_not_answer_holds_up_nobody(tmp_path: Path, mon
             await asyncio.to_thread(worker.sharing.close)
 
 
-def test_a_wrong_password_is_said_and_not_shown(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_password_is_logged_without_showing_it(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     wrong = ValkeyTransport(server.url("not this one"), "p", clock)
     with Worker(wrong, clock=clock) as one, machine(server) as other:
         one.burst()
         one.synchronise()
         assert (wrong.failures, wrong.working) == (1, False)
-        (said,) = warnings(caplog)
-        assert "password" in said
+        (warning,) = warnings(caplog)
+        assert "password" in warning
         assert "not this one" not in caplog.text
         with server.client() as client:
             client.config_set("requirepass", "not this one")
         try:
-            clock.now += LONGEST_PAUSE_S
+            clock.now += MAX_RETRY_S
             one.synchronise()
             assert wrong.working
         finally:
@@ -335,13 +335,13 @@ def test_a_wrong_password_is_said_and_not_shown(server: Server, caplog: pytest.L
         assert other.health.outages == {"e"}
 
 
-def test_a_key_of_another_kind_and_an_emptied_server_end_nothing(server: Server) -> None:
+def test_sharing_survives_a_key_of_another_type_and_an_emptied_server(server: Server) -> None:
     clock = Clock()
     with machine(server, clock) as one, machine(server, clock) as other, server.client() as client:
         client.set(KEY, "not a stream")
         one.burst("a")
         one.synchronise()
-        assert not one.sharing.ways[0].working
+        assert not one.sharing.transports[0].working
         client.flushall()
         clock.now += 1
         for known in ({"a"}, {"a", "b"}):
@@ -356,7 +356,7 @@ def test_a_key_of_another_kind_and_an_emptied_server_end_nothing(server: Server)
     "url",
     ["http://:secret@host:1", "redis://:sec/ret@host:1/0", "redis://:secret@host:port", "redis://:secret@host/0?no=1"],
 )
-def test_an_address_that_is_none_is_refused_without_showing_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_address_is_rejected_without_showing_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORTOLAN_VALKEY_URL", url)
     with pytest.raises(ValueError, match="must be like redis://") as refused:
         Settings()
@@ -364,7 +364,7 @@ def test_an_address_that_is_none_is_refused_without_showing_it(url: str, monkeyp
     assert "ret@" not in str(refused.value)
 
 
-def test_the_address_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_is_treated_as_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORTOLAN_VALKEY_URL", "rediss://user:secret@host:6380/1")
     settings = Settings()
     assert "secret" not in repr(settings)

@@ -1,4 +1,4 @@
-"""Two routers on data directories of their own, as on two machines, with a real server between them."""
+"""Test two routers with separate data directories, as on two machines, with a real server between them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.peers import Server
 from tests.running import Running, free_port, until
 
 MODEL = "deepseek/deepseek-v3.2"
-# All sell cached reads at half their price or less, and at no more than the others' full price.
+# All of them charge at most half their price for cached reads, and at most the full price of the others.
 TAGS = {"deepinfra": "deepinfra", "chutes": "chutes/tee", "novita-ai": "novita"}
 UNUSED = "nebius"
 PROVIDER = {"only": list(TAGS.values()), "strategy": "price"}
@@ -27,7 +27,7 @@ LOST, BACK = "PORTOLAN_VALKEY_URL is lost", "PORTOLAN_VALKEY_URL is back"
 
 
 class Machine(NamedTuple):
-    """A running ``portolan serve``."""
+    """Hold a running ``portolan serve`` and a client of it."""
 
     client: httpx2.Client
     router: Running
@@ -41,7 +41,7 @@ class Machine(NamedTuple):
         return found
 
     def ask(self, **body: Any) -> str:
-        """A chat request; the id of the record that it left."""
+        """Send a chat request, and return the id of its record."""
         answer = self.post("chat/completions", **({"messages": [{"role": "user", "content": "hi"}]} | body))
         return str(answer["id"])
 
@@ -49,12 +49,12 @@ class Machine(NamedTuple):
         def look() -> bool:
             return self.client.get("/api/v1/generation/explain", params={"id": generation}).status_code == 200
 
-        until(look, "the record is there")
+        until(look, "the record is written")
         found: dict[str, Any] = self.client.get("/api/v1/generation/explain", params={"id": generation}).json()["data"]
         return found
 
     def chances(self, **body: Any) -> dict[str, float]:
-        """Of each provider to be tried first now."""
+        """Return the probability of each provider to be tried first now."""
         found = self.post("route/preview", **body)["data"]
         return {offer["endpoint"].split(":")[0]: offer["probability"] for offer in found["endpoints"]}
 
@@ -66,7 +66,7 @@ class Machine(NamedTuple):
         return float(next(line.split()[-1] for line in lines if line.startswith(f'{name}{{way="valkey"}}')))
 
 
-class House(NamedTuple):
+class TwoRouters(NamedTuple):
     first: Machine
     second: Machine
     server: Server
@@ -74,12 +74,12 @@ class House(NamedTuple):
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    """Two routers that know the same key, before a lab that answers at once."""
+def routers(tmp_path: Path) -> Iterator[TwoRouters]:
+    """Start two routers that accept the same key, in front of a lab that responds at once."""
     lab_port = free_port()
     lab_url = f"http://127.0.0.1:{lab_port}"
 
-    def plant(provider: str, mode: str) -> None:
+    def set_mode(provider: str, mode: str) -> None:
         assert httpx2.post(f"{lab_url}/_control/{provider}", json={"mode": mode}).status_code == 200
 
     with ExitStack() as stack:
@@ -103,58 +103,58 @@ def house(tmp_path: Path) -> Iterator[House]:
         lab.ready(f"{lab_url}/_log")
         for machine in machines:
             machine.router.ready(f"{machine.client.base_url}/health")
-        yield House(*machines, server, plant)
+        yield TwoRouters(*machines, server, set_mode)
 
 
-def burst(at: Machine, house: House, provider: str) -> None:
-    """Failures of ``provider`` that only ``at`` has seen."""
-    house.lab(provider, "error")
+def burst(at: Machine, routers: TwoRouters, provider: str) -> None:
+    """Cause failures of ``provider`` that only ``at`` observes."""
+    routers.lab(provider, "error")
     for _ in range(6):
-        # The next in order serves.
+        # The next provider in the order serves the request.
         at.ask(provider={"order": [TAGS.get(provider, provider)]})
-    house.lab(provider, "ok")
+    routers.lab(provider, "ok")
     assert provider in at.outages()
 
 
-def test_what_one_machine_sees_the_other_goes_by_with_the_server_and_on_its_own_without(house: House) -> None:
-    first, second, server, _ = house
+def test_machines_share_observations_while_the_server_runs_and_continue_alone_without_it(routers: TwoRouters) -> None:
+    first, second, server, _ = routers
     assert second.chances()["deepinfra"] > 0
 
-    # A conversation that one has begun goes on at the other, where it is cached.
+    # A conversation that began at one machine continues at the other with the provider that has it cached.
     begun = first.explained(first.ask(messages=LONG))
     assert begun["decision"]["policy"] == "price"
     holder = begun["endpoint"].split(":")[0]
     until(lambda: second.chances(messages=LONG)[holder] == 1, "the second machine knows the conversation")
     later = [*LONG, {"role": "assistant", "content": "Spring"}, {"role": "user", "content": "And then?"}]
-    went_on = second.explained(second.ask(messages=later))
-    assert (went_on["decision"]["policy"], went_on["endpoint"]) == ("sticky", begun["endpoint"])
+    continued = second.explained(second.ask(messages=later))
+    assert (continued["decision"]["policy"], continued["endpoint"]) == ("sticky", begun["endpoint"])
 
-    # A burst at one is avoided at the other, which has met nothing itself.
-    burst(first, house, "deepinfra")
-    until(lambda: "deepinfra" in second.outages(), "the second machine has heard of it")
+    # The other machine avoids a provider that fails at one, without failures of its own.
+    burst(first, routers, "deepinfra")
+    until(lambda: "deepinfra" in second.outages(), "the second machine knows of the outage", 20)
     assert second.chances()["deepinfra"] == 0
     served = [second.explained(second.ask()) for _ in range(3)]
     assert all(not row["endpoint"].startswith("deepinfra") for row in served)
 
-    # The server dies: both serve on by what they know, and say so once.
+    # After the server has died both serve on with what they know, and log it once.
     server.stop()
     until(lambda: not any(m.metric("sharing_working") for m in (first, second)), "both have noticed")
     for machine in (first, second):
         assert machine.metric("sharing_failures_total") > 0
         for _ in range(10):
             machine.ask()
-    burst(first, house, "chutes")
+    burst(first, routers, "chutes")
     assert "chutes" not in second.outages()
 
-    # It returns, empty: sharing goes on by itself.
+    # When the server returns without data, sharing resumes by itself.
     server.start()
-    until(lambda: all(m.metric("sharing_working") for m in (first, second)), "both have found it again")
-    burst(second, house, UNUSED)
-    until(lambda: UNUSED in first.outages(), "the first machine has heard of it")
+    until(lambda: all(m.metric("sharing_working") for m in (first, second)), "both have reconnected", 60)
+    burst(second, routers, UNUSED)
+    until(lambda: UNUSED in first.outages(), "the first machine knows of the outage", 20)
     for machine in (first, second):
-        # A single worker ends by the signal, once it has drained.
+        # A single worker ends by the signal after it has drained.
         assert machine.router.end() in (0, -signal.SIGTERM), machine.router.output
-        said = machine.router.output
-        assert (said.count(LOST), said.count(BACK)) == (1, 1), said
-        assert "Traceback" not in said
-        assert "wind" not in said
+        output = machine.router.output
+        assert (output.count(LOST), output.count(BACK)) == (1, 1), output
+        assert "Traceback" not in output
+        assert "wind" not in output

@@ -18,7 +18,6 @@ from router_service.core.preferences import parse_preferences
 from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import (
     FALLBACK_P95_MULTIPLE,
-    MIN_MEASURED,
     OWN_P90_MULTIPLE,
     AttemptDeadline,
     Deadlines,
@@ -32,6 +31,7 @@ from router_service.planning.make_plan import make_plan
 from router_service.upstream.stall import StallWatch, stall_error
 from tests.conftest import House, open_house
 from tests.market import PROFILE, endpoint, state
+from tests.outcomes import answered, failed
 from tests.router_service.execution.test_fallback import CHAT, body
 from tests.running import until
 
@@ -68,7 +68,7 @@ def measured(**seconds: float) -> tuple[Health, Clock]:
     health = Health(clock)
     for name, level in seconds.items():
         for _ in range(MIN_MEASURED):
-            health.success(f"{name}:b", level, None)
+            health.report(answered(f"{name}:b", level))
     return health, clock
 
 
@@ -101,7 +101,7 @@ def test_an_endpoint_that_is_always_slow_gets_a_longer_deadline() -> None:
 def test_a_failing_endpoint_is_no_alternative() -> None:
     health, clock = measured(a=1.0, b=3.0)
     for _ in range(MIN_MEASURED):
-        health.failure(B, "server")
+        health.report(failed(B, "server"))
     assert deadlines(health, clock).first_token(plan(), A, last=False).seconds == 30
 
 

@@ -34,6 +34,7 @@ from router_service.telemetry.frames import read_frames
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.record import make_record
 from router_service.telemetry.sealing import recover
+from tests.outcomes import answered, failed
 
 PROVIDERS: tuple[dict[str, Any], ...] = (
     {},
@@ -74,9 +75,9 @@ def market(lake: Lake, dice: random.Random, share: float, strategy: str) -> Plan
         for endpoint in offers:
             for _ in range(3):
                 if dice.random() < 0.1:
-                    health.failure(endpoint.id, "timeout")
+                    health.report(failed(endpoint.id, "timeout"))
                 else:
-                    health.success(endpoint.id, dice.uniform(0.1, 3), dice.uniform(10, 200))
+                    health.report(answered(endpoint.id, dice.uniform(0.1, 3), dice.uniform(10, 200)))
     return Planner(catalogue, endpoints, health, policies, share, strategy=strategy, clock=time.monotonic)
 
 

@@ -1,4 +1,4 @@
-"""What the router sees of its own calls is what the log says of them, at the same time."""
+"""Test that the router's statistics of its own calls equal those derived from the log for the same time."""
 
 from __future__ import annotations
 
@@ -25,14 +25,18 @@ FIRST, ALONE = {"provider": {"order": TAGS}}, {"provider": {"only": ["groq"]}}
 
 
 def leave(house: House, client: httpx2.Client) -> None:
-    """Let a stream begin, and go."""
+    """Disconnect after a stream has begun."""
     with client.stream("POST", "/api/v1/chat/completions", json=body(max_tokens=50, **ALONE)) as answer:
         next(answer.iter_bytes())
-    until(lambda: not house.services.statistics.seen([GROQ]).views[0].in_flight, "the router has noticed")
+    until(
+        lambda: not house.services.statistics.snapshot([GROQ]).views[0].in_flight,
+        "the router has noticed the disconnect",
+        10,
+    )
 
 
 def traffic(house: House, client: httpx2.Client) -> None:
-    """Answers streamed and whole, failures of every kind, tools, a client that leaves, a second call that wins."""
+    """Cause responses of both kinds, failures of every kind, tool calls, a disconnect and a hedge that wins."""
     lab = house.lab
     for tag in TAGS:
         for _ in range(21):
@@ -58,7 +62,7 @@ def traffic(house: House, client: httpx2.Client) -> None:
 
 
 def logged(house: House, now_s: float) -> tuple[list[dict[str, Any]], list[EndpointView]]:
-    """The records, and what they say of ``GROQ`` and ``WANDB`` at ``now_s``."""
+    """Return the records, and the views of ``GROQ`` and ``WANDB`` that they give at ``now_s``."""
     recover(house.lake)
     decision_log.catch_up(house.lake)
     rows = decision_log.read(house.lake).to_dicts()
@@ -67,17 +71,17 @@ def logged(house: House, now_s: float) -> tuple[list[dict[str, Any]], list[Endpo
     return rows, list(views)
 
 
-def test_the_routers_views_are_those_of_the_log_at_the_same_time(tmp_path: Path) -> None:
+def test_the_routers_views_equal_those_of_the_log_at_the_same_time(tmp_path: Path) -> None:
     settings = {"hedge_share": 1.0, "ttft_timeout": 5.0, "auto_exacto": False}
     with open_house(tmp_path, SteadyLab({}), **settings) as house, house.client as client:
         traffic(house, client)
         statistics = house.services.statistics
-        now_s, seen = statistics.now_s(), list(statistics.seen([GROQ, WANDB]).views)
-    rows, wanted = logged(house, now_s)
-    met = {attempt["error_type"] for row in rows for attempt in row["attempts"]}
-    assert met >= {None, "rate_limit_exceeded", "provider_unavailable", "invalid_request", "cancelled"}
-    assert seen[0].recent[3].malformed == pytest.approx(0.5)
-    for got, want in zip(seen, wanted, strict=True):
+        now_s, views = statistics.now_s(), list(statistics.snapshot([GROQ, WANDB]).views)
+    rows, expected = logged(house, now_s)
+    errors = {attempt["error_type"] for row in rows for attempt in row["attempts"]}
+    assert errors >= {None, "rate_limit_exceeded", "provider_unavailable", "invalid_request", "cancelled"}
+    assert views[0].recent[3].malformed == pytest.approx(0.5)
+    for got, want in zip(views, expected, strict=True):
         plain = (got.in_flight, got.refused, got.streak, got.cap)
         assert plain == (want.in_flight, want.refused, want.streak, want.cap)
         assert got.since_s == pytest.approx(want.since_s, abs=0.05)
@@ -86,16 +90,16 @@ def test_the_routers_views_are_those_of_the_log_at_the_same_time(tmp_path: Path)
     assert statistics.failures == 0
 
 
-def test_a_call_that_cannot_be_learned_from_costs_no_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_while_learning_from_a_call_costs_no_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with open_house(tmp_path) as house, house.client as client:
         house.services.statistics._observed = None  # type: ignore[assignment]
         for _ in range(3):
             ask(client)
-        until(lambda: house.services.statistics.failures >= 3, "what waited has been tried")
-    assert "was not learned from (1 times)" in caplog.text
+        until(lambda: house.services.statistics.failures >= 3, "the pending events have been tried", 10)
+    assert "could not learn from the end of a call (1 times)" in caplog.text
 
 
-def test_an_attempt_is_told_once_and_what_is_left_of_a_request_at_its_end() -> None:
+def test_an_attempt_is_reported_once_and_open_ones_at_the_end_of_the_request() -> None:
     worker = Worker(clock=Clock())
     exchange, attempt = worker.begin()
     worker.begin()
@@ -106,7 +110,7 @@ def test_an_attempt_is_told_once_and_what_is_left_of_a_request_at_its_end() -> N
     assert (worker.view().streak, worker.view().in_flight) == (1, 1)
 
 
-def test_the_time_of_what_is_seen_is_no_clock_that_can_be_set() -> None:
+def test_the_statistics_use_a_clock_that_cannot_be_set() -> None:
     clock = Clock()
     statistics = LiveStatistics(clock)
     before = statistics.now_s()

@@ -1,4 +1,4 @@
-"""The windows count what a plain list of events counts; percentiles are within a bucket of the sorted values."""
+"""Test that windows equal the counts of a plain list of events, and percentiles the sorted values within a bucket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from router_service.health.percentiles import BASE, Histogram
-from router_service.health.windows import FAILURE, RINGS, SUCCESS, Windows
+from router_service.health.windows import FAILURE, RINGS, SUCCESS, OutcomeWindows
 
 GAPS = st.one_of(st.integers(0, 3), st.integers(0, 90), st.integers(0, 4000), st.integers(0, 200_000))
 EVENTS = st.lists(st.tuples(GAPS, st.integers(0, 3)), max_size=60)
@@ -22,7 +22,7 @@ def plain(events: list[tuple[int, int]], width: int, slots: int, now: int) -> tu
 
 @given(st.integers(0, 10**6), EVENTS, GAPS)
 def test_every_window_is_the_sum_of_its_events(start: int, steps: list[tuple[int, int]], idle: int) -> None:
-    windows, now, events = Windows(start), start, []
+    windows, now, events = OutcomeWindows(start), start, []
     for gap, kind in steps:
         now += gap
         windows.add(kind, now)
@@ -34,18 +34,18 @@ def test_every_window_is_the_sum_of_its_events(start: int, steps: list[tuple[int
 
 
 @given(st.integers(0, 10**6), EVENTS, st.lists(st.integers(0, 4000), max_size=20))
-def test_what_another_worker_saw_counts_where_it_happened(
+def test_counts_of_another_worker_are_merged_at_the_time_of_their_events(
     start: int, steps: list[tuple[int, int]], ages: list[int]
 ) -> None:
-    windows, now, events = Windows(start), start, []
+    windows, now, events = OutcomeWindows(start), start, []
     for gap, kind in steps:
         now += gap
         windows.add(kind, now)
         events.append((now, kind))
     for age in ages:
-        seen = max(0, now - age)
-        windows.merge((2, 1, 0, 0), seen, now)
-        events += [(seen, SUCCESS)] * 2 + [(seen, FAILURE)]
+        second = max(0, now - age)
+        windows.merge((2, 1, 0, 0), second, now)
+        events += [(second, SUCCESS)] * 2 + [(second, FAILURE)]
     for name, ring in RINGS.items():
         assert windows.totals(name, now) == plain(events, ring.width, ring.slots, now)
 
@@ -68,7 +68,7 @@ def test_percentiles_are_within_half_a_bucket(values: list[float]) -> None:
             assert value == pytest.approx(exact, rel=math.sqrt(BASE) - 1 + 1e-6)
 
 
-def test_throughput_percentiles_count_down_from_the_best() -> None:
+def test_throughput_percentiles_count_down_from_the_highest_value() -> None:
     histogram = Histogram(0.1, 0)
     for value in range(1, 101):
         histogram.add(float(value), 0)
@@ -77,7 +77,7 @@ def test_throughput_percentiles_count_down_from_the_best() -> None:
     assert found == pytest.approx((51, 26, 11, 2), rel=0.05)
 
 
-def test_old_values_leave_the_windows_one_after_the_other() -> None:
+def test_values_leave_each_window_at_its_end() -> None:
     histogram = Histogram(0.005, 0)
     histogram.add(1.0, 0)
     assert histogram.percentiles("5m", 300) is None
@@ -89,7 +89,7 @@ GAPS = st.integers(0, 700) | st.integers(1500, 10_000)
 
 
 @given(st.lists(st.tuples(GAPS, st.floats(0.01, 100)), min_size=1, max_size=40))
-def test_a_speed_window_holds_what_was_added_in_its_slots(steps: list[tuple[int, float]]) -> None:
+def test_a_speed_window_contains_the_values_of_its_slots(steps: list[tuple[int, float]]) -> None:
     histogram, now, events = Histogram(0.005, 0), 0, []
     for gap, value in steps:
         now += gap
@@ -103,12 +103,12 @@ def test_a_speed_window_holds_what_was_added_in_its_slots(steps: list[tuple[int,
 
 
 def test_a_full_slot_keeps_its_percentiles() -> None:
-    """A bucket of 16 bits: 70,000 of one value and 30,000 of another in one minute."""
+    """Add 70,000 of one value and 30,000 of another in one minute to buckets of 16 bits."""
     histogram = Histogram(0.005, 0)
     for _ in range(10_000):
         for value in (0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 5.0, 5.0, 5.0):
             histogram.add(value, 0)
-    # The second is of a span of five minutes that is over.
+    # The second case reads a span of five minutes that is over.
     for window, second in (("5m", 0), ("30m", 300)):
         found = histogram.percentiles(window, second)
         assert found is not None

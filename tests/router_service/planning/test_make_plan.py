@@ -15,6 +15,7 @@ from router_service.planning.make_plan import make_plan
 from router_service.planning.strategies import STRATEGIES as REGISTRY
 from router_service.planning.strategies.price import price_shares
 from tests.market import PROFILE, TOOL_PROFILE, endpoint, measure, state
+from tests.outcomes import failed
 
 A, B, C = endpoint("a", 1), endpoint("b", 2), endpoint("c", 3)
 # The 0.999 quantiles of chi-square by degrees of freedom.
@@ -134,10 +135,10 @@ def test_every_strategy_that_a_request_may_name_exists() -> None:
 def test_an_outage_starts_with_failures_and_ends_with_its_window() -> None:
     now = [100.0]
     health = Health(clock=lambda: now[0])
-    health.failure("e", "rate_limit_exceeded")
-    health.failure("e", "provider_unavailable")
+    health.report(failed("e", "rate_limit_exceeded"))
+    health.report(failed("e", "provider_unavailable"))
     assert health.refresh() == 0
-    health.failure("e", "timeout")
+    health.report(failed("e", "timeout"))
     assert health.outages == {"e"}
     now[0] += 31
     assert health.refresh() == 2

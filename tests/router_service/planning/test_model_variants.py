@@ -18,6 +18,7 @@ from router_service.planning.model_variants import parse_model
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from tests.market import PROFILE, TOOL_PROFILE, endpoint
+from tests.outcomes import answered
 
 
 def model(name: str) -> Model:
@@ -78,7 +79,7 @@ def test_a_suffix_changes_the_pool_and_the_order(planner: Planner, name: str, ta
 
 def test_nitro_sorts_by_throughput_and_admits_the_priority_tier(planner: Planner) -> None:
     for speed, name in ((10, "cheap:b"), (30, "dear:b"), (90, "quick:b@priority")):
-        planner.health.success(name, 1.0, speed)
+        planner.health.report(answered(name, 1.0, speed))
     assert tried(planner, "a/b:nitro") == [["quick/priority", "dear", "cheap"]]
 
 

@@ -185,7 +185,7 @@ def test_a_plan_is_valid_for_one_observation_interval(planner: tuple[Planner, Wo
 def test_a_snapshot_does_not_change_with_later_observations() -> None:
     worker = Worker(clock=Clock())
     worker.call(GROQ)
-    before = worker.statistics.seen([GROQ, WANDB])
+    before = worker.statistics.snapshot([GROQ, WANDB])
     known = list(before.views)
     worker.call(GROQ, error="server")
     worker.begin(WANDB)

@@ -30,6 +30,7 @@ from router_service.planning.service_tiers import requested_tier
 from router_service.providers.registry import ADAPTERS
 from tests.conftest import House, open_house
 from tests.market import PROFILE, endpoint
+from tests.outcomes import answered, failed
 
 MODEL = "openai/gpt-5.1"
 MESSAGES = [{"role": "user", "content": "Name the winds of the Mediterranean."}]
@@ -53,7 +54,7 @@ def planner(tmp_path: Path) -> Planner:
     catalogue = Catalogue("v", models, {}, OFFERS, {})
     health = Health()
     for name, speed in SPEEDS.items():
-        health.success(name, 1.0, speed)
+        health.report(answered(name, 1.0, speed))
     return Planner(catalogue, OFFERS, health, PolicyStore(Lake(tmp_path)), 0.5, strategy="price", clock=time.monotonic)
 
 
@@ -103,7 +104,7 @@ def test_the_requested_tier_sets_the_pool_and_the_order(
 
 def test_an_outage_ranks_above_the_tier(planner: Planner) -> None:
     for _ in range(20):
-        planner.health.failure("sooner:b@priority", "provider_unavailable")
+        planner.health.report(failed("sooner:b@priority", "provider_unavailable"))
     assert planner.health.outages == {"sooner:b@priority"}
     assert tried(planner, "a/b", "priority") == ["quick/priority", "dear", "cheap", "sooner/priority"]
 

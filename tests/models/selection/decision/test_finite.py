@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ from models.selection.decision.priors import Moments, PriorHierarchy
 from models.selection.simulation.simulated_policy import SimulationState
 from router_service.health import Health
 from router_service.health.messages import HealthReport
+from tests.outcomes import failed, outcome
 from tests.peers import Clock
 
 NAMES = ("a:m", "b:m", "c:m")
@@ -279,23 +281,34 @@ def test_health_measures_in_finite_numbers_whatever_it_is_told(told: list[tuple[
     for gap_s, kind, figure in told:
         clock.now += gap_s
         if kind == "failure":
-            health.failure("a:m", "timeout", figure)
+            health.report(failed("a:m", "timeout", figure))
         elif kind == "limited":
-            health.failure("a:m", "rate_limit_exceeded", figure)
+            health.report(failed("a:m", "rate_limit_exceeded", figure))
         elif kind == "told":
             report = HealthReport("a:m", failure=5, ejected_until=clock.now + figure, retry_until=clock.now + figure)
-            health.hear(report, clock.now, clock.now)
+            health.receive(report, clock.now, clock.now)
         else:
-            health.success("a:m", figure, figure, "eu", figure if kind == "whole" else None)
+            measured_us = int(min(max(figure, 0.0), 1e12) * 1e6) if math.isfinite(figure) else None
+            health.report(
+                outcome(
+                    "a:m",
+                    "answered",
+                    stream=kind != "whole",
+                    ttft_us=measured_us,
+                    duration_us=measured_us,
+                    completion_tokens=measured_us,
+                    client_region="eu",
+                )  # fmt: skip
+            )
         measured: list[float] = [health.distance("a:m", "eu"), *health.quality("a:m")]
         measured += [figure for figure in (health.ttft("a:m"), health.throughput("a:m")) if figure is not None]
         measured += [health.uptime("a:m", "1d") or 0.0, *(health.latency_percentiles("a:m", "30m") or ())]
         measured += health.throughput_percentiles("a:m", "30m") or ()
-        measured += health.waits("a:m", (50, 99), 1, stream=False) or ()
+        measured += health.latency_quantiles("a:m", (50, 99), 1, stream=False) or ()
         assert np.isfinite(measured).all()
         assert min(measured) >= 0
         health.refresh()
-        health.take(clock.now)
+        health.drain(clock.now)
     clock.now += 2 * DAY
     health.refresh()
     assert health.ejected(("a:m", "b:m")) == frozenset()
