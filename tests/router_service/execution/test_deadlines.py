@@ -18,6 +18,7 @@ from router_service.core.preferences import parse_preferences
 from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import (
     FALLBACK_P95_MULTIPLE,
+    MIN_MEASURED,
     OWN_P90_MULTIPLE,
     AttemptDeadline,
     Deadlines,

@@ -298,7 +298,7 @@ def test_health_measures_in_finite_numbers_whatever_it_is_told(told: list[tuple[
                     duration_us=measured_us,
                     completion_tokens=measured_us,
                     client_region="eu",
-                )  # fmt: skip
+                )
             )
         measured: list[float] = [health.distance("a:m", "eu"), *health.quality("a:m")]
         measured += [figure for figure in (health.ttft("a:m"), health.throughput("a:m")) if figure is not None]
