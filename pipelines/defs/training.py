@@ -30,7 +30,8 @@ def training_set(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[ty
     caught_up = decision_log.catch_up(lake.lake())
     found = describe(lake.lake())
     metadata: dict[str, Any] = {"dagster/row_count": len(found.frame), "due": found.due, "reason": found.reason}
-    return dg.MaterializeResult(metadata=metadata | {"hours_caught_up": len(caught_up)})
+    left_out = {"damaged_rows": found.damaged, "unreadable_hours": found.unreadable}
+    return dg.MaterializeResult(metadata=metadata | left_out | {"hours_caught_up": len(caught_up)})
 
 
 @dg.asset(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from data.lake import Lake
 from data.record import lake_files
 from data.record.lake_reader import LAKE_SCHEMA, open_dataset
+from models.selection.dataset.damage import is_valid
 
 logger = logging.getLogger(__name__)
 HOUR = "%Y-%m-%dT%H"
@@ -54,6 +56,17 @@ COLUMNS = (
     "tool_call_fault",
 )
 SCHEMA = pa.schema([LAKE_SCHEMA.field(name) for name in COLUMNS])
+
+
+class DecisionRows(NamedTuple):
+    """Hold rows in order of arrival with the columns ``COLUMNS``, and count what was left out of them.
+
+    ``damaged`` is the number of rows with impossible figures, ``unreadable`` the number of hours with a damaged file.
+    """
+
+    frame: pl.DataFrame
+    damaged: int
+    unreadable: int
 
 
 def hours(lake: Lake) -> dict[str, list[Path]]:
@@ -107,27 +120,37 @@ def catch_up(lake: Lake) -> dict[str, int]:
 def read(lake: Lake, last: int | None = None, since: datetime | None = None) -> pl.DataFrame:
     """Read decisions in order of arrival, with the columns ``COLUMNS``.
 
-    Only those after ``since`` are read, and of these the ``last``.
+    Only those after ``since`` are read, and of these the ``last``. Damaged rows are left out; ``read_counted`` counts
+    them.
     """
+    return read_counted(lake, last, since).frame
+
+
+def read_counted(lake: Lake, last: int | None = None, since: datetime | None = None) -> DecisionRows:
+    """Read as ``read`` does, and count what is left out. Damaged rows are among the ``last``, so that those stay."""
     frames: list[pl.DataFrame] = []
-    count = 0
+    count = unreadable = 0
     for path in sorted(lake.decisions.glob("*.parquet"), reverse=True):
         if since is not None and path.stem < since.strftime(HOUR):
             break
-        frame: pl.DataFrame = pl.from_arrow(_hour(lake, path))  # type: ignore[assignment]
+        table, damaged = _hour(lake, path)
+        unreadable += damaged
+        frame: pl.DataFrame = pl.from_arrow(table)  # type: ignore[assignment]
         frame = frame if since is None else frame.filter(pl.col("started_at") > since)
         frames.append(frame)
         count += len(frame)
         if last is not None and count >= last:
             break
     if not frames:
-        return pl.from_arrow(SCHEMA.empty_table())  # type: ignore[return-value]
+        return DecisionRows(pl.from_arrow(SCHEMA.empty_table()), 0, unreadable)  # type: ignore[arg-type]
     joined = pl.concat(frames[::-1]).unique("generation_id", keep="first", maintain_order=True)
-    return joined if last is None else joined.tail(last)
+    joined = joined if last is None else joined.tail(last)
+    valid = joined.filter(is_valid(joined))
+    return DecisionRows(valid, len(joined) - len(valid), unreadable)
 
 
 def count(lake: Lake) -> int:
-    """Rows of all hours."""
+    """Count the rows of all hours, damaged ones among them."""
     return sum(_rows(lake, path) for path in lake.decisions.glob("*.parquet"))
 
 
@@ -135,16 +158,17 @@ def _rows(lake: Lake, path: Path) -> int:
     try:
         return int(pq.read_metadata(path).num_rows)
     except lake_files.FAULTS:
-        return len(_hour(lake, path))
+        return len(_hour(lake, path)[0])
 
 
-def _hour(lake: Lake, path: Path) -> pa.Table:
-    """Return an hour's file, written again from its sources if it is damaged."""
+def _hour(lake: Lake, path: Path) -> tuple[pa.Table, bool]:
+    """Return an hour's rows, and whether its file was damaged; a damaged file is written again from its sources."""
     table = _kept(path)
-    if table is None:
-        write_hour(lake, path.stem, hours(lake).get(path.stem, []))
-        table = _kept(path)
-    return SCHEMA.empty_table() if table is None else table
+    if table is not None:
+        return table, False
+    write_hour(lake, path.stem, hours(lake).get(path.stem, []))
+    table = _kept(path)
+    return SCHEMA.empty_table() if table is None else table, True
 
 
 def _kept(path: Path) -> pa.Table | None:
@@ -163,6 +187,9 @@ def _kept(path: Path) -> pa.Table | None:
         os.replace(path, aside)
         logger.error("%s cannot be read and is kept as %s: %s", path, aside.name, error)
         return None
+
+
+_EMPTY: pl.DataFrame = pl.from_arrow(SCHEMA.empty_table())  # type: ignore[assignment]
 
 
 def _complete(lake: Lake, hour: str) -> set[str]:

@@ -150,7 +150,7 @@ def _prompt_price(row: Mapping[str, Any], candidate: CandidateEndpoint) -> float
     listed = rounded_nano(row["estimated_prompt_tokens"] * candidate.prompt_price)
     if row.get("cost_prompt_nano") is None or listed <= 0 or (row.get("modality") or "text") != "text":
         return None
-    ratio = (row["cost_prompt_nano"] + row["cost_cached_nano"]) / listed
+    ratio = (row["cost_prompt_nano"] + (row.get("cost_cached_nano") or 0)) / listed
     return ratio if 0 < ratio <= MAX_PRICE_RATIO else None
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
@@ -16,15 +18,17 @@ from typing import NamedTuple
 import polars as pl
 
 from data.lake import Lake
-from data.policies import Lineage
+from data.policies import Lineage, read_state
 from models.selection.dataset import decision_log
 from models.selection.dataset.point_in_time import EPOCH, MICROSECOND
 from models.selection.dataset.samples import build_samples
 from models.selection.decision.policy import LearnedPolicy
 from models.selection.evaluation.predictive import held_out_metrics
-from models.selection.lifecycle.registry import Registry
+from models.selection.lifecycle.registry import Registry, sentence_of
 from models.selection.training.export import export
 from models.selection.training.learning import learn
+
+logger = logging.getLogger(__name__)
 
 MIN_ATTEMPTS = 200
 # Older decisions say little about providers that change each week, and a million would take minutes to learn from.
@@ -44,38 +48,62 @@ class TrainReport(NamedTuple):
 
 
 class TrainingSet(NamedTuple):
-    """Hold what the next candidate is trained on; ``frame`` has the columns of ``decision_log``."""
+    """Hold what the next candidate is trained on; ``frame`` has the columns of ``decision_log``.
+
+    ``damaged`` counts the rows, ``unreadable`` the hours, that are left out of it.
+    """
 
     frame: pl.DataFrame
     decisions: int
     due: bool
     reason: str
+    damaged: int = 0
+    unreadable: int = 0
 
 
 def describe_training_set(lake: Lake) -> TrainingSet:
     """Return the last ``WINDOW_DECISIONS``, and whether a new candidate is due."""
-    frame = decision_log.read(lake, last=WINDOW_DECISIONS)
+    log = decision_log.read_counted(lake, last=WINDOW_DECISIONS)
     total = decision_log.count(lake)
+    due, reason = _due(Registry(lake, "pipelines"), total)
+    return TrainingSet(log.frame, total, due, reason, log.damaged, log.unreadable)
+
+
+def _due(registry: Registry, total: int) -> tuple[bool, str]:
     if total < MIN_ATTEMPTS:
-        return TrainingSet(frame, total, False, f"{total} attempts, {MIN_ATTEMPTS} are needed")
-    registry = Registry(lake, "pipelines")
+        return False, f"{total} attempts, {MIN_ATTEMPTS} are needed"
     underway = registry.in_state("candidate", "shadow", "canary")
     if underway:
-        return TrainingSet(frame, total, False, f"{underway[-1].version} is still {underway[-1].state}")
+        return False, f"{underway[-1].version} is still {underway[-1].state}"
     before = max((state.lineage.decisions for state in registry.states()), default=0)
     needed = before + min(int(before * GROWTH), MOST_NEW)
     if before and total < needed:
-        return TrainingSet(frame, total, False, f"{total} decisions, the next candidate is due at {needed}")
-    return TrainingSet(frame, total, True, "due")
+        return False, f"{total} decisions, the next candidate is due at {needed}"
+    return True, "due"
 
 
 def train(lake: Lake, force: bool = False) -> TrainReport:
-    """Learn from the log and register a candidate, if one is due or ``force`` is set."""
+    """Learn from the log and register a candidate, if one is due or ``force`` is set.
+
+    An exception of training is in the report, and no version is left of it: a challenger that is already on trial is
+    judged all the same, and the next training stays due.
+    """
+    try:
+        return _train(lake, force)
+    except Exception as error:
+        logger.exception("training failed")
+        return TrainReport(None, f"not trained: {sentence_of(error)}", {})
+
+
+def _train(lake: Lake, force: bool) -> TrainReport:
     decision_log.catch_up(lake)
     training_set = describe_training_set(lake)
     samples = build_samples(training_set.frame) if training_set.due or force else None
-    if samples is None or len(samples.rows) < MIN_ATTEMPTS:
+    if samples is None:
         return TrainReport(None, f"not trained: {training_set.reason}", {})
+    if len(samples.rows) < MIN_ATTEMPTS:
+        few = f"{len(samples.rows)} of {training_set.decisions} attempts are usable, {MIN_ATTEMPTS} are needed"
+        return TrainReport(None, f"not trained: {few}", {})
     cut = int(len(samples.rows) * (1 - HELD_OUT))
     earlier, later = samples.part(0, cut), samples.part(cut, len(samples.rows))
     if not all(any(s.ttft_s for s in part.rows) for part in (earlier, later)):
@@ -84,9 +112,15 @@ def train(lake: Lake, force: bool = False) -> TrainReport:
     learned = learn(earlier, int((held_out_from - EPOCH) / MICROSECOND))
     version = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     folder = export(lake, version, learned)
-    metrics = held_out_metrics(LearnedPolicy.load(folder), learned, earlier, later)
-    lineage = _lineage(folder, training_set, held_out_from, metrics)
-    Registry(lake, "pipelines").register(version, lineage, f"trained on {training_set.decisions} decisions")
+    try:
+        metrics = held_out_metrics(LearnedPolicy.load(folder), learned, earlier, later)
+        metrics |= {"damaged_rows": float(training_set.damaged), "unreadable_hours": float(training_set.unreadable)}
+        lineage = _lineage(folder, training_set, held_out_from, metrics)
+        Registry(lake, "pipelines").register(version, lineage, f"trained on {training_set.decisions} decisions")
+    except BaseException:
+        if read_state(lake, version) is None:
+            shutil.rmtree(folder)
+        raise
     return TrainReport(version, "trained", metrics)
 
 

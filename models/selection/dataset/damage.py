@@ -1,0 +1,64 @@
+"""Tell valid rows of the decision log from damaged ones.
+
+An older version, a disk or a hand may have left figures in the log that nothing can have measured. One such row must
+cost itself alone: neither the mean that it would enter nor the training that would stumble over it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+
+# No request, call or latency lasts a week, no prompt or answer has 10^9 tokens, no request costs 10^6 USD, and no
+# endpoint asks 10^9 USD per million tokens.
+LONGEST_US = 7 * 86_400 * 10**6
+MOST_TOKENS = 10**9
+MOST_NANO = 10**15
+MOST_SCORE = 1e9
+# The range of any clock that was set.
+FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+# The largest value of each column, the least being 0; those of the second kind may be null.
+_REQUIRED = {"estimated_prompt_tokens": MOST_TOKENS, "tools": MOST_TOKENS, "cost_nano": MOST_NANO}
+_OPTIONAL = {
+    # The client's own limit, however large.
+    "max_tokens": 2**63 - 1,
+    "completion_tokens": MOST_TOKENS,
+    "held_tokens": MOST_TOKENS,
+    "cost_prompt_nano": MOST_NANO,
+    "cost_cached_nano": MOST_NANO,
+    "ttft_us": LONGEST_US,
+    "duration_us": LONGEST_US,
+}
+
+
+def is_valid(frame: pl.DataFrame) -> pl.Series:
+    """Return for each row of ``decision_log`` whether all that is learned from it is there and can be true."""
+    times = pl.col("started_at").is_between(FIRST, LAST).fill_null(False)
+    named = [pl.col(name).is_not_null() for name in ("generation_id", "stream", "cancelled")]
+    required = [pl.col(name).is_between(0, most).fill_null(False) for name, most in _REQUIRED.items()]
+    optional = [pl.col(name).is_between(0, most).fill_null(True) for name, most in _OPTIONAL.items()]
+    candidate = [
+        _part("endpoint").is_not_null(),
+        _part("probability").is_between(0.0, 1.0 + 1e-9).fill_null(False),
+        _part("score").is_between(-MOST_SCORE, MOST_SCORE).fill_null(True),
+    ]
+    attempt = [
+        _part("endpoint").is_not_null(),
+        _part("provider").is_not_null(),
+        _part("started_us").is_between(0, LONGEST_US).fill_null(False),
+        _part("ttft_us").is_between(0, LONGEST_US).fill_null(True),
+        _part("duration_us").is_between(0, LONGEST_US).fill_null(True),
+    ]
+    lists = [
+        pl.col("candidates").list.eval(pl.all_horizontal(candidate)).list.all().fill_null(False),
+        pl.col("attempts").list.eval(pl.all_horizontal(attempt)).list.all().fill_null(False),
+        (pl.col("attempts").list.len() > 0).fill_null(False),
+    ]
+    return frame.select(pl.all_horizontal(times, *named, *required, *optional, *lists).alias("valid"))["valid"]
+
+
+def _part(name: str) -> pl.Expr:
+    """Return a field of the structures in a list."""
+    return pl.element().struct.field(name)
