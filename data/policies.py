@@ -86,6 +86,7 @@ class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
     predecessor: str | None = None
     verdicts: tuple[GateVerdict, ...] = ()
     pruned: str | None = None
+    judgings: int = 0
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,4 +174,15 @@ def _decode(content: bytes, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
+        # A figure that is no number is null in JSON. It costs itself, not the document: every other null is a default.
+        return msgspec.convert(_without_nulls(msgspec.json.decode(content)), kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value

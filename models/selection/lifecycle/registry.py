@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -103,15 +104,32 @@ class Registry:
     def register(self, version: str, lineage: Lineage, why: str) -> PolicyState:
         """Register a finished artifact folder as a candidate."""
         with self._step():
+            lineage = msgspec.structs.replace(lineage, metrics=_finite(lineage.metrics))
             made = PolicyState(version=version, state="candidate", since=_now(), reason=why, lineage=lineage)
             write_state(self._lake, made)
             self._audit("candidate", version, why, lineage.metrics)
             return made
 
+    @contextmanager
+    def judging(self, version: str) -> Iterator[PolicyState]:
+        """Mark ``version`` as being judged until this ends, and yield the state as it was before.
+
+        A process that is killed meanwhile leaves the mark, ``PolicyState.judgings``. Raises ``RegistryError``.
+        """
+        with self._step():
+            before = self.get(version)
+            write_state(self._lake, msgspec.structs.replace(before, judgings=before.judgings + 1))
+        try:
+            yield before
+        finally:
+            with self._step():
+                write_state(self._lake, msgspec.structs.replace(self.get(version), judgings=0))
+
     def judge(self, version: str, verdicts: tuple[GateVerdict, ...]) -> PolicyState:
         """Keep the gates' latest verdicts with the version."""
         with self._step():
-            state = msgspec.structs.replace(self.get(version), verdicts=verdicts)
+            kept = tuple(msgspec.structs.replace(one, figures=_finite(one.figures)) for one in verdicts)
+            state = msgspec.structs.replace(self.get(version), verdicts=kept)
             write_state(self._lake, state)
             return state
 
@@ -222,11 +240,7 @@ class Registry:
     def _leave(self, version: str, to: LifecycleState, why: str, figures: Mapping[str, float] | None) -> None:
         with self._step():
             self._expect(version, to)
-            serving = self.serving
-            canary = None if serving.canary and serving.canary.version == version else serving.canary
-            champion = None if serving.champion == version else serving.champion
-            shadow = None if serving.shadow == version else serving.shadow
-            write_serving(self._lake, ServingAssignment(champion, canary, shadow))
+            write_serving(self._lake, _without(self.serving, [version]))
             self._move(version, to, why, figures)
 
     def _expect(self, version: str, to: LifecycleState) -> None:
@@ -252,7 +266,7 @@ class Registry:
         self._audit(to, version, why, figures or {})
 
     def _audit(self, what: str, version: str, why: str, figures: Mapping[str, float]) -> None:
-        entry = AuditEntry(at=_now(), who=self._who, what=what, version=version, why=why, figures=dict(figures))
+        entry = AuditEntry(at=_now(), who=self._who, what=what, version=version, why=why, figures=_finite(figures))
         append_audit(self._lake, entry)
 
     @contextmanager
@@ -260,6 +274,7 @@ class Registry:
         with (self._lake.policies / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._adopt()
+            self._drop_unknown()
             self._mend()
             yield
 
@@ -275,13 +290,22 @@ class Registry:
                     libraries=header["libraries"], metrics=header["metrics"], sha256=header["sha256"],
                 )  # fmt: skip
             except (OSError, ValueError, KeyError, TypeError):
-                write_serving(self._lake, msgspec.structs.replace(self.serving, champion=None))
                 return
             why = "published before there was a registry"
             state = PolicyState(version=champion, state="champion", since=_now(), reason=why, lineage=lineage)
             write_state(self._lake, state)
             write_serving(self._lake, self.serving)
             self._audit("champion", champion, why, {})
+
+    def _drop_unknown(self) -> None:
+        """End the serving of every version without a readable state: no step could end it."""
+        serving = self.serving
+        lost = [version for version in serving.versions() if read_state(self._lake, version) is None]
+        if not lost:
+            return
+        write_serving(self._lake, _without(serving, lost))
+        for version in lost:
+            self._audit("retired", version, "its state cannot be read", {})
 
     def _mend(self) -> None:
         """Bring states into line with ``serving.json`` after a crash between the two."""
@@ -331,6 +355,19 @@ def _remove_abandoned(lake: Lake) -> None:
 def _expect_canary(serving: ServingAssignment, version: str) -> None:
     if serving.canary is None or serving.canary.version != version:
         raise RegistryError(f"{version} is not the canary")
+
+
+def _without(serving: ServingAssignment, gone: Sequence[str]) -> ServingAssignment:
+    return ServingAssignment(
+        None if serving.champion in gone else serving.champion,
+        None if serving.canary and serving.canary.version in gone else serving.canary,
+        None if serving.shadow in gone else serving.shadow,
+    )
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the finite figures: JSON has no NaN and no infinities, and would hold null for them."""
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def _check_share(share: float) -> None:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from data.lake import Lake
-from data.policies import Lineage, ServingAssignment, append_audit, read_audit, read_serving, read_state, write_serving
+from data.policies import (
+    AuditEntry,
+    Lineage,
+    ServingAssignment,
+    append_audit,
+    read_audit,
+    read_serving,
+    read_state,
+    write_serving,
+)
 from models.selection.lifecycle.registry import Registry, RegistryError, prune
 from tests.running import portolan
 
@@ -146,3 +158,67 @@ def test_a_policy_published_before_the_registry_is_champion(tmp_path: Path) -> N
     state = read_state(lake, "old")
     assert state is not None
     assert state.state == "champion"
+
+
+def test_a_damaged_document_serves_nobody(tmp_path: Path) -> None:
+    lake = Lake(tmp_path).create()
+    (lake.policies / "serving.json").write_text('{"champion": 7}')
+    assert read_serving(lake) == ServingAssignment()
+
+
+def test_a_state_with_figures_that_are_no_numbers_is_read_without_them(tmp_path: Path) -> None:
+    """An older version has written null for them."""
+    lake = Lake(tmp_path)
+    registry = Registry(lake, "test")
+    registry.register("v1", LINEAGE, "trained")
+    path = lake.policies / "v1" / "state.json"
+    content = json.loads(path.read_bytes())
+    content["verdicts"] = [{"gate": "G2", "outcome": "passed", "reason": "-", "figures": {"lift": None, "n": 2.0}}]
+    content["lineage"]["metrics"]["loss"] = None
+    path.write_text(json.dumps(content))
+    (state,) = registry.states()
+    assert (state.state, state.verdicts[0].figures, state.lineage.metrics) == ("candidate", {"n": 2.0}, {"brier": 0.1})
+    entry = AuditEntry(at="-", who="-", what="canary", version="v1", why="-", figures={"lift": math.nan})
+    append_audit(lake, entry)
+    assert read_audit(lake)[-1] == msgspec.structs.replace(entry, figures={})
+    registry.reject("v1", "-", {"lift": math.nan, "n": 1.0})
+    assert read_audit(lake)[-1].figures == {"n": 1.0}
+    path.write_text("[null]")
+    assert registry.states() == []
+
+
+@pytest.mark.parametrize("place", ["champion", "canary", "shadow"])
+def test_who_has_lost_its_state_serves_no_longer(tmp_path: Path, place: str) -> None:
+    lake = Lake(tmp_path)
+    registry = Registry(lake, "test")
+    for version in ("v1", "v2"):
+        registry.register(version, LINEAGE, "trained")
+    steps: dict[str, Callable[[], None]] = {
+        "champion": lambda: registry.promote("v1", "-"),
+        "canary": lambda: registry.canary("v1", 0.1, "-"),
+        "shadow": lambda: registry.shadow("v1", "-"),
+    }
+    steps[place]()
+    (lake.policies / "v1" / "state.json").write_text("{")
+    registry.reject("v2", "-")
+    assert registry.serving.versions() == ()
+    assert [(e.what, e.why) for e in read_audit(lake) if e.version == "v1"][-1] == (
+        "retired",
+        "its state cannot be read",
+    )
+
+
+def test_a_judging_that_has_not_ended_is_seen_in_the_state(registry: Registry, tmp_path: Path) -> None:
+    def judgings() -> int:
+        state = read_state(Lake(tmp_path), "v1")
+        assert state is not None
+        return state.judgings
+
+    with registry.judging("v1") as before:
+        assert (before.judgings, judgings()) == (0, 1)
+        with registry.judging("v1"):
+            assert judgings() == 2
+    assert judgings() == 0
+    with pytest.raises(KeyboardInterrupt), registry.judging("v1"):
+        raise KeyboardInterrupt
+    assert judgings() == 0
