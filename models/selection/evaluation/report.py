@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from html import escape
 from typing import Any
 
@@ -21,6 +22,8 @@ from models.selection.evaluation.intervals import Interval
 from models.selection.evaluation.off_policy import EvaluationRefusal, SupportThresholds, evaluate
 from models.selection.simulation.simulate import LABEL
 
+logger = logging.getLogger(__name__)
+
 SHIFTS = 12
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b2733}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}td,th{text-align:left;padding:.3rem .6rem;
@@ -30,8 +33,16 @@ small{color:#5b6b7a}"""
 
 
 def write_report(lake: Lake, judgement: GateJudgement) -> dict[str, Any]:
-    """Write both files into the version's folder and return the figures."""
-    report = figures(judgement)
+    """Write both files into the version's folder and return the figures.
+
+    Segments and shifts that cannot be evaluated are left out, and ``fault`` says why.
+    """
+    try:
+        report = figures(judgement)
+    except Exception as error:
+        # The gates' verdicts stand without them, and the lifecycle must not stop for a page.
+        logger.exception("the segments of %s could not be evaluated", judgement.state.version)
+        report = figures(judgement._replace(replayed=None)) | {"fault": f"{type(error).__name__}: {error}"[:500]}
     folder = f"policies/{judgement.state.version}"
     lake.storage.put(f"{folder}/report.json", msgspec.json.encode(report))
     lake.storage.put(f"{folder}/report.html", page(report).encode())
@@ -110,6 +121,7 @@ def page(report: dict[str, Any]) -> str:
         _table([], [[escape(name), escape(str(value))] for name, value in about]),
         "<h2>Gates</h2>",
         _table(["gate", "answer", "reason"], [_verdict(verdict) for verdict in report["verdicts"]]),
+        *([f"<p>Segments could not be evaluated: {escape(report['fault'])}</p>"] if "fault" in report else []),
         "<h2>For whom it is better or worse</h2>",
         "<p>Millionths of a dollar a request, more is better; 95 % intervals by block bootstrap, doubly robust, from "
         "decisions that it has not learned from.</p>",

@@ -42,7 +42,7 @@ class GuardrailReading(NamedTuple):
     """Hold the reading of one version: decisions of both arms, differences or ratios with intervals, and breaches.
 
     ``success`` is a difference of shares; TTFTs and ``cost`` are ratios to the price arm. ``None`` stands where the log
-    does not tell.
+    does not tell. ``fault`` is the error that kept the guardrails from being read.
     """
 
     version: str
@@ -53,6 +53,7 @@ class GuardrailReading(NamedTuple):
     ttft_p95: Interval | None = None
     cost: Interval | None = None
     breaches: tuple[str, ...] = ()
+    fault: str = ""
 
     def figures(self) -> dict[str, float]:
         """Return flat figures for the audit log."""
@@ -67,6 +68,8 @@ class GuardrailReading(NamedTuple):
 
     def sentence(self) -> str:
         """Say in a sentence what the guardrails found."""
+        if self.fault:
+            return f"its guardrails could not be read: {self.fault}"
         if self.breaches:
             return f"guardrails broken: {'; '.join(self.breaches)}"
         if self.success is None:

@@ -5,6 +5,8 @@ Time is counted in decisions, so that a small installation takes longer and is n
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -14,11 +16,11 @@ import msgspec
 from data.lake import Lake
 from data.policies import Canary, GateVerdict, PolicyState, read_audit
 from models.selection.dataset import decision_log
-from models.selection.dataset.replay_set import read_replay_set
+from models.selection.dataset.replay_set import ReplaySet, read_replay_set
 from models.selection.dataset.samples import build_samples
 from models.selection.decision.artifact import PolicyError
 from models.selection.decision.policy import LearnedPolicy
-from models.selection.evaluation.comparison import compare
+from models.selection.evaluation.comparison import Comparison, compare
 from models.selection.evaluation.gates import (
     GATES,
     GateJudgement,
@@ -29,12 +31,16 @@ from models.selection.evaluation.gates import (
     g3_simulated,
 )
 from models.selection.evaluation.predictive import prediction_losses, quantile_coverage
-from models.selection.evaluation.replay import replay_policies
+from models.selection.evaluation.replay import ReplayedPolicies, replay_policies
 from models.selection.lifecycle.guardrails import GuardrailLimits, GuardrailReading, read_guardrails
-from models.selection.lifecycle.registry import Registry, RegistryError
+from models.selection.lifecycle.registry import Registry, RegistryError, sentence_of
 from models.selection.lifecycle.rollout import RolloutSchedule
 
+logger = logging.getLogger(__name__)
+
 ACTOR = "pipelines"
+# A version over which so many processes were killed is not judged again: it may be what kills them.
+MAX_KILLED_JUDGINGS = 3
 # The latest decisions suffice, and all of them would be replayed each minute.
 MAX_JUDGED_DECISIONS = 20_000
 # Time before the held-out part that the windows among the features still remember.
@@ -52,59 +58,144 @@ def judge_challenger(
 ) -> GateJudgement | None:
     """Judge the challenger by the gates and keep their verdicts with it; ``None`` without a challenger.
 
-    ``speed`` is that of ``RolloutSchedule``. A challenger that has failed another gate is not simulated.
+    ``speed`` is that of ``RolloutSchedule``. A challenger that has failed another gate is not simulated. An exception
+    makes the gate fail that was being asked.
     """
     registry = Registry(lake, ACTOR)
     challengers = registry.in_state("candidate", "shadow")
     if not challengers:
         return None
-    state = challengers[-1]
-    candidate, champion = _load(lake, state.version), _load(lake, registry.serving.champion)
-    since = datetime.fromisoformat(state.lineage.held_out_from)
-    replayed = comparison = None
-    try:
-        replay_set = read_replay_set(lake, MAX_JUDGED_DECISIONS, since, speed)
-        verdicts = [g0_artifact(lake.policies / state.version, replay_set, requirements.thresholds)]
-    except ValueError as error:
-        replay_set, verdicts = None, [GateVerdict("G0", "failed", str(error))]
-    if candidate is not None and verdicts[0].outcome != "failed":
-        verdicts.append(_still_valid(state, "G1", champion) or _judge_predictions(lake, state, candidate, champion))
+    with registry.judging(challengers[-1].version) as state:
+        case = ChallengerCase(lake, state, registry.serving.champion)
+        try:
+            case.ask_gates(requirements, speed)
+        except Exception as error:
+            logger.exception("%s could not be judged", state.version)
+            case.fail(sentence_of(error))
+        against = case.champion.version if case.champion is not None else None
+        verdicts = tuple(msgspec.structs.replace(verdict, against=against) for verdict in case.verdicts)
+        return GateJudgement(registry.judge(state.version, verdicts), case.champion, case.replayed, case.comparison)
+
+
+class ChallengerCase:
+    """Collect what is found of a challenger while it is judged; an exception keeps what was found before it."""
+
+    def __init__(self, lake: Lake, state: PolicyState, champion: str | None) -> None:
+        self._lake, self._state = lake, state
+        self.champion = _load(lake, champion)
+        self.verdicts: list[GateVerdict] = []
+        self.replayed: ReplayedPolicies | None = None
+        self.comparison: Comparison | None = None
+
+    def ask_gates(self, requirements: GateRequirements, speed: float) -> None:
+        """Ask the gates in their order. Raises whatever they raise."""
+        lake, state = self._lake, self._state
+        if state.judgings >= MAX_KILLED_JUDGINGS:
+            self.fail(f"{state.judgings} processes were killed while they judged it")
+            return
+        candidate, since = _load(lake, state.version), datetime.fromisoformat(state.lineage.held_out_from)
+        try:
+            replay_set = read_replay_set(lake, MAX_JUDGED_DECISIONS, since, speed)
+        except ValueError as error:
+            self.fail(str(error))
+            return
+        self._add(g0_artifact(lake.policies / state.version, replay_set, requirements.thresholds))
+        if candidate is None or self._has_failed():
+            return
+        self._add(_still_valid(state, "G1", self.champion) or _judge_predictions(lake, state, candidate, self.champion))
         if replay_set is not None:
-            replayed = replay_policies(candidate, champion, replay_set)
-            comparison = compare(*replayed, requirements.thresholds)
-        verdicts.append(g2_off_policy(comparison, requirements))
-        if all(verdict.outcome != "failed" for verdict in verdicts):
-            verdicts.append(_still_valid(state, "G3", champion) or g3_simulated(candidate, champion, requirements))
-    against = champion.version if champion is not None else None
-    verdicts_against = tuple(msgspec.structs.replace(verdict, against=against) for verdict in verdicts)
-    return GateJudgement(registry.judge(state.version, verdicts_against), champion, replayed, comparison)
+            self.replayed = self._replay(candidate, replay_set)
+            self.comparison = compare(*self.replayed, requirements.thresholds)
+        self._add(g2_off_policy(self.comparison, requirements))
+        if not self._has_failed():
+            self._add(_still_valid(state, "G3", self.champion) or g3_simulated(candidate, self.champion, requirements))
+
+    def fail(self, why: str) -> None:
+        """Let the gate fail that was asked last and has not answered."""
+        self.verdicts.append(GateVerdict(GATES[min(len(self.verdicts), len(GATES) - 1)], "failed", why))
+
+    def _add(self, verdict: GateVerdict) -> None:
+        lost = [name for name, value in verdict.figures.items() if not math.isfinite(value)]
+        if lost and verdict.outcome == "passed":
+            why = f"a gate is not passed on figures that are not finite: {', '.join(lost)}"
+            verdict = msgspec.structs.replace(verdict, outcome="failed", reason=why)
+        self.verdicts.append(verdict)
+
+    def _has_failed(self) -> bool:
+        return any(verdict.outcome == "failed" for verdict in self.verdicts)
+
+    def _replay(self, candidate: LearnedPolicy, replay_set: ReplaySet) -> ReplayedPolicies:
+        """Replay beside the champion, or beside the log's own policy where the champion cannot decide."""
+        try:
+            return replay_policies(candidate, self.champion, replay_set)
+        except Exception:
+            if self.champion is None:
+                raise
+            logger.exception("%s is judged without the champion %s", self._state.version, self.champion.version)
+            self.champion = None
+            return replay_policies(candidate, None, replay_set)
 
 
 def advance(
     lake: Lake, schedule: RolloutSchedule = RolloutSchedule(), limits: GuardrailLimits | None = None
 ) -> list[str]:
-    """Take the steps that guardrails and gates ask for; returns a sentence for each."""
+    """Take the steps that guardrails and gates ask for; returns a sentence for each.
+
+    A challenger whose step raises is rejected with the error, and the others take theirs.
+    """
     registry = Registry(lake, ACTOR)
     limits = limits or guardrail_limits(schedule)
     steps = roll_back_breaches(lake, guardrail_readings(lake, limits)) + _canary_step(registry, lake, schedule, limits)
-    seen_ever = decision_log.count(lake)
-    for state in registry.in_state("candidate", "shadow"):
-        steps += _step(registry, state, schedule, _has_served(lake), seen_ever)
+    decisions = decision_log.count(lake)
+    challengers = registry.in_state("candidate", "shadow")
+    for state in challengers:
+        try:
+            if state.state == "candidate" and not state.verdicts and state.version != challengers[-1].version:
+                steps += _retire_superseded(registry, state.version, challengers[-1].version)
+            else:
+                steps += _step(registry, state, schedule, _has_served(lake), decisions)
+        except RegistryError as error:
+            # Another process has taken a step since: the next turn looks at it again.
+            steps.append(f"{state.version} takes no step: {error}")
+        except Exception as error:
+            logger.exception("%s could not take its step", state.version)
+            why = f"its step failed: {sentence_of(error)}"
+            with _unless_gone(registry, state.version):
+                registry.reject(state.version, why)
+                steps.append(f"{state.version} is rejected: {why}")
     return steps
+
+
+def _retire_superseded(registry: Registry, version: str, newer: str) -> list[str]:
+    """Retire a version whose process died before it was judged, and that a newer one has replaced."""
+    why = f"it was not judged before {newer} was made"
+    registry.retire(version, why)
+    return [f"{version} is retired: {why}"]
 
 
 def enforce_guardrails(lake: Lake, schedule: RolloutSchedule = RolloutSchedule(), who: str = ACTOR) -> list[str]:
     """Roll back serving policies that breach a guardrail by all that the log has now; returns a sentence for each."""
-    decision_log.catch_up(lake)
+    try:
+        decision_log.catch_up(lake)
+    except Exception:
+        # The decisions that the log already had may show enough harm.
+        logger.exception("new requests could not be added to the log of decisions")
     return roll_back_breaches(lake, guardrail_readings(lake, guardrail_limits(schedule)), who)
 
 
 def roll_back_breaches(lake: Lake, readings: Sequence[GuardrailReading], who: str = ACTOR) -> list[str]:
-    """Roll back the policies whose ``readings`` have a breach; returns a sentence for each."""
+    """Roll back the policies whose ``readings`` have a breach; returns a sentence for each.
+
+    A canary whose guardrails could not be read is rolled back as well: a trial without guardrails is none, and it would
+    keep the next one from starting. A champion in that situation serves on, and a sentence says so.
+    """
     registry = Registry(lake, who)
+    canary = registry.serving.canary
     steps = []
     for reading in readings:
-        if reading.breaches:
+        if reading.fault and (canary is None or canary.version != reading.version):
+            steps.append(f"{reading.version} serves on: {reading.sentence()}")
+        elif reading.breaches or reading.fault:
             with _unless_gone(registry, reading.version):
                 now = registry.rollback(reading.version, reading.sentence(), reading.figures())
                 steps.append(f"{reading.version} is rolled back, {now or 'price shares'} serve: {reading.sentence()}")
@@ -129,16 +220,31 @@ def guardrail_readings(lake: Lake, limits: GuardrailLimits = GuardrailLimits()) 
     serving = Registry(lake, ACTOR).serving
     readings = []
     if serving.champion:
-        readings.append(read_guardrails(decision_log.read(lake, last=MAX_WATCHED_DECISIONS), serving.champion, limits))
+        readings.append(_read_guardrails(lake, serving.champion, MAX_WATCHED_DECISIONS, limits))
     if serving.canary:
         readings.append(_watch_canary(lake, serving.canary, limits))
     return readings
 
 
 def _watch_canary(lake: Lake, canary: Canary, limits: GuardrailLimits) -> GuardrailReading:
+    """Read the canary's guardrails. No router serves an artifact that cannot be loaded, so its log would stay empty."""
+    try:
+        LearnedPolicy.load(lake.policies / canary.version)
+    except PolicyError as error:
+        return GuardrailReading(canary.version, 0, 0, fault=sentence_of(error))
     since = max(decision_log.count(lake) - canary.since, 0)
-    frame = decision_log.read(lake, last=min(since, MAX_WATCHED_DECISIONS))
-    return read_guardrails(frame, canary.version, limits, all_rows=True)
+    return _read_guardrails(lake, canary.version, min(since, MAX_WATCHED_DECISIONS), limits, all_rows=True)
+
+
+def _read_guardrails(
+    lake: Lake, version: str, last: int, limits: GuardrailLimits, all_rows: bool = False
+) -> GuardrailReading:
+    """Read the guardrails on the ``last`` rows of the log; an exception becomes the reading's ``fault``."""
+    try:
+        return read_guardrails(decision_log.read(lake, last=last), version, limits, all_rows=all_rows)
+    except Exception as error:
+        logger.exception("the guardrails of %s could not be read", version)
+        return GuardrailReading(version, 0, 0, fault=sentence_of(error))
 
 
 def _canary_step(registry: Registry, lake: Lake, schedule: RolloutSchedule, limits: GuardrailLimits) -> list[str]:
@@ -147,7 +253,7 @@ def _canary_step(registry: Registry, lake: Lake, schedule: RolloutSchedule, limi
     if canary is None:
         return []
     reading, version = _watch_canary(lake, canary, limits), canary.version
-    if reading.decisions < schedule.canary_decisions or reading.success is None or reading.breaches:
+    if reading.decisions < schedule.canary_decisions or reading.success is None or reading.breaches or reading.fault:
         return []
     wider = next((share for share in schedule.canary_shares if share > canary.share), None)
     with _unless_gone(registry, version):

@@ -50,7 +50,7 @@ DAMAGE: list[tuple[str, Any]] = [
 ]
 
 
-def damaged(row: Row, what: str, value: Any) -> None:
+def spoil(row: Row, what: str, value: Any) -> None:
     name, _, part = what.partition(".")
     if part:
         row[name][0][part] = value
@@ -95,7 +95,7 @@ def lake(logged: Lake, tmp_path: Path) -> Lake:
 @pytest.mark.parametrize(("what", "value"), DAMAGE)
 def test_a_damaged_row_is_left_out_and_counted(lake: Lake, what: str, value: Any) -> None:
     before = decision_log.read(lake)
-    rewrite(lake, lambda rows: damaged(rows[7], what, value))
+    rewrite(lake, lambda rows: spoil(rows[7], what, value))
     assert decision_log.catch_up(lake) == {}
     found = decision_log.read_counted(lake)
     assert (len(found.frame), found.damaged, found.unreadable) == (len(before) - 1, 1, 0)
@@ -121,7 +121,7 @@ def test_a_row_that_is_merely_odd_is_kept(lake: Lake) -> None:
 def test_training_learns_from_a_damaged_log_what_it_learns_without_the_damage(lake: Lake, tmp_path: Path) -> None:
     def damage(rows: list[Row]) -> None:
         for row, (what, value) in zip(rows[100::7], DAMAGE, strict=False):
-            damaged(row, what, value)
+            spoil(row, what, value)
 
     def leave_out(rows: list[Row]) -> None:
         gone = {id(row) for row, _ in zip(rows[100::7], DAMAGE, strict=False)}
@@ -185,7 +185,7 @@ def test_an_hour_that_cannot_be_read_stops_nothing(
     found = decision_log.read_counted(lake)
     assert len(found.frame) == 100 - hours[lost.stem]
     assert found.unreadable == lost.exists()
-    assert ("are left out" in caplog.text) == lost.exists()
+    assert ("cannot be read" in caplog.text) == lost.exists()
     assert decision_log.count(lake) >= len(found.frame)
     assert decision_log.catch_up(lake) == {}
     assert decision_log.write_hour(lake, kept[0].stem, []) == hours[kept[0].stem]
