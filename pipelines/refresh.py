@@ -17,7 +17,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class RefreshReport(NamedTuple):
-    """``metadata`` by asset name; ``failed`` names the checks and steps that failed."""
+    """``metadata`` by asset name; ``failed`` names the checks and steps that failed, or says why no run started."""
 
     succeeded: bool
     metadata: dict[str, dict[str, Any]]
@@ -42,6 +42,8 @@ def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
             name = materialization.asset_key.to_user_string()
             found[name] = {key: value.value for key, value in materialization.metadata.items()}
         failed += [event.step_key or "" for event in result.all_events if event.is_step_failure]
+        errors = [event.job_failure_data.error for event in result.all_events if event.is_job_failure]
+        failed += [(error.cause or error).message.strip() for error in errors if error]
         failed += [e.check_name for e in result.get_asset_check_evaluations() if not e.passed]
     for name, metadata in found.items():
         progress(f"{name}: {', '.join(f'{key} {value}' for key, value in metadata.items())}")

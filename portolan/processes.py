@@ -25,6 +25,7 @@ class Processes:
         self._children: list[tuple[str, subprocess.Popen[bytes], float]] = []
         self._beside: subprocess.Popen[bytes] | None = None
         self._complaint: IO[bytes] | None = None
+        self._said = ""
         self._environment = os.environ | environment
 
     def portolan(self, name: str, *arguments: str, patience: float = STOP_S, **environment: str) -> None:
@@ -51,14 +52,18 @@ class Processes:
         )
 
     def complaint(self) -> str:
-        """What the one beside the rest wrote to stderr if it has failed, told once; else nothing."""
+        """Return what the process beside the rest wrote to stderr, when it has ended and for the first time after that.
+
+        Nothing if it succeeded and its predecessor wrote the same.
+        """
         if self._complaint is None or self._beside is None or self._beside.poll() is None:
             return ""
         self._complaint.seek(0)
         with self._complaint as file:
             said = file.read().decode(errors="replace").strip()
         self._complaint = None
-        return said if self._beside.returncode else ""
+        before, self._said = self._said, said
+        return said if self._beside.returncode or said != before else ""
 
     def ended(self) -> tuple[str, int] | None:
         """The first child that is no longer running, with its exit code."""

@@ -52,6 +52,14 @@ def test_a_failing_check_blocks_publication(tmp_path: Path) -> None:
     assert lake.current_mart() is None
 
 
+def test_a_run_that_cannot_begin_says_why(tmp_path: Path) -> None:
+    lake = Lake(tmp_path).create()
+    lake.build_lock.mkdir()
+    report = refresh(tmp_path, lambda _: None)
+    assert not report.succeeded
+    assert [reason for reason in report.failed if str(lake.build_lock) in reason], report.failed
+
+
 def test_hours_with_new_requests_are_asked_for_as_partitions(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     fill(lake, records(100))

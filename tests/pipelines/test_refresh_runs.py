@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from pipelines.liveness import LOCK_TAG, POOLS, end_dead_runs
 from pipelines.locks import exclusive
 from portolan.house import DAGSTER
 from tests.pipelines.test_marts import fill, records
-from tests.running import ROOT, Running, until
+from tests.running import ROOT, Running, environment, free_port, until
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 PATIENCE_S = 300.0
@@ -152,6 +154,31 @@ def test_slots_of_deleted_and_finished_runs_are_freed_and_those_of_a_living_run_
         storage.claim_concurrency_slot("guardrails", run.run_id, "step")
         assert end_dead_runs(instance, lake.runs) == [run.run_id]
         assert holders(instance) == set()
+
+
+@pytest.mark.slow
+def test_the_daemon_ends_a_dead_run_although_no_other_begins(tmp_path: Path) -> None:
+    lake, home = prepared(tmp_path)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        with refreshing(lake, home, tmp_path / "refresh") as refresh:
+            kill_while_it_holds(refresh, instance, "mart")
+        command = [sys.executable, "-W", "ignore", "-m", "pipelines.instance", "dev", "-m", "pipelines.definitions"]
+        variables = {"DAGSTER_HOME": str(home), "PORTOLAN_DATA_DIR": str(lake.root)}
+        with (tmp_path / "dagster.log").open("wb") as log:
+            daemon = subprocess.Popen(
+                [*command, "-p", str(free_port())],
+                env=environment() | variables,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            said = (tmp_path / "dagster.log").read_text
+            until(lambda: daemon.poll() is not None or not holders(instance), "the slot is freed", PATIENCE_S)
+            assert holders(instance) == set(), said()
+        finally:
+            daemon.send_signal(signal.SIGINT)
+            daemon.wait(PATIENCE_S)
 
 
 def test_the_checkout_and_portolan_up_tell_dagster_the_same() -> None:

@@ -116,6 +116,19 @@ def test_one_command_opens_a_market_whose_mart_counts_every_request(tmp_path: Pa
         assert reconcile(house) > 50
 
 
+def test_a_damaged_file_is_named_once_and_the_mart_is_published(tmp_path: Path) -> None:
+    damaged = Lake(tmp_path / "data").requests / "day=2026-11-17" / "damaged.parquet"
+    damaged.parent.mkdir(parents=True)
+    damaged.touch()
+    house = Up(tmp_path, "--no-dashboards", "--no-dagster")
+    with house.running:
+        until(lambda: f"{damaged} is left out" in house.running.output, f"it is named: {house.running.output}", 300)
+        first = house.lake.current_mart()
+        until(lambda: house.lake.current_mart() != first, f"a later mart: {house.running.output}", 300)
+        assert house.running.output.count(str(damaged)) == 1
+        house.stop()
+
+
 def test_a_closed_terminal_and_an_impatient_ctrl_c_leave_nothing_running(tmp_path: Path) -> None:
     house = Up(tmp_path, "--no-dashboards", "--no-dagster")
     with house.running:
