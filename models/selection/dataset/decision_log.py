@@ -142,10 +142,12 @@ def read_counted(lake: Lake, last: int | None = None, since: datetime | None = N
         if last is not None and count >= last:
             break
     if not frames:
-        return DecisionRows(pl.from_arrow(SCHEMA.empty_table()), 0, unreadable)  # type: ignore[arg-type]
+        return DecisionRows(_EMPTY, 0, unreadable)
     joined = pl.concat(frames[::-1]).unique("generation_id", keep="first", maintain_order=True)
     joined = joined if last is None else joined.tail(last)
     valid = joined.filter(is_valid(joined))
+    if not valid["started_at"].is_sorted():
+        valid = valid.sort("started_at", maintain_order=True)
     return DecisionRows(valid, len(joined) - len(valid), unreadable)
 
 
@@ -177,7 +179,10 @@ def _kept(path: Path) -> pa.Table | None:
     It may be all that is left of sources that have gone.
     """
     try:
-        table = open_dataset([path], SCHEMA).to_table()
+        try:
+            table = open_dataset([path], SCHEMA).to_table()
+        except pa.ArrowInvalid:
+            table = _cast_leniently(pq.read_table(path))
         table.validate(full=True)
         return table
     except FileNotFoundError:
@@ -187,6 +192,13 @@ def _kept(path: Path) -> pa.Table | None:
         os.replace(path, aside)
         logger.error("%s cannot be read and is kept as %s: %s", path, aside.name, error)
         return None
+
+
+def _cast_leniently(table: pa.Table) -> pa.Table:
+    """Return the columns of ``SCHEMA``; a figure that its column cannot hold, as NaN in an integer one, is null."""
+    frame: pl.DataFrame = pl.from_arrow(table)  # type: ignore[assignment]
+    missing = [pl.lit(None).alias(name) for name in COLUMNS if name not in frame.columns]
+    return frame.with_columns(missing).select(COLUMNS).cast(_EMPTY.schema, strict=False).to_arrow().cast(SCHEMA)
 
 
 _EMPTY: pl.DataFrame = pl.from_arrow(SCHEMA.empty_table())  # type: ignore[assignment]

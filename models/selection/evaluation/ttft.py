@@ -31,10 +31,10 @@ def ttft_ratios(
 ) -> TtftRatios | None:
     """Estimate the ratios from n requests; ``None`` where nothing can be estimated.
 
-    ``ttft_s`` is in seconds, NaN where no token came. ``target_weight`` and ``baseline_weight`` are the importance
+    ``ttft_s`` is in seconds, NaN or 0 where no token came. ``target_weight`` and ``baseline_weight`` are the importance
     weights under both policies.
     """
-    answered = ~np.isnan(ttft_s)
+    answered = np.isfinite(ttft_s) & (ttft_s > 0)
     if not (target_weight[answered].any() and baseline_weight[answered].any()):
         return None
     order = np.flatnonzero(answered)[np.argsort(ttft_s[answered], kind="stable")]

@@ -152,10 +152,7 @@ def _ratio(ours: Floats, control: Floats, quantile: float | None, limits: Guardr
         return float(figure(own)) / max(float(figure(others)), 1e-12)
 
     replicas = np.array(
-        [
-            float(figure(rng.choice(ours, len(ours)))) / max(float(figure(rng.choice(control, len(control)))), 1e-12)
-            for _ in range(limits.replicates)
-        ]
+        [ratio(rng.choice(ours, len(ours)), rng.choice(control, len(control))) for _ in range(limits.replicates)]
     )
     low, high = np.quantile(replicas, [(1 - limits.level) / 2, (1 + limits.level) / 2])
-    return Interval(float(figure(ours) / figure(control)), float(low), float(high))
+    return Interval(ratio(ours, control), float(low), float(high))

@@ -16,7 +16,7 @@ import pytest
 from data.lake import Lake
 from data.policies import read_state
 from models.selection.dataset import decision_log
-from models.selection.dataset.replay_set import read_replay_set
+from models.selection.dataset.replay_set import build_replay_set
 from models.selection.dataset.samples import build_samples
 from models.selection.lifecycle.train import describe_training_set, train
 from tests.pipelines.test_marts import fill, records
@@ -104,7 +104,7 @@ def test_a_damaged_row_is_left_out_and_counted(lake: Lake, what: str, value: Any
     last = decision_log.read_counted(lake, last=1500)
     assert (len(last.frame), last.damaged) == (1499, 1)
     assert len(build_samples(found.frame).rows) == len(build_samples(before).rows) - 1
-    assert read_replay_set(found.frame) is not None
+    assert build_replay_set(found.frame) is not None
 
 
 def test_a_row_that_is_merely_odd_is_kept(lake: Lake) -> None:
@@ -222,5 +222,5 @@ def test_a_log_with_too_few_sound_rows_says_so(tmp_path: Path) -> None:
     report = train(lake)
     assert (report.version, report.reason) == (
         None,
-        "not trained: 150 of 250 attempts can be learned from, 200 are needed",
+        "not trained: 150 of 250 attempts are usable, 200 are needed",
     )

@@ -114,7 +114,7 @@ def test_a_better_challenger_goes_from_shadow_to_champion(world: World) -> None:
     assert report is not None
     (whole,) = [row for row in report["segments"] if row["by"] == "all"]
     assert (whole["word"], whole["effective_samples"] > 200) == ("better", True)
-    streams, answers = (row for row in report["segments"] if row["by"] == "delivery")
+    answers, streams = (row for row in report["segments"] if row["by"] == "delivery")
     assert (streams["name"], answers["name"]) == ("stream", "non-streaming")
     assert streams["decisions"] + answers["decisions"] == whole["decisions"]
     assert lifts(segments(world.lake, str(serving.champion))).to_dict()
