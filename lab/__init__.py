@@ -1,1 +1,1 @@
-"""Imitates: providers on the wire and real traffic, on loopback."""
+"""Simulate providers, in their wire formats, and realistic traffic on the loopback interface."""

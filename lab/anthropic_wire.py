@@ -1,4 +1,4 @@
-"""The Anthropic messages format as a provider speaks it."""
+"""Implement the provider's side of the Anthropic messages format."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lab.text import Ask, Completion, characters
 
 
 class AnthropicWire:
-    """Caches the prompts that ask for it; what is not read is written, and charged."""
+    """Implement ``Wire``. A prompt is cached if it asks for it; tokens that are not read are written and charged."""
 
     def __init__(self) -> None:
         self._prefixes = Prefixes()
 
     def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion:
-        """``completion`` with what of the prompt was read from the endpoint's cache and written to it."""
+        """Return ``completion`` with the prompt tokens that were read from and written to the endpoint's cache."""
         if '"cache_control"' not in json.dumps(body):
             return completion
         system = {"content": body.get("system")}
@@ -35,7 +35,7 @@ class AnthropicWire:
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
         block = _block(completion) | ({} if completion.tool else {"text": completion.text})
         if completion.tool:
-            # What is no JSON cannot stand in this format's whole answers: there it is a string in place of the object.
+            # A non-streamed response cannot contain invalid JSON, so it has a string in place of the object.
             broken = completion.garbled == "invalid_json"
             block["input"] = completion.arguments if broken else json.loads(completion.arguments)
         return _message(completion, body) | {
@@ -62,7 +62,7 @@ class AnthropicWire:
 
 
 def _content(completion: Completion) -> list[dict[str, Any]]:
-    """The events of the one block."""
+    """Return the events of the single content block."""
     if completion.tool:
         text = completion.arguments
         deltas = [{"type": "input_json_delta", "partial_json": part} for part in (text[:9], text[9:])]

@@ -1,4 +1,4 @@
-"""How each endpoint of the lab behaves: drawn from measured figures, the same for the same seed.
+"""Draw the behaviour of each endpoint of the lab from measured distributions, determined by the seed.
 
 Levels: quantiles over the endpoints of ``openrouter_endpoint_stats_2025-07`` (MIT). Spread within an
 endpoint and failure rates: LLMPerf's single requests (Apache-2.0). ``benchmarks/derive_lab_parameters.py``
@@ -17,13 +17,16 @@ from typing import Any
 
 @cache
 def parameters() -> dict[str, Any]:
-    """The derived table."""
+    """Return the table of ``parameters.toml``."""
     return tomllib.loads(resources.files("lab").joinpath("parameters.toml").read_text())
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """TTFT in seconds, throughput in tokens a second, both log-normal about their medians; rates are shares."""
+    """Behaviour of one endpoint.
+
+    TTFT (s) and throughput (tokens/s) are log-normal with the given medians; rates are shares of requests.
+    """
 
     ttft_median_s: float
     ttft_sigma: float
@@ -42,13 +45,13 @@ class Behaviour:
         return self.tokens_per_s * dice.lognormvariate(0, self.tokens_sigma)
 
     def is_out(self, now_s: float) -> bool:
-        """Whether an outage is going on ``now_s`` seconds after the lab's start."""
+        """Return true if the endpoint has an outage ``now_s`` seconds after the lab's start."""
         return (now_s + self.phase_s) % self.outage_every_s < self.outage_length_s
 
 
 @cache
 def behaviour_of(endpoint: str, seed: int) -> Behaviour:
-    """The behaviour of ``provider:model``."""
+    """Return the behaviour of the endpoint ``provider:model``."""
     table = parameters()
     dice = random.Random(f"{seed}/{endpoint}")
     every = dice.uniform(*table["outage"]["every_s"])
@@ -66,7 +69,7 @@ def behaviour_of(endpoint: str, seed: int) -> Behaviour:
 
 
 def _quantile(table: dict[str, Any], level: float) -> float:
-    """Linear interpolation in a table of ``levels`` and ``values``."""
+    """Interpolate linearly in a table of ``levels`` and ``values``."""
     levels, values = table["levels"], table["values"]
     for (low, a), (high, b) in zip(
         zip(levels, values, strict=True), zip(levels[1:], values[1:], strict=True), strict=False

@@ -1,4 +1,4 @@
-"""Faults that are planted in a provider of the lab, until they are taken away."""
+"""Inject faults into a provider of the lab until they are removed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ NEVER_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to fail.
+    """Fault to inject.
 
-    ``hang`` sends nothing at all, ``html`` a page with status 200. ``stall`` falls silent, and ``reset`` breaks the
-    connection, before piece number ``after`` of the answer: 0 is right after the headers, 1 after a stream's role;
-    a whole answer has two pieces.
+    These modes affect every call. ``hang`` sends nothing at all. ``html`` sends a page with status 200. ``stall`` stops
+    sending, and ``reset`` closes the connection, before piece number ``after`` of the response: 0 is directly after the
+    headers, 1 after the role of a stream. A non-streamed response has two pieces.
 
-    ``rate`` is the share of calls that the others hit: ``slow``, which takes ``factor`` times as long, ``error`` (by
-    ``status`` and the provider's ``code`` and ``message``), ``rate_limit`` (with ``retry_after`` as the header, none
-    where null), ``garble``, which spoils tool calls in the way that ``code`` names, ``refuse``, which ends an answer
-    before its first token as a content filter does, ``fail_at_end``, an answer's last word being that it failed
-    (OpenAI's format alone has one), and ``downgrade``, which serves in the default tier what was asked of another.
+    The other modes affect the share ``rate`` of the calls. ``slow`` takes ``factor`` times as long. ``error`` responds
+    with ``status`` and the provider's ``code`` and ``message``. ``rate_limit`` responds with 429 and the header
+    ``retry_after``, or without it if that is null. ``garble`` corrupts tool calls in the way that ``code`` names.
+    ``refuse`` ends a response before its first token, as a content filter does. ``fail_at_end`` ends it with the finish
+    reason of an error, which only OpenAI's format has. ``downgrade`` serves requests for another tier in the default
+    tier.
     """
 
     mode: str = "ok"
@@ -46,20 +47,20 @@ class Fault:
     factor: float = 4.0
 
     def slowness(self, dice: random.Random) -> float:
-        """What multiplies the waits of this call."""
+        """Return the factor by which the latencies of this call are multiplied."""
         return self.factor if self.mode == "slow" and dice.random() < self.rate else 1.0
 
     @property
     def breaks_off(self) -> bool:
-        """Whether an answer that has begun does not come to its end."""
+        """Return true if a response that has started is not completed."""
         return self.mode in ("stall", "reset")
 
     def within(self, pieces: int) -> Fault:
-        """The same, at the latest before piece number ``pieces``."""
+        """Return the same fault, with ``after`` limited to ``pieces``."""
         return replace(self, after=min(self.after, pieces))
 
     def refusal(self, wire: Wire, dice: random.Random) -> Response | None:
-        """The answer in place of a completion, where there is one."""
+        """Return the response that replaces a completion, or ``None`` if the call is completed."""
         if self.mode == "html":
             return HTMLResponse("<!doctype html><title>Welcome</title><p>Please sign in to the network.")
         if self.mode not in ("error", "rate_limit") or dice.random() >= self.rate:
@@ -74,7 +75,7 @@ class Fault:
         return JSONResponse(body, status_code=status, headers=wait)
 
     def spoil(self, completion: Completion, dice: random.Random) -> Completion:
-        """``completion`` as this fault leaves it."""
+        """Return ``completion`` as this fault changes it."""
         if self.mode not in ("garble", "refuse", "fail_at_end") or dice.random() >= self.rate:
             return completion
         if self.mode == "garble":
@@ -87,7 +88,7 @@ class Fault:
         return self.mode == "downgrade" and dice.random() < self.rate
 
     async def before(self, piece: int) -> None:
-        """To be awaited before each piece of the answer."""
+        """Stall or reset if the fault strikes before ``piece``. Await this before each piece of the response."""
         if piece == self.after and self.mode == "stall":
             await asyncio.sleep(NEVER_S)
         if piece == self.after and self.mode == "reset":
@@ -95,7 +96,7 @@ class Fault:
 
 
 def read_fault(wanted: dict[str, Any] | None) -> Fault:
-    """Raises ``ValueError`` for what is no fault."""
+    """Parse a fault. Raises ``ValueError`` for an unknown field or mode."""
     fault = wanted or {}
     known = [field.name for field in fields(Fault)]
     if fault.get("mode", "ok") not in MODES or not set(fault) <= set(known):
@@ -106,7 +107,7 @@ def read_fault(wanted: dict[str, Any] | None) -> Fault:
 
 
 async def leaves(request: Request, seconds: float) -> bool:
-    """Wait; true as soon as the client has left. The body must have been read."""
+    """Wait ``seconds``; return true as soon as the client disconnects. The body must have been read."""
     if seconds <= 0:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The OpenAI chat format as a provider speaks it."""
+"""Implement the provider's side of the OpenAI chat format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lab.text import Ask, Completion, characters
 
 
 class Wire(Protocol):
-    """One format: read a request; write an answer, a stream, an error."""
+    """Wire format of a provider: read requests; write responses, streams and errors."""
 
     def read(self, body: dict[str, Any]) -> Ask: ...
     def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion: ...
@@ -22,13 +22,13 @@ class Wire(Protocol):
 
 
 class OpenAIWire:
-    """Caches every prompt; writing is not charged."""
+    """Implement ``Wire``. Every prompt is cached, and cache writes are not charged."""
 
     def __init__(self) -> None:
         self._prefixes = Prefixes()
 
     def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion:
-        """``completion`` with what of the prompt the endpoint had seen before."""
+        """Return ``completion`` with the prompt tokens that were read from the endpoint's cache."""
         known = self._prefixes.read(endpoint, body.get("messages", []))
         return replace(completion, cached_tokens=min(known, completion.prompt_tokens))
 
@@ -96,7 +96,7 @@ def _reason(completion: Completion) -> str:
 
 
 def _tier(body: dict[str, Any]) -> dict[str, str]:
-    """The tier that serves, named to those who asked for one."""
+    """Return the tier that serves, for requests that name one."""
     asked = body.get("service_tier")
     return {"service_tier": "default" if asked == "auto" else asked} if asked else {}
 

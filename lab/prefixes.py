@@ -1,4 +1,4 @@
-"""The prompt caches of the lab's providers: which beginnings of prompts each has seen."""
+"""Simulate the prompt caches of the lab's providers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from lab.text import characters
 
-# Prompts below this many tokens are not cached, as the large providers have it.
+# Prompts below this many tokens are not cached, as with the large providers.
 MIN_TOKENS = 1024
-# Prefixes remembered of each endpoint; the oldest is forgotten.
+# Number of prefixes stored for each endpoint, which bounds memory; the oldest is evicted.
 SIZE = 4096
 
 
 class Prefixes:
-    """By endpoint, message by message. Entries leave when there are too many, never by age."""
+    """Store the prompt prefixes that each endpoint has seen, in steps of a message. Entries do not expire."""
 
     def __init__(self) -> None:
         self._seen: dict[str, dict[bytes, None]] = {}
 
     def read(self, endpoint: str, messages: Sequence[Any]) -> int:
-        """Tokens of the longest known beginning of ``messages``, all of which are known from now on."""
+        """Return the tokens of the longest stored prefix of ``messages``, and store all of their prefixes."""
         seen = self._seen.setdefault(endpoint, {})
         digest = blake2b(digest_size=16)
         size = known = 0
@@ -40,7 +40,7 @@ class Prefixes:
 
 
 def _unmarked(message: Any) -> Any:
-    """Without the marks of caching, which clients move from turn to turn."""
+    """Remove ``cache_control``, which clients move from turn to turn."""
     if isinstance(message, dict):
         return {name: _unmarked(value) for name, value in message.items() if name != "cache_control"}
     return [_unmarked(part) for part in message] if isinstance(message, list) else message

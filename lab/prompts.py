@@ -1,4 +1,4 @@
-"""Prompts of the replayer, by market category: templates and what fills them."""
+"""Generate the replayer's prompts from templates, by market category."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEMPLATES = {
     "trivia": "Ask me five quiz questions about {} and give the answers at the end.",
     "academia": "Outline a literature review on {} with a hypothesis and a method.",
 }
-# What a longer prompt goes on with, about the same thing.
+# Sentences that extend a prompt on the same subject.
 DETAILS = {
     "programming": (
         "The function should have type hints, a docstring and a unit test for {}.",
@@ -77,7 +77,7 @@ WEIGHTS = (30, 20, 4, 2, 8, 6, 6, 3, 4, 4, 8, 5)
 
 
 def prompt(dice: random.Random, words: int) -> str:
-    """A prompt of at least its template, continued in its category to about ``words`` words."""
+    """Draw a template and extend it within its category to about ``words`` words."""
     category = dice.choices(list(TEMPLATES), WEIGHTS)[0]
     parts = [TEMPLATES[category].format(dice.choice(SUBJECTS))]
     length = len(parts[0].split())

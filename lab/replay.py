@@ -1,8 +1,8 @@
-"""Traffic: prompts by a measured arrival process through the official ``openai`` client.
+"""Generate traffic by a measured arrival process through the official ``openai`` client.
 
-Arrivals are open-loop with gamma gaps of the coefficient of variation that the Azure trace has; lengths
-are log-normal as fitted from it. When more requests wait than ``MAX_IN_FLIGHT``, arrivals are skipped
-and counted: a slow service must not slow the load.
+Arrivals are open-loop: gaps are gamma-distributed with the coefficient of variation of the Azure trace, and lengths
+are log-normal as fitted to it. With ``MAX_IN_FLIGHT`` requests in flight, arrivals are skipped and counted, so that a
+slow service does not reduce the offered load.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TOOL = {
 
 @dataclass
 class ReplayReport:
-    """Counts of one run."""
+    """Count the requests of one run."""
 
     sent: int = 0
     succeeded: int = 0
@@ -49,7 +49,7 @@ class ReplayReport:
 
 
 class Replayer:
-    """``rate`` in requests a second; stops after ``duration_s`` or ``requests``, whichever comes first."""
+    """Send ``rate`` requests a second for ``duration_s`` seconds or until ``requests`` are sent, whichever is first."""
 
     def __init__(self, base_url: str, api_key: str, models: Sequence[str], rate: float, seed: int) -> None:
         self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=120)
@@ -65,7 +65,7 @@ class Replayer:
         requests: int | None = None,
         on_progress: Callable[[ReplayReport], None] | None = None,
     ) -> ReplayReport:
-        """Send until the end is reached, then wait for what is in flight."""
+        """Send requests until the limit is reached, then wait for those in flight."""
         variation = parameters()["arrivals"]["coefficient_of_variation"]
         shape = 1 / variation**2
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""All providers of the lab on one port, each under its own path, speaking their real wire formats."""
+"""Serve all providers of the lab on one port, each under its own path and in its real wire format."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ TIERS = ("priority", "flex")
 
 @dataclass
 class Lab:
-    """Endpoints are ``provider:model``, of a service tier that is asked for ``provider:model@tier``: it behaves as the
-    default one does, and says that it served.
+    """State of all providers of the lab.
 
-    ``time_scale`` multiplies every wait and the time between outages (0: no waits); ``faults`` turns them on.
-    ``modes`` are planted faults (``lab/faults.py``) by endpoint, provider or ``*``. ``completed`` counts the answers
-    that were made to their end, which a provider would bill, by the request's ``user``.
+    Endpoints are named ``provider:model``, or ``provider:model@tier`` for a requested service tier, which behaves like
+    the default tier and is reported in the response. ``time_scale`` multiplies all latencies and the time between
+    outages (0: no delay). ``faults`` enables failures at the measured rates. ``modes`` has the injected faults
+    (``lab/faults.py``) by endpoint, provider or ``*``. ``completed`` counts the completed responses, which a provider
+    would bill, by the request's ``user``.
     """
 
     seed: int = 7
@@ -81,7 +82,7 @@ class Lab:
         return StreamingResponse(halves, headers=dict(answer.headers))
 
     def _chance(self, behaviour: Behaviour, dice: random.Random, wire: Wire) -> Response | None:
-        """A failure at the measured rates, or of an outage."""
+        """Return a failure at the measured rates or during an outage, else ``None``."""
         if not self.faults:
             return None
         now_s = (time.monotonic() - self.started) / (self.time_scale or 1.0)
@@ -98,7 +99,7 @@ class Lab:
         try:
             for index, piece in enumerate(pieces):
                 await fault.before(index)
-                # With its last piece an answer is to be paid for, whether its caller waits for the end or not.
+                # A response is billed with its last piece, whether or not the client reads to the end.
                 finished = index + 1 == len(pieces)
                 if finished:
                     self.completed[user] += 1
@@ -111,7 +112,10 @@ class Lab:
 
 
 def create_app(lab: Lab) -> Starlette:
-    """Providers at ``/{provider}/v1``; ``/_control/{provider}`` or one of its endpoints plants failures; ``/_log``."""
+    """Return the application: providers at ``/{provider}/v1``, counts at ``/_log``.
+
+    ``/_control/{provider}`` injects faults into a provider or into one of its endpoints.
+    """
     openai, anthropic = OpenAIWire(), AnthropicWire()
 
     async def chat(request: Request) -> Response:
@@ -147,6 +151,6 @@ def create_app(lab: Lab) -> Starlette:
 
 
 def run(host: str, port: int, seed: int, time_scale: float) -> None:
-    """Serve until stopped."""
+    """Serve the lab until it is stopped."""
     app = create_app(Lab(seed=seed, time_scale=time_scale))
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)

@@ -1,4 +1,4 @@
-"""What the lab's models say: words of no meaning, of the length that was asked for."""
+"""Generate the completions of the lab's models: meaningless words of the requested length."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ WORDS = [
 ]
 
 
-# The call's arguments when they are no JSON object, and when they fit no schema that asks for a place's name.
+# Arguments that are not valid JSON, and arguments that violate any schema in which the place is a string.
 GARBLED = {"invalid_json": '{"place":"Genoa"', "schema_mismatch": '{"place":[1453]}'}
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """``tool`` names the function to call, if one should be."""
+    """Request as a model sees it; ``tool`` names the function to call, if any."""
 
     characters: int
     max_tokens: int | None
@@ -51,8 +51,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """``pieces`` are the tokens of the text; with ``tool`` there is a call instead of text, ``garbled`` in the way
-    named. ``ending`` replaces the usual reason to finish: ``refusal`` or ``error``.
+    """Completion of a model. ``pieces`` are the tokens of its text.
+
+    With ``tool`` it is a tool call instead of text; ``garbled`` names the way in which the call is corrupted.
+    ``ending`` replaces the usual finish reason: ``refusal`` or ``error``.
     """
 
     pieces: tuple[str, ...]
@@ -71,7 +73,7 @@ class Completion:
 
     @property
     def arguments(self) -> str:
-        """Of the call."""
+        """Return the arguments of the tool call as JSON text."""
         return GARBLED.get(self.garbled or "", '{"place":"Genoa"}')
 
     @property
@@ -84,7 +86,7 @@ class Completion:
 
 
 def complete(ask: Ask, dice: random.Random) -> Completion:
-    """A completion drawn with ``dice``; a token is four characters of prompt, one word of answer."""
+    """Draw a completion. A token is four characters of the prompt or one word of the completion."""
     wanted = max(1, min(400, int(dice.lognormvariate(3.5, 0.8))))
     count = min(wanted, ask.max_tokens) if ask.max_tokens else wanted
     pieces = tuple(f"{dice.choice(WORDS)} " for _ in range(count))
@@ -93,7 +95,7 @@ def complete(ask: Ask, dice: random.Random) -> Completion:
 
 
 def characters(content: Any) -> int:
-    """Characters of text in a message's content, whichever form it has."""
+    """Return the number of text characters in a message's content, a string or a list of parts."""
     if isinstance(content, str):
         return len(content)
     if isinstance(content, list):

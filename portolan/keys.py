@@ -65,8 +65,8 @@ def policy(
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Show or change what a key's requests may do: rules that they can only tighten, defaults that they can replace."""
+    from router_service.admission.key_rules import NO_RULES, rules_fields
     from router_service.admission.keys import set_rules
-    from router_service.admission.policy import NO_RULES, rules_fields
 
     engine = arguments.database(data_dir)
     found = _find(engine, key)
@@ -88,7 +88,7 @@ def _find(engine: Engine, wanted: str) -> Key:
 
 
 def _shown(key: Key) -> str:
-    from router_service.admission.policy import rules_fields
+    from router_service.admission.key_rules import rules_fields
 
     if key.policy is None:
         return "a policy that cannot be read: its requests are refused until it is set again"
@@ -109,7 +109,7 @@ def _assignments(fields: dict[str, Any], prefix: str = "") -> list[str]:
 
 def _stored(fields: dict[str, Any], changes: list[str], hint: str) -> str | None:
     """JSON of ``fields`` with ``changes``, or ``None`` when nothing is left. Refuses what is no policy."""
-    from router_service.admission.policy import KeyRulesError, parse_rules, rules_fields
+    from router_service.admission.key_rules import KeyRulesError, parse_rules, rules_fields
 
     for change in changes:
         name, equals, text = change.partition("=")

@@ -1,1 +1,1 @@
-"""Serves: one API in front of every provider of every model."""
+"""Serve one API in front of every provider of every model."""

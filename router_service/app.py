@@ -1,4 +1,4 @@
-"""The ASGI application: the hot route in front, FastAPI for the breadth of the API."""
+"""Build the ASGI application: a bare handler serves the hot route, FastAPI serves all other routes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from router_service.core.errors import ApiError
 from router_service.settings import Settings
 
 PREFIXES = ("/api/v1", "/v1")
-# Requests leave hardly a cycle behind, and each collection walks all that are under way: the interpreter's own 700 new
-# objects are those of a few requests.
+# Requests create almost no reference cycles, and each collection walks the objects of all requests in flight. The
+# interpreter's default of 700 new objects is reached after a few requests.
 COLLECT_AFTER = (20_000, 20, 20)
 
 
@@ -75,9 +75,9 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
 
 
 def app() -> ASGIApp:
-    """Factory for the server's worker processes; settings come from the environment."""
+    """Return the application of a worker process, with settings from the environment. The server calls this factory."""
     made = create_app()
-    # The catalogue and the modules live as long as the process: the collector need not walk them again.
+    # The catalogue and the modules live as long as the process, so the collector need not walk them again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)

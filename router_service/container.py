@@ -1,4 +1,4 @@
-"""Build the objects of one router process, and hand each package what it needs. No request work happens here."""
+"""Build the objects of one router process and inject them into each package. No request is handled here."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ POLICY_POLL_S = 2.0
 
 
 class Container:
-    """Hold ``services``, which the handlers work with, and what runs beside them. Files are opened by ``running``."""
+    """Hold ``services``, which the handlers use, and the background tasks. ``running`` opens the files."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue | None = None) -> None:
         self._settings = settings
@@ -112,7 +112,7 @@ class Container:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Open the log and connections; on the way out drain and close both."""
+        """Open the log and the connections; on exit drain and close both."""
         settings, services = self._settings, self.services
         services.policies.poll()
         services.log = RequestLog(
@@ -138,7 +138,7 @@ class Container:
                 await services.upstream.close()
                 services.categoriser.close()
             finally:
-                # Whatever fails before, what waits in memory is written.
+                # Records in memory are written even if an earlier step of the shutdown fails.
                 await asyncio.to_thread(services.log.close)
                 await asyncio.to_thread(sealer.stop)
 
@@ -157,7 +157,7 @@ def _hedging(settings: Settings, catalogue: Catalogue, health: Health) -> Hedgin
 
 
 def installation_rules(settings: Settings) -> Preferences:
-    """Return the constraints that the installation sets for every request."""
+    """Return the constraints that the deployment sets for every request."""
     return Preferences(
         data_collection=settings.data_collection,
         zdr=settings.zdr,
@@ -167,10 +167,10 @@ def installation_rules(settings: Settings) -> Preferences:
 
 
 def peers_of(lake: Lake, settings: Settings) -> list[PeerTransport]:
-    """Return the transports to other workers: of this machine, and of others where a server is configured."""
+    """Return the transports to workers on this machine and, if a Valkey server is configured, on other machines."""
     found: list[PeerTransport] = [JournalTransport(lake.health)]
     if settings.valkey_url:
-        # The library takes 27 MB and 0.4 s: only where it is used.
+        # Importing the library takes 27 MB and 0.4 s, so it is imported only where it is used.
         from router_service.cluster.valkey_stream import ValkeyTransport
 
         found.append(ValkeyTransport(settings.valkey_url.get_secret_value(), settings.valkey_prefix))
@@ -178,7 +178,7 @@ def peers_of(lake: Lake, settings: Settings) -> list[PeerTransport]:
 
 
 def usable_endpoints(catalogue: Catalogue, settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
-    """Return the endpoints that this installation can reach: with a key in the environment, or all of them by a lab."""
+    """Return the endpoints with a provider key in the environment; with a lab, return all endpoints."""
     usable: dict[str, tuple[Endpoint, ...]] = {}
     for model, endpoints in catalogue.endpoints.items():
         kept = []

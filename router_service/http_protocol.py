@@ -1,7 +1,7 @@
-"""HTTP/1.1 as uvicorn speaks it, but head and body of an answer leave in one write.
+"""Extend uvicorn's HTTP/1.1 protocol so that the head and the body of a response are sent in one write.
 
-uvicorn writes them one after the other, and uvloop sends each at once: two system calls and two packets, for each of
-which the client wakes up.
+uvicorn writes them separately, and uvloop sends each write at once. That takes two system calls and two packets, and
+each packet wakes the client up.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# Beyond it a copy costs more than a call.
+# Above this size, copying the body costs more than a second system call.
 MOST_JOINED_BYTES = 64 * 1024
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """For ``uvicorn.run(http=…)``."""
+    """Wrap the transport of each connection in ``JoinedWrites``. Pass this class to ``uvicorn.run(http=…)``."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, JoinedWrites(transport)))
 
 
 class JoinedWrites:
-    """``transport``, which keeps the head of an answer until its body comes, or until the loop's next turn."""
+    """Wrap ``transport`` and buffer the head of a response until its body, or until the event loop's next iteration."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -34,7 +34,7 @@ class JoinedWrites:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Data that looks like a head and is none is merely sent a little later."""
+        """Write or buffer ``data``. Body data that looks like a head is sent slightly later, which does no harm."""
         if self._head:
             if len(data) <= MOST_JOINED_BYTES:
                 data = self._head + data
@@ -48,12 +48,12 @@ class JoinedWrites:
         self._transport.write(data)
 
     def flush(self) -> None:
-        """Send what was kept."""
+        """Send the buffered head, if there is one."""
         if self._head:
             head, self._head = self._head, b""
             self._transport.write(head)
 
     def close(self) -> None:
-        """After what was kept."""
+        """Flush, then close the transport."""
         self.flush()
         self._transport.close()

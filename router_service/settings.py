@@ -1,4 +1,4 @@
-"""What an operator can set. Every field is also an environment variable, ``PORTOLAN_`` + its name in capitals."""
+"""Define the settings of the router. Each field is read from the environment variable ``PORTOLAN_<FIELD>``."""
 
 from __future__ import annotations
 
@@ -11,95 +11,100 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from data.catalogue.geography import is_place
 from models.selection.decision.outcome import DEFAULT_ANSWER_TIMEOUT_S
 from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND, UtilityWeights
-from router_service.admission.policy import CLIENT_REGION
+from router_service.admission.key_rules import CLIENT_REGION
 from router_service.core.preferences import MAX_WEIGHT_USD
 from router_service.upstream.client import ClientName
 
 
 class Settings(BaseSettings):
-    """Times in seconds, sizes in bytes, shares in [0, 1]."""
+    """Settings of one router process. Times are in seconds, sizes in bytes, shares in [0, 1]."""
 
     model_config = SettingsConfigDict(env_prefix="PORTOLAN_", frozen=True, hide_input_in_errors=True)
 
     data_dir: Path = Path("data/var")
-    lab_url: str | None = Field(None, description="address of a lab that stands in for every provider")
-    provider_urls: dict[str, str] = Field({}, description="JSON: addresses by provider, in place of their own")
+    lab_url: str | None = Field(None, description="base URL of a lab that replaces every provider")
+    provider_urls: dict[str, str] = Field({}, description="JSON: base URLs by provider, which replace the catalogue's")
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0)
-    upstream_client: ClientName = Field("direct", description="direct | aiohttp: who carries calls to providers")
+    upstream_client: ClientName = Field("direct", description="direct | aiohttp: HTTP client for calls to providers")
     connect_timeout: float = Field(5.0, gt=0)
-    ttft_timeout: float = Field(30.0, gt=0, description="no first token of a stream by then: next endpoint")
+    ttft_timeout: float = Field(
+        30.0, gt=0, description="time to first token after which a stream fails over to the next endpoint"
+    )
     answer_timeout: float = Field(
-        DEFAULT_ANSWER_TIMEOUT_S, gt=0, description="no whole answer by then: next endpoint, if one is left"
+        DEFAULT_ANSWER_TIMEOUT_S,
+        gt=0,
+        description="time after which a non-streamed response fails over to the next endpoint, if one is left",
     )
-    stall_timeout: float = Field(60.0, gt=0, description="silence of a provider that ends a stream which has begun")
-    total_timeout: float = Field(600.0, gt=0, description="for a request over all its attempts")
-    keepalive_interval: float = Field(5.0, gt=0, description="silence before a stream gets a comment line")
-    hedge_share: float = Field(
-        0.0, ge=0, le=1, description="part of all tokens that second calls may take, sent when the first is slow"
-    )
-    hedge_burst_tokens: int = Field(10_000, gt=0, description="what second calls may take at once after a quiet time")
-    learned_share: float = Field(0.5, ge=0, le=1, description="part of the traffic that the learned policy serves")
+    stall_timeout: float = Field(60.0, gt=0, description="time without data after which a started stream is ended")
+    total_timeout: float = Field(600.0, gt=0, description="limit for a request, over all its attempts")
+    keepalive_interval: float = Field(5.0, gt=0, description="interval of keep-alive comments in an idle stream")
+    hedge_share: float = Field(0.0, ge=0, le=1, description="share of all tokens that hedged requests may use")
+    hedge_burst_tokens: int = Field(10_000, gt=0, description="largest burst of tokens that hedged requests may use")
+    learned_share: float = Field(0.5, ge=0, le=1, description="share of the traffic that the learned policy serves")
     strategy: Literal["price", "adjusted", "exacto", "learned"] = Field(
-        "learned", description="how endpoints are chosen for a request that does not say; learned falls back to price"
+        "learned", description="strategy of requests that name none; learned falls back to price"
     )
     usd_per_second: float = Field(
         USD_PER_SECOND,
         ge=0,
         le=MAX_WEIGHT_USD,
-        description="what a second of waiting is worth to who does not say",
+        description="utility weight of a second of latency in USD, for requests without their own",
     )
     usd_per_failure: float = Field(
         USD_PER_FAILURE,
         ge=0,
         le=MAX_WEIGHT_USD,
-        description="what a failed first attempt costs who does not say",
+        description="utility weight of a failed first attempt in USD, for requests without their own",
     )
-    auto_exacto: bool = Field(True, description="requests with tools keep to endpoints whose tool calls are good")
+    auto_exacto: bool = Field(True, description="restrict requests with tools to endpoints whose tool calls are good")
     data_collection: Literal["allow", "deny"] = Field(
-        "allow", description="deny: only providers known not to train on prompts, whatever a request says"
+        "allow", description="deny: use only providers known not to train on prompts, for every request"
     )
-    zdr: bool = Field(False, description="only providers known to keep nothing, whatever a request says")
+    zdr: bool = Field(False, description="use only providers known to retain no data, for every request")
     enforce_distillable_text: bool = Field(
-        False, description="only models known to allow training on their answers, whatever a request says"
+        False, description="use only models known to allow training on their outputs, for every request"
     )
-    data_region: str | None = Field(None, description="a country's code or eu: nothing is processed elsewhere")
+    data_region: str | None = Field(None, description="country code or eu: process requests only there")
     regional_hosts: dict[str, str] = Field(
-        {}, description='JSON: data region by host name, such as {"eu.*": "eu"}; requests by it stay there'
+        {}, description='JSON: data region by host name, such as {"eu.*": "eu"}, for requests to that host'
     )
     client_region_header: str = Field(
-        "x-portolan-client-region", min_length=1, description="says where a client is; a CDN's will do: CF-IPCountry"
+        "x-portolan-client-region",
+        min_length=1,
+        description="header with the client's region, such as a CDN's CF-IPCountry",
     )
     client_regions: dict[str, str] = Field(
-        {}, description='JSON: regions of clients by network or by word of the header, such as {"10.1.0.0/16": "asia"}'
+        {}, description='JSON: client region by network or by header value, such as {"10.1.0.0/16": "asia"}'
     )
     trusted_proxies: int = Field(
-        0, ge=0, description="proxies in front, of whose X-Forwarded-For a client's address is taken"
+        0, ge=0, description="number of reverse proxies whose X-Forwarded-For entries are trusted"
     )
     category_share: float = Field(
-        0.2, ge=0, le=1, description="part of the traffic that is categorised, at most 5 a second a worker"
+        0.2, ge=0, le=1, description="share of the requests that are categorised, at most 5 per second and worker"
     )
     log_sync: Literal["always", "interval", "never"] = "interval"
     log_when_full: Literal["wait", "drop"] = "drop"
     log_drain_timeout: float = Field(
-        10.0, ge=0, le=3600, description="at the end, for a full disk to take the records that wait in memory"
+        10.0, ge=0, le=3600, description="time at shutdown to write queued records to a full disk"
     )
     log_reserve_bytes: int = Field(
         16 * 1024 * 1024,
         ge=0,
         le=2**40,
-        description="disk space of each worker that takes these records at once; 0: none",
+        description="disk space reserved per worker for records at shutdown on a full disk; 0: none",
     )
     allow_aggregators: bool = Field(False, description="route to providers that resell other providers")
     valkey_url: SecretStr | None = Field(
-        None, description="redis:// or rediss:// (TLS): the server by which machines share health and conversations"
+        None,
+        description="redis:// or rediss:// (TLS): server through which machines share health and conversations",
     )
     valkey_prefix: str = Field(
-        "portolan", min_length=1, max_length=100, description="of its keys: one for each installation on a server"
+        "portolan", min_length=1, max_length=100, description="prefix of the server's keys: one for each deployment"
     )
 
     @property
     def utility_weights(self) -> UtilityWeights:
-        """What the learned policy takes a client to mind."""
+        """Return the utility weights that the learned policy uses for a request without its own, in USD."""
         return UtilityWeights(self.usd_per_second, self.usd_per_second, self.usd_per_failure)
 
     @field_validator("data_region")

@@ -1,8 +1,8 @@
 """List and read the sealed files of the lake that can be read: the one reader that all packages share.
 
-A file that cannot be read stays where it is and is left out: whoever has it open or is copying it there is not
-disturbed, and it counts again once it is repaired. It is named in the log once per process. A file whose footer is
-valid and whose pages are damaged is found by the read that fails; it is then remembered in ``Lake.unreadable`` until
+A file that cannot be read is left out but not moved, so that a process that is reading or copying it is not
+disturbed. It counts again once it is repaired. It is named in the log once per process. A file whose footer is
+valid and whose pages are damaged is found by the read that fails; it is then recorded in ``Lake.unreadable`` until
 its size or its time of modification changes, so that later readers leave it out without reading it.
 """
 
@@ -125,7 +125,7 @@ def read_all(lake: Lake, columns: Sequence[str]) -> pa.Table:
 
 
 def find_damaged(lake: Lake, paths: Iterable[Path], read_one: Callable[[Path], object]) -> list[Unreadable]:
-    """Return the files for which ``read_one`` raises one of ``FAULTS``, remembered and logged.
+    """Return the files for which ``read_one`` raises one of ``FAULTS``; record and log them.
 
     Reads every file: to be called when a read of all of them has failed.
     """

@@ -1,1 +1,1 @@
-"""May this request run?"""
+"""Admit requests: authenticate the key and determine the constraints that apply."""

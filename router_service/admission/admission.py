@@ -1,4 +1,4 @@
-"""Admit a request: whose key it is, which constraints hold, and where its client is."""
+"""Admit a request: find its key, its constraints and the region of its client."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from starlette.types import Scope
 from router_service.admission.client_region import ClientRegions
 from router_service.admission.constraint_resolver import ConstraintResolver
 from router_service.admission.hosts import RegionalHosts
+from router_service.admission.key_rules import NO_RULES
 from router_service.admission.keys import Key, KeyStore
-from router_service.admission.policy import NO_RULES
 from router_service.core.errors import ApiError
 from router_service.planning.constraints import ConstraintSet
 
 
 class Admission:
-    """Answer from memory what a request may do, by its headers and its connection."""
+    """Determine from memory what a request may do, by its headers and its connection."""
 
     def __init__(
         self, keys: KeyStore, resolver: ConstraintResolver, hosts: RegionalHosts, client_regions: ClientRegions
@@ -52,7 +52,7 @@ class Admission:
         return key
 
     def constraints(self, key: Key, headers: Mapping[bytes, bytes]) -> ConstraintSet:
-        """Return what installation, regional host and key demand of the request."""
+        """Return the constraints that deployment, regional host and key set for the request."""
         return self._resolver.constraints(key.policy or NO_RULES, self.hosts.find(headers))
 
     def client_region(self, key: Key, headers: Mapping[bytes, bytes], scope: Scope) -> str | None:

@@ -1,6 +1,6 @@
-"""Where a client is, coarsely: by a header, else by its key, else by its address.
+"""Determine the coarse region of a client by a header, else by its key, else by its address.
 
-A hint for speed and never for residency: anyone may send the header.
+The region is a hint for latency and never for data residency, since any client can send the header.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Network = IPv4Network | IPv6Network
 
 
 def read_network(text: str) -> Network | None:
-    """``None`` for what is no address and no network in CIDR notation."""
+    """Parse an address or a network in CIDR notation; return ``None`` for any other text."""
     try:
         return ip_network(text, strict=False)
     except ValueError:
@@ -25,11 +25,11 @@ def read_network(text: str) -> Network | None:
 
 
 class ClientRegions:
-    """``regions`` by network (``10.1.0.0/16``) or by word of ``header`` (``de``).
+    """Map networks (``10.1.0.0/16``) and values of ``header`` (``de``) to ``regions``.
 
-    A word means what ``regions`` says, else the continent or region of that name, else the continent of the country
-    with that ISO 3166-1 code; any other is ignored. Addresses are the connection's, or behind ``proxies`` trusted
-    proxies the one that many places from the end of ``X-Forwarded-For``.
+    A header value is looked up in ``regions``, then as the name of a continent or region, then as the ISO 3166-1 code
+    of a country, which gives its continent; any other value is ignored. The address is that of the connection or,
+    behind ``proxies`` trusted proxies, the entry that many places from the end of ``X-Forwarded-For``.
     """
 
     def __init__(self, header: str, regions: Mapping[str, str], proxies: int = 0) -> None:
@@ -44,7 +44,7 @@ class ClientRegions:
         self._of_addresses: BoundedCache[str, tuple[str | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
 
     def find(self, headers: Mapping[bytes, bytes], peer: str | None, usual: str | None) -> str | None:
-        """``peer`` is the address of the connection, ``usual`` the key's region."""
+        """Return the client's region; ``peer`` is the address of the connection, ``usual`` the key's region."""
         word = headers.get(self._header)
         found = None if word is None else self._of_word(word)
         if found is None:
@@ -76,7 +76,7 @@ class ClientRegions:
         if not self._proxies:
             return peer or ""
         chain = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
-        # Each proxy appends whom it saw. A shorter chain did not come by all of them.
+        # Each proxy appends the address of its peer. A shorter chain did not pass through all of them.
         return chain[-self._proxies].strip() if len(chain) >= self._proxies else ""
 
     def _of_address(self, address: str) -> str | None:

@@ -1,9 +1,9 @@
-"""Join the constraints of installation, regional host and key."""
+"""Combine the constraints of deployment, regional host and key."""
 
 from __future__ import annotations
 
 from router_service.admission.hosts import RegionalHost
-from router_service.admission.policy import NO_RULES, KeyRules
+from router_service.admission.key_rules import NO_RULES, KeyRules
 from router_service.core.bounded_cache import BoundedCache
 from router_service.core.preferences import Preferences
 from router_service.planning.constraints import Constraint, ConstraintSet
@@ -13,7 +13,7 @@ MOST_KNOWN_BYTES = 8 * 1024 * 1024
 
 
 class ConstraintResolver:
-    """Return one ``ConstraintSet`` for each combination, so that what was parsed under it is found again."""
+    """Return the same ``ConstraintSet`` for the same combination, so that results cached under it are reused."""
 
     def __init__(self, installation: Preferences) -> None:
         self._own = Constraint("This installation", installation)

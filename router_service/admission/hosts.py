@@ -1,4 +1,4 @@
-"""Regional hosts: every request that comes by one is kept to its region."""
+"""Restrict the requests to a regional host name to the data region of that host."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class RegionalHost(NamedTuple):
 
 
 class RegionalHosts:
-    """``regions`` by host name, without a port. A name may end in ``*``: ``eu.*`` is any that begins with ``eu.``.
+    """Map host names without a port to ``regions``. A name may end in ``*``: ``eu.*`` matches any prefix ``eu.``.
 
-    Of several that fit the exact one counts, else the longest.
+    If several names match, the exact one applies, otherwise the longest.
     """
 
     def __init__(self, regions: Mapping[str, str]) -> None:
@@ -30,7 +30,7 @@ class RegionalHosts:
         self._known: BoundedCache[bytes, tuple[RegionalHost | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
 
     def find(self, headers: Mapping[bytes, bytes]) -> RegionalHost | None:
-        """By the header ``RegionalHost``; ``None`` for a host without a region."""
+        """Return the regional host of the ``Host`` header, or ``None`` for a host without a region."""
         if not self._exact and not self._prefixes:
             return None
         header = headers.get(b"host", b"")

@@ -1,4 +1,4 @@
-"""API keys: created once, only their SHA-256 kept; answered from memory on the serving path."""
+"""Create, store and look up API keys. Only their SHA-256 is stored; requests are authenticated from memory."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.schema import CreateColumn, CreateTable
 
-from router_service.admission.policy import NO_RULES, KeyRules, KeyRulesError, parse_rules
+from router_service.admission.key_rules import NO_RULES, KeyRules, KeyRulesError, parse_rules
 from router_service.core.bounded_cache import BoundedCache
 
 PolicyCache = BoundedCache[str, tuple[KeyRules | None]]
 
 PREFIX = "sk-or-v1-"
-# Ours have 73 characters: anything much longer is not looked up and not kept in memory.
+# Keys have 73 characters. Much longer strings are neither looked up nor cached, which bounds memory.
 LONGEST_KEY = 512
 MOST_KNOWN = 10_000
 MOST_KNOWN_BYTES = 8 * 1024 * 1024
@@ -50,16 +50,16 @@ KEYS = Table(
     Column("created_at", Float, nullable=False),
     Column("disabled", Boolean, nullable=False, default=False),
     Column("limit_nano", BigInteger, nullable=True),
-    # JSON of the fields of ``admission.policy``; null is none.
+    # JSON for ``key_rules.parse_rules``; null stands for no rules.
     Column("policy", Text, nullable=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """``label`` shows the ends of the key, never its middle; ``created_at`` is Unix seconds.
+    """API key. ``label`` shows the ends of the key, never its middle; ``created_at`` is in Unix seconds.
 
-    ``policy`` is ``None`` where what is stored cannot be read: what it forbids is then not known.
+    ``policy`` is ``None`` if the stored rules cannot be read, so that it is not known what they forbid.
     """
 
     hash: str
@@ -71,7 +71,7 @@ class Key:
 
 
 def open_database(path: Path) -> Engine:
-    """The SQLite database at ``path``, its tables made where missing and brought up to their present columns."""
+    """Open the SQLite database at ``path``; create missing tables and add missing columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}")
 
@@ -81,14 +81,14 @@ def open_database(path: Path) -> Engine:
         connection.execute("PRAGMA journal_mode=WAL")
 
     with engine.begin() as connection:
-        # In one statement: workers that start at once would all find the table missing.
+        # One statement checks and creates: workers that start at once would all find the table missing.
         connection.execute(CreateTable(KEYS, if_not_exists=True))
     _add_missing_columns(engine)
     return engine
 
 
 def _add_missing_columns(engine: Engine) -> None:
-    """Those that an earlier version did not have; all are nullable. Another process may be adding them, too."""
+    """Add the nullable columns that an earlier version lacks. Another process may be adding them at the same time."""
     for column in KEYS.columns:
         if column.name in _columns(engine):
             continue
@@ -106,12 +106,12 @@ def _columns(engine: Engine) -> set[str]:
 
 
 def hash_key(key: str) -> str:
-    """Lowercase hex SHA-256."""
+    """Return the SHA-256 of ``key`` in lower-case hexadecimal."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def create_key(engine: Engine, name: str, policy: str | None = None) -> str:
-    """Make a key and store its hash. The plain key is returned this once. ``policy`` is JSON for ``parse_rules``."""
+    """Create a key and store its hash. Only this call returns the plain key. ``policy`` is JSON for ``parse_rules``."""
     key = PREFIX + secrets.token_hex(32)
     with engine.begin() as connection:
         connection.execute(
@@ -128,7 +128,7 @@ def create_key(engine: Engine, name: str, policy: str | None = None) -> str:
 
 
 def set_rules(engine: Engine, key_hash: str, policy: str | None) -> None:
-    """Replace a key's policy: JSON for ``parse_rules``, or none."""
+    """Replace the rules of a key; ``policy`` is JSON for ``parse_rules``, or ``None`` for no rules."""
     with engine.begin() as connection:
         connection.execute(update(KEYS).where(KEYS.c.hash == key_hash).values(policy=policy))
 
@@ -138,7 +138,7 @@ def _policy_cache() -> PolicyCache:
 
 
 def read_keys(engine: Engine, policies: PolicyCache | None = None) -> list[Key]:
-    """Return all keys, oldest first. ``policies`` keeps what was parsed, by its JSON: equal rules are one object."""
+    """Return all keys, oldest first. ``policies`` caches parsed rules by their JSON, so equal rules are one object."""
     known = _policy_cache() if policies is None else policies
     with engine.connect() as connection:
         rows = connection.execute(select(KEYS).order_by(KEYS.c.created_at, KEYS.c.hash)).all()
@@ -159,10 +159,10 @@ def _parsed(text: str) -> KeyRules | None:
 
 
 class KeyStore:
-    """Keys in memory, read again every ``interval`` seconds and at once for a key not seen before.
+    """Hold all keys in memory; reload them every ``interval`` seconds, and at once for an unknown key.
 
-    A database that cannot be read leaves the last good copy in force: a valid key is never refused
-    because a disk is slow. ``stale`` counts such readings.
+    If the database cannot be read, the last copy stays in use, so that a slow disk never causes a valid key to be
+    refused. ``stale`` counts the failed reads.
     """
 
     def __init__(self, engine: Engine, interval: float = 1.0) -> None:
@@ -177,7 +177,7 @@ class KeyStore:
         self.reload()
 
     def reload(self) -> None:
-        """Read all keys."""
+        """Read all keys from the database."""
         try:
             self._keys = {key.hash: key for key in read_keys(self._engine, self._policies)}
         except SQLAlchemyError:
@@ -186,13 +186,13 @@ class KeyStore:
         self.by_header.clear()
 
     async def watch(self) -> None:
-        """Reload for ever; run as a task."""
+        """Reload the keys periodically; run as a task."""
         while True:
             await asyncio.sleep(self._interval)
             await asyncio.to_thread(self.reload)
 
     def known(self, key: str) -> Key | None:
-        """The key if memory has it, whatever its state."""
+        """Return the key if it is in memory, enabled or not."""
         digest = self._hashes.get(key)
         if digest is None:
             digest = hash_key(key)
@@ -201,7 +201,7 @@ class KeyStore:
         return self._keys.get(digest)
 
     async def find(self, key: str) -> Key | None:
-        """The key, or ``None`` when it is unknown or disabled."""
+        """Return the key, or ``None`` if it is unknown or disabled."""
         if len(key) > LONGEST_KEY:
             return None
         found = self.known(key)

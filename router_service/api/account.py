@@ -1,4 +1,4 @@
-"""``GET /key``: what the caller's key may do and has used."""
+"""Serve ``GET /key``: the rules and the usage of the caller's key."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 
+from router_service.admission.key_rules import NO_RULES, rules_fields
 from router_service.admission.keys import Key
-from router_service.admission.policy import NO_RULES, rules_fields
 from router_service.api.generation import data_region
 from router_service.api.services import require_key, services_of
 
@@ -18,9 +18,9 @@ NANO = 1e9
 
 @router.get("/key", summary="The caller's key")
 async def get_key(request: Request, key: Key = Depends(require_key)) -> dict[str, Any]:
-    """Usage is summed from the request log: of all workers, and from before the last restart.
+    """Return the key's rules and its usage, which is summed from the request log of all workers and past restarts.
 
-    `policy` (ours) is what the key itself holds; `allowed_data_regions` is what installation and host leave of it.
+    `policy` (ours) has the key's own rules. `allowed_data_regions` also applies those of deployment and host.
     """
     services = services_of(request)
     constraints = services.admission.constraints(key, dict(request.scope["headers"]))

@@ -1,4 +1,4 @@
-"""Bodies in and JSON out at the ASGI level."""
+"""Read bodies, send JSON and detect disconnected clients at the ASGI level."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ GRACE_S = 0.05
 
 
 class ClientDisconnected(Exception):
-    """The client left before its answer was complete."""
+    """Client disconnected before its response was complete."""
 
 
 class WhileConnected:
-    """``async with``: the body is cancelled, and ``ClientDisconnected`` raised, when the client leaves before its end.
+    """Cancel the ``async with`` block and raise ``ClientDisconnected`` when the client disconnects.
 
-    The watch begins ``GRACE_S`` after entry: most requests that are short end earlier, under load as well, and are
-    spared its task. A client that leaves before is noticed then, since the server repeats the message.
+    The watch begins ``GRACE_S`` after entry. Most short requests end earlier, even under load, and need no task. A
+    client that disconnects earlier is detected when the watch begins, since the server repeats the message.
     """
 
     def __init__(self, watches: DisconnectWatches, receive: Receive) -> None:
@@ -49,7 +49,7 @@ class WhileConnected:
             raise ClientDisconnected from None
 
     def begin(self) -> None:
-        """Watch from now on."""
+        """Start watching for a disconnect."""
         self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -60,14 +60,14 @@ class WhileConnected:
 
 
 class DisconnectWatches:
-    """Begins the watches of one application that are due, by one timer for all of them. Used from one event loop."""
+    """Start the due watches of one application with a single timer. Used from one event loop."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[float, WhileConnected]] = deque()
         self._timed = False
 
     def add(self, one: WhileConnected) -> None:
-        """Let its watch begin in ``GRACE_S``."""
+        """Schedule the start of its watch in ``GRACE_S``."""
         loop = asyncio.get_running_loop()
         self._waiting.append((loop.time() + GRACE_S, one))
         if not self._timed:
@@ -82,12 +82,15 @@ class DisconnectWatches:
                 one.begin()
         self._timed = bool(waiting)
         if waiting:
-            # A timer may come a little early: the same moment again, never a busy loop.
+            # A timer may fire slightly early; the lower bound prevents a busy loop.
             loop.call_later(max(waiting[0][0] - now, 0.001), self._begin, loop)
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """The request body. Raises ``ApiError`` 413 beyond ``limit`` bytes, ``ClientDisconnected`` when it is cut off."""
+    """Return the request body.
+
+    Raises ``ApiError`` 413 beyond ``limit`` bytes and ``ClientDisconnected`` if the body is incomplete.
+    """
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)

@@ -1,4 +1,4 @@
-"""Answers that are sent whole."""
+"""Serve non-streamed responses."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from router_service.providers.registry import ADAPTERS
 
 
 async def respond_buffered(exchange: Exchange, services: Services, decisions: Iterator[Decision], send: Send) -> None:
-    """Route, translate, price, send. Raises ``ApiError`` when every endpoint failed."""
+    """Route the request; translate, price and send the response. Raises ``ApiError`` if every endpoint failed."""
     head = exchange.head
     assert head is not None
-    # Only for a list of models does it matter what comes next.
+    # The next decision matters only if the request lists several models.
     ahead = UpcomingDecisions(decisions, exchange) if head.models else None
 
     async def call(endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> tuple[ChatResponse, Endpoint, str]:
@@ -46,7 +46,7 @@ async def respond_buffered(exchange: Exchange, services: Services, decisions: It
         seconds = time.perf_counter() - sent
         attempt.ttft_us = int(seconds * 1e6)
         if answer.choices[0]["finish_reason"] == "error":
-            # A success by its form: the reference's uptime counts it against the endpoint.
+            # The response has status 200, but the reference's uptime counts it as a failure of the endpoint.
             attempt.error_type = "provider_unavailable"
         return answer, endpoint, attempt.model
 
@@ -82,5 +82,5 @@ async def respond_buffered(exchange: Exchange, services: Services, decisions: It
 
 
 def _counted(late: tuple[ChatResponse, Endpoint, str]) -> Usage | None:
-    """Of an answer that nobody takes."""
+    """Return the usage of a response that arrived too late to be used."""
     return late[0].usage

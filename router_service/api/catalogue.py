@@ -1,4 +1,4 @@
-"""``/models``, ``/models/{author}/{slug}/endpoints`` and ``/providers``: the catalogue as clients read it."""
+"""Serve the catalogue: ``/models``, ``/models/{author}/{slug}/endpoints`` and ``/providers``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def one_model(author: str, slug: str, request: Request) -> dict[str, Any]:
 
 @router.get("/models/{author}/{slug}/endpoints", summary="List a model's endpoints")
 async def list_endpoints(author: str, slug: str, request: Request) -> dict[str, Any]:
-    """Uptime for all; latency and throughput for those with a key, as in the reference."""
+    """Return a model's endpoints. Latency and throughput require a key, uptime does not, as in the reference."""
     model, endpoints = _find(request, author, slug)
     services = services_of(request)
     try:
@@ -83,7 +83,7 @@ def list_providers(request: Request) -> dict[str, Any]:
 
 
 def _offers(request: Request, model: str, region: str | None = None) -> tuple[Endpoint, ...]:
-    """Those in ``region``, and on a regional host in the host's."""
+    """Return the endpoints of a model that lie in ``region`` and in the region of the requested host."""
     services = services_of(request)
     host = services.admission.hosts.find(dict(request.scope["headers"]))
     offers = services.endpoints.get(model, ())
@@ -101,13 +101,13 @@ def _find(request: Request, author: str, slug: str) -> tuple[Model, tuple[Endpoi
 
 
 def usd_per_token(nano_per_million: int) -> str:
-    """Exact decimal string of USD per token, without an exponent."""
+    """Convert nano-USD per million tokens to an exact decimal string of USD per token, without an exponent."""
     value = Decimal(nano_per_million).scaleb(-15).normalize()
     return format(value, "f") if value else "0"
 
 
 def pricing(price: Price) -> dict[str, Any]:
-    """The reference's ``pricing``: decimal strings of USD per token."""
+    """Return the reference's ``pricing`` object: decimal strings of USD per token."""
     rows = {"prompt": usd_per_token(price.prompt), "completion": usd_per_token(price.completion)}
     if price.cache_read is not None:
         rows["input_cache_read"] = usd_per_token(price.cache_read)
@@ -129,7 +129,7 @@ def _architecture(model: Model) -> dict[str, Any]:
 
 
 def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
-    """A ``Model`` of the reference; its price and limits are those of the cheapest endpoint of the default tier."""
+    """Return the reference's ``Model``; price and limits are those of the cheapest endpoint of the default tier."""
     priced = [e for e in endpoints if e.price is not None and e.service_tier is None]
     cheapest = min(priced, key=lambda e: (blended_price(e.price) if e.price else 0, e.id))
     assert cheapest.price is not None
@@ -171,7 +171,7 @@ def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: boo
         "max_completion_tokens": endpoint.max_completion_tokens,
         "pricing": pricing(endpoint.price or Price(0, 0)),
         "quantization": endpoint.quantization,
-        # Ours, these three; null where not known.
+        # The reference does not have the next three fields; they are null where not known.
         "is_moderated": endpoint.moderated,
         "region": endpoint.region,
         "datacenters": list(endpoint.datacenters) or None,
@@ -197,5 +197,5 @@ def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: boo
 
 
 def _percentiles(found: MeasuredPercentiles | None, scale: int) -> dict[str, float] | None:
-    """Latency goes out in milliseconds: ``PercentileStats`` of the reference."""
+    """Return the reference's ``PercentileStats``: values times ``scale``, which converts latency to milliseconds."""
     return {name: round(value * scale, 2) for name, value in found._asdict().items()} if found else None

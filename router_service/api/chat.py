@@ -1,4 +1,4 @@
-"""``POST /chat/completions``: read, admit, route, answer. A bare ASGI handler, since it is the hot road."""
+"""Serve ``POST /chat/completions``. A bare ASGI handler, because this is the hot path."""
 
 from __future__ import annotations
 

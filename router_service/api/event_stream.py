@@ -1,4 +1,4 @@
-"""The client's side of a stream: chunks in the reference's shape, comments while there is nothing to send."""
+"""Send a server-sent event stream to the client: chunks in the reference's shape, and keep-alive comments."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EventStream:
-    """Starts the answer with its first write: until then an error can still have a status of its own."""
+    """Write server-sent events. The first write sends status 200; until then an error can still set its own status."""
 
     def __init__(self, send: Send, generation_id: str, created: int) -> None:
-        """``created`` in Unix seconds."""
+        """Create the stream; ``created`` is in Unix seconds."""
         self._send = send
         self._id = generation_id
         self._created = created
@@ -30,7 +30,7 @@ class EventStream:
         self.served_by("", None)
 
     def served_by(self, model: str, provider: str | None, service_tier: str | None = None) -> None:
-        """What the chunks from here on name; the tier only where it is known."""
+        """Set the model, provider and service tier of all later chunks; an unknown tier is left out."""
         head = {
             "id": self._id,
             "object": "chat.completion.chunk",
@@ -43,12 +43,12 @@ class EventStream:
         self._head = b"data: " + _encode(head)[:-1] + b',"choices":'
 
     def chunk(self, choices: Sequence[StreamedChoice], **more: Any) -> bytes:
-        """One event."""
+        """Return one chunk as an event."""
         rest = b"," + _encode(more)[1:] if more else b"}"
         return self._head + _encode(choices) + rest + b"\n\n"
 
     async def write(self, content: bytes, *, more: bool = True) -> None:
-        """Send; the last piece has ``more=False``."""
+        """Send ``content``; ``more=False`` marks the last part of the body."""
         if not self.started:
             self.started = True
             headers = [
@@ -63,7 +63,7 @@ class EventStream:
 
 
 class KeptAlive:
-    """``async with``: every ``interval`` seconds of the body a comment goes out."""
+    """Send a comment every ``interval`` seconds while the ``async with`` block runs."""
 
     def __init__(self, stream: EventStream, interval: float) -> None:
         self._stream = stream

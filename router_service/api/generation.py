@@ -1,4 +1,4 @@
-"""``GET /generation?id=``: what happened to one request; ``GET /generation/explain?id=``: and why."""
+"""Serve ``GET /generation?id=``, the metadata of a request, and ``GET /generation/explain?id=``, its explanation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def get_generation(
 async def explain_generation(
     request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)
 ) -> dict[str, Any]:
-    """Candidates, scores, exclusions, the draw made again from the log, attempts, and a summary in words."""
+    """Return candidates, scores, exclusions, the draw replayed from the log, attempts, and a summary in words."""
     services = services_of(request)
     row = await _find(id, key, services)
     return {"data": explain(row, {slug: provider.name for slug, provider in services.catalogue.providers.items()})}
@@ -45,7 +45,7 @@ async def _find(id: str, key: Key, services: Services) -> dict[str, Any]:
 
 
 def generation_json(row: dict[str, Any], services: Services) -> dict[str, Any]:
-    """A generation of the reference from a log row; durations in milliseconds, money in USD."""
+    """Convert a log row to the reference's generation object; durations are in milliseconds, costs in USD."""
     cost = row["cost_nano"] / NANO
     provider = services.catalogue.providers.get(row["provider"] or "")
     ttft, duration = row["ttft_us"], row["duration_us"]
@@ -98,7 +98,7 @@ def generation_json(row: dict[str, Any], services: Services) -> dict[str, Any]:
 
 
 def data_region(regions: str | None) -> str:
-    """The reference's word for the regions of a record: ``global``, ``europe``, ``us``; others as they are."""
+    """Return the reference's name for a record's regions: ``global``, ``europe``, ``us``; others stay unchanged."""
     return {None: "global", "eu": "europe"}.get(regions, regions or "")
 
 

@@ -1,4 +1,4 @@
-"""``/health`` and ``/metrics``: for those who watch the process."""
+"""Serve ``/health`` and ``/metrics`` for monitoring."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from router_service.telemetry.metrics import render
 router = APIRouter()
 
 
-@router.get("/health", summary="Is the router well?")
+@router.get("/health", summary="Health of the router")
 def health(request: Request) -> JSONResponse:
-    """200 while requests can be served and logged; 503 while the log cannot be written."""
+    """Return status 200 while requests can be served and logged, 503 while the log cannot be written."""
     services = services_of(request)
     policy = services.policies.current
     log = services.log

@@ -1,6 +1,7 @@
-"""``openrouter_metadata``: how an answer came about, for clients that ask with ``X-OpenRouter-Metadata: enabled``.
+"""Render ``openrouter_metadata``, which describes how a request was routed.
 
-Shape and placement follow the reference. ``region`` is null, since the router does not know where it runs.
+Clients ask for it with the header ``X-OpenRouter-Metadata: enabled``. Shape and placement follow the reference.
+``region`` is null, since the router does not know where it runs.
 """
 
 from __future__ import annotations
@@ -15,27 +16,27 @@ from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision, Plan
 
 HEADER, LEGACY_HEADER = b"x-openrouter-metadata", b"x-openrouter-experimental-metadata"
-# nginx's code for a call that its caller has ended: here the router, for the other of two.
+# nginx's status for a request that its client closed. Here the router closed the losing call of a hedged pair.
 CUT = 499
-# Failures of which the reference says nothing: they are the router's own, or come before there is a route.
+# The reference returns no metadata for these errors: they are the router's own, or occur before routing.
 SILENT_ERRORS = frozenset({"server", "authentication"})
 
 
 def is_asked(headers: Mapping[bytes, bytes]) -> bool:
-    """Any other value than ``enabled`` is a no."""
+    """Return true if the client asks for the metadata; only the value ``enabled`` counts."""
     value = headers.get(HEADER) or headers.get(LEGACY_HEADER)
     return value is not None and value.lower() == b"enabled"
 
 
 def noting(decisions: Iterator[Decision], plans: list[Plan]) -> Iterator[Decision]:
-    """``decisions``, with the plan of each added to ``plans``."""
+    """Yield ``decisions`` and append the plan of each to ``plans``."""
     for decision in decisions:
         plans.append(decision.plan)
         yield decision
 
 
 def metadata(exchange: Exchange, catalogue: Catalogue, error: ApiError | None = None) -> dict[str, Any]:
-    """The field by its name, or nothing: when it was not asked for, and for errors that have none."""
+    """Return the field under its name, or an empty dictionary if it was not requested or the error has none."""
     if exchange.plans is None or (error is not None and error.error_type in SILENT_ERRORS):
         return {}
     head = exchange.head
@@ -73,7 +74,7 @@ def _size(plan: Plan) -> int:
 
 
 def _strategy(requested: str, exchange: Exchange, catalogue: Catalogue) -> str:
-    """Of the reference's words those that have a meaning here: direct, latest, alias, fallback."""
+    """Return the reference's name of the routing strategy; direct, latest, alias and fallback apply here."""
     base = requested.lower()
     tried = exchange.model or (exchange.attempts[-1].model if exchange.attempts else None)
     if tried is not None and exchange.plans and all(e.model != tried for e in exchange.plans[0].endpoints):
@@ -83,7 +84,7 @@ def _strategy(requested: str, exchange: Exchange, catalogue: Catalogue) -> str:
     model = exchange.plans[0].model if exchange.plans else catalogue.resolve(base)
     if model is None or base == model or base.startswith(f"{model}:"):
         return "direct"
-    # The first of the wanted models may have been passed over, since nothing could serve it.
+    # The first requested model may have been skipped because no endpoint could serve it.
     head = exchange.head
     others = [name.lower() for name in head.requested_models()[1:]] if head else []
     return "fallback" if any(name == model or name.startswith(f"{model}:") for name in others) else "alias"
@@ -91,7 +92,7 @@ def _strategy(requested: str, exchange: Exchange, catalogue: Catalogue) -> str:
 
 def _attempt(attempt: Attempt, catalogue: Catalogue) -> dict[str, Any]:
     provider = catalogue.providers.get(attempt.provider)
-    # The reference's status is a number: where no answer came, that of the error which the client would get.
+    # The reference's status is a number. Without a response it is that of the error which the client would receive.
     if attempt.error_type == LOST:
         status = CUT
     else:

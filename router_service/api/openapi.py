@@ -1,4 +1,4 @@
-"""The hot routes, which FastAPI does not serve, in FastAPI's own OpenAPI document."""
+"""Add the hot routes, which FastAPI does not serve, to FastAPI's OpenAPI document."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CHAT: dict[str, Any] = {
 
 
 def describe_hot_routes(app: FastAPI) -> None:
-    """Make ``app.openapi()`` include them."""
+    """Make ``app.openapi()`` include the hot routes."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -1,4 +1,4 @@
-"""The head of a completion body: what routing needs, decoded; everything else left as raw JSON."""
+"""Decode the fields of a completion body that routing needs, and leave all others as raw JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MEDIA = ((b'"image_url"', "image"), (b'"input_audio"', "audio"), (b'"file_data"
 def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
     """Read the head of ``body``. Raises ``ApiError`` 400 with the field to change.
 
-    ``with_messages`` demands some; ``models`` alone, or ``model``, is always needed.
+    ``with_messages`` requires messages; ``model`` or ``models`` is always required.
     """
     try:
         fields = _decoder.decode(body)
@@ -74,7 +74,7 @@ def _validate_messages(head: Head) -> None:
 
 
 def _modality(messages: bytes) -> str:
-    # Each of the signs has one, and most texts have none.
+    # Every sign contains an underscore and most texts contain none, so one search usually rules out all signs.
     if b"_" not in messages:
         return "text"
     for sign, kind in _MEDIA:

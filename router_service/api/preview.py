@@ -1,6 +1,6 @@
-"""``POST /route/preview`` (ours): which endpoints a request would meet, without sending it.
+"""Serve ``POST /route/preview`` (ours), which shows the endpoints that a request would be routed to.
 
-Nothing is called and nothing logged. What is answered is the plan of this moment, before the draw.
+No provider is called and nothing is logged. The response shows the current plan, before the draw.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BODY = {"application/json": {"schema": {name: part for name, part in _SCHEMA.ite
 
 
 class PlanPreview(NamedTuple):
-    """``names`` share one plan, of which nothing may be left: ``error`` is then what the client would get."""
+    """Plan for the models ``names``; if it has no eligible endpoint, ``error`` is what the client would receive."""
 
     names: list[str]
     plan: Plan | None
@@ -50,7 +50,7 @@ class PlanPreview(NamedTuple):
     openapi_extra={"requestBody": {"required": True, "content": BODY}},
 )
 async def preview_route(request: Request, key: Key = Depends(require_key)) -> dict[str, Any]:
-    """The body is that of a chat completion; `messages` may be left out. Calls no provider and logs nothing."""
+    """Return the plan for a chat completion body, in which `messages` may be left out. No provider is called."""
     services = services_of(request)
     headers = dict(request.scope["headers"])
     body = await read_body(request.receive, headers, services.max_body_bytes)
@@ -79,7 +79,7 @@ def _previews(
 
     for group in [names] if preferences.pooled else [[name] for name in names]:
         try:
-            # Any draw: what is shown is the plan, and the router's own random numbers stay untouched.
+            # Only the plan is shown, so any draw will do. A constant leaves the router's random generator untouched.
             decision = next(decisions(planner, group, preferences, profile, lambda: 0.0, constraints, apply_affinity))
         except NoEndpoints as error:
             yield PlanPreview(group, error.plan, error)

@@ -1,4 +1,4 @@
-"""Usage and money as clients read them."""
+"""Render usage and cost for the client."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ NANO = 1e9
 
 
 def settle_usage(exchange: Exchange, usage: Usage | None, endpoint: Endpoint) -> dict[str, Any]:
-    """Price ``usage`` into the exchange, by the tier that served, and return the ``usage`` object of the answer.
+    """Price ``usage`` into the exchange, by the tier that served, and return the ``usage`` object of the response.
 
-    A provider that reports no usage is billed nothing: tokens are never invented.
+    Nothing is billed where the provider reports no usage: tokens are never estimated.
     """
     usage = usage or Usage()
     exchange.usage = usage

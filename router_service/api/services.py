@@ -1,4 +1,4 @@
-"""Name what the handlers of the API work with. The container builds it once per process."""
+"""Declare the objects that the API's handlers use. The container builds them once per process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settle an exchange that has ended: report its calls, and append the record."""
+"""Finish an exchange that has ended: report the outcomes of its calls and append its record."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from router_service.telemetry.record import make_record
 
 
 def settle(exchange: Exchange, services: Services) -> None:
-    """Report what is still open and append the record. Never awaits: it runs while a request is being cancelled, too.
+    """Report the open calls and append the record. Never awaits, since it also runs while a request is cancelled.
 
-    Tool calls are judged here, when the last byte has gone out: typically in 10 µs, and bounded whatever the
-    schemas, so that the record need not wait for a verdict that a crash could lose with it.
+    Tool calls are validated here, after the last byte was sent. That typically takes 10 µs and is bounded for any
+    schema, so the record is appended at once with the verdict: a crash cannot lose a record that waits for one.
     """
     if (
         exchange.tool_calls is not None

@@ -1,4 +1,4 @@
-"""Answers that are sent as they come. Before the first token any failure moves on; after it, never."""
+"""Serve streamed responses. Only a failure before the first token fails over to the next endpoint."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FAILED = (StreamedChoice(0, {"content": ""}, "error"),)
 
 
 class OpenedStream(NamedTuple):
-    """A stream whose first token has come."""
+    """Provider's stream whose first token has arrived."""
 
     endpoint: Endpoint
     attempt: Attempt
@@ -43,7 +43,7 @@ class OpenedStream(NamedTuple):
 
 
 class StreamedResponse:
-    """One streamed answer."""
+    """Serve one streamed response."""
 
     def __init__(self, exchange: Exchange, services: Services, send: Send) -> None:
         self._exchange = exchange
@@ -55,7 +55,7 @@ class StreamedResponse:
         self._deadlines = Deadlines(exchange, services.timeouts, services.measured_deadlines)
 
     async def run(self, decisions: Iterator[Decision]) -> None:
-        """Raises ``ApiError`` only while nothing has been sent."""
+        """Route the request and relay the stream. Raises ``ApiError`` only before the first byte is sent."""
         try:
             await self._run(decisions)
         finally:
@@ -126,7 +126,7 @@ class StreamedResponse:
             took, complete = self._took(opened, begun), True
             opened.response.finish()
             if exchange.finish_reason == "error":
-                # A success by its form: the reference's uptime counts it against the endpoint.
+                # The response has status 200, but the reference's uptime counts it as a failure of the endpoint.
                 attempt.error_type = "provider_unavailable"
             exchange.complete = True
         finally:
@@ -135,14 +135,16 @@ class StreamedResponse:
             attempt.duration_us = took if complete else base_us + int((time.perf_counter() - begun) * 1e6)
 
     def _took(self, opened: OpenedStream, begun: float) -> int | None:
-        """Microseconds of a complete answer until the provider's last byte: a client that reads slowly takes none of
-        them. ``None`` where the provider may have had to wait for it.
+        """Return the duration of a complete response until the provider's last byte, in microseconds.
+
+        It excludes the time that a slow client takes to read. ``None`` where the provider may have had to wait for
+        the client.
         """
         attempt, ended = opened.attempt, opened.response.last_byte_at(self._taken)
         if ended is None:
             return None
         if ended <= begun:
-            # All of it came with the first token.
+            # The entire response arrived with the first token.
             return attempt.ttft_us
         return (attempt.duration_us or 0) + int((ended - begun) * 1e6)
 
@@ -164,7 +166,7 @@ class StreamedResponse:
         await self._out.write(self._out.chunk((), usage=usage, **more) + DONE, more=False)
 
     async def _pass_on(self, deltas: list[ChatDelta]) -> bool:
-        """Send what ``deltas`` say; true at the provider's own end."""
+        """Send ``deltas`` to the client; return true once the provider has ended the stream."""
         exchange, out = self._exchange, self._out
         lines: list[bytes] = []
         calls = exchange.tool_calls
@@ -199,7 +201,7 @@ class StreamedResponse:
         return finished
 
     async def _fail(self, error: ApiError) -> None:
-        """The error chunk of a stream that has begun, which then ends."""
+        """Send an error chunk in a stream that has started, and end it."""
         exchange = self._exchange
         exchange.error_type, exchange.finish_reason = error.error_type, "error"
         exchange.status = 200
@@ -208,6 +210,6 @@ class StreamedResponse:
 
 
 def _close(late: OpenedStream) -> Usage | None:
-    """Of a stream that nobody takes: what has been counted so far."""
+    """Close a stream that arrived too late to be used; return the usage that it has reported so far."""
     late.response.close()
     return next((delta.usage for delta in reversed(late.first) if delta.usage is not None), None)

@@ -1,1 +1,1 @@
-"""Why a request went where it went, from its log record alone."""
+"""Explain the routing of a request from its log record alone."""

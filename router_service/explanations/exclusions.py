@@ -1,4 +1,4 @@
-"""The reasons for which an endpoint is left out, each as a sentence."""
+"""Explain in a sentence why an endpoint was excluded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SENTENCES = {
 
 
 def sentence(reason: str) -> str:
-    """What ``reason`` means; the code itself where a later version wrote one that is not known here."""
+    """Return a sentence for ``reason``, or the code itself if this version does not know it."""
     kind, _, parameter = reason.partition(":")
     if kind == "unsupported":
         return f"It does not support {parameter}, and others do."
@@ -35,5 +35,5 @@ def sentence(reason: str) -> str:
 
 
 def code(reason: str) -> str | None:
-    """The reference's ``excluded_by``, where it has one."""
+    """Return the reference's ``excluded_by`` code, or ``None`` if it has none."""
     return "require_parameters" if reason.startswith("unsupported:") else EXCLUDED_BY.get(reason)

@@ -1,4 +1,4 @@
-"""A log record as an explanation: what was asked, what there was, what was decided, what came of it."""
+"""Convert a log record to an explanation: the request, its candidates, the decision and the outcome."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ SCORES = {
 
 
 def explain(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """``row`` as ``telemetry.lookup`` finds it; ``names`` are providers' display names by slug. Times in ms, USD."""
+    """Explain ``row``, a record as ``telemetry.lookup`` returns it.
+
+    ``names`` are the providers' display names by slug. Times are in ms, costs in USD.
+    """
     candidates = row["candidates"]
     return {
         "id": row["generation_id"],
@@ -56,7 +59,7 @@ def explain(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def exclusion(endpoint: str, reason: str, names: Mapping[str, str]) -> dict[str, Any]:
-    """One endpoint that may not serve, and why."""
+    """Return one excluded endpoint with the reason."""
     return {
         "endpoint": endpoint,
         "provider": provider_name(endpoint, names),
@@ -67,13 +70,16 @@ def exclusion(endpoint: str, reason: str, names: Mapping[str, str]) -> dict[str,
 
 
 def provider_name(endpoint: str, names: Mapping[str, str]) -> str:
-    """Of the provider of the endpoint id ``provider:upstream_model``; its slug where the catalogue has none."""
+    """Return the display name of an endpoint's provider, or the slug if ``names`` has none.
+
+    ``endpoint`` is an id ``provider:upstream_model``.
+    """
     slug = endpoint.partition(":")[0]
     return names.get(slug, slug)
 
 
 def score_meaning(policy: str | None) -> str:
-    """What the candidates' scores are under a policy."""
+    """Describe what the candidates' scores mean under a policy."""
     return SCORES.get(policy or "", "the figure that the policy judged by")
 
 

@@ -1,6 +1,6 @@
-"""A decision made again from its log record alone: which endpoint does the logged draw stand for?
+"""Replay a decision from its log record alone: find the endpoint that the logged draw selects.
 
-Deliberately a second implementation of ``Plan.sample``: it shares nothing with the router but the record.
+This is deliberately a second implementation of ``Plan.sample``, which shares only the record with the router.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 
 class Replay(NamedTuple):
-    """``agrees`` is ``None`` where the record does not hold enough to tell, or nothing was tried.
+    """Result of a replay. ``agrees`` is ``None`` if the record holds too little to tell, or nothing was tried.
 
-    ``endpoint`` is what the draw stands for and ``policy`` the arm that it falls to.
+    ``endpoint`` is the one that the draw selects, and ``policy`` is the arm of the mixture that it falls into.
     """
 
     endpoint: str | None
@@ -23,7 +23,7 @@ class Replay(NamedTuple):
 
 
 def replay(row: Mapping[str, Any]) -> Replay:
-    """Look the draw of the record ``row`` up and hold it against the first attempt."""
+    """Find the endpoint that the draw of the record ``row`` selects, and compare it with the first attempt."""
     draw, arms = row["draw"], row.get("arms")
     if draw is None:
         return Replay(None, None, None, "Nothing was drawn.")
@@ -44,7 +44,7 @@ def replay(row: Mapping[str, Any]) -> Replay:
 
 
 def _arm(draw: float, arms: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], float]:
-    """The arm that ``draw`` falls to, and its place in there, in [0, 1)."""
+    """Return the arm that ``draw`` falls into, and its relative position within the arm, in [0, 1)."""
     low = 0.0
     for arm in arms[:-1]:
         high = low + arm["weight"]
@@ -65,6 +65,6 @@ def _held_against(attempts: Sequence[Mapping[str, Any]], drawn: str, found: str)
     if first["endpoint"] == drawn:
         return True, f"{found}, which was tried first."
     if first["reason"] != "sampled":
-        # The draw is confirmed by its propensity; something after it put another endpoint first, and said so.
+        # The propensity confirms the draw. A later step put another endpoint first and recorded its reason.
         return True, f"{found}; {first['endpoint']} was tried first ({first['reason']})."
     return False, f"{found}, but {first['endpoint']} was tried first."

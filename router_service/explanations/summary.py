@@ -1,4 +1,4 @@
-"""One paragraph on a request, for a reader who knows no code names."""
+"""Summarise a request in one paragraph, for readers who do not know the code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from data.record.attempt import CLIENT_DEADLINE, HEDGE, LOST
 from router_service.explanations.replay import replay
 
-# How a policy chooses, after "was drawn with probability p".
+# These phrases follow "was drawn with probability p".
 DRAWN = {
     "price": "by price shares",
     "exacto": "by price shares among the endpoints with the best tool calls",
@@ -25,7 +25,7 @@ FIXED = {
 
 
 def summary(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """The story of the record ``row``; ``names`` are providers' display names by slug."""
+    """Return the summary of the record ``row``; ``names`` are the providers' display names by slug."""
     sentences = [f"{row['requested_model'] or row['model'] or 'No model'} was asked for; {_market(row)}."]
     if row["attempts"]:
         sentences.append(f"{'; '.join(_steps(row, names))}.")
@@ -34,7 +34,7 @@ def summary(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 
 def milliseconds(microseconds: int | None) -> str:
-    """A duration to two or three figures."""
+    """Format a duration with two or three significant digits."""
     if microseconds is None:
         return "an unknown time"
     if microseconds >= 1_000_000:
@@ -81,7 +81,7 @@ def _first(row: Mapping[str, Any], name: str, names: Mapping[str, str]) -> str:
 
 
 def _share(row: Mapping[str, Any]) -> str:
-    """Of a mixture the probability is the whole one's, whatever arm the draw fell to."""
+    """Return a phrase with the arm's share of the traffic, since the stated probability is that of the mixture."""
     arms = row.get("arms") or ()
     own = sum(arm["weight"] for arm in arms if (arm["policy"], arm["version"]) == _arm(row))
     return f", which has {own:.0%} of the traffic" if len(arms) > 1 else ""
@@ -103,7 +103,7 @@ def _next(row: Mapping[str, Any], place: int, name: str) -> str:
 
 
 def _order(row: Mapping[str, Any], place: int) -> str:
-    """What the order is in which ``place`` followed, where the record shows it."""
+    """Return a phrase for the order by which the attempt at ``place`` followed, or ``""`` if it is not known."""
     tried = {attempt["endpoint"] for attempt in row["attempts"][:place]}
     left = [c for c in row["candidates"] if c["excluded_by"] is None and c["endpoint"] not in tried]
     if not left or left[0]["endpoint"] != row["attempts"][place]["endpoint"]:
@@ -145,7 +145,7 @@ def _wanted(row: Mapping[str, Any]) -> str:
 
 
 def _hedge(row: Mapping[str, Any]) -> list[str]:
-    """Of two calls at a time the one that was not taken."""
+    """Return a sentence on the cost of the losing call of a hedged pair, if there was one."""
     nano = row.get("hedge_cost_nano")
     if nano is None:
         return []

@@ -1,18 +1,18 @@
-"""Token counts as providers report them."""
+"""Validate the token counts that providers report."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-# No provider's context window comes near: a larger count is a fault of its meter.
+# No context window is near this size, so a larger count is an error of the provider.
 MOST_TOKENS = 1_000_000_000
 
 
 def token_count(value: Any) -> int | None:
-    """Return a count as whole tokens, rounded down; ``None`` for what is no count or cannot be true.
+    """Return a count as whole tokens, rounded down; ``None`` for a value that is not a possible count.
 
-    Some servers send fractions or numerals in strings. A negative count is a fault, not a credit.
+    Some servers send fractions or numerals in strings. A negative count is an error, not a credit.
     """
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None

@@ -1,4 +1,4 @@
-"""JSON with the faults that real servers produce: the second attempt, where the strict reader has refused it."""
+"""Decode JSON with the faults of real servers, after the strict decoder has rejected it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def read_leniently(data: bytes) -> Any:
-    """Return the value of ``data``, which strict JSON can express. Raises ``ValueError`` when there is none.
+    """Return the value of ``data`` such that strict JSON can express it. Raises ``ValueError`` if there is none.
 
-    Bytes that are no UTF-8 and lone halves of a surrogate pair become U+FFFD; NaN and infinities become ``None``;
-    control characters may stand in strings.
+    Invalid UTF-8 and lone surrogates become U+FFFD; NaN and infinities become ``None``; strings may contain control
+    characters.
     """
     try:
         value = json.loads(

@@ -1,4 +1,4 @@
-"""Map each wire format to its adapter. A new format is a folder and a line here."""
+"""Map each wire format to its adapter. A new format needs a folder and an entry here."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is remembered: records, segments, sealing, metrics."""
+"""Store telemetry: request records, log segments, their conversion to Parquet, and metrics."""

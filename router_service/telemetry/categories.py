@@ -1,4 +1,4 @@
-"""What a sampled share of the requests is about: labelled in a thread while the provider works, never waited for."""
+"""Classify a sampled share of the requests in a background thread while the provider generates the response."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MAX_WAITING = 8
 
 
 class RequestLabeller:
-    """Labels at most ``per_second`` prompts a second: a label takes the interpreter for about a millisecond.
+    """Label at most ``per_second`` prompts a second, since each label holds the interpreter for about a millisecond.
 
-    A label that is not ready when the answer has ended is dropped, so that the record is never late.
+    A label that is not ready at the end of the response is dropped, so that it never delays the record.
     """
 
     def __init__(self, share: float, per_second: int = 5) -> None:
@@ -33,7 +33,7 @@ class RequestLabeller:
             logger.error("requests stay without a category: %s", error)
 
     def submit(self, messages: bytes) -> Future[tuple[str, float] | None] | None:
-        """Begin to label a raw ``messages`` array if the sample takes it."""
+        """Start to label a raw ``messages`` array; return ``None`` if it is not sampled."""
         if self._classifier is None or self._random.random() >= self._share or not self._has_room():
             return None
         label = self._pool.submit(self._label, messages)

@@ -1,4 +1,4 @@
-"""Frames of a log segment: length and CRC-32 of the payload, both little-endian 32 bit, then the payload."""
+"""Encode the frames of a log segment: length and CRC-32 as little-endian 32-bit integers, then the payload."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ HEADER = struct.Struct("<II")
 
 
 class Frames(NamedTuple):
-    """``lost_bytes`` counts what follows the last good frame."""
+    """Payloads of a segment; ``lost_bytes`` is the number of bytes after the last valid frame."""
 
     payloads: list[bytes]
     lost_bytes: int
 
 
 def frame(payload: bytes) -> bytes:
-    """``payload`` (not empty) ready to append."""
+    """Return ``payload``, which must not be empty, as a frame."""
     return HEADER.pack(len(payload), crc32(payload)) + payload
 
 
 def read_frames(content: bytes) -> Frames:
-    """Payloads up to the first frame that is torn, zeroed or changed; nothing after it can be trusted."""
+    """Return the payloads up to the first torn, zeroed or altered frame, after which nothing can be trusted."""
     payloads: list[bytes] = []
     offset = 0
     while offset + HEADER.size <= len(content):

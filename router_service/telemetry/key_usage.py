@@ -1,4 +1,4 @@
-"""What each key has spent, out of the log itself: across workers and restarts, by UTC day."""
+"""Sum the cost of each key by UTC day from the request log, which covers all workers and earlier restarts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Spent = Counter[tuple[str, date]]
 
 
 class KeyUsage(NamedTuple):
-    """nano-USD: ever, and since the start of the current UTC day, week (Monday) and month."""
+    """Usage of a key in nano-USD: in total, and in the current UTC day, week (from Monday) and month."""
 
     total: int
     daily: int
@@ -38,7 +38,7 @@ _row = msgspec.msgpack.Decoder(_Row)
 
 
 class KeyUsageReader:
-    """Sealed files never change, so each is read once; the segments not yet sealed are read each time."""
+    """Read the usage from the log. Sealed files never change, so each is read once; unsealed segments every time."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -46,7 +46,7 @@ class KeyUsageReader:
         self._lock = threading.Lock()
 
     def of(self, key_hash: str, today: date | None = None) -> KeyUsage:
-        """Of one key. Reads files: not for the event loop."""
+        """Return the usage of one key. Reads files, so it must not run in the event loop."""
         today = today or datetime.now(UTC).date()
         week, month = today - timedelta(days=today.weekday()), today.replace(day=1)
         total = daily = weekly = monthly = 0
@@ -60,10 +60,10 @@ class KeyUsageReader:
 
     def _spent(self) -> Spent:
         with self._lock:
-            # Segments before files: one that is sealed meanwhile is found in both, and its file counts.
+            # Segments are read before files: one that is sealed meanwhile is found in both, and only its file counts.
             unsealed = {path.stem: _of_segment(path) for path in self._segments()}
             found = lake_files.listing(self._lake)
-            # What was counted of a file before it was damaged still counts.
+            # The usage that was read from a file before it was damaged still counts.
             sealed = {one.path: counted for one in found.unreadable if (counted := self._sealed.get(one.path))}
             for path, *_ in found.files:
                 sealed[path] = self._sealed[path] if path in self._sealed else _of_file(self._lake, path)

@@ -1,4 +1,4 @@
-"""The request log: append-only segments of one worker, written and synced by a thread of their own."""
+"""Write the request log of one worker: a background thread writes and syncs append-only segments."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from router_service.telemetry.segment import Reserve, Segment
 logger = logging.getLogger(__name__)
 SYNC_INTERVAL_S = 0.1
 RETRY_S = 0.5
-# For a disk that answers neither yes nor no, beyond the time that a full one gets.
+# Additional time at shutdown for a disk whose writes hang, after the time allowed for a full disk.
 HANG_S = 5.0
 
 
 class RequestLog:
-    """``append`` never waits. What was appended is on disk at most 200 ms later (``sync="interval"``).
+    """Queue records and write them to segments. ``append`` never blocks.
 
-    A full disk leaves records in the queue and ``healthy`` false until writing works again; a full
-    queue drops the newest and counts it in ``dropped`` (with ``when_full="wait"`` callers ask
-    ``has_room`` before they accept a request).
+    With ``sync="interval"`` a record is on disk at most 200 ms after it was appended.
 
-    What a full disk leaves in the queue at the end goes to a reserve of ``reserve_bytes``, which the file system holds
-    from the beginning (0: none); for the rest ``close`` goes on trying for ``drain_seconds``, then counts it in
-    ``dropped``.
+    While the disk is full, records stay in the queue and ``healthy`` is false. A full queue drops the newest record
+    and counts it in ``dropped``; with ``when_full="wait"`` callers check ``has_room`` before they accept a request.
+
+    Records that are still queued at shutdown because the disk is full go to a reserve of ``reserve_bytes`` (0: none),
+    which is allocated at the start. ``close`` retries the rest for ``drain_seconds``, then counts it in ``dropped``.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class RequestLog:
 
     @property
     def has_room(self) -> bool:
-        """False when a request should not be accepted because its record might be lost."""
+        """Return false if a request should not be accepted because its record might be lost."""
         return self._when_full == "drop" or len(self._queue) < self._queue_size
 
     def append(self, payload: bytes) -> bool:
-        """Queue a record (``data.record.encoding.encode_record``); false when it had to be dropped."""
+        """Queue a record (``data.record.encoding.encode_record``); return false if it was dropped."""
         if self._closed or (len(self._queue) >= self._queue_size and self._when_full == "drop"):
             self.dropped += 1
             return False
@@ -86,7 +86,7 @@ class RequestLog:
         return True
 
     def flush(self, timeout_s: float = 1.0) -> None:
-        """Wait until what was appended before is written, or the disk refuses, or ``timeout_s`` have passed."""
+        """Wait until all earlier records are written, a write has failed, or ``timeout_s`` seconds have passed."""
         wanted = self.written + len(self._queue)
         deadline = time.monotonic() + timeout_s
         self._wake.set()
@@ -99,7 +99,7 @@ class RequestLog:
         return len(self._queue)
 
     def close(self) -> None:
-        """Write what is queued, sync, and leave the segment ready to be sealed; say how many records are lost."""
+        """Write the queue, sync, finish the segment for sealing, and log the number of lost records."""
         self._give_up_at = time.monotonic() + self._drain_seconds
         self._closing.set()
         self._wake.set()
@@ -114,7 +114,7 @@ class RequestLog:
         self._make_reserve()
         due = 0.0
         while not self._closing.is_set():
-            # Counted from the last beginning: a slow disk's sync must not come on top of the interval.
+            # Measured from the start of the last write, so that a slow sync does not add to the interval.
             self._wake.wait(max(0.0, due - time.monotonic()))
             self._wake.clear()
             due = time.monotonic() + SYNC_INTERVAL_S
@@ -124,10 +124,10 @@ class RequestLog:
         self._finish()
 
     def _drain(self) -> None:
-        """Write what waits to the disk, or to the reserve, or to the disk once there is room again."""
+        """Write the queue to the disk, else to the reserve; retry the disk for the rest until there is room."""
         said = False
         while self._queue and not self._write():
-            # At once: whoever ends this process may not grant it the time to drain.
+            # The reserve is used first, since the process may be killed before it has drained the queue.
             if self._reserve is not None:
                 self._spend_reserve(self._reserve)
                 continue
@@ -140,7 +140,7 @@ class RequestLog:
             time.sleep(RETRY_S)
 
     def _write(self) -> bool:
-        """Write a batch of what is queued; return whether the disk took it."""
+        """Write a batch of the queue; return true if the write succeeded."""
         try:
             self._write_batch()
             if self._segment and self._segment.is_full(self._rotate_bytes, self._rotate_seconds):
@@ -171,13 +171,13 @@ class RequestLog:
             self._wake.set()
 
     def _remove(self, count: int) -> None:
-        """Take from the queue what is on disk."""
+        """Remove the first ``count`` records, which are on disk, from the queue."""
         for _ in range(count):
             self._queue.popleft()
         self.written += count
 
     def _make_reserve(self) -> None:
-        """Allocate the reserve unless it is there; a file system without room for it is asked again later."""
+        """Allocate the reserve if it is missing; retry later if the file system has no room for it."""
         if self._reserve is not None or not self._reserve_bytes:
             return
         try:
@@ -196,7 +196,7 @@ class RequestLog:
         logger.warning("request log: %d records that waited for the disk are in its reserve", kept)
 
     def _finish(self) -> None:
-        """Leave nothing that a sealer takes for a living worker's."""
+        """Finish the segment and release the reserve, so that a sealer does not take them for a living worker's."""
         if self._segment is not None:
             with suppress(OSError):
                 self._segment.finish()

@@ -1,4 +1,4 @@
-"""Finding one record again: memory, then the segments on disk, then the day's Parquet."""
+"""Find one record: in memory, then in the segments on disk, then in the Parquet files of its day."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RecentRecords:
-    """The last ``RECENT`` records of this worker."""
+    """Hold the last ``RECENT`` records of this worker."""
 
     def __init__(self) -> None:
         self._records: OrderedDict[str, bytes] = OrderedDict()
 
     def add(self, generation_id: str, payload: bytes) -> None:
-        """``payload`` as it goes to the log: bytes, which the garbage collector need not walk."""
+        """Add a record as encoded bytes, which the garbage collector need not walk."""
         self._records[generation_id] = payload
         if len(self._records) > RECENT:
             self._records.popitem(last=False)
@@ -37,7 +37,7 @@ class RecentRecords:
 
 
 def find_on_disk(lake: Lake, generation_id: str) -> dict[str, Any] | None:
-    """The record as a dictionary with ``started_at`` in Unix microseconds, or ``None``."""
+    """Return the record as a dictionary with ``started_at`` in Unix microseconds, or ``None``."""
     needle = generation_id.encode()
     for segment in [*lake.log.glob("*.open"), *lake.log.glob("*.wal")]:
         try:

@@ -1,4 +1,4 @@
-"""What the process tells Prometheus: of the log, of policies given up, of second calls."""
+"""Export Prometheus metrics of the request log, failed policies, peer transports and hedged requests."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class _WorkerCollector(Collector):
     def collect(self) -> list[Metric]:
         log, hedging = self._log, self._hedging
         failures = CounterMetricFamily(
-            "sharing_failures", "Failed exchanges with other workers, and what was not readable of them", labels=["way"]
+            "sharing_failures", "Failed exchanges with other workers, and unreadable messages", labels=["way"]
         )
-        working = GaugeMetricFamily("sharing_working", "1 while other workers can be told", labels=["way"])
+        working = GaugeMetricFamily("sharing_working", "1 while other workers can be reached", labels=["way"])
         for way in self._ways:
             failures.add_metric([way.name], way.failures)
             working.add_metric([way.name], float(way.working))
@@ -35,7 +35,7 @@ class _WorkerCollector(Collector):
             CounterMetricFamily("log_records_written", "Records synced to a segment", value=log.written),
             CounterMetricFamily(
                 "log_records_dropped",
-                "Records lost because the queue was full, or the disk to the end of the process",
+                "Records lost because the queue was full, or because the disk was full at shutdown",
                 value=log.dropped,
             ),
             GaugeMetricFamily("log_records_waiting", "Records in memory that are not on disk", value=log.waiting),
@@ -43,7 +43,7 @@ class _WorkerCollector(Collector):
             GaugeMetricFamily("log_healthy", "1 while the log can be written", value=float(log.healthy)),
             CounterMetricFamily(
                 "policy_failures",
-                "Policies and decisions of them given up for price shares",
+                "Failures of learned policies and of their decisions, which fell back to price shares",
                 value=self._policy_failures,
             ),
             failures,
@@ -51,11 +51,13 @@ class _WorkerCollector(Collector):
         ]
         if hedging is not None:
             found += [
-                CounterMetricFamily("hedges_sent", "Second calls beside one that was late", value=hedging.sent),
-                CounterMetricFamily("hedges_won", "Second calls whose answer was taken", value=hedging.won),
-                CounterMetricFamily("hedges_refused", "Second calls that the budget forbade", value=hedging.refused),
+                CounterMetricFamily("hedges_sent", "Hedged requests sent beside a slow call", value=hedging.sent),
+                CounterMetricFamily("hedges_won", "Hedged requests whose response was used", value=hedging.won),
                 CounterMetricFamily(
-                    "hedged_tokens", "Prompt and answer that second calls were expected to take", value=hedging.tokens
+                    "hedges_refused", "Hedged requests that the budget did not allow", value=hedging.refused
+                ),
+                CounterMetricFamily(
+                    "hedged_tokens", "Expected prompt and completion tokens of hedged requests", value=hedging.tokens
                 ),
             ]
         return found
@@ -64,7 +66,7 @@ class _WorkerCollector(Collector):
 def render(
     log: RequestLog, policy_failures: int, ways: Sequence[PeerTransport], hedging: Hedging | None = None
 ) -> bytes:
-    """The exposition text."""
+    """Return the metrics in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_WorkerCollector(log, policy_failures, ways, hedging))
     return generate_latest(registry)

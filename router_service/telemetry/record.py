@@ -1,4 +1,4 @@
-"""Turn an exchange that has ended into its row of the request log."""
+"""Convert an exchange that has ended to its row of the request log."""
 
 from __future__ import annotations
 

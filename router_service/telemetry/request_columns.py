@@ -21,7 +21,7 @@ MAX_WORD_CHARACTERS = 64
 MAX_NAMES = 64
 MAX_USER_BYTES = 1024
 TEXT_ALONE = ["text"]
-# Searching for a number is eight times as fast as searching for bytes of length one.
+# ``in`` is eight times as fast with an integer as with bytes of length one.
 UNDERSCORE = ord("_")
 _MEDIA = (
     ("image", b'"image_url"'),
@@ -30,7 +30,7 @@ _MEDIA = (
     ("file", b'"file_data"'),
     ("file", b'"file_id"'),
 )
-# The media that ``Head.modality`` does not tell from text.
+# ``Head.modality`` does not distinguish these media from text.
 _NOT_IN_MODALITY = (("video", b'"video_url"'), ("file", b'"file_id"'))
 T = TypeVar("T")
 
@@ -92,10 +92,10 @@ def _word(text: str | None) -> str | None:
 
 
 def _input_media(messages: bytes, modality: str) -> list[str]:
-    # Each search reads all of the messages. Most have no key with an underscore, and the head has looked for some.
+    # Each search scans all messages. Most contain no underscore, and ``parse_head`` has already searched for some keys.
     if UNDERSCORE not in messages:
         return TEXT_ALONE
-    # A key stands unescaped in the raw JSON; within a string its quotes would be escaped.
+    # The quotes of a key are not escaped in the raw JSON; within a string they would be.
     keys = _NOT_IN_MODALITY if modality == "text" else _MEDIA
     found = dict.fromkeys(kind for kind, key in keys if key in messages)
     return ["text", *found] if found else TEXT_ALONE

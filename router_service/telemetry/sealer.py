@@ -1,6 +1,6 @@
-"""Sealing in a process of its own: in the router's it would take the interpreter's lock away from requests.
+"""Seal segments in a child process, since sealing in the router's process would hold the interpreter's lock.
 
-Each worker keeps one such child; of all children on a lake one works and the others wait for its lock.
+Each worker keeps one child. A lock of the lake lets one child work; the others stand by.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INTERVAL_S = 2.0
 
 
 class Sealer:
-    """The child and its life: it ends when this process does, however that happens."""
+    """Run the child process, which ends when this process does, even after a crash."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -35,11 +35,11 @@ class Sealer:
             if self._child is None or self._child.poll() is not None:
                 if self._child is not None:
                     logger.error("the sealer ended with status %s; starting another", self._child.returncode)
-                # Not in a thread: cancelled in the middle it would leave a child that nobody knows.
+                # Not started in a thread: cancelling the await would leave an untracked child.
                 self._start()
 
     def stop(self) -> None:
-        """End the child, then seal what it left."""
+        """Stop the child, then seal the segments that it left."""
         from router_service.telemetry.sealing import recover
 
         if self._child is not None:
@@ -64,7 +64,7 @@ def _run(lake: Lake) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
-        # Imported once there is work: a waiting child stays small.
+        # Imported only when there is work, so that a child on standby uses little memory.
         from router_service.telemetry.sealing import recover
 
         try:

@@ -1,6 +1,6 @@
-"""Sealing: a finished segment becomes Parquet, exactly once wherever a crash falls.
+"""Seal finished segments: convert each to Parquet exactly once, even after a crash.
 
-The Parquet is named after its segment, so a repeated sealing writes the same rows over themselves.
+The Parquet file is named after its segment, so sealing a segment again overwrites the file with the same rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ABANDONED_S = 60.0
 
 
 class SealReport(NamedTuple):
-    """``lost_bytes`` were a torn tail; ``quarantined`` frames were whole but no records."""
+    """Result of sealing. ``lost_bytes`` is a torn tail; ``quarantined`` counts intact frames that hold no record."""
 
     segment: str
     rows: int
@@ -37,14 +37,14 @@ class SealReport(NamedTuple):
 
 
 def seal(lake: Lake, segment: Path) -> SealReport | None:
-    """Turn ``segment`` into Parquet. ``None`` when its writer lives or another process seals it."""
+    """Convert ``segment`` to Parquet. Returns ``None`` while its writer lives or another process seals it."""
     with _locked(segment) as free:
         if not free:
             return None
         content = segment.read_bytes()
         payloads, lost_bytes = read_frames(content)
         if segment.suffix == ".reserve":
-            # Its writer died before it needed it, or before it could cut off what it did not need.
+            # The writer died before it used the reserve, or before it truncated the unused part.
             lost_bytes = len(content[len(content) - lost_bytes :].rstrip(b"\0"))
         tables, strange = _by_day(payloads)
         for day, table in tables.items():
@@ -83,7 +83,7 @@ _moment = msgspec.msgpack.Decoder(_Moment)
 
 
 def _by_day(payloads: list[bytes]) -> tuple[dict[str, pa.Table], list[bytes]]:
-    """A table for each UTC day, and what is no record."""
+    """Return a table for each UTC day, and the payloads that are not records."""
     days: dict[str, list[bytes]] = {}
     strange: list[bytes] = []
     for payload in payloads:
@@ -93,7 +93,7 @@ def _by_day(payloads: list[bytes]) -> tuple[dict[str, pa.Table], list[bytes]]:
     for day, rows in days.items():
         table = _table(rows)
         if table is None:
-            # One bad payload must not cost the segment: only then is each tried alone.
+            # One bad payload must not lose the segment, so each payload is tried alone.
             strange += [row for row in rows if _table([row]) is None]
             table = _table([row for row in rows if _table([row]) is not None])
         if table is not None and table.num_rows:
@@ -120,7 +120,7 @@ def _table(payloads: list[bytes]) -> pa.Table | None:
 def _write_parquet(lake: Lake, path: Path, table: pa.Table) -> None:
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="zstd")
-    # The segment's lock is ours: no other sealer writes this file, but one that died may have left a part of it.
+    # This process holds the segment's lock, so only a sealer that died can have left a partial file.
     lake.storage.discard_partial(lake.key(path))
     lake.storage.put(lake.key(path), memoryview(buffer.getvalue()))
 
@@ -137,7 +137,7 @@ def _quarantine(lake: Lake, segment: Path, payloads: list[bytes]) -> None:
 
 @contextmanager
 def _locked(segment: Path) -> Iterator[bool]:
-    """Whether this process may seal ``segment``: it exists and nobody else holds its lock."""
+    """Lock ``segment``; yield true if it exists and no other process holds its lock."""
     try:
         descriptor = os.open(segment, os.O_RDONLY)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Files of the request log: segments, and the reserve that holds room for records on a full disk."""
+"""Write the files of the request log: segments, and the reserve of disk space for records on a full disk."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Segment:
         self._size += len(content)
 
     def is_full(self, most_bytes: int, most_seconds: float) -> bool:
-        """Return whether the segment is to be finished, by its size in bytes or its age in seconds."""
+        """Return true if the segment has reached its largest size in bytes or age in seconds."""
         return self._size >= most_bytes or monotonic() - self._opened >= most_seconds
 
     def finish(self) -> None:
         """Hand the segment to the sealer. Raises ``OSError`` while a failed write cannot be undone."""
         self._mend()
-        # Under its old name an unlocked segment is sealed, too.
+        # The rename may fail, since an unlocked segment is sealed under its old name as well.
         with suppress(OSError):
             os.replace(self._path, self._path.with_suffix(".wal"))
             fsync_folder(self._path.parent)
@@ -92,7 +92,7 @@ class Reserve:
         except OSError:
             self.release()
             raise
-        # The records are safe by now: the rest of the reserve is zeros, and under its name it is sealed, too.
+        # The records are already safe. The rest of the reserve is zeros, and it is sealed under its old name as well.
         with suppress(OSError):
             os.ftruncate(self._file, size)
             os.replace(self._path, self._path.with_suffix(".wal"))
@@ -101,7 +101,7 @@ class Reserve:
         return count
 
     def release(self) -> None:
-        """Give the room back."""
+        """Free the disk space."""
         with suppress(OSError):
             self._path.unlink()
         with suppress(OSError):
@@ -111,7 +111,7 @@ class Reserve:
 
 def _create_locked(path: Path, flags: int, room: int = 0) -> int:
     """Create ``path`` with ``room`` bytes allocated; return its locked descriptor. Raises ``OSError``."""
-    # Locked before it has a name that a sealer looks for: it could take an unlocked one for a dead worker's.
+    # Locked before the rename, since a sealer would take an unlocked segment for a dead worker's.
     hidden = path.with_suffix(".new")
     file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags, 0o644)
     try:

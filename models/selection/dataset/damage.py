@@ -1,7 +1,7 @@
 """Tell valid rows of the decision log from damaged ones.
 
-An older version, a disk or a hand may have left figures in the log that nothing can have measured. One such row must
-cost itself alone: neither the mean that it would enter nor the training that would stumble over it.
+An older version, a faulty disk or a manual edit may have left impossible figures in the log. Such a row is left out,
+so that it neither distorts a mean nor makes training fail.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-# No request, call or latency lasts a week, no prompt or answer has 10^9 tokens, no request costs 10^6 USD, and no
+# No request, call or latency lasts a week, no prompt or response has 10^9 tokens, no request costs 10^6 USD, and no
 # endpoint asks 10^9 USD per million tokens.
 LONGEST_US = 7 * 86_400 * 10**6
 MOST_TOKENS = 10**9
 MOST_NANO = 10**15
 MOST_SCORE = 1e9
-# The range of any clock that was set.
+# Arrivals outside this range come from a clock that was not set.
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 # The largest value of each column, the least being 0; those of the second kind may be null.

@@ -15,7 +15,7 @@ from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND
 
 BLOCK_S = 3600.0
 SUM_TOLERANCE = 1e-6
-# No draw hits less, and what is weighed by its inverse would outweigh, or overflow, all others.
+# A smaller probability is never drawn in practice, and its inverse as a weight would dominate or overflow the sum.
 MIN_PROBABILITY = 1e-12
 
 

@@ -30,8 +30,8 @@ REPLAYED_POLICIES = ("learned", "price")
 SHORT_PROMPT, LONG_PROMPT = 500, 2000
 REQUEST_KINDS = ("category", "prompt", "delivery", "tools")
 BLOCKS, MIN_BLOCK_S, BLOCK_S = 40, 300.0, 3600.0
-# Rows before the first decision: half of what the slowest window holds, and no more than a refresh each minute can
-# bear.
+# Rows before the first decision. They hold half of the weight of the slowest window, and more would make a refresh
+# each minute too slow.
 WARM_UP, WARM_UP_DECISIONS = timedelta(days=1), 20_000
 CHUNK = 1024
 

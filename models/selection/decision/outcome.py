@@ -9,7 +9,7 @@ import msgspec
 
 from data.record.attempt import CLIENT_DEADLINE, LOST
 
-# Errors of the client's own making: every endpoint would have responded the same.
+# Errors caused by the client: every endpoint would have responded the same.
 CLIENT_ERRORS = frozenset(
     {
         "content_policy_violation",
@@ -122,7 +122,7 @@ def judge_attempt(
 
     Throughput is tokens/s from the first token on, and known only of streams that came to their end. The time of a call
     that was cancelled for a sooner response is a lower bound of its latency: leaving it out would flatter the endpoint.
-    The same holds for a non-streaming response that was given up after ``DEFAULT_ANSWER_TIMEOUT_S``: its length
+    The same holds for a non-streaming response that timed out after ``DEFAULT_ANSWER_TIMEOUT_S``: its length
     is the client's choice.
     """
     elapsed_us = max(duration_us or 0, ttft_us or 0)

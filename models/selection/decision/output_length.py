@@ -1,4 +1,4 @@
-"""Expect the length of a response by model, category and requested limit, each mean shrunk to the broader group's."""
+"""Predict the length of a response by model, category and limit, each mean shrunk towards the broader group's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.selection.decision.priors import SHRINKAGE, TYPICAL_OUTPUT_TOKENS
 
 LIMITS = (16, 64, 256, 1024, 4096)
 UNLIMITED = len(LIMITS) + 1
-# No answer is so long.
+# No response is this long.
 MOST_TOKENS = 1e9
 # Model, category, bucket of the limit; "" and -1 stand for all of them.
 Key = tuple[str, str, int]

@@ -2,9 +2,9 @@
 
 Means of observations decay with half-lives of a day, 30 and 5 minutes. The slowest corrects the prior, and each faster
 one corrects the slower, by the gain of a Gaussian filter (Kalman 1960): v / (v + noise² / n), where v is the variance
-left so far plus the drift of the faster mean from the slower. So few calls correct an uncertain mean, and many calls a
-certain one. That is too slow for an incident. Therefore the last latencies and throughputs decide between two
-hypotheses: the mean is the filter's, or it has jumped.
+left so far plus the drift of the faster mean from the slower. Hence a few calls correct an uncertain mean, and a
+certain one needs many. That is too slow for an incident. Therefore the last latencies and throughputs decide between
+two hypotheses: the mean is the filter's, or it has jumped.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ PREDICTED_QUANTITIES = (
     ),
 )
 FAILURE, RATE_LIMITED, TTFT_Q50, TTFT_Q90, THROUGHPUT_Q50, THROUGHPUT_Q10 = range(6)
-# Beyond it, and so for NaN and infinities, a product with a feature is not a number to decide on.
+# Weights beyond this limit, NaN and infinities give no usable product with a feature.
 MAX_WEIGHT = 1e12
 # The simpler first: the prior alone, the prior corrected by live windows, weights for all features, trees.
 FORMS = ("level", "ewma", "linear", "boosted")

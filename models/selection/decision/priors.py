@@ -21,7 +21,7 @@ SHRINKAGE = 20.0
 PRIOR_QUANTITIES = ("failure", "limited", "log_ttft", "log_tokens_per_s", "log_whole", "malformed", "prompt_price")
 # Length of a response before any was observed.
 TYPICAL_OUTPUT_TOKENS = 500.0
-# Shares, multiples and logarithms of anything measured lie far within; e to a sum of a few of these is still a number.
+# Shares, multiples and logarithms of measurements lie far within; the exponential of a sum of a few stays finite.
 MAX_MEAN = 100.0
 
 

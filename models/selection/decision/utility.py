@@ -32,11 +32,11 @@ class UtilityWeights(NamedTuple):
 # Factors of the usual weights for a client that asks for one thing above the others. A failure stays worth as many
 # seconds as before: it costs the second attempt's time.
 SORT_FACTORS = {
-    # No one waits, as in a batch: a tenth of the usual weight is left, so that it is not delayed without end.
+    # In a batch latency hardly matters. A tenth of the usual weight remains, so that latency stays bounded.
     "price": UtilityWeights(0.1, 0.1, 0.1, 1.0),
-    # A person looks at an empty line until the first token comes, and reads no faster than it is written.
+    # A person waits for the first token, and reads no faster than the rest is generated.
     "latency": UtilityWeights(10.0, 1.0, 10.0, 0.1),
-    # A program needs the last token: the first one's time is a small part of that.
+    # A program needs the last token, and the first one's latency is a small part of that time.
     "throughput": UtilityWeights(1.0, 10.0, 10.0, 0.1),
 }
 
@@ -64,10 +64,10 @@ class DecisionConstants(NamedTuple):
     margin_s: float = 1.0
     outage_hazard: float = 0.003  # per request, before any sign of it
     ejection_s: float = 30.0  # times consecutive failures: Envoy's base_ejection_time
-    busy_spell_s: float = 8.0  # how long an endpoint is used up at a time, by others or by us, on average
+    busy_spell_s: float = 8.0  # mean time for which an endpoint is exhausted, by others or by us
 
 
-# The largest share of time in which others exhaust an endpoint; beyond it the chain would have no way back.
+# The largest share of time in which others exhaust an endpoint: at 1 the chain would never leave the bad state.
 MAX_BUSY_SHARE = 0.95
 
 

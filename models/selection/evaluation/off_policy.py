@@ -1,8 +1,8 @@
 """Estimate from the log what another policy would have earned, and refuse where the log cannot tell.
 
-Two things no log can tell. A policy that learns as it goes is judged with what this log taught it, not with what its
-own choices would have. And nothing is known of how endpoints respond to the load that it would send them. The simulator
-is for these.
+A log cannot answer two questions. A policy that learns online is evaluated with what it learned from this log, not with
+what it would have learned from its own choices. And the log does not show how endpoints would respond to the load that
+the policy would send them. The simulator covers both.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def quantile_coverage(scores: PredictionLosses) -> dict[str, float]:
 def _ewma(priors: PriorHierarchy, earlier: Samples, held_out: Samples) -> PredictionLosses:
     """Return the losses of an EWMA per endpoint and delivery that starts from the prior.
 
-    It knows every earlier request, those in flight included: more than anyone can know. A quantile lies as many spreads
+    It knows every earlier request, including those in flight, which no router can. A quantile lies as many spreads
     away as it did in the last fifth of the time before.
     """
     together = [*earlier.rows, *held_out.rows]

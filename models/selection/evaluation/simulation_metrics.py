@@ -1,4 +1,4 @@
-"""Summarise simulated runs: what clients met, what exploration cost, how soon an event was noticed."""
+"""Summarise simulated runs: outcomes for clients, cost of exploration, and time to adapt to an event."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from models.selection.simulation.scenarios import Scenario, load_scenario, scena
 from models.selection.simulation.simulate import SimulationRun, simulate
 from models.selection.simulation.simulated_policy import ArtifactPolicy, SimulatedPolicy
 
-# So many observations that nothing is shrunk.
+# With this many observations nothing is shrunk.
 MANY_OBSERVATIONS = 1e6
 
 

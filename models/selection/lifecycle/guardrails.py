@@ -1,4 +1,4 @@
-"""Compare what clients met under a learned policy with what they met under price shares at the same time.
+"""Compare the outcomes under a learned policy with those under price shares at the same time.
 
 Both arms are drawn at random from the same traffic, so that their difference is caused by the policy. A figure breaches
 its guardrail when its entire interval lies beyond the margin.

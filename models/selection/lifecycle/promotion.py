@@ -39,11 +39,11 @@ from models.selection.lifecycle.rollout import RolloutSchedule
 logger = logging.getLogger(__name__)
 
 ACTOR = "pipelines"
-# A version over which so many processes were killed is not judged again: it may be what kills them.
+# A version is not judged again after this many processes were killed while judging it: it may be the cause.
 MAX_KILLED_JUDGINGS = 3
-# The latest decisions suffice, and all of them would be replayed each minute.
+# The latest decisions suffice, and replaying all of them each minute would take too long.
 MAX_JUDGED_DECISIONS = 20_000
-# Time before the held-out part that the windows among the features still remember.
+# The windowed features of the held-out part still depend on this much time before it.
 WARM_UP = timedelta(hours=2)
 MAX_WATCHED_DECISIONS = 50_000
 
@@ -111,7 +111,7 @@ class ChallengerCase:
             self._add(_still_valid(state, "G3", self.champion) or g3_simulated(candidate, self.champion, requirements))
 
     def fail(self, why: str) -> None:
-        """Let the gate fail that was asked last and has not answered."""
+        """Record a failed verdict for the gate that was being evaluated."""
         self.verdicts.append(GateVerdict(GATES[min(len(self.verdicts), len(GATES) - 1)], "failed", why))
 
     def _add(self, verdict: GateVerdict) -> None:
@@ -155,7 +155,7 @@ def advance(
             else:
                 steps += _step(registry, state, schedule, _has_served(lake), decisions)
         except RegistryError as error:
-            # Another process has taken a step since: the next turn looks at it again.
+            # Another process has taken a step since; the next run checks the version again.
             steps.append(f"{state.version} takes no step: {error}")
         except Exception as error:
             logger.exception("%s could not take its step", state.version)
@@ -284,7 +284,7 @@ def _step(
     first = not has_served and {"G0", "G1"} <= set(passed)
     proved = state.state == "shadow" and len(passed) == len(GATES)
     if registry.serving.canary is None and (first or proved):
-        # Nothing learned has served yet, so that no log can speak for or against it: a small share makes that log.
+        # No learned policy has served yet, so that no log can support or refute it: a small share produces that log.
         why = f"the first of all, on trial although {_because(unsure)}" if unsure else "all gates passed"
         share = schedule.canary_shares[0]
         registry.canary(version, share, why, figures, since=decisions)

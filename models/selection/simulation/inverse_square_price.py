@@ -48,7 +48,7 @@ class InverseSquarePrice:
         return proportional(weights)
 
     def observe(self, observation: AttemptObservation) -> None:
-        """Remember the attempt for the health window."""
+        """Store the attempt for the health window."""
         if self._healthy and observation.result != "rate_limited":
             self._recent[observation.endpoint].append((observation.now_s, observation.result == "success"))
 

@@ -28,7 +28,7 @@ _COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cach
 
 
 class Counts:
-    """Counts of one message. A later object that lacks a count, or has an impossible one, keeps the earlier.
+    """Token counts of one message. If a later object lacks a count or has an invalid one, the earlier is kept.
 
     ``input_tokens`` are those neither read from nor written to a cache.
     """
@@ -38,7 +38,7 @@ class Counts:
         self._found: dict[str, int] = {}
 
     def update(self, usage: Any) -> None:
-        """Take in a ``usage`` object."""
+        """Update the counts from a ``usage`` object."""
         if not isinstance(usage, dict):
             return
         self.service_tier = usage.get("service_tier") or self.service_tier
@@ -69,7 +69,7 @@ _decoder = msgspec.json.Decoder(_Message)
 
 
 def decode_response(body: bytes) -> ChatResponse:
-    """Raises ``ApiError`` 502 when ``body`` is not a message."""
+    """Translate a message. Raises ``ApiError`` 502 if ``body`` is not one."""
     parsed = _parse(body)
     native = parsed.stop_reason if isinstance(parsed.stop_reason, str) else None
     choice = {
@@ -91,7 +91,7 @@ def text_of(value: Any) -> str | None:
 
 
 def _parse(body: bytes) -> _Message:
-    """Read strictly, then leniently: a fault of the JSON is no reason to lose an answer."""
+    """Decode strictly, then leniently, so that malformed JSON does not lose a response."""
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decoder.decode(body)
     with contextlib.suppress(ValueError):

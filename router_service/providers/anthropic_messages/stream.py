@@ -57,7 +57,7 @@ class MessageStream:
                 self._counts.update(body.get("usage"))
                 native = text_of(_object(body, "delta").get("stop_reason"))
                 choice = _choice({}, STOP_REASONS.get(native or "", "stop"), native)
-                # A refusal, or an empty turn, has no block: its end is the answer.
+                # A refusal or an empty turn has no block, so its end is all the content there is.
                 return ChatDelta([choice], self._counts.native(), content=bool(native))
             case "message_stop":
                 return ChatDelta(usage=self._counts.native(), done=True)
@@ -88,7 +88,7 @@ class MessageStream:
         elif kind == "input_json_delta":
             number = self._tools.get(str(index))
             if number is None:
-                # The input of a tool that the provider runs itself.
+                # This is the input of a tool that the provider runs itself.
                 return None
             found = {"tool_calls": [{"index": number, "function": {"arguments": said}}]}
         elif kind == "thinking_delta":

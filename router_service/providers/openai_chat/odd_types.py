@@ -1,4 +1,4 @@
-"""Fields whose type is another than the documented one: read by hand, with a fallback for each.
+"""Convert fields whose type differs from the documented one, with a fallback for each.
 
 Fields that the format does not document are kept as they are.
 """
@@ -51,7 +51,7 @@ def fitted_id(value: Any) -> str | None:
 
 
 def fitted_choices(found: Any, said: str) -> list[dict[str, Any]]:
-    """Return the choices of a completion or, with ``said`` = ``delta``, of a chunk. What is no choice is left out.
+    """Return the choices of a completion or, with ``said`` = ``delta``, of a chunk. Invalid choices are left out.
 
     A message cannot be missing, a delta can.
     """
@@ -88,7 +88,7 @@ def _role(_value: Any) -> Any:
 
 
 def _content(value: Any) -> Any:
-    """Return text or parts: some servers send the value that was asked for as JSON in place of its text."""
+    """Return text or parts. Some servers send requested JSON as a value instead of its text."""
     if isinstance(value, list):
         return [_part(part) for part in value if isinstance(part, dict | str)]
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
@@ -128,7 +128,7 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _tool_calls(value: Any) -> Any:
-    """Keep arguments as they are: that a model did not write text is a finding about its tool calls."""
+    """Keep arguments unchanged: an argument that is not text is a defect of the model's tool calls to be recorded."""
     calls = _chosen(value, lambda call: any(isinstance(call.get(name), dict) for name in ("function", "custom")))
     return calls if calls is _DROPPED else [_tool_call(call) for call in calls]
 

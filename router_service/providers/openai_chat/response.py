@@ -34,7 +34,10 @@ FINISH_REASONS = {
 
 
 def read_usage(usage: Any) -> Usage | None:
-    """Return the counts of a ``usage`` object, ``None`` where it is none. A count of an odd type is read or ignored."""
+    """Return the counts of ``usage``, or ``None`` if it is not an object.
+
+    A count whose type is not the documented one is converted or ignored.
+    """
     if not isinstance(usage, dict):
         return None
     prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
@@ -73,7 +76,7 @@ def finish_reason(native: str | None) -> str | None:
 
 
 def decode_response(body: bytes) -> ChatResponse:
-    """Raises ``ApiError`` 502 when ``body`` is not a chat completion."""
+    """Decode a chat completion. Raises ``ApiError`` 502 if ``body`` is not one."""
     parsed = _parse(body)
     if not parsed.choices:
         raise ApiError("provider_unavailable", "The provider's answer has no choices")
@@ -88,7 +91,7 @@ def decode_response(body: bytes) -> ChatResponse:
 
 
 def _parse(body: bytes) -> _ChatCompletion:
-    """Read strictly, then leniently: one odd field is no reason to lose an answer."""
+    """Decode strictly, then leniently, so that one malformed field does not lose a response."""
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decoder.decode(body)
     with contextlib.suppress(ValueError):

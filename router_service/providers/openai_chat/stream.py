@@ -39,7 +39,7 @@ class _Image(msgspec.Struct):
 
 
 class _Said(msgspec.Struct):
-    """The types of a delta that can be passed on as it is."""
+    """Delta whose fields have the documented types, so that it can be passed on unchanged."""
 
     role: Literal["assistant"] | None = None
     content: str | list[dict[str, Any]] | None = None
@@ -89,7 +89,7 @@ class ChatStream:
                 # Raw JSON that is passed on must stay on one line of the client's own stream.
                 data = msgspec.json.encode(msgspec.json.decode(data))
             elif not data.isascii():
-                # The reader does not look into fields that it does not know, and they are passed on as well.
+                # The decoder does not validate unknown fields, and they are passed on as well.
                 data.decode()
             return self._read(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -110,7 +110,7 @@ class ChatStream:
 
 
 def _mend(data: bytes) -> bytes | None:
-    """Return an event with odd fields as one with the documented types, ``None`` when it says nothing.
+    """Return an event with the documented types in place of others, or ``None`` if it has no content.
 
     Raises ``ApiError`` 502 when it is not JSON.
     """
@@ -127,7 +127,7 @@ def _mend(data: bytes) -> bytes | None:
 
 
 def _says_something(choice: _ChunkChoice) -> bool:
-    """Servers send the role before the model has begun its work: that is no token yet."""
+    """Return true if a choice has content. Servers send the role before the model starts, which is no token."""
     said: dict[str, Any] = _object.decode(choice.delta) or {}
     return bool(choice.finish_reason) or any(value for name, value in said.items() if name != "role")
 

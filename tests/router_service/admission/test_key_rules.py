@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from data.catalogue.types import Endpoint
 from router_service.admission.client_region import ClientRegions
 from router_service.admission.hosts import RegionalHosts
+from router_service.admission.key_rules import KeyRulesError, parse_rules
 from router_service.admission.keys import create_key, open_database, read_keys
-from router_service.admission.policy import KeyRulesError, parse_rules
 from router_service.core.preferences import Preferences, parse_preferences
 from router_service.planning.constraints import Constraint, ConstraintSet
 from router_service.planning.eligibility import RequestProfile

@@ -20,7 +20,7 @@ from models.selection.decision.utility import (
     weights_for_sort,
 )
 from models.selection.lifecycle.guardrails import CONTROL_POLICY
-from router_service.admission.policy import KeyRulesError, parse_rules, rules_fields
+from router_service.admission.key_rules import KeyRulesError, parse_rules, rules_fields
 from router_service.core.errors import ApiError
 from router_service.core.preferences import Preferences, parse_preferences
 from router_service.planning.constraints import Constraint, ConstraintSet

@@ -1,4 +1,4 @@
-"""What a key holds besides its secret: rules that its requests may only tighten, and defaults that they may replace."""
+"""Parse the rules of an API key, which requests may only tighten, and its defaults, which requests may override."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CLIENT_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
 
 
 class KeyRulesError(ValueError):
-    """A policy that cannot hold, with a sentence that says what to change."""
+    """Invalid rules of a key; the message says what to change."""
 
 
 class KeyRules(NamedTuple):
-    """``preferences`` has ``RULES`` and ``DEFAULTS`` alone; ``client_region`` is where the key's clients are."""
+    """Rules of an API key: ``preferences`` with ``RULES`` and ``DEFAULTS`` alone, and the region of its clients."""
 
     preferences: Preferences = NO_PREFERENCES
     client_region: str | None = None
@@ -32,7 +32,7 @@ NO_RULES = KeyRules()
 
 
 def parse_rules(text: str) -> KeyRules:
-    """Of a JSON object with fields as in a request's ``provider``, and ``client_region``. Raises ``KeyRulesError``."""
+    """Parse a JSON object with ``client_region`` and fields of a request's ``provider``. Raises ``KeyRulesError``."""
     try:
         fields = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.MsgspecError as error:
@@ -55,7 +55,7 @@ def parse_rules(text: str) -> KeyRules:
 
 
 def rules_fields(policy: KeyRules) -> dict[str, Any]:
-    """The fields that are set, as plain values; ``parse_rules`` of their JSON gives ``policy`` again."""
+    """Return the fields that are set, as plain values; ``parse_rules`` of their JSON returns ``policy`` again."""
     found = {name: getattr(policy.preferences, name) for name in (*RULES, *DEFAULTS)}
     found["client_region"] = policy.client_region
     limit = policy.preferences.max_price
