@@ -1,1 +1,1 @@
-"""The loop that selection is learned by, turned in a real house before a lab that drifts."""
+"""The loop that selection is learned by, turned in a real stack before a lab that drifts."""

@@ -13,7 +13,7 @@ from data.lake import Lake
 from tests.running import Running, free_port, portolan
 
 
-class House:
+class Stack:
     """Router, lab, traffic, refreshes and dashboards, as one command starts them. Use as a context."""
 
     def __init__(self, folder: Path, *, speed: float, rate: float, refresh_s: float) -> None:
@@ -28,7 +28,7 @@ class House:
         data = ("--data-dir", str(self.lake.root))
         self._running = Running(folder / "output", "up", *self.options, *listening, *data)
 
-    def __enter__(self) -> House:
+    def __enter__(self) -> Stack:
         self._running.ready(f"{self.lab}/_log")
         return self
 
@@ -49,7 +49,7 @@ class House:
         urllib.request.urlopen(urllib.request.Request(url, body, method="POST" if fault else "DELETE"), timeout=10)
 
     def command(self, *arguments: str) -> str:
-        """``portolan`` with these arguments on the house's data: what it prints. Raises ``RuntimeError``."""
+        """``portolan`` with these arguments on the stack's data: what it prints. Raises ``RuntimeError``."""
         done = portolan(*arguments, "--data-dir", str(self.lake.root), PORTOLAN_LAB_SPEED=f"{self.speed:g}")
         if done.returncode:
             raise RuntimeError(f"portolan {' '.join(arguments)}: {done.stderr}")
