@@ -89,9 +89,8 @@ def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str
     stack.portolan("router", "serve", "--port", str(options.port), patience=patience, **environment)
     if not wait_for(f"{url}/health", stack.ended):
         ended = stack.ended()
-        say(
-            f"{ended[0] if ended else 'the router'} did not start; are ports {options.port} and {options.lab_port} free?"
-        )
+        name = ended[0] if ended else "the router"
+        say(f"{name} did not start; are ports {options.port} and {options.lab_port} free?")
         return False
     if options.with_lab() and options.traffic:
         replay = ("replay", "--base-url", f"{url}/api/v1", "--rate", str(options.traffic))

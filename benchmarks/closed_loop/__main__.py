@@ -1,4 +1,4 @@
-"""`python -m benchmarks.closed_loop`: policies live their life in a real stack; `--write` makes docs/closed-loop.md."""
+"""`python -m benchmarks.closed_loop` runs the lifecycle of policies in a real stack; `--write` makes docs/closed-loop.md."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Drift:
             self._begin(minute)
 
     def turn_favourites(self, version: str, minute: float) -> list[str]:
-        """What ``version`` sends most to begins to fail for good: what was learned is wrong from here on."""
+        """Make the endpoints that ``version`` prefers fail permanently, so that its estimates are wrong from now on."""
         chosen = self._chosen(pl.col("policy_version") == version)
         self._lasting = set(chosen[:FAVOURITES])
         for endpoint in self._lasting:

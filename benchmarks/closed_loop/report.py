@@ -1,4 +1,4 @@
-"""From a play to docs/closed-loop.md. Every figure is read from the stack's files or its request log."""
+"""Write docs/closed-loop.md from a run. Every figure is read from the stack's files or its request log."""
 
 from __future__ import annotations
 

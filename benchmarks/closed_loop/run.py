@@ -21,7 +21,7 @@ WHO = "benchmarks.closed_loop"
 
 @dataclass
 class Play:
-    """What a run left. Moments are seconds since ``began`` (Unix seconds)."""
+    """Results of a run. Moments are seconds since ``began`` (Unix seconds)."""
 
     began: float
     speed: float
@@ -46,7 +46,7 @@ class TooLate(Exception):
 
 
 class Stage:
-    """A stack, its drift and the waiting."""
+    """Hold the stack and its drift, and wait for the steps of the run."""
 
     def __init__(self, stack: Stack, play: Play, drift: Drift, tell: Callable[[str], None]) -> None:
         self.stack, self.play, self.drift, self._tell = stack, play, drift, tell

@@ -1,4 +1,4 @@
-"""Where a request's time goes inside the router: a profile by room, without server and load.
+"""Profile the processor time of a request inside the router by package, without server and load.
 
 ``python -m benchmarks.gateway.profile [--stream]``. The handler is called directly, 64 requests at once,
 against the instant upstream. cProfile weighs many small calls heavier than they are: read shares, not times.

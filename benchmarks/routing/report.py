@@ -67,7 +67,7 @@ first attempts of *cheapest* that did not fail, and the failed ones of *1/priceÂ
 """
 
 
-def panel_section(rounds: Sequence[panel.Round], halves: Sequence[tuple[str, Sequence[panel.Result]]]) -> str:
+def panel_section(rounds: Sequence[panel.Round], halves: Sequence[tuple[str, Sequence[panel.PanelResult]]]) -> str:
     days = [f"{datetime.fromtimestamp(one.at_s, UTC):%-d %B %Y}" for one in (rounds[0], rounds[-1])]
     text = PANEL.format(
         since=days[0],
@@ -86,7 +86,7 @@ def panel_section(rounds: Sequence[panel.Round], halves: Sequence[tuple[str, Seq
     return text
 
 
-def rows_section(model: str, results: Mapping[str, Sequence[rows.Result]]) -> str:
+def rows_section(model: str, results: Mapping[str, Sequence[rows.RowsResult]]) -> str:
     chosen = "other draws of these rows" if model == rows.CHOSEN_ON else "another model's rows"
     text = f"\n### {model}\n\nConstants were chosen on {chosen}.\n"
     for title, found in results.items():
@@ -123,7 +123,7 @@ def worths_head() -> str:
     )
 
 
-def market_section(name: str, results: Sequence[market.Result]) -> str:
+def market_section(name: str, results: Sequence[market.MarketResult]) -> str:
     text = f"\n### {name.replace('_', ' ').capitalize()} (simulation)\n\n{load_scenario(name).about}\n\n"
     text += "| policy | utility | worse than ours by | to 500 tokens, s | TTFT mean, p50, p95, p99, s | first failed "
     text += "| unanswered | price | exploring | regret | leave | find |\n" + "|---" * 12 + "|\n"

@@ -25,7 +25,7 @@ from router_service.planning.eligibility import RequestProfile
 from router_service.planning.make_plan import make_plan
 from router_service.planning.market_state import MarketState
 from router_service.planning.nearest_request import nearest_request
-from tests.conftest import Deployment, open_deployment
+from tests.conftest import Stack, open_stack
 from tests.router_service.planning.test_plan_properties import HARD, cases
 from tests.running import portolan
 
@@ -63,57 +63,57 @@ def test_requests_win_over_a_keys_defaults() -> None:
 
 
 @pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
+def stack(tmp_path: Path) -> Iterator[Stack]:
     hosts, clients = {"eu.*": "eu"}, {"127.0.0.0/8": "home"}
-    with open_deployment(tmp_path, regional_hosts=hosts, client_regions=clients) as opened:
+    with open_stack(tmp_path, regional_hosts=hosts, client_regions=clients) as opened:
         yield opened
 
 
-def ask(deployment: Deployment, key: str, provider: dict[str, Any] | None = None, **headers: str) -> Any:
-    with openai.OpenAI(base_url=f"{deployment.url}/api/v1", api_key=key, max_retries=0) as client:
+def ask(stack: Stack, key: str, provider: dict[str, Any] | None = None, **headers: str) -> Any:
+    with openai.OpenAI(base_url=f"{stack.url}/api/v1", api_key=key, max_retries=0) as client:
         extra = {"provider": provider} if provider else {}
         return client.chat.completions.with_raw_response.create(
             model=MODEL, messages=HELLO, extra_body=extra, extra_headers=headers
         )
 
 
-def explained(deployment: Deployment, key: str, answer: Any) -> dict[str, Any]:
-    with deployment.client as client:
+def explained(stack: Stack, key: str, answer: Any) -> dict[str, Any]:
+    with stack.client as client:
         path = f"/api/v1/generation/explain?id={answer.headers['x-generation-id']}"
         return client.get(path, headers={"authorization": f"Bearer {key}"}).json()["data"]
 
 
-def test_a_key_keeps_to_its_region_and_strategy(deployment: Deployment) -> None:
-    key = deployment.new_key(region="eu", strategy="adjusted", client_region="europe")
-    answer = ask(deployment, key)
-    found = explained(deployment, key, answer)
+def test_a_key_keeps_to_its_region_and_strategy(stack: Stack) -> None:
+    key = stack.new_key(region="eu", strategy="adjusted", client_region="europe")
+    answer = ask(stack, key)
+    found = explained(stack, key, answer)
     assert (found["data_region"], found["client_region"]) == ("eu", "europe")
     assert found["decision"]["policy"] == "adjusted"
     assert "groq" in {row["endpoint"].split(":")[0] for row in found["excluded"] if row["reason"] == "data_region"}
-    with deployment.client as client:
+    with stack.client as client:
         shown = client.get("/api/v1/key", headers={"authorization": f"Bearer {key}"}).json()["data"]
     assert shown["allowed_data_regions"] == ["europe"]
     assert shown["policy"] == {"region": ["eu"], "strategy": "adjusted", "client_region": "europe"}
 
 
-def test_every_way_to_ask_for_a_region_fails_closed(deployment: Deployment) -> None:
+def test_every_way_to_ask_for_a_region_fails_closed(stack: Stack) -> None:
     away = {"region": "us", "only": ["scaleway", "groq"]}
     for key, provider, headers in (
-        (deployment.key, away, {}),
-        (deployment.new_key(region="eu"), away, {}),
-        (deployment.new_key(region="jp"), None, {}),
-        (deployment.key, away, {"host": "EU.example.com:8080"}),
+        (stack.key, away, {}),
+        (stack.new_key(region="eu"), away, {}),
+        (stack.new_key(region="jp"), None, {}),
+        (stack.key, away, {"host": "EU.example.com:8080"}),
     ):
         with pytest.raises(openai.PermissionDeniedError) as caught:
-            ask(deployment, key, provider, **headers)
+            ask(stack, key, provider, **headers)
         error = caught.value.response.json()["error"]
         assert (error["code"], error["availability"]["code"]) == (403, "region_restricted")
 
 
-def test_a_regional_host_restricts_requests_and_the_catalogue(deployment: Deployment) -> None:
-    found = explained(deployment, deployment.key, ask(deployment, deployment.key, host="eu.example.com"))
+def test_a_regional_host_restricts_requests_and_the_catalogue(stack: Stack) -> None:
+    found = explained(stack, stack.key, ask(stack, stack.key, host="eu.example.com"))
     assert found["data_region"] == "eu"
-    with deployment.client as client:
+    with stack.client as client:
         everything = client.get("/api/v1/models").json()["total_count"]
         by_host = client.get("/api/v1/models", headers={"host": "eu.example.com"}).json()["total_count"]
         by_query = client.get("/api/v1/models", params={"region": "eu"}).json()["total_count"]
@@ -127,10 +127,10 @@ def test_a_regional_host_restricts_requests_and_the_catalogue(deployment: Deploy
     assert places["groq"] == (None, None)
 
 
-def test_the_clients_region_reaches_the_record(deployment: Deployment) -> None:
+def test_the_clients_region_reaches_the_record(stack: Stack) -> None:
     header = "x-portolan-client-region"
     for sent, region in (({header: "FR"}, "europe"), ({header: "asia"}, "asia"), ({header: "nowhere"}, "home")):
-        assert explained(deployment, deployment.key, ask(deployment, deployment.key, **sent))["client_region"] == region
+        assert explained(stack, stack.key, ask(stack, stack.key, **sent))["client_region"] == region
 
 
 def test_addresses_words_and_hosts_are_read_as_configured() -> None:
@@ -152,11 +152,11 @@ def test_addresses_words_and_hosts_are_read_as_configured() -> None:
     ]
 
 
-def test_a_damaged_policy_refuses_the_key_and_not_the_others(deployment: Deployment) -> None:
-    key = create_key(open_database(deployment.lake.database), "damaged", '{"zdr": "perhaps"}')
+def test_a_damaged_policy_refuses_the_key_and_not_the_others(stack: Stack) -> None:
+    key = create_key(open_database(stack.lake.database), "damaged", '{"zdr": "perhaps"}')
     with pytest.raises(openai.PermissionDeniedError, match="portolan keys policy"):
-        ask(deployment, key)
-    assert ask(deployment, deployment.key).status_code == 200
+        ask(stack, key)
+    assert ask(stack, stack.key).status_code == 200
 
 
 @pytest.mark.parametrize(
