@@ -1,4 +1,4 @@
-"""`python -m benchmarks.closed_loop` runs the lifecycle of policies in a real stack; `--write` makes docs/closed-loop.md."""
+"""`python -m benchmarks.closed_loop` runs the lifecycle of policies in a real stack; `--write` writes its document."""
 
 from __future__ import annotations
 

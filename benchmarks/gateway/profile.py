@@ -113,7 +113,7 @@ if __name__ == "__main__":
         parts = [
             f"{title}\n\n"
             + subprocess.check_output([sys.executable, "-m", "benchmarks.gateway.profile", *flags], text=True)
-            for title, flags in (("Whole answers:", []), ("Streams of 50 chunks:", ["--stream"]))
+            for title, flags in (("Non-streamed responses:", []), ("Streams of 50 chunks:", ["--stream"]))
         ]
         write_between(PAGE, "<!-- profile", "\n".join(parts).rstrip())
     else:

@@ -17,9 +17,9 @@ HEAD = """# Selection policies compared
 Written by `{command}`, all seeds fixed.
 
 Intervals are 95 %, by block bootstrap; a difference is paired, on the same rounds, draws or requests, and positive
-where *Portolan live* is better. That is the decision which a router serves (`beliefs.py` and `choosing.py` in
-`models/selection/`), without a trained prior: it begins with what is known of any market (`live.py`). Baselines are in
-`baselines.py` and `bandits.py`.
+where *Portolan live* is better. That is the decision that a router serves (`posterior.py` and `utility.py` in
+`models/selection/decision/`), without a trained prior: it begins with what is known of any market (`live.py` in
+`benchmarks/policies/`). Baselines are in `baselines.py` and `bandits.py` of the same folder.
 
 The constants of *Portolan live* were chosen on LLMPerf's rows of one model and on seeds 101 to 106 and 11 to 14 of the
 simulator, what a second and a failure are worth on seeds {worths}. They are judged here on the panel, on rows of
