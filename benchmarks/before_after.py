@@ -47,7 +47,7 @@ def git(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def in_tree(tree: Path, *arguments: str) -> str:
-    """What a module of ``tree`` says; its code comes before whatever is installed."""
+    """Return the output of a module of ``tree``, whose code takes precedence over installed packages."""
     command = [sys.executable, *arguments]
     return subprocess.check_output(command, cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)}, text=True).strip()
 

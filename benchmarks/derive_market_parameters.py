@@ -84,7 +84,7 @@ def _spread(requests: pl.DataFrame) -> float:
 
 
 def _drift(panel: pl.DataFrame, sigma: float) -> None:
-    """What of the panel's spread between rounds exceeds the single call's is taken as slow; it halves as it does."""
+    """Estimate the slow drift: the panel's variance between rounds beyond that of single calls, and its half-life."""
     key = ["model", "provider", "region"]
     logs = panel.sort("run_time").with_columns(value=pl.col("ttft").log())
     logs = logs.with_columns(residual=pl.col("value") - pl.col("value").mean().over(key))

@@ -1,4 +1,4 @@
-"""What second calls buy and cost: routers that differ in their budget alone, before one lab, in interleaved rounds.
+"""Measure benefit and cost of hedging: routers that differ only in the hedge budget, one lab, interleaved rounds.
 
 ``python -m benchmarks.hedging``; ``--write`` puts the table into docs/chaos.md. Two kinds of tail at the endpoint that
 is asked first: the widest of those that the lab draws from measured requests, and single calls that take ten times as
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def choose(seed: int) -> tuple[Tail, Tail]:
-    """Of the catalogue's pairs of one model the two of each kind whose medians are closest."""
+    """Return, for each kind, the two pairs of endpoints of one model whose medians are closest."""
 
     def distance(pair: tuple[Endpoint, Endpoint]) -> float:
         one, other = (behaviour_of(e.id, seed).ttft_median_s for e in pair)

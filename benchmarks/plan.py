@@ -1,4 +1,4 @@
-"""What a decision costs: a fresh plan for 36 candidates by each strategy, and a sample from a cached one.
+"""Measure the cost of a decision: a new plan for 36 candidates by each strategy, and a draw from a cached plan.
 
 ``python -m benchmarks.plan``. Prints percentiles in microseconds; asserts nothing. The fifth is
 what it costs when nothing else wants the processor.

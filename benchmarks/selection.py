@@ -1,4 +1,4 @@
-"""What estimates for 36 candidates cost: the views, the features, the models, by the form that was learned.
+"""Measure the cost of estimates for 36 candidates: observations, features and models, by the learned form.
 
 ``python -m benchmarks.selection``. Prints microseconds, and how many times as long it takes as one product of
 matrices of the same size does in the same run; asserts nothing. The fifth percentile is what it costs when nothing

@@ -1,4 +1,4 @@
-"""How much of the prompts is served from provider caches, by how conversations are kept together.
+"""Measure the share of prompt tokens that provider caches serve, for each rule of session affinity.
 
 ``python -m benchmarks.stickiness MOONCAKE_FILE [--write]``: replays ``conversation_trace.jsonl`` of the Mooncake
 traces (Apache-2.0; 12,031 requests of one hour, a hash for each 512 tokens of prefix) over N endpoints of one model,
@@ -51,7 +51,7 @@ class Request(msgspec.Struct):
     hash_ids: list[int]
 
     def affinity(self) -> ConversationKey:
-        """What the router derives from the opening, out of the hashes of the first blocks."""
+        """Return the conversation key that the router would derive, from the hashes of the first blocks."""
         opening = repr(self.hash_ids[:OPENING_BLOCKS]).encode()
         return ConversationKey(blake2b(opening, digest_size=16).digest(), "conversation", False)
 
@@ -78,7 +78,7 @@ class Caches:
 
 
 class Keeper(Protocol):
-    """How conversations are kept together."""
+    """Rule that assigns the requests of a conversation to endpoints."""
 
     def apply(self, plan: Plan, affinity: ConversationKey, prompt_tokens: int) -> Plan: ...
     def remember(self, affinity: ConversationKey, endpoint: Endpoint, usage: Usage) -> None: ...
@@ -124,7 +124,7 @@ class Documented:
             self._table[affinity.digest] = (endpoint.id, self._clock() + DOCUMENTED_S)
 
 
-class Result(NamedTuple):
+class StickinessResult(NamedTuple):
     """Share of prompt tokens read from caches; USD for prompts per 1000 requests; the most that an endpoint has of
     the prompt tokens, over what the plan's probabilities give it.
     """
@@ -160,7 +160,7 @@ def offers(count: int, lifetime_s: float) -> tuple[Endpoint, ...]:
 
 def replay(
     trace: Sequence[Request], count: int, lifetime_s: float, keep: Callable[[Callable[[], float]], Keeper]
-) -> Result:
+) -> StickinessResult:
     """One pass over the trace."""
     now = 0.0
     keeper = keep(lambda: now)
@@ -184,7 +184,7 @@ def replay(
     total = sum(tokens.values())
     planned = zip(plan.endpoints, plan.probabilities, strict=True)
     load = max(tokens[e.id] / total / chance for e, chance in planned)
-    return Result(cached / total, nano / 1e6 / len(trace), load)
+    return StickinessResult(cached / total, nano / 1e6 / len(trace), load)
 
 
 POLICIES: tuple[tuple[str, Callable[[Callable[[], float]], Keeper]], ...] = (

@@ -49,7 +49,7 @@ BETWEEN_REQUESTS_S = 10.0
 Z90 = 1.2816
 
 
-class Result(NamedTuple):
+class UptimeResult(NamedTuple):
     """Shares of requests that were answered."""
 
     providers: dict[str, float]
@@ -68,7 +68,7 @@ def outages(dice: random.Random, median_min: float, p90_min: float) -> list[tupl
     return found
 
 
-def month(seed: int, folder: Path) -> Result:
+def month(seed: int, folder: Path) -> UptimeResult:
     """One month."""
     dice = random.Random(seed)
     clock = [1.0]
@@ -97,7 +97,7 @@ def month(seed: int, folder: Path) -> Result:
                 fallback += 1
                 break
         clock[0] += dice.expovariate(1 / BETWEEN_REQUESTS_S)
-    return Result(
+    return UptimeResult(
         {name: good[e.id] / total for e, name in zip(endpoints, OUTAGES, strict=True)}, first / total, fallback / total
     )
 
@@ -117,7 +117,7 @@ def outcome(endpoint: Endpoint, works: bool) -> AttemptOutcome:
     )
 
 
-def rows(results: list[Result]) -> list[dict[str, object]]:
+def rows(results: list[UptimeResult]) -> list[dict[str, object]]:
     """Name and mean share over the months, lowest first; Portolan's last."""
     count = len(results)
     found = {name: sum(r.providers[name] for r in results) / count for name in OUTAGES}

@@ -41,6 +41,6 @@ def _answer(_query: Callable[..., Any], name: str, arguments: tuple[Any, ...], v
 
 
 def foot(counted: str) -> None:
-    """What the page counts, from how many requests, as of when."""
+    """Write a caption: what the page counts, the number of requests, and the time of the data."""
     path = lake().current_mart()
     st.caption(f"{counted} {ask(freshness).sentence()} Mart `{path.stem if path else '-'}`.")

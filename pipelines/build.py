@@ -74,7 +74,7 @@ class Candidate:
         return self._without_damaged(lambda connection: _fill(connection, table))
 
     def failures(self, names: Iterable[str] = tuple(CHECKS)) -> list[str]:
-        """Of the named checks, the sentences that do not hold."""
+        """Return the named checks that fail, each as its sentence."""
         return self._without_damaged(lambda c: [name for name in names if number(c, CHECKS[name])])
 
     def unreadable(self) -> list[Unreadable]:

@@ -1,4 +1,4 @@
-"""What must hold before a mart is shown: a sentence, and SQL that counts what contradicts it."""
+"""Define the checks of a mart before it is published: a sentence, and SQL that counts the rows that contradict it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an argument must be, checked before anything starts: a sentence and exit code 2 otherwise."""
+"""Check arguments before anything starts; print a sentence and exit with code 2 when one is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``portolan catalogue show`` prints: the coverage of the catalogue, or the endpoints of one model."""
+"""Format the output of ``portolan catalogue show``: the coverage of the catalogue, or the endpoints of one model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``portolan``: every job of the house, each a command."""
+"""``portolan``: the command line interface, one command for each job."""
 
 from __future__ import annotations
 
@@ -149,16 +149,16 @@ def up(
     ] = 1.0,
 ) -> None:
     """Run a whole market: lab, router, traffic, pipelines, dashboards. Ctrl-C ends all of it."""
-    from portolan.house import HOST, Plan, open_house
+    from portolan.stack import HOST, StackOptions, open_stack
 
-    plan = Plan(
+    plan = StackOptions(
         port, dashboards_port, dagster_port, lab_port, data_dir, use_lab, not no_dashboards, not no_dagster,
         traffic, refresh_every, lab_speed,
     )  # fmt: skip
     arguments.settings()
     arguments.free(HOST, plan.ports())
     arguments.database(data_dir).dispose()
-    if not open_house(plan, typer.echo):
+    if not open_stack(plan, typer.echo):
         raise typer.Exit(1)
 
 

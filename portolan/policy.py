@@ -47,7 +47,7 @@ def list_policies(data_dir: DataDir = DEFAULT_DATA) -> None:
 
 @app.command()
 def show(version: str, data_dir: DataDir = DEFAULT_DATA) -> None:
-    """What a version came from, what the gates said, where its report is."""
+    """Show the lineage of a version, the verdicts of its gates and the path of its report."""
     lake = Lake(data_dir)
     with _plain_errors():
         state = _registry(lake).get(version)
@@ -111,7 +111,7 @@ def rollback(
 
 @app.command()
 def diff(first: str, second: str, data_dir: DataDir = DEFAULT_DATA) -> None:
-    """What the second would do otherwise: metrics, and first choices on the last logged decisions."""
+    """Compare two versions: their metrics, and their first choices on the last logged decisions."""
     from models.selection.decision.artifact import PolicyError
     from models.selection.evaluation.differences import choice_shifts
 

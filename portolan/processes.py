@@ -118,7 +118,7 @@ def terminating() -> Iterator[None]:
 
 
 def wait_for(url: str, ended: Callable[[], object | None], seconds: float = 60.0) -> bool:
-    """Whether ``url`` answers within ``seconds`` while no child ends."""
+    """Return True when ``url`` responds within ``seconds`` and no child process has ended before."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and ended() is None:
         try:

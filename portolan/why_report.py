@@ -1,4 +1,4 @@
-"""What ``portolan why`` prints: the explanation of one request as text."""
+"""Format the output of ``portolan why``: the explanation of one request as text."""
 
 from __future__ import annotations
 

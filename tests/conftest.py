@@ -53,7 +53,7 @@ def serving(app: object) -> Iterator[str]:
 
 
 @dataclass
-class House:
+class Stack:
     """Addresses of a running router and lab, the lab itself, a key, the data, what the router holds."""
 
     url: str
@@ -80,7 +80,7 @@ class House:
 
 
 @contextlib.contextmanager
-def open_house(data_dir: Path, lab: Lab | None = None, **settings: Any) -> Iterator[House]:
+def open_stack(data_dir: Path, lab: Lab | None = None, **settings: Any) -> Iterator[Stack]:
     """A market without chance failures, each wait of the lab cut to nothing unless ``lab`` is another.
 
     Nothing but a hang reaches the deadline of the first token, on a busy machine neither.
@@ -92,13 +92,13 @@ def open_house(data_dir: Path, lab: Lab | None = None, **settings: Any) -> Itera
         key = create_key(open_database(lake.database), "test")
         router = create_router(Settings(**wanted | settings))
         with serving(router) as url:
-            yield House(url, lab, key, lake, router.container.services)
+            yield Stack(url, lab, key, lake, router.container.services)
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def stack(tmp_path: Path) -> Iterator[Stack]:
     """One with the settings of a first start, but for keep-alive comments that come soon."""
-    with open_house(tmp_path) as opened:
+    with open_stack(tmp_path) as opened:
         yield opened
 
 

@@ -23,7 +23,7 @@ from lab.openai_wire import Wire
 from lab.server import Lab
 from models.selection.lifecycle.registry import Registry
 from models.selection.lifecycle.train import train
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.pipelines.test_marts import START_US, fill
 
 MODEL = "openai/gpt-oss-120b"
@@ -74,12 +74,12 @@ def teach(lake: Lake, waits: Waits, count: int = 600) -> str:
 
 
 @contextlib.contextmanager
-def learned_house(data_dir: Path, waits: Waits, lab: Lab | None = None, **settings: Any) -> Iterator[House]:
+def learned_stack(data_dir: Path, waits: Waits, lab: Lab | None = None, **settings: Any) -> Iterator[Stack]:
     """Open a router in which a policy trained on ``waits`` gets all traffic."""
     teach(Lake(data_dir), waits)
     wanted = {"learned_share": 1.0, "ttft_timeout": 5.0, "usd_per_second": 0.05}
-    with open_house(data_dir, lab or Lab(time_scale=0.0, faults=False), **wanted | settings) as house:
-        yield house
+    with open_stack(data_dir, lab or Lab(time_scale=0.0, faults=False), **wanted | settings) as stack:
+        yield stack
 
 
 def body(region: str | None = None, **more: Any) -> dict[str, Any]:

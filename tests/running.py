@@ -45,7 +45,7 @@ def until(holds: Callable[[], object], what: str, seconds: float = 120.0) -> Non
 
 
 def answers(url: str) -> bool:
-    """Whether ``url`` answers 200 now."""
+    """Return True when ``url`` responds with 200 now."""
     try:
         return httpx2.get(url, timeout=5).status_code == 200
     except httpx2.TransportError:

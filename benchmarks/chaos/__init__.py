@@ -1,1 +1,1 @@
-"""What clients notice when providers fail: real router processes, a real lab, planted faults."""
+"""Measure what clients notice when providers fail: real router processes, a real lab, injected faults."""

@@ -12,7 +12,7 @@ HOST = "127.0.0.1"
 
 
 class Authority:
-    """Who trusts ``bundle`` (a PEM file in ``folder``) trusts what it issues, each for a server on loopback."""
+    """Certificate authority for servers on loopback; clients trust it by ``bundle``, a PEM file in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self._authority = trustme.CA()

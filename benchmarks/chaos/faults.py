@@ -9,7 +9,7 @@ from data.catalogue import load_catalogue
 from data.catalogue.types import Endpoint
 
 
-class Fault(NamedTuple):
+class ChaosFault(NamedTuple):
     """``mode`` is planted in the lab; ``at`` is a fault of the address, see ``market.py``; ``all`` hits every
     endpoint of the case, so that nothing can succeed.
     """
@@ -21,31 +21,31 @@ class Fault(NamedTuple):
 
 
 FAULTS = (
-    Fault("connection refused, the whole provider", at="refused"),
-    Fault("no such host", at="dns"),
-    Fault("certificate of an unknown authority", at="tls"),
-    Fault("expired certificate", at="expired"),
-    Fault("hangs before the headers", {"mode": "hang"}),
-    Fault("hangs after the headers", {"mode": "stall", "after": 0}),
-    Fault("hangs after the role, half a whole answer", {"mode": "stall", "after": 1}),
-    Fault("stalls mid-stream", {"mode": "stall", "after": 3}),
-    Fault("resets after the headers", {"mode": "reset", "after": 0}),
-    Fault("resets mid-stream", {"mode": "reset", "after": 3}),
-    Fault("four times as slow", {"mode": "slow"}),
-    Fault("429 with Retry-After", {"mode": "rate_limit"}),
-    Fault("429 without Retry-After", {"mode": "rate_limit", "retry_after": None}),
-    Fault("5xx, 1 %", {"mode": "error", "rate": 0.01}),
-    Fault("5xx, 10 %", {"mode": "error", "rate": 0.1}),
-    Fault("5xx, 50 %", {"mode": "error", "rate": 0.5}),
-    Fault("a page of HTML with status 200", {"mode": "html"}),
-    Fault("all of them gone", {"mode": "error"}, all=True),
+    ChaosFault("connection refused, the whole provider", at="refused"),
+    ChaosFault("no such host", at="dns"),
+    ChaosFault("certificate of an unknown authority", at="tls"),
+    ChaosFault("expired certificate", at="expired"),
+    ChaosFault("hangs before the headers", {"mode": "hang"}),
+    ChaosFault("hangs after the headers", {"mode": "stall", "after": 0}),
+    ChaosFault("hangs after the role, half a whole answer", {"mode": "stall", "after": 1}),
+    ChaosFault("stalls mid-stream", {"mode": "stall", "after": 3}),
+    ChaosFault("resets after the headers", {"mode": "reset", "after": 0}),
+    ChaosFault("resets mid-stream", {"mode": "reset", "after": 3}),
+    ChaosFault("four times as slow", {"mode": "slow"}),
+    ChaosFault("429 with Retry-After", {"mode": "rate_limit"}),
+    ChaosFault("429 without Retry-After", {"mode": "rate_limit", "retry_after": None}),
+    ChaosFault("5xx, 1 %", {"mode": "error", "rate": 0.01}),
+    ChaosFault("5xx, 10 %", {"mode": "error", "rate": 0.1}),
+    ChaosFault("5xx, 50 %", {"mode": "error", "rate": 0.5}),
+    ChaosFault("a page of HTML with status 200", {"mode": "html"}),
+    ChaosFault("all of them gone", {"mode": "error"}, all=True),
 )
 
 
 class Case(NamedTuple):
     """One fault under one kind of traffic. ``endpoints`` are three of ``model``, the cheapest, which is hit, first."""
 
-    fault: Fault
+    fault: ChaosFault
     stream: bool
     model: str
     endpoints: tuple[Endpoint, ...]
@@ -55,7 +55,7 @@ class Case(NamedTuple):
         return self.endpoints[0]
 
 
-def cases(faults: tuple[Fault, ...] = FAULTS) -> list[Case]:
+def cases(faults: tuple[ChaosFault, ...] = FAULTS) -> list[Case]:
     """Each fault for streams and for whole answers, each with endpoints of its own.
 
     A fault of an address hits a provider as a whole, which is then in no other case.
@@ -74,7 +74,7 @@ def cases(faults: tuple[Fault, ...] = FAULTS) -> list[Case]:
     return found
 
 
-def _next(free: dict[str, list[Endpoint]], fault: Fault, stream: bool, seen: set[str], hit: set[str]) -> Case:
+def _next(free: dict[str, list[Endpoint]], fault: ChaosFault, stream: bool, seen: set[str], hit: set[str]) -> Case:
     for model, endpoints in free.items():
         usable = [endpoint for endpoint in endpoints if endpoint.provider not in hit]
         at = next((n for n, endpoint in enumerate(usable) if endpoint.provider not in seen), len(usable))

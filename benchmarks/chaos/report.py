@@ -17,7 +17,7 @@ LEFT_S = 2.0
 
 @dataclass
 class Figures:
-    """Of one case. Latencies in seconds, to the first token of a stream or the whole answer.
+    """Results of one case. Latencies are seconds until the first token of a stream or the full response.
 
     ``due`` are requests whose first token had not been sent when the fault met them, ``broken`` the others that it
     met. ``calls`` is upstream calls a request. ``left`` is (calls, seconds) until the endpoint was left alone.

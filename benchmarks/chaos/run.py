@@ -22,8 +22,10 @@ BACK_AFTER = 3
 
 @dataclass
 class Outcome:
-    """What clients saw. ``planted`` and ``lifted`` are Unix seconds; ``back_s`` is seconds from the lifting until the
-    endpoint served again, ``None`` where it did not or could not.
+    """Observations of the clients in one case.
+
+    ``planted`` and ``lifted`` are Unix seconds: the start and the end of the fault. ``back_s`` is seconds from the end
+    until the endpoint served again, ``None`` where it did not or could not.
     """
 
     case: Case
@@ -46,7 +48,7 @@ class Run:
 
 @dataclass
 class Drive:
-    """How each case is driven through ``market``."""
+    """Load and timing of every case that runs through ``market``."""
 
     market: Market
     requests: int

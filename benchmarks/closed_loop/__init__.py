@@ -1,1 +1,1 @@
-"""The loop that selection is learned by, turned in a real house before a lab that drifts."""
+"""Run the learning loop of selection in a real stack, against a lab whose endpoints drift."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.closed_loop`: policies live their life in a real house; `--write` makes docs/closed-loop.md."""
+"""`python -m benchmarks.closed_loop` runs the lifecycle of policies in a real stack; `--write` writes its document."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--refresh-every", type=float, default=10.0, help="seconds between turns of the loop")
     parser.add_argument("--short", action="store_true", help="without the second champion, whose proof takes longest")
     parser.add_argument("--write", action="store_true", help="put the page and its pictures into docs")
-    parser.add_argument("--keep", type=Path, help="folder for the house's data, to look into afterwards")
+    parser.add_argument("--keep", type=Path, help="folder for the stack's data, to look into afterwards")
     options = parser.parse_args()
     if options.write and CHROMIUM is None:
         parser.error("Chromium is missing: the page shows the dashboards")

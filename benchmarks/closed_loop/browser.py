@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.closed_loop.house import House
+from benchmarks.closed_loop.stack import Stack
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
@@ -19,7 +19,7 @@ class NotShown(Exception):
     """The page lacks what the files say."""
 
 
-def pictures(house: House, bad: str, champion: str, reasons: Iterable[str], folder: Path) -> list[str]:
+def pictures(stack: Stack, bad: str, champion: str, reasons: Iterable[str], folder: Path) -> list[str]:
     """The registry with the bad challenger's report, the champion's report, the steps taken.
 
     Returns what was found on the pages: the bad challenger's state and steps, the champion's, the ``reasons``.
@@ -36,7 +36,7 @@ def pictures(house: House, bad: str, champion: str, reasons: Iterable[str], fold
             ("loop-steps", bad, "Steps taken", ["candidate", "rejected", "champion", "rolled back", *reasons]),
         )
         for name, version, heading, texts in wanted:
-            _open(page, f"{house.dashboards}/policies?version={version}", version)
+            _open(page, f"{stack.dashboards}/policies?version={version}", version)
             found += _cells(page, texts)
             _picture(page, heading, folder / f"{name}.png")
         browser.close()

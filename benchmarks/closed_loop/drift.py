@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from benchmarks.closed_loop.house import House
+from benchmarks.closed_loop.stack import Stack
 from models.selection.dataset import decision_log
 
 EVERY_MIN, LASTS_MIN = 4.0, (3.0, 12.0)
@@ -28,9 +28,9 @@ class Event(NamedTuple):
 class Drift:
     """Call ``tick`` often. ``events`` is all that was planted."""
 
-    def __init__(self, house: House, seed: int) -> None:
+    def __init__(self, stack: Stack, seed: int) -> None:
         self.events: list[Event] = []
-        self._house, self._dice = house, random.Random(seed)
+        self._stack, self._dice = stack, random.Random(seed)
         self._lasting: set[str] = set()
         self._next = EVERY_MIN
 
@@ -38,17 +38,17 @@ class Drift:
         """Begin and end what is due at this minute of the market."""
         for event in self.events:
             if event.until is not None and minute - 1 < event.until <= minute and event.endpoint not in self._lasting:
-                self._house.plant(event.endpoint, None)
+                self._stack.plant(event.endpoint, None)
         if minute >= self._next:
             self._next += EVERY_MIN
             self._begin(minute)
 
     def turn_favourites(self, version: str, minute: float) -> list[str]:
-        """What ``version`` sends most to begins to fail for good: what was learned is wrong from here on."""
+        """Make the endpoints that ``version`` prefers fail permanently, so that its estimates are wrong from now on."""
         chosen = self._chosen(pl.col("policy_version") == version)
         self._lasting = set(chosen[:FAVOURITES])
         for endpoint in self._lasting:
-            self._house.plant(endpoint, dict(LASTING))
+            self._stack.plant(endpoint, dict(LASTING))
             says = f"{LASTING['rate']:.0%} errors, for good"
             self.events.append(Event(endpoint, says, minute, None))
         return sorted(self._lasting)
@@ -67,12 +67,12 @@ class Drift:
                 ({"mode": "rate_limit", "rate": rate}, f"{rate:.0%} 429s"),
             )
         )
-        self._house.plant(endpoint, dict(fault))
+        self._stack.plant(endpoint, dict(fault))
         self.events.append(Event(endpoint, says, minute, minute + self._dice.uniform(*LASTS_MIN)))
 
     def _chosen(self, which: pl.Expr) -> list[str]:
         """Endpoints that were tried first where there was a choice, the most used first."""
-        frame = decision_log.read(self._house.lake, last=20_000).filter(which)
+        frame = decision_log.read(self._stack.lake, last=20_000).filter(which)
         frame = frame.filter(pl.col("candidates").list.len() > 1)
         counted = frame["attempts"].list.first().struct.field("endpoint").value_counts(sort=True)
         return [str(endpoint) for endpoint in counted["endpoint"].to_list()]

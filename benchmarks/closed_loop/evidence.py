@@ -1,4 +1,4 @@
-"""What the router's own records say of who served."""
+"""Read from the request log which policies served."""
 
 from __future__ import annotations
 

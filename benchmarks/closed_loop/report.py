@@ -1,4 +1,4 @@
-"""From a play to docs/closed-loop.md. Every figure is read from the house's files or its request log."""
+"""Write docs/closed-loop.md from a run. Every figure is read from the stack's files or its request log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ NOTES = """## What this shows and what it does not
   second is proved against price shares, after the first was taken out by hand.
 - Waits are {speed:g} times as short as the market's, while prices and what a second is worth are not: money weighs
   more in these decisions than it would. The router's own clocks (breakers, health windows, `Retry-After`, polling)
-  run in real time, which is slow to this market. On {cores} cores the house's own load is part of every wait.
+  run in real time, which is slow to this market. On {cores} cores the installation's own load is part of every
+  wait.
 - The web server of Dagster was left out; its job runs in `portolan refresh`, as always in `portolan up`.
 - Traffic is the replayer's, through the official client. The lab is drawn from measurements and is no provider.
 """
@@ -137,7 +138,7 @@ def _losses(state: PolicyState) -> str:
 
 def _shown(play: Play) -> str:
     cells = ", ".join(f"“{text}”" for text in dict.fromkeys(play.shown))
-    return f"The same in the dashboards of that house. A browser found these cells in its tables: {cells}.\n"
+    return f"The same in the dashboards of that installation. A browser found these cells in its tables: {cells}.\n"
 
 
 def _rollback(play: Play) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from benchmarks.closed_loop.browser import CHROMIUM, NotShown, pictures
 from benchmarks.closed_loop.drift import Drift, Event
 from benchmarks.closed_loop.evidence import Served, served_by
-from benchmarks.closed_loop.house import House
 from benchmarks.closed_loop.plant import plant
+from benchmarks.closed_loop.stack import Stack
 from data.policies import AuditEntry, PolicyState, read_audit, read_serving, read_state, read_states
 
 POLL_S = 0.5
@@ -21,7 +21,7 @@ WHO = "benchmarks.closed_loop"
 
 @dataclass
 class Play:
-    """What a run left. Moments are seconds since ``began`` (Unix seconds)."""
+    """Results of a run. Moments are seconds since ``began`` (Unix seconds)."""
 
     began: float
     speed: float
@@ -46,10 +46,10 @@ class TooLate(Exception):
 
 
 class Stage:
-    """A house, its drift and the waiting."""
+    """Hold the stack and its drift, and wait for the steps of the run."""
 
-    def __init__(self, house: House, play: Play, drift: Drift, tell: Callable[[str], None]) -> None:
-        self.house, self.play, self.drift, self._tell = house, play, drift, tell
+    def __init__(self, stack: Stack, play: Play, drift: Drift, tell: Callable[[str], None]) -> None:
+        self.stack, self.play, self.drift, self._tell = stack, play, drift, tell
         self._told = 0
 
     @property
@@ -61,8 +61,8 @@ class Stage:
         """Let the market drift until ``holds``. Raises ``TooLate``."""
         deadline = time.monotonic() + seconds
         while not holds():
-            if self.house.ended:
-                raise TooLate(f"the house ended by itself: {self.house.ended[-500:]}")
+            if self.stack.ended:
+                raise TooLate(f"the stack ended by itself: {self.stack.ended[-500:]}")
             if time.monotonic() > deadline:
                 raise TooLate(f"not within {seconds:.0f} s: {what}")
             self.drift.tick(self.minute)
@@ -70,7 +70,7 @@ class Stage:
             time.sleep(POLL_S)
 
     def _say(self) -> None:
-        audit = read_audit(self.house.lake)
+        audit = read_audit(self.stack.lake)
         for entry in audit[self._told :]:
             self._tell(f"{entry.at[11:19]} {entry.what:11} {entry.version} {entry.why[:200]}")
         self._told = len(audit)
@@ -84,25 +84,25 @@ def run(
 
     ``patience_s`` is for each act. What did not come is named in ``missing``.
     """
-    with House(folder, speed=speed, rate=rate, refresh_s=refresh_s) as house:
-        play = Play(time.time(), speed, house.options)
-        stage = Stage(house, play, Drift(house, seed=11), tell)
+    with Stack(folder, speed=speed, rate=rate, refresh_s=refresh_s) as stack:
+        play = Play(time.time(), speed, stack.options)
+        stage = Stage(stack, play, Drift(stack, seed=11), tell)
         try:
             _acts(stage, patience_s, short)
             if CHROMIUM:
-                reasons = [e.why for e in read_audit(house.lake) if e.version == play.bad and e.what == "rolled_back"]
-                play.shown = pictures(house, play.bad, play.second, reasons, images)
+                reasons = [e.why for e in read_audit(stack.lake) if e.version == play.bad and e.what == "rolled_back"]
+                play.shown = pictures(stack, play.bad, play.second, reasons, images)
         except (TooLate, NotShown) as lack:
             play.missing = str(lack)
-        play.listed = house.command("policy", "list")
+        play.listed = stack.command("policy", "list")
         play.seconds = time.time() - play.began
-    play.events, play.audit, play.states = stage.drift.events, read_audit(house.lake), read_states(house.lake)
-    play.served = served_by(house.lake)
+    play.events, play.audit, play.states = stage.drift.events, read_audit(stack.lake), read_states(stack.lake)
+    play.served = served_by(stack.lake)
     return play
 
 
 def _acts(stage: Stage, patience_s: float, short: bool) -> None:
-    lake, play = stage.house.lake, stage.play
+    lake, play = stage.stack.lake, stage.play
     stage.until(lambda: read_serving(lake).champion, "a first champion", patience_s)
     play.first = play.second = str(read_serving(lake).champion)
     if not short:
@@ -113,7 +113,7 @@ def _acts(stage: Stage, patience_s: float, short: bool) -> None:
     stage.until(lambda: read_serving(lake).champion, "a champion to return to", patience_s)
     play.forced_at = time.time() - play.began
     why = "the closed loop forces a bad policy, to see it rolled back"
-    stage.house.command("policy", "promote", play.bad, "--force", "--why", why)
+    stage.stack.command("policy", "promote", play.bad, "--force", "--why", why)
     stage.until(lambda: _state(stage, play.bad) == "rolled_back", "the bad policy is rolled back", patience_s)
     back = time.monotonic() + 10
     stage.until(lambda: time.monotonic() > back, "the predecessor serves again", 60)
@@ -125,16 +125,16 @@ def _prove(stage: Stage, patience_s: float) -> None:
     Against a champion that what it sees corrects it would differ by a thousandth either way, and be rejected by it as
     often as not. So the champion, which has filled the log with choices like the challenger's, is taken out by hand.
     """
-    lake, play = stage.house.lake, stage.play
+    lake, play = stage.stack.lake, stage.play
     stage.until(lambda: read_serving(lake).shadow, "a challenger in shadow", patience_s)
     # Earlier, and the time that the challenger is held to would be another market than the one it was fitted on.
     play.turned = stage.drift.turn_favourites(play.first, stage.minute)
     why = "what it prefers begins to fail; price shares serve until another has proved itself"
-    stage.house.command("policy", "rollback", play.first, "--why", why)
+    stage.stack.command("policy", "rollback", play.first, "--why", why)
     stage.until(lambda: read_serving(lake).champion, "a second champion", patience_s)
     play.second = str(read_serving(lake).champion)
 
 
 def _state(stage: Stage, version: str) -> str:
-    found = read_state(stage.house.lake, version)
+    found = read_state(stage.stack.lake, version)
     return found.state if found else ""

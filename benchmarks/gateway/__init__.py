@@ -1,1 +1,1 @@
-"""What Portolan adds to a request: its rate and latency against the upstream alone and against the shortest path."""
+"""Measure the overhead of Portolan: request rate and latency against the upstream alone and the shortest path."""

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.gateway.load import Result, measure
+from benchmarks.gateway.load import LoadResult, measure
 from benchmarks.gateway.wire import request
 from benchmarks.tables import write_between
 from data.lake import Lake
@@ -30,7 +30,7 @@ CELLS = [(stream, connections) for stream in (False, True) for connections in (1
 
 
 def pin(core: int) -> Callable[[], None] | None:
-    """What a child does first: take ``core`` for itself. Nothing where there is one core or no such call."""
+    """Return a function that pins a child process to ``core``; None with one core or without such a system call."""
     if not hasattr(os, "sched_setaffinity") or (os.cpu_count() or 1) < 2:
         return None
     return lambda: os.sched_setaffinity(0, {core})
@@ -73,8 +73,8 @@ def services(stack: ExitStack) -> dict[str, tuple[int, str, str]]:
     }
 
 
-def run(rounds: int, seconds: float) -> dict[tuple[str, bool, int], Result]:
-    measured: dict[tuple[str, bool, int], list[Result]] = {}
+def run(rounds: int, seconds: float) -> dict[tuple[str, bool, int], LoadResult]:
+    measured: dict[tuple[str, bool, int], list[LoadResult]] = {}
     with ExitStack() as stack:
         targets = services(stack)
         if own := pin(1):
@@ -85,12 +85,12 @@ def run(rounds: int, seconds: float) -> dict[tuple[str, bool, int], Result]:
                     result = measure(port, request(path, key, stream=stream), connections, seconds)
                     measured.setdefault((name, stream, connections), []).append(result)
     return {
-        cell: Result(*(statistics.median(column) for column in zip(*results, strict=True)))
+        cell: LoadResult(*(statistics.median(column) for column in zip(*results, strict=True)))
         for cell, results in measured.items()
     }
 
 
-def table(results: dict[tuple[str, bool, int], Result]) -> str:
+def table(results: dict[tuple[str, bool, int], LoadResult]) -> str:
     """Markdown. ``of shortest`` is the ratio of rates; ``added p50`` is against the upstream alone."""
     lines = [
         "| answer | connections | service | requests/s | of shortest | p50 ms | added p50 ms | p99 ms |",

@@ -12,7 +12,7 @@ import uvloop
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
-class Result(NamedTuple):
+class LoadResult(NamedTuple):
     """``rate`` in requests a second, latencies in milliseconds."""
 
     rate: float
@@ -60,7 +60,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._request)
 
 
-async def _run(port: int, request: bytes, connections: int, seconds: float) -> Result:
+async def _run(port: int, request: bytes, connections: int, seconds: float) -> LoadResult:
     loop = asyncio.get_running_loop()
     latencies: list[float] = []
     faults: list[str] = []
@@ -79,9 +79,9 @@ async def _run(port: int, request: bytes, connections: int, seconds: float) -> R
     for transport, _ in opened:
         transport.abort()
     count = len(measured)
-    return Result(count / elapsed, measured[count // 2] * 1e3, measured[min(count - 1, count * 99 // 100)] * 1e3)
+    return LoadResult(count / elapsed, measured[count // 2] * 1e3, measured[min(count - 1, count * 99 // 100)] * 1e3)
 
 
-def measure(port: int, request: bytes, connections: int, seconds: float) -> Result:
+def measure(port: int, request: bytes, connections: int, seconds: float) -> LoadResult:
     """Load for ``seconds`` after a warm-up. Raises ``RuntimeError`` when an answer is not a 200."""
     return uvloop.run(_run(port, request, connections, seconds))

@@ -1,4 +1,4 @@
-"""Where a request's time goes inside the router: a profile by room, without server and load.
+"""Profile the processor time of a request inside the router by package, without server and load.
 
 ``python -m benchmarks.gateway.profile [--stream]``. The handler is called directly, 64 requests at once,
 against the instant upstream. cProfile weighs many small calls heavier than they are: read shares, not times.
@@ -113,7 +113,7 @@ if __name__ == "__main__":
         parts = [
             f"{title}\n\n"
             + subprocess.check_output([sys.executable, "-m", "benchmarks.gateway.profile", *flags], text=True)
-            for title, flags in (("Whole answers:", []), ("Streams of 50 chunks:", ["--stream"]))
+            for title, flags in (("Non-streamed responses:", []), ("Streams of 50 chunks:", ["--stream"]))
         ]
         write_between(PAGE, "<!-- profile", "\n".join(parts).rstrip())
     else:

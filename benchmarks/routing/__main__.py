@@ -90,7 +90,7 @@ def rows_part(folder: Path) -> str:
 
 
 def million(jobs: int) -> str:
-    """How long that many decisions take: of the rules, which cost next to nothing, and of ours."""
+    """Return the time of the given number of decisions, by the rules and by the learned policy."""
     text = "\n"
     with ProcessPoolExecutor(jobs) as pool:
         for name, make in (

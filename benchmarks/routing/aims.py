@@ -1,4 +1,4 @@
-"""What was aimed at, and what came of it: a verdict for each replay and each simulated scenario."""
+"""Compare results with their targets: a verdict for each replay and each simulated scenario."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ second for {usual:g} USD.
 """
 
 
-def panel_aims(results: Sequence[panel.Result]) -> str:
+def panel_aims(results: Sequence[panel.PanelResult]) -> str:
     """Regret against the EWMA's, with the difference that the rounds could have shown."""
     found = {result.policy: result for result in results}
     regret = found[EWMA].mean.value - found[ORACLE].mean.value
@@ -91,7 +91,7 @@ def panel_aims(results: Sequence[panel.Result]) -> str:
     )
 
 
-def rows_aims(title: str, results: Sequence[rows.Result]) -> str:
+def rows_aims(title: str, results: Sequence[rows.RowsResult]) -> str:
     """Loss against the best endpoint of each 200 requests."""
     found = {result.policy: result.loss for result in results}
     best = found[f"best per {rows.WINDOW} requests"].value
@@ -102,7 +102,7 @@ def rows_aims(title: str, results: Sequence[rows.Result]) -> str:
     )
 
 
-def market_row(name: str, results: Sequence[market.Result]) -> str:
+def market_row(name: str, results: Sequence[market.MarketResult]) -> str:
     """One line of a table of aims; ``name`` is what stands in front."""
     found = {result.policy: result for result in results}
     ours, healthy, oracle = (found[policy].summary for policy in (OURS, HEALTHY, ORACLE))

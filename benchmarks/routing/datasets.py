@@ -10,7 +10,7 @@ import polars as pl
 
 
 def files(folder: Path) -> list[Path]:
-    """What there is to read."""
+    """Return the CSV files in ``folder``, sorted."""
     return sorted(folder.glob("*.csv"))
 
 

@@ -68,7 +68,7 @@ MARKETS = {
 }
 
 
-def table(name: str) -> list[market.Result]:
+def table(name: str) -> list[market.MarketResult]:
     """The policies of the aims, in the market ``name``."""
     with altered(MARKETS[name].changes):
         return market.compared(load_scenario(SCENARIO), SEEDS, lambda _: [make() for make in POLICIES])

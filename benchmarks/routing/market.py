@@ -54,7 +54,7 @@ POLICIES: tuple[Callable[[], SimulatedPolicy], ...] = (
 )
 
 
-class Result(NamedTuple):
+class MarketResult(NamedTuple):
     """``ahead``: Portolan's utility less this policy's, USD a request."""
 
     policy: str
@@ -63,14 +63,14 @@ class Result(NamedTuple):
     ahead: Interval | None
 
 
-def table(name: str) -> list[Result]:
+def table(name: str) -> list[MarketResult]:
     """Every policy in the scenario ``name``."""
     return compared(load_scenario(name), SEEDS, lambda seed: (*(make() for make in POLICIES), _quiet_best(name, seed)))
 
 
 def compared(
     scenario: Scenario, seeds: Sequence[int], policies: Callable[[int], Sequence[SimulatedPolicy]]
-) -> list[Result]:
+) -> list[MarketResult]:
     """``policies`` of each seed in its market, on the same requests; ``LivePolicy`` is among them."""
     runs: dict[str, list[SimulationRun]] = {}
     for seed in seeds:
@@ -81,13 +81,13 @@ def compared(
             runs.setdefault(policy.name, []).append(run)
     ours = runs[LivePolicy().name]
     return [
-        Result(policy, summarise(made), adaptation(made), None if made is ours else paired_gain(ours, made))
+        MarketResult(policy, summarise(made), adaptation(made), None if made is ours else paired_gain(ours, made))
         for policy, made in runs.items()
     ]
 
 
 def _quiet_best(name: str, seed: int) -> Fixed:
-    """Of each model the endpoint of least loss in quiet times, which no policy is told."""
+    """Return the baseline that uses, for each model, the endpoint of least loss without faults. No policy knows it."""
     scenario = load_scenario(name)
     market = draw_market(seed, scenario.models, scenario.endpoints_per_model)
     fixed = best_fixed({e.name: e.typical_loss_s for e in market}, {e.name: e.model for e in market})

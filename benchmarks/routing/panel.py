@@ -42,7 +42,7 @@ class Round(NamedTuple):
     ttft_s: dict[str, float]
 
 
-class Result(NamedTuple):
+class PanelResult(NamedTuple):
     """TTFT in s; ``ahead`` is Portolan's advantage over it, s, round by round."""
 
     policy: str
@@ -55,8 +55,10 @@ class Result(NamedTuple):
 
 
 def load(folder: Path) -> list[Round]:
-    """Of all files there, rounds of models with at least four providers, in time; providers are endpoints of their
-    region."""
+    """Return, from all files in ``folder``, the rounds of models with at least four providers, in time order.
+
+    A provider in a region is one endpoint.
+    """
     rows = datasets.read(folder / FOLDER, COLUMNS, try_parse_dates=True)
     rows = rows.unique().sort("run_time", "model", "region", "provider")
     rows = rows.filter(pl.col("provider").n_unique().over("model") >= LEAST_PROVIDERS)
@@ -71,7 +73,7 @@ def load(folder: Path) -> list[Round]:
     ]
 
 
-def table(rounds: list[Round], since_s: float = 0.0) -> list[Result]:
+def table(rounds: list[Round], since_s: float = 0.0) -> list[PanelResult]:
     """Judged on the rounds from ``since_s`` on; all of them are learned from."""
     policies: list[Callable[[], SimulatedPolicy]] = [
         Random,
@@ -90,7 +92,7 @@ def table(rounds: list[Round], since_s: float = 0.0) -> list[Result]:
         found[policy.name] = _replay(rounds, policy, since_s)
     ours = found[LivePolicy().name][0]
     return [
-        Result(
+        PanelResult(
             name,
             mean_interval(mean, block.astype(np.int64)),
             *_quantiles(ttft, weight),

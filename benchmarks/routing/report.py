@@ -17,9 +17,9 @@ HEAD = """# Selection policies compared
 Written by `{command}`, all seeds fixed.
 
 Intervals are 95 %, by block bootstrap; a difference is paired, on the same rounds, draws or requests, and positive
-where *Portolan live* is better. That is the decision which a router serves (`beliefs.py` and `choosing.py` in
-`models/selection/`), without a trained prior: it begins with what is known of any market (`live.py`). Baselines are in
-`baselines.py` and `bandits.py`.
+where *Portolan live* is better. That is the decision that a router serves (`posterior.py` and `utility.py` in
+`models/selection/decision/`), without a trained prior: it begins with what is known of any market (`live.py` in
+`benchmarks/policies/`). Baselines are in `baselines.py` and `bandits.py` of the same folder.
 
 The constants of *Portolan live* were chosen on LLMPerf's rows of one model and on seeds 101 to 106 and 11 to 14 of the
 simulator, what a second and a failure are worth on seeds {worths}. They are judged here on the panel, on rows of
@@ -67,7 +67,7 @@ first attempts of *cheapest* that did not fail, and the failed ones of *1/priceÂ
 """
 
 
-def panel_section(rounds: Sequence[panel.Round], halves: Sequence[tuple[str, Sequence[panel.Result]]]) -> str:
+def panel_section(rounds: Sequence[panel.Round], halves: Sequence[tuple[str, Sequence[panel.PanelResult]]]) -> str:
     days = [f"{datetime.fromtimestamp(one.at_s, UTC):%-d %B %Y}" for one in (rounds[0], rounds[-1])]
     text = PANEL.format(
         since=days[0],
@@ -86,7 +86,7 @@ def panel_section(rounds: Sequence[panel.Round], halves: Sequence[tuple[str, Seq
     return text
 
 
-def rows_section(model: str, results: Mapping[str, Sequence[rows.Result]]) -> str:
+def rows_section(model: str, results: Mapping[str, Sequence[rows.RowsResult]]) -> str:
     chosen = "other draws of these rows" if model == rows.CHOSEN_ON else "another model's rows"
     text = f"\n### {model}\n\nConstants were chosen on {chosen}.\n"
     for title, found in results.items():
@@ -123,7 +123,7 @@ def worths_head() -> str:
     )
 
 
-def market_section(name: str, results: Sequence[market.Result]) -> str:
+def market_section(name: str, results: Sequence[market.MarketResult]) -> str:
     text = f"\n### {name.replace('_', ' ').capitalize()} (simulation)\n\n{load_scenario(name).about}\n\n"
     text += "| policy | utility | worse than ours by | to 500 tokens, s | TTFT mean, p50, p95, p99, s | first failed "
     text += "| unanswered | price | exploring | regret | leave | find |\n" + "|---" * 12 + "|\n"

@@ -47,7 +47,7 @@ POLICIES: tuple[Callable[[], SimulatedPolicy], ...] = (
 )
 
 
-class Result(NamedTuple):
+class RowsResult(NamedTuple):
     """Mean loss in s; ``ahead`` is Portolan's advantage over it, s, on the same draws."""
 
     policy: str
@@ -70,7 +70,7 @@ def load(folder: Path) -> dict[str, dict[str, Floats]]:
     return {model: losses for model, losses in found.items() if len(losses) >= LEAST_PROVIDERS}
 
 
-def table(rows: dict[str, Floats], drifting: bool) -> list[Result]:
+def table(rows: dict[str, Floats], drifting: bool) -> list[RowsResult]:
     losses = {
         policy().name: np.concatenate([_replay(rows, policy(), s, drifting) for s in SEEDS])
         for policy in (*POLICIES, lambda: _best_fixed(rows, drifting), Oracle)
@@ -81,7 +81,7 @@ def table(rows: dict[str, Floats], drifting: bool) -> list[Result]:
     block = np.arange(len(SEEDS) * STEPS) // WINDOW
     ours = losses[LivePolicy().name]
     return [
-        Result(name, mean_interval(loss, block), None if loss is ours else mean_interval(loss - ours, block))
+        RowsResult(name, mean_interval(loss, block), None if loss is ours else mean_interval(loss - ours, block))
         for name, loss in losses.items()
     ]
 

@@ -1,4 +1,4 @@
-"""What an operator gets for what a second is said to be worth: time, price and failures against price shares."""
+"""Measure the effect of the value of a second: latency, price and failures against price shares."""
 
 from __future__ import annotations
 

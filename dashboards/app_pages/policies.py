@@ -1,4 +1,4 @@
-"""Who serves, what each challenger would change, and every step that was taken."""
+"""Show the serving policies, the changes that each challenger would make, and the audit log."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""What a mart stands on."""
+"""Query the sources of a mart: the number of requests and their time range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is growing."""
+"""Query market shares over time."""
 
 from __future__ import annotations
 

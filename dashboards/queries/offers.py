@@ -1,4 +1,4 @@
-"""What the catalogue knows of a model's offers: list prices and places."""
+"""Query the catalogue for the endpoints of a model: list prices and regions."""
 
 from __future__ import annotations
 

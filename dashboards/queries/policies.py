@@ -68,7 +68,7 @@ def shifts(lake: Lake, version: str) -> pl.DataFrame:
 
 
 def compared_with(lake: Lake, version: str) -> str:
-    """What the report's lifts are against."""
+    """Return the name of the policy that the report compares with."""
     return str((read_report(lake, version) or {}).get("against", "nothing yet"))
 
 

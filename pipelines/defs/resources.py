@@ -1,4 +1,4 @@
-"""What the assets share: the lake, and the candidate mart of their run."""
+"""Provide the resources that the assets share: the lake, and the candidate mart of their run."""
 
 from __future__ import annotations
 

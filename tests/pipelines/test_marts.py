@@ -20,7 +20,7 @@ from router_service.core.errors import ERROR_STATUS
 from router_service.health import Health
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover
-from tests.conftest import open_house
+from tests.conftest import open_stack
 
 START_US = 1_794_900_000_000_000
 
@@ -85,8 +85,8 @@ def test_throughput_is_the_providers_and_not_its_clients(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_whose_last_word_is_error_counts_against_uptime(tmp_path: Path, stream: bool) -> None:
-    with open_house(tmp_path) as house, house.client as client:
-        house.lab.modes["groq"] = {"mode": "fail_at_end"}
+    with open_stack(tmp_path) as stack, stack.client as client:
+        stack.lab.modes["groq"] = {"mode": "fail_at_end"}
         for provider in ("groq", "groq", "deepinfra"):
             body = {
                 "model": "openai/gpt-oss-120b",
@@ -97,7 +97,7 @@ def test_an_answer_whose_last_word_is_error_counts_against_uptime(tmp_path: Path
             answer = client.post("/api/v1/chat/completions", json=body)
             assert answer.status_code == 200
             assert ('"finish_reason":"error"' in answer.text) == (provider == "groq")
-    lake = house.lake
+    lake = stack.lake
     recover(lake)
     assert build_mart(lake).requests == 3
     with open_mart(lake) as mart:

@@ -16,7 +16,7 @@ import yaml
 from data.lake import Lake
 from pipelines.liveness import LOCK_TAG, POOLS, end_dead_runs
 from pipelines.locks import exclusive
-from portolan.house import DAGSTER
+from portolan.stack import DAGSTER
 from tests.pipelines.test_marts import fill, records
 from tests.running import ROOT, Running, environment, free_port, until
 

@@ -1,4 +1,4 @@
-"""The whole house by one command: it prints what one needs, counts every request, and leaves nothing running."""
+"""The whole stack by one command: it prints what one needs, counts every request, and leaves nothing running."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Up:
         self.url = f"http://127.0.0.1:{self.ports['--port']}"
 
     def said(self, label: str) -> str:
-        """What follows ``label`` at the beginning of a line."""
+        """Return the text after ``label`` at the beginning of a line."""
         pattern = re.compile(rf"^{label} +(.+)$", re.MULTILINE)
         until(
             lambda: self.running.process.poll() is not None or pattern.search(self.running.output), f"it says {label}"
@@ -59,7 +59,7 @@ class Up:
         return int(row[0])
 
     def counted(self) -> int:
-        """What the router itself has counted."""
+        """Return the number of records that the router has counted."""
         text = httpx2.get(f"{self.url}/metrics").text
         return int(float(re.search(r"^log_records_written_total (\S+)$", text, re.MULTILINE)[1]))  # type: ignore[index]
 
@@ -76,97 +76,101 @@ class Up:
         assert not re.search("failed|Traceback|Aborted|rror", end), end
 
 
-def try_it(house: Up) -> None:
+def try_it(stack: Up) -> None:
     """Run the printed line as a shell would; without curl, use the printed key."""
-    line, key = house.said("try"), house.said("key")
+    line, key = stack.said("try"), stack.said("key")
     if shutil.which("curl"):
         answer = json.loads(subprocess.run(shlex.split(line), capture_output=True, check=True, timeout=120).stdout)
         assert answer["choices"][0]["message"]["content"]
         return
-    with openai.OpenAI(base_url=house.said("API").split()[0], api_key=key) as client:
+    with openai.OpenAI(base_url=stack.said("API").split()[0], api_key=key) as client:
         made = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "Hello"}])
     assert made.choices[0].message.content
 
 
-def reconcile(house: Up) -> int:
+def reconcile(stack: Up) -> int:
     """The mart counts what the lake holds and the router counted; returns that number."""
     asked = time.time()
-    counted = house.counted()
+    counted = stack.counted()
     told = time.time()
-    house.stop()
-    refreshed = portolan("refresh", "--data-dir", str(house.lake.root))
+    stack.stop()
+    refreshed = portolan("refresh", "--data-dir", str(stack.lake.root))
     assert refreshed.returncode == 0, refreshed.stderr
     with duckdb.connect() as connection:
-        files = str(house.lake.requests / "day=*" / "*.parquet")
+        files = str(stack.lake.requests / "day=*" / "*.parquet")
         rows, ids = connection.execute(f"SELECT count(*), count(DISTINCT generation_id) FROM '{files}'").fetchone()  # type: ignore[misc]
-    assert rows == ids == house.mart_requests() == house.ask("SELECT sum(requests) FROM usage_hourly")
+    assert rows == ids == stack.mart_requests() == stack.ask("SELECT sum(requests) FROM usage_hourly")
     # A record is counted once it is synced, so that the count lags behind its requests.
-    assert house.ended_before(asked - 0.5) <= counted <= house.ended_before(told)
-    assert list(house.lake.log.iterdir()) == []
+    assert stack.ended_before(asked - 0.5) <= counted <= stack.ended_before(told)
+    assert list(stack.lake.log.iterdir()) == []
     return int(rows)
 
 
 def test_one_command_opens_a_market_whose_mart_counts_every_request(tmp_path: Path) -> None:
-    house = Up(tmp_path, "--no-dashboards", "--no-dagster", "--traffic", "20")
-    with house.running:
-        assert house.said("API").startswith(house.url)
-        assert "lab" in house.said("providers")
-        try_it(house)
-        until(lambda: house.lake.current_mart(), f"a mart is published; it said: {house.running.output}")
-        assert reconcile(house) > 50
+    stack = Up(tmp_path, "--no-dashboards", "--no-dagster", "--traffic", "20")
+    with stack.running:
+        assert stack.said("API").startswith(stack.url)
+        assert "lab" in stack.said("providers")
+        try_it(stack)
+        until(lambda: stack.lake.current_mart(), f"a mart is published; it said: {stack.running.output}")
+        assert reconcile(stack) > 50
 
 
 def test_a_damaged_file_is_named_once_and_the_mart_is_published(tmp_path: Path) -> None:
     damaged = Lake(tmp_path / "data").requests / "day=2026-11-17" / "damaged.parquet"
     damaged.parent.mkdir(parents=True)
     damaged.touch()
-    house = Up(tmp_path, "--no-dashboards", "--no-dagster")
-    with house.running:
-        until(lambda: f"{damaged} is left out" in house.running.output, f"it is named: {house.running.output}", 300)
-        first = house.lake.current_mart()
-        until(lambda: house.lake.current_mart() != first, f"a later mart: {house.running.output}", 300)
-        assert house.running.output.count(str(damaged)) == 1
-        house.stop()
+    stack = Up(tmp_path, "--no-dashboards", "--no-dagster")
+    with stack.running:
+        until(
+            lambda: f"{damaged} is left out" in stack.running.output,
+            f"it is named: {stack.running.output}",
+            300,
+        )
+        first = stack.lake.current_mart()
+        until(lambda: stack.lake.current_mart() != first, f"a later mart: {stack.running.output}", 300)
+        assert stack.running.output.count(str(damaged)) == 1
+        stack.stop()
 
 
 def test_a_closed_terminal_and_an_impatient_ctrl_c_leave_nothing_running(tmp_path: Path) -> None:
-    house = Up(tmp_path, "--no-dashboards", "--no-dagster")
-    with house.running:
-        house.said("try")
-        house.running.process.send_signal(signal.SIGHUP)
-        until(lambda: "\nstopping" in house.running.output, "it stops")
-        house.running.end(signal.SIGINT)
-        assert house.running.alive() == []
+    stack = Up(tmp_path, "--no-dashboards", "--no-dagster")
+    with stack.running:
+        stack.said("try")
+        stack.running.process.send_signal(signal.SIGHUP)
+        until(lambda: "\nstopping" in stack.running.output, "it stops")
+        stack.running.end(signal.SIGINT)
+        assert stack.running.alive() == []
 
 
 @pytest.mark.slow
 def test_requests_mart_and_router_agree_to_the_last_one(tmp_path: Path) -> None:
-    house = Up(tmp_path, "--no-dashboards", "--no-dagster", "--traffic", "0")
-    with house.running:
-        base, key = house.said("API").split()[0], house.said("key")
+    stack = Up(tmp_path, "--no-dashboards", "--no-dagster", "--traffic", "0")
+    with stack.running:
+        base, key = stack.said("API").split()[0], stack.said("key")
         replay = ("replay", "--base-url", base, "--rate", "200", "--requests", "60", "--api-key", key)
         assert portolan(*replay).stdout.startswith("sent 60,")
-        until(lambda: house.counted() == 60, "the router has counted 60 requests")
-        until(lambda: house.mart_requests() == 60, f"the mart has them; it said: {house.running.output}")
-        assert reconcile(house) == 60
+        until(lambda: stack.counted() == 60, "the router has counted 60 requests")
+        until(lambda: stack.mart_requests() == 60, f"the mart has them; it said: {stack.running.output}")
+        assert reconcile(stack) == 60
 
 
 @pytest.mark.slow
-def test_the_full_house_shows_the_last_minutes(tmp_path: Path) -> None:
-    house = Up(tmp_path, "--traffic", "5")
-    with house.running:
-        dashboards, pipelines = (house.said(label).split()[0] for label in ("dashboards", "pipelines"))
-        try_it(house)
+def test_the_full_stack_shows_the_last_minutes(tmp_path: Path) -> None:
+    stack = Up(tmp_path, "--traffic", "5")
+    with stack.running:
+        dashboards, pipelines = (stack.said(label).split()[0] for label in ("dashboards", "pipelines"))
+        try_it(stack)
         sent = time.time()
-        until(lambda: answers(dashboards), f"the dashboards answer; it said: {house.running.output}")
-        until(lambda: answers(pipelines), f"the pipelines answer; it said: {house.running.output}")
-        until(lambda: house.mart_requests(), f"the mart holds requests; it said: {house.running.output}")
+        until(lambda: answers(dashboards), f"the dashboards answer; it said: {stack.running.output}")
+        until(lambda: answers(pipelines), f"the pipelines answer; it said: {stack.running.output}")
+        until(lambda: stack.mart_requests(), f"the mart holds requests; it said: {stack.running.output}")
 
         def last() -> float:
-            with open_mart(house.lake) as mart:
+            with open_mart(stack.lake) as mart:
                 moment = freshness(mart).last
             return moment.replace(tzinfo=UTC).timestamp() if moment else 0.0
 
         until(lambda: last() > sent, "the dashboards' mart shows what was sent after the start", 300)
-        house.stop()
-    assert (house.lake.root / "dagster" / "storage").is_dir()
+        stack.stop()
+    assert (stack.lake.root / "dagster" / "storage").is_dir()

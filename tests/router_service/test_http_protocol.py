@@ -9,7 +9,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from router_service.http_protocol import MOST_JOINED_BYTES, JoinedWrites
-from tests.conftest import House
+from tests.conftest import Stack
 from tests.router_service.execution.test_fallback import CHAT, body
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -67,16 +67,16 @@ async def test_closing_sends_what_was_kept() -> None:
     assert (written.parts, written.closed) == ([HEAD], True)
 
 
-def test_a_client_gets_a_whole_answer_in_one_piece(house: House) -> None:
+def test_a_client_gets_a_whole_answer_in_one_piece(stack: Stack) -> None:
     content = json.dumps(body(False)).encode()
     lines = (
         f"POST {CHAT} HTTP/1.1",
         "host: portolan",
-        f"authorization: Bearer {house.key}",
+        f"authorization: Bearer {stack.key}",
         "content-type: application/json",
         f"content-length: {len(content)}",
     )
-    address = urlsplit(house.url)
+    address = urlsplit(stack.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         for _ in range(5):
             connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + content)

@@ -20,7 +20,7 @@ from pipelines.build import Candidate, build_mart
 from pipelines.refresh import refresh
 from portolan.why_report import report
 from router_service.telemetry.sealing import recover
-from tests.conftest import open_house
+from tests.conftest import open_stack
 from tests.data.record.old_lake import KEY, SEALED, UNSEALED, add_file, new_record, unpack, unsealed_rows
 
 NEW_COLUMNS = [column.name for column in declared_columns(Record) if column.column.since > 1]
@@ -99,8 +99,8 @@ def test_it_is_served(lake: Lake) -> None:
     unsealed = unsealed_rows(lake)
     sealed = open_dataset(request_files(lake)).to_table().to_pylist()
     cost = sum(row["cost_nano"] for row in (*sealed, *unsealed))
-    with open_house(lake.root) as house:
-        with httpx2.Client(base_url=house.url, headers={"authorization": f"Bearer {KEY}"}, timeout=60) as client:
+    with open_stack(lake.root) as stack:
+        with httpx2.Client(base_url=stack.url, headers={"authorization": f"Bearer {KEY}"}, timeout=60) as client:
             for row in (sealed[0], sealed[-2], unsealed[0]):
                 answer = client.get("/api/v1/generation", params={"id": row["generation_id"]})
                 assert answer.status_code == 200, answer.text

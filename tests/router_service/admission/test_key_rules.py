@@ -25,7 +25,7 @@ from router_service.planning.eligibility import RequestProfile
 from router_service.planning.make_plan import make_plan
 from router_service.planning.market_state import MarketState
 from router_service.planning.nearest_request import nearest_request
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.router_service.planning.test_plan_properties import HARD, cases
 from tests.running import portolan
 
@@ -63,57 +63,57 @@ def test_requests_win_over_a_keys_defaults() -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def stack(tmp_path: Path) -> Iterator[Stack]:
     hosts, clients = {"eu.*": "eu"}, {"127.0.0.0/8": "home"}
-    with open_house(tmp_path, regional_hosts=hosts, client_regions=clients) as opened:
+    with open_stack(tmp_path, regional_hosts=hosts, client_regions=clients) as opened:
         yield opened
 
 
-def ask(house: House, key: str, provider: dict[str, Any] | None = None, **headers: str) -> Any:
-    with openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=key, max_retries=0) as client:
+def ask(stack: Stack, key: str, provider: dict[str, Any] | None = None, **headers: str) -> Any:
+    with openai.OpenAI(base_url=f"{stack.url}/api/v1", api_key=key, max_retries=0) as client:
         extra = {"provider": provider} if provider else {}
         return client.chat.completions.with_raw_response.create(
             model=MODEL, messages=HELLO, extra_body=extra, extra_headers=headers
         )
 
 
-def explained(house: House, key: str, answer: Any) -> dict[str, Any]:
-    with house.client as client:
+def explained(stack: Stack, key: str, answer: Any) -> dict[str, Any]:
+    with stack.client as client:
         path = f"/api/v1/generation/explain?id={answer.headers['x-generation-id']}"
         return client.get(path, headers={"authorization": f"Bearer {key}"}).json()["data"]
 
 
-def test_a_key_keeps_to_its_region_and_strategy(house: House) -> None:
-    key = house.new_key(region="eu", strategy="adjusted", client_region="europe")
-    answer = ask(house, key)
-    found = explained(house, key, answer)
+def test_a_key_keeps_to_its_region_and_strategy(stack: Stack) -> None:
+    key = stack.new_key(region="eu", strategy="adjusted", client_region="europe")
+    answer = ask(stack, key)
+    found = explained(stack, key, answer)
     assert (found["data_region"], found["client_region"]) == ("eu", "europe")
     assert found["decision"]["policy"] == "adjusted"
     assert "groq" in {row["endpoint"].split(":")[0] for row in found["excluded"] if row["reason"] == "data_region"}
-    with house.client as client:
+    with stack.client as client:
         shown = client.get("/api/v1/key", headers={"authorization": f"Bearer {key}"}).json()["data"]
     assert shown["allowed_data_regions"] == ["europe"]
     assert shown["policy"] == {"region": ["eu"], "strategy": "adjusted", "client_region": "europe"}
 
 
-def test_every_way_to_ask_for_a_region_fails_closed(house: House) -> None:
+def test_every_way_to_ask_for_a_region_fails_closed(stack: Stack) -> None:
     away = {"region": "us", "only": ["scaleway", "groq"]}
     for key, provider, headers in (
-        (house.key, away, {}),
-        (house.new_key(region="eu"), away, {}),
-        (house.new_key(region="jp"), None, {}),
-        (house.key, away, {"host": "EU.example.com:8080"}),
+        (stack.key, away, {}),
+        (stack.new_key(region="eu"), away, {}),
+        (stack.new_key(region="jp"), None, {}),
+        (stack.key, away, {"host": "EU.example.com:8080"}),
     ):
         with pytest.raises(openai.PermissionDeniedError) as caught:
-            ask(house, key, provider, **headers)
+            ask(stack, key, provider, **headers)
         error = caught.value.response.json()["error"]
         assert (error["code"], error["availability"]["code"]) == (403, "region_restricted")
 
 
-def test_a_regional_host_restricts_requests_and_the_catalogue(house: House) -> None:
-    found = explained(house, house.key, ask(house, house.key, host="eu.example.com"))
+def test_a_regional_host_restricts_requests_and_the_catalogue(stack: Stack) -> None:
+    found = explained(stack, stack.key, ask(stack, stack.key, host="eu.example.com"))
     assert found["data_region"] == "eu"
-    with house.client as client:
+    with stack.client as client:
         everything = client.get("/api/v1/models").json()["total_count"]
         by_host = client.get("/api/v1/models", headers={"host": "eu.example.com"}).json()["total_count"]
         by_query = client.get("/api/v1/models", params={"region": "eu"}).json()["total_count"]
@@ -127,10 +127,10 @@ def test_a_regional_host_restricts_requests_and_the_catalogue(house: House) -> N
     assert places["groq"] == (None, None)
 
 
-def test_the_clients_region_reaches_the_record(house: House) -> None:
+def test_the_clients_region_reaches_the_record(stack: Stack) -> None:
     header = "x-portolan-client-region"
     for sent, region in (({header: "FR"}, "europe"), ({header: "asia"}, "asia"), ({header: "nowhere"}, "home")):
-        assert explained(house, house.key, ask(house, house.key, **sent))["client_region"] == region
+        assert explained(stack, stack.key, ask(stack, stack.key, **sent))["client_region"] == region
 
 
 def test_addresses_words_and_hosts_are_read_as_configured() -> None:
@@ -152,11 +152,11 @@ def test_addresses_words_and_hosts_are_read_as_configured() -> None:
     ]
 
 
-def test_a_damaged_policy_refuses_the_key_and_not_the_others(house: House) -> None:
-    key = create_key(open_database(house.lake.database), "damaged", '{"zdr": "perhaps"}')
+def test_a_damaged_policy_refuses_the_key_and_not_the_others(stack: Stack) -> None:
+    key = create_key(open_database(stack.lake.database), "damaged", '{"zdr": "perhaps"}')
     with pytest.raises(openai.PermissionDeniedError, match="portolan keys policy"):
-        ask(house, key)
-    assert ask(house, house.key).status_code == 200
+        ask(stack, key)
+    assert ask(stack, stack.key).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from router_service.core.usage import Usage
 from router_service.health import Health
 from router_service.planning.make_plan import make_plan
 from router_service.telemetry.lookup import find_on_disk
-from tests.conftest import House
+from tests.conftest import Stack
 from tests.market import PROFILE, endpoint, state
 from tests.outcomes import failed
 from tests.running import until
@@ -191,20 +191,20 @@ LATER: list[Message] = [{"role": "assistant", "content": "yes"}, {"role": "user"
 PROMPT = "many words of a long prompt " * 400
 
 
-def talk(house: House, model: str, count: int, **more: object) -> list[dict[str, object]]:
+def talk(stack: Stack, model: str, count: int, **more: object) -> list[dict[str, object]]:
     """Send ``count`` turns of one conversation and return their rows of the log."""
     content = [{"type": "text", "text": PROMPT, "cache_control": {"type": "ephemeral"}}]
     messages: list[Message] = [SYSTEM, {"role": "user", "content": content}]
     found = []
-    with house.client as client:
+    with stack.client as client:
         for _ in range(count):
             body = {"model": model, "messages": messages, "temperature": 0, **more}
             answer = client.post("/api/v1/chat/completions", json=body)
             assert answer.status_code == 200
             found.append(answer.headers["x-generation-id"])
             messages += LATER
-    until(lambda: all(find_on_disk(house.lake, name) for name in found), "the records are in the log")
-    return [find_on_disk(house.lake, name) for name in found]
+    until(lambda: all(find_on_disk(stack.lake, name) for name in found), "the records are in the log")
+    return [find_on_disk(stack.lake, name) for name in found]
 
 
 # All three charge half their prompt price or less for cached reads, and no more than the others' full price.
@@ -212,8 +212,8 @@ SELLERS = {"only": ["deepinfra", "chutes", "novita-ai"]}
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_turns_are_served_from_the_cache_of_the_first_endpoint(house: House, stream: bool) -> None:
-    first, *rest = talk(house, "deepseek/deepseek-v3.2", 5, stream=stream, provider=SELLERS)
+def test_turns_are_served_from_the_cache_of_the_first_endpoint(stack: Stack, stream: bool) -> None:
+    first, *rest = talk(stack, "deepseek/deepseek-v3.2", 5, stream=stream, provider=SELLERS)
     assert (first["policy"], first["cached_tokens"]) == ("price", 0)
     assert {row["endpoint"] for row in rest} == {first["endpoint"]}
     assert {(row["policy"], row["propensity"]) for row in rest} == {("sticky", 1.0)}
@@ -223,16 +223,16 @@ def test_turns_are_served_from_the_cache_of_the_first_endpoint(house: House, str
     assert all(row["cached_tokens"] > 2000 for row in rest)
 
 
-def test_both_wire_formats_report_cached_tokens(house: House) -> None:
-    rows = talk(house, "anthropic/claude-haiku-4.5", 2, provider={"only": ["anthropic"]})
+def test_both_wire_formats_report_cached_tokens(stack: Stack) -> None:
+    rows = talk(stack, "anthropic/claude-haiku-4.5", 2, provider={"only": ["anthropic"]})
     assert rows[0]["cache_write_tokens"] > 2000
     assert rows[1]["cached_tokens"] > 2000
 
 
-def test_a_conversation_moves_when_its_endpoint_fails(house: House) -> None:
-    rows = talk(house, "deepseek/deepseek-v3.2", 2, provider=SELLERS)
-    house.lab.modes[rows[1]["provider"]] = {"mode": "error"}
-    later = talk(house, "deepseek/deepseek-v3.2", 2, provider=SELLERS)
+def test_a_conversation_moves_when_its_endpoint_fails(stack: Stack) -> None:
+    rows = talk(stack, "deepseek/deepseek-v3.2", 2, provider=SELLERS)
+    stack.lab.modes[rows[1]["provider"]] = {"mode": "error"}
+    later = talk(stack, "deepseek/deepseek-v3.2", 2, provider=SELLERS)
     attempts = [a["endpoint"] for a in later[0]["attempts"]]
     assert attempts[0] == rows[1]["endpoint"] == rows[0]["endpoint"]
     assert later[1]["endpoint"] == later[0]["endpoint"] == attempts[1]

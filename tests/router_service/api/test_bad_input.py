@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import House
+from tests.conftest import Stack
 
 CHAT = "/api/v1/chat/completions"
 HELLO = [{"role": "user", "content": "hello"}]
@@ -42,8 +42,8 @@ HELLO = [{"role": "user", "content": "hello"}]
         (b"x" * 20_000_000, 413, "payload_too_large", "exceeds the limit"),
     ],
 )
-def test_it_says_what_to_change(house: House, content: bytes, status: int, kind: str, says: str) -> None:
-    with house.client as client:
+def test_it_says_what_to_change(stack: Stack, content: bytes, status: int, kind: str, says: str) -> None:
+    with stack.client as client:
         answer = client.post(CHAT, content=content)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["metadata"]["error_type"]) == (status, status, kind)
@@ -51,19 +51,19 @@ def test_it_says_what_to_change(house: House, content: bytes, status: int, kind:
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer sk-or-v1-wrong"}, {"authorization": "Basic eA=="}])
-def test_a_missing_or_wrong_key_is_401(house: House, headers: dict[str, str]) -> None:
+def test_a_missing_or_wrong_key_is_401(stack: Stack, headers: dict[str, str]) -> None:
     import httpx2
 
-    answer = httpx2.post(house.url + CHAT, json={"model": "x", "messages": HELLO}, headers=headers)
+    answer = httpx2.post(stack.url + CHAT, json={"model": "x", "messages": HELLO}, headers=headers)
     assert answer.status_code == 401
     assert answer.json()["error"]["metadata"]["error_type"] == "authentication"
 
 
-def test_an_unknown_path_is_404_in_the_envelope(house: House) -> None:
-    with house.client as client:
+def test_an_unknown_path_is_404_in_the_envelope(stack: Stack) -> None:
+    with stack.client as client:
         assert client.get("/api/v1/nothing").json()["error"]["code"] == 404
 
 
-def test_unknown_generation_is_404(house: House) -> None:
-    with house.client as client:
+def test_unknown_generation_is_404(stack: Stack) -> None:
+    with stack.client as client:
         assert client.get("/api/v1/generation", params={"id": "gen-1-x"}).status_code == 404

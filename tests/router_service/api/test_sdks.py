@@ -7,7 +7,7 @@ import openrouter
 import pytest
 
 from router_service.telemetry.lookup import find_on_disk
-from tests.conftest import House
+from tests.conftest import Stack
 from tests.running import until
 
 MODEL = "openai/gpt-oss-120b"
@@ -17,8 +17,8 @@ TOOL = {"type": "function", "function": {"name": "find_port", "parameters": {"ty
 
 
 @pytest.mark.parametrize("model", [MODEL, CLAUDE])
-def test_openai_sdk_gets_a_whole_answer_with_cost(house: House, model: str) -> None:
-    with openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=house.key) as client:
+def test_openai_sdk_gets_a_whole_answer_with_cost(stack: Stack, model: str) -> None:
+    with openai.OpenAI(base_url=f"{stack.url}/api/v1", api_key=stack.key) as client:
         answer = client.chat.completions.create(model=model, messages=HELLO)
     assert answer.choices[0].message.content
     assert answer.model == model
@@ -26,8 +26,8 @@ def test_openai_sdk_gets_a_whole_answer_with_cost(house: House, model: str) -> N
 
 
 @pytest.mark.parametrize("model", [MODEL, CLAUDE])
-def test_openai_sdk_streams_and_usage_comes_once_at_the_end(house: House, model: str) -> None:
-    with openai.OpenAI(base_url=f"{house.url}/v1", api_key=house.key) as client:
+def test_openai_sdk_streams_and_usage_comes_once_at_the_end(stack: Stack, model: str) -> None:
+    with openai.OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key) as client:
         chunks = list(client.chat.completions.create(model=model, messages=HELLO, stream=True))
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
     assert [c.usage is not None for c in chunks] == [False] * (len(chunks) - 1) + [True]
@@ -36,8 +36,8 @@ def test_openai_sdk_streams_and_usage_comes_once_at_the_end(house: House, model:
 
 @pytest.mark.parametrize("model", [MODEL, CLAUDE])
 @pytest.mark.parametrize("stream", [False, True])
-def test_tool_calls_come_back_and_results_are_taken(house: House, model: str, stream: bool) -> None:
-    with openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=house.key) as client:
+def test_tool_calls_come_back_and_results_are_taken(stack: Stack, model: str, stream: bool) -> None:
+    with openai.OpenAI(base_url=f"{stack.url}/api/v1", api_key=stack.key) as client:
         if stream:
             with client.chat.completions.stream(model=model, messages=HELLO, tools=[TOOL]) as events:
                 call = events.get_final_completion().choices[0].message.tool_calls[0]
@@ -52,8 +52,8 @@ def test_tool_calls_come_back_and_results_are_taken(house: House, model: str, st
     assert final.choices[0].message.content
 
 
-def test_openrouter_sdk_validates_every_shape(house: House) -> None:
-    with openrouter.OpenRouter(api_key=house.key, server_url=f"{house.url}/api/v1") as client:
+def test_openrouter_sdk_validates_every_shape(stack: Stack) -> None:
+    with openrouter.OpenRouter(api_key=stack.key, server_url=f"{stack.url}/api/v1") as client:
         answer = client.chat.send(model=MODEL, messages=HELLO)
         assert answer.choices[0].message.content
         with client.chat.send(model=MODEL, messages=HELLO, stream=True) as stream:
@@ -69,12 +69,12 @@ def test_openrouter_sdk_validates_every_shape(house: House) -> None:
         assert generation.total_cost == pytest.approx(answer.usage.cost)
 
 
-def test_a_generation_is_still_found_when_it_is_in_parquet(house: House) -> None:
-    with house.client as client:
+def test_a_generation_is_still_found_when_it_is_in_parquet(stack: Stack) -> None:
+    with stack.client as client:
         body = {"model": MODEL, "messages": HELLO}
         made = client.post("/api/v1/chat/completions", json=body)
         assert made.headers["x-generation-id"] == made.json()["id"]
         found = client.get("/api/v1/generation", params={"id": made.json()["id"]}).json()["data"]
         assert found["native_tokens_prompt"] == made.json()["usage"]["prompt_tokens"]
-        until(lambda: find_on_disk(house.lake, made.json()["id"]), "the record is in the log")
-        assert find_on_disk(house.lake, made.json()["id"])["model"] == MODEL
+        until(lambda: find_on_disk(stack.lake, made.json()["id"]), "the record is in the log")
+        assert find_on_disk(stack.lake, made.json()["id"])["model"] == MODEL

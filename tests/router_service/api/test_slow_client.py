@@ -21,7 +21,7 @@ from models.selection.dataset.point_in_time import EPOCH, MICROSECOND, judge_log
 from router_service.telemetry.lookup import find_on_disk
 from router_service.upstream import connection
 from router_service.upstream.client import ClientName
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.router_service.execution.test_fallback import CHAT, body
 from tests.router_service.upstream.test_transports import BODY, HEAD, late_end, served, trickled
 from tests.running import until
@@ -31,48 +31,48 @@ ASLEEP_S = 3.0
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """Open a router whose responses exceed what sockets, server and router buffer for a client that reads nothing."""
 
     def complete(_ask: Ask, dice: random.Random) -> Completion:
         return Completion(("x" * TOKEN_BYTES,) * TOKENS, 10, False, None, dice.getrandbits(60))
 
     monkeypatch.setattr(lab.server, "complete", complete)
-    with open_house(tmp_path, Lab(time_scale=0.3, faults=False), ttft_timeout=60.0) as opened:
+    with open_stack(tmp_path, Lab(time_scale=0.3, faults=False), ttft_timeout=60.0) as opened:
         yield opened
 
 
-def read(house: House, asleep_s: float) -> dict[str, Any]:
+def read(stack: Stack, asleep_s: float) -> dict[str, Any]:
     """Return the record of a response that was read after ``asleep_s``, through a socket with a minimal buffer."""
     sent = json.dumps(body(True, provider={"only": ["groq"]})).encode()
-    address = urlsplit(house.url)
+    address = urlsplit(stack.url)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(120)
         client.connect((address.hostname, address.port))
-        head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {house.key}\r\nconnection: close\r\n"
+        head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {stack.key}\r\nconnection: close\r\n"
         client.sendall(f"{head}content-length: {len(sent)}\r\n\r\n".encode() + sent)
         time.sleep(asleep_s)
         answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert answer.count(b"[DONE]") == 1
     generation = answer.partition(b"x-generation-id: ")[2].partition(b"\r\n")[0].decode()
-    until(lambda: find_on_disk(house.lake, generation), "the record is in the log")
-    row = find_on_disk(house.lake, generation)
+    until(lambda: find_on_disk(stack.lake, generation), "the record is in the log")
+    row = find_on_disk(stack.lake, generation)
     assert row is not None
     return row | {"started_at": EPOCH + row["started_at"] * MICROSECOND}
 
 
 def test_an_endpoint_is_as_fast_for_a_client_that_reads_late_as_for_one_that_reads_at_once(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HIGH_WATER_BYTES", 2 * TOKENS * TOKEN_BYTES)
-    health = house.services.health
-    prompt = read(house, 0.0)
+    health = stack.services.health
+    prompt = read(stack, 0.0)
     name = prompt["endpoint"]
     at_once, paced = health.throughput(name), judge_logged_attempt(prompt, 0).tokens_per_s
     # So much longer than the answer takes that a measurement which included it would be a fraction of the first.
     asleep_s = max(ASLEEP_S, 6 * prompt["attempts"][0]["duration_us"] / 1e6)
-    late = read(house, asleep_s)
+    late = read(stack, asleep_s)
     assert late["duration_us"] > asleep_s * 1e6
     assert late["attempts"][0]["duration_us"] < asleep_s * 0.6e6
     assert at_once is not None and paced is not None
@@ -80,13 +80,13 @@ def test_an_endpoint_is_as_fast_for_a_client_that_reads_late_as_for_one_that_rea
     assert (judge_logged_attempt(late, 0).tokens_per_s or 0) > 0.4 * paced
 
 
-def test_throughput_is_not_measured_if_the_provider_has_to_wait_for_the_client(house: House) -> None:
-    late = read(house, ASLEEP_S)
+def test_throughput_is_not_measured_if_the_provider_has_to_wait_for_the_client(stack: Stack) -> None:
+    late = read(stack, ASLEEP_S)
     attempt, found = late["attempts"][0], judge_logged_attempt(late, 0)
     assert (attempt["error_type"], attempt["duration_us"]) == (None, None)
     assert (found.result, found.tokens_per_s) == ("success", None)
     assert found.ttft_s is not None
-    assert house.services.health.throughput(late["endpoint"]) is None
+    assert stack.services.health.throughput(late["endpoint"]) is None
 
 
 @pytest.mark.parametrize("name", ["direct", "aiohttp"])

@@ -82,23 +82,23 @@ def routers(tmp_path: Path) -> Iterator[TwoRouters]:
     def set_mode(provider: str, mode: str) -> None:
         assert httpx2.post(f"{lab_url}/_control/{provider}", json={"mode": mode}).status_code == 200
 
-    with ExitStack() as stack:
-        server = stack.enter_context(Server(tmp_path))
+    with ExitStack() as exits:
+        server = exits.enter_context(Server(tmp_path))
         database = open_database(Lake(tmp_path / "a").create().database)
         key = create_key(database, "test")
         database.dispose()
         Lake(tmp_path / "b").create()
         shutil.copy(Lake(tmp_path / "a").database, Lake(tmp_path / "b").database)
-        lab = stack.enter_context(Running(tmp_path / "lab", "lab", "--port", str(lab_port), "--time-scale", "0"))
+        lab = exits.enter_context(Running(tmp_path / "lab", "lab", "--port", str(lab_port), "--time-scale", "0"))
         machines = []
         variables = {"PORTOLAN_LAB_URL": lab_url, "PORTOLAN_VALKEY_URL": server.url()}
         for name in ("a", "b"):
             port = free_port()
             url = f"http://127.0.0.1:{port}"
             serve = ("serve", "--port", str(port), "--data-dir", str(tmp_path / name))
-            router = stack.enter_context(Running(tmp_path / f"output-{name}", *serve, **variables))
+            router = exits.enter_context(Running(tmp_path / f"output-{name}", *serve, **variables))
             headers = {"authorization": f"Bearer {key}"}
-            client = stack.enter_context(httpx2.Client(base_url=url, headers=headers, timeout=120))
+            client = exits.enter_context(httpx2.Client(base_url=url, headers=headers, timeout=120))
             machines.append(Machine(client, router))
         lab.ready(f"{lab_url}/_log")
         for machine in machines:

@@ -16,7 +16,7 @@ from tests.running import Running, free_port, portolan, until
 
 
 def accepted(url: str, key: str) -> bool:
-    """Whether a new connection, to whichever worker the kernel gives it, is let in."""
+    """Return True when a new connection is accepted, by whichever worker the kernel assigns it to."""
     return httpx2.get(f"{url}/api/v1/key", headers={"authorization": f"Bearer {key}"}).status_code == 200
 
 

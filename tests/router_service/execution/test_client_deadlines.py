@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from data.record.attempt import CLIENT_DEADLINE
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.router_service.execution.test_fallback import CHAT, body
 
 ORDER = {"order": ["groq", "deepinfra"]}
@@ -22,66 +22,68 @@ IMPATIENT_S, INSTALLATION_S, PATIENT_S = 2.0, 2.5, 3.0
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def stack(tmp_path: Path) -> Iterator[Stack]:
     """The installation waits longer than the impatient of these tests and shorter than the patient."""
     limits = dict.fromkeys(("ttft_timeout", "answer_timeout", "stall_timeout"), INSTALLATION_S)
-    with open_house(tmp_path, **limits) as opened:
+    with open_stack(tmp_path, **limits) as opened:
         yield opened
 
 
-def ask(house: House, stream: bool, **provider: Any) -> list[str]:
+def ask(stack: Stack, stream: bool, **provider: Any) -> list[str]:
     """``ENOUGH`` requests at a time; each one's answer."""
     # Conversations of their own: none is kept to whom served the one before.
     bodies = [body(stream, user=str(number), provider=ORDER | provider) for number in range(ENOUGH)]
-    with house.client as client, ThreadPoolExecutor(ENOUGH) as pool:
+    with stack.client as client, ThreadPoolExecutor(ENOUGH) as pool:
         return list(pool.map(lambda sent: client.post(CHAT, json=sent).text, bodies))
 
 
-def status(house: House) -> int:
-    with house.client as client:
+def status(stack: Stack) -> int:
+    with stack.client as client:
         found = client.get("/api/v1/models/openai/gpt-oss-120b/endpoints").json()["data"]["endpoints"]
     return int(next(row for row in found if row["tag"] == "groq")["status"])
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_deadline_shorter_than_the_routers_falls_back_and_ejects_no_endpoint(
-    house: House, stream: bool
+    stack: Stack, stream: bool
 ) -> None:
-    house.lab.modes["groq"] = {"mode": "hang"}
-    answers = ask(house, stream, ttft_timeout=IMPATIENT_S)
+    stack.lab.modes["groq"] = {"mode": "hang"}
+    answers = ask(stack, stream, ttft_timeout=IMPATIENT_S)
     assert all("Deep Infra" in answer for answer in answers)
-    assert status(house) == 0
+    assert status(stack) == 0
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_endpoint_that_misses_a_deadline_longer_than_the_routers_is_ejected(house: House, stream: bool) -> None:
-    house.lab.modes["groq"] = {"mode": "hang"}
-    ask(house, stream, ttft_timeout=PATIENT_S)
-    assert status(house) == EJECTED
+def test_an_endpoint_that_misses_a_deadline_longer_than_the_routers_is_ejected(stack: Stack, stream: bool) -> None:
+    stack.lab.modes["groq"] = {"mode": "hang"}
+    ask(stack, stream, ttft_timeout=PATIENT_S)
+    assert status(stack) == EJECTED
 
 
-def test_a_stall_longer_than_the_clients_timeout_ejects_no_endpoint(house: House) -> None:
-    house.lab.modes["groq"] = {"mode": "stall"}
-    answers = ask(house, True, stall_timeout=0.05)
+def test_a_stall_longer_than_the_clients_timeout_ejects_no_endpoint(stack: Stack) -> None:
+    stack.lab.modes["groq"] = {"mode": "stall"}
+    answers = ask(stack, True, stall_timeout=0.05)
     assert all('"error_type":"timeout"' in answer for answer in answers)
-    assert status(house) == 0
+    assert status(stack) == 0
 
 
-def test_a_stall_longer_than_the_routers_timeout_ejects_the_endpoint(house: House) -> None:
-    house.lab.modes["groq"] = {"mode": "stall"}
-    ask(house, True, stall_timeout=PATIENT_S)
-    assert status(house) == EJECTED
+def test_a_stall_longer_than_the_routers_timeout_ejects_the_endpoint(stack: Stack) -> None:
+    stack.lab.modes["groq"] = {"mode": "stall"}
+    ask(stack, True, stall_timeout=PATIENT_S)
+    assert status(stack) == EJECTED
 
 
-def test_a_gateway_timeout_counts_against_the_endpoint_for_any_client_deadline(house: House) -> None:
-    house.lab.modes["groq"] = {"mode": "error", "status": 504}
-    ask(house, False, ttft_timeout=IMPATIENT_S)
-    assert status(house) == EJECTED
+def test_a_gateway_timeout_counts_against_the_endpoint_for_any_client_deadline(stack: Stack) -> None:
+    stack.lab.modes["groq"] = {"mode": "error", "status": 504}
+    ask(stack, False, ttft_timeout=IMPATIENT_S)
+    assert status(stack) == EJECTED
 
 
-def test_the_record_distinguishes_a_client_deadline_from_a_timeout_and_the_response_does_not(house: House) -> None:
-    house.lab.modes["*"] = {"mode": "hang"}
-    with house.client as client:
+def test_the_record_distinguishes_a_client_deadline_from_a_timeout_and_the_response_does_not(
+    stack: Stack,
+) -> None:
+    stack.lab.modes["*"] = {"mode": "hang"}
+    with stack.client as client:
         answer = client.post(CHAT, json=body(False, provider=ORDER | {"ttft_timeout": 0.05}))
         told = client.get("/api/v1/generation/explain", params={"id": answer.headers["x-generation-id"]}).json()["data"]
     error = answer.json()["error"]

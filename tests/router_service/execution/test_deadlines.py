@@ -30,7 +30,7 @@ from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.planning.make_plan import make_plan
 from router_service.upstream.stall import StallWatch, stall_error
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.market import PROFILE, endpoint, state
 from tests.outcomes import answered, failed
 from tests.router_service.execution.test_fallback import CHAT, body
@@ -138,18 +138,18 @@ async def test_chunks_reset_the_stall_timeout_and_the_total_timeout_ends_the_str
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_ttft_timeout_of_the_request_falls_back(house: House, stream: bool) -> None:
-    house.lab.modes["groq"] = {"mode": "hang"}
-    with house.client as client:
+def test_the_ttft_timeout_of_the_request_falls_back(stack: Stack, stream: bool) -> None:
+    stack.lab.modes["groq"] = {"mode": "hang"}
+    with stack.client as client:
         answer = client.post(CHAT, json=body(stream, provider={"order": ["groq", "deepinfra"], "ttft_timeout": 2.0}))
         assert answer.status_code == 200
     assert "Deep Infra" in answer.text
-    until(lambda: sum(house.lab.cancelled.values()) == 1, "the hanging call is cancelled")
+    until(lambda: sum(stack.lab.cancelled.values()) == 1, "the hanging call is cancelled")
 
 
 def test_a_stall_ends_the_stream_with_an_error_and_counts_against_the_endpoint(tmp_path: Path) -> None:
-    with open_house(tmp_path, stall_timeout=0.2) as house, house.client as client:
-        house.lab.modes["groq"] = {"mode": "stall"}
+    with open_stack(tmp_path, stall_timeout=0.2) as stack, stack.client as client:
+        stack.lab.modes["groq"] = {"mode": "stall"}
         request = body(True, user="one", provider={"order": ["groq", "deepinfra"]})
         text = client.post(CHAT, json=request).text
         rows = [client.post(CHAT, json=request).text for _ in range(2)]
@@ -159,8 +159,8 @@ def test_a_stall_ends_the_stream_with_an_error_and_counts_against_the_endpoint(t
     assert text.endswith("data: [DONE]\n\n")
     assert all('"finish_reason":"error"' in row for row in rows)
     assert next(row for row in found if row["tag"] == "groq")["status"] == -5
-    assert house.lab.completed == {}
-    assert {name.split(":")[0] for name in house.lab.calls} == {"groq"}
+    assert stack.lab.completed == {}
+    assert {name.split(":")[0] for name in stack.lab.calls} == {"groq"}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -184,9 +184,9 @@ async def test_the_total_timeout_covers_all_attempts_and_counts_against_no_endpo
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_disconnect_before_the_first_token_cancels_the_provider_call(house: House, stream: bool) -> None:
-    house.lab.modes["groq"] = {"mode": "hang"}
-    with house.send(body(stream, provider={"only": ["groq"], "ttft_timeout": 300})):
-        until(lambda: house.lab.calls, "the provider is called")
-    until(lambda: sum(house.lab.cancelled.values()) == 1, "the provider's call is closed")
-    assert len(house.lab.calls) == 1
+def test_a_disconnect_before_the_first_token_cancels_the_provider_call(stack: Stack, stream: bool) -> None:
+    stack.lab.modes["groq"] = {"mode": "hang"}
+    with stack.send(body(stream, provider={"only": ["groq"], "ttft_timeout": 300})):
+        until(lambda: stack.lab.calls, "the provider is called")
+    until(lambda: sum(stack.lab.cancelled.values()) == 1, "the provider's call is closed")
+    assert len(stack.lab.calls) == 1

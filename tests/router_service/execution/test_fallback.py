@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from router_service.telemetry.lookup import find_on_disk
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.running import until
 
 MODEL = "openai/gpt-oss-120b"
@@ -21,15 +21,15 @@ def body(stream: bool, **more: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("mode", ["error", "rate_limit"])
-def test_the_next_endpoint_serves_and_the_log_has_the_reason(house: House, stream: bool, mode: str) -> None:
-    house.lab.modes["groq"] = {"mode": mode}
-    with house.client as client:
+def test_the_next_endpoint_serves_and_the_log_has_the_reason(stack: Stack, stream: bool, mode: str) -> None:
+    stack.lab.modes["groq"] = {"mode": mode}
+    with stack.client as client:
         answer = client.post(CHAT, json=body(stream, provider={"order": ["groq", "deepinfra"]}))
         assert answer.status_code == 200
         found = client.get("/api/v1/generation", params={"id": answer.headers["x-generation-id"]}).json()["data"]
     assert [r["provider_name"] for r in found["provider_responses"]] == ["Groq", "Deep Infra"]
-    until(lambda: find_on_disk(house.lake, found["id"]), "the record is in the log")
-    row = find_on_disk(house.lake, found["id"])
+    until(lambda: find_on_disk(stack.lake, found["id"]), "the record is in the log")
+    row = find_on_disk(stack.lake, found["id"])
     assert row is not None
     assert row["attempts"][1]["reason"].startswith("fallback:")
     assert (row["policy"], row["propensity"]) == ("order", 1.0)
@@ -37,17 +37,17 @@ def test_the_next_endpoint_serves_and_the_log_has_the_reason(house: House, strea
 
 
 def test_a_hanging_provider_is_left_at_the_deadline_of_the_first_token(tmp_path: Path) -> None:
-    with open_house(tmp_path, ttft_timeout=2.0) as house, house.client as client:
-        house.lab.modes["groq"] = {"mode": "hang"}
+    with open_stack(tmp_path, ttft_timeout=2.0) as stack, stack.client as client:
+        stack.lab.modes["groq"] = {"mode": "hang"}
         answer = client.post(CHAT, json=body(True, provider={"order": ["groq", "deepinfra"]}))
     assert "Deep Infra" in answer.text
     assert ": OPENROUTER PROCESSING" in answer.text
 
 
 @pytest.mark.parametrize("mode", ["reset", "stall"])
-def test_after_the_first_token_nothing_is_retried(house: House, mode: str) -> None:
-    house.lab.modes["groq"] = {"mode": mode}
-    with house.client as client:
+def test_after_the_first_token_nothing_is_retried(stack: Stack, mode: str) -> None:
+    stack.lab.modes["groq"] = {"mode": mode}
+    with stack.client as client:
         request = body(True, provider={"order": ["groq", "deepinfra"]})
         if mode == "stall":
             with client.stream("POST", CHAT, json=request) as answer:
@@ -58,32 +58,32 @@ def test_after_the_first_token_nothing_is_retried(house: House, mode: str) -> No
             text = client.post(CHAT, json=request).text
             assert '"finish_reason":"error"' in text
             assert text.endswith("data: [DONE]\n\n")
-    assert {name.split(":")[0] for name in house.lab.calls} == {"groq"}
+    assert {name.split(":")[0] for name in stack.lab.calls} == {"groq"}
 
 
-def test_without_fallbacks_the_error_of_the_provider_is_returned(house: House) -> None:
-    house.lab.modes["groq"] = {"mode": "rate_limit"}
-    with house.client as client:
+def test_without_fallbacks_the_error_of_the_provider_is_returned(stack: Stack) -> None:
+    stack.lab.modes["groq"] = {"mode": "rate_limit"}
+    with stack.client as client:
         answer = client.post(CHAT, json=body(False, provider={"only": ["groq"], "allow_fallbacks": False}))
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "1"
     assert answer.json()["error"]["metadata"]["provider_name"] == "Groq"
 
 
-def test_the_next_model_is_tried(house: House) -> None:
-    house.lab.modes["anthropic"] = {"mode": "error"}
+def test_the_next_model_is_tried(stack: Stack) -> None:
+    stack.lab.modes["anthropic"] = {"mode": "error"}
     request = body(False, models=[MODEL], provider={"only": ["anthropic", "groq"]})
-    with house.client as client:
+    with stack.client as client:
         answer = client.post(CHAT, json=request | {"model": "anthropic/claude-haiku-4.5"})
     assert answer.json()["model"] == MODEL
 
 
-def test_a_client_disconnect_cancels_the_provider_call(house: House) -> None:
-    house.lab.modes["groq"] = {"mode": "stall"}
-    with house.client as client:
+def test_a_client_disconnect_cancels_the_provider_call(stack: Stack) -> None:
+    stack.lab.modes["groq"] = {"mode": "stall"}
+    with stack.client as client:
         with client.stream("POST", CHAT, json=body(True, provider={"only": ["groq"]})) as answer:
             next(answer.iter_lines())
             generation = answer.headers["x-generation-id"]
-        until(lambda: sum(house.lab.cancelled.values()) == 1, "the provider's call is closed")
+        until(lambda: sum(stack.lab.cancelled.values()) == 1, "the provider's call is closed")
         found = client.get("/api/v1/generation", params={"id": generation}).json()["data"]
     assert found["cancelled"] is True

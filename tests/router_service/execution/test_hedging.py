@@ -24,7 +24,7 @@ from router_service.execution.hedging import Hedging, expected_tokens
 from router_service.execution.race import Race
 from router_service.health import Health
 from router_service.telemetry.lookup import find_on_disk
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.router_service.execution.test_fallback import CHAT, body
 from tests.running import until
 
@@ -33,24 +33,24 @@ BOTH = {"order": ["groq", "deepinfra"], "ttft_timeout": 60}
 
 
 @pytest.fixture
-def hedged(tmp_path: Path) -> Iterator[House]:
+def hedged(tmp_path: Path) -> Iterator[Stack]:
     """Every request may have a second call, until the budget is spent."""
-    with open_house(tmp_path, hedge_share=0.05, ttft_timeout=60.0) as opened:
+    with open_stack(tmp_path, hedge_share=0.05, ttft_timeout=60.0) as opened:
         yield opened
 
 
-def measure(house: House, client: httpx2.Client, stream: bool, *providers: str) -> None:
+def measure(stack: Stack, client: httpx2.Client, stream: bool, *providers: str) -> None:
     for provider in providers or ("deepinfra",):
         for _ in range(MEASURED):
             assert client.post(CHAT, json=body(stream, provider={"only": [provider]})).status_code == 200
-    house.lab.calls.clear()
-    house.lab.completed.clear()
+    stack.lab.calls.clear()
+    stack.lab.completed.clear()
 
 
-def record(house: House, answer: httpx2.Response) -> dict[str, Any]:
+def record(stack: Stack, answer: httpx2.Response) -> dict[str, Any]:
     generation = answer.headers["x-generation-id"]
-    until(lambda: find_on_disk(house.lake, generation), "the record is in the log")
-    row = find_on_disk(house.lake, generation)
+    until(lambda: find_on_disk(stack.lake, generation), "the record is in the log")
+    row = find_on_disk(stack.lake, generation)
     assert row is not None
     return row
 
@@ -59,12 +59,12 @@ def tried(row: dict[str, Any]) -> list[tuple[str, str, str | None]]:
     return [(attempt["provider"], attempt["reason"], attempt["error_type"]) for attempt in row["attempts"]]
 
 
-def cancelled(house: House) -> list[str]:
-    return [name.split(":")[0] for name, count in house.lab.cancelled.items() for _ in range(count)]
+def cancelled(stack: Stack) -> list[str]:
+    return [name.split(":")[0] for name, count in stack.lab.cancelled.items() for _ in range(count)]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_hedged_request_serves_and_the_first_call_is_cancelled(hedged: House, stream: bool) -> None:
+def test_the_hedged_request_serves_and_the_first_call_is_cancelled(hedged: Stack, stream: bool) -> None:
     with hedged.client as client:
         measure(hedged, client, stream)
         hedged.lab.modes["groq"] = {"mode": "hang"}
@@ -83,7 +83,7 @@ def test_the_hedged_request_serves_and_the_first_call_is_cancelled(hedged: House
     assert "hedges_won_total 1.0" in metrics
 
 
-def test_the_cost_of_the_loser_is_the_cost_of_the_operator(hedged: House) -> None:
+def test_the_cost_of_the_loser_is_the_cost_of_the_operator(hedged: Stack) -> None:
     """Use Groq, which continues after a disconnect, and Deep Infra, which stops and has only read the prompt."""
     with hedged.client as client:
         measure(hedged, client, True, "deepinfra", "groq")
@@ -103,7 +103,7 @@ def test_the_cost_of_the_loser_is_the_cost_of_the_operator(hedged: House) -> Non
             assert row["cost_nano"] == pytest.approx(due * 1e9, abs=2)
 
 
-def test_a_cancelled_loser_without_output_costs_nothing_and_a_single_call_has_no_hedge_cost(hedged: House) -> None:
+def test_a_cancelled_loser_without_output_costs_nothing_and_a_single_call_has_no_hedge_cost(hedged: Stack) -> None:
     with hedged.client as client:
         measure(hedged, client, True, "deepinfra", "groq")
         # By chance a call is late, and another is sent.
@@ -116,7 +116,7 @@ def test_a_cancelled_loser_without_output_costs_nothing_and_a_single_call_has_no
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_hedged_request_continues_after_the_first_call_failed(hedged: House, stream: bool) -> None:
+def test_the_hedged_request_continues_after_the_first_call_failed(hedged: Stack, stream: bool) -> None:
     with hedged.client as client:
         measure(hedged, client, stream)
         hedged.lab.modes["groq"] = {"mode": "hang"}
@@ -132,7 +132,7 @@ def test_the_hedged_request_continues_after_the_first_call_failed(hedged: House,
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_when_both_fail_the_next_endpoint_serves(hedged: House, stream: bool) -> None:
+def test_when_both_fail_the_next_endpoint_serves(hedged: Stack, stream: bool) -> None:
     order = ["groq", "deepinfra", "novita-ai"]
     with hedged.client as client:
         measure(hedged, client, stream)
@@ -147,7 +147,7 @@ def test_when_both_fail_the_next_endpoint_serves(hedged: House, stream: bool) ->
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_disconnect_cancels_both_calls(hedged: House, stream: bool) -> None:
+def test_a_client_disconnect_cancels_both_calls(hedged: Stack, stream: bool) -> None:
     with hedged.client as client:
         measure(hedged, client, stream)
         hedged.lab.modes["*"] = {"mode": "hang"}
@@ -156,7 +156,7 @@ def test_a_client_disconnect_cancels_both_calls(hedged: House, stream: bool) -> 
         until(lambda: sorted(cancelled(hedged)) == ["deepinfra", "groq"], "both calls are closed")
 
 
-def test_requests_that_exclude_hedging_are_never_hedged(hedged: House) -> None:
+def test_requests_that_exclude_hedging_are_never_hedged(hedged: Stack) -> None:
     with hedged.client as client:
         measure(hedged, client, True)
         hedged.lab.modes["groq"] = {"mode": "hang"}
@@ -171,7 +171,7 @@ def test_requests_that_exclude_hedging_are_never_hedged(hedged: House) -> None:
         assert client.post(CHAT, json=body(False, provider={"hedge": "no"})).status_code == 400
 
 
-def test_a_pinned_conversation_is_not_hedged(hedged: House) -> None:
+def test_a_pinned_conversation_is_not_hedged(hedged: Stack) -> None:
     """Signed reasoning and tool results must return to the provider that they came from, so only that one is called."""
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     pending = [
@@ -190,7 +190,7 @@ def test_a_pinned_conversation_is_not_hedged(hedged: House) -> None:
     assert tried(row) == [("groq", "sampled", CLIENT_DEADLINE), ("deepinfra", f"fallback:{CLIENT_DEADLINE}", None)]
 
 
-def test_a_rate_limited_alternative_gets_no_hedged_request(hedged: House) -> None:
+def test_a_rate_limited_alternative_gets_no_hedged_request(hedged: Stack) -> None:
     with hedged.client as client:
         measure(hedged, client, True)
         hedged.lab.modes["deepinfra"] = {"mode": "rate_limit", "retry_after": "60"}
@@ -210,12 +210,12 @@ def test_hedged_requests_take_no_more_tokens_than_the_budget(tmp_path: Path) -> 
     share, burst, slow, limit = 0.05, 250, 200, 1
     asked = body(True, provider=BOTH, max_tokens=limit)
     tokens = len(httpx2.Request("POST", "http://x", json=asked).content) // 4 + limit
-    with open_house(tmp_path, hedge_share=share, hedge_burst_tokens=burst, ttft_timeout=60.0) as house:
-        with house.client as client:
-            measure(house, client, True)
+    with open_stack(tmp_path, hedge_share=share, hedge_burst_tokens=burst, ttft_timeout=60.0) as stack:
+        with stack.client as client:
+            measure(stack, client, True)
             # The provider is slow, but meets its deadline.
-            house.lab.modes["groq"] = {"mode": "slow", "factor": 20}
-            house.lab.time_scale = 0.05
+            stack.lab.modes["groq"] = {"mode": "slow", "factor": 20}
+            stack.lab.time_scale = 0.05
 
             def ask(_number: int) -> int:
                 return client.post(CHAT, json=asked, timeout=120).status_code
@@ -232,10 +232,10 @@ def test_a_hedged_request_takes_its_expected_tokens_from_the_budget(
     tmp_path: Path, limits: tuple[int | None, ...], sent: int
 ) -> None:
     """The budget has room for one typical answer, or two short ones; a limit beyond it makes no answer longer."""
-    with open_house(tmp_path, hedge_share=1e-9, hedge_burst_tokens=560, ttft_timeout=60.0) as house:
-        with house.client as client:
-            measure(house, client, True)
-            house.lab.modes["groq"] = {"mode": "hang"}
+    with open_stack(tmp_path, hedge_share=1e-9, hedge_burst_tokens=560, ttft_timeout=60.0) as stack:
+        with stack.client as client:
+            measure(stack, client, True)
+            stack.lab.modes["groq"] = {"mode": "hang"}
             for number, limit in enumerate(limits):
                 asked = body(True, user=str(number), provider=BOTH | {"ttft_timeout": 2.0})
                 asked |= {"max_tokens": limit} if limit else {}
@@ -269,7 +269,7 @@ def test_media_do_not_count_as_prompt_tokens() -> None:
     assert expected_tokens(Exchange(raw, {}, parse_head(raw))) == TYPICAL_OUTPUT_TOKENS
 
 
-def test_the_explanation_mentions_both_calls(hedged: House) -> None:
+def test_the_explanation_mentions_both_calls(hedged: Stack) -> None:
     with hedged.client as client:
         measure(hedged, client, True)
         hedged.lab.modes["groq"] = {"mode": "hang"}

@@ -22,7 +22,7 @@ from router_service.health import Health
 from router_service.planning.make_plan import make_plan
 from router_service.providers.failures import retry_after
 from router_service.upstream.transport import StaleConnection
-from tests.conftest import House
+from tests.conftest import Stack
 from tests.market import PROFILE, endpoint, state
 from tests.router_service.execution.test_deadlines import TIMEOUTS, discard
 from tests.router_service.execution.test_fallback import CHAT, MODEL, body
@@ -30,9 +30,9 @@ from tests.router_service.execution.test_fallback import CHAT, MODEL, body
 SMALL = "meta-llama/llama-3.3-70b-instruct"
 
 
-def called(house: House) -> list[str]:
+def called(stack: Stack) -> list[str]:
     """Return the lab's providers in the order of their first call."""
-    return list(dict.fromkeys(name.split(":")[0] for name in house.lab.calls))
+    return list(dict.fromkeys(name.split(":")[0] for name in stack.lab.calls))
 
 
 def tried(client: httpx2.Client, answer: httpx2.Response) -> list[str]:
@@ -47,49 +47,49 @@ def test_every_error_has_one_rule_and_no_client_error_tries_the_models_other_end
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("code", ["context_length_exceeded", "content_policy_violation"])
-def test_a_request_that_the_model_refuses_goes_to_the_next_model_at_once(house: House, code: str, stream: bool) -> None:
-    house.lab.modes["*"] = {"mode": "error", "status": 400, "code": code}
-    house.lab.modes["groq:llama-3.3-70b-versatile"] = {"mode": "ok"}
+def test_a_request_that_the_model_refuses_goes_to_the_next_model_at_once(stack: Stack, code: str, stream: bool) -> None:
+    stack.lab.modes["*"] = {"mode": "error", "status": 400, "code": code}
+    stack.lab.modes["groq:llama-3.3-70b-versatile"] = {"mode": "ok"}
     request = body(stream, models=[MODEL, SMALL], provider={"order": ["deepinfra", "groq"]})
-    with house.client as client:
+    with stack.client as client:
         answer = client.post(CHAT, json=request | {"provider": {"order": ["groq", "deepinfra"]}})
         assert answer.status_code == 200
         assert tried(client, answer) == ["Groq", "Groq"]
     assert SMALL in answer.text
 
 
-def test_in_a_pool_the_other_endpoints_of_the_refusing_model_are_skipped(house: House) -> None:
-    house.lab.modes["*"] = {"mode": "error", "status": 400, "code": "context_length_exceeded"}
+def test_in_a_pool_the_other_endpoints_of_the_refusing_model_are_skipped(stack: Stack) -> None:
+    stack.lab.modes["*"] = {"mode": "error", "status": 400, "code": "context_length_exceeded"}
     preferences = {"sort": {"by": "price", "partition": "none"}, "only": ["groq", "deepinfra"]}
-    with house.client as client:
+    with stack.client as client:
         answer = client.post(CHAT, json=body(False, models=[SMALL], provider=preferences))
         assert answer.status_code == 400
         assert answer.json()["error"]["metadata"]["error_type"] == "context_length_exceeded"
-    assert sum(house.lab.calls.values()) == 2
+    assert sum(stack.lab.calls.values()) == 2
 
 
-def test_with_one_model_its_refusal_is_returned_after_one_call(house: House) -> None:
-    house.lab.modes["*"] = {"mode": "error", "status": 400, "code": "content_policy_violation"}
-    with house.client as client:
+def test_with_one_model_its_refusal_is_returned_after_one_call(stack: Stack) -> None:
+    stack.lab.modes["*"] = {"mode": "error", "status": 400, "code": "content_policy_violation"}
+    with stack.client as client:
         assert client.post(CHAT, json=body(False)).status_code == 400
-    assert sum(house.lab.calls.values()) == 1
+    assert sum(stack.lab.calls.values()) == 1
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_html_page_instead_of_a_response_falls_back(house: House, stream: bool) -> None:
-    house.lab.modes["groq"] = {"mode": "html"}
-    with house.client as client:
+def test_an_html_page_instead_of_a_response_falls_back(stack: Stack, stream: bool) -> None:
+    stack.lab.modes["groq"] = {"mode": "html"}
+    with stack.client as client:
         answer = client.post(CHAT, json=body(stream, provider={"order": ["groq", "deepinfra"]}))
     assert answer.status_code == 200
-    assert called(house) == ["groq", "deepinfra"]
+    assert called(stack) == ["groq", "deepinfra"]
 
 
 @pytest.mark.parametrize("after", [0, 1])
-def test_silence_or_a_break_before_the_first_token_moves_on_though_the_role_has_come(house: House, after: int) -> None:
+def test_silence_or_a_break_before_the_first_token_moves_on_though_the_role_has_come(stack: Stack, after: int) -> None:
     preferences = {"order": ["groq", "deepinfra"], "ttft_timeout": 2.0}
     for mode in ("stall", "reset"):
-        house.lab.modes["groq"] = {"mode": mode, "after": after}
-        with house.client as client:
+        stack.lab.modes["groq"] = {"mode": mode, "after": after}
+        with stack.client as client:
             answer = client.post(CHAT, json=body(True, provider=preferences))
         assert '"finish_reason":"error"' not in answer.text
         assert "Deep Infra" in answer.text

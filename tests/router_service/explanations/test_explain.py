@@ -17,7 +17,7 @@ from router_service.telemetry.frames import read_frames
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import find_on_disk
 from router_service.telemetry.sealing import recover
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.running import portolan, until
 
 CHAT, EXPLAIN = "/api/v1/chat/completions", "/api/v1/generation/explain"
@@ -26,9 +26,9 @@ HELLO = [{"role": "user", "content": "Say hello to the harbour."}]
 ASKED = {"x-openrouter-metadata": "Enabled"}
 
 
-def ask(house: House, headers: dict[str, str] | None = None, **body: Any) -> Any:
+def ask(stack: Stack, headers: dict[str, str] | None = None, **body: Any) -> Any:
     """The answer to a chat request; of a stream the last chunk."""
-    with house.client as client:
+    with stack.client as client:
         answer = client.post(CHAT, json={"model": MODEL, "messages": HELLO, **body}, headers=headers)
     if not body.get("stream") or answer.status_code != 200:
         return answer.json()
@@ -36,9 +36,9 @@ def ask(house: House, headers: dict[str, str] | None = None, **body: Any) -> Any
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_answer_says_how_it_came_about(house: House, stream: bool) -> None:
-    house.lab.modes["groq"] = {"mode": "rate_limit"}
-    found = ask(house, ASKED, stream=stream, provider={"order": ["groq", "cerebras"]})["openrouter_metadata"]
+def test_the_answer_says_how_it_came_about(stack: Stack, stream: bool) -> None:
+    stack.lab.modes["groq"] = {"mode": "rate_limit"}
+    found = ask(stack, ASKED, stream=stream, provider={"order": ["groq", "cerebras"]})["openrouter_metadata"]
     assert (found["requested"], found["strategy"], found["attempt"]) == (MODEL, "direct", 2)
     assert [(a["provider"], a["status"]) for a in found["attempts"]] == [("Groq", 429), ("Cerebras", 200)]
     assert [e["provider"] for e in found["endpoints"]["available"] if e["selected"]] == ["Cerebras"]
@@ -47,14 +47,14 @@ def test_the_answer_says_how_it_came_about(house: House, stream: bool) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("headers", [None, {"x-openrouter-metadata": "disabled"}, {"x-openrouter-metadata": "1"}])
-def test_nothing_is_said_unasked(house: House, headers: dict[str, str] | None, stream: bool) -> None:
-    assert "openrouter_metadata" not in ask(house, headers, stream=stream)
-    assert "openrouter_metadata" not in ask(house, headers, stream=stream, provider={"only": ["nobody"]})
+def test_nothing_is_said_unasked(stack: Stack, headers: dict[str, str] | None, stream: bool) -> None:
+    assert "openrouter_metadata" not in ask(stack, headers, stream=stream)
+    assert "openrouter_metadata" not in ask(stack, headers, stream=stream, provider={"only": ["nobody"]})
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_official_client_reads_the_metadata(house: House, stream: bool) -> None:
-    with openrouter.OpenRouter(api_key=house.key, server_url=f"{house.url}/api/v1") as client:
+def test_the_official_client_reads_the_metadata(stack: Stack, stream: bool) -> None:
+    with openrouter.OpenRouter(api_key=stack.key, server_url=f"{stack.url}/api/v1") as client:
         answer = client.chat.send(model=MODEL, messages=HELLO, stream=stream, x_open_router_metadata="enabled")
         if stream:
             with answer:
@@ -72,23 +72,23 @@ def test_the_official_client_reads_the_metadata(house: House, stream: bool) -> N
         ({"models": ["anthropic/claude-haiku-4.5"], "provider": {"order": ["groq", "anthropic"]}}, "direct"),
     ],
 )
-def test_the_strategy_is_a_word_of_the_reference(house: House, body: dict[str, Any], strategy: str) -> None:
-    assert ask(house, ASKED, **body)["openrouter_metadata"]["strategy"] == strategy
+def test_the_strategy_is_a_word_of_the_reference(stack: Stack, body: dict[str, Any], strategy: str) -> None:
+    assert ask(stack, ASKED, **body)["openrouter_metadata"]["strategy"] == strategy
 
 
-def test_errors_carry_metadata_beside_them_unless_there_was_no_route(house: House) -> None:
-    refused = ask(house, ASKED, provider={"only": ["nobody"]})
+def test_errors_carry_metadata_beside_them_unless_there_was_no_route(stack: Stack) -> None:
+    refused = ask(stack, ASKED, provider={"only": ["nobody"]})
     found = refused["openrouter_metadata"]
     assert (refused["error"]["code"], found["attempt"], found["endpoints"]["available"]) == (404, 0, [])
     assert found["endpoints"]["total"] > 5
-    house.lab.modes["groq"] = {"mode": "error"}
-    failed = ask(house, ASKED, provider={"order": ["groq"], "allow_fallbacks": False})
+    stack.lab.modes["groq"] = {"mode": "error"}
+    failed = ask(stack, ASKED, provider={"order": ["groq"], "allow_fallbacks": False})
     assert [a["status"] for a in failed["openrouter_metadata"]["attempts"]] == [503]
-    assert "openrouter_metadata" not in ask(house, ASKED | {"authorization": "Bearer wrong"})
+    assert "openrouter_metadata" not in ask(stack, ASKED | {"authorization": "Bearer wrong"})
 
 
-def explained(house: House, generation_id: str) -> dict[str, Any]:
-    with house.client as client:
+def explained(stack: Stack, generation_id: str) -> dict[str, Any]:
+    with stack.client as client:
         answer = client.get(EXPLAIN, params={"id": generation_id})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()["data"]
@@ -96,10 +96,10 @@ def explained(house: House, generation_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_generation_is_explained_from_its_record(house: House, stream: bool) -> None:
-    house.lab.modes["groq"] = {"mode": "rate_limit"}
+def test_a_generation_is_explained_from_its_record(stack: Stack, stream: bool) -> None:
+    stack.lab.modes["groq"] = {"mode": "rate_limit"}
     provider = {"order": ["groq", "cerebras"], "ignore": ["chutes/tee"]}
-    found = explained(house, ask(house, stream=stream, provider=provider)["id"])
+    found = explained(stack, ask(stack, stream=stream, provider=provider)["id"])
     assert (found["requested_model"], found["decision"]["policy"], found["decision"]["propensity"]) == (
         MODEL,
         "order",
@@ -120,8 +120,8 @@ def test_a_generation_is_explained_from_its_record(house: House, stream: bool) -
 
 
 @pytest.mark.parametrize("strategy", ["price", "adjusted", "learned", "exacto"])
-def test_a_draw_is_explained_with_its_probability_and_scores(house: House, strategy: str) -> None:
-    found = explained(house, ask(house, provider={"strategy": strategy})["id"])
+def test_a_draw_is_explained_with_its_probability_and_scores(stack: Stack, strategy: str) -> None:
+    found = explained(stack, ask(stack, provider={"strategy": strategy})["id"])
     first = next(c for c in found["candidates"] if c["endpoint"] == found["attempts"][0]["endpoint"])
     assert first["probability"] == found["decision"]["propensity"] < 1
     assert all(c["score"] > 0 for c in found["candidates"])
@@ -130,60 +130,60 @@ def test_a_draw_is_explained_with_its_probability_and_scores(house: House, strat
     assert found["replay"]["agrees"] is True
 
 
-def test_a_refused_request_is_explained_too(house: House) -> None:
-    with house.client as client:
+def test_a_refused_request_is_explained_too(stack: Stack) -> None:
+    with stack.client as client:
         answer = client.post(CHAT, json={"model": MODEL, "messages": HELLO, "provider": {"only": ["nobody"]}})
-    found = explained(house, answer.headers["x-generation-id"])
+    found = explained(stack, answer.headers["x-generation-id"])
     assert (found["decision"], found["replay"], found["candidates"], found["attempts"]) == (None, None, [], [])
     assert {e["sentence"] for e in found["excluded"]} == {"It is not in provider.only."}
     assert found["summary"].startswith(f"{MODEL} was asked for; 0 endpoints could serve it, ")
     assert "The client got 404 not_found" in found["summary"]
 
 
-def test_the_next_model_and_a_broken_stream_are_told_as_such(house: House) -> None:
-    house.lab.modes |= {"anthropic": {"mode": "error"}, "groq": {"mode": "reset"}}
+def test_the_next_model_and_a_broken_stream_are_told_as_such(stack: Stack) -> None:
+    stack.lab.modes |= {"anthropic": {"mode": "error"}, "groq": {"mode": "reset"}}
     first = {"model": "anthropic/claude-haiku-4.5", "models": [MODEL]}
-    found = explained(house, ask(house, **first, stream=True, provider={"only": ["anthropic", "groq"]})["id"])
+    found = explained(stack, ask(stack, **first, stream=True, provider={"only": ["anthropic", "groq"]})["id"])
     assert f"Groq was first for {MODEL}, the next model of the request, and broke off after" in found["summary"]
     assert "begun with status 200, ended with the error" in found["summary"]
 
 
-def test_a_request_without_a_route_is_explained(house: House) -> None:
-    with house.client as client:
+def test_a_request_without_a_route_is_explained(stack: Stack) -> None:
+    with stack.client as client:
         unknown = client.post(CHAT, json={"model": "no/body", "messages": HELLO}).headers["x-generation-id"]
         malformed = client.post(CHAT, content=b"{").headers["x-generation-id"]
-    assert explained(house, unknown)["summary"].startswith(
+    assert explained(stack, unknown)["summary"].startswith(
         "no/body was asked for; no endpoint was looked at. The client got 400"
     )
-    assert explained(house, malformed)["summary"].startswith("No model was asked for; no endpoint was looked at.")
+    assert explained(stack, malformed)["summary"].startswith("No model was asked for; no endpoint was looked at.")
 
 
 def test_a_provider_that_gives_no_answer_is_told_as_such(tmp_path: Path) -> None:
-    with open_house(tmp_path, ttft_timeout=2.0) as house:
-        house.lab.modes["groq"] = {"mode": "hang"}
-        answer = ask(house, ASKED, stream=True, provider={"order": ["groq", "cerebras"]})
+    with open_stack(tmp_path, ttft_timeout=2.0) as stack:
+        stack.lab.modes["groq"] = {"mode": "hang"}
+        answer = ask(stack, ASKED, stream=True, provider={"order": ["groq", "cerebras"]})
         assert [a["status"] for a in answer["openrouter_metadata"]["attempts"]] == [504, 200]
         assert (
             "Groq stood first by the order of the request; it gave no answer in"
-            in explained(house, answer["id"])["summary"]
+            in explained(stack, answer["id"])["summary"]
         )
 
 
-def test_a_client_that_left_is_told_as_such(house: House) -> None:
-    house.lab.modes["groq"] = {"mode": "stall"}
+def test_a_client_that_left_is_told_as_such(stack: Stack) -> None:
+    stack.lab.modes["groq"] = {"mode": "stall"}
     body = {"model": MODEL, "messages": HELLO, "stream": True, "provider": {"order": ["groq"]}}
-    with house.client as client, client.stream("POST", CHAT, json=body) as answer:
+    with stack.client as client, client.stream("POST", CHAT, json=body) as answer:
         made = answer.headers["x-generation-id"]
         next(line for line in answer.iter_lines() if line.startswith("data: "))
-    until(lambda: find_on_disk(house.lake, made), "the record is written")
-    assert "was cancelled after" in explained(house, made)["summary"]
-    assert "The client left after" in explained(house, made)["summary"]
+    until(lambda: find_on_disk(stack.lake, made), "the record is written")
+    assert "was cancelled after" in explained(stack, made)["summary"]
+    assert "The client left after" in explained(stack, made)["summary"]
 
 
-def test_only_the_keys_owner_is_told(house: House) -> None:
-    made = ask(house)["id"]
-    other = create_key(open_database(house.lake.database), "other")
-    with house.client as client:
+def test_only_the_keys_owner_is_told(stack: Stack) -> None:
+    made = ask(stack)["id"]
+    other = create_key(open_database(stack.lake.database), "other")
+    with stack.client as client:
         assert client.get(EXPLAIN, params={"id": made}, headers={"authorization": f"Bearer {other}"}).status_code == 404
         assert client.get(EXPLAIN, params={"id": "gen-1-a"}).status_code == 404
         assert client.get(EXPLAIN, params={"id": made}, headers={"authorization": ""}).status_code == 401
@@ -199,16 +199,16 @@ def test_every_reason_has_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-def test_the_command_says_the_same_without_a_router(house: House, sealed: bool, tmp_path: Path) -> None:
-    house.lab.modes["groq"] = {"mode": "rate_limit"}
-    made = ask(house, provider={"order": ["groq", "cerebras"]})["id"]
-    found = explained(house, made)
-    until(lambda: find_on_disk(house.lake, made), "the record is written")
-    lake = house.lake
+def test_the_command_says_the_same_without_a_router(stack: Stack, sealed: bool, tmp_path: Path) -> None:
+    stack.lab.modes["groq"] = {"mode": "rate_limit"}
+    made = ask(stack, provider={"order": ["groq", "cerebras"]})["id"]
+    found = explained(stack, made)
+    until(lambda: find_on_disk(stack.lake, made), "the record is written")
+    lake = stack.lake
     if sealed:
         lake = Lake(tmp_path / "elsewhere").create()
         log = RequestLog(lake, "w")
-        for segment in house.lake.log.iterdir():
+        for segment in stack.lake.log.iterdir():
             for payload in read_frames(segment.read_bytes()).payloads:
                 log.append(payload)
         log.close()

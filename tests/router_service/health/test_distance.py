@@ -19,7 +19,7 @@ from router_service.core.preferences import Preferences
 from router_service.health.distance import MAX_REGIONS, MIN_OBSERVATIONS, NetworkDistances
 from router_service.planning.make_plan import make_plan
 from router_service.planning.strategies.adjusted import at_distance, shrink_measurements
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.market import PROFILE, endpoint, measure, state
 from tests.running import until
 
@@ -115,18 +115,18 @@ class FarLab(Lab):
         return await super().answer(provider, request, wire)
 
 
-def preferred(house: House, region: str | None) -> str:
+def preferred(stack: Stack, region: str | None) -> str:
     """Return the provider that ``sort: latency`` puts first."""
     headers = {"x-portolan-client-region": region} if region else {}
     body = {"model": MODEL, "provider": {"only": ["groq", "deepinfra"], "sort": "latency"}}
-    with house.client as client:
+    with stack.client as client:
         answer = client.post("/api/v1/route/preview", json=body, headers=headers)
     return str(answer.json()["data"]["endpoints"][0]["tag"])
 
 
 def test_clients_of_each_region_are_sent_to_the_provider_that_is_quickest_for_them(tmp_path: Path) -> None:
-    with open_house(tmp_path, FarLab(time_scale=0.0, faults=False), ttft_timeout=5.0) as house:
-        with openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=house.key) as client:
+    with open_stack(tmp_path, FarLab(time_scale=0.0, faults=False), ttft_timeout=5.0) as stack:
+        with openai.OpenAI(base_url=f"{stack.url}/api/v1", api_key=stack.key) as client:
             # The near ones come twice, so that one slow response does not decide the median.
             pairs = cycle([*NEAR, *NEAR, ("groq", "europe"), ("deepinfra", "asia")])
             for _, (tag, region) in zip(range(60), pairs, strict=False):
@@ -140,5 +140,5 @@ def test_clients_of_each_region_are_sent_to_the_provider_that_is_quickest_for_th
                     extra_body={"provider": {"only": [tag]}},
                 )
                 assert list(chunks)
-        until(lambda: preferred(house, "asia") == "groq", "asia is near to Groq")
-        until(lambda: preferred(house, "europe") == "deepinfra", "europe is near to Deep Infra")
+        until(lambda: preferred(stack, "asia") == "groq", "asia is near to Groq")
+        until(lambda: preferred(stack, "europe") == "deepinfra", "europe is near to Deep Infra")

@@ -13,7 +13,7 @@ from router_service.health import Health
 from router_service.health.breaker import BASE_EJECTION_S
 from router_service.health.hang_detection import MIN_LATE_CALLS, MIN_MEASURED, RESPONSE_FLOOR_S, STREAM_FLOOR_S
 from router_service.health.tracked_calls import TrackedCall
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.outcomes import answered, failed
 from tests.peers import Clock, Worker
 from tests.router_service.execution.test_fallback import CHAT, body
@@ -176,29 +176,33 @@ def status(client: httpx2.Client, tag: str = "groq") -> int:
     return int(next(row for row in found if row["tag"] == tag)["status"])
 
 
-def ask(house: House, **preferences: object) -> httpx2.Response:
-    with house.client as client:
+def ask(stack: Stack, **preferences: object) -> httpx2.Response:
+    with stack.client as client:
         return client.post(CHAT, json=body(True, provider=preferences))
 
 
 def test_a_hanging_endpoint_is_ejected_while_its_calls_wait_and_is_readmitted_later(tmp_path: Path) -> None:
     with (
-        open_house(tmp_path, ttft_timeout=60.0) as house,
-        house.client as client,
+        open_stack(tmp_path, ttft_timeout=60.0) as stack,
+        stack.client as client,
         ThreadPoolExecutor(MIN_LATE_CALLS) as pool,
     ):
         for _ in range(MIN_MEASURED):
-            assert ask(house, only=["groq"]).status_code == 200
-        house.lab.modes["groq"] = {"mode": "hang"}
-        hanging = [pool.submit(ask, house, only=["groq"], ttft_timeout=20) for _ in range(MIN_LATE_CALLS)]
+            assert ask(stack, only=["groq"]).status_code == 200
+        stack.lab.modes["groq"] = {"mode": "hang"}
+        hanging = [pool.submit(ask, stack, only=["groq"], ttft_timeout=20) for _ in range(MIN_LATE_CALLS)]
         # There is no other traffic: a request to the other endpoint makes the router refresh its health.
-        until(lambda: ask(house, only=["deepinfra"]) and status(client) == -5, "the hanging endpoint is ejected", 15)
+        until(lambda: ask(stack, only=["deepinfra"]) and status(client) == -5, "the hanging endpoint is ejected", 15)
         assert not any(call.done() for call in hanging)
         both = {"only": ["groq", "deepinfra"], "strategy": "price"}
-        before = house.lab.calls.total()
+        before = stack.lab.calls.total()
         # Few, for it comes back after some seconds.
-        assert all("Deep Infra" in ask(house, **both).text for _ in range(3))
-        assert house.lab.calls.total() - before == 3
-        house.lab.modes.clear()
-        until(lambda: ask(house, **both) and status(client) == 0, "it is readmitted while its old calls still hang", 15)
+        assert all("Deep Infra" in ask(stack, **both).text for _ in range(3))
+        assert stack.lab.calls.total() - before == 3
+        stack.lab.modes.clear()
+        until(
+            lambda: ask(stack, **both) and status(client) == 0,
+            "it is readmitted while its old calls still hang",
+            15,
+        )
         assert not any(call.done() for call in hanging)

@@ -22,7 +22,7 @@ from router_service.health.breaker import (
     limit_ejections,
 )
 from router_service.health.capacity import Capacity
-from tests.conftest import House
+from tests.conftest import Stack
 from tests.outcomes import answered, failed
 from tests.peers import Clock
 from tests.router_service.planning.test_make_plan import A
@@ -321,14 +321,14 @@ async def test_an_attempt_reports_the_providers_retry_after() -> None:
     assert health.limited(A.id)
 
 
-def test_clients_see_live_statistics_but_speeds_only_with_a_key(house: House) -> None:
+def test_clients_see_live_statistics_but_speeds_only_with_a_key(stack: Stack) -> None:
     body = {
         "model": MODEL,
         "messages": [{"role": "user", "content": "hi"}],
         "stream": True,
         "provider": {"only": ["groq"]},
     }
-    with house.client as client:
+    with stack.client as client:
         for _ in range(10):
             assert client.post(CHAT, json=body).status_code == 200
         rows = client.get(f"/api/v1/models/{MODEL}/endpoints").json()["data"]["endpoints"]
@@ -342,6 +342,6 @@ def test_clients_see_live_statistics_but_speeds_only_with_a_key(house: House) ->
     assert (idle["uptime_last_30m"], idle["latency_last_30m"], idle["throughput_last_30m"]) == (None, None, None)
     hidden = next(r for r in public if r["tag"] == "groq")
     assert (hidden["uptime_last_5m"], hidden["latency_last_30m"]) == (100.0, None)
-    with openrouter.OpenRouter(api_key=house.key, server_url=f"{house.url}/api/v1") as sdk:
+    with openrouter.OpenRouter(api_key=stack.key, server_url=f"{stack.url}/api/v1") as sdk:
         offers = sdk.endpoints.list(author="openai", slug="gpt-oss-120b").data.endpoints
     assert next(o for o in offers if o.tag == "groq").latency_last_30m.p90 > 0

@@ -15,7 +15,7 @@ from models.selection.dataset.point_in_time import walk_log
 from models.selection.decision.live_observations import EndpointView
 from router_service.health.live_statistics import LiveStatistics
 from router_service.telemetry.sealing import recover
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.learned_world import GROQ, TAGS, WANDB, SteadyLab, ask, body
 from tests.peers import Clock, Worker
 from tests.running import until
@@ -24,20 +24,20 @@ TOOLS = [{"type": "function", "function": {"name": "tide", "parameters": {"type"
 FIRST, ALONE = {"provider": {"order": TAGS}}, {"provider": {"only": ["groq"]}}
 
 
-def leave(house: House, client: httpx2.Client) -> None:
+def leave(stack: Stack, client: httpx2.Client) -> None:
     """Disconnect after a stream has begun."""
     with client.stream("POST", "/api/v1/chat/completions", json=body(max_tokens=50, **ALONE)) as answer:
         next(answer.iter_bytes())
     until(
-        lambda: not house.services.statistics.snapshot([GROQ]).views[0].in_flight,
+        lambda: not stack.services.statistics.snapshot([GROQ]).views[0].in_flight,
         "the router has noticed the disconnect",
         10,
     )
 
 
-def traffic(house: House, client: httpx2.Client) -> None:
+def traffic(stack: Stack, client: httpx2.Client) -> None:
     """Cause responses of both kinds, failures of every kind, tool calls, a disconnect and a hedge that wins."""
-    lab = house.lab
+    lab = stack.lab
     for tag in TAGS:
         for _ in range(21):
             ask(client, provider={"order": [tag]})
@@ -56,16 +56,16 @@ def traffic(house: House, client: httpx2.Client) -> None:
         lab.modes["groq"] = fault
         ask(client, tools=TOOLS, tool_choice="required", max_tokens=200, **ALONE)
     lab.modes["groq"] = {"mode": "stall"}
-    leave(house, client)
+    leave(stack, client)
     lab.modes["groq"] = {"mode": "slow", "factor": 50}
     ask(client, **FIRST)
 
 
-def logged(house: House, now_s: float) -> tuple[list[dict[str, Any]], list[EndpointView]]:
+def logged(stack: Stack, now_s: float) -> tuple[list[dict[str, Any]], list[EndpointView]]:
     """Return the records, and the views of ``GROQ`` and ``WANDB`` that they give at ``now_s``."""
-    recover(house.lake)
-    decision_log.catch_up(house.lake)
-    rows = decision_log.read(house.lake).to_dicts()
+    recover(stack.lake)
+    decision_log.catch_up(stack.lake)
+    rows = decision_log.read(stack.lake).to_dicts()
     now = {"generation_id": "now", "started_at": datetime.fromtimestamp(now_s, UTC), "attempts": []}
     *_, (_, views) = walk_log([*rows, now], lambda _: (GROQ, WANDB))
     return rows, list(views)
@@ -73,11 +73,11 @@ def logged(house: House, now_s: float) -> tuple[list[dict[str, Any]], list[Endpo
 
 def test_the_routers_views_equal_those_of_the_log_at_the_same_time(tmp_path: Path) -> None:
     settings = {"hedge_share": 1.0, "ttft_timeout": 5.0, "auto_exacto": False}
-    with open_house(tmp_path, SteadyLab({}), **settings) as house, house.client as client:
-        traffic(house, client)
-        statistics = house.services.statistics
+    with open_stack(tmp_path, SteadyLab({}), **settings) as stack, stack.client as client:
+        traffic(stack, client)
+        statistics = stack.services.statistics
         now_s, views = statistics.now_s(), list(statistics.snapshot([GROQ, WANDB]).views)
-    rows, expected = logged(house, now_s)
+    rows, expected = logged(stack, now_s)
     errors = {attempt["error_type"] for row in rows for attempt in row["attempts"]}
     assert errors >= {None, "rate_limit_exceeded", "provider_unavailable", "invalid_request", "cancelled"}
     assert views[0].recent[3].malformed == pytest.approx(0.5)
@@ -91,11 +91,11 @@ def test_the_routers_views_equal_those_of_the_log_at_the_same_time(tmp_path: Pat
 
 
 def test_an_error_while_learning_from_a_call_costs_no_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with open_house(tmp_path) as house, house.client as client:
-        house.services.statistics._observed = None  # type: ignore[assignment]
+    with open_stack(tmp_path) as stack, stack.client as client:
+        stack.services.statistics._observed = None  # type: ignore[assignment]
         for _ in range(3):
             ask(client)
-        until(lambda: house.services.statistics.failures >= 3, "the pending events have been tried", 10)
+        until(lambda: stack.services.statistics.failures >= 3, "the pending events have been tried", 10)
     assert "could not learn from the end of a call (1 times)" in caplog.text
 
 

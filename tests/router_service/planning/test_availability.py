@@ -13,7 +13,7 @@ from router_service.core.preferences import MaxPrice, Preferences, parse_prefere
 from router_service.planning.availability import exhausted_availability, no_eligible_endpoints
 from router_service.planning.constraints import Constraint, ConstraintSet
 from router_service.planning.make_plan import make_plan
-from tests.conftest import House
+from tests.conftest import Stack
 from tests.market import PROFILE, endpoint, state
 
 CHAT = "/api/v1/chat/completions"
@@ -130,11 +130,11 @@ def test_the_error_after_all_attempts_failed_has_an_availability_code(kind: str,
     assert exhausted_availability(ApiError("invalid_request", "x"), [], []) is None
 
 
-def test_the_router_responds_with_availability(house: House) -> None:
+def test_the_router_responds_with_availability(stack: Stack) -> None:
     body = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "x"}]}
-    with house.client as client:
+    with stack.client as client:
         away = client.post(CHAT, json=body | {"provider": {"region": "mars"}})
-        house.lab.modes["groq"] = {"mode": "rate_limit"}
+        stack.lab.modes["groq"] = {"mode": "rate_limit"}
         busy = client.post(CHAT, json=body | {"provider": {"only": ["groq"]}})
         zero = client.post(CHAT, json=body | {"provider": {"zdr": True, "strategy": "adjusted"}})
     assert (away.status_code, away.json()["error"]["availability"]["code"]) == (403, "region_restricted")

@@ -15,7 +15,7 @@ from router_service.admission.keys import create_key, open_database
 from router_service.core.preferences import NO_PREFERENCES, Preferences
 from router_service.planning.model_variants import RequestedModel
 from router_service.planning.planner import OBSERVATION_INTERVAL_S, Planner
-from tests.conftest import House, serving
+from tests.conftest import Stack, serving
 from tests.learned_world import (
     GROQ,
     MODEL,
@@ -24,7 +24,7 @@ from tests.learned_world import (
     SteadyLab,
     ask,
     chances,
-    learned_house,
+    learned_stack,
     plant,
     teach,
 )
@@ -39,8 +39,8 @@ TAUGHT = {(GROQ, None): 0.05, (WANDB, None): 0.09}
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with learned_house(tmp_path, TAUGHT, SteadyLab(WAITS)) as opened:
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with learned_stack(tmp_path, TAUGHT, SteadyLab(WAITS)) as opened:
         yield opened
 
 
@@ -56,23 +56,25 @@ def requests_until(client: httpx2.Client, groq: bool, most: int, **more: Any) ->
 REACH_GROQ = {"provider": {"only": ["groq"]}}
 
 
-def test_an_endpoint_that_slows_fourfold_loses_its_traffic_within_20_requests_and_regains_it(house: House) -> None:
-    with house.client as client:
+def test_an_endpoint_that_slows_fourfold_loses_its_traffic_within_20_requests_and_regains_it(
+    stack: Stack,
+) -> None:
+    with stack.client as client:
         for _ in range(10):
             ask(client)
         # The first call of the process is slow.
         assert requests_until(client, groq=True, most=100, **REACH_GROQ) < 100
-        plant(house.lab, "groq", mode="slow", factor=4)
+        plant(stack.lab, "groq", mode="slow", factor=4)
         assert requests_until(client, groq=False, most=40) <= 20
         # The number of requests until exploration reaches it is random; the result of those requests is not.
         assert chances(client)["groq"] > 0.002
-        plant(house.lab, "groq", mode="ok")
+        plant(stack.lab, "groq", mode="ok")
         assert requests_until(client, groq=True, most=100, **REACH_GROQ) < 100
 
 
-def test_a_decision_from_live_observations_is_reproduced_from_its_record(house: House) -> None:
-    with house.client as client:
-        plant(house.lab, "groq", mode="slow", factor=4)
+def test_a_decision_from_live_observations_is_reproduced_from_its_record(stack: Stack) -> None:
+    with stack.client as client:
+        plant(stack.lab, "groq", mode="slow", factor=4)
         ids = [ask(client) for _ in range(20)]
         found = [client.get("/api/v1/generation/explain", params={"id": name}).json()["data"] for name in ids]
     assert {row["decision"]["policy"] for row in found} == {"learned"}
@@ -90,14 +92,14 @@ class Failing:
 
 
 @pytest.mark.parametrize("broken", [Failing(), None])
-def test_an_artifact_that_fails_in_a_decision_is_replaced_by_the_rules(house: House, broken: object) -> None:
-    (served,) = house.services.policies._loaded.values()
+def test_an_artifact_that_fails_in_a_decision_is_replaced_by_the_rules(stack: Stack, broken: object) -> None:
+    (served,) = stack.services.policies._loaded.values()
     if broken is None:
         # One of its figures becomes NaN.
         served._policy._artifact.predictor._intercepts[:] = float("nan")
     else:
         served._policy = broken  # type: ignore[assignment]
-    with house.client as client:
+    with stack.client as client:
         explained = client.get("/api/v1/generation/explain", params={"id": ask(client)}).json()["data"]
         assert explained["decision"]["policy"] == "price"
         assert "policy_failures_total 1.0" in client.get("/metrics").text
@@ -107,7 +109,7 @@ CROSSED = {(GROQ, "asia"): 0.05, (GROQ, "europe"): 0.5, (WANDB, "asia"): 0.5, (W
 
 
 def test_clients_of_each_region_prefer_the_endpoint_that_was_near_in_training(tmp_path: Path) -> None:
-    with learned_house(tmp_path, CROSSED) as house, house.client as client:
+    with learned_stack(tmp_path, CROSSED) as stack, stack.client as client:
         assert chances(client, "asia")["groq"] > 0.9
         assert chances(client, "europe")["wandb"] > 0.9
 
@@ -126,18 +128,18 @@ def two(tmp_path: Path) -> Iterator[Two]:
     teach(lake, TAUGHT)
     key = create_key(open_database(lake.database), "test")
     lab = SteadyLab(WAITS)
-    with ExitStack() as stack:
-        lab_url = stack.enter_context(serving(create_app(lab)))
+    with ExitStack() as exits:
+        lab_url = exits.enter_context(serving(create_app(lab)))
         settings = {"LAB_URL": lab_url, "LEARNED_SHARE": "1", "USD_PER_SECOND": "0.05"}
         variables = {f"PORTOLAN_{name}": value for name, value in settings.items()}
         clients = []
         for name in ("a", "b"):
             port = free_port()
             serve = ("serve", "--port", str(port), "--data-dir", str(lake.root))
-            router = stack.enter_context(Running(tmp_path / name, *serve, **variables))
+            router = exits.enter_context(Running(tmp_path / name, *serve, **variables))
             url, headers = f"http://127.0.0.1:{port}", {"authorization": f"Bearer {key}"}
             router.ready(f"{url}/health")
-            clients.append(stack.enter_context(httpx2.Client(base_url=url, headers=headers, timeout=120)))
+            clients.append(exits.enter_context(httpx2.Client(base_url=url, headers=headers, timeout=120)))
         yield Two(*clients, lab)
 
 
@@ -153,8 +155,8 @@ def test_observations_of_one_worker_change_the_plan_of_the_other(two: Two) -> No
 @pytest.fixture
 def planner(tmp_path: Path) -> tuple[Planner, Worker, Clock]:
     """Return a planner for the two endpoints, with a clock that the test sets."""
-    with learned_house(tmp_path, TAUGHT) as house:
-        whole = house.services.planner
+    with learned_stack(tmp_path, TAUGHT) as stack:
+        whole = stack.services.planner
     clock = Clock()
     worker = Worker(clock=clock)
     offers = {MODEL: tuple(offer for offer in whole.endpoints[MODEL] if offer.id in (GROQ, WANDB))}

@@ -28,7 +28,7 @@ from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.planning.service_tiers import requested_tier
 from router_service.providers.registry import ADAPTERS
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.market import PROFILE, endpoint
 from tests.outcomes import answered, failed
 
@@ -213,8 +213,8 @@ def nano(body: dict[str, Any], identity: str) -> int:
     return sum(round(part / 1e6) for part in (*parts, used["completion_tokens"] * price.completion))
 
 
-def ask_whole(house: House, expected: int = 200, **fields: Any) -> dict[str, Any]:
-    with house.client as client:
+def ask_whole(stack: Stack, expected: int = 200, **fields: Any) -> dict[str, Any]:
+    with stack.client as client:
         answer = client.post("/api/v1/chat/completions", json={"model": MODEL, "messages": MESSAGES, **fields})
     assert answer.status_code == expected, answer.text
     found: dict[str, Any] = answer.json()
@@ -234,12 +234,12 @@ def ask_whole(house: House, expected: int = 200, **fields: Any) -> dict[str, Any
     ],
 )
 def test_the_tier_is_sent_reported_and_charged(
-    house: House, fields: dict[str, Any], identity: str, tier: str | None
+    stack: Stack, fields: dict[str, Any], identity: str, tier: str | None
 ) -> None:
-    body = ask_whole(house, **fields)
-    assert (dict(house.lab.calls), body["service_tier"]) == ({identity: 1}, tier)
+    body = ask_whole(stack, **fields)
+    assert (dict(stack.lab.calls), body["service_tier"]) == ({identity: 1}, tier)
     assert round(body["usage"]["cost"] * 1e9) == nano(body, identity)
-    with house.client as client:
+    with stack.client as client:
         generation = client.get("/api/v1/generation", params={"id": body["id"]}).json()["data"]
     assert generation["service_tier"] == tier
     routed = None if tier == "default" else tier
@@ -248,9 +248,9 @@ def test_the_tier_is_sent_reported_and_charged(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_response_of_the_default_tier_is_charged_at_its_price(house: House, stream: bool) -> None:
-    house.lab.modes["openai:gpt-5.1@priority"] = {"mode": "downgrade"}
-    client = openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=house.key)
+def test_a_response_of_the_default_tier_is_charged_at_its_price(stack: Stack, stream: bool) -> None:
+    stack.lab.modes["openai:gpt-5.1@priority"] = {"mode": "downgrade"}
+    client = openai.OpenAI(base_url=f"{stack.url}/api/v1", api_key=stack.key)
     if stream:
         chunks = [
             chunk.model_dump()
@@ -264,14 +264,14 @@ def test_a_response_of_the_default_tier_is_charged_at_its_price(house: House, st
         assert {chunk["service_tier"] for chunk in chunks} == {"default"}
         body = chunks[-1]
     else:
-        body = ask_whole(house, service_tier="priority")
+        body = ask_whole(stack, service_tier="priority")
         assert body["service_tier"] == "default"
-    assert dict(house.lab.calls) == {"openai:gpt-5.1@priority": 1}
+    assert dict(stack.lab.calls) == {"openai:gpt-5.1@priority": 1}
     assert round(body["usage"]["cost"] * 1e9) == nano(body, "openai:gpt-5.1") < nano(body, "openai:gpt-5.1@priority")
 
 
-def test_the_chunks_of_a_stream_name_the_tier(house: House) -> None:
-    client = openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=house.key)
+def test_the_chunks_of_a_stream_name_the_tier(stack: Stack) -> None:
+    client = openai.OpenAI(base_url=f"{stack.url}/api/v1", api_key=stack.key)
     stream = client.chat.completions.create(
         model=MODEL,
         messages=MESSAGES,
@@ -283,25 +283,28 @@ def test_the_chunks_of_a_stream_name_the_tier(house: House) -> None:
     assert round(chunks[-1]["usage"]["cost"] * 1e9) == nano(chunks[-1], "openai:gpt-5.1@flex")
 
 
-def test_priority_falls_back_to_the_default_tier_at_its_price(house: House) -> None:
-    house.lab.modes["openai:gpt-5.1@priority"] = {"mode": "error"}
-    body = ask_whole(house, service_tier="priority")
-    assert dict(house.lab.calls) == {"openai:gpt-5.1@priority": 1, "openai:gpt-5.1": 1}
+def test_priority_falls_back_to_the_default_tier_at_its_price(stack: Stack) -> None:
+    stack.lab.modes["openai:gpt-5.1@priority"] = {"mode": "error"}
+    body = ask_whole(stack, service_tier="priority")
+    assert dict(stack.lab.calls) == {"openai:gpt-5.1@priority": 1, "openai:gpt-5.1": 1}
     assert body["service_tier"] == "default"
     assert round(body["usage"]["cost"] * 1e9) == nano(body, "openai:gpt-5.1")
 
 
-def test_flex_without_capacity_is_an_error_and_never_a_more_expensive_response(house: House) -> None:
-    house.lab.modes["openai:gpt-5.1@flex"] = {"mode": "rate_limit"}
-    body = ask_whole(house, 429, service_tier="flex")
+def test_flex_without_capacity_is_an_error_and_never_a_more_expensive_response(stack: Stack) -> None:
+    stack.lab.modes["openai:gpt-5.1@flex"] = {"mode": "rate_limit"}
+    body = ask_whole(stack, 429, service_tier="flex")
     assert body["error"]["metadata"]["error_type"] == "rate_limit_exceeded"
-    assert dict(house.lab.calls) == {"openai:gpt-5.1@flex": 1}
+    assert dict(stack.lab.calls) == {"openai:gpt-5.1@flex": 1}
 
 
 def test_flex_has_a_longer_ttft_deadline(tmp_path: Path) -> None:
     fields = {"stream": True, "max_tokens": 2, "model": MODEL, "messages": MESSAGES}
     # The lab's TTFT is some tenths of a second.
-    with open_house(tmp_path, Lab(time_scale=1.0, faults=False), ttft_timeout=0.05) as house, house.client as client:
+    with (
+        open_stack(tmp_path, Lab(time_scale=1.0, faults=False), ttft_timeout=0.05) as stack,
+        stack.client as client,
+    ):
         late = client.post("/api/v1/chat/completions", json=fields)
         assert (late.status_code, late.json()["error"]["metadata"]["error_type"]) == (504, "timeout")
         flex = client.post("/api/v1/chat/completions", json={**fields, "service_tier": "flex"})
@@ -309,15 +312,15 @@ def test_flex_has_a_longer_ttft_deadline(tmp_path: Path) -> None:
         assert '"service_tier":"flex"' in flex.text and '"error"' not in flex.text
 
 
-def test_an_unknown_tier_is_rejected_with_the_list_of_tiers(house: House) -> None:
+def test_an_unknown_tier_is_rejected_with_the_list_of_tiers(stack: Stack) -> None:
     for wrong in ("express", 7, ["flex"]):
-        error = ask_whole(house, 400, service_tier=wrong)["error"]
+        error = ask_whole(stack, 400, service_tier=wrong)["error"]
         assert error["message"].startswith("service_tier must be")
-    assert not house.lab.calls
+    assert not stack.lab.calls
 
 
-def test_tiers_are_listed_and_do_not_change_the_price_of_a_model(house: House) -> None:
-    with house.client as client:
+def test_tiers_are_listed_and_do_not_change_the_price_of_a_model(stack: Stack) -> None:
+    with stack.client as client:
         listed = client.get(f"/api/v1/models/{MODEL}/endpoints").json()["data"]["endpoints"]
         model = client.get(f"/api/v1/model/{MODEL}").json()["data"]
     assert {e["tag"]: e["service_tier"] for e in listed if e["provider_name"] == "OpenAI"} == {

@@ -13,7 +13,7 @@ from router_service.planning.planner import MEASUREMENT_INTERVAL_S
 from router_service.planning.strategies.adjusted import EXPLORATION
 from router_service.planning.strategies.exacto import MIN_TOOL_REQUESTS
 from router_service.telemetry.lookup import find_on_disk
-from tests.conftest import House
+from tests.conftest import Stack
 from tests.running import until
 
 CHAT = "/api/v1/chat/completions"
@@ -33,11 +33,11 @@ def body(model: str, stream: bool = False, **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": messages, "stream": stream, "tools": [TOOL], **more}
 
 
-def row_of(house: House, answer: httpx2.Response) -> dict[str, Any]:
+def row_of(stack: Stack, answer: httpx2.Response) -> dict[str, Any]:
     found: list[dict[str, Any] | None] = []
 
     def logged() -> bool:
-        found.append(find_on_disk(house.lake, answer.headers["x-generation-id"]))
+        found.append(find_on_disk(stack.lake, answer.headers["x-generation-id"]))
         return found[-1] is not None
 
     until(logged, "the record is on disk")
@@ -49,31 +49,31 @@ def row_of(house: House, answer: httpx2.Response) -> dict[str, Any]:
 @pytest.mark.parametrize(("model", "provider"), [(OPEN, "groq"), (CLAUDE, "anthropic")])
 @pytest.mark.parametrize("fault", [None, "invalid_json", "unknown_name", "schema_mismatch"])
 def test_the_record_contains_the_tool_call_fault(
-    house: House, model: str, provider: str, stream: bool, fault: str | None
+    stack: Stack, model: str, provider: str, stream: bool, fault: str | None
 ) -> None:
     if fault:
-        house.lab.modes[provider] = {"mode": "garble", "code": fault}
-    with house.client as client:
+        stack.lab.modes[provider] = {"mode": "garble", "code": fault}
+    with stack.client as client:
         answer = client.post(CHAT, json=body(model, stream, provider={"only": [provider]}))
     assert answer.status_code == 200
-    row = row_of(house, answer)
+    row = row_of(stack, answer)
     assert (row["finish_reason"], row["tool_calls"], row["tool_call_fault"]) == ("tool_calls", 1, fault)
 
 
-def test_responses_without_tool_calls_are_not_judged(house: House) -> None:
-    with house.client as client:
+def test_responses_without_tool_calls_are_not_judged(stack: Stack) -> None:
+    with stack.client as client:
         answer = client.post(CHAT, json=body(OPEN, tool_choice="none"))
-    row = row_of(house, answer)
+    row = row_of(stack, answer)
     assert (row["finish_reason"], row["tool_calls"], row["tool_call_fault"]) != ("tool_calls", 0, None)
     assert row["tool_calls"] is None
 
 
-def test_an_endpoint_whose_tool_calls_are_malformed_loses_its_traffic(house: House) -> None:
+def test_an_endpoint_whose_tool_calls_are_malformed_loses_its_traffic(stack: Stack) -> None:
     """Send enough requests: exacto then puts it last, and adjusted shares leave it the exploration share."""
-    house.lab.modes["groq"] = {"mode": "garble", "rate": 0.5}
+    stack.lab.modes["groq"] = {"mode": "garble", "rate": 0.5}
 
     def send(provider: str) -> int:
-        with house.client as client:
+        with stack.client as client:
             request = body(OPEN, provider={"only": [provider]})
             return sum(client.post(CHAT, json=request).status_code == 200 for _ in range(MIN_TOOL_REQUESTS))
 
@@ -81,7 +81,7 @@ def test_an_endpoint_whose_tool_calls_are_malformed_loses_its_traffic(house: Hou
         assert list(pool.map(send, PROVIDERS)) == [MIN_TOOL_REQUESTS] * len(PROVIDERS)
     # Plans may use earlier measurements for so long, and those contain too few requests for some providers.
     time.sleep(MEASUREMENT_INTERVAL_S)
-    with house.client as client:
+    with stack.client as client:
 
         def shares(**provider: Any) -> dict[str, float]:
             request = body(OPEN, provider={"only": list(PROVIDERS), **provider})
@@ -92,20 +92,20 @@ def test_an_endpoint_whose_tool_calls_are_malformed_loses_its_traffic(house: Hou
         assert list(shares(sort="exacto"))[-1] == "groq"
         adjusted = shares(strategy="adjusted")
         assert adjusted["groq"] == pytest.approx(EXPLORATION / len(adjusted))
-        house.lab.calls.clear()
+        stack.lab.calls.clear()
         for _ in range(20):
             client.post(CHAT, json=body(OPEN, provider={"only": list(PROVIDERS), "sort": "exacto"}))
-    assert not [name for name in house.lab.calls if name.startswith("groq:")]
+    assert not [name for name in stack.lab.calls if name.startswith("groq:")]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_response_that_ends_with_an_error_counts_as_a_failure_of_the_endpoint(house: House, stream: bool) -> None:
-    house.lab.modes["groq"] = {"mode": "fail_at_end"}
-    with house.client as client:
+def test_a_response_that_ends_with_an_error_counts_as_a_failure_of_the_endpoint(stack: Stack, stream: bool) -> None:
+    stack.lab.modes["groq"] = {"mode": "fail_at_end"}
+    with stack.client as client:
         for _ in range(10):
             answer = client.post(CHAT, json=body(OPEN, stream, tools=[], provider={"only": ["groq"]}))
             assert answer.status_code == 200
         rows = client.get(f"/api/v1/models/{OPEN}/endpoints").json()["data"]["endpoints"]
     assert next(row for row in rows if row["tag"] == "groq")["uptime_last_5m"] == 0.0
-    attempts = row_of(house, answer)["attempts"]
+    attempts = row_of(stack, answer)["attempts"]
     assert attempts[-1]["error_type"] == "provider_unavailable"

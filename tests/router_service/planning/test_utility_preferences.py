@@ -29,8 +29,8 @@ from router_service.planning.policy_store import PolicyStore
 from router_service.planning.strategies.learned import WEIGHTED
 from router_service.planning.utility_preferences import weights_of
 from router_service.settings import Settings
-from tests.conftest import House
-from tests.learned_world import MODEL, Lake, learned_house, teach
+from tests.conftest import Stack
+from tests.learned_world import MODEL, Lake, learned_stack, teach
 from tests.market import PROFILE, endpoint, measure, state
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -156,23 +156,23 @@ def test_the_weights_of_a_key_are_stored_as_given() -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def stack(tmp_path: Path) -> Iterator[Stack]:
     """Return a router in front of Groq, which is more expensive and faster, and Deep Infra."""
     waits = {("groq:openai/gpt-oss-120b", None): 0.5, ("deepinfra:openai/gpt-oss-120b", None): 1.0}
-    with learned_house(tmp_path, waits, usd_per_second=0.00001, usd_per_failure=0.0001) as opened:
+    with learned_stack(tmp_path, waits, usd_per_second=0.00001, usd_per_failure=0.0001) as opened:
         yield opened
 
 
-def explained(house: House, provider: dict[str, Any], model: str = MODEL, key: str | None = None) -> dict[str, Any]:
+def explained(stack: Stack, provider: dict[str, Any], model: str = MODEL, key: str | None = None) -> dict[str, Any]:
     extra = {"provider": provider | {"only": ["groq", "deepinfra"]}}
-    with openai.OpenAI(base_url=f"{house.url}/api/v1", api_key=key or house.key) as client:
+    with openai.OpenAI(base_url=f"{stack.url}/api/v1", api_key=key or stack.key) as client:
         answer = client.chat.completions.with_raw_response.create(
             model=model, messages=[{"role": "user", "content": "x"}], max_tokens=50, stream=True, extra_body=extra
         )
         name = answer.headers["x-generation-id"]
         list(answer.parse())
-    with house.client as client:
-        headers = {"authorization": f"Bearer {key or house.key}"}
+    with stack.client as client:
+        headers = {"authorization": f"Bearer {key or stack.key}"}
         found = client.get("/api/v1/generation/explain", params={"id": name}, headers=headers).json()["data"]
     assert found["replay"]["agrees"]
     return found
@@ -189,13 +189,13 @@ def explained(house: House, provider: dict[str, Any], model: str = MODEL, key: s
         ({"strategy": "learned"}, MODEL, "learned"),
     ],
 )
-def test_the_official_client_can_set_weights(house: House, provider: dict[str, Any], model: str, policy: str) -> None:
-    found = explained(house, provider, model)
+def test_the_official_client_can_set_weights(stack: Stack, provider: dict[str, Any], model: str, policy: str) -> None:
+    found = explained(stack, provider, model)
     assert found["decision"]["policy"] == policy
     assert ("the wish of the request" in found["summary"]) == (policy == WEIGHTED)
 
 
-def test_the_strategy_and_sort_of_a_key_set_weights(house: House) -> None:
-    key = house.new_key(strategy="learned", sort="latency", usd_per_second=0.01)
-    found = explained(house, {}, key=key)
+def test_the_strategy_and_sort_of_a_key_set_weights(stack: Stack) -> None:
+    key = stack.new_key(strategy="learned", sort="latency", usd_per_second=0.01)
+    found = explained(stack, {}, key=key)
     assert (found["decision"]["policy"], found["endpoint"].partition(":")[0]) == (WEIGHTED, "groq")

@@ -14,7 +14,7 @@ from router_service.core.preferences import parse_preferences
 from router_service.planning.make_plan import make_plan
 from router_service.providers.anthropic_messages.adapter import AnthropicMessages
 from router_service.providers.openai_chat.adapter import OpenAIChat
-from tests.conftest import House
+from tests.conftest import Stack
 from tests.market import PROFILE, endpoint, state
 from tests.router_service.planning.test_tool_quality import row_of
 
@@ -40,8 +40,8 @@ def test_the_filter_selects_by_the_mark_and_unknown_endpoints_have_none(wanted: 
     assert {reason for _, reason in plan.excluded} <= {"moderated" if wanted is False else "not_moderated"}
 
 
-def test_the_catalogue_shows_the_mark(house: House) -> None:
-    with house.client as client:
+def test_the_catalogue_shows_the_mark(stack: Stack) -> None:
+    with stack.client as client:
         rows = {row["id"]: row for row in client.get("/api/v1/models").json()["data"]}
         offers = client.get(f"/api/v1/models/{CLAUDE}/endpoints").json()["data"]["endpoints"]
         refused = client.post(CHAT, json=body(False, CLAUDE, provider={"is_moderated": False}))
@@ -52,7 +52,7 @@ def test_the_catalogue_shows_the_mark(house: House) -> None:
     assert refused.status_code == 404
     assert refused.json()["error"]["availability"]["nearest"]["changes"][0]["field"] == "provider.is_moderated"
     assert (wrong.status_code, "provider.is_moderated must be true or false" in wrong.text) == (400, True)
-    with openrouter.OpenRouter(api_key=house.key, server_url=f"{house.url}/api/v1") as sdk:
+    with openrouter.OpenRouter(api_key=stack.key, server_url=f"{stack.url}/api/v1") as sdk:
         models = {model.id: model for model in sdk.models.list().result.data}
     assert models[CLAUDE].top_provider.is_moderated is True
 
@@ -60,12 +60,12 @@ def test_the_catalogue_shows_the_mark(house: House) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("first", "then"), [(OPEN, CLAUDE), (CLAUDE, OPEN)])
 def test_a_refusal_before_the_first_token_goes_to_the_next_model(
-    house: House, first: str, then: str, stream: bool
+    stack: Stack, first: str, then: str, stream: bool
 ) -> None:
-    house.lab.modes["groq" if first == OPEN else "anthropic"] = {"mode": "refuse"}
-    with house.client as client:
+    stack.lab.modes["groq" if first == OPEN else "anthropic"] = {"mode": "refuse"}
+    with stack.client as client:
         answer = client.post(CHAT, json=body(stream, first, then))
-    row = row_of(house, answer)
+    row = row_of(stack, answer)
     assert (answer.status_code, row["model"], row["error_type"]) == (200, then, None)
     assert [a["model"] for a in row["attempts"]] == [first, then]
     assert row["attempts"][0]["error_type"] == ("content_policy_violation" if first == OPEN else "refusal")
@@ -73,11 +73,11 @@ def test_a_refusal_before_the_first_token_goes_to_the_next_model(
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("models", [(OPEN,), (CLAUDE,), (OPEN, OPEN), (OPEN, CLAUDE)])
-def test_the_last_models_refusal_is_the_response(house: House, models: tuple[str, ...], stream: bool) -> None:
-    house.lab.modes["*"] = {"mode": "refuse"}
-    with house.client as client:
+def test_the_last_models_refusal_is_the_response(stack: Stack, models: tuple[str, ...], stream: bool) -> None:
+    stack.lab.modes["*"] = {"mode": "refuse"}
+    with stack.client as client:
         answer = client.post(CHAT, json=body(stream, *models))
-    row = row_of(house, answer)
+    row = row_of(stack, answer)
     assert (answer.status_code, row["finish_reason"]) == (200, "content_filter")
     assert row["model"] == models[-1]
     assert len(row["attempts"]) == len(set(models))
@@ -97,13 +97,13 @@ def test_the_last_models_refusal_is_the_response(house: House, models: tuple[str
     ],
 )
 def test_a_providers_moderation_error_goes_to_the_next_model(
-    house: House, status: int, code: str, message: str | None, stream: bool
+    stack: Stack, status: int, code: str, message: str | None, stream: bool
 ) -> None:
-    house.lab.modes["groq"] = {"mode": "error", "status": status, "code": code, "message": message}
-    with house.client as client:
+    stack.lab.modes["groq"] = {"mode": "error", "status": status, "code": code, "message": message}
+    with stack.client as client:
         answer = client.post(CHAT, json=body(stream, OPEN, CLAUDE))
         alone = client.post(CHAT, json=body(stream, OPEN))
-    assert row_of(house, answer)["model"] == CLAUDE
+    assert row_of(stack, answer)["model"] == CLAUDE
     assert alone.status_code == 400
     assert alone.json()["error"]["metadata"]["error_type"] in ("content_policy_violation", "invalid_prompt")
 

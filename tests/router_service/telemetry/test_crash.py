@@ -108,23 +108,23 @@ class Crash:
 
 def crash(folder: Path, lab_url: str, seed: int, rounds: int) -> str:
     """The whole experiment; returns what it cost in the last 200 ms."""
-    house = Crash(folder, lab_url, seed)
+    stack = Crash(folder, lab_url, seed)
     for _ in range(rounds):
-        house.round()
-        house.stillborn()
-    house.settle()
-    rows = stored(house.lake).to_pylist()
+        stack.round()
+        stack.stillborn()
+    stack.settle()
+    rows = stored(stack.lake).to_pylist()
     found = Counter(row["generation_id"] for row in rows)
     assert [name for name, count in found.items() if count > 1] == []
-    assert house.promised - found.keys() == set()
+    assert stack.promised - found.keys() == set()
     for row in rows:
-        check(row, house.answers.get(row["generation_id"]))
-    assert [path.name for path in house.lake.log.iterdir()] == []
-    assert [path.name for path in house.lake.requests.rglob("*") if path.is_file() and path.suffix != ".parquet"] == []
-    lost = [age for name, age in house.late.items() if name not in found]
+        check(row, stack.answers.get(row["generation_id"]))
+    assert [path.name for path in stack.lake.log.iterdir()] == []
+    assert [path.name for path in stack.lake.requests.rglob("*") if path.is_file() and path.suffix != ".parquet"] == []
+    lost = [age for name, age in stack.late.items() if name not in found]
     return (
-        f"{rounds} crashes: {len(house.promised)} answers older than {PROMISE_S:g} s, none lost; "
-        f"{len(house.late)} younger, {len(lost)} of them lost, the oldest of {max(lost, default=0):.3f} s"
+        f"{rounds} crashes: {len(stack.promised)} answers older than {PROMISE_S:g} s, none lost; "
+        f"{len(stack.late)} younger, {len(lost)} of them lost, the oldest of {max(lost, default=0):.3f} s"
     )
 
 

@@ -13,7 +13,7 @@ from data.record.record import Record
 from router_service.telemetry.key_usage import KeyUsage, KeyUsageReader
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover
-from tests.conftest import House
+from tests.conftest import Stack
 
 
 def write(lake: Lake, worker: str, *rows: tuple[str, date, int]) -> None:
@@ -37,12 +37,12 @@ def test_sums_are_by_utc_day_week_and_month_whether_sealed_or_not(tmp_path: Path
     assert KeyUsageReader(lake).of("nobody", wednesday) == KeyUsage(0, 0, 0, 0)
 
 
-def test_the_key_shows_each_answers_cost(house: House) -> None:
+def test_the_key_shows_each_answers_cost(stack: Stack) -> None:
     body = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "hello"}]}
-    with house.client as client:
+    with stack.client as client:
         costs = [client.post("/api/v1/chat/completions", json=body).json()["usage"]["cost"] for _ in range(3)]
         data = client.get("/api/v1/key").json()["data"]
-        recover(house.lake)
+        recover(stack.lake)
         again = client.get("/api/v1/key").json()["data"]
     assert data["usage"] == again["usage"] == data["usage_daily"] == pytest.approx(sum(costs))
     assert min(costs) > 0

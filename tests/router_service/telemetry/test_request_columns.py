@@ -15,7 +15,7 @@ from router_service.api.parse_head import parse_head
 from router_service.telemetry.lookup import find_on_disk
 from router_service.telemetry.request_columns import describe_request, header_text
 from router_service.telemetry.sealing import recover
-from tests.conftest import House, open_house
+from tests.conftest import Stack, open_stack
 from tests.running import until
 
 MODEL = "openai/gpt-oss-120b"
@@ -63,13 +63,13 @@ def test_texts_and_names_of_the_body_are_bounded() -> None:
     assert described({"temperature": 1}).parameters == ["messages", "model", "temperature"]
 
 
-def test_a_long_model_is_recorded_in_part(house: House) -> None:
-    with house.client as client:
+def test_a_long_model_is_recorded_in_part(stack: Stack) -> None:
+    with stack.client as client:
         answer = client.post("/api/v1/chat/completions", json={"model": "m" * 100_000, "messages": MESSAGES})
         name = answer.headers["x-generation-id"]
     assert answer.status_code == 400
-    until(lambda: find_on_disk(house.lake, name), "the record is written")
-    row = find_on_disk(house.lake, name)
+    until(lambda: find_on_disk(stack.lake, name), "the record is written")
+    row = find_on_disk(stack.lake, name)
     assert row is not None
     assert row["requested_model"] == "m" * 256
 
@@ -162,7 +162,7 @@ def test_the_country_is_a_word_of_the_header(word: bytes, country: str | None) -
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_record_of_a_request_has_its_columns(house: House, stream: bool) -> None:
+def test_a_record_of_a_request_has_its_columns(stack: Stack, stream: bool) -> None:
     body = {"model": MODEL, "messages": MESSAGES, "stream": stream, "user": "u", "reasoning_effort": "low"}
     headers = {
         b"x-title": "日本語".encode(),
@@ -170,12 +170,12 @@ def test_a_record_of_a_request_has_its_columns(house: House, stream: bool) -> No
         b"user-agent": b"almanac/1",
         b"x-portolan-client-region": b"de",
     }
-    with house.client as client:
+    with stack.client as client:
         answer = client.post("/api/v1/chat/completions", json=body, headers=headers)
         generation = client.get("/api/v1/generation", params={"id": answer.headers["x-generation-id"]}).json()["data"]
     assert (generation["http_referer"], generation["user_agent"]) == ("https://例え.jp/", "almanac/1")
-    recover_when_written(house.lake, answer.headers["x-generation-id"])
-    row = find_on_disk(house.lake, answer.headers["x-generation-id"])
+    recover_when_written(stack.lake, answer.headers["x-generation-id"])
+    row = find_on_disk(stack.lake, answer.headers["x-generation-id"])
     assert row is not None
     wanted = {
         "task": "chat",
@@ -208,24 +208,27 @@ def recover_when_written(lake: Lake, generation_id: str) -> None:
     recover(lake)
 
 
-def test_a_refusal_has_its_size_and_no_charges(house: House) -> None:
-    with house.client as client:
+def test_a_refusal_has_its_size_and_no_charges(stack: Stack) -> None:
+    with stack.client as client:
         answer = client.post("/api/v1/chat/completions", json={"model": "no/such", "messages": MESSAGES})
-    until(lambda: find_on_disk(house.lake, answer.headers["x-generation-id"]), "the record is written")
-    row = find_on_disk(house.lake, answer.headers["x-generation-id"])
+    until(lambda: find_on_disk(stack.lake, answer.headers["x-generation-id"]), "the record is written")
+    row = find_on_disk(stack.lake, answer.headers["x-generation-id"])
     assert row is not None
     assert (row["output_bytes"], row["charges"], row["wire_format"]) == (len(answer.content), None, None)
 
 
 def test_a_client_that_leaves_has_ended_its_request(tmp_path: Path) -> None:
-    with open_house(tmp_path, ttft_timeout=60.0, keepalive_interval=0.05) as house, house.client as client:
-        house.lab.modes["*"] = {"mode": "hang"}
+    with (
+        open_stack(tmp_path, ttft_timeout=60.0, keepalive_interval=0.05) as stack,
+        stack.client as client,
+    ):
+        stack.lab.modes["*"] = {"mode": "hang"}
         body = {"model": MODEL, "messages": MESSAGES, "stream": True}
         with client.stream("POST", "/api/v1/chat/completions", json=body) as answer:
             name = answer.headers["x-generation-id"]
             next(answer.iter_raw())
-        until(lambda: find_on_disk(house.lake, name), "the record is written", 60)
-    row = find_on_disk(house.lake, name)
+        until(lambda: find_on_disk(stack.lake, name), "the record is written", 60)
+    row = find_on_disk(stack.lake, name)
     assert row is not None
     assert (row["cancelled"], row["ended_by_client"], row["status"]) == (True, True, 499)
     assert row["output_bytes"] > 0

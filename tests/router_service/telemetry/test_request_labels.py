@@ -10,7 +10,7 @@ from router_service.admission.keys import create_key, open_database
 from router_service.app import create_app as create_router
 from router_service.settings import Settings
 from router_service.telemetry.lookup import find_on_disk
-from tests.conftest import House, serving
+from tests.conftest import Stack, serving
 
 PROMPT = "Write a Python function that sorts a list of dictionaries, and a unit test for the function."
 
@@ -30,7 +30,7 @@ def ask(tmp_path: Path, share: float) -> tuple[dict[str, object], Lake]:
                 "provider": {"order": ["groq", "deepinfra"]},
                 "stream": True,
             }
-            with House(url, lab, key, lake, router.container.services).client as client:
+            with Stack(url, lab, key, lake, router.container.services).client as client:
                 answer = client.post("/api/v1/chat/completions", json=body)
     found = find_on_disk(lake, answer.headers["x-generation-id"])
     assert found is not None

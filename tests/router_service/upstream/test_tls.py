@@ -15,7 +15,7 @@ from lab.server import Lab, create_app
 from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
 from router_service.upstream.client import ClientName, open_client
-from tests.conftest import open_house, serving
+from tests.conftest import open_stack, serving
 from tests.router_service.execution.test_fallback import CHAT, body
 
 CLIENTS = get_args(ClientName)
@@ -99,7 +99,10 @@ def test_when_a_certificate_expires_the_next_provider_serves(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
     urls = {"groq": f"{address.url}/groq/v1"}
-    with open_house(tmp_path / "data", provider_urls=urls, upstream_client=name) as house, house.client as client:
+    with (
+        open_stack(tmp_path / "data", provider_urls=urls, upstream_client=name) as stack,
+        stack.client as client,
+    ):
         both, alone = {"order": ["groq", "deepinfra"]}, {"only": ["groq"]}
         assert '"Groq"' in client.post(CHAT, json=body(stream, provider=both)).text
         address.show(authority.expired())

@@ -1,4 +1,4 @@
-"""What a decision is said to have known is what had happened by then: a planted future changes nothing."""
+"""Test that features of a decision use the past only: an injected future changes nothing."""
 
 from __future__ import annotations
 

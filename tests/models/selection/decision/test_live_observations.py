@@ -1,4 +1,4 @@
-"""What has been seen of an endpoint fades, and holds nothing that was not known yet."""
+"""Test that observations of an endpoint decay and contain nothing from the future."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ ASK = RequestContext(300, None, True, False, 3, "m")
 
 
 def policy(**rules: QuantityModel) -> LearnedPolicy:
-    """What is predicted is the level, but for ``rules``."""
+    """Return a policy that predicts the level, except where ``rules`` differ."""
     predict = Predictor(list((LEVEL | rules).values()))
     return LearnedPolicy(Artifact("v1", {}, PriorHierarchy({}, {}, {}), OutputLengths({}), predict))
 

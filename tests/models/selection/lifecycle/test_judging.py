@@ -72,7 +72,7 @@ def version_of(lake: Lake) -> str:
 
 
 def turn(lake: Lake) -> list[str]:
-    """What a refresh does, with smaller requirements."""
+    """Run the learning steps of a refresh, with smaller requirements."""
     decision_log.catch_up(lake)
     steps = enforce_guardrails(lake)
     train(lake)
@@ -93,7 +93,7 @@ def reasons(lake: Lake, version: str, what: str) -> list[str]:
 
 
 def is_due_again(world: World) -> bool:
-    """When the log has grown by a fifth, as after any candidate."""
+    """Return True when the log has grown by a fifth, so that training is due again."""
     world.serve(300)
     decision_log.catch_up(world.lake)
     return describe_training_set(world.lake).due

@@ -35,7 +35,7 @@ WANTED = GateRequirements(decisions=1000, scenario_margin=0.5, trial=TrialSettin
 
 
 def turn(lake: Lake) -> list[str]:
-    """What a refresh does, with smaller requirements."""
+    """Run the learning steps of a refresh, with smaller requirements."""
     decision_log.catch_up(lake)
     steps = roll_back_breaches(lake, guardrail_readings(lake))
     train(lake)

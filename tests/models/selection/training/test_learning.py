@@ -235,7 +235,7 @@ def test_the_hour_is_that_of_the_week_and_the_category_is_not_known_beforehand()
 
 
 def test_conformal_offsets_cover_what_comes_next() -> None:
-    """Of exchangeable residuals, on average over many draws."""
+    """Check the coverage of exchangeable residuals on average over many draws."""
     rng = np.random.default_rng(3)
     for quantile in (0.9, 0.1, 0.5):
         covered = []

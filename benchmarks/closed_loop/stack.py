@@ -13,7 +13,7 @@ from data.lake import Lake
 from tests.running import Running, free_port, portolan
 
 
-class House:
+class Stack:
     """Router, lab, traffic, refreshes and dashboards, as one command starts them. Use as a context."""
 
     def __init__(self, folder: Path, *, speed: float, rate: float, refresh_s: float) -> None:
@@ -28,7 +28,7 @@ class House:
         data = ("--data-dir", str(self.lake.root))
         self._running = Running(folder / "output", "up", *self.options, *listening, *data)
 
-    def __enter__(self) -> House:
+    def __enter__(self) -> Stack:
         self._running.ready(f"{self.lab}/_log")
         return self
 
@@ -39,17 +39,17 @@ class House:
 
     @property
     def ended(self) -> str:
-        """What it said, if it has ended by itself; else nothing."""
+        """Return the output of the stack if it has ended by itself, else an empty string."""
         return self._running.output if self._running.process.poll() is not None else ""
 
     def plant(self, endpoint: str, fault: dict[str, object] | None) -> None:
-        """A fault in one endpoint of the lab, or its end."""
+        """Inject a fault into one endpoint of the lab; None removes it."""
         url = f"{self.lab}/_control/{urllib.parse.quote(endpoint)}"
         body = json.dumps(fault).encode() if fault else None
         urllib.request.urlopen(urllib.request.Request(url, body, method="POST" if fault else "DELETE"), timeout=10)
 
     def command(self, *arguments: str) -> str:
-        """``portolan`` with these arguments on the house's data: what it prints. Raises ``RuntimeError``."""
+        """Run ``portolan`` with these arguments on the stack's data and return its output. Raises ``RuntimeError``."""
         done = portolan(*arguments, "--data-dir", str(self.lake.root), PORTOLAN_LAB_SPEED=f"{self.speed:g}")
         if done.returncode:
             raise RuntimeError(f"portolan {' '.join(arguments)}: {done.stderr}")

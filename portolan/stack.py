@@ -1,0 +1,144 @@
+"""``portolan up``: start, watch and stop the router, lab, pipelines and dashboards together."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from data.catalogue import load_catalogue
+from data.lake import Lake
+from portolan.processes import STOP_S, Processes, terminating, wait_for
+from router_service.admission.keys import create_key, open_database
+from router_service.settings import Settings
+
+HOST = "127.0.0.1"
+CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}'
+# The settings of the repository's ``dagster.yaml`` without its storage paths, which are relative to the new folder.
+DAGSTER = """\
+telemetry: {enabled: false}
+concurrency: {pools: {default_limit: 1}}
+run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}
+"""
+
+
+class StackOptions(NamedTuple):
+    """Options of ``portolan up``: which processes to start, their ports and the data directory.
+
+    ``use_lab=None`` starts the lab when the environment holds no provider's key. ``lab_speed`` is the number of
+    simulated seconds that pass in the lab in one second; the pipelines receive it, since they count simulated time.
+    """
+
+    port: int
+    dashboards_port: int
+    dagster_port: int
+    lab_port: int
+    data_dir: Path
+    use_lab: bool | None
+    dashboards: bool
+    dagster: bool
+    traffic: float
+    refresh_every: float
+    lab_speed: float = 1.0
+
+    def with_lab(self) -> bool:
+        if self.use_lab is not None:
+            return self.use_lab
+        names = {name for provider in load_catalogue().providers.values() for name in provider.key_env}
+        return not any(os.environ.get(name) for name in names)
+
+    def ports(self) -> dict[str, int]:
+        """Return the ports of the processes that will be started, by option name."""
+        wanted = {
+            "--port": (self.port, True),
+            "--lab-port": (self.lab_port, self.with_lab()),
+            "--dashboards-port": (self.dashboards_port, self.dashboards),
+            "--dagster-port": (self.dagster_port, self.dagster),
+        }
+        return {option: port for option, (port, opened) in wanted.items() if opened}
+
+
+def open_stack(options: StackOptions, say: Callable[[str], None]) -> bool:
+    """Start everything, watch it, stop everything. False when a process ended by itself."""
+    key = create_key(open_database(Lake(options.data_dir).create().database), "portolan up")
+    shared = {"PORTOLAN_DATA_DIR": str(options.data_dir.resolve()), **_dagster_home(options.data_dir)}
+    stack = Processes(PORTOLAN_LAB_SPEED=str(options.lab_speed if options.with_lab() else 1.0), **shared)
+    with terminating():
+        try:
+            return _start(options, stack, key, say) and _watch(options, stack, say)
+        except KeyboardInterrupt:
+            say("stopping")
+            return True
+        finally:
+            stack.stop()
+
+
+def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str], None]) -> bool:
+    url = f"http://{HOST}:{options.port}"
+    environment = {}
+    if options.with_lab():
+        # The lab would wait for its open responses, and it holds no state that is worth waiting for.
+        arguments = ("--port", str(options.lab_port), "--time-scale", str(1 / options.lab_speed))
+        stack.portolan("lab", "lab", *arguments, patience=1.0)
+        environment["PORTOLAN_LAB_URL"] = f"http://{HOST}:{options.lab_port}"
+    patience = STOP_S + Settings().log_drain_timeout
+    stack.portolan("router", "serve", "--port", str(options.port), patience=patience, **environment)
+    if not wait_for(f"{url}/health", stack.ended):
+        ended = stack.ended()
+        name = ended[0] if ended else "the router"
+        say(f"{name} did not start; are ports {options.port} and {options.lab_port} free?")
+        return False
+    if options.with_lab() and options.traffic:
+        replay = ("replay", "--base-url", f"{url}/api/v1", "--rate", str(options.traffic))
+        stack.portolan("traffic", *replay, PORTOLAN_API_KEY=key)
+    say(f"API         {url}/api/v1 (documentation: {url}/docs)")
+    say(f"providers   {'the lab, on loopback' if options.with_lab() else 'real, by the keys in the environment'}")
+    if options.dashboards:
+        _start_dashboards(options, stack, say)
+    if options.dagster:
+        stack.run("dagster", _dagster(options), PYTHONWARNINGS="ignore")
+        say(f"pipelines   http://{HOST}:{options.dagster_port} (takes some seconds)")
+    stack.portolan("guardrails", "policy", "check", "--every", str(options.refresh_every))
+    say(f"key         {key}")
+    say(f"try         curl {url}/api/v1/chat/completions -H 'Authorization: Bearer {key}' -d '{CHAT}'")
+    return True
+
+
+def _watch(options: StackOptions, stack: Processes, say: Callable[[str], None]) -> bool:
+    next_refresh = time.monotonic() + min(30.0, options.refresh_every)
+    while (ended := stack.ended()) is None:
+        time.sleep(0.5)
+        if complaint := stack.complaint():
+            say(f"the pipelines: {complaint}")
+        if time.monotonic() >= next_refresh:
+            next_refresh = time.monotonic() + options.refresh_every
+            stack.beside("refresh")
+    say(f"{ended[0]} ended with code {ended[1]}; stopping the rest")
+    return False
+
+
+def _start_dashboards(options: StackOptions, stack: Processes, say: Callable[[str], None]) -> None:
+    app = str(resources.files("dashboards").joinpath("streamlit_app.py"))
+    arguments = ["--server.port", str(options.dashboards_port), "--server.address", HOST, "--server.headless", "true"]
+    arguments += ["--browser.gatherUsageStats", "false"]
+    stack.run("dashboards", [sys.executable, "-m", "streamlit", "run", app, *arguments])
+    say(f"dashboards  http://{HOST}:{options.dashboards_port} (first figures after half a minute)")
+
+
+def _dagster(options: StackOptions) -> list[str]:
+    arguments = ["-m", "pipelines.definitions", "-h", HOST, "-p", str(options.dagster_port)]
+    return [sys.executable, "-m", "pipelines.instance", "dev", *arguments, "--log-level", "warning"]
+
+
+def _dagster_home(data_dir: Path) -> dict[str, str]:
+    """Return ``DAGSTER_HOME``: the working directory if it keeps its state in ``data_dir``, else a folder in there."""
+    if Path("dagster.yaml").exists() and data_dir.resolve() == Path("data/var").resolve():
+        return {"DAGSTER_HOME": str(Path.cwd())}
+    home = (data_dir / "dagster").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text(DAGSTER)
+    return {"DAGSTER_HOME": str(home)}
