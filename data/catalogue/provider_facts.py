@@ -1,4 +1,4 @@
-"""Look up the known facts on privacy, region and licence of an offer. A fact that is not recorded is unknown."""
+"""Look up the known facts on privacy, region, licence and prompt cache of an offer. A fact that is not recorded is unknown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from data.catalogue.types import DataPolicy
+from data.catalogue.types import CACHE_LIFETIME_S, DataPolicy
 
 # Suffixes of a serving that name its region; "global" names none.
 REGIONS = frozenset({"us", "eu", "apac", "jp", "au"})
@@ -48,3 +48,11 @@ def moderated(provider: str) -> bool | None:
 def distillable(model: str) -> bool:
     """Return true if the author of canonical ``model`` is known to allow training on its outputs."""
     return any(re.fullmatch(pattern, model) for pattern in _facts()["distillable"]["models"])
+
+
+@cache
+def cache_lifetime(provider: str) -> float:
+    """Return the time for which ``provider`` caches a prompt after its last use, seconds; source in ``caches.toml``."""
+    facts = tomllib.loads(resources.files("data.catalogue").joinpath("caches.toml").read_text())
+    fact = facts.get(provider)
+    return float(fact["lifetime_s"]) if fact else CACHE_LIFETIME_S
