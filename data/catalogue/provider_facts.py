@@ -1,4 +1,7 @@
-"""Look up the known facts on privacy, region, licence and prompt cache of an offer. A fact that is not recorded is unknown."""
+"""Look up the known facts on privacy, region, licence and prompt cache of an offer.
+
+A fact that is not recorded is unknown.
+"""
 
 from __future__ import annotations
 
