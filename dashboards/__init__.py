@@ -1,1 +1,1 @@
-"""Shows: Streamlit over published marts."""
+"""Dashboards: Streamlit pages over published marts."""

@@ -1,4 +1,4 @@
-"""Pages read the mart here: one connection a question, answers cached by mart version."""
+"""Run the queries of pages on the current mart, one connection each, and cache results by mart version."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ T = TypeVar("T")
 
 
 def lake() -> Lake:
-    """The installation's data, by ``PORTOLAN_DATA_DIR``."""
+    """Return the lake of the data directory ``PORTOLAN_DATA_DIR``."""
     return Lake(os.environ.get("PORTOLAN_DATA_DIR", "data/var"))
 
 
 def ask(query: Callable[..., T], *arguments: Any) -> T:
-    """``query(mart, *arguments)`` on the current mart. Ends the page with a sentence when there is none."""
+    """Run ``query(mart, *arguments)`` on the current mart. Without a mart, show a sentence and end the page."""
     path = lake().current_mart()
     if path is None:
         st.info("Nothing has been published yet. Run `portolan refresh`, or wait: `portolan up` does each minute.")

@@ -1,4 +1,4 @@
-"""Frames to charts. No Streamlit here."""
+"""Draw charts from data frames, without Streamlit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 
 def weekly_stack(frame: pl.DataFrame, *, as_share: bool) -> Any:
-    """Tokens (or their share) by week, stacked by author."""
+    """Draw tokens (or their share) by week, stacked by author."""
     value = (
         alt.Y("share:Q", title="Share of tokens", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
         if as_share
@@ -31,7 +31,7 @@ def weekly_stack(frame: pl.DataFrame, *, as_share: bool) -> Any:
 
 
 def ranking(frame: pl.DataFrame, label: str) -> Any:
-    """Horizontal bars of ``share`` by ``label``, largest on top."""
+    """Draw horizontal bars of ``share`` by ``label``, largest on top."""
     return (
         alt.Chart(frame)
         .mark_bar()
@@ -45,7 +45,7 @@ def ranking(frame: pl.DataFrame, label: str) -> Any:
 
 
 def quantile_ranges(frame: pl.DataFrame) -> Any:
-    """TTFT of each provider: a line from median to 99th percentile, dots at 50, 90 and 99."""
+    """Draw the TTFT of each provider: a line from median to 99th percentile, dots at 50, 90 and 99."""
     kept = frame.drop_nulls("ttft_p50")
     order = kept.sort("ttft_p50")["provider"].to_list()
     base = alt.Chart(kept).encode(y=alt.Y("provider:N", sort=order, title=None))
@@ -69,7 +69,7 @@ def quantile_ranges(frame: pl.DataFrame) -> Any:
 
 
 def lifts(frame: pl.DataFrame) -> Any:
-    """Intervals of ``lift`` by segment about 0, coloured by whether they show anything."""
+    """Draw the interval of ``lift`` of each segment, coloured by significance."""
     named = frame.with_columns(
         who=pl.when(pl.col("by") == "all").then(pl.lit("all requests")).otherwise(pl.col("name"))
     )

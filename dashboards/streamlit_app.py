@@ -1,4 +1,4 @@
-"""Configures and navigates; every page is a file of its own."""
+"""Configure Streamlit and its navigation; every page is a file of its own."""
 
 import streamlit as st
 

@@ -1,1 +1,1 @@
-"""Dagster over the lake: from the log to published marts and policies."""
+"""Dagster pipelines: build published marts and learned policies from the request log."""

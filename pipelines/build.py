@@ -1,4 +1,4 @@
-"""A mart in the making: a new DuckDB file, filled table by table, checked, then pointed at. No Dagster here."""
+"""Build a mart without Dagster: fill a new DuckDB file table by table, check it, then point to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 
 class MartReport(NamedTuple):
-    """``rows`` by table; ``requests`` is what the lake held when the candidate was begun."""
+    """Row counts by table; ``requests`` is the number of requests in the lake when the build began."""
 
     path: Path
     requests: int
@@ -44,10 +44,10 @@ class MartReport(NamedTuple):
 
 
 class Candidate:
-    """An unpublished mart. ``name`` tells runs apart that work at the same time.
+    """Unpublished mart. ``name`` distinguishes runs that work at the same time.
 
-    The files that it stands on are listed once, so that every table counts the same requests
-    although new ones are sealed meanwhile.
+    Its source files are listed once, so that every table counts the same requests although new ones are sealed
+    meanwhile.
     """
 
     def __init__(self, lake: Lake, name: str) -> None:
@@ -84,7 +84,7 @@ class Candidate:
         return [Unreadable(Path(file), reason) for file, reason in rows]
 
     def publish(self) -> Path:
-        """Check, name, and move the pointer. Raises ``CheckFailed``, the old mart then stays in force."""
+        """Check and name the mart, then move the pointer. Raises ``CheckFailed``; the old mart then stays published."""
         failed = self.failures()
         if failed:
             self.discard()
@@ -103,7 +103,7 @@ class Candidate:
         self.path.unlink(missing_ok=True)
 
     def _discard_abandoned(self) -> None:
-        """Candidates of runs that died or failed a check; none takes ``ABANDONED_S`` to build."""
+        """Delete candidates of runs that died or failed a check; no build takes ``ABANDONED_S``."""
         for path in self._lake.marts.glob("candidate-*.tmp"):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < time.time() - ABANDONED_S:
@@ -111,7 +111,7 @@ class Candidate:
 
     @contextmanager
     def open(self):  # type: ignore[no-untyped-def]
-        """A connection in which ``requests`` are the listed files' rows."""
+        """Open a connection in which the view ``requests`` has the rows of the listed files."""
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             _view(connection, _sources(connection))
@@ -128,8 +128,10 @@ class Candidate:
                     raise
 
     def _leave_out_damaged(self) -> bool:
-        """Look for damaged files in all that are listed. Every table counts the same requests: make those anew that
-        count one of these files."""
+        """Find the damaged files among the listed ones, and build the tables that counted one of them again.
+
+        Every table then counts the same requests.
+        """
         with duckdb.connect(str(self.path)) as connection:
             files = [Path(file) for file in _sources(connection)]
         damaged = lake_files.find_damaged(self._lake, files, _read_whole)
@@ -147,7 +149,7 @@ class Candidate:
 
 
 def build_mart(lake: Lake) -> MartReport:
-    """All of it at once. Raises ``CheckFailed``."""
+    """Build, check and publish a mart. Raises ``CheckFailed``."""
     candidate = Candidate(lake, str(os.getpid()))
     with exclusive(lake.build_lock):
         try:
@@ -188,6 +190,6 @@ def _read_whole(path: Path) -> None:
 
 
 def number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
-    """The one figure that ``sql`` gives, 0 for null."""
+    """Return the single number that ``sql`` selects, 0 for null."""
     row = connection.execute(sql).fetchone()
     return int(row[0] or 0) if row else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CheckFailed(Exception):
-    """The mart contradicts its lake and was not published."""
+    """Raised when the mart contradicts its lake; it is not published."""
 
 
 CHECKS = {

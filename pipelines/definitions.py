@@ -1,4 +1,4 @@
-"""The root: assets, checks, the job that runs them all, its schedule."""
+"""Collect the Dagster definitions: assets, checks, the job that runs them all, and its schedule."""
 
 from __future__ import annotations
 

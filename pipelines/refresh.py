@@ -1,4 +1,4 @@
-"""All pipelines once, in this process."""
+"""Run all pipelines once, in this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class RefreshReport(NamedTuple):
-    """``metadata`` by asset name; ``failed`` names the checks and steps that failed, or says why no run started."""
+    """Results of a refresh: ``metadata`` by asset name, and ``failed`` steps and checks, or why no run started."""
 
     succeeded: bool
     metadata: dict[str, dict[str, Any]]
@@ -65,8 +65,11 @@ def _run(
 
 
 def _hours(instance: dg.DagsterInstance, stale: list[str]) -> dict[str, str]:
-    """One run for all of them. Dynamic partitions have the order they were added in, so a range may hold others:
-    writing those again changes nothing."""
+    """Return the range of partitions for one run over all hours.
+
+    Dynamic partitions keep the order in which they were added, so a range may contain others. Writing those again
+    changes nothing.
+    """
     instance.add_dynamic_partitions("hours", stale)
     known = instance.get_dynamic_partitions("hours")
     places = sorted(known.index(hour) for hour in stale)

@@ -1,1 +1,1 @@
-"""The command: starts and joins the rooms, decides nothing."""
+"""The command line: start and connect the other packages; it makes no decisions of its own."""

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def name(value: str) -> str:
-    """A name with something in it."""
+    """Refuse an empty name."""
     if not value.strip():
         raise typer.BadParameter("a name must not be empty")
     return value.strip()
 
 
 def data_dir(path: Path) -> Path:
-    """A folder that can be made and written."""
+    """Refuse a folder that cannot be created or written."""
     try:
         Lake(path).create()
     except OSError as error:
@@ -49,7 +49,7 @@ def database(path: Path) -> Engine:
 
 
 def free(host: str, ports: dict[str, int]) -> None:
-    """Refuse addresses that nobody can listen at; ``ports`` by option."""
+    """Refuse ports that cannot be bound; ``ports`` are by option name."""
     with contextlib.ExitStack() as listeners:
         for option, port in ports.items():
             address = f"{host}:{port}"
@@ -65,7 +65,7 @@ def free(host: str, ports: dict[str, int]) -> None:
 
 
 def settings() -> None:
-    """Refuse an environment that the router would not start in."""
+    """Refuse an environment in which the router would not start."""
     from pydantic import ValidationError
 
     from router_service.settings import Settings

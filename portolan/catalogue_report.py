@@ -12,7 +12,7 @@ from data.catalogue.types import Catalogue, Endpoint
 
 
 def coverage(unplaced: bool = False) -> Iterator[str]:
-    """Lines: how many rows became offers of how many models, and why the others did not."""
+    """Return lines on coverage: the number of endpoints and models, and the reasons why other rows are left out."""
     catalogue = load_catalogue()
     every = [e for offers in catalogue.endpoints.values() for e in offers]
     endpoints = [e for e in every if e.service_tier is None]
@@ -35,7 +35,7 @@ def coverage(unplaced: bool = False) -> Iterator[str]:
 
 
 def endpoints_of(name: str) -> list[str] | None:
-    """Lines on the endpoints of a model, those in force first; ``None`` when no model answers to ``name``."""
+    """Return lines on the endpoints of a model, enabled ones first; ``None`` when no model has this name."""
     catalogue = load_catalogue()
     canonical = catalogue.resolve(name)
     if canonical is None:
@@ -46,7 +46,7 @@ def endpoints_of(name: str) -> list[str] | None:
 
 
 def close_names(name: str, catalogue: Catalogue | None = None) -> list[str]:
-    """Up to three ids of the catalogue that look like ``name``."""
+    """Return up to three ids of the catalogue that are similar to ``name``."""
     known = (catalogue or load_catalogue()).models
     close = difflib.get_close_matches(name.lower(), known, n=3)
     by_slug = {model.split("/", 1)[1]: model for model in known}

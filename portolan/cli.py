@@ -20,16 +20,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A marketplace and router for language models.",
 )
-catalogue_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the market offers.")
+catalogue_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The catalogue of models and endpoints.")
 app.add_typer(keys.app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 app.add_typer(policy.app, name="policy")
 
 DataDir = Annotated[
     Path,
-    typer.Option(
-        "--data-dir", envvar="PORTOLAN_DATA_DIR", help="Where runs keep their data.", callback=arguments.data_dir
-    ),
+    typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", callback=arguments.data_dir),
 ]
 DEFAULT_DATA = Path("data/var")
 POPULAR = (
@@ -86,7 +84,9 @@ def lab(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8090,
     host: str = "127.0.0.1",
     seed: int = 7,
-    time_scale: Annotated[float, typer.Option(min=0, help="Multiplies waits and outages; 0: no waits.")] = 1.0,
+    time_scale: Annotated[
+        float, typer.Option(min=0, help="Factor of latencies and outage times; 0 for no latency.")
+    ] = 1.0,
 ) -> None:
     """Run the providers of the lab."""
     from lab.server import run
@@ -115,7 +115,7 @@ def replay(
 
 @app.command()
 def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
-    """Run all pipelines once, in this process: marts from the log, and a turn of the policies' loop."""
+    """Run all pipelines once, in this process: build the marts, then train and judge policies."""
     from models.selection.lifecycle.rollout import rollout_schedule_from_environment
     from pipelines.refresh import refresh as run
 
@@ -136,16 +136,16 @@ def up(
     dagster_port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
     lab_port: Annotated[int, typer.Option(min=1, max=65535)] = 8090,
     data_dir: DataDir = DEFAULT_DATA,
-    use_lab: Annotated[bool | None, typer.Option("--lab/--no-lab", help="Default: lab when no key is set.")] = None,
+    use_lab: Annotated[
+        bool | None, typer.Option("--lab/--no-lab", help="Default: the lab is used when no provider key is set.")
+    ] = None,
     no_dashboards: Annotated[bool, typer.Option("--no-dashboards")] = False,
     no_dagster: Annotated[bool, typer.Option("--no-dagster")] = False,
     traffic: Annotated[float, typer.Option(min=0, help="Replayed requests a second; 0 for none.")] = 3.0,
     refresh_every: Annotated[float, typer.Option(min=1, help="Seconds between runs of the pipelines.")] = 60.0,
     lab_speed: Annotated[
         float,
-        typer.Option(
-            min=1, max=100, envvar="PORTOLAN_LAB_SPEED", help="The lab's time passes this many times as fast."
-        ),
+        typer.Option(min=1, max=100, envvar="PORTOLAN_LAB_SPEED", help="Speed of the lab's simulated time."),
     ] = 1.0,
 ) -> None:
     """Run a whole market: lab, router, traffic, pipelines, dashboards. Ctrl-C ends all of it."""
@@ -168,11 +168,11 @@ def why(
     data_dir: Annotated[
         Path,
         typer.Option(
-            "--data-dir", envvar="PORTOLAN_DATA_DIR", help="Where runs keep their data.", exists=True, file_okay=False
+            "--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", exists=True, file_okay=False
         ),
     ] = DEFAULT_DATA,
 ) -> None:
-    """Say why a request went where it went, from the request log. Needs no router."""
+    """Explain from the request log why a request went to its endpoint. Needs no running router."""
     from portolan.why_report import report
 
     lines = report(generation_id, data_dir)
@@ -189,10 +189,14 @@ def why(
 
 @catalogue_app.command("show")
 def catalogue_show(
-    model: Annotated[str | None, typer.Argument(help="author/slug; without it the coverage.")] = None,
-    unplaced: Annotated[bool, typer.Option("--unplaced", help="List every row that is no offer, and why.")] = False,
+    model: Annotated[
+        str | None, typer.Argument(help="Model as author/slug; without it, the coverage is shown.")
+    ] = None,
+    unplaced: Annotated[
+        bool, typer.Option("--unplaced", help="List every row that became no endpoint, and the reason.")
+    ] = False,
 ) -> None:
-    """A model's endpoints, or what the catalogue covers and what it could not place."""
+    """Show the endpoints of a model, or the coverage of the catalogue and the rows left out."""
     from portolan.catalogue_report import close_names, coverage, endpoints_of
 
     lines = coverage(unplaced) if model is None else endpoints_of(model)

@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 
     from router_service.admission.keys import Key
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API keys, and what each may do.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API keys and their rules.")
 
 DataDir = Annotated[
     Path,
-    typer.Option(
-        "--data-dir", envvar="PORTOLAN_DATA_DIR", help="Where runs keep their data.", callback=arguments.data_dir
-    ),
+    typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", callback=arguments.data_dir),
 ]
 DEFAULT_DATA = Path("data/var")
 FIELDS_HELP = (
@@ -34,7 +32,9 @@ FIELDS_HELP = (
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Option("--name", help="What the key is for.", callback=arguments.name)],
+    name: Annotated[
+        str, typer.Option("--name", help="A name for the key, such as its user or purpose.", callback=arguments.name)
+    ],
     policy: Annotated[list[str] | None, typer.Option("--policy", help=f"Repeatable. {FIELDS_HELP}")] = None,
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
@@ -47,7 +47,7 @@ def create(
 
 @app.command("list")
 def list_keys(data_dir: DataDir = DEFAULT_DATA) -> None:
-    """Every key: its ends, its name, since when, and its policy."""
+    """List every key: its first and last characters, name, date of creation and rules."""
     from router_service.admission.keys import read_keys
 
     for key in read_keys(arguments.database(data_dir)):
@@ -108,7 +108,7 @@ def _assignments(fields: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 def _stored(fields: dict[str, Any], changes: list[str], hint: str) -> str | None:
-    """JSON of ``fields`` with ``changes``, or ``None`` when nothing is left. Refuses what is no policy."""
+    """Return the JSON of ``fields`` with ``changes``, or ``None`` when nothing is left. Refuses invalid rules."""
     from router_service.admission.key_rules import KeyRulesError, parse_rules, rules_fields
 
     for change in changes:

@@ -1,4 +1,4 @@
-"""``portolan policy``: the life of selection policies, by hand."""
+"""``portolan policy``: show, promote and roll back selection policies."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from portolan import arguments
 if TYPE_CHECKING:
     from models.selection.lifecycle.rollout import RolloutSchedule
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Selection policies: who serves, and why.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Selection policies: show, promote and roll back.")
 
 DataDir = Annotated[
     Path,
-    typer.Option(
-        "--data-dir", envvar="PORTOLAN_DATA_DIR", help="Where runs keep their data.", callback=arguments.data_dir
-    ),
+    typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", callback=arguments.data_dir),
 ]
 DEFAULT_DATA = Path("data/var")
 Why = Annotated[str, typer.Option("--why", help="The reason, for the audit log.", callback=arguments.name)]
@@ -33,7 +31,7 @@ Why = Annotated[str, typer.Option("--why", help="The reason, for the audit log."
 
 @app.command("list")
 def list_policies(data_dir: DataDir = DEFAULT_DATA) -> None:
-    """Every version, where it stands and why."""
+    """List every version with its state and the reason."""
     lake = Lake(data_dir)
     serving = read_serving(lake)
     share = f", {serving.canary.share:.0%} of the traffic" if serving.canary else ""
@@ -73,8 +71,10 @@ def show(version: str, data_dir: DataDir = DEFAULT_DATA) -> None:
 def promote(
     version: str,
     why: Why,
-    canary: Annotated[float | None, typer.Option(help="Serve this share only; without it all that is learned.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Even what no gate has passed.")] = False,
+    canary: Annotated[
+        float | None, typer.Option(help="Serve only this share of the traffic; without it, become champion.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote although a gate has not passed.")] = False,
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Let a version serve."""
@@ -95,7 +95,10 @@ def promote(
 @app.command()
 def rollback(
     why: Why,
-    version: Annotated[str | None, typer.Argument(help="Default: the canary, without one the champion.")] = None,
+    version: Annotated[
+        str | None,
+        typer.Argument(help="Version to roll back; default: the canary, or the champion when there is none."),
+    ] = None,
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """End a version's serving; after a champion its predecessor serves again."""
@@ -132,9 +135,11 @@ def diff(first: str, second: str, data_dir: DataDir = DEFAULT_DATA) -> None:
 @app.command()
 def check(
     data_dir: DataDir = DEFAULT_DATA,
-    every: Annotated[float | None, typer.Option(min=1, help="Look again after so many seconds, until stopped.")] = None,
+    every: Annotated[
+        float | None, typer.Option(min=1, help="Repeat the check after this many seconds, until stopped.")
+    ] = None,
 ) -> None:
-    """Hold champion and canary against the guardrails now; what breaks one is rolled back (exit code 1)."""
+    """Check champion and canary against the guardrails now; roll back what breaks one (exit code 1)."""
     from models.selection.lifecycle.rollout import rollout_schedule_from_environment
 
     try:
@@ -165,7 +170,7 @@ def check(
 
 
 def _keep_watch(lake: Lake, pace: RolloutSchedule, every: float) -> None:
-    """Training and judging take minutes on a large log; what harms clients meanwhile is not to wait for them."""
+    """Check the guardrails repeatedly, independently of training and judging, which take minutes on a large log."""
     while True:
         # One look that fails must not be the last.
         try:
@@ -190,7 +195,7 @@ def _who() -> str:
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """A sentence and exit code 2."""
+    """Print the sentence of an error and exit with code 2."""
     try:
         yield
     except RegistryError as error:

@@ -1,4 +1,4 @@
-"""A supervised process tree: what one Ctrl-C ends."""
+"""Supervise a tree of processes that one Ctrl-C ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Processes:
-    """Children in sessions of their own, so that Ctrl-C reaches them through us and in order."""
+    """Child processes in sessions of their own, so that Ctrl-C reaches them in order through the parent."""
 
     def __init__(self, **environment: str) -> None:
         self._children: list[tuple[str, subprocess.Popen[bytes], float]] = []
@@ -66,7 +66,7 @@ class Processes:
         return said if self._beside.returncode or said != before else ""
 
     def ended(self) -> tuple[str, int] | None:
-        """The first child that is no longer running, with its exit code."""
+        """Return the first child that is no longer running, with its exit code."""
         for name, child, _ in self._children:
             code = child.poll()
             if code is not None:
@@ -74,7 +74,7 @@ class Processes:
         return None
 
     def stop(self) -> None:
-        """End the children, the last started first; what is late, or all when asked again, is killed."""
+        """End the children, the last started first. Kill those that are late, or all of them on a second interrupt."""
         started = [(child, patience) for _, child, patience in self._children]
         hurry = False
         for child, patience in reversed([*started, *([(self._beside, STOP_S)] if self._beside else [])]):

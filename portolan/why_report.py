@@ -16,7 +16,7 @@ WIDTH = 110
 
 
 def report(generation_id: str, data_dir: Path) -> Iterator[str] | None:
-    """Lines on a request in the log of ``data_dir``, segments and Parquet; ``None`` when it is not there."""
+    """Return lines on a request in the log of ``data_dir``, segments and Parquet; ``None`` when it is not there."""
     row = find_on_disk(Lake(data_dir), generation_id)
     if row is None:
         return None

@@ -1,4 +1,4 @@
-"""Rankings within a category."""
+"""Show the ranking of models within a category."""
 
 import polars as pl
 import streamlit as st

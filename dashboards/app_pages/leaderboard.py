@@ -1,4 +1,4 @@
-"""Models by tokens."""
+"""Show the ranking of models by tokens."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""Weekly tokens by author."""
+"""Show the weekly tokens of each author."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""One model's providers side by side."""
+"""Compare the providers of one model."""
 
 import streamlit as st
 

@@ -1,1 +1,1 @@
-"""Questions to a mart, a module a page: from a DuckDB connection to a polars frame. No Streamlit here."""
+"""Queries on a mart, one module for each page: from a DuckDB connection to a polars frame, without Streamlit."""

@@ -1,4 +1,4 @@
-"""Which model leads in which category."""
+"""Query the ranking of models within categories."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import polars as pl
 
 
 def names(mart: duckdb.DuckDBPyConnection) -> list[str]:
-    """Categories that the mart has seen, by tokens."""
+    """Return the categories in the mart, most tokens first."""
     sql = "SELECT category FROM categories_weekly GROUP BY category ORDER BY sum(tokens) DESC, category"
     return [name for (name,) in mart.execute(sql).fetchall()]
 
 
 def shares(mart: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """``category, model, tokens, requests, share``: share of the category's tokens."""
+    """Return ``category, model, tokens, requests, share``; ``share`` is of the category's tokens."""
     return mart.sql(
         """
         SELECT category, model, CAST(sum(tokens) AS BIGINT) AS tokens, CAST(sum(requests) AS BIGINT) AS requests,

@@ -16,7 +16,7 @@ class Freshness(NamedTuple):
     last: datetime | None
 
     def sentence(self) -> str:
-        """For the foot of a page."""
+        """Return a sentence for the caption of a page."""
         if self.first is None or self.last is None:
             return "No request has been sealed yet."
         return f"From {self.requests:,} requests, {self.first:%Y-%m-%d %H:%M} to {self.last:%Y-%m-%d %H:%M} UTC."

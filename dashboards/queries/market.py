@@ -9,7 +9,7 @@ REST = "others"
 
 
 def weekly_tokens(mart: duckdb.DuckDBPyConnection, authors: int) -> pl.DataFrame:
-    """``week, author, tokens, share`` of the largest ``authors``; the remaining ones together are ``others``."""
+    """Return ``week, author, tokens, share`` of the largest ``authors``; the remaining ones together are ``others``."""
     return mart.sql(
         f"""
         WITH largest AS (
@@ -28,7 +28,7 @@ def weekly_tokens(mart: duckdb.DuckDBPyConnection, authors: int) -> pl.DataFrame
 
 
 def models(mart: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """``model, author, tokens, requests, share, cost_usd, success`` over all weeks, most tokens first."""
+    """Return ``model, author, tokens, requests, share, cost_usd, success`` over all weeks, most tokens first."""
     return mart.sql(
         """
         SELECT model, author,

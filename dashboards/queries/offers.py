@@ -11,8 +11,11 @@ SCHEMA = {"provider": pl.String, "prompt_usd": pl.Float64, "completion_usd": pl.
 
 
 def offers(model: str) -> pl.DataFrame:
-    """A row per provider that can be routed to: USD per million tokens of its cheapest offer in the default service
-    tier, and where that is processed, null where not known."""
+    """Return a row for each provider that the router can use.
+
+    Prices are USD per million tokens of its cheapest endpoint in the default service tier. Locations of processing
+    are null where not known.
+    """
     cheapest: dict[str, tuple[float, float, str | None]] = {}
     for offer in load_catalogue().endpoints.get(model, ()):
         if offer.enabled and offer.price and not offer.service_tier:
@@ -22,6 +25,6 @@ def offers(model: str) -> pl.DataFrame:
 
 
 def _place(offer: Endpoint) -> str | None:
-    """Country codes and areas in capitals."""
+    """Return country codes and areas in capitals."""
     known = {place.upper() for place in (offer.region, *offer.datacenters) if place}
     return ", ".join(sorted(known)) or None

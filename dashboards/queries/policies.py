@@ -1,4 +1,4 @@
-"""Selection policies: who serves, what was done and why, what a candidate would change. From files, not from a mart."""
+"""Read selection policies from their files: states, audit log, and the changes that a candidate would make."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data.policies import read_audit, read_report, read_serving, read_state, rea
 
 
 def registry(lake: Lake) -> pl.DataFrame:
-    """``version, state, share, since, decisions, reason``, the newest first; ``share`` of all traffic for canaries."""
+    """Return ``version, state, share, since, decisions, reason``, newest first; ``share`` is of all traffic."""
     canary = read_serving(lake).canary
     rows = [
         {
@@ -29,7 +29,7 @@ def registry(lake: Lake) -> pl.DataFrame:
 
 
 def audit(lake: Lake) -> pl.DataFrame:
-    """``at, who, what, version, why``, the newest first."""
+    """Return ``at, who, what, version, why``, the newest first."""
     rows = [
         {"at": e.at[:19], "who": e.who, "what": e.what.replace("_", " "), "version": e.version, "why": e.why}
         for e in reversed(read_audit(lake))
@@ -38,14 +38,14 @@ def audit(lake: Lake) -> pl.DataFrame:
 
 
 def verdicts(lake: Lake, version: str) -> pl.DataFrame:
-    """``gate, outcome, reason`` as last answered."""
+    """Return ``gate, outcome, reason`` of the last verdicts."""
     state = read_state(lake, version)
     rows = [{"gate": v.gate, "outcome": v.outcome, "reason": v.reason} for v in (state.verdicts if state else ())]
     return pl.DataFrame(rows, schema=dict.fromkeys(("gate", "outcome", "reason"), pl.String))
 
 
 def segments(lake: Lake, version: str) -> pl.DataFrame:
-    """``by, name, decisions, effective_samples, word, lift, low, high, reason``: lifts in µUSD, null where refused."""
+    """Return ``by, name, decisions, effective_samples, word, lift, low, high, reason``; lifts in µUSD or null."""
     rows = [_segment(row) for row in (read_report(lake, version) or {}).get("segments", [])]
     kinds: dict[str, Any] = {"by": pl.String, "name": pl.String, "decisions": pl.Int64}
     kinds |= {"effective_samples": pl.Float64, "word": pl.String}
@@ -54,14 +54,14 @@ def segments(lake: Lake, version: str) -> pl.DataFrame:
 
 
 def effects(lake: Lake, version: str) -> pl.DataFrame:
-    """``gate, figure, value, low, high``: USD a request, but for ``lift_success`` (a share) and ratios."""
+    """Return ``gate, figure, value, low, high``: USD a request, but for ``lift_success`` (a share) and ratios."""
     rows = (read_report(lake, version) or {}).get("effects", [])
     kinds: dict[str, Any] = {"gate": pl.String, "figure": pl.String}
     return pl.DataFrame(rows, schema=kinds | dict.fromkeys(("value", "low", "high"), pl.Float64))
 
 
 def shifts(lake: Lake, version: str) -> pl.DataFrame:
-    """``endpoint, before, after, decisions``: mean share of first attempts, the largest changes first."""
+    """Return ``endpoint, before, after, decisions``: mean share of first attempts, the largest changes first."""
     rows = (read_report(lake, version) or {}).get("shifts", [])
     kinds: dict[str, Any] = {"endpoint": pl.String, "before": pl.Float64, "after": pl.Float64, "decisions": pl.Int64}
     return pl.DataFrame(rows, schema=kinds)

@@ -1,4 +1,4 @@
-"""One model's providers side by side."""
+"""Query the providers of one model."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ METRICS = {"ttft": 1e6, "throughput": 1e3}
 
 
 def served_models(mart: duckdb.DuckDBPyConnection) -> list[str]:
-    """Models with traffic, most requests first."""
+    """Return models with traffic, most requests first."""
     sql = "SELECT model FROM usage_hourly WHERE model IS NOT NULL GROUP BY model ORDER BY sum(requests) DESC, model"
     return [name for (name,) in mart.execute(sql).fetchall()]
 
 
 def side_by_side(mart: duckdb.DuckDBPyConnection, model: str) -> pl.DataFrame:
-    """One row a provider: requests served, attempts, uptime, share of 429s, TTFT and throughput quantiles.
+    """Return a row for each provider: requests, attempts, uptime, share of 429s, TTFT and throughput quantiles.
 
     ``ttft_*`` in seconds, ``throughput_p50`` in tokens a second, to 1 %; null without a measurement.
-    ``uptime`` is by the reference's definition, null before any attempt counts.
+    ``uptime`` follows the reference's definition and is null until an attempt counts.
     """
     rows = mart.execute(
         """

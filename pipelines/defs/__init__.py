@@ -1,1 +1,1 @@
-"""Dagster definitions, a module a concept."""
+"""Dagster definitions, one module for each concept."""

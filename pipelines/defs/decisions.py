@@ -1,4 +1,4 @@
-"""Decisions and their outcomes, a partition an hour that holds any: written when its sources change."""
+"""Define the asset of decisions and their outcomes: one partition for each hour, written when its sources change."""
 
 import dagster as dg
 
@@ -26,7 +26,7 @@ decisions_by_hour = dg.define_asset_job("decisions_by_hour", selection=[decision
 
 @dg.sensor(job=decisions_by_hour, minimum_interval_seconds=3600)
 def stale_hours(lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
-    """A run for each hour that new requests were sealed of, however long ago they arrived."""
+    """Request a run for each hour with newly sealed requests, however old that hour is."""
     stale = list(decision_log.stale(lake.lake()))
     if not stale:
         return dg.SkipReason("no hour has new requests")

@@ -1,4 +1,4 @@
-"""Housekeeping of runs: a run that waits for the pool slot of a dead run gets it, although no other run begins."""
+"""Free the pool slots of dead runs from the Dagster daemon, so that a waiting run gets one although no other begins."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""The start: which sealed requests a run stands on."""
+"""Define the first asset: the sealed requests that a run reads."""
 
 from collections.abc import Sequence
 from typing import Any

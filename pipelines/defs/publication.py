@@ -1,4 +1,4 @@
-"""Blocking checks over the candidate, then the pointer moves."""
+"""Check the candidate mart with blocking checks, then publish it."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ BESIDE_BUILDS = "portolan/beside_builds"
 
 
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """``data_dir``: the data directory of the installation."""
+    """Resource of the lake; ``data_dir`` is the data directory of the installation."""
 
     data_dir: str
 
@@ -25,7 +25,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Lake(self.data_dir).create()
 
     def candidate(self, run_id: str) -> Candidate:
-        """The unpublished mart that the steps of one run fill together."""
+        """Return the unpublished mart that the steps of one run fill together."""
         return Candidate(self.lake(), run_id)
 
 

@@ -1,4 +1,4 @@
-"""The tables of the mart: each an asset over its own .sql file."""
+"""Define the tables of the mart: one asset for each .sql file."""
 
 import dagster as dg
 

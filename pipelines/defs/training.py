@@ -1,4 +1,4 @@
-"""The turn of the loop: training set → candidate → evaluation report → promotion; its gates are checks."""
+"""Define the learning loop: training set → candidate → evaluation report → promotion. Its gates are asset checks."""
 
 from typing import Any
 
@@ -101,7 +101,7 @@ watch = dg.define_asset_job(
 
 @dg.sensor(job=watch, minimum_interval_seconds=60)
 def learned_serves(lake: LakeResource) -> dg.RunRequest | dg.SkipReason:
-    """The guardrails each minute while a learned policy serves, however long training and judging take."""
+    """Check the guardrails each minute while a learned policy serves, however long training and judging take."""
     if not read_serving(lake.lake()).versions():
         return dg.SkipReason("no learned policy serves")
     return dg.RunRequest()
