@@ -45,14 +45,14 @@ def open_dataset(files: Iterable[Path], schema: pa.Schema = LAKE_SCHEMA) -> ds.D
 def requests_sql(files: Iterable[Path]) -> str:
     """Return a DuckDB query for the rows of ``files`` with the columns of ``LAKE_SCHEMA``."""
     kinds = [(field.name, _sql_type(field.type)) for field in LAKE_SCHEMA]
-    typed_nulls = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in kinds)
+    typed_nulls = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in kinds)
     source = f"SELECT {typed_nulls} WHERE false"
     listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
     if listed:
         parquet = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
         source = f"{source} UNION ALL BY NAME SELECT * FROM {parquet}"
     # The union adds what every file lacks; the cast orders the fields of structs and drops those not declared.
-    columns = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in kinds)
+    columns = ", ".join(f'CAST("{name}" AS {kind}) AS "{name}"' for name, kind in kinds)
     return f"SELECT {columns} FROM ({source})"
 
 
@@ -77,5 +77,5 @@ def _sql_type(kind: pa.DataType) -> str:
     if pa.types.is_list(kind):
         return f"{_sql_type(kind.value_type)}[]"
     if pa.types.is_struct(kind):
-        return f"STRUCT({', '.join(f'{field.name} {_sql_type(field.type)}' for field in kind)})"
+        return "STRUCT(" + ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in kind) + ")"
     return _SQL_TYPES[kind]
