@@ -20,7 +20,7 @@ import pytest
 from dashboards.queries.freshness import freshness
 from data.lake import Lake
 from data.marts import open_mart
-from data.record.lake_reader import open_dataset, request_files
+from data.record.lake_reader import open_dataset, request_files, requests_sql
 from tests.running import Running, answers, free_port, portolan, until
 
 MODEL = "openai/gpt-oss-120b"
@@ -97,8 +97,10 @@ def reconcile(stack: Up) -> int:
     refreshed = portolan("refresh", "--data-dir", str(stack.lake.root))
     assert refreshed.returncode == 0, refreshed.stderr
     with duckdb.connect() as connection:
-        files = str(stack.lake.requests / "day=*" / "*.parquet")
-        rows, ids = connection.execute(f"SELECT count(*), count(DISTINCT generation_id) FROM '{files}'").fetchone()  # type: ignore[misc]
+        requests = requests_sql(request_files(stack.lake))
+        found = connection.execute(f"SELECT count(*), count(DISTINCT generation_id) FROM ({requests})").fetchone()
+    assert found is not None
+    rows, ids = found
     assert rows == ids == stack.mart_requests() == stack.ask("SELECT sum(requests) FROM usage_hourly")
     # A record is counted once it is synced, so that the count lags behind its requests.
     assert stack.ended_before(asked - 0.5) <= counted <= stack.ended_before(told)
