@@ -7,8 +7,6 @@ from pathlib import Path
 
 from data.storage.interface import ObjectNotFoundError
 from data.storage.local import LocalStorage
-from data.storage.local import fsync_folder as fsync_folder
-from data.storage.local import write_atomically as write_atomically
 
 
 class Lake:

@@ -14,10 +14,11 @@ from typing import NamedTuple, TypeVar
 
 import duckdb
 
-from data.lake import Lake, fsync_folder
+from data.lake import Lake
 from data.record import lake_files
 from data.record.lake_files import Unreadable
 from data.record.lake_reader import requests_sql
+from data.storage.local import fsync_folder
 from pipelines.checks import CHECKS, CheckFailed
 from pipelines.locks import exclusive
 

@@ -23,8 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.lake import Lake, write_atomically
+from data.lake import Lake
 from data.record.lake_reader import LAKE_SCHEMA, open_dataset
+from data.storage.local import write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.lake import Lake, fsync_folder
+from data.lake import Lake
 from data.record.encoding import to_table
+from data.storage.local import fsync_folder
 from router_service.telemetry.frames import frame, read_frames
 
 logger = logging.getLogger(__name__)

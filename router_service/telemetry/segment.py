@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from data.lake import fsync_folder
+from data.storage.local import fsync_folder
 
 
 class Segment:

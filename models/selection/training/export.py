@@ -14,7 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
 
-from data.lake import Lake, fsync_folder
+from data.lake import Lake
+from data.storage.local import fsync_folder
 from models.selection.decision import predictor
 from models.selection.decision.artifact import ARTIFACT_SCHEMA, PARITY_TOLERANCE, TREES_FILE, onnx_session, signature
 from models.selection.decision.features import FEATURES
