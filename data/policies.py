@@ -20,6 +20,7 @@ from data.storage.interface import InvalidKeyError, ObjectNotFoundError
 
 LifecycleState = Literal["candidate", "shadow", "canary", "champion", "retired", "rejected", "rolled_back"]
 T = TypeVar("T")
+MAX_ERROR_CHARACTERS = 500
 
 
 class Canary(msgspec.Struct, frozen=True):
@@ -186,3 +187,9 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_nulls(one) for name, one in value.items() if one is not None}
     return [_without_nulls(one) for one in value] if isinstance(value, list) else value
+
+
+def error_sentence(error: Exception) -> str:
+    """Return an exception as one bounded line for the audit log and for reports."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:MAX_ERROR_CHARACTERS] if text else type(error).__name__

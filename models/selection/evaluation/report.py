@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from data.lake import Lake
-from data.policies import GateVerdict
+from data.policies import GateVerdict, error_sentence
 from models.selection.dataset.replay_set import ReplaySet
 from models.selection.decision.arrays import Floats
 from models.selection.evaluation.differences import shifts_by_endpoint
@@ -42,7 +42,7 @@ def write_report(lake: Lake, judgement: GateJudgement) -> dict[str, Any]:
     except Exception as error:
         # The gates' verdicts stand without them, and the lifecycle must not stop for a page.
         logger.exception("the segments of %s could not be evaluated", judgement.state.version)
-        report = figures(judgement._replace(replayed=None)) | {"fault": f"{type(error).__name__}: {error}"[:500]}
+        report = figures(judgement._replace(replayed=None)) | {"fault": error_sentence(error)}
     folder = f"policies/{judgement.state.version}"
     lake.storage.put(f"{folder}/report.json", msgspec.json.encode(report))
     lake.storage.put(f"{folder}/report.html", page(report).encode())

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from data.lake import Lake
-from data.policies import Canary, GateVerdict, PolicyState, read_audit
+from data.policies import Canary, GateVerdict, PolicyState, error_sentence, read_audit
 from models.selection.dataset import decision_log
 from models.selection.dataset.replay_set import ReplaySet, read_replay_set
 from models.selection.dataset.samples import build_samples
@@ -33,7 +33,7 @@ from models.selection.evaluation.gates import (
 from models.selection.evaluation.predictive import prediction_losses, quantile_coverage
 from models.selection.evaluation.replay import ReplayedPolicies, replay_policies
 from models.selection.lifecycle.guardrails import GuardrailLimits, GuardrailReading, read_guardrails
-from models.selection.lifecycle.registry import Registry, RegistryError, sentence_of
+from models.selection.lifecycle.registry import Registry, RegistryError
 from models.selection.lifecycle.rollout import RolloutSchedule
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def judge_challenger(
             case.ask_gates(requirements, speed)
         except Exception as error:
             logger.exception("%s could not be judged", state.version)
-            case.fail(sentence_of(error))
+            case.fail(error_sentence(error))
         against = case.champion.version if case.champion is not None else None
         verdicts = tuple(msgspec.structs.replace(verdict, against=against) for verdict in case.verdicts)
         return GateJudgement(registry.judge(state.version, verdicts), case.champion, case.replayed, case.comparison)
@@ -159,7 +159,7 @@ def advance(
             steps.append(f"{state.version} takes no step: {error}")
         except Exception as error:
             logger.exception("%s could not take its step", state.version)
-            why = f"its step failed: {sentence_of(error)}"
+            why = f"its step failed: {error_sentence(error)}"
             with _unless_gone(registry, state.version):
                 registry.reject(state.version, why)
                 steps.append(f"{state.version} is rejected: {why}")
@@ -231,7 +231,7 @@ def _watch_canary(lake: Lake, canary: Canary, limits: GuardrailLimits) -> Guardr
     try:
         LearnedPolicy.load(lake.policies / canary.version)
     except PolicyError as error:
-        return GuardrailReading(canary.version, 0, 0, fault=sentence_of(error))
+        return GuardrailReading(canary.version, 0, 0, fault=error_sentence(error))
     since = max(decision_log.count(lake) - canary.since, 0)
     return _read_guardrails(lake, canary.version, min(since, MAX_WATCHED_DECISIONS), limits, all_rows=True)
 
@@ -244,7 +244,7 @@ def _read_guardrails(
         return read_guardrails(decision_log.read(lake, last=last), version, limits, all_rows=all_rows)
     except Exception as error:
         logger.exception("the guardrails of %s could not be read", version)
-        return GuardrailReading(version, 0, 0, fault=sentence_of(error))
+        return GuardrailReading(version, 0, 0, fault=error_sentence(error))
 
 
 def _canary_step(registry: Registry, lake: Lake, schedule: RolloutSchedule, limits: GuardrailLimits) -> list[str]:

@@ -50,19 +50,12 @@ STEPS: dict[LifecycleState, tuple[LifecycleState, ...]] = {
 }
 ENDED: tuple[LifecycleState, ...] = ("retired", "rejected", "rolled_back")
 ARTIFACT = ("*.onnx", "policy.json")
-MAX_ERROR_CHARACTERS = 500
 # No training takes this long: an older unregistered folder was left by a process that died.
 ABANDONED_S = 3600.0
 
 
 class RegistryError(Exception):
     """Say why a step cannot be taken."""
-
-
-def sentence_of(error: Exception) -> str:
-    """Return an exception as one bounded line for the audit log."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:MAX_ERROR_CHARACTERS] if text else type(error).__name__
 
 
 class Registry:

@@ -18,13 +18,13 @@ from typing import NamedTuple
 import polars as pl
 
 from data.lake import Lake
-from data.policies import Lineage, read_state
+from data.policies import Lineage, error_sentence, read_state
 from models.selection.dataset import decision_log
 from models.selection.dataset.point_in_time import EPOCH, MICROSECOND
 from models.selection.dataset.samples import build_samples
 from models.selection.decision.policy import LearnedPolicy
 from models.selection.evaluation.predictive import held_out_metrics
-from models.selection.lifecycle.registry import Registry, sentence_of
+from models.selection.lifecycle.registry import Registry
 from models.selection.training.export import export
 from models.selection.training.learning import learn
 
@@ -92,7 +92,7 @@ def train(lake: Lake, force: bool = False) -> TrainReport:
         return _train(lake, force)
     except Exception as error:
         logger.exception("training failed")
-        return TrainReport(None, f"not trained: {sentence_of(error)}", {})
+        return TrainReport(None, f"not trained: {error_sentence(error)}", {})
 
 
 def _train(lake: Lake, force: bool) -> TrainReport:
