@@ -1,4 +1,4 @@
-"""Requests a second of the whole service, this checkout against another revision, in one run.
+"""Compare the request rate of the whole service with that of another revision, in one run.
 
 ``python -m benchmarks.before_after REVISION [--rounds N] [--seconds S] [--write]``. Both serve at once on core 0, one
 of them under load at a time, in turn; load and an instant upstream share core 1. The other revision runs from a
@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.gateway.__main__ import CELLS, pin, start, wait_for
 from benchmarks.gateway.load import measure
 from benchmarks.gateway.wire import request
@@ -25,6 +27,7 @@ from benchmarks.tables import write_between
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "speed.md"
 UPSTREAM, PORTS = 18911, {"before": 18912, "after": 18913}
+REPLICATES = 5000
 Rates = dict[tuple[bool, int], list[tuple[float, float]]]
 
 
@@ -80,7 +83,7 @@ portolan.cli.main()
 
 
 def run(revision: str, rounds: int, seconds: float) -> Rates:
-    """Requests a second (before, after) of each round, by kind of answer and connections."""
+    """Return the request rates (before, after) of each round, by kind of response and number of connections."""
     rates: Rates = {}
     with ExitStack() as stack:
         trees = {"before": stack.enter_context(checkout(revision)), "after": ROOT}
@@ -92,7 +95,7 @@ def run(revision: str, rounds: int, seconds: float) -> Rates:
         for number in range(rounds):
             for stream, connections in CELLS:
                 found = {}
-                # Who goes first alternates, so that a drift of the machine meets both alike.
+                # The order alternates, so that a drift of the machine affects both alike.
                 for name in sorted(PORTS, reverse=number % 2 == 0):
                     wanted = request("/api/v1/chat/completions", keys[name], stream=stream)
                     found[name] = measure(PORTS[name], wanted, connections, seconds).rate
@@ -101,23 +104,29 @@ def run(revision: str, rounds: int, seconds: float) -> Rates:
 
 
 def table(rates: Rates) -> str:
-    """Markdown. A ratio is of two neighbouring measurements; given are the median and the spread of the rounds."""
+    """Return the table in Markdown. Each ratio is that of two adjacent measurements; the column is their median."""
     lines = [
-        "| answer | connections | before, requests/s | after, requests/s | after / before | least to most | rounds |",
+        "| response | connections | before, req/s | after, req/s | after / before | lower 90 % bound | rounds |",
         "|---|---|---|---|---|---|---|",
     ]
     for (stream, connections), pairs in sorted(rates.items()):
         ratios = [after / before for before, after in pairs]
         before, after = (statistics.median(column) for column in zip(*pairs, strict=True))
         lines.append(
-            f"| {'50 chunks' if stream else 'whole'} | {connections} | {before:,.0f} | {after:,.0f} | "
-            f"{statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} | {len(pairs)} |"
+            f"| {'50 chunks' if stream else 'non-streamed'} | {connections} | {before:,.0f} | {after:,.0f} | "
+            f"{statistics.median(ratios):.3f} | {lower_bound(ratios):.3f} | {len(pairs)} |"
         )
     return "\n".join(lines)
 
 
+def lower_bound(ratios: list[float]) -> float:
+    """Return the lower end of the 90 % percentile bootstrap interval of the median of ``ratios``."""
+    draws = np.random.default_rng(0).choice(ratios, (REPLICATES, len(ratios)))
+    return float(np.quantile(np.median(draws, axis=1), 0.05))
+
+
 def described(revision: str) -> str:
-    """Its short name and what it says of itself."""
+    """Return the abbreviated hash and the subject of ``revision``."""
     return git("log", "-1", "--format=%h (%s)", revision).stdout.strip()
 
 
