@@ -129,13 +129,13 @@ class Candidate:
                     raise
 
     def _leave_out_damaged(self) -> bool:
-        """Find the damaged files among the listed ones, and build the tables that counted one of them again.
+        """Remove damaged files from the candidate and build its tables again; return whether there were any.
 
         Every table then counts the same requests.
         """
         with duckdb.connect(str(self.path)) as connection:
             files = [Path(file) for file in _sources(connection)]
-        damaged = lake_files.find_damaged(self._lake, files, _read_whole)
+        damaged = lake_files.find_damaged(self._lake, files) or _unreadable_to_duckdb(files)
         if not damaged:
             return False
         with duckdb.connect(str(self.path)) as connection:
@@ -167,7 +167,7 @@ def _sources(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def _note(connection: duckdb.DuckDBPyConnection, files: Sequence[Unreadable]) -> None:
     for one in files:
-        connection.execute("INSERT INTO unreadable VALUES (?, ?)", [str(one.path), one.reason])
+        connection.execute("INSERT INTO unreadable VALUES (?, ?)", [one.name, one.reason])
 
 
 def _view(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
@@ -180,14 +180,22 @@ def _fill(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return number(connection, f"SELECT count(*) FROM {table}")
 
 
-def _read_whole(path: Path) -> None:
-    """Read every value of a file. Raises ``ValueError`` if DuckDB cannot."""
-    with duckdb.connect() as connection:
-        try:
-            _view(connection, [str(path)])
-            connection.execute("SELECT max(hash(COLUMNS(*))) FROM requests").fetchall()
-        except duckdb.Error as error:
-            raise ValueError(str(error)) from error
+def _unreadable_to_duckdb(files: Sequence[Path]) -> list[Unreadable]:
+    """Return the files that Arrow can read and DuckDB cannot; none if DuckDB can read no file at all."""
+    found = []
+    for path in files:
+        # An error of DuckDB may end a database for good: each file has its own.
+        with duckdb.connect() as connection:
+            try:
+                _view(connection, [str(path)])
+                connection.execute("SELECT max(hash(COLUMNS(*))) FROM requests").fetchall()
+            except duckdb.Error as error:
+                found.append(Unreadable(path, " ".join(str(error).split())))
+    if len(found) == len(files):
+        return []
+    for one in found:
+        lake_files.log_unreadable(one)
+    return found
 
 
 def number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -2,8 +2,8 @@
 
 A file that cannot be read is left out but not moved, so that a process that is reading or copying it is not
 disturbed. It counts again once it is repaired. It is named in the log once per process. A file whose footer is
-valid and whose pages are damaged is found by the read that fails; it is then recorded in ``Lake.unreadable`` until
-its size or its time of modification changes, so that later readers leave it out without reading it.
+valid and whose pages are damaged is found when a read fails; it is then recorded in ``Lake.unreadable`` until it or
+the version of Arrow changes, so that later readers leave it out without reading it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -56,8 +56,12 @@ class Unreadable(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        name = "/".join(self.path.parts[-2:])
-        return f"{os.fsencode(name).decode(errors='replace')}: {self.reason}"
+        return f"{'/'.join(Path(self.name).parts[-2:])}: {self.reason}"
+
+    @property
+    def name(self) -> str:
+        """Return the path, with replacement characters for bytes that are not UTF-8."""
+        return os.fsencode(self.path).decode(errors="replace")
 
 
 class Listing(NamedTuple):
@@ -112,7 +116,7 @@ def read(lake: Lake, paths: Iterable[Path], columns: Sequence[str], where: pc.Ex
         try:
             return Rows(_table(remaining, columns, where), left_out)
         except FAULTS:
-            damaged = find_damaged(lake, remaining, lambda path: _table([path], columns, where))
+            damaged = find_damaged(lake, remaining)
             if not damaged:
                 raise
             left_out += damaged
@@ -125,24 +129,33 @@ def read_all(lake: Lake, columns: Sequence[str]) -> pa.Table:
     return read(lake, [file.path for file in listing(lake).files], columns).table
 
 
-def find_damaged(lake: Lake, paths: Iterable[Path], read_one: Callable[[Path], object]) -> list[Unreadable]:
-    """Return the files for which ``read_one`` raises one of ``FAULTS``; record and log them.
+def find_damaged(lake: Lake, paths: Iterable[Path]) -> list[Unreadable]:
+    """Return the files that Arrow cannot read, recorded and logged, and those that were removed meanwhile.
 
-    Reads every file: to be called when a read of all of them has failed.
+    Reads every value of every file: call it when a read has failed. It does not depend on what that read asked for, so
+    that a fault of the caller is never taken for damage.
     """
     damaged = []
     for path in paths:
         try:
             state = path.stat()
-            read_one(path)
+            for batch in open_dataset([path]).to_batches():
+                # Damaged pages may decode to strings that are not UTF-8, or to offsets beyond the data.
+                batch.validate(full=True)
         except FileNotFoundError:
             damaged.append(Unreadable(path, GONE))
         except FAULTS as error:
-            one = Unreadable(path, _reason(error) if path.exists() else GONE)
-            if one.reason != GONE and (not isinstance(error, OSError) or error.errno is None):
+            one = Unreadable(path, _reason(error))
+            if not isinstance(error, MemoryError) and getattr(error, "errno", None) is None:
                 _remember(lake, one, state)
-            damaged.append(one if one.reason == GONE else _logged(one))
+            damaged.append(_logged(one))
     return damaged
+
+
+@lru_cache(4096)
+def log_unreadable(one: Unreadable) -> None:
+    """Log a file that is left out, once per process."""
+    logger.warning("%s is left out, for it cannot be read: %s", one.name, one.reason)
 
 
 def _described(path: Path, marker: Path | None) -> LakeFile:
@@ -151,11 +164,16 @@ def _described(path: Path, marker: Path | None) -> LakeFile:
         raise ValueError("it is not a regular file")
     if marker is not None and (reason := _remembered(marker, state)):
         raise ValueError(reason)
-    return _footer(path, state.st_size, state.st_mtime_ns)
+    return _footer(path, _identity(state))
+
+
+def _identity(state: os.stat_result) -> tuple[int, int]:
+    """Return what differs when a file is replaced or changed, also by a copy that keeps the time of modification."""
+    return state.st_size, state.st_ctime_ns
 
 
 @lru_cache(CACHED_FOOTERS)
-def _footer(path: Path, _size: int, _modified_ns: int) -> LakeFile:
+def _footer(path: Path, _unchanged: tuple[int, int]) -> LakeFile:
     metadata: Any = pq.read_metadata(path)
     if fault := _foreign(metadata.schema.to_arrow_schema()):
         raise ValueError(fault)
@@ -211,7 +229,6 @@ def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 def _table(paths: Sequence[Path], columns: Sequence[str], where: pc.Expression | None) -> pa.Table:
     table = open_dataset(paths).to_table(columns=list(columns), filter=where)
-    # Damaged pages may decode to strings that are not UTF-8, or to offsets beyond the data.
     table.validate(full=True)
     return table
 
@@ -230,7 +247,7 @@ def _marker(lake: Lake, path: Path) -> Path:
 
 def _remember(lake: Lake, one: Unreadable, state: os.stat_result) -> None:
     marker = _marker(lake, one.path)
-    found = {"size": state.st_size, "modified_ns": state.st_mtime_ns, "reason": one.reason}
+    found = {"identity": _identity(state), "arrow": pa.__version__, "reason": one.reason}
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(marker, json.dumps(found).encode())
@@ -242,7 +259,7 @@ def _remembered(marker: Path, state: os.stat_result) -> str | None:
     """Return why the file of ``marker`` is unreadable, ``None`` if it has changed since that was found."""
     try:
         found = json.loads(marker.read_bytes())
-        if (found["size"], found["modified_ns"]) == (state.st_size, state.st_mtime_ns):
+        if (tuple(found["identity"]), found["arrow"]) == (_identity(state), pa.__version__):
             return str(found["reason"])
         marker.unlink(missing_ok=True)
     except (OSError, ValueError, KeyError, TypeError):
@@ -251,11 +268,5 @@ def _remembered(marker: Path, state: os.stat_result) -> str | None:
 
 
 def _logged(one: Unreadable) -> Unreadable:
-    _log(one.path, one.reason)
+    log_unreadable(one)
     return one
-
-
-@lru_cache(4096)
-def _log(path: Path, reason: str) -> None:
-    """Log once per process."""
-    logger.warning("%s is left out, for it cannot be read: %s", path, reason)

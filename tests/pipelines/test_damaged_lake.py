@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -136,8 +137,9 @@ def test_damaged_pages_are_found_by_whoever_reads_them_first_and_a_repaired_file
     tmp_path: Path, column: str
 ) -> None:
     lake, good, bad = lake_of_two(tmp_path)
-    whole = bad.read_bytes()
+    whole, state = bad.read_bytes(), bad.stat()
     damage_pages(bad, column)
+    os.utime(bad, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert len(lake_files.listing(lake).files) == 2
     read = lake_files.read(lake, [good, bad], [column.partition(".")[0]])
     assert (len(read.table), [one.path for one in read.left_out]) == (GOOD, [bad])
@@ -148,6 +150,7 @@ def test_damaged_pages_are_found_by_whoever_reads_them_first_and_a_repaired_file
     assert sum(decision_log.catch_up(lake).values()) == GOOD
     assert reader.of("key", today).total == sum(costs[:GOOD])
     bad.write_bytes(whole)
+    os.utime(bad, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert build_mart(lake).requests == GOOD + BAD
     assert reader.of("key", today).total == sum(costs)
     decision_log.catch_up(lake)
@@ -183,6 +186,26 @@ def test_a_file_that_is_removed_while_it_is_read_is_missed_and_not_called_damage
     assert sum(rows) == GOOD
     assert lake_files.read(lake, [good, bad], ["generation_id"]).left_out[0].reason == lake_files.GONE
     assert not lake.unreadable.exists()
+
+
+def test_a_wrong_question_is_not_taken_for_damage(tmp_path: Path) -> None:
+    lake, good, bad = lake_of_two(tmp_path)
+    with pytest.raises(pa.ArrowInvalid, match="no_such_column"):
+        lake_files.read(lake, [good, bad], ["no_such_column"])
+    candidate = Candidate(lake, "test")
+    candidate.begin()
+    with pytest.raises(duckdb.Error, match="usage_hourly"):
+        candidate.failures(["no figure is negative"])
+    assert lake_files.listing(lake).unreadable == candidate.unreadable() == []
+
+
+def test_a_name_that_is_not_utf_8_is_left_out(tmp_path: Path) -> None:
+    _, _, bad = lake_of_two(tmp_path)
+    bad.rename(bad.parent / os.fsdecode(b"\xff.parquet"))
+    report = refresh(tmp_path, lambda _: None)
+    assert report.succeeded, report.failed
+    assert report.metadata["sealed_requests"]["dagster/row_count"] == GOOD
+    assert "\ufffd.parquet" in report.metadata["published_mart"]["unreadable"]
 
 
 def test_a_dangling_link_is_passed_over(tmp_path: Path) -> None:

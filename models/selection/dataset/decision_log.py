@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -188,8 +189,11 @@ def _kept(path: Path) -> pa.Table | None:
     except FileNotFoundError:
         return None
     except lake_files.FAULTS as error:
+        if getattr(error, "errno", None) is not None:
+            raise
         aside = path.with_suffix(f".{time.time_ns()}.damaged")
-        os.replace(path, aside)
+        with suppress(FileNotFoundError):
+            os.replace(path, aside)
         logger.error("%s cannot be read and is kept as %s: %s", path, aside.name, error)
         return None
 
