@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import shutil
+from pathlib import Path
 
 from data.lake import Lake
 from data.record.attempt import Attempt
@@ -30,6 +32,13 @@ class World:
         self._served = 0
         self._dice = random.Random(4)
         self._store = PolicyStore(lake)
+
+    def copied(self, folder: Path) -> World:
+        """Return a copy in ``folder``, for one test to change."""
+        shutil.copytree(self.lake.root, folder)
+        copy = World(Lake(folder))
+        copy._served = self._served
+        return copy
 
     def serve(self, count: int) -> None:
         """``count`` requests under whoever serves now, sealed."""

@@ -96,11 +96,6 @@ class ResponseFacts(Protocol):
     def tool_call_fault(self) -> str | None: ...
 
 
-def is_client_error(error_type: str) -> bool:
-    """Tell whether an error is the client's own, so that every endpoint would have responded the same."""
-    return error_type in CLIENT_ERRORS
-
-
 def informs_about_endpoint(error_type: str) -> bool:
     """Tell whether a failed attempt says anything about its endpoint.
 

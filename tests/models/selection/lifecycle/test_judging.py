@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -59,11 +58,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def world(taught: World, tmp_path: Path) -> World:
-    """A copy, for one test to change."""
-    shutil.copytree(taught.lake.root, tmp_path / "copy")
-    copy = World(Lake(tmp_path / "copy"))
-    copy._served = taught._served
-    return copy
+    return taught.copied(tmp_path / "copy")
 
 
 def version_of(lake: Lake) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import signal
 from pathlib import Path
 
@@ -70,11 +69,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def world(grown: World, tmp_path: Path) -> World:
-    """A copy of the world, for one test to change."""
-    shutil.copytree(grown.lake.root, tmp_path / "copy")
-    copy = World(Lake(tmp_path / "copy"))
-    copy._served = grown._served
-    return copy
+    return grown.copied(tmp_path / "copy")
 
 
 def plant(lake: Lake, version: str, waits: float = 1.0, **known: float) -> str:
