@@ -30,7 +30,8 @@ class Processes:
 
     def portolan(self, name: str, *arguments: str, patience: float = STOP_S, **environment: str) -> None:
         """Run ``portolan`` with ``arguments``."""
-        self.run(name, [sys.executable, "-m", "portolan", *arguments], patience=patience, **environment)
+        with interrupts_held():
+            self.run(name, [sys.executable, "-m", "portolan", *arguments], patience=patience, **environment)
 
     def run(self, name: str, command: list[str], patience: float = STOP_S, **environment: str) -> None:
         """Run ``command`` until ``stop``, which waits ``patience`` seconds for its end before it kills."""
@@ -43,13 +44,14 @@ class Processes:
             return
         # Kept rather than shown: one that is ended with the rest has nothing to complain of.
         self._complaint = tempfile.TemporaryFile()  # noqa: SIM115
-        self._beside = subprocess.Popen(
-            [sys.executable, "-m", "portolan", *arguments],
-            env=self._environment,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=self._complaint,
-        )
+        with interrupts_held():
+            self._beside = subprocess.Popen(
+                [sys.executable, "-m", "portolan", *arguments],
+                env=self._environment,
+                start_new_session=True,
+                stdout=subprocess.DEVNULL,
+                stderr=self._complaint,
+            )
 
     def complaint(self) -> str:
         """Return what the process beside the rest wrote to stderr, when it has ended and for the first time after that.
@@ -96,6 +98,19 @@ def _end(child: subprocess.Popen[bytes], patience: float) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Let a child that is started here inherit a mask for SIGINT, which ``portolan.__main__`` lifts.
+
+    An interpreter that is interrupted before it has loaded the first module prints a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -12,7 +14,8 @@ import pytest
 
 from data.lake import Lake
 from data.policies import ServingAssignment, write_serving
-from tests.running import Running, answers, free_port, until
+from portolan.processes import Processes
+from tests.running import Running, answers, environment, free_port, until
 
 
 @contextmanager
@@ -67,11 +70,11 @@ def test_replay_ends(tmp_path: Path, lab_url: str) -> None:
 def test_guardrails_end(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "data").create()
     write_serving(lake, ServingAssignment(champion="any"))
-    # They say what keeps them from looking, which shows that they do.
-    (day := lake.requests / "day=2026-11-23").mkdir()
+    # They name the file that they cannot read, which shows that they look.
+    (day := lake.requests / f"day={datetime.now(UTC):%Y-%m-%d}").mkdir()
     (day / "damaged.parquet").write_bytes(b"PAR1")
     with started(tmp_path, "policy", "check", "--every", "1", "--data-dir", str(tmp_path / "data")) as command:
-        until(lambda: command.output.count("guardrails:") > 1, f"they look; it said: {command.output}")
+        until(lambda: "damaged.parquet is left out" in command.output, "they look")
         end(command)
 
 
@@ -101,3 +104,14 @@ def test_up_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
         until(lambda: answers(url), "the router answers")
         assert "stopping" not in command.output
         end(command)
+
+
+@pytest.mark.parametrize("milliseconds", [0, 5, 10, 20, 40, 80])
+def test_an_interrupt_before_the_first_module_is_loaded_ends_in_silence(
+    milliseconds: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    processes = Processes(**environment())
+    processes.portolan("lab", "lab", "--port", str(free_port()))
+    time.sleep(milliseconds / 1000)
+    processes.stop()
+    assert "Traceback" not in capfd.readouterr().err

@@ -201,7 +201,8 @@ def test_what_a_full_disk_never_takes_is_counted(disk: Path, tmp_path: Path, lab
         router.process.send_signal(signal.SIGTERM)
         router.process.wait(60)
         (lost,) = (int(count) for count in LOST.findall(router.output))
-        assert 0 < lost <= 100
+        # The last of the first 20 may still have waited for the disk when it was filled.
+        assert 0 < lost <= 120
         assert (lost < 100) == bool(reserve), "as many as there is room for are kept"
     full.free()
     full.check(lost)
