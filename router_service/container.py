@@ -91,7 +91,7 @@ class Container:
             ),
             policies=policies,
             sticky=sticky,
-            outcomes=OutcomeReporter(listeners),
+            outcomes=OutcomeReporter(listeners, on_begin=[statistics.begin]),
             health=health,
             statistics=statistics,
             measured_deadlines=MeasuredDeadlines(health),

@@ -27,6 +27,8 @@ class JoinedWrites:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        # uvicorn asks for it at each request; ``__getattr__`` takes ten times as long.
+        self.is_closing = transport.is_closing
         self._loop = asyncio.get_running_loop()
         self._head = b""
 

@@ -47,7 +47,7 @@ class Worker:
         self.health = Health(clock)
         self.sticky = StickyTable(self.health, clock=clock)
         self.statistics = LiveStatistics(clock)
-        self.outcomes = OutcomeReporter([self.statistics])
+        self.outcomes = OutcomeReporter([self.statistics], [self.statistics.begin])
         self.sharing = StateSharing(self.health, self.sticky, transports, clock=clock, statistics=self.statistics)
         self._clock = clock
 

@@ -5,7 +5,7 @@ Prices are integer nano-USD per million tokens, as in ``Price``.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from data.catalogue.types import Price
 
@@ -13,7 +13,7 @@ TOKENS_PER_PRICE = 1_000_000
 SCALED_PER_USD = 1e15
 
 
-class ScaledCost(NamedTuple):
+class ScaledCost(msgspec.Struct, frozen=True, gc=False):
     """Hold the parts of a cost in nano-USD times a million, so that integers stay integers until one division.
 
     ``prompt`` holds uncached tokens, ``cache_read`` and ``cache_write`` those read from and written to a prompt cache.
@@ -27,7 +27,7 @@ class ScaledCost(NamedTuple):
     @property
     def usd(self) -> float:
         """Return the sum in USD."""
-        return sum(self) / SCALED_PER_USD
+        return (self.prompt + self.cache_read + self.cache_write + self.completion) / SCALED_PER_USD
 
 
 def scaled_cost(

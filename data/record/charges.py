@@ -14,8 +14,6 @@ PROMPT = "prompt"
 COMPLETION = "completion"
 INPUT_CACHE_READ = "input_cache_read"
 INPUT_CACHE_WRITE = "input_cache_write"
-# In the order of ``data.catalogue.cost.ScaledCost``.
-METERS = (PROMPT, INPUT_CACHE_READ, INPUT_CACHE_WRITE, COMPLETION)
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data.catalogue.cost import rounded_nano, scaled_cost
 from data.catalogue.types import Price
-from data.record.charges import METERS, Charge
+from data.record.charges import COMPLETION, INPUT_CACHE_READ, INPUT_CACHE_WRITE, PROMPT, Charge
 from router_service.core.exchange import HedgeLoser
 from router_service.core.usage import CostBreakdown, Usage
 
@@ -15,18 +15,25 @@ def cost_of(usage: Usage, price: Price) -> CostBreakdown:
     A meter that counted nothing has no charge.
     """
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
-    cached = min(usage.cached_tokens or 0, prompt)
-    written = min(usage.cache_write_tokens or 0, prompt - cached)
+    cached = min(usage.cached_tokens, prompt) if usage.cached_tokens else 0
+    written = min(usage.cache_write_tokens, prompt - cached) if usage.cache_write_tokens else 0
     uncached = prompt - cached - written
-    parts = scaled_cost(price, uncached, completion, cached=cached, cache_written=written)
-    rounded = [rounded_nano(int(part)) for part in parts]
-    quantities = (uncached, cached, written, completion)
-    charges = [
-        Charge(meter, quantity, nano)
-        for meter, quantity, nano in zip(METERS, quantities, rounded, strict=True)
-        if quantity
-    ]
-    return CostBreakdown(rounded[0] + rounded[2], rounded[1], rounded[3], charges)
+    scaled = scaled_cost(price, uncached, completion, cached=cached, cache_written=written)
+    charges: list[Charge] = []
+    prompt_nano = _charge(charges, PROMPT, uncached, scaled.prompt)
+    cached_nano = _charge(charges, INPUT_CACHE_READ, cached, scaled.cache_read) if cached else 0
+    written_nano = _charge(charges, INPUT_CACHE_WRITE, written, scaled.cache_write) if written else 0
+    completion_nano = _charge(charges, COMPLETION, completion, scaled.completion)
+    return CostBreakdown(prompt_nano + written_nano, cached_nano, completion_nano, charges)
+
+
+def _charge(charges: list[Charge], meter: str, quantity: int, scaled: float) -> int:
+    """Append the charge of ``quantity`` units unless it is zero, and return its nano-USD."""
+    if not quantity:
+        return 0
+    nano = rounded_nano(int(scaled))
+    charges.append(Charge(meter, quantity, nano))
+    return nano
 
 
 def hedge_loser_cost(loser: HedgeLoser, served: Usage | None, estimated_prompt_tokens: int) -> int:

@@ -18,9 +18,6 @@ class AffinityListener:
         self._sticky = sticky
         self._endpoints = {endpoint.id: endpoint for offers in endpoints.values() for endpoint in offers}
 
-    def begin(self, endpoint: str) -> None:
-        """Ignore the start of a call: only a response is recorded."""
-
     def report(self, outcome: AttemptOutcome, exchange: Exchange) -> None:
         """Record the endpoint of a served response; any other outcome leaves the table unchanged."""
         if outcome.ended != "answered" or exchange.status != 200 or exchange.error_type is not None:

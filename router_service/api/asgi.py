@@ -23,7 +23,7 @@ class ClientDisconnected(Exception):
 
 
 class WhileConnected:
-    """Cancel the ``async with`` block and raise ``ClientDisconnected`` when the client disconnects.
+    """Cancel the ``with`` block and raise ``ClientDisconnected`` when the client disconnects.
 
     The watch begins ``GRACE_S`` after entry. Most short requests end earlier, even under load, and need no task. A
     client that disconnects earlier is detected when the watch begins, since the server repeats the message.
@@ -35,13 +35,13 @@ class WhileConnected:
         self._watcher: asyncio.Task[None] | None = None
         self._left = self.over = False
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._watches.add(self)
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
         self.over = True
         if self._watcher is not None:
             self._watcher.cancel()

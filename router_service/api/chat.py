@@ -81,7 +81,7 @@ class ChatCompletions:
         if is_asked(exchange.headers):
             exchange.plans = []
         decisions = self._decisions(exchange, head, key)
-        async with WhileConnected(self._watches, receive):
+        with WhileConnected(self._watches, receive):
             if head.stream:
                 await StreamedResponse(exchange, services, send).run(decisions)
             else:

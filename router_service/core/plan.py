@@ -67,7 +67,7 @@ class Plan(NamedTuple):
         return Decision(self, draw, arm, bisect_right(arm.cumulative, arm_draw), arm_draw)
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """Hold the sampled choice: ``first`` is the index of the first endpoint, ``arm_draw`` the draw within the arm in
     [0, 1).
     """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from data.record.charges import Charge
@@ -22,7 +20,7 @@ class Usage(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
-class CostBreakdown(NamedTuple):
+class CostBreakdown(msgspec.Struct, frozen=True, gc=False):
     """Hold the charges of a request and their parts in nano-USD.
 
     ``prompt`` holds uncached and cache-written tokens, ``cached`` those read from a cache.

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Plan
@@ -46,7 +48,7 @@ class TotalTimeoutExpired(ApiError):
         super().__init__("timeout", f"The response was not complete within {total_s:g} s; ask for fewer tokens")
 
 
-class AttemptDeadline(NamedTuple):
+class AttemptDeadline(msgspec.Struct, frozen=True, gc=False):
     """Limit an attempt to ``seconds``.
 
     ``from_client`` is true if the limit of the request or its key is shorter than the router's own: an endpoint that

@@ -86,9 +86,6 @@ class Hedging:
         self.tokens += tokens
         self.sent += 1
 
-    def begin(self, endpoint: str) -> None:
-        """Ignore the start of a call: a hedged request is counted when its budget is spent."""
-
     def report(self, outcome: AttemptOutcome, _exchange: Exchange) -> None:
         """Count a hedged request whose response was used."""
         self.won += outcome.hedge and outcome.ended not in ("lost", "failed")

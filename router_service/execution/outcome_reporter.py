@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from data.record.attempt import HEDGE, Attempt, AttemptEnd, AttemptOutcome
@@ -16,9 +16,6 @@ logger = logging.getLogger(__name__)
 class OutcomeListener(Protocol):
     """Learn from calls, as health, live statistics, hedging and affinity do."""
 
-    def begin(self, endpoint: str) -> None:
-        """Record that a call to ``endpoint`` was sent."""
-
     def report(self, outcome: AttemptOutcome, exchange: Exchange) -> None:
         """Record how a call ended."""
 
@@ -26,18 +23,20 @@ class OutcomeListener(Protocol):
 class OutcomeReporter:
     """Make one ``AttemptOutcome`` of each call. A failing listener affects neither the request nor other listeners.
 
-    ``failures`` counts reports that raised an exception.
+    Each of ``on_begin`` is called with the endpoint when a call is sent. ``failures`` counts reports that raised an
+    exception.
     """
 
-    def __init__(self, listeners: Sequence[OutcomeListener]) -> None:
+    def __init__(self, listeners: Sequence[OutcomeListener], on_begin: Sequence[Callable[[str], None]] = ()) -> None:
         self._listeners = listeners
+        self._on_begin = on_begin
         self.failures = 0
 
     def begin(self, exchange: Exchange, attempt: Attempt) -> None:
         """Record that ``attempt`` was sent. It is reported by ``settle`` at the latest."""
         exchange.open_attempts.append(attempt)
-        for listener in self._listeners:
-            listener.begin(attempt.endpoint)
+        for begin in self._on_begin:
+            begin(attempt.endpoint)
 
     def end(
         self,

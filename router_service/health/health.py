@@ -32,9 +32,6 @@ class Health(HealthReader):
         self._with_calls: set[EndpointHealth] = set()
         self._due = self._grading_due = float("-inf")
 
-    def begin(self, endpoint: str) -> None:
-        """Ignore what was sent: calls in flight are followed by ``track``."""
-
     def report(self, outcome: AttemptOutcome, _exchange: Exchange | None = None) -> None:
         """Count how a call ended, and the tokens and tool calls of its response."""
         ended = outcome.ended

@@ -44,4 +44,6 @@ def from_message(message: OutcomeMessage, at_s: float) -> AttemptObservation:
 
 
 def _bounded(value: float, maximum: int) -> int:
-    return int(min(max(value, 0.0), maximum))
+    if 0.0 < value < maximum:
+        return int(value)
+    return maximum if value > 0.0 else 0

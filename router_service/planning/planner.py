@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -28,6 +27,7 @@ from router_service.planning.service_tiers import FLEX, TIER_REASON, TIER_SORTS,
 from router_service.planning.speed_cutoffs import wants_speed
 from router_service.planning.utility_preferences import sort_is_weighed
 
+SOFT_PARAMETER_SET = frozenset(SOFT_PARAMETERS)
 CACHE_ENTRIES = 4096
 # A plan over 30 endpoints takes about 12 kB.
 PLAN_CACHE_BYTES = 64 * 1024 * 1024
@@ -40,7 +40,7 @@ MEASUREMENT_INTERVAL_S = 2.0
 OBSERVATION_INTERVAL_S = 1.0
 
 
-class MeasurementTimes(NamedTuple):
+class MeasurementTimes(msgspec.Struct, frozen=True, gc=False):
     """Number the intervals in which a plan's measurements and live statistics were read; 0 if it reads none."""
 
     measured: int
@@ -162,13 +162,15 @@ class Planner:
             limits = self._completion_limits(wanted)
             place = bisect_left(limits, limit)
             limit = limits[place] if place < len(limits) else limits[-1] + 1 if limits else None
+        parameters = profile.parameters
         if preferences.require_parameters:
-            parameters = tuple(name for name in profile.parameters if name not in NEVER_REQUIRED)
+            parameters = tuple(name for name in parameters if name not in NEVER_REQUIRED)
+        elif SOFT_PARAMETER_SET.isdisjoint(parameters):
+            parameters = ()
         else:
-            parameters = tuple(name for name in SOFT_PARAMETERS if name in profile.parameters)
-        return profile._replace(
-            prompt_tokens=planned_tokens(profile.prompt_tokens), max_tokens=limit, parameters=parameters
-        )
+            parameters = tuple(name for name in SOFT_PARAMETERS if name in parameters)
+        # The first three fields are the ones that are coarsened; ``_replace`` takes four times as long.
+        return RequestProfile(planned_tokens(profile.prompt_tokens), limit, parameters, *profile[3:])
 
     def _completion_limits(self, wanted: tuple[RequestedModel, ...]) -> tuple[int, ...]:
         """Return the distinct completion limits of the wanted models' endpoints, ascending."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
@@ -26,7 +28,7 @@ class DeadlineMissed(ApiError):
         super().__init__("timeout", message)
 
 
-class HttpResponse(NamedTuple):
+class HttpResponse(msgspec.Struct, frozen=True, gc=False):
     """Hold a non-streaming response. Header names are in lower case, or found in any case."""
 
     status: int

@@ -63,6 +63,12 @@ def fitted_choices(found: Any, said: str) -> list[dict[str, Any]]:
 
 def fitted_message(message: dict[str, Any]) -> dict[str, Any]:
     """Return a message or a delta whose documented fields have documented types, in the same order."""
+    for name, value in message.items():
+        plain = value is None or name not in _READERS or (type(value) is str and name in _TEXT_FIELDS)
+        if not plain and (name != "role" or value != "assistant"):
+            break
+    else:
+        return message
     fitted = {}
     for name, value in message.items():
         reader = _READERS.get(name)
@@ -143,6 +149,7 @@ def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
     return fitted
 
 
+_TEXT_FIELDS = frozenset({"content", "refusal", "reasoning", "reasoning_content"})
 _READERS: dict[str, Callable[[Any], Any]] = {
     "role": _role,
     "content": _content,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from router_service.core.errors import ApiError
 from router_service.core.usage import Usage
 from router_service.providers.adapter import ChatResponse
-from router_service.providers.counts import token_count
+from router_service.providers.counts import MOST_TOKENS, token_count
 from router_service.providers.lenient_json import read_leniently
 from router_service.providers.openai_chat.odd_types import (
     NULL,
@@ -31,6 +31,41 @@ FINISH_REASONS = {
     "sensitive": "content_filter",  # Z.AI
     "error": "error",
 }
+
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+
+
+class _PromptDetails(msgspec.Struct, gc=False):
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+
+
+class _CompletionDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: Count | None = None
+
+
+_NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = _PromptDetails(), _CompletionDetails()
+
+
+class _Usage(msgspec.Struct):
+    """Hold counts whose types are the documented ones."""
+
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+    def counts(self) -> Usage:
+        prompt = self.prompt_tokens_details or _NO_PROMPT_DETAILS
+        completion = self.completion_tokens_details or _NO_COMPLETION_DETAILS
+        return Usage(
+            self.prompt_tokens or 0,
+            self.completion_tokens or 0,
+            prompt.cached_tokens,
+            prompt.cache_write_tokens,
+            completion.reasoning_tokens,
+        )
 
 
 def read_usage(usage: Any) -> Usage | None:
@@ -60,6 +95,18 @@ class _ChatChoice(msgspec.Struct):
 
 
 class _ChatCompletion(msgspec.Struct):
+    """Hold a response whose fields have the documented types."""
+
+    choices: list[_ChatChoice]
+    id: str | None = None
+    usage: _Usage | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+
+
+class _OddCompletion(msgspec.Struct):
+    """Hold a response whose choices were fitted, with anything in its other fields."""
+
     choices: list[_ChatChoice]
     id: Any = None
     usage: Any = None
@@ -68,6 +115,7 @@ class _ChatCompletion(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_ChatCompletion)
+_odd_decoder = msgspec.json.Decoder(_OddCompletion)
 
 
 def finish_reason(native: str | None) -> str | None:
@@ -77,29 +125,41 @@ def finish_reason(native: str | None) -> str | None:
 
 def decode_response(body: bytes) -> ChatResponse:
     """Decode a chat completion. Raises ``ApiError`` 502 if ``body`` is not one."""
-    parsed = _parse(body)
-    if not parsed.choices:
-        raise ApiError("provider_unavailable", "The provider's answer has no choices")
-    fingerprint = parsed.system_fingerprint
+    try:
+        parsed = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_odd_response(body)
     return ChatResponse(
-        choices=[_render(choice) for choice in parsed.choices],
-        usage=read_usage(parsed.usage),
-        upstream_id=fitted_id(parsed.id),
-        system_fingerprint=fingerprint if isinstance(fingerprint, str) else None,
-        service_tier=served_tier(parsed.service_tier),
+        _rendered(parsed.choices),
+        parsed.usage.counts() if parsed.usage else None,
+        parsed.id,
+        parsed.system_fingerprint,
+        served_tier(parsed.service_tier),
     )
 
 
-def _parse(body: bytes) -> _ChatCompletion:
-    """Decode strictly, then leniently, so that one malformed field does not lose a response."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decoder.decode(body)
+def _decode_odd_response(body: bytes) -> ChatResponse:
+    """Decode leniently, so that one malformed field does not lose a response."""
     with contextlib.suppress(ValueError):
         found = read_leniently(body)
         if isinstance(found, dict) and isinstance(found.get("choices"), list):
             found["choices"] = fitted_choices(found["choices"], "message")
-            return _decoder.decode(msgspec.json.encode(found))
+            parsed = _odd_decoder.decode(msgspec.json.encode(found))
+            fingerprint = parsed.system_fingerprint
+            return ChatResponse(
+                _rendered(parsed.choices),
+                read_usage(parsed.usage),
+                fitted_id(parsed.id),
+                fingerprint if isinstance(fingerprint, str) else None,
+                served_tier(parsed.service_tier),
+            )
     raise ApiError("provider_unavailable", "The provider's answer is not a chat completion")
+
+
+def _rendered(choices: list[_ChatChoice]) -> list[dict[str, Any]]:
+    if not choices:
+        raise ApiError("provider_unavailable", "The provider's answer has no choices")
+    return [_render(choice) for choice in choices]
 
 
 def _render(choice: _ChatChoice) -> dict[str, Any]:

@@ -48,9 +48,6 @@ class Recorder:
 class Broken:
     """Fail on every report."""
 
-    def begin(self, endpoint: str) -> None:
-        """Accept the start of a call."""
-
     def report(self, outcome: AttemptOutcome, exchange: Exchange) -> None:
         raise ZeroDivisionError
 
@@ -76,7 +73,7 @@ def served(exchange: Exchange, attempt: Attempt, *, complete: bool = True) -> No
 
 def test_a_served_call_is_answered_with_its_figures() -> None:
     recorder = Recorder()
-    reporter, exchange = OutcomeReporter([recorder]), request()
+    reporter, exchange = OutcomeReporter([recorder], [recorder.begin]), request()
     attempt = sent(reporter, exchange, "a:b")
     served(exchange, attempt)
     exchange.tool_call_verdict, exchange.client_region = ToolCallVerdict(2, "invalid_json"), "eu"
@@ -121,7 +118,7 @@ def test_a_served_call_is_answered_with_its_figures() -> None:
 def test_settling_classifies_the_open_call(change: dict[str, object], end: str, error_type: str | None) -> None:
     """An error counts against the endpoint only if neither the client nor its deadline ended the call."""
     recorder = Recorder()
-    reporter, exchange = OutcomeReporter([recorder]), request()
+    reporter, exchange = OutcomeReporter([recorder], [recorder.begin]), request()
     attempt = sent(reporter, exchange, "a:b")
     served(exchange, attempt)
     attempt.error_type = error_type
@@ -136,7 +133,7 @@ def test_settling_classifies_the_open_call(change: dict[str, object], end: str, 
 
 def test_a_hedged_pair_is_reported_as_lost_and_answered_and_only_the_winner_has_tokens() -> None:
     recorder = Recorder()
-    reporter, exchange = OutcomeReporter([recorder]), request()
+    reporter, exchange = OutcomeReporter([recorder], [recorder.begin]), request()
     first, hedge = sent(reporter, exchange, "a:b"), sent(reporter, exchange, "c:d", HEDGE)
     first.error_type, first.duration_us = LOST, 700_000
     reporter.end(exchange, first, "lost")
@@ -149,7 +146,7 @@ def test_a_hedged_pair_is_reported_as_lost_and_answered_and_only_the_winner_has_
 
 def test_a_call_is_reported_once_however_often_it_ends() -> None:
     recorder = Recorder()
-    reporter, exchange = OutcomeReporter([recorder]), request()
+    reporter, exchange = OutcomeReporter([recorder], [recorder.begin]), request()
     attempt, twin = sent(reporter, exchange, "a:b"), sent(reporter, exchange, "a:b")
     # The two attempts are equal, so identity decides.
     assert attempt == twin
@@ -169,7 +166,7 @@ def test_a_failing_listener_affects_neither_the_request_nor_other_listeners(
 ) -> None:
     before, after = Recorder(), Recorder()
     listeners = [before, Broken(), after]
-    reporter, exchange = OutcomeReporter([listeners[place] for place in order]), request()
+    reporter, exchange = OutcomeReporter([listeners[place] for place in order], [before.begin, after.begin]), request()
     for name in ("a:b", "c:d", "e:f"):
         reporter.end(exchange, sent(reporter, exchange, name), "failed")
     assert before.ends() == after.ends() == [("a:b", "failed"), ("c:d", "failed"), ("e:f", "failed")]
@@ -183,7 +180,7 @@ def test_a_failing_listener_affects_neither_the_request_nor_other_listeners(
 def test_every_listener_gets_each_call_exactly_once(calls: list[tuple[str, AttemptEnd | None]]) -> None:
     """Leave the calls with the end ``None`` open until the request is settled."""
     recorders = [Recorder(), Recorder()]
-    reporter, exchange = OutcomeReporter(recorders), request()
+    reporter, exchange = OutcomeReporter(recorders, [recorder.begin for recorder in recorders]), request()
     attempts = [(sent(reporter, exchange, name), end) for name, end in calls]
     for attempt, end in reversed(attempts):
         if end is not None:
@@ -208,7 +205,7 @@ def test_every_listener_gets_each_call_exactly_once(calls: list[tuple[str, Attem
 )
 async def test_the_attempt_loop_reports_each_failure(provider: str, error: ApiError, end: str, error_type: str) -> None:
     recorder, exchange, health = Recorder(), request(), Health()
-    reporter = OutcomeReporter([recorder])
+    reporter = OutcomeReporter([recorder], [recorder.begin])
     attempts = AttemptLoop(exchange, health, Deadlines(exchange, TIMEOUTS, MeasuredDeadlines(health)), reporter)
     plan = make_plan("a/b", [endpoint("a")], parse_preferences(provider.encode()), PROFILE, state())
 
@@ -225,7 +222,7 @@ async def test_the_attempt_loop_reports_each_failure(provider: str, error: ApiEr
 
 async def test_a_stale_connection_and_its_retry_are_two_calls() -> None:
     recorder, exchange, health = Recorder(), request(), Health()
-    reporter = OutcomeReporter([recorder])
+    reporter = OutcomeReporter([recorder], [recorder.begin])
     attempts = AttemptLoop(exchange, health, Deadlines(exchange, TIMEOUTS, MeasuredDeadlines(health)), reporter)
     plan = make_plan("a/b", [endpoint("a")], parse_preferences(b"{}"), PROFILE, state())
 
