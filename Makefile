@@ -9,7 +9,7 @@ up: $(STAMP)
 
 test: $(STAMP)
 	@command -v chromium >/dev/null || echo "Chromium is missing: the browser test will be skipped"
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow

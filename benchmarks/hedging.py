@@ -200,7 +200,7 @@ def table(routers: Sequence[Router], tails: Sequence[Tail]) -> str:
     """Markdown. Waits as clients saw them, calls and costs as the routers' own logs have them."""
     lines = [
         "| tail of the first endpoint | `PORTOLAN_HEDGE_SHARE` | requests | TTFT p50, ms | p95, ms | p99, ms "
-        "| second calls | sooner | extra cost |",
+        "| hedged requests | answered first | extra cost |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     logs = {router.share: _rows(router.lake) for router in routers}

@@ -56,7 +56,7 @@ class Market:
 
 @contextmanager
 def open_market(folder: Path, cases: Sequence[Case], workers: int, hedge_share: float = 0.0) -> Iterator[Market]:
-    """Everything up, with that share of second calls; on the way out all of it down and its log sealed."""
+    """Start lab and router with that share of hedged requests; on exit stop both and seal the log."""
     lab = Lab(time_scale=TIME_SCALE, faults=False)
     lake = Lake(folder / "data").create()
     key = create_key(open_database(lake.database), "chaos")

@@ -109,15 +109,15 @@ def _level(ordered: Sequence[float], percent: int) -> float:
 def table(found: Sequence[Figures]) -> str:
     """Markdown."""
     lines = [
-        "| fault | asked for | succeeded | broken after the first token | added p50, ms | added p99, ms "
-        "| calls a request | left after | back after |",
+        "| fault | response | succeeded | broken after the first token | added p50, ms | added p99, ms "
+        "| calls per request | ejected after | back after |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for one in found:
         left = f"{one.left[0]} calls, {max(0.0, one.left[1]):.1f} s" if one.left else "–"
         cells = (
             one.case.fault.name,
-            "stream" if one.case.stream else "whole",
+            "stream" if one.case.stream else "non-streamed",
             f"{one.good} of {one.due}",
             str(one.broken or "–"),
             _ms(one.added_p50),

@@ -112,7 +112,7 @@ async def _all(drive: Drive, cases: Sequence[Case], at_once: int, tell: Callable
         async def one(case: Case) -> Outcome:
             async with places:
                 outcome = await drive.case(Client(session, drive.market.url, case, drive.rate), case)
-                tell(f"{case.fault.name}, {'stream' if case.stream else 'whole'}")
+                tell(f"{case.fault.name}, {'stream' if case.stream else 'non-streamed'}")
                 return outcome
 
         return list(await asyncio.gather(*map(one, cases)))

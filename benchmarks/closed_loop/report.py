@@ -10,32 +10,31 @@ from benchmarks.closed_loop.run import Play
 from data.policies import AuditEntry, PolicyState
 from models.selection.decision.predictor import PREDICTED_QUANTITIES
 
-LEADING = """# The closed loop, turned for real
+LEADING = """# A run of the closed loop
 
-`portolan up` with the lab, its traffic, refreshes and dashboards; a lab that drifts; nothing called but the commands
-that an operator has. Written from `audit.jsonl`, the policies' states and the request log of that run by
+This run used `portolan up` with the lab, its traffic, refreshes and dashboards, a lab whose providers drift, and only
+the commands that an operator has. This page was written from `audit.jsonl`, the policies' states and the request log by
 
     {command}
 
-The lab's time passes {speed:g} times as fast (`--lab-speed {speed:g}`): its waits, outages and the drift are shortened
-alike, the evaluator's blocks and the guardrails' window with them.
+The lab's time passes {speed:g} times as fast (`--lab-speed {speed:g}`). Latencies, outages, the drift, the evaluator's
+blocks and the guardrails' window are shortened by the same factor.
 {seconds:.0f} s were {hours:.1f} hours of the market.
 """
-NOTES = """## What this shows and what it does not
+NOTES = """## Scope of this run
 
-- The acts, refusals and rollbacks are those of the installed commands and pipelines. Planted were the drift, the bad
-  challenger (the champion's artifact, made to take the quick for the slow, with metrics that say it never errs) and
-  the promotion by force.
-- The first policy skips the proof of G2: nothing learned had served, so that no log could speak for it. A candidate of
-  a young log may be refused for a 90th percentile that a few hundred answers set; the next is due at once.
-- A champion is corrected by what it sees, so a challenger that learned more has hardly a gain over it to prove. The
-  second is proved against price shares, after the first was taken out by hand.
-- Waits are {speed:g} times as short as the market's, while prices and what a second is worth are not: money weighs
-  more in these decisions than it would. The router's own clocks (breakers, health windows, `Retry-After`, polling)
-  run in real time, which is slow to this market. On {cores} cores the installation's own load is part of every
-  wait.
-- The web server of Dagster was left out; its job runs in `portolan refresh`, as always in `portolan up`.
-- Traffic is the replayer's, through the official client. The lab is drawn from measurements and is no provider.
+- The promotions, refusals and rollbacks come from the installed commands and pipelines. The benchmark injected the
+  drift, the bad challenger (the champion's artifact with fast and slow exchanged, and metrics without errors) and the
+  forced promotion.
+- The first policy skips gate G2, because no learned policy had served and the log could not evaluate one. A candidate
+  trained on a short log may be refused for a 90th percentile of a few hundred responses; the next one is trained at once.
+- Live statistics correct a champion, so a challenger that was trained on more data has little gain over it to prove.
+  The second champion was compared with price shares, after the first was rolled back by hand.
+- Latencies are {speed:g} times as short as the market's, but prices and the value of a second are unchanged, so cost
+  weighs more in these decisions. The router's own clocks (breakers, health windows, `Retry-After`, polling) run in real
+  time. On {cores} cores the load of the installation itself is part of every latency.
+- Dagster's web server did not run; its job ran in `portolan refresh`, as always under `portolan up`.
+- The replayer sent the traffic through the official client. The lab imitates measured providers.
 """
 
 
@@ -45,7 +44,7 @@ def page(play: Play, command: str) -> str:
     parts = [
         LEADING.format(command=command.strip(), speed=play.speed, seconds=play.seconds, hours=hours),
         f"    portolan up {' '.join(play.options)}\n",
-        "## What happened\n",
+        "## Timeline\n",
         _timeline(play),
         "*Serves after*: from the step to the first request logged under a policy that was not serving.\n",
         "## Why the bad challenger was refused\n",
@@ -54,13 +53,13 @@ def page(play: Play, command: str) -> str:
         _rollback(play),
     ]
     if play.second != play.first:
-        parts += ["## What the second champion stood on\n", _verdicts(play, play.second)]
+        parts += ["## Evidence for the second champion\n", _verdicts(play, play.second)]
     parts += [
-        "## Who served\n",
+        "## Requests by policy\n",
         _served(play),
-        "## What drifted\n",
+        "## Drift\n",
         _drift(play),
-        "## What `portolan policy list` said at the end\n",
+        "## Final output of `portolan policy list`\n",
         "\n".join(f"    {_short(line)}" for line in play.listed.splitlines()) + "\n",
         _shown(play),
         *(f"![{about}](images/{name}.png)\n" for name, about in PICTURES.items()),

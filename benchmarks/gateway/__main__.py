@@ -99,7 +99,7 @@ def table(results: dict[tuple[str, bool, int], LoadResult]) -> str:
     for (name, stream, connections), result in sorted(results.items(), key=lambda i: (i[0][1], i[0][2], -i[1].rate)):
         shortest = results["shortest path", stream, connections]
         alone = results["upstream alone", stream, connections]
-        kind = "50 chunks" if stream else "whole"
+        kind = "50 chunks" if stream else "non-streamed"
         ratio, added = result.rate / shortest.rate, result.p50 - alone.p50
         lines.append(
             f"| {kind} | {connections} | {name} | {result.rate:,.0f} | {ratio:.2f} | "
