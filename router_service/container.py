@@ -58,7 +58,7 @@ class Container:
         hedging = _hedging(settings, catalogue, health)
         sticky = StickyTable(health)
         policies = PolicyStore(lake)
-        resolver = ConstraintResolver(installation_rules(settings))
+        resolver = ConstraintResolver(installation_preferences(settings))
         peers = peers_of(lake, settings)
         reachable = {endpoint.id for offers in endpoints.values() for endpoint in offers}
         self.sharing = StateSharing(health, sticky, peers, reachable=reachable, statistics=statistics)
@@ -156,7 +156,7 @@ def _hedging(settings: Settings, catalogue: Catalogue, health: Health) -> Hedgin
     return Hedging(settings.hedge_share, health, uncancellable, settings.hedge_burst_tokens)
 
 
-def installation_rules(settings: Settings) -> Preferences:
+def installation_preferences(settings: Settings) -> Preferences:
     """Return the constraints that the deployment sets for every request."""
     return Preferences(
         data_collection=settings.data_collection,

@@ -12,7 +12,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # Above this size, copying the body costs more than a second system call.
-MOST_JOINED_BYTES = 64 * 1024
+MAX_JOINED_BYTES = 64 * 1024
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -38,7 +38,7 @@ class JoinedWrites:
     def write(self, data: bytes) -> None:
         """Write or buffer ``data``. Body data that looks like a head is sent slightly later, which does no harm."""
         if self._head:
-            if len(data) <= MOST_JOINED_BYTES:
+            if len(data) <= MAX_JOINED_BYTES:
                 data = self._head + data
                 self._head = b""
             else:

@@ -27,7 +27,8 @@ NOTES = """## Scope of this run
   drift, the bad challenger (the champion's artifact with fast and slow exchanged, and metrics without errors) and the
   forced promotion.
 - The first policy skips gate G2, because no learned policy had served and the log could not evaluate one. A candidate
-  trained on a short log may be refused for a 90th percentile of a few hundred responses; the next one is trained at once.
+  trained on a short log may be refused for a 90th percentile of a few hundred responses. The next one is trained at
+  once.
 - Live statistics correct a champion, so a challenger that was trained on more data has little gain over it to prove.
   The second champion was compared with price shares, after the first was rolled back by hand.
 - Latencies are {speed:g} times as short as the market's, but prices and the value of a second are unchanged, so cost

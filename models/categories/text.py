@@ -14,12 +14,12 @@ MAX_USER = 16_000
 ROLES_OF_SYSTEM = ("system", "developer")
 
 
-class _Message(msgspec.Struct):
+class _UserMessage(msgspec.Struct):
     role: str = ""
     content: Any = None
 
 
-_decoder = msgspec.json.Decoder(list[_Message])
+_decoder = msgspec.json.Decoder(list[_UserMessage])
 
 
 def prompt_text(messages_raw: bytes) -> str:
@@ -30,8 +30,8 @@ def prompt_text(messages_raw: bytes) -> str:
     """
     try:
         messages = _decoder.decode(messages_raw)
-        system = next((m for m in messages if m.role in ROLES_OF_SYSTEM), _Message())
-        user = next((m for m in reversed(messages) if m.role == "user"), _Message())
+        system = next((m for m in messages if m.role in ROLES_OF_SYSTEM), _UserMessage())
+        user = next((m for m in reversed(messages) if m.role == "user"), _UserMessage())
         texts = (_text(system.content)[:MAX_SYSTEM], _text(user.content)[:MAX_USER])
     # Content nested a thousand levels deep raises RecursionError, input that is not bytes raises TypeError.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):

@@ -11,8 +11,8 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from data.catalogue.geography import continent_of, continents
 from router_service.core.bounded_cache import BoundedCache
 
-MOST_KNOWN = 4096
-MOST_KNOWN_BYTES = 1024 * 1024
+MAX_KNOWN = 4096
+MAX_KNOWN_BYTES = 1024 * 1024
 Network = IPv4Network | IPv6Network
 
 
@@ -39,9 +39,9 @@ class ClientRegions:
         self._networks = sorted(networks, key=lambda row: -row[0].prefixlen)
         self._words = {word.lower(): region for word, region in regions.items() if read_network(word) is None}
         self._names = continents() | set(regions.values())
-        self._of_words: BoundedCache[bytes, tuple[str | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
-        self._countries: BoundedCache[bytes, tuple[str | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
-        self._of_addresses: BoundedCache[str, tuple[str | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
+        self._of_words: BoundedCache[bytes, tuple[str | None]] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
+        self._countries: BoundedCache[bytes, tuple[str | None]] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
+        self._of_addresses: BoundedCache[str, tuple[str | None]] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
 
     def find(self, headers: Mapping[bytes, bytes], peer: str | None, usual: str | None) -> str | None:
         """Return the client's region; ``peer`` is the address of the connection, ``usual`` the key's region."""

@@ -8,8 +8,8 @@ from router_service.core.bounded_cache import BoundedCache
 from router_service.core.preferences import Preferences
 from router_service.planning.constraints import Constraint, ConstraintSet
 
-MOST_KNOWN = 4096
-MOST_KNOWN_BYTES = 8 * 1024 * 1024
+MAX_KNOWN = 4096
+MAX_KNOWN_BYTES = 8 * 1024 * 1024
 
 
 class ConstraintResolver:
@@ -19,7 +19,7 @@ class ConstraintResolver:
         self._own = Constraint("This installation", installation)
         self.installation = ConstraintSet(self._own)
         self._known: BoundedCache[tuple[KeyRules, RegionalHost | None], ConstraintSet] = BoundedCache(
-            MOST_KNOWN, MOST_KNOWN_BYTES, lambda _key, _value: 1500
+            MAX_KNOWN, MAX_KNOWN_BYTES, lambda _key, _value: 1500
         )
 
     def constraints(self, policy: KeyRules, host: RegionalHost | None) -> ConstraintSet:

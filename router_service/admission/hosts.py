@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from router_service.core.bounded_cache import BoundedCache
 
-MOST_KNOWN = 1024
-MOST_KNOWN_BYTES = 1024 * 1024
+MAX_KNOWN = 1024
+MAX_KNOWN_BYTES = 1024 * 1024
 
 
 class RegionalHost(NamedTuple):
@@ -27,7 +27,7 @@ class RegionalHosts:
         self._exact = {name: region for name, region in rules.items() if not name.endswith("*")}
         prefixes = {name[:-1]: region for name, region in rules.items() if name.endswith("*")}
         self._prefixes = sorted(prefixes.items(), key=lambda rule: -len(rule[0]))
-        self._known: BoundedCache[bytes, tuple[RegionalHost | None]] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
+        self._known: BoundedCache[bytes, tuple[RegionalHost | None]] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
 
     def find(self, headers: Mapping[bytes, bytes]) -> RegionalHost | None:
         """Return the regional host of the ``Host`` header, or ``None`` for a host without a region."""

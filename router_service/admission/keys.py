@@ -38,8 +38,8 @@ PolicyCache = BoundedCache[str, tuple[KeyRules | None]]
 PREFIX = "sk-or-v1-"
 # Keys have 73 characters. Much longer strings are neither looked up nor cached, which bounds memory.
 LONGEST_KEY = 512
-MOST_KNOWN = 10_000
-MOST_KNOWN_BYTES = 8 * 1024 * 1024
+MAX_KNOWN = 10_000
+MAX_KNOWN_BYTES = 8 * 1024 * 1024
 METADATA = MetaData()
 KEYS = Table(
     "keys",
@@ -134,7 +134,7 @@ def set_rules(engine: Engine, key_hash: str, policy: str | None) -> None:
 
 
 def _policy_cache() -> PolicyCache:
-    return BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES, lambda text, _value: 4 * len(text))
+    return BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES, lambda text, _value: 4 * len(text))
 
 
 def read_keys(engine: Engine, policies: PolicyCache | None = None) -> list[Key]:
@@ -169,10 +169,10 @@ class KeyStore:
         self._engine = engine
         self._interval = interval
         self._keys: dict[str, Key] = {}
-        self._hashes: BoundedCache[str, str] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
-        self._unknown: BoundedCache[str, float] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
+        self._hashes: BoundedCache[str, str] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
+        self._unknown: BoundedCache[str, float] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
         self._policies: PolicyCache = _policy_cache()
-        self.by_header: BoundedCache[bytes, Key] = BoundedCache(MOST_KNOWN, MOST_KNOWN_BYTES)
+        self.by_header: BoundedCache[bytes, Key] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
         self.stale = 0
         self.reload()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from starlette.types import Receive, Scope, Send
 
+from data.record.encoding import encode_record
 from models.selection.decision.features import hour_of_week
 from router_service.admission.keys import Key
 from router_service.affinity.conversation import conversation_key
@@ -16,7 +17,6 @@ from router_service.api.buffered import respond_buffered
 from router_service.api.metadata import is_asked, metadata, noting
 from router_service.api.parse_head import parse_head
 from router_service.api.services import Services
-from router_service.api.settle import settle
 from router_service.api.streamed import StreamedResponse
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
@@ -26,6 +26,7 @@ from router_service.core.tool_calls import ToolCallCollector
 from router_service.planning.availability import NoEndpoints
 from router_service.planning.decide import decisions
 from router_service.planning.eligibility import profile_of
+from router_service.telemetry.record import make_record
 
 logger = logging.getLogger(__name__)
 CLIENT_CLOSED = 499
@@ -111,3 +112,23 @@ class ChatCompletions:
             apply_affinity,
         )
         return found if exchange.plans is None else noting(found, exchange.plans)
+
+
+def settle(exchange: Exchange, services: Services) -> None:
+    """Report the open calls and append the record. Never awaits, since it also runs while a request is cancelled.
+
+    Tool calls are validated here, after the last byte was sent. That typically takes 10 µs and is bounded for any
+    schema, so the record is appended at once with the verdict: a crash cannot lose a record that waits for one.
+    """
+    if (
+        exchange.tool_calls is not None
+        and exchange.finish_reason == "tool_calls"
+        and exchange.head
+        and exchange.endpoint
+    ):
+        exchange.tool_call_verdict = services.tool_calls.check(exchange.head.fields["tools"], exchange.tool_calls)
+    services.outcomes.settle(exchange)
+    record = make_record(exchange, services.worker)
+    payload = encode_record(record)
+    services.recent.add(record.generation_id, payload)
+    services.log.append(payload)

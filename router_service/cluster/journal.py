@@ -188,7 +188,10 @@ class JournalTransport:
         now = time.monotonic()
         if now - self._swept >= SWEEP_S:
             self._swept = now
-            self._sweep()
+            try:
+                self._sweep()
+            except OSError as error:
+                self._fail(f"{self._folder} cannot be swept: {error}")
 
     def _sweep(self) -> None:
         for name, reader in list(self._readers.items()):

@@ -121,7 +121,7 @@ def _result(row: Mapping[str, Any], attempt: Mapping[str, Any]) -> str:
     if attempt["error_type"] == LOST:
         return f"had given no {_wanted(row)} after {took} and was cut"
     if attempt["error_type"] == CLIENT_DEADLINE:
-        return _given_up(row, attempt, took)
+        return _abandoned(row, attempt, took)
     if attempt["error_type"] is not None:
         if attempt["ttft_us"] is not None and attempt["status"] == 200:
             return f"broke off after {took} ({attempt['error_type']})"
@@ -135,7 +135,7 @@ def _result(row: Mapping[str, Any], attempt: Mapping[str, Any]) -> str:
     return f"served in {took}"
 
 
-def _given_up(row: Mapping[str, Any], attempt: Mapping[str, Any], took: str) -> str:
+def _abandoned(row: Mapping[str, Any], attempt: Mapping[str, Any], took: str) -> str:
     what = f"had given no {_wanted(row)}" if attempt["ttft_us"] is None else "had begun and fallen silent"
     return f"{what} after {took} and was given up, as long as the client or its key wanted to wait"
 

@@ -10,15 +10,17 @@ from models.selection.decision.outcome import UNINFORMATIVE_ERRORS
 from router_service.core.exchange import Exchange
 from router_service.health.capacity import MAX_RETRY_AFTER_S
 from router_service.health.endpoint_health import EndpointHealth
+from router_service.health.endpoint_table import EndpointTable
 from router_service.health.hang_detection import is_hanging
 from router_service.health.messages import HealthReport
-from router_service.health.peer_reports import merge_report
 from router_service.health.plan_state import per_minute
 from router_service.health.reader import HealthReader
 from router_service.health.tracked_calls import AwaitingCalls, TrackedCall
 from router_service.health.windows import FAILURE, RATE_LIMITED, UNCOUNTED
 
 INTERVAL_S = 0.25
+# Older outcomes of other workers are counted in the windows, but neither breaker nor capacity reacts to them.
+RECENT_S = 30.0
 
 
 class Health(HealthReader):
@@ -117,7 +119,7 @@ class Health(HealthReader):
     def receive(self, report: HealthReport, at: float, now: float) -> None:
         """Merge what another worker observed until ``at``, in seconds of the clock."""
         self._responses.flush()
-        merge_report(self._table, report, at, now)
+        _merge_report(self._table, report, at, now)
 
     def _count_429(self, outcome: AttemptOutcome) -> None:
         now, retry_after_s = self._clock(), outcome.retry_after_s
@@ -188,3 +190,33 @@ class Health(HealthReader):
                 state.breaker.eject_hanging(now)
                 self._table.mark_changed(state)
                 self._table.review(state, now)
+
+
+def _merge_report(table: EndpointTable, report: HealthReport, at: float, now: float) -> None:
+    """Count what another worker observed until ``at``, and follow its ejections, probes and pauses.
+
+    ``at`` and ``now`` are seconds of this machine's monotonic clock, ``at`` not later than ``now``.
+    """
+    state = table.by_id.get(report.endpoint) or table.create(report.endpoint, now)
+    second = int(now)
+    state.windows.merge(report.counts, int(at), second)
+    state.capacity.count_sent(sum(report.counts))
+    if report.quality is not None:
+        state.quality_at(second).merge(report.quality, int(at), second)
+    table.mark_ungraded(state)
+    breaker, capacity = state.breaker, state.capacity
+    counts = state.windows.totals("30s", second)
+    breaker.follow_peer(report.ejected_until, report.ejections, now)
+    if report.probe_until > now:
+        breaker.yield_probe(report.probe_until, now)
+    capacity.follow_peer(report.retry_until, now)
+    if now - at < RECENT_S:
+        if report.success:
+            capacity.record_accepted()
+            breaker.record_success(now, report.success)
+        failures = report.failure - report.outdated
+        if failures > 0:
+            breaker.record_failure(now, counts.success, counts.failure, failures, min(report.timeouts, failures))
+        if report.rate_limited and capacity.record_429(now):
+            capacity.decrease(now, per_minute(counts.accepted))
+    table.plan_state.review(state, now, counts)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 # No context window is near this size, so a larger count is an error of the provider.
-MOST_TOKENS = 1_000_000_000
+MAX_TOKENS = 1_000_000_000
 
 
 def token_count(value: Any) -> int | None:
@@ -20,4 +20,4 @@ def token_count(value: Any) -> int | None:
         value = int(value) if math.isfinite(value) else None
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    return value if 0 <= value <= MOST_TOKENS else None
+    return value if 0 <= value <= MAX_TOKENS else None

@@ -8,7 +8,7 @@ import socket
 from typing import cast
 from urllib.parse import urlsplit
 
-from router_service.http_protocol import MOST_JOINED_BYTES, JoinedWrites
+from router_service.http_protocol import MAX_JOINED_BYTES, JoinedWrites
 from tests.conftest import Stack
 from tests.router_service.execution.test_fallback import CHAT, body
 
@@ -54,7 +54,7 @@ async def test_a_head_without_a_body_leaves_at_the_next_turn_of_the_loop() -> No
 
 async def test_a_large_body_is_not_copied_and_comes_behind_its_head() -> None:
     transport, written = joined()
-    large = bytes(MOST_JOINED_BYTES + 1)
+    large = bytes(MAX_JOINED_BYTES + 1)
     transport.write(HEAD)
     transport.write(large)
     assert written.parts == [HEAD, large]
@@ -80,6 +80,6 @@ def test_a_client_gets_a_whole_answer_in_one_piece(stack: Stack) -> None:
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         for _ in range(5):
             connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
-            head, _, answer = connection.recv(MOST_JOINED_BYTES).partition(b"\r\n\r\n")
+            head, _, answer = connection.recv(MAX_JOINED_BYTES).partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200")
             assert json.loads(answer)["object"] == "chat.completion"

@@ -13,21 +13,21 @@ import polars as pl
 # No request, call or latency lasts a week, no prompt or response has 10^9 tokens, no request costs 10^6 USD, and no
 # endpoint asks 10^9 USD per million tokens.
 LONGEST_US = 7 * 86_400 * 10**6
-MOST_TOKENS = 10**9
-MOST_NANO = 10**15
-MOST_SCORE = 1e9
+MAX_TOKENS = 10**9
+MAX_NANO = 10**15
+MAX_SCORE = 1e9
 # Arrivals outside this range come from a clock that was not set.
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 # The largest value of each column, the least being 0; those of the second kind may be null.
-_REQUIRED = {"estimated_prompt_tokens": MOST_TOKENS, "tools": MOST_TOKENS, "cost_nano": MOST_NANO}
+_REQUIRED = {"estimated_prompt_tokens": MAX_TOKENS, "tools": MAX_TOKENS, "cost_nano": MAX_NANO}
 _OPTIONAL = {
     # The client's own limit, however large.
     "max_tokens": 2**63 - 1,
-    "completion_tokens": MOST_TOKENS,
-    "held_tokens": MOST_TOKENS,
-    "cost_prompt_nano": MOST_NANO,
-    "cost_cached_nano": MOST_NANO,
+    "completion_tokens": MAX_TOKENS,
+    "held_tokens": MAX_TOKENS,
+    "cost_prompt_nano": MAX_NANO,
+    "cost_cached_nano": MAX_NANO,
     "ttft_us": LONGEST_US,
     "duration_us": LONGEST_US,
 }
@@ -42,7 +42,7 @@ def is_valid(frame: pl.DataFrame) -> pl.Series:
     candidate = [
         _part("endpoint").is_not_null(),
         _part("probability").is_between(0.0, 1.0 + 1e-9).fill_null(False),
-        _part("score").is_between(-MOST_SCORE, MOST_SCORE).fill_null(True),
+        _part("score").is_between(-MAX_SCORE, MAX_SCORE).fill_null(True),
     ]
     attempt = [
         _part("endpoint").is_not_null(),

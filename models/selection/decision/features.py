@@ -19,7 +19,7 @@ from models.selection.decision.live_observations import (
     WINDOWS,
     EndpointViews,
 )
-from models.selection.decision.output_length import MOST_TOKENS, OutputLengths
+from models.selection.decision.output_length import MAX_TOKENS, OutputLengths
 from models.selection.decision.priors import PriorHierarchy, ShrunkPrior
 
 # The router plans for sizes rounded up to these, so that plans can be cached; training must see the same sizes.
@@ -259,7 +259,7 @@ def _context(context: RequestContext, lengths: OutputLengths) -> tuple[float, ..
     day, week = 2 * math.pi * context.hour / 24, 2 * math.pi * context.hour / HOURS
     return (
         math.log1p(context.prompt_tokens),
-        math.log1p(min(max(context.max_tokens or 0, 0), MOST_TOKENS)),
+        math.log1p(min(max(context.max_tokens or 0, 0), MAX_TOKENS)),
         float(context.max_tokens is not None),
         math.log1p(lengths.expected(context.model, context.category, context.max_tokens)),
         float(context.stream),

@@ -12,7 +12,7 @@ from models.selection.decision.priors import SHRINKAGE, TYPICAL_OUTPUT_TOKENS
 LIMITS = (16, 64, 256, 1024, 4096)
 UNLIMITED = len(LIMITS) + 1
 # No response is this long.
-MOST_TOKENS = 1e9
+MAX_TOKENS = 1e9
 # Model, category, bucket of the limit; "" and -1 stand for all of them.
 Key = tuple[str, str, int]
 
@@ -49,6 +49,6 @@ def lengths_from_json(rows: Sequence[tuple[str, str, int, float, float]]) -> Out
     """Read the rows of ``policy.json``. Raises on malformed content."""
     table = {(model, category, limit): (count, mean) for model, category, limit, count, mean in rows}
     for count, mean in table.values():
-        if not (0 <= count < math.inf and 0 <= mean <= MOST_TOKENS):
+        if not (0 <= count < math.inf and 0 <= mean <= MAX_TOKENS):
             raise ValueError(f"{count} responses of {mean} tokens are not a valid output length")
     return OutputLengths(table)

@@ -325,8 +325,10 @@ def prune(lake: Lake, kept: int, who: str) -> list[str]:
     """
     registry = Registry(lake, who)
     champion = registry.serving.champion
-    spared = {registry.get(champion).predecessor} if champion else set()
-    ended = [state for state in registry.states() if state.state in ENDED and state.version not in spared]
+    states = registry.states()
+    # A champion whose state is lost or damaged has no known predecessor.
+    spared = {state.predecessor for state in states if state.version == champion}
+    ended = [state for state in states if state.state in ENDED and state.version not in spared]
     # Sorted by the last step rather than by age: yesterday's champion is worth more than yesterday's rejections.
     ended.sort(key=lambda state: state.since, reverse=True)
     gone = [state.version for state in ended[kept:] if not state.pruned]

@@ -35,7 +35,7 @@ MIN_ATTEMPTS = 200
 WINDOW_DECISIONS = 200_000
 HELD_OUT = 0.2
 # A champion is worth replacing when the log has grown by a fifth, or in a large log by a fixed number.
-GROWTH, MOST_NEW = 0.2, 20_000
+GROWTH, MAX_NEW = 0.2, 20_000
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "numpy", "polars")
 
 
@@ -76,7 +76,7 @@ def _due(registry: Registry, total: int) -> tuple[bool, str]:
     if underway:
         return False, f"{underway[-1].version} is still {underway[-1].state}"
     before = max((state.lineage.decisions for state in registry.states()), default=0)
-    needed = before + min(int(before * GROWTH), MOST_NEW)
+    needed = before + min(int(before * GROWTH), MAX_NEW)
     if before and total < needed:
         return False, f"{total} decisions, the next candidate is due at {needed}"
     return True, "due"

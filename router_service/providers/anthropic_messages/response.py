@@ -58,14 +58,14 @@ class Counts:
         )
 
 
-class _Message(msgspec.Struct):
+class _AnthropicMessage(msgspec.Struct):
     content: list[Any]
     id: Any = None
     stop_reason: Any = None
     usage: Any = None
 
 
-_decoder = msgspec.json.Decoder(_Message)
+_decoder = msgspec.json.Decoder(_AnthropicMessage)
 
 
 def decode_response(body: bytes) -> ChatResponse:
@@ -90,14 +90,14 @@ def text_of(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _parse(body: bytes) -> _Message:
+def _parse(body: bytes) -> _AnthropicMessage:
     """Decode strictly, then leniently, so that malformed JSON does not lose a response."""
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decoder.decode(body)
     with contextlib.suppress(ValueError):
         found = read_leniently(body)
         if isinstance(found, dict) and isinstance(found.get("content"), list):
-            return msgspec.convert(found, _Message)
+            return msgspec.convert(found, _AnthropicMessage)
     raise ApiError("provider_unavailable", "The provider's answer is not a message")
 
 

@@ -10,7 +10,7 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.usage import Usage
 from router_service.providers.adapter import ChatResponse
-from router_service.providers.counts import MOST_TOKENS, token_count
+from router_service.providers.counts import MAX_TOKENS, token_count
 from router_service.providers.lenient_json import read_leniently
 from router_service.providers.openai_chat.odd_types import (
     NULL,
@@ -33,7 +33,7 @@ FINISH_REASONS = {
 }
 
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
 
 
 class _PromptDetails(msgspec.Struct, gc=False):

@@ -11,7 +11,7 @@ import pytest
 
 from data.lake import Lake
 from router_service.admission.keys import create_key, open_database
-from router_service.explanations.exclusions import SENTENCES, code, sentence
+from router_service.explanations.explain import SENTENCES, code, sentence
 from router_service.planning.eligibility import EXCLUDED_BY
 from router_service.telemetry.frames import read_frames
 from router_service.telemetry.log import RequestLog
