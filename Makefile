@@ -9,7 +9,7 @@ up: $(STAMP)
 
 test: $(STAMP)
 	@command -v chromium >/dev/null || echo "Chromium is missing: the browser test will be skipped"
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow

@@ -16,7 +16,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 class Written:
-    """Keeps what is written to it."""
+    """Keep what is written to it."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
@@ -28,6 +28,9 @@ class Written:
 
     def close(self) -> None:
         self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
 
 
 def joined() -> tuple[JoinedWrites, Written]:
