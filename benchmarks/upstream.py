@@ -1,4 +1,4 @@
-"""The upstream clients alone: calls a second and processor time a call, 64 at once, against the instant upstream."""
+"""The upstream clients and two libraries: calls a second and processor time a call, 64 at once, instant upstream."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
+import aiohttp
 import uvloop
 from pyreqwest.client import ClientBuilder
 
@@ -37,11 +38,18 @@ async def measure(call: Callable[[], Awaitable[object]]) -> tuple[float, float]:
 async def main() -> None:
     request = HttpRequest(URL, HEADERS, BODY)
     results = {}
-    names: tuple[ClientName, ...] = ("direct", "aiohttp")
+    names: tuple[ClientName, ...] = ("direct", "httpx2")
     for name in names:
         client = open_client(name, 5)
         results[name] = await measure(lambda client=client: client.send(request, 600))
         await client.close()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def by_aiohttp() -> None:
+            async with session.post(URL, data=BODY, headers=HEADERS) as response:
+                await response.read()
+
+        results["aiohttp"] = await measure(by_aiohttp)
     rust = ClientBuilder().build()
 
     async def by_pyreqwest() -> None:

@@ -41,7 +41,7 @@ from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import RecentRecords
 from router_service.telemetry.sealer import Sealer
 from router_service.tool_calls.check import ToolCallChecker
-from router_service.upstream.client import open_client
+from router_service.upstream.client import open_client, select_client
 
 POLICY_POLL_S = 2.0
 
@@ -123,7 +123,9 @@ class Container:
             drain_seconds=settings.log_drain_timeout,
             reserve_bytes=settings.log_reserve_bytes,
         )
-        services.upstream = open_client(settings.upstream_client, settings.connect_timeout)
+        urls = {offer.base_url for offers in services.endpoints.values() for offer in offers if offer.base_url}
+        client = select_client(settings.upstream_client, urls)
+        services.upstream = open_client(client, settings.connect_timeout, settings.max_event_bytes)
         sealer = Sealer(services.lake)
         watches = (services.admission.keys.watch(), _poll(services.policies), self.sharing.run(), sealer.watch())
         tasks = [asyncio.create_task(watch) for watch in watches]

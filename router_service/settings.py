@@ -14,6 +14,8 @@ from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND, U
 from router_service.admission.key_rules import CLIENT_REGION
 from router_service.core.preferences import MAX_WEIGHT_USD
 from router_service.upstream.client import ClientName
+from router_service.upstream.framing.sse import DEFAULT_MAX_EVENT_BYTES
+from router_service.upstream.proxies import Proxies
 
 
 class Settings(BaseSettings):
@@ -25,7 +27,15 @@ class Settings(BaseSettings):
     lab_url: str | None = Field(None, description="base URL of a lab that replaces every provider")
     provider_urls: dict[str, str] = Field({}, description="JSON: base URLs by provider, which replace the catalogue's")
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0)
-    upstream_client: ClientName = Field("direct", description="direct | aiohttp: HTTP client for calls to providers")
+    upstream_client: ClientName | None = Field(
+        None,
+        validate_default=True,
+        description="direct | httpx2: HTTP client for calls to providers; unset: httpx2 where the standard variables "
+        "name a proxy for one of them, else direct, which uses no proxy",
+    )
+    max_event_bytes: int = Field(
+        DEFAULT_MAX_EVENT_BYTES, ge=64 * 1024, le=2**30, description="largest event of a provider's stream"
+    )
     connect_timeout: float = Field(5.0, gt=0)
     ttft_timeout: float = Field(
         30.0, gt=0, description="time to first token after which a stream fails over to the next endpoint"
@@ -126,6 +136,12 @@ class Settings(BaseSettings):
         for region in value.values():
             if not CLIENT_REGION.fullmatch(region):
                 raise ValueError(f"{region!r} must be at most 16 lower-case letters, digits and hyphens")
+        return value
+
+    @field_validator("upstream_client")
+    @classmethod
+    def _proxies_are_usable(cls, value: ClientName | None) -> ClientName | None:
+        Proxies.from_environment()
         return value
 
     @field_validator("valkey_url")

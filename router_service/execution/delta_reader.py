@@ -7,7 +7,7 @@ import time
 
 from router_service.core.errors import ApiError
 from router_service.providers.adapter import ChatDelta, StreamDecoder
-from router_service.upstream.sse import EventParser
+from router_service.upstream.framing.sse import EventParser
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed, StreamResponse
 
@@ -18,7 +18,7 @@ class DeltaReader:
     def __init__(self, response: StreamResponse, decoder: StreamDecoder) -> None:
         self._response = response
         self._decoder = decoder
-        self._parser = EventParser()
+        self._parser = EventParser(response.max_event_bytes)
         self.watch: StallWatch | None = None
 
     async def read(self) -> list[ChatDelta]:

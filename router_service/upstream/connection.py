@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from typing import cast
 
 import httptools
 
 from router_service.core.errors import ApiError
-from router_service.upstream.transport import StaleConnection, connection_error, deadline_error
+from router_service.upstream.decompression import BodyDecompressor, decompressor_of
+from router_service.upstream.transport import (
+    MAX_BODY_BYTES,
+    StaleConnection,
+    body_size_error,
+    connection_error,
+    deadline_error,
+)
 
+# Limit of a head with its informational responses, and of what frames a body: the line of a chunk's size, and trailers.
 MAX_HEAD_BYTES = 128 * 1024
-MAX_BODY_BYTES = 64 * 1024 * 1024
 # Reading from the provider pauses when so many bytes of a stream have not been read by its client.
 HIGH_WATER_BYTES = 256 * 1024
 # Time for the chunk that ends a stream: it follows the last event at once.
@@ -52,7 +58,8 @@ class Connection(asyncio.Protocol):
         self._has_head = False
         self._parts: list[bytes] = []
         self._size = 0
-        self._inflate: Callable[[bytes], bytes] | None = None
+        self._framing_bytes = 0
+        self._decompressor: BodyDecompressor | None = None
         self._paused = False
         self.unawaited: float | None = None
         self.was_paused = False
@@ -172,28 +179,42 @@ class Connection(asyncio.Protocol):
         if self.complete:
             self.fail(connection_error("it sent bytes that were not requested"))
             return
-        if not self._has_head:
+        if self._has_head:
+            self._framing_bytes += len(data)
+        else:
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade, zlib.error) as error:
-            self.fail(connection_error(f"its response cannot be parsed: {type(error).__name__}"))
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if self.complete:
+                # The response is good, but bytes that nobody asked for have followed it.
+                self.abort()
+            else:
+                self.fail(connection_error(f"its response cannot be parsed: {type(error).__name__}"))
             return
-        if not self._has_head:
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self.fail(connection_error(f"its header exceeds {MAX_HEAD_BYTES:,} bytes"))
+        if self._head_bytes > MAX_HEAD_BYTES and not self._head_fits():
+            self.fail(connection_error(f"its header exceeds {MAX_HEAD_BYTES:,} bytes"))
+        elif self._framing_bytes > MAX_HEAD_BYTES:
+            self.fail(connection_error(f"its chunk sizes or trailers exceed {MAX_HEAD_BYTES:,} bytes"))
         elif self._parts and self._streamed:
             if self._waiter is None:
                 self.unawaited = time.perf_counter()
             self._wake()
+
+    def _head_fits(self) -> bool:
+        """Return whether the head is complete and small enough: its last bytes may have come with many of the body."""
+        if not self._has_head or sum(len(n) + len(v) for n, v in self.headers.items()) > MAX_HEAD_BYTES:
+            return False
+        self._head_bytes = MAX_HEAD_BYTES
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
         if not self.complete and self._error is None:
-            if self._ends_with_connection():
-                self.complete = True
+            if exc is None and self._ends_with_connection():
+                self._end_body()
             elif self._exchanges > 1 and not self._head_bytes:
                 self._error = StaleConnection()
             else:
@@ -206,29 +227,48 @@ class Connection(asyncio.Protocol):
         framed = "content-length" in self.headers or "transfer-encoding" in self.headers
         return self._has_head and not framed
 
+    def _end_body(self) -> None:
+        """Mark the response as complete, unless its compressed data are not."""
+        if self._decompressor is not None:
+            try:
+                self._decompressor.finish()
+            except ApiError as error:
+                self.fail(error)
+                return
+        self.complete = True
+
     # Callbacks of httptools
 
+    def on_message_begin(self) -> None:
+        if self.complete:
+            # A second response must not be mixed with the first. The parser stops at this error.
+            raise ValueError("a response that was not requested")
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self._has_head:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
         if self.status < 200:
             return
         self._has_head = True
-        encoding = self.headers.get("content-encoding", "identity").lower()
-        if encoding in ("gzip", "x-gzip", "deflate"):
-            self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress
-        elif encoding != "identity":
-            self.fail(connection_error(f"its encoding {encoding!r} was not requested"))
+        if "content-encoding" in self.headers:
+            try:
+                self._decompressor = decompressor_of(self.headers["content-encoding"])
+            except ApiError as error:
+                self.fail(error)
         if self._streamed:
             self._wake()
 
     def on_body(self, body: bytes) -> None:
+        self._framing_bytes = 0
         if self._drained is not None:
             return
-        if self._inflate is not None:
-            body = self._inflate(body)
+        if self._decompressor is not None:
+            body = self._decompress(body)
+            if not body:
+                return
         self._parts.append(body)
         self._size += len(body)
         if self._streamed:
@@ -236,16 +276,26 @@ class Connection(asyncio.Protocol):
                 self._paused = self.was_paused = True
                 self._transport.pause_reading()
         elif self._size > MAX_BODY_BYTES:
-            self.fail(connection_error(f"its response exceeds {MAX_BODY_BYTES:,} bytes"))
+            self.fail(body_size_error())
+
+    def _decompress(self, body: bytes) -> bytes:
+        if self._error is not None or self._decompressor is None:
+            return b""
+        try:
+            return self._decompressor.decompress(body)
+        except ApiError as error:
+            self.fail(error)
+            return b""
 
     def on_message_complete(self) -> None:
         if self.status < 200:
             # 100 Continue, 103 Early Hints: the response follows.
             self.headers.clear()
             return
-        self.complete = True
-        # The parser forgets this when it begins the next message.
-        self._keep_alive = self._parser.should_keep_alive()
+        self._end_body()
+        # The parser forgets this when it begins the next message. A response that came before the whole request was
+        # sent leaves the rest of the request on the connection.
+        self._keep_alive = self._parser.should_keep_alive() and not self._transport.get_write_buffer_size()
         self._wake()
         if self._drained is not None:
             self._drain_timer.cancel()

@@ -1,6 +1,7 @@
 """Call providers directly over HTTP/1.1 connections that are kept open per origin.
 
-This is the default client; ``docs/speed.md`` gives the reasons for not using a library's.
+This is the default client, and its scope is the hot path: HTTP/1.1 without proxies. ``docs/speed.md`` gives the reasons
+for not using a library's; ``httpx2_client.py`` serves what is out of scope.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
 from router_service.upstream.connection import Connection
 from router_service.upstream.tls import client_context, describe_connect_error
-from router_service.upstream.transport import HttpResponse, connect_timeout_error, connection_error, deadline_error
+from router_service.upstream.transport import (
+    HttpResponse,
+    check_head,
+    connect_timeout_error,
+    connection_error,
+    deadline_error,
+    read_bounded,
+)
 
 # Below the keep-alive of common servers, except uvicorn: it closes after 5 s, early enough to be noticed.
 IDLE_S = 15.0
@@ -33,7 +41,8 @@ class Origin(NamedTuple):
 class DirectStream:
     """Implement ``StreamResponse``."""
 
-    def __init__(self, pool: ConnectionPool, origin: Origin, connection: Connection) -> None:
+    def __init__(self, pool: ConnectionPool, origin: Origin, connection: Connection, max_event_bytes: int) -> None:
+        self.max_event_bytes = max_event_bytes
         self.status = connection.status
         self.headers: Mapping[str, str] = connection.headers
         self.next = connection.next
@@ -47,11 +56,8 @@ class DirectStream:
         self._connection.fail(error)
 
     async def read(self) -> bytes:
-        """Return the rest of the body."""
-        parts = []
-        while part := await self.next():
-            parts.append(part)
-        return b"".join(parts)
+        """Return the rest of the body, at most ``MAX_BODY_BYTES``."""
+        return await read_bounded(self)
 
     def last_byte_at(self, received: float) -> float | None:
         """Return when the last bytes arrived; ``None`` if the provider had to wait until earlier ones were read."""
@@ -126,8 +132,9 @@ class ConnectionPool:
 class DirectClient:
     """Implement ``Transport``."""
 
-    def __init__(self, connect_timeout_s: float) -> None:
+    def __init__(self, connect_timeout_s: float, max_event_bytes: int) -> None:
         self._pool = ConnectionPool(connect_timeout_s)
+        self._max_event_bytes = max_event_bytes
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
         """Return the non-streaming response."""
@@ -149,7 +156,7 @@ class DirectClient:
             raise
         finally:
             connection.clear_deadline()
-        return DirectStream(self._pool, origin, connection)
+        return DirectStream(self._pool, origin, connection, self._max_event_bytes)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -171,12 +178,11 @@ def _prepare_head(url: str, headers: tuple[tuple[str, str], ...]) -> tuple[Origi
 
     Raises ``ApiError`` for a header that cannot be sent.
     """
+    check_head(url, headers)
     parts = urlsplit(url)
     scheme, host = parts.scheme, parts.hostname or ""
     port = parts.port or (443 if scheme == "https" else 80)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     own = (("host", parts.netloc.rpartition("@")[2]), ("user-agent", "portolan"), ("accept-encoding", "identity"))
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in (*own, *headers)), "content-length: "]
-    if not all(line.isascii() and line.isprintable() for line in lines):
-        raise connection_error("its address or key has characters that a header must not contain")
     return Origin(scheme, host, port), "\r\n".join(lines).encode("ascii")

@@ -12,7 +12,7 @@ def client_context() -> ssl.SSLContext:
     return context
 
 
-def describe_connect_error(error: Exception) -> str:
+def describe_connect_error(error: BaseException) -> str:
     """Return why a connection failed: for a certificate OpenSSL's own words, without the address at their end."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate was not accepted: {error.verify_message.partition(',')[0].removesuffix('.')}"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
 from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
+
+# Largest body of a non-streaming response or of an error, and of any response once it is decompressed.
+MAX_BODY_BYTES = 64 * 1024 * 1024
+# Names that a request must not set by itself, because its transport does.
+TRANSPORT_HEADERS = frozenset(("host", "content-length", "transfer-encoding", "connection", "accept-encoding"))
 
 
 class StaleConnection(ApiError):
@@ -37,10 +43,15 @@ class HttpResponse(msgspec.Struct, frozen=True, gc=False):
 
 
 class StreamResponse(Protocol):
-    """Read a response while its body arrives. Close it on every path, because that cancels the provider's work."""
+    """Read a response while its body arrives. Close it on every path, because that cancels the provider's work.
+
+    ``max_event_bytes`` is the limit for the events that are framed from the body. The body has no limit, unless it is
+    compressed: then it is ``MAX_BODY_BYTES``.
+    """
 
     status: int
     headers: Mapping[str, str]
+    max_event_bytes: int
 
     async def next(self) -> bytes:
         """Return the bytes that have arrived, at least one; empty at the end.
@@ -49,7 +60,7 @@ class StreamResponse(Protocol):
         """
 
     async def read(self) -> bytes:
-        """Return the rest of the body. Raises as ``next`` does."""
+        """Return the rest of the body, at most ``MAX_BODY_BYTES``. Raises as ``next`` does."""
 
     def abort(self, error: ApiError) -> None:
         """End the response here: ``next`` raises ``error``, also a call that is waiting in it."""
@@ -82,6 +93,41 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close all connections."""
+
+
+def check_head(url: str, headers: Iterable[tuple[str, str]]) -> None:
+    """Raise ``ApiError`` if a request's address or headers would change the framing of its head."""
+    for name, value in headers:
+        if not (name.isascii() and name.isprintable() and value.isascii() and value.isprintable()):
+            raise connection_error("its key or a header has characters that a header must not contain")
+        if name.lower() in TRANSPORT_HEADERS or not name or ":" in name or " " in name:
+            raise connection_error(f"the header {name[:40]!r} cannot be set by a request to a provider")
+    if " " in url or not (url.isascii() and url.isprintable()):
+        raise connection_error("its address has characters that an address must not contain")
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise connection_error("its address must be http:// or https:// with a host and a valid port")
+
+
+async def read_bounded(response: StreamResponse) -> bytes:
+    """Return the rest of the body of ``response``. Raises ``ApiError`` where it exceeds ``MAX_BODY_BYTES``."""
+    parts, size = [], 0
+    while part := await response.next():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            response.abort(body_size_error())
+            raise body_size_error()
+    return b"".join(parts)
+
+
+def body_size_error() -> ApiError:
+    """Return the error for a body that exceeds ``MAX_BODY_BYTES``."""
+    return connection_error(f"its response exceeds {MAX_BODY_BYTES:,} bytes")
 
 
 def connection_error(reason: str) -> ApiError:

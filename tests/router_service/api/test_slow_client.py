@@ -23,7 +23,7 @@ from router_service.upstream import connection
 from router_service.upstream.client import ClientName
 from tests.conftest import Stack, open_stack
 from tests.router_service.execution.test_fallback import CHAT, body
-from tests.router_service.upstream.test_transports import BODY, HEAD, late_end, served, trickled
+from tests.router_service.upstream.test_transports import BODY, CLIENTS, HEAD, late_end, served, trickled
 from tests.running import until
 
 TOKENS, TOKEN_BYTES = 300, 40_000
@@ -89,7 +89,7 @@ def test_throughput_is_not_measured_if_the_provider_has_to_wait_for_the_client(s
     assert stack.services.health.throughput(late["endpoint"]) is None
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 async def test_a_response_that_is_read_late_ended_when_it_arrived(name: ClientName) -> None:
     async with served(trickled, name) as (_server, client, request):
         response = await client.stream(request, 60)
@@ -101,7 +101,7 @@ async def test_a_response_that_is_read_late_ended_when_it_arrived(name: ClientNa
         response.close()
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 async def test_a_response_that_is_awaited_ended_when_it_was_read(name: ClientName) -> None:
     async with served(late_end, name) as (_server, client, request):
         response = await client.stream(request, 60)

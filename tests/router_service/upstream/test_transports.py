@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import get_args
 
 import pytest
 
@@ -19,6 +20,7 @@ from router_service.upstream.transport import DeadlineMissed, StaleConnection, T
 
 BODY = b'{"said": "ahoy"}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+CLIENTS = get_args(ClientName)
 Responder = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -150,7 +152,7 @@ async def hang(writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(300)
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("respond", [until_close, hinted, in_pieces])
 async def test_every_framing_is_read(respond: Responder, stream: bool, name: ClientName) -> None:
@@ -189,7 +191,7 @@ async def test_a_stream_without_an_end_is_closed_after_a_moment(monkeypatch: pyt
         await asyncio.wait_for(server.closed.wait(), 60)
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 async def test_a_slow_reader_applies_back_pressure_to_the_provider(name: ClientName) -> None:
     sent = 0
 
@@ -212,7 +214,7 @@ async def test_a_slow_reader_applies_back_pressure_to_the_provider(name: ClientN
         assert got == 64_000_000
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("respond", [complete, zipped, trickled])
 async def test_good_responses_arrive_complete(respond: Responder, stream: bool, name: ClientName) -> None:
@@ -224,7 +226,7 @@ async def test_good_responses_arrive_complete(respond: Responder, stream: bool, 
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("respond", [cut_short, reset, no_http, endless_header])
 async def test_a_broken_response_is_an_unavailable_provider(respond: Responder, stream: bool, name: ClientName) -> None:
@@ -263,7 +265,7 @@ async def test_the_deadline_includes_connecting() -> None:
         await client.close()
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 async def test_an_aborted_stream_ends_with_the_given_error(name: ClientName) -> None:
     async def begun(writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + b"content-length: 1000\r\n\r\n" + BODY)
@@ -279,7 +281,7 @@ async def test_an_aborted_stream_ends_with_the_given_error(name: ClientName) -> 
         await asyncio.wait_for(server.closed.wait(), 60)
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_hang_ends_at_the_deadline_and_closes_the_connection(stream: bool, name: ClientName) -> None:
     async with served(hang, name) as (server, client, request):
@@ -289,7 +291,7 @@ async def test_a_hang_ends_at_the_deadline_and_closes_the_connection(stream: boo
         await asyncio.wait_for(server.closed.wait(), 60)
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_cancelled_call_closes_its_connection(stream: bool, name: ClientName) -> None:
     async with served(hang, name) as (server, client, request):
@@ -301,7 +303,7 @@ async def test_a_cancelled_call_closes_its_connection(stream: bool, name: Client
         await asyncio.wait_for(server.closed.wait(), 60)
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_closed_port_and_an_unknown_host_are_typed_errors(stream: bool, name: ClientName) -> None:
     client = open_client(name, connect_timeout_s=1.0)
@@ -316,7 +318,7 @@ async def test_a_closed_port_and_an_unknown_host_are_typed_errors(stream: bool, 
         await client.close()
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_redirects_are_not_followed(stream: bool, name: ClientName) -> None:
     async with served(redirected, name) as (server, client, request):
@@ -325,7 +327,7 @@ async def test_redirects_are_not_followed(stream: bool, name: ClientName) -> Non
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("name", ["direct", "aiohttp"])
+@pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize(("connect_timeout", "timeout_s", "callers"), [(0.05, 5.0, False), (5.0, 0.05, True)])
 async def test_the_error_says_whether_the_callers_deadline_passed_while_connecting(
     name: ClientName, connect_timeout: float, timeout_s: float, callers: bool

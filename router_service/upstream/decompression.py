@@ -1,0 +1,66 @@
+"""Decompress responses, although none is asked for: some providers compress whatever the request says.
+
+gzip and deflate are decoded, with the standard library alone. An answer in another encoding is a typed error.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from router_service.upstream.transport import MAX_BODY_BYTES, connection_error
+
+ZLIB_METHOD = 8
+AUTOMATIC_HEADER = zlib.MAX_WBITS | 32
+
+
+class BodyDecompressor:
+    """Decompress one body that arrives in pieces, of at most ``MAX_BODY_BYTES`` when decompressed, streams included."""
+
+    def __init__(self) -> None:
+        self._inflate: zlib._Decompress | None = None
+        self._remaining = MAX_BODY_BYTES
+
+    def decompress(self, data: bytes) -> bytes:
+        """Return what ``data`` adds to the body, possibly nothing.
+
+        Raises ``ApiError`` for damaged data and for a body that is too large, of which no more is decompressed.
+        """
+        parts = []
+        while data:
+            if self._inflate is None:
+                self._inflate = zlib.decompressobj(_window_bits(data))
+            try:
+                part = self._inflate.decompress(data, self._remaining + 1)
+            except zlib.error:
+                raise connection_error("its compressed response is damaged") from None
+            self._remaining -= len(part)
+            if self._remaining < 0:
+                raise connection_error(f"its response exceeds {MAX_BODY_BYTES:,} bytes when it is decompressed")
+            parts.append(part)
+            data = self._inflate.unconsumed_tail
+            if self._inflate.eof:
+                # A body of gzip may have several members.
+                data, self._inflate = self._inflate.unused_data, None
+        return b"".join(parts)
+
+    def finish(self) -> None:
+        """Raise ``ApiError`` if the compressed data are incomplete although the body has ended."""
+        if self._inflate is not None:
+            raise connection_error("its compressed response ends too early")
+
+
+def decompressor_of(encoding: str) -> BodyDecompressor | None:
+    """Return what decodes a ``content-encoding``, or ``None`` if nothing has to be. Raises ``ApiError``."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return None
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        return BodyDecompressor()
+    raise connection_error(f"its response has the encoding {encoding[:40]!r}, which was not requested")
+
+
+def _window_bits(data: bytes) -> int:
+    """Return the format for zlib, from the first byte of the body: some servers send deflate without its header."""
+    is_gzip = data[0] == 0x1F
+    is_zlib = data[0] & 0x0F == ZLIB_METHOD and data[0] >> 4 <= zlib.MAX_WBITS - 8
+    return AUTOMATIC_HEADER if is_gzip or is_zlib else -zlib.MAX_WBITS
