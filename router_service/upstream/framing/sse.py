@@ -126,7 +126,7 @@ class EventParser:
             data = b"\n".join(self._data)
             if len(data) > self._max:
                 raise self._too_large()
-            if data.strip() not in (b"", b"null"):
+            if data.strip(b"\n") not in (b"", b"null"):
                 events.append((self._event, data))
             self._data = []
         self._event = None

@@ -16,6 +16,7 @@ from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
 from router_service.upstream import connection
 from router_service.upstream.client import ClientName, open_client
+from router_service.upstream.framing.sse import DEFAULT_MAX_EVENT_BYTES
 from router_service.upstream.transport import DeadlineMissed, StaleConnection, Transport
 
 BODY = b'{"said": "ahoy"}'
@@ -59,11 +60,13 @@ class FaultyServer:
 
 
 @asynccontextmanager
-async def served(respond: Responder, name: ClientName) -> AsyncIterator[tuple[FaultyServer, Transport, HttpRequest]]:
+async def served(
+    respond: Responder, name: ClientName, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
+) -> AsyncIterator[tuple[FaultyServer, Transport, HttpRequest]]:
     handler = FaultyServer(respond)
     server = await asyncio.start_server(handler, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    client = open_client(name, connect_timeout_s=60.0)
+    client = open_client(name, connect_timeout_s=60.0, max_event_bytes=max_event_bytes)
     headers = {"content-type": "application/json", "authorization": "Bearer k"}
     try:
         yield handler, client, HttpRequest(f"http://127.0.0.1:{port}/v1/chat/completions", headers, b'{"a":1}')
