@@ -20,6 +20,7 @@ from router_service.api.chat import CLIENT_CLOSED, ChatCompletions
 from router_service.api.openapi import describe_hot_routes
 from router_service.container import Container
 from router_service.core.errors import ApiError
+from router_service.core.http_limits import STATE_KEY, HttpLimits
 from router_service.settings import Settings
 
 PREFIXES = ("/api/v1", "/v1")
@@ -48,12 +49,14 @@ class Application:
 
 def create_app(settings: Settings | None = None, known: Catalogue | None = None) -> Application:
     """Return the whole service. ``known`` replaces the packaged catalogue."""
-    container = Container(settings or Settings(), known)
+    settings = settings or Settings()
+    container = Container(settings, known)
+    limits = settings.http_limits
 
     @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, HttpLimits]]:
         async with container.running():
-            yield
+            yield {STATE_KEY: limits}
 
     app = FastAPI(
         title="Portolan",

@@ -1,7 +1,8 @@
-"""Extend uvicorn's HTTP/1.1 protocol so that the head and the body of a response are sent in one write.
+"""Extend uvicorn's HTTP/1.1 protocol: limits of what a client may send and how slowly, and fewer writes.
 
-uvicorn writes them separately, and uvloop sends each write at once. That takes two system calls and two packets, and
-each packet wakes the client up.
+uvicorn bounds neither the head of a request nor the time that it takes, so a few slow connections could hold memory and
+sockets for ever. It writes the head and the body of a response separately, and uvloop sends each write at once: that
+takes two system calls and two packets, and each packet wakes the client up.
 """
 
 from __future__ import annotations
@@ -9,17 +10,187 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from router_service.core.errors import ApiError
+from router_service.core.http_limits import STATE_KEY, HttpLimits
 
 # Above this size, copying the body costs more than a second system call.
 MAX_JOINED_BYTES = 64 * 1024
+# Requests that wait on one connection for the response to the first. A few clients pipeline; none needs more.
+MAX_PIPELINED = 16
+# Time in which a refused client may read the refusal: closing at once would destroy it while the client still sends.
+LINGER_S = 2.0
+NOTHING, HEAD, BODY = range(3)
+
+
+class RequestRefusal(ApiError):
+    """Refuse a request before it has reached the application, with a status that only HTTP itself uses."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__("invalid_request", message)
+        self.code = status
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Wrap the transport of each connection in ``JoinedWrites``. Pass this class to ``uvicorn.run(http=…)``."""
+    """Bound each request by ``HttpLimits``. Pass this class to ``uvicorn.run(http=…)``.
+
+    The application passes its limits in the state of its lifespan, under ``STATE_KEY``; the defaults serve without.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._limits: HttpLimits = self.app_state.get(STATE_KEY) or HttpLimits()
+        self._awaited = HEAD
+        self._begun = False
+        self._chunk_bytes = 0
+        self._head_bytes = 0
+        # Bytes of a body since its last content: sizes of chunks, and trailers.
+        self._framing_bytes = 0
+        self._refusal: ApiError | None = None
+        self._refused = False
+        # When the client must have sent more, in seconds of the loop's clock, and the timer that looks.
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, JoinedWrites(transport)))
+        self._watch(self._limits.head_timeout_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        size = self._chunk_bytes = len(data)
+        if self._awaited == HEAD:
+            self._head_bytes += size
+        elif self._awaited == BODY:
+            self._framing_bytes += size
+        self._begun = False
+        super().data_received(data)
+        if self._refused or (self._begun and self._awaited == NOTHING):
+            return
+        limits = self._limits
+        if self._awaited == BODY:
+            if self._framing_bytes > limits.head_bytes:
+                self._refuse(_head_too_large(limits))
+            self._watch(limits.body_idle_timeout_s)
+        elif self._awaited == HEAD and self._head_bytes > limits.head_bytes:
+            self._refuse(_head_too_large(limits))
+        elif self._begun:
+            self._watch(limits.head_timeout_s)
+        elif self._awaited == NOTHING:
+            # Empty lines between requests: uvicorn has stopped its own timer.
+            self._awaited, self._head_bytes = HEAD, size
+            self._watch(limits.head_timeout_s)
+
+    def _watch(self, seconds: float) -> None:
+        """Expect more from the client within ``seconds``. A timer that is running looks again when it is over."""
+        self._due = self.loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self.loop.call_at(self._due, self._check)
+
+    def _check(self) -> None:
+        self._timer = None
+        if self._awaited == NOTHING or self._refused or self.transport.is_closing():
+            return
+        now = self.loop.time()
+        if self.flow.read_paused:
+            # The router has stopped reading, so the client is not late.
+            self._due = now + self._limits.body_idle_timeout_s
+        if now < self._due:
+            # A timer may fire a little early: the minimum prevents a busy loop.
+            self._timer = self.loop.call_later(max(self._due - now, 0.001), self._check)
+        elif self._awaited == HEAD and not self._head_bytes:
+            self.transport.close()
+        else:
+            what, limit = "head", self._limits.head_timeout_s
+            if self._awaited == BODY:
+                what, limit = "body", self._limits.body_idle_timeout_s
+            self._refuse(RequestRefusal(408, f"The {what} of the request did not arrive within {limit:g} s"))
+
+    # Callbacks of httptools
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._stop_parsing(RequestRefusal(400, f"At most {MAX_PIPELINED} requests may wait for a response"))
+        self._begun = True
+        if self._awaited != HEAD:
+            self._awaited, self._head_bytes = HEAD, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        limits = self._limits
+        # The exact size matters only if the chunks that brought the head, and maybe some of a body, are large.
+        if len(self.headers) > limits.headers or (
+            self._head_bytes + self._chunk_bytes > limits.head_bytes
+            and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > limits.head_bytes
+        ):
+            self._stop_parsing(_head_too_large(limits))
+        self._awaited, self._framing_bytes = BODY, 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._framing_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._awaited = NOTHING
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._awaited = NOTHING
+        super().handle_websocket_upgrade()
+
+    def _stop_parsing(self, error: ApiError) -> None:
+        """Make the parser stop; uvicorn then calls ``send_400_response``."""
+        self._refusal = error
+        raise ValueError(error.message)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse the request that cannot be parsed, or was not to be. uvicorn calls this with its own sentence."""
+        self._refuse(self._refusal or RequestRefusal(400, f"{msg} Send HTTP/1.1 as RFC 9112 defines it"))
+
+    def _refuse(self, error: ApiError) -> None:
+        """Respond with ``error``, read no more requests, and close the connection when the client has read it."""
+        self._refused = True
+        cycle = self.cycle
+        is_free = cycle is None or cycle.response_complete
+        if self._awaited == BODY:
+            if is_free or cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+            # The handler still reads this body. It learns that the client has gone.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        elif not is_free:
+            # Another response is on its way, which is the last one.
+            cycle.keep_alive = False
+            return
+        content = msgspec.json.encode(error.envelope())
+        self.transport.write(
+            STATUS_LINE[error.code]
+            + b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(content)
+            + content
+        )
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self._timer = self.loop.call_later(LINGER_S, self.transport.close)
+        else:
+            self.transport.close()
+
+
+def _head_too_large(limits: HttpLimits) -> RequestRefusal:
+    message = f"The head of the request exceeds {limits.head_bytes:,} bytes or {limits.headers} headers; send fewer"
+    return RequestRefusal(431, message)
 
 
 class JoinedWrites:
@@ -48,6 +219,11 @@ class JoinedWrites:
             self._loop.call_soon(self.flush)
             return
         self._transport.write(data)
+
+    def write_eof(self) -> None:
+        """Flush, then close the transport's direction to the client."""
+        self.flush()
+        self._transport.write_eof()
 
     def flush(self) -> None:
         """Send the buffered head, if there is one."""

@@ -12,6 +12,7 @@ from data.catalogue.geography import is_place
 from models.selection.decision.outcome import DEFAULT_ANSWER_TIMEOUT_S
 from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND, UtilityWeights
 from router_service.admission.key_rules import CLIENT_REGION
+from router_service.core.http_limits import HttpLimits
 from router_service.core.preferences import MAX_WEIGHT_USD
 from router_service.upstream.client import ClientName
 from router_service.upstream.framing.sse import DEFAULT_MAX_EVENT_BYTES
@@ -27,6 +28,18 @@ class Settings(BaseSettings):
     lab_url: str | None = Field(None, description="base URL of a lab that replaces every provider")
     provider_urls: dict[str, str] = Field({}, description="JSON: base URLs by provider, which replace the catalogue's")
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0)
+    max_request_head_bytes: int = Field(
+        HttpLimits().head_bytes, ge=1024, le=2**20, description="request line and headers of a request; else 431"
+    )
+    max_request_headers: int = Field(
+        HttpLimits().headers, ge=10, le=10_000, description="headers of a request; else 431"
+    )
+    request_head_timeout: float = Field(
+        HttpLimits().head_timeout_s, gt=0, description="time for a client to send the head of a request; else 408"
+    )
+    request_body_idle_timeout: float = Field(
+        HttpLimits().body_idle_timeout_s, gt=0, description="time without data in the body of a request; else 408"
+    )
     upstream_client: ClientName | None = Field(
         None,
         validate_default=True,
@@ -111,6 +124,16 @@ class Settings(BaseSettings):
     valkey_prefix: str = Field(
         "portolan", min_length=1, max_length=100, description="prefix of the server's keys: one for each deployment"
     )
+
+    @property
+    def http_limits(self) -> HttpLimits:
+        """Return the limits that the server's protocol enforces."""
+        return HttpLimits(
+            self.max_request_head_bytes,
+            self.max_request_headers,
+            self.request_head_timeout,
+            self.request_body_idle_timeout,
+        )
 
     @property
     def utility_weights(self) -> UtilityWeights:
