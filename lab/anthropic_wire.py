@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lab.anthropic_refusals import refuse_count, refuse_messages
+from lab.anthropic_script import message_events, whole_message
+from lab.conversation import Conversation, read_messages
 from lab.prefixes import MIN_TOKENS, Prefixes
+from lab.script import Script
+from lab.shapes import RequestRefused
+from lab.signatures import Signatures
 from lab.text import Ask, Completion, characters
+
+# Source: https://platform.claude.com/docs/en/api/errors
+FAILURES = {
+    400: ("invalid_request_error", "There was an issue with the format or content of your request."),
+    401: ("authentication_error", "invalid x-api-key"),
+    402: ("billing_error", "There is an issue with your billing or payment information."),
+    403: ("permission_error", "Your API key does not have permission to use the specified resource."),
+    404: ("not_found_error", "The requested resource was not found."),
+    413: ("request_too_large", "Request exceeds the maximum size"),
+    429: ("rate_limit_error", "This request would exceed your account's rate limit. Please try again later."),
+    504: ("timeout_error", "The request timed out while processing."),
+    529: ("overloaded_error", "Overloaded"),
+}
+API_ERROR = ("api_error", "Internal server error")
 
 
 class AnthropicWire:
-    """Implement ``Wire``. A prompt is cached if it asks for it; tokens that are not read are written and charged."""
+    """Implement ``Wire``. A prompt is cached if it asks for it; tokens that are not read are written and charged.
 
-    def __init__(self) -> None:
+    ``seed`` determines the key that signs thinking.
+    """
+
+    not_json = "The request body is not valid JSON."
+
+    def __init__(self, seed: int = 7) -> None:
         self._prefixes = Prefixes()
+        self._signatures = Signatures(seed)
 
     def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion:
         """Return ``completion`` with the prompt tokens that were read from and written to the endpoint's cache."""
@@ -29,8 +56,8 @@ class AnthropicWire:
         size = characters(body.get("system")) + sum(characters(m["content"]) for m in body.get("messages", []))
         last = body.get("messages", [{}])[-1].get("content")
         answered = isinstance(last, list) and any(part.get("type") == "tool_result" for part in last)
-        tools = [] if answered else body.get("tools") or []
-        return Ask(size, body.get("max_tokens"), tools[0]["name"] if tools else None)
+        tools = () if answered else read_messages(body).tools
+        return Ask(size, body.get("max_tokens"), tools[0].name if tools else None)
 
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
         block = _block(completion) | ({} if completion.tool else {"text": completion.text})
@@ -59,6 +86,36 @@ class AnthropicWire:
     def error(self, status: int) -> dict[str, Any]:
         kind = "rate_limit_error" if status == 429 else "overloaded_error"
         return {"type": "error", "error": {"type": kind, "message": f"planted {status}"}}
+
+    def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
+        refuse_messages(body, headers, self._signatures)
+
+    def refuse_count(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
+        """Raise ``RequestRefused`` if the vendor refuses to count the tokens of this request."""
+        refuse_count(body, headers, self._signatures)
+
+    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]:
+        error = {"type": refused.kind, "message": refused.message}
+        return {"type": "error", "error": error, "request_id": request_id}
+
+    def failure(self, status: int) -> RequestRefused:
+        kind, message = FAILURES.get(status, API_ERROR)
+        return RequestRefused(message, status=status, kind=kind)
+
+    def converse(self, body: dict[str, Any]) -> Conversation:
+        return read_messages(body)
+
+    def unsaid(self, script: Script) -> str | None:
+        return None
+
+    def whole_script(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
+        return whole_message(scripts[0], completion, body, self._signatures)
+
+    def script_events(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> list[bytes]:
+        return message_events(scripts[0], completion, body, self._signatures)
+
+    def error_event(self, request_id: str) -> bytes:
+        return b"event: error\ndata: " + json.dumps(self.envelope(self.failure(529), request_id)).encode() + b"\n\n"
 
 
 def _content(completion: Completion) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from lab.openai_wire import Wire
 from lab.text import Completion
+from lab.wire import Wire
 
 MODES = (
     *("ok", "error", "rate_limit", "hang", "stall", "reset", "slow", "html"),

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
+from lab.conversation import Conversation, read_chat
+from lab.openai_refusals import refuse_chat
+from lab.openai_script import chat_events, unsaid_in_chat, whole_chat
 from lab.prefixes import Prefixes
+from lab.script import Script
+from lab.shapes import RequestRefused
 from lab.text import Ask, Completion, characters
 
-
-class Wire(Protocol):
-    """Wire format of a provider: read requests; write responses, streams and errors."""
-
-    def read(self, body: dict[str, Any]) -> Ask: ...
-    def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion: ...
-    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]: ...
-    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]: ...
-    def error(self, status: int) -> dict[str, Any]: ...
+# The documented error codes; other statuses are told as errors of the server.
+# Source: https://platform.openai.com/docs/guides/error-codes
+FAILURES = {
+    400: ("invalid_request_error", None, "Your request was malformed."),
+    401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    402: ("insufficient_quota", "insufficient_quota", "You exceeded your current quota."),
+    403: (
+        "invalid_request_error",
+        "unsupported_country_region_territory",
+        "Country, region, or territory not supported",
+    ),
+    404: ("invalid_request_error", "model_not_found", "The model does not exist or you do not have access to it."),
+    429: ("requests", "rate_limit_exceeded", "Rate limit reached for requests."),
+    503: ("server_error", None, "The engine is currently overloaded, please try again later."),
+}
+SERVER_ERROR = ("server_error", None, "The server had an error while processing your request. Sorry about that!")
 
 
 class OpenAIWire:
     """Implement ``Wire``. Every prompt is cached, and cache writes are not charged."""
+
+    not_json = (
+        "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
+        "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
+    )
 
     def __init__(self) -> None:
         self._prefixes = Prefixes()
@@ -35,8 +53,8 @@ class OpenAIWire:
     def read(self, body: dict[str, Any]) -> Ask:
         size = sum(characters(message.get("content")) for message in body.get("messages", []))
         answered = body.get("messages", [{}])[-1].get("role") == "tool"
-        tools = [] if answered or body.get("tool_choice") == "none" else body.get("tools") or []
-        tool = tools[0]["function"]["name"] if tools else None
+        tools = () if answered else read_chat(body).tools
+        tool = tools[0].name if tools else None
         return Ask(size, body.get("max_completion_tokens") or body.get("max_tokens"), tool)
 
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
@@ -80,6 +98,32 @@ class OpenAIWire:
     def error(self, status: int) -> dict[str, Any]:
         code = "rate_limit_exceeded" if status == 429 else "server_error"
         return {"error": {"message": f"planted {status}", "type": code, "param": None, "code": code}}
+
+    def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
+        refuse_chat(body, headers)
+
+    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]:
+        error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
+        return {"error": error}
+
+    def failure(self, status: int) -> RequestRefused:
+        kind, code, message = FAILURES.get(status, SERVER_ERROR)
+        return RequestRefused(message, status=status, kind=kind, code=code)
+
+    def converse(self, body: dict[str, Any]) -> Conversation:
+        return read_chat(body)
+
+    def unsaid(self, script: Script) -> str | None:
+        return unsaid_in_chat(script)
+
+    def whole_script(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
+        return whole_chat(scripts, completion, body)
+
+    def script_events(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> list[bytes]:
+        return chat_events(scripts, completion, body)
+
+    def error_event(self, request_id: str) -> bytes:
+        return b"data: " + json.dumps(self.envelope(self.failure(500), request_id)).encode() + b"\n\n"
 
 
 def _call(completion: Completion) -> dict[str, Any]:

@@ -20,10 +20,16 @@ from starlette.routing import Route
 from lab.anthropic_wire import AnthropicWire
 from lab.behaviour import Behaviour, behaviour_of
 from lab.faults import NEVER_S, Fault, leaves, read_fault
-from lab.openai_wire import OpenAIWire, Wire
-from lab.text import complete
+from lab.intake import new_request_id, read_body, refusal_response, request_ids, understand
+from lab.openai_wire import OpenAIWire
+from lab.replies import make_scripts
+from lab.shapes import RequestRefused
+from lab.text import CHARACTERS_OF_A_TOKEN, complete
+from lab.wire import Wire
 
 TIERS = ("priority", "flex")
+# Providers whose own API the wire format is.
+STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic"})
 
 
 @dataclass
@@ -34,24 +40,42 @@ class Lab:
     the default tier and is reported in the response. ``time_scale`` multiplies all latencies and the time between
     outages (0: no delay). ``faults`` enables failures at the measured rates. ``modes`` has the injected faults
     (``lab/faults.py``) by endpoint, provider or ``*``. ``completed`` counts the completed responses, which a provider
-    would bill, by the request's ``user``.
+    would bill, by the request's ``user``. ``strict`` makes every provider refuse what the vendor of its wire format
+    refuses; without it only the vendors do. ``refused`` counts these refusals by endpoint.
     """
 
     seed: int = 7
     time_scale: float = 1.0
     faults: bool = True
+    strict: bool = False
     modes: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     cancelled: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     completed: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
 
     async def answer(self, provider: str, request: Request, wire: Wire) -> Response:
-        body = await request.json()
+        """Return the provider's response to ``request``, or its refusal."""
+        try:
+            body = await read_body(request, wire)
+            return await self._answer(provider, request, body, wire)
+        except RequestRefused as refused:
+            return refusal_response(refused, wire)
+
+    async def _answer(self, provider: str, request: Request, body: dict[str, Any], wire: Wire) -> Response:
         base = f"{provider}:{body.get('model')}"
         endpoint = f"{base}@{body['service_tier']}" if body.get("service_tier") in TIERS else base
         self.calls[endpoint] += 1
-        dice = random.Random(f"{self.seed}/{endpoint}/{self.calls[endpoint]}")
+        try:
+            if self.refuses(provider):
+                wire.refuse(body, request.headers)
+            ask, conversation = understand(body, wire)
+        except RequestRefused:
+            self.refused[endpoint] += 1
+            raise
+        number = f"{self.seed}/{endpoint}/{self.calls[endpoint]}"
+        dice = random.Random(number)
         behaviour = behaviour_of(base, self.seed)
         fault = read_fault(self.modes.get(endpoint) or self.modes.get(provider) or self.modes.get("*"))
         refusal = fault.refusal(wire, dice) or self._chance(behaviour, dice, wire)
@@ -59,27 +83,58 @@ class Lab:
             return refusal
         if endpoint != base and fault.downgrades(dice):
             body["service_tier"] = "default"
-        completion = wire.cache(body, fault.spoil(complete(wire.read(body), dice), dice), base)
+        completion = wire.cache(body, fault.spoil(complete(ask, dice), dice), base)
+        scripts = make_scripts(wire, conversation, ask, completion, random.Random(f"{number}/script"))
         slowness = fault.slowness(dice)
         wait = behaviour.ttft(dice) * slowness * self.time_scale
         gap = slowness * self.time_scale / behaviour.throughput(dice)
         stream = bool(body.get("stream"))
         if not stream:
-            wait += gap * completion.completion_tokens
+            wait += gap * (sum(script.tokens for script in scripts) or completion.completion_tokens)
+        silence = next((script.silence_s for script in scripts if script.silence_s is not None), None)
+        if silence is not None:
+            wait, gap = wait + (0.0 if stream else silence), silence
+        breaks = next((script.breaks for script in scripts if script.breaks), None)
         if await leaves(request, NEVER_S if fault.mode == "hang" else wait):
             self.cancelled[endpoint] += 1
             return Response(status_code=499)
         user = str(body.get("user", ""))
         if stream:
-            events = self._send(endpoint, user, wire.events(completion, body), gap, fault)
-            return StreamingResponse(events, media_type="text/event-stream")
-        answer = JSONResponse(wire.whole(completion, body))
+            pieces = wire.script_events(scripts, completion, body) if scripts else wire.events(completion, body)
+            if breaks == "error":
+                pieces = [*pieces[: len(pieces) // 2], wire.error_event(new_request_id())]
+            if breaks == "cut":
+                fault = Fault("reset", after=len(pieces) // 2)
+            events = self._send(endpoint, user, pieces, gap, fault, billed=breaks is None)
+            return StreamingResponse(events, media_type="text/event-stream", headers=request_ids(new_request_id()))
+        if breaks == "error":
+            raise wire.failure(529)
+        content = wire.whole_script(scripts, completion, body) if scripts else wire.whole(completion, body)
+        answer = JSONResponse(content, headers=request_ids(new_request_id()))
+        if breaks == "cut":
+            fault = Fault("reset", after=1)
         if not fault.breaks_off:
             self.completed[user] += 1
             return answer
         half = len(answer.body) // 2
         halves = self._send(endpoint, user, [answer.body[:half], answer.body[half:]], 0, fault.within(1))
         return StreamingResponse(halves, headers=dict(answer.headers))
+
+    async def count(self, provider: str, request: Request, wire: AnthropicWire) -> Response:
+        """Return the number of tokens of a prompt, or the refusal to count them."""
+        try:
+            body = await read_body(request, wire)
+            if self.refuses(provider):
+                wire.refuse_count(body, request.headers)
+            ask, _ = understand(body, wire)
+        except RequestRefused as refused:
+            return refusal_response(refused, wire)
+        tokens = {"input_tokens": max(1, ask.characters // CHARACTERS_OF_A_TOKEN)}
+        return JSONResponse(tokens, headers=request_ids(new_request_id()))
+
+    def refuses(self, provider: str) -> bool:
+        """Return true if ``provider`` refuses what the vendor of its wire format refuses; imitators are lenient."""
+        return self.strict or provider in STRICT_PROVIDERS
 
     def _chance(self, behaviour: Behaviour, dice: random.Random, wire: Wire) -> Response | None:
         """Return a failure at the measured rates or during an outage, else ``None``."""
@@ -93,15 +148,16 @@ class Lab:
         return None
 
     async def _send(
-        self, endpoint: str, user: str, pieces: Sequence[bytes | memoryview], gap_s: float, fault: Fault
-    ) -> AsyncIterator[bytes]:
+        self, endpoint: str, user: str, pieces: Sequence[bytes | memoryview], gap_s: float, fault: Fault,
+        billed: bool = True,
+    ) -> AsyncIterator[bytes]:  # fmt: skip
         finished = False
         try:
             for index, piece in enumerate(pieces):
                 await fault.before(index)
                 # A response is billed with its last piece, whether or not the client reads to the end.
                 finished = index + 1 == len(pieces)
-                if finished:
+                if finished and billed:
                     self.completed[user] += 1
                 yield bytes(piece)
                 if not finished:
@@ -116,13 +172,16 @@ def create_app(lab: Lab) -> Starlette:
 
     ``/_control/{provider}`` injects faults into a provider or into one of its endpoints.
     """
-    openai, anthropic = OpenAIWire(), AnthropicWire()
+    openai, anthropic = OpenAIWire(), AnthropicWire(lab.seed)
 
     async def chat(request: Request) -> Response:
         return await lab.answer(request.path_params["provider"], request, openai)
 
     async def messages(request: Request) -> Response:
         return await lab.answer(request.path_params["provider"], request, anthropic)
+
+    async def count_tokens(request: Request) -> Response:
+        return await lab.count(request.path_params["provider"], request, anthropic)
 
     async def control(request: Request) -> Response:
         provider = request.path_params["provider"]
@@ -138,19 +197,21 @@ def create_app(lab: Lab) -> Starlette:
         return JSONResponse(lab.modes)
 
     async def log(_request: Request) -> Response:
-        return JSONResponse({"calls": lab.calls, "cancelled": lab.cancelled, "completed": lab.completed})
+        counts = {"calls": lab.calls, "cancelled": lab.cancelled, "completed": lab.completed, "refused": lab.refused}
+        return JSONResponse(counts)
 
     return Starlette(
         routes=[
             Route("/{provider}/v1/chat/completions", chat, methods=["POST"]),
             Route("/{provider}/v1/messages", messages, methods=["POST"]),
+            Route("/{provider}/v1/messages/count_tokens", count_tokens, methods=["POST"]),
             Route("/_control/{provider:path}", control, methods=["POST", "DELETE"]),
             Route("/_log", log),
         ]
     )
 
 
-def run(host: str, port: int, seed: int, time_scale: float) -> None:
+def run(host: str, port: int, seed: int, time_scale: float, strict: bool = False) -> None:
     """Serve the lab until it is stopped."""
-    app = create_app(Lab(seed=seed, time_scale=time_scale))
+    app = create_app(Lab(seed=seed, time_scale=time_scale, strict=strict))
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)

@@ -36,6 +36,7 @@ WORDS = [
 ]
 
 
+CHARACTERS_OF_A_TOKEN = 4
 # Arguments that are not valid JSON, and arguments that violate any schema in which the place is a string.
 GARBLED = {"invalid_json": '{"place":"Genoa"', "schema_mismatch": '{"place":[1453]}'}
 
@@ -91,7 +92,7 @@ def complete(ask: Ask, dice: random.Random) -> Completion:
     count = min(wanted, ask.max_tokens) if ask.max_tokens else wanted
     pieces = tuple(f"{dice.choice(WORDS)} " for _ in range(count))
     number = dice.getrandbits(60)
-    return Completion(pieces, max(1, ask.characters // 4), count < wanted, ask.tool, number)
+    return Completion(pieces, max(1, ask.characters // CHARACTERS_OF_A_TOKEN), count < wanted, ask.tool, number)
 
 
 def characters(content: Any) -> int:

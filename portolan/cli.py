@@ -87,12 +87,20 @@ def lab(
     time_scale: Annotated[
         float, typer.Option(min=0, help="Factor of latencies and outage times; 0 for no latency.")
     ] = 1.0,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict/--lenient",
+            envvar="PORTOLAN_LAB_STRICT",
+            help="Every provider refuses what the vendor of its wire format refuses, not the vendors alone.",
+        ),
+    ] = False,
 ) -> None:
     """Run the providers of the lab."""
     from lab.server import run
 
     arguments.free(host, {"--port": port})
-    run(host, port, seed, time_scale)
+    run(host, port, seed, time_scale, strict)
 
 
 @app.command()

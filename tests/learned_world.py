@@ -19,8 +19,8 @@ from data.lake import Lake
 from data.record.attempt import Attempt
 from data.record.record import Record
 from lab.faults import read_fault
-from lab.openai_wire import Wire
 from lab.server import Lab
+from lab.wire import Wire
 from models.selection.lifecycle.registry import Registry
 from models.selection.lifecycle.train import train
 from tests.conftest import Stack, open_stack

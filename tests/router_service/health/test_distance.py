@@ -13,8 +13,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lab.openai_wire import Wire
 from lab.server import Lab
+from lab.wire import Wire
 from router_service.core.preferences import Preferences
 from router_service.health.distance import MAX_REGIONS, MIN_OBSERVATIONS, NetworkDistances
 from router_service.planning.make_plan import make_plan

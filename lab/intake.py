@@ -1,0 +1,73 @@
+"""Read the requests of the lab within bounds, and answer those that are refused."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from lab.conversation import Conversation
+from lab.shapes import RequestRefused
+from lab.text import Ask
+from lab.wire import Wire
+
+# Source: https://platform.claude.com/docs/en/api/errors, the limit of the messages API.
+MAX_BODY_BYTES = 32 << 20
+MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+
+
+async def read_body(request: Request, wire: Wire) -> dict[str, Any]:
+    """Return the JSON object that was sent. Raises ``RequestRefused`` if it is none, or too large."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise RequestRefused("Request exceeds the maximum size", status=413, kind="request_too_large")
+    try:
+        body = json.loads(b"".join(chunks), parse_constant=_no_number)
+        # Half a surrogate pair cannot be sent back, so it is replaced.
+        body = json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise RequestRefused(wire.not_json) from None
+    if not isinstance(body, dict):
+        raise RequestRefused(wire.not_json)
+    return body
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def understand(body: dict[str, Any], wire: Wire) -> tuple[Ask, Conversation]:
+    """Return what the request asks for. Raises ``RequestRefused`` if not even a lenient provider can read it."""
+    if not isinstance(body.get("model"), str):
+        raise RequestRefused("you must provide a model parameter")
+    if not isinstance(body.get("messages"), list) or not body["messages"]:
+        raise RequestRefused("messages must be a list of at least one message", param="messages")
+    try:
+        return wire.read(body), wire.converse(body)
+    except MALFORMED as error:
+        named = f"{type(error).__name__} {error}"[:200]
+        raise RequestRefused(f"The lab cannot read this request ({named}). Send the documented fields.") from None
+
+
+def refusal_response(refused: RequestRefused, wire: Wire) -> JSONResponse:
+    """Return the vendor's error body with its status."""
+    request_id = new_request_id()
+    wait = {"retry-after": "1"} if refused.status == 429 else {}
+    content = wire.envelope(refused, request_id)
+    return JSONResponse(content, status_code=refused.status, headers=request_ids(request_id) | wait)
+
+
+def new_request_id() -> str:
+    """Return an id in the vendors' form."""
+    return f"req_{secrets.token_hex(12)}"
+
+
+def request_ids(request_id: str) -> dict[str, str]:
+    """Return the headers in which the vendors' SDKs look for the id of a request."""
+    return {"request-id": request_id, "x-request-id": request_id}

@@ -1,0 +1,245 @@
+"""Play named scripts, which a marker in the last text of the user chooses: ``[lab:scenario=tool_loop]``.
+
+A script uses the tools, images, documents and stop sequences that it was sent, in any wire format.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from lab.conversation import Conversation, OfferedTool
+from lab.schema_values import UnsupportedSchema, schema_value
+from lab.script import (
+    Called,
+    Citation,
+    Declined,
+    Ending,
+    HiddenThought,
+    Part,
+    Said,
+    Script,
+    Searched,
+    Thought,
+    in_pieces,
+)
+from lab.text import WORDS
+
+MAX_CALLS_AT_ONCE = 3
+MAX_SILENCE_S = 600.0
+MAX_QUOTE = 2000
+PAGE = Citation("The tide turns twice a day.", "Tides", "https://harbour.example/tides")
+
+
+class ScenarioError(Exception):
+    """A scenario that cannot be played for this request; the text says what to change."""
+
+
+class ScenarioFailure(Exception):
+    """A response that is to fail with ``status`` before it starts."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+Play = Callable[[Conversation, random.Random], Script]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A script and what it shows, for the documentation."""
+
+    shows: str
+    play: Play
+
+
+def play(conversation: Conversation, dice: random.Random) -> Script:
+    """Return the script that the marker asks for. Raises ``ScenarioError`` or ``ScenarioFailure``."""
+    scenario = SCENARIOS.get(conversation.scenario or "text")
+    if scenario is None:
+        known = ", ".join(SCENARIOS)
+        raise ScenarioError(f"The lab has no scenario {conversation.scenario!r}. It has: {known}.")
+    return finish(scenario.play(conversation, dice), conversation, dice)
+
+
+def finish(script: Script, conversation: Conversation, dice: random.Random) -> Script:
+    """Return ``script`` as the request's parameters change it: with thinking, and within ``max_tokens``."""
+    # A turn thinks once, before its first call; a turn that goes on after tool results has done so.
+    if conversation.thinks and not conversation.results and not conversation.continues:
+        script = script.thinking(_thought(dice))
+    return script.limited(conversation.max_tokens)
+
+
+def _words(dice: random.Random, count: int) -> tuple[str, ...]:
+    return in_pieces(" ".join(dice.choice(WORDS) for _ in range(count)))
+
+
+def _thought(dice: random.Random) -> Thought:
+    return Thought(_words(dice, 16))
+
+
+def _text(_conversation: Conversation, dice: random.Random) -> Script:
+    return Script((Said(_words(dice, 12)),))
+
+
+def _thinking(_conversation: Conversation, dice: random.Random) -> Script:
+    return Script((_thought(dice), Said(_words(dice, 8))))
+
+
+def _redacted(_conversation: Conversation, dice: random.Random) -> Script:
+    return Script((_thought(dice), HiddenThought("".join(_words(dice, 8))), Said(_words(dice, 8))))
+
+
+def _call(tool: OfferedTool, dice: random.Random) -> Called:
+    """Return a call of ``tool`` with arguments that are valid under its schema."""
+    number = dice.getrandbits(60)
+    if tool.custom:
+        return Called(number, tool.name, "Genoa, then the cape", custom=True)
+    try:
+        return Called(number, tool.name, json.dumps(schema_value(tool.schema)))
+    except UnsupportedSchema as error:
+        raise ScenarioError(f"The lab cannot make arguments for the tool {tool.name!r}: {error}.") from None
+
+
+def _offered(conversation: Conversation) -> tuple[OfferedTool, ...]:
+    if not conversation.tools:
+        raise ScenarioError(
+            f"The scenario {conversation.scenario!r} calls tools. Send `tools` that the model may call."
+        )
+    return conversation.tools
+
+
+def _calls(tools: Sequence[OfferedTool], dice: random.Random, *before: Part) -> Script:
+    return Script((*before, *(_call(tool, dice) for tool in tools)), "tools")
+
+
+def _tool(conversation: Conversation, dice: random.Random) -> Script:
+    return _calls(_offered(conversation)[:1], dice)
+
+
+def _parallel_tools(conversation: Conversation, dice: random.Random) -> Script:
+    tools = list(_offered(conversation)[:MAX_CALLS_AT_ONCE])
+    tools = tools * 2 if len(tools) == 1 else tools
+    return _calls(tools if conversation.parallel else tools[:1], dice)
+
+
+def _tool_loop(conversation: Conversation, dice: random.Random) -> Script:
+    """Call one tool a turn, as often as the argument says, then quote the results."""
+    rounds, done = int(_number(conversation, 1, 1, 20)), len(conversation.results)
+    if done < rounds:
+        tools = _offered(conversation)
+        return _calls((tools[done % len(tools)],), dice, Said(in_pieces("I look that up.")))
+    quoted = "; ".join(f'"{result[:MAX_QUOTE]}"' for result in conversation.results)
+    return Script((Said(in_pieces(f"The tools returned {quoted}.")),))
+
+
+def _image(conversation: Conversation, _dice: random.Random) -> Script:
+    if not conversation.images:
+        raise ScenarioError("The scenario 'image' describes images. Send one.")
+    return Script((Said(in_pieces(f"I see {' and '.join(conversation.images)}.")),))
+
+
+def _citations(conversation: Conversation, _dice: random.Random) -> Script:
+    """Quote the first sentence of the first document, or a page of the web."""
+    source = PAGE
+    if conversation.documents:
+        quote = conversation.documents[0][:200].split(".")[0] or conversation.documents[0][:1]
+        source = Citation(quote, "document", None, 0)
+    return Script((Said(in_pieces(f"It says: {source.quote}"), (source,)), Said((" That", " is", " all."))))
+
+
+def _hosted(_conversation: Conversation, dice: random.Random) -> Script:
+    search = Searched(f"srvtoolu_{dice.getrandbits(60):x}", "tide tables", (PAGE,))
+    return Script((search, Said(in_pieces(PAGE.quote), (PAGE,))))
+
+
+def _pause_turn(conversation: Conversation, dice: random.Random) -> Script:
+    """Stop within a search, and finish it when the paused turn comes back."""
+    if conversation.paused:
+        search = Searched(conversation.paused, "tide tables", (PAGE,), resumed=True)
+        return Script((search, Said(in_pieces(PAGE.quote), (PAGE,))))
+    search = Searched(f"srvtoolu_{dice.getrandbits(60):x}", "tide tables", None)
+    return Script((Said(in_pieces("I search for that.")), search), "pause")
+
+
+def _refusal(_conversation: Conversation, _dice: random.Random) -> Script:
+    return Script((Declined(in_pieces("I cannot help with that.")),), "refusal")
+
+
+def _length(conversation: Conversation, dice: random.Random) -> Script:
+    count = min(conversation.max_tokens or 12, 400)
+    return Script((Said(_words(dice, count)),), "length")
+
+
+def _stop_sequence(conversation: Conversation, dice: random.Random) -> Script:
+    if not conversation.stops:
+        raise ScenarioError("The scenario 'stop_sequence' stops at a stop sequence. Send one.")
+    return Script((Said(_words(dice, 6)),), "stop_sequence", conversation.stops[0])
+
+
+def _error_before(conversation: Conversation, _dice: random.Random) -> Script:
+    raise ScenarioFailure(int(_number(conversation, 500, 400, 599)))
+
+
+def _error_mid(conversation: Conversation, dice: random.Random) -> Script:
+    return replace(_text(conversation, dice), breaks="error")
+
+
+def _cut(conversation: Conversation, dice: random.Random) -> Script:
+    return replace(_text(conversation, dice), breaks="cut")
+
+
+def _slow(conversation: Conversation, dice: random.Random) -> Script:
+    return Script((Said(_words(dice, 3)),), silence_s=_number(conversation, 1, 0, MAX_SILENCE_S))
+
+
+def _every_event(conversation: Conversation, dice: random.Random) -> Script:
+    """Show every part that the wire format has; it calls tools if any were sent."""
+    parts: list[Part] = [_thought(dice), HiddenThought("".join(_words(dice, 8)))]
+    parts += _hosted(conversation, dice).parts
+    ending: Ending = "end"
+    if conversation.tools:
+        tools = conversation.tools[: MAX_CALLS_AT_ONCE if conversation.parallel else 1]
+        parts += [_call(tool, dice) for tool in tools]
+        ending = "tools"
+    return Script(tuple(parts), ending)
+
+
+def _number(conversation: Conversation, default: float, low: float, high: float) -> float:
+    """Return the argument of the marker as a number."""
+    try:
+        value = float(conversation.argument or default)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        name, got = conversation.scenario, conversation.argument
+        raise ScenarioError(f"The scenario {name!r} takes a number from {low:g} to {high:g}, not {got!r}.")
+    return value
+
+
+SCENARIOS = {
+    "text": Scenario("a short text", _text),
+    "thinking": Scenario("thinking with a signature, then text", _thinking),
+    "redacted": Scenario("thinking, redacted thinking, then text", _redacted),
+    "tool": Scenario("one call of the first tool", _tool),
+    "parallel_tools": Scenario("calls of up to three tools in one turn", _parallel_tools),
+    "tool_loop": Scenario(
+        "one call a turn (`tool_loop:3`: three turns), then text that quotes the results", _tool_loop
+    ),
+    "image": Scenario("text that names the type and size of each image", _image),
+    "citations": Scenario("text that cites the first text document or a web page", _citations),
+    "hosted": Scenario("a web search by the provider, its result, text that cites it", _hosted),
+    "refusal": Scenario("a refusal", _refusal),
+    "length": Scenario("text that ends at `max_tokens`", _length),
+    "stop_sequence": Scenario("text that ends at the first stop sequence", _stop_sequence),
+    "pause_turn": Scenario("a turn that pauses within a search, and ends when it is sent back", _pause_turn),
+    "error_before": Scenario("an error instead of a response (`error_before:529`)", _error_before),
+    "error_mid": Scenario("a stream that ends with an error event", _error_mid),
+    "cut": Scenario("a connection that is closed in the middle of the response", _cut),
+    "slow": Scenario("silence between events (`slow:2.5`: seconds)", _slow),
+    "logprobs": Scenario("text; log probabilities come with `logprobs` in any scenario", _text),
+    "every_event": Scenario("every part and event that the wire format has", _every_event),
+}

@@ -1,0 +1,126 @@
+"""Describe a response apart from wire formats: what the model says, thinks and calls, and how the response ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Ending = Literal["end", "length", "stop_sequence", "tools", "pause", "refusal"]
+Break = Literal["error", "cut"]
+TOKENS_OF_A_CALL = 12
+TOKENS_OF_HIDDEN_THINKING = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What a text quotes: a document of the request by index, or a page of the web."""
+
+    quote: str
+    title: str
+    url: str | None = None
+    document: int = 0
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Text, in tokens."""
+
+    pieces: tuple[str, ...]
+    citations: tuple[Citation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """Thinking that the client sees, in tokens."""
+
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenThought:
+    """Thinking that the client receives in encrypted form."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call of one of the client's tools. ``arguments`` is JSON, or any text for a ``custom`` tool."""
+
+    number: int
+    name: str
+    arguments: str
+    custom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A web search by the provider. ``results`` is ``None`` while it runs; ``resumed`` if the call came earlier."""
+
+    call_id: str
+    query: str
+    results: tuple[Citation, ...] | None
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The words of a refusal, in tokens."""
+
+    pieces: tuple[str, ...]
+
+
+Part = Said | Thought | HiddenThought | Called | Searched | Declined
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One choice of a response. ``breaks`` is the way in which it fails; ``silence_s`` (s) is between its events."""
+
+    parts: tuple[Part, ...]
+    ending: Ending = "end"
+    stop_sequence: str | None = None
+    breaks: Break | None = None
+    silence_s: float | None = None
+
+    @property
+    def thinking_tokens(self) -> int:
+        shown = sum(len(part.pieces) for part in self.parts if isinstance(part, Thought))
+        return shown + TOKENS_OF_HIDDEN_THINKING * sum(isinstance(part, HiddenThought) for part in self.parts)
+
+    @property
+    def tokens(self) -> int:
+        """Return the completion tokens, thinking included."""
+        texts = sum(len(part.pieces) for part in self.parts if isinstance(part, (Said, Declined)))
+        calls = sum(isinstance(part, (Called, Searched)) for part in self.parts)
+        return self.thinking_tokens + texts + TOKENS_OF_A_CALL * calls
+
+    @property
+    def searches(self) -> int:
+        return sum(isinstance(part, Searched) for part in self.parts)
+
+    def limited(self, max_tokens: int | None) -> Script:
+        """Return the script cut off after ``max_tokens`` tokens, in its last text alone."""
+        last = self.parts[-1] if self.parts else None
+        if max_tokens is None or self.tokens <= max_tokens or not isinstance(last, Said):
+            return self
+        kept = last.pieces[: max(1, len(last.pieces) - (self.tokens - max_tokens))]
+        return replace(self, parts=(*self.parts[:-1], Said(kept)), ending="length", stop_sequence=None)
+
+    def thinking(self, thought: Thought) -> Script:
+        """Return the script with ``thought`` before it, unless it starts with thinking of its own."""
+        starts = self.parts and isinstance(self.parts[0], (Thought, HiddenThought, Searched))
+        return self if starts else replace(self, parts=(thought, *self.parts))
+
+
+def in_pieces(text: str) -> tuple[str, ...]:
+    """Split ``text`` into tokens: words with the white space before them."""
+    return tuple(re.findall(r"\s*\S+|\s+$", text))
+
+
+def joined(parts: Iterable[Part], kind: type[Said] | type[Declined]) -> str:
+    """Return the text of all parts of ``kind``."""
+    return "".join("".join(part.pieces) for part in parts if isinstance(part, kind))

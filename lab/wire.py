@@ -1,0 +1,48 @@
+"""Declare what a wire format of the lab does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from lab.conversation import Conversation
+from lab.script import Script
+from lab.shapes import RequestRefused
+from lab.text import Ask, Completion
+
+
+class Wire(Protocol):
+    """Wire format of a provider: read requests; write responses, streams and errors.
+
+    ``refuse``, ``envelope`` and ``failure`` are for requests that the vendor refuses. ``converse``, ``whole_script``
+    and ``script_events`` are for scripted responses, ``read``, ``whole`` and ``events`` for those that the model draws.
+    """
+
+    not_json: str
+
+    def read(self, body: dict[str, Any]) -> Ask: ...
+    def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion: ...
+    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]: ...
+    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]: ...
+    def error(self, status: int) -> dict[str, Any]: ...
+
+    def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
+        """Raise ``RequestRefused`` if the vendor refuses this request."""
+
+    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]: ...
+
+    def failure(self, status: int) -> RequestRefused:
+        """Return the vendor's error with ``status``."""
+
+    def converse(self, body: dict[str, Any]) -> Conversation: ...
+
+    def unsaid(self, script: Script) -> str | None:
+        """Return what of ``script`` the format cannot say at all."""
+
+    def whole_script(
+        self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]
+    ) -> dict[str, Any]: ...
+    def script_events(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> list[bytes]: ...
+
+    def error_event(self, request_id: str) -> bytes:
+        """Return the event with which a stream fails."""
