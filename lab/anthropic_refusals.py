@@ -62,7 +62,8 @@ class AnthropicVocabulary:
 
     def wrong_type(self, path: Path, wanted: Sequence[str], value: Any) -> RequestRefused:
         # Of a union the vendor names the last variant: a list where text may stand as well.
-        return _refusal(path, f"Input should be a valid {KINDS['decimal' if 'decimal' in wanted else wanted[-1]]}")
+        kind = "decimal" if "decimal" in wanted else wanted[-1].split(" ")[0]
+        return _refusal(path, f"Input should be a valid {KINDS[kind]}")
 
     def below(self, path: Path, value: float, bound: float, whole: bool) -> RequestRefused:
         return _refusal(path, "range: 0..1" if path in RANGED else f"Input should be greater than or equal to {bound}")

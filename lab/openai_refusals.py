@@ -59,10 +59,9 @@ class OpenAIVocabulary:
         return _refusal(path, f"Unknown parameter: '{_dotted(path)}'.", "unknown_parameter")
 
     def wrong_type(self, path: Path, wanted: Sequence[str], value: Any) -> RequestRefused:
-        names = [KINDS[kind] for kind in dict.fromkeys(wanted)]
-        if names == ["a decimal", "an integer"]:
-            names = names[:1]
-        expected = names[0] if len(names) == 1 else "one of " + " or ".join(name.split(" ", 1)[1] for name in names)
+        names = [kind for kind in dict.fromkeys(wanted) if kind != "integer" or "decimal" not in wanted]
+        first = f"{KINDS[names[0].split(' ')[0]].split(' ')[0]} {names[0]}"
+        expected = first if len(names) == 1 else f"one of {' or '.join([first, *names[1:]])}"
         got = KINDS[json_kind(value)]
         instead = f"expected {expected}, but got {got} instead."
         return _refusal(path, f"Invalid type for '{_dotted(path)}': {instead}", "invalid_type")

@@ -34,7 +34,9 @@ class Vocabulary(Protocol):
 
     def missing(self, path: Path) -> RequestRefused: ...
     def unknown(self, path: Path) -> RequestRefused: ...
-    def wrong_type(self, path: Path, wanted: Sequence[str], value: Any) -> RequestRefused: ...
+    def wrong_type(self, path: Path, wanted: Sequence[str], value: Any) -> RequestRefused:
+        """``wanted`` are JSON types, or ``array of objects`` and the like."""
+
     def below(self, path: Path, value: float, bound: float, whole: bool) -> RequestRefused: ...
     def above(self, path: Path, value: float, bound: float, whole: bool) -> RequestRefused: ...
     def not_one_of(self, path: Path, value: Any, choices: Sequence[str]) -> RequestRefused: ...
@@ -197,8 +199,19 @@ class Nullable:
 def check(shape: Shape, value: Any, path: Path, words: Vocabulary) -> None:
     """Raise ``RequestRefused`` in the vendor's ``words`` if ``value`` does not have ``shape``."""
     if shape.kinds and json_kind(value) not in shape.kinds:
-        raise words.wrong_type(path, [kind for kind in shape.kinds if kind != "null"], value)
+        raise words.wrong_type(path, _wanted(shape), value)
     shape.check(value, path, words)
+
+
+def _wanted(shape: Shape) -> list[str]:
+    """Return the JSON types that ``shape`` accepts, with those of an array's items: ``array of objects``."""
+    if isinstance(shape, Nullable):
+        return _wanted(shape.shape)
+    if isinstance(shape, Either):
+        return [kind for option in shape.options for kind in _wanted(option)]
+    if isinstance(shape, Listed) and len(shape.item.kinds) == 1:
+        return [f"array of {shape.item.kinds[0]}s"]
+    return list(shape.kinds)
 
 
 def json_kind(value: Any) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import httpx2
+
+# One client for all requests: a new one loads the certificates of the system first.
+HTTP = httpx2.Client(timeout=60)
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n and the rest").decode()
 PNG_BYTES = 21
 SCHEMA: dict[str, Any] = {

@@ -215,7 +215,7 @@ def test_a_response_fails_in_the_middle(anthropic_sdk: anthropic.Anthropic, stre
 
 @STREAMED
 def test_a_connection_is_cut(anthropic_sdk: anthropic.Anthropic, stream: bool) -> None:
-    with pytest.raises(Exception, match="incomplete|peer closed|Connection error"):
+    with pytest.raises(Exception, match=r"incomplete|peer closed|Connection error"):
         play(anthropic_sdk, stream, "cut")
 
 

@@ -231,7 +231,7 @@ def test_a_stream_fails_in_the_middle(openai_sdk: openai.OpenAI) -> None:
 
 @STREAMED
 def test_a_connection_is_cut(openai_sdk: openai.OpenAI, stream: bool) -> None:
-    with pytest.raises(Exception, match="incomplete|peer closed|Connection error"):
+    with pytest.raises(Exception, match=r"incomplete|peer closed|Connection error"):
         play(openai_sdk, stream, "cut")
 
 
