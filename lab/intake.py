@@ -51,8 +51,13 @@ def understand(body: dict[str, Any], wire: Wire) -> tuple[Ask, Conversation]:
     try:
         return wire.read(body), wire.converse(body)
     except MALFORMED as error:
-        named = f"{type(error).__name__} {error}"[:200]
-        raise RequestRefused(f"The lab cannot read this request ({named}). Send the documented fields.") from None
+        raise unreadable(error) from None
+
+
+def unreadable(error: Exception) -> RequestRefused:
+    """Return the refusal of a request over whose fields the lab stumbled; lenient providers check no shapes."""
+    named = f"{type(error).__name__} {error}"[:200]
+    return RequestRefused(f"The lab cannot read this request ({named}). Send the documented fields.")
 
 
 def refusal_response(refused: RequestRefused, wire: Wire) -> JSONResponse:

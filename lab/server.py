@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,16 +20,37 @@ from starlette.routing import Route
 from lab.anthropic_wire import AnthropicWire
 from lab.behaviour import Behaviour, behaviour_of
 from lab.faults import NEVER_S, Fault, leaves, read_fault
-from lab.intake import new_request_id, read_body, refusal_response, request_ids, understand
+from lab.intake import MALFORMED, new_request_id, read_body, refusal_response, request_ids, understand, unreadable
 from lab.openai_wire import OpenAIWire
 from lab.replies import make_scripts
+from lab.script import Break, Script
 from lab.shapes import RequestRefused
-from lab.text import CHARACTERS_OF_A_TOKEN, complete
+from lab.text import CHARACTERS_OF_A_TOKEN, Completion, complete
 from lab.wire import Wire
 
 TIERS = ("priority", "flex")
 # Providers whose own API the wire format is.
 STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic"})
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Response before it is written in a wire format. ``gap_s`` (s) is between the events of its stream."""
+
+    endpoint: str
+    user: str
+    completion: Completion
+    scripts: tuple[Script, ...]
+    fault: Fault
+    gap_s: float
+
+    @property
+    def breaks(self) -> Break | None:
+        return next((script.breaks for script in self.scripts if script.breaks), None)
+
+    @property
+    def tokens(self) -> int:
+        return sum(script.tokens for script in self.scripts) or self.completion.completion_tokens
 
 
 @dataclass
@@ -62,6 +83,8 @@ class Lab:
             return await self._answer(provider, request, body, wire)
         except RequestRefused as refused:
             return refusal_response(refused, wire)
+        except MALFORMED as error:
+            return refusal_response(unreadable(error), wire)
 
     async def _answer(self, provider: str, request: Request, body: dict[str, Any], wire: Wire) -> Response:
         base = f"{provider}:{body.get('model')}"
@@ -88,37 +111,52 @@ class Lab:
         slowness = fault.slowness(dice)
         wait = behaviour.ttft(dice) * slowness * self.time_scale
         gap = slowness * self.time_scale / behaviour.throughput(dice)
-        stream = bool(body.get("stream"))
-        if not stream:
-            wait += gap * (sum(script.tokens for script in scripts) or completion.completion_tokens)
         silence = next((script.silence_s for script in scripts if script.silence_s is not None), None)
-        if silence is not None:
-            wait, gap = wait + (0.0 if stream else silence), silence
-        breaks = next((script.breaks for script in scripts if script.breaks), None)
+        draft = Draft(
+            endpoint, str(body.get("user", "")), completion, scripts, fault, gap if silence is None else silence
+        )
+        if not body.get("stream"):
+            wait += gap * draft.tokens + (silence or 0.0)
+        response = self._stream(draft, body, wire) if body.get("stream") else self._whole(draft, body, wire)
         if await leaves(request, NEVER_S if fault.mode == "hang" else wait):
             self.cancelled[endpoint] += 1
             return Response(status_code=499)
-        user = str(body.get("user", ""))
-        if stream:
-            pieces = wire.script_events(scripts, completion, body) if scripts else wire.events(completion, body)
-            if breaks == "error":
-                pieces = [*pieces[: len(pieces) // 2], wire.error_event(new_request_id())]
-            if breaks == "cut":
-                fault = Fault("reset", after=len(pieces) // 2)
-            events = self._send(endpoint, user, pieces, gap, fault, billed=breaks is None)
-            return StreamingResponse(events, media_type="text/event-stream", headers=request_ids(new_request_id()))
-        if breaks == "error":
+        return response()
+
+    def _stream(self, draft: Draft, body: dict[str, Any], wire: Wire) -> Callable[[], Response]:
+        """Return what makes the stream when its time has come."""
+        scripts, completion, fault, request_id = draft.scripts, draft.completion, draft.fault, new_request_id()
+        pieces = wire.script_events(scripts, completion, body) if scripts else wire.events(completion, body)
+        if draft.breaks == "error":
+            pieces = [*pieces[: len(pieces) // 2], wire.error_event(request_id)]
+        if draft.breaks == "cut":
+            fault = Fault("reset", after=len(pieces) // 2)
+
+        def response() -> Response:
+            events = self._send(draft.endpoint, draft.user, pieces, draft.gap_s, fault, billed=draft.breaks is None)
+            return StreamingResponse(events, media_type="text/event-stream", headers=request_ids(request_id))
+
+        return response
+
+    def _whole(self, draft: Draft, body: dict[str, Any], wire: Wire) -> Callable[[], Response]:
+        """Return what makes the non-streaming response when its time has come."""
+        scripts, completion = draft.scripts, draft.completion
+        if draft.breaks == "error":
             raise wire.failure(529)
         content = wire.whole_script(scripts, completion, body) if scripts else wire.whole(completion, body)
         answer = JSONResponse(content, headers=request_ids(new_request_id()))
-        if breaks == "cut":
-            fault = Fault("reset", after=1)
-        if not fault.breaks_off:
-            self.completed[user] += 1
-            return answer
-        half = len(answer.body) // 2
-        halves = self._send(endpoint, user, [answer.body[:half], answer.body[half:]], 0, fault.within(1))
-        return StreamingResponse(halves, headers=dict(answer.headers))
+        fault = Fault("reset", after=1) if draft.breaks == "cut" else draft.fault
+
+        def response() -> Response:
+            if not fault.breaks_off:
+                self.completed[draft.user] += 1
+                return answer
+            half = len(answer.body) // 2
+            halves = [answer.body[:half], answer.body[half:]]
+            sent = self._send(draft.endpoint, draft.user, halves, 0, fault.within(1))
+            return StreamingResponse(sent, headers=dict(answer.headers))
+
+        return response
 
     async def count(self, provider: str, request: Request, wire: AnthropicWire) -> Response:
         """Return the number of tokens of a prompt, or the refusal to count them."""

@@ -8,10 +8,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from lab.scenarios import SCENARIOS
 from lab.server import Lab, create_app
 from tests.conftest import serving
 from tests.lab.scenes import HTTP, marked
-from tests.running import Running, free_port
+from tests.running import ROOT, Running, free_port
 
 HEADERS = {"authorization": "Bearer key", "anthropic-version": "2023-06-01"}
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "unknown": 1}
@@ -61,6 +62,9 @@ def test_the_command_starts_a_strict_lab(tmp_path: Path, how: tuple[str | None, 
         b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": [{}]}',
         b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": 7}',
         b'{"model": "m", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}',
+        b'{"model": "m", "stream": 1, "stream_options": 7, "messages": [{"role": "user", "content": "x"}]}',
+        b'{"model": "m", "logprobs": 1, "top_logprobs": "x", "messages": [{"role": "user", "content": "x"}]}',
+        b'{"model": "m", "max_tokens": "x", "n": [], "thinking": 7, "messages": [{"role": "user", "content": "x"}]}',
         b"\xff\xfe",
     ],
 )  # fmt: skip
@@ -70,7 +74,7 @@ def test_what_nobody_can_read_is_refused_with_a_sentence(
     answer = post(f"{quiet_lab_url}/{provider}/v1/{path}", content=content)
     if answer.status_code == 200:
         # A lenient provider may find enough to answer.
-        assert provider == "groq" and answer.json()["model"] == "m"
+        assert provider == "groq" and '"m"' in answer.text
         return
     assert answer.status_code == 400, answer.text
     assert len(answer.json()["error"]["message"]) > 10
@@ -90,3 +94,9 @@ def test_half_a_surrogate_pair_is_replaced(quiet_lab_url: str, path: str, stream
     body += f'[{{"role": "user", "content": "{marked("text")}"}}]}}'
     answer = post(f"{quiet_lab_url}/groq/v1/{path}", content=body.encode())
     assert answer.status_code == 200 and '"m?"' in answer.text
+
+
+def test_each_scenario_is_in_the_documentation() -> None:
+    page = (ROOT / "docs/lab.md").read_text()
+    for name, scenario in SCENARIOS.items():
+        assert f"| `{name}` | {scenario.shows} |" in page, f"docs/lab.md lacks {name}"
