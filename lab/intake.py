@@ -28,9 +28,11 @@ async def read_body(request: Request, wire: Wire) -> dict[str, Any]:
         if size > MAX_BODY_BYTES:
             raise RequestRefused("Request exceeds the maximum size", status=413, kind="request_too_large")
     try:
-        body = json.loads(b"".join(chunks), parse_constant=_no_number)
-        # Half a surrogate pair cannot be sent back, so it is replaced.
-        body = json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
+        content = b"".join(chunks)
+        body = json.loads(content, parse_constant=_no_number)
+        if b"\\ud" in content.lower():
+            # Half a surrogate pair cannot be sent back, so it is replaced.
+            body = json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         raise RequestRefused(wire.not_json) from None
     if not isinstance(body, dict):
