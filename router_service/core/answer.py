@@ -1,0 +1,67 @@
+"""Carry an answer from a wire format to a client API in batches of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from router_service.core.events import Event
+
+
+class SplicedChoice(msgspec.Struct):
+    """Hold one choice of a chunk whose bytes a decoder has verified, for a client API of the same dialect.
+
+    ``delta`` is JSON with known keys of known types, valid UTF-8 and on one line. Both finish reasons are the
+    reference's and the provider's own.
+    """
+
+    index: int
+    delta: msgspec.Raw
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    logprobs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class Batch(Protocol):
+    """Hold what one read of the provider's stream brought."""
+
+    @property
+    def dialect(self) -> str | None:
+        """Return the dialect of ``spliced``, or ``None`` where the batch can be read as events alone."""
+
+    @property
+    def spliced(self) -> list[SplicedChoice]:
+        """Return the verified choices; empty where ``dialect`` is ``None``."""
+
+    @property
+    def has_content(self) -> bool:
+        """Return whether the batch commits the attempt: it has a ``PartDelta``, or a ``Finished`` with content."""
+
+    def events(self) -> list[Event]:
+        """Return the events. Call it on every batch of an answer, in order, or on none of them."""
+
+
+class EventBatch(msgspec.Struct):
+    """Implement ``Batch`` by events alone."""
+
+    found: list[Event]
+    has_content: bool = False
+    dialect: str | None = None
+    spliced: list[SplicedChoice] = []
+
+    def events(self) -> list[Event]:
+        return self.found
+
+
+class LazyBatch(msgspec.Struct):
+    """Implement ``Batch`` by verified choices, which ``expand`` turns into events where a reader needs them."""
+
+    dialect: str
+    spliced: list[SplicedChoice]
+    has_content: bool
+    expand: Callable[[], list[Event]]
+
+    def events(self) -> list[Event]:
+        return self.expand()

@@ -1,0 +1,93 @@
+"""Define what the rest of the router knows about a wire format: a translator without state and without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from data.catalogue.types import Endpoint
+from router_service.core.answer import Batch
+from router_service.core.errors import ApiError
+from router_service.core.events import Event
+from router_service.core.generation import GenerationRequest
+from router_service.core.http_request import HttpRequest
+
+
+class Support(StrEnum):
+    """Say what a wire format does with a parameter of the chat dialect.
+
+    ``NATIVE``: it has a field for it. ``EMULATED``: other fields have the same effect. ``DROPPED``: it is left out, and
+    the answer reports it. ``REFUSED``: the request fails with a sentence.
+    """
+
+    NATIVE = "native"
+    EMULATED = "emulated"
+    DROPPED = "dropped"
+    REFUSED = "refused"
+
+
+class DecodeContext(msgspec.Struct, frozen=True):
+    """Hold what ``encode`` knows and the decoder needs.
+
+    ``generation_id`` is the stem of ids that have to be made. ``origin`` marks the parts that may return to this
+    provider alone. ``tool_names`` maps the names that were sent to the client's. ``output_tool`` is the forced tool
+    that emulates structured output; its arguments are the text of the answer.
+    """
+
+    generation_id: str = ""
+    origin: str = ""
+    choices: int = 1
+    tool_names: Mapping[str, str] = {}
+    output_tool: str | None = None
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """Hold a request without credentials, and what is needed to decode its answer.
+
+    ``dropped`` names the parameters that were left out, sorted.
+    """
+
+    request: HttpRequest
+    context: DecodeContext
+    dropped: tuple[str, ...] = ()
+
+
+class EventDecoder(Protocol):
+    """Decode one stream, event by event."""
+
+    def feed(self, event: str | None, data: bytes) -> Batch | None:
+        """Return what a server-sent event says, or ``None`` for nothing. An error of the provider is ``Failed``.
+
+        Raises ``ApiError`` 502 for bytes that are no event of the format.
+        """
+
+    def end(self) -> list[Event]:
+        """Return the events that close an answer whose stream has ended, empty if it was closed already.
+
+        A stream that ended without a finish reason of the provider is ``Failed``, never a success.
+        """
+
+
+class WireFormat(Protocol):
+    """Translate to and from one wire format."""
+
+    name: str
+    support: Mapping[str, Support]
+
+    def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
+        """Translate a request. Raises ``ApiError`` 400 with a sentence for what the format cannot express."""
+
+    def decode(self, body: bytes, context: DecodeContext) -> list[Event]:
+        """Translate a non-streaming response to the events of the same answer as a stream.
+
+        Raises ``ApiError`` 502 if ``body`` is no answer, or the provider's own error found inside a 200.
+        """
+
+    def decoder(self, context: DecodeContext) -> EventDecoder:
+        """Return a decoder for one stream."""
+
+    def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
+        """Return the typed error for a response with a status of failure."""
