@@ -44,7 +44,7 @@ class ToolChoice(msgspec.Struct, kw_only=True):
     parallel: bool | None = None
 
 
-class OutputFormat(msgspec.Struct, kw_only=True):
+class OutputFormat(msgspec.Struct, kw_only=True, frozen=True):
     """Ask for text in a format; ``schema`` is a JSON schema as JSON, for ``kind`` ``json_schema``."""
 
     kind: Literal["text", "json_object", "json_schema"] = "text"
@@ -54,7 +54,7 @@ class OutputFormat(msgspec.Struct, kw_only=True):
     strict: bool | None = None
 
 
-class Sampling(msgspec.Struct, kw_only=True):
+class Sampling(msgspec.Struct, kw_only=True, frozen=True):
     """Hold the parameters of sampling by the chat dialect's names and ranges; ``None`` is not sent."""
 
     temperature: float | None = None
