@@ -5,7 +5,7 @@ They are the middle between client APIs and wire formats: each of these translat
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,13 +23,15 @@ class Part(msgspec.Struct, kw_only=True, tag=True):
     """Hold what every part may carry.
 
     ``origin`` names the wire format and the account that made ``signature`` and ``item_id``: they go back to it alone.
-    ``signature`` proves to that provider that the part is unchanged.
+    ``signature`` proves to that provider that the part is unchanged. ``extras`` hold, by dialect, fields of the part
+    that the middle does not know, as JSON: they are sent to that dialect alone.
     """
 
     signature: str | None = None
     item_id: str | None = None
     origin: str | None = None
     cache: CacheMark | None = None
+    extras: dict[str, dict[str, Any]] | None = None
 
 
 class Citation(msgspec.Struct, kw_only=True):

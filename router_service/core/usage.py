@@ -11,6 +11,7 @@ class Usage(msgspec.Struct):
     """Count tokens as the provider counts them; ``None`` means that the provider did not report the figure.
 
     ``prompt_tokens`` include cached and cache-written tokens, ``completion_tokens`` include reasoning tokens.
+    ``cache_write_1h_tokens`` are the ones among ``cache_write_tokens`` that the provider caches for an hour.
     """
 
     prompt_tokens: int = 0
@@ -18,6 +19,7 @@ class Usage(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
 
 
 class CostBreakdown(msgspec.Struct, frozen=True, gc=False):
