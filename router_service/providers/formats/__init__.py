@@ -1,0 +1,1 @@
+"""Hold the wire formats, one folder each."""

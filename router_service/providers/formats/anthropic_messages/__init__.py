@@ -1,0 +1,1 @@
+"""Translate requests and answers to and from the Anthropic messages format."""

@@ -1,0 +1,262 @@
+"""Turn the start, the deltas and the end of one content block into the events of one part."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from router_service.core.events import Event, PartBegan, PartDelta, PartEnded
+from router_service.core.parts import Citation, Opaque, Reasoning, Text, ToolCall
+from router_service.providers.formats.anthropic_messages.errors import not_an_answer
+from router_service.providers.formats.anthropic_messages.names import CUSTOM_INPUT, DIALECT, REASONING_FORMAT
+
+# A block is gathered where only its complete JSON says something; no documented one comes near this size.
+MAX_GATHERED = 32 * 1024 * 1024
+NextIndex = Callable[[], int]
+
+
+class BlockReader(Protocol):
+    """Read one block. Each method returns events in order."""
+
+    def start(self, block: dict[str, Any]) -> list[Event]:
+        """Read what comes with the start of the block."""
+
+    def delta(self, kind: str, delta: dict[str, Any]) -> list[Event]:
+        """Read a delta; one that is not for this kind of block says nothing."""
+
+    def end(self) -> list[Event]:
+        """Read the end of the block."""
+
+
+class WrittenReader:
+    """Read text or thinking. The part begins with its first content, so that an empty block makes none."""
+
+    def __init__(self, part: Text | Reasoning, next_index: NextIndex) -> None:
+        self._part = part
+        self._next_index = next_index
+        self._field = "text" if isinstance(part, Text) else "thinking"
+        self._index: int | None = None
+        self._signature = ""
+
+    def start(self, block: dict[str, Any]) -> list[Event]:
+        self._signature = text_of(block.get("signature"))
+        found = self._write(text_of(block.get(self._field)))
+        citations = block.get("citations")
+        for citation in citations if isinstance(citations, list) else ():
+            found += self._cite(citation)
+        return found
+
+    def delta(self, kind: str, delta: dict[str, Any]) -> list[Event]:
+        if kind == f"{self._field}_delta":
+            return self._write(text_of(delta.get(self._field)))
+        if kind == "citations_delta":
+            return self._cite(delta.get("citation"))
+        if kind == "signature_delta":
+            self._signature += text_of(delta.get("signature"))
+        return []
+
+    def end(self) -> list[Event]:
+        signature = self._signature if isinstance(self._part, Reasoning) else ""
+        found = self._begin() if signature else []
+        if self._index is None:
+            return found
+        return [*found, PartEnded(choice=0, index=self._index, signature=signature or None)]
+
+    def _begin(self) -> list[Event]:
+        if self._index is not None:
+            return []
+        self._index = self._next_index()
+        return [PartBegan(0, self._index, self._part)]
+
+    def _write(self, text: str) -> list[Event]:
+        if not text:
+            return []
+        found = self._begin()
+        assert self._index is not None
+        return [*found, PartDelta(choice=0, index=self._index, text=text)]
+
+    def _cite(self, raw: Any) -> list[Event]:
+        if not isinstance(raw, dict) or not isinstance(self._part, Text):
+            return []
+        citation = Citation(
+            url=text_of(raw.get("url")) or None,
+            title=text_of(raw.get("title")) or text_of(raw.get("document_title")) or None,
+            cited_text=text_of(raw.get("cited_text")) or None,
+            dialect=DIALECT,
+            raw=raw_json(raw),
+        )
+        found = self._begin()
+        assert self._index is not None
+        return [*found, PartDelta(choice=0, index=self._index, citation=citation)]
+
+
+class RedactedReader:
+    """Read thinking that only the vendor can read."""
+
+    def __init__(self, origin: str, next_index: NextIndex) -> None:
+        self._origin = origin
+        self._next_index = next_index
+        self._index: int | None = None
+
+    def start(self, block: dict[str, Any]) -> list[Event]:
+        data = text_of(block.get("data"))
+        if not data:
+            return []
+        self._index = self._next_index()
+        part = Reasoning(encrypted=data, format=REASONING_FORMAT, origin=self._origin)
+        return [PartBegan(0, self._index, part)]
+
+    def delta(self, kind: str, delta: dict[str, Any]) -> list[Event]:  # noqa: ARG002 - the block has no deltas
+        return []
+
+    def end(self) -> list[Event]:
+        return [] if self._index is None else [PartEnded(choice=0, index=self._index)]
+
+
+class ArgumentsReader:
+    """Read the input of a tool as deltas of ``part``: a call, or the text that a forced tool stands for.
+
+    An input in the start counts if no delta brings another. With ``custom`` the text is the one argument of the
+    function that stands for a custom tool; it can be read from complete JSON alone.
+    """
+
+    def __init__(self, part: ToolCall | Text, next_index: NextIndex, *, custom: bool = False) -> None:
+        self._part = part
+        self._index = next_index()
+        self._started = ""
+        self._gathered = Gathered() if custom else None
+        self._streamed = False
+
+    def start(self, block: dict[str, Any]) -> list[Event]:
+        self._started = input_text(block.get("input"))
+        return [PartBegan(0, self._index, self._part)]
+
+    def delta(self, kind: str, delta: dict[str, Any]) -> list[Event]:
+        text = text_of(delta.get("partial_json")) if kind == "input_json_delta" else ""
+        if not text:
+            return []
+        self._streamed = True
+        if self._gathered is not None:
+            self._gathered.add(text)
+            return []
+        return [PartDelta(choice=0, index=self._index, text=text)]
+
+    def end(self) -> list[Event]:
+        found: list[Event] = []
+        if self._gathered is not None:
+            text = custom_text(self._gathered.text() or self._started)
+        else:
+            text = "" if self._streamed else self._started
+        if text:
+            found.append(PartDelta(choice=0, index=self._index, text=text))
+        return [*found, PartEnded(choice=0, index=self._index)]
+
+
+class OpaqueReader:
+    """Read a block that only this dialect has. The part holds the complete block, so it begins at its end."""
+
+    def __init__(self, origin: str, next_index: NextIndex) -> None:
+        self._origin = origin
+        self._next_index = next_index
+        self._block: dict[str, Any] = {}
+        self._input = Gathered()
+        self._fields: dict[str, Gathered] = {}
+
+    def start(self, block: dict[str, Any]) -> list[Event]:
+        self._block = dict(block)
+        return []
+
+    def delta(self, kind: str, delta: dict[str, Any]) -> list[Event]:
+        """Add to the field of the block that the delta names, as all documented deltas do."""
+        if kind == "input_json_delta":
+            self._input.add(text_of(delta.get("partial_json")))
+            return []
+        for name, value in delta.items():
+            if name == "type":
+                continue
+            known = self._block.get(name)
+            if isinstance(value, str) and isinstance(known, str | None):
+                self._fields.setdefault(name, Gathered()).add(value)
+            else:
+                self._block[name] = value
+        return []
+
+    def end(self) -> list[Event]:
+        for name, pieces in self._fields.items():
+            self._block[name] = text_of(self._block.get(name)) + pieces.text()
+        with contextlib.suppress(msgspec.DecodeError, RecursionError, ValueError):
+            self._block["input"] = msgspec.json.decode(self._input.text(), type=dict[str, Any])
+        index = self._next_index()
+        part = Opaque(dialect=DIALECT, raw=raw_json(self._block), text=readable_text(self._block), origin=self._origin)
+        return [PartBegan(0, index, part), PartEnded(choice=0, index=index)]
+
+
+class Gathered:
+    """Gather pieces of text up to a bound. ``add`` raises ``ApiError`` 502 beyond it."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._size = 0
+
+    def add(self, piece: str) -> None:
+        self._size += len(piece)
+        if self._size > MAX_GATHERED:
+            raise not_an_answer(f"block of more than {MAX_GATHERED} characters")
+        self._pieces.append(piece)
+
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+
+def text_of(value: Any) -> str:
+    """Return ``value`` if it is text, else no text."""
+    return value if isinstance(value, str) else ""
+
+
+def input_text(value: Any) -> str:
+    """Return the input of a tool as JSON text. Some imitators send that text itself, or nothing."""
+    if isinstance(value, str) and value.strip():
+        return value
+    return bytes(raw_json(value)).decode() if isinstance(value, dict) else "{}"
+
+
+def custom_text(arguments: str) -> str:
+    """Return the text for a custom tool, or ``arguments`` as they are if they are not what was asked for."""
+    with contextlib.suppress(msgspec.DecodeError, RecursionError, ValueError):
+        found = msgspec.json.decode(arguments, type=dict[str, Any])
+        if isinstance(found.get(CUSTOM_INPUT), str):
+            return str(found[CUSTOM_INPUT])
+    return arguments
+
+
+def raw_json(value: Any) -> msgspec.Raw:
+    """Return ``value`` as JSON; integers may have more than 64 bits."""
+    try:
+        return msgspec.Raw(msgspec.json.encode(value))
+    except OverflowError:
+        return msgspec.Raw(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+# Keys whose text says something in another dialect; ids, encrypted and base64 fields do not.
+_READABLE = ("title", "url", "text", "stdout", "stderr", "error_code", "content")
+
+
+def readable_text(block: dict[str, Any]) -> str | None:
+    """Return the text that stands for ``block`` elsewhere, ``None`` if there is none: a call, or what it found."""
+    if isinstance(block.get("name"), str) and isinstance(block.get("input"), dict):
+        return f"{block['name']}({bytes(raw_json(block['input'])).decode()})"
+    lines: list[str] = []
+    waiting: list[Any] = [block]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            lines.append(value)
+        elif isinstance(value, list):
+            waiting += value[::-1]
+        elif isinstance(value, dict):
+            waiting += [value[name] for name in _READABLE[::-1] if name in value]
+    return "\n".join(line for line in lines if line.strip()) or None

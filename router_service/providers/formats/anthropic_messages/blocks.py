@@ -1,0 +1,197 @@
+"""Translate the parts of a message to content blocks, in their order."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgspec
+
+from data.catalogue.types import Endpoint
+from router_service.core.errors import ApiError
+from router_service.core.generation import Message
+from router_service.core.parts import (
+    AnyPart,
+    CacheMark,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from router_service.providers.formats.anthropic_messages.media import media_block
+from router_service.providers.formats.anthropic_messages.names import (
+    CUSTOM_INPUT,
+    DIALECT,
+    INVALID_ARGUMENTS,
+    REASONING_FORMAT,
+    returns_to,
+)
+from router_service.providers.formats.anthropic_messages.tools import ToolNames
+
+Block = dict[str, Any]
+THINKING = ("thinking", "redacted_thinking")
+_object_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+class BlockEncoder:
+    """Translate parts for one request; ``dropped`` gathers the names of what cannot be sent."""
+
+    def __init__(self, endpoint: Endpoint, names: ToolNames, dropped: set[str]) -> None:
+        self._endpoint = endpoint
+        self._names = names
+        self._dropped = dropped
+
+    def blocks(self, message: Message) -> list[Block]:
+        """Return the blocks of a message, without those that the vendor refuses as empty.
+
+        Raises ``ApiError`` 400 for a medium that the format cannot carry.
+        """
+        found: list[Block] = []
+        for part in message.parts:
+            self._add(part, message.role == "assistant", found)
+        if message.name and message.role != "assistant":
+            _prefix(found, message.name)
+        return found
+
+    def system_blocks(self, message: Message) -> list[Block]:
+        """Return the blocks of instructions, which are text alone. Raises ``ApiError`` 400 for media."""
+        found = self.blocks(message)
+        if any(block["type"] != "text" for block in found):
+            raise ApiError(
+                "invalid_request", "System messages are text for this provider; move images and files to a user message"
+            )
+        return found
+
+    def _add(self, part: AnyPart, assistant: bool, found: list[Block]) -> None:
+        block = self._block(part, assistant)
+        if block is None:
+            # What the mark asks for ends at the block before.
+            if part.cache is not None and found:
+                self._mark(found[-1], part.cache)
+            return
+        for name, value in self._extras(part).items():
+            block.setdefault(name, value)
+        if part.cache is not None:
+            self._mark(block, part.cache)
+        found.append(block)
+
+    def _block(self, part: AnyPart, assistant: bool) -> Block | None:
+        match part:
+            case Text():
+                return self._text(part)
+            case Refusal():
+                return _plain(part.text)
+            case Media():
+                return self._assistant_media(part) if assistant else media_block(part)
+            case ToolCall():
+                return self._call(part)
+            case ToolResult():
+                return self._result(part)
+            case Reasoning():
+                return self._reasoning(part)
+            case Opaque():
+                return self._opaque(part)
+
+    def _text(self, part: Text) -> Block | None:
+        block = _plain(part.text)
+        if block is not None and self._is_own(part):
+            citations = [c.raw for c in part.citations if c.dialect == DIALECT and c.raw is not None]
+            if citations:
+                block["citations"] = citations
+        return block
+
+    def _assistant_media(self, part: Media) -> Block | None:
+        """Return the transcript: assistant turns of this format have no media."""
+        if not part.transcript:
+            self._dropped.add("media")
+        return _plain(part.transcript or "")
+
+    def _call(self, part: ToolCall) -> Block:
+        if part.kind == "hosted":
+            return {"type": "text", "text": f"{part.name}({part.arguments})"}
+        arguments = custom_arguments(part.arguments) if part.kind == "custom" else arguments_of(part.arguments)
+        return {"type": "tool_use", "id": part.call_id, "name": self._names.sent(part.name), "input": arguments}
+
+    def _result(self, part: ToolResult) -> Block:
+        content: list[Block] = []
+        for inner in part.content:
+            self._add(inner, False, content)
+        block: Block = {"type": "tool_result", "tool_use_id": part.call_id}
+        if part.is_error:
+            block["is_error"] = True
+            # The vendor refuses an error without content.
+            content = content or [{"type": "text", "text": "The tool failed without a message."}]
+        if content:
+            block["content"] = content
+        return block
+
+    def _reasoning(self, part: Reasoning) -> Block | None:
+        own = part.origin is not None or part.format == REASONING_FORMAT
+        if own and self._is_own(part) and part.encrypted:
+            return {"type": "redacted_thinking", "data": part.encrypted}
+        if own and self._is_own(part) and part.signature:
+            return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+        self._dropped.add("reasoning")
+        return None
+
+    def _opaque(self, part: Opaque) -> Block | None:
+        if part.dialect == DIALECT and self._is_own(part):
+            with contextlib.suppress(msgspec.DecodeError, RecursionError, ValueError):
+                raw: Block = _object_decoder.decode(part.raw)
+                if isinstance(raw.get("type"), str):
+                    return raw
+        return _plain(part.text or "")
+
+    def _is_own(self, part: Part) -> bool:
+        return part.origin is None or returns_to(part.origin, self._endpoint)
+
+    def _extras(self, part: Part) -> dict[str, Any]:
+        return (part.extras or {}).get(DIALECT, {}) if self._is_own(part) else {}
+
+    def _mark(self, block: Block, mark: CacheMark) -> None:
+        if block["type"] in THINKING:
+            # The vendor refuses marks on thinking, which is cached with what surrounds it.
+            self._dropped.add("cache_control")
+        else:
+            block["cache_control"] = cache_control(mark)
+
+
+def cache_control(mark: CacheMark) -> Block:
+    """Return the field of a mark; a lifetime that the vendor does not have becomes its default."""
+    return {"type": "ephemeral"} | ({"ttl": mark.ttl} if mark.ttl in ("5m", "1h") else {})
+
+
+def arguments_of(text: str) -> msgspec.Raw:
+    """Return the arguments of a function as the JSON object that ``input`` must be.
+
+    The text stays as it is if it is one, and no text is the empty object. Any other text becomes the value of
+    ``INVALID_ARGUMENTS``.
+    """
+    if not text.strip():
+        return msgspec.Raw(b"{}")
+    try:
+        _object_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+        return msgspec.Raw(msgspec.json.encode({INVALID_ARGUMENTS: text}))
+    return msgspec.Raw(text.encode())
+
+
+def custom_arguments(text: str) -> msgspec.Raw:
+    """Return the input of a custom tool as the arguments of the function that stands for it."""
+    return msgspec.Raw(msgspec.json.encode({CUSTOM_INPUT: text}))
+
+
+def _plain(text: str) -> Block | None:
+    """Return a text block, or ``None`` for blank text, which the vendor refuses."""
+    return {"type": "text", "text": text} if text.strip() else None
+
+
+def _prefix(blocks: list[Block], name: str) -> None:
+    """Write the speaker's name before the first text, as the reference does for formats without such a field."""
+    first = next((block for block in blocks if block["type"] == "text"), None)
+    if first is not None:
+        first["text"] = f"{name}: {first['text']}"

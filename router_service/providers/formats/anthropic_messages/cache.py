@@ -1,0 +1,43 @@
+"""Fit the cache marks of a body to the vendor's rules.
+
+Source: Claude docs: Prompt caching: at most four marks; a mark of an hour comes before any of five minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+MAX_MARKS = 4
+
+
+def fit_marks(body: dict[str, Any], dropped: set[str]) -> None:
+    """Keep the last marks that the vendor takes, and give those before a mark of an hour the same lifetime.
+
+    A mark covers all that is before it, so that a longer one asks for the longer lifetime of the earlier text as well.
+    """
+    marked = [block for block in _blocks(body) if "cache_control" in block]
+    # The mark of the request as a whole is one of the four, at the end of the prompt.
+    surplus = len(marked) - MAX_MARKS + ("cache_control" in body)
+    for block in marked[: max(surplus, 0)]:
+        del block["cache_control"]
+        dropped.add("cache_control")
+    hour = False
+    for block in [body, *marked[::-1]]:
+        mark = block.get("cache_control")
+        if not isinstance(mark, dict):
+            continue
+        hour = hour or mark.get("ttl") == "1h"
+        if hour and mark.get("ttl") != "1h":
+            block["cache_control"] = mark | {"ttl": "1h"}
+
+
+def _blocks(body: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """Return all that may carry a mark, in the order in which the vendor caches."""
+    yield from body.get("tools", ())
+    yield from body.get("system", ())
+    for turn in body["messages"]:
+        for block in turn["content"]:
+            if block["type"] == "tool_result":
+                yield from block.get("content", ())
+            yield block

@@ -1,0 +1,43 @@
+"""Implement the wire format of Anthropic's Messages API, which other providers imitate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from data.catalogue.types import Endpoint
+from router_service.core.errors import ApiError
+from router_service.core.events import Event
+from router_service.core.generation import GenerationRequest
+from router_service.providers.formats.anthropic_messages.decode import decode_message
+from router_service.providers.formats.anthropic_messages.decoder import MessageDecoder
+from router_service.providers.formats.anthropic_messages.encode import encode_request
+from router_service.providers.formats.anthropic_messages.errors import response_error
+from router_service.providers.formats.anthropic_messages.names import DIALECT
+from router_service.providers.formats.anthropic_messages.support import SUPPORT
+from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, Support
+
+
+class AnthropicMessagesFormat:
+    """Implement ``WireFormat``."""
+
+    name: str = DIALECT
+    support: Mapping[str, Support] = SUPPORT
+
+    def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
+        """Translate a request. Raises ``ApiError`` 400 with a sentence for what the format cannot express."""
+        return encode_request(request, endpoint, generation_id)
+
+    def decode(self, body: bytes, context: DecodeContext) -> list[Event]:
+        """Translate a non-streaming response.
+
+        Raises ``ApiError`` 502 if ``body`` is no message, or the provider's own error found inside a 200.
+        """
+        return decode_message(body, context)
+
+    def decoder(self, context: DecodeContext) -> EventDecoder:
+        """Return a decoder for one stream."""
+        return MessageDecoder(context)
+
+    def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
+        """Return the typed error for a response with a status of failure."""
+        return response_error(status, body, headers, endpoint)

@@ -1,0 +1,104 @@
+"""Judge and complete JSON schemas for the vendor, which takes a subset of the language.
+
+Source: Claude docs: Structured outputs, JSON Schema limitations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from router_service.core.errors import ApiError
+
+# Keywords that the vendor compiles or ignores; any other may be refused.
+_KNOWN = frozenset(
+    {"type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "allOf", "$ref"}
+    | {"$defs", "definitions", "default", "format", "minItems", "title", "description", "$schema", "$id", "examples"}
+)
+_FORMATS = frozenset(
+    {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
+)  # fmt: skip
+_NAMED_SCHEMAS = ("properties", "$defs", "definitions")
+# Deeper schemas are not judged, and are then not sent as native ones.
+_MAX_DEPTH = 64
+
+
+def object_schema(raw: msgspec.Raw | None, owner: str) -> dict[str, Any]:
+    """Return the schema of an object. Raises ``ApiError`` 400 that names ``owner`` for any other schema."""
+    if raw is None:
+        return {"type": "object", "properties": {}}
+    found = decode_schema(raw, owner)
+    if found.get("type", "object") != "object":
+        raise ApiError(
+            "invalid_request", f"The schema of {owner} must be of type object for this provider; wrap it in an object"
+        )
+    return {"type": "object"} | found
+
+
+def decode_schema(raw: msgspec.Raw, owner: str) -> dict[str, Any]:
+    """Return a schema as an object. Raises ``ApiError`` 400 that names ``owner`` if it is none."""
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        raise ApiError("invalid_request", f"The schema of {owner} must be a JSON object; send a JSON schema") from None
+
+
+def allows_strict(schema: dict[str, Any]) -> bool:
+    """Return whether the vendor can enforce the schema of a strict tool."""
+    return _is_known(schema, closed=False, depth=0)
+
+
+def is_native(schema: dict[str, Any]) -> bool:
+    """Return whether the vendor takes ``schema`` as the format of the answer: each object must be closed."""
+    return _is_known(schema, closed=True, depth=0)
+
+
+def _is_known(schema: Any, *, closed: bool, depth: int) -> bool:
+    if not isinstance(schema, dict) or not schema.keys() <= _KNOWN or depth > _MAX_DEPTH:
+        return False
+    if schema.get("type") == "object" and schema.get("additionalProperties", None if closed else False) is not False:
+        return False
+    if schema.get("format", "date") not in _FORMATS or schema.get("minItems", 0) not in (0, 1):
+        return False
+    reference = schema.get("$ref", "#/")
+    if not isinstance(reference, str) or not reference.startswith("#/"):
+        return False
+    inner: list[Any] = [schema["items"]] if "items" in schema else []
+    for name in ("anyOf", "allOf"):
+        inner += schema.get(name) or []
+    for name in _NAMED_SCHEMAS:
+        named = schema.get(name) or {}
+        inner += named.values() if isinstance(named, dict) else [named]
+    return all(_is_known(found, closed=closed, depth=depth + 1) for found in inner) and not _is_recursive(schema)
+
+
+def _is_recursive(schema: dict[str, Any]) -> bool:
+    """Return whether a definition of ``schema`` leads to itself."""
+    for group in ("$defs", "definitions"):
+        named = schema.get(group)
+        edges = {name: _references(found) for name, found in named.items()} if isinstance(named, dict) else {}
+        for start in edges:
+            seen: set[str] = set()
+            waiting = list(edges[start])
+            while waiting:
+                name = waiting.pop().removeprefix(f"#/{group}/").partition("/")[0]
+                if name == start:
+                    return True
+                if name in edges and name not in seen:
+                    seen.add(name)
+                    waiting += edges[name]
+    return False
+
+
+def _references(schema: Any) -> list[str]:
+    found: list[str] = []
+    waiting = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            found += [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return found

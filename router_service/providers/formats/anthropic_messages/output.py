@@ -1,0 +1,67 @@
+"""Ask for an answer in a format: natively where the model can, else by a tool that must be called, else in words.
+
+Sources: Claude docs: Structured outputs; Tool use, forcing tool use; Extended thinking, which takes no forced tool.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from router_service.core.generation import OutputFormat, ToolChoice
+from router_service.providers.formats.anthropic_messages.json_schema import decode_schema, is_native
+from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits
+from router_service.providers.formats.anthropic_messages.tools import ToolNames
+
+_TOOL_NAME = "write_answer"
+_DESCRIPTION = "Give the answer to the user by calling this tool. Its input is the complete answer."
+_OBJECT = "Answer with one JSON object and nothing else: no other text and no code fence."
+_SCHEMA = (
+    "Answer with one JSON value that is valid for this JSON schema and nothing else: no other text, no code fence."
+)
+
+
+class OutputPlan(msgspec.Struct, frozen=True):
+    """Hold how the format is asked for: at most one of a native ``format``, a ``tool`` and an ``instruction``."""
+
+    format: dict[str, Any] | None = None
+    tool: dict[str, Any] | None = None
+    instruction: str | None = None
+
+
+def plan_output(
+    output: OutputFormat, names: ToolNames, choice: ToolChoice | None, *, traits: ModelTraits, forced: bool
+) -> OutputPlan:
+    """Return the plan. ``forced`` says whether the model can be made to call a tool.
+
+    Where the client makes the model call a tool of its own, there is no text to format. Raises ``ApiError`` 400 for a
+    schema that is not an object.
+    """
+    if output.kind == "text" or (choice is not None and choice.mode in ("tool", "required")):
+        return OutputPlan()
+    schema = decode_schema(output.schema, "response_format") if output.schema is not None else None
+    if output.kind == "json_object":
+        schema = None
+    if schema is not None and traits.native_schema and is_native(schema):
+        return OutputPlan(format={"type": "json_schema", "schema": schema})
+    if not forced or (schema is not None and schema.get("type") != "object"):
+        return OutputPlan(instruction=_instruction(schema))
+    return OutputPlan(
+        tool={
+            "name": names.unused(output.name or _TOOL_NAME),
+            "description": f"{_DESCRIPTION} {output.description}" if output.description else _DESCRIPTION,
+            "input_schema": schema or {"type": "object", "properties": {}, "additionalProperties": True},
+        }
+    )
+
+
+def output_choice(tool: dict[str, Any], choice: dict[str, Any] | None, *, others: bool) -> dict[str, Any]:
+    """Return the choice that makes the model call ``tool``, or one of the client's tools if it may call ``others``."""
+    if others and (choice is None or choice["type"] != "none"):
+        return (choice or {}) | {"type": "any"}
+    return {"type": "tool", "name": tool["name"], "disable_parallel_tool_use": True}
+
+
+def _instruction(schema: dict[str, Any] | None) -> str:
+    return _OBJECT if schema is None else f"{_SCHEMA}\n{msgspec.json.encode(schema).decode()}"

@@ -1,0 +1,147 @@
+"""Translate tools and the choice among them.
+
+Sources: Claude API reference: Messages, Create a Message, tools and tool_choice; Claude docs: Tool use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from router_service.core.errors import ApiError
+from router_service.core.generation import Message, Tool, ToolChoice
+from router_service.core.parts import ToolCall
+from router_service.providers.formats.anthropic_messages.json_schema import allows_strict, object_schema
+from router_service.providers.formats.anthropic_messages.names import CUSTOM_INPUT, DIALECT, MAX_TOOL_NAME, fit
+
+_MODES = {"auto": "auto", "none": "none", "required": "any"}
+_CUSTOM_SCHEMA = {
+    "type": "object",
+    "properties": {CUSTOM_INPUT: {"type": "string", "description": "The input of the tool, as plain text"}},
+    "required": [CUSTOM_INPUT],
+}
+
+
+class ToolNames:
+    """Fit the names of tools, the same way where they are offered and where the history calls them."""
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._sent: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self.custom: set[str] = set()
+        names = {tool.name: tool.kind for tool in tools if tool.kind != "hosted"}
+        # Names that need no change come first, so that a changed one never takes the place of a client's own.
+        for name in sorted(names, key=lambda name: fit(name, MAX_TOOL_NAME, set()) != name):
+            sent = self.sent(name)
+            if names[name] == "custom":
+                self.custom.add(sent)
+
+    def sent(self, name: str) -> str:
+        """Return ``name`` as it is sent."""
+        if name not in self._sent:
+            self._sent[name] = fit(name, MAX_TOOL_NAME, self._taken)
+            self._taken.add(self._sent[name])
+        return self._sent[name]
+
+    def unused(self, name: str) -> str:
+        """Return a name like ``name`` that no tool has, and take it."""
+        found = fit(name, MAX_TOOL_NAME, self._taken)
+        self._taken.add(found)
+        return found
+
+    def changed(self) -> dict[str, str]:
+        """Return the client's name of each tool that is sent under another."""
+        return {sent: name for name, sent in self._sent.items() if sent != name}
+
+
+def offered_tools(tools: Iterable[Tool], names: ToolNames, *, strict: bool, dropped: set[str]) -> list[dict[str, Any]]:
+    """Return the tools. ``strict`` says whether the model knows strict tools.
+
+    Raises ``ApiError`` 400 for a tool that runs at another provider, or whose schema is not that of an object.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for tool in tools:
+        translated = _hosted(tool) if tool.kind == "hosted" else _function(tool, names, strict, dropped)
+        if tool.cache is not None:
+            translated["cache_control"] = {"type": "ephemeral"} | (
+                {"ttl": tool.cache.ttl} if tool.cache.ttl in ("5m", "1h") else {}
+            )
+        # The vendor refuses two tools of one name; a toolset has none.
+        name = str(translated.get("name") or translated)
+        if name in found:
+            dropped.add("tools")
+        found.setdefault(name, translated)
+    return list(found.values())
+
+
+def _hosted(tool: Tool) -> dict[str, Any]:
+    if tool.dialect != DIALECT or tool.raw is None:
+        raise ApiError(
+            "invalid_request",
+            f"The tool {tool.name!r} is one that another provider runs; remove it or name a provider that has it",
+        )
+    found: dict[str, Any] = msgspec.json.decode(tool.raw, type=dict[str, Any])
+    return found
+
+
+def _function(tool: Tool, names: ToolNames, strict: bool, dropped: set[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if tool.dialect == DIALECT and tool.raw is not None:
+        found = msgspec.json.decode(tool.raw, type=dict[str, Any])
+    found["name"] = names.sent(tool.name)
+    if tool.description:
+        found["description"] = tool.description
+    if tool.kind == "custom":
+        return found | {"input_schema": _CUSTOM_SCHEMA}
+    schema = object_schema(tool.schema, f"the tool {tool.name!r}")
+    found["input_schema"] = schema
+    found.pop("strict", None)
+    if tool.strict:
+        if strict and allows_strict(schema):
+            found["strict"] = True
+        else:
+            dropped.add("strict")
+    return found
+
+
+def called_tools(messages: Iterable[Message], names: ToolNames) -> list[dict[str, Any]]:
+    """Return tools for the calls of a history whose request offers none: the vendor refuses calls without tools."""
+    called = {
+        names.sent(part.name): None
+        for message in messages
+        for part in message.parts
+        if isinstance(part, ToolCall) and part.kind != "hosted"
+    }
+    return [{"name": name, "input_schema": {"type": "object"}} for name in called]
+
+
+def tool_choice(
+    choice: ToolChoice | None, names: ToolNames, offered: Mapping[str, Any], *, forced: bool, dropped: set[str]
+) -> dict[str, Any] | None:
+    """Return the choice, or ``None`` for the vendor's default.
+
+    ``offered`` has the names of the tools as they are sent. Without ``forced``, as while it thinks, the model cannot be
+    made to call a tool: the choice becomes ``auto``. Raises ``ApiError`` 400 for a tool that is not offered.
+    """
+    if choice is None:
+        return None
+    if not offered:
+        if choice.mode in ("required", "tool"):
+            raise ApiError("invalid_request", "tool_choice asks for a call, but no tools are offered; add tools")
+        return None
+    if choice.mode == "tool":
+        name = choice.name or ""
+        sent = name if name in offered else names.sent(name)
+        if sent not in offered:
+            raise ApiError("invalid_request", f"tool_choice names {name!r}, which is none of the tools; add it")
+        found: dict[str, Any] = {"type": "tool", "name": sent}
+    else:
+        found = {"type": _MODES[choice.mode]}
+    if found["type"] in ("any", "tool") and not forced:
+        found = {"type": "auto"}
+        dropped.add("tool_choice")
+    if choice.parallel is False and found["type"] != "none":
+        found["disable_parallel_tool_use"] = True
+    return found

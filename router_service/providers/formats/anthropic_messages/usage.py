@@ -1,0 +1,68 @@
+"""Read the counts of tokens, wherever the format reports them.
+
+Sources: Claude docs: Streaming Messages (cumulative usage), Prompt caching (lifetimes), Compaction (iterations);
+Claude API reference: Messages, usage.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from router_service.core.usage import Usage
+from router_service.providers.counts import token_count
+
+_INPUT, _OUTPUT = "input_tokens", "output_tokens"
+_READ, _WRITTEN = "cache_read_input_tokens", "cache_creation_input_tokens"
+_WRITTEN_5M, _WRITTEN_1H = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
+_THINKING = "thinking_tokens"
+
+
+class TokenMeters:
+    """Hold the meters of one answer: for each the last valid count, never lower than before.
+
+    ``input_tokens`` are those neither read from nor written to a cache. An invalid count is ignored.
+    """
+
+    def __init__(self) -> None:
+        self.service_tier: Any = None
+        self._found: dict[str, int] = {}
+
+    def update(self, usage: Any) -> bool:
+        """Read a ``usage`` object; return whether a count has changed."""
+        if not isinstance(usage, dict):
+            return False
+        self.service_tier = usage.get("service_tier") or self.service_tier
+        before = dict(self._found)
+        self._read(usage, (_INPUT, _OUTPUT, _READ, _WRITTEN))
+        self._read(usage.get("cache_creation"), (_WRITTEN_5M, _WRITTEN_1H))
+        self._read(usage.get("output_tokens_details"), (_THINKING,))
+        iterations = usage.get("iterations")
+        if isinstance(iterations, list):
+            # The counts of the message leave out what a compaction used; those of its iterations do not.
+            names = (_INPUT, _OUTPUT, _READ, _WRITTEN)
+            steps = [step for step in iterations if isinstance(step, dict)]
+            self._read({name: sum(token_count(step.get(name)) or 0 for step in steps) for name in names}, names)
+        return self._found != before
+
+    def usage(self) -> Usage:
+        """Return the counts so far."""
+        found = self._found
+        lifetimes = found.get(_WRITTEN_5M, 0) + found.get(_WRITTEN_1H, 0)
+        written = max(found.get(_WRITTEN, 0), lifetimes)
+        output = found.get(_OUTPUT, 0)
+        reasoning = found.get(_THINKING)
+        return Usage(
+            prompt_tokens=found.get(_INPUT, 0) + found.get(_READ, 0) + written,
+            completion_tokens=output,
+            cached_tokens=found.get(_READ),
+            cache_write_tokens=written if lifetimes or _WRITTEN in found else None,
+            reasoning_tokens=min(reasoning, output) if reasoning is not None else None,
+            cache_write_1h_tokens=found.get(_WRITTEN_1H),
+        )
+
+    def _read(self, counts: Any, names: tuple[str, ...]) -> None:
+        if isinstance(counts, dict):
+            for name in names:
+                count = token_count(counts.get(name))
+                if count is not None and count >= self._found.get(name, 0):
+                    self._found[name] = count
