@@ -40,8 +40,9 @@ def sampling_fields(sampling: Sampling, *, traits: ModelTraits, thinking: bool, 
         if fields.get("top_p", 1.0) < _MIN_TOP_P_THINKING:
             refused.add("top_p")
         for name in refused & set(fields):
+            del fields[name]
             # A temperature and a top_p of 1 are what the model does without them.
-            if fields.pop(name) != 1 or name == "top_k":
+            if name == "top_k" or getattr(sampling, name) != 1:
                 dropped.add(name)
     elif "temperature" in fields and "top_p" in fields:
         del fields["top_p"]
