@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -234,11 +233,8 @@ def custom_text(arguments: str) -> str:
 
 
 def raw_json(value: Any) -> msgspec.Raw:
-    """Return ``value`` as JSON; integers may have more than 64 bits."""
-    try:
-        return msgspec.Raw(msgspec.json.encode(value))
-    except OverflowError:
-        return msgspec.Raw(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    """Return ``value`` as JSON."""
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 # Keys whose text says something in another dialect; ids, encrypted and base64 fields do not.

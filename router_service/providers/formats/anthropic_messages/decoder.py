@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from router_service.core.answer import EventBatch
+from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.providers.formats.anthropic_messages.answer_reader import AnswerReader, has_content
 from router_service.providers.formats.anthropic_messages.decode import read_json
@@ -25,14 +26,20 @@ class MessageDecoder:
         self._reader = AnswerReader(context)
 
     def feed(self, event: str | None, data: bytes) -> EventBatch | None:  # noqa: ARG002 - the data repeat the type
-        """Return what an event says, ``None`` for nothing. Raises ``ApiError`` 502 for data that are not JSON."""
+        """Return what an event says, ``None`` for nothing. Raises ``ApiError`` 502 for data that are not JSON, or
+        a block beyond all bounds.
+        """
         if self._reader.state == "closed" or data.strip() in _EMPTY:
             return None
         body = read_json(data)
         if body is None:
             self._reader.state = "closed"
             raise not_an_answer("stream")
-        found = self._events(body) if isinstance(body, dict) else []
+        try:
+            found = self._events(body) if isinstance(body, dict) else []
+        except ApiError:
+            self._reader.state = "closed"
+            raise
         return EventBatch(found, has_content(found)) if found else None
 
     def end(self) -> list[Event]:

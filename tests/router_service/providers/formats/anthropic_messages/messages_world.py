@@ -29,6 +29,8 @@ FORMAT = AnthropicMessagesFormat()
 ORIGIN = "anthropic_messages/anthropic"
 CONTEXT = DecodeContext(generation_id="gen-1", origin=ORIGIN)
 THINK = ReasoningOptions(effort="high")
+SIGNED = Reasoning(text="Greets.", signature="c2ln", origin=ORIGIN)
+PNG = "iVBORw0KGgoAAAANSUhEUg=="
 
 
 def endpoint(model: str = "claude-sonnet-4-5", provider: str = "anthropic", limit: int | None = 32000) -> Endpoint:
@@ -100,6 +102,11 @@ def body_of(request: GenerationRequest, at: Endpoint | None = None) -> dict[str,
 def turns_of(*messages: Message, **fields: Any) -> list[dict[str, Any]]:
     """Return the turns that are sent for ``messages``; calls find their function among the tools."""
     return list(body_of(ask(*messages, tools=[function()], **fields))["messages"])
+
+
+def blocks_of(message: Message) -> list[dict[str, Any]]:
+    """Return the blocks of one message of a conversation that goes on after it."""
+    return list(turns_of(user("Hello!"), message, user("Go on."))[1]["content"])
 
 
 def text(value: str) -> dict[str, Any]:
@@ -191,16 +198,12 @@ def _chat_tool(tool: dict[str, Any]) -> Tool:
 
 
 def _chat_message(message: dict[str, Any]) -> Message:
-    parts: list[AnyPart] = []
-    for detail in _merged(message.get("reasoning_details") or ()):
-        parts.append(
-            Reasoning(
-                text=detail.get("text", ""),
-                signature=detail.get("signature"),
-                encrypted=detail.get("data"),
-                format=detail["format"],
-            )
+    parts: list[AnyPart] = [
+        Reasoning(
+            text=detail["text"], signature=detail["signature"], encrypted=detail.get("data"), format=detail["format"]
         )
+        for detail in _merged(message.get("reasoning_details") or ())
+    ]
     content = message.get("content")
     found = [Text(text=content)] if isinstance(content, str) else [_chat_part(part) for part in content or ()]
     if message["role"] == "tool":

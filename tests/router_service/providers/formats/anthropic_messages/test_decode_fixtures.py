@@ -168,7 +168,7 @@ def test_a_stop_reason_is_enough() -> None:
 
 def test_errors_with_status_200() -> None:
     """An error in place of a message is the provider's own, and a page is none of the format."""
-    with pytest.raises(ApiError, match="^Overloaded$") as raised:
+    with pytest.raises(ApiError, match=r"^Overloaded$") as raised:
         response("error_in_200")
     assert raised.value.error_type == "provider_overloaded"
     assert raised.value.metadata == {"provider_code": "overloaded_error"}

@@ -64,8 +64,10 @@ def test_audio_is_refused_with_a_sentence() -> None:
     [
         (
             "dropped_parameters",
-            ("frequency_penalty", "logit_bias", "logprobs", "prediction", "presence_penalty", "seed", "store")
-            + ("top_logprobs", "verbosity"),
+            (
+                *("frequency_penalty", "logit_bias", "logprobs", "prediction"),
+                *("presence_penalty", "seed", "store", "top_logprobs", "verbosity"),
+            ),
         ),
         ("router_fields", ()),
         ("several_choices", ("n",)),

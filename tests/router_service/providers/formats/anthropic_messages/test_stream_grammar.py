@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def check_grammar(events: list[Event]) -> Folding:
     assert folding.over
     assert sum(isinstance(event, Ended | Failed) for event in events) == 1
     counts = [event.usage for event in events if isinstance(event, Metered)]
-    for before, after in zip(counts, counts[1:], strict=False):
+    for before, after in itertools.pairwise(counts):
         assert after.prompt_tokens >= before.prompt_tokens
         assert after.completion_tokens >= before.completion_tokens
     return folding
