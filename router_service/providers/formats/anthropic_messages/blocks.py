@@ -22,6 +22,7 @@ from router_service.core.parts import (
     ToolCall,
     ToolResult,
 )
+from router_service.providers.formats.anthropic_messages.cache import cache_control
 from router_service.providers.formats.anthropic_messages.media import media_block
 from router_service.providers.formats.anthropic_messages.names import (
     CUSTOM_INPUT,
@@ -158,11 +159,6 @@ class BlockEncoder:
             self._dropped.add("cache_control")
         else:
             block["cache_control"] = cache_control(mark)
-
-
-def cache_control(mark: CacheMark) -> Block:
-    """Return the field of a mark; a lifetime that the vendor does not have becomes its default."""
-    return {"type": "ephemeral"} | ({"ttl": mark.ttl} if mark.ttl in ("5m", "1h") else {})
 
 
 def arguments_of(text: str) -> msgspec.Raw:

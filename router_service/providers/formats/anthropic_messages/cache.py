@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from router_service.core.parts import CacheMark
+
 MAX_MARKS = 4
+
+
+def cache_control(mark: CacheMark) -> dict[str, Any]:
+    """Return the field of a mark; a lifetime that the vendor does not have becomes its default."""
+    return {"type": "ephemeral"} | ({"ttl": mark.ttl} if mark.ttl in ("5m", "1h") else {})
 
 
 def fit_marks(body: dict[str, Any], dropped: set[str]) -> None:

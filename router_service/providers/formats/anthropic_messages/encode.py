@@ -12,8 +12,8 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
-from router_service.providers.formats.anthropic_messages.blocks import Block, BlockEncoder, cache_control
-from router_service.providers.formats.anthropic_messages.cache import fit_marks
+from router_service.providers.formats.anthropic_messages.blocks import Block, BlockEncoder
+from router_service.providers.formats.anthropic_messages.cache import cache_control, fit_marks
 from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits, traits_of
 from router_service.providers.formats.anthropic_messages.names import DIALECT, origin_at
 from router_service.providers.formats.anthropic_messages.output import OutputPlan, output_choice, plan_output

@@ -19,6 +19,7 @@ _KNOWN = frozenset(
 _FORMATS = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
 )  # fmt: skip
+_COMBINATORS = ("anyOf", "oneOf", "allOf")
 _NAMED_SCHEMAS = ("properties", "$defs", "definitions")
 # Deeper schemas are not judged, and are then not sent as native ones.
 _MAX_DEPTH = 64
@@ -34,6 +35,33 @@ def object_schema(raw: msgspec.Raw | None, owner: str) -> dict[str, Any]:
             "invalid_request", f"The schema of {owner} must be of type object for this provider; wrap it in an object"
         )
     return {"type": "object"} | found
+
+
+def without_combinators(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return ``schema`` itself, or without ``anyOf``, ``oneOf`` and ``allOf``, which the vendor refuses at its top.
+
+    The properties of all branches stay; required is what the schema requires in every branch.
+    """
+    if not any(name in schema for name in _COMBINATORS):
+        return schema
+    found = {name: value for name, value in schema.items() if name not in (*_COMBINATORS, "required")}
+    properties: dict[str, Any] = {}
+    required = _required(schema)
+    for name in _COMBINATORS:
+        listed = schema.get(name)
+        branches = [branch for branch in listed if isinstance(branch, dict)] if isinstance(listed, list) else []
+        for branch in branches:
+            properties |= branch["properties"] if isinstance(branch.get("properties"), dict) else {}
+        wanted = [_required(branch) for branch in branches] or [set()]
+        required |= set.union(*wanted) if name == "allOf" else set.intersection(*wanted)
+    own = schema.get("properties")
+    found["properties"] = properties | (own if isinstance(own, dict) else {})
+    return found | ({"required": sorted(required & found["properties"].keys())} if required else {})
+
+
+def _required(schema: dict[str, Any]) -> set[str]:
+    found = schema.get("required")
+    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
 
 
 def decode_schema(raw: msgspec.Raw, owner: str) -> dict[str, Any]:

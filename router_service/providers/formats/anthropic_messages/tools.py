@@ -13,7 +13,12 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message, Tool, ToolChoice
 from router_service.core.parts import ToolCall
-from router_service.providers.formats.anthropic_messages.json_schema import allows_strict, object_schema
+from router_service.providers.formats.anthropic_messages.cache import cache_control
+from router_service.providers.formats.anthropic_messages.json_schema import (
+    allows_strict,
+    object_schema,
+    without_combinators,
+)
 from router_service.providers.formats.anthropic_messages.names import CUSTOM_INPUT, DIALECT, MAX_TOOL_NAME, fit
 
 _MODES = {"auto": "auto", "none": "none", "required": "any"}
@@ -65,9 +70,7 @@ def offered_tools(tools: Iterable[Tool], names: ToolNames, *, strict: bool, drop
     for tool in tools:
         translated = _hosted(tool) if tool.kind == "hosted" else _function(tool, names, strict, dropped)
         if tool.cache is not None:
-            translated["cache_control"] = {"type": "ephemeral"} | (
-                {"ttl": tool.cache.ttl} if tool.cache.ttl in ("5m", "1h") else {}
-            )
+            translated["cache_control"] = cache_control(tool.cache)
         # The vendor refuses two tools of one name; a toolset has none.
         name = str(translated.get("name") or translated)
         if name in found:
@@ -95,8 +98,10 @@ def _function(tool: Tool, names: ToolNames, strict: bool, dropped: set[str]) -> 
         found["description"] = tool.description
     if tool.kind == "custom":
         return found | {"input_schema": _CUSTOM_SCHEMA}
-    schema = object_schema(tool.schema, f"the tool {tool.name!r}")
-    found["input_schema"] = schema
+    written = object_schema(tool.schema, f"the tool {tool.name!r}")
+    found["input_schema"] = schema = without_combinators(written)
+    if schema is not written:
+        dropped.add("tools")
     found.pop("strict", None)
     if tool.strict:
         if strict and allows_strict(schema):

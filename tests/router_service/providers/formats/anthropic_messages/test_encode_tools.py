@@ -53,6 +53,37 @@ def test_schemas_that_are_not_of_an_object_are_refused(schema: Any) -> None:
     assert raised.value.code == 400
 
 
+@pytest.mark.parametrize(
+    ("schema", "properties", "required"),
+    [
+        ({"anyOf": [{"properties": {"a": {}}, "required": ["a"]}, {"properties": {"b": {}}}]}, ["a", "b"], None),
+        (
+            {
+                "oneOf": [
+                    {"properties": {"a": {}}, "required": ["a"]},
+                    {"properties": {"b": {}}, "required": ["a", "b"]},
+                ],
+                "properties": {"c": {}},
+                "required": ["c"],
+            },
+            ["a", "b", "c"],
+            ["a", "c"],
+        ),
+        ({"allOf": [{"properties": {"a": {}}, "required": ["a"]}, {"required": ["z", 1]}]}, ["a"], ["a"]),
+        ({"allOf": "odd", "anyOf": [True], "required": "odd"}, [], None),
+    ],
+)
+def test_schemas_combined_at_their_top(schema: Any, properties: list[str], required: list[str] | None) -> None:
+    """The vendor refuses combinators there, so the properties of the branches are merged, which is reported."""
+    request = ask(tools=[Tool(name="t", schema=raw(schema))])
+    sent = body_of(request)["tools"][0]["input_schema"]
+    assert sorted(sent["properties"]) == properties
+    assert sent["type"] == "object"
+    assert sent.get("required") in (required, "odd")
+    assert not {"anyOf", "oneOf", "allOf"} & set(sent)
+    assert encode(request).dropped == ("tools",)
+
+
 @pytest.mark.parametrize("name", ["files.read", "a b", "天気", "x" * 200, "mcp__server__" + "t" * 60])
 def test_names_of_tools_are_fitted_everywhere(name: str) -> None:
     """A name that the vendor refuses is sent under another, in tools, choice and history; the decoder knows it."""
