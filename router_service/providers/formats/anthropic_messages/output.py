@@ -10,7 +10,11 @@ from typing import Any
 import msgspec
 
 from router_service.core.generation import OutputFormat, ToolChoice
-from router_service.providers.formats.anthropic_messages.json_schema import decode_schema, is_native
+from router_service.providers.formats.anthropic_messages.json_schema import (
+    decode_schema,
+    is_native,
+    without_combinators,
+)
 from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits
 from router_service.providers.formats.anthropic_messages.tools import ToolNames
 
@@ -45,7 +49,7 @@ def plan_output(
         schema = None
     if schema is not None and traits.native_schema and is_native(schema):
         return OutputPlan(format={"type": "json_schema", "schema": schema})
-    if not forced or (schema is not None and schema.get("type") != "object"):
+    if not forced or (schema is not None and not _fits_tool(schema)):
         return OutputPlan(instruction=_instruction(schema))
     return OutputPlan(
         tool={
@@ -54,6 +58,11 @@ def plan_output(
             "input_schema": schema or {"type": "object", "properties": {}, "additionalProperties": True},
         }
     )
+
+
+def _fits_tool(schema: dict[str, Any]) -> bool:
+    """Return whether the vendor takes ``schema`` as that of a tool's input."""
+    return schema.get("type") == "object" and without_combinators(schema) is schema
 
 
 def output_choice(tool: dict[str, Any], choice: dict[str, Any] | None, *, others: bool) -> dict[str, Any]:

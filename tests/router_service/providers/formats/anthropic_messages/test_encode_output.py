@@ -116,6 +116,7 @@ def test_a_call_that_the_client_forces_needs_no_format(choice: ToolChoice) -> No
         (formatted(OPEN, reasoning=ReasoningOptions(effort="low")), "claude-sonnet-4-5"),
         (formatted(OPEN), "claude-opus-5-5"),
         (formatted({"type": "array", "items": {"minimum": 1}}), "claude-sonnet-4-5"),
+        (formatted({"type": "object", "anyOf": [{"minimum": 1}]}), "claude-sonnet-4-0"),
     ],
 )
 def test_an_instruction_where_no_tool_can_be_forced(request_: GenerationRequest, model: str) -> None:
