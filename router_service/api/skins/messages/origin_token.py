@@ -1,0 +1,64 @@
+"""Carry the origin of signatures, encrypted reasoning and ids inside the tokens of an API that has no field for it.
+
+A token is ``PREFIX`` and the base64url text of a MessagePack array: origin, format, raw token and what else the part
+needs to return to its origin. It consists of letters, digits, ``_`` and ``-`` alone, so it may stand for a tool id too.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import msgspec
+
+from router_service.core.parts import ToolKind
+
+PREFIX = "ptln1_"
+
+
+class OriginToken(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Hold what one token carries. ``raw`` is the provider's own signature, ``None`` where it made none."""
+
+    origin: str | None = None
+    format: str | None = None
+    raw: str | None = None
+    item_id: str | None = None
+    encrypted: str | None = None
+    summary: bool = False
+    call_id: str | None = None
+    kind: ToolKind = "function"
+
+    def write(self) -> str:
+        """Return the token as text."""
+        return PREFIX + urlsafe_b64encode(_encode(self)).rstrip(b"=").decode()
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(OriginToken).decode
+
+
+def read_token(token: str) -> OriginToken | None:
+    """Return what ``token`` carries, or ``None`` if no router wrote it or it was damaged."""
+    if not token.startswith(PREFIX):
+        return None
+    body = token[len(PREFIX) :]
+    try:
+        return _decode(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
+        return None
+
+
+def wrap(origin: str | None, format: str | None, raw: str) -> str:
+    """Return ``raw`` as a token that names its origin and format."""
+    return OriginToken(origin, format, raw).write()
+
+
+def unwrap(token: str) -> tuple[str | None, str]:
+    """Return the origin of ``token`` and the raw token; the origin is ``None`` for a token that no router wrote.
+
+    A damaged token is returned with the origin ``""``, which no provider has, so that every format drops it.
+    """
+    found = read_token(token)
+    if found is None:
+        return ("" if token.startswith(PREFIX) else None), token
+    return found.origin, found.raw or ""
