@@ -20,6 +20,8 @@ BETA_HEADER = "anthropic-beta"
 BETA_QUERY = "?beta"
 # The only key of a tool's ``input`` whose arguments are no JSON object; its value is the model's text.
 INVALID_ARGUMENTS = "_invalid_arguments"
+# A field of raw JSON that is not there; msgspec reads no union of raw JSON and null.
+ABSENT = msgspec.Raw()
 
 TokenLimit = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Sampled = Annotated[float, Meta(ge=0, le=2)]
@@ -58,14 +60,14 @@ class Source(msgspec.Struct):
     data: str | None = None
     url: str | None = None
     file_id: str | None = None
-    content: msgspec.Raw | None = None
+    content: msgspec.Raw = ABSENT
 
 
 class ImageBlock(BlockHead, kw_only=True):
     """Hold an image."""
 
     source: Source
-    transformations: msgspec.Raw | None = None
+    transformations: msgspec.Raw = ABSENT
 
 
 class DocumentBlock(BlockHead, kw_only=True):
@@ -74,7 +76,7 @@ class DocumentBlock(BlockHead, kw_only=True):
     source: Source
     title: str | None = None
     context: str | None = None
-    citations: msgspec.Raw | None = None
+    citations: msgspec.Raw = ABSENT
 
 
 class ThinkingBlock(BlockHead, kw_only=True):
@@ -96,7 +98,7 @@ class ToolUseBlock(BlockHead, kw_only=True):
     id: Annotated[str, Meta(min_length=1)]
     name: Annotated[str, Meta(min_length=1)]
     input: msgspec.Raw
-    caller: msgspec.Raw | None = None
+    caller: msgspec.Raw = ABSENT
     toolset_name: str | None = None
 
 

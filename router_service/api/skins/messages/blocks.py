@@ -143,8 +143,8 @@ def _extras(**fields: Any) -> dict[str, dict[str, Any]] | None:
     return {DIALECT: present} if present else None
 
 
-def _checked_field(raw: msgspec.Raw | None, path: str) -> Any:
-    return None if raw is None else checked(raw, path)
+def _checked_field(raw: msgspec.Raw, path: str) -> Any:
+    return checked(raw, path) if bytes(raw) else None
 
 
 def _thinking_part(raw: msgspec.Raw, path: str) -> AnyPart:

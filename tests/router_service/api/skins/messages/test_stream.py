@@ -1,0 +1,311 @@
+"""What the SDKs' accumulation does not show of streams and messages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import msgspec
+import pytest
+
+from router_service.api.skins.messages.answer_blocks import answer_block
+from router_service.api.skins.messages.keep_alive import relay
+from router_service.api.skins.messages.render import render_message
+from router_service.api.skins.messages.stream import PING, MessagesStreamRenderer
+from router_service.core.answer import Batch, EventBatch
+from router_service.core.errors import ApiError
+from router_service.core.events import (
+    Began,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Metered,
+    PartBegan,
+    PartDelta,
+    PartEnded,
+    Result,
+    fold,
+)
+from router_service.core.parts import Citation, Media, Opaque, Refusal, Text, ToolCall
+from router_service.core.usage import Usage
+from router_service.core.wire.anthropic import DIALECT
+
+GENERATION = "gen-7-abc"
+TEXT_ANSWER: list[Event] = [
+    Began(),
+    PartBegan(0, 0, Text()),
+    PartDelta(choice=0, index=0, text="Hi"),
+    PartEnded(choice=0, index=0),
+    Finished(choice=0, reason="stop"),
+    Ended(),
+]
+
+
+def stream_bodies(sent: bytes) -> list[dict[str, Any]]:
+    return [json.loads(event.split("\ndata: ")[1]) for event in sent.decode().split("\n\n")[:-1]]
+
+
+def sent_for(events: Iterable[Event], **options: Any) -> list[dict[str, Any]]:
+    return stream_bodies(MessagesStreamRenderer(GENERATION, "m", **options).feed(events))
+
+
+def message_for(events: Iterable[Event]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(render_message(fold(events), generation_id=GENERATION, model="m"))
+    return found
+
+
+def test_the_first_event_has_the_usage_known_by_then() -> None:
+    metered = Metered(Usage(prompt_tokens=100, cached_tokens=60, cache_write_tokens=30, cache_write_1h_tokens=10))
+    events = [TEXT_ANSWER[0], metered, *TEXT_ANSWER[1:]]
+    start = sent_for([Began(service_tier="default"), *events[1:]])[0]["message"]
+    assert start["id"] == "msg_7_abc" and start["stop_reason"] is None
+    assert start["usage"] == {
+        "input_tokens": 10,
+        "output_tokens": 0,
+        "cache_read_input_tokens": 60,
+        "cache_creation_input_tokens": 30,
+        "cache_creation": {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 10},
+        "service_tier": "standard",
+    }
+
+
+def test_the_last_event_has_the_final_usage() -> None:
+    events = [*TEXT_ANSWER[:-1], Metered(Usage(prompt_tokens=9, completion_tokens=5, reasoning_tokens=3)), Ended()]
+    delta = sent_for(events)[-2]
+    assert delta["usage"] == {"input_tokens": 9, "output_tokens": 5, "output_tokens_details": {"thinking_tokens": 3}}
+
+
+def test_the_first_event_is_sent_before_any_content() -> None:
+    renderer = MessagesStreamRenderer(GENERATION, "m")
+    assert [body["type"] for body in stream_bodies(renderer.feed([Began()]))] == ["message_start"]
+    assert renderer.feed([]) == b""
+
+
+def test_inconsistent_usage_is_never_negative() -> None:
+    events = [*TEXT_ANSWER[:-1], Metered(Usage(prompt_tokens=5, cached_tokens=9)), Ended()]
+    assert message_for(events)["usage"]["input_tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("finished", "wanted"),
+    [
+        (Finished(choice=0, reason="stop"), ("end_turn", None)),
+        (Finished(choice=0, reason="stop", stop_sequence="END"), ("stop_sequence", "END")),
+        (Finished(choice=0, reason="length"), ("max_tokens", None)),
+        (
+            Finished(choice=0, reason="length", native="model_context_window_exceeded"),
+            ("model_context_window_exceeded", None),
+        ),
+        (Finished(choice=0, reason="tool_calls"), ("tool_use", None)),
+        (Finished(choice=0, reason="content_filter"), ("refusal", None)),
+        (Finished(choice=0, reason="pause_turn"), ("pause_turn", None)),
+    ],
+)
+def test_stop_reasons(finished: Finished, wanted: tuple[str, str | None]) -> None:
+    message = message_for([*TEXT_ANSWER[:-2], finished, Ended()])
+    assert (message["stop_reason"], message["stop_sequence"]) == wanted
+
+
+def test_a_refusal_is_text_and_the_stop_reason() -> None:
+    events: list[Event] = [
+        Began(),
+        PartBegan(0, 0, Refusal()),
+        PartDelta(choice=0, index=0, text="I can't"),
+        PartEnded(choice=0, index=0),
+        Finished(choice=0, reason="stop"),
+        Ended(),
+    ]
+    message = message_for(events)
+    assert message["content"] == [{"type": "text", "text": "I can't"}]
+    assert message["stop_reason"] == "refusal"
+    assert sent_for(events)[-2]["delta"]["stop_reason"] == "refusal"
+
+
+def test_an_answer_that_ends_with_an_error_is_no_success() -> None:
+    events = [*TEXT_ANSWER[:-2], Finished(choice=0, reason="error", native="engine_dead"), Ended()]
+    with pytest.raises(ApiError, match="engine_dead") as raised:
+        message_for(events)
+    assert raised.value.code == 502
+    last = sent_for(events)[-1]
+    assert last["type"] == "error" and "engine_dead" in last["error"]["message"]
+
+
+def test_a_broken_answer_raises_its_own_error() -> None:
+    error = ApiError("rate_limit_exceeded", "Slow down")
+    with pytest.raises(ApiError) as raised:
+        render_message(Result(error=error), generation_id=GENERATION, model="m")
+    assert raised.value is error
+    bodies = sent_for([Failed(error), *TEXT_ANSWER])
+    assert [body["type"] for body in bodies] == ["error"]
+    assert bodies[0]["error"] == {"type": "rate_limit_error", "message": "Slow down"}
+
+
+def test_nothing_follows_the_end() -> None:
+    renderer = MessagesStreamRenderer(GENERATION, "m")
+    renderer.feed(TEXT_ANSWER)
+    assert renderer.over
+    assert renderer.feed(TEXT_ANSWER) == b""
+    assert renderer.fail(ApiError("timeout", "late")) == b""
+
+
+def test_only_the_first_choice_is_sent() -> None:
+    other: list[Event] = [
+        PartBegan(1, 0, Text(text="other")),
+        PartDelta(choice=1, index=0, text="!"),
+        PartEnded(choice=1, index=0),
+        Finished(choice=1, reason="length"),
+    ]
+    events = [TEXT_ANSWER[0], *other, *TEXT_ANSWER[1:]]
+    assert sent_for(events) == sent_for(TEXT_ANSWER)
+
+
+def test_parts_that_wait_are_bounded() -> None:
+    events: list[Event] = [Began(), PartBegan(0, 0, ToolCall(call_id="a", name="f"))]
+    events.append(PartBegan(0, 1, ToolCall(call_id="b", name="g")))
+    events += [PartDelta(choice=0, index=1, text="x" * 100)] * 10
+    bodies = sent_for(events, max_waiting=500)
+    assert bodies[-1]["type"] == "error" and bodies[-1]["error"]["type"] == "api_error"
+    assert "parallel" in bodies[-1]["error"]["message"]
+
+
+def test_what_has_waited_leaves_room_again() -> None:
+    renderer = MessagesStreamRenderer(GENERATION, "m", max_waiting=300)
+    renderer.feed([Began()])
+    for index in range(0, 40, 2):
+        events: list[Event] = [PartBegan(0, index, Text()), PartBegan(0, index + 1, Text())]
+        events += [PartDelta(choice=0, index=index + 1, text="x" * 200)]
+        events += [PartEnded(choice=0, index=index), PartEnded(choice=0, index=index + 1)]
+        assert b"error" not in renderer.feed(events)
+
+
+def test_empty_parts_make_no_block() -> None:
+    empty = [Text(), Refusal(), Media(kind="image"), Opaque(dialect="other", raw=msgspec.Raw(b"{}"))]
+    events: list[Event] = [Began()]
+    for index, part in enumerate(empty):
+        events += [PartBegan(0, index, part), PartEnded(choice=0, index=index)]
+    events += [Finished(choice=0, reason="stop"), Ended()]
+    assert message_for(events)["content"] == []
+    assert [body["type"] for body in sent_for(events)] == ["message_start", "message_delta", "message_stop"]
+
+
+def test_media_are_links() -> None:
+    assert answer_block(Media(kind="image", url="https://a.example/x.png")) == {
+        "type": "text",
+        "text": "![image](https://a.example/x.png)",
+    }
+    assert answer_block(Media(kind="file", data="aGk=")) == {
+        "type": "text",
+        "text": "[file](data:application/octet-stream;base64,aGk=)",
+    }
+    events: list[Event] = [
+        Began(),
+        PartBegan(0, 0, Media(kind="audio")),
+        PartDelta(choice=0, index=0, transcript="Hel"),
+        PartDelta(choice=0, index=0, transcript="lo"),
+        PartEnded(choice=0, index=0),
+        Finished(choice=0, reason="stop"),
+        Ended(),
+    ]
+    assert message_for(events)["content"] == [{"type": "text", "text": "Hello"}]
+    assert sent_for(events)[2]["delta"]["text"] == "Hello"
+
+
+def test_fields_of_the_dialect_itself_are_passed_on() -> None:
+    container = {"id": "c_1", "expires_at": "2026-01-01T00:00:00Z"}
+    began = Began(extras={DIALECT: {"container": container, "unknown": 1}})
+    call = ToolCall(call_id="a", name="f", arguments="{}", extras={DIALECT: {"caller": {"type": "direct"}}})
+    events: list[Event] = [began, PartBegan(0, 0, call), PartEnded(choice=0, index=0)]
+    message = message_for([*events, Finished(choice=0, reason="tool_calls"), Ended()])
+    assert message["container"] == container and "unknown" not in message
+    assert message["content"][0]["caller"] == {"type": "direct"}
+    assert sent_for(events)[0]["message"]["container"] == container
+
+
+def test_broken_text_is_sent_as_valid_utf8() -> None:
+    events: list[Event] = [
+        Began(),
+        PartBegan(0, 0, Text(text="\ud83d", citations=[Citation(url="u\udc00", title="\ud83d")])),
+        PartEnded(choice=0, index=0),
+        PartBegan(0, 1, ToolCall(call_id="\ud83d", name="f\ud83d")),
+        PartEnded(choice=0, index=1),
+        Finished(choice=0, reason="stop", stop_sequence="\ud83d"),
+        Ended(),
+    ]
+    assert message_for(events)["content"][0]["text"] == "�"
+    assert sent_for(events)[2]["delta"]["text"] == "�"
+
+
+async def _batches(*answers: list[Event] | Exception, gate: asyncio.Event | None = None) -> AsyncIterator[Batch]:
+    for one in answers:
+        if gate is not None:
+            await gate.wait()
+        if isinstance(one, Exception):
+            raise one
+        yield EventBatch(one)
+
+
+async def test_pings_fill_the_silence_without_cancelling_the_read() -> None:
+    gate = asyncio.Event()
+    pings, sent = 0, b""
+    async for chunk in relay(_batches(TEXT_ANSWER[:3], TEXT_ANSWER[3:], gate=gate), _renderer(), interval_s=0.01):
+        if chunk == PING:
+            pings += 1
+            if pings == 3:
+                gate.set()
+        else:
+            sent += chunk
+    assert pings >= 3
+    assert stream_bodies(sent) == sent_for(TEXT_ANSWER)
+
+
+def _renderer() -> MessagesStreamRenderer:
+    return MessagesStreamRenderer(GENERATION, "m")
+
+
+async def test_pings_go_on_while_batches_bring_nothing_to_send() -> None:
+    async def silent() -> AsyncIterator[Batch]:
+        yield EventBatch([Began()])
+        while not enough.is_set():
+            yield EventBatch([])
+            await asyncio.sleep(0.002)
+        yield EventBatch(TEXT_ANSWER[1:])
+
+    enough, pings = asyncio.Event(), 0
+    async for chunk in relay(silent(), _renderer(), interval_s=0.01):
+        pings += chunk == PING
+        if pings == 2:
+            enough.set()
+    assert pings >= 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ((TEXT_ANSWER[:3], ApiError("timeout", "Too slow")), "Too slow"),
+        ((TEXT_ANSWER[:3],), "The provider's stream ended before it was finished"),
+        ((), "The provider's stream ended before it was finished"),
+    ],
+)
+async def test_an_error_of_the_answer_ends_the_stream(answers: tuple[Any, ...], message: str) -> None:
+    sent = b"".join([chunk async for chunk in relay(_batches(*answers), _renderer(), interval_s=60)])
+    assert stream_bodies(sent)[-1]["error"]["message"] == message
+
+
+async def test_a_client_that_leaves_ends_the_read() -> None:
+    ended = asyncio.Event()
+
+    async def endless() -> AsyncIterator[Batch]:
+        try:
+            yield EventBatch([Began()])
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    chunks = relay(endless(), _renderer(), interval_s=0.01)
+    assert b"message_start" in await anext(chunks)
+    assert await anext(chunks) == PING
+    await chunks.aclose()  # type: ignore[attr-defined]
+    assert ended.is_set()
