@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from router_service.api.skins.messages.arguments import arguments_object, well_formed
+from router_service.api.skins.messages.arguments import arguments_object
 from router_service.api.skins.messages.media_text import media_text
 from router_service.api.skins.messages.origin_token import PREFIX, OriginToken
 from router_service.core.parts import AnyPart, Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
@@ -38,15 +38,15 @@ def _text_block(part: Text | Refusal) -> dict[str, Any] | None:
     if not part.text and not citations:
         # Anthropic refuses empty text blocks in the history.
         return None
-    block: dict[str, Any] = {"type": "text", "text": well_formed(part.text)}
+    block: dict[str, Any] = {"type": "text", "text": part.text}
     return block | {"citations": citations} if citations else block
 
 
 def standing_text(part: AnyPart) -> str:
     """Return the text that stands for a part which assistant turns of this API cannot contain."""
     if isinstance(part, Media):
-        return well_formed(media_text(part))
-    return well_formed(part.text or "") if isinstance(part, Opaque) else ""
+        return media_text(part)
+    return (part.text or "") if isinstance(part, Opaque) else ""
 
 
 def is_redacted(part: Reasoning) -> bool:
@@ -60,7 +60,7 @@ def reasoning_block(part: Reasoning) -> dict[str, Any] | None:
         return {"type": "redacted_thinking", "data": reasoning_token(part)}
     if not part.text and part.signature is None and part.item_id is None:
         return None
-    return {"type": "thinking", "thinking": well_formed(part.text), "signature": reasoning_token(part)}
+    return {"type": "thinking", "thinking": part.text, "signature": reasoning_token(part)}
 
 
 def reasoning_token(part: Reasoning) -> str:
@@ -81,7 +81,7 @@ def reasoning_token(part: Reasoning) -> str:
 
 def tool_block(call: ToolCall) -> dict[str, Any]:
     """Return the block of a tool call with an empty ``input``."""
-    block: dict[str, Any] = {"type": "tool_use", "id": tool_id(call), "name": well_formed(call.name), "input": {}}
+    block: dict[str, Any] = {"type": "tool_use", "id": tool_id(call), "name": call.name, "input": {}}
     return block | ((call.extras or {}).get(DIALECT) or {})
 
 
@@ -90,9 +90,7 @@ def tool_id(call: ToolCall) -> str:
     fits = _TOOL_ID.fullmatch(call.call_id) and not call.call_id.startswith(PREFIX)
     if fits and call.signature is None and call.item_id is None and call.kind == "function":
         return call.call_id
-    return OriginToken(
-        call.origin, None, call.signature, call.item_id, call_id=well_formed(call.call_id), kind=call.kind
-    ).write()
+    return OriginToken(call.origin, None, call.signature, call.item_id, call_id=call.call_id, kind=call.kind).write()
 
 
 def citation_object(citation: Citation) -> Any:
@@ -101,8 +99,8 @@ def citation_object(citation: Citation) -> Any:
         return msgspec.json.decode(citation.raw)
     return {
         "type": "web_search_result_location",
-        "url": well_formed(citation.url or ""),
-        "title": None if citation.title is None else well_formed(citation.title),
-        "cited_text": well_formed(citation.cited_text or ""),
+        "url": citation.url or "",
+        "title": citation.title,
+        "cited_text": citation.cited_text or "",
         "encrypted_index": "",
     }

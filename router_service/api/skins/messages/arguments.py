@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from router_service.api.skins.messages.outgoing_json import json_text
 from router_service.core.wire.anthropic import INVALID_ARGUMENTS
 
 _PIECE = re.compile(r'[^"\\{}\[\],]+|.', re.DOTALL)
@@ -93,7 +94,7 @@ class ArgumentsWriter:
             return ""
         try:
             valid = len(_decode("{" + member + "}")) == 1
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError, ValueError):
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             valid = False
         if not valid:
             self._broken = True
@@ -107,17 +108,3 @@ def arguments_object(text: str) -> msgspec.Raw:
     writer = ArgumentsWriter()
     found = writer.feed(text) + writer.finish()
     return msgspec.Raw(found.encode())
-
-
-def json_text(text: str) -> str:
-    """Return ``text`` as a JSON string, with U+FFFD for halves of surrogate pairs, which UTF-8 cannot express."""
-    return msgspec.json.encode(well_formed(text)).decode()
-
-
-def well_formed(text: str) -> str:
-    """Return ``text`` with U+FFFD for each half of a surrogate pair that stands alone."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

@@ -117,9 +117,7 @@ def _document_part(raw: msgspec.Raw, path: str) -> AnyPart:
             raise invalid(f"{path}.source.type", "it must be 'base64', 'url', 'file', 'text' or 'content'")
         return _opaque(raw, path)
     media.cache = cache_mark(block.cache_control)
-    media.extras = _extras(
-        context=block.context, citations=_checked_field(block.citations, f"{path}.citations"), title=block.title
-    )
+    media.extras = _extras(context=block.context, citations=_checked_field(block.citations, f"{path}.citations"))
     return media
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from router_service.api.skins.messages.arguments import well_formed
 from router_service.core.errors import ApiError
 
 # Statuses that differ from those of the router's own errors.
@@ -35,7 +34,7 @@ def error_status(error: ApiError) -> int:
 
 def error_body(error: ApiError, request_id: str) -> dict[str, Any]:
     """Return the JSON body of an error response; it is also the data of an ``error`` event."""
-    message = well_formed(error.message)
+    message = error.message
     if error.error_type == "context_length_exceeded" and _TOO_LONG not in message.lower():
         message = f"{_TOO_LONG}: {message}"
     found = {"type": _TYPES.get(error.error_type, "invalid_request_error"), "message": message}

@@ -11,6 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
 
+from router_service.api.skins.messages.outgoing_json import well_formed
 from router_service.core.parts import ToolKind
 
 PREFIX = "ptln1_"
@@ -30,7 +31,11 @@ class OriginToken(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tr
 
     def write(self) -> str:
         """Return the token as text."""
-        return PREFIX + urlsafe_b64encode(_encode(self)).rstrip(b"=").decode()
+        try:
+            body = _encode(self)
+        except UnicodeEncodeError:
+            body = _encode([well_formed(v) if isinstance(v, str) else v for v in msgspec.structs.astuple(self)])
+        return PREFIX + urlsafe_b64encode(body).rstrip(b"=").decode()
 
 
 _encode = msgspec.msgpack.Encoder().encode

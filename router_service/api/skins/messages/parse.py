@@ -20,7 +20,7 @@ from router_service.core.generation import (
     Role,
     Sampling,
 )
-from router_service.core.parts import AnyPart, ToolResult
+from router_service.core.parts import AnyPart, Reasoning, ToolCall, ToolResult
 from router_service.core.wire.anthropic import (
     BETA_HEADER,
     BETA_QUERY,
@@ -120,12 +120,23 @@ def _turns(fields: Mapping[str, msgspec.Raw]) -> tuple[list[Message], list[Messa
     instructions = [Message(role="system", parts=read_system(fields["system"]))] if "system" in fields else []
     messages: list[Message] = []
     for index, turn in enumerate(decode_at(fields["messages"], _MESSAGES, "messages")):
-        found = _split(turn.role, read_content(turn.content, f"messages.{index}.content"))
+        path = f"messages.{index}.content"
+        parts = read_content(turn.content, path)
+        _check_places(turn.role, parts, path)
+        found = _split(turn.role, parts)
         if turn.role == "system" and not messages:
             instructions += found
         else:
             messages += found
     return [one for one in instructions if one.parts], messages
+
+
+def _check_places(role: Role, parts: list[AnyPart], path: str) -> None:
+    for index, part in enumerate(parts):
+        if role != "assistant" and isinstance(part, ToolCall | Reasoning):
+            raise invalid(f"{path}.{index}.type", "tool_use and thinking blocks belong to turns of the assistant")
+        if role != "user" and isinstance(part, ToolResult):
+            raise invalid(f"{path}.{index}.type", "tool_result blocks belong to turns of the user")
 
 
 def _split(role: Role, parts: list[AnyPart]) -> list[Message]:

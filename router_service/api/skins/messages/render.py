@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from router_service.api.skins.messages.answer_blocks import answer_block
-from router_service.api.skins.messages.arguments import well_formed
+from router_service.api.skins.messages.outgoing_json import outgoing_json
 from router_service.core.errors import ApiError
-from router_service.core.events import Finished, Result
+from router_service.core.events import Finished, Result, ResultChoice
 from router_service.core.parts import Refusal
 from router_service.core.usage import Usage
 from router_service.core.wire.anthropic import DIALECT, CacheCreation, OutputTokensDetails, StopReason, WireUsage
@@ -35,12 +33,12 @@ def render_message(result: Result, *, generation_id: str, model: str) -> bytes:
     """
     if result.error is not None:
         raise result.error
-    choice = result.choices[0]
+    choice = result.choices[0] if result.choices else ResultChoice()
     finished = choice.finished or Finished(choice=0, reason="error")
     message = opened_message(generation_id, model, result.usage, result.began.service_tier, result.began.extras)
     message["content"] = [block for part in choice.parts if (block := answer_block(part)) is not None]
     message |= ending(finished, refused=any(isinstance(part, Refusal) for part in choice.parts))
-    return msgspec.json.encode(message)
+    return outgoing_json(message)
 
 
 def message_id(generation_id: str) -> str:
@@ -58,7 +56,7 @@ def opened_message(
         "id": message_id(generation_id),
         "type": "message",
         "role": "assistant",
-        "model": well_formed(model),
+        "model": model,
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
@@ -69,7 +67,7 @@ def opened_message(
 def ending(finished: Finished, *, refused: bool) -> dict[str, Any]:
     """Return the fields that say why the answer ended. Raises ``ApiError`` 502 if it ended with an error."""
     if finished.reason == "error":
-        native = f" ({well_formed(finished.native)})" if finished.native else ""
+        native = f" ({finished.native})" if finished.native else ""
         raise ApiError("provider_unavailable", f"The provider ended the answer with an error{native}; send it again")
     reason = _REASONS[finished.reason]
     if refused:
@@ -78,7 +76,7 @@ def ending(finished: Finished, *, refused: bool) -> dict[str, Any]:
         reason = "stop_sequence"
     elif finished.reason == "length" and finished.native == _NATIVE_LENGTH:
         reason = _NATIVE_LENGTH
-    sequence = well_formed(finished.stop_sequence) if reason == "stop_sequence" and finished.stop_sequence else None
+    sequence = finished.stop_sequence if reason == "stop_sequence" else None
     found: dict[str, Any] = {"stop_reason": reason, "stop_sequence": sequence}
     details = finished.details or {}
     if reason == "refusal" and details.get("type") == "refusal":

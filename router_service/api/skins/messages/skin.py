@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from router_service.api.skins.messages.count_tokens import ESTIMATE_HEADERS, estimate_input_tokens
 from router_service.api.skins.messages.errors import error_body, error_headers, error_status
 from router_service.api.skins.messages.keep_alive import relay
 from router_service.api.skins.messages.models import resolve_vendor_id
+from router_service.api.skins.messages.outgoing_json import outgoing_json
 from router_service.api.skins.messages.parse import parse_generation
 from router_service.api.skins.messages.render import render_message
 from router_service.api.skins.messages.stream import PING, STREAM_HEADERS, MessagesStreamRenderer
@@ -39,7 +38,7 @@ class MessagesSkin:
     def error(error: ApiError, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Return status, headers and body of an error response."""
         headers = [(b"content-type", b"application/json"), *error_headers(error, request_id)]
-        return error_status(error), headers, msgspec.json.encode(error_body(error, request_id))
+        return error_status(error), headers, outgoing_json(error_body(error, request_id))
 
 
 MESSAGES = MessagesSkin()

@@ -18,7 +18,8 @@ from router_service.api.skins.messages.answer_blocks import (
     standing_text,
     tool_block,
 )
-from router_service.api.skins.messages.arguments import ArgumentsWriter, json_text
+from router_service.api.skins.messages.arguments import ArgumentsWriter
+from router_service.api.skins.messages.outgoing_json import json_text, outgoing_json
 from router_service.core.events import PartDelta, PartEnded
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.wire.anthropic import DIALECT
@@ -33,7 +34,7 @@ def sse(name: str, data: str) -> str:
 
 def json_line(value: Any) -> str:
     """Return ``value`` as JSON on one line."""
-    return msgspec.json.encode(value).decode()
+    return outgoing_json(value).decode()
 
 
 class BlockWriter:

@@ -186,17 +186,15 @@ def _events_of(draw: st.DrawFn, part: AnyPart, index: int) -> list[Event]:
             return [PartBegan(0, index, began), *deltas, ended]
         case ToolCall():
             first, *rest = _cut(draw, part.arguments)
-            began = msgspec.structs.replace(part, arguments=first)
             return [
-                PartBegan(0, index, began),
+                PartBegan(0, index, msgspec.structs.replace(part, arguments=first)),
                 *(PartDelta(choice=0, index=index, text=text) for text in rest),
                 ended,
             ]
         case Media():
             first, *rest = _cut(draw, part.data or "")
-            began = msgspec.structs.replace(part, data=first)
             return [
-                PartBegan(0, index, began),
+                PartBegan(0, index, msgspec.structs.replace(part, data=first)),
                 *(PartDelta(choice=0, index=index, data=data) for data in rest),
                 ended,
             ]

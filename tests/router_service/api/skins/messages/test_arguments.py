@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jiter import from_json
 
-from router_service.api.skins.messages.arguments import ArgumentsWriter, arguments_object, json_text, well_formed
+from router_service.api.skins.messages.arguments import ArgumentsWriter, arguments_object
+from router_service.api.skins.messages.outgoing_json import json_text, outgoing_json, well_formed
 from tests.router_service.api.skins.messages.answer_strategies import ARGUMENTS, OBJECT
 
 
@@ -62,6 +63,13 @@ def test_members_are_passed_on_once_they_are_complete() -> None:
     assert writer.finish() == "}"
 
 
+def test_text_can_be_cut_between_any_two_characters() -> None:
+    text = r'{"a":"\"}\\","b":[{"c":"\u00e9,"}]}'
+    writer = ArgumentsWriter()
+    sent = "".join(map(writer.feed, text)) + writer.finish()
+    assert sent == text
+
+
 def test_deeply_nested_and_huge_arguments_end_as_text() -> None:
     for text in ('{"a":' + "[" * 100_000 + "]" * 100_000 + "}", '{"a":' + "9" * 5_000 + "}"):
         assert json.loads(bytes(arguments_object(text))) == {"_invalid_arguments": text}
@@ -70,5 +78,6 @@ def test_deeply_nested_and_huge_arguments_end_as_text() -> None:
 def test_halves_of_surrogate_pairs_are_replaced() -> None:
     assert well_formed("a\ud83d b") == "a� b"
     assert well_formed("\ud83d\ude00") == "😀"
+    assert json.loads(outgoing_json({"\ud83d": ["\udc00", 1]})) == {"�": ["�", 1]}
     assert json.loads(json_text('\ud83d"')) == '�"'
     assert json.loads(bytes(arguments_object('{"a":"\ud83d"}'))) == {"_invalid_arguments": '{"a":"�"}'}

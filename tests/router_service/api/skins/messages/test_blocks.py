@@ -68,7 +68,7 @@ def test_images(source: dict[str, Any], wanted: Media) -> None:
 def test_documents(source: dict[str, Any], wanted: dict[str, Any]) -> None:
     assert block({"type": "document", "source": source}) == Media(kind="document", **wanted)
     full = {"title": "Sea", "context": "A chart", "citations": {"enabled": True}}
-    extras = {DIALECT: {"context": "A chart", "citations": {"enabled": True}, "title": "Sea"}}
+    extras = {DIALECT: {"context": "A chart", "citations": {"enabled": True}}}
     assert block({"type": "document", "source": source, **full}) == Media(
         kind="document", name="Sea", extras=extras, **wanted
     )

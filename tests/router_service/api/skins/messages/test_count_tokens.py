@@ -12,8 +12,8 @@ from router_service.api.skins.messages.parse import parse_generation
 from router_service.api.skins.messages.skin import MESSAGES
 
 
-def estimated(model: str, content: Any, **fields: Any) -> int:
-    body = {"messages": [{"role": "user", "content": content}], **fields}
+def estimated(model: str, content: Any, role: str = "user", **fields: Any) -> int:
+    body = {"messages": [{"role": role, "content": content}], **fields}
     raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in body.items()}
     return estimate_input_tokens(parse_generation(raw, counting=True), model)
 
@@ -68,7 +68,8 @@ def test_everything_that_is_sent_counts() -> None:
     ],
 )
 def test_blocks(block: dict[str, Any], tokens: int) -> None:
-    assert estimated("openai/gpt-5", [block]) == tokens + 6
+    role = "assistant" if block["type"] == "tool_use" else "user"
+    assert estimated("openai/gpt-5", [block], role) == tokens + 6
 
 
 def test_the_longest_family_wins() -> None:

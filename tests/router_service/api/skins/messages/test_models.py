@@ -15,7 +15,7 @@ def made_up() -> Catalogue:
         name: Model(name, name.partition("/")[0], name, 0, 1000, ("text",), ("text",))
         for name in ("acme/sonnet-9", "acme/shared", "other/shared")
     }
-    endpoints = {
+    endpoints: dict[str, tuple[Endpoint, ...]] = {
         name: (
             Endpoint(
                 f"p:{upstream}",

@@ -44,3 +44,7 @@ def test_a_token_cut_anywhere_is_recognised_as_damaged() -> None:
     token = OriginToken("openai_responses/org", "openai-responses-v1", "x" * 50).write()
     for length in range(len(PREFIX), len(token)):
         assert unwrap(token[:length])[0] == "", length
+
+
+def test_broken_text_in_a_token_is_replaced() -> None:
+    assert unwrap(wrap("a", None, "x\ud83d")) == ("a", "x�")

@@ -45,6 +45,14 @@ from tests.router_service.api.skins.messages.parsing import USER, raw, refused
         ([{"role": "tool", "content": "x"}], "messages.0.role: "),
         ([{"role": "user"}], "messages.0.content: the field is required"),
         ([{"role": "user", "content": 5}], "messages.0.content: "),
+        (
+            [{"role": "user", "content": [{"type": "thinking", "thinking": "Hm", "signature": "s"}]}],
+            "messages.0.content.0.type: tool_use and thinking blocks belong to turns of the assistant",
+        ),
+        (
+            [{"role": "assistant", "content": [{"type": "tool_result", "tool_use_id": "t"}]}],
+            "messages.0.content.0.type: tool_result blocks belong to turns of the user",
+        ),
         ([], "messages: "),
         ("hello", "messages: "),
         (

@@ -12,6 +12,7 @@ import pytest
 
 from router_service.api.skins.messages.answer_blocks import answer_block
 from router_service.api.skins.messages.keep_alive import relay
+from router_service.api.skins.messages.parse import parse_generation
 from router_service.api.skins.messages.render import render_message
 from router_service.api.skins.messages.stream import PING, MessagesStreamRenderer
 from router_service.core.answer import Batch, EventBatch
@@ -29,7 +30,7 @@ from router_service.core.events import (
     Result,
     fold,
 )
-from router_service.core.parts import Citation, Media, Opaque, Refusal, Text, ToolCall
+from router_service.core.parts import AnyPart, Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.usage import Usage
 from router_service.core.wire.anthropic import DIALECT
 
@@ -182,7 +183,7 @@ def test_what_has_waited_leaves_room_again() -> None:
 
 
 def test_empty_parts_make_no_block() -> None:
-    empty = [Text(), Refusal(), Media(kind="image"), Opaque(dialect="other", raw=msgspec.Raw(b"{}"))]
+    empty: list[AnyPart] = [Text(), Refusal(), Media(kind="image"), Opaque(dialect="other", raw=msgspec.Raw(b"{}"))]
     events: list[Event] = [Began()]
     for index, part in enumerate(empty):
         events += [PartBegan(0, index, part), PartEnded(choice=0, index=index)]
@@ -309,3 +310,43 @@ async def test_a_client_that_leaves_ends_the_read() -> None:
     assert await anext(chunks) == PING
     await chunks.aclose()  # type: ignore[attr-defined]
     assert ended.is_set()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "thinking", "thinking": "Hm", "signature": "EqQB"},
+        {"type": "redacted_thinking", "data": "EmwK"},
+    ],
+)
+def test_anthropics_own_tokens_of_an_unknown_origin_stay_as_they_are(block: dict[str, Any]) -> None:
+    is_readable = block["type"] == "thinking"
+    part = Reasoning(
+        text=block.get("thinking", ""),
+        signature=block.get("signature"),
+        encrypted=block.get("data"),
+        format="anthropic-claude-v1",
+    )
+    events: list[Event] = [Began(), PartBegan(0, 0, part), PartEnded(choice=0, index=0)]
+    events += [Finished(choice=0, reason="stop"), Ended()]
+    assert message_for(events)["content"] == [block]
+    bodies = sent_for(events)
+    assert len([body for body in bodies if body["type"] == "content_block_delta"]) == (2 if is_readable else 0)
+
+
+def test_a_result_without_choices_is_no_success() -> None:
+    with pytest.raises(ApiError, match="ended the answer with an error"):
+        render_message(Result(), generation_id=GENERATION, model="m")
+
+
+def test_broken_details_of_a_refusal_are_sent_as_valid_utf8() -> None:
+    details = {"type": "refusal", "category": None, "explanation": "\ud83d"}
+    finished = Finished(choice=0, reason="content_filter", details=details)
+    assert sent_for([*TEXT_ANSWER[:-2], finished, Ended()])[-2]["delta"]["stop_details"]["explanation"] == "�"
+
+
+def test_a_link_in_a_text_stays_text() -> None:
+    turn = [{"type": "text", "text": "See ![image](data:image/png;base64,aGk=) and (this)"}]
+    fields = {"messages": [{"role": "assistant", "content": turn}], "max_tokens": 1}
+    request = parse_generation({name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()})
+    assert request.messages[0].parts == [Text(text=turn[0]["text"])]
