@@ -1,0 +1,91 @@
+"""Give the pieces of tool calls dense indexes and one id each, whatever a server sends."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from router_service.providers.formats.openai_chat.wire import Call, Function
+
+
+class CallTracker:
+    """Follow the tool calls of one choice; ``stem`` begins the ids of calls that have none.
+
+    ``has_calls`` is true once the choice has a call.
+    """
+
+    __slots__ = ("_by_index", "_ids", "_last", "_named", "_own_ids", "_stem", "has_calls")
+
+    def __init__(self, stem: str) -> None:
+        self.has_calls = False
+        self._stem = stem
+        self._ids: list[str] = []
+        self._own_ids: list[str | None] = []
+        self._named: list[bool] = []
+        self._by_index: dict[int, int] = {}
+        self._last = -1
+
+    def fit(self, calls: list[Call], *, complete: bool = False) -> bool:
+        """Bring pieces of calls, in place, into one shape; return whether the server's shape was another.
+
+        A piece without a function is dropped. ``complete`` is true for the calls of a message, each of which is whole.
+        """
+        kept = [call for call in calls if call.function or call.custom or call.id]
+        changed = len(kept) != len(calls)
+        for position, call in enumerate(kept):
+            if complete:
+                call.index = position
+            changed = self._fit(call) or changed
+        calls[:] = kept
+        self.has_calls = self.has_calls or bool(kept)
+        return changed
+
+    def _fit(self, call: Call) -> bool:
+        said = call.custom or call.function
+        changed = not said
+        if not said:
+            said = call.function = Function(arguments="")
+        index = call.index if isinstance(call.index, int) else None
+        position = self._position(index, call.id or None, bool(said.name))
+        if position == len(self._ids):
+            changed = self._begin(call, index, position) or changed
+        elif call.id:
+            call.id, changed = UNSET, True
+        if said.name:
+            if self._named[position]:
+                said.name, changed = UNSET, True
+            self._named[position] = True
+        if call.index != position:
+            call.index, changed = position, True
+        self._last = position
+        return changed
+
+    def _begin(self, call: Call, index: int | None, position: int) -> bool:
+        """Register a new call. An id that another call has already is replaced, as is a missing one."""
+        native = call.id or None
+        own = native if native is not None and native not in self._ids else f"call_{self._stem}_{position}"
+        kind = "custom" if call.custom else "function"
+        changed = own != native or call.type != kind
+        call.id, call.type = own, kind
+        self._ids.append(own)
+        self._own_ids.append(native)
+        self._named.append(False)
+        if index is not None:
+            self._by_index[index] = position
+        return changed
+
+    def _position(self, index: int | None, call_id: str | None, named: bool) -> int:
+        """Return the position of the call that a piece belongs to; the number of calls for a new one.
+
+        Some servers send index 0 with every call: another id beside a name begins another call.
+        """
+        new = len(self._ids)
+        if index is not None:
+            position = self._by_index.get(index, new)
+            if position < new and named and call_id is not None and call_id != self._own_ids[position]:
+                return new
+            return position
+        if call_id is not None:
+            return self._own_ids.index(call_id) if call_id in self._own_ids else new
+        if self._last < 0 or (named and self._named[self._last]):
+            return new
+        return self._last

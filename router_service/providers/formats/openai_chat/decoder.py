@@ -1,0 +1,224 @@
+"""Decode streams: one JSON chunk per event, ``[DONE]`` at the end.
+
+A chunk whose choices were verified is a ``LazyBatch``. A reader may read the events of every batch, or the verified
+choices where there are any and the events of the other batches. These stand on their own: the beginning, reasoning,
+usage, the end and failures are always events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from router_service.core.answer import Batch, EventBatch, LazyBatch, SplicedChoice
+from router_service.core.errors import ApiError
+from router_service.core.events import Began, Event, Failed
+from router_service.providers.formats.openai_chat.dialect import NAME
+from router_service.providers.formats.openai_chat.errors import find_error, typed_body
+from router_service.providers.formats.openai_chat.odd_types import fitted_choices, fitted_piece, joined_halves
+from router_service.providers.formats.openai_chat.state import AnswerState, began, encoded_delta, says_something
+from router_service.providers.formats.openai_chat.text_repair import TextJoiner, cleaned, read_escaped
+from router_service.providers.formats.openai_chat.wire import NULL, Choice, Chunk, Piece, Said, fitted_logprobs
+from router_service.providers.wire_format import DecodeContext
+
+_decode_chunk = msgspec.json.Decoder(Chunk).decode
+_decode_said = msgspec.json.Decoder(Said | None).decode
+_decode_any = msgspec.json.Decoder().decode
+_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_UNFINISHED = "The provider's stream ended before it was finished"
+
+
+class DeferredBatch(msgspec.Struct):
+    """Implement ``Batch`` by events that are made when they are read, after those of the batches before."""
+
+    expand: Callable[[], list[Event]]
+    has_content: bool = False
+    dialect: str | None = None
+    spliced: list[SplicedChoice] = []
+
+    def events(self) -> list[Event]:
+        return self.expand()
+
+
+class ChatDecoder:
+    """Implement ``EventDecoder``."""
+
+    def __init__(self, context: DecodeContext) -> None:
+        self._state = AnswerState(context)
+        self._unfinished = self._state.unfinished
+        self._joiner = TextJoiner()
+        self._held = self._joiner.held
+        self._has_begun = False
+        self._has_content = False
+        self._closed = False
+
+    def feed(self, event: str | None, data: bytes) -> Batch | None:  # noqa: ARG002 - the format names no events
+        """Return what one event says."""
+        if self._closed:
+            return None
+        # Verified bytes must stay on one line of the client's own stream.
+        if self._has_begun and b"\n" not in data and b"\r" not in data and not self._held:
+            try:
+                chunk = _decode_chunk(data)
+                choices = chunk.choices
+                if choices and chunk.error is None:
+                    if len(choices) == 1 and chunk.usage is None and chunk.x_groq is None:
+                        choice = choices[0]
+                        said = _decode_said(choice.delta)
+                        if said is not None and choice.index in self._unfinished and _is_plain(choice, said):
+                            return self._take_plain(choice, said)
+                        return self._take_typed(chunk, choices, [said])
+                    return self._take_typed(chunk, choices, [_decode_said(choice.delta) for choice in choices])
+            except _FAULTS:
+                pass
+        if data == b"[DONE]":
+            self._closed = True
+            return DeferredBatch(partial(self._closing, self._state.meter.take()))
+        try:
+            return self._feed_any(data)
+        except ValueError:
+            self._closed = True
+            raise ApiError("provider_unavailable", "The provider's stream is not a chat stream") from None
+
+    def end(self) -> list[Event]:
+        """Return the events that close an answer whose stream has ended."""
+        if self._closed:
+            return []
+        self._closed = True
+        return self._closing(self._state.meter.take())
+
+    def _closing(self, metered: Sequence[Event]) -> list[Event]:
+        return [*metered, *self._state.closing(_UNFINISHED)]
+
+    def _take_plain(self, choice: Choice, said: Said) -> Batch:
+        """Take the only choice of a chunk, which is text."""
+        index, logprobs = choice.index, choice.logprobs
+        if logprobs is not UNSET and logprobs != NULL:
+            logprobs = choice.logprobs = fitted_logprobs(logprobs)
+        if not self._has_content:
+            self._has_content = says_something(said)
+        spliced = [SplicedChoice(index, choice.delta, None, None, logprobs)]
+        return LazyBatch(NAME, spliced, self._has_content, partial(self._plain_events, choice, said))
+
+    def _plain_events(self, choice: Choice, said: Said) -> list[Event]:
+        return self._state.assembler.take([Piece(choice.index, said, None, None, choice.logprobs)])
+
+    def _take_typed(self, chunk: Chunk, choices: list[Choice], saids: list[Said | None]) -> Batch | None:
+        """Take a chunk whose fields have the documented types."""
+        state = self._state
+        if chunk.usage is not None or chunk.x_groq is not None:
+            state.count(chunk.usage, chunk.x_groq)
+        spliced: list[SplicedChoice] = []
+        pieces: list[Piece] = []
+        as_events = False
+        for choice, said in zip(choices, saids, strict=True):
+            index, raw, logprobs = choice.index, choice.delta, choice.logprobs
+            if choice.usage is not None:
+                state.count(choice.usage)
+            if index in state.finished:
+                continue
+            if logprobs is not UNSET and logprobs != NULL:
+                logprobs = fitted_logprobs(logprobs)
+            piece = Piece(index, said or Said(), choice.finish_reason or None, None, logprobs)
+            if said is None or (_is_special(said) and not state.fit(piece)):
+                raw = encoded_delta(piece)
+            as_events = as_events or self._mark(piece)
+            spliced.append(SplicedChoice(index, raw, piece.reason, piece.native, logprobs))
+            pieces.append(piece)
+        return self._batch(pieces, spliced, as_events)
+
+    def _mark(self, piece: Piece) -> bool:
+        """Note what ``piece`` says; return whether it has reasoning, which is always read as events."""
+        said, state = piece.said, self._state
+        if piece.native is None:
+            state.unfinished.add(piece.index)
+        else:
+            state.finish(piece)
+        if not self._has_content:
+            self._has_content = says_something(said)
+        return bool(said.reasoning or said.reasoning_details)
+
+    def _batch(self, pieces: list[Piece], spliced: list[SplicedChoice], as_events: bool) -> Batch | None:
+        if not pieces:
+            return None
+        expand = partial(self._state.assembler.take, pieces)
+        if as_events:
+            return DeferredBatch(expand, self._has_content)
+        return LazyBatch(NAME, spliced, self._has_content, expand)
+
+    def _feed_any(self, data: bytes) -> Batch | None:
+        """Take any event. Raises ``ValueError`` for one that is not JSON."""
+        if not data.strip():
+            return None
+        damaged = bool(self._held)
+        try:
+            found = _decode_any(data)
+        except _FAULTS:
+            found, damaged = read_escaped(data), True
+        if not isinstance(found, dict | list):
+            return None
+        choices = fitted_choices(found.get("choices") if isinstance(found, dict) else None, "delta")
+        if damaged:
+            joined_halves(choices, self._joiner)
+            found, choices = cleaned([found, choices])
+        if isinstance(found, list):
+            return self._failed(found)
+        if found.get("error") or found.get("object") == "error" or "choices" not in found:
+            failed = self._failed(found)
+            if failed is not None:
+                return failed
+        return self._take_any(found, choices)
+
+    def _take_any(self, found: dict[str, Any], choices: list[dict[str, Any]]) -> Batch | None:
+        state = self._state
+        state.count(found.get("usage"), found.get("x_groq"))
+        spliced: list[SplicedChoice] = []
+        pieces: list[Piece] = []
+        as_events = not self._has_begun
+        for choice in choices:
+            state.count(choice.get("usage"))
+            if choice["index"] in state.finished:
+                continue
+            piece = fitted_piece(choice)
+            state.fit(piece, complete="message" in choice)
+            as_events = self._mark(piece) or as_events
+            spliced.append(SplicedChoice(piece.index, encoded_delta(piece), piece.reason, piece.native, piece.logprobs))
+            pieces.append(piece)
+        if pieces and not self._has_begun:
+            self._has_begun = True
+            return DeferredBatch(partial(self._beginning, began(found), pieces), self._has_content)
+        metered = [] if pieces else state.meter.take()
+        return EventBatch([*metered]) if metered else self._batch(pieces, spliced, as_events)
+
+    def _beginning(self, began: Began, pieces: list[Piece]) -> list[Event]:
+        return [began, *self._state.assembler.take(pieces)]
+
+    def _failed(self, found: Any) -> Batch | None:
+        facts = find_error(found)
+        if facts is None:
+            return None
+        self._closed = True
+        return EventBatch([*self._state.meter.take(), Failed(typed_body(facts))])
+
+
+def _is_special(said: Said) -> bool:
+    """Return whether a delta has a field that may have to be fitted."""
+    return bool(said.tool_calls or said.reasoning_content is not UNSET or said.images or said.function_call)
+
+
+def _is_plain(choice: Choice, said: Said) -> bool:
+    """Return whether a choice of a known index is nothing but text, so that nothing of it has to be fitted."""
+    return not (
+        said.tool_calls
+        or said.reasoning
+        or choice.finish_reason
+        or said.reasoning_content is not UNSET
+        or said.reasoning_details
+        or said.images
+        or said.function_call
+        or choice.usage is not None
+    )

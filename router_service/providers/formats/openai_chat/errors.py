@@ -1,0 +1,166 @@
+"""Recognise an error in every shape that chat providers send, and type it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from data.catalogue.types import Endpoint
+from router_service.core.errors import ApiError
+from router_service.providers.failures import BY_STATUS, RAW_LIMIT, retry_after
+from router_service.providers.lenient_json import read_leniently
+from router_service.providers.moderation import refuses_content
+
+CODES = {
+    "context_length_exceeded": "context_length_exceeded",
+    "string_above_max_length": "string_too_long",
+    "rate_limit_exceeded": "rate_limit_exceeded",
+    "rate_limit_error": "rate_limit_exceeded",
+    "insufficient_quota": "provider_unavailable",
+    "content_policy_violation": "content_policy_violation",
+    "content_filter": "content_policy_violation",  # Azure's code, Moonshot's type
+    "ResponsibleAIPolicyViolation": "content_policy_violation",  # Azure
+    "DataInspectionFailed": "content_policy_violation",  # Alibaba
+    "data_inspection_failed": "content_policy_violation",  # Alibaba
+    "1301": "content_policy_violation",  # Z.AI
+    "invalid_prompt": "invalid_prompt",
+    "model_not_found": "provider_unavailable",
+}
+# Parts of messages, in lower case, with which servers refuse a prompt that is too long without a code that says so.
+_TOO_LONG = (
+    "maximum context length",  # vLLM, Mistral, Fireworks
+    "context window",  # Groq, LM Studio, llama.cpp
+    "prompt is too long",  # Anthropic's words, as gateways pass them on
+    "input is too long",  # Bedrock's words
+    "prompt contains too many tokens",
+    "exceeds the maximum number of tokens",  # Gemini
+    "maximum prompt length",  # xAI
+    "`inputs` tokens + `max_new_tokens` must be",  # TGI
+)
+_REFUSED = ("invalid_request", "unprocessable", "payload_too_large")
+_MESSAGE_LIMIT = 2000
+
+
+class ErrorFacts(NamedTuple):
+    """Hold what an error says: ``code`` names it, ``status`` is the HTTP status within it, if any."""
+
+    message: str
+    code: str | None
+    status: int | None
+    error: dict[str, Any]
+
+
+def find_error(found: Any) -> ErrorFacts | None:
+    """Return the error that a body or an event without choices consists of, or ``None`` if it is none."""
+    if isinstance(found, list):
+        return next((facts for item in found if isinstance(item, dict) and (facts := find_error(item))), None)
+    if not isinstance(found, dict):
+        return None
+    error = found.get("error")
+    if isinstance(error, dict) and error:
+        return _facts(error)
+    if isinstance(error, str) and error:
+        return ErrorFacts(_sentence(found.get("message")) or error[:_MESSAGE_LIMIT], None, _status(found), {})
+    if error is not None and error is not False and error != {}:
+        return ErrorFacts(_sentence(error) or "The provider reports an error", None, _status(found), {})
+    if isinstance(found.get("errors"), list) and found["errors"]:
+        first = found["errors"][0]
+        return _facts(first) if isinstance(first, dict) else ErrorFacts(_sentence(first), None, _status(found), {})
+    for name in ("detail", "message", "msg"):
+        if found.get("object") == "error" or _sentence(found.get(name)):
+            return _facts(found)
+    return None
+
+
+def typed_body(facts: ErrorFacts, status: int | None = None) -> ApiError:
+    """Return the typed error for an error within a response of status 200, or of ``status``."""
+    effective = facts.status if status is None else status
+    kind = CODES.get(facts.code or "") or BY_STATUS.get(effective or 0, "provider_unavailable")
+    if refuses_content(effective or 400, facts.message, facts.error):
+        kind = "content_policy_violation"
+    if kind in _REFUSED and _overflows(facts.message):
+        kind = "context_length_exceeded"
+    code = facts.code or (str(facts.status) if facts.status is not None else None)
+    return ApiError(
+        kind,
+        facts.message or "The provider reports an error without a message",
+        metadata={"provider_code": code} if code is not None else None,
+    )
+
+
+def http_error(status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
+    """Return the error for a response with a status of failure, typed by the provider's code, else by the status.
+
+    The provider's own 401, 402 and 404 are failures between it and the router, not the client's.
+    """
+    facts = _read(body) or ErrorFacts("", None, None, {})
+    typed = typed_body(facts, status)
+    metadata: dict[str, Any] = {
+        "provider_name": endpoint.provider_name,
+        "raw": body[:RAW_LIMIT].decode(errors="replace"),
+        **typed.metadata,
+    }
+    return ApiError(
+        typed.error_type,
+        f"Provider returned error: {facts.message}" if facts.message else f"Provider returned error {status}",
+        metadata=metadata,
+        retry_after=retry_after(headers.get("retry-after"), time.time()),
+        upstream_status=status,
+    )
+
+
+def _read(body: bytes) -> ErrorFacts | None:
+    try:
+        found = read_leniently(body)
+    except ValueError:
+        return None
+    if isinstance(found, str) and found:
+        return ErrorFacts(found[:_MESSAGE_LIMIT], None, None, {})
+    return find_error(found)
+
+
+def _facts(error: dict[str, Any]) -> ErrorFacts:
+    status = _status(error)
+    code, kind = error.get("code"), error.get("type")
+    # Some providers repeat the status as the code, and give the actual code as the type.
+    named = kind if kind and (code is None or isinstance(code, int)) else code
+    message = next((text for name in ("message", "detail", "msg") if (text := _sentence(error.get(name)))), "")
+    return ErrorFacts(
+        message or (msgspec.json.encode(error).decode()[:_MESSAGE_LIMIT] if error.get("object") != "error" else ""),
+        str(named) if named is not None and not (isinstance(named, int) and named == status) else None,
+        status,
+        error,
+    )
+
+
+def _status(error: dict[str, Any]) -> int | None:
+    for name in ("code", "status", "status_code"):
+        value = error.get(name)
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:
+            return value
+    return None
+
+
+def _sentence(value: Any) -> str:
+    """Return the text of a message, which may be an object or FastAPI's list of details."""
+    if isinstance(value, str):
+        return value[:_MESSAGE_LIMIT]
+    if isinstance(value, list):
+        return "; ".join(text for item in value[:20] if (text := _sentence(item)))[:_MESSAGE_LIMIT]
+    if not isinstance(value, dict):
+        return ""
+    said = next((text for name in ("message", "msg", "detail", "error") if (text := _sentence(value.get(name)))), "")
+    place = value.get("loc")
+    if said and isinstance(place, list):
+        return f"{'.'.join(map(str, place[:20]))}: {said}"
+    return said
+
+
+def _overflows(message: str) -> bool:
+    lowered = message.lower()
+    return ("context" in lowered and "length" in lowered) or any(phrase in lowered for phrase in _TOO_LONG)

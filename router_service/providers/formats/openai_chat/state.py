@@ -1,0 +1,109 @@
+"""Hold what is known of an answer while it is decoded, from a stream or from a non-streaming response."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from router_service.core.errors import ApiError
+from router_service.core.events import Began, Ended, Event, Failed
+from router_service.providers.formats.openai_chat.assembler import Assembler, call_stem
+from router_service.providers.formats.openai_chat.calls import CallTracker
+from router_service.providers.formats.openai_chat.dialect import NAME
+from router_service.providers.formats.openai_chat.odd_types import fitted_id, has_address
+from router_service.providers.formats.openai_chat.usage import UsageMeter
+from router_service.providers.formats.openai_chat.wire import Piece, Said, encoded_json, finish_reason
+from router_service.providers.service_tier import served_tier
+from router_service.providers.wire_format import DecodeContext
+
+
+class AnswerState:
+    """Fit the pieces of one answer. ``finished`` and ``unfinished`` are its choices so far."""
+
+    __slots__ = ("_calls", "_context", "assembler", "finished", "meter", "unfinished")
+
+    def __init__(self, context: DecodeContext) -> None:
+        self._context = context
+        self._calls: dict[int, CallTracker] = {}
+        self.assembler = Assembler(context)
+        self.meter = UsageMeter()
+        self.finished: set[int] = set()
+        self.unfinished: set[int] = set()
+
+    def fit(self, piece: Piece, *, complete: bool = False) -> bool:
+        """Bring the calls, images and reasoning of ``piece`` into one shape; return whether nothing had to change."""
+        said = piece.said
+        same = said.reasoning_content is UNSET
+        if not same:
+            said.reasoning = said.reasoning or said.reasoning_content
+            said.reasoning_content = UNSET
+        if said.tool_calls:
+            same = not self._tracker(piece.index).fit(said.tool_calls, complete=complete) and same
+        if said.function_call:
+            self._tracker(piece.index).has_calls = True
+        if said.images and not all(map(has_address, said.images)):
+            said.images, same = [image for image in said.images if has_address(image)], False
+        return same
+
+    def finish(self, piece: Piece) -> None:
+        """Give ``piece``, which has a native finish reason, the reference's."""
+        assert piece.native is not None
+        calls = self._calls.get(piece.index)
+        piece.reason = finish_reason(piece.native, calls is not None and calls.has_calls)
+        self.unfinished.discard(piece.index)
+        self.finished.add(piece.index)
+
+    def count(self, usage: Any, groq: Any = None) -> None:
+        """Add the usage that stands beside the choices, or within Groq's own object."""
+        self.meter.add(usage)
+        if isinstance(groq, dict):
+            self.meter.add(groq.get("usage"))
+
+    def closing(self, unfinished: str) -> list[Event]:
+        """Return the event that ends the answer; ``unfinished`` tells that a choice has no finish reason."""
+        if self.unfinished or not self.finished:
+            return [Failed(ApiError("provider_unavailable", unfinished))]
+        return [Ended()]
+
+    def _tracker(self, index: int) -> CallTracker:
+        tracker = self._calls.get(index)
+        if tracker is None:
+            tracker = self._calls[index] = CallTracker(call_stem(self._context, index))
+        return tracker
+
+
+def began(found: dict[str, Any]) -> Began:
+    """Return the beginning of the answer that ``found``, a completion or a chunk, belongs to."""
+    fingerprint = found.get("system_fingerprint")
+    return Began(
+        upstream_id=fitted_id(found.get("id")),
+        service_tier=served_tier(found.get("service_tier")),
+        extras={NAME: {"system_fingerprint": fingerprint}} if isinstance(fingerprint, str) else {},
+    )
+
+
+def says_something(said: Said) -> bool:
+    """Return whether a delta has content. Servers send the role before the model starts, which is no token."""
+    return bool(
+        said.content
+        or said.reasoning
+        or said.tool_calls
+        or said.reasoning_content
+        or said.refusal
+        or said.reasoning_details
+        or said.function_call
+        or said.audio
+        or said.annotations
+        or said.images
+    )
+
+
+def encoded_delta(piece: Piece) -> msgspec.Raw:
+    """Return the delta of a fitted piece as JSON on one line."""
+    said = encoded_json(piece.said)
+    if not piece.extras:
+        return msgspec.Raw(said)
+    more = encoded_json(piece.extras)
+    return msgspec.Raw(more if said == b"{}" else said[:-1] + b"," + more[1:])

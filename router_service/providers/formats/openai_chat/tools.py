@@ -1,0 +1,122 @@
+"""Encode offered tools and their choice, and fit the ids and arguments of earlier tool calls."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+import msgspec
+
+from router_service.core.generation import GenerationRequest, Tool
+from router_service.core.parts import CacheMark, ToolCall
+from router_service.providers.formats.openai_chat.dialect import NAME, Dialect
+
+_NINE = re.compile("[a-zA-Z0-9]{9}")
+_ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def cache_control(mark: CacheMark) -> dict[str, str]:
+    """Return a cache mark as the dialects that know it write it."""
+    return {"type": "ephemeral"} | ({"ttl": mark.ttl} if mark.ttl else {})
+
+
+def encode_tools(request: GenerationRequest, dialect: Dialect, dropped: set[str]) -> dict[str, Any]:
+    """Return the fields of the body that offer tools, none if there is no tool that the format can express."""
+    tools = [encoded for tool in request.tools if (encoded := _tool(tool, dialect, dropped)) is not None]
+    if len(tools) < len(request.tools):
+        dropped.add("tools")
+    choice = request.tool_choice
+    if not tools:
+        if choice is not None and choice.mode in ("required", "tool"):
+            dropped.add("tool_choice")
+        return {}
+    fields: dict[str, Any] = {"tools": tools}
+    if choice is None:
+        return fields
+    if choice.mode == "tool":
+        kinds = {tool.name: tool.kind for tool in request.tools}
+        kind = "custom" if kinds.get(choice.name or "") == "custom" else "function"
+        fields["tool_choice"] = {"type": kind, kind: {"name": choice.name}}
+    elif choice.mode != "auto" or choice.parallel is None:
+        fields["tool_choice"] = choice.mode
+    if choice.parallel is not None:
+        fields["parallel_tool_calls"] = choice.parallel
+    return fields
+
+
+def _tool(tool: Tool, dialect: Dialect, dropped: set[str]) -> dict[str, Any] | msgspec.Raw | None:
+    mark: dict[str, Any] = {}
+    if tool.cache is not None:
+        if dialect.cache_control:
+            mark = {"cache_control": cache_control(tool.cache)}
+        else:
+            dropped.add("cache_control")
+    if tool.raw is not None and tool.dialect == NAME:
+        return msgspec.json.decode(tool.raw) | mark if mark else tool.raw
+    description = {} if tool.description is None else {"description": tool.description}
+    if tool.kind == "custom":
+        return {"type": "custom", "custom": {"name": tool.name, **description}, **mark}
+    if tool.kind == "hosted":
+        return None
+    function: dict[str, Any] = {"name": tool.name, **description}
+    if tool.schema is not None:
+        function["parameters"] = tool.schema
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function, **mark}
+
+
+def encode_call(call: ToolCall, call_id: str, dialect: Dialect) -> dict[str, Any]:
+    """Return an earlier call of a function or of a custom tool."""
+    if call.kind == "custom":
+        return {"id": call_id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    arguments = valid_arguments(call.arguments) if dialect.valid_arguments else call.arguments
+    return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def valid_arguments(arguments: str) -> str:
+    """Return ``arguments`` if they are a JSON object, else an object that holds them."""
+    if not arguments.strip():
+        return "{}"
+    try:
+        msgspec.json.decode(arguments, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return msgspec.json.encode({"_invalid_arguments": arguments}).decode()
+    return arguments
+
+
+class CallIds:
+    """Fit the ids of calls and of their results in the same way. Calls without an id are paired in order."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._nine = dialect.tool_call_ids == "nine_alphanumeric"
+        self._made = 0
+        self._unanswered: list[str] = []
+
+    def of_call(self, call_id: str) -> str:
+        """Return the id to send for a call."""
+        if not call_id:
+            call_id = self._next()
+            self._unanswered.append(call_id)
+        return self._fit(call_id)
+
+    def of_result(self, call_id: str) -> str:
+        """Return the id to send for a result."""
+        if not call_id:
+            call_id = self._unanswered.pop(0) if self._unanswered else self._next()
+        return self._fit(call_id)
+
+    def _next(self) -> str:
+        self._made += 1
+        return f"call_{self._made}"
+
+    def _fit(self, call_id: str) -> str:
+        if not self._nine or _NINE.fullmatch(call_id):
+            return call_id
+        number = int.from_bytes(hashlib.sha256(call_id.encode("utf-8", "replace")).digest()[:8], "big")
+        digits = []
+        for _ in range(9):
+            number, digit = divmod(number, len(_ALPHANUMERIC))
+            digits.append(_ALPHANUMERIC[digit])
+        return "".join(digits)

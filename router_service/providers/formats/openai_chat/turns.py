@@ -1,0 +1,222 @@
+"""Encode the turns of a conversation, fitted to the provider that gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from router_service.core.errors import ApiError
+from router_service.core.generation import GenerationRequest, Message
+from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from router_service.providers.formats.openai_chat.dialect import NAME, Dialect
+from router_service.providers.formats.openai_chat.tools import CallIds, cache_control, encode_call
+
+_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "mp4": "m4a", "x-m4a": "m4a"}
+_Turn = dict[str, Any]
+
+
+class TurnEncoder:
+    """Encode one conversation. ``dropped`` collects the parameters that the dialect cannot express."""
+
+    def __init__(self, dialect: Dialect, origin: str, dropped: set[str]) -> None:
+        self._dialect = dialect
+        self._origin = origin
+        self._dropped = dropped
+        self._ids = CallIds(dialect)
+        self._hosted: set[str] = set()
+        self._turns: list[_Turn] = []
+        self._media_of_results: list[Any] = []
+
+    def encode(self, request: GenerationRequest) -> list[_Turn]:
+        """Return all turns, the instructions first. Turns without content are left out."""
+        for message in (*request.instructions, *request.messages):
+            results = [part for part in message.parts if isinstance(part, ToolResult)]
+            for result in results:
+                self._result(result)
+            others = [part for part in message.parts if not isinstance(part, ToolResult)]
+            if others:
+                self._flush_media()
+                if message.role == "assistant":
+                    self._assistant(message, others)
+                else:
+                    self._other(message, others)
+        self._flush_media()
+        return self._turns
+
+    def _other(self, message: Message, parts: Sequence[AnyPart]) -> None:
+        content = [encoded for part in parts if (encoded := self._part(part)) is not None]
+        if not content:
+            return
+        role = "user" if message.role == "tool" else message.role
+        if role == "developer" and not self._dialect.developer_role:
+            role = "system"
+        turn: _Turn = {"role": role, "content": _joined(content)}
+        if message.name and self._dialect.message_names:
+            turn["name"] = message.name
+        self._turns.append(turn)
+
+    def _assistant(self, message: Message, parts: Sequence[AnyPart]) -> None:
+        content: list[Any] = []
+        calls: list[dict[str, Any]] = []
+        fields: _Turn = {}
+        for part in parts:
+            match part:
+                case ToolCall(kind="hosted"):
+                    self._hosted.add(part.call_id)
+                case ToolCall():
+                    calls.append(encode_call(part, self._ids.of_call(part.call_id), self._dialect))
+                case Refusal() if part.text and self._dialect.refusal_field:
+                    fields["refusal"] = fields.get("refusal", "") + part.text
+                case Reasoning():
+                    self._reasoning(part, fields)
+                case Media():
+                    self._answered_media(part, content, fields)
+                case Opaque() if _is_reasoning_detail(part):
+                    self._detail(part, part.raw, fields)
+                case _:
+                    encoded = self._part(part)
+                    content += [] if encoded is None else [encoded]
+        if not content and not calls and not fields.keys() & {"refusal", "audio"}:
+            return
+        turn: _Turn = {"role": "assistant", "content": _as_text(content), **fields}
+        if message.name and self._dialect.message_names:
+            turn["name"] = message.name
+        if calls:
+            turn["tool_calls"] = calls
+        self._turns.append(turn)
+
+    def _reasoning(self, part: Reasoning, fields: _Turn) -> None:
+        """Add reasoning, unless another provider made it."""
+        if part.origin is not None and part.origin != self._origin:
+            return
+        name = self._dialect.reasoning_field
+        if name is not None and part.text:
+            fields[name] = fields.get(name, "") + part.text
+        kind = "encrypted" if part.encrypted else "summary" if part.summary else "text"
+        detail = {
+            "type": f"reasoning.{kind}",
+            "data" if part.encrypted else kind: part.encrypted or part.text,
+            "signature": part.signature,
+            "id": part.item_id,
+            "format": part.format,
+        }
+        self._detail(part, {name: value for name, value in detail.items() if value}, fields)
+
+    def _detail(self, part: Reasoning | Opaque, detail: Any, fields: _Turn) -> None:
+        if self._dialect.reasoning_details and part.origin == self._origin:
+            details = fields.setdefault("reasoning_details", [])
+            details.append(detail | {"index": len(details)} if isinstance(detail, dict) else detail)
+
+    def _answered_media(self, part: Media, content: list[Any], fields: _Turn) -> None:
+        """Refer to an earlier answer in audio by its id, or else repeat its transcript."""
+        if part.kind == "audio" and part.item_id and part.origin == self._origin and self._dialect.audio_history:
+            fields["audio"] = {"id": part.item_id}
+        elif part.transcript:
+            content.append({"type": "text", "text": part.transcript})
+        else:
+            # The format has no field for media of an assistant.
+            self._dropped.add("messages.images" if part.kind == "image" else f"messages.{part.kind}")
+
+    def _result(self, result: ToolResult) -> None:
+        if result.call_id in self._hosted:
+            return
+        content: list[Any] = []
+        for part in result.content:
+            encoded = self._part(part)
+            if isinstance(part, Media):
+                self._media_of_results.append(encoded)
+            elif encoded is not None:
+                content.append(encoded)
+        call_id = self._ids.of_result(result.call_id)
+        self._turns.append({"role": "tool", "tool_call_id": call_id, "content": _joined(content) if content else ""})
+
+    def _flush_media(self) -> None:
+        """Show media of tool results in a turn of the user after all results: a result takes text alone."""
+        if self._media_of_results:
+            self._turns.append({"role": "user", "content": self._media_of_results})
+            self._media_of_results = []
+
+    def _part(self, part: AnyPart) -> Any:
+        """Return a part of content, or ``None`` for one that says nothing."""
+        encoded: dict[str, Any] | None
+        match part:
+            case Text() | Refusal():
+                encoded = {"type": "text", "text": part.text} if part.text else None
+            case Media():
+                encoded = _media(part)
+            case Opaque() if part.dialect == NAME:
+                return part.raw
+            case Opaque():
+                encoded = {"type": "text", "text": part.text} if part.text else None
+            case _:
+                return None
+        if encoded is not None and part.cache is not None:
+            if self._dialect.cache_control:
+                encoded["cache_control"] = cache_control(part.cache)
+            else:
+                self._dropped.add("cache_control")
+        return encoded
+
+
+def _joined(content: list[Any]) -> Any:
+    """Return the text of a single part that is nothing but text, else the list of parts."""
+    first = content[0]
+    return first["text"] if len(content) == 1 and _is_bare_text(first) else content
+
+
+def _as_text(content: list[Any]) -> Any:
+    """Return the content of an assistant as one text if it has nothing else: few servers take parts there."""
+    if all(map(_is_bare_text, content)):
+        return "".join(part["text"] for part in content) or None
+    return content
+
+
+def _is_bare_text(part: Any) -> bool:
+    return isinstance(part, dict) and part.keys() == {"type", "text"}
+
+
+def _is_reasoning_detail(part: Opaque) -> bool:
+    if part.dialect != NAME:
+        return False
+    try:
+        kind = msgspec.json.decode(part.raw, type=dict[str, Any]).get("type")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return isinstance(kind, str) and kind.startswith("reasoning.")
+
+
+def _media(part: Media) -> dict[str, Any]:
+    """Return a part of content. Raises ``ApiError`` 400 for audio that is not inline."""
+    url = part.url
+    if url is None and part.data is not None:
+        url = f"data:{part.media_type or _DEFAULT_TYPES[part.kind]};base64,{part.data}"
+    if part.file_id is not None:
+        return {"type": "file", "file": _present(file_id=part.file_id, filename=part.name)}
+    if part.kind == "image":
+        return {"type": "image_url", "image_url": _present(url=url, detail=part.detail)}
+    if part.kind == "video":
+        return {"type": "video_url", "video_url": {"url": url}}
+    if part.kind == "audio":
+        if part.data is None:
+            raise ApiError(
+                "invalid_request", "Audio must be sent inline as base64: this provider takes no address of it"
+            )
+        subtype = (part.media_type or "audio/wav").partition("/")[2].partition(";")[0]
+        audio = {"data": part.data, "format": _AUDIO_FORMATS.get(subtype, subtype)}
+        return {"type": "input_audio", "input_audio": audio}
+    return {"type": "file", "file": _present(filename=part.name, file_data=url)}
+
+
+_DEFAULT_TYPES = {
+    "image": "image/png",
+    "audio": "audio/wav",
+    "video": "video/mp4",
+    "document": "application/pdf",
+    "file": "application/octet-stream",
+}
+
+
+def _present(**fields: str | None) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,70 @@
+"""Read the counts of tokens from every place and spelling in which chat providers report them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from router_service.core.events import Metered
+from router_service.core.usage import Usage
+from router_service.providers.counts import token_count
+
+_PROMPT = ("prompt_tokens", "input_tokens")
+_COMPLETION = ("completion_tokens", "output_tokens")
+_PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+_COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details")
+# Moonshot reports cached_tokens beside the totals, DeepSeek prompt_cache_hit_tokens, gateways Anthropic's names.
+_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+_WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+
+
+class UsageMeter:
+    """Collect the counts of one answer: per meter the last present, valid value, never lower than an earlier one."""
+
+    __slots__ = ("_cached", "_changed", "_completion", "_prompt", "_reasoning", "_written")
+
+    def __init__(self) -> None:
+        self._changed = False
+        self._prompt: int | None = None
+        self._completion: int | None = None
+        self._cached: int | None = None
+        self._written: int | None = None
+        self._reasoning: int | None = None
+
+    def add(self, found: Any) -> None:
+        """Add a usage object. Anything else, and counts that are not possible, are ignored."""
+        if not isinstance(found, dict):
+            return
+        prompt, completion = _count(found, _PROMPT), _count(found, _COMPLETION)
+        prompt_details, completion_details = _object(found, _PROMPT_DETAILS), _object(found, _COMPLETION_DETAILS)
+        reasoning = _highest(_count(completion_details, ("reasoning_tokens",)), _count(found, ("reasoning_tokens",)))
+        total = token_count(found.get("total_tokens"))
+        if prompt is not None and completion is not None and reasoning and prompt + completion + reasoning == total:
+            # Some providers, xAI among them, count reasoning apart from the completion.
+            completion += reasoning
+        self._prompt = _highest(self._prompt, prompt)
+        self._completion = _highest(self._completion, completion)
+        self._cached = _highest(self._cached, _count(prompt_details, _CACHED), _count(found, _CACHED))
+        self._written = _highest(self._written, _count(prompt_details, _WRITTEN), _count(found, _WRITTEN))
+        self._reasoning = _highest(self._reasoning, reasoning)
+        self._changed = True
+
+    def take(self) -> list[Metered]:
+        """Return the counts as an event if a usage object has come since the last call, else nothing."""
+        if not self._changed:
+            return []
+        self._changed = False
+        if self._prompt is None and self._completion is None:
+            return []
+        return [Metered(Usage(self._prompt or 0, self._completion or 0, self._cached, self._written, self._reasoning))]
+
+
+def _count(found: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    return _highest(*(token_count(found[name]) for name in names if name in found))
+
+
+def _object(found: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return next((value for name in names if isinstance(value := found.get(name), dict)), {})
+
+
+def _highest(*counts: int | None) -> int | None:
+    return max((count for count in counts if count is not None), default=None)
