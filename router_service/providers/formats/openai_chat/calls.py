@@ -39,6 +39,18 @@ class CallTracker:
         self.has_calls = self.has_calls or bool(kept)
         return changed
 
+    def continues(self, call: Call) -> bool:
+        """Return whether ``call`` is a piece, in the documented shape, of the call with which the last piece came."""
+        said = call.custom or call.function
+        return (
+            call.index == self._last
+            and not call.id
+            and said is not None
+            and said is not UNSET
+            and not said.name
+            and self._by_index.get(self._last) == self._last
+        )
+
     def _fit(self, call: Call) -> bool:
         said = call.custom or call.function
         changed = not said

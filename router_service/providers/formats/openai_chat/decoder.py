@@ -22,7 +22,15 @@ from router_service.providers.formats.openai_chat.errors import find_error, type
 from router_service.providers.formats.openai_chat.odd_types import fitted_choices, fitted_piece, joined_halves
 from router_service.providers.formats.openai_chat.state import AnswerState, began, encoded_delta, says_something
 from router_service.providers.formats.openai_chat.text_repair import TextJoiner, cleaned, read_escaped
-from router_service.providers.formats.openai_chat.wire import NULL, Choice, Chunk, Piece, Said, fitted_logprobs
+from router_service.providers.formats.openai_chat.wire import (
+    NULL,
+    Choice,
+    Chunk,
+    Piece,
+    Said,
+    encoded_json,
+    fitted_logprobs,
+)
 from router_service.providers.wire_format import DecodeContext
 
 _decode_chunk = msgspec.json.Decoder(Chunk).decode
@@ -69,7 +77,7 @@ class ChatDecoder:
                     if len(choices) == 1 and chunk.usage is None and chunk.x_groq is None:
                         choice = choices[0]
                         said = _decode_said(choice.delta)
-                        if said is not None and choice.index in self._unfinished and _is_plain(choice, said):
+                        if said is not None and self._is_plain(choice, said):
                             return self._take_plain(choice, said)
                         return self._take_typed(chunk, choices, [said])
                     return self._take_typed(chunk, choices, [_decode_said(choice.delta) for choice in choices])
@@ -94,15 +102,28 @@ class ChatDecoder:
     def _closing(self, metered: Sequence[Event]) -> list[Event]:
         return [*metered, *self._state.closing(_UNFINISHED)]
 
+    def _is_plain(self, choice: Choice, said: Said) -> bool:
+        """Return whether a choice adds to what has begun already, so that nothing but reasoning has to be fitted."""
+        return (
+            choice.index in self._unfinished
+            and not (choice.finish_reason or said.images or said.function_call or choice.usage is not None)
+            and (not said.tool_calls or self._state.continues_call(choice.index, said.tool_calls))
+        )
+
     def _take_plain(self, choice: Choice, said: Said) -> Batch:
-        """Take the only choice of a chunk, which is text."""
-        index, logprobs = choice.index, choice.logprobs
+        """Take the only choice of a chunk."""
+        raw, logprobs = choice.delta, choice.logprobs
         if logprobs is not UNSET and logprobs != NULL:
             logprobs = choice.logprobs = fitted_logprobs(logprobs)
         if not self._has_content:
             self._has_content = says_something(said)
-        spliced = [SplicedChoice(index, choice.delta, None, None, logprobs)]
-        return LazyBatch(NAME, spliced, self._has_content, partial(self._plain_events, choice, said))
+        expand = partial(self._plain_events, choice, said)
+        if said.reasoning or said.reasoning_content or said.reasoning_details:
+            return DeferredBatch(expand, self._has_content)
+        if said.reasoning_content is not UNSET:
+            said.reasoning_content = UNSET
+            raw = msgspec.Raw(encoded_json(said))
+        return LazyBatch(NAME, [SplicedChoice(choice.index, raw, None, None, logprobs)], self._has_content, expand)
 
     def _plain_events(self, choice: Choice, said: Said) -> list[Event]:
         return self._state.assembler.take([Piece(choice.index, said, None, None, choice.logprobs)])
@@ -208,17 +229,3 @@ class ChatDecoder:
 def _is_special(said: Said) -> bool:
     """Return whether a delta has a field that may have to be fitted."""
     return bool(said.tool_calls or said.reasoning_content is not UNSET or said.images or said.function_call)
-
-
-def _is_plain(choice: Choice, said: Said) -> bool:
-    """Return whether a choice of a known index is nothing but text, so that nothing of it has to be fitted."""
-    return not (
-        said.tool_calls
-        or said.reasoning
-        or choice.finish_reason
-        or said.reasoning_content is not UNSET
-        or said.reasoning_details
-        or said.images
-        or said.function_call
-        or choice.usage is not None
-    )

@@ -34,7 +34,8 @@ _PLAIN = ("user", "metadata", "modalities", "verbosity")
 
 def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
     """Translate a request. Raises ``ApiError`` 400 for media that the format cannot express."""
-    dialect, dropped = dialect_of(endpoint.provider), set[str]()
+    dialect = dialect_of(endpoint.provider)
+    dropped: set[str] = set()
     origin = origin_of(endpoint.provider, endpoint.upstream_model)
     body: dict[str, Any] = {
         "model": endpoint.upstream_model,

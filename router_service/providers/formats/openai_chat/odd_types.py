@@ -167,10 +167,10 @@ def _calls(value: Any) -> Any:
     objects = _objects(value)
     if objects is _DROPPED:
         return _DROPPED
-    return [call for found in objects if (call := _call(found)) is not None]
+    return [_call(found) for found in objects]
 
 
-def _call(found: dict[str, Any]) -> Call | None:
+def _call(found: dict[str, Any]) -> Call:
     call = Call(
         index=_index(found.get("index"), -1) if "index" in found else UNSET,
         id=fitted_id(found.get("id")),
@@ -183,8 +183,6 @@ def _call(found: dict[str, Any]) -> Call | None:
         call.function = _function(function)
     elif isinstance(custom, dict):
         call.custom = Custom(_text(custom.get("name")), _input(custom.get("input")))
-    else:
-        return None
     return call
 
 

@@ -26,6 +26,8 @@ _NULL = Raw(b"null")
 _EMPTY = Raw(b'""')
 _TRUE = Raw(b"true")
 _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
+# From here on it is faster to skip texts than to decode them.
+_LARGE = 32 * 1024
 _QUOTE = ord('"')
 _NO_TOOLS = (_NULL, Raw(b"[]"))
 
@@ -37,6 +39,7 @@ class MessageTraits(NamedTuple):
 
 
 _FOREIGN, _DEVELOPER, _NAMES, _CALLS = 1, 2, 4, 8
+_PLAIN = MessageTraits(0)
 _FAULTY = MessageTraits(_FOREIGN)
 
 
@@ -77,6 +80,23 @@ class _Turn(msgspec.Struct, forbid_unknown_fields=True):
     tool_call_id: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
 
 
+_SaidText = Annotated[str, Meta(min_length=1)]
+_Said = _SaidText | Annotated[list[_Text | _Image | _Audio | _File | _Video], Meta(min_length=1)]
+
+
+class _System(msgspec.Struct, forbid_unknown_fields=True, tag="system", tag_field="role", gc=False):
+    content: _Said
+
+
+class _User(msgspec.Struct, forbid_unknown_fields=True, tag="user", tag_field="role", gc=False):
+    content: _Said
+
+
+class _Assistant(msgspec.Struct, forbid_unknown_fields=True, tag="assistant", tag_field="role", gc=False):
+    content: _SaidText
+
+
+_decode_plain_turns = msgspec.json.Decoder(list[_System | _User | _Assistant]).decode
 _decode_turns = msgspec.json.Decoder(list[_Turn]).decode
 _decode_parts = msgspec.json.Decoder(
     Annotated[list[_Text | _Image | _Audio | _File | _Video], Meta(min_length=1)]
@@ -102,13 +122,14 @@ def encode_raw(
     """
     has_tools = "tools" in fields and fields["tools"] not in _NO_TOOLS
     plan = _plan(endpoint.provider, endpoint.upstream_model, endpoint.base_url, has_tools)
-    dialect, sent_as = plan.dialect, plan.sent_as
+    dialect, sent_as = plan.dialect, plan.sent_as.get
     dropped: set[str] = set()
     body: dict[str, Any] = {"model": endpoint.upstream_model}
     for name, raw in fields.items():
-        sent = sent_as.get(name, name)
-        if sent is not None and raw != _NULL:
+        if (sent := sent_as(name, name)) is not None and raw != _NULL:
             body[sent] = raw
+    if "max_tokens" in fields and fields.get("max_completion_tokens", _NULL) != _NULL:
+        body[dialect.max_tokens] = fields["max_completion_tokens"]
     if "messages" in body:
         found = traits or inspect_messages(fields["messages"])
         if found.needs & plan.refused:
@@ -205,14 +226,20 @@ def _choices(raw: Raw) -> int:
 def inspect_messages(messages: Raw) -> MessageTraits:
     """Return the traits of ``messages``: a field that the router or another provider added, a cache mark or an empty
     text are foreign to every provider, developer turns, names and calls to some."""
+    if memoryview(messages).nbytes < _LARGE:
+        try:
+            _decode_plain_turns(messages)
+            return _PLAIN
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+    return _inspect_turns(messages)
+
+
+def _inspect_turns(messages: Raw) -> MessageTraits:
     needs = 0
     try:
         for turn in _decode_turns(messages):
-            content, role = turn.content, turn.role
-            if role != "user" or turn.name is not UNSET or turn.tool_calls is not UNSET:
-                needs |= _needs(turn)
-            elif content == _EMPTY or not (_is_text(content) or _decode_parts(content)):
-                return _FAULTY
+            needs |= _needs(turn)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _FAULTY
     return MessageTraits(needs)

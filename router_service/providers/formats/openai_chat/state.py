@@ -14,7 +14,7 @@ from router_service.providers.formats.openai_chat.calls import CallTracker
 from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.odd_types import fitted_id, has_address
 from router_service.providers.formats.openai_chat.usage import UsageMeter
-from router_service.providers.formats.openai_chat.wire import Piece, Said, encoded_json, finish_reason
+from router_service.providers.formats.openai_chat.wire import Call, Piece, Said, encoded_json, finish_reason
 from router_service.providers.service_tier import served_tier
 from router_service.providers.wire_format import DecodeContext
 
@@ -46,6 +46,11 @@ class AnswerState:
         if said.images and not all(map(has_address, said.images)):
             said.images, same = [image for image in said.images if has_address(image)], False
         return same
+
+    def continues_call(self, index: int, calls: list[Call]) -> bool:
+        """Return whether ``calls`` are one more piece of one known call, in the documented shape."""
+        tracker = self._calls.get(index)
+        return tracker is not None and len(calls) == 1 and tracker.continues(calls[0])
 
     def finish(self, piece: Piece) -> None:
         """Give ``piece``, which has a native finish reason, the reference's."""

@@ -38,7 +38,7 @@ def encode_tools(request: GenerationRequest, dialect: Dialect, dropped: set[str]
         kinds = {tool.name: tool.kind for tool in request.tools}
         kind = "custom" if kinds.get(choice.name or "") == "custom" else "function"
         fields["tool_choice"] = {"type": kind, kind: {"name": choice.name}}
-    elif choice.mode != "auto" or choice.parallel is None:
+    else:
         fields["tool_choice"] = choice.mode
     if choice.parallel is not None:
         fields["parallel_tool_calls"] = choice.parallel

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -10,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from router_service.core.events import FinishReason
 
+_encoder = msgspec.json.Encoder()
 NULL = msgspec.Raw(b"null")
 
 
@@ -87,11 +87,8 @@ class Piece(msgspec.Struct, gc=False):
 
 
 def encoded_json(value: Any) -> bytes:
-    """Return ``value``, which a provider sent, as JSON on one line. It may have integers of more than 64 bits."""
-    try:
-        return msgspec.json.encode(value)
-    except OverflowError:
-        return json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":")).encode()
+    """Return ``value`` as JSON on one line."""
+    return _encoder.encode(value)
 
 
 FINISH_REASONS: dict[str, FinishReason] = {

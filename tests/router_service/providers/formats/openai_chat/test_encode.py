@@ -1,0 +1,449 @@
+"""Checks the bodies that requests become, for plain providers and for those whose dialect differs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from data.catalogue.types import Price
+from router_service.core.errors import ApiError
+from router_service.core.generation import (
+    GenerationRequest,
+    Message,
+    OutputFormat,
+    ReasoningOptions,
+    Sampling,
+    Tool,
+    ToolChoice,
+)
+from router_service.core.parts import CacheMark, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from router_service.providers.formats.openai_chat.dialect import Dialect, origin_of
+from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, SUPPORT
+from router_service.providers.formats.openai_chat.tools import valid_arguments
+from router_service.providers.formats.openai_chat.turns import TurnEncoder
+from router_service.providers.wire_format import Support
+from tests.router_service.providers.formats.openai_chat.wire import CASES, FORMAT, case_endpoint, decoded, endpoint
+
+USER = Message(role="user", parts=[Text(text="hello")])
+PLAIN = endpoint("groq", "llama")
+
+
+def _raw(value: Any) -> Raw:
+    return Raw(msgspec.json.encode(value))
+
+
+def _request(*messages: Message, **more: Any) -> GenerationRequest:
+    return GenerationRequest(messages=list(messages) or [USER], **more)
+
+
+def _body(request: GenerationRequest, to: Any = PLAIN) -> dict[str, Any]:
+    return json.loads(FORMAT.encode(request, to, "gen-1").request.body)
+
+
+def _turns(*messages: Message, dialect: Dialect = Dialect(), dropped: set[str] | None = None) -> list[dict[str, Any]]:
+    turns = TurnEncoder(dialect, "here", set() if dropped is None else dropped).encode(_request(*messages))
+    return json.loads(msgspec.json.encode(turns))
+
+
+def _assistant(*parts: Any) -> Message:
+    return Message(role="assistant", parts=list(parts))
+
+
+def test_a_request_has_an_address_a_type_and_no_credentials():
+    encoded = FORMAT.encode(_request(), PLAIN, "gen-1")
+    assert encoded.request.url == "http://provider.test/v1/chat/completions"
+    assert encoded.request.headers == {"content-type": "application/json"}
+    assert json.loads(encoded.request.body) == {"model": "llama", "messages": [{"role": "user", "content": "hello"}]}
+    assert (encoded.context.generation_id, encoded.context.origin) == ("gen-1", "openai_chat/groq/llama")
+    assert encoded.dropped == encoded.request.dropped == ()
+
+
+def test_a_stream_asks_for_usage():
+    assert _body(_request(stream=True)).items() >= {"stream": True, "stream_options": {"include_usage": True}}.items()
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+NATIVE = {
+    "temperature": (Sampling(temperature=0.125), 0.125),
+    "top_p": (Sampling(top_p=0.125), 0.125),
+    "top_k": (Sampling(top_k=77), 77),
+    "min_p": (Sampling(min_p=0.125), 0.125),
+    "top_a": (Sampling(top_a=0.125), 0.125),
+    "frequency_penalty": (Sampling(frequency_penalty=0.125), 0.125),
+    "presence_penalty": (Sampling(presence_penalty=0.125), 0.125),
+    "repetition_penalty": (Sampling(repetition_penalty=1.125), 1.125),
+    "seed": (Sampling(seed=77), 77),
+    "stop": (Sampling(stop=["sentinel"]), ["sentinel"]),
+    "logit_bias": (Sampling(logit_bias={"7": 1.5}), {"7": 1.5}),
+    "logprobs": (Sampling(logprobs=True), True),
+    "top_logprobs": (Sampling(top_logprobs=7), 7),
+    "n": (Sampling(n=7), 7),
+    "max_tokens": ({"max_tokens": 77}, 77),
+    "user": ({"user": "sentinel"}, "sentinel"),
+    "metadata": ({"metadata": {"a": "sentinel"}}, {"a": "sentinel"}),
+    "modalities": ({"modalities": ["text", "audio"]}, ["text", "audio"]),
+    "verbosity": ({"verbosity": "low"}, "low"),
+    "response_format": ({"output": OutputFormat(kind="json_object")}, {"type": "json_object"}),
+    "reasoning_effort": ({"reasoning": ReasoningOptions(effort="high")}, "high"),
+}
+EXTRAS = ("audio", "function_call", "functions", "prediction", "prompt_cache_key", "safety_identifier", "store")
+EXTRAS += ("structured_outputs", "web_search_options")
+ELSEWHERE = {"messages", "tools", "tool_choice", "parallel_tool_calls", "stream", "stream_options", "service_tier"}
+ELSEWHERE |= {"max_completion_tokens"}
+
+
+@pytest.mark.parametrize("name", sorted(NATIVE))
+def test_native_parameters_arrive(name):
+    given, sent = NATIVE[name]
+    fields = {"sampling": given} if isinstance(given, Sampling) else given
+    assert _body(_request(**fields))[name] == sent
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_parameters_of_the_dialect_pass(name):
+    assert _body(_request(extras={"openai_chat": {name: {"sentinel": 1}}, "other": {"x": 1}}))[name] == {"sentinel": 1}
+    assert "x" not in _body(_request(extras={"other": {"x": 1}}))
+
+
+def test_every_native_parameter_is_tested():
+    native = {name for name, support in SUPPORT.items() if support is Support.NATIVE}
+    assert native == set(NATIVE) | set(EXTRAS) | ELSEWHERE
+
+
+def test_fields_of_the_router_and_of_the_body_are_never_overwritten_by_extras():
+    extras = {"openai_chat": {**dict.fromkeys(ROUTER_ONLY, 1), "messages": [], "provider": 1}}
+    assert _body(_request(extras=extras)) == _body(_request())
+
+
+@pytest.mark.parametrize(
+    ("given", "dropped"),
+    [
+        ({"cache": CacheMark()}, "cache_control"),
+        ({"reasoning": ReasoningOptions(max_tokens=5)}, "reasoning.max_tokens"),
+        ({"reasoning": ReasoningOptions(summary="auto")}, "reasoning.summary"),
+        ({"service_tier": "flex"}, "service_tier"),
+        ({"tools": [Tool(name="f", cache=CacheMark())]}, "cache_control"),
+        ({"tools": [Tool(name="search", kind="hosted", dialect="other", raw=_raw({}))]}, "tools"),
+        ({"tool_choice": ToolChoice(mode="required")}, "tool_choice"),
+        ({"messages": [Message(role="user", parts=[Text(text="a", cache=CacheMark())])]}, "cache_control"),
+        ({"messages": [USER, _assistant(Text(text="a"), Media(kind="image", data="aa"))]}, "messages.images"),
+    ],
+)
+def test_dropped_parameters_are_reported(given, dropped):
+    encoded = FORMAT.encode(GenerationRequest(**{"messages": [USER], **given}), PLAIN, "gen-1")
+    assert encoded.dropped == (dropped,)
+    assert b"cache" not in encoded.request.body
+
+
+def test_parameters_are_named_as_the_provider_names_them():
+    request = _request(max_tokens=5, sampling=Sampling(seed=7))
+    assert _body(request, endpoint("openai")).items() >= {"max_completion_tokens": 5, "seed": 7}.items()
+    assert _body(request, endpoint("mistral")).items() >= {"max_tokens": 5, "random_seed": 7}.items()
+
+
+@pytest.mark.parametrize(
+    ("options", "plain", "reference"),
+    [
+        (ReasoningOptions(effort="low"), {"reasoning_effort": "low"}, {"effort": "low"}),
+        (ReasoningOptions(enabled=False), {"reasoning_effort": "none"}, {"enabled": False}),
+        (ReasoningOptions(enabled=True), {"reasoning_effort": "medium"}, {"enabled": True}),
+        (ReasoningOptions(max_tokens=9), {"reasoning_effort": "medium"}, {"max_tokens": 9}),
+        (ReasoningOptions(exclude=True), {}, None),
+    ],
+)
+def test_reasoning_is_asked_for_in_the_form_of_the_dialect(options, plain, reference):
+    body = _body(_request(reasoning=options))
+    assert {name: value for name, value in body.items() if "reasoning" in name} == plain
+    assert _body(_request(reasoning=options), endpoint("openrouter")).get("reasoning") == reference
+
+
+def test_the_tier_of_the_endpoint_is_asked_for():
+    tiers = (("default", Price(1, 1)), ("flex", Price(1, 1)))
+    flex = endpoint("openai", service_tier="flex", tier_prices=tiers)
+    default = endpoint("openai", tier_prices=tiers)
+    assert _body(_request(), flex)["service_tier"] == "flex"
+    assert _body(_request(service_tier="flex"), default)["service_tier"] == "default"
+    assert _body(_request(service_tier="auto"), default)["service_tier"] == "auto"
+    assert "service_tier" not in _body(_request(), default)
+
+
+def test_response_formats():
+    full = OutputFormat(kind="json_schema", name="n", description="d", schema=_raw(SCHEMA), strict=True)
+    assert _body(_request(output=full))["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "n", "description": "d", "strict": True, "schema": SCHEMA},
+    }
+    bare = _body(_request(output=OutputFormat(kind="json_schema")))["response_format"]
+    assert bare == {"type": "json_schema", "json_schema": {"name": "answer"}}
+
+
+def test_tools_and_their_choice():
+    tools = [
+        Tool(name="f", description="d", schema=_raw(SCHEMA), strict=True),
+        Tool(name="c", kind="custom", description="d"),
+        Tool(name="r", kind="custom", dialect="openai_chat", raw=_raw({"type": "custom", "custom": {"name": "r"}})),
+        Tool(name="h", kind="hosted", dialect="openai_chat", raw=_raw({"type": "web_search"})),
+    ]
+    body = _body(_request(tools=tools, tool_choice=ToolChoice(mode="tool", name="c", parallel=False)))
+    assert body["tools"] == [
+        {"type": "function", "function": {"name": "f", "description": "d", "parameters": SCHEMA, "strict": True}},
+        {"type": "custom", "custom": {"name": "c", "description": "d"}},
+        {"type": "custom", "custom": {"name": "r"}},
+        {"type": "web_search"},
+    ]
+    assert body["tool_choice"] == {"type": "custom", "custom": {"name": "c"}}
+    assert body["parallel_tool_calls"] is False
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        (None, None),
+        (ToolChoice(), "auto"),
+        (ToolChoice(parallel=True), "auto"),
+        (ToolChoice(mode="none"), "none"),
+        (ToolChoice(mode="required"), "required"),
+        (ToolChoice(mode="tool", name="f"), {"type": "function", "function": {"name": "f"}}),
+    ],
+)
+def test_tool_choices(choice, sent):
+    assert _body(_request(tools=[Tool(name="f")], tool_choice=choice)).get("tool_choice") == sent
+    assert "tool_choice" not in _body(_request(tool_choice=choice))
+
+
+def test_cache_marks_go_to_dialects_that_know_them():
+    mark = CacheMark(ttl="1h")
+    tool = Tool(name="t", dialect="openai_chat", raw=_raw({"type": "x"}), cache=CacheMark())
+    request = _request(
+        Message(role="user", parts=[Text(text="a", cache=mark)]), tools=[Tool(name="f", cache=mark), tool], cache=mark
+    )
+    body = _body(request, endpoint("openrouter"))
+    sent = {"type": "ephemeral", "ttl": "1h"}
+    assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": sent}]}]
+    assert [tool["cache_control"] for tool in body["tools"]] == [sent, {"type": "ephemeral"}]
+    assert body["cache_control"] == sent
+
+
+@pytest.mark.parametrize(
+    ("media", "sent"),
+    [
+        (
+            Media(kind="image", url="https://a/b.png", detail="low"),
+            {"type": "image_url", "image_url": {"url": "https://a/b.png", "detail": "low"}},
+        ),
+        (
+            Media(kind="image", media_type="image/webp", data="aa"),
+            {"type": "image_url", "image_url": {"url": "data:image/webp;base64,aa"}},
+        ),
+        (Media(kind="image", file_id="f"), {"type": "file", "file": {"file_id": "f"}}),
+        (
+            Media(kind="audio", media_type="audio/mpeg", data="aa"),
+            {"type": "input_audio", "input_audio": {"data": "aa", "format": "mp3"}},
+        ),
+        (Media(kind="audio", data="aa"), {"type": "input_audio", "input_audio": {"data": "aa", "format": "wav"}}),
+        (Media(kind="video", url="https://a/b.mp4"), {"type": "video_url", "video_url": {"url": "https://a/b.mp4"}}),
+        (
+            Media(kind="document", data="aa", name="a.pdf"),
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,aa"}},
+        ),
+        (Media(kind="file", url="https://a/b.txt"), {"type": "file", "file": {"file_data": "https://a/b.txt"}}),
+    ],
+)
+def test_media_of_users(media, sent):
+    assert _turns(Message(role="user", parts=[media])) == [{"role": "user", "content": [sent]}]
+
+
+def test_audio_by_address_is_refused_with_a_sentence():
+    with pytest.raises(ApiError) as raised:
+        _turns(Message(role="user", parts=[Media(kind="audio", url="https://a/b.wav")]))
+    assert raised.value.code == 400 and "base64" in raised.value.message
+
+
+def test_empty_parts_and_turns_are_left_out_and_order_is_kept():
+    messages = [
+        Message(role="developer", parts=[Text(text="d")]),
+        Message(role="user", parts=[Text(text=""), Text(text="a"), Text(text="b")], name="ann"),
+        Message(role="user", parts=[Text(text="")]),
+        _assistant(Text(text="")),
+        _assistant(Reasoning(text="r")),
+        Message(role="system", parts=[Text(text="later")]),
+        _assistant(Text(text="x"), Text(text="y")),
+    ]
+    assert _turns(*messages) == [
+        {"role": "system", "content": "d"},
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "name": "ann"},
+        {"role": "system", "content": "later"},
+        {"role": "assistant", "content": "xy"},
+    ]
+    own = Dialect(developer_role=True, message_names=False)
+    assert next(turn["role"] for turn in _turns(*messages, dialect=own)) == "developer"
+    assert all("name" not in turn for turn in _turns(*messages, dialect=own))
+
+
+def test_instructions_come_first():
+    request = GenerationRequest(instructions=[Message(role="system", parts=[Text(text="s")])], messages=[USER])
+    assert [turn["role"] for turn in _body(request)["messages"]] == ["system", "user"]
+
+
+CALL = ToolCall(call_id="call_PTLP8xhu3uwZ", name="f", arguments='{"a": ')
+RESULT = ToolResult(call_id="call_PTLP8xhu3uwZ", content=[Text(text="18 C")])
+
+
+def test_arguments_that_are_cut_off_are_passed_or_wrapped():
+    (turn,) = _turns(_assistant(CALL))
+    assert turn == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "call_PTLP8xhu3uwZ", "type": "function", "function": {"name": "f", "arguments": '{"a": '}}
+        ],
+    }
+    (turn,) = _turns(_assistant(CALL), dialect=Dialect(valid_arguments=True))
+    assert json.loads(turn["tool_calls"][0]["function"]["arguments"]) == {"_invalid_arguments": '{"a": '}
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"), [("", "{}"), (" ", "{}"), ('{"a":1}', '{"a":1}'), ("[1]", '{"_invalid_arguments":"[1]"}')]
+)
+def test_valid_arguments_are_an_object(given, sent):
+    assert valid_arguments(given) == sent
+
+
+def test_ids_are_fitted_in_the_same_way_in_call_and_result():
+    nine = Dialect(tool_call_ids="nine_alphanumeric")
+    call, result = _turns(_assistant(CALL), Message(role="tool", parts=[RESULT]), dialect=nine)
+    fitted = call["tool_calls"][0]["id"]
+    assert len(fitted) == 9 and fitted.isalnum() and fitted.isascii()
+    assert result["tool_call_id"] == fitted
+    again = ToolCall(call_id=fitted, name="f", arguments="{}")
+    assert _turns(_assistant(again), dialect=nine)[0]["tool_calls"][0]["id"] == fitted
+    other = ToolCall(call_id="call_other", name="f", arguments="{}")
+    assert _turns(_assistant(other), dialect=nine)[0]["tool_calls"][0]["id"] != fitted
+
+
+def test_calls_without_ids_are_paired_in_order():
+    calls = [ToolCall(name="f", arguments="{}"), ToolCall(name="g", arguments="{}")]
+    results = [ToolResult(call_id="", content=[Text(text=text)]) for text in "abc"]
+    call, *answered = _turns(_assistant(*calls), Message(role="tool", parts=results))
+    ids = [one["id"] for one in call["tool_calls"]]
+    assert [turn["tool_call_id"] for turn in answered][:2] == ids and len(set(ids)) == 2
+    assert answered[2]["tool_call_id"] not in ids
+
+
+def test_results_of_several_parts_and_with_media():
+    """A result takes text alone: media follow in a turn of the user, after all results."""
+    image = Media(kind="image", url="https://a/b.png")
+    first = ToolResult(call_id="a", content=[Text(text="x"), image, Text(text="y")])
+    second = ToolResult(call_id="b", content=[])
+    note = Text(text="note")
+    turns = _turns(Message(role="tool", parts=[first]), Message(role="user", parts=[second, note]))
+    assert turns == [
+        {
+            "role": "tool",
+            "tool_call_id": "a",
+            "content": [{"type": "text", "text": "x"}, {"type": "text", "text": "y"}],
+        },
+        {"role": "tool", "tool_call_id": "b", "content": ""},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a/b.png"}}]},
+        {"role": "user", "content": "note"},
+    ]
+    assert _turns(Message(role="tool", parts=[note])) == [{"role": "user", "content": "note"}]
+
+
+def test_custom_and_hosted_calls():
+    custom = ToolCall(call_id="a", name="shell", arguments="ls", kind="custom")
+    hosted = ToolCall(call_id="h", name="search", kind="hosted")
+    result = Message(role="tool", parts=[ToolResult(call_id="h", content=[Text(text="found")])])
+    (turn,) = _turns(_assistant(custom, hosted), result)
+    assert turn["tool_calls"] == [{"id": "a", "type": "custom", "custom": {"name": "shell", "input": "ls"}}]
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content", None])
+def test_reasoning_goes_into_the_field_of_the_dialect(field):
+    said = Text(text="x")
+    parts = [Reasoning(text="a"), Reasoning(text="b", origin="here"), Reasoning(text="c", origin="elsewhere"), said]
+    (turn,) = _turns(_assistant(*parts), dialect=Dialect(reasoning_field=field))
+    assert turn == {"role": "assistant", "content": "x"} | ({field: "ab"} if field else {})
+
+
+def test_signed_reasoning_goes_back_to_its_origin_alone():
+    detail = {"type": "reasoning.server_tool_call", "name": "search"}
+    parts = [
+        Reasoning(text="a", signature="s", format="f", origin="here"),
+        Reasoning(encrypted="e", item_id="rs_1", origin="here"),
+        Reasoning(text="b", summary=True, origin="here"),
+        Reasoning(text="c", signature="s", origin="elsewhere"),
+        Opaque(dialect="openai_chat", raw=_raw(detail), origin="here"),
+        Text(text="x"),
+    ]
+    (turn,) = _turns(_assistant(*parts), dialect=Dialect(reasoning_details=True))
+    assert turn["reasoning_details"] == [
+        {"type": "reasoning.text", "text": "a", "signature": "s", "format": "f", "index": 0},
+        {"type": "reasoning.encrypted", "data": "e", "id": "rs_1", "index": 1},
+        {"type": "reasoning.summary", "summary": "b", "index": 2},
+        detail,
+    ]
+    assert _turns(_assistant(*parts)) == [{"role": "assistant", "content": "x"}]
+
+
+def test_refusals_go_into_their_field_or_are_text():
+    refused = _assistant(Refusal(text="no"))
+    assert _turns(refused, dialect=Dialect(refusal_field=True)) == [
+        {"role": "assistant", "content": None, "refusal": "no"}
+    ]
+    assert _turns(refused) == [{"role": "assistant", "content": "no"}]
+
+
+def test_earlier_audio_is_referred_to_or_repeated_as_text():
+    audio = Media(kind="audio", item_id="audio_1", origin="here", transcript="hi")
+    own = Dialect(audio_history=True)
+    assert _turns(_assistant(audio), dialect=own) == [
+        {"role": "assistant", "content": None, "audio": {"id": "audio_1"}}
+    ]
+    assert _turns(_assistant(audio)) == [{"role": "assistant", "content": "hi"}]
+    dropped: set[str] = set()
+    assert _turns(_assistant(Media(kind="audio", data="aa")), dropped=dropped) == [] and dropped == {"messages.audio"}
+
+
+def test_parts_of_other_dialects_are_replaced_by_their_text():
+    own = Opaque(dialect="openai_chat", raw=_raw({"type": "vendor"}))
+    broken = Opaque(dialect="openai_chat", raw=Raw(b"[1]"))
+    foreign = Opaque(dialect="other", raw=_raw({}), text="found")
+    silent = Opaque(dialect="other", raw=_raw({}))
+    assert _turns(_assistant(foreign, silent)) == [{"role": "assistant", "content": "found"}]
+    assert _turns(_assistant(own, broken)) == [{"role": "assistant", "content": [{"type": "vendor"}, [1]]}]
+
+
+@pytest.mark.parametrize("provider", ["openai", "mistral", "deepseek", "moonshotai", "openrouter", "groq"])
+@pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if case.response and case.status == 200))
+def test_every_answer_can_be_sent_back(name, provider):
+    """The parts of an answer, appended as an assistant turn, become a valid body for any provider."""
+    try:
+        result = decoded(CASES[name].response)
+    except ApiError:
+        return
+    parts = result.choices[0].parts if result.choices else []
+    results = [ToolResult(call_id=part.call_id) for part in parts if isinstance(part, ToolCall)]
+    answered = [Message(role="tool", parts=list(results))] if results else []
+    body = _body(_request(USER, _assistant(*parts), *answered, USER), endpoint(provider))
+    for turn in body["messages"]:
+        assert turn.keys() <= {"role", "content", "refusal", "audio", "tool_calls", "tool_call_id"} | {
+            "reasoning",
+            "reasoning_content",
+            "reasoning_details",
+        }
+        assert turn.get("content") or turn["role"] == "tool" or turn.keys() & {"tool_calls", "audio", "refusal"}
+    made = [call["id"] for turn in body["messages"] for call in turn.get("tool_calls", ())]
+    assert made == [turn["tool_call_id"] for turn in body["messages"] if turn["role"] == "tool"]
+
+
+def test_the_origin_names_provider_and_model():
+    assert origin_of("a", "b") == "openai_chat/a/b"
+    case = CASES["history_mistral_tool_ids"]
+    assert (
+        FORMAT.encode(_request(), case_endpoint(case), "g").context.origin == "openai_chat/mistral/mistral-small-latest"
+    )

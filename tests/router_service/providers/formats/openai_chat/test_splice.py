@@ -1,0 +1,231 @@
+"""Checks that a body whose bytes are copied says what the encoded request says, and what is copied."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from data.catalogue.types import Price
+from router_service.core.errors import ApiError
+from router_service.providers.formats.openai_chat import dialect as dialects
+from router_service.providers.formats.openai_chat import splice
+from router_service.providers.formats.openai_chat.dialect import Dialect
+from router_service.providers.formats.openai_chat.splice import inspect_messages
+from tests.router_service.providers.formats.openai_chat.chat_request import parse_chat
+from tests.router_service.providers.formats.openai_chat.wire import CASES, FORMAT, case_endpoint, endpoint
+
+PLAIN = endpoint("groq", "llama")
+MESSAGES = [{"role": "user", "content": "hello"}]
+CALL = {"id": "call_PTLP8xhu3uwZ", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+REQUESTS = sorted(name for name, case in CASES.items() if case.documented_request is not None)
+
+
+def _never() -> Any:
+    raise AssertionError("the request was parsed although nothing has to change")
+
+
+def _spliced(body: dict[str, Any], to: Any = PLAIN, *, parses: bool = True, **more: Any) -> Any:
+    fields = msgspec.json.decode(msgspec.json.encode(body), type=dict[str, Raw])
+    parse = (lambda: parse_chat(body)) if parses else _never
+    return FORMAT.encode_raw(fields, parse, to, "gen-1", **{"stream": False, **more})
+
+
+def _body(encoded: Any) -> dict[str, Any]:
+    """Returns a body in which a list of nothing but one text is the text, and empty text beside calls is null."""
+    found = json.loads(encoded.request.body) if not isinstance(encoded, dict) else encoded
+    return found | {"messages": [_plain(message) for message in found["messages"]]}
+
+
+def _plain(message: dict[str, Any]) -> dict[str, Any]:
+    match message.get("content"):
+        case [{"type": "text", "text": text, **rest}] if not rest:
+            return message | {"content": text}
+        case "" if "tool_calls" in message:
+            return message | {"content": None}
+    return message
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_fixtures_become_the_documented_request(name):
+    """Both ways of a request lead to the body that the vendor documents."""
+    case = CASES[name]
+    to = case_endpoint(case)
+    documented = _body(case.documented_request)
+    encoded = FORMAT.encode(parse_chat(case.request), to, "gen-1")
+    assert _body(encoded) == documented
+    assert _body(_spliced(case.request, to)) == documented
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("provider", ["openai", "mistral", "deepseek", "openrouter", "groq"])
+def test_both_ways_say_the_same_to_every_provider(name, provider):
+    case, to = CASES[name], endpoint(provider)
+    for stream in (False, True):
+        encoded = FORMAT.encode(parse_chat(case.request, stream=stream), to, "gen-1")
+        spliced = _spliced(case.request, to, stream=stream)
+        assert _body(spliced) == _body(encoded)
+        assert spliced.context == encoded.context
+        assert spliced.dropped == encoded.dropped
+        assert (spliced.request.url, spliced.request.headers) == (encoded.request.url, encoded.request.headers)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        MESSAGES,
+        [{"role": "system", "content": "s"}, *MESSAGES, {"role": "assistant", "content": "a"}, *MESSAGES],
+        [
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}],
+            }
+        ],
+        [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [CALL]}],
+        [*MESSAGES, {"role": "assistant", "content": "", "tool_calls": [CALL]}],
+        [*MESSAGES, {"role": "assistant", "tool_calls": [CALL], "content": "a"}],
+        [{"role": "tool", "tool_call_id": "a", "content": "18 C"}],
+        [{"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "18 C"}]}],
+        [{"role": "user", "content": "hello", "name": "ann"}],
+        [{"role": "user", "content": "x" * 100_000}],
+        [{"role": "user", "content": "x" * 100_000}, {"role": "user", "content": [{"type": "text", "text": "a"}]}],
+    ],
+)
+def test_messages_that_need_no_fitting_keep_their_bytes(messages):
+    body = b'{"messages":%s , "temperature" : 1e-1}' % json.dumps(messages).encode()
+    fields = msgspec.json.decode(body, type=dict[str, Raw])
+    encoded = FORMAT.encode_raw(fields, _never, PLAIN, "gen-1", stream=False)
+    assert json.dumps(messages).encode() in encoded.request.body
+    assert b'"temperature":1e-1' in encoded.request.body
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": "a", "refusal": None},
+        {"role": "assistant", "content": "a", "reasoning": "r"},
+        {"role": "assistant", "content": "a", "reasoning_details": []},
+        {"role": "assistant", "content": "a", "annotations": [], "images": []},
+        {"role": "assistant", "content": ""},
+        {"role": "assistant", "content": None},
+        {"role": "assistant", "content": [{"type": "text", "text": "a"}]},
+        {"role": "user", "content": ""},
+        {"role": "user", "content": [{"type": "text", "text": ""}]},
+        {"role": "user", "content": []},
+        {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]},
+        {"role": "developer", "content": "d"},
+        {"role": "tool", "tool_call_id": "a", "content": []},
+        {"role": "user", "content": "a", "vendor": 1},
+    ],
+)
+@pytest.mark.parametrize("padding", ["", "x" * 100_000])
+def test_other_messages_are_fitted(message, padding):
+    body = {"messages": [*MESSAGES, message, {"role": "user", "content": f"last {padding}"}]}
+    encoded = FORMAT.encode(parse_chat(body), PLAIN, "gen-1")
+    assert _body(_spliced(body)) == _body(encoded)
+    with pytest.raises(AssertionError, match="parsed"):
+        _spliced(body, parses=False)
+
+
+def test_messages_of_another_shape_are_left_to_the_parser():
+    """The parser of the client's API tells what is wrong with messages that are none."""
+    for messages in (
+        3,
+        [3],
+        [{"role": "other"}],
+        {},
+        [{"role": "tool", "content": "x"}],
+        [{"role": "user", "tool_calls": []}],
+    ):
+        with pytest.raises(AssertionError, match="parsed"):
+            _spliced({"messages": messages}, parses=False)
+
+
+def test_traits_of_one_body_serve_several_attempts():
+    traits = inspect_messages(Raw(msgspec.json.encode(MESSAGES)))
+    assert _body(_spliced({"messages": MESSAGES}, parses=False, traits=traits))["messages"] == MESSAGES
+    faulty = inspect_messages(Raw(b"[3]"))
+    with pytest.raises(AssertionError, match="parsed"):
+        _spliced({"messages": MESSAGES}, parses=False, traits=faulty)
+
+
+def test_nulls_router_fields_and_choices_without_tools_are_not_sent():
+    body = {"messages": MESSAGES, "temperature": None, "tools": [], "tool_choice": "auto", "parallel_tool_calls": True}
+    body |= {"provider": {"only": ["x"]}, "models": ["a"], "plugins": [], "stream": True, "vendor": {"kept": 1}}
+    sent = json.loads(_spliced(body, parses=False).request.body)
+    assert sent == {"model": "llama", "messages": MESSAGES, "vendor": {"kept": 1}}
+    assert json.loads(_spliced({"temperature": 1}, parses=False).request.body) == {"model": "llama", "temperature": 1}
+
+
+def test_parameters_are_renamed():
+    body = {"messages": MESSAGES, "max_tokens": 5, "seed": 7}
+    assert json.loads(_spliced(body, endpoint("openai")).request.body)["max_completion_tokens"] == 5
+    assert json.loads(_spliced(body, endpoint("mistral")).request.body)["random_seed"] == 7
+    for both in ({"max_tokens": 5, "max_completion_tokens": 6}, {"max_completion_tokens": 6, "max_tokens": 5}):
+        assert json.loads(_spliced({"messages": MESSAGES, **both}).request.body)["max_tokens"] == 6
+    one = {"max_completion_tokens": None, "max_tokens": 5}
+    assert json.loads(_spliced({"messages": MESSAGES, **one}).request.body)["max_tokens"] == 5
+
+
+def test_cache_marks_of_tools_are_dropped_and_reported():
+    tool = {"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}}
+    encoded = _spliced({"messages": MESSAGES, "tools": [tool], "cache_control": {"type": "ephemeral"}})
+    assert json.loads(encoded.request.body)["tools"] == [{"type": "function", "function": {"name": "f"}}]
+    assert encoded.dropped == ("cache_control",)
+    kept = _spliced({"messages": MESSAGES, "tools": [tool]}, endpoint("openrouter"), parses=False)
+    assert json.loads(kept.request.body)["tools"] == [tool]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        ({"reasoning": {"effort": "low"}}, {"reasoning_effort": "low"}),
+        ({"reasoning": {"effort": "low"}, "reasoning_effort": "high"}, {"reasoning_effort": "high"}),
+        ({"reasoning_effort": "high"}, {"reasoning_effort": "high"}),
+        ({"reasoning": None}, {}),
+        ({"speed": "fast"}, {}),
+    ],
+)
+def test_reasoning_and_speed(fields, sent):
+    body = json.loads(_spliced({"messages": MESSAGES, **fields}, parses=False).request.body)
+    assert body == {"model": "llama", "messages": MESSAGES, **sent}
+
+
+@pytest.mark.parametrize("fields", [{"reasoning": 3}, {"reasoning": {"effort": "huge"}}, {"service_tier": 3}])
+def test_malformed_fields_that_have_to_be_read_are_refused_with_a_sentence(fields):
+    with pytest.raises(ApiError) as raised:
+        _spliced({"messages": MESSAGES, **fields})
+    assert raised.value.code == 400 and next(iter(fields)) in raised.value.message
+
+
+def test_tiers():
+    tiers = (("default", Price(1, 1)), ("flex", Price(1, 1)))
+    to = endpoint("openai", service_tier="flex", tier_prices=tiers)
+    assert json.loads(_spliced({"messages": MESSAGES}, to).request.body)["service_tier"] == "flex"
+    assert _spliced({"messages": MESSAGES, "service_tier": "flex"}).dropped == ("service_tier",)
+
+
+@pytest.mark.parametrize(("n", "choices"), [(3, 3), ("x", 1), (None, 1)])
+def test_the_number_of_choices_is_known(n, choices):
+    assert _spliced({"messages": MESSAGES, "n": n}).context.choices == choices
+
+
+def test_dialects_that_take_no_reasoning_or_want_valid_arguments(monkeypatch):
+    """A row of the table is all that such a provider needs."""
+    rows = {"strict": Dialect(reasoning_request="none", valid_arguments=True)}
+    monkeypatch.setattr(dialects, "_rows", lambda: rows)
+    splice._plan.cache_clear()
+    to = endpoint("strict")
+    cut = {**CALL, "function": {"name": "f", "arguments": '{"a": '}}
+    body = {
+        "messages": [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [cut]}],
+        "reasoning_effort": "low",
+    }
+    encoded = _spliced(body, to)
+    assert encoded.dropped == ("reasoning",)
+    assert _body(encoded) == _body(FORMAT.encode(parse_chat(body), to, "gen-1"))
+    assert b"_invalid_arguments" in encoded.request.body and b"reasoning" not in encoded.request.body
+    splice._plan.cache_clear()
