@@ -27,6 +27,7 @@ from router_service.cluster.peers import PeerTransport
 from router_service.cluster.sharing import StateSharing
 from router_service.core.preferences import Preferences
 from router_service.execution.deadlines import MeasuredDeadlines, Timeouts
+from router_service.execution.dispatch import Dispatcher
 from router_service.execution.hedging import Hedging
 from router_service.execution.outcome_reporter import OutcomeListener, OutcomeReporter
 from router_service.health import Health
@@ -34,6 +35,7 @@ from router_service.health.live_statistics import LiveStatistics
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.providers.credentials import Credentials
+from router_service.providers.formats import FORMATS
 from router_service.settings import Settings
 from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
@@ -65,6 +67,12 @@ class Container:
         listeners: list[OutcomeListener] = [health, statistics, AffinityListener(sticky, endpoints)]
         if hedging is not None:
             listeners.append(hedging)
+        outcomes = OutcomeReporter(listeners, on_begin=[statistics.begin])
+        measured_deadlines = MeasuredDeadlines(health)
+        timeouts = Timeouts(
+            settings.ttft_timeout, settings.answer_timeout, settings.stall_timeout, settings.total_timeout
+        )
+        credentials = Credentials(lab=bool(settings.lab_url))
         self.services = Services(
             worker=f"{os.uname().nodename}-{os.getpid()}",
             catalogue=catalogue,
@@ -91,20 +99,27 @@ class Container:
             ),
             policies=policies,
             sticky=sticky,
-            outcomes=OutcomeReporter(listeners, on_begin=[statistics.begin]),
+            outcomes=outcomes,
             health=health,
             statistics=statistics,
-            measured_deadlines=MeasuredDeadlines(health),
+            measured_deadlines=measured_deadlines,
             hedging=hedging,
-            credentials=Credentials(lab=bool(settings.lab_url)),
+            credentials=credentials,
+            dispatcher=Dispatcher(
+                health=health,
+                outcomes=outcomes,
+                hedging=hedging,
+                timeouts=timeouts,
+                measured_deadlines=measured_deadlines,
+                credentials=credentials,
+                formats=FORMATS,
+            ),
             tool_calls=ToolCallChecker(),
             categoriser=RequestLabeller(settings.category_share),
             recent=RecentRecords(),
             key_usage=KeyUsageReader(lake),
             peers=peers,
-            timeouts=Timeouts(
-                settings.ttft_timeout, settings.answer_timeout, settings.stall_timeout, settings.total_timeout
-            ),
+            timeouts=timeouts,
             max_body_bytes=settings.max_body_bytes,
             keepalive_interval_s=settings.keepalive_interval,
             random=random.Random(),  # seeded by the system
@@ -126,6 +141,7 @@ class Container:
         urls = {offer.base_url for offers in services.endpoints.values() for offer in offers if offer.base_url}
         client = select_client(settings.upstream_client, urls)
         services.upstream = open_client(client, settings.connect_timeout, settings.max_event_bytes)
+        services.dispatcher.upstream = services.upstream
         sealer = Sealer(services.lake)
         watches = (services.admission.keys.watch(), _poll(services.policies), self.sharing.run(), sealer.watch())
         tasks = [asyncio.create_task(watch) for watch in watches]

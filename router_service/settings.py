@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     )
     stall_timeout: float = Field(60.0, gt=0, description="time without data after which a started stream is ended")
     total_timeout: float = Field(600.0, gt=0, description="limit for a request, over all its attempts")
-    keepalive_interval: float = Field(5.0, gt=0, description="interval of keep-alive comments in an idle stream")
+    keepalive_interval: float = Field(
+        4.0, gt=0, description="seconds of silence after which a stream gets a keep-alive; SDKs give up after 5"
+    )
     hedge_share: float = Field(0.0, ge=0, le=1, description="share of all tokens that hedged requests may use")
     hedge_burst_tokens: int = Field(10_000, gt=0, description="largest burst of tokens that hedged requests may use")
     learned_share: float = Field(0.5, ge=0, le=1, description="share of the traffic that the learned policy serves")

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 
 from starlette.types import Receive, Scope, Send
 
 from data.record.encoding import encode_record
-from models.selection.decision.features import hour_of_week
-from router_service.admission.keys import Key
-from router_service.affinity.conversation import conversation_key
 from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected, read_body, send_json
 from router_service.api.buffered import respond_buffered
-from router_service.api.metadata import is_asked, metadata, noting
+from router_service.api.decisions import decisions_of
+from router_service.api.metadata import is_asked, metadata
 from router_service.api.parse_head import parse_head
 from router_service.api.services import Services
 from router_service.api.streamed import StreamedResponse
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
-from router_service.core.plan import Decision, Plan
-from router_service.core.request import Head
 from router_service.core.tool_calls import ToolCallCollector
 from router_service.planning.availability import NoEndpoints
-from router_service.planning.decide import decisions
-from router_service.planning.eligibility import profile_of
 from router_service.telemetry.record import make_record
 
 logger = logging.getLogger(__name__)
@@ -81,37 +74,12 @@ class ChatCompletions:
             exchange.tool_calls = ToolCallCollector()
         if is_asked(exchange.headers):
             exchange.plans = []
-        decisions = self._decisions(exchange, head, key)
+        decisions = decisions_of(services, exchange, head, key)
         with WhileConnected(self._watches, receive):
             if head.stream:
                 await StreamedResponse(exchange, services, send).run(decisions)
             else:
                 await respond_buffered(exchange, services, decisions, send)
-
-    def _decisions(self, exchange: Exchange, head: Head, key: Key) -> Iterator[Decision]:
-        planner = self._services.planner
-        constraints = self._services.admission.constraints(key, exchange.headers)
-        preferences = planner.preferences(head.provider, constraints)
-        profile = profile_of(head, len(exchange.body), hour_of_week(exchange.started_at), exchange.client_region)
-        sticky = self._services.sticky
-        affinity = exchange.conversation = conversation_key(exchange.key_hash or "", head, exchange.headers)
-
-        def apply_affinity(plan: Plan) -> Plan:
-            kept = sticky.apply(plan, affinity, profile.prompt_tokens)
-            if kept is not plan and affinity is not None and not exchange.attempts:
-                exchange.expected_cached_tokens = sticky.expected_cached_tokens(plan, affinity)
-            return kept
-
-        found = decisions(
-            planner,
-            head.requested_models(),
-            preferences,
-            profile,
-            self._services.random.random,
-            constraints,
-            apply_affinity,
-        )
-        return found if exchange.plans is None else noting(found, exchange.plans)
 
 
 def settle(exchange: Exchange, services: Services) -> None:

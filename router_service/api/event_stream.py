@@ -17,7 +17,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EventStream:
-    """Write server-sent events. The first write sends status 200; until then an error can still set its own status."""
+    """Write server-sent events. The first write sends status 200; until then an error can still set its own status.
+
+    ``sent_at`` is when something was sent last, in seconds of the event loop's clock. ``ended`` is true once the last
+    part of the body was sent.
+    """
 
     def __init__(self, send: Send, generation_id: str, created: int) -> None:
         """Create the stream; ``created`` is in Unix seconds."""
@@ -27,6 +31,9 @@ class EventStream:
         self._head = b""
         self.started = False
         self.sent_bytes = 0
+        self.sent_at = 0.0
+        self.ended = False
+        self._now = asyncio.get_running_loop().time
         self.served_by("", None)
 
     def served_by(self, model: str, provider: str | None, service_tier: str | None = None) -> None:
@@ -48,7 +55,9 @@ class EventStream:
         return self._head + _encode(choices) + rest + b"\n\n"
 
     async def write(self, content: bytes, *, more: bool = True) -> None:
-        """Send ``content``; ``more=False`` marks the last part of the body."""
+        """Send ``content``, which consists of whole events; ``more=False`` marks the last part of the body."""
+        self.sent_at = self._now()
+        self.ended = not more
         if not self.started:
             self.started = True
             headers = [
@@ -63,26 +72,30 @@ class EventStream:
 
 
 class KeptAlive:
-    """Send a comment every ``interval`` seconds while the ``async with`` block runs."""
+    """Send a comment whenever nothing was sent for ``interval`` seconds, while the ``async with`` block runs."""
 
     def __init__(self, stream: EventStream, interval: float) -> None:
         self._stream = stream
         self._interval = interval
-        self._comments: asyncio.Task[None] | None = None
+        self._comment: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._interval, self._begin)
+        loop = asyncio.get_running_loop()
+        self._stream.sent_at = loop.time()
+        self._timer = loop.call_later(self._interval, self._check, loop)
 
     async def __aexit__(self, *_error: object) -> None:
         self._timer.cancel()
-        if self._comments is not None:
-            self._comments.cancel()
-            await asyncio.gather(self._comments, return_exceptions=True)
+        if self._comment is not None:
+            self._comment.cancel()
+            await asyncio.gather(self._comment, return_exceptions=True)
 
-    def _begin(self) -> None:
-        self._comments = asyncio.create_task(self._write())
-
-    async def _write(self) -> None:
-        while True:
-            await self._stream.write(KEEPALIVE)
-            await asyncio.sleep(self._interval)
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._stream.ended:
+            return
+        silent_s = loop.time() - self._stream.sent_at
+        # A comment that still waits for a slow client is enough.
+        if silent_s >= self._interval and (self._comment is None or self._comment.done()):
+            self._comment = loop.create_task(self._stream.write(KEEPALIVE))
+            silent_s = 0.0
+        self._timer = loop.call_later(max(self._interval - silent_s, 0.001), self._check, loop)

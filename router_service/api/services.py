@@ -15,6 +15,7 @@ from router_service.admission.keys import Key
 from router_service.affinity.sticky import StickyTable
 from router_service.cluster.peers import PeerTransport
 from router_service.execution.deadlines import MeasuredDeadlines, Timeouts
+from router_service.execution.dispatch import Dispatcher
 from router_service.execution.hedging import Hedging
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
@@ -48,6 +49,7 @@ class Services:
     measured_deadlines: MeasuredDeadlines
     hedging: Hedging | None
     credentials: Credentials
+    dispatcher: Dispatcher
     tool_calls: ToolCallChecker
     categoriser: RequestLabeller
     recent: RecentRecords

@@ -64,17 +64,17 @@ class StreamedResponse:
     async def _run(self, decisions: Iterator[Decision]) -> None:
         exchange, services = self._exchange, self._services
         decisions = self._ahead = UpcomingDecisions(decisions, exchange)
-        try:
-            async with KeptAlive(self._out, services.keepalive_interval_s):
+        async with KeptAlive(self._out, services.keepalive_interval_s):
+            try:
                 attempts = AttemptLoop(exchange, services.health, self._deadlines, services.outcomes, services.hedging)
                 opened = await attempts.run(decisions, self._open, _close)
-        except ApiError as error:
-            if not self._out.started:
-                raise
-            self._out.served_by((exchange.head and exchange.head.model) or "", None)
-            await self._fail(error)
-            return
-        await self._relay(opened)
+            except ApiError as error:
+                if not self._out.started:
+                    raise
+                self._out.served_by((exchange.head and exchange.head.model) or "", None)
+                await self._fail(error)
+                return
+            await self._relay(opened)
 
     async def _open(self, endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> OpenedStream:
         services, head = self._services, self._exchange.head

@@ -70,6 +70,7 @@ class Exchange(msgspec.Struct):
     body: bytes
     headers: Mapping[bytes, bytes]
     head: Head | None = None
+    skin: str = "chat"
     started_at: float = msgspec.field(default_factory=time.time)
     arrival_s: float = msgspec.field(default_factory=time.perf_counter)
     id: str = ""
@@ -87,6 +88,7 @@ class Exchange(msgspec.Struct):
     endpoint: str | None = None
     provider: str | None = None
     wire_format: str | None = None
+    dropped_parameters: tuple[str, ...] | None = None
     upstream_id: str | None = None
     service_tier: str | None = None
     status: int = 500

@@ -1,10 +1,16 @@
-"""Find the API key with which a provider is called."""
+"""Find the credentials with which a provider is called, and sign requests with them."""
 
 from __future__ import annotations
 
 import os
 
+import msgspec
+
 from data.catalogue.types import Endpoint
+from router_service.core.http_request import HttpRequest
+
+# The header that each wire format expects the key in; every other format takes a bearer token.
+KEY_HEADERS = {"anthropic_messages": "x-api-key"}
 
 
 class Credentials:
@@ -18,3 +24,9 @@ class Credentials:
         if self._lab:
             return "lab"
         return next((value for name in endpoint.key_env if (value := os.environ.get(name, "").strip())), "")
+
+    async def sign(self, request: HttpRequest, endpoint: Endpoint) -> HttpRequest:
+        """Return ``request`` with the headers that authenticate it at ``endpoint``."""
+        key, header = self.api_key(endpoint), KEY_HEADERS.get(endpoint.wire_format)
+        signed = {header: key} if header else {"authorization": f"Bearer {key}"}
+        return msgspec.structs.replace(request, headers=request.headers | signed)

@@ -24,6 +24,7 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         exchange.status,
         duration_us,
     )
+    record.skin = exchange.skin
     record.key_hash = exchange.key_hash
     record.client_region = exchange.client_region
     record.country = exchange.country
@@ -43,6 +44,8 @@ def make_record(exchange: Exchange, worker: str) -> Record:
     record.native_finish_reason = exchange.native_finish_reason and exchange.native_finish_reason[:MAX_ID_CHARACTERS]
     record.cancelled = exchange.cancelled
     record.ended_by_client = exchange.ended_by_client
+    if exchange.dropped_parameters is not None:
+        record.dropped_parameters = list(exchange.dropped_parameters)
     record.output_bytes = exchange.output_bytes
     if exchange.first_byte is not None:
         record.ttft_us = int((exchange.first_byte - exchange.arrival_s) * 1e6)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from router_service.settings import Settings
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import Stack, open_stack
 from tests.running import until
@@ -42,6 +43,22 @@ def test_a_hanging_provider_is_left_at_the_deadline_of_the_first_token(tmp_path:
         answer = client.post(CHAT, json=body(True, provider={"order": ["groq", "deepinfra"]}))
     assert "Deep Infra" in answer.text
     assert ": OPENROUTER PROCESSING" in answer.text
+
+
+def test_a_stream_that_is_silent_after_its_first_token_is_kept_alive(stack: Stack) -> None:
+    """Proxies and SDKs end a connection on which nothing arrives: the openrouter Python SDK after 5 s."""
+    stack.lab.modes["groq"] = {"mode": "stall"}
+    with stack.client as client:
+        request = body(True, provider={"order": ["groq"], "allow_fallbacks": False})
+        with client.stream("POST", CHAT, json=request) as answer:
+            lines = (line for line in answer.iter_lines() if line)
+            next(line for line in lines if line.startswith("data: "))
+            found = [next(line for line in lines if line.startswith(":")) for _ in range(2)]
+    assert found == [": OPENROUTER PROCESSING"] * 2
+
+
+def test_the_first_keep_alive_comes_before_sdks_give_up() -> None:
+    assert Settings().keepalive_interval < 5.0
 
 
 @pytest.mark.parametrize("mode", ["reset", "stall"])

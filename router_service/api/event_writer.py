@@ -1,0 +1,72 @@
+"""Write a response to the client: one body, or a stream of server-sent events that is kept alive while it is silent."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import Send
+
+from router_service.api.skins.skin import Headers
+
+
+class EventWriter:
+    """Write one response. A keep-alive is sent whenever nothing was written for ``interval_s`` seconds.
+
+    The first byte of a stream sends status 200; until then an error can still set its own status. A keep-alive is a
+    message of its own, and what is written consists of whole events, so that it never comes between their bytes.
+    """
+
+    def __init__(self, send: Send, keepalive: bytes, interval_s: float) -> None:
+        self._send = send
+        self._keepalive = keepalive
+        self._interval_s = interval_s
+        self._headers: Headers = []
+        self._written_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._over = False
+        self.started = False
+        self.sent_bytes = 0
+
+    def keep_alive(self, headers: Headers, generation_id: str) -> None:
+        """Begin to keep a stream alive; ``headers`` are those of its response."""
+        self._headers = [*headers, (b"x-generation-id", generation_id.encode())]
+        loop = asyncio.get_running_loop()
+        self._written_at = loop.time()
+        self._timer = loop.call_later(self._interval_s, self._check, loop)
+
+    async def write(self, content: bytes, *, more: bool = True) -> None:
+        """Send whole events; ``more=False`` ends the stream."""
+        self._written_at = asyncio.get_running_loop().time()
+        if not more:
+            self.stop()
+        if not self.started:
+            self.started = True
+            await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        await self._send({"type": "http.response.body", "body": content, "more_body": more})
+        self.sent_bytes += len(content)
+
+    async def respond(self, status: int, headers: Headers, body: bytes, generation_id: str) -> None:
+        """Send a response with one body."""
+        self.stop()
+        self.started = True
+        sent = [*headers, (b"content-length", str(len(body)).encode()), (b"x-generation-id", generation_id.encode())]
+        await self._send({"type": "http.response.start", "status": status, "headers": sent})
+        await self._send({"type": "http.response.body", "body": body})
+        self.sent_bytes += len(body)
+
+    def stop(self) -> None:
+        """Send no more keep-alives."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._over:
+            return
+        silent_s = loop.time() - self._written_at
+        # A keep-alive that still waits for a slow client is enough.
+        if silent_s >= self._interval_s and (self._writing is None or self._writing.done()):
+            self._writing = loop.create_task(self.write(self._keepalive))
+            silent_s = 0.0
+        self._timer = loop.call_later(max(self._interval_s - silent_s, 0.001), self._check, loop)

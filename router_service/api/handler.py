@@ -1,0 +1,153 @@
+"""Serve one client-facing API: authenticate, parse, dispatch, render and settle. The same path for every skin."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import aclosing
+
+from starlette.types import Receive, Scope, Send
+
+from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected, read_body
+from router_service.api.chat import CLIENT_CLOSED, settle
+from router_service.api.decisions import decisions_of
+from router_service.api.event_writer import EventWriter
+from router_service.api.services import Services
+from router_service.api.skins.skin import Skin
+from router_service.core.errors import ApiError
+from router_service.core.events import Ended, Failed, Folding, Result, fold
+from router_service.core.exchange import Exchange
+from router_service.core.generation import GenerationRequest
+from router_service.core.parts import ToolCall
+from router_service.core.plan import Decision
+from router_service.core.tool_calls import ToolCallCollector
+from router_service.execution.relayed_answer import RelayedAnswer, collected
+from router_service.planning.availability import NoEndpoints
+
+logger = logging.getLogger(__name__)
+
+
+class GenerationHandler:
+    """Serve the generation requests of one skin, as an ASGI application."""
+
+    def __init__(self, services: Services, skin: Skin) -> None:
+        self._services = services
+        self._skin = skin
+        self._watches = DisconnectWatches()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(b"", dict(scope["headers"]))
+        exchange.skin = self._skin.name
+        writer = EventWriter(send, self._skin.keepalive, self._services.keepalive_interval_s)
+        try:
+            await self._serve(exchange, scope, receive, writer)
+        except ApiError as error:
+            exchange.status, exchange.error_type = error.code, error.error_type
+            if isinstance(error, NoEndpoints):
+                exchange.rejected_plan = error.plan
+            await self._refuse(exchange, error, writer)
+        except ClientDisconnected:
+            exchange.cancelled, exchange.status = True, CLIENT_CLOSED
+            exchange.ended_by_client = True
+        except asyncio.CancelledError:
+            exchange.cancelled, exchange.status = True, CLIENT_CLOSED
+            exchange.ended_by_client = False
+            raise
+        except Exception:
+            logger.exception("request %s failed", exchange.id)
+            fault = ApiError("server", "Internal error; the router's own log has it under the generation id")
+            exchange.status, exchange.error_type = fault.code, fault.error_type
+            await self._refuse(exchange, fault, writer)
+        finally:
+            writer.stop()
+            exchange.output_bytes = writer.sent_bytes
+            settle(exchange, self._services)
+
+    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, writer: EventWriter) -> None:
+        services = self._services
+        key = await services.admission.authenticate(exchange.headers)
+        exchange.key_hash = key.hash
+        exchange.client_region = services.admission.client_region(key, exchange.headers, scope)
+        exchange.country = services.admission.country(exchange.headers)
+        if not services.log.has_room:
+            raise ApiError(
+                "provider_overloaded", "The request log is full and must not lose requests; try again", retry_after=1
+            )
+        exchange.body = await read_body(receive, exchange.headers, services.max_body_bytes)
+        query = scope.get("query_string", b"")
+        parsed = self._skin.parse(exchange.headers, query, exchange.body, services.catalogue)
+        head = exchange.head = parsed.head
+        exchange.labelling = services.categoriser.submit(head.messages)
+        if head.tool_count:
+            exchange.tool_calls = ToolCallCollector()
+        decisions = decisions_of(services, exchange, head, key)
+        with WhileConnected(self._watches, receive):
+            if head.stream:
+                await self._stream(exchange, parsed.generation, decisions, writer)
+            else:
+                await self._respond(exchange, parsed.generation, decisions, writer)
+
+    async def _respond(
+        self, exchange: Exchange, generation: GenerationRequest, decisions: Iterator[Decision], writer: EventWriter
+    ) -> None:
+        dispatcher = self._services.dispatcher
+        deadlines = dispatcher.deadlines(exchange)
+        committed = await dispatcher.dispatch(exchange, generation, decisions, deadlines)
+        exchange.dropped_parameters = committed.dropped
+        result = fold(await collected(RelayedAnswer(exchange, committed, deadlines)))
+        _collect_tool_calls(exchange, result)
+        headers, body = self._skin.response(exchange, result)
+        exchange.first_byte = time.perf_counter()
+        await writer.respond(200, headers, body, exchange.id)
+
+    async def _stream(
+        self, exchange: Exchange, generation: GenerationRequest, decisions: Iterator[Decision], writer: EventWriter
+    ) -> None:
+        """Relay a stream. Raises ``ApiError`` only before the first byte is sent."""
+        dispatcher = self._services.dispatcher
+        deadlines = dispatcher.deadlines(exchange)
+        headers, renderer = self._skin.stream(exchange)
+        writer.keep_alive(headers, exchange.id)
+        try:
+            committed = await dispatcher.dispatch(exchange, generation, decisions, deadlines)
+        except ApiError as error:
+            if not writer.started:
+                raise
+            exchange.status, exchange.error_type, exchange.finish_reason = error.code, error.error_type, "error"
+            await writer.write(renderer.fail(error), more=False)
+            return
+        exchange.dropped_parameters = committed.dropped
+        # Only the calls are judged, but the grammar of all events is needed to find them.
+        folding = Folding() if exchange.tool_calls is not None else None
+        async with aclosing(RelayedAnswer(exchange, committed, deadlines).batches()) as batches:
+            async for events in batches:
+                if folding is not None:
+                    for event in events:
+                        folding.add(event)
+                    if folding.over:
+                        _collect_tool_calls(exchange, folding.result())
+                over = isinstance(events[-1], Ended | Failed)
+                if content := renderer.feed(events):
+                    if exchange.first_byte is None:
+                        exchange.first_byte = time.perf_counter()
+                    await writer.write(content, more=not over)
+                elif over:
+                    await writer.write(b"", more=False)
+
+    async def _refuse(self, exchange: Exchange, error: ApiError, writer: EventWriter) -> None:
+        """Send the error of a request that has no answer, unless its answer has begun."""
+        if writer.started:
+            return
+        refusal = self._skin.error(error, exchange.id)
+        await writer.respond(refusal.status, refusal.headers, refusal.body, exchange.id)
+
+
+def _collect_tool_calls(exchange: Exchange, result: Result) -> None:
+    if exchange.tool_calls is None:
+        return
+    for number, choice in enumerate(result.choices):
+        calls = [part for part in choice.parts if isinstance(part, ToolCall) and part.kind == "function"]
+        found = [{"function": {"name": call.name, "arguments": call.arguments}} for call in calls]
+        exchange.tool_calls.add(number, {"tool_calls": found}, complete=True)
