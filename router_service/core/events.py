@@ -136,8 +136,9 @@ class Folding:
             case PartBegan():
                 self._begin(event)
             case PartDelta():
-                self._choices[event.choice].logprobs += [event.logprobs] if event.logprobs is not None else []
                 _append(self._part(event.choice, event.index), event)
+                if event.logprobs is not None:
+                    self._choices[event.choice].logprobs.append(event.logprobs)
             case PartEnded():
                 self._end(event)
             case Finished():
