@@ -12,7 +12,7 @@ from router_service.api.asgi import ClientDisconnected, DisconnectWatches, While
 from router_service.api.buffered import respond_buffered
 from router_service.api.decisions import decisions_of
 from router_service.api.metadata import is_asked, metadata
-from router_service.api.parse_head import parse_head
+from router_service.api.parse_head import nested_too_deeply, parse_head
 from router_service.api.services import Services
 from router_service.api.streamed import StreamedResponse
 from router_service.core.errors import ApiError
@@ -40,6 +40,11 @@ class ChatCompletions:
                 exchange.rejected_plan = error.plan
             body = error.envelope() | metadata(exchange, self._services.catalogue, error)
             exchange.output_bytes += await send_json(send, error.code, body, exchange.id, error.headers())
+        except RecursionError:
+            # A field that was passed over as raw JSON is decoded deeper in the stack than the body was.
+            error = nested_too_deeply()
+            exchange.status, exchange.error_type = error.code, error.error_type
+            exchange.output_bytes += await send_json(send, error.code, error.envelope(), exchange.id)
         except ClientDisconnected:
             exchange.cancelled, exchange.status = True, CLIENT_CLOSED
             exchange.ended_by_client = True

@@ -34,6 +34,8 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
         raise ApiError("invalid_request", "The request body must be a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise nested_too_deeply() from None
     messages = bytes(fields["messages"]) if "messages" in fields else b"[]"
     head = Head(
         fields=fields,
@@ -54,6 +56,11 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
     if with_messages or "messages" in head.fields:
         _validate_messages(head)
     return head
+
+
+def nested_too_deeply() -> ApiError:
+    """Return the error for a body that no JSON decoder here can follow to its innermost value."""
+    return ApiError("invalid_request", "The request body is nested too deeply: use fewer arrays and objects in others")
 
 
 def _validate(head: Head) -> None:

@@ -50,6 +50,32 @@ def test_it_says_what_to_change(stack: Stack, content: bytes, status: int, kind:
     assert says in error["message"]
 
 
+DEEP = "[" * 970 + "]" * 970
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-oss-120b", "anthropic/claude-sonnet-4.5"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        '"messages":[{}],"x":' + DEEP + "}",
+        '"messages":' + DEEP + "}",
+        '"messages":[{"role":"user","content":' + DEEP + "}]}",
+        '"messages":[{"role":"user","content":"x"}],"provider":' + DEEP + "}",
+        '"messages":[{"role":"user","content":"x"}],"reasoning":' + DEEP + "}",
+        '"messages":[{"role":"user","content":"x"}],"tools":[' + DEEP + "]}",
+        '"messages":[{"role":"user","content":"x"}],"metadata":' + '{"a":' * 970 + "1" + "}" * 970 + "}",
+        '"messages":' + "[" * 100_000,
+    ],
+)
+def test_a_deeply_nested_body_is_passed_on_or_gets_a_sentence(stack: Stack, model: str, rest: str) -> None:
+    with stack.client as client:
+        answer = client.post(CHAT, content=f'{{"model":"{model}",{rest}')
+    # What a provider makes of a body that it gets is its own affair.
+    assert answer.status_code in (200, 400, 502)
+    if answer.status_code == 400:
+        assert answer.json()["error"]["metadata"]["error_type"] == "invalid_request"
+
+
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer sk-or-v1-wrong"}, {"authorization": "Basic eA=="}])
 def test_a_missing_or_wrong_key_is_401(stack: Stack, headers: dict[str, str]) -> None:
     import httpx2
