@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from data.catalogue.types import Catalogue
 from router_service.api import account, catalogue, generation, health, preview
 from router_service.api.asgi import ClientDisconnected
-from router_service.api.chat import CLIENT_CLOSED, ChatCompletions
+from router_service.api.chat import CLIENT_CLOSED
+from router_service.api.generation_routes import generation_routes
 from router_service.api.openapi import describe_hot_routes
 from router_service.container import Container
 from router_service.core.errors import ApiError
@@ -35,8 +36,7 @@ class Application:
     def __init__(self, breadth: ASGIApp, container: Container) -> None:
         self._breadth = breadth
         self.container = container
-        chat = ChatCompletions(container.services)
-        self._hot = {f"{prefix}/chat/completions": chat for prefix in PREFIXES}
+        self._hot = generation_routes(container.services, PREFIXES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":

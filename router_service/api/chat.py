@@ -42,9 +42,9 @@ class ChatCompletions:
             exchange.output_bytes += await send_json(send, error.code, body, exchange.id, error.headers())
         except RecursionError:
             # A field that was passed over as raw JSON is decoded deeper in the stack than the body was.
-            error = nested_too_deeply()
-            exchange.status, exchange.error_type = error.code, error.error_type
-            exchange.output_bytes += await send_json(send, error.code, error.envelope(), exchange.id)
+            refusal = nested_too_deeply()
+            exchange.status, exchange.error_type = refusal.code, refusal.error_type
+            exchange.output_bytes += await send_json(send, refusal.code, refusal.envelope(), exchange.id)
         except ClientDisconnected:
             exchange.cancelled, exchange.status = True, CLIENT_CLOSED
             exchange.ended_by_client = True

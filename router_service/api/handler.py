@@ -79,6 +79,7 @@ class GenerationHandler:
         query = scope.get("query_string", b"")
         parsed = self._skin.parse(exchange.headers, query, exchange.body, services.catalogue)
         head = exchange.head = parsed.head
+        exchange.client_model = parsed.model
         exchange.labelling = services.categoriser.submit(head.messages)
         if head.tool_count:
             exchange.tool_calls = ToolCallCollector()

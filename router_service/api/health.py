@@ -35,3 +35,8 @@ def metrics(request: Request) -> Response:
     services = services_of(request)
     content = render(services.log, services.policies.failures, services.peers, services.hedging)
     return Response(content, media_type="text/plain; version=0.0.4")
+
+
+@router.head("/api", include_in_schema=False)
+async def answer_probe() -> None:
+    """Return an empty 200: Claude Code asks for it to learn whether the address answers at all."""

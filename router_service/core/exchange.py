@@ -60,6 +60,7 @@ class Exchange(msgspec.Struct):
 
     Times are in seconds of ``time.perf_counter``, except ``started_at``, which is in Unix seconds. ``upstream_s`` is
     the time spent waiting for providers. ``rejected_plan`` is the plan of a request for which no endpoint was eligible.
+    ``client_model`` is the model as the client wrote it, where that is not the one of ``head``.
     ``plans`` are kept for a client that asked for routing metadata, ``tool_calls`` for a request that offers tools.
     ``open_attempts`` are those whose outcome was not reported yet. ``complete`` is true once the response has ended in
     full. ``deadline_expired`` is true if the response was cut at a deadline that says nothing about the endpoint: the
@@ -71,6 +72,7 @@ class Exchange(msgspec.Struct):
     headers: Mapping[bytes, bytes]
     head: Head | None = None
     skin: str = "chat"
+    client_model: str = ""
     started_at: float = msgspec.field(default_factory=time.time)
     arrival_s: float = msgspec.field(default_factory=time.perf_counter)
     id: str = ""

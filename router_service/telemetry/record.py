@@ -19,7 +19,7 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         exchange.id,
         int(exchange.started_at * 1e6),
         worker,
-        (head.model or "")[:MAX_ID_CHARACTERS] if head else "",
+        (exchange.client_model or head.model or "")[:MAX_ID_CHARACTERS] if head else "",
         bool(head and head.stream),
         exchange.status,
         duration_us,

@@ -16,10 +16,14 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class ParsedRequest(NamedTuple):
-    """Hold what a skin reads from a body: ``head`` for routing and the record, ``generation`` for the provider."""
+    """Hold what a skin reads from a body: ``head`` for routing and the record, ``generation`` for the provider.
+
+    ``model`` is the model as the client wrote it; ``head`` has its canonical id.
+    """
 
     head: Head
     generation: GenerationRequest
+    model: str
 
 
 class ErrorResponse(NamedTuple):

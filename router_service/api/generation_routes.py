@@ -1,0 +1,23 @@
+"""Map the paths of the client-facing APIs for generation to handlers. A new skin is a folder and its lines here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp
+
+from router_service.api.chat import ChatCompletions
+from router_service.api.handler import GenerationHandler
+from router_service.api.services import Services
+from router_service.api.skins.messages.endpoint import MessagesEndpoint
+from router_service.api.token_counting import TokenCounting
+
+
+def generation_routes(services: Services, prefixes: Sequence[str]) -> dict[str, ASGIApp]:
+    """Return the handlers of ``POST`` by path, below each of ``prefixes``."""
+    handlers: dict[str, ASGIApp] = {
+        "/chat/completions": ChatCompletions(services),
+        "/messages": GenerationHandler(services, MessagesEndpoint()),
+        "/messages/count_tokens": TokenCounting(services, MessagesEndpoint(counting=True)),
+    }
+    return {f"{prefix}{path}": handler for prefix in prefixes for path, handler in handlers.items()}

@@ -1,0 +1,43 @@
+"""Serve ``POST /v1/messages/count_tokens``: an estimate, marked as one by a header. Nothing is billed or logged."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from router_service.api.asgi import ClientDisconnected, read_body
+from router_service.api.event_writer import EventWriter
+from router_service.api.services import Services
+from router_service.api.skins.messages.count_tokens import ESTIMATE_HEADERS, estimate_input_tokens
+from router_service.api.skins.messages.endpoint import JSON_HEADERS, MessagesEndpoint
+from router_service.core.errors import ApiError
+from router_service.core.exchange import Exchange
+
+
+class TokenCounting:
+    """Estimate the prompt tokens of a request, as an ASGI application."""
+
+    def __init__(self, services: Services, endpoint: MessagesEndpoint) -> None:
+        self._services = services
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services, exchange = self._services, Exchange(b"", dict(scope["headers"]))
+        writer = EventWriter(send, b"", services.keepalive_interval_s)
+        try:
+            await services.admission.authenticate(exchange.headers)
+            body = await read_body(receive, exchange.headers, services.max_body_bytes)
+            parsed = self._endpoint.parse(exchange.headers, scope.get("query_string", b""), body, services.catalogue)
+            model = parsed.head.model or ""
+            if services.catalogue.resolve(model) is None:
+                raise ApiError(
+                    "not_found", f"model: {model} is no model of this installation; GET /v1/models lists them"
+                )
+            found = msgspec.json.encode({"input_tokens": estimate_input_tokens(parsed.generation, model)})
+        except ClientDisconnected:
+            return
+        except ApiError as error:
+            refusal = self._endpoint.error(error, exchange.id)
+            await writer.respond(refusal.status, refusal.headers, refusal.body, exchange.id)
+            return
+        await writer.respond(200, [*JSON_HEADERS, *ESTIMATE_HEADERS], found, exchange.id)
