@@ -61,6 +61,7 @@ def test_a_message_and_its_stream_are_answered_and_logged(
         assert row["cost_nano"] == sum(charge["nano"] for charge in row["charges"]) > 0
 
 
+@pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
 def test_a_dated_id_of_the_vendor_is_resolved(stack: Stack, client: anthropic.Anthropic) -> None:
     message = client.messages.create(model="claude-sonnet-4-5-20250929", max_tokens=50, messages=HELLO)
     assert message.model == "claude-sonnet-4-5-20250929"
