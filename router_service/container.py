@@ -32,6 +32,7 @@ from router_service.execution.hedging import Hedging
 from router_service.execution.outcome_reporter import OutcomeListener, OutcomeReporter
 from router_service.health import Health
 from router_service.health.live_statistics import LiveStatistics
+from router_service.middleware.middleware import load_middleware
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.providers.credentials import Credentials
@@ -105,6 +106,7 @@ class Container:
             measured_deadlines=measured_deadlines,
             hedging=hedging,
             credentials=credentials,
+            middleware=load_middleware(settings.middleware),
             dispatcher=Dispatcher(
                 health=health,
                 outcomes=outcomes,

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data/var")
     lab_url: str | None = Field(None, description="base URL of a lab that replaces every provider")
     provider_urls: dict[str, str] = Field({}, description="JSON: base URLs by provider, which replace the catalogue's")
+    middleware: list[str] = Field(
+        [], description='JSON: names of installed middleware, the outermost first, such as ["redact"]'
+    )
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0)
     max_request_head_bytes: int = Field(
         HttpLimits().head_bytes, ge=1024, le=2**20, description="request line and headers of a request; else 431"

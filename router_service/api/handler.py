@@ -5,25 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
 from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
 from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected, read_body
 from router_service.api.chat import CLIENT_CLOSED, settle
-from router_service.api.decisions import decisions_of
 from router_service.api.event_writer import EventWriter
 from router_service.api.services import Services
 from router_service.api.skins.skin import Skin
+from router_service.api.step_dispatch import StepDispatch
 from router_service.core.errors import ApiError
-from router_service.core.events import Ended, Failed, Folding, Result, fold
+from router_service.core.events import Ended, Event, Failed, Folding, Result, fold
 from router_service.core.exchange import Exchange
 from router_service.core.generation import GenerationRequest
 from router_service.core.parts import ToolCall
-from router_service.core.plan import Decision
 from router_service.core.tool_calls import ToolCallCollector
-from router_service.execution.relayed_answer import RelayedAnswer, collected
+from router_service.middleware.middleware import Answer, Next, wrap
 from router_service.planning.availability import NoEndpoints
 
 logger = logging.getLogger(__name__)
@@ -80,56 +78,53 @@ class GenerationHandler:
         parsed = self._skin.parse(exchange.headers, query, exchange.body, services.catalogue)
         head = exchange.head = parsed.head
         exchange.client_model = parsed.model
+        if services.middleware:
+            exchange.middleware = [one.name for one in services.middleware]
         exchange.labelling = services.categoriser.submit(head.messages)
         if head.tool_count:
             exchange.tool_calls = ToolCallCollector()
-        decisions = decisions_of(services, exchange, head, key)
+        dispatch = wrap(services.middleware, StepDispatch(services, parsed.generation, key))
         with WhileConnected(self._watches, receive):
             if head.stream:
-                await self._stream(exchange, parsed.generation, decisions, writer)
+                await self._stream(exchange, dispatch, parsed.generation, writer)
             else:
-                await self._respond(exchange, parsed.generation, decisions, writer)
+                await self._respond(exchange, dispatch, parsed.generation, writer)
 
     async def _respond(
-        self, exchange: Exchange, generation: GenerationRequest, decisions: Iterator[Decision], writer: EventWriter
+        self, exchange: Exchange, dispatch: Next, generation: GenerationRequest, writer: EventWriter
     ) -> None:
-        dispatcher = self._services.dispatcher
-        deadlines = dispatcher.deadlines(exchange)
-        committed = await dispatcher.dispatch(exchange, generation, decisions, deadlines)
-        exchange.dropped_parameters = committed.dropped
-        result = fold(await collected(RelayedAnswer(exchange, committed, deadlines)))
+        result = fold(await _collected(await dispatch(exchange, generation)))
+        if result.error is not None:
+            raise result.error
         _collect_tool_calls(exchange, result)
         headers, body = self._skin.response(exchange, result)
         exchange.first_byte = time.perf_counter()
         await writer.respond(200, headers, body, exchange.id)
 
     async def _stream(
-        self, exchange: Exchange, generation: GenerationRequest, decisions: Iterator[Decision], writer: EventWriter
+        self, exchange: Exchange, dispatch: Next, generation: GenerationRequest, writer: EventWriter
     ) -> None:
         """Relay a stream. Raises ``ApiError`` only before the first byte is sent."""
-        dispatcher = self._services.dispatcher
-        deadlines = dispatcher.deadlines(exchange)
         headers, renderer = self._skin.stream(exchange)
         writer.keep_alive(headers, exchange.id)
         try:
-            committed = await dispatcher.dispatch(exchange, generation, decisions, deadlines)
+            answer = await dispatch(exchange, generation)
         except ApiError as error:
             if not writer.started:
                 raise
             exchange.status, exchange.error_type, exchange.finish_reason = error.code, error.error_type, "error"
             await writer.write(renderer.fail(error), more=False)
             return
-        exchange.dropped_parameters = committed.dropped
         # Only the calls are judged, but the grammar of all events is needed to find them.
         folding = Folding() if exchange.tool_calls is not None else None
-        async with aclosing(RelayedAnswer(exchange, committed, deadlines).batches()) as batches:
+        async with aclosing(answer.batches()) as batches:
             async for events in batches:
                 if folding is not None:
                     for event in events:
                         folding.add(event)
                     if folding.over:
                         _collect_tool_calls(exchange, folding.result())
-                over = isinstance(events[-1], Ended | Failed)
+                over = bool(events) and isinstance(events[-1], Ended | Failed)
                 if content := renderer.feed(events):
                     if exchange.first_byte is None:
                         exchange.first_byte = time.perf_counter()
@@ -152,3 +147,8 @@ def _collect_tool_calls(exchange: Exchange, result: Result) -> None:
         calls = [part for part in choice.parts if isinstance(part, ToolCall) and part.kind == "function"]
         found = [{"function": {"name": call.name, "arguments": call.arguments}} for call in calls]
         exchange.tool_calls.add(number, {"tool_calls": found}, complete=True)
+
+
+async def _collected(answer: Answer) -> list[Event]:
+    async with aclosing(answer.batches()) as batches:
+        return [event async for events in batches for event in events]

@@ -20,6 +20,7 @@ from router_service.execution.hedging import Hedging
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.health.live_statistics import LiveStatistics
+from router_service.middleware.middleware import Middleware
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.providers.credentials import Credentials
@@ -50,6 +51,7 @@ class Services:
     hedging: Hedging | None
     credentials: Credentials
     dispatcher: Dispatcher
+    middleware: Sequence[Middleware]
     tool_calls: ToolCallChecker
     categoriser: RequestLabeller
     recent: RecentRecords

@@ -60,7 +60,8 @@ class Exchange(msgspec.Struct):
 
     Times are in seconds of ``time.perf_counter``, except ``started_at``, which is in Unix seconds. ``upstream_s`` is
     the time spent waiting for providers. ``rejected_plan`` is the plan of a request for which no endpoint was eligible.
-    ``client_model`` is the model as the client wrote it, where that is not the one of ``head``.
+    ``step`` counts how often middleware has dispatched the request anew; ``earlier_usage`` and ``earlier_cost`` are
+    those of the steps before. ``client_model`` is the model as the client wrote it, if ``head`` has another.
     ``plans`` are kept for a client that asked for routing metadata, ``tool_calls`` for a request that offers tools.
     ``open_attempts`` are those whose outcome was not reported yet. ``complete`` is true once the response has ended in
     full. ``deadline_expired`` is true if the response was cut at a deadline that says nothing about the endpoint: the
@@ -91,6 +92,10 @@ class Exchange(msgspec.Struct):
     provider: str | None = None
     wire_format: str | None = None
     dropped_parameters: tuple[str, ...] | None = None
+    step: int = 0
+    middleware: list[str] | None = None
+    earlier_usage: Usage | None = None
+    earlier_cost: CostBreakdown | None = None
     upstream_id: str | None = None
     service_tier: str | None = None
     status: int = 500

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from data.record.charges import Charge
@@ -21,6 +23,10 @@ class Usage(msgspec.Struct):
     reasoning_tokens: int | None = None
     cache_write_1h_tokens: int | None = None
 
+    def plus(self, other: Usage) -> Usage:
+        """Return the sum of both; a figure that neither has is ``None``."""
+        return Usage(*(_sum(getattr(self, name), getattr(other, name)) for name in self.__struct_fields__))
+
 
 class CostBreakdown(msgspec.Struct, frozen=True, gc=False):
     """Hold the charges of a request and their parts in nano-USD.
@@ -37,3 +43,16 @@ class CostBreakdown(msgspec.Struct, frozen=True, gc=False):
     def total(self) -> int:
         """Return the sum of the parts in nano-USD."""
         return self.prompt + self.cached + self.completion
+
+    def plus(self, other: CostBreakdown) -> CostBreakdown:
+        """Return the sum of both, with the charges of both."""
+        return CostBreakdown(
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+            [*self.charges, *other.charges],
+        )
+
+
+def _sum(one: int | None, other: int | None) -> Any:
+    return other if one is None else one if other is None else one + other

@@ -152,6 +152,8 @@ class AttemptLoop:
         """Record a call that starts now, and return its attempt."""
         started_us = int((time.perf_counter() - self.exchange.arrival_s) * 1e6)
         attempt = Attempt(endpoint.id, endpoint.provider, endpoint.model, reason=reason, started_us=started_us)
+        if self.exchange.step:
+            attempt.step = self.exchange.step
         self.exchange.attempts.append(attempt)
         self.outcomes.begin(self.exchange, attempt)
         return attempt

@@ -121,19 +121,7 @@ class RelayedAnswer:
     def _price(self) -> None:
         """Price the usage by the tier that served. Nothing is billed where the provider reports none."""
         exchange, usage = self._exchange, self._usage or Usage()
-        exchange.usage = usage
-        exchange.cost = cost_of(usage, self._committed.endpoint.price_served(exchange.service_tier))
-
-
-async def collected(answer: RelayedAnswer) -> list[Event]:
-    """Return all events of ``answer``. Raises the ``ApiError`` of an answer that failed."""
-    events: list[Event] = []
-    batches = answer.batches()
-    try:
-        async for batch in batches:
-            events += batch
-    finally:
-        await batches.aclose()
-    if answer.failed is not None:
-        raise answer.failed
-    return events
+        cost = cost_of(usage, self._committed.endpoint.price_served(exchange.service_tier))
+        # Steps add up: the client pays for each dispatch that middleware has asked for.
+        exchange.usage = usage if exchange.earlier_usage is None else exchange.earlier_usage.plus(usage)
+        exchange.cost = cost if exchange.earlier_cost is None else exchange.earlier_cost.plus(cost)

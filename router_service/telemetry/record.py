@@ -44,6 +44,7 @@ def make_record(exchange: Exchange, worker: str) -> Record:
     record.native_finish_reason = exchange.native_finish_reason and exchange.native_finish_reason[:MAX_ID_CHARACTERS]
     record.cancelled = exchange.cancelled
     record.ended_by_client = exchange.ended_by_client
+    record.middleware = exchange.middleware
     if exchange.dropped_parameters is not None:
         record.dropped_parameters = list(exchange.dropped_parameters)
     record.output_bytes = exchange.output_bytes

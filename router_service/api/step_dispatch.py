@@ -1,0 +1,43 @@
+"""Plan and dispatch a request: the innermost step of the middleware, which it may take several times."""
+
+from __future__ import annotations
+
+from router_service.admission.keys import Key
+from router_service.api.decisions import decisions_of
+from router_service.api.services import Services
+from router_service.api.skins.head import head_of
+from router_service.core.exchange import Exchange
+from router_service.core.generation import GenerationRequest
+from router_service.execution.relayed_answer import RelayedAnswer
+
+
+class StepDispatch:
+    """Implement ``Next``. ``original`` is the request as the client sent it, whose head the exchange has."""
+
+    def __init__(self, services: Services, original: GenerationRequest, key: Key) -> None:
+        self._services = services
+        self._request = original
+        self._key = key
+        self._taken = False
+
+    async def __call__(self, exchange: Exchange, request: GenerationRequest) -> RelayedAnswer:
+        services, head = self._services, exchange.head
+        assert head is not None
+        if self._taken:
+            self._next_step(exchange)
+        self._taken = True
+        if request is not self._request:
+            head = exchange.head = head_of(request, head.model, provider=head.provider, session_id=head.session_id)
+        decisions = decisions_of(services, exchange, head, self._key)
+        deadlines = services.dispatcher.deadlines(exchange)
+        committed = await services.dispatcher.dispatch(exchange, request, decisions, deadlines)
+        exchange.dropped_parameters = committed.dropped
+        return RelayedAnswer(exchange, committed, deadlines)
+
+    def _next_step(self, exchange: Exchange) -> None:
+        """Report the calls of the step before, and keep what it has cost."""
+        self._services.outcomes.settle(exchange)
+        exchange.step += 1
+        exchange.earlier_usage, exchange.earlier_cost = exchange.usage, exchange.cost
+        exchange.complete = False
+        exchange.error_type = exchange.finish_reason = exchange.native_finish_reason = None
