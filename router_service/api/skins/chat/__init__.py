@@ -1,0 +1,1 @@
+"""Speak the chat completions API, whose contract is the reference's."""

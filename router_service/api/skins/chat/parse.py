@@ -1,0 +1,179 @@
+"""Translate a chat completions request to the canonical one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Raw
+
+from router_service.api.skins.chat.content import cache_mark
+from router_service.api.skins.chat.field_errors import EXPECTED, bad_field, decode_field
+from router_service.api.skins.chat.tools import read_tools, schema_of
+from router_service.api.skins.chat.turns import read_messages
+from router_service.core.generation import GenerationRequest, OutputFormat, ReasoningOptions, Sampling
+from router_service.core.json_fields import check_text
+from router_service.core.wire.chat import (
+    DIALECT,
+    Bias,
+    CacheControl,
+    Count,
+    Effort,
+    Penalty,
+    Positive,
+    ReasoningObject,
+    ResponseFormat,
+    Share,
+    Whole,
+    ZeroToTwo,
+)
+
+_SAMPLING: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
+    "temperature": (msgspec.json.Decoder(ZeroToTwo | None), "a number from 0 to 2"),
+    "top_p": (msgspec.json.Decoder(Share | None), "a number from 0 to 1"),
+    "top_k": (msgspec.json.Decoder(Count | None), "a whole number of at least 0"),
+    "min_p": (msgspec.json.Decoder(Share | None), "a number from 0 to 1"),
+    "top_a": (msgspec.json.Decoder(Share | None), "a number from 0 to 1"),
+    "frequency_penalty": (msgspec.json.Decoder(Penalty | None), "a number from -2 to 2"),
+    "presence_penalty": (msgspec.json.Decoder(Penalty | None), "a number from -2 to 2"),
+    "repetition_penalty": (msgspec.json.Decoder(ZeroToTwo | None), "a number from 0 to 2"),
+    "seed": (msgspec.json.Decoder(Whole | None), "a whole number of at most 64 bits"),
+    "stop": (msgspec.json.Decoder(str | list[str] | None), "a string or an array of strings"),
+    "logit_bias": (
+        msgspec.json.Decoder(dict[str, Bias] | None),
+        "an object of numbers from -100 to 100 by token id",
+    ),
+    "logprobs": (msgspec.json.Decoder(bool | None), "true or false"),
+    "top_logprobs": (msgspec.json.Decoder(Annotated[int, Meta(ge=0, le=20)] | None), "a whole number from 0 to 20"),
+    "n": (msgspec.json.Decoder(Annotated[int, Meta(ge=1, le=128)] | None), "a whole number from 1 to 128"),
+}
+_TEXT = msgspec.json.Decoder(str | None)
+_FLAG = msgspec.json.Decoder(bool | None)
+_LIMIT = msgspec.json.Decoder(Positive | None)
+_EFFORT = msgspec.json.Decoder(Effort | None)
+_REASONING = msgspec.json.Decoder(ReasoningObject | None)
+_FORMAT = msgspec.json.Decoder(ResponseFormat | None)
+_CACHE = msgspec.json.Decoder(CacheControl | None)
+_METADATA = msgspec.json.Decoder(dict[str, str] | None)
+_TEXTS = msgspec.json.Decoder(list[str] | None)
+_LIMIT_FIELDS = ("max_completion_tokens", "max_tokens")
+_FORMATS = "an object with a type: text, json_object, json_schema, grammar or python"
+_TIERS_OF_SPEED = {"fast": "priority"}
+# Fields for the router itself: they are read elsewhere and are never sent to a provider.
+ROUTER_FIELDS = frozenset(
+    {
+        "debug", "include_reasoning", "model", "models", "plugins", "preset", "provider", "route", "session_id",
+        "speed", "stop_server_tools_when", "stream_options", "trace", "transforms", "usage",
+    }
+)  # fmt: skip
+_READ_FIELDS = ROUTER_FIELDS.union(
+    _SAMPLING,
+    _LIMIT_FIELDS,
+    {
+        "cache_control", "function_call", "functions", "messages", "metadata", "modalities", "parallel_tool_calls",
+        "reasoning", "reasoning_effort", "response_format", "service_tier", "stream", "tool_choice", "tools", "user",
+        "verbosity",
+    },
+)  # fmt: skip
+
+
+def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
+    """Translate the top-level ``fields`` of a body.
+
+    Raises ``ApiError`` 400 naming the field that is malformed, with the index of its message, and what to send.
+    """
+    for name, raw in fields.items():
+        check_text(name, bytes(raw))
+    if "messages" not in fields:
+        raise bad_field("messages", f"is missing; send {EXPECTED['messages']}")
+    instructions, messages = read_messages(bytes(fields["messages"]))
+    tools, tool_choice = read_tools(fields)
+    extras: dict[str, Any] = {name: raw for name, raw in fields.items() if name not in _READ_FIELDS}
+    return GenerationRequest(
+        instructions=instructions,
+        messages=messages,
+        tools=tools,
+        tool_choice=tool_choice,
+        output=_output(fields, extras),
+        sampling=_sampling(fields),
+        reasoning=_reasoning(fields),
+        max_tokens=_limit(fields),
+        cache=cache_mark(_read(fields, "cache_control", _CACHE, EXPECTED["cache_control"])),
+        user=_read(fields, "user", _TEXT, "a string"),
+        metadata=_read(fields, "metadata", _METADATA, "an object of strings"),
+        service_tier=_service_tier(fields),
+        modalities=_read(fields, "modalities", _TEXTS, "an array such as ['text', 'audio']"),
+        verbosity=_read(fields, "verbosity", _TEXT, "a string such as 'low'"),
+        stream=bool(_read(fields, "stream", _FLAG, "true or false")),
+        extras={DIALECT: extras} if extras else {},
+    )
+
+
+def _read(fields: Mapping[str, Raw], name: str, decoder: msgspec.json.Decoder[Any], expected: str) -> Any:
+    raw = fields.get(name)
+    return None if raw is None else decode_field(bytes(raw), decoder, name, expected)
+
+
+def _sampling(fields: Mapping[str, Raw]) -> Sampling:
+    found: dict[str, Any] = {}
+    for name, (decoder, expected) in _SAMPLING.items():
+        if name in fields:
+            value = decode_field(bytes(fields[name]), decoder, name, expected)
+            if value is not None:
+                found[name] = [value] if name == "stop" and isinstance(value, str) else value
+    return Sampling(**found)
+
+
+def _limit(fields: Mapping[str, Raw]) -> int | None:
+    limits = [_read(fields, name, _LIMIT, "a whole number of at least 1") for name in _LIMIT_FIELDS]
+    found: int | None = next((limit for limit in limits if limit is not None), None)
+    return found
+
+
+def _service_tier(fields: Mapping[str, Raw]) -> str | None:
+    tier: str | None = _read(fields, "service_tier", _TEXT, "a string such as 'priority'")
+    return tier or _TIERS_OF_SPEED.get(_read(fields, "speed", _TEXT, "a string such as 'fast'") or "")
+
+
+def _reasoning(fields: Mapping[str, Raw]) -> ReasoningOptions | None:
+    """Return what is asked for by ``reasoning`` and its two older forms, or ``None`` if nothing is."""
+    found = _read(fields, "reasoning", _REASONING, "an object such as {'effort': 'high'}")
+    effort = _read(fields, "reasoning_effort", _EFFORT, EXPECTED["effort"])
+    included = _read(fields, "include_reasoning", _FLAG, "true or false")
+    if found is None and effort is None and included is None:
+        return None
+    found = found or ReasoningObject()
+    if effort is not None and found.effort is not None and effort != found.effort:
+        raise bad_field(
+            "reasoning_effort", f"is {effort!r} while reasoning.effort is {found.effort!r}; send one of them"
+        )
+    excluded = found.exclude if found.exclude is not None else included is False
+    return ReasoningOptions(
+        enabled=found.enabled,
+        effort=found.effort or effort,
+        max_tokens=found.max_tokens,
+        exclude=excluded,
+        summary=found.summary,
+    )
+
+
+def _output(fields: Mapping[str, Raw], extras: dict[str, Any]) -> OutputFormat:
+    """Return the format of the answer. A grammar, which only this dialect knows, is added to ``extras`` instead."""
+    found = _read(fields, "response_format", _FORMAT, _FORMATS)
+    if found is None or found.type == "text":
+        return OutputFormat()
+    if found.type == "json_object":
+        return OutputFormat(kind="json_object")
+    if found.type in ("grammar", "python"):
+        extras["response_format"] = fields["response_format"]
+        return OutputFormat()
+    if found.type != "json_schema":
+        raise bad_field("response_format.type", f"is wrong: invalid value {found.type[:40]!r}; send {_FORMATS}")
+    wanted = found.json_schema
+    if wanted is None:
+        raise bad_field("response_format", f"has no json_schema; send {EXPECTED['json_schema']}")
+    schema = schema_of(wanted.schema, "response_format.json_schema.schema")
+    return OutputFormat(
+        kind="json_schema", name=wanted.name, description=wanted.description, schema=schema, strict=wanted.strict
+    )
