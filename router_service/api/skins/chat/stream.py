@@ -13,7 +13,7 @@ from router_service.api.skins.chat.render import ResponseHead, system_fingerprin
 from router_service.core.answer import Batch, SplicedChoice
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta, PartEnded
-from router_service.core.parts import Reasoning
+from router_service.core.parts import Opaque, Reasoning
 from router_service.core.wire.chat import DIALECT
 
 DONE = b"data: [DONE]\n\n"
@@ -50,6 +50,7 @@ class ChatStreamRenderer:
         self._exclude_reasoning = exclude_reasoning
         self._choices: dict[int, ChoiceStream] = {}
         self._fingerprint: str | None = None
+        self._reasons = False
         self.ended = False
         self.error: ApiError | None = None
         self.served_by(head)
@@ -74,10 +75,9 @@ class ChatStreamRenderer:
         """Return the chunks of ``batch``, empty if it has nothing for the client."""
         if batch.dialect != DIALECT or self._exclude_reasoning:
             return self.feed(batch.events())
-        closing = b""
-        if any(choice.has_open_reasoning for choice in self._choices.values()):
-            closing = self._end_reasoning(batch.events())
-        return closing + self._splice(batch.spliced)
+        if self._reasons and any(choice.has_open_reasoning for choice in self._choices.values()):
+            return self._end_reasoning(batch.events()) + self._splice(batch.spliced)
+        return self._splice(batch.spliced)
 
     def feed(self, events: Iterable[Event]) -> bytes:
         """Return the chunks of ``events``."""
@@ -89,8 +89,10 @@ class ChatStreamRenderer:
                     choice.add(event)
                 case PartBegan():
                     choice = self._choice(event.choice)
-                    if self._exclude_reasoning and isinstance(event.part, Reasoning):
-                        continue
+                    if isinstance(event.part, Reasoning | Opaque):
+                        if self._exclude_reasoning and isinstance(event.part, Reasoning):
+                            continue
+                        self._reasons = True
                     choice.begin(event)
                 case PartEnded():
                     choice = self._choice(event.choice)
@@ -163,7 +165,7 @@ class ChatStreamRenderer:
             if b'"tool_calls"' in bytes(one.delta):
                 calls = _spliced_calls.decode(one.delta).tool_calls or ()
                 choice.call_count = max([choice.call_count, *(call.index + 1 for call in calls)])
-        if len({one.index for one in spliced}) == len(spliced):
+        if len(spliced) == 1 or len({one.index for one in spliced}) == len(spliced):
             return self._chunk(spliced) if spliced else b""
         # Several deltas of one choice in one chunk are more than SDKs expect.
         return b"".join(self._chunk((one,)) for one in spliced)
