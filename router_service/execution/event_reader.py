@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from router_service.core.errors import ApiError
 from router_service.core.events import Ended, Event, Failed
 from router_service.providers.wire_format import EventDecoder
-from router_service.upstream.sse import EventParser
+from router_service.upstream.framing.sse import EventParser
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed, StreamResponse
 
@@ -26,7 +26,7 @@ class EventReader:
     def __init__(self, response: StreamResponse, decoder: EventDecoder) -> None:
         self._response = response
         self._decoder = decoder
-        self._parser = EventParser()
+        self._parser = EventParser(response.max_event_bytes)
         self.watch: StallWatch | None = None
         self.over = False
 

@@ -499,9 +499,9 @@ SHAPED = st.recursive(
 MESSAGES = st.lists(
     st.fixed_dictionaries(
         {"role": WORDS},
-        optional={
-            name: SHAPED for name in ("content", "tool_calls", "reasoning_details", "annotations", "audio", "images")
-        },
+        optional=dict.fromkeys(
+            ("content", "tool_calls", "reasoning_details", "annotations", "audio", "images"), SHAPED
+        ),
     ),
     max_size=3,
 )

@@ -23,7 +23,7 @@ from router_service.core.generation import (
 from router_service.core.parts import AnyPart, CacheMark, Media, Reasoning, Text, ToolCall, ToolResult
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
 from router_service.providers.wire_format import DecodeContext, Encoded
-from router_service.upstream.sse import EventParser
+from router_service.upstream.framing.sse import EventParser
 
 FORMAT = AnthropicMessagesFormat()
 ORIGIN = "anthropic_messages/anthropic"

@@ -13,7 +13,7 @@ from router_service.core.errors import ApiError
 from router_service.core.events import Began, Failed, Finished, Metered, PartBegan, PartDelta, fold
 from router_service.core.parts import Citation, Opaque, Reasoning, Text
 from router_service.core.usage import Usage
-from router_service.upstream.sse import EventParser
+from router_service.upstream.framing.sse import EventParser
 from tests.router_service.providers.formats.openai_chat.wire import (
     CASES,
     CONTEXT,

@@ -13,7 +13,7 @@ from router_service.core.events import Event, Failed, Folding, Result, fold
 from router_service.core.parts import Opaque, Reasoning, Text, ToolCall
 from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
 from router_service.providers.wire_format import DecodeContext
-from router_service.upstream.sse import EventParser
+from router_service.upstream.framing.sse import EventParser
 from tests.wire_cases import WireCase, load_cases
 
 FORMAT = OpenAIChatFormat()
