@@ -123,7 +123,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._stop_parsing(RequestRefusal(400, f"At most {MAX_PIPELINED} requests may wait for a response"))
         self._begun = True
         if self._awaited != HEAD:
-            self._awaited, self._head_bytes = HEAD, 0
+            # Its first byte has come; how many more of this chunk belong to it, ``on_headers_complete`` counts.
+            self._awaited, self._head_bytes = HEAD, 1
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
