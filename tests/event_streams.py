@@ -136,8 +136,8 @@ def _choice_events(draw: st.DrawFn, choice: int) -> list[Event]:
                 events.append(draw(deltas(choice, index, open_parts[index])))
             else:
                 events.append(draw(_ends(choice, index, open_parts.pop(index))))
-    for index in draw(st.permutations(sorted(open_parts))):
-        events.append(draw(_ends(choice, index, open_parts[index])))
+    order = draw(st.permutations(sorted(open_parts)))
+    events += [draw(_ends(choice, index, open_parts[index])) for index in order]
     reason = draw(REASONS)
     events.append(Finished(choice=choice, reason=reason, native=draw(st.none() | WORDS)))
     return events

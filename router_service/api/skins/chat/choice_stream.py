@@ -179,7 +179,11 @@ class ChoiceStream:
     def _say(self, delta: Delta, logprobs: Raw | None = None) -> None:
         if not self.is_announced:
             self.is_announced = True
-            delta.role = "assistant"
+            if logprobs is None:
+                delta.role = "assistant"
+            else:
+                # The openai SDK counts log probabilities twice in the first chunk of a choice after the first.
+                self.found.append(ChunkChoice(self.number, Delta(role="assistant")))
         choice = ChunkChoice(self.number, delta)
         if logprobs is not None:
             choice.logprobs = answer_fields.merged_logprobs([logprobs]) or UNSET

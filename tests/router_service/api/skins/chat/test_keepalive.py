@@ -23,16 +23,24 @@ class _Client:
         self.is_open.set()
 
     async def write(self, content: bytes) -> None:
-        self.taken.append(content[:5])
+        await self._take(content[:5])
         await self.is_open.wait()
-        await asyncio.sleep(0)
-        self.taken.append(content[5:])
+        await self._take(content[5:])
+
+    async def _take(self, content: bytes) -> None:
+        self.taken.append(content)
         async with self.arrived:
             self.arrived.notify_all()
 
     async def comments(self, count: int) -> None:
+        """Wait for the comment number ``count`` to arrive."""
         async with self.arrived:
             await asyncio.wait_for(self.arrived.wait_for(lambda: self.count() >= count), WAIT_S)
+
+    async def steps(self, count: int) -> None:
+        """Wait for the step number ``count`` of all writes."""
+        async with self.arrived:
+            await asyncio.wait_for(self.arrived.wait_for(lambda: len(self.taken) >= count), WAIT_S)
 
     def count(self) -> int:
         return b"".join(self.taken).count(KEEPALIVE)
@@ -73,8 +81,7 @@ async def test_a_comment_and_an_event_never_mix() -> None:
         client.is_open.set()
         await writing
         client.is_open.clear()
-        while len(client.taken) < 3:
-            await asyncio.sleep(0.005)
+        await client.steps(3)
         writing = asyncio.create_task(writer.write(EVENT))
         await asyncio.sleep(0.05)
         assert client.taken[2:] == [KEEPALIVE[:5]]
@@ -104,8 +111,7 @@ async def test_no_comment_follows_the_end(fails: bool) -> None:
     client.is_open.clear()
     with pytest.raises(KeyError) if fails else contextlib.nullcontext():
         async with KeepAliveWriter(client.write, 0.01):
-            while not client.taken:
-                await asyncio.sleep(0.005)
+            await client.steps(1)
             if fails:
                 raise KeyError
             client.is_open.set()

@@ -29,7 +29,14 @@ from router_service.core.events import (
 from router_service.core.origin import unwrap_token
 from router_service.core.parts import AnyPart, Citation, Media, Opaque, Reasoning, Text, ToolCall
 from router_service.core.usage import Usage
-from tests.router_service.api.skins.chat.answers import HEAD, USAGE, accumulate, chunks_of, validate_chunk
+from tests.router_service.api.skins.chat.answers import (
+    HEAD,
+    USAGE,
+    accumulate,
+    chunks_of,
+    parse_message,
+    validate_chunk,
+)
 
 STOP = Finished(choice=0, reason="stop", native="stop")
 
@@ -371,3 +378,11 @@ def test_events_of_parts_that_have_no_field_are_passed_over() -> None:
     found = deltas_of(events)
     assert [delta.get("audio", {}).get("id") for delta in found] == ["a", None, None]
     assert found[1] == {} and found[2] == {}
+
+
+def test_a_signed_call_keeps_its_signature_and_origin_through_the_client() -> None:
+    """The signature travels as an encrypted entry with the id of the call, in a stream as in a whole answer."""
+    call = ToolCall(call_id="c1", name="f", arguments="{}", signature="s", origin="gemini")
+    events: list[Event] = [Began(), PartBegan(0, 0, call), PartEnded(choice=0, index=0), STOP]
+    streamed = accumulate(chunks_of(ChatStreamRenderer(HEAD).feed(events)))[0]["message"]
+    assert parse_message(whole(call)["message"]).parts == parse_message(streamed).parts == [call]
