@@ -42,7 +42,7 @@ class ChatStreamRenderer:
     """Render the batches of one answer, in order, to server-sent events; each result consists of complete ones.
 
     Batches of the chat dialect are spliced: their verified deltas are sent unchanged. Between them others may come as
-    events, as reasoning does. Without reasoning in the answer, everything is read as events. ``ended`` is true and
+    events, as reasoning does. Where reasoning is excluded, everything is read as events. ``ended`` is true and
     ``error`` is set once a batch has ended the answer: then ``close`` or ``fail`` sends what ends the stream.
     """
 
