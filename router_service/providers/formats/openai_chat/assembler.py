@@ -195,8 +195,7 @@ class _PieceEvents:
                 call_id=call.id or "", kind="custom" if custom else "function"
             )
             begun.name = name
-            if not name:
-                begun.arguments += text
+            if not name and not text:
                 parts.nameless[position] = begun
                 return
             parts.calls[position] = self._begin(begun)

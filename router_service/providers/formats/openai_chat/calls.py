@@ -13,12 +13,13 @@ class CallTracker:
     ``has_calls`` is true once the choice has a call.
     """
 
-    __slots__ = ("_by_index", "_ids", "_last", "_named", "_own_ids", "_stem", "has_calls")
+    __slots__ = ("_by_id", "_by_index", "_last", "_named", "_own_ids", "_stem", "_used", "has_calls")
 
     def __init__(self, stem: str) -> None:
         self.has_calls = False
         self._stem = stem
-        self._ids: list[str] = []
+        self._used: set[str] = set()
+        self._by_id: dict[str, int] = {}
         self._own_ids: list[str | None] = []
         self._named: list[bool] = []
         self._by_index: dict[int, int] = {}
@@ -58,7 +59,7 @@ class CallTracker:
             said = call.function = Function(arguments="")
         index = call.index if isinstance(call.index, int) else None
         position = self._position(index, call.id or None, bool(said.name))
-        if position == len(self._ids):
+        if position == len(self._named):
             changed = self._begin(call, index, position) or changed
         elif call.id:
             call.id, changed = UNSET, True
@@ -74,12 +75,14 @@ class CallTracker:
     def _begin(self, call: Call, index: int | None, position: int) -> bool:
         """Register a new call. An id that another call has already is replaced, as is a missing one."""
         native = call.id or None
-        own = native if native is not None and native not in self._ids else f"call_{self._stem}_{position}"
+        own = native if native is not None and native not in self._used else f"call_{self._stem}_{position}"
         kind = "custom" if call.custom else "function"
         changed = own != native or call.type != kind
         call.id, call.type = own, kind
-        self._ids.append(own)
+        self._used.add(own)
         self._own_ids.append(native)
+        if native is not None:
+            self._by_id.setdefault(native, position)
         self._named.append(False)
         if index is not None:
             self._by_index[index] = position
@@ -90,14 +93,14 @@ class CallTracker:
 
         Some servers send index 0 with every call: another id beside a name begins another call.
         """
-        new = len(self._ids)
+        new = len(self._named)
         if index is not None:
             position = self._by_index.get(index, new)
             if position < new and named and call_id is not None and call_id != self._own_ids[position]:
                 return new
             return position
         if call_id is not None:
-            return self._own_ids.index(call_id) if call_id in self._own_ids else new
+            return self._by_id.get(call_id, new)
         if self._last < 0 or (named and self._named[self._last]):
             return new
         return self._last
