@@ -78,6 +78,8 @@ class MessagesStreamRenderer:
 
     def _event(self, event: Event) -> str:
         match event:
+            case PartDelta() | PartBegan() | PartEnded():
+                return self._start() + self._part(event)
             case Began():
                 # What is known of the usage comes right after it, and belongs into the first event.
                 self._began = event
@@ -85,8 +87,6 @@ class MessagesStreamRenderer:
             case Metered():
                 self._usage = event.usage
                 return ""
-            case PartBegan() | PartDelta() | PartEnded():
-                return self._start() + self._part(event)
             case Finished():
                 if event.choice == 0:
                     self._finished = event

@@ -110,7 +110,7 @@ def raw_fields(body: dict[str, Any]) -> dict[str, msgspec.Raw]:
     return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in body.items()}
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(_BODY)
 @example({"messages": [{"role": "user", "content": "\ud83d"}], "max_tokens": 1})
 def test_any_body_is_a_request_or_a_named_error(body: dict[str, Any]) -> None:

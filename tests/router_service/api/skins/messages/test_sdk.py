@@ -79,7 +79,7 @@ def stream_data(sent: bytes) -> list[dict[str, Any]]:
     return found
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(answers(), st.data())
 def test_the_sdk_accumulates_a_stream_to_the_message_of_its_fold(
     server: PreparedServer, client: anthropic.Anthropic, events: list[Event], data: st.DataObject
