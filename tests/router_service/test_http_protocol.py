@@ -26,9 +26,6 @@ class Written:
         assert not self.closed
         self.parts.append(data)
 
-    def is_closing(self) -> bool:
-        return self.closed
-
     def close(self) -> None:
         self.closed = True
 

@@ -157,8 +157,8 @@ JSON = st.recursive(
 FIELDS = [
     "messages", "tools", "functions", "tool_choice", "function_call", "response_format", "reasoning",
     "reasoning_effort", "include_reasoning", "max_tokens", "max_completion_tokens", "temperature", "seed", "stop",
-    "logit_bias", "n", "cache_control", "metadata", "modalities", "parallel_tool_calls", "service_tier", "stream", "user",
-    "x",
+    "logit_bias", "n", "cache_control", "metadata", "modalities", "parallel_tool_calls", "service_tier", "stream",
+    "user", "x",
 ]  # fmt: skip
 KNOWN = st.sampled_from(
     ["role", "content", "type", "text", "image_url", "url", "file", "reasoning_details", "data", "index", "tool_calls",
