@@ -72,23 +72,23 @@ class EventStream:
 
 
 class KeptAlive:
-    """Send a comment whenever nothing was sent for ``interval`` seconds, while the ``async with`` block runs."""
+    """Send a comment whenever nothing was sent for ``interval`` seconds, while the ``with`` block runs."""
 
     def __init__(self, stream: EventStream, interval: float) -> None:
         self._stream = stream
         self._interval = interval
         self._comment: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
         self._stream.sent_at = loop.time()
         self._timer = loop.call_later(self._interval, self._check, loop)
 
-    async def __aexit__(self, *_error: object) -> None:
+    def __exit__(self, *_error: object) -> None:
+        # Nothing is awaited here: the server reports a client whose response has ended as disconnected.
         self._timer.cancel()
         if self._comment is not None:
             self._comment.cancel()
-            await asyncio.gather(self._comment, return_exceptions=True)
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._stream.ended:

@@ -64,7 +64,7 @@ class StreamedResponse:
     async def _run(self, decisions: Iterator[Decision]) -> None:
         exchange, services = self._exchange, self._services
         decisions = self._ahead = UpcomingDecisions(decisions, exchange)
-        async with KeptAlive(self._out, services.keepalive_interval_s):
+        with KeptAlive(self._out, services.keepalive_interval_s):
             try:
                 attempts = AttemptLoop(exchange, services.health, self._deadlines, services.outcomes, services.hedging)
                 opened = await attempts.run(decisions, self._open, _close)
