@@ -23,6 +23,9 @@ from models.selection.decision.output_length import OutputLengths, lengths_from_
 from models.selection.decision.predictor import Predictor
 from models.selection.decision.priors import PriorHierarchy, ShrunkPrior, priors_from_json
 
+# Some builds of the library report their use to its vendor unless they are told not to.
+ort.disable_telemetry_events()
+
 ARTIFACT_SCHEMA = 3
 # The exported trees may differ by this much from the learners that were judged.
 PARITY_TOLERANCE = 1e-4
