@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from router_service.api.skins.messages.count_tokens import ESTIMATE_HEADERS, estimate_input_tokens, ratios_of
+from router_service.api.skins.messages.count_tokens import estimate_input_tokens, ratios_of
 from router_service.api.skins.messages.parse import parse_generation
-from router_service.api.skins.messages.skin import MESSAGES
 
 
 def estimated(model: str, content: Any, role: str = "user", **fields: Any) -> int:
@@ -75,8 +74,3 @@ def test_blocks(block: dict[str, Any], tokens: int) -> None:
 def test_the_longest_family_wins() -> None:
     assert ratios_of("anthropic/claude-opus-4.7").bytes_per_token < ratios_of("anthropic/claude-3-opus").bytes_per_token
     assert ratios_of("made/up") == ratios_of("")
-
-
-def test_a_count_says_that_it_is_an_estimate() -> None:
-    assert (b"x-token-count", b"estimate") in ESTIMATE_HEADERS
-    assert MESSAGES.estimate_headers == ESTIMATE_HEADERS

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from router_service.api.skins.messages.endpoint import MessagesEndpoint
 from router_service.api.skins.messages.errors import error_body
 from router_service.api.skins.messages.render import render_message
-from router_service.api.skins.messages.skin import MESSAGES
 from router_service.api.skins.messages.stream import PING, MessagesStreamRenderer
 from router_service.core.errors import ERROR_STATUS, ApiError
 from router_service.core.events import (
@@ -156,7 +156,7 @@ def test_the_sdk_raises_its_own_error_for_each_status(
     server: PreparedServer, client: anthropic.Anthropic, error_type: str
 ) -> None:
     error = ApiError(error_type, "Say what to change", retry_after=3)
-    status, headers, body = MESSAGES.error(error, GENERATION)
+    status, headers, body = MessagesEndpoint().error(error, GENERATION)
     server.json(body, status, tuple(headers[1:]))
     with pytest.raises(anthropic.APIStatusError) as raised:
         client.messages.create(**ASKED)
@@ -174,8 +174,10 @@ def test_the_types_of_errors() -> None:
     assert found["payment_required"] == "billing_error"
     assert found["timeout"] == "timeout_error"
     assert found["unprocessable"] == found["invalid_request"] == "invalid_request_error"
-    assert MESSAGES.error(ApiError("provider_overloaded", "m", retry_after=7), "r")[0] == 529
-    assert (b"retry-after", b"7") in MESSAGES.error(ApiError("rate_limit_exceeded", "m", retry_after=7), "r")[1]
+    assert MessagesEndpoint().error(ApiError("provider_overloaded", "m", retry_after=7), "r")[0] == 529
+    assert (b"retry-after", b"7") in MessagesEndpoint().error(ApiError("rate_limit_exceeded", "m", retry_after=7), "r")[
+        1
+    ]
 
 
 def test_claude_code_recognises_an_overflow() -> None:

@@ -137,3 +137,17 @@ def test_tokens_are_estimated_and_the_estimate_is_marked(stack: Stack, client: a
     assert counted.parse().input_tokens > 0
     assert counted.headers["x-token-count"] == "estimate"
     assert httpx2.head(f"{stack.url}/api").status_code == 200
+
+
+def test_a_silent_stream_gets_pings_before_and_after_its_first_token(stack: Stack) -> None:
+    """Proxies and SDKs end a connection on which nothing arrives."""
+    asked = {"model": MODELS[1], "max_tokens": 500, "messages": HELLO, "stream": True, "provider": {"only": ["groq"]}}
+    for mode, begins in (("hang", False), ("stall", True)):
+        stack.lab.modes["groq"] = {"mode": mode}
+        with stack.client as client, client.stream("POST", "/v1/messages", json=asked) as answer:
+            lines = (line for line in answer.iter_lines() if line.startswith("event: "))
+            if begins:
+                next(line for line in lines if line == "event: content_block_delta")
+            assert [next(line for line in lines if line != "event: content_block_delta") for _ in range(2)] == [
+                "event: ping"
+            ] * 2

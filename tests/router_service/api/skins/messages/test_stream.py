@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import pytest
 
 from router_service.api.skins.messages.answer_blocks import answer_block
-from router_service.api.skins.messages.keep_alive import relay
 from router_service.api.skins.messages.parse import parse_generation
 from router_service.api.skins.messages.render import render_message
-from router_service.api.skins.messages.stream import PING, MessagesStreamRenderer
-from router_service.core.answer import Batch, EventBatch
+from router_service.api.skins.messages.stream import MessagesStreamRenderer
 from router_service.core.errors import ApiError
 from router_service.core.events import (
     Began,
@@ -239,77 +236,8 @@ def test_broken_text_is_sent_as_valid_utf8() -> None:
     assert sent_for(events)[2]["delta"]["text"] == "�"
 
 
-async def _batches(*answers: list[Event] | Exception, gate: asyncio.Event | None = None) -> AsyncIterator[Batch]:
-    for one in answers:
-        if gate is not None:
-            await gate.wait()
-        if isinstance(one, Exception):
-            raise one
-        yield EventBatch(one)
-
-
-async def test_pings_fill_the_silence_without_cancelling_the_read() -> None:
-    gate = asyncio.Event()
-    pings, sent = 0, b""
-    async for chunk in relay(_batches(TEXT_ANSWER[:3], TEXT_ANSWER[3:], gate=gate), _renderer(), interval_s=0.01):
-        if chunk == PING:
-            pings += 1
-            if pings == 3:
-                gate.set()
-        else:
-            sent += chunk
-    assert pings >= 3
-    assert stream_bodies(sent) == sent_for(TEXT_ANSWER)
-
-
 def _renderer() -> MessagesStreamRenderer:
     return MessagesStreamRenderer(GENERATION, "m")
-
-
-async def test_pings_go_on_while_batches_bring_nothing_to_send() -> None:
-    async def silent() -> AsyncIterator[Batch]:
-        yield EventBatch([Began()])
-        while not enough.is_set():
-            yield EventBatch([])
-            await asyncio.sleep(0.002)
-        yield EventBatch(TEXT_ANSWER[1:])
-
-    enough, pings = asyncio.Event(), 0
-    async for chunk in relay(silent(), _renderer(), interval_s=0.01):
-        pings += chunk == PING
-        if pings == 2:
-            enough.set()
-    assert pings >= 2
-
-
-@pytest.mark.parametrize(
-    ("answers", "message"),
-    [
-        ((TEXT_ANSWER[:3], ApiError("timeout", "Too slow")), "Too slow"),
-        ((TEXT_ANSWER[:3],), "The provider's stream ended before it was finished"),
-        ((), "The provider's stream ended before it was finished"),
-    ],
-)
-async def test_an_error_of_the_answer_ends_the_stream(answers: tuple[Any, ...], message: str) -> None:
-    sent = b"".join([chunk async for chunk in relay(_batches(*answers), _renderer(), interval_s=60)])
-    assert stream_bodies(sent)[-1]["error"]["message"] == message
-
-
-async def test_a_client_that_leaves_ends_the_read() -> None:
-    ended = asyncio.Event()
-
-    async def endless() -> AsyncIterator[Batch]:
-        try:
-            yield EventBatch([Began()])
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    chunks = relay(endless(), _renderer(), interval_s=0.01)
-    assert b"message_start" in await anext(chunks)
-    assert await anext(chunks) == PING
-    await chunks.aclose()  # type: ignore[attr-defined]
-    assert ended.is_set()
 
 
 @pytest.mark.parametrize(
