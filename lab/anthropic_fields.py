@@ -8,32 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lab.shapes import Anything, Either, Flag, Listed, Nullable, Number, OneOf, Record, Shape, Tagged, Text
+from lab.shapes import Anything, Either, Flag, Listed, Nullable, Number, Object, OneOf, Shape, String, Tagged
 
-KIND = Text()
-OBJECT = Record({}, extra=Anything())
-ID = Text(pattern="^[a-zA-Z0-9_-]+$")
-SERVER_ID = Text(pattern="^srvtoolu_[a-zA-Z0-9_]+$")
-TOOL_NAME = Text(pattern="^[a-zA-Z0-9_-]{1,128}$")
-CACHE = Nullable(Tagged("type", {"ephemeral": Record({"type": KIND, "ttl": OneOf(("5m", "1h"))})}))
+KIND = String()
+OBJECT = Object({}, extra=Anything())
+ID = String(pattern="^[a-zA-Z0-9_-]+$")
+SERVER_ID = String(pattern="^srvtoolu_[a-zA-Z0-9_]+$")
+TOOL_NAME = String(pattern="^[a-zA-Z0-9_-]{1,128}$")
+CACHE = Nullable(Tagged("type", {"ephemeral": Object({"type": KIND, "ttl": OneOf(("5m", "1h"))})}))
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 CALLER: dict[str, Shape] = {"caller": OBJECT}
 
 
-def _block(fields: Mapping[str, Shape], *required: str, cached: bool = True) -> Record:
-    return Record({"type": KIND, **fields, **({"cache_control": CACHE} if cached else {})}, required)
+def _block(fields: Mapping[str, Shape], *required: str, cached: bool = True) -> Object:
+    return Object({"type": KIND, **fields, **({"cache_control": CACHE} if cached else {})}, required)
 
 
-def _source(fields: Mapping[str, Shape], *required: str) -> Record:
-    return Record({"type": KIND, **fields}, required)
+def _source(fields: Mapping[str, Shape], *required: str) -> Object:
+    return Object({"type": KIND, **fields}, required)
 
 
-URL_SOURCE = _source({"url": Text()}, "url")
-FILE_SOURCE = _source({"file_id": Text()}, "file_id")
+URL_SOURCE = _source({"url": String()}, "url")
+FILE_SOURCE = _source({"file_id": String()}, "file_id")
 IMAGE_SOURCE = Tagged(
     "type",
     {
-        "base64": _source({"data": Text(), "media_type": OneOf(IMAGE_TYPES)}, "media_type", "data"),
+        "base64": _source({"data": String(), "media_type": OneOf(IMAGE_TYPES)}, "media_type", "data"),
         "url": URL_SOURCE,
         "file": FILE_SOURCE,
     },
@@ -41,26 +41,31 @@ IMAGE_SOURCE = Tagged(
 DOCUMENT_SOURCE = Tagged(
     "type",
     {
-        "base64": _source({"data": Text(), "media_type": OneOf(("application/pdf",))}, "media_type", "data"),
-        "text": _source({"data": Text(), "media_type": OneOf(("text/plain",))}, "media_type", "data"),
-        "content": _source({"content": Either((Text(), Listed(OBJECT)))}, "content"),
+        "base64": _source({"data": String(), "media_type": OneOf(("application/pdf",))}, "media_type", "data"),
+        "text": _source({"data": String(), "media_type": OneOf(("text/plain",))}, "media_type", "data"),
+        "content": _source({"content": Either((String(), Listed(OBJECT)))}, "content"),
         "url": URL_SOURCE,
         "file": FILE_SOURCE,
     },
 )
-CITATIONS = Nullable(Record({"enabled": Flag()}))
-TEXT = _block({"text": Text(), "citations": Nullable(Listed(OBJECT))}, "text")
+CITATIONS = Nullable(Object({"enabled": Flag()}))
+TEXT = _block({"text": String(), "citations": Nullable(Listed(OBJECT))}, "text")
 IMAGE = _block({"source": IMAGE_SOURCE, "transformations": Nullable(OBJECT)}, "source")
 DOCUMENT = _block(
-    {"source": DOCUMENT_SOURCE, "citations": CITATIONS, "context": Nullable(Text()), "title": Nullable(Text())},
+    {
+        "source": DOCUMENT_SOURCE,
+        "citations": CITATIONS,
+        "context": Nullable(String()),
+        "title": Nullable(String()),
+    },
     "source",
 )
 SEARCH_RESULT = _block(
     {
         "content": Listed(Tagged("type", {"text": TEXT})),
-        "source": Text(),
-        "title": Text(),
-        "citations": Record({"enabled": Flag()}),
+        "source": String(),
+        "title": String(),
+        "citations": Object({"enabled": Flag()}),
     },
     "content", "source", "title",
 )  # fmt: skip
@@ -71,8 +76,8 @@ RESULT_PARTS = Tagged(
         "image": IMAGE,
         "search_result": SEARCH_RESULT,
         "document": DOCUMENT,
-        "tool_reference": _block({"tool_name": Text()}, "tool_name"),
-        "browser_state": Record({}, extra=Anything()),
+        "tool_reference": _block({"tool_name": String()}, "tool_name"),
+        "browser_state": Object({}, extra=Anything()),
     },
 )
 HOSTED_RESULT = _block({"tool_use_id": SERVER_ID, "content": Anything(), **CALLER}, "tool_use_id", "content")
@@ -83,48 +88,50 @@ CONTENT_BLOCK = Tagged(
         "image": IMAGE,
         "document": DOCUMENT,
         "search_result": SEARCH_RESULT,
-        "thinking": _block({"thinking": Text(), "signature": Text()}, "signature", "thinking", cached=False),
-        "redacted_thinking": _block({"data": Text()}, "data", cached=False),
+        "thinking": _block({"thinking": String(), "signature": String()}, "signature", "thinking", cached=False),
+        "redacted_thinking": _block({"data": String()}, "data", cached=False),
         "tool_use": _block(
-            {"id": ID, "name": Text(most=200), "input": OBJECT, "toolset_name": Nullable(Text()), **CALLER},
+            {"id": ID, "name": String(most=200), "input": OBJECT, "toolset_name": Nullable(String()), **CALLER},
             "id", "name", "input",
         ),
         "tool_result": _block(
             {
                 "tool_use_id": ID,
-                "content": Either((Text(), Listed(RESULT_PARTS))),
+                "content": Either((String(), Listed(RESULT_PARTS))),
                 "is_error": Flag(),
-                "toolset_name": Nullable(Text()),
+                "toolset_name": Nullable(String()),
             },
             "tool_use_id",
         ),
-        "server_tool_use": _block({"id": SERVER_ID, "name": Text(), "input": OBJECT, **CALLER}, "id", "name", "input"),
+        "server_tool_use": _block(
+            {"id": SERVER_ID, "name": String(), "input": OBJECT, **CALLER}, "id", "name", "input"
+        ),
         "web_search_tool_result": HOSTED_RESULT,
         "web_fetch_tool_result": HOSTED_RESULT,
         "code_execution_tool_result": HOSTED_RESULT,
         "bash_code_execution_tool_result": HOSTED_RESULT,
         "text_editor_code_execution_tool_result": HOSTED_RESULT,
         "tool_search_tool_result": HOSTED_RESULT,
-        "container_upload": _block({"file_id": Text()}, "file_id"),
+        "container_upload": _block({"file_id": String()}, "file_id"),
     },
 )  # fmt: skip
-CONTENT = Either((Text(), Listed(CONTENT_BLOCK)))
+CONTENT = Either((String(), Listed(CONTENT_BLOCK)))
 # Roles that are not among these have a sentence of their own (``lab/anthropic_history.py``).
-MESSAGE = Record({"role": Text(), "content": CONTENT, "output_config": OBJECT}, ("role", "content"))
+MESSAGE = Object({"role": String(), "content": CONTENT, "output_config": OBJECT}, ("role", "content"))
 
 OFFER: dict[str, Shape] = {
     "cache_control": CACHE,
-    "allowed_callers": Listed(Text()),
+    "allowed_callers": Listed(String()),
     "defer_loading": Flag(),
     "strict": Flag(),
 }
-SCHEMA = Record({"type": OneOf(("object",))}, ("type",), extra=Anything())
-CUSTOM_TOOL = Record(
+SCHEMA = Object({"type": OneOf(("object",))}, ("type",), extra=Anything())
+CUSTOM_TOOL = Object(
     {
         **OFFER,
         "type": Nullable(KIND),
         "name": TOOL_NAME,
-        "description": Text(),
+        "description": String(),
         "input_schema": SCHEMA,
         "eager_input_streaming": Nullable(Flag()),
         "input_examples": Listed(OBJECT),
@@ -141,60 +148,60 @@ VENDOR_TOOL_TYPES = (
 )  # fmt: skip
 TOOL = Tagged(
     "type",
-    {"custom": CUSTOM_TOOL, **{kind: Record({**OFFER}, extra=Anything()) for kind in VENDOR_TOOL_TYPES}},
+    {"custom": CUSTOM_TOOL, **{kind: Object({**OFFER}, extra=Anything()) for kind in VENDOR_TOOL_TYPES}},
     default="custom",
 )
 PARALLEL: dict[str, Shape] = {"type": KIND, "disable_parallel_tool_use": Flag()}
 TOOL_CHOICE = Tagged(
     "type",
     {
-        "auto": Record(PARALLEL),
-        "any": Record(PARALLEL),
-        "tool": Record({**PARALLEL, "name": Text()}, ("name",)),
-        "none": Record({"type": KIND}),
+        "auto": Object(PARALLEL),
+        "any": Object(PARALLEL),
+        "tool": Object({**PARALLEL, "name": String()}, ("name",)),
+        "none": Object({"type": KIND}),
     },
 )
 DISPLAY: dict[str, Shape] = {"type": KIND, "display": Nullable(OneOf(("summarized", "omitted")))}
 THINKING = Tagged(
     "type",
     {
-        "enabled": Record({**DISPLAY, "budget_tokens": Number(1024, whole=True)}, ("budget_tokens",)),
-        "disabled": Record({"type": KIND}),
-        "adaptive": Record(DISPLAY),
-        "between_tools": Record({"type": KIND}),
+        "enabled": Object({**DISPLAY, "budget_tokens": Number(1024, whole=True)}, ("budget_tokens",)),
+        "disabled": Object({"type": KIND}),
+        "adaptive": Object(DISPLAY),
+        "between_tools": Object({"type": KIND}),
     },
 )
 SPEED = Nullable(OneOf(("standard", "fast")))
 COMMON: dict[str, Shape] = {
     "messages": Listed(MESSAGE),
-    "model": Text(),
+    "model": String(),
     "cache_control": CACHE,
-    "output_config": Record(
+    "output_config": Object(
         {"effort": Nullable(OneOf(("low", "medium", "high", "xhigh", "max"))), "format": Nullable(OBJECT)}
     ),
     "speed": SPEED,
-    "system": Either((Text(), Listed(Tagged("type", {"text": TEXT}, shown=False)))),
+    "system": Either((String(), Listed(Tagged("type", {"text": TEXT}, shown=False)))),
     "thinking": THINKING,
     "tool_choice": TOOL_CHOICE,
     "tools": Listed(TOOL),
-    "user_profile_id": Text(),
-    "workspace_id": Text(),
+    "user_profile_id": String(),
+    "workspace_id": String(),
 }
-MESSAGES_REQUEST = Record(
+MESSAGES_REQUEST = Object(
     {
         **COMMON,
         "max_tokens": Number(1, whole=True),
-        "container": Nullable(Either((Text(), OBJECT))),
+        "container": Nullable(Either((String(), OBJECT))),
         "diagnostics": Nullable(OBJECT),
-        "inference_geo": Nullable(Text()),
-        "metadata": Record({"user_id": Nullable(Text(most=256))}),
+        "inference_geo": Nullable(String()),
+        "metadata": Object({"user_id": Nullable(String(most=256))}),
         "service_tier": OneOf(("auto", "standard_only")),
-        "stop_sequences": Listed(Text()),
+        "stop_sequences": Listed(String()),
         "stream": Flag(),
     },
     ("model", "messages", "max_tokens"),
 )
-COUNT_REQUEST = Record(COMMON, ("model", "messages"))
+COUNT_REQUEST = Object(COMMON, ("model", "messages"))
 # Version 2026-10-21 of the API has no sampling parameters.
 SAMPLING: dict[str, Shape] = {"temperature": Number(0, 1), "top_k": Number(0, whole=True), "top_p": Number(0, 1)}
 # Fields of features in beta, which need the header ``anthropic-beta``; their shapes are not checked.

@@ -15,7 +15,7 @@ from lab.anthropic_fields import BETA_FIELDS, COUNT_REQUEST, MESSAGES_REQUEST, S
 from lab.anthropic_history import blocks, check_history
 from lab.anthropic_thinking import check_thinking
 from lab.openai_refusals import is_base64
-from lab.shapes import Path, Record, RequestRefused, check
+from lab.shapes import Object, Path, RequestRefused, check
 from lab.signatures import Signatures
 
 KINDS = {
@@ -106,9 +106,9 @@ def _check_headers(headers: Mapping[str, str]) -> tuple[str, str]:
     return version, headers.get("anthropic-beta", "")
 
 
-def _check_shape(shape: Record, body: dict[str, Any], version: str, beta: str) -> None:
+def _check_shape(shape: Object, body: dict[str, Any], version: str, beta: str) -> None:
     fields = {**shape.fields, **(BETA_FIELDS if beta else {}), **(SAMPLING if version < WITHOUT_SAMPLING else {})}
-    check(Record(fields, shape.required), body, (), AnthropicVocabulary())
+    check(Object(fields, shape.required), body, (), AnthropicVocabulary())
     if version >= WITHOUT_SAMPLING:
         _check_places(body["messages"])
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from lab.script import Called, Citation, Declined, Ending, HiddenThought, Part, Said, Script, Searched, Thought
+from lab.script import Called, CitedSource, Declined, Ending, HiddenThought, Part, SaidText, Script, Searched, Thought
 from lab.signatures import Signatures
 from lab.text import Completion
 
@@ -33,7 +33,7 @@ def message_events(script: Script, completion: Completion, body: dict[str, Any],
     events: list[dict[str, Any]] = [{"type": "message_start", "message": started}]
     index = 0
     for part in script.parts:
-        pieces = list(part.pieces) if isinstance(part, (Said, Thought, Declined)) else []
+        pieces = list(part.pieces) if isinstance(part, (SaidText, Thought, Declined)) else []
         for block in _blocks(part, body, signatures):
             events.append({"type": "content_block_start", "index": index, "content_block": _empty(block)})
             events += [{"type": "ping"}] if index == 0 else []
@@ -70,7 +70,7 @@ def _stop(script: Script) -> dict[str, Any]:
 
 def _blocks(part: Part, body: dict[str, Any], signatures: Signatures) -> Iterator[Block]:
     """Yield the content blocks of ``part``."""
-    if isinstance(part, Said):
+    if isinstance(part, SaidText):
         text = {"type": "text", "text": "".join(part.pieces), "citations": None}
         cited = [_citation(citation, signatures) for citation in part.citations]
         yield text | ({"citations": cited} if cited else {})
@@ -107,7 +107,7 @@ def _search(part: Searched, signatures: Signatures) -> Iterator[Block]:
         yield {"type": "web_search_tool_result", "tool_use_id": part.call_id, "content": found}
 
 
-def _citation(citation: Citation, signatures: Signatures) -> dict[str, Any]:
+def _citation(citation: CitedSource, signatures: Signatures) -> dict[str, Any]:
     if citation.url:
         return {
             "type": "web_search_result_location",

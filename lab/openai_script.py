@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from lab.script import Called, Citation, Declined, Ending, Said, Script, Searched, joined
+from lab.script import Called, CitedSource, Declined, Ending, SaidText, Script, Searched, joined
 from lab.text import WORDS, Completion
 
 REASONS: dict[Ending, str] = {
@@ -69,7 +69,7 @@ def _message(script: Script) -> dict[str, Any]:
     calls = [_call(part) for part in script.parts if isinstance(part, Called)]
     message = {
         "role": "assistant",
-        "content": joined(script.parts, Said) or None,
+        "content": joined(script.parts, SaidText) or None,
         "refusal": joined(script.parts, Declined) or None,
         "annotations": _annotations(script),
     }
@@ -85,14 +85,14 @@ def _annotations(script: Script) -> list[dict[str, Any]]:
     """Return the citations of web pages, with their places in the text."""
     found, end = [], 0
     for part in script.parts:
-        if not isinstance(part, Said):
+        if not isinstance(part, SaidText):
             continue
         start, end = end, end + sum(map(len, part.pieces))
         found += [_annotation(citation, start, end) for citation in part.citations if citation.url]
     return found
 
 
-def _annotation(citation: Citation, start: int, end: int) -> dict[str, Any]:
+def _annotation(citation: CitedSource, start: int, end: int) -> dict[str, Any]:
     place = {"start_index": start, "end_index": end, "title": citation.title, "url": citation.url}
     return {"type": "url_citation", "url_citation": place}
 
@@ -107,7 +107,7 @@ def _choices(index: int, script: Script, body: dict[str, Any]) -> Iterator[dict[
     yield entry({"role": "assistant", "content": "", "refusal": None})
     calls = 0
     for part in script.parts:
-        if isinstance(part, Said):
+        if isinstance(part, SaidText):
             for piece in part.pieces:
                 yield entry({"content": piece}, _listed("content", [piece], body) if shown else None)
         elif isinstance(part, Declined):
@@ -136,7 +136,7 @@ def _call_deltas(part: Called, index: int) -> Iterator[dict[str, Any]]:
 def _logprobs(script: Script, body: dict[str, Any]) -> dict[str, Any] | None:
     if not body.get("logprobs"):
         return None
-    said = [piece for part in script.parts if isinstance(part, Said) for piece in part.pieces]
+    said = [piece for part in script.parts if isinstance(part, SaidText) for piece in part.pieces]
     declined = [piece for part in script.parts if isinstance(part, Declined) for piece in part.pieces]
     return _listed("refusal", declined, body) if declined else _listed("content", said, body)
 

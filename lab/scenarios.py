@@ -14,12 +14,12 @@ from lab.conversation import Conversation, OfferedTool
 from lab.schema_values import UnsupportedSchema, schema_value
 from lab.script import (
     Called,
-    Citation,
+    CitedSource,
     Declined,
     Ending,
     HiddenThought,
     Part,
-    Said,
+    SaidText,
     Script,
     Searched,
     Thought,
@@ -30,7 +30,7 @@ from lab.text import WORDS
 MAX_CALLS_AT_ONCE = 3
 MAX_SILENCE_S = 600.0
 MAX_QUOTE = 2000
-PAGE = Citation("The tide turns twice a day.", "Tides", "https://harbour.example/tides")
+PAGE = CitedSource("The tide turns twice a day.", "Tides", "https://harbour.example/tides")
 
 
 class ScenarioError(Exception):
@@ -49,7 +49,7 @@ Play = Callable[[Conversation, random.Random], Script]
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class ScriptedScenario:
     """A script and what it shows, for the documentation."""
 
     shows: str
@@ -82,15 +82,15 @@ def _thought(dice: random.Random) -> Thought:
 
 
 def _text(_conversation: Conversation, dice: random.Random) -> Script:
-    return Script((Said(_words(dice, 12)),))
+    return Script((SaidText(_words(dice, 12)),))
 
 
 def _thinking(_conversation: Conversation, dice: random.Random) -> Script:
-    return Script((_thought(dice), Said(_words(dice, 8))))
+    return Script((_thought(dice), SaidText(_words(dice, 8))))
 
 
 def _redacted(_conversation: Conversation, dice: random.Random) -> Script:
-    return Script((_thought(dice), HiddenThought("".join(_words(dice, 8))), Said(_words(dice, 8))))
+    return Script((_thought(dice), HiddenThought("".join(_words(dice, 8))), SaidText(_words(dice, 8))))
 
 
 def _call(tool: OfferedTool, dice: random.Random) -> Called:
@@ -131,15 +131,15 @@ def _tool_loop(conversation: Conversation, dice: random.Random) -> Script:
     rounds, done = int(_number(conversation, 1, 1, 20)), len(conversation.results)
     if done < rounds:
         tools = _offered(conversation)
-        return _calls((tools[done % len(tools)],), dice, Said(in_pieces("I look that up.")))
+        return _calls((tools[done % len(tools)],), dice, SaidText(in_pieces("I look that up.")))
     quoted = "; ".join(f'"{result[:MAX_QUOTE]}"' for result in conversation.results)
-    return Script((Said(in_pieces(f"The tools returned {quoted}.")),))
+    return Script((SaidText(in_pieces(f"The tools returned {quoted}.")),))
 
 
 def _image(conversation: Conversation, _dice: random.Random) -> Script:
     if not conversation.images:
         raise ScenarioError("The scenario 'image' describes images. Send one.")
-    return Script((Said(in_pieces(f"I see {' and '.join(conversation.images)}.")),))
+    return Script((SaidText(in_pieces(f"I see {' and '.join(conversation.images)}.")),))
 
 
 def _citations(conversation: Conversation, _dice: random.Random) -> Script:
@@ -147,22 +147,22 @@ def _citations(conversation: Conversation, _dice: random.Random) -> Script:
     source = PAGE
     if conversation.documents:
         quote = conversation.documents[0][:200].split(".")[0] or conversation.documents[0][:1]
-        source = Citation(quote, "document", None, 0)
-    return Script((Said(in_pieces(f"It says: {source.quote}"), (source,)), Said((" That", " is", " all."))))
+        source = CitedSource(quote, "document", None, 0)
+    return Script((SaidText(in_pieces(f"It says: {source.quote}"), (source,)), SaidText((" That", " is", " all."))))
 
 
 def _hosted(_conversation: Conversation, dice: random.Random) -> Script:
     search = Searched(f"srvtoolu_{dice.getrandbits(60):x}", "tide tables", (PAGE,))
-    return Script((search, Said(in_pieces(PAGE.quote), (PAGE,))))
+    return Script((search, SaidText(in_pieces(PAGE.quote), (PAGE,))))
 
 
 def _pause_turn(conversation: Conversation, dice: random.Random) -> Script:
     """Stop within a search, and finish it when the paused turn comes back."""
     if conversation.paused:
         search = Searched(conversation.paused, "tide tables", (PAGE,), resumed=True)
-        return Script((search, Said(in_pieces(PAGE.quote), (PAGE,))))
+        return Script((search, SaidText(in_pieces(PAGE.quote), (PAGE,))))
     search = Searched(f"srvtoolu_{dice.getrandbits(60):x}", "tide tables", None)
-    return Script((Said(in_pieces("I search for that.")), search), "pause")
+    return Script((SaidText(in_pieces("I search for that.")), search), "pause")
 
 
 def _refusal(_conversation: Conversation, _dice: random.Random) -> Script:
@@ -171,13 +171,13 @@ def _refusal(_conversation: Conversation, _dice: random.Random) -> Script:
 
 def _length(conversation: Conversation, dice: random.Random) -> Script:
     count = min(conversation.max_tokens or 12, 400)
-    return Script((Said(_words(dice, count)),), "length")
+    return Script((SaidText(_words(dice, count)),), "length")
 
 
 def _stop_sequence(conversation: Conversation, dice: random.Random) -> Script:
     if not conversation.stops:
         raise ScenarioError("The scenario 'stop_sequence' stops at a stop sequence. Send one.")
-    return Script((Said(_words(dice, 6)),), "stop_sequence", conversation.stops[0])
+    return Script((SaidText(_words(dice, 6)),), "stop_sequence", conversation.stops[0])
 
 
 def _error_before(conversation: Conversation, _dice: random.Random) -> Script:
@@ -193,7 +193,7 @@ def _cut(conversation: Conversation, dice: random.Random) -> Script:
 
 
 def _slow(conversation: Conversation, dice: random.Random) -> Script:
-    return Script((Said(_words(dice, 3)),), silence_s=_number(conversation, 1, 0, MAX_SILENCE_S))
+    return Script((SaidText(_words(dice, 3)),), silence_s=_number(conversation, 1, 0, MAX_SILENCE_S))
 
 
 def _every_event(conversation: Conversation, dice: random.Random) -> Script:
@@ -221,25 +221,25 @@ def _number(conversation: Conversation, default: float, low: float, high: float)
 
 
 SCENARIOS = {
-    "text": Scenario("a short text", _text),
-    "thinking": Scenario("thinking with a signature, then text", _thinking),
-    "redacted": Scenario("thinking, redacted thinking, then text", _redacted),
-    "tool": Scenario("one call of the first tool", _tool),
-    "parallel_tools": Scenario("calls of up to three tools in one turn", _parallel_tools),
-    "tool_loop": Scenario(
+    "text": ScriptedScenario("a short text", _text),
+    "thinking": ScriptedScenario("thinking with a signature, then text", _thinking),
+    "redacted": ScriptedScenario("thinking, redacted thinking, then text", _redacted),
+    "tool": ScriptedScenario("one call of the first tool", _tool),
+    "parallel_tools": ScriptedScenario("calls of up to three tools in one turn", _parallel_tools),
+    "tool_loop": ScriptedScenario(
         "one call a turn (`tool_loop:3`: three turns), then text that quotes the results", _tool_loop
     ),
-    "image": Scenario("text that names the type and size of each image", _image),
-    "citations": Scenario("text that cites the first text document or a web page", _citations),
-    "hosted": Scenario("a web search by the provider, its result, text that cites it", _hosted),
-    "refusal": Scenario("a refusal", _refusal),
-    "length": Scenario("text that ends at `max_tokens`", _length),
-    "stop_sequence": Scenario("text that ends at the first stop sequence", _stop_sequence),
-    "pause_turn": Scenario("a turn that pauses within a search, and ends when it is sent back", _pause_turn),
-    "error_before": Scenario("an error instead of a response (`error_before:529`)", _error_before),
-    "error_mid": Scenario("a stream that ends with an error event", _error_mid),
-    "cut": Scenario("a connection that is closed in the middle of the response", _cut),
-    "slow": Scenario("silence between events (`slow:2.5`: seconds)", _slow),
-    "logprobs": Scenario("text; log probabilities come with `logprobs` in any scenario", _text),
-    "every_event": Scenario("every part and event that the wire format has", _every_event),
+    "image": ScriptedScenario("text that names the type and size of each image", _image),
+    "citations": ScriptedScenario("text that cites the first text document or a web page", _citations),
+    "hosted": ScriptedScenario("a web search by the provider, its result, text that cites it", _hosted),
+    "refusal": ScriptedScenario("a refusal", _refusal),
+    "length": ScriptedScenario("text that ends at `max_tokens`", _length),
+    "stop_sequence": ScriptedScenario("text that ends at the first stop sequence", _stop_sequence),
+    "pause_turn": ScriptedScenario("a turn that pauses within a search, and ends when it is sent back", _pause_turn),
+    "error_before": ScriptedScenario("an error instead of a response (`error_before:529`)", _error_before),
+    "error_mid": ScriptedScenario("a stream that ends with an error event", _error_mid),
+    "cut": ScriptedScenario("a connection that is closed in the middle of the response", _cut),
+    "slow": ScriptedScenario("silence between events (`slow:2.5`: seconds)", _slow),
+    "logprobs": ScriptedScenario("text; log probabilities come with `logprobs` in any scenario", _text),
+    "every_event": ScriptedScenario("every part and event that the wire format has", _every_event),
 }

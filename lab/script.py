@@ -14,8 +14,8 @@ TOKENS_OF_HIDDEN_THINKING = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Citation:
-    """What a text quotes: a document of the request by index, or a page of the web."""
+class CitedSource:
+    """Name what a text quotes: a document of the request by its index, or a web page."""
 
     quote: str
     title: str
@@ -25,11 +25,11 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SaidText:
     """Text, in tokens."""
 
     pieces: tuple[str, ...]
-    citations: tuple[Citation, ...] = ()
+    citations: tuple[CitedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Searched:
 
     call_id: str
     query: str
-    results: tuple[Citation, ...] | None
+    results: tuple[CitedSource, ...] | None
     resumed: bool = False
 
 
@@ -73,7 +73,7 @@ class Declined:
     pieces: tuple[str, ...]
 
 
-Part = Said | Thought | HiddenThought | Called | Searched | Declined
+Part = SaidText | Thought | HiddenThought | Called | Searched | Declined
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Script:
     @property
     def tokens(self) -> int:
         """Return the completion tokens, thinking included."""
-        texts = sum(len(part.pieces) for part in self.parts if isinstance(part, (Said, Declined)))
+        texts = sum(len(part.pieces) for part in self.parts if isinstance(part, (SaidText, Declined)))
         calls = sum(isinstance(part, (Called, Searched)) for part in self.parts)
         return self.thinking_tokens + texts + TOKENS_OF_A_CALL * calls
 
@@ -105,10 +105,10 @@ class Script:
     def limited(self, max_tokens: int | None) -> Script:
         """Return the script cut off after ``max_tokens`` tokens, in its last text alone."""
         last = self.parts[-1] if self.parts else None
-        if max_tokens is None or self.tokens <= max_tokens or not isinstance(last, Said):
+        if max_tokens is None or self.tokens <= max_tokens or not isinstance(last, SaidText):
             return self
         kept = last.pieces[: max(1, len(last.pieces) - (self.tokens - max_tokens))]
-        return replace(self, parts=(*self.parts[:-1], Said(kept)), ending="length", stop_sequence=None)
+        return replace(self, parts=(*self.parts[:-1], SaidText(kept)), ending="length", stop_sequence=None)
 
     def thinking(self, thought: Thought) -> Script:
         """Return the script with ``thought`` before it, unless it starts with thinking of its own."""
@@ -121,6 +121,6 @@ def in_pieces(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\s*\S+|\s+$", text))
 
 
-def joined(parts: Iterable[Part], kind: type[Said] | type[Declined]) -> str:
+def joined(parts: Iterable[Part], kind: type[SaidText] | type[Declined]) -> str:
     """Return the text of all parts of ``kind``."""
     return "".join("".join(part.pieces) for part in parts if isinstance(part, kind))

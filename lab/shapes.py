@@ -46,7 +46,7 @@ class Vocabulary(Protocol):
 
 
 class Shape(Protocol):
-    """What a value may be. ``kinds`` names the JSON types that it accepts."""
+    """Describe what a value may be. ``kinds`` names the JSON types that it accepts."""
 
     @property
     def kinds(self) -> tuple[str, ...]: ...
@@ -72,7 +72,7 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class String:
     least: int = 0
     most: int | None = None
     pattern: str | None = None
@@ -127,7 +127,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Object:
     """An object with known ``fields``; ``extra`` is the shape of all others, which are refused without it."""
 
     fields: Mapping[str, Shape]
@@ -151,7 +151,7 @@ class Tagged:
     """An object whose field ``key`` names the variant; ``shown`` is false for variants that paths do not name."""
 
     key: str
-    variants: Mapping[str, Record]
+    variants: Mapping[str, Object]
     shown: bool = True
     default: str | None = None
     kinds: tuple[str, ...] = ("object",)

@@ -40,7 +40,7 @@ class _MessageDelta(msgspec.Struct):
     tool_calls: list[_CallDelta] | None = None
 
 
-class ToolCall(msgspec.Struct):
+class CollectedCall(msgspec.Struct):
     """Hold one call: ``arguments`` as the model wrote them. ``not_text`` is true if they were not a JSON string."""
 
     name: str = ""
@@ -54,13 +54,13 @@ class ToolCallCollector:
     __slots__ = ("_calls", "_last", "_size", "call_count", "judgeable")
 
     def __init__(self) -> None:
-        self._calls: dict[tuple[int, int], ToolCall] = {}
+        self._calls: dict[tuple[int, int], CollectedCall] = {}
         self._last: dict[int, int] = {}
         self._size = 0
         self.call_count = 0
         self.judgeable = True
 
-    def __iter__(self) -> Iterator[ToolCall]:
+    def __iter__(self) -> Iterator[CollectedCall]:
         return iter(self._calls.values())
 
     def add(self, choice: int, message: msgspec.Raw | dict[str, Any], *, complete: bool = False) -> None:
@@ -90,7 +90,7 @@ class ToolCallCollector:
             if self.call_count > MAX_CALLS:
                 self.judgeable = False
                 return
-            known = self._calls[choice, index] = ToolCall()
+            known = self._calls[choice, index] = CollectedCall()
         if function is None or not self.judgeable:
             return
         known.name += function.name or ""

@@ -16,7 +16,7 @@ from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
 
 
-class Support(StrEnum):
+class ParameterSupport(StrEnum):
     """Say what a wire format does with a parameter of the chat dialect.
 
     ``NATIVE``: it has a field for it. ``EMULATED``: other fields have the same effect. ``DROPPED``: it is left out, and
@@ -77,7 +77,7 @@ class WireFormat(Protocol):
     """Translate to and from one wire format."""
 
     name: str
-    support: Mapping[str, Support]
+    support: Mapping[str, ParameterSupport]
 
     def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
         """Translate a request. Raises ``ApiError`` 400 with a sentence for what the format cannot express."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from router_service.core.tool_calls import ToolCall, ToolCallCollector, ToolCallFault, ToolCallVerdict
+from router_service.core.tool_calls import CollectedCall, ToolCallCollector, ToolCallFault, ToolCallVerdict
 from router_service.tool_calls.schemas import SchemaCache
 
 
@@ -40,7 +40,7 @@ class ToolCallChecker:
         faults = (self._fault(call, offered) for call in calls)
         return ToolCallVerdict(calls.call_count, next((fault for fault in faults if fault), None))
 
-    def _fault(self, call: ToolCall, offered: dict[str, msgspec.Raw]) -> ToolCallFault | None:
+    def _fault(self, call: CollectedCall, offered: dict[str, msgspec.Raw]) -> ToolCallFault | None:
         # The arguments of a call without any may be an empty string: Anthropic's streams have no delta then.
         text = call.arguments.strip() or "{}"
         try:

@@ -24,7 +24,7 @@ ZeroToTwo = Annotated[float, Meta(ge=0, le=2)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
 
 
-class CacheControl(msgspec.Struct):
+class ChatCacheControl(msgspec.Struct):
     """Mark the end of a prefix to cache."""
 
     type: Literal["ephemeral"] = "ephemeral"
@@ -40,7 +40,7 @@ class PromptCacheBreakpoint(msgspec.Struct):
 class ContentPart(msgspec.Struct, tag_field="type"):
     """Hold what every content part may carry."""
 
-    cache_control: CacheControl | None = None
+    cache_control: ChatCacheControl | None = None
     prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 
@@ -122,7 +122,7 @@ class MessageToolCall(msgspec.Struct):
     type: str | None = None
     function: FunctionCall | None = None
     custom: CustomCall | None = None
-    cache_control: CacheControl | None = None
+    cache_control: ChatCacheControl | None = None
 
 
 class AudioAnswer(msgspec.Struct):
@@ -171,7 +171,7 @@ class Turn(msgspec.Struct, tag_field="role"):
 
     content: Content = None
     name: str | None = None
-    cache_control: CacheControl | None = None
+    cache_control: ChatCacheControl | None = None
 
 
 class SystemTurn(Turn, tag="system"):
@@ -216,7 +216,7 @@ class FunctionDefinition(msgspec.Struct):
     description: str | None = None
     parameters: Raw = NULL
     strict: bool | None = None
-    cache_control: CacheControl | None = None
+    cache_control: ChatCacheControl | None = None
 
 
 class CustomDefinition(msgspec.Struct):
@@ -230,7 +230,7 @@ class ToolDefinition(msgspec.Struct):
     type: Annotated[str, Meta(min_length=1)] = "function"
     function: FunctionDefinition | None = None
     custom: CustomDefinition | None = None
-    cache_control: CacheControl | None = None
+    cache_control: ChatCacheControl | None = None
 
 
 class NamedTool(msgspec.Struct):

@@ -11,7 +11,7 @@ from router_service.core.parts import CacheMark, Media, MediaKind, Part, Reasoni
 from router_service.core.wire.chat import (
     AnyContentPart,
     AudioPart,
-    CacheControl,
+    ChatCacheControl,
     Content,
     ContentPart,
     FileData,
@@ -30,7 +30,7 @@ P = TypeVar("P", bound=Part)
 ContentItem = Text | Media | Refusal | Reasoning
 
 
-def cache_mark(control: CacheControl | None) -> CacheMark | None:
+def cache_mark(control: ChatCacheControl | None) -> CacheMark | None:
     """Return the mark that ``control`` asks for."""
     return None if control is None else CacheMark(control.ttl)
 

@@ -17,7 +17,7 @@ from router_service.core.json_fields import check_text
 from router_service.core.wire.chat import (
     DIALECT,
     Bias,
-    CacheControl,
+    ChatCacheControl,
     Count,
     Effort,
     Penalty,
@@ -54,7 +54,7 @@ _LIMIT = msgspec.json.Decoder(Positive | None)
 _EFFORT = msgspec.json.Decoder(Effort | None)
 _REASONING = msgspec.json.Decoder(ReasoningObject | None)
 _FORMAT = msgspec.json.Decoder(ResponseFormat | None)
-_CACHE = msgspec.json.Decoder(CacheControl | None)
+_CACHE = msgspec.json.Decoder(ChatCacheControl | None)
 _METADATA = msgspec.json.Decoder(dict[str, str] | None)
 _TEXTS = msgspec.json.Decoder(list[str] | None)
 _LIMIT_FIELDS = ("max_completion_tokens", "max_tokens")

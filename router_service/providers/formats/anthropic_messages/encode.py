@@ -27,7 +27,7 @@ from router_service.providers.formats.anthropic_messages.tools import (
     tool_choice,
 )
 from router_service.providers.formats.anthropic_messages.turns import Turn, finish_turns, join_turns, require_content
-from router_service.providers.wire_format import DecodeContext, Encoded, Support
+from router_service.providers.wire_format import DecodeContext, Encoded, ParameterSupport
 
 VERSION = "2023-06-01"
 DEFAULT_MAX_TOKENS = 4096
@@ -166,7 +166,9 @@ class _RequestEncoder:
         """Name the fields that are for other dialects, but for those that the router itself serves."""
         for dialect, fields in self._request.extras.items():
             if dialect != DIALECT:
-                self._dropped |= {name for name in fields if SUPPORT.get(name, Support.DROPPED) is Support.DROPPED}
+                self._dropped |= {
+                    name for name in fields if SUPPORT.get(name, ParameterSupport.DROPPED) is ParameterSupport.DROPPED
+                }
 
     def _encoded(self, turns: list[Turn], plan: OutputPlan, generation_id: str) -> Encoded:
         if self._request.stream:
@@ -204,3 +206,7 @@ def _uses_file(block: Block) -> bool:
     if isinstance(source, dict) and source.get("type") == "file":
         return True
     return block["type"] == "tool_result" and any(_uses_file(inner) for inner in block.get("content", ()))
+
+
+def _is_dropped(name: str) -> bool:
+    return SUPPORT.get(name, ParameterSupport.DROPPED) is ParameterSupport.DROPPED

@@ -14,14 +14,14 @@ from router_service.providers.formats.anthropic_messages.encode import encode_re
 from router_service.providers.formats.anthropic_messages.errors import response_error
 from router_service.providers.formats.anthropic_messages.names import DIALECT
 from router_service.providers.formats.anthropic_messages.support import SUPPORT
-from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, Support
+from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
 class AnthropicMessagesFormat:
     """Implement ``WireFormat``."""
 
     name: str = DIALECT
-    support: Mapping[str, Support] = SUPPORT
+    support: Mapping[str, ParameterSupport] = SUPPORT
 
     def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
         """Translate a request. Raises ``ApiError`` 400 with a sentence for what the format cannot express."""

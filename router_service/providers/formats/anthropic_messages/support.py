@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from router_service.providers.wire_format import Support
+from router_service.providers.wire_format import ParameterSupport
 
 _NATIVE = (
     "model", "messages", "stream", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "stop",
@@ -30,8 +30,8 @@ _DROPPED = (
     "x_search_filter", "prompt_cache_options", "max_tool_calls", "stop_server_tools_when", "store",
 )  # fmt: skip
 
-SUPPORT: Mapping[str, Support] = MappingProxyType(
-    dict.fromkeys(_NATIVE, Support.NATIVE)
-    | dict.fromkeys(_EMULATED + _ROUTER, Support.EMULATED)
-    | dict.fromkeys(_DROPPED, Support.DROPPED)
+SUPPORT: Mapping[str, ParameterSupport] = MappingProxyType(
+    dict.fromkeys(_NATIVE, ParameterSupport.NATIVE)
+    | dict.fromkeys(_EMULATED + _ROUTER, ParameterSupport.EMULATED)
+    | dict.fromkeys(_DROPPED, ParameterSupport.DROPPED)
 )

@@ -11,7 +11,14 @@ from router_service.core.events import Event, Finished, PartBegan, PartDelta, Pa
 from router_service.core.parts import AnyPart, Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.odd_types import fitted_id
-from router_service.providers.formats.openai_chat.wire import NULL, Call, Function, Piece, Said, encoded_json
+from router_service.providers.formats.openai_chat.wire import (
+    NULL,
+    CallDelta,
+    Function,
+    Piece,
+    VerifiedDelta,
+    encoded_json,
+)
 from router_service.providers.wire_format import DecodeContext
 
 _Key = tuple[str, int | None]
@@ -127,7 +134,7 @@ class _PieceEvents:
             self._events.append(PartEnded(choice=self._choice, index=parts.text, signature=parts.signature))
             parts.key = parts.signature = None
 
-    def _reason(self, said: Said) -> None:
+    def _reason(self, said: VerifiedDelta) -> None:
         readable = False
         for detail in said.reasoning_details or ():
             readable = self._detail(detail) or readable
@@ -183,7 +190,7 @@ class _PieceEvents:
         if data or transcript or self._extras:
             self._delta(self._parts.audio, data=data, transcript=transcript)
 
-    def _call(self, call: Call) -> None:
+    def _call(self, call: CallDelta) -> None:
         self._end_text()
         parts, position = self._parts, call.index
         assert isinstance(position, int)

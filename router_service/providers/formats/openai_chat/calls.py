@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from router_service.providers.formats.openai_chat.wire import Call, Function
+from router_service.providers.formats.openai_chat.wire import CallDelta, Function
 
 
 class CallTracker:
@@ -25,7 +25,7 @@ class CallTracker:
         self._by_index: dict[int, int] = {}
         self._last = -1
 
-    def fit(self, calls: list[Call], *, complete: bool = False) -> bool:
+    def fit(self, calls: list[CallDelta], *, complete: bool = False) -> bool:
         """Bring pieces of calls, in place, into one shape; return whether the server's shape was another.
 
         A piece without a function is dropped. ``complete`` is true for the calls of a message, each of which is whole.
@@ -40,7 +40,7 @@ class CallTracker:
         self.has_calls = self.has_calls or bool(kept)
         return changed
 
-    def continues(self, call: Call) -> bool:
+    def continues(self, call: CallDelta) -> bool:
         """Return whether ``call`` is a piece, in the documented shape, of the call with which the last piece came."""
         said = call.custom or call.function
         return (
@@ -52,7 +52,7 @@ class CallTracker:
             and self._by_index.get(self._last) == self._last
         )
 
-    def _fit(self, call: Call) -> bool:
+    def _fit(self, call: CallDelta) -> bool:
         said = call.custom or call.function
         changed = not said
         if not said:
@@ -72,7 +72,7 @@ class CallTracker:
         self._last = position
         return changed
 
-    def _begin(self, call: Call, index: int | None, position: int) -> bool:
+    def _begin(self, call: CallDelta, index: int | None, position: int) -> bool:
         """Register a new call. An id that another call has already is replaced, as is a missing one."""
         native = call.id or None
         own = native if native is not None and native not in self._used else f"call_{self._stem}_{position}"

@@ -27,14 +27,14 @@ from router_service.providers.formats.openai_chat.wire import (
     Choice,
     Chunk,
     Piece,
-    Said,
+    VerifiedDelta,
     encoded_json,
     fitted_logprobs,
 )
 from router_service.providers.wire_format import DecodeContext
 
 _decode_chunk = msgspec.json.Decoder(Chunk).decode
-_decode_said = msgspec.json.Decoder(Said | None).decode
+_decode_said = msgspec.json.Decoder(VerifiedDelta | None).decode
 _decode_any = msgspec.json.Decoder().decode
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _UNFINISHED = "The provider's stream ended before it was finished"
@@ -102,7 +102,7 @@ class ChatDecoder:
     def _closing(self, metered: Sequence[Event]) -> list[Event]:
         return [*metered, *self._state.closing(_UNFINISHED)]
 
-    def _is_plain(self, choice: Choice, said: Said) -> bool:
+    def _is_plain(self, choice: Choice, said: VerifiedDelta) -> bool:
         """Return whether a choice adds to what has begun already, so that nothing but reasoning has to be fitted."""
         return (
             choice.index in self._unfinished
@@ -110,7 +110,7 @@ class ChatDecoder:
             and (not said.tool_calls or self._state.continues_call(choice.index, said.tool_calls))
         )
 
-    def _take_plain(self, choice: Choice, said: Said) -> Batch:
+    def _take_plain(self, choice: Choice, said: VerifiedDelta) -> Batch:
         """Take the only choice of a chunk."""
         raw, logprobs = choice.delta, choice.logprobs
         if logprobs is not UNSET and logprobs != NULL:
@@ -125,10 +125,10 @@ class ChatDecoder:
             raw = msgspec.Raw(encoded_json(said))
         return LazyBatch(NAME, [SplicedChoice(choice.index, raw, None, None, logprobs)], self._has_content, expand)
 
-    def _plain_events(self, choice: Choice, said: Said) -> list[Event]:
+    def _plain_events(self, choice: Choice, said: VerifiedDelta) -> list[Event]:
         return self._state.assembler.take([Piece(choice.index, said, None, None, choice.logprobs)])
 
-    def _take_typed(self, chunk: Chunk, choices: list[Choice], saids: list[Said | None]) -> Batch | None:
+    def _take_typed(self, chunk: Chunk, choices: list[Choice], saids: list[VerifiedDelta | None]) -> Batch | None:
         """Take a chunk whose fields have the documented types."""
         state = self._state
         if chunk.usage is not None or chunk.x_groq is not None:
@@ -144,7 +144,7 @@ class ChatDecoder:
                 continue
             if logprobs is not UNSET and logprobs != NULL:
                 logprobs = fitted_logprobs(logprobs)
-            piece = Piece(index, said or Said(), choice.finish_reason or None, None, logprobs)
+            piece = Piece(index, said or VerifiedDelta(), choice.finish_reason or None, None, logprobs)
             if said is None or (_is_special(said) and not state.fit(piece)):
                 raw = encoded_delta(piece)
             as_events = as_events or self._mark(piece)
@@ -226,6 +226,6 @@ class ChatDecoder:
         return EventBatch([*self._state.meter.take(), Failed(typed_body(facts))])
 
 
-def _is_special(said: Said) -> bool:
+def _is_special(said: VerifiedDelta) -> bool:
     """Return whether a delta has a field that may have to be fitted."""
     return bool(said.tool_calls or said.reasoning_content is not UNSET or said.images or said.function_call)

@@ -17,14 +17,14 @@ from router_service.providers.formats.openai_chat.encode import encode_request
 from router_service.providers.formats.openai_chat.errors import http_error
 from router_service.providers.formats.openai_chat.splice import MessageTraits, encode_raw
 from router_service.providers.formats.openai_chat.support import SUPPORT
-from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, Support
+from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
 class OpenAIChatFormat:
     """Implement ``WireFormat``."""
 
     name: str = NAME
-    support: Mapping[str, Support] = SUPPORT
+    support: Mapping[str, ParameterSupport] = SUPPORT
 
     def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
         return encode_request(request, endpoint, generation_id)

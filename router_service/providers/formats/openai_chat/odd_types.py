@@ -11,11 +11,11 @@ from msgspec import UNSET
 from router_service.providers.formats.openai_chat.text_repair import TextJoiner
 from router_service.providers.formats.openai_chat.wire import (
     NULL,
-    Call,
+    CallDelta,
     Custom,
     Function,
     Piece,
-    Said,
+    VerifiedDelta,
     encoded_json,
     fitted_logprobs,
 )
@@ -84,7 +84,7 @@ def fitted_piece(choice: dict[str, Any]) -> Piece:
         found = choice["logprobs"]
         logprobs = NULL if found is None else fitted_logprobs(msgspec.Raw(encoded_json(found)))
     native = finish if isinstance(finish, str) and finish else None
-    return Piece(choice["index"], Said(**known), native, None, logprobs, extras)
+    return Piece(choice["index"], VerifiedDelta(**known), native, None, logprobs, extras)
 
 
 def _delta(choice: dict[str, Any]) -> dict[str, Any]:
@@ -170,8 +170,8 @@ def _calls(value: Any) -> Any:
     return [_call(found) for found in objects]
 
 
-def _call(found: dict[str, Any]) -> Call:
-    call = Call(
+def _call(found: dict[str, Any]) -> CallDelta:
+    call = CallDelta(
         index=_index(found.get("index"), -1) if "index" in found else UNSET,
         id=fitted_id(found.get("id")),
         type=found["type"] if isinstance(found.get("type"), str) else UNSET,

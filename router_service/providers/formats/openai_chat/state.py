@@ -14,7 +14,13 @@ from router_service.providers.formats.openai_chat.calls import CallTracker
 from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.odd_types import fitted_id, has_address
 from router_service.providers.formats.openai_chat.usage import UsageMeter
-from router_service.providers.formats.openai_chat.wire import Call, Piece, Said, encoded_json, finish_reason
+from router_service.providers.formats.openai_chat.wire import (
+    CallDelta,
+    Piece,
+    VerifiedDelta,
+    encoded_json,
+    finish_reason,
+)
 from router_service.providers.service_tier import served_tier
 from router_service.providers.wire_format import DecodeContext
 
@@ -47,7 +53,7 @@ class AnswerState:
             said.images, same = [image for image in said.images if has_address(image)], False
         return same
 
-    def continues_call(self, index: int, calls: list[Call]) -> bool:
+    def continues_call(self, index: int, calls: list[CallDelta]) -> bool:
         """Return whether ``calls`` are one more piece of one known call, in the documented shape."""
         tracker = self._calls.get(index)
         return tracker is not None and len(calls) == 1 and tracker.continues(calls[0])
@@ -89,7 +95,7 @@ def began(found: dict[str, Any]) -> Began:
     )
 
 
-def says_something(said: Said) -> bool:
+def says_something(said: VerifiedDelta) -> bool:
     """Return whether a delta has content. Servers send the role before the model starts, which is no token."""
     return bool(
         said.content

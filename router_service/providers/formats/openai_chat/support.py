@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from router_service.providers.wire_format import Support
+from router_service.providers.wire_format import ParameterSupport
 
 # Fields of a body that are for the router and are never sent.
 ROUTER_ONLY = frozenset(
@@ -72,14 +72,14 @@ _NATIVE = (
 
 # ``reasoning`` becomes ``reasoning_effort``, ``include_reasoning`` is the client API's own. ``service_tier`` is sent to
 # providers that sell tiers. Cache marks and a limit of reasoning in tokens exist in few dialects.
-SUPPORT: Mapping[str, Support] = MappingProxyType(
-    dict.fromkeys(_NATIVE, Support.NATIVE)
+SUPPORT: Mapping[str, ParameterSupport] = MappingProxyType(
+    dict.fromkeys(_NATIVE, ParameterSupport.NATIVE)
     | {
-        "reasoning": Support.EMULATED,
-        "include_reasoning": Support.EMULATED,
-        "reasoning.max_tokens": Support.DROPPED,
-        "reasoning.summary": Support.DROPPED,
-        "cache_control": Support.DROPPED,
-        "service_tier": Support.NATIVE,
+        "reasoning": ParameterSupport.EMULATED,
+        "include_reasoning": ParameterSupport.EMULATED,
+        "reasoning.max_tokens": ParameterSupport.DROPPED,
+        "reasoning.summary": ParameterSupport.DROPPED,
+        "cache_control": ParameterSupport.DROPPED,
+        "service_tier": ParameterSupport.NATIVE,
     }
 )

@@ -27,7 +27,7 @@ class Custom(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     input: str | UnsetType | None = UNSET
 
 
-class Call(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class CallDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Hold a piece of a tool call."""
 
     index: int | UnsetType | None = UNSET
@@ -37,7 +37,7 @@ class Call(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     custom: Custom | UnsetType | None = UNSET
 
 
-class Said(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class VerifiedDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Hold a delta of a chunk or the message of a completion. Unset fields were not sent."""
 
     role: Literal["assistant"] | UnsetType | None = UNSET
@@ -46,7 +46,7 @@ class Said(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     reasoning: str | UnsetType | None = UNSET
     reasoning_content: str | UnsetType | None = UNSET
     reasoning_details: list[dict[str, Any]] | UnsetType | None = UNSET
-    tool_calls: list[Call] | UnsetType | None = UNSET
+    tool_calls: list[CallDelta] | UnsetType | None = UNSET
     function_call: Function | UnsetType | None = UNSET
     audio: dict[str, Any] | UnsetType | None = UNSET
     annotations: list[dict[str, Any]] | UnsetType | None = UNSET
@@ -79,7 +79,7 @@ class Piece(msgspec.Struct, gc=False):
     """
 
     index: int
-    said: Said
+    said: VerifiedDelta
     native: str | None = None
     reason: FinishReason | None = None
     logprobs: msgspec.Raw | UnsetType = UNSET

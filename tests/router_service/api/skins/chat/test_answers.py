@@ -161,7 +161,7 @@ def _image(part: AnyPart) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 def test_a_batch_of_several_events_is_the_same_stream(size: int) -> None:
-    """How events are cut into batches changes no byte."""
+    """Test that the cut of events into batches changes no byte."""
     events = [
         Began(),
         PartBegan(0, 0, Reasoning(format="anthropic-claude-v1")),

@@ -1,4 +1,4 @@
-"""What the SDKs' accumulation does not show of streams and messages."""
+"""Test what the accumulation of the SDKs does not show."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ def test_hosted_calls_and_results() -> None:
 
 
 def test_a_block_beyond_the_bound_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has to be gathered has a bound."""
+    """Test the bound of what has to be gathered."""
     monkeypatch.setattr(block_readers, "MAX_GATHERED", 10)
     found = read_stream(START, begin({"type": "hologram"}), delta("hologram_delta", data="x" * 11), END, STOP)
     assert found.error is not None

@@ -105,7 +105,7 @@ def test_a_history_with_calls_and_a_format() -> None:
 
 @pytest.mark.parametrize("choice", [ToolChoice(mode="required"), ToolChoice(mode="tool", name="get_weather")])
 def test_a_call_that_the_client_forces_needs_no_format(choice: ToolChoice) -> None:
-    """Where the model has to call the client's tool, there is no text to format."""
+    """Send no format where the model has to call the client's tool: there is no text to format."""
     body = body_of(formatted(OPEN, tools=[function()], tool_choice=choice))
     assert [tool["name"] for tool in body["tools"]] == ["get_weather"]
 

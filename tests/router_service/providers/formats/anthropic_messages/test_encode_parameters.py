@@ -19,7 +19,7 @@ from router_service.core.generation import (
 from router_service.core.parts import CacheMark, Media, ToolResult
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
 from router_service.providers.formats.anthropic_messages.support import SUPPORT
-from router_service.providers.wire_format import Support
+from router_service.providers.wire_format import ParameterSupport
 from tests.router_service.providers.formats.anthropic_messages.messages_world import (
     FORMAT,
     THINK,
@@ -95,7 +95,9 @@ def test_the_table_names_every_parameter_of_the_reference() -> None:
     assert FORMAT.name == "anthropic_messages"
 
 
-@pytest.mark.parametrize("name", sorted(name for name, support in SUPPORT.items() if support is Support.NATIVE))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, support in SUPPORT.items() if support is ParameterSupport.NATIVE)
+)
 def test_native_parameters_arrive(name: str) -> None:
     """The sentinel of each native parameter is in the body, and nothing is reported."""
     request, (field, value) = NATIVE[name]
@@ -107,7 +109,9 @@ def test_native_parameters_arrive(name: str) -> None:
     assert encode(request).dropped == ()
 
 
-@pytest.mark.parametrize("name", sorted(name for name, support in SUPPORT.items() if support is Support.DROPPED))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, support in SUPPORT.items() if support is ParameterSupport.DROPPED)
+)
 def test_dropped_parameters_are_reported(name: str) -> None:
     """Each dropped parameter is named, and only that; those without a place in the middle come as extras."""
     request = DROPPED.get(name) or ask(extras={CHAT: {name: "sentinel"}})

@@ -137,7 +137,7 @@ def test_a_budget_where_the_model_takes_both() -> None:
 
 
 def test_thinking_that_is_on_by_default_can_be_switched_off() -> None:
-    """Where the model thinks unless told otherwise it is told; where it always thinks that is reported."""
+    """Tell the model not to think where it would; report it where the model always thinks."""
     off = ask(reasoning=ReasoningOptions(enabled=False))
     assert body_of(off, endpoint("claude-opus-5"))["thinking"] == {"type": "disabled"}
     assert "thinking" not in body_of(off, endpoint("claude-opus-4-7"))

@@ -65,7 +65,7 @@ def test_a_blank_refusal_and_a_blank_fallback_are_dropped() -> None:
 
 
 def test_a_mark_on_blank_text_moves_to_the_block_before() -> None:
-    """What a mark on dropped text asks for is kept."""
+    """Keep what a mark on dropped text asks for."""
     blank = Text(text="", cache=CacheMark())
     found = turns_of(user("One.", blank))[0]["content"]
     assert found == [text("One.") | {"cache_control": {"type": "ephemeral"}}]

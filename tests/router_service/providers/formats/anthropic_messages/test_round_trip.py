@@ -47,7 +47,7 @@ def test_the_blocks_of_an_answer_return_unchanged(case: WireCase) -> None:
 
 @pytest.mark.parametrize("name", ["thinking", "server_tools", "tools_named", "block_unknown", "tools_without_input"])
 def test_the_blocks_of_a_stream_return_as_those_of_the_response(name: str) -> None:
-    """What was streamed returns as the same blocks."""
+    """Return what was streamed as the same blocks."""
     case = next(case for case in CASES if case.name == name)
     assert case.stream is not None
     assert case.response is not None

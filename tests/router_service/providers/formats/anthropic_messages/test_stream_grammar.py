@@ -58,7 +58,7 @@ def test_a_stream_without_some_of_its_events_keeps_the_grammar(name: str, data: 
 
 @given(names, st.integers(1, 400))
 def test_pieces_of_any_size_make_the_same_answer(name: str, size: int) -> None:
-    """How a stream is cut into reads changes nothing."""
+    """Cut a stream into reads in any way: nothing changes."""
     stream = STREAMS[name]
     pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
     whole, cut = events_of([stream]), events_of(pieces)

@@ -20,13 +20,12 @@ from router_service.core.generation import (
     Tool,
     ToolChoice,
 )
-from router_service.core.parts import CacheMark, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
-from router_service.providers.formats.openai_chat.dialect import Dialect, origin_of
+from router_service.core.parts import CacheMark, Media, Text
+from router_service.providers.formats.openai_chat.dialect import Dialect
 from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, SUPPORT
-from router_service.providers.formats.openai_chat.tools import valid_arguments
 from router_service.providers.formats.openai_chat.turns import TurnEncoder
-from router_service.providers.wire_format import Support
-from tests.router_service.providers.formats.openai_chat.wire import CASES, FORMAT, case_endpoint, decoded, endpoint
+from router_service.providers.wire_format import ParameterSupport
+from tests.router_service.providers.formats.openai_chat.wire import FORMAT, endpoint
 
 USER = Message(role="user", parts=[Text(text="hello")])
 PLAIN = endpoint("groq", "llama")
@@ -110,7 +109,7 @@ def test_parameters_of_the_dialect_pass(name):
 
 
 def test_every_native_parameter_is_tested():
-    native = {name for name, support in SUPPORT.items() if support is Support.NATIVE}
+    native = {name for name, support in SUPPORT.items() if support is ParameterSupport.NATIVE}
     assert native == set(NATIVE) | set(EXTRAS) | ELSEWHERE
 
 
@@ -261,189 +260,3 @@ def test_audio_by_address_is_refused_with_a_sentence():
     with pytest.raises(ApiError) as raised:
         _turns(Message(role="user", parts=[Media(kind="audio", url="https://a/b.wav")]))
     assert raised.value.code == 400 and "base64" in raised.value.message
-
-
-def test_empty_parts_and_turns_are_left_out_and_order_is_kept():
-    messages = [
-        Message(role="developer", parts=[Text(text="d")]),
-        Message(role="user", parts=[Text(text=""), Text(text="a"), Text(text="b")], name="ann"),
-        Message(role="user", parts=[Text(text="")]),
-        _assistant(Text(text="")),
-        _assistant(Reasoning(text="r")),
-        Message(role="system", parts=[Text(text="later")]),
-        _assistant(Text(text="x"), Text(text="y")),
-    ]
-    assert _turns(*messages) == [
-        {"role": "system", "content": "d"},
-        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "name": "ann"},
-        {"role": "system", "content": "later"},
-        {"role": "assistant", "content": "xy"},
-    ]
-    own = Dialect(developer_role=True, message_names=False)
-    assert next(turn["role"] for turn in _turns(*messages, dialect=own)) == "developer"
-    assert all("name" not in turn for turn in _turns(*messages, dialect=own))
-
-
-def test_instructions_come_first():
-    request = GenerationRequest(instructions=[Message(role="system", parts=[Text(text="s")])], messages=[USER])
-    assert [turn["role"] for turn in _body(request)["messages"]] == ["system", "user"]
-
-
-CALL = ToolCall(call_id="call_PTLP8xhu3uwZ", name="f", arguments='{"a": ')
-RESULT = ToolResult(call_id="call_PTLP8xhu3uwZ", content=[Text(text="18 C")])
-
-
-def test_arguments_that_are_cut_off_are_passed_or_wrapped():
-    (turn,) = _turns(_assistant(CALL))
-    assert turn == {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [
-            {"id": "call_PTLP8xhu3uwZ", "type": "function", "function": {"name": "f", "arguments": '{"a": '}}
-        ],
-    }
-    (turn,) = _turns(_assistant(CALL), dialect=Dialect(valid_arguments=True))
-    assert json.loads(turn["tool_calls"][0]["function"]["arguments"]) == {"_invalid_arguments": '{"a": '}
-
-
-@pytest.mark.parametrize(
-    ("given", "sent"), [("", "{}"), (" ", "{}"), ('{"a":1}', '{"a":1}'), ("[1]", '{"_invalid_arguments":"[1]"}')]
-)
-def test_valid_arguments_are_an_object(given, sent):
-    assert valid_arguments(given) == sent
-
-
-def test_ids_are_fitted_in_the_same_way_in_call_and_result():
-    nine = Dialect(tool_call_ids="nine_alphanumeric")
-    call, result = _turns(_assistant(CALL), Message(role="tool", parts=[RESULT]), dialect=nine)
-    fitted = call["tool_calls"][0]["id"]
-    assert len(fitted) == 9 and fitted.isalnum() and fitted.isascii()
-    assert result["tool_call_id"] == fitted
-    again = ToolCall(call_id=fitted, name="f", arguments="{}")
-    assert _turns(_assistant(again), dialect=nine)[0]["tool_calls"][0]["id"] == fitted
-    other = ToolCall(call_id="call_other", name="f", arguments="{}")
-    assert _turns(_assistant(other), dialect=nine)[0]["tool_calls"][0]["id"] != fitted
-
-
-def test_calls_without_ids_are_paired_in_order():
-    calls = [ToolCall(name="f", arguments="{}"), ToolCall(name="g", arguments="{}")]
-    results = [ToolResult(call_id="", content=[Text(text=text)]) for text in "abc"]
-    call, *answered = _turns(_assistant(*calls), Message(role="tool", parts=results))
-    ids = [one["id"] for one in call["tool_calls"]]
-    assert [turn["tool_call_id"] for turn in answered][:2] == ids and len(set(ids)) == 2
-    assert answered[2]["tool_call_id"] not in ids
-
-
-def test_results_of_several_parts_and_with_media():
-    """A result takes text alone: media follow in a turn of the user, after all results."""
-    image = Media(kind="image", url="https://a/b.png")
-    first = ToolResult(call_id="a", content=[Text(text="x"), image, Text(text="y")])
-    second = ToolResult(call_id="b", content=[])
-    note = Text(text="note")
-    turns = _turns(Message(role="tool", parts=[first]), Message(role="user", parts=[second, note]))
-    assert turns == [
-        {
-            "role": "tool",
-            "tool_call_id": "a",
-            "content": [{"type": "text", "text": "x"}, {"type": "text", "text": "y"}],
-        },
-        {"role": "tool", "tool_call_id": "b", "content": ""},
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a/b.png"}}]},
-        {"role": "user", "content": "note"},
-    ]
-    assert _turns(Message(role="tool", parts=[note])) == [{"role": "user", "content": "note"}]
-
-
-def test_custom_and_hosted_calls():
-    custom = ToolCall(call_id="a", name="shell", arguments="ls", kind="custom")
-    hosted = ToolCall(call_id="h", name="search", kind="hosted")
-    result = Message(role="tool", parts=[ToolResult(call_id="h", content=[Text(text="found")])])
-    (turn,) = _turns(_assistant(custom, hosted), result)
-    assert turn["tool_calls"] == [{"id": "a", "type": "custom", "custom": {"name": "shell", "input": "ls"}}]
-
-
-@pytest.mark.parametrize("field", ["reasoning", "reasoning_content", None])
-def test_reasoning_goes_into_the_field_of_the_dialect(field):
-    said = Text(text="x")
-    parts = [Reasoning(text="a"), Reasoning(text="b", origin="here"), Reasoning(text="c", origin="elsewhere"), said]
-    (turn,) = _turns(_assistant(*parts), dialect=Dialect(reasoning_field=field))
-    assert turn == {"role": "assistant", "content": "x"} | ({field: "ab"} if field else {})
-
-
-def test_signed_reasoning_goes_back_to_its_origin_alone():
-    detail = {"type": "reasoning.server_tool_call", "name": "search"}
-    parts = [
-        Reasoning(text="a", signature="s", format="f", origin="here"),
-        Reasoning(encrypted="e", item_id="rs_1", origin="here"),
-        Reasoning(text="b", summary=True, origin="here"),
-        Reasoning(text="c", signature="s", origin="elsewhere"),
-        Opaque(dialect="openai_chat", raw=_raw(detail), origin="here"),
-        Text(text="x"),
-    ]
-    (turn,) = _turns(_assistant(*parts), dialect=Dialect(reasoning_details=True))
-    assert turn["reasoning_details"] == [
-        {"type": "reasoning.text", "text": "a", "signature": "s", "format": "f", "index": 0},
-        {"type": "reasoning.encrypted", "data": "e", "id": "rs_1", "index": 1},
-        {"type": "reasoning.summary", "summary": "b", "index": 2},
-        detail,
-    ]
-    assert _turns(_assistant(*parts)) == [{"role": "assistant", "content": "x"}]
-
-
-def test_refusals_go_into_their_field_or_are_text():
-    refused = _assistant(Refusal(text="no"))
-    assert _turns(refused, dialect=Dialect(refusal_field=True)) == [
-        {"role": "assistant", "content": None, "refusal": "no"}
-    ]
-    assert _turns(refused) == [{"role": "assistant", "content": "no"}]
-
-
-def test_earlier_audio_is_referred_to_or_repeated_as_text():
-    audio = Media(kind="audio", item_id="audio_1", origin="here", transcript="hi")
-    own = Dialect(audio_history=True)
-    assert _turns(_assistant(audio), dialect=own) == [
-        {"role": "assistant", "content": None, "audio": {"id": "audio_1"}}
-    ]
-    assert _turns(_assistant(audio)) == [{"role": "assistant", "content": "hi"}]
-    dropped: set[str] = set()
-    assert _turns(_assistant(Media(kind="audio", data="aa")), dropped=dropped) == [] and dropped == {"messages.audio"}
-
-
-def test_parts_of_other_dialects_are_replaced_by_their_text():
-    own = Opaque(dialect="openai_chat", raw=_raw({"type": "vendor"}))
-    broken = Opaque(dialect="openai_chat", raw=Raw(b"[1]"))
-    foreign = Opaque(dialect="other", raw=_raw({}), text="found")
-    silent = Opaque(dialect="other", raw=_raw({}))
-    assert _turns(_assistant(foreign, silent)) == [{"role": "assistant", "content": "found"}]
-    assert _turns(_assistant(own, broken)) == [{"role": "assistant", "content": [{"type": "vendor"}, [1]]}]
-
-
-@pytest.mark.parametrize("provider", ["openai", "mistral", "deepseek", "moonshotai", "openrouter", "groq"])
-@pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if case.response and case.status == 200))
-def test_every_answer_can_be_sent_back(name, provider):
-    """The parts of an answer, appended as an assistant turn, become a valid body for any provider."""
-    try:
-        result = decoded(CASES[name].response)
-    except ApiError:
-        return
-    parts = result.choices[0].parts if result.choices else []
-    results = [ToolResult(call_id=part.call_id) for part in parts if isinstance(part, ToolCall)]
-    answered = [Message(role="tool", parts=list(results))] if results else []
-    body = _body(_request(USER, _assistant(*parts), *answered, USER), endpoint(provider))
-    for turn in body["messages"]:
-        assert turn.keys() <= {"role", "content", "refusal", "audio", "tool_calls", "tool_call_id"} | {
-            "reasoning",
-            "reasoning_content",
-            "reasoning_details",
-        }
-        assert turn.get("content") or turn["role"] == "tool" or turn.keys() & {"tool_calls", "audio", "refusal"}
-    made = [call["id"] for turn in body["messages"] for call in turn.get("tool_calls", ())]
-    assert made == [turn["tool_call_id"] for turn in body["messages"] if turn["role"] == "tool"]
-
-
-def test_the_origin_names_provider_and_model():
-    assert origin_of("a", "b") == "openai_chat/a/b"
-    case = CASES["history_mistral_tool_ids"]
-    assert (
-        FORMAT.encode(_request(), case_endpoint(case), "g").context.origin == "openai_chat/mistral/mistral-small-latest"
-    )
