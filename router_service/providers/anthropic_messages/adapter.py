@@ -10,12 +10,12 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
 from router_service.providers.adapter import ChatResponse, StreamDecoder
-from router_service.providers.anthropic_messages.errors import CODES
 from router_service.providers.anthropic_messages.params import TRANSLATED, UNCHANGED
 from router_service.providers.anthropic_messages.request import translate
 from router_service.providers.anthropic_messages.response import decode_response
 from router_service.providers.anthropic_messages.stream import MessageStream
 from router_service.providers.failures import typed_error
+from router_service.providers.formats.anthropic_messages.errors import CODES
 
 VERSION = "2023-06-01"
 

@@ -8,8 +8,8 @@ import msgspec
 
 from router_service.core.errors import ApiError
 from router_service.providers.adapter import ChatDelta, StreamedChoice
-from router_service.providers.anthropic_messages.errors import CODES
 from router_service.providers.anthropic_messages.response import FORMAT, STOP_REASONS, Counts, text_of
+from router_service.providers.formats.anthropic_messages.errors import CODES
 from router_service.providers.lenient_json import read_leniently
 from router_service.providers.moderation import refuses_content
 from router_service.providers.service_tier import served_tier

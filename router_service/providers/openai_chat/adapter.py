@@ -12,8 +12,8 @@ from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
 from router_service.providers.adapter import ChatResponse, StreamDecoder
 from router_service.providers.failures import typed_error
+from router_service.providers.formats.openai_chat.support import ROUTER_ONLY
 from router_service.providers.openai_chat.errors import CODES
-from router_service.providers.openai_chat.params import ROUTER_ONLY
 from router_service.providers.openai_chat.response import decode_response
 from router_service.providers.openai_chat.stream import ChatStream
 from router_service.providers.service_tier import requested_tier
