@@ -8,6 +8,7 @@ import logging
 from starlette.types import Receive, Scope, Send
 
 from data.record.encoding import encode_record
+from router_service.admission.keys import Key
 from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected, read_body, send_json
 from router_service.api.buffered import respond_buffered
 from router_service.api.decisions import decisions_of
@@ -62,17 +63,7 @@ class ChatCompletions:
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         services = self._services
-        key = await services.admission.authenticate(exchange.headers)
-        exchange.key_hash = key.hash
-        exchange.client_region = services.admission.client_region(key, exchange.headers, scope)
-        exchange.country = services.admission.country(exchange.headers)
-        if not services.log.has_room:
-            raise ApiError(
-                "provider_overloaded",
-                "The request log is full and must not lose requests; try again",
-                retry_after=1,
-            )
-        exchange.body = await read_body(receive, exchange.headers, services.max_body_bytes)
+        key = await admit(exchange, services, scope, receive)
         head = exchange.head = parse_head(exchange.body)
         exchange.labelling = services.categoriser.submit(head.messages)
         if head.tool_count:
@@ -85,6 +76,23 @@ class ChatCompletions:
                 await StreamedResponse(exchange, services, send).run(decisions)
             else:
                 await respond_buffered(exchange, services, decisions, send)
+
+
+async def admit(exchange: Exchange, services: Services, scope: Scope, receive: Receive) -> Key:
+    """Return the key of a request, and read its body into ``exchange``.
+
+    Raises ``ApiError`` as ``authenticate`` and ``read_body`` do, and while the log has no room for its record.
+    """
+    key = await services.admission.authenticate(exchange.headers)
+    exchange.key_hash = key.hash
+    exchange.client_region = services.admission.client_region(key, exchange.headers, scope)
+    exchange.country = services.admission.country(exchange.headers)
+    if not services.log.has_room:
+        raise ApiError(
+            "provider_overloaded", "The request log is full and must not lose requests; try again", retry_after=1
+        )
+    exchange.body = await read_body(receive, exchange.headers, services.max_body_bytes)
+    return key
 
 
 def settle(exchange: Exchange, services: Services) -> None:

@@ -9,8 +9,8 @@ from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
-from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected, read_body
-from router_service.api.chat import CLIENT_CLOSED, settle
+from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected
+from router_service.api.chat import CLIENT_CLOSED, admit, settle
 from router_service.api.event_writer import EventWriter
 from router_service.api.services import Services
 from router_service.api.skins.skin import Skin
@@ -65,15 +65,7 @@ class GenerationHandler:
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, writer: EventWriter) -> None:
         services = self._services
-        key = await services.admission.authenticate(exchange.headers)
-        exchange.key_hash = key.hash
-        exchange.client_region = services.admission.client_region(key, exchange.headers, scope)
-        exchange.country = services.admission.country(exchange.headers)
-        if not services.log.has_room:
-            raise ApiError(
-                "provider_overloaded", "The request log is full and must not lose requests; try again", retry_after=1
-            )
-        exchange.body = await read_body(receive, exchange.headers, services.max_body_bytes)
+        key = await admit(exchange, services, scope, receive)
         query = scope.get("query_string", b"")
         parsed = self._skin.parse(exchange.headers, query, exchange.body, services.catalogue)
         head = exchange.head = parsed.head

@@ -28,14 +28,7 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
 
     ``with_messages`` requires messages; ``model`` or ``models`` is always required.
     """
-    try:
-        fields = _decoder.decode(body)
-    except msgspec.ValidationError:
-        raise ApiError("invalid_request", "The request body must be a JSON object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
-    except RecursionError:
-        raise nested_too_deeply() from None
+    fields = decode_fields(body)
     messages = bytes(fields["messages"]) if "messages" in fields else b"[]"
     head = Head(
         fields=fields,
@@ -56,6 +49,18 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
     if with_messages or "messages" in head.fields:
         _validate_messages(head)
     return head
+
+
+def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
+    """Return the top-level fields of ``body`` as raw JSON. Raises ``ApiError`` 400 with what is wrong."""
+    try:
+        return _decoder.decode(body)
+    except msgspec.ValidationError:
+        raise ApiError("invalid_request", "The request body must be a JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise nested_too_deeply() from None
 
 
 def nested_too_deeply() -> ApiError:

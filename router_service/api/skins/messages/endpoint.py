@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from data.catalogue.types import Catalogue
-from router_service.api.parse_head import nested_too_deeply
+from router_service.api.parse_head import decode_fields
 from router_service.api.skins.head import head_of
 from router_service.api.skins.messages.errors import error_body, error_headers, error_status
 from router_service.api.skins.messages.models import resolve_vendor_id
@@ -21,7 +21,6 @@ from router_service.core.events import Result
 from router_service.core.exchange import Exchange
 
 JSON_HEADERS: Headers = [(b"content-type", b"application/json")]
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 
 
@@ -35,7 +34,7 @@ class MessagesEndpoint:
         self._counting = counting
 
     def parse(self, headers: Mapping[bytes, bytes], query: bytes, body: bytes, catalogue: Catalogue) -> ParsedRequest:
-        fields = _read_fields(body)
+        fields = decode_fields(body)
         model = _read_model(fields)
         betas = [one.strip() for one in headers.get(b"anthropic-beta", b"").decode("latin-1").split(",") if one.strip()]
         generation = parse_generation(
@@ -61,17 +60,6 @@ class MessagesEndpoint:
     def stream(self, exchange: Exchange) -> tuple[Headers, StreamRenderer]:
         headers = [*STREAM_HEADERS, (b"request-id", exchange.id.encode())]
         return headers, MessagesStreamRenderer(exchange.id, exchange.client_model)
-
-
-def _read_fields(body: bytes) -> dict[str, msgspec.Raw]:
-    try:
-        return _fields.decode(body)
-    except msgspec.ValidationError:
-        raise ApiError("invalid_request", "The request body must be a JSON object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
-    except RecursionError:
-        raise nested_too_deeply() from None
 
 
 def _read_model(fields: Mapping[str, msgspec.Raw]) -> str:
