@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from data.catalogue.types import Catalogue
 from router_service.api import account, catalogue, generation, health, preview
 from router_service.api.asgi import ClientDisconnected
-from router_service.api.chat import CLIENT_CLOSED
 from router_service.api.generation_routes import generation_routes
+from router_service.api.handler import CLIENT_CLOSED
 from router_service.api.openapi import describe_hot_routes
 from router_service.container import Container
 from router_service.core.errors import ApiError

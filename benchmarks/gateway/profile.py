@@ -25,7 +25,8 @@ from benchmarks.gateway.wire import request
 from benchmarks.tables import write_between
 from data.lake import Lake
 from router_service.admission.keys import create_key, open_database
-from router_service.api.chat import ChatCompletions
+from router_service.api.handler import GenerationHandler
+from router_service.api.skins.chat.endpoint import ChatEndpoint
 from router_service.container import Container
 from router_service.settings import Settings
 
@@ -56,7 +57,7 @@ async def profiled(stream: bool, folder: str) -> Counter[str]:
     container = Container(settings)
     head, body = request("/", key, stream=stream).split(b"\r\n\r\n", 1)
     headers = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:]]
-    chat = ChatCompletions(container.services)
+    chat = GenerationHandler(container.services, ChatEndpoint(container.services.catalogue))
 
     async def send(_message: object) -> None:
         return

@@ -1,19 +1,14 @@
-"""Read bodies, send JSON and detect disconnected clients at the ASGI level."""
+"""Read bodies and detect disconnected clients at the ASGI level."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-import msgspec
-from starlette.types import Receive, Send
+from starlette.types import Receive
 
 from router_service.core.errors import ApiError
-
-_encode = msgspec.json.Encoder().encode
-
 
 GRACE_S = 0.05
 
@@ -107,22 +102,6 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
         parts.append(part)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-async def send_json(
-    send: Send, status: int, body: Any, generation_id: str, extra: Sequence[tuple[bytes, bytes]] = ()
-) -> int:
-    """Send one JSON response and return the size of its body, bytes."""
-    content = _encode(body)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(content)).encode()),
-        (b"x-generation-id", generation_id.encode()),
-        *extra,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
-    return len(content)
 
 
 def _too_large(limit: int) -> ApiError:

@@ -35,6 +35,11 @@ class EventWriter:
         self._written_at = loop.time()
         self._timer = loop.call_later(self._interval_s, self._check, loop)
 
+    def add_headers(self, headers: Headers) -> None:
+        """Add to the headers of the stream, unless they were sent already."""
+        if headers and not self.started:
+            self._headers = [*self._headers, *headers]
+
     async def write(self, content: bytes, *, more: bool = True) -> None:
         """Send whole events; ``more=False`` ends the stream."""
         self._written_at = asyncio.get_running_loop().time()

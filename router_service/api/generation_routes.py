@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp
 
-from router_service.api.chat import ChatCompletions
 from router_service.api.handler import GenerationHandler
 from router_service.api.services import Services
+from router_service.api.skins.chat.endpoint import ChatEndpoint
 from router_service.api.skins.messages.endpoint import MessagesEndpoint
 from router_service.api.token_counting import TokenCounting
 
@@ -16,7 +16,7 @@ from router_service.api.token_counting import TokenCounting
 def generation_routes(services: Services, prefixes: Sequence[str]) -> dict[str, ASGIApp]:
     """Return the handlers of ``POST`` by path, below each of ``prefixes``."""
     handlers: dict[str, ASGIApp] = {
-        "/chat/completions": ChatCompletions(services),
+        "/chat/completions": GenerationHandler(services, ChatEndpoint(services.catalogue)),
         "/messages": GenerationHandler(services, MessagesEndpoint()),
         "/messages/count_tokens": TokenCounting(services, MessagesEndpoint(counting=True)),
     }

@@ -5,26 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
-from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected
-from router_service.api.chat import CLIENT_CLOSED, admit, settle
+from data.record.encoding import encode_record
+from router_service.admission.keys import Key
+from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected, read_body
 from router_service.api.event_writer import EventWriter
+from router_service.api.metadata import is_asked
 from router_service.api.services import Services
-from router_service.api.skins.skin import Skin
+from router_service.api.skins.skin import Headers, ParsedRequest, Skin
 from router_service.api.step_dispatch import StepDispatch
+from router_service.core.answer import Batch, EventBatch, closes, failure_of
 from router_service.core.errors import ApiError
-from router_service.core.events import Ended, Event, Failed, Folding, Result, fold
 from router_service.core.exchange import Exchange
-from router_service.core.generation import GenerationRequest
-from router_service.core.parts import ToolCall
 from router_service.core.tool_calls import ToolCallCollector
-from router_service.middleware.middleware import Answer, Next, wrap
+from router_service.middleware.middleware import Answer, wrap
 from router_service.planning.availability import NoEndpoints
+from router_service.telemetry.record import make_record
 
 logger = logging.getLogger(__name__)
+# nginx's status for a client that has disconnected.
+CLIENT_CLOSED = 499
+DROPPED_HEADER = b"x-portolan-dropped-parameters"
 
 
 class GenerationHandler:
@@ -46,6 +51,11 @@ class GenerationHandler:
             if isinstance(error, NoEndpoints):
                 exchange.rejected_plan = error.plan
             await self._refuse(exchange, error, writer)
+        except RecursionError:
+            # A value that was passed over as raw JSON is decoded deeper in the stack than its bound was checked.
+            fault = ApiError("invalid_request", "The request body is nested too deeply; send a flatter structure")
+            exchange.status, exchange.error_type = fault.code, fault.error_type
+            await self._refuse(exchange, fault, writer)
         except ClientDisconnected:
             exchange.cancelled, exchange.status = True, CLIENT_CLOSED
             exchange.ended_by_client = True
@@ -66,58 +76,60 @@ class GenerationHandler:
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, writer: EventWriter) -> None:
         services = self._services
         key = await admit(exchange, services, scope, receive)
-        query = scope.get("query_string", b"")
-        parsed = self._skin.parse(exchange.headers, query, exchange.body, services.catalogue)
-        head = exchange.head = parsed.head
-        exchange.client_model = parsed.model
-        if services.middleware:
-            exchange.middleware = [one.name for one in services.middleware]
+        parsed = self._skin.parse(exchange, scope.get("query_string", b""), services.catalogue)
+        head = exchange.head
+        assert head is not None
         exchange.labelling = services.categoriser.submit(head.messages)
         if head.tool_count:
             exchange.tool_calls = ToolCallCollector()
-        dispatch = wrap(services.middleware, StepDispatch(services, parsed.generation, key))
+        if is_asked(exchange.headers):
+            exchange.plans = []
+        step = StepDispatch(services, parsed.source, key)
         with WhileConnected(self._watches, receive):
             if head.stream:
-                await self._stream(exchange, dispatch, parsed.generation, writer)
+                await self._stream(exchange, step, parsed, writer)
             else:
-                await self._respond(exchange, dispatch, parsed.generation, writer)
+                await self._respond(exchange, step, parsed, writer)
+
+    async def _answer(
+        self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest
+    ) -> AsyncGenerator[list[Batch]]:
+        """Return the batches of the answer; with middleware they are batches of events."""
+        middleware = self._services.middleware
+        if not middleware:
+            return (await step.dispatch(exchange, parsed.source)).reads(parsed.dialect)
+        exchange.middleware = [one.name for one in middleware]
+        answer = await wrap(middleware, step)(exchange, parsed.source.parsed)
+        return _as_batches(answer)
 
     async def _respond(
-        self, exchange: Exchange, dispatch: Next, generation: GenerationRequest, writer: EventWriter
+        self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest, writer: EventWriter
     ) -> None:
-        result = fold(await _collected(await dispatch(exchange, generation)))
-        if result.error is not None:
-            raise result.error
-        _collect_tool_calls(exchange, result)
-        headers, body = self._skin.response(exchange, result)
+        async with aclosing(await self._answer(exchange, step, parsed)) as reads:
+            batches = [batch async for found in reads for batch in found]
+        if (failed := failure_of(batches)) is not None:
+            raise failed
+        headers, body = self._skin.response(exchange, parsed, batches)
         exchange.first_byte = time.perf_counter()
-        await writer.respond(200, headers, body, exchange.id)
+        await writer.respond(200, [*headers, *_report(exchange)], body, exchange.id)
 
-    async def _stream(
-        self, exchange: Exchange, dispatch: Next, generation: GenerationRequest, writer: EventWriter
-    ) -> None:
+    async def _stream(self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest, writer: EventWriter) -> None:
         """Relay a stream. Raises ``ApiError`` only before the first byte is sent."""
-        headers, renderer = self._skin.stream(exchange)
+        headers, renderer = self._skin.stream(exchange, parsed)
         writer.keep_alive(headers, exchange.id)
         try:
-            answer = await dispatch(exchange, generation)
+            answer = await self._answer(exchange, step, parsed)
         except ApiError as error:
             if not writer.started:
                 raise
             exchange.status, exchange.error_type, exchange.finish_reason = error.code, error.error_type, "error"
             await writer.write(renderer.fail(error), more=False)
             return
-        # Only the calls are judged, but the grammar of all events is needed to find them.
-        folding = Folding() if exchange.tool_calls is not None else None
-        async with aclosing(answer.batches()) as batches:
-            async for events in batches:
-                if folding is not None:
-                    for event in events:
-                        folding.add(event)
-                    if folding.over:
-                        _collect_tool_calls(exchange, folding.result())
-                over = bool(events) and isinstance(events[-1], Ended | Failed)
-                if content := renderer.feed(events):
+        writer.add_headers(_report(exchange))
+        async with aclosing(answer) as reads:
+            async for batches in reads:
+                over = bool(batches) and closes(batches[-1])
+                if content := renderer.render(batches):
                     if exchange.first_byte is None:
                         exchange.first_byte = time.perf_counter()
                     await writer.write(content, more=not over)
@@ -128,19 +140,55 @@ class GenerationHandler:
         """Send the error of a request that has no answer, unless its answer has begun."""
         if writer.started:
             return
-        refusal = self._skin.error(error, exchange.id)
+        refusal = self._skin.error(error, exchange)
         await writer.respond(refusal.status, refusal.headers, refusal.body, exchange.id)
 
 
-def _collect_tool_calls(exchange: Exchange, result: Result) -> None:
-    if exchange.tool_calls is None:
-        return
-    for number, choice in enumerate(result.choices):
-        calls = [part for part in choice.parts if isinstance(part, ToolCall) and part.kind == "function"]
-        found = [{"function": {"name": call.name, "arguments": call.arguments}} for call in calls]
-        exchange.tool_calls.add(number, {"tool_calls": found}, complete=True)
+async def admit(exchange: Exchange, services: Services, scope: Scope, receive: Receive) -> Key:
+    """Return the key of a request, and read its body into ``exchange``.
+
+    Raises ``ApiError`` as ``authenticate`` and ``read_body`` do, and while the log has no room for its record.
+    """
+    key = await services.admission.authenticate(exchange.headers)
+    exchange.key_hash = key.hash
+    exchange.client_region = services.admission.client_region(key, exchange.headers, scope)
+    exchange.country = services.admission.country(exchange.headers)
+    if not services.log.has_room:
+        raise ApiError(
+            "provider_overloaded", "The request log is full and must not lose requests; try again", retry_after=1
+        )
+    exchange.body = await read_body(receive, exchange.headers, services.max_body_bytes)
+    return key
 
 
-async def _collected(answer: Answer) -> list[Event]:
+def settle(exchange: Exchange, services: Services) -> None:
+    """Report the open calls and append the record. Never awaits, since it also runs while a request is cancelled.
+
+    Tool calls are validated here, after the last byte was sent. That typically takes 10 µs and is bounded for any
+    schema, so the record is appended at once with the verdict: a crash cannot lose a record that waits for one.
+    """
+    if (
+        exchange.tool_calls is not None
+        and exchange.finish_reason == "tool_calls"
+        and exchange.head
+        and exchange.endpoint
+    ):
+        exchange.tool_call_verdict = services.tool_calls.check(exchange.head.fields["tools"], exchange.tool_calls)
+    services.outcomes.settle(exchange)
+    record = make_record(exchange, services.worker)
+    payload = encode_record(record)
+    services.recent.add(record.generation_id, payload)
+    services.log.append(payload)
+
+
+async def _as_batches(answer: Answer) -> AsyncGenerator[list[Batch]]:
     async with aclosing(answer.batches()) as batches:
-        return [event async for events in batches for event in events]
+        async for events in batches:
+            yield [EventBatch(events)]
+
+
+def _report(exchange: Exchange) -> Headers:
+    """Return the header that names the parameters which the provider that answers was not sent."""
+    if not exchange.dropped_parameters:
+        return []
+    return [(DROPPED_HEADER, ", ".join(exchange.dropped_parameters).encode())]

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from router_service.core.errors import ApiError
+from router_service.core.json_fields import read_fields
 from router_service.core.request import Head
 from router_service.planning.service_tiers import requested_tier
 
 T = TypeVar("T")
-_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str | None)
 _TEXTS = msgspec.json.Decoder(list[str] | None)
 _FLAG = msgspec.json.Decoder(bool | None)
@@ -28,7 +28,7 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
 
     ``with_messages`` requires messages; ``model`` or ``models`` is always required.
     """
-    fields = decode_fields(body)
+    fields = read_fields(body)
     messages = bytes(fields["messages"]) if "messages" in fields else b"[]"
     head = Head(
         fields=fields,
@@ -49,23 +49,6 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
     if with_messages or "messages" in head.fields:
         _validate_messages(head)
     return head
-
-
-def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
-    """Return the top-level fields of ``body`` as raw JSON. Raises ``ApiError`` 400 with what is wrong."""
-    try:
-        return _decoder.decode(body)
-    except msgspec.ValidationError:
-        raise ApiError("invalid_request", "The request body must be a JSON object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
-    except RecursionError:
-        raise nested_too_deeply() from None
-
-
-def nested_too_deeply() -> ApiError:
-    """Return the error for a body that no JSON decoder here can follow to its innermost value."""
-    return ApiError("invalid_request", "The request body is nested too deeply: use fewer arrays and objects in others")
 
 
 def _validate(head: Head) -> None:

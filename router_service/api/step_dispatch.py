@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from router_service.admission.keys import Key
 from router_service.api.decisions import decisions_of
 from router_service.api.services import Services
 from router_service.api.skins.head import head_of
 from router_service.core.exchange import Exchange
 from router_service.core.generation import GenerationRequest
+from router_service.core.request_source import RequestSource
 from router_service.execution.relayed_answer import RelayedAnswer
 
 
 class StepDispatch:
-    """Implement ``Next``. ``original`` is the request as the client sent it, whose head the exchange has."""
+    """Implement ``Next``. ``source`` is the request as the client sent it, whose head the exchange has."""
 
-    def __init__(self, services: Services, original: GenerationRequest, key: Key) -> None:
+    def __init__(self, services: Services, source: RequestSource, key: Key) -> None:
         self._services = services
-        self._request = original
+        self._source = source
         self._key = key
         self._taken = False
 
     async def __call__(self, exchange: Exchange, request: GenerationRequest) -> RelayedAnswer:
+        if request is self._source.parsed:
+            return await self.dispatch(exchange, self._source)
+        head = exchange.head
+        assert head is not None
+        made = head_of(request, head.model, provider=head.provider, session_id=head.session_id)
+        exchange.head = msgspec.structs.replace(made, models=head.models, trace_id=head.trace_id)
+        return await self.dispatch(exchange, RequestSource.of(request))
+
+    async def dispatch(self, exchange: Exchange, source: RequestSource) -> RelayedAnswer:
+        """Plan the request of the exchange, and return the answer of the attempt that is committed.
+
+        Raises ``ApiError`` if every endpoint failed.
+        """
         services, head = self._services, exchange.head
         assert head is not None
         if self._taken:
             self._next_step(exchange)
         self._taken = True
-        if request is not self._request:
-            head = exchange.head = head_of(request, head.model, provider=head.provider, session_id=head.session_id)
         decisions = decisions_of(services, exchange, head, self._key)
         deadlines = services.dispatcher.deadlines(exchange)
-        committed = await services.dispatcher.dispatch(exchange, request, decisions, deadlines)
+        committed = await services.dispatcher.dispatch(exchange, source, decisions, deadlines)
         exchange.dropped_parameters = committed.dropped
         return RelayedAnswer(exchange, committed, deadlines)
 

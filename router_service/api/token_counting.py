@@ -26,18 +26,18 @@ class TokenCounting:
         writer = EventWriter(send, b"", services.keepalive_interval_s)
         try:
             await services.admission.authenticate(exchange.headers)
-            body = await read_body(receive, exchange.headers, services.max_body_bytes)
-            parsed = self._endpoint.parse(exchange.headers, scope.get("query_string", b""), body, services.catalogue)
-            model = parsed.head.model or ""
+            exchange.body = await read_body(receive, exchange.headers, services.max_body_bytes)
+            parsed = self._endpoint.parse(exchange, scope.get("query_string", b""), services.catalogue)
+            model = (exchange.head and exchange.head.model) or ""
             if services.catalogue.resolve(model) is None:
                 raise ApiError(
                     "not_found", f"model: {model} is no model of this installation; GET /v1/models lists them"
                 )
-            found = msgspec.json.encode({"input_tokens": estimate_input_tokens(parsed.generation, model)})
+            found = msgspec.json.encode({"input_tokens": estimate_input_tokens(parsed.source.parsed, model)})
         except ClientDisconnected:
             return
         except ApiError as error:
-            refusal = self._endpoint.error(error, exchange.id)
+            refusal = self._endpoint.error(error, exchange)
             await writer.respond(refusal.status, refusal.headers, refusal.body, exchange.id)
             return
         await writer.respond(200, [*JSON_HEADERS, *ESTIMATE_HEADERS], found, exchange.id)

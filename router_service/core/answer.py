@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
-from router_service.core.events import Event
+from router_service.core.errors import ApiError
+from router_service.core.events import Began, Ended, Event, Failed
 
 
 class SplicedChoice(msgspec.Struct):
     """Hold one choice of a chunk whose bytes a decoder has verified, for a client API of the same dialect.
 
-    ``delta`` is JSON with known keys of known types, valid UTF-8 and on one line. Both finish reasons are the
-    reference's and the provider's own.
+    ``delta`` is JSON with known keys of known types, valid UTF-8 and on one line; in a non-streaming response it is the
+    complete message. Both finish reasons are the reference's and the provider's own.
     """
 
     index: int
@@ -36,11 +37,15 @@ class Batch(Protocol):
         """Return the verified choices; empty where ``dialect`` is ``None``."""
 
     @property
+    def began(self) -> Began | None:
+        """Return the beginning of the answer if a spliced batch has it."""
+
+    @property
     def has_content(self) -> bool:
         """Return whether the batch commits the attempt: it has a ``PartDelta``, or a ``Finished`` with content."""
 
     def events(self) -> list[Event]:
-        """Return the events. Call it on every batch of an answer, in order, or on none of them."""
+        """Return the events. Call it once, in the order of the batches; a spliced batch may be left out."""
 
 
 class EventBatch(msgspec.Struct):
@@ -50,6 +55,7 @@ class EventBatch(msgspec.Struct):
     has_content: bool = False
     dialect: str | None = None
     spliced: list[SplicedChoice] = []
+    began: Began | None = None
 
     def events(self) -> list[Event]:
         return self.found
@@ -62,6 +68,19 @@ class LazyBatch(msgspec.Struct):
     spliced: list[SplicedChoice]
     has_content: bool
     expand: Callable[[], list[Event]]
+    began: Began | None = None
 
     def events(self) -> list[Event]:
         return self.expand()
+
+
+def closes(batch: Batch) -> bool:
+    """Return whether ``batch`` ends its answer. Only a batch of events does."""
+    return isinstance(batch, EventBatch) and bool(batch.found) and isinstance(batch.found[-1], Ended | Failed)
+
+
+def failure_of(batches: Sequence[Batch]) -> ApiError | None:
+    """Return the error that ends ``batches``, if one does."""
+    last = batches[-1] if batches else None
+    event = last.found[-1] if isinstance(last, EventBatch) and last.found else None
+    return event.error if isinstance(event, Failed) else None

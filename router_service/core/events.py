@@ -71,9 +71,14 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metered(msgspec.Struct, frozen=True):
-    """Report the usage of the attempt so far: per meter the last valid count."""
+    """Report the usage of the attempt so far: per meter the last valid count.
+
+    ``service_tier`` is set where the provider names the tier that served only with the usage, or another one than
+    before.
+    """
 
     usage: Usage
+    service_tier: str | None = None
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -66,7 +66,7 @@ class Exchange(msgspec.Struct):
     ``open_attempts`` are those whose outcome was not reported yet. ``complete`` is true once the response has ended in
     full. ``deadline_expired`` is true if the response was cut at a deadline that says nothing about the endpoint: the
     client's own or that of the whole request. ``expected_cached_tokens`` are the prompt tokens that the sticky endpoint
-    is expected to have in its cache.
+    is expected to have in its cache. ``provider_name`` is the display name of ``provider``.
     """
 
     body: bytes
@@ -90,6 +90,7 @@ class Exchange(msgspec.Struct):
     model: str | None = None
     endpoint: str | None = None
     provider: str | None = None
+    provider_name: str | None = None
     wire_format: str | None = None
     dropped_parameters: tuple[str, ...] | None = None
     step: int = 0

@@ -51,11 +51,12 @@ class CollectedCall(msgspec.Struct):
 class ToolCallCollector:
     """Collect calls until a bound is exceeded or the format is unknown; ``judgeable`` is false from then on."""
 
-    __slots__ = ("_calls", "_last", "_size", "call_count", "judgeable")
+    __slots__ = ("_calls", "_last", "_parts", "_size", "call_count", "judgeable")
 
     def __init__(self) -> None:
         self._calls: dict[tuple[int, int], CollectedCall] = {}
         self._last: dict[int, int] = {}
+        self._parts: dict[tuple[int, int], int] = {}
         self._size = 0
         self.call_count = 0
         self.judgeable = True
@@ -83,25 +84,49 @@ class ToolCallCollector:
             index = position if complete else self._index(choice, call)
             self._add(choice, index, call.function)
 
+    def begin(self, choice: int, part: int, name: str, arguments: str) -> None:
+        """Add a call that begins as a part of its choice; other calls of the choice may come as deltas."""
+        index = self._last[choice] = self._last.get(choice, -1) + 1
+        self._parts[choice, part] = index
+        known = self._call(choice, index)
+        if known is not None:
+            known.name += name
+            self._write(known, arguments)
+
+    def extend(self, choice: int, part: int, arguments: str) -> None:
+        """Add to the arguments of a call that ``begin`` has added; any other part is passed over."""
+        index = self._parts.get((choice, part))
+        known = None if index is None else self._calls.get((choice, index))
+        if known is not None:
+            self._write(known, arguments)
+
     def _add(self, choice: int, index: int, function: _FunctionDelta | None) -> None:
+        known = self._call(choice, index)
+        if known is None or function is None:
+            return
+        known.name += function.name or ""
+        if isinstance(function.arguments, str):
+            self._write(known, function.arguments)
+        elif function.arguments is not None:
+            known.not_text = True
+
+    def _call(self, choice: int, index: int) -> CollectedCall | None:
+        """Return the call, which may begin with this; ``None`` once there are too many to judge."""
         known = self._calls.get((choice, index))
         if known is None:
             self.call_count += 1
             if self.call_count > MAX_CALLS:
                 self.judgeable = False
-                return
+                return None
             known = self._calls[choice, index] = CollectedCall()
-        if function is None or not self.judgeable:
-            return
-        known.name += function.name or ""
-        if isinstance(function.arguments, str):
-            self._size += len(function.arguments)
-            if self._size > MAX_ARGUMENT_BYTES:
-                self.judgeable = False
-                return
-            known.arguments += function.arguments
-        elif function.arguments is not None:
-            known.not_text = True
+        return known if self.judgeable else None
+
+    def _write(self, call: CollectedCall, arguments: str) -> None:
+        self._size += len(arguments)
+        if self._size > MAX_ARGUMENT_BYTES:
+            self.judgeable = False
+        elif self.judgeable:
+            call.arguments += arguments
 
     def _index(self, choice: int, call: _CallDelta) -> int:
         """Return the call's index; without one a new id begins a new call, and the rest belongs to the last call."""

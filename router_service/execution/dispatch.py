@@ -6,6 +6,7 @@ nothing; after it the answer can only fail.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,34 +14,35 @@ from typing import NamedTuple
 
 from data.catalogue.types import Endpoint
 from data.record.attempt import Attempt
+from router_service.core.answer import Batch, EventBatch, failure_of
 from router_service.core.errors import ApiError
-from router_service.core.events import Event, Finished, Metered, PartBegan, PartDelta
+from router_service.core.events import Event, Finished, PartBegan, PartDelta
 from router_service.core.exchange import Exchange
-from router_service.core.generation import GenerationRequest
 from router_service.core.parts import Refusal
 from router_service.core.plan import Decision
+from router_service.core.request_source import RequestSource
 from router_service.core.usage import Usage
 from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import Deadlines, MeasuredDeadlines, Timeouts
-from router_service.execution.event_reader import EventReader, failure_of
+from router_service.execution.event_reader import EventReader, usage_of
 from router_service.execution.hedging import Hedging
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.execution.upcoming_decisions import UpcomingDecisions
 from router_service.health import Health
 from router_service.providers.credentials import Credentials
-from router_service.providers.wire_format import WireFormat
-from router_service.upstream.transport import StreamResponse, Transport
+from router_service.providers.wire_format import Encoded, WireFormat
+from router_service.upstream.transport import DeadlineMissed, StreamResponse, Transport
 
 
 class CommittedAttempt(NamedTuple):
-    """Hold an attempt whose first content has arrived: ``first`` are the events up to it.
+    """Hold an attempt whose first content has arrived: ``first`` are the batches up to it.
 
-    ``response`` and ``reader`` are ``None`` for a non-streaming response, whose events are all in ``first``.
+    ``response`` and ``reader`` are ``None`` for a non-streaming response, whose batches are all in ``first``.
     """
 
     endpoint: Endpoint
     attempt: Attempt
-    first: list[Event]
+    first: list[Batch]
     dropped: tuple[str, ...] = ()
     response: StreamResponse | None = None
     reader: EventReader | None = None
@@ -66,14 +68,14 @@ class Dispatcher:
     async def dispatch(
         self,
         exchange: Exchange,
-        request: GenerationRequest,
+        source: RequestSource,
         decisions: Iterator[Decision],
         deadlines: Deadlines,
     ) -> CommittedAttempt:
         """Return the first attempt that is committed. Raises ``ApiError`` if every endpoint failed."""
         head = exchange.head
         ahead = UpcomingDecisions(decisions, exchange) if head and head.models else None
-        calls = _Calls(self, exchange, request, ahead)
+        calls = _Calls(self, exchange, source, ahead)
         attempts = AttemptLoop(exchange, self.health, deadlines, self.outcomes, self.hedging)
         return await attempts.run(ahead or decisions, calls.call, discard)
 
@@ -82,50 +84,78 @@ class _Calls:
     """Make the calls of one request."""
 
     def __init__(
-        self, dispatcher: Dispatcher, exchange: Exchange, request: GenerationRequest, ahead: UpcomingDecisions | None
+        self, dispatcher: Dispatcher, exchange: Exchange, source: RequestSource, ahead: UpcomingDecisions | None
     ) -> None:
         self._dispatcher = dispatcher
         self._exchange = exchange
-        self._request = request
+        self._source = source
         self._ahead = ahead
 
     async def call(self, endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> CommittedAttempt:
         dispatcher = self._dispatcher
         wire = dispatcher.formats[endpoint.wire_format]
-        encoded = wire.encode(self._request, endpoint, self._exchange.id)
+        encoded = wire.encode_source(self._source, endpoint, self._exchange.id)
         request = await dispatcher.credentials.sign(encoded.request, endpoint)
         sent = time.perf_counter()
-        if not self._request.stream:
+        if not self._source.stream:
             answer = await dispatcher.upstream.send(request, timeout_s)
             attempt.status = answer.status
             if answer.status != 200:
                 raise wire.error(answer.status, answer.body, answer.headers, endpoint)
-            events = wire.decode(answer.body, encoded.context)
-            self._check(events)
+            found = self._complete(wire, answer.body, encoded)
             attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-            return CommittedAttempt(endpoint, attempt, events, encoded.dropped)
+            return CommittedAttempt(endpoint, attempt, found, encoded.dropped)
         response = await dispatcher.upstream.stream(request, timeout_s)
         try:
             attempt.status = response.status
             if response.status != 200:
                 raise wire.error(response.status, await response.read(), response.headers, endpoint)
+            left_s = timeout_s - (time.perf_counter() - sent)
+            if response.headers.get("content-type", "").startswith("application/json"):
+                # Some servers answer a streaming request with one JSON body.
+                found = self._complete(wire, await _read_body(response, left_s), encoded)
+                response.finish()
+                response.close()
+                attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
+                return CommittedAttempt(endpoint, attempt, found, encoded.dropped)
             reader = EventReader(response, wire.decoder(encoded.context))
-            first = await reader.read_until_content(timeout_s - (time.perf_counter() - sent))
-            self._check(first)
+            first = self._checked(await reader.read_until_content(left_s))
         except BaseException:
             response.close()
             raise
         attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
         return CommittedAttempt(endpoint, attempt, first, encoded.dropped, response, reader)
 
-    def _check(self, events: Sequence[Event]) -> None:
-        """Raise the provider's failure, or its refusal where another model may answer."""
-        has_content = any(isinstance(event, PartDelta) for event in events)
-        failed = failure_of(events)
-        if failed is not None and (not self._request.stream or not has_content):
+    def _complete(self, wire: WireFormat, body: bytes, encoded: Encoded) -> list[Batch]:
+        """Return the batches of a non-streaming response. Raises ``ApiError`` where it fails."""
+        found = wire.decode_batches(body, encoded.context)
+        if (failed := failure_of(found)) is not None:
             raise failed
-        if self._ahead is not None and (refused := refusal_of(events)) and self._ahead.has_other_model():
+        return self._checked(found)
+
+    def _checked(self, batches: list[Batch]) -> list[Batch]:
+        """Return ``batches``. Raises ``ApiError`` for a refusal where another model may answer."""
+        if self._ahead is None or not any(map(_may_refuse, batches)):
+            return batches
+        events = [event for batch in batches for event in batch.events()]
+        if (refused := refusal_of(events)) and self._ahead.has_other_model():
             raise refused
+        return [EventBatch(events, has_content=True)]
+
+
+def _may_refuse(batch: Batch) -> bool:
+    """Return whether the events of ``batch`` have to be read to tell whether it refuses."""
+    if isinstance(batch, EventBatch):
+        return refusal_of(batch.found) is not None
+    return any(one.finish_reason == "content_filter" or b'"refusal":"' in bytes(one.delta) for one in batch.spliced)
+
+
+async def _read_body(response: StreamResponse, timeout_s: float) -> bytes:
+    try:
+        async with asyncio.timeout(max(timeout_s, 0.001)):
+            return await response.read()
+    except TimeoutError:
+        raise DeadlineMissed("The provider's response was not complete in time") from None
 
 
 def refusal_of(events: Sequence[Event]) -> ApiError | None:
@@ -158,4 +188,4 @@ def discard(late: CommittedAttempt) -> Usage | None:
     """Close a response that came too late to be used; return the usage that it has reported so far."""
     if late.response is not None:
         late.response.close()
-    return next((event.usage for event in reversed(late.first) if isinstance(event, Metered)), None)
+    return usage_of(late.first)

@@ -6,15 +6,17 @@ import asyncio
 import time
 from collections.abc import Iterable
 
+from router_service.core.answer import Batch, EventBatch, closes, failure_of
 from router_service.core.errors import ApiError
-from router_service.core.events import Ended, Event, Failed
+from router_service.core.events import Failed, Metered
+from router_service.core.usage import Usage
 from router_service.providers.wire_format import EventDecoder
 from router_service.upstream.framing.sse import EventParser
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed, StreamResponse
 
 # An attempt is committed by its first content; a provider that sends more than this before it is not waited for.
-MAX_EVENTS_BEFORE_CONTENT = 10_000
+MAX_BATCHES_BEFORE_CONTENT = 10_000
 
 
 class EventReader:
@@ -30,57 +32,64 @@ class EventReader:
         self.watch: StallWatch | None = None
         self.over = False
 
-    async def read(self) -> list[Event]:
-        """Return the events received since the last call, at least one; empty at the end. Raises ``ApiError``."""
+    async def read(self) -> list[Batch]:
+        """Return the batches received since the last call, at least one; none at the end.
+
+        What breaks the answer is ``Failed`` in the last batch. Raises ``ApiError`` where the connection fails.
+        """
         while not self.over:
-            chunk = await self._next()
-            parsed = self._parser.feed(chunk) if chunk else self._parser.finish()
-            found, _ = self._decode(parsed)
-            if not chunk and not self.over:
-                found += self._decoder.end()
-                self.over = True
+            found = self._decode(await self._next())
             if found:
                 return found
         return []
 
-    async def read_until_content(self, timeout_s: float) -> list[Event]:
-        """Return all events up to the first content, within ``timeout_s`` seconds.
+    async def read_until_content(self, timeout_s: float) -> list[Batch]:
+        """Return all batches up to the first content or a complete answer without any, within ``timeout_s`` seconds.
 
-        Raises ``ApiError`` where the provider fails or ends before.
+        Raises ``ApiError`` where the provider fails or its stream ends before.
         """
-        gathered: list[Event] = []
+        gathered: list[Batch] = []
         try:
             async with asyncio.timeout(max(timeout_s, 0.001)):
                 while not self.over:
-                    chunk = await self._next()
-                    found, content = self._decode(self._parser.feed(chunk) if chunk else self._parser.finish())
-                    if not chunk and not self.over:
-                        found += self._decoder.end()
-                        self.over = True
+                    found = self._decode(await self._next())
                     gathered += found
-                    if content:
+                    if any(batch.has_content for batch in found):
                         return gathered
                     if (failed := failure_of(found)) is not None:
                         raise failed
-                    if len(gathered) > MAX_EVENTS_BEFORE_CONTENT:
+                    if found and closes(found[-1]):
+                        return gathered
+                    if len(gathered) > MAX_BATCHES_BEFORE_CONTENT:
                         raise ApiError("provider_unavailable", "The provider's stream does not begin")
         except TimeoutError:
             raise DeadlineMissed("The provider sent no token in time") from None
         raise ApiError("provider_unavailable", "The provider's stream ended without a token")
 
-    def _decode(self, parsed: Iterable[tuple[str | None, bytes]]) -> tuple[list[Event], bool]:
-        found: list[Event] = []
-        content = False
-        for event, data in parsed:
-            batch = self._decoder.feed(event, data)
-            if batch is None:
-                continue
-            found += batch.events()
-            content = content or batch.has_content
-            if found and isinstance(found[-1], Ended | Failed):
-                self.over = True
-                break
-        return found, content
+    def usage_so_far(self) -> Usage | None:
+        """Return the usage that the provider has reported and no batch has told yet. It ends the reading."""
+        if self.over:
+            return None
+        self.over = True
+        return usage_of([EventBatch(self._decoder.end())])
+
+    def _decode(self, chunk: bytes) -> list[Batch]:
+        """Return what ``chunk`` says; an empty one ends the stream."""
+        found: list[Batch] = []
+        feed = self._decoder.feed
+        try:
+            for event, data in self._parser.feed(chunk) if chunk else self._parser.finish():
+                batch = feed(event, data)
+                if batch is not None:
+                    found.append(batch)
+        except ApiError as error:
+            # What came before in the same read is an answer still.
+            found.append(EventBatch([Failed(error)]))
+        if not chunk and (closing := self._decoder.end()):
+            found.append(EventBatch(closing))
+        if not chunk or (found and closes(found[-1])):
+            self.over = True
+        return found
 
     async def _next(self) -> bytes:
         """Read the next bytes; any bytes, even a comment, show that the provider is alive."""
@@ -93,6 +102,7 @@ class EventReader:
         return chunk
 
 
-def failure_of(events: Iterable[Event]) -> ApiError | None:
-    """Return the error of the event that fails the answer, if there is one."""
-    return next((event.error for event in events if isinstance(event, Failed)), None)
+def usage_of(batches: Iterable[Batch]) -> Usage | None:
+    """Return the last usage that ``batches`` report, if one does."""
+    events = (event for batch in batches if isinstance(batch, EventBatch) for event in batch.found)
+    return next((event.usage for event in reversed(list(events)) if isinstance(event, Metered)), None)

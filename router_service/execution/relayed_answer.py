@@ -1,15 +1,18 @@
-"""Relay the answer of a committed attempt as batches of events, and keep what they say of the exchange."""
+"""Relay the answer of a committed attempt in batches, and keep what they say of the exchange."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from data.record.attempt import CLIENT_DEADLINE
 from router_service.accounting.cost import cost_of
+from router_service.core.answer import Batch, EventBatch
 from router_service.core.errors import ApiError
-from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered
+from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta
 from router_service.core.exchange import Exchange
+from router_service.core.parts import ToolCall
 from router_service.core.usage import Usage
 from router_service.execution.deadlines import Deadlines, TotalTimeoutExpired
 from router_service.execution.dispatch import CommittedAttempt
@@ -29,31 +32,42 @@ class RelayedAnswer:
         self._deadlines = deadlines
         self._usage: Usage | None = None
         self._read_at = 0.0
+        self._priced = False
         self.failed: ApiError | None = None
         endpoint, attempt = committed.endpoint, committed.attempt
         exchange.model, exchange.endpoint, exchange.provider = attempt.model, endpoint.id, endpoint.provider
-        exchange.wire_format = endpoint.wire_format
+        exchange.wire_format, exchange.provider_name = endpoint.wire_format, endpoint.provider_name
         exchange.status = 200
 
     async def batches(self) -> AsyncGenerator[list[Event]]:
         """Yield the events; the last is ``Ended`` or ``Failed``. Raises nothing but cancellation."""
+        async with aclosing(self.reads(None)) as reads:
+            async for found in reads:
+                yield [event for batch in found for event in batch.events()]
+
+    async def reads(self, dialect: str | None) -> AsyncGenerator[list[Batch]]:
+        """Yield the batches of one read each. Those of ``dialect`` may be spliced, all others are batches of events.
+
+        The last event of the last batch is ``Ended`` or ``Failed``. Raises nothing but cancellation.
+        """
         committed, exchange, attempt = self._committed, self._exchange, self._committed.attempt
         begun = self._read_at = time.perf_counter()
         before_us = attempt.duration_us or 0
         watch, stalls_for_client = self._watch()
+        reader = committed.reader
         try:
             try:
-                yield self._kept(committed.first)
-                while committed.reader is not None and not committed.reader.over:
+                yield self._kept(committed.first, dialect)
+                while reader is not None and not reader.over:
                     waited = time.perf_counter()
-                    events = await committed.reader.read()
+                    found = await reader.read()
                     self._read_at = time.perf_counter()
                     exchange.upstream_s += self._read_at - waited
-                    yield self._kept(events)
+                    yield self._kept(found, dialect)
             except ApiError as error:
                 client_deadline = stalls_for_client and isinstance(error, DeadlineMissed)
                 exchange.deadline_expired = client_deadline or isinstance(error, TotalTimeoutExpired)
-                yield self._kept([Failed(error)])
+                yield self._kept([EventBatch([Failed(error)])], dialect)
                 if client_deadline:
                     attempt.error_type = CLIENT_DEADLINE
         finally:
@@ -64,7 +78,10 @@ class RelayedAnswer:
                 if exchange.complete:
                     committed.response.finish()
                 committed.response.close()
-            self._price()
+            if not self._priced:
+                # The client has left: what the provider has reported so far is billed.
+                self._usage = (reader.usage_so_far() if reader is not None else None) or self._usage
+                self._price()
 
     def _watch(self) -> tuple[StallWatch | None, bool]:
         reader, response = self._committed.reader, self._committed.response
@@ -74,33 +91,58 @@ class RelayedAnswer:
         reader.watch = StallWatch(response.abort, stall.seconds, deadlines.remaining_s, deadlines.expiry_error())
         return reader.watch, stall.from_client
 
-    def _kept(self, events: list[Event]) -> list[Event]:
-        """Keep what ``events`` say of the exchange, and return them up to the end of the answer."""
+    def _kept(self, batches: list[Batch], dialect: str | None) -> list[Batch]:
+        """Keep what ``batches`` say of the exchange; return them, as events where they are not spliced."""
+        calls = self._exchange.tool_calls
+        for place, batch in enumerate(batches):
+            if batch.dialect is None or batch.dialect != dialect:
+                events = batch.events()
+                if not isinstance(batch, EventBatch):
+                    batches[place] = EventBatch(events)
+                for event in events:
+                    self._note(event)
+                continue
+            if batch.began is not None:
+                self._note(batch.began)
+            for choice in batch.spliced:
+                if choice.finish_reason is not None:
+                    self._finish(choice.index, choice.finish_reason, choice.native_finish_reason)
+                if calls is not None:
+                    calls.add(choice.index, choice.delta, complete=self._committed.reader is None)
+        return batches
+
+    def _note(self, event: Event) -> None:
         exchange = self._exchange
-        for place, event in enumerate(events):
-            match event:
-                case Began():
-                    exchange.upstream_id = event.upstream_id or exchange.upstream_id
-                    exchange.service_tier = event.service_tier or exchange.service_tier
-                case Metered():
-                    self._usage = event.usage
-                case Finished():
-                    exchange.finish_reason = event.reason
-                    exchange.native_finish_reason = event.native or exchange.native_finish_reason
-                    if event.reason == "error":
-                        # The response has status 200, but the reference's uptime counts it as a failure.
-                        self._committed.attempt.error_type = "provider_unavailable"
-                case Failed():
-                    self.failed = event.error
-                    self._committed.attempt.error_type = event.error.error_type
-                    exchange.error_type, exchange.finish_reason = event.error.error_type, "error"
-                    self._price()
-                    return events[: place + 1]
-                case Ended():
-                    exchange.complete = True
-                    self._price()
-                    return events[: place + 1]
-        return events
+        match event:
+            case PartBegan(part=ToolCall(kind="function") as call) if exchange.tool_calls is not None:
+                exchange.tool_calls.begin(event.choice, event.index, call.name, call.arguments)
+            case PartDelta() if exchange.tool_calls is not None:
+                exchange.tool_calls.extend(event.choice, event.index, event.text)
+            case Began():
+                exchange.upstream_id = event.upstream_id or exchange.upstream_id
+                exchange.service_tier = event.service_tier or exchange.service_tier
+            case Metered():
+                self._usage = event.usage
+                exchange.service_tier = event.service_tier or exchange.service_tier
+            case Finished():
+                self._finish(event.choice, event.reason, event.native)
+            case Failed():
+                self.failed = event.error
+                self._committed.attempt.error_type = event.error.error_type
+                exchange.error_type, exchange.finish_reason = event.error.error_type, "error"
+                self._price()
+            case Ended():
+                exchange.complete = True
+                self._price()
+
+    def _finish(self, choice: int, reason: str, native: str | None) -> None:
+        exchange = self._exchange
+        # The record has the reason of the first choice.
+        if choice == 0 or exchange.finish_reason is None:
+            exchange.finish_reason, exchange.native_finish_reason = reason, native
+        if reason == "error":
+            # The response has status 200, but the reference's uptime counts it as a failure.
+            self._committed.attempt.error_type = "provider_unavailable"
 
     def _duration_us(self, begun: float, before_us: int) -> int | None:
         """Return the duration until the provider's last byte in microseconds, without a slow client's time.
@@ -120,6 +162,7 @@ class RelayedAnswer:
 
     def _price(self) -> None:
         """Price the usage by the tier that served. Nothing is billed where the provider reports none."""
+        self._priced = True
         exchange, usage = self._exchange, self._usage or Usage()
         cost = cost_of(usage, self._committed.endpoint.price_served(exchange.service_tier))
         # Steps add up: the client pays for each dispatch that middleware has asked for.

@@ -14,6 +14,7 @@ from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
+from router_service.core.request_source import RequestSource
 
 
 class ParameterSupport(StrEnum):
@@ -63,6 +64,8 @@ class EventDecoder(Protocol):
     def feed(self, event: str | None, data: bytes) -> Batch | None:
         """Return what a server-sent event says, or ``None`` for nothing. An error of the provider is ``Failed``.
 
+        ``Ended`` and ``Failed`` come in an ``EventBatch``, as its last event.
+
         Raises ``ApiError`` 502 for bytes that are no event of the format.
         """
 
@@ -82,11 +85,17 @@ class WireFormat(Protocol):
     def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
         """Translate a request. Raises ``ApiError`` 400 with a sentence for what the format cannot express."""
 
+    def encode_source(self, source: RequestSource, endpoint: Endpoint, generation_id: str) -> Encoded:
+        """Translate a request as its client wrote it; what needs no change may be copied. Raises as ``encode`` does."""
+
     def decode(self, body: bytes, context: DecodeContext) -> list[Event]:
         """Translate a non-streaming response to the events of the same answer as a stream.
 
         Raises ``ApiError`` 502 if ``body`` is no answer, or the provider's own error found inside a 200.
         """
+
+    def decode_batches(self, body: bytes, context: DecodeContext) -> list[Batch]:
+        """Translate like ``decode``; messages that were verified are batches that may be spliced."""
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
         """Return a decoder for one stream."""

@@ -9,10 +9,13 @@ from typing import Any
 import openai
 import openrouter
 import pytest
+from openrouter.utils import BackoffStrategy, RetryConfig
 
 from tests.characterisation.conftest import CALLED, Market
 from tests.wire_cases import WireCase, load_cases
 
+# The SDK repeats a failed request for up to an hour.
+NO_RETRIES = RetryConfig("none", BackoffStrategy(0, 0, 0, 0), retry_connection_errors=False)
 ODD: tuple[Any, ...] = (None, 5, -1, 1.5, 2**70, "odd", "", True, [], [None, 7, "odd"], {}, {"odd": 1}, [{"odd": 1}])
 DONE = b"data: [DONE]\n\n"
 M = [{"role": "user", "content": "hello"}]
@@ -66,7 +69,9 @@ def test_choices_with_odd_fields_are_read(market: Market, name: str) -> None:
 @pytest.mark.parametrize("name", [*BODY_FIELDS, *CHOICE_FIELDS, *MESSAGE_FIELDS])
 def test_chunks_with_odd_fields_are_read(market: Market, name: str) -> None:
     chunks: list[dict[str, Any]] = []
-    for odd in ODD:
+    # Any text ends a choice: what reason it is, is another matter.
+    odd_values = [odd for odd in ODD if name != "finish_reason" or odd != "odd"]
+    for odd in odd_values:
         field = {name: odd}
         delta = MESSAGE | (field if name in MESSAGE_FIELDS else {})
         choice = {"index": 0, "delta": delta, "finish_reason": None} | (field if name in CHOICE_FIELDS else {})
@@ -74,7 +79,7 @@ def test_chunks_with_odd_fields_are_read(market: Market, name: str) -> None:
     last = {"id": "c-1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": USAGE}
     found = _stream(market, _plain(market, stream=_sse(*chunks, last)))
     text = "".join(choice.delta.content or "" for chunk in found for choice in chunk.choices)
-    assert text == "Hello!" * len(ODD)
+    assert text == "Hello!" * len(odd_values)
     assert found[-1].usage.completion_tokens == 10
 
 
@@ -87,31 +92,40 @@ def test_odd_events_between_chunks_are_ignored(market: Market) -> None:
     assert found[-1].usage.completion_tokens == 10
 
 
-def test_odd_finish_reasons_cost_no_answer(market: Market) -> None:
-    choices = [{"index": n, "message": MESSAGE, "finish_reason": odd} for n, odd in enumerate(ODD)]
-    answer = _complete(market, _plain(market, response=json.dumps({"choices": choices}).encode()))
-    assert [choice.message.content for choice in answer.choices] == ["Hello!"] * len(ODD)
+def test_an_unknown_finish_reason_is_an_error_with_the_answer(market: Market) -> None:
+    choice = {"index": 0, "message": MESSAGE, "finish_reason": "odd"}
+    case = _plain(market, response=json.dumps({"choices": [choice]}).encode(), fresh=True)
+    found = _openai(market).chat.completions.with_raw_response
+    market.provider.script(case, streamed=False)
+    answer = json.loads(found.create(model=case.id, messages=M).content)["choices"][0]
+    assert answer["message"]["content"] == "Hello!"
+    assert (answer["finish_reason"], answer["native_finish_reason"]) == ("error", "odd")
+
+
+@pytest.mark.parametrize("odd", [odd for odd in ODD if odd != "odd"])
+def test_an_answer_without_a_finish_reason_is_no_success(market: Market, odd: Any) -> None:
+    choice = {"index": 0, "message": MESSAGE, "finish_reason": odd}
+    case = _plain(market, response=json.dumps({"choices": [choice]}).encode(), fresh=True)
+    market.provider.script(case, streamed=False)
+    with pytest.raises(openai.APIStatusError) as caught:
+        _openai(market).chat.completions.create(model=case.id, messages=M)
+    assert caught.value.status_code in (502, 503)
 
 
 @pytest.mark.parametrize(
     ("content", "read"),
-    [(5, "5"), ({"a": 1}, '{"a":1}'), (True, "true"), (["Hel", "lo"], None), ("", ""), (None, None)],
+    [(5, "5"), ({"a": 1}, '{"a":1}'), (True, "true"), (["Hel", "lo"], "Hello"), ("", ""), (None, None)],
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_content_of_another_type_is_kept(market: Market, content: Any, read: str | None, stream: bool) -> None:
     said = {"role": "assistant", "content": content}
     if stream:
         chunk = {"choices": [{"index": 0, "delta": said, "finish_reason": "stop"}]}
-        # A list is passed on in a stream: the SDK of OpenRouter does not take it.
-        strict = not isinstance(content, list)
-        found = _stream(market, _plain(market, stream=_sse(chunk)), strict=strict)[0].choices[0].delta.content
+        found = _stream(market, _plain(market, stream=_sse(chunk)))[0].choices[0].delta.content
     else:
         body = {"choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}
         found = _complete(market, _plain(market, response=json.dumps(body).encode())).choices[0].message.content
-    if isinstance(content, list):
-        assert [part["text"] for part in found] == content
-    else:
-        assert found == read
+    assert found == read
 
 
 @pytest.mark.parametrize("fault", [rb"\ud83d", b"\xff", b"\x01"], ids=["half a pair", "no UTF-8", "control character"])
@@ -161,7 +175,7 @@ def test_a_message_of_anthropic_with_odd_fields_is_read(market: Market) -> None:
     case = next(c for c in load_cases("anthropic_messages") if c.name == "plain_text")
     text = {"type": "text", "text": "Hello!"}
     for odd in ODD:
-        message = {"id": odd, "content": [text], "stop_reason": odd, "usage": odd, "odd": odd}
+        message = {"id": odd, "content": [text], "stop_reason": "end_turn", "usage": odd, "odd": odd}
         answer = _complete(market, replace(case, response=json.dumps(message).encode()))
         assert answer.choices[0].message.content == "Hello!", odd
     fields = (("type", "text"), ("text", "text"), ("thinking", "thinking"), ("signature", "thinking"))
@@ -169,7 +183,11 @@ def test_a_message_of_anthropic_with_odd_fields_is_read(market: Market) -> None:
     blocks = [
         {"type": kind, name: odd} for odd in ODD for name, kind in fields if not (name == "text" and odd == "odd")
     ]
-    body = {"content": [*blocks, *ODD, text], "usage": {"input_tokens": 2**70, "output_tokens": 1.5}}
+    body = {
+        "content": [*blocks, *ODD, text],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 2**70, "output_tokens": 1.5},
+    }
     answer = _complete(market, replace(case, response=json.dumps(body).encode()))
     assert answer.choices[0].message.content == "Hello!"
     assert answer.usage.completion_tokens == 1
@@ -187,7 +205,7 @@ def test_a_stream_of_anthropic_with_odd_fields_is_read(market: Market) -> None:
         events += [begin | {"index": odd}, begin | {"content_block": odd}, said | {"index": odd}, end | {"index": odd}]
         events += [said | {"delta": odd}, said | {"delta": {"type": odd}}, begin | {"content_block": {"type": odd}}]
         events += [said | {"delta": {"type": "signature_delta", "signature": odd}, "index": odd}]
-        events += [{"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": odd}]
+        events += [{"type": "message_delta", "delta": {}, "usage": odd}]
     events += [finish, {"type": "message_stop"}]
     stream = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
     chunks = _stream(market, replace(case, stream=stream))
@@ -217,11 +235,10 @@ def _complete(market: Market, case: WireCase) -> Any:
     return _openai(market).chat.completions.create(model=_model(case, market), messages=M)
 
 
-def _stream(market: Market, case: WireCase, *, strict: bool = True) -> list[Any]:
+def _stream(market: Market, case: WireCase) -> list[Any]:
     market.provider.script(case, streamed=True)
-    if strict:
-        with _openrouter(market).chat.send(model=_model(case, market), messages=M, stream=True) as chunks:
-            list(chunks)
+    with _openrouter(market).chat.send(model=_model(case, market), messages=M, stream=True) as chunks:
+        list(chunks)
     return list(_openai(market).chat.completions.create(model=_model(case, market), messages=M, stream=True))
 
 
@@ -233,5 +250,7 @@ def _openai(market: Market) -> openai.OpenAI:
 
 def _openrouter(market: Market) -> openrouter.OpenRouter:
     if "openrouter" not in market.sdks:
-        market.sdks["openrouter"] = openrouter.OpenRouter(api_key=market.new_key(), server_url=f"{market.url}/api/v1")
+        market.sdks["openrouter"] = openrouter.OpenRouter(
+            api_key=market.new_key(), server_url=f"{market.url}/api/v1", retry_config=NO_RETRIES
+        )
     return market.sdks["openrouter"]  # type: ignore[no-any-return]

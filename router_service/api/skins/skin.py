@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from data.catalogue.types import Catalogue
+from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
-from router_service.core.events import Event, Result
 from router_service.core.exchange import Exchange
-from router_service.core.generation import GenerationRequest
-from router_service.core.request import Head
+from router_service.core.request_source import RequestSource
 
 Headers = list[tuple[bytes, bytes]]
 
 
 class ParsedRequest(NamedTuple):
-    """Hold what a skin reads from a body: ``head`` for routing and the record, ``generation`` for the provider.
+    """Hold what a skin reads from a body. ``dialect`` is the one whose verified bytes the client takes unchanged."""
 
-    ``model`` is the model as the client wrote it; ``head`` has its canonical id.
-    """
-
-    head: Head
-    generation: GenerationRequest
-    model: str
+    source: RequestSource
+    dialect: str | None = None
 
 
 class ErrorResponse(NamedTuple):
@@ -37,8 +32,8 @@ class ErrorResponse(NamedTuple):
 class StreamRenderer(Protocol):
     """Render one stream. What each method returns consists of whole server-sent events."""
 
-    def feed(self, events: Sequence[Event]) -> bytes:
-        """Render ``events``, the last of which may end the stream."""
+    def render(self, batches: Sequence[Batch]) -> bytes:
+        """Render ``batches``, the last of which may end the stream."""
 
     def fail(self, error: ApiError) -> bytes:
         """Render an error that came before the answer, in a stream that has started with a keep-alive."""
@@ -50,14 +45,17 @@ class Skin(Protocol):
     name: str
     keepalive: bytes
 
-    def parse(self, headers: Mapping[bytes, bytes], query: bytes, body: bytes, catalogue: Catalogue) -> ParsedRequest:
-        """Parse a request. Raises ``ApiError`` 400 with the field to change."""
+    def parse(self, exchange: Exchange, query: bytes, catalogue: Catalogue) -> ParsedRequest:
+        """Parse the body of ``exchange``, and set its head as soon as it is known: a refusal's record names the model.
 
-    def error(self, error: ApiError, generation_id: str) -> ErrorResponse:
+        Raises ``ApiError`` 400 with the field to change.
+        """
+
+    def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:
         """Render an error before the first byte of an answer."""
 
-    def response(self, exchange: Exchange, result: Result) -> tuple[Headers, bytes]:
-        """Render a non-streaming response; the exchange holds model, usage and cost."""
+    def response(self, exchange: Exchange, parsed: ParsedRequest, batches: Sequence[Batch]) -> tuple[Headers, bytes]:
+        """Render a complete non-streaming response; the exchange holds model, usage and cost."""
 
-    def stream(self, exchange: Exchange) -> tuple[Headers, StreamRenderer]:
+    def stream(self, exchange: Exchange, parsed: ParsedRequest) -> tuple[Headers, StreamRenderer]:
         """Return the headers of a stream and its renderer."""

@@ -18,23 +18,33 @@ HELLO = [{"role": "user", "content": "hello"}]
         (b'{"messages":[{"role":"user","content":"x"}]}', 400, "invalid_request", "model is missing"),
         (b'{"model":"openai/gpt-oss-120b"}', 400, "invalid_request", "messages is missing"),
         (b'{"model":"openai/gpt-oss-120b","messages":[]}', 400, "invalid_request", "at least one message"),
-        (b'{"model":7,"messages":[{}]}', 400, "invalid_request", "model must be"),
-        (b'{"model":"acme/fake-1.0","messages":[{}]}', 400, "invalid_request", "is not a valid model ID"),
-        (b'{"model":"openai/gpt-oss-120b","messages":[{}],"max_tokens":0}', 400, "invalid_request", "at least 1"),
+        (b'{"model":7,"messages":[{"role":"user","content":"hello"}]}', 400, "invalid_request", "model must be"),
         (
-            b'{"model":"openai/gpt-oss-120b","messages":[{}],"provider":{"sort":"luck"}}',
+            b'{"model":"acme/fake-1.0","messages":[{"role":"user","content":"hello"}]}',
+            400,
+            "invalid_request",
+            "is not a valid model ID",
+        ),
+        (
+            b'{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"hello"}],"max_tokens":0}',
+            400,
+            "invalid_request",
+            "at least 1",
+        ),
+        (
+            b'{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"hello"}],"provider":{"sort":"luck"}}',
             400,
             "invalid_request",
             "provider.sort",
         ),
         (
-            b'{"model":"openai/gpt-oss-120b","messages":[{}],"provider":{"only":["azure"]}}',
+            b'{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"hello"}],"provider":{"only":["azure"]}}',
             404,
             "not_found",
             "permits only: azure",
         ),
         (
-            b'{"model":"openai/gpt-oss-120b","messages":[{}],"provider":{"max_price":{"prompt":0}}}',
+            b'{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"hello"}],"provider":{"max_price":{"prompt":0}}}',
             404,
             "not_found",
             "max_price",
@@ -57,7 +67,7 @@ DEEP = "[" * 970 + "]" * 970
 @pytest.mark.parametrize(
     "rest",
     [
-        '"messages":[{}],"x":' + DEEP + "}",
+        '"messages":[{"role":"user","content":"hello"}],"x":' + DEEP + "}",
         '"messages":' + DEEP + "}",
         '"messages":[{"role":"user","content":' + DEEP + "}]}",
         '"messages":[{"role":"user","content":"x"}],"provider":' + DEEP + "}",

@@ -16,10 +16,13 @@ from data.lake import Lake
 from data.record.record import RECORD_SCHEMA
 from lab.server import Lab
 from router_service.affinity.sticky import StickyTable
+from router_service.api.skins.chat.parse import parse_generation
 from router_service.core.conversation import ConversationKey
 from router_service.core.errors import ApiError
 from router_service.core.preferences import parse_preferences
+from router_service.core.request_source import RequestSource
 from router_service.core.usage import Usage
+from router_service.core.wire.chat import DIALECT
 from router_service.health import Health
 from router_service.planning.availability import NoEndpoints
 from router_service.planning.decide import decisions
@@ -27,7 +30,7 @@ from router_service.planning.model_variants import parse_model
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.planning.service_tiers import requested_tier
-from router_service.providers.registry import ADAPTERS
+from router_service.providers.formats import FORMATS
 from tests.conftest import Stack, open_stack
 from tests.market import PROFILE, endpoint
 from tests.outcomes import answered, failed
@@ -183,7 +186,8 @@ def sent(identity: str, **fields: str) -> Any:
     target = offer(identity)
     raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()}
     raw["messages"] = msgspec.Raw(msgspec.json.encode(MESSAGES))
-    body = msgspec.json.decode(ADAPTERS[target.wire_format].request(raw, target, "key", stream=False).body)
+    source = RequestSource(DIALECT, raw, 0, stream=False, parse=parse_generation)
+    body = msgspec.json.decode(FORMATS[target.wire_format].encode_source(source, target, "gen-1").request.body)
     assert "speed" not in body
     return body.get("service_tier")
 

@@ -12,8 +12,8 @@ import pytest
 from data.catalogue import load_catalogue
 from router_service.core.preferences import parse_preferences
 from router_service.planning.make_plan import make_plan
-from router_service.providers.anthropic_messages.adapter import AnthropicMessages
-from router_service.providers.openai_chat.adapter import OpenAIChat
+from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
+from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
 from tests.conftest import Stack
 from tests.market import PROFILE, endpoint, state
 from tests.router_service.planning.test_tool_quality import row_of
@@ -115,12 +115,12 @@ def test_anthropics_filter_and_the_references_own_403_are_distinguished_from_oth
     flagged = {"code": 403, "message": "Flagged", "metadata": {"reasons": ["violence"], "flagged_input": "a…b"}}
     denied = {"code": 403, "message": "Not in your country"}
     kinds = [
-        adapter.error(status, json.dumps({"error": error}).encode(), {}, offer).error_type
-        for adapter, status, error in (
-            (AnthropicMessages(), 400, blocked),
-            (AnthropicMessages(), 400, plain),
-            (OpenAIChat(), 403, flagged),
-            (OpenAIChat(), 403, denied),
+        wire.error(status, json.dumps({"error": error}).encode(), {}, offer).error_type
+        for wire, status, error in (
+            (AnthropicMessagesFormat(), 400, blocked),
+            (AnthropicMessagesFormat(), 400, plain),
+            (OpenAIChatFormat(), 403, flagged),
+            (OpenAIChatFormat(), 403, denied),
         )
     ]
     assert kinds == ["content_policy_violation", "invalid_request", "content_policy_violation", "permission_denied"]

@@ -57,6 +57,13 @@ _FORMAT = msgspec.json.Decoder(ResponseFormat | None)
 _CACHE = msgspec.json.Decoder(ChatCacheControl | None)
 _METADATA = msgspec.json.Decoder(dict[str, str] | None)
 _TEXTS = msgspec.json.Decoder(list[str] | None)
+_OTHER: tuple[tuple[str, msgspec.json.Decoder[Any], str], ...] = (
+    ("cache_control", _CACHE, EXPECTED["cache_control"]),
+    ("user", _TEXT, "a string"),
+    ("metadata", _METADATA, "an object of strings"),
+    ("modalities", _TEXTS, "an array such as ['text', 'audio']"),
+    ("verbosity", _TEXT, "a string such as 'low'"),
+)
 _LIMIT_FIELDS = ("max_completion_tokens", "max_tokens")
 _FORMATS = "an object with a type: text, json_object, json_schema, grammar or python"
 _TIERS_OF_SPEED = {"fast": "priority"}
@@ -77,6 +84,27 @@ _READ_FIELDS = ROUTER_FIELDS.union(
     },
 )  # fmt: skip
 
+# What routing reads itself, or what the provider's format reads.
+_ROUTED_FIELDS = frozenset(
+    {"max_completion_tokens", "max_tokens", "messages", "model", "models", "provider", "stream", "stream_options",
+     "session_id", "tool_choice", "tools", "trace", "usage"}
+)  # fmt: skip
+
+
+def check_parameters(fields: Mapping[str, Raw]) -> ReasoningOptions | None:
+    """Return what is asked for of reasoning; messages and tools are not read.
+
+    Raises ``ApiError`` 400 like ``parse_generation`` for a malformed parameter, which no provider is asked to judge.
+    """
+    if fields.keys() <= _ROUTED_FIELDS:
+        return None
+    _sampling(fields)
+    _output(fields, {})
+    for name, decoder, expected in _OTHER:
+        _read(fields, name, decoder, expected)
+    _service_tier(fields)
+    return _reasoning(fields)
+
 
 def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
     """Translate the top-level ``fields`` of a body.
@@ -89,6 +117,7 @@ def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
         raise bad_field("messages", f"is missing; send {EXPECTED['messages']}")
     instructions, messages = read_messages(bytes(fields["messages"]))
     tools, tool_choice = read_tools(fields)
+    others = {name: _read(fields, name, decoder, expected) for name, decoder, expected in _OTHER}
     extras: dict[str, Any] = {name: raw for name, raw in fields.items() if name not in _READ_FIELDS}
     return GenerationRequest(
         instructions=instructions,
@@ -99,12 +128,12 @@ def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
         sampling=_sampling(fields),
         reasoning=_reasoning(fields),
         max_tokens=_limit(fields),
-        cache=cache_mark(_read(fields, "cache_control", _CACHE, EXPECTED["cache_control"])),
-        user=_read(fields, "user", _TEXT, "a string"),
-        metadata=_read(fields, "metadata", _METADATA, "an object of strings"),
+        cache=cache_mark(others["cache_control"]),
+        user=others["user"],
+        metadata=others["metadata"],
         service_tier=_service_tier(fields),
-        modalities=_read(fields, "modalities", _TEXTS, "an array such as ['text', 'audio']"),
-        verbosity=_read(fields, "verbosity", _TEXT, "a string such as 'low'"),
+        modalities=others["modalities"],
+        verbosity=others["verbosity"],
         stream=bool(_read(fields, "stream", _FLAG, "true or false")),
         extras={DIALECT: extras} if extras else {},
     )

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from router_service.api.skins.chat import answer_fields
 from router_service.api.skins.chat.errors import error_object
+from router_service.core.answer import SplicedChoice
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Result, ResultChoice
 from router_service.core.parts import AnyPart, Media, MediaKind, Opaque, Reasoning, Refusal, Text, ToolCall
@@ -44,6 +46,32 @@ def render_response(
         "choices": [
             _choice(choice, position, head, result.error, exclude_reasoning)
             for position, choice in enumerate(result.choices)
+        ],
+        "usage": usage,
+    }
+
+
+def render_spliced(
+    began: Began, choices: Sequence[SplicedChoice], head: ResponseHead, usage: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the completion of verified messages, which keep their bytes."""
+    return {
+        "id": head.id,
+        "object": "chat.completion",
+        "created": head.created,
+        "model": head.model,
+        "provider": head.provider,
+        "system_fingerprint": system_fingerprint(began),
+        "service_tier": head.service_tier,
+        "choices": [
+            {
+                "index": choice.index,
+                "message": choice.delta,
+                "logprobs": None if choice.logprobs is UNSET else choice.logprobs,
+                "finish_reason": choice.finish_reason,
+                "native_finish_reason": choice.native_finish_reason,
+            }
+            for choice in choices
         ],
         "usage": usage,
     }

@@ -75,6 +75,8 @@ class ChatStreamRenderer:
         """Return the chunks of ``batch``, empty if it has nothing for the client."""
         if batch.dialect != DIALECT or self._exclude_reasoning:
             return self.feed(batch.events())
+        if batch.began is not None:
+            self._note(batch.began)
         if self._reasons and any(choice.has_open_reasoning for choice in self._choices.values()):
             return self._end_reasoning(batch.events()) + self._splice(batch.spliced)
         return self._splice(batch.spliced)
@@ -119,15 +121,18 @@ class ChatStreamRenderer:
         match event:
             case Began():
                 self._fingerprint = system_fingerprint(event) or self._fingerprint
-                tier = event.service_tier or self._head.service_tier
-                self.served_by(msgspec.structs.replace(self._head, service_tier=tier))
+                self._served_in(event.service_tier)
             case Ended():
                 self.ended = True
             case Failed():
                 self.ended, self.error = True, event.error
             case Metered():
                 # The usage that the client sees is priced by the caller.
-                pass
+                if event.service_tier not in (None, self._head.service_tier):
+                    self._served_in(event.service_tier)
+
+    def _served_in(self, tier: str | None) -> None:
+        self.served_by(msgspec.structs.replace(self._head, service_tier=tier or self._head.service_tier))
 
     def _choice(self, number: int) -> ChoiceStream:
         choice = self._choices.get(number)

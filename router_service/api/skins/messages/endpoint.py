@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 import msgspec
 
 from data.catalogue.types import Catalogue
-from router_service.api.parse_head import decode_fields
 from router_service.api.skins.head import head_of
 from router_service.api.skins.messages.errors import error_body, error_headers, error_status
 from router_service.api.skins.messages.models import resolve_vendor_id
@@ -16,9 +15,12 @@ from router_service.api.skins.messages.parse import parse_generation
 from router_service.api.skins.messages.render import render_message
 from router_service.api.skins.messages.stream import PING, STREAM_HEADERS, MessagesStreamRenderer
 from router_service.api.skins.skin import ErrorResponse, Headers, ParsedRequest, StreamRenderer
+from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
-from router_service.core.events import Result
+from router_service.core.events import fold
 from router_service.core.exchange import Exchange
+from router_service.core.json_fields import read_fields
+from router_service.core.request_source import RequestSource
 
 JSON_HEADERS: Headers = [(b"content-type", b"application/json")]
 _text = msgspec.json.Decoder(str)
@@ -33,10 +35,11 @@ class MessagesEndpoint:
     def __init__(self, *, counting: bool = False) -> None:
         self._counting = counting
 
-    def parse(self, headers: Mapping[bytes, bytes], query: bytes, body: bytes, catalogue: Catalogue) -> ParsedRequest:
-        fields = decode_fields(body)
-        model = _read_model(fields)
-        betas = [one.strip() for one in headers.get(b"anthropic-beta", b"").decode("latin-1").split(",") if one.strip()]
+    def parse(self, exchange: Exchange, query: bytes, catalogue: Catalogue) -> ParsedRequest:
+        fields = read_fields(exchange.body)
+        model = exchange.client_model = _read_model(fields)
+        sent = exchange.headers
+        betas = [one.strip() for one in sent.get(b"anthropic-beta", b"").decode("latin-1").split(",") if one.strip()]
         generation = parse_generation(
             fields,
             betas=betas,
@@ -45,19 +48,24 @@ class MessagesEndpoint:
         )
         # A name that no rule resolves goes on as it is: planning says what is wrong with it.
         resolved = resolve_vendor_id(model, catalogue) or model
-        return ParsedRequest(
-            head_of(generation, resolved, provider=bytes(fields.get("provider", b""))), generation, model
-        )
+        exchange.head = head_of(generation, resolved, provider=bytes(fields.get("provider", b"")))
+        return ParsedRequest(RequestSource.of(generation))
 
-    def error(self, error: ApiError, generation_id: str) -> ErrorResponse:
-        headers = [*JSON_HEADERS, *error_headers(error, generation_id)]
-        return ErrorResponse(error_status(error), headers, msgspec.json.encode(error_body(error, generation_id)))
+    def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:
+        headers = [*JSON_HEADERS, *error_headers(error, exchange.id)]
+        return ErrorResponse(error_status(error), headers, msgspec.json.encode(error_body(error, exchange.id)))
 
-    def response(self, exchange: Exchange, result: Result) -> tuple[Headers, bytes]:
+    def response(
+        self,
+        exchange: Exchange,
+        parsed: ParsedRequest,  # noqa: ARG002
+        batches: Sequence[Batch],
+    ) -> tuple[Headers, bytes]:
+        result = fold(event for batch in batches for event in batch.events())
         body = render_message(result, generation_id=exchange.id, model=exchange.client_model)
         return [*JSON_HEADERS, (b"request-id", exchange.id.encode())], body
 
-    def stream(self, exchange: Exchange) -> tuple[Headers, StreamRenderer]:
+    def stream(self, exchange: Exchange, parsed: ParsedRequest) -> tuple[Headers, StreamRenderer]:  # noqa: ARG002
         headers = [*STREAM_HEADERS, (b"request-id", exchange.id.encode())]
         return headers, MessagesStreamRenderer(exchange.id, exchange.client_model)
 

@@ -5,13 +5,14 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from router_service.api.skins.messages.errors import error_body
 from router_service.api.skins.messages.render import ending, message_usage, opened_message
 from router_service.api.skins.messages.stream_blocks import BlockWriter, block_writer, json_line, sse
+from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import (
     Began,
@@ -57,6 +58,10 @@ class MessagesStreamRenderer:
         self._blocks = 0
         self._waiting: dict[int, _WaitingPart] = {}
         self._waiting_size = 0
+
+    def render(self, batches: Sequence[Batch]) -> bytes:
+        """Return complete server-sent events for ``batches``."""
+        return self.feed(event for batch in batches for event in batch.events())
 
     def feed(self, events: Iterable[Event]) -> bytes:
         """Return complete server-sent events for ``events``, which may be none."""

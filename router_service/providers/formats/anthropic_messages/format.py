@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data.catalogue.types import Endpoint
+from router_service.core.answer import Batch, EventBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.generation import GenerationRequest
+from router_service.core.request_source import RequestSource
 from router_service.providers.formats.anthropic_messages.decode import decode_message
 from router_service.providers.formats.anthropic_messages.decoder import MessageDecoder
 from router_service.providers.formats.anthropic_messages.encode import encode_request
@@ -27,12 +29,20 @@ class AnthropicMessagesFormat:
         """Translate a request. Raises ``ApiError`` 400 with a sentence for what the format cannot express."""
         return encode_request(request, endpoint, generation_id)
 
+    def encode_source(self, source: RequestSource, endpoint: Endpoint, generation_id: str) -> Encoded:
+        """Translate a request by its parts, whatever its client wrote."""
+        return encode_request(source.parsed, endpoint, generation_id)
+
     def decode(self, body: bytes, context: DecodeContext) -> list[Event]:
         """Translate a non-streaming response.
 
         Raises ``ApiError`` 502 if ``body`` is no message, or the provider's own error found inside a 200.
         """
         return decode_message(body, context)
+
+    def decode_batches(self, body: bytes, context: DecodeContext) -> list[Batch]:
+        """Translate like ``decode``, to one batch of events."""
+        return [EventBatch(decode_message(body, context), has_content=True)]
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
         """Return a decoder for one stream."""

@@ -137,14 +137,16 @@ class _PieceEvents:
     def _reason(self, said: VerifiedDelta) -> None:
         readable = False
         for detail in said.reasoning_details or ():
-            readable = self._detail(detail) or readable
+            # A chunk of documented types may have details of another shape.
+            if isinstance(detail.get("type"), str):
+                readable = self._detail(detail) or readable
         text = said.reasoning or said.reasoning_content
         if text and not readable:
             self._say(_REASONING, Reasoning(), text)
 
     def _detail(self, detail: dict[str, Any]) -> bool:
         """Add one of ``reasoning_details``; return whether it can be read."""
-        kind, index = str(detail["type"]), detail.get("index")
+        kind, index = detail["type"], detail.get("index")
         key = kind, index if isinstance(index, int) else None
         text = detail.get("summary" if kind == "reasoning.summary" else "text")
         data, signature = detail.get("data"), detail.get("signature")

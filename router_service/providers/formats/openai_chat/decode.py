@@ -1,15 +1,25 @@
-"""Decode non-streaming responses to the events of the same answer as a stream."""
+"""Decode non-streaming responses to the events of the same answer as a stream.
+
+A message that was verified, or fitted, is spliced like the deltas of a stream: it is the complete message then. One
+with reasoning is always read as events, since its form for clients is another.
+"""
 
 from __future__ import annotations
 
-import msgspec
+from functools import partial
+from typing import Annotated, Any
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from router_service.core.answer import Batch, EventBatch, LazyBatch, SplicedChoice
 from router_service.core.errors import ApiError
-from router_service.core.events import Event
+from router_service.core.events import Began, Event
+from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.errors import find_error, typed_body
 from router_service.providers.formats.openai_chat.odd_types import fitted_choices, fitted_piece
-from router_service.providers.formats.openai_chat.state import AnswerState, began
-from router_service.providers.formats.openai_chat.wire import Piece
+from router_service.providers.formats.openai_chat.state import AnswerState, began, began_of, encoded_delta
+from router_service.providers.formats.openai_chat.wire import NULL, Piece, VerifiedDelta, encoded_json, fitted_logprobs
 from router_service.providers.lenient_json import read_leniently
 from router_service.providers.wire_format import DecodeContext
 
@@ -17,11 +27,75 @@ _UNFINISHED = "The provider's answer has no finish reason"
 _NO_ANSWER = "The provider's answer is not a chat completion"
 
 
+class _Choice(msgspec.Struct, gc=False):
+    """Hold one choice of a completion whose message is not decoded yet."""
+
+    message: msgspec.Raw
+    index: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
+    finish_reason: str | None = None
+    logprobs: msgspec.Raw | UnsetType = UNSET
+    usage: Any = None
+
+
+class _Completion(msgspec.Struct, gc=False):
+    """Hold a completion whose choices have the documented types."""
+
+    choices: list[_Choice]
+    id: Any = None
+    usage: Any = None
+    error: Any = None
+    system_fingerprint: Any = None
+    service_tier: Any = None
+    x_groq: Any = None
+
+
+_decode_completion = msgspec.json.Decoder(_Completion).decode
+_decode_said = msgspec.json.Decoder(VerifiedDelta).decode
+_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 def decode_response(body: bytes, context: DecodeContext) -> list[Event]:
     """Return the events of a chat completion. Raises ``ApiError``: the error in ``body``, or 502 if it is no answer."""
+    return [event for batch in decode_spliced(body, context) for event in batch.events()]
+
+
+def decode_spliced(body: bytes, context: DecodeContext) -> list[Batch]:
+    """Return the same answer in batches: its beginning, its choices, its usage and its end. Raises likewise."""
+    try:
+        found = _decode_completion(body)
+        if len(found.choices) == 1 and found.error is None:
+            return _verified(found, context)
+    except _FAULTS:
+        pass
+    return _fitted(_any_completion(body), context)
+
+
+def _verified(found: _Completion, context: DecodeContext) -> list[Batch]:
+    """Return the batches of a completion of one choice. Raises ``msgspec.ValidationError`` if it has to be fitted."""
+    choice = found.choices[0]
+    raw = choice.message
+    said = _decode_said(raw)
+    state = AnswerState(context)
+    state.count(found.usage, found.x_groq)
+    if choice.usage is not None:
+        state.count(choice.usage)
+    logprobs = choice.logprobs
+    if logprobs is not UNSET and logprobs != NULL:
+        logprobs = fitted_logprobs(logprobs)
+    piece = Piece(choice.index, said, choice.finish_reason or None, None, logprobs)
+    is_same = True
+    if said.tool_calls or said.reasoning_content is not UNSET or said.images or said.function_call:
+        is_same = state.fit(piece, complete=True)
+    message = _completed(raw, said) if is_same else _message(piece)
+    opening = began_of(found.id, found.service_tier, found.system_fingerprint)
+    return _batches(state, opening, [piece], [message])
+
+
+def _any_completion(body: bytes) -> dict[str, Any]:
+    """Return a completion of any shape whose ``choices`` are a list. Raises ``ApiError``."""
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _FAULTS:
         try:
             found = read_leniently(body)
         except ValueError:
@@ -33,13 +107,18 @@ def decode_response(body: bytes, context: DecodeContext) -> list[Event]:
             raise typed_body(facts)
     if not isinstance(choices, list):
         raise ApiError("provider_unavailable", _NO_ANSWER)
-    messages = fitted_choices(choices, "message")
-    if not messages:
+    assert isinstance(found, dict)
+    return found
+
+
+def _fitted(found: dict[str, Any], context: DecodeContext) -> list[Batch]:
+    choices = fitted_choices(found["choices"], "message")
+    if not choices:
         raise ApiError("provider_unavailable", "The provider's answer has no choices")
     state = AnswerState(context)
     state.count(found.get("usage"), found.get("x_groq"))
     pieces: dict[int, Piece] = {}
-    for choice in messages:
+    for choice in choices:
         state.count(choice.get("usage"))
         piece = fitted_piece(choice)
         if piece.index in pieces:
@@ -47,8 +126,59 @@ def decode_response(body: bytes, context: DecodeContext) -> list[Event]:
             piece.index = max(pieces) + 1
         pieces[piece.index] = piece
         state.fit(piece, complete=True)
+    messages = [_message(piece) for piece in pieces.values()]
+    return _batches(state, began(found), list(pieces.values()), messages)
+
+
+def _batches(state: AnswerState, opening: Began, pieces: list[Piece], messages: list[msgspec.Raw]) -> list[Batch]:
+    spliced: list[SplicedChoice] = []
+    has_reasoning = False
+    for piece, message in zip(pieces, messages, strict=True):
         if piece.native is None:
             state.unfinished.add(piece.index)
         else:
             state.finish(piece)
-    return [began(found), *state.assembler.take(pieces.values()), *state.meter.take(), *state.closing(_UNFINISHED)]
+        has_reasoning = has_reasoning or bool(piece.said.reasoning or piece.said.reasoning_details)
+        spliced.append(SplicedChoice(piece.index, message, piece.reason, piece.native, piece.logprobs))
+    closing = EventBatch([*state.meter.take(), *state.closing(_UNFINISHED)])
+    if has_reasoning:
+        return [EventBatch(_events(state, opening, pieces), has_content=True), closing]
+    expand = partial(_events, state, opening, pieces)
+    return [LazyBatch(NAME, spliced, True, expand, opening), closing]
+
+
+def _events(state: AnswerState, opening: Began, pieces: list[Piece]) -> list[Event]:
+    return [opening, *state.assembler.take(pieces)]
+
+
+def _completed(raw: msgspec.Raw, said: VerifiedDelta) -> msgspec.Raw:
+    """Return a verified message with the fields that clients read of every message."""
+    if said.role is None:
+        return _message(Piece(0, said))
+    if b"\n" in bytes(raw):
+        # A server that writes for readers; its line breaks are no part of the answer.
+        raw = msgspec.Raw(encoded_json(msgspec.json.decode(raw)))
+    missing = b""
+    if said.role is UNSET:
+        missing += b',"role":"assistant"'
+    if said.content is UNSET:
+        missing += b',"content":null'
+    if said.refusal is UNSET:
+        missing += b',"refusal":null'
+    if said.reasoning is UNSET:
+        missing += b',"reasoning":null'
+    if not missing:
+        return raw
+    open_message = bytes(raw)[:-1]
+    return msgspec.Raw(open_message + missing + b"}" if open_message != b"{" else b"{" + missing[1:] + b"}")
+
+
+def _message(piece: Piece) -> msgspec.Raw:
+    """Return the message of a fitted piece as clients read it: tool calls have no index in it."""
+    said = msgspec.structs.replace(piece.said, role="assistant")
+    for name in ("content", "refusal", "reasoning"):
+        if getattr(said, name) is UNSET:
+            setattr(said, name, None)
+    if said.tool_calls:
+        said.tool_calls = [msgspec.structs.replace(call, index=UNSET) for call in said.tool_calls]
+    return encoded_delta(Piece(piece.index, said, extras=piece.extras))

@@ -7,7 +7,7 @@ usage, the end and failures are always events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -47,6 +47,7 @@ class DeferredBatch(msgspec.Struct):
     has_content: bool = False
     dialect: str | None = None
     spliced: list[SplicedChoice] = []
+    began: Began | None = None
 
     def events(self) -> list[Event]:
         return self.expand()
@@ -57,6 +58,7 @@ class ChatDecoder:
 
     def __init__(self, context: DecodeContext) -> None:
         self._state = AnswerState(context)
+        self._choices = context.choices
         self._unfinished = self._state.unfinished
         self._joiner = TextJoiner()
         self._held = self._joiner.held
@@ -85,7 +87,7 @@ class ChatDecoder:
                 pass
         if data == b"[DONE]":
             self._closed = True
-            return DeferredBatch(partial(self._closing, self._state.meter.take()))
+            return EventBatch(self._closing())
         try:
             return self._feed_any(data)
         except ValueError:
@@ -97,10 +99,10 @@ class ChatDecoder:
         if self._closed:
             return []
         self._closed = True
-        return self._closing(self._state.meter.take())
+        return self._closing()
 
-    def _closing(self, metered: Sequence[Event]) -> list[Event]:
-        return [*metered, *self._state.closing(_UNFINISHED)]
+    def _closing(self) -> list[Event]:
+        return [*self._state.meter.take(), *self._state.closing(_UNFINISHED)]
 
     def _is_plain(self, choice: Choice, said: VerifiedDelta) -> bool:
         """Return whether a choice adds to what has begun already, so that nothing but reasoning has to be fitted."""
@@ -132,12 +134,12 @@ class ChatDecoder:
         """Take a chunk whose fields have the documented types."""
         state = self._state
         if chunk.usage is not None or chunk.x_groq is not None:
-            state.count(chunk.usage, chunk.x_groq)
+            state.count(chunk.usage, chunk.x_groq, chunk.service_tier)
         spliced: list[SplicedChoice] = []
         pieces: list[Piece] = []
         as_events = False
         for choice, said in zip(choices, saids, strict=True):
-            index, raw, logprobs = choice.index, choice.delta, choice.logprobs
+            index, raw, logprobs = self._known_index(choice.index, len(choices)), choice.delta, choice.logprobs
             if choice.usage is not None:
                 state.count(choice.usage)
             if index in state.finished:
@@ -163,13 +165,19 @@ class ChatDecoder:
             self._has_content = says_something(said)
         return bool(said.reasoning or said.reasoning_details)
 
-    def _batch(self, pieces: list[Piece], spliced: list[SplicedChoice], as_events: bool) -> Batch | None:
+    def _batch(
+        self, pieces: list[Piece], spliced: list[SplicedChoice], as_events: bool, opening: Began | None = None
+    ) -> Batch | None:
         if not pieces:
             return None
-        expand = partial(self._state.assembler.take, pieces)
+        expand = partial(self._events, opening, pieces)
         if as_events:
             return DeferredBatch(expand, self._has_content)
-        return LazyBatch(NAME, spliced, self._has_content, expand)
+        return LazyBatch(NAME, spliced, self._has_content, expand, opening)
+
+    def _events(self, opening: Began | None, pieces: list[Piece]) -> list[Event]:
+        found = self._state.assembler.take(pieces)
+        return found if opening is None else [opening, *found]
 
     def _feed_any(self, data: bytes) -> Batch | None:
         """Take any event. Raises ``ValueError`` for one that is not JSON."""
@@ -196,13 +204,14 @@ class ChatDecoder:
 
     def _take_any(self, found: dict[str, Any], choices: list[dict[str, Any]]) -> Batch | None:
         state = self._state
-        state.count(found.get("usage"), found.get("x_groq"))
+        state.count(found.get("usage"), found.get("x_groq"), found.get("service_tier"))
         spliced: list[SplicedChoice] = []
         pieces: list[Piece] = []
-        as_events = not self._has_begun
+        as_events = False
         for choice in choices:
             state.count(choice.get("usage"))
-            if choice["index"] in state.finished:
+            index = choice["index"] = self._known_index(choice["index"], len(choices))
+            if index in state.finished:
                 continue
             piece = fitted_piece(choice)
             state.fit(piece, complete="message" in choice)
@@ -211,12 +220,17 @@ class ChatDecoder:
             pieces.append(piece)
         if pieces and not self._has_begun:
             self._has_begun = True
-            return DeferredBatch(partial(self._beginning, began(found), pieces), self._has_content)
+            return self._batch(pieces, spliced, as_events, began(found))
         metered = [] if pieces else state.meter.take()
         return EventBatch([*metered]) if metered else self._batch(pieces, spliced, as_events)
 
-    def _beginning(self, began: Began, pieces: list[Piece]) -> list[Event]:
-        return [began, *self._state.assembler.take(pieces)]
+    def _known_index(self, index: int, count: int) -> int:
+        """Return the index of a choice: where one was asked for, an unknown index means the one that is open."""
+        state = self._state
+        is_known = index in state.unfinished or index in state.finished
+        if is_known or self._choices != 1 or count != 1 or len(state.unfinished) != 1:
+            return index
+        return next(iter(state.unfinished))
 
     def _failed(self, found: Any) -> Batch | None:
         facts = find_error(found)

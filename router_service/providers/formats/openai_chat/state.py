@@ -66,9 +66,11 @@ class AnswerState:
         self.unfinished.discard(piece.index)
         self.finished.add(piece.index)
 
-    def count(self, usage: Any, groq: Any = None) -> None:
-        """Add the usage that stands beside the choices, or within Groq's own object."""
+    def count(self, usage: Any, groq: Any = None, tier: Any = None) -> None:
+        """Add the usage that stands beside the choices, or within Groq's own object, and the tier that served."""
         self.meter.add(usage)
+        if tier is not None:
+            self.meter.service_tier = served_tier(tier) or self.meter.service_tier
         if isinstance(groq, dict):
             self.meter.add(groq.get("usage"))
 
@@ -87,12 +89,13 @@ class AnswerState:
 
 def began(found: dict[str, Any]) -> Began:
     """Return the beginning of the answer that ``found``, a completion or a chunk, belongs to."""
-    fingerprint = found.get("system_fingerprint")
-    return Began(
-        upstream_id=fitted_id(found.get("id")),
-        service_tier=served_tier(found.get("service_tier")),
-        extras={NAME: {"system_fingerprint": fingerprint}} if isinstance(fingerprint, str) else {},
-    )
+    return began_of(found.get("id"), found.get("service_tier"), found.get("system_fingerprint"))
+
+
+def began_of(upstream_id: Any, tier: Any, fingerprint: Any) -> Began:
+    """Return a beginning; a value of another type than the documented one is left out."""
+    extras = {NAME: {"system_fingerprint": fingerprint}} if isinstance(fingerprint, str) else {}
+    return Began(upstream_id=fitted_id(upstream_id), service_tier=served_tier(tier), extras=extras)
 
 
 def says_something(said: VerifiedDelta) -> bool:

@@ -18,11 +18,15 @@ _WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input
 
 
 class UsageMeter:
-    """Collect the counts of one answer: per meter the last present, valid value, never lower than an earlier one."""
+    """Collect the counts of one answer: per meter the last present, valid value, never lower than an earlier one.
 
-    __slots__ = ("_cached", "_changed", "_completion", "_prompt", "_reasoning", "_written")
+    ``service_tier`` is the tier that was named last.
+    """
+
+    __slots__ = ("_cached", "_changed", "_completion", "_prompt", "_reasoning", "_written", "service_tier")
 
     def __init__(self) -> None:
+        self.service_tier: str | None = None
         self._changed = False
         self._prompt: int | None = None
         self._completion: int | None = None
@@ -55,7 +59,8 @@ class UsageMeter:
         self._changed = False
         if self._prompt is None and self._completion is None:
             return []
-        return [Metered(Usage(self._prompt or 0, self._completion or 0, self._cached, self._written, self._reasoning))]
+        usage = Usage(self._prompt or 0, self._completion or 0, self._cached, self._written, self._reasoning)
+        return [Metered(usage, self.service_tier)]
 
 
 def _count(found: dict[str, Any], names: tuple[str, ...]) -> int | None:

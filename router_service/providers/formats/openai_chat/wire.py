@@ -70,6 +70,7 @@ class Chunk(msgspec.Struct, gc=False):
     usage: Any = None
     error: Any = None
     x_groq: Any = None
+    service_tier: Any = None
 
 
 class Piece(msgspec.Struct, gc=False):

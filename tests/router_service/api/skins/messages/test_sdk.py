@@ -31,6 +31,7 @@ from router_service.core.events import (
     PartEnded,
     fold,
 )
+from router_service.core.exchange import Exchange
 from router_service.core.parts import Reasoning, Text, ToolCall
 from tests.router_service.api.skins.messages.answer_strategies import answers, batched
 from tests.router_service.api.skins.messages.serving_bytes import PreparedServer, prepared_server
@@ -156,7 +157,7 @@ def test_the_sdk_raises_its_own_error_for_each_status(
     server: PreparedServer, client: anthropic.Anthropic, error_type: str
 ) -> None:
     error = ApiError(error_type, "Say what to change", retry_after=3)
-    status, headers, body = MessagesEndpoint().error(error, GENERATION)
+    status, headers, body = MessagesEndpoint().error(error, exchange())
     server.json(body, status, tuple(headers[1:]))
     with pytest.raises(anthropic.APIStatusError) as raised:
         client.messages.create(**ASKED)
@@ -174,10 +175,16 @@ def test_the_types_of_errors() -> None:
     assert found["payment_required"] == "billing_error"
     assert found["timeout"] == "timeout_error"
     assert found["unprocessable"] == found["invalid_request"] == "invalid_request_error"
-    assert MessagesEndpoint().error(ApiError("provider_overloaded", "m", retry_after=7), "r")[0] == 529
-    assert (b"retry-after", b"7") in MessagesEndpoint().error(ApiError("rate_limit_exceeded", "m", retry_after=7), "r")[
-        1
-    ]
+    endpoint = MessagesEndpoint()
+    assert endpoint.error(ApiError("provider_overloaded", "m", retry_after=7), exchange()).status == 529
+    limited = endpoint.error(ApiError("rate_limit_exceeded", "m", retry_after=7), exchange())
+    assert (b"retry-after", b"7") in limited.headers
+
+
+def exchange() -> Exchange:
+    found = Exchange(b"", {})
+    found.id = GENERATION
+    return found
 
 
 def test_claude_code_recognises_an_overflow() -> None:

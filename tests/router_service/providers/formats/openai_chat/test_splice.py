@@ -11,10 +11,12 @@ from msgspec import Raw
 
 from data.catalogue.types import Price
 from router_service.core.errors import ApiError
+from router_service.core.request_source import RequestSource
+from router_service.core.wire.chat import DIALECT
+from router_service.core.wire.chat_traits import inspect_messages
 from router_service.providers.formats.openai_chat import dialect as dialects
 from router_service.providers.formats.openai_chat import splice
 from router_service.providers.formats.openai_chat.dialect import Dialect
-from router_service.providers.formats.openai_chat.splice import inspect_messages
 from tests.router_service.providers.formats.openai_chat.chat_request import parse_chat
 from tests.router_service.providers.formats.openai_chat.wire import CASES, FORMAT, case_endpoint, endpoint
 
@@ -24,14 +26,19 @@ CALL = {"id": "call_PTLP8xhu3uwZ", "type": "function", "function": {"name": "f",
 REQUESTS = sorted(name for name, case in CASES.items() if case.documented_request is not None)
 
 
-def _never() -> Any:
+def _never(_fields: Any) -> Any:
     raise AssertionError("the request was parsed although nothing has to change")
 
 
 def _spliced(body: dict[str, Any], to: Any = PLAIN, *, parses: bool = True, **more: Any) -> Any:
     fields = msgspec.json.decode(msgspec.json.encode(body), type=dict[str, Raw])
-    parse = (lambda: parse_chat(body)) if parses else _never
-    return FORMAT.encode_raw(fields, parse, to, "gen-1", **{"stream": False, **more})
+    return FORMAT.encode_source(_source(fields, body if parses else None, **more), to, "gen-1")
+
+
+def _source(fields: dict[str, Raw], body: dict[str, Any] | None, *, stream: bool = False) -> RequestSource:
+    parse = _never if body is None else (lambda _fields: parse_chat(body))
+    traits = inspect_messages(fields["messages"]) if "messages" in fields else 0
+    return RequestSource(DIALECT, fields, traits, stream=stream, parse=parse)
 
 
 def _body(encoded: Any) -> dict[str, Any]:
@@ -97,7 +104,7 @@ def test_both_ways_say_the_same_to_every_provider(name, provider):
 def test_messages_that_need_no_fitting_keep_their_bytes(messages):
     body = b'{"messages":%s , "temperature" : 1e-1}' % json.dumps(messages).encode()
     fields = msgspec.json.decode(body, type=dict[str, Raw])
-    encoded = FORMAT.encode_raw(fields, _never, PLAIN, "gen-1", stream=False)
+    encoded = FORMAT.encode_source(_source(fields, None), PLAIN, "gen-1")
     assert json.dumps(messages).encode() in encoded.request.body
     assert b'"temperature":1e-1' in encoded.request.body
 
@@ -142,14 +149,6 @@ def test_messages_of_another_shape_are_left_to_the_parser():
     ):
         with pytest.raises(AssertionError, match="parsed"):
             _spliced({"messages": messages}, parses=False)
-
-
-def test_traits_of_one_body_serve_several_attempts():
-    traits = inspect_messages(Raw(msgspec.json.encode(MESSAGES)))
-    assert _body(_spliced({"messages": MESSAGES}, parses=False, traits=traits))["messages"] == MESSAGES
-    faulty = inspect_messages(Raw(b"[3]"))
-    with pytest.raises(AssertionError, match="parsed"):
-        _spliced({"messages": MESSAGES}, parses=False, traits=faulty)
 
 
 def test_nulls_router_fields_and_choices_without_tools_are_not_sent():

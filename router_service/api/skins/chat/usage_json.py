@@ -1,29 +1,19 @@
-"""Render usage and cost for the client."""
+"""Write usage and cost as the reference does: tokens by kind, and US dollars."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from data.catalogue.types import Endpoint
-from router_service.accounting.cost import cost_of
 from router_service.core.exchange import Exchange
 from router_service.core.usage import CostBreakdown, Usage
 
 NANO = 1e9
+_NOTHING = CostBreakdown(0, 0, 0, [])
 
 
-def settle_usage(exchange: Exchange, usage: Usage | None, endpoint: Endpoint) -> dict[str, Any]:
-    """Price ``usage`` into the exchange, by the tier that served, and return the ``usage`` object of the response.
-
-    Nothing is billed where the provider reports no usage: tokens are never estimated.
-    """
-    usage = usage or Usage()
-    exchange.usage = usage
-    exchange.cost = cost_of(usage, endpoint.price_served(exchange.service_tier))
-    return _usage_json(usage, exchange.cost)
-
-
-def _usage_json(usage: Usage, cost: CostBreakdown) -> dict[str, Any]:
+def usage_json(exchange: Exchange) -> dict[str, Any]:
+    """Return the ``usage`` object of an answer that was priced; a count that is not known is 0, as SDKs require."""
+    usage, cost = exchange.usage or Usage(), exchange.cost or _NOTHING
     total = cost.total / NANO
     return {
         "prompt_tokens": usage.prompt_tokens,

@@ -1,0 +1,107 @@
+"""Implement ``Skin`` for the chat completions API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from data.catalogue.types import Catalogue
+from router_service.api.metadata import metadata
+from router_service.api.parse_head import parse_head
+from router_service.api.skins.chat.errors import error_envelope
+from router_service.api.skins.chat.parse import check_parameters, parse_generation
+from router_service.api.skins.chat.render import ResponseHead, render_response, render_spliced
+from router_service.api.skins.chat.stream import HEADERS, ChatStreamRenderer
+from router_service.api.skins.chat.usage_json import usage_json
+from router_service.api.skins.skin import ErrorResponse, Headers, ParsedRequest, StreamRenderer
+from router_service.core.answer import Batch
+from router_service.core.errors import ApiError
+from router_service.core.events import Began, fold
+from router_service.core.exchange import Exchange
+from router_service.core.request_source import RequestSource
+from router_service.core.wire.chat import DIALECT
+from router_service.core.wire.chat_traits import FOREIGN, inspect_messages
+
+_JSON: Headers = [(b"content-type", b"application/json")]
+_encode = msgspec.json.Encoder().encode
+
+
+class ChatEndpoint:
+    """Serve ``POST /chat/completions``."""
+
+    name = "chat"
+    keepalive = b": OPENROUTER PROCESSING\n\n"
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def parse(self, exchange: Exchange, query: bytes, catalogue: Catalogue) -> ParsedRequest:  # noqa: ARG002
+        head = exchange.head = parse_head(exchange.body)
+        fields = head.fields
+        reasoning = check_parameters(fields)
+        traits = inspect_messages(fields["messages"])
+        source = RequestSource(DIALECT, fields, traits, stream=head.stream, parse=parse_generation)
+        if traits & FOREIGN:
+            # Malformed messages are refused here, before anything is planned for them.
+            _ = source.parsed
+        excluded = reasoning is not None and reasoning.exclude
+        return ParsedRequest(source, None if excluded else DIALECT)
+
+    def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:
+        body = error_envelope(error, **metadata(exchange, self._catalogue, error))
+        return ErrorResponse(error.code, [*_JSON, *error.headers()], _encode(body))
+
+    def response(self, exchange: Exchange, parsed: ParsedRequest, batches: Sequence[Batch]) -> tuple[Headers, bytes]:
+        usage = usage_json(exchange)
+        if batches[0].dialect == DIALECT:
+            body = render_spliced(batches[0].began or Began(), batches[0].spliced, _head_of(exchange), usage)
+        else:
+            result = fold(event for batch in batches for event in batch.events())
+            body = render_response(result, _head_of(exchange), usage, exclude_reasoning=parsed.dialect is None)
+        return _JSON, _encode(body | metadata(exchange, self._catalogue))
+
+    def stream(self, exchange: Exchange, parsed: ParsedRequest) -> tuple[Headers, StreamRenderer]:
+        return HEADERS, _ChatStream(exchange, self._catalogue, exclude_reasoning=parsed.dialect is None)
+
+
+class _ChatStream:
+    """Implement ``StreamRenderer``: the end of a stream has what the exchange knows by then."""
+
+    def __init__(self, exchange: Exchange, catalogue: Catalogue, *, exclude_reasoning: bool) -> None:
+        self._exchange = exchange
+        self._catalogue = catalogue
+        self._renderer: ChatStreamRenderer | None = None
+        self._exclude_reasoning = exclude_reasoning
+
+    def render(self, batches: Sequence[Batch]) -> bytes:
+        renderer = self._renderer
+        if renderer is None:
+            head = _head_of(self._exchange)
+            renderer = self._renderer = ChatStreamRenderer(head, exclude_reasoning=self._exclude_reasoning)
+        if len(batches) == 1:
+            content = renderer.render(batches[0])
+        else:
+            content = b"".join([renderer.render(batch) for batch in batches])
+        if not renderer.ended:
+            return content
+        more = metadata(self._exchange, self._catalogue, renderer.error)
+        if renderer.error is not None:
+            return content + renderer.fail(renderer.error, **more)
+        return content + renderer.close(usage_json(self._exchange), **more)
+
+    def fail(self, error: ApiError) -> bytes:
+        exchange = self._exchange
+        model = (exchange.head and exchange.head.model) or ""
+        renderer = ChatStreamRenderer(ResponseHead(id=exchange.id, created=int(exchange.started_at), model=model))
+        return renderer.fail(error, **metadata(exchange, self._catalogue, error))
+
+
+def _head_of(exchange: Exchange) -> ResponseHead:
+    return ResponseHead(
+        id=exchange.id,
+        created=int(exchange.started_at),
+        model=exchange.model or "",
+        provider=exchange.provider_name,
+        service_tier=exchange.service_tier,
+    )

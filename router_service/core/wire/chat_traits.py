@@ -1,0 +1,117 @@
+"""Tell from the messages of a chat body what some provider may not take, without translating them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+_NULL = Raw(b"null")
+_EMPTY = Raw(b'""')
+# From here on it is faster to skip texts than to decode them.
+_LARGE = 32 * 1024
+_QUOTE = ord('"')
+_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+# Traits of messages, as bits. A field that the router or another provider added, a cache mark and an empty text are
+# foreign to every provider; developer turns, names and calls are to some.
+FOREIGN, DEVELOPER, NAMES, CALLS = 1, 2, 4, 8
+
+
+class _Text(msgspec.Struct, forbid_unknown_fields=True, tag="text", tag_field="type", gc=False):
+    text: Annotated[str, Meta(min_length=1)]
+
+
+class _Image(msgspec.Struct, forbid_unknown_fields=True, tag="image_url", tag_field="type", gc=False):
+    image_url: Raw
+
+
+class _Audio(msgspec.Struct, forbid_unknown_fields=True, tag="input_audio", tag_field="type", gc=False):
+    input_audio: Raw
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True, tag="file", tag_field="type", gc=False):
+    file: Raw
+
+
+class _Video(msgspec.Struct, forbid_unknown_fields=True, tag="video_url", tag_field="type", gc=False):
+    video_url: Raw
+
+
+class _Call(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    id: Annotated[str, Meta(min_length=1)]
+    type: Literal["function", "custom"]
+    function: Raw | UnsetType = UNSET
+    custom: Raw | UnsetType = UNSET
+
+
+class _Turn(msgspec.Struct, forbid_unknown_fields=True):
+    """Hold a turn without any field that the router or another provider may have added."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Raw = _EMPTY
+    name: str | UnsetType = UNSET
+    tool_calls: Annotated[list[_Call], Meta(min_length=1)] | UnsetType = UNSET
+    tool_call_id: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+
+
+_SaidText = Annotated[str, Meta(min_length=1)]
+_Said = _SaidText | Annotated[list[_Text | _Image | _Audio | _File | _Video], Meta(min_length=1)]
+
+
+class _System(msgspec.Struct, forbid_unknown_fields=True, tag="system", tag_field="role", gc=False):
+    content: _Said
+
+
+class _User(msgspec.Struct, forbid_unknown_fields=True, tag="user", tag_field="role", gc=False):
+    content: _Said
+
+
+class _Assistant(msgspec.Struct, forbid_unknown_fields=True, tag="assistant", tag_field="role", gc=False):
+    content: _SaidText
+
+
+_decode_plain_turns = msgspec.json.Decoder(list[_System | _User | _Assistant]).decode
+_decode_turns = msgspec.json.Decoder(list[_Turn]).decode
+_decode_parts = msgspec.json.Decoder(
+    Annotated[list[_Text | _Image | _Audio | _File | _Video], Meta(min_length=1)]
+).decode
+_decode_texts = msgspec.json.Decoder(Annotated[list[_Text], Meta(min_length=1)]).decode
+
+
+def inspect_messages(messages: Raw) -> int:
+    """Return the traits of ``messages``. Malformed ones are foreign."""
+    if memoryview(messages).nbytes < _LARGE:
+        try:
+            _decode_plain_turns(messages)
+            return 0
+        except _FAULTS:
+            pass
+    traits = 0
+    try:
+        for turn in _decode_turns(messages):
+            traits |= _traits(turn)
+    except _FAULTS:
+        return FOREIGN
+    return traits
+
+
+def _traits(turn: _Turn) -> int:
+    content, role = turn.content, turn.role
+    traits = NAMES if turn.name is not UNSET else 0
+    if role == "assistant":
+        if turn.tool_calls is not UNSET:
+            # A text beside calls may be empty or null.
+            return traits | CALLS | (0 if content == _NULL or _is_text(content) else FOREIGN)
+        return traits | (0 if content != _EMPTY and _is_text(content) else FOREIGN)
+    if role == "tool":
+        fits = turn.tool_call_id is not UNSET and (_is_text(content) or _decode_texts(content))
+        return traits | CALLS | (0 if fits else FOREIGN)
+    fits = turn.tool_calls is UNSET and content != _EMPTY and (_is_text(content) or _decode_parts(content))
+    return traits | (DEVELOPER if role == "developer" else 0) | (0 if fits else FOREIGN)
+
+
+def _is_text(raw: Raw) -> bool:
+    return memoryview(raw)[0] == _QUOTE

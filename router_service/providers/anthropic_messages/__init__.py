@@ -1,1 +1,0 @@
-"""Translate the Anthropic messages format."""

@@ -1,1 +1,0 @@
-"""Translate the OpenAI chat completions format, which most providers use."""
