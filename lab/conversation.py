@@ -51,13 +51,18 @@ def read_chat(body: dict[str, Any]) -> Conversation:
     texts: list[str] = [""]
     results: list[str] = []
     images: list[str] = []
+    answers = False
     for message in messages:
         content = _parts(message.get("content"))
         text = "".join(part.get("text") or "" for part in content)
-        if message["role"] == "user":
+        if message["role"] == "user" and answers and not MARKER.search(text):
+            # Agents remind the model of something after tool results; only a marker begins another script.
+            texts.append(text)
+        elif message["role"] == "user":
             texts, results = [text], []
         elif message["role"] == "tool":
             results.append(text)
+        answers = message["role"] == "tool" or (answers and message["role"] == "user")
         images += [_described(part["image_url"]["url"]) for part in content if part.get("type") == "image_url"]
     stop = body.get("stop")
     scenario, argument = _marker(texts)

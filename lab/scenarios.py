@@ -5,10 +5,12 @@ A script uses the tools, images, documents and stop sequences that it was sent, 
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lab.conversation import Conversation, OfferedTool
 from lab.schema_values import UnsupportedSchema, schema_value
@@ -28,6 +30,7 @@ from lab.script import (
 from lab.text import WORDS
 
 MAX_CALLS_AT_ONCE = 3
+MAX_NAMED_CALLS = 20
 MAX_SILENCE_S = 600.0
 MAX_QUOTE = 2000
 PAGE = CitedSource("The tide turns twice a day.", "Tides", "https://harbour.example/tides")
@@ -132,8 +135,43 @@ def _tool_loop(conversation: Conversation, dice: random.Random) -> Script:
     if done < rounds:
         tools = _offered(conversation)
         return _calls((tools[done % len(tools)],), dice, SaidText(in_pieces("I look that up.")))
+    return _quoted(conversation)
+
+
+def _quoted(conversation: Conversation) -> Script:
     quoted = "; ".join(f'"{result[:MAX_QUOTE]}"' for result in conversation.results)
     return Script((SaidText(in_pieces(f"The tools returned {quoted}.")),))
+
+
+def _named_calls(conversation: Conversation, dice: random.Random) -> Script:
+    """Make the calls that the argument lists, one a turn and with its arguments, then quote the results."""
+    wanted, done = _listed_calls(conversation), len(conversation.results)
+    if done >= len(wanted):
+        return _quoted(conversation)
+    name, arguments = wanted[done]
+    offered = [tool.name for tool in _offered(conversation)]
+    if name not in offered:
+        raise ScenarioError(f"The request has no tool {name!r} to call. It has: {', '.join(offered)}.")
+    return Script(
+        (SaidText(in_pieces("I do that.")), Called(dice.getrandbits(60), name, json.dumps(arguments))), "tools"
+    )
+
+
+def _listed_calls(conversation: Conversation) -> list[tuple[str, dict[str, Any]]]:
+    """Return the name and the arguments of each call that the marker's argument lists."""
+    shape = f'base64url of a JSON array of at most {MAX_NAMED_CALLS} calls such as ["weather", {{"place": "Genoa"}}]'
+    try:
+        padded = conversation.argument + "=" * (-len(conversation.argument) % 4)
+        found = json.loads(base64.b64decode(padded, altchars="-_", validate=True))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or not 1 <= len(found) <= MAX_NAMED_CALLS or not all(map(_is_call, found)):
+        raise ScenarioError(f"The argument of the scenario 'named_calls' must be {shape}.")
+    return [(name, arguments) for name, arguments in found]
+
+
+def _is_call(value: Any) -> bool:
+    return isinstance(value, list) and [type(one) for one in value] == [str, dict]
 
 
 def _image(conversation: Conversation, _dice: random.Random) -> Script:
@@ -228,6 +266,9 @@ SCENARIOS = {
     "parallel_tools": ScriptedScenario("calls of up to three tools in one turn", _parallel_tools),
     "tool_loop": ScriptedScenario(
         "one call a turn (`tool_loop:3`: three turns), then text that quotes the results", _tool_loop
+    ),
+    "named_calls": ScriptedScenario(
+        "the calls of the argument, one a turn, then text that quotes the results", _named_calls
     ),
     "image": ScriptedScenario("text that names the type and size of each image", _image),
     "citations": ScriptedScenario("text that cites the first text document or a web page", _citations),
