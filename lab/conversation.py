@@ -26,7 +26,8 @@ class Conversation:
 
     ``scenario`` and ``argument`` are those of the marker in the last text of the user; ``results`` are the tool results
     after that text. ``images`` describes the images. ``continues`` is true if the last message is the assistant's, and
-    ``paused`` is the id of the hosted call that it ends with. ``choices`` is the number of responses asked for.
+    ``paused`` is the id of the hosted call that it ends with. ``choices`` is the number of responses asked for,
+    and ``schema`` is the one that the text has to follow.
     """
 
     scenario: str | None
@@ -43,6 +44,7 @@ class Conversation:
     paused: str | None = None
     choices: int = 1
     logprobs: bool = False
+    schema: dict[str, Any] | None = None
 
 
 def read_chat(body: dict[str, Any]) -> Conversation:
@@ -79,6 +81,7 @@ def read_chat(body: dict[str, Any]) -> Conversation:
         continues=messages[-1]["role"] == "assistant",
         choices=max(1, min(int(body.get("n") or 1), MAX_CHOICES)),
         logprobs=bool(body.get("logprobs")),
+        schema=((body.get("response_format") or {}).get("json_schema") or {}).get("schema"),
     )
 
 
@@ -120,6 +123,7 @@ def read_messages(body: dict[str, Any]) -> Conversation:
         thinks=(body.get("thinking") or {}).get("type") in ("enabled", "adaptive"),
         continues=messages[-1]["role"] == "assistant",
         paused=next((part["id"] for part in last if part.get("type") == "server_tool_use"), None),
+        schema=((body.get("output_config") or {}).get("format") or body.get("output_format") or {}).get("schema"),
     )
 
 

@@ -203,6 +203,16 @@ def _pause_turn(conversation: Conversation, dice: random.Random) -> Script:
     return Script((SaidText(in_pieces("I search for that.")), search), "pause")
 
 
+def _structured(conversation: Conversation, _dice: random.Random) -> Script:
+    """Return a value of the schema that the request prescribes for the text."""
+    if conversation.schema is None:
+        raise ScenarioError("The scenario 'structured' follows the schema of the output format. Send one.")
+    try:
+        return Script((SaidText(in_pieces(json.dumps(schema_value(conversation.schema)))),))
+    except UnsupportedSchema as error:
+        raise ScenarioError(f"The lab cannot make a value of the output format: {error}.") from None
+
+
 def _refusal(_conversation: Conversation, _dice: random.Random) -> Script:
     return Script((Declined(in_pieces("I cannot help with that.")),), "refusal")
 
@@ -273,6 +283,7 @@ SCENARIOS = {
     "image": ScriptedScenario("text that names the type and size of each image", _image),
     "citations": ScriptedScenario("text that cites the first text document or a web page", _citations),
     "hosted": ScriptedScenario("a web search by the provider, its result, text that cites it", _hosted),
+    "structured": ScriptedScenario("JSON that is valid under the schema of the output format", _structured),
     "refusal": ScriptedScenario("a refusal", _refusal),
     "length": ScriptedScenario("text that ends at `max_tokens`", _length),
     "stop_sequence": ScriptedScenario("text that ends at the first stop sequence", _stop_sequence),

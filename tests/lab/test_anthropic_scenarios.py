@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -165,6 +166,16 @@ def test_a_paused_turn_goes_on_when_it_is_sent_back(anthropic_sdk: anthropic.Ant
 
 
 @STREAMED
+@pytest.mark.parametrize("thinks", [False, True], ids=["plain", "thinking"])
+def test_the_text_follows_the_schema(anthropic_sdk: anthropic.Anthropic, stream: bool, thinks: bool) -> None:
+    body: dict[str, Any] = {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}
+    message = play(anthropic_sdk, stream, "structured", **body, **({"thinking": THINKING} if thinks else {}))
+    jsonschema_rs.validate(SCHEMA, json.loads(message.content[-1].text))
+    with pytest.raises(anthropic.BadRequestError, match="follows the schema of the output format"):
+        play(anthropic_sdk, stream, "structured")
+
+
+@STREAMED
 def test_a_refusal_has_its_details(anthropic_sdk: anthropic.Anthropic, stream: bool) -> None:
     message = play(anthropic_sdk, stream, "refusal")
     assert message.stop_reason == "refusal"
@@ -260,7 +271,7 @@ def test_tokens_are_counted(anthropic_sdk: anthropic.Anthropic) -> None:
 
 @STREAMED
 @pytest.mark.parametrize(
-    "scenario", sorted(set(SCENARIOS) - {"named_calls", "error_before", "error_mid", "cut", "pause_turn"})
+    "scenario", sorted(set(SCENARIOS) - {"named_calls", "structured", "error_before", "error_mid", "cut", "pause_turn"})
 )
 @pytest.mark.parametrize("thinks", [False, True], ids=["plain", "thinking"])
 def test_each_answer_can_be_sent_back(

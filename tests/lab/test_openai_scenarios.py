@@ -197,6 +197,18 @@ def test_the_limit_ends_the_text(openai_sdk: openai.OpenAI, stream: bool) -> Non
 
 
 @STREAMED
+def test_the_text_follows_the_schema(openai_sdk: openai.OpenAI, stream: bool) -> None:
+    output = {"type": "json_schema", "json_schema": {"name": "harbour", "schema": SCHEMA}}
+    jsonschema_rs.validate(SCHEMA, json.loads(play(openai_sdk, stream, "structured", response_format=output).content))
+    output["json_schema"] = {
+        "name": "harbour",
+        "schema": {"type": "object", "required": ["a"], "properties": {"a": False}},
+    }
+    with pytest.raises(openai.BadRequestError, match="cannot make a value of the output format"):
+        play(openai_sdk, stream, "structured", response_format=output)
+
+
+@STREAMED
 def test_a_stop_sequence_is_a_normal_end(openai_sdk: openai.OpenAI, stream: bool) -> None:
     assert play(openai_sdk, stream, "stop_sequence", stop=["END"]).reason == "stop"
 
@@ -254,6 +266,7 @@ def test_every_part_is_shown(openai_sdk: openai.OpenAI, stream: bool) -> None:
         ("tool", "Send `tools` that the model may call"),
         ("image", "Send one."),
         ("stop_sequence", "Send one."),
+        ("structured", "the schema of the output format. Send one."),
         ("nonsense", "The lab has no scenario 'nonsense'. It has: text, thinking"),
         ("error_before:200", "takes a number from 400 to 599, not '200'"),
         ("slow:never", "takes a number from 0 to 600, not 'never'"),
@@ -267,7 +280,7 @@ def test_a_scenario_that_cannot_be_played_says_why(openai_sdk: openai.OpenAI, sc
 
 @STREAMED
 @pytest.mark.parametrize(
-    "scenario", sorted(set(SCENARIOS) - {"named_calls", "pause_turn", "error_before", "error_mid", "cut"})
+    "scenario", sorted(set(SCENARIOS) - {"named_calls", "structured", "pause_turn", "error_before", "error_mid", "cut"})
 )
 def test_each_answer_can_be_sent_back(openai_sdk: openai.OpenAI, stream: bool, scenario: str) -> None:
     content = [{"type": "text", "text": marked(scenario)}, IMAGE]
