@@ -1,7 +1,8 @@
 """Refuse what OpenAI refuses of a chat completions request, with its status and sentences.
 
 Sources of the sentences: the error bodies that users quote in the issues of openai-python (#1483, #1632, #1635, #1812),
-openai-node (#1341), langchain, autogen and agno, read on 2026-11-29; ranges are those of ``lab/openai_fields.py``.
+openai-node (#1341), openai-agents-python (#1513), vercel/ai (#7266), langchain, autogen and agno, read on 2026-11-29;
+ranges are those of ``lab/openai_fields.py``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ KINDS = {
     "null": "null",
 }
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+INLINE_PDF = (
+    "Expected a base64-encoded data URL with an application/pdf MIME type (e.g. "
+    "'data:application/pdf;base64,SGVsbG8sIFdvcmxkIQ=='), but got an invalid base64-encoded value."
+)
 DATA_URL = re.compile(r"^data:([^;,]*);base64,(.*)$", re.DOTALL)
 NO_KEY = (
     "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
@@ -47,6 +52,7 @@ def refuse_chat(body: dict[str, Any], headers: Mapping[str, str]) -> None:
     _check_schemas(body)
     for path, url in _image_urls(body["messages"]):
         _check_image(path, url)
+    _check_files(body["messages"])
 
 
 class OpenAIVocabulary:
@@ -111,6 +117,22 @@ def _out_of_range(
     kind = "integer" if whole else "decimal"
     expected = f"Expected a value {sign} {bound}, but got {value} instead."
     return _refusal(path, f"Invalid '{_dotted(path)}': {kind} {where} value. {expected}", f"{kind}_{code}")
+
+
+def _check_files(messages: list[dict[str, Any]]) -> None:
+    """Refuse files that are neither known by an id nor sent inline with a name."""
+    for index, message in enumerate(messages):
+        content = message.get("content")
+        for at, part in enumerate(content if isinstance(content, list) else ()):
+            if part["type"] != "file" or "file_id" in part["file"]:
+                continue
+            path: Path = ("messages", index, "content", at, "file")
+            if "filename" not in part["file"] or "file_data" not in part["file"]:
+                raise OpenAIVocabulary().missing((*path, "file_id"))
+            inline = DATA_URL.match(part["file"]["file_data"])
+            if inline is None or not is_base64(inline[2]):
+                name = _dotted((*path, "file_data"))
+                raise _refusal((*path, "file_data"), f"Invalid file data: '{name}'. {INLINE_PDF}", "invalid_value")
 
 
 def _check_combinations(body: dict[str, Any]) -> None:

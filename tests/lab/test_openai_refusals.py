@@ -32,6 +32,16 @@ MIME = (
     "but got"
 )
 URL = "messages[0].content[0].image_url.url"
+ATTACHED = "messages[0].content[0].file"
+INLINE_PDF = (
+    "Expected a base64-encoded data URL with an application/pdf MIME type (e.g. "
+    "'data:application/pdf;base64,SGVsbG8sIFdvcmxkIQ=='), but got an invalid base64-encoded value."
+)
+
+
+def attached(**file: str) -> list[dict[str, Any]]:
+    """Return messages with a file."""
+    return [{"role": "user", "content": [{"type": "file", "file": file}]}]
 
 
 def image(url: str) -> list[dict[str, Any]]:
@@ -157,6 +167,10 @@ CASES: list[tuple[dict[str, Any], str | None, str | None, str]] = [
     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "https://a.example/b.png"}]}]},
      "messages[0].content[0].image_url", "invalid_type", "Invalid type for 'messages[0].content[0].image_url': "
      "expected an object, but got a string instead."),
+    ({"messages": attached(file_data=f"data:application/pdf;base64,{PNG}")}, f"{ATTACHED}.file_id",
+     "missing_required_parameter", f"Missing required parameter: '{ATTACHED}.file_id'."),
+    ({"messages": attached(file_data="https://a.example/b.pdf", filename="b.pdf")}, f"{ATTACHED}.file_data",
+     "invalid_value", f"Invalid file data: '{ATTACHED}.file_data'. {INLINE_PDF}"),
     ({"reasoning_effort": "extreme"}, "reasoning_effort", "invalid_value",
      "Invalid value: 'extreme'. Supported values are: 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', and "
      "'max'."),

@@ -20,7 +20,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     for: ``reasoning_effort``, the reference's ``reasoning`` object, or none. ``reasoning_field`` is the field of an
     assistant turn that takes readable reasoning, and ``reasoning_details`` says whether signed and encrypted reasoning
     may be sent. ``cache_control`` marks parts, ``refusal_field`` takes an earlier refusal, which is text elsewhere.
-    ``audio_history`` refers to an earlier audio answer by its id.
+    ``audio_history`` refers to an earlier audio answer by its id. ``inline_files`` is true where a file has to be
+    sent as base64 with a name, and false where its address will do.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -34,6 +35,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     developer_role: bool = False
     refusal_field: bool = False
     audio_history: bool = False
+    inline_files: bool = False
     message_names: bool = True
 
 

@@ -145,7 +145,7 @@ class TurnEncoder:
             case Text() | Refusal():
                 encoded = {"type": "text", "text": part.text} if part.text else None
             case Media():
-                encoded = _media(part)
+                encoded = _media(part, self._dialect)
             case Opaque() if part.dialect == NAME:
                 return part.raw
             case Opaque():
@@ -187,8 +187,8 @@ def _is_reasoning_detail(part: Opaque) -> bool:
     return isinstance(kind, str) and kind.startswith("reasoning.")
 
 
-def _media(part: Media) -> dict[str, Any]:
-    """Return a part of content. Raises ``ApiError`` 400 for audio that is not inline."""
+def _media(part: Media, dialect: Dialect) -> dict[str, Any]:
+    """Return a part of content. Raises ``ApiError`` 400 for audio and files that have to be inline and are not."""
     url = part.url
     if url is None and part.data is not None:
         url = f"data:{part.media_type or _DEFAULT_TYPES[part.kind]};base64,{part.data}"
@@ -206,7 +206,15 @@ def _media(part: Media) -> dict[str, Any]:
         subtype = (part.media_type or "audio/wav").partition("/")[2].partition(";")[0]
         audio = {"data": part.data, "format": _AUDIO_FORMATS.get(subtype, subtype)}
         return {"type": "input_audio", "input_audio": audio}
-    return {"type": "file", "file": _present(filename=part.name, file_data=url)}
+    if not dialect.inline_files:
+        return {"type": "file", "file": _present(filename=part.name, file_data=url)}
+    if part.data is None:
+        raise ApiError(
+            "invalid_request", "Documents must be sent inline as base64: this provider takes no address of them"
+        )
+    # OpenAI reads no file without a name, which other formats do not require.
+    name = part.name or _DEFAULT_NAMES.get(part.media_type or _DEFAULT_TYPES[part.kind], "document")
+    return {"type": "file", "file": {"filename": name, "file_data": url}}
 
 
 _DEFAULT_TYPES = {
@@ -216,6 +224,7 @@ _DEFAULT_TYPES = {
     "document": "application/pdf",
     "file": "application/octet-stream",
 }
+_DEFAULT_NAMES = {"application/pdf": "document.pdf", "text/plain": "document.txt"}
 
 
 def _present(**fields: str | None) -> dict[str, str]:

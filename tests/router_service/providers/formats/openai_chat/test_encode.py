@@ -21,7 +21,7 @@ from router_service.core.generation import (
     ToolChoice,
 )
 from router_service.core.parts import CacheMark, Media, Text
-from router_service.providers.formats.openai_chat.dialect import Dialect
+from router_service.providers.formats.openai_chat.dialect import Dialect, dialect_of
 from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, SUPPORT
 from router_service.providers.formats.openai_chat.turns import TurnEncoder
 from router_service.providers.wire_format import ParameterSupport
@@ -260,3 +260,28 @@ def test_audio_by_address_is_refused_with_a_sentence():
     with pytest.raises(ApiError) as raised:
         _turns(Message(role="user", parts=[Media(kind="audio", url="https://a/b.wav")]))
     assert raised.value.code == 400 and "base64" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("media", "name", "media_type"),
+    [
+        (Media(kind="document", data="aa", name="a.pdf"), "a.pdf", "application/pdf"),
+        (Media(kind="document", media_type="application/pdf", data="aa"), "document.pdf", "application/pdf"),
+        (Media(kind="document", data="aa"), "document.pdf", "application/pdf"),
+        (Media(kind="file", media_type="text/plain", data="aa"), "document.txt", "text/plain"),
+        (Media(kind="file", data="aa"), "document", "application/octet-stream"),
+    ],
+)
+def test_openai_gets_each_file_inline_and_with_a_name(media, name, media_type):
+    (turn,) = _turns(Message(role="user", parts=[media]), dialect=dialect_of("openai"))
+    file = {"filename": name, "file_data": f"data:{media_type};base64,aa"}
+    assert turn["content"] == [{"type": "file", "file": file}]
+
+
+def test_the_address_of_a_file_is_refused_where_the_provider_takes_none():
+    with pytest.raises(ApiError) as raised:
+        _turns(Message(role="user", parts=[Media(kind="document", url="https://a/b.pdf")]), dialect=dialect_of("azure"))
+    assert raised.value.code == 400 and "inline as base64" in raised.value.message
+    known = Message(role="user", parts=[Media(kind="document", file_id="f", name="b.pdf")])
+    (turn,) = _turns(known, dialect=dialect_of("openai"))
+    assert turn["content"] == [{"type": "file", "file": {"file_id": "f", "filename": "b.pdf"}}]
