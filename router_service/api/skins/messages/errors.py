@@ -23,6 +23,8 @@ _TYPES = {
     "provider_overloaded": "overloaded_error",
     "timeout": "timeout_error",
 }
+# The key of an error's metadata for what programs read: an object with an ``error_code``.
+DETAILS = "details"
 # Claude Code compacts the conversation when an error has these words.
 _TOO_LONG = "prompt is too long"
 
@@ -37,7 +39,9 @@ def error_body(error: ApiError, request_id: str) -> dict[str, Any]:
     message = error.message
     if error.error_type == "context_length_exceeded" and _TOO_LONG not in message.lower():
         message = f"{_TOO_LONG}: {message}"
-    found = {"type": _TYPES.get(error.error_type, "invalid_request_error"), "message": message}
+    found: dict[str, Any] = {"type": _TYPES.get(error.error_type, "invalid_request_error"), "message": message}
+    if DETAILS in error.metadata:
+        found[DETAILS] = error.metadata[DETAILS]
     return {"type": "error", "error": found, "request_id": request_id}
 
 

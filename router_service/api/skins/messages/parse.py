@@ -10,8 +10,10 @@ from msgspec import Meta
 
 from router_service.api.skins.messages.blocks import cache_mark, read_content
 from router_service.api.skins.messages.checked_json import T, checked, decode_at, invalid
+from router_service.api.skins.messages.errors import DETAILS
 from router_service.api.skins.messages.system import read_system
 from router_service.api.skins.messages.tools import read_tool_choice, read_tools
+from router_service.core.errors import ApiError
 from router_service.core.generation import (
     GenerationRequest,
     Message,
@@ -55,7 +57,7 @@ _ONE = msgspec.json.Decoder(int | None)
 _READ = frozenset(
     {"messages", "system", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "tools", "tool_choice"}
     | {"thinking", "output_config", "output_format", "metadata", "service_tier", "speed", "cache_control", "stream"}
-    | {"n"}
+    | {"n", "thread"}
 )
 _ROUTER_ONLY = frozenset(
     {"model", "models", "provider", "plugins", "route", "transforms", "usage", "session_id", "trace", "debug", "preset"}
@@ -78,6 +80,7 @@ def parse_generation(
     middle can: a ``display``, thinking between tools, a task budget.
     """
     _refuse_choices(fields)
+    _refuse_threads(fields)
     instructions, messages = _turns(fields)
     if "max_tokens" not in fields and not counting:
         raise invalid("max_tokens", "the field is required; send the most tokens that the answer may have")
@@ -112,6 +115,20 @@ def _read(fields: Mapping[str, msgspec.Raw], name: str, decoder: msgspec.json.De
 def _refuse_choices(fields: Mapping[str, msgspec.Raw]) -> None:
     if (_read(fields, "n", _ONE) or 1) != 1:
         raise invalid("n", "this API returns one choice; leave the field out, or use /v1/chat/completions")
+
+
+def _refuse_threads(fields: Mapping[str, msgspec.Raw]) -> None:
+    """Refuse a conversation that the server is to keep: the next turn may go to another provider, which has not got it.
+
+    With this code the SDKs' tool runners, which begin a thread unasked, continue by sending the full conversation.
+    Source: https://platform.claude.com/docs/en/build-with-claude/message-threads.
+    """
+    if "thread" in fields and bytes(fields["thread"]) != b"null":
+        raise ApiError(
+            "invalid_request",
+            "thread: this router keeps no conversations; leave the field out and send all messages with each request",
+            metadata={DETAILS: {"error_code": "thread_unsupported_request"}},
+        )
 
 
 def _turns(fields: Mapping[str, msgspec.Raw]) -> tuple[list[Message], list[Message]]:
