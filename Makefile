@@ -31,7 +31,7 @@ lock: $(STAMP)
 		-o requirements.lock --no-header --no-emit-index-url
 
 clean:
-	rm -rf .venv data/var
+	rm -rf .venv build data/var
 
 $(STAMP): pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
