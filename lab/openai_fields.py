@@ -48,13 +48,15 @@ def _content(**parts: Object) -> Either:
 TEXTS = _content(text=TEXT_PART)
 USER_CONTENT = _content(text=TEXT_PART, image_url=IMAGE_PART, input_audio=AUDIO_PART, file=FILE_PART)
 CALLED = Object({"name": String(), "arguments": String()}, ("name", "arguments"))
+# Source: the error body of OpenAI and Azure in issues of microsoft/autogen (#6377) and Portkey-AI/gateway (#1062).
+CALL_ID = String(most=40)
 TOOL_CALL = Tagged(
     "type",
     {
-        "function": Object({"id": String(), "type": KIND, "function": CALLED}, ("id", "function")),
+        "function": Object({"id": CALL_ID, "type": KIND, "function": CALLED}, ("id", "function")),
         "custom": Object(
             {
-                "id": String(),
+                "id": CALL_ID,
                 "type": KIND,
                 "custom": Object({"name": String(), "input": String()}, ("name", "input")),
             },
@@ -82,7 +84,7 @@ MESSAGE = Tagged(
                 "tool_calls": Listed(TOOL_CALL, least=1),
             }
         ),
-        "tool": Object({"role": KIND, "content": Nullable(TEXTS), "tool_call_id": String()}, ("content",)),
+        "tool": Object({"role": KIND, "content": Nullable(TEXTS), "tool_call_id": CALL_ID}, ("content",)),
         "function": Object({**NAMED, "content": Nullable(String())}, ("content", "name")),
     },
 )

@@ -55,6 +55,7 @@ def schema_format(**schema: Any) -> dict[str, Any]:
 
 
 # Each case: fields of the request, the parameter, the code, the sentence.
+LONG = {"id": "c" * 41, "type": "function", "function": {"name": "hoist", "arguments": "{}"}}
 CASES: list[tuple[dict[str, Any], str | None, str | None, str]] = [
     ({"reasoning": {}}, "reasoning", "unknown_parameter", "Unknown parameter: 'reasoning'."),
     ({"top_k": 4}, "top_k", "unknown_parameter", "Unknown parameter: 'top_k'."),
@@ -144,6 +145,9 @@ CASES: list[tuple[dict[str, Any], str | None, str | None, str]] = [
     ({"tools": [chat_tool("x" * 65, SECOND)]}, "tools[0].function.name", "string_above_max_length",
      "Invalid 'tools[0].function.name': string too long. Expected a string with maximum length 64, but got a string "
      "with length 65 instead."),
+    ({"messages": [USER, {"role": "assistant", "tool_calls": [LONG]}]}, "messages[1].tool_calls[0].id",
+     "string_above_max_length", "Invalid 'messages[1].tool_calls[0].id': string too long. Expected a string with "
+     "maximum length 40, but got a string with length 41 instead."),
     ({"tools": [chat_tool("hoist", {"type": "string"})]}, "tools[0].function.parameters",
      "invalid_function_parameters", "Invalid schema for function 'hoist': schema must be a JSON Schema of 'type: "
      "\"object\"', got 'type: \"string\"'."),

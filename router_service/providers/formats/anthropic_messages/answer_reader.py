@@ -15,7 +15,8 @@ from router_service.providers.formats.anthropic_messages.block_readers import (
     WrittenReader,
     text_of,
 )
-from router_service.providers.formats.anthropic_messages.names import DIALECT, REASONING_FORMAT
+from router_service.providers.formats.anthropic_messages.dialect import reasoning_format_at
+from router_service.providers.formats.anthropic_messages.names import DIALECT
 from router_service.providers.formats.anthropic_messages.usage import TokenMeters
 from router_service.providers.service_tier import served_tier
 from router_service.providers.wire_format import DecodeContext
@@ -145,7 +146,7 @@ class AnswerReader:
             case "text":
                 return WrittenReader(Text(origin=origin), self._next_index)
             case "thinking":
-                return WrittenReader(Reasoning(format=REASONING_FORMAT, origin=origin), self._next_index)
+                return WrittenReader(Reasoning(format=reasoning_format_at(origin), origin=origin), self._next_index)
             case "redacted_thinking":
                 return RedactedReader(origin, self._next_index)
             case "tool_use":

@@ -10,8 +10,9 @@ import msgspec
 
 from router_service.core.events import Event, PartBegan, PartDelta, PartEnded
 from router_service.core.parts import Citation, Opaque, Reasoning, Text, ToolCall
+from router_service.providers.formats.anthropic_messages.dialect import reasoning_format_at
 from router_service.providers.formats.anthropic_messages.errors import not_an_answer
-from router_service.providers.formats.anthropic_messages.names import CUSTOM_INPUT, DIALECT, REASONING_FORMAT
+from router_service.providers.formats.anthropic_messages.names import CUSTOM_INPUT, DIALECT
 
 # A block is gathered where only its complete JSON says something; no documented one comes near this size.
 MAX_GATHERED = 32 * 1024 * 1024
@@ -106,7 +107,7 @@ class RedactedReader:
         if not data:
             return []
         self._index = self._next_index()
-        part = Reasoning(encrypted=data, format=REASONING_FORMAT, origin=self._origin)
+        part = Reasoning(encrypted=data, format=reasoning_format_at(self._origin), origin=self._origin)
         return [PartBegan(0, self._index, part)]
 
     def delta(self, kind: str, delta: dict[str, Any]) -> list[Event]:  # noqa: ARG002 - the block has no deltas

@@ -23,12 +23,12 @@ from router_service.core.parts import (
     ToolResult,
 )
 from router_service.providers.formats.anthropic_messages.cache import cache_control
+from router_service.providers.formats.anthropic_messages.dialect import messages_dialect_of
 from router_service.providers.formats.anthropic_messages.media import media_block
 from router_service.providers.formats.anthropic_messages.names import (
     CUSTOM_INPUT,
     DIALECT,
     INVALID_ARGUMENTS,
-    REASONING_FORMAT,
     returns_to,
 )
 from router_service.providers.formats.anthropic_messages.tools import ToolNames
@@ -131,10 +131,15 @@ class BlockEncoder:
         return block
 
     def _reasoning(self, part: Reasoning) -> Block | None:
-        own = part.origin is not None or part.format == REASONING_FORMAT
-        if own and self._is_own(part) and part.encrypted:
+        if part.origin is not None:
+            own = returns_to(part.origin, self._endpoint)
+        else:
+            own = (
+                part.format is not None and part.format == messages_dialect_of(self._endpoint.provider).reasoning_format
+            )
+        if own and part.encrypted:
             return {"type": "redacted_thinking", "data": part.encrypted}
-        if own and self._is_own(part) and part.signature:
+        if own and part.signature:
             return {"type": "thinking", "thinking": part.text, "signature": part.signature}
         self._dropped.add("reasoning")
         return None

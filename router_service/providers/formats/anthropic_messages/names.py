@@ -9,8 +9,6 @@ from collections.abc import Set
 from data.catalogue.types import Endpoint
 
 DIALECT = "anthropic_messages"
-# The reference's name of the kind of token that Anthropic makes.
-REASONING_FORMAT = "anthropic-claude-v1"
 # The only key of a tool's ``input`` whose arguments are no JSON object; its value is the model's text.
 INVALID_ARGUMENTS = "_invalid_arguments"
 # The one argument of a function that stands for a custom tool.

@@ -15,7 +15,8 @@ NAME = "openai_chat"
 class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Say what a provider takes. The defaults are what compatible servers have in common.
 
-    ``max_tokens`` and ``seed`` are the provider's names of these parameters. ``valid_arguments`` is true where the
+    ``max_tokens`` and ``seed`` are the provider's names of these parameters. ``tool_call_ids`` are short where they may
+    have at most 40 characters. ``valid_arguments`` is true where the
     arguments of earlier tool calls must be a JSON object. ``reasoning_request`` is the form in which reasoning is asked
     for: ``reasoning_effort``, the reference's ``reasoning`` object, or none. ``reasoning_field`` is the field of an
     assistant turn that takes readable reasoning, and ``reasoning_details`` says whether signed and encrypted reasoning
@@ -26,7 +27,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     seed: Literal["seed", "random_seed"] = "seed"
-    tool_call_ids: Literal["any", "nine_alphanumeric"] = "any"
+    tool_call_ids: Literal["any", "short", "nine_alphanumeric"] = "any"
     valid_arguments: bool = False
     reasoning_request: Literal["effort", "object", "none"] = "effort"
     reasoning_field: Literal["reasoning", "reasoning_content"] | None = None

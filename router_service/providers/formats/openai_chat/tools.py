@@ -13,6 +13,9 @@ from router_service.core.parts import CacheMark, ToolCall
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect
 
 _NINE = re.compile("[a-zA-Z0-9]{9}")
+# Longest id that OpenAI and Azure take. Source: "string too long. Expected a string with maximum length 40", in issues
+# of Portkey-AI/gateway (#1062), camel-ai/camel (#2215) and microsoft/autogen (#6377).
+MAX_SHORT_ID = 40
 _ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -90,7 +93,7 @@ class CallIds:
     """Fit the ids of calls and of their results in the same way. Calls without an id are paired in order."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._nine = dialect.tool_call_ids == "nine_alphanumeric"
+        self._kind = dialect.tool_call_ids
         self._made = 0
         self._unanswered: list[str] = []
 
@@ -112,11 +115,18 @@ class CallIds:
         return f"call_{self._made}"
 
     def _fit(self, call_id: str) -> str:
-        if not self._nine or _NINE.fullmatch(call_id):
-            return call_id
-        number = int.from_bytes(hashlib.sha256(call_id.encode("utf-8", "replace")).digest()[:8], "big")
-        digits = []
-        for _ in range(9):
-            number, digit = divmod(number, len(_ALPHANUMERIC))
-            digits.append(_ALPHANUMERIC[digit])
-        return "".join(digits)
+        if self._kind == "nine_alphanumeric":
+            return call_id if _NINE.fullmatch(call_id) else _digest(call_id, 9)
+        if self._kind == "short" and len(call_id) > MAX_SHORT_ID:
+            return f"call_{_digest(call_id, 24)}"
+        return call_id
+
+
+def _digest(call_id: str, length: int) -> str:
+    """Return ``length`` letters and digits that follow from ``call_id``."""
+    number = int.from_bytes(hashlib.sha256(call_id.encode("utf-8", "replace")).digest()[: length - 1], "big")
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, len(_ALPHANUMERIC))
+        digits.append(_ALPHANUMERIC[digit])
+    return "".join(digits)

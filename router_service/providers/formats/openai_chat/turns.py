@@ -74,7 +74,7 @@ class TurnEncoder:
                 case Media():
                     self._answered_media(part, content, fields)
                 case Opaque() if _is_reasoning_detail(part):
-                    self._detail(part, part.raw, fields)
+                    self._detail(part, fields)
                 case _:
                     encoded = self._part(part)
                     content += [] if encoded is None else [encoded]
@@ -88,12 +88,22 @@ class TurnEncoder:
         self._turns.append(turn)
 
     def _reasoning(self, part: Reasoning, fields: _Turn) -> None:
-        """Add reasoning, unless another provider made it."""
-        if part.origin is not None and part.origin != self._origin:
+        """Add reasoning that may go back to the provider; any other is dropped and reported.
+
+        Reasoning without an origin is the provider's own unless its format says that another kind of provider made it.
+        A provider that takes signed reasoning knows the formats.
+        """
+        dialect, own = self._dialect, part.origin == self._origin
+        unnamed = part.origin is None
+        signed = dialect.reasoning_details and (own or (unnamed and part.format is not None))
+        name = dialect.reasoning_field if own or signed or (unnamed and part.format is None) else None
+        if not signed and (name is None or not part.text):
+            self._dropped.add("reasoning")
             return
-        name = self._dialect.reasoning_field
         if name is not None and part.text:
             fields[name] = fields.get(name, "") + part.text
+        if not signed:
+            return
         kind = "encrypted" if part.encrypted else "summary" if part.summary else "text"
         detail = {
             "type": f"reasoning.{kind}",
@@ -102,12 +112,14 @@ class TurnEncoder:
             "id": part.item_id,
             "format": part.format,
         }
-        self._detail(part, {name: value for name, value in detail.items() if value}, fields)
+        details = fields.setdefault("reasoning_details", [])
+        details.append({name: value for name, value in detail.items() if value} | {"index": len(details)})
 
-    def _detail(self, part: Reasoning | Opaque, detail: Any, fields: _Turn) -> None:
+    def _detail(self, part: Opaque, fields: _Turn) -> None:
         if self._dialect.reasoning_details and part.origin == self._origin:
-            details = fields.setdefault("reasoning_details", [])
-            details.append(detail | {"index": len(details)} if isinstance(detail, dict) else detail)
+            fields.setdefault("reasoning_details", []).append(part.raw)
+        else:
+            self._dropped.add("reasoning")
 
     def _answered_media(self, part: Media, content: list[Any], fields: _Turn) -> None:
         """Refer to an earlier answer in audio by its id, or else repeat its transcript."""

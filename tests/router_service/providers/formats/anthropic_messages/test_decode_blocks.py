@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,20 @@ def test_parts_without_the_start_or_the_end_of_their_block() -> None:
     thought = parts_of(delta("thinking_delta", thinking="Hm."), delta("signature_delta", signature="s"))
     assert thought == [Reasoning(text="Hm.", signature="s", format="anthropic-claude-v1", origin=ORIGIN)]
     assert parts_of(delta("input_json_delta", partial_json="{"), delta("new_delta"), delta("text_delta", text=1)) == []
+
+
+def test_an_imitators_thinking_is_of_no_known_kind() -> None:
+    """Client APIs that have a field for the kind of token let parts of a known kind go without their origin."""
+    context = msgspec.structs.replace(CONTEXT, origin="anthropic_messages/minimax")
+    thinking, redacted = parts_of(
+        delta("thinking_delta", thinking="Hm."),
+        delta("signature_delta", signature="s"),
+        begin({"type": "redacted_thinking", "data": "d"}, 1),
+        context=context,
+    )
+    assert isinstance(thinking, Reasoning) and isinstance(redacted, Reasoning)
+    assert thinking.format is redacted.format is None
+    assert thinking.origin == redacted.origin == "anthropic_messages/minimax"
 
 
 def test_blocks_without_a_number() -> None:

@@ -188,6 +188,20 @@ def test_an_imitator_gets_its_own_signatures_back() -> None:
     assert [block["type"] for block in turn["content"]] == ["thinking", "text"]
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        Reasoning(text="a", signature="s", format="anthropic-claude-v1"),
+        Reasoning(encrypted="d", format="anthropic-claude-v1"),
+    ],
+)
+def test_an_imitator_gets_no_signature_of_the_vendor(part: Reasoning) -> None:
+    """A token without an origin is of the kind that its format names, and imitators make another."""
+    request = ask(user("?"), assistant(part, "Yes."), user("Go on."))
+    assert body_of(request, endpoint("MiniMax-M2", "minimax"))["messages"][1]["content"] == [text("Yes.")]
+    assert encode(request, endpoint("MiniMax-M2", "minimax")).dropped == ("reasoning",)
+
+
 def test_thinking_at_the_end_of_a_turn_is_dropped() -> None:
     """The vendor refuses a turn that ends in thinking, as of an answer that was cut off."""
     request = ask(user("?"), assistant("Hm.", SIGNED, REDACTED), user("Go on."), assistant(SIGNED), user("And?"))

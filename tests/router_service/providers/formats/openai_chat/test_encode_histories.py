@@ -88,6 +88,18 @@ def test_ids_are_fitted_in_the_same_way_in_call_and_result():
     assert _turns(_assistant(other), dialect=nine)[0]["tool_calls"][0]["id"] != fitted
 
 
+def test_long_ids_are_shortened_where_the_provider_wants_short_ones():
+    long = "call_gen-1764434466-0123456789abcdef0123_0"
+    called = _assistant(ToolCall(call_id=long, name="f", arguments="{}"))
+    result = Message(role="tool", parts=[ToolResult(call_id=long, content=[Text(text="x")])])
+    call, answered = _turns(called, result, dialect=Dialect(tool_call_ids="short"))
+    fitted = call["tool_calls"][0]["id"]
+    assert answered["tool_call_id"] == fitted and fitted.startswith("call_") and len(fitted) <= 40
+    assert _turns(called)[0]["tool_calls"][0]["id"] == long
+    short = _assistant(ToolCall(call_id=long[:40], name="f", arguments="{}"))
+    assert _turns(short, dialect=Dialect(tool_call_ids="short"))[0]["tool_calls"][0]["id"] == long[:40]
+
+
 def test_calls_without_ids_are_paired_in_order():
     calls = [ToolCall(name="f", arguments="{}"), ToolCall(name="g", arguments="{}")]
     results = [ToolResult(call_id="", content=[Text(text=text)]) for text in "abc"]
@@ -129,8 +141,25 @@ def test_custom_and_hosted_calls():
 def test_reasoning_goes_into_the_field_of_the_dialect(field):
     said = Text(text="x")
     parts = [Reasoning(text="a"), Reasoning(text="b", origin="here"), Reasoning(text="c", origin="elsewhere"), said]
-    (turn,) = _turns(_assistant(*parts), dialect=Dialect(reasoning_field=field))
+    dropped: set[str] = set()
+    (turn,) = _turns(_assistant(*parts), dialect=Dialect(reasoning_field=field), dropped=dropped)
     assert turn == {"role": "assistant", "content": "x"} | ({field: "ab"} if field else {})
+    assert dropped == {"reasoning"}
+
+
+def test_reasoning_of_a_known_kind_is_not_taken_for_the_providers_own():
+    """Where a client API names the kind of token, a part comes back without its origin."""
+    claude = Reasoning(text="a", signature="s", format="anthropic-claude-v1")
+    dropped: set[str] = set()
+    own = Dialect(reasoning_field="reasoning_content")
+    assert _turns(_assistant(claude, Text(text="x")), dialect=own, dropped=dropped) == [
+        {"role": "assistant", "content": "x"}
+    ]
+    assert dropped == {"reasoning"}
+    (turn,) = _turns(_assistant(claude, Text(text="x")), dialect=Dialect(reasoning_details=True))
+    assert turn["reasoning_details"] == [
+        {"type": "reasoning.text", "text": "a", "signature": "s", "format": "anthropic-claude-v1", "index": 0}
+    ]
 
 
 def test_signed_reasoning_goes_back_to_its_origin_alone():
