@@ -1,0 +1,126 @@
+"""Keep what a lab's providers received and answered, apart from how the router read either."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from lab.server import Lab
+from lab.wire import Wire
+
+ANTHROPIC, CHAT = "anthropic_messages", "openai_chat"
+Item = tuple[Any, ...]
+
+
+@dataclass
+class LabExchange:
+    """Hold one request as a provider received it, and the bytes of its answer."""
+
+    provider: str
+    wire_format: str
+    body: dict[str, Any]
+    text: str
+    answer: bytearray = field(default_factory=bytearray)
+
+    def items(self) -> list[Item]:
+        """Return what the provider answered, in order.
+
+        Items are ``("text", text)``, ``("call", id, name, arguments)``, ``("thinking", text, signature)`` and
+        ``("redacted", data)``; arguments are decoded JSON.
+        """
+        if self.wire_format == CHAT:
+            return _chat_items(_chat_message(bytes(self.answer), bool(self.body.get("stream"))))
+        if self.body.get("stream"):
+            return [item_of(block) for block in _streamed_blocks(bytes(self.answer))]
+        return [item_of(block) for block in json.loads(self.answer)["content"]]
+
+
+@dataclass
+class RecordingLab(Lab):
+    """Append every request to ``exchanges``, which labs may share."""
+
+    exchanges: list[LabExchange] = field(default_factory=list)
+
+    async def answer(self, provider: str, request: Request, wire: Wire) -> Response:
+        body = await request.body()
+        wire_format = ANTHROPIC if request.url.path.endswith("/messages") else CHAT
+        exchange = LabExchange(provider, wire_format, json.loads(body), body.decode())
+        self.exchanges.append(exchange)
+        response = await super().answer(provider, request, wire)
+        if isinstance(response, StreamingResponse):
+            response.body_iterator = _copied(response.body_iterator, exchange.answer)  # type: ignore[arg-type]
+        else:
+            exchange.answer += bytes(response.body)
+        return response
+
+
+async def _copied(pieces: AsyncIterator[bytes], into: bytearray) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        into += piece
+        yield piece
+
+
+def item_of(block: dict[str, Any]) -> Item:
+    """Return the item for a content block of the messages format."""
+    match block:
+        case {"type": "text"}:
+            return "text", block["text"]
+        case {"type": "tool_use"}:
+            return "call", block["id"], block["name"], block["input"]
+        case {"type": "thinking"}:
+            return "thinking", block["thinking"], block["signature"]
+        case {"type": "redacted_thinking"}:
+            return "redacted", block["data"]
+    raise AssertionError(block)
+
+
+def chat_call(call: dict[str, Any]) -> Item:
+    """Return the item for a call of the chat format."""
+    return "call", call["id"], call["function"]["name"], json.loads(call["function"]["arguments"])
+
+
+def _chat_items(message: dict[str, Any]) -> list[Item]:
+    text = [("text", message["content"])] if message.get("content") else []
+    return [*text, *(chat_call(call) for call in message.get("tool_calls") or ())]
+
+
+def _chat_message(answer: bytes, streamed: bool) -> dict[str, Any]:
+    if not streamed:
+        message: dict[str, Any] = json.loads(answer)["choices"][0]["message"]
+        return message
+    text, calls = "", {}
+    for chunk in _events(answer):
+        for choice in chunk["choices"]:
+            text += choice["delta"].get("content") or ""
+            for piece in choice["delta"].get("tool_calls") or ():
+                call = calls.setdefault(piece["index"], {"id": piece.get("id"), "function": {"arguments": ""}})
+                call["function"]["name"] = piece["function"].get("name") or call["function"]["name"]
+                call["function"]["arguments"] += piece["function"].get("arguments") or ""
+    return {"content": text, "tool_calls": list(calls.values())}
+
+
+def _streamed_blocks(answer: bytes) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for event in _events(answer):
+        if event["type"] == "content_block_start":
+            found.append(event["content_block"])
+        elif event["type"] == "content_block_delta":
+            delta, block = event["delta"], found[event["index"]]
+            if delta["type"] == "input_json_delta":
+                block["partial"] = block.get("partial", "") + delta["partial_json"]
+            else:
+                name = delta["type"].removesuffix("_delta")
+                block[name] = block.get(name, "") + delta[name]
+        elif event["type"] == "content_block_stop" and "partial" in found[event["index"]]:
+            found[event["index"]]["input"] = json.loads(found[event["index"]].pop("partial"))
+    return found
+
+
+def _events(answer: bytes) -> list[dict[str, Any]]:
+    lines = (line.removeprefix("data: ") for line in answer.decode().splitlines() if line.startswith("data: "))
+    return [json.loads(line) for line in lines if line != "[DONE]"]
