@@ -36,12 +36,13 @@ def pin(core: int) -> Callable[[], None] | None:
     return lambda: os.sched_setaffinity(0, {core})
 
 
-def start(stack: ExitStack, core: int, *command: str, **environment: str) -> None:
+def start(stack: ExitStack, core: int, *command: str, **environment: str) -> subprocess.Popen[bytes]:
     child = subprocess.Popen(
         [sys.executable, "-m", *command], env=os.environ | environment, preexec_fn=pin(core), stdin=subprocess.DEVNULL
     )
     stack.callback(child.wait)
     stack.callback(child.terminate)
+    return child
 
 
 def wait_for(port: int) -> None:

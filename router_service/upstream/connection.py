@@ -35,6 +35,13 @@ class Connection(asyncio.Protocol):
     seconds of ``time.perf_counter``; ``was_paused`` says that the provider had to wait until bytes were read.
     """
 
+    __slots__ = (
+        "__weakref__", "_deadline", "_decompressor", "_drain_timer", "_drained", "_error", "_exchanges",
+        "_framing_bytes", "_has_head", "_head_bytes", "_keep_alive", "_loop", "_lost", "_parser", "_parts", "_paused",
+        "_size", "_streamed", "_timeout_s", "_timer", "_transport", "_waiter", "closed", "complete", "headers",
+        "idle_since", "status", "unawaited", "was_paused",
+    )  # fmt: skip
+
     def __init__(self, lost: Callable[[Connection], None]) -> None:
         """Call ``lost`` once, when the connection is closed."""
         self._lost = lost
@@ -119,8 +126,15 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_at(deadline, self._check_deadline)
 
     def clear_deadline(self) -> None:
-        """Remove the deadline."""
+        """Remove the deadline. Its timer goes on, because the next exchange may use it."""
         self._deadline = NEVER
+
+    def cancel_deadline(self) -> None:
+        """Remove the deadline and its timer, which takes 0.5 kB: a stream may be open for long after its head."""
+        self._deadline = NEVER
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _check_deadline(self) -> None:
         self._timer = None

@@ -41,6 +41,8 @@ class Origin(NamedTuple):
 class DirectStream:
     """Implement ``StreamResponse``."""
 
+    __slots__ = ("_connection", "_open", "_origin", "_pool", "headers", "max_event_bytes", "next", "status")
+
     def __init__(self, pool: ConnectionPool, origin: Origin, connection: Connection, max_event_bytes: int) -> None:
         self.max_event_bytes = max_event_bytes
         self.status = connection.status
@@ -155,7 +157,7 @@ class DirectClient:
             connection.abort()
             raise
         finally:
-            connection.clear_deadline()
+            connection.cancel_deadline()
         return DirectStream(self._pool, origin, connection, self._max_event_bytes)
 
     async def close(self) -> None:

@@ -22,6 +22,8 @@ class StallWatch:
     next chunk began (``time.perf_counter``), and ``None`` while nobody waits: a client that reads slowly is no stall.
     """
 
+    __slots__ = ("_abort", "_deadline", "_expired", "_loop", "_stall_s", "_timer", "waiting_since")
+
     def __init__(
         self, abort: Callable[[ApiError], None], stall_s: float, remaining_s: float, expired: ApiError
     ) -> None:

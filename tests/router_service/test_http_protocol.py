@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
-from router_service.http_protocol import MAX_JOINED_BYTES, JoinedWrites
+import uvicorn
+from uvicorn.server import ServerState
+
+from router_service.http_protocol import MAX_JOINED_BYTES, HttpProtocol, JoinedWrites, SmallEvent
 from tests.conftest import Stack
 from tests.router_service.execution.test_fallback import CHAT, body
 
@@ -68,6 +71,28 @@ async def test_closing_sends_what_was_kept() -> None:
     transport.write(HEAD)
     transport.close()
     assert (written.parts, written.closed) == ([HEAD], True)
+
+
+async def test_a_small_event_wakes_all_who_wait_and_forgets_who_has_left() -> None:
+    event = SmallEvent()
+    waiting = [asyncio.create_task(event.wait()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    event.set()
+    assert await asyncio.gather(*waiting[1:]) == [True, True]
+    assert waiting[0].cancelled() and await event.wait()
+    event.clear()
+    assert not event.is_set()
+
+
+async def test_the_attributes_of_a_connection_share_their_keys() -> None:
+    """CPython shares up to 30 keys of an instance's attributes; a connection with more takes 1.2 kB more."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    protocol = HttpProtocol(uvicorn.Config(app), ServerState(), {})
+    # ``url`` is set by the first request.
+    assert len(vars(protocol)) < 30
 
 
 def test_a_client_gets_a_whole_answer_in_one_piece(stack: Stack) -> None:
