@@ -26,6 +26,11 @@ Event = tuple[str | None, bytes]
 class EventParser:
     """Parse events incrementally. Comments are skipped, and the data lines of one event are joined by newlines."""
 
+    __slots__ = (
+        "_at_start", "_data", "_data_bytes", "_event", "_long", "_max", "_measured", "_measured_data", "_rest",
+        "_unprepared",
+    )  # fmt: skip
+
     def __init__(self, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
         """Refuse an event or a line of more than ``max_event_bytes``, which is at least ``LONG_LINE``."""
         self._max = max_event_bytes

@@ -45,6 +45,11 @@ class MessagesStreamRenderer:
     ``over`` is true once the last event has been written.
     """
 
+    __slots__ = (
+        "_began", "_blocks", "_finished", "_id", "_max_waiting", "_model", "_refused", "_started", "_usage", "_waiting",
+        "_waiting_size", "over",
+    )  # fmt: skip
+
     def __init__(self, generation_id: str, model: str, max_waiting: int = MAX_WAITING) -> None:
         """Create the renderer; ``model`` is the client's name for it, ``max_waiting`` is in characters."""
         self.over = False

@@ -41,6 +41,8 @@ State = Literal["open", "finished", "closed"]
 class AnswerReader:
     """Make the events of one answer. ``state`` is ``finished`` after its reason and ``closed`` after its end."""
 
+    __slots__ = ("_began", "_blocks", "_calls", "_context", "_meters", "_outputs", "_parts", "state")
+
     def __init__(self, context: DecodeContext) -> None:
         self._context = context
         self._meters = TokenMeters()

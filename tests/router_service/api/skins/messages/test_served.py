@@ -41,7 +41,9 @@ def test_a_message_and_its_stream_are_answered_and_logged(
     stack: Stack, client: anthropic.Anthropic, model: str
 ) -> None:
     message = client.messages.create(model=model, max_tokens=50, messages=HELLO)
-    assert (message.role, message.model, message.stop_reason) == ("assistant", model, "end_turn")
+    # The lab draws the length of its answers, and each endpoint draws another.
+    assert message.stop_reason in ("end_turn", "max_tokens")
+    assert (message.role, message.model) == ("assistant", model)
     assert message.content[0].type == "text"
     with client.messages.stream(model=model, max_tokens=50, messages=HELLO) as stream:
         text = "".join(stream.text_stream)
