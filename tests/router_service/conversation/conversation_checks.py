@@ -131,7 +131,7 @@ class Conversation:
         row = recent.get(seen.generation) or {}
         assert (row["status"], row["provider"], row["wire_format"]) == (200, place.provider, place.wire_format)
         assert len(row["attempts"]) == 1
-        assert set(row["dropped_parameters"] or ()) == self._expected_drops(place, thinks)
+        assert set(row["dropped_parameters"]) == self._expected_drops(place, thinks)
 
     def _expected_drops(self, place: Place, thinks: bool) -> set[str]:
         signed = [at for at, items in self.answers if any(item[0] in SIGNED for item in items)]

@@ -43,6 +43,8 @@ class BlockEncoder:
 
     def __init__(self, endpoint: Endpoint, names: ToolNames, dropped: set[str]) -> None:
         self._endpoint = endpoint
+        self._reasoning_format = messages_dialect_of(endpoint.provider).reasoning_format
+        self._imitates = self._reasoning_format is None
         self._names = names
         self._dropped = dropped
 
@@ -100,7 +102,13 @@ class BlockEncoder:
     def _text(self, part: Text) -> Block | None:
         block = _plain(part.text)
         if block is not None and self._is_own(part):
-            citations = [c.raw for c in part.citations if c.dialect == DIALECT and c.raw is not None]
+            citations = [
+                c.raw
+                for c in part.citations
+                if c.dialect == DIALECT
+                and c.raw is not None
+                and not (part.origin is None and self._imitates and _is_sealed(c.raw))
+            ]
             if citations:
                 block["citations"] = citations
         return block
@@ -146,6 +154,8 @@ class BlockEncoder:
 
     def _opaque(self, part: Opaque) -> Block | None:
         if part.dialect == DIALECT and self._is_own(part):
+            if part.origin is None and self._imitates and _is_sealed(part.raw):
+                return _plain(part.text or "")
             with contextlib.suppress(msgspec.DecodeError, RecursionError, ValueError):
                 raw: Block = _object_decoder.decode(part.raw)
                 if isinstance(raw.get("type"), str):
@@ -189,6 +199,19 @@ def custom_arguments(text: str) -> msgspec.Raw:
 def _plain(text: str) -> Block | None:
     """Return a text block, or ``None`` for blank text, which the vendor refuses."""
     return {"type": "text", "text": text} if text.strip() else None
+
+
+def _is_sealed(raw: msgspec.Raw) -> bool:
+    """Return whether a block or a citation belongs to a search of the vendor, whose results only the vendor can read.
+
+    The messages API has no field for the origin of such a block, so an imitator cannot tell its own from another's.
+    """
+    with contextlib.suppress(msgspec.DecodeError, RecursionError, ValueError):
+        found = _object_decoder.decode(raw)
+        kind = found.get("type")
+        hosted = isinstance(kind, str) and (kind == "server_tool_use" or kind.endswith("_tool_result"))
+        return hosted or "encrypted_index" in found
+    return False
 
 
 def _prefix(blocks: list[Block], name: str) -> None:

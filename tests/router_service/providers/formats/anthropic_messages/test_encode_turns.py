@@ -202,6 +202,26 @@ def test_an_imitator_gets_no_signature_of_the_vendor(part: Reasoning) -> None:
     assert encode(request, endpoint("MiniMax-M2", "minimax")).dropped == ("reasoning",)
 
 
+def test_an_imitator_gets_the_text_of_a_search_by_the_vendor() -> None:
+    """Its results are encrypted for the vendor, and the blocks do not say whose they are."""
+    called = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "tide"}}
+    page = {"type": "web_search_result", "title": "Tides", "url": "https://a/b", "encrypted_content": "c2ln"}
+    found = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [page]}
+    cited = {"type": "web_search_result_location", "url": "https://a/b", "encrypted_index": "c2ln"}
+    quoted = {"type": "char_location", "cited_text": "noon", "document_index": 0}
+    citations = [Citation(dialect="anthropic_messages", raw=raw(one)) for one in (cited, quoted)]
+    parts = [
+        Opaque(dialect="anthropic_messages", raw=raw(called), text='web_search({"query":"tide"})'),
+        Opaque(dialect="anthropic_messages", raw=raw(found), text="Tides"),
+        Text(text="At noon.", citations=citations),
+    ]
+    request = ask(user("?"), assistant(*parts), user("Go on."))
+    own = body_of(request)["messages"][1]["content"]
+    assert own == [called, found, text("At noon.") | {"citations": [cited, quoted]}]
+    other = body_of(request, endpoint("MiniMax-M2", "minimax"))["messages"][1]["content"]
+    assert other == [text('web_search({"query":"tide"})'), text("Tides"), text("At noon.") | {"citations": [quoted]}]
+
+
 def test_thinking_at_the_end_of_a_turn_is_dropped() -> None:
     """The vendor refuses a turn that ends in thinking, as of an answer that was cut off."""
     request = ask(user("?"), assistant("Hm.", SIGNED, REDACTED), user("Go on."), assistant(SIGNED), user("And?"))
