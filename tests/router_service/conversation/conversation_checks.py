@@ -97,7 +97,7 @@ class Conversation:
     def _check_request(self, exchange: LabExchange, place: Place, thinks: bool) -> None:
         body = exchange.body
         assert body.keys() <= FIELDS[place.wire_format]
-        for own in ("ptl", "reasoning_details", *(seen.generation for seen in self.seen)):
+        for own in ("ptl_", "ptln1_", "reasoning_details", *(seen.generation for seen in self.seen)):
             assert own not in exchange.text
         read = _received_messages if place.wire_format == ANTHROPIC else _received_chat
         received = read(body)
