@@ -36,7 +36,7 @@ from router_service.middleware.middleware import load_middleware
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.providers.credentials import Credentials
-from router_service.providers.formats import FORMATS
+from router_service.providers.formats import FORMATS, with_supported_parameters
 from router_service.settings import Settings
 from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
@@ -198,7 +198,10 @@ def peers_of(lake: Lake, settings: Settings) -> list[PeerTransport]:
 
 
 def usable_endpoints(catalogue: Catalogue, settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
-    """Return the endpoints with a provider key in the environment; with a lab, return all endpoints."""
+    """Return the endpoints with a provider key in the environment; with a lab, return all endpoints.
+
+    Their supported parameters are those that reach the model through the wire format.
+    """
     usable: dict[str, tuple[Endpoint, ...]] = {}
     for model, endpoints in catalogue.endpoints.items():
         kept = []
@@ -217,5 +220,5 @@ def usable_endpoints(catalogue: Catalogue, settings: Settings) -> dict[str, tupl
                 kept.append(msgspec.structs.replace(endpoint, base_url=own))
             elif endpoint.base_url and any(os.environ.get(name) for name in endpoint.key_env):
                 kept.append(endpoint)
-        usable[model] = tuple(kept)
+        usable[model] = tuple(with_supported_parameters(endpoint) for endpoint in kept)
     return usable

@@ -171,7 +171,7 @@ def _resold(provider: str, canonical: str) -> bool:
 
 
 def _parameters(row: models_dev.Model) -> frozenset[str]:
-    names = ["max_tokens", "stop", "top_p", "seed", "frequency_penalty", "presence_penalty"]
+    names = ["max_tokens", "max_completion_tokens", "stop", "top_p", "seed", "frequency_penalty", "presence_penalty"]
     if row.temperature is not False:
         names.append("temperature")
     if row.tool_call:

@@ -18,7 +18,7 @@ SOFT_PARAMETERS = ("tools", "response_format", "verbosity")
 NEVER_REQUIRED = frozenset(
     {"model", "models", "messages", "prompt", "stream", "stream_options", "provider", "usage", "user"}
     | {"metadata", "trace", "session_id", "plugins", "route", "transforms", "debug", "n", "preset"}
-    | {"service_tier", "speed", "prompt_cache_key", "cache_control", "max_completion_tokens", "store"}
+    | {"service_tier", "speed", "prompt_cache_key", "cache_control", "store"}
 )
 # Our reasons map to the reference's ``excluded_by``; ``unsupported:<parameter>`` maps to ``require_parameters``.
 EXCLUDED_BY = {

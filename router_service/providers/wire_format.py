@@ -77,10 +77,19 @@ class EventDecoder(Protocol):
 
 
 class WireFormat(Protocol):
-    """Translate to and from one wire format."""
+    """Translate to and from one wire format.
+
+    ``support`` says what the format as such does with each parameter of the chat dialect.
+    """
 
     name: str
     support: Mapping[str, ParameterSupport]
+
+    def support_of(self, endpoint: Endpoint) -> Mapping[str, ParameterSupport]:
+        """Return ``support`` as it is at ``endpoint``, whose provider or model may take less or more than others.
+
+        The same tables are returned for endpoints that take the same.
+        """
 
     def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
         """Translate a request. Raises ``ApiError`` 400 with a sentence for what the format cannot express."""

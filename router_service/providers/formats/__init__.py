@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
+from data.catalogue.types import Endpoint
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
 from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
-from router_service.providers.wire_format import WireFormat
+from router_service.providers.wire_format import ParameterSupport, WireFormat
 
 FORMATS: Mapping[str, WireFormat] = {
     "openai_chat": OpenAIChatFormat(),
     "anthropic_messages": AnthropicMessagesFormat(),
 }
+_REACHING = (ParameterSupport.NATIVE, ParameterSupport.EMULATED)
+
+
+def with_supported_parameters(endpoint: Endpoint) -> Endpoint:
+    """Return ``endpoint`` with those of its supported parameters that its format has at its provider and model.
+
+    The catalogue knows what a model takes. A parameter that the format has to drop or to refuse does not reach it.
+    """
+    support = FORMATS[endpoint.wire_format].support_of(endpoint)
+    kept = frozenset(name for name in endpoint.supported_parameters if support.get(name) in _REACHING)
+    if kept == endpoint.supported_parameters:
+        return endpoint
+    return msgspec.structs.replace(endpoint, supported_parameters=kept)

@@ -67,11 +67,12 @@ _OTHER: tuple[tuple[str, msgspec.json.Decoder[Any], str], ...] = (
 _LIMIT_FIELDS = ("max_completion_tokens", "max_tokens")
 _FORMATS = "an object with a type: text, json_object, json_schema, grammar or python"
 _TIERS_OF_SPEED = {"fast": "priority"}
-# Fields for the router itself: they are read elsewhere and are never sent to a provider.
+# Fields for the router itself: they are read elsewhere and are never sent to a provider. Those that ask for a service
+# that the router does not have stay among the extras, so that the formats report them.
 ROUTER_FIELDS = frozenset(
     {
-        "debug", "include_reasoning", "model", "models", "plugins", "preset", "provider", "route", "session_id",
-        "speed", "stop_server_tools_when", "stream_options", "trace", "transforms", "usage",
+        "include_reasoning", "model", "models", "provider", "route", "session_id", "speed", "stream_options", "trace",
+        "usage",
     }
 )  # fmt: skip
 _READ_FIELDS = ROUTER_FIELDS.union(

@@ -12,6 +12,7 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
+from router_service.providers.chat_parameters import asking_fields
 from router_service.providers.formats.anthropic_messages.blocks import Block, BlockEncoder
 from router_service.providers.formats.anthropic_messages.cache import cache_control, fit_marks
 from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits, traits_of
@@ -40,6 +41,7 @@ SERVICE_TIERS = {
     "standard_only": "standard_only",
 }
 FILES_BETA = "files-api-2025-04-14"
+_ABSENT = ParameterSupport.DROPPED
 # Keys of the dialect's extras that are no fields of the body.
 _BETAS = ("anthropic-beta", "anthropic_beta", "betas")
 _BETA_QUERY = "?beta"
@@ -166,9 +168,9 @@ class _RequestEncoder:
         """Name the fields that are for other dialects, but for those that the router itself serves."""
         for dialect, fields in self._request.extras.items():
             if dialect != DIALECT:
-                self._dropped |= {
-                    name for name in fields if SUPPORT.get(name, ParameterSupport.DROPPED) is ParameterSupport.DROPPED
-                }
+                # The middle holds every response format but grammars.
+                absent = [n for n in fields if SUPPORT.get(n, _ABSENT) is _ABSENT or n == "response_format"]
+                self._dropped |= asking_fields(fields, absent)
 
     def _encoded(self, turns: list[Turn], plan: OutputPlan, generation_id: str) -> Encoded:
         if self._request.stream:
@@ -206,7 +208,3 @@ def _uses_file(block: Block) -> bool:
     if isinstance(source, dict) and source.get("type") == "file":
         return True
     return block["type"] == "tool_result" and any(_uses_file(inner) for inner in block.get("content", ()))
-
-
-def _is_dropped(name: str) -> bool:
-    return SUPPORT.get(name, ParameterSupport.DROPPED) is ParameterSupport.DROPPED

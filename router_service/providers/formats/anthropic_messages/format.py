@@ -15,7 +15,7 @@ from router_service.providers.formats.anthropic_messages.decoder import MessageD
 from router_service.providers.formats.anthropic_messages.encode import encode_request
 from router_service.providers.formats.anthropic_messages.errors import response_error
 from router_service.providers.formats.anthropic_messages.names import DIALECT
-from router_service.providers.formats.anthropic_messages.support import SUPPORT
+from router_service.providers.formats.anthropic_messages.support import SUPPORT, support_at
 from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
@@ -24,6 +24,10 @@ class AnthropicMessagesFormat:
 
     name: str = DIALECT
     support: Mapping[str, ParameterSupport] = SUPPORT
+
+    def support_of(self, endpoint: Endpoint) -> Mapping[str, ParameterSupport]:
+        """Return the table of the endpoint's model."""
+        return support_at(endpoint)
 
     def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
         """Translate a request. Raises ``ApiError`` 400 with a sentence for what the format cannot express."""

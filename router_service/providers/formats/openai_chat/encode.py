@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,8 +10,10 @@ import msgspec
 from data.catalogue.types import DEFAULT_TIER, Endpoint
 from router_service.core.generation import GenerationRequest, OutputFormat, ReasoningOptions, Sampling
 from router_service.core.http_request import HttpRequest
+from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
+from router_service.providers.chat_parameters import UNSERVED, asking_fields
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, dialect_of, origin_of
-from router_service.providers.formats.openai_chat.support import ROUTER_ONLY
+from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, left_out, reported
 from router_service.providers.formats.openai_chat.tools import cache_control, encode_tools
 from router_service.providers.formats.openai_chat.turns import TurnEncoder
 from router_service.providers.wire_format import DecodeContext, Encoded
@@ -29,6 +32,9 @@ _PLAIN_SAMPLING = (
     "logprobs",
     "top_logprobs",
 )
+# Fields of other dialects whose meaning the middle has, and those that are no parameters.
+_READ_OF_OTHERS = frozenset({"thinking", "output_config", BETA_HEADER, BETA_QUERY})
+_NEVER_COPIED = ROUTER_ONLY - UNSERVED
 _PLAIN = ("user", "metadata", "modalities", "verbosity")
 
 
@@ -54,8 +60,10 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
             body["cache_control"] = cache_control(request.cache)
         else:
             dropped.add("cache_control")
-    extras = request.extras.get(NAME, {})
-    body |= {name: value for name, value in extras.items() if name not in ROUTER_ONLY and name not in body}
+    body |= _extras(request, body, dropped)
+    absent = left_out(endpoint.provider)
+    dropped |= reported(body, absent)
+    body = {name: value for name, value in body.items() if name not in absent}
     if request.stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
@@ -110,6 +118,15 @@ def encode_tier(requested: str | None, endpoint: Endpoint, dropped: set[str]) ->
     if requested is None:
         return {}
     return {"service_tier": requested if requested in ("auto", "scale") else DEFAULT_TIER}
+
+
+def _extras(request: GenerationRequest, body: Mapping[str, Any], dropped: set[str]) -> dict[str, Any]:
+    """Return the fields of this dialect that the middle does not know, and report those of other dialects."""
+    for dialect, fields in request.extras.items():
+        if dialect != NAME:
+            dropped |= asking_fields(fields, set(fields) - _READ_OF_OTHERS)
+    extras = request.extras.get(NAME, {})
+    return {name: value for name, value in extras.items() if name not in _NEVER_COPIED and name not in body}
 
 
 def _sampling(sampling: Sampling, dialect: Dialect) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.encode import encode_request
 from router_service.providers.formats.openai_chat.errors import http_error
 from router_service.providers.formats.openai_chat.splice import encode_source
-from router_service.providers.formats.openai_chat.support import SUPPORT
+from router_service.providers.formats.openai_chat.support import SUPPORT, support_at
 from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
@@ -25,6 +25,10 @@ class OpenAIChatFormat:
 
     name: str = NAME
     support: Mapping[str, ParameterSupport] = SUPPORT
+
+    def support_of(self, endpoint: Endpoint) -> Mapping[str, ParameterSupport]:
+        """Return the table of the provider's dialect."""
+        return support_at(endpoint)
 
     def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
         return encode_request(request, endpoint, generation_id)

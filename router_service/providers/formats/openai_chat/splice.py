@@ -17,7 +17,7 @@ from router_service.core.request_source import RequestSource
 from router_service.core.wire.chat_traits import CALLS, DEVELOPER, FOREIGN, NAMES
 from router_service.providers.formats.openai_chat.dialect import Dialect, dialect_of, origin_of
 from router_service.providers.formats.openai_chat.encode import encode_reasoning, encode_tier
-from router_service.providers.formats.openai_chat.support import ROUTER_ONLY
+from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, left_out, reported
 from router_service.providers.formats.openai_chat.tools import encode_tools
 from router_service.providers.formats.openai_chat.turns import TurnEncoder
 from router_service.providers.service_tier import requested_tier
@@ -48,6 +48,8 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
             body[sent] = raw
     if "max_tokens" in fields and fields.get("max_completion_tokens", _NULL) != _NULL:
         body[dialect.max_tokens] = fields["max_completion_tokens"]
+    if not plan.absent.isdisjoint(fields):
+        dropped |= reported(fields, plan.absent)
     if source.traits & plan.refused:
         body["messages"] = TurnEncoder(dialect, plan.origin, dropped).encode(source.parsed)
     if has_tools and not dialect.cache_control and b"cache_control" in bytes(fields["tools"]):
@@ -67,13 +69,15 @@ class _Plan(NamedTuple):
     """Hold what an endpoint makes of a body.
 
     ``sent_as`` has the names of fields that are sent under another name, and ``None`` for those that are not copied.
-    ``read`` are the fields that have to be decoded, ``refused`` the traits of messages that have to change.
+    ``absent`` are those of them that the answer reports. ``read`` are the fields that have to be decoded, ``refused``
+    the traits of messages that have to change.
     """
 
     dialect: Dialect
     url: str
     origin: str
     sent_as: dict[str, str | None]
+    absent: frozenset[str]
     read: frozenset[str]
     refused: int
 
@@ -81,14 +85,15 @@ class _Plan(NamedTuple):
 @lru_cache(maxsize=8192)
 def _plan(provider: str, upstream_model: str, base_url: str | None, has_tools: bool) -> _Plan:
     dialect = dialect_of(provider)
-    left_out = set(ROUTER_ONLY) | (set() if has_tools else {"tools", "tool_choice", "parallel_tool_calls"})
+    absent = left_out(provider)
+    not_sent = set(ROUTER_ONLY) | absent | (set() if has_tools else {"tools", "tool_choice", "parallel_tool_calls"})
     read = {"reasoning", "service_tier", "speed"}
     if dialect.reasoning_request == "none":
         read.add("reasoning_effort")
-        left_out.add("reasoning_effort")
+        not_sent.add("reasoning_effort")
     if not dialect.cache_control:
         read.add("cache_control")
-        left_out.add("cache_control")
+        not_sent.add("cache_control")
     refused = FOREIGN
     refused |= 0 if dialect.developer_role else DEVELOPER
     refused |= 0 if dialect.message_names else NAMES
@@ -97,8 +102,9 @@ def _plan(provider: str, upstream_model: str, base_url: str | None, has_tools: b
         dialect,
         f"{base_url}/chat/completions",
         origin_of(provider, upstream_model),
-        dict.fromkeys(left_out)
+        dict.fromkeys(not_sent)
         | {"seed": dialect.seed, "max_tokens": dialect.max_tokens, "max_completion_tokens": dialect.max_tokens},
+        absent,
         frozenset(read),
         refused,
     )

@@ -157,9 +157,7 @@ _open_logprobs = msgspec.json.Decoder(_OpenLogprobs | None)
 
 
 def fitted_logprobs(raw: msgspec.Raw) -> msgspec.Raw:
-    """Return ``raw`` if it has the documented shape, without undocumented fields, else null."""
-    if raw == NULL:
-        return raw
+    """Return ``raw``, which is not null, if it has the documented shape, without undocumented fields, else null."""
     try:
         _strict_logprobs.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from data.catalogue import load_catalogue
+from router_service.api.skins.messages.endpoint import MessagesEndpoint
 from router_service.api.skins.messages.parse import parse_generation
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest
@@ -156,3 +158,10 @@ def test_deep_huge_and_broken_values_never_raise_anything_else(name: str, templa
     else:
         assert isinstance(request, GenerationRequest)
         msgspec.json.encode(request)
+
+
+@pytest.mark.parametrize("model", [b"", b'"model": 7,', b'"model": null,', b'"model": "\xff",'])
+def test_a_body_without_a_model_is_refused(model: bytes) -> None:
+    with pytest.raises(ApiError) as raised:
+        MessagesEndpoint().parse({}, b"", b'{%s"max_tokens": 5, "messages": []}' % model, load_catalogue())
+    assert raised.value.code == 400 and "model" in raised.value.message

@@ -278,3 +278,10 @@ def test_a_link_in_a_text_stays_text() -> None:
     fields = {"messages": [{"role": "assistant", "content": turn}], "max_tokens": 1}
     request = parse_generation({name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()})
     assert request.messages[0].parts == [Text(text=turn[0]["text"])]
+
+
+def test_reasoning_that_says_nothing_is_no_block() -> None:
+    events = [TEXT_ANSWER[0], PartBegan(0, 0, Reasoning()), PartEnded(choice=0, index=0)]
+    events += [PartBegan(0, 1, Text()), PartDelta(choice=0, index=1, text="Hi"), PartEnded(choice=0, index=1)]
+    sent = sent_for([*events, *TEXT_ANSWER[-2:]])
+    assert [body["content_block"]["type"] for body in sent if body["type"] == "content_block_start"] == ["text"]

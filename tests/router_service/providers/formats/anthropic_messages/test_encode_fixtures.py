@@ -69,7 +69,7 @@ def test_audio_is_refused_with_a_sentence() -> None:
                 *("presence_penalty", "seed", "store", "top_logprobs", "verbosity"),
             ),
         ),
-        ("router_fields", ()),
+        ("router_fields", ("transforms",)),
         ("several_choices", ("n",)),
         ("sampling_both", ("top_p",)),
         ("stop_blank", ("stop",)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -10,18 +9,12 @@ import pytest
 
 from router_service.core.errors import ApiError
 from router_service.core.generation import (
-    GenerationRequest,
     Message,
     OutputFormat,
     Sampling,
-    ToolChoice,
 )
-from router_service.core.parts import CacheMark, Media, ToolResult
-from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
-from router_service.providers.formats.anthropic_messages.support import SUPPORT
-from router_service.providers.wire_format import ParameterSupport
+from router_service.core.parts import Media, ToolResult
 from tests.router_service.providers.formats.anthropic_messages.messages_world import (
-    FORMAT,
     THINK,
     ask,
     assistant,
@@ -29,96 +22,11 @@ from tests.router_service.providers.formats.anthropic_messages.messages_world im
     call,
     encode,
     endpoint,
-    function,
     raw,
-    text,
     user,
 )
 
-# The reference's ``ChatRequest`` and ``Parameter``, and what its documentation names besides.
-REFERENCE = re.findall(
-    r"\w+",
-    """
-    cache_control debug frequency_penalty image_config logit_bias logprobs max_completion_tokens max_tokens messages
-    metadata min_p modalities model models parallel_tool_calls plugins prediction presence_penalty prompt_cache_key
-    prompt_cache_options provider reasoning reasoning_effort repetition_penalty response_format route seed service_tier
-    session_id stop stop_server_tools_when stream stream_options temperature tool_choice tools top_a top_k top_logprobs
-    top_p trace user structured_outputs include_reasoning web_search_options verbosity max_tool_calls transforms usage
-    preset x_search_filter n
-    """,
-)
 CHAT = "openai_chat"
-
-# A request for each native parameter, and where its sentinel must be in the body.
-NATIVE: dict[str, tuple[GenerationRequest, Any]] = {
-    "model": (ask(), ("model", "claude-sonnet-4-5")),
-    "messages": (ask(user("sentinel")), ("messages", [{"role": "user", "content": [text("sentinel")]}])),
-    "stream": (ask(stream=True), ("stream", True)),
-    "max_tokens": (ask(max_tokens=4321), ("max_tokens", 4321)),
-    "max_completion_tokens": (ask(max_tokens=1234), ("max_tokens", 1234)),
-    "temperature": (ask(sampling=Sampling(temperature=0.321)), ("temperature", 0.321)),
-    "top_p": (ask(sampling=Sampling(top_p=0.123)), ("top_p", 0.123)),
-    "top_k": (ask(sampling=Sampling(top_k=17)), ("top_k", 17)),
-    "stop": (ask(sampling=Sampling(stop=["sentinel"])), ("stop_sequences", ["sentinel"])),
-    "tools": (ask(tools=[function("sentinel")]), ("tools", None)),
-    "tool_choice": (ask(tools=[function()], tool_choice=ToolChoice(mode="required")), ("tool_choice", {"type": "any"})),
-    "parallel_tool_calls": (
-        ask(tools=[function()], tool_choice=ToolChoice(parallel=False)),
-        ("tool_choice", {"type": "auto", "disable_parallel_tool_use": True}),
-    ),
-    "cache_control": (ask(cache=CacheMark(ttl="1h")), ("cache_control", {"type": "ephemeral", "ttl": "1h"})),
-    "user": (ask(user="sentinel"), ("metadata", {"user_id": "sentinel"})),
-    "service_tier": (ask(service_tier="default"), ("service_tier", "standard_only")),
-}  # fmt: skip
-
-# A request for each parameter that is dropped.
-DROPPED: dict[str, GenerationRequest] = {
-    "frequency_penalty": ask(sampling=Sampling(frequency_penalty=0.5)),
-    "presence_penalty": ask(sampling=Sampling(presence_penalty=-0.5)),
-    "repetition_penalty": ask(sampling=Sampling(repetition_penalty=1.1)),
-    "min_p": ask(sampling=Sampling(min_p=0.1)),
-    "top_a": ask(sampling=Sampling(top_a=0.1)),
-    "seed": ask(sampling=Sampling(seed=0)),
-    "logit_bias": ask(sampling=Sampling(logit_bias={"1": 1})),
-    "logprobs": ask(sampling=Sampling(logprobs=True)),
-    "top_logprobs": ask(sampling=Sampling(top_logprobs=2)),
-    "n": ask(sampling=Sampling(n=2)),
-    "metadata": ask(metadata={"a": "b"}),
-    "modalities": ask(modalities=["text", "audio"]),
-}  # fmt: skip
-
-
-def test_the_table_names_every_parameter_of_the_reference() -> None:
-    """Each parameter of the chat dialect has an entry, and the format publishes the table."""
-    assert set(REFERENCE) <= set(SUPPORT)
-    assert AnthropicMessagesFormat().support is SUPPORT
-    assert FORMAT.name == "anthropic_messages"
-
-
-@pytest.mark.parametrize(
-    "name", sorted(name for name, support in SUPPORT.items() if support is ParameterSupport.NATIVE)
-)
-def test_native_parameters_arrive(name: str) -> None:
-    """The sentinel of each native parameter is in the body, and nothing is reported."""
-    request, (field, value) = NATIVE[name]
-    body = body_of(request)
-    if name == "tools":
-        assert body["tools"][0]["name"] == "sentinel"
-    else:
-        assert body[field] == value
-    assert encode(request).dropped == ()
-
-
-@pytest.mark.parametrize(
-    "name", sorted(name for name, support in SUPPORT.items() if support is ParameterSupport.DROPPED)
-)
-def test_dropped_parameters_are_reported(name: str) -> None:
-    """Each dropped parameter is named, and only that; those without a place in the middle come as extras."""
-    request = DROPPED.get(name) or ask(extras={CHAT: {name: "sentinel"}})
-    encoded = encode(request)
-    assert encoded.dropped == encoded.request.dropped == (name,)
-    assert b"sentinel" not in encoded.request.body
-    assert name not in body_of(request)
 
 
 def test_parameters_that_ask_for_nothing_are_not_reported() -> None:

@@ -19,7 +19,7 @@ from router_service.core.parts import CacheMark, Media, Reasoning, Refusal, Text
 
 _SAMPLING = set(Sampling.__struct_fields__)
 _PLAIN = {"user", "metadata", "modalities", "verbosity", "service_tier"}
-_ROUTER = {"model", "stream", "stream_options", "provider", "transforms", "usage", "session_id", "trace", "route"}
+_ROUTER = {"model", "stream", "stream_options", "provider", "usage", "session_id", "trace", "route"}
 _ROUTER |= {"include_reasoning"}
 
 

@@ -16,6 +16,7 @@ from tests.router_service.providers.formats.openai_chat.wire import (
     calls_of,
     chunk,
     decoded,
+    endpoint,
     events_of_chunks,
     folded,
     message,
@@ -346,3 +347,28 @@ def test_deep_and_broken_responses_are_errors():
 
 def test_a_failure_before_the_beginning_is_a_whole_answer():
     assert fold(events_of_chunks({"error": "no"})).error.message == "no"
+
+
+def test_a_call_without_name_and_arguments_is_kept():
+    events = events_of_chunks(ROLE, chunk({"tool_calls": [{"index": 0, "id": "call_1"}]}), chunk({}, "tool_calls"))
+    assert calls_of(folded(events)) == [("call_1", "", "")]
+
+
+def test_damaged_events_of_any_depth_are_read_or_are_no_events():
+    """JSON can be read to a depth at which it can no longer be written."""
+    refused = 0
+    for depth in range(700, 1050):
+        decoder = FORMAT.decoder(CONTEXT)
+        decoder.feed(None, msgspec.json.encode(ROLE))
+        field = b"[" * depth + b"]" * depth
+        try:
+            decoder.feed(None, b'{"choices":[{"index":0,"delta":{"content":"\xff"}}],"vendor":%s}' % field)
+        except ApiError as error:
+            assert error.code == 502
+            refused += 1
+    assert 0 < refused < 350
+
+
+def test_the_text_of_an_error_is_told():
+    error = FORMAT.error(400, b'"no such thing"', {}, endpoint())
+    assert (error.code, error.message) == (400, "Provider returned error: no such thing")

@@ -22,9 +22,8 @@ from router_service.core.generation import (
 )
 from router_service.core.parts import CacheMark, Media, Text
 from router_service.providers.formats.openai_chat.dialect import Dialect, dialect_of
-from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, SUPPORT
+from router_service.providers.formats.openai_chat.support import ROUTER_ONLY
 from router_service.providers.formats.openai_chat.turns import TurnEncoder
-from router_service.providers.wire_format import ParameterSupport
 from tests.router_service.providers.formats.openai_chat.wire import FORMAT, endpoint
 
 USER = Message(role="user", parts=[Text(text="hello")])
@@ -66,51 +65,6 @@ def test_a_stream_asks_for_usage():
 
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
-NATIVE = {
-    "temperature": (Sampling(temperature=0.125), 0.125),
-    "top_p": (Sampling(top_p=0.125), 0.125),
-    "top_k": (Sampling(top_k=77), 77),
-    "min_p": (Sampling(min_p=0.125), 0.125),
-    "top_a": (Sampling(top_a=0.125), 0.125),
-    "frequency_penalty": (Sampling(frequency_penalty=0.125), 0.125),
-    "presence_penalty": (Sampling(presence_penalty=0.125), 0.125),
-    "repetition_penalty": (Sampling(repetition_penalty=1.125), 1.125),
-    "seed": (Sampling(seed=77), 77),
-    "stop": (Sampling(stop=["sentinel"]), ["sentinel"]),
-    "logit_bias": (Sampling(logit_bias={"7": 1.5}), {"7": 1.5}),
-    "logprobs": (Sampling(logprobs=True), True),
-    "top_logprobs": (Sampling(top_logprobs=7), 7),
-    "n": (Sampling(n=7), 7),
-    "max_tokens": ({"max_tokens": 77}, 77),
-    "user": ({"user": "sentinel"}, "sentinel"),
-    "metadata": ({"metadata": {"a": "sentinel"}}, {"a": "sentinel"}),
-    "modalities": ({"modalities": ["text", "audio"]}, ["text", "audio"]),
-    "verbosity": ({"verbosity": "low"}, "low"),
-    "response_format": ({"output": OutputFormat(kind="json_object")}, {"type": "json_object"}),
-    "reasoning_effort": ({"reasoning": ReasoningOptions(effort="high")}, "high"),
-}
-EXTRAS = ("audio", "function_call", "functions", "prediction", "prompt_cache_key", "safety_identifier", "store")
-EXTRAS += ("structured_outputs", "web_search_options")
-ELSEWHERE = {"messages", "tools", "tool_choice", "parallel_tool_calls", "stream", "stream_options", "service_tier"}
-ELSEWHERE |= {"max_completion_tokens"}
-
-
-@pytest.mark.parametrize("name", sorted(NATIVE))
-def test_native_parameters_arrive(name):
-    given, sent = NATIVE[name]
-    fields = {"sampling": given} if isinstance(given, Sampling) else given
-    assert _body(_request(**fields))[name] == sent
-
-
-@pytest.mark.parametrize("name", EXTRAS)
-def test_parameters_of_the_dialect_pass(name):
-    assert _body(_request(extras={"openai_chat": {name: {"sentinel": 1}}, "other": {"x": 1}}))[name] == {"sentinel": 1}
-    assert "x" not in _body(_request(extras={"other": {"x": 1}}))
-
-
-def test_every_native_parameter_is_tested():
-    native = {name for name, support in SUPPORT.items() if support is ParameterSupport.NATIVE}
-    assert native == set(NATIVE) | set(EXTRAS) | ELSEWHERE
 
 
 def test_fields_of_the_router_and_of_the_body_are_never_overwritten_by_extras():

@@ -239,3 +239,14 @@ def test_the_origin_names_provider_and_model():
     assert (
         FORMAT.encode(_request(), case_endpoint(case), "g").context.origin == "openai_chat/mistral/mistral-small-latest"
     )
+
+
+def test_names_of_assistants_go_to_dialects_that_know_them():
+    named = Message(role="assistant", parts=[Text(text="a")], name="ann")
+    assert _turns(named) == [{"role": "assistant", "content": "a", "name": "ann"}]
+    assert _turns(named, dialect=Dialect(message_names=False)) == [{"role": "assistant", "content": "a"}]
+
+
+def test_parts_that_only_assistants_have_say_nothing_in_other_turns():
+    parts = [Reasoning(text="r"), Text(text="a"), ToolCall(call_id="c", name="f", arguments="{}")]
+    assert _turns(Message(role="user", parts=parts)) == [{"role": "user", "content": "a"}]
