@@ -163,8 +163,8 @@ class RelayedAnswer:
     def _price(self) -> None:
         """Price the usage by the tier that served. Nothing is billed where the provider reports none."""
         self._priced = True
-        exchange, usage = self._exchange, self._usage or Usage()
-        cost = cost_of(usage, self._committed.endpoint.price_served(exchange.service_tier))
+        exchange, usage = self._exchange, self._usage
+        cost = cost_of(usage or Usage(), self._committed.endpoint.price_served(exchange.service_tier))
         # Steps add up: the client pays for each dispatch that middleware has asked for.
-        exchange.usage = usage if exchange.earlier_usage is None else exchange.earlier_usage.plus(usage)
+        exchange.usage = usage if exchange.earlier_usage is None else exchange.earlier_usage.plus(usage or Usage())
         exchange.cost = cost if exchange.earlier_cost is None else exchange.earlier_cost.plus(cost)

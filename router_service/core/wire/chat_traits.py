@@ -16,8 +16,11 @@ _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 # Traits of messages, as bits. A field that the router or another provider added, a cache mark and an empty text are
-# foreign to every provider; developer turns, names and calls are to some.
-FOREIGN, DEVELOPER, NAMES, CALLS = 1, 2, 4, 8
+# foreign to every provider; developer turns, names, calls and long ids of calls are to some.
+FOREIGN, DEVELOPER, NAMES, CALLS, LONG_CALL_IDS = 1, 2, 4, 8, 16
+# Longest id that OpenAI and Azure take. Source: "string too long. Expected a string with maximum length 40", in issues
+# of Portkey-AI/gateway (#1062), camel-ai/camel (#2215) and microsoft/autogen (#6377).
+SHORT_CALL_ID = 40
 
 
 class _Text(msgspec.Struct, forbid_unknown_fields=True, tag="text", tag_field="type", gc=False):
@@ -103,12 +106,14 @@ def _traits(turn: _Turn) -> int:
     traits = NAMES if turn.name is not UNSET else 0
     if role == "assistant":
         if turn.tool_calls is not UNSET:
+            traits |= CALLS | (LONG_CALL_IDS if any(len(one.id) > SHORT_CALL_ID for one in turn.tool_calls) else 0)
             # A text beside calls may be empty or null.
-            return traits | CALLS | (0 if content == _NULL or _is_text(content) else FOREIGN)
+            return traits | (0 if content == _NULL or _is_text(content) else FOREIGN)
         return traits | (0 if content != _EMPTY and _is_text(content) else FOREIGN)
     if role == "tool":
         fits = turn.tool_call_id is not UNSET and (_is_text(content) or _decode_texts(content))
-        return traits | CALLS | (0 if fits else FOREIGN)
+        is_long = turn.tool_call_id is not UNSET and len(turn.tool_call_id) > SHORT_CALL_ID
+        return traits | CALLS | (LONG_CALL_IDS if is_long else 0) | (0 if fits else FOREIGN)
     fits = turn.tool_calls is UNSET and content != _EMPTY and (_is_text(content) or _decode_parts(content))
     return traits | (DEVELOPER if role == "developer" else 0) | (0 if fits else FOREIGN)
 

@@ -145,11 +145,6 @@ def test_a_user_that_is_no_text_has_no_hash(user: object) -> None:
     assert described({"user": user}).user_hash is None
 
 
-def test_fields_that_are_no_utf_8_leave_their_columns_null() -> None:
-    record = described(b'{"model": "a/b", "messages": [{}], "user": "\xff", "reasoning_effort": "\xff"}')
-    assert (record.user_hash, record.reasoning_effort) == (None, None)
-
-
 @pytest.mark.parametrize(
     ("word", "country"),
     [(b"de", "DE"), (b" FR ", "FR"), (b"europe", None), (b"xx", None), (b"t1", None), (b"\xff", None), (b"", None)],

@@ -77,7 +77,8 @@ class _ChatStream:
     def render(self, batches: Sequence[Batch]) -> bytes:
         renderer = self._renderer
         if renderer is None:
-            head = _head_of(self._exchange)
+            # The renderer learns the tier from the events: those of later chunks may name another.
+            head = msgspec.structs.replace(_head_of(self._exchange), service_tier=None)
             renderer = self._renderer = ChatStreamRenderer(head, exclude_reasoning=self._exclude_reasoning)
         if len(batches) == 1:
             content = renderer.render(batches[0])

@@ -1,8 +1,8 @@
 """Decode streams: one JSON chunk per event, ``[DONE]`` at the end.
 
 A chunk whose choices were verified is a ``LazyBatch``. A reader may read the events of every batch, or the verified
-choices where there are any and the events of the other batches. These stand on their own: the beginning, reasoning,
-usage, the end and failures are always events.
+choices where there are any and the events of the other batches. These stand on their own: reasoning, usage, the end and
+failures are always events, and the beginning is a field of the batch whose choices came with it.
 """
 
 from __future__ import annotations

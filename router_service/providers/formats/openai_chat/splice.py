@@ -14,7 +14,7 @@ from router_service.core.errors import ApiError
 from router_service.core.generation import ReasoningOptions
 from router_service.core.http_request import HttpRequest
 from router_service.core.request_source import RequestSource
-from router_service.core.wire.chat_traits import CALLS, DEVELOPER, FOREIGN, NAMES
+from router_service.core.wire.chat_traits import CALLS, DEVELOPER, FOREIGN, LONG_CALL_IDS, NAMES
 from router_service.providers.formats.openai_chat.dialect import Dialect, dialect_of, origin_of
 from router_service.providers.formats.openai_chat.encode import encode_reasoning, encode_tier
 from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, left_out, reported
@@ -97,7 +97,8 @@ def _plan(provider: str, upstream_model: str, base_url: str | None, has_tools: b
     refused = FOREIGN
     refused |= 0 if dialect.developer_role else DEVELOPER
     refused |= 0 if dialect.message_names else NAMES
-    refused |= CALLS if dialect.tool_call_ids != "any" or dialect.valid_arguments else 0
+    refused |= CALLS if dialect.tool_call_ids == "nine_alphanumeric" or dialect.valid_arguments else 0
+    refused |= LONG_CALL_IDS if dialect.tool_call_ids == "short" else 0
     return _Plan(
         dialect,
         f"{base_url}/chat/completions",

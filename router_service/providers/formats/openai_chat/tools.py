@@ -10,12 +10,10 @@ import msgspec
 
 from router_service.core.generation import GenerationRequest, Tool
 from router_service.core.parts import CacheMark, ToolCall
+from router_service.core.wire.chat_traits import SHORT_CALL_ID
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect
 
 _NINE = re.compile("[a-zA-Z0-9]{9}")
-# Longest id that OpenAI and Azure take. Source: "string too long. Expected a string with maximum length 40", in issues
-# of Portkey-AI/gateway (#1062), camel-ai/camel (#2215) and microsoft/autogen (#6377).
-MAX_SHORT_ID = 40
 _ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -117,7 +115,7 @@ class CallIds:
     def _fit(self, call_id: str) -> str:
         if self._kind == "nine_alphanumeric":
             return call_id if _NINE.fullmatch(call_id) else _digest(call_id, 9)
-        if self._kind == "short" and len(call_id) > MAX_SHORT_ID:
+        if self._kind == "short" and len(call_id) > SHORT_CALL_ID:
             return f"call_{_digest(call_id, 24)}"
         return call_id
 

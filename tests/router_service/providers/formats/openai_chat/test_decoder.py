@@ -12,6 +12,7 @@ from router_service.core.answer import LazyBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Failed, Finished, Metered, PartBegan, PartDelta
 from router_service.core.usage import Usage
+from router_service.providers.wire_format import DecodeContext
 from router_service.upstream.framing.sse import EventParser
 from tests.router_service.providers.formats.openai_chat.wire import (
     CASES,
@@ -21,8 +22,10 @@ from tests.router_service.providers.formats.openai_chat.wire import (
     chunk,
     decoded,
     events_of_chunks,
+    events_of_stream,
     folded,
     message,
+    text_of,
 )
 
 ROLE = chunk({"role": "assistant", "content": ""})
@@ -185,11 +188,18 @@ def test_a_batch_has_content_from_the_first_token_on():
     assert _batches(chunk({"reasoning": "a"}))[0].has_content
 
 
-def test_the_beginning_and_reasoning_are_always_events():
+def test_reasoning_is_always_events_and_the_beginning_stands_beside_its_bytes():
     first, second, third = _batches(ROLE, chunk({"reasoning_content": "a"}), chunk({"content": "b"}))
-    assert first.dialect is None and isinstance(first.events()[0], Began)
+    assert first.dialect == "openai_chat" and first.began == first.events()[0] == Began(upstream_id="c")
     assert second.dialect is None and second.spliced == []
     assert third.dialect == "openai_chat"
+
+
+def test_an_unknown_index_means_the_open_choice_where_one_was_asked_for():
+    chunks = [chunk({"content": "a"}), chunk({"content": "b"}, index=5), chunk({}, "stop", index=7)]
+    stream = b"".join(b"data: %s\n\n" % json.dumps(one).encode() for one in chunks) + b"data: [DONE]\n\n"
+    result = folded(events_of_stream(stream, context=DecodeContext(generation_id="gen-1")))
+    assert [text_of(result), len(result.choices), result.error] == ["ab", 1, None]
 
 
 @pytest.mark.parametrize(

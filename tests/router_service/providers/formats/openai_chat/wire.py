@@ -18,7 +18,8 @@ from tests.wire_cases import WireCase, load_cases
 
 FORMAT = OpenAIChatFormat()
 CASES = {case.name: case for case in load_cases("openai_chat")}
-CONTEXT = DecodeContext(generation_id="gen-1", origin="openai_chat/openai/gpt-5-mini")
+# Two choices may come: with one, an unknown index means the only open choice.
+CONTEXT = DecodeContext(generation_id="gen-1", origin="openai_chat/openai/gpt-5-mini", choices=2)
 
 
 def endpoint(provider: str = "openai", upstream_model: str = "gpt-5-mini", **more: Any) -> Endpoint:
