@@ -22,6 +22,7 @@ class EventWriter:
         self._interval_s = interval_s
         self._headers: Headers = []
         self._written_at = 0.0
+        self._now = asyncio.get_running_loop().time
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
         self._over = False
@@ -42,7 +43,7 @@ class EventWriter:
 
     async def write(self, content: bytes, *, more: bool = True) -> None:
         """Send whole events; ``more=False`` ends the stream."""
-        self._written_at = asyncio.get_running_loop().time()
+        self._written_at = self._now()
         if not more:
             self.stop()
         if not self.started:

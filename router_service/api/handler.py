@@ -18,7 +18,7 @@ from router_service.api.metadata import is_asked
 from router_service.api.services import Services
 from router_service.api.skins.skin import Headers, ParsedRequest, Skin
 from router_service.api.step_dispatch import StepDispatch
-from router_service.core.answer import Batch, EventBatch, closes, failure_of
+from router_service.core.answer import Batch, EventBatch, failure_of
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.tool_calls import ToolCallCollector
@@ -91,34 +91,37 @@ class GenerationHandler:
             else:
                 await self._respond(exchange, step, parsed, writer)
 
-    async def _answer(
-        self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest
-    ) -> AsyncGenerator[list[Batch]]:
-        """Return the batches of the answer; with middleware they are batches of events."""
-        middleware = self._services.middleware
-        if not middleware:
-            return (await step.dispatch(exchange, parsed.source)).reads(parsed.dialect)
-        exchange.middleware = [one.name for one in middleware]
-        answer = await wrap(middleware, step)(exchange, parsed.source.parsed)
-        return _as_batches(answer)
-
     async def _respond(
         self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest, writer: EventWriter
     ) -> None:
-        async with aclosing(await self._answer(exchange, step, parsed)) as reads:
-            batches = [batch async for found in reads for batch in found]
+        if self._services.middleware:
+            answer = await self._through_middleware(exchange, step, parsed)
+            async with aclosing(_as_batches(answer)) as reads:
+                batches = [batch async for found in reads for batch in found]
+        else:
+            batches = (await step.dispatch(exchange, parsed.source)).complete(parsed.dialect)
         if (failed := failure_of(batches)) is not None:
             raise failed
         headers, body = self._skin.response(exchange, parsed, batches)
         exchange.first_byte = time.perf_counter()
-        await writer.respond(200, [*headers, *_report(exchange)], body, exchange.id)
+        if exchange.dropped_parameters:
+            headers = [*headers, *_report(exchange)]
+        await writer.respond(200, headers, body, exchange.id)
+
+    async def _through_middleware(self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest) -> Answer:
+        middleware = self._services.middleware
+        exchange.middleware = [one.name for one in middleware]
+        return await wrap(middleware, step)(exchange, parsed.source.parsed)
 
     async def _stream(self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest, writer: EventWriter) -> None:
         """Relay a stream. Raises ``ApiError`` only before the first byte is sent."""
         headers, renderer = self._skin.stream(exchange, parsed)
         writer.keep_alive(headers, exchange.id)
         try:
-            answer = await self._answer(exchange, step, parsed)
+            if self._services.middleware:
+                answer = _as_batches(await self._through_middleware(exchange, step, parsed))
+            else:
+                answer = (await step.dispatch(exchange, parsed.source)).reads(parsed.dialect)
         except ApiError as error:
             if not writer.started:
                 raise
@@ -128,13 +131,14 @@ class GenerationHandler:
         writer.add_headers(_report(exchange))
         async with aclosing(answer) as reads:
             async for batches in reads:
-                over = bool(batches) and closes(batches[-1])
-                if content := renderer.render(batches):
+                content = renderer.render(batches)
+                if renderer.over:
+                    exchange.first_byte = exchange.first_byte or time.perf_counter()
+                    await writer.write(content, more=False)
+                elif content:
                     if exchange.first_byte is None:
                         exchange.first_byte = time.perf_counter()
-                    await writer.write(content, more=not over)
-                elif over:
-                    await writer.write(b"", more=False)
+                    await writer.write(content)
 
     async def _refuse(self, exchange: Exchange, error: ApiError, writer: EventWriter) -> None:
         """Send the error of a request that has no answer, unless its answer has begun."""

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from router_service.core.errors import ApiError
-from router_service.core.events import Began, Ended, Event, Failed
+from router_service.core.events import Began, Ended, Event, Failed, Metered
 
 
 class SplicedChoice(msgspec.Struct):
@@ -41,6 +41,14 @@ class Batch(Protocol):
         """Return the beginning of the answer if a spliced batch has it."""
 
     @property
+    def has_calls(self) -> bool:
+        """Return whether verified choices have tool calls."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether the only verified choice, which has begun before, says neither a call nor an end."""
+
+    @property
     def has_content(self) -> bool:
         """Return whether the batch commits the attempt: it has a ``PartDelta``, or a ``Finished`` with content."""
 
@@ -56,6 +64,8 @@ class EventBatch(msgspec.Struct):
     dialect: str | None = None
     spliced: list[SplicedChoice] = []
     began: Began | None = None
+    has_calls: bool = False
+    is_plain: bool = False
 
     def events(self) -> list[Event]:
         return self.found
@@ -69,14 +79,34 @@ class LazyBatch(msgspec.Struct):
     has_content: bool
     expand: Callable[[], list[Event]]
     began: Began | None = None
+    has_calls: bool = False
+    is_plain: bool = False
 
     def events(self) -> list[Event]:
         return self.expand()
 
 
+class SplicedResponse(msgspec.Struct):
+    """Implement ``Batch`` by the verified messages of a complete response: it begins and ends its answer."""
+
+    dialect: str
+    spliced: list[SplicedChoice]
+    expand: Callable[[], list[Event]]
+    began: Began
+    metered: Metered | None = None
+    has_content: bool = True
+    has_calls: bool = False
+    is_plain: bool = False
+
+    def events(self) -> list[Event]:
+        return [self.began, *self.expand(), *([self.metered] if self.metered else ()), Ended()]
+
+
 def closes(batch: Batch) -> bool:
-    """Return whether ``batch`` ends its answer. Only a batch of events does."""
-    return isinstance(batch, EventBatch) and bool(batch.found) and isinstance(batch.found[-1], Ended | Failed)
+    """Return whether ``batch`` ends its answer: a complete response does, or the last event of a batch of events."""
+    if isinstance(batch, EventBatch):
+        return bool(batch.found) and isinstance(batch.found[-1], Ended | Failed)
+    return isinstance(batch, SplicedResponse)
 
 
 def failure_of(batches: Sequence[Batch]) -> ApiError | None:

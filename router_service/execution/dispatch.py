@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any
+
+import msgspec
 
 from data.catalogue.types import Endpoint
 from data.record.attempt import Attempt
@@ -34,7 +36,7 @@ from router_service.providers.wire_format import Encoded, WireFormat
 from router_service.upstream.transport import DeadlineMissed, StreamResponse, Transport
 
 
-class CommittedAttempt(NamedTuple):
+class CommittedAttempt(msgspec.Struct):
     """Hold an attempt whose first content has arrived: ``first`` are the batches up to it.
 
     ``response`` and ``reader`` are ``None`` for a non-streaming response, whose batches are all in ``first``.
@@ -65,19 +67,19 @@ class Dispatcher:
         """Return the deadlines of a request."""
         return Deadlines(exchange, self.timeouts, self.measured_deadlines)
 
-    async def dispatch(
+    def dispatch(
         self,
         exchange: Exchange,
         source: RequestSource,
         decisions: Iterator[Decision],
         deadlines: Deadlines,
-    ) -> CommittedAttempt:
-        """Return the first attempt that is committed. Raises ``ApiError`` if every endpoint failed."""
+    ) -> Coroutine[Any, Any, CommittedAttempt]:
+        """Return what awaits the first attempt that is committed. It raises ``ApiError`` if every endpoint failed."""
         head = exchange.head
         ahead = UpcomingDecisions(decisions, exchange) if head and head.models else None
         calls = _Calls(self, exchange, source, ahead)
         attempts = AttemptLoop(exchange, self.health, deadlines, self.outcomes, self.hedging)
-        return await attempts.run(ahead or decisions, calls.call, discard)
+        return attempts.run(ahead or decisions, calls.call, discard)
 
 
 class _Calls:

@@ -37,8 +37,15 @@ class EventReader:
 
         What breaks the answer is ``Failed`` in the last batch. Raises ``ApiError`` where the connection fails.
         """
+        response, watch = self._response, self.watch
         while not self.over:
-            found = self._decode(await self._next())
+            # Any bytes, even a comment, show that the provider is alive.
+            if watch is not None:
+                watch.waiting_since = time.perf_counter()
+            chunk = await response.next()
+            if watch is not None:
+                watch.waiting_since = None
+            found = self._decode(chunk)
             if found:
                 return found
         return []
@@ -52,7 +59,7 @@ class EventReader:
         try:
             async with asyncio.timeout(max(timeout_s, 0.001)):
                 while not self.over:
-                    found = self._decode(await self._next())
+                    found = self._decode(await self._response.next())
                     gathered += found
                     if any(batch.has_content for batch in found):
                         return gathered
@@ -87,19 +94,9 @@ class EventReader:
             found.append(EventBatch([Failed(error)]))
         if not chunk and (closing := self._decoder.end()):
             found.append(EventBatch(closing))
-        if not chunk or (found and closes(found[-1])):
+        if not chunk or (found and type(found[-1]) is EventBatch and closes(found[-1])):
             self.over = True
         return found
-
-    async def _next(self) -> bytes:
-        """Read the next bytes; any bytes, even a comment, show that the provider is alive."""
-        watch = self.watch
-        if watch is None:
-            return await self._response.next()
-        watch.waiting_since = time.perf_counter()
-        chunk = await self._response.next()
-        watch.waiting_since = None
-        return chunk
 
 
 def usage_of(batches: Iterable[Batch]) -> Usage | None:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from data.record.attempt import CLIENT_DEADLINE
 from router_service.accounting.cost import cost_of
-from router_service.core.answer import Batch, EventBatch
+from router_service.core.answer import Batch, EventBatch, SplicedResponse
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta
 from router_service.core.exchange import Exchange
@@ -44,6 +44,10 @@ class RelayedAnswer:
         async with aclosing(self.reads(None)) as reads:
             async for found in reads:
                 yield [event for batch in found for event in batch.events()]
+
+    def complete(self, dialect: str | None) -> list[Batch]:
+        """Return the batches of a non-streaming response, which has ended; see ``reads``."""
+        return self._kept(self._committed.first, dialect)
 
     async def reads(self, dialect: str | None) -> AsyncGenerator[list[Batch]]:
         """Yield the batches of one read each. Those of ``dialect`` may be spliced, all others are batches of events.
@@ -93,7 +97,8 @@ class RelayedAnswer:
 
     def _kept(self, batches: list[Batch], dialect: str | None) -> list[Batch]:
         """Keep what ``batches`` say of the exchange; return them, as events where they are not spliced."""
-        calls = self._exchange.tool_calls
+        if len(batches) == 1 and batches[0].is_plain and batches[0].dialect == dialect:
+            return batches
         for place, batch in enumerate(batches):
             if batch.dialect is None or batch.dialect != dialect:
                 events = batch.events()
@@ -101,15 +106,27 @@ class RelayedAnswer:
                     batches[place] = EventBatch(events)
                 for event in events:
                     self._note(event)
-                continue
-            if batch.began is not None:
-                self._note(batch.began)
-            for choice in batch.spliced:
-                if choice.finish_reason is not None:
-                    self._finish(choice.index, choice.finish_reason, choice.native_finish_reason)
-                if calls is not None:
-                    calls.add(choice.index, choice.delta, complete=self._committed.reader is None)
+            else:
+                self._keep_spliced(batch)
         return batches
+
+    def _keep_spliced(self, batch: Batch) -> None:
+        exchange, calls = self._exchange, self._exchange.tool_calls
+        began = batch.began
+        if began is not None:
+            exchange.upstream_id = began.upstream_id or exchange.upstream_id
+            exchange.service_tier = began.service_tier or exchange.service_tier
+        for choice in batch.spliced:
+            if choice.finish_reason is not None:
+                self._finish(choice.index, choice.finish_reason, choice.native_finish_reason)
+            if calls is not None and batch.has_calls:
+                calls.add(choice.index, choice.delta, complete=self._committed.reader is None)
+        if type(batch) is SplicedResponse:
+            if batch.metered is not None:
+                self._usage = batch.metered.usage
+                exchange.service_tier = batch.metered.service_tier or exchange.service_tier
+            exchange.complete = True
+            self._price()
 
     def _note(self, event: Event) -> None:
         exchange = self._exchange

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from data.catalogue.types import Catalogue
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
@@ -14,7 +16,7 @@ from router_service.core.request_source import RequestSource
 Headers = list[tuple[bytes, bytes]]
 
 
-class ParsedRequest(NamedTuple):
+class ParsedRequest(msgspec.Struct):
     """Hold what a skin reads from a body. ``dialect`` is the one whose verified bytes the client takes unchanged."""
 
     source: RequestSource
@@ -30,7 +32,12 @@ class ErrorResponse(NamedTuple):
 
 
 class StreamRenderer(Protocol):
-    """Render one stream. What each method returns consists of whole server-sent events."""
+    """Render one stream. What each method returns consists of whole server-sent events.
+
+    ``over`` is true once the last event was rendered.
+    """
+
+    over: bool
 
     def render(self, batches: Sequence[Batch]) -> bytes:
         """Render ``batches``, the last of which may end the stream."""

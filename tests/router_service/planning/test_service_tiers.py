@@ -186,7 +186,7 @@ def sent(identity: str, **fields: str) -> Any:
     target = offer(identity)
     raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()}
     raw["messages"] = msgspec.Raw(msgspec.json.encode(MESSAGES))
-    source = RequestSource(DIALECT, raw, 0, stream=False, parse=parse_generation)
+    source = RequestSource(DIALECT, raw, 0, False, parse_generation)
     body = msgspec.json.decode(FORMATS[target.wire_format].encode_source(source, target, "gen-1").request.body)
     assert "speed" not in body
     return body.get("service_tier")

@@ -17,7 +17,7 @@ from router_service.api.skins.chat.usage_json import usage_json
 from router_service.api.skins.skin import ErrorResponse, Headers, ParsedRequest, StreamRenderer
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
-from router_service.core.events import Began, fold
+from router_service.core.events import fold
 from router_service.core.exchange import Exchange
 from router_service.core.request_source import RequestSource
 from router_service.core.wire.chat import DIALECT
@@ -41,7 +41,7 @@ class ChatEndpoint:
         fields = head.fields
         reasoning = check_parameters(fields)
         traits = inspect_messages(fields["messages"])
-        source = RequestSource(DIALECT, fields, traits, stream=head.stream, parse=parse_generation)
+        source = RequestSource(DIALECT, fields, traits, head.stream, parse_generation)
         if traits & FOREIGN:
             # Malformed messages are refused here, before anything is planned for them.
             _ = source.parsed
@@ -53,13 +53,17 @@ class ChatEndpoint:
         return ErrorResponse(error.code, [*_JSON, *error.headers()], _encode(body))
 
     def response(self, exchange: Exchange, parsed: ParsedRequest, batches: Sequence[Batch]) -> tuple[Headers, bytes]:
-        usage = usage_json(exchange)
-        if batches[0].dialect == DIALECT:
-            body = render_spliced(batches[0].began or Began(), batches[0].spliced, _head_of(exchange), usage)
+        first = batches[0]
+        if first.dialect == DIALECT:
+            body = render_spliced(first, exchange)
         else:
             result = fold(event for batch in batches for event in batch.events())
-            body = render_response(result, _head_of(exchange), usage, exclude_reasoning=parsed.dialect is None)
-        return _JSON, _encode(body | metadata(exchange, self._catalogue))
+            body = render_response(
+                result, _head_of(exchange), usage_json(exchange), exclude_reasoning=parsed.dialect is None
+            )
+        if exchange.plans is not None:
+            body |= metadata(exchange, self._catalogue)
+        return _JSON, _encode(body)
 
     def stream(self, exchange: Exchange, parsed: ParsedRequest) -> tuple[Headers, StreamRenderer]:
         return HEADERS, _ChatStream(exchange, self._catalogue, exclude_reasoning=parsed.dialect is None)
@@ -73,6 +77,7 @@ class _ChatStream:
         self._catalogue = catalogue
         self._renderer: ChatStreamRenderer | None = None
         self._exclude_reasoning = exclude_reasoning
+        self.over = False
 
     def render(self, batches: Sequence[Batch]) -> bytes:
         renderer = self._renderer
@@ -86,6 +91,7 @@ class _ChatStream:
             content = b"".join([renderer.render(batch) for batch in batches])
         if not renderer.ended:
             return content
+        self.over = True
         more = metadata(self._exchange, self._catalogue, renderer.error)
         if renderer.error is not None:
             return content + renderer.fail(renderer.error, **more)

@@ -10,9 +10,11 @@ from msgspec import UNSET
 
 from router_service.api.skins.chat import answer_fields
 from router_service.api.skins.chat.errors import error_object
-from router_service.core.answer import SplicedChoice
+from router_service.api.skins.chat.usage_json import usage_json
+from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Result, ResultChoice
+from router_service.core.exchange import Exchange
 from router_service.core.parts import AnyPart, Media, MediaKind, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.wire.chat import DIALECT
 
@@ -51,18 +53,17 @@ def render_response(
     }
 
 
-def render_spliced(
-    began: Began, choices: Sequence[SplicedChoice], head: ResponseHead, usage: dict[str, Any]
-) -> dict[str, Any]:
+def render_spliced(response: Batch, exchange: Exchange) -> dict[str, Any]:
     """Return the completion of verified messages, which keep their bytes."""
+    began = response.began
     return {
-        "id": head.id,
+        "id": exchange.id,
         "object": "chat.completion",
-        "created": head.created,
-        "model": head.model,
-        "provider": head.provider,
-        "system_fingerprint": system_fingerprint(began),
-        "service_tier": head.service_tier,
+        "created": int(exchange.started_at),
+        "model": exchange.model,
+        "provider": exchange.provider_name,
+        "system_fingerprint": system_fingerprint(began) if began is not None and began.extras else None,
+        "service_tier": exchange.service_tier,
         "choices": [
             {
                 "index": choice.index,
@@ -71,9 +72,9 @@ def render_spliced(
                 "finish_reason": choice.finish_reason,
                 "native_finish_reason": choice.native_finish_reason,
             }
-            for choice in choices
+            for choice in response.spliced
         ],
-        "usage": usage,
+        "usage": usage_json(exchange),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from router_service.api.skins.chat.choice_stream import ChoiceStream
 from router_service.api.skins.chat.errors import error_object
 from router_service.api.skins.chat.render import ResponseHead, system_fingerprint
-from router_service.core.answer import Batch, SplicedChoice
+from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta, PartEnded
 from router_service.core.parts import Opaque, Reasoning
@@ -75,11 +75,13 @@ class ChatStreamRenderer:
         """Return the chunks of ``batch``, empty if it has nothing for the client."""
         if batch.dialect != DIALECT or self._exclude_reasoning:
             return self.feed(batch.events())
+        if batch.is_plain and not self._reasons:
+            return self._prefix + _encode(batch.spliced) + b"}\n\n"
         if batch.began is not None:
             self._note(batch.began)
         if self._reasons and any(choice.has_open_reasoning for choice in self._choices.values()):
-            return self._end_reasoning(batch.events()) + self._splice(batch.spliced)
-        return self._splice(batch.spliced)
+            return self._end_reasoning(batch.events()) + self._splice(batch)
+        return self._splice(batch)
 
     def feed(self, events: Iterable[Event]) -> bytes:
         """Return the chunks of ``events``."""
@@ -121,7 +123,8 @@ class ChatStreamRenderer:
         match event:
             case Began():
                 self._fingerprint = system_fingerprint(event) or self._fingerprint
-                self._served_in(event.service_tier)
+                if self._fingerprint is not None or event.service_tier is not None:
+                    self._served_in(event.service_tier)
             case Ended():
                 self.ended = True
             case Failed():
@@ -162,12 +165,13 @@ class ChatStreamRenderer:
                     self._take(choice, found)
         return b"".join(found)
 
-    def _splice(self, spliced: Sequence[SplicedChoice]) -> bytes:
+    def _splice(self, batch: Batch) -> bytes:
+        spliced = batch.spliced
         for one in spliced:
             choice = self._choice(one.index)
             choice.is_announced = True
             choice.is_finished = choice.is_finished or one.finish_reason is not None
-            if b'"tool_calls"' in bytes(one.delta):
+            if batch.has_calls:
                 calls = _spliced_calls.decode(one.delta).tool_calls or ()
                 choice.call_count = max([choice.call_count, *(call.index + 1 for call in calls)])
         if len(spliced) == 1 or len({one.index for one in spliced}) == len(spliced):

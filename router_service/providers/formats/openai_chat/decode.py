@@ -6,20 +6,30 @@ with reasoning is always read as events, since its form for clients is another.
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from router_service.core.answer import Batch, EventBatch, LazyBatch, SplicedChoice
+from router_service.core.answer import Batch, EventBatch, SplicedChoice, SplicedResponse
 from router_service.core.errors import ApiError
-from router_service.core.events import Began, Event
+from router_service.core.events import Began, Event, Failed, Metered
+from router_service.providers.formats.openai_chat.assembler import Assembler
 from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.errors import find_error, typed_body
 from router_service.providers.formats.openai_chat.odd_types import fitted_choices, fitted_piece
 from router_service.providers.formats.openai_chat.state import AnswerState, began, began_of, encoded_delta
-from router_service.providers.formats.openai_chat.wire import NULL, Piece, VerifiedDelta, encoded_json, fitted_logprobs
+from router_service.providers.formats.openai_chat.usage import DocumentedUsage, UsageMeter
+from router_service.providers.formats.openai_chat.wire import (
+    NULL,
+    Piece,
+    VerifiedDelta,
+    encoded_json,
+    finish_reason,
+    fitted_logprobs,
+)
 from router_service.providers.lenient_json import read_leniently
 from router_service.providers.wire_format import DecodeContext
 
@@ -42,13 +52,19 @@ class _Completion(msgspec.Struct, gc=False):
 
     choices: list[_Choice]
     id: Any = None
-    usage: Any = None
+    usage: DocumentedUsage | None = None
     error: Any = None
     system_fingerprint: Any = None
     service_tier: Any = None
     x_groq: Any = None
 
 
+_DEFAULTS = (b',"role":"assistant"', b',"content":null', b',"refusal":null', b',"reasoning":null')
+# The end of a message, by which of these fields it lacks.
+_MISSING = {
+    lacks: b"".join(itertools.compress(_DEFAULTS, lacks)) + b"}" if any(lacks) else b""
+    for lacks in itertools.product((False, True), repeat=4)
+}
 _decode_completion = msgspec.json.Decoder(_Completion).decode
 _decode_said = msgspec.json.Decoder(VerifiedDelta).decode
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -60,7 +76,7 @@ def decode_response(body: bytes, context: DecodeContext) -> list[Event]:
 
 
 def decode_spliced(body: bytes, context: DecodeContext) -> list[Batch]:
-    """Return the same answer in batches: its beginning, its choices, its usage and its end. Raises likewise."""
+    """Return the same answer in batches. Raises likewise."""
     try:
         found = _decode_completion(body)
         if len(found.choices) == 1 and found.error is None:
@@ -73,22 +89,41 @@ def decode_spliced(body: bytes, context: DecodeContext) -> list[Batch]:
 def _verified(found: _Completion, context: DecodeContext) -> list[Batch]:
     """Return the batches of a completion of one choice. Raises ``msgspec.ValidationError`` if it has to be fitted."""
     choice = found.choices[0]
-    raw = choice.message
-    said = _decode_said(raw)
-    state = AnswerState(context)
-    state.count(found.usage, found.x_groq)
-    if choice.usage is not None:
-        state.count(choice.usage)
+    said = _decode_said(choice.message)
     logprobs = choice.logprobs
     if logprobs is not UNSET and logprobs != NULL:
         logprobs = fitted_logprobs(logprobs)
     piece = Piece(choice.index, said, choice.finish_reason or None, None, logprobs)
-    is_same = True
-    if said.tool_calls or said.reasoning_content is not UNSET or said.images or said.function_call:
-        is_same = state.fit(piece, complete=True)
-    message = _completed(raw, said) if is_same else _message(piece)
     opening = began_of(found.id, found.service_tier, found.system_fingerprint)
+    if (
+        piece.native is not None
+        and found.x_groq is None
+        and choice.usage is None
+        and not (said.tool_calls or said.reasoning or said.reasoning_details or said.function_call or said.images)
+        and said.reasoning_content is UNSET
+    ):
+        piece.reason = finish_reason(piece.native, has_calls=False)
+        message = _completed(choice.message, said)
+        spliced = SplicedChoice(piece.index, message, piece.reason, piece.native, logprobs)
+        return [SplicedResponse(NAME, [spliced], partial(_events_of, context, piece), opening, _metered(found.usage))]
+    state = AnswerState(context)
+    state.count(found.usage, found.x_groq)
+    state.count(choice.usage)
+    message = _completed(choice.message, said) if state.fit(piece, complete=True) else _message(piece)
     return _batches(state, opening, [piece], [message])
+
+
+def _metered(usage: DocumentedUsage | None) -> Metered | None:
+    if usage is None:
+        return None
+    meter = UsageMeter()
+    meter.add_documented(usage)
+    metered = meter.take()
+    return metered[0] if metered else None
+
+
+def _events_of(context: DecodeContext, piece: Piece) -> list[Event]:
+    return Assembler(context).take([piece])
 
 
 def _any_completion(body: bytes) -> dict[str, Any]:
@@ -140,37 +175,26 @@ def _batches(state: AnswerState, opening: Began, pieces: list[Piece], messages: 
             state.finish(piece)
         has_reasoning = has_reasoning or bool(piece.said.reasoning or piece.said.reasoning_details)
         spliced.append(SplicedChoice(piece.index, message, piece.reason, piece.native, piece.logprobs))
-    closing = EventBatch([*state.meter.take(), *state.closing(_UNFINISHED)])
-    if has_reasoning:
-        return [EventBatch(_events(state, opening, pieces), has_content=True), closing]
-    expand = partial(_events, state, opening, pieces)
-    return [LazyBatch(NAME, spliced, True, expand, opening), closing]
-
-
-def _events(state: AnswerState, opening: Began, pieces: list[Piece]) -> list[Event]:
-    return [opening, *state.assembler.take(pieces)]
+    metered, closing = state.meter.take(), state.closing(_UNFINISHED)
+    if has_reasoning or isinstance(closing[0], Failed):
+        return [EventBatch([opening, *state.assembler.take(pieces), *metered, *closing], has_content=True)]
+    expand = partial(state.assembler.take, pieces)
+    has_calls = any(piece.said.tool_calls for piece in pieces)
+    return [SplicedResponse(NAME, spliced, expand, opening, metered[0] if metered else None, has_calls=has_calls)]
 
 
 def _completed(raw: msgspec.Raw, said: VerifiedDelta) -> msgspec.Raw:
     """Return a verified message with the fields that clients read of every message."""
     if said.role is None:
         return _message(Piece(0, said))
-    if b"\n" in bytes(raw):
+    message = bytes(raw)
+    if b"\n" in message:
         # A server that writes for readers; its line breaks are no part of the answer.
-        raw = msgspec.Raw(encoded_json(msgspec.json.decode(raw)))
-    missing = b""
-    if said.role is UNSET:
-        missing += b',"role":"assistant"'
-    if said.content is UNSET:
-        missing += b',"content":null'
-    if said.refusal is UNSET:
-        missing += b',"refusal":null'
-    if said.reasoning is UNSET:
-        missing += b',"reasoning":null'
+        message = encoded_json(msgspec.json.decode(raw))
+    missing = _MISSING[said.role is UNSET, said.content is UNSET, said.refusal is UNSET, said.reasoning is UNSET]
     if not missing:
-        return raw
-    open_message = bytes(raw)[:-1]
-    return msgspec.Raw(open_message + missing + b"}" if open_message != b"{" else b"{" + missing[1:] + b"}")
+        return msgspec.Raw(message)
+    return msgspec.Raw(message[:-1] + missing if len(message) > 2 else b"{" + missing[1:])
 
 
 def _message(piece: Piece) -> msgspec.Raw:

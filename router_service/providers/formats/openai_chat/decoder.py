@@ -20,12 +20,19 @@ from router_service.core.events import Began, Event, Failed
 from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.errors import find_error, typed_body
 from router_service.providers.formats.openai_chat.odd_types import fitted_choices, fitted_piece, joined_halves
-from router_service.providers.formats.openai_chat.state import AnswerState, began, encoded_delta, says_something
+from router_service.providers.formats.openai_chat.state import (
+    AnswerState,
+    began,
+    began_of,
+    encoded_delta,
+    says_something,
+)
 from router_service.providers.formats.openai_chat.text_repair import TextJoiner, cleaned, read_escaped
 from router_service.providers.formats.openai_chat.wire import (
     NULL,
     Choice,
     Chunk,
+    OpeningChunk,
     Piece,
     VerifiedDelta,
     encoded_json,
@@ -33,6 +40,7 @@ from router_service.providers.formats.openai_chat.wire import (
 )
 from router_service.providers.wire_format import DecodeContext
 
+_decode_opening = msgspec.json.Decoder(OpeningChunk).decode
 _decode_chunk = msgspec.json.Decoder(Chunk).decode
 _decode_said = msgspec.json.Decoder(VerifiedDelta | None).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -48,6 +56,8 @@ class DeferredBatch(msgspec.Struct):
     dialect: str | None = None
     spliced: list[SplicedChoice] = []
     began: Began | None = None
+    has_calls: bool = False
+    is_plain: bool = False
 
     def events(self) -> list[Event]:
         return self.expand()
@@ -71,18 +81,27 @@ class ChatDecoder:
         if self._closed:
             return None
         # Verified bytes must stay on one line of the client's own stream.
-        if self._has_begun and b"\n" not in data and b"\r" not in data and not self._held:
+        if not self._held and b"\n" not in data and b"\r" not in data:
             try:
-                chunk = _decode_chunk(data)
-                choices = chunk.choices
-                if choices and chunk.error is None:
-                    if len(choices) == 1 and chunk.usage is None and chunk.x_groq is None:
-                        choice = choices[0]
-                        said = _decode_said(choice.delta)
-                        if said is not None and self._is_plain(choice, said):
-                            return self._take_plain(choice, said)
-                        return self._take_typed(chunk, choices, [said])
-                    return self._take_typed(chunk, choices, [_decode_said(choice.delta) for choice in choices])
+                if not self._has_begun:
+                    opening = _decode_opening(data)
+                    if opening.choices and opening.error is None:
+                        saids = [_decode_said(choice.delta) for choice in opening.choices]
+                        return self._take_typed(opening, opening.choices, saids, _began(opening))
+                else:
+                    chunk = _decode_chunk(data)
+                    choices = chunk.choices
+                    if choices and chunk.error is None:
+                        if len(choices) == 1 and chunk.usage is None and chunk.x_groq is None:
+                            choice = choices[0]
+                            said = _decode_said(choice.delta)
+                            if said is not None and self._is_plain(choice, said):
+                                return self._take_plain(choice, said)
+                            return self._take_typed(chunk, choices, [said])
+                        return self._take_typed(chunk, choices, [_decode_said(choice.delta) for choice in choices])
+                    if chunk.usage is not None and chunk.error is None:
+                        self._state.count(chunk.usage, chunk.x_groq, chunk.service_tier)
+                        return EventBatch([*self._state.meter.take()])
             except _FAULTS:
                 pass
         if data == b"[DONE]":
@@ -125,13 +144,17 @@ class ChatDecoder:
         if said.reasoning_content is not UNSET:
             said.reasoning_content = UNSET
             raw = msgspec.Raw(encoded_json(said))
-        return LazyBatch(NAME, [SplicedChoice(choice.index, raw, None, None, logprobs)], self._has_content, expand)
+        spliced = SplicedChoice(choice.index, raw, None, None, logprobs)
+        has_calls = bool(said.tool_calls)
+        return LazyBatch(NAME, [spliced], self._has_content, expand, None, has_calls, not has_calls)
 
     def _plain_events(self, choice: Choice, said: VerifiedDelta) -> list[Event]:
         return self._state.assembler.take([Piece(choice.index, said, None, None, choice.logprobs)])
 
-    def _take_typed(self, chunk: Chunk, choices: list[Choice], saids: list[VerifiedDelta | None]) -> Batch | None:
-        """Take a chunk whose fields have the documented types."""
+    def _take_typed(
+        self, chunk: Chunk, choices: list[Choice], saids: list[VerifiedDelta | None], opening: Began | None = None
+    ) -> Batch | None:
+        """Take a chunk whose fields have the documented types; ``opening`` is set for the first."""
         state = self._state
         if chunk.usage is not None or chunk.x_groq is not None:
             state.count(chunk.usage, chunk.x_groq, chunk.service_tier)
@@ -152,7 +175,9 @@ class ChatDecoder:
             as_events = as_events or self._mark(piece)
             spliced.append(SplicedChoice(index, raw, piece.reason, piece.native, logprobs))
             pieces.append(piece)
-        return self._batch(pieces, spliced, as_events)
+        if opening is not None:
+            self._has_begun = True
+        return self._batch(pieces, spliced, as_events, opening)
 
     def _mark(self, piece: Piece) -> bool:
         """Note what ``piece`` says; return whether it has reasoning, which is always read as events."""
@@ -173,7 +198,8 @@ class ChatDecoder:
         expand = partial(self._events, opening, pieces)
         if as_events:
             return DeferredBatch(expand, self._has_content)
-        return LazyBatch(NAME, spliced, self._has_content, expand, opening)
+        has_calls = any(piece.said.tool_calls for piece in pieces)
+        return LazyBatch(NAME, spliced, self._has_content, expand, opening, has_calls)
 
     def _events(self, opening: Began | None, pieces: list[Piece]) -> list[Event]:
         found = self._state.assembler.take(pieces)
@@ -238,6 +264,10 @@ class ChatDecoder:
             return None
         self._closed = True
         return EventBatch([*self._state.meter.take(), Failed(typed_body(facts))])
+
+
+def _began(opening: OpeningChunk) -> Began:
+    return began_of(opening.id, opening.service_tier, opening.system_fingerprint)
 
 
 def _is_special(said: VerifiedDelta) -> bool:

@@ -13,7 +13,7 @@ from router_service.providers.formats.openai_chat.assembler import Assembler, ca
 from router_service.providers.formats.openai_chat.calls import CallTracker
 from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.odd_types import fitted_id, has_address
-from router_service.providers.formats.openai_chat.usage import UsageMeter
+from router_service.providers.formats.openai_chat.usage import DocumentedUsage, UsageMeter
 from router_service.providers.formats.openai_chat.wire import (
     CallDelta,
     Piece,
@@ -68,7 +68,10 @@ class AnswerState:
 
     def count(self, usage: Any, groq: Any = None, tier: Any = None) -> None:
         """Add the usage that stands beside the choices, or within Groq's own object, and the tier that served."""
-        self.meter.add(usage)
+        if isinstance(usage, DocumentedUsage):
+            self.meter.add_documented(usage)
+        else:
+            self.meter.add(usage)
         if tier is not None:
             self.meter.service_tier = served_tier(tier) or self.meter.service_tier
         if isinstance(groq, dict):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from router_service.core.events import Metered
 from router_service.core.usage import Usage
-from router_service.providers.counts import token_count
+from router_service.providers.counts import MAX_TOKENS, token_count
 
+TokenCount = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
 _PROMPT = ("prompt_tokens", "input_tokens")
 _COMPLETION = ("completion_tokens", "output_tokens")
 _PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
@@ -15,6 +18,56 @@ _COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details")
 # Moonshot reports cached_tokens beside the totals, DeepSeek prompt_cache_hit_tokens, gateways Anthropic's names.
 _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+
+
+class _PromptDetails(msgspec.Struct, gc=False):
+    cached_tokens: TokenCount | None = None
+    cache_write_tokens: TokenCount | None = None
+    cache_creation_tokens: Any = None
+    cache_read_input_tokens: Any = None
+    prompt_cache_hit_tokens: Any = None
+
+
+class _CompletionDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: TokenCount | None = None
+
+
+class DocumentedUsage(msgspec.Struct, gc=False):
+    """Hold the documented counts, and those other places of counts that must be empty for them to be all."""
+
+    prompt_tokens: TokenCount | None = None
+    completion_tokens: TokenCount | None = None
+    total_tokens: TokenCount | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    input_tokens: Any = None
+    output_tokens: Any = None
+    input_tokens_details: Any = None
+    output_tokens_details: Any = None
+    cached_tokens: Any = None
+    prompt_cache_hit_tokens: Any = None
+    cache_read_input_tokens: Any = None
+    cache_write_tokens: Any = None
+    cache_creation_tokens: Any = None
+    cache_creation_input_tokens: Any = None
+    reasoning_tokens: Any = None
+
+    def has_others(self) -> bool:
+        """Return whether there are counts in other places than the documented ones."""
+        details = self.prompt_tokens_details
+        return not (
+            self.input_tokens is self.output_tokens is self.input_tokens_details is self.output_tokens_details is None
+            and self.cached_tokens is self.prompt_cache_hit_tokens is self.cache_read_input_tokens is None
+            and self.cache_write_tokens is self.cache_creation_tokens is self.cache_creation_input_tokens is None
+            and self.reasoning_tokens is None
+            and (
+                details is None
+                or (
+                    details.cache_creation_tokens is details.cache_read_input_tokens is None
+                    and details.prompt_cache_hit_tokens is None
+                )
+            )
+        )
 
 
 class UsageMeter:
@@ -33,6 +86,26 @@ class UsageMeter:
         self._cached: int | None = None
         self._written: int | None = None
         self._reasoning: int | None = None
+
+    def add_documented(self, found: DocumentedUsage) -> None:
+        """Add a usage object of the documented types; the first one is read fast."""
+        if self._changed or self._prompt is not None or found.has_others():
+            self.add(msgspec.to_builtins(found))
+            return
+        prompt, completion = found.prompt_tokens_details, found.completion_tokens_details
+        self._prompt, self._completion = found.prompt_tokens, found.completion_tokens
+        if prompt is not None:
+            self._cached, self._written = prompt.cached_tokens, prompt.cache_write_tokens
+        if completion is not None and completion.reasoning_tokens is not None:
+            self._count_reasoning(completion.reasoning_tokens, found.total_tokens)
+        self._changed = True
+
+    def _count_reasoning(self, reasoning: int, total: int | None) -> None:
+        self._reasoning = reasoning
+        prompt, completion = self._prompt, self._completion
+        # Some providers, xAI among them, count reasoning apart from the completion.
+        if reasoning and prompt is not None and completion is not None and prompt + completion + reasoning == total:
+            self._completion = completion + reasoning
 
     def add(self, found: Any) -> None:
         """Add a usage object. Anything else, and counts that are not possible, are ignored."""

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from router_service.core.events import FinishReason
+from router_service.providers.formats.openai_chat.usage import DocumentedUsage
 
 _encoder = msgspec.json.Encoder()
 NULL = msgspec.Raw(b"null")
@@ -67,10 +68,17 @@ class Chunk(msgspec.Struct, gc=False):
     """Hold what has to be known of every chunk after the first."""
 
     choices: list[Choice] | None = None
-    usage: Any = None
+    usage: DocumentedUsage | None = None
     error: Any = None
     x_groq: Any = None
     service_tier: Any = None
+
+
+class OpeningChunk(Chunk, gc=False):
+    """Hold what has to be known of the first chunk."""
+
+    id: Any = None
+    system_fingerprint: Any = None
 
 
 class Piece(msgspec.Struct, gc=False):

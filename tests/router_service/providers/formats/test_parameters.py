@@ -86,7 +86,7 @@ def encode(fields: Fields, endpoint: Endpoint, *, copied: bool = False) -> Encod
     if copied:
         assert isinstance(wire, OpenAIChatFormat)
         stream = bool(fields.get("stream"))
-        source = RequestSource(DIALECT, raw, 0, stream=stream, parse=parse_generation)
+        source = RequestSource(DIALECT, raw, 0, stream, parse_generation)
         return wire.encode_source(source, endpoint, "gen-1")
     return wire.encode(parse_generation(raw), endpoint, "gen-1")
 

@@ -55,7 +55,8 @@ def whole(*parts: AnyPart, began: Began | None = None) -> dict[str, Any]:
 
 
 def spliced(*choices: SplicedChoice, events: list[Event] | None = None) -> LazyBatch:
-    return LazyBatch("openai_chat", list(choices), True, lambda: events or [])
+    has_calls = any(b"tool_calls" in bytes(choice.delta) for choice in choices)
+    return LazyBatch("openai_chat", list(choices), True, lambda: events or [], None, has_calls)
 
 
 def test_verified_deltas_are_spliced_byte_by_byte() -> None:

@@ -38,7 +38,7 @@ def _spliced(body: dict[str, Any], to: Any = PLAIN, *, parses: bool = True, **mo
 def _source(fields: dict[str, Raw], body: dict[str, Any] | None, *, stream: bool = False) -> RequestSource:
     parse = _never if body is None else (lambda _fields: parse_chat(body))
     traits = inspect_messages(fields["messages"]) if "messages" in fields else 0
-    return RequestSource(DIALECT, fields, traits, stream=stream, parse=parse)
+    return RequestSource(DIALECT, fields, traits, stream, parse)
 
 
 def _body(encoded: Any) -> dict[str, Any]:
