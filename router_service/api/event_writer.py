@@ -22,7 +22,6 @@ class EventWriter:
         self._interval_s = interval_s
         self._headers: Headers = []
         self._written_at = 0.0
-        self._now = asyncio.get_running_loop().time
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
         self._over = False
@@ -33,6 +32,7 @@ class EventWriter:
         """Begin to keep a stream alive; ``headers`` are those of its response."""
         self._headers = [*headers, (b"x-generation-id", generation_id.encode())]
         loop = asyncio.get_running_loop()
+        self._now = loop.time
         self._written_at = loop.time()
         self._timer = loop.call_later(self._interval_s, self._check, loop)
 

@@ -100,7 +100,7 @@ class GenerationHandler:
                 batches = [batch async for found in reads for batch in found]
         else:
             batches = (await step.dispatch(exchange, parsed.source)).complete(parsed.dialect)
-        if (failed := failure_of(batches)) is not None:
+        if not batches[0].spliced and (failed := failure_of(batches)) is not None:
             raise failed
         headers, body = self._skin.response(exchange, parsed, batches)
         exchange.first_byte = time.perf_counter()

@@ -24,7 +24,8 @@ _ROUNDS = 8
 
 def read_fields(body: bytes) -> dict[str, msgspec.Raw]:
     """Return the fields of ``body`` in the client's order. Raises ``ApiError`` 400 with what is wrong."""
-    check_text("The request body", body)
+    if not body.isascii() or body.count(b"[") + body.count(b"{") > MAX_NESTING:
+        check_text("The request body", body)
     try:
         return _decoder.decode(body)
     except msgspec.ValidationError:

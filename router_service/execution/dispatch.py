@@ -32,7 +32,7 @@ from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.execution.upcoming_decisions import UpcomingDecisions
 from router_service.health import Health
 from router_service.providers.credentials import Credentials
-from router_service.providers.wire_format import Encoded, WireFormat
+from router_service.providers.wire_format import WireFormat
 from router_service.upstream.transport import DeadlineMissed, StreamResponse, Transport
 
 
@@ -104,7 +104,9 @@ class _Calls:
             attempt.status = answer.status
             if answer.status != 200:
                 raise wire.error(answer.status, answer.body, answer.headers, endpoint)
-            found = self._complete(wire, answer.body, encoded)
+            found = wire.decode_batches(answer.body, encoded.context)
+            if self._ahead is not None or not found[0].spliced:
+                found = self._complete(found)
             attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
             return CommittedAttempt(endpoint, attempt, found, encoded.dropped)
         response = await dispatcher.upstream.stream(request, timeout_s)
@@ -115,7 +117,7 @@ class _Calls:
             left_s = timeout_s - (time.perf_counter() - sent)
             if response.headers.get("content-type", "").startswith("application/json"):
                 # Some servers answer a streaming request with one JSON body.
-                found = self._complete(wire, await _read_body(response, left_s), encoded)
+                found = self._complete(wire.decode_batches(await _read_body(response, left_s), encoded.context))
                 response.finish()
                 response.close()
                 attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
@@ -128,9 +130,8 @@ class _Calls:
         attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
         return CommittedAttempt(endpoint, attempt, first, encoded.dropped, response, reader)
 
-    def _complete(self, wire: WireFormat, body: bytes, encoded: Encoded) -> list[Batch]:
+    def _complete(self, found: list[Batch]) -> list[Batch]:
         """Return the batches of a non-streaming response. Raises ``ApiError`` where it fails."""
-        found = wire.decode_batches(body, encoded.context)
         if (failed := failure_of(found)) is not None:
             raise failed
         return self._checked(found)

@@ -97,9 +97,9 @@ class RelayedAnswer:
 
     def _kept(self, batches: list[Batch], dialect: str | None) -> list[Batch]:
         """Keep what ``batches`` say of the exchange; return them, as events where they are not spliced."""
-        if len(batches) == 1 and batches[0].is_plain and batches[0].dialect == dialect:
-            return batches
         for place, batch in enumerate(batches):
+            if batch.is_plain and batch.dialect == dialect:
+                continue
             if batch.dialect is None or batch.dialect != dialect:
                 events = batch.events()
                 if not isinstance(batch, EventBatch):

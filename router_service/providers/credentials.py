@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import msgspec
-
 from data.catalogue.types import Endpoint
 from router_service.core.http_request import HttpRequest
 
@@ -29,4 +27,4 @@ class Credentials:
         """Return ``request`` with the headers that authenticate it at ``endpoint``."""
         key, header = self.api_key(endpoint), KEY_HEADERS.get(endpoint.wire_format)
         signed = {header: key} if header else {"authorization": f"Bearer {key}"}
-        return msgspec.structs.replace(request, headers=request.headers | signed)
+        return HttpRequest(request.url, request.headers | signed, request.body, request.dropped)

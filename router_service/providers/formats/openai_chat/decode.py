@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from router_service.core.answer import Batch, EventBatch, SplicedChoice, SplicedResponse
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Event, Failed, Metered
+from router_service.core.usage import Usage
 from router_service.providers.formats.openai_chat.assembler import Assembler
 from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.errors import find_error, typed_body
@@ -116,6 +117,11 @@ def _verified(found: _Completion, context: DecodeContext) -> list[Batch]:
 def _metered(usage: DocumentedUsage | None) -> Metered | None:
     if usage is None:
         return None
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    reasoning = None if completion is None else completion.reasoning_tokens
+    if usage.prompt_tokens is not None and not reasoning and not usage.has_others():
+        cached, written = (prompt.cached_tokens, prompt.cache_write_tokens) if prompt is not None else (None, None)
+        return Metered(Usage(usage.prompt_tokens, usage.completion_tokens or 0, cached, written, reasoning))
     meter = UsageMeter()
     meter.add_documented(usage)
     metered = meter.take()

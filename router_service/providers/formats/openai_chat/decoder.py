@@ -95,7 +95,15 @@ class ChatDecoder:
                         if len(choices) == 1 and chunk.usage is None and chunk.x_groq is None:
                             choice = choices[0]
                             said = _decode_said(choice.delta)
-                            if said is not None and self._is_plain(choice, said):
+                            # Most chunks add text to a choice that has begun: nothing in them has to be fitted.
+                            if (
+                                said is not None
+                                and choice.index in self._unfinished
+                                and choice.finish_reason is None
+                                and not (said.tool_calls or said.images or said.function_call or choice.usage)
+                            ):
+                                return self._take_plain(choice, said)
+                            if said is not None and said.tool_calls and self._continues_call(choice, said):
                                 return self._take_plain(choice, said)
                             return self._take_typed(chunk, choices, [said])
                         return self._take_typed(chunk, choices, [_decode_said(choice.delta) for choice in choices])
@@ -123,12 +131,13 @@ class ChatDecoder:
     def _closing(self) -> list[Event]:
         return [*self._state.meter.take(), *self._state.closing(_UNFINISHED)]
 
-    def _is_plain(self, choice: Choice, said: VerifiedDelta) -> bool:
-        """Return whether a choice adds to what has begun already, so that nothing but reasoning has to be fitted."""
-        return (
+    def _continues_call(self, choice: Choice, said: VerifiedDelta) -> bool:
+        """Return whether a choice adds to a call that has begun, so that nothing but reasoning has to be fitted."""
+        return bool(
             choice.index in self._unfinished
             and not (choice.finish_reason or said.images or said.function_call or choice.usage is not None)
-            and (not said.tool_calls or self._state.continues_call(choice.index, said.tool_calls))
+            and said.tool_calls
+            and self._state.continues_call(choice.index, said.tool_calls)
         )
 
     def _take_plain(self, choice: Choice, said: VerifiedDelta) -> Batch:
@@ -172,7 +181,7 @@ class ChatDecoder:
             piece = Piece(index, said or VerifiedDelta(), choice.finish_reason or None, None, logprobs)
             if said is None or (_is_special(said) and not state.fit(piece)):
                 raw = encoded_delta(piece)
-            as_events = as_events or self._mark(piece)
+            as_events = self._mark(piece) or as_events
             spliced.append(SplicedChoice(index, raw, piece.reason, piece.native, logprobs))
             pieces.append(piece)
         if opening is not None:
@@ -198,7 +207,9 @@ class ChatDecoder:
         expand = partial(self._events, opening, pieces)
         if as_events:
             return DeferredBatch(expand, self._has_content)
-        has_calls = any(piece.said.tool_calls for piece in pieces)
+        has_calls = bool(pieces[0].said.tool_calls)
+        if len(pieces) > 1:
+            has_calls = any(piece.said.tool_calls for piece in pieces)
         return LazyBatch(NAME, spliced, self._has_content, expand, opening, has_calls)
 
     def _events(self, opening: Began | None, pieces: list[Piece]) -> list[Event]:
@@ -253,8 +264,13 @@ class ChatDecoder:
     def _known_index(self, index: int, count: int) -> int:
         """Return the index of a choice: where one was asked for, an unknown index means the one that is open."""
         state = self._state
-        is_known = index in state.unfinished or index in state.finished
-        if is_known or self._choices != 1 or count != 1 or len(state.unfinished) != 1:
+        if (
+            index in state.unfinished
+            or index in state.finished
+            or self._choices != 1
+            or count != 1
+            or len(state.unfinished) != 1
+        ):
             return index
         return next(iter(state.unfinished))
 

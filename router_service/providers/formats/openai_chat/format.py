@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data.catalogue.types import Endpoint
-from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.generation import GenerationRequest
-from router_service.core.request_source import RequestSource
 from router_service.providers.formats.openai_chat.decode import decode_response, decode_spliced
 from router_service.providers.formats.openai_chat.decoder import ChatDecoder
 from router_service.providers.formats.openai_chat.dialect import NAME
@@ -33,16 +31,12 @@ class OpenAIChatFormat:
     def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
         return encode_request(request, endpoint, generation_id)
 
-    def encode_source(self, source: RequestSource, endpoint: Endpoint, generation_id: str) -> Encoded:
-        if source.dialect != NAME:
-            return encode_request(source.parsed, endpoint, generation_id)
-        return encode_source(source, endpoint, generation_id)
+    encode_source = staticmethod(encode_source)
 
     def decode(self, body: bytes, context: DecodeContext) -> list[Event]:
         return decode_response(body, context)
 
-    def decode_batches(self, body: bytes, context: DecodeContext) -> list[Batch]:
-        return decode_spliced(body, context)
+    decode_batches = staticmethod(decode_spliced)
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
         return ChatDecoder(context)

@@ -15,8 +15,8 @@ from router_service.core.generation import ReasoningOptions
 from router_service.core.http_request import HttpRequest
 from router_service.core.request_source import RequestSource
 from router_service.core.wire.chat_traits import CALLS, DEVELOPER, FOREIGN, LONG_CALL_IDS, NAMES
-from router_service.providers.formats.openai_chat.dialect import Dialect, dialect_of, origin_of
-from router_service.providers.formats.openai_chat.encode import encode_reasoning, encode_tier
+from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, dialect_of, origin_of
+from router_service.providers.formats.openai_chat.encode import encode_reasoning, encode_request, encode_tier
 from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, left_out, reported
 from router_service.providers.formats.openai_chat.tools import encode_tools
 from router_service.providers.formats.openai_chat.turns import TurnEncoder
@@ -34,9 +34,11 @@ _reasoning_decoder: msgspec.json.Decoder[ReasoningOptions | None] = msgspec.json
 def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str) -> Encoded:
     """Translate a chat body, given as raw top-level fields, to what ``encode`` makes of the request that it says.
 
-    The request is parsed only if messages or tools have to change. All other fields keep their bytes. Raises
-    ``ApiError`` 400 for a malformed field that has to be read.
+    The request is parsed only if messages or tools have to change, or if it has no body of this dialect. All other
+    fields keep their bytes. Raises ``ApiError`` 400 for a malformed field that has to be read.
     """
+    if source.dialect != NAME:
+        return encode_request(source.parsed, endpoint, generation_id)
     fields = source.fields
     has_tools = "tools" in fields and fields["tools"] not in _NO_TOOLS
     plan = _plan(endpoint.provider, endpoint.upstream_model, endpoint.base_url, has_tools)
