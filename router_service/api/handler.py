@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from data.record.encoding import encode_record
@@ -20,8 +21,10 @@ from router_service.api.skins.skin import Headers, ParsedRequest, Skin
 from router_service.api.step_dispatch import StepDispatch
 from router_service.core.answer import Batch, EventBatch, failure_of
 from router_service.core.errors import ApiError
+from router_service.core.events import Ended, Event, Metered
 from router_service.core.exchange import Exchange
 from router_service.core.tool_calls import ToolCallCollector
+from router_service.core.usage import Usage
 from router_service.middleware.middleware import Answer, wrap
 from router_service.planning.availability import NoEndpoints
 from router_service.telemetry.record import make_record
@@ -96,7 +99,7 @@ class GenerationHandler:
     ) -> None:
         if self._services.middleware:
             answer = await self._through_middleware(exchange, step, parsed)
-            async with aclosing(_as_batches(answer)) as reads:
+            async with aclosing(_as_batches(answer, exchange)) as reads:
                 batches = [batch async for found in reads for batch in found]
         else:
             batches = (await step.dispatch(exchange, parsed.source)).complete(parsed.dialect)
@@ -119,7 +122,7 @@ class GenerationHandler:
         writer.keep_alive(headers, exchange.id)
         try:
             if self._services.middleware:
-                answer = _as_batches(await self._through_middleware(exchange, step, parsed))
+                answer = _as_batches(await self._through_middleware(exchange, step, parsed), exchange)
             else:
                 answer = (await step.dispatch(exchange, parsed.source)).reads(parsed.dialect)
         except ApiError as error:
@@ -185,10 +188,23 @@ def settle(exchange: Exchange, services: Services) -> None:
     services.log.append(payload)
 
 
-async def _as_batches(answer: Answer) -> AsyncGenerator[list[Batch]]:
+async def _as_batches(answer: Answer, exchange: Exchange) -> AsyncGenerator[list[Batch]]:
     async with aclosing(answer.batches()) as batches:
         async for events in batches:
-            yield [EventBatch(events)]
+            yield [EventBatch(events if exchange.earlier_usage is None else _with_all_steps(events, exchange))]
+
+
+def _with_all_steps(events: list[Event], exchange: Exchange) -> list[Event]:
+    """Return ``events`` with the usage of all steps: middleware reads that of one step, the client pays for all."""
+    earlier = exchange.earlier_usage or Usage()
+    found = [
+        msgspec.structs.replace(event, usage=earlier.plus(event.usage)) if isinstance(event, Metered) else event
+        for event in events
+    ]
+    if found and isinstance(found[-1], Ended) and exchange.usage is not None:
+        # The last step may not have reported any.
+        found.insert(-1, Metered(exchange.usage))
+    return found
 
 
 def _report(exchange: Exchange) -> Headers:
