@@ -39,8 +39,7 @@ GROQ = Place("openai/gpt-oss-120b", "groq", CHAT)
 MESSAGES_PLACES = (SONNET, OPUS, HAIKU, MINIMAX)
 CHAT_PLACES = (OPENAI, MISTRAL, DEEPSEEK, MOONSHOT, GROQ)
 DRIVERS = {"messages": MessagesDriver, "chat": ChatDriver}
-OLDER_PATH = pytest.mark.xfail(strict=False, reason="chat completions still take the older path")
-SKINS = ["messages", pytest.param("chat", marks=OLDER_PATH)]
+SKINS = ["messages", "chat"]
 pytestmark = pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
 
 
