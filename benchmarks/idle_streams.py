@@ -47,11 +47,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--streams", type=int, default=1000, help="open at once, for each figure")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prompt-bytes", type=int, default=len(QUESTION), help="size of each prompt")
     parser.add_argument("--write", action="store_true", help="put the table into docs/speed.md")
     options = parser.parse_args()
     lines = ["| client's API | provider's format | streams | kB a stream | of all rounds |", "|---|---|---|---|---|"]
     for skin, wire_format, path, model in ROWS:
-        found = [uvloop.run(measure(path, model, options.streams)) / 1000 for _ in range(options.rounds)]
+        found = [
+            uvloop.run(measure(path, model, options.streams, options.prompt_bytes)) / 1000
+            for _ in range(options.rounds)
+        ]
         spread = f"{min(found):.1f} to {max(found):.1f}"
         lines.append(f"| {skin} | {wire_format} | {options.streams:,} | {statistics.median(found):.1f} | {spread} |")
     print("\n".join(lines))
@@ -59,7 +63,7 @@ def main() -> None:
         write_between(PAGE, "<!-- idle streams", "\n".join(lines))
 
 
-async def measure(path: str, model: str, count: int) -> float:
+async def measure(path: str, model: str, count: int, prompt_bytes: int) -> float:
     """Return the bytes by which the router's resident memory grows for each of ``count`` streams."""
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
@@ -71,9 +75,8 @@ async def measure(path: str, model: str, count: int) -> float:
         serve = ("portolan", "serve", "--port", str(port), "--data-dir", folder)
         process = start(stack, 0, *serve, PORTOLAN_LAB_URL=lab)
         await asyncio.to_thread(wait_for, port)
-        body = {
-            "model": model, "max_tokens": 500, "stream": True, "messages": [{"role": "user", "content": QUESTION}]
-        }  # fmt: skip
+        prompt = (QUESTION * (prompt_bytes // len(QUESTION) + 1))[:prompt_bytes]
+        body = {"model": model, "max_tokens": 500, "stream": True, "messages": [{"role": "user", "content": prompt}]}
         request = _request(path, key, json.dumps(body).encode())
         # The warm-up leaves fewer connections open than are measured, and the others are closed.
         kept = await _opened(port, request, count // 10)

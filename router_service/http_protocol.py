@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from router_service.core.client_connection import CONNECTION_KEY, ClientConnection
 from router_service.core.errors import ApiError
 from router_service.core.http_limits import STATE_KEY, HttpLimits
 
@@ -58,14 +59,15 @@ class HttpProtocol(HttpToolsProtocol):
     # CPython shares the keys of instances that have at most 30 attributes, and uvicorn's have 28. With more, an open
     # connection takes another 1.2 kB.
     __slots__ = (
-        "_awaited", "_begun", "_chunk_bytes", "_due", "_framing_bytes", "_head_bytes", "_limits", "_refusal",
-        "_refused", "_timer",
+        "_awaited", "_begun", "_chunk_bytes", "_client", "_due", "_framing_bytes", "_head_bytes", "_limits",
+        "_refusal", "_refused", "_timer",
     )  # fmt: skip
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.pipeline = Pipeline()  # type: ignore[assignment]
         self._limits: HttpLimits = self.app_state.get(STATE_KEY) or HttpLimits()
+        self._client = ClientConnection()
         self._awaited = HEAD
         self._begun = False
         self._chunk_bytes = 0
@@ -88,6 +90,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         super().connection_lost(exc)
+        self._client.lose()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -152,6 +155,7 @@ class HttpProtocol(HttpToolsProtocol):
             # Its first byte has come; how many more of this chunk belong to it, ``on_headers_complete`` counts.
             self._awaited, self._head_bytes = HEAD, 1
         super().on_message_begin()
+        self.scope["state"][CONNECTION_KEY] = self._client
 
     def on_headers_complete(self) -> None:
         limits = self._limits
@@ -175,6 +179,9 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._awaited = NOTHING
         super().on_message_complete()
+        if not self.pipeline:
+            # A large body has paused the reading, without which a client that disconnects is not noticed.
+            self.flow.resume_reading()
 
     def handle_websocket_upgrade(self) -> None:
         self._awaited = NOTHING

@@ -16,6 +16,11 @@ class EventWriter:
     message of its own, and what is written consists of whole events, so that it never comes between their bytes.
     """
 
+    __slots__ = (
+        "_headers", "_interval_s", "_keepalive", "_over", "_send", "_timer", "_writing", "_written_at", "sent_bytes",
+        "started",
+    )  # fmt: skip
+
     def __init__(self, send: Send, keepalive: bytes, interval_s: float) -> None:
         self._send = send
         self._keepalive = keepalive
@@ -72,7 +77,11 @@ class EventWriter:
             return
         silent_s = loop.time() - self._written_at
         # A keep-alive that still waits for a slow client is enough.
-        if silent_s >= self._interval_s and (self._writing is None or self._writing.done()):
+        if silent_s >= self._interval_s and self._writing is None:
             self._writing = loop.create_task(self.write(self._keepalive))
+            self._writing.add_done_callback(self._forget)
             silent_s = 0.0
         self._timer = loop.call_later(max(self._interval_s - silent_s, 0.001), self._check, loop)
+
+    def _forget(self, _written: asyncio.Task[None]) -> None:
+        self._writing = None

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from data.record.encoding import encode_record
 from router_service.admission.keys import Key
-from router_service.api.asgi import ClientDisconnected, DisconnectWatches, WhileConnected, read_body
+from router_service.api.asgi import ClientDisconnected, WhileConnected, read_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
 from router_service.api.services import Services
@@ -41,7 +41,6 @@ class GenerationHandler:
     def __init__(self, services: Services, skin: Skin) -> None:
         self._services = services
         self._skin = skin
-        self._watches = DisconnectWatches()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(b"", dict(scope["headers"]))
@@ -88,7 +87,7 @@ class GenerationHandler:
         if is_asked(exchange.headers):
             exchange.plans = []
         step = StepDispatch(services, parsed.source, key)
-        with WhileConnected(self._watches, receive):
+        with WhileConnected(scope):
             if head.stream:
                 await self._stream(exchange, step, parsed, writer)
             else:

@@ -17,6 +17,8 @@ from router_service.execution.relayed_answer import RelayedAnswer
 class StepDispatch:
     """Implement ``Next``. ``source`` is the request as the client sent it, whose head the exchange has."""
 
+    __slots__ = ("_key", "_services", "_source", "_taken")
+
     def __init__(self, services: Services, source: RequestSource, key: Key) -> None:
         self._services = services
         self._source = source

@@ -102,6 +102,8 @@ class Deadlines:
     response counts as one first token. A stream of the flex tier may take as long as a non-streaming response.
     """
 
+    __slots__ = ("_exchange", "_measured", "_timeouts")
+
     def __init__(self, exchange: Exchange, timeouts: Timeouts, measured: MeasuredDeadlines) -> None:
         self._exchange = exchange
         self._timeouts = timeouts

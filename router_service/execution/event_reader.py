@@ -25,6 +25,8 @@ class EventReader:
     ``over`` is true once the answer is closed; bytes that follow are not read.
     """
 
+    __slots__ = ("_decoder", "_parser", "_response", "over", "watch")
+
     def __init__(self, response: StreamResponse, decoder: EventDecoder) -> None:
         self._response = response
         self._decoder = decoder

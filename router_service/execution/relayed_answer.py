@@ -26,6 +26,8 @@ class RelayedAnswer:
     ``failed`` is the error of an answer that broke.
     """
 
+    __slots__ = ("_committed", "_deadlines", "_exchange", "_priced", "_read_at", "_usage", "failed")
+
     def __init__(self, exchange: Exchange, committed: CommittedAttempt, deadlines: Deadlines) -> None:
         self._exchange = exchange
         self._committed = committed
@@ -92,7 +94,7 @@ class RelayedAnswer:
         if reader is None or response is None:
             return None, False
         deadlines, stall = self._deadlines, self._deadlines.stall()
-        reader.watch = StallWatch(response.abort, stall.seconds, deadlines.remaining_s, deadlines.expiry_error())
+        reader.watch = StallWatch(response.abort, stall.seconds, deadlines.remaining_s, deadlines.expiry_error)
         return reader.watch, stall.from_client
 
     def _kept(self, batches: list[Batch], dialect: str | None) -> list[Batch]:

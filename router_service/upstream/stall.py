@@ -22,15 +22,19 @@ class StallWatch:
     next chunk began (``time.perf_counter``), and ``None`` while nobody waits: a client that reads slowly is no stall.
     """
 
-    __slots__ = ("_abort", "_deadline", "_expired", "_loop", "_stall_s", "_timer", "waiting_since")
+    __slots__ = ("_abort", "_deadline", "_expiry_error", "_loop", "_stall_s", "_timer", "waiting_since")
 
     def __init__(
-        self, abort: Callable[[ApiError], None], stall_s: float, remaining_s: float, expired: ApiError
+        self,
+        abort: Callable[[ApiError], None],
+        stall_s: float,
+        remaining_s: float,
+        expiry_error: Callable[[], ApiError],
     ) -> None:
         self._abort = abort
         self._stall_s = stall_s
         self._deadline = time.perf_counter() + remaining_s
-        self._expired = expired
+        self._expiry_error = expiry_error
         self._loop = asyncio.get_running_loop()
         self.waiting_since: float | None = None
         self._timer = self._loop.call_later(min(stall_s, remaining_s), self._check)
@@ -43,7 +47,7 @@ class StallWatch:
         now = time.perf_counter()
         since = now if self.waiting_since is None else self.waiting_since
         if now >= self._deadline:
-            self._abort(self._expired)
+            self._abort(self._expiry_error())
         elif now >= since + self._stall_s:
             self._abort(stall_error(self._stall_s))
         else:

@@ -121,7 +121,7 @@ def test_a_non_streaming_response_has_its_own_deadline() -> None:
 
 async def test_a_hanging_provider_is_cut_and_a_slow_reader_is_not() -> None:
     cut: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-    watch = StallWatch(cut.set_result, 0.05, 60, stall_error(60))
+    watch = StallWatch(cut.set_result, 0.05, 60, lambda: stall_error(60))
     await asyncio.sleep(0.2)
     assert not cut.done()
     watch.waiting_since = time.perf_counter()
@@ -130,7 +130,7 @@ async def test_a_hanging_provider_is_cut_and_a_slow_reader_is_not() -> None:
 
 async def test_chunks_reset_the_stall_timeout_and_the_total_timeout_ends_the_stream() -> None:
     cut: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-    watch = StallWatch(cut.set_result, 30, 0.1, stall_error(0.1))
+    watch = StallWatch(cut.set_result, 30, 0.1, lambda: stall_error(0.1))
     while not cut.done():
         watch.waiting_since = time.perf_counter()
         await asyncio.sleep(0.01)

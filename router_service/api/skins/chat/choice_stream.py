@@ -10,7 +10,6 @@ has an index.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Literal
 
 import msgspec
@@ -44,6 +43,11 @@ class _OpenPart(msgspec.Struct):
 class ChoiceStream:
     """Render one choice. ``found`` are the deltas that were not taken yet."""
 
+    __slots__ = (
+        "_annotation_count", "_content_length", "_created", "_detail_count", "_generation_id", "_has_audio",
+        "_image_count", "_lanes", "_open", "_signed", "call_count", "found", "is_announced", "is_finished", "number",
+    )  # fmt: skip
+
     def __init__(self, number: int, generation_id: str, created: int) -> None:
         self.number = number
         self.found: list[ChunkChoice] = []
@@ -53,7 +57,7 @@ class ChoiceStream:
         self._generation_id = generation_id
         self._created = created
         self._open: dict[int, _OpenPart] = {}
-        self._lanes: dict[Lane, deque[_OpenPart]] = {}
+        self._lanes: dict[Lane, list[_OpenPart]] = {}
         self._content_length = 0
         self._detail_count = 0
         self._image_count = 0
@@ -100,7 +104,7 @@ class ChoiceStream:
                 return
         self._open[event.index] = opened
         if opened.lane is not None:
-            lane = self._lanes.setdefault(opened.lane, deque())
+            lane = self._lanes.setdefault(opened.lane, [])
             lane.append(opened)
             if len(lane) == 1:
                 self._send_first(opened)
@@ -150,10 +154,13 @@ class ChoiceStream:
         if opened.lane is None:
             return
         lane = self._lanes[opened.lane]
-        while lane and lane[0].is_over:
-            self._send_end(lane.popleft())
-            if lane:
-                self._send_first(lane[0])
+        over = 0
+        while over < len(lane) and lane[over].is_over:
+            self._send_end(lane[over])
+            over += 1
+            if over < len(lane):
+                self._send_first(lane[over])
+        del lane[:over]
 
     def end_reasoning(self, event: PartEnded) -> None:
         """Close a part if it is reasoning; other parts were sent as they came."""

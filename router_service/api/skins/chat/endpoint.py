@@ -72,6 +72,8 @@ class ChatEndpoint:
 class _ChatStream:
     """Implement ``StreamRenderer``: the end of a stream has what the exchange knows by then."""
 
+    __slots__ = ("_catalogue", "_exchange", "_exclude_reasoning", "_renderer")
+
     def __init__(self, exchange: Exchange, catalogue: Catalogue, *, exclude_reasoning: bool) -> None:
         self._exchange = exchange
         self._catalogue = catalogue

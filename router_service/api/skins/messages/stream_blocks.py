@@ -40,6 +40,8 @@ def json_line(value: Any) -> str:
 class BlockWriter:
     """Write the block of one part. The base class writes the parts that are text in the end."""
 
+    __slots__ = ("_index", "_part", "_take_index")
+
     def __init__(self, part: AnyPart, take_index: TakeIndex) -> None:
         self._part = part
         self._take_index = take_index
@@ -86,6 +88,7 @@ class BlockWriter:
 class TextWriter(BlockWriter):
     """Write text and its citations; a refusal is text."""
 
+    __slots__ = ()
     _part: Text | Refusal
 
     def begin(self) -> str:
@@ -107,6 +110,7 @@ class TextWriter(BlockWriter):
 class ReasoningWriter(BlockWriter):
     """Write reasoning; its signature is the last delta, because it names the origin of the complete part."""
 
+    __slots__ = ()
     _part: Reasoning
 
     def begin(self) -> str:
@@ -137,6 +141,7 @@ class ReasoningWriter(BlockWriter):
 class ToolWriter(BlockWriter):
     """Write a tool call, each member of its arguments once it is complete."""
 
+    __slots__ = ("_arguments",)
     _part: ToolCall
 
     def begin(self) -> str:
@@ -156,6 +161,7 @@ class ToolWriter(BlockWriter):
 class NativeWriter(BlockWriter):
     """Write a block of Anthropic's own, its ``input`` as deltas, as Anthropic does."""
 
+    __slots__ = ()
     _part: Opaque
 
     def begin(self) -> str:

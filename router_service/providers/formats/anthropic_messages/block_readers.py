@@ -35,6 +35,8 @@ class BlockReader(Protocol):
 class WrittenReader:
     """Read text or thinking. The part begins with its first content, so that an empty block makes none."""
 
+    __slots__ = ("_field", "_index", "_next_index", "_part", "_signature")
+
     def __init__(self, part: Text | Reasoning, next_index: NextIndex) -> None:
         self._part = part
         self._next_index = next_index

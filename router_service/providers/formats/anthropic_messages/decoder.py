@@ -22,6 +22,8 @@ _EMPTY = (b"", b"null", b"[DONE]")
 class MessageDecoder:
     """Implement ``EventDecoder``."""
 
+    __slots__ = ("_reader",)
+
     def __init__(self, context: DecodeContext) -> None:
         self._reader = AnswerReader(context)
 
