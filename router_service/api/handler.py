@@ -16,6 +16,7 @@ from router_service.admission.keys import Key
 from router_service.api.asgi import ClientDisconnected, WhileConnected, read_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
+from router_service.api.release import MIN_RELEASED_BYTES, release
 from router_service.api.services import Services
 from router_service.api.skins.skin import Headers, ParsedRequest, Skin
 from router_service.api.step_dispatch import StepDispatch
@@ -123,7 +124,10 @@ class GenerationHandler:
             if self._services.middleware:
                 answer = _as_batches(await self._through_middleware(exchange, step, parsed), exchange)
             else:
-                answer = (await step.dispatch(exchange, parsed.source)).reads(parsed.dialect)
+                relayed = await step.dispatch(exchange, parsed.source)
+                if exchange.body_bytes >= MIN_RELEASED_BYTES:
+                    release(exchange, parsed.source)
+                answer = relayed.reads(parsed.dialect)
         except ApiError as error:
             if not writer.started:
                 raise
@@ -164,6 +168,7 @@ async def admit(exchange: Exchange, services: Services, scope: Scope, receive: R
             "provider_overloaded", "The request log is full and must not lose requests; try again", retry_after=1
         )
     exchange.body = await read_body(receive, exchange.headers, services.max_body_bytes)
+    exchange.body_bytes = len(exchange.body)
     return key
 
 

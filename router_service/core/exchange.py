@@ -62,6 +62,7 @@ class Exchange(msgspec.Struct):
     the time spent waiting for providers. ``rejected_plan`` is the plan of a request for which no endpoint was eligible.
     ``step`` counts how often middleware has dispatched the request anew; ``earlier_usage`` and ``earlier_cost`` are
     those of the steps before. ``client_model`` is the model as the client wrote it, if ``head`` has another.
+    ``body_bytes`` is the size of ``body``, which is empty once the request was released.
     ``plans`` are kept for a client that asked for routing metadata, ``tool_calls`` for a request that offers tools.
     ``open_attempts`` are those whose outcome was not reported yet. ``complete`` is true once the response has ended in
     full. ``deadline_expired`` is true if the response was cut at a deadline that says nothing about the endpoint: the
@@ -116,6 +117,7 @@ class Exchange(msgspec.Struct):
     first_byte: float | None = None
     upstream_s: float = 0.0
     labelling: Future[tuple[str, float] | None] | None = None
+    body_bytes: int = 0
 
     def __post_init__(self) -> None:
         self.id = generation_id(self.started_at)

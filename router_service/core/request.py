@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
+
+
+class ReleasedRequest(NamedTuple):
+    """Hold what is read of a request's messages, tools and cache marks after they were freed."""
+
+    input_media: list[str]
+    asks_for_hour_cache: bool
 
 
 class Head(msgspec.Struct):
@@ -11,7 +20,8 @@ class Head(msgspec.Struct):
 
     ``messages`` is a copy of the array of that name, or empty bytes for a request that needs none. ``service_tier`` is
     the canonical tier, not the client's word. ``modality`` is the first kind of medium in the messages: image, audio or
-    file, else text. ``completion_limit`` is in tokens.
+    file, else text. ``completion_limit`` is in tokens. ``released`` is set once the request itself was freed; then
+    ``messages`` is empty, and ``fields`` has those alone that are read when the request is settled.
     """
 
     fields: dict[str, msgspec.Raw]
@@ -27,6 +37,7 @@ class Head(msgspec.Struct):
     messages: bytes
     service_tier: str | None
     modality: str
+    released: ReleasedRequest | None = None
 
     def requested_models(self) -> list[str]:
         """Return the requested models in the order in which they are tried."""

@@ -29,6 +29,10 @@ class RequestSource(msgspec.Struct):
         """Return the source of a request that has no other form."""
         return cls(None, {}, 0, request.stream, None, request)
 
+    def release(self) -> None:
+        """Free the request, which is not dispatched again."""
+        self.fields, self.made, self.parse = {}, None, None
+
     @property
     def parsed(self) -> GenerationRequest:
         """Return the request. Raises ``ApiError`` 400 naming the field that is malformed."""

@@ -29,7 +29,7 @@ def make_record(exchange: Exchange, worker: str) -> Record:
     record.client_region = exchange.client_region
     record.country = exchange.country
     record.held_tokens = exchange.expected_cached_tokens
-    record.body_bytes = len(exchange.body)
+    record.body_bytes = exchange.body_bytes
     record.estimated_prompt_tokens = record.body_bytes // 4
     record.attempts = exchange.attempts
     record.model = model

@@ -66,7 +66,7 @@ def describe_request(record: Record, headers: Mapping[bytes, bytes], head: Head 
     record.parameters = head.names if others <= MAX_NAMES * MAX_WORD_CHARACTERS else _bounded_names(head.names)
     record.max_tokens = head.completion_limit
     record.modality = head.modality
-    record.input_media = _input_media(head.messages, head.modality)
+    record.input_media = head.released.input_media if head.released else input_media(head.messages, head.modality)
     if "user" in fields:
         record.user_hash = _user_hash(_read(fields, "user", _text), record.key_hash)
     if "reasoning" in fields or "reasoning_effort" in fields:
@@ -91,7 +91,8 @@ def _word(text: str | None) -> str | None:
     return text[:MAX_WORD_CHARACTERS] if text else None
 
 
-def _input_media(messages: bytes, modality: str) -> list[str]:
+def input_media(messages: bytes, modality: str) -> list[str]:
+    """Return the kinds of content in raw ``messages``."""
     # Each search scans all messages. Most contain no underscore, and ``parse_head`` has already searched for some keys.
     if UNDERSCORE not in messages:
         return TEXT_ALONE

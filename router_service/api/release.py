@@ -1,0 +1,30 @@
+"""Free a request whose answer has begun: a stream may last for minutes, and its prompt may be large."""
+
+from __future__ import annotations
+
+from router_service.affinity.conversation import asks_for_hour_cache
+from router_service.core.exchange import Exchange
+from router_service.core.request import ReleasedRequest
+from router_service.core.request_source import RequestSource
+from router_service.telemetry.request_columns import input_media
+
+# Below this size of a body, what would be freed is not worth the time.
+MIN_RELEASED_BYTES = 8192
+# Fields that settling a request reads, beside the tools for which calls are judged.
+_KEPT_FIELDS = ("reasoning", "reasoning_effort", "response_format", "user")
+
+
+def release(exchange: Exchange, source: RequestSource) -> None:
+    """Free the body of ``exchange``, its messages and their parts, and keep what is read when it is settled.
+
+    The attempt must be committed, because nothing can be dispatched afterwards.
+    """
+    head = exchange.head
+    if head is None:
+        return
+    head.released = ReleasedRequest(input_media(head.messages, head.modality), asks_for_hour_cache(head))
+    kept = _KEPT_FIELDS if exchange.tool_calls is None else (*_KEPT_FIELDS, "tools")
+    # A raw field refers to the body that it was read from; a copy does not.
+    head.fields = {name: head.fields[name].copy() for name in kept if name in head.fields}
+    head.messages = exchange.body = b""
+    source.release()
