@@ -1,8 +1,8 @@
-"""Carry the origin of a token inside the token, for client APIs that have no field for it.
+"""Carry the origin of signatures, encrypted reasoning and ids inside the tokens of an API that has no field for it.
 
-A wrapped token is ``ptl_``, the length of the encoded origin in two hexadecimal digits, the origin in URL-safe base64
-without padding, and the raw token. The prefix consists of letters, digits, ``_`` and ``-``, so that a tool-call id or a
-base64 signature keeps the alphabet that APIs check. It costs 6 characters and four thirds of the origin.
+A token is ``PREFIX`` and the base64url text of a MessagePack array: origin, format, raw token and what else the part
+needs to return to its origin. It consists of letters, digits, ``_`` and ``-`` alone, the alphabet that APIs check, so
+it may stand for a tool id too.
 
 A client API with a field that names the kind of token, as ``reasoning_details[].format`` of the chat dialect does, need
 not wrap a token whose kind is known: the formats of the reference are as fine as the providers that accept each
@@ -11,37 +11,64 @@ other's tokens. A provider that refuses one for its account gets the turn again 
 
 from __future__ import annotations
 
-import base64
 import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-PREFIX = "ptl_"
-_HEADER = len(PREFIX) + 2
-MAX_ORIGIN_BYTES = 191
+import msgspec
+
+from router_service.core.outgoing_json import well_formed
+from router_service.core.parts import ToolKind
+
+PREFIX = "ptln1_"
+
+
+class OriginToken(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Hold what one token carries. ``raw`` is the provider's own signature, ``None`` where it made none."""
+
+    origin: str | None = None
+    format: str | None = None
+    raw: str | None = None
+    item_id: str | None = None
+    encrypted: str | None = None
+    summary: bool = False
+    call_id: str | None = None
+    kind: ToolKind = "function"
+
+    def write(self) -> str:
+        """Return the token as text."""
+        try:
+            body = _encode(self)
+        except UnicodeEncodeError:
+            body = _encode([well_formed(v) if isinstance(v, str) else v for v in msgspec.structs.astuple(self)])
+        return PREFIX + urlsafe_b64encode(body).rstrip(b"=").decode()
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(OriginToken).decode
+
+
+def read_token(token: str) -> OriginToken | None:
+    """Return what ``token`` carries, or ``None`` if no router wrote it or it was damaged."""
+    if not token.startswith(PREFIX):
+        return None
+    body = token[len(PREFIX) :]
+    try:
+        return _decode(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
+        return None
 
 
 def wrap_token(origin: str | None, raw: str) -> str:
-    """Return ``raw`` with its origin, or unchanged without one. Raises ``ValueError`` beyond 191 bytes of origin."""
-    if not origin and unwrap_token(raw) == (None, raw):
-        return raw
-    encoded = (origin or "").encode()
-    if len(encoded) > MAX_ORIGIN_BYTES:
-        raise ValueError(f"the origin {origin!r} has more than {MAX_ORIGIN_BYTES} bytes")
-    text = base64.urlsafe_b64encode(encoded).decode().rstrip("=")
-    return f"{PREFIX}{len(text):02x}{text}{raw}"
+    """Return ``raw`` with its origin, or unchanged without one; what looks like a token itself is wrapped anyway."""
+    return OriginToken(origin or None, None, raw).write() if origin or raw.startswith(PREFIX) else raw
 
 
-def unwrap_token(text: str) -> tuple[str | None, str]:
-    """Return the origin and the raw token. A text that ``wrap_token`` did not make is a raw token without origin."""
-    if not text.startswith(PREFIX):
-        return None, text
-    length, rest = text[len(PREFIX) : _HEADER], text[_HEADER:]
-    if len(length) != 2 or not all(digit in "0123456789abcdef" for digit in length):
-        return None, text
-    encoded, raw = rest[: int(length, 16)], rest[int(length, 16) :]
-    try:
-        origin = base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        return None, text
-    if len(encoded) != int(length, 16) or base64.urlsafe_b64encode(origin.encode()).decode().rstrip("=") != encoded:
-        return None, text
-    return origin or None, raw
+def unwrap_token(token: str) -> tuple[str | None, str]:
+    """Return the origin of ``token`` and the raw token; the origin is ``None`` for a token that no router wrote.
+
+    A damaged token is returned with the origin ``""``, which no provider has, so that every format drops it.
+    """
+    found = read_token(token)
+    if found is None:
+        return ("" if token.startswith(PREFIX) else None), token
+    return found.origin, found.raw or ""

@@ -20,7 +20,8 @@ class Head(msgspec.Struct):
 
     ``messages`` is a copy of the array of that name, or empty bytes for a request that needs none. ``service_tier`` is
     the canonical tier, not the client's word. ``modality`` is the first kind of medium in the messages: image, audio or
-    file, else text. ``completion_limit`` is in tokens. ``released`` is set once the request itself was freed; then
+    file, else text. ``completion_limit`` is in tokens. ``own_fields`` are
+    those of ``names`` that only ``own_dialect`` has. ``released`` is set once the request itself was freed; then
     ``messages`` is empty, and ``fields`` has those alone that are read when the request is settled.
     """
 
@@ -37,6 +38,8 @@ class Head(msgspec.Struct):
     messages: bytes
     service_tier: str | None
     modality: str
+    own_dialect: str = ""
+    own_fields: frozenset[str] = frozenset()
     released: ReleasedRequest | None = None
 
     def requested_models(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from data.catalogue.geography import within
@@ -73,7 +73,7 @@ def profile_of(head: Head, body_bytes: int, hour: int, client_region: str | None
     return RequestProfile(
         head.prompt_tokens(body_bytes),
         head.completion_limit,
-        tuple(head.names),
+        tuple(head.names) if not head.own_fields else _with_dialect(head),
         head.stream,
         head.tool_count > 0,
         hour,
@@ -82,6 +82,21 @@ def profile_of(head: Head, body_bytes: int, hour: int, client_region: str | None
         head.modality,
         planned_limit(head.completion_limit),
     )
+
+
+def _with_dialect(head: Head) -> tuple[str, ...]:
+    """Return the names of the parameters; those that only one dialect has follow its name and a colon."""
+    return tuple(f"{head.own_dialect}:{name}" if name in head.own_fields else name for name in head.names)
+
+
+def missing_parameters(names: Iterable[str], endpoint: Endpoint) -> list[str]:
+    """Return those of the request's parameters that do not reach the model at ``endpoint``, sorted.
+
+    A field that only one dialect has reaches every endpoint of that wire format, and no other.
+    """
+    missing = frozenset(names) - NEVER_REQUIRED - endpoint.supported_parameters
+    own = f"{endpoint.wire_format}:"
+    return sorted(name.rpartition(":")[2] for name in missing if not name.startswith(own))
 
 
 class EligibilityRule(NamedTuple):
@@ -160,8 +175,8 @@ def eligibility_rules(preferences: Preferences, profile: RequestProfile) -> Iter
         limit = preferences.max_price
         yield EligibilityRule("max_price", lambda e: not parts_over_limit(e, limit))
     if preferences.require_parameters:
-        needed = frozenset(profile.parameters) - NEVER_REQUIRED
-        yield EligibilityRule("require_parameters", lambda e: needed <= e.supported_parameters)
+        needed = profile.parameters
+        yield EligibilityRule("require_parameters", lambda e: not missing_parameters(needed, e))
     prompt_tokens = profile.prompt_tokens / ESTIMATE_MARGIN
     yield EligibilityRule("context_length", lambda e: e.context_length >= prompt_tokens or not e.context_length)
     if profile.max_tokens:

@@ -10,12 +10,12 @@ from router_service.core.preferences import Preferences
 from router_service.planning.constraints import ConstraintSet
 from router_service.planning.eligibility import (
     ESTIMATE_MARGIN,
-    NEVER_REQUIRED,
     SOFT_PARAMETERS,
     RequestProfile,
     blended_price,
     eligibility_rules,
     is_named_by,
+    missing_parameters,
     parts_over_limit,
     processing_locations,
 )
@@ -101,8 +101,7 @@ def _changes(reason: str, endpoint: Endpoint, preferences: Preferences, profile:
         case "max_price":
             return _price_changes(endpoint, preferences)
         case "require_parameters":
-            missing = sorted(set(profile.parameters) - NEVER_REQUIRED - endpoint.supported_parameters)
-            return [RequestChange(name, None) for name in missing]
+            return [RequestChange(name, None) for name in missing_parameters(profile.parameters, endpoint)]
         case "context_length":
             return [RequestChange("messages", f"at most {int(ESTIMATE_MARGIN * endpoint.context_length)} tokens")]
         case _:

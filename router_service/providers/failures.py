@@ -34,6 +34,30 @@ BY_STATUS = {
     529: "provider_overloaded",
 }
 
+# Error codes and types that mean the same in every format; gateways and imitators pass each other's on.
+CODES = {
+    "authentication_error": "provider_unavailable",
+    "billing_error": "provider_unavailable",
+    "content_filter": "content_policy_violation",  # Azure's code, Moonshot's type
+    "content_policy_violation": "content_policy_violation",
+    "context_length_exceeded": "context_length_exceeded",
+    "data_inspection_failed": "content_policy_violation",  # Alibaba
+    "DataInspectionFailed": "content_policy_violation",  # Alibaba
+    "insufficient_quota": "provider_unavailable",
+    "invalid_prompt": "invalid_prompt",
+    "model_not_found": "provider_unavailable",
+    "not_found_error": "provider_unavailable",
+    "overloaded_error": "provider_overloaded",
+    "permission_error": "permission_denied",
+    "rate_limit_error": "rate_limit_exceeded",
+    "rate_limit_exceeded": "rate_limit_exceeded",
+    "request_too_large": "payload_too_large",
+    "ResponsibleAIPolicyViolation": "content_policy_violation",  # Azure
+    "string_above_max_length": "string_too_long",
+    "timeout_error": "timeout",
+    "1301": "content_policy_violation",  # Z.AI
+}
+
 
 def typed_error(
     status: int,

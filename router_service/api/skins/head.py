@@ -12,7 +12,13 @@ import msgspec
 from router_service.core.generation import GenerationRequest, Message
 from router_service.core.parts import Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from router_service.core.request import Head
+from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
+from router_service.core.wire.chat import DIALECT as CHAT
 
+# Parameters of the chat dialect by the field of ``GenerationRequest`` that holds them.
+_PLAIN = ("metadata", "modalities", "user", "verbosity")
+# Fields of other dialects whose meaning the request has, and those that are no fields of a body.
+_READ_OF_OTHERS = frozenset({"thinking", "output_config", BETA_HEADER, BETA_QUERY})
 _encode = msgspec.json.Encoder().encode
 _MEDIA_KEYS = {"image": "image_url", "audio": "input_audio", "video": "video_url"}
 # Parameters of the chat dialect by the field of ``Sampling`` that holds them.
@@ -29,6 +35,7 @@ def head_of(
     turns = [_turn(message) for message in (*generation.instructions, *generation.messages)]
     messages = _encode(turns)
     fields = {name: msgspec.Raw(_encode(value)) for name, value in _fields(generation).items()}
+    own_dialect, own_fields = _own_fields(generation)
     fields["messages"] = msgspec.Raw(messages)
     return Head(
         fields=fields,
@@ -40,10 +47,12 @@ def head_of(
         tool_count=len(generation.tools),
         session_id=session_id,
         trace_id=None,
-        names=sorted({*fields, "model", *(["stream"] if generation.stream else [])}),
+        names=sorted({*fields, *own_fields, "model", *(["stream"] if generation.stream else [])}),
         messages=messages,
         service_tier=generation.service_tier,
         modality=_modality(generation),
+        own_dialect=own_dialect,
+        own_fields=own_fields,
     )
 
 
@@ -51,6 +60,8 @@ def _fields(generation: GenerationRequest) -> dict[str, Any]:
     """Return the parameters that the request sets, by the chat dialect's names."""
     sampling = generation.sampling
     found: dict[str, Any] = {name: value for name in _SAMPLING if (value := getattr(sampling, name)) is not None}
+    if sampling.n != 1:
+        found["n"] = sampling.n
     if sampling.stop:
         found["stop"] = sampling.stop
     if generation.max_tokens is not None:
@@ -63,14 +74,21 @@ def _fields(generation: GenerationRequest) -> dict[str, Any]:
         ]
     if generation.tool_choice is not None:
         found["tool_choice"] = generation.tool_choice.name or generation.tool_choice.mode
+        if generation.tool_choice.parallel is not None:
+            found["parallel_tool_calls"] = generation.tool_choice.parallel
     if generation.output.kind != "text":
         found["response_format"] = {"type": generation.output.kind}
     reasoning = generation.reasoning
     if reasoning is not None and reasoning.enabled is not False:
         found["reasoning"] = {"effort": reasoning.effort} if reasoning.effort else {}
-    if generation.user is not None:
-        found["user"] = generation.user
-    return found
+    found |= {name: value for name in _PLAIN if (value := getattr(generation, name)) is not None}
+    return found | generation.extras.get(CHAT, {})
+
+
+def _own_fields(generation: GenerationRequest) -> tuple[str, frozenset[str]]:
+    """Return the dialect whose own fields the request has, and their names. A skin writes those of one dialect."""
+    dialect, extras = next(((name, found) for name, found in generation.extras.items() if name != CHAT), ("", {}))
+    return dialect, frozenset(extras) - _READ_OF_OTHERS
 
 
 def _turn(message: Message) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from router_service.core.origin import PREFIX
 from tests.conftest import Stack
 from tests.router_service.conversation.drivers import SYSTEM, Driver, Place, Seen, ToolOutput
 from tests.router_service.conversation.recording_lab import (
@@ -97,7 +98,7 @@ class Conversation:
     def _check_request(self, exchange: LabExchange, place: Place, thinks: bool) -> None:
         body = exchange.body
         assert body.keys() <= FIELDS[place.wire_format]
-        for own in ("ptl_", "ptln1_", "reasoning_details", *(seen.generation for seen in self.seen)):
+        for own in (PREFIX, "reasoning_details", *(seen.generation for seen in self.seen)):
             assert own not in exchange.text
         read = _received_messages if place.wire_format == ANTHROPIC else _received_chat
         received = read(body)

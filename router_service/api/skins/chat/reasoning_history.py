@@ -79,7 +79,7 @@ class _Group(msgspec.Struct):
             signature=signature or None,
             format=None if self.format == "unknown" else self.format,
             item_id=self.id,
-            origin=origin or data_origin,
+            origin=data_origin if origin is None else origin,
         )
 
 

@@ -132,7 +132,7 @@ def _reasoning(turn: AssistantTurn, calls: Sequence[ToolCall], where: str) -> li
         for call in calls:
             if call.call_id in signatures:
                 origin, call.signature = unwrap_token(signatures[call.call_id])
-                call.origin = origin or call.origin
+                call.origin = call.origin if origin is None else origin
     if text and not any(isinstance(part, Reasoning) and part.text for part in parts):
         parts.insert(0, Reasoning(text=text))
     return parts

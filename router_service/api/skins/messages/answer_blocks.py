@@ -9,7 +9,7 @@ import msgspec
 
 from router_service.api.skins.messages.arguments import arguments_object
 from router_service.api.skins.messages.media_text import media_text
-from router_service.api.skins.messages.origin_token import PREFIX, OriginToken
+from router_service.core.origin import PREFIX, OriginToken
 from router_service.core.parts import AnyPart, Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.wire.anthropic import DIALECT, REASONING_FORMAT
 

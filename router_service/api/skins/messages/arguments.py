@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from router_service.api.skins.messages.outgoing_json import json_text
+from router_service.core.outgoing_json import json_text
 from router_service.core.wire.anthropic import INVALID_ARGUMENTS
 
 _PIECE = re.compile(r'[^"\\{}\[\],]+|.', re.DOTALL)

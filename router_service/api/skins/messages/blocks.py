@@ -9,7 +9,7 @@ import msgspec
 
 from router_service.api.skins.messages.checked_json import checked, decode_at, invalid
 from router_service.api.skins.messages.media_text import read_media_text
-from router_service.api.skins.messages.origin_token import PREFIX, OriginToken, read_token
+from router_service.core.origin import PREFIX, OriginToken, read_token
 from router_service.core.parts import (
     AnyPart,
     CacheMark,
@@ -22,6 +22,7 @@ from router_service.core.parts import (
     ToolCall,
     ToolResult,
 )
+from router_service.core.readable_text import readable_text
 from router_service.core.wire.anthropic import (
     DIALECT,
     INVALID_ARGUMENTS,
@@ -49,11 +50,6 @@ _tool_result = msgspec.json.Decoder(ToolResultBlock)
 _object = msgspec.json.Decoder(dict[str, Any])
 # Which field a kind of source needs.
 _SOURCE_FIELDS = {"base64": "data", "url": "url", "file": "file_id"}
-
-# Keys whose text a model can use; ids, encrypted and base64 fields are none of them.
-_READABLE = (
-    "title", "context", "source", "url", "text", "content", "stdout", "stderr", "error_code", "tool_name", "file_name"
-)  # fmt: skip
 
 
 def read_content(content: str | list[msgspec.Raw], path: str) -> list[AnyPart]:
@@ -217,33 +213,7 @@ def _tool_result_part(raw: msgspec.Raw, path: str) -> AnyPart:
 def _opaque(raw: msgspec.Raw, path: str) -> AnyPart:
     block = decode_at(raw, _object, path)
     mark = cache_mark(decode_at(raw, _head, path).cache_control)
-    return Opaque(dialect=DIALECT, raw=raw, text=fallback_text(block), cache=mark)
-
-
-def fallback_text(block: dict[str, Any]) -> str | None:
-    """Return the readable text of ``block`` in order, one line for each field, or ``None`` if it has none."""
-    name, arguments = block.get("name"), block.get("input")
-    if isinstance(name, str) and isinstance(arguments, dict):
-        return f"{name}({msgspec.json.encode(arguments).decode()})"
-    lines: list[str] = []
-    waiting: list[Any] = [block]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            lines.append(value)
-        elif isinstance(value, list):
-            waiting += value[::-1]
-        elif isinstance(value, dict):
-            waiting += [found for key in _READABLE[::-1] if (found := _readable(value, key)) is not None]
-    return "\n".join(line for line in lines if line) or None
-
-
-def _readable(block: dict[str, Any], key: str) -> Any:
-    value = block.get(key)
-    if key == "source" and isinstance(value, dict):
-        # Of a document's sources only plain text and content blocks can be read.
-        return value.get("data") if value.get("type") == "text" else value.get("content")
-    return value
+    return Opaque(dialect=DIALECT, raw=raw, text=readable_text(block), cache=mark)
 
 
 _READERS: dict[str, Callable[[msgspec.Raw, str], AnyPart]] = {

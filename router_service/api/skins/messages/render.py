@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from router_service.api.skins.messages.answer_blocks import answer_block
-from router_service.api.skins.messages.outgoing_json import outgoing_json
 from router_service.core.errors import ApiError
 from router_service.core.events import Finished, Result, ResultChoice
+from router_service.core.outgoing_json import outgoing_json
 from router_service.core.parts import Refusal
 from router_service.core.usage import Usage
 from router_service.core.wire.anthropic import DIALECT, CacheCreation, OutputTokensDetails, StopReason, WireUsage

@@ -19,8 +19,8 @@ from router_service.api.skins.messages.answer_blocks import (
     tool_block,
 )
 from router_service.api.skins.messages.arguments import ArgumentsWriter
-from router_service.api.skins.messages.outgoing_json import json_text, outgoing_json
 from router_service.core.events import PartDelta, PartEnded
+from router_service.core.outgoing_json import json_text, outgoing_json
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.wire.anthropic import DIALECT
 

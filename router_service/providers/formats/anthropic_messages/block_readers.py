@@ -10,6 +10,7 @@ import msgspec
 
 from router_service.core.events import Event, PartBegan, PartDelta, PartEnded
 from router_service.core.parts import Citation, Opaque, Reasoning, Text, ToolCall
+from router_service.core.readable_text import readable_text
 from router_service.providers.formats.anthropic_messages.dialect import reasoning_format_at
 from router_service.providers.formats.anthropic_messages.errors import not_an_answer
 from router_service.providers.formats.anthropic_messages.names import CUSTOM_INPUT, DIALECT
@@ -238,24 +239,3 @@ def custom_text(arguments: str) -> str:
 def raw_json(value: Any) -> msgspec.Raw:
     """Return ``value`` as JSON."""
     return msgspec.Raw(msgspec.json.encode(value))
-
-
-# Keys whose text says something in another dialect; ids, encrypted and base64 fields do not.
-_READABLE = ("title", "url", "text", "stdout", "stderr", "error_code", "content")
-
-
-def readable_text(block: dict[str, Any]) -> str | None:
-    """Return the text that stands for ``block`` elsewhere, ``None`` if there is none: a call, or what it found."""
-    if isinstance(block.get("name"), str) and isinstance(block.get("input"), dict):
-        return f"{block['name']}({bytes(raw_json(block['input'])).decode()})"
-    lines: list[str] = []
-    waiting: list[Any] = [block]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            lines.append(value)
-        elif isinstance(value, list):
-            waiting += value[::-1]
-        elif isinstance(value, dict):
-            waiting += [value[name] for name in _READABLE[::-1] if name in value]
-    return "\n".join(line for line in lines if line.strip()) or None

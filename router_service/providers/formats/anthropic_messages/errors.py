@@ -10,21 +10,11 @@ from typing import Any
 
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ERROR_STATUS, ApiError
-from router_service.providers.failures import BY_STATUS, typed_error
+from router_service.providers.failures import BY_STATUS, CODES, typed_error
 from router_service.providers.moderation import refuses_content
 
-CODES = {
-    "invalid_request_error": "invalid_request",
-    "authentication_error": "provider_unavailable",
-    "billing_error": "provider_unavailable",
-    "permission_error": "permission_denied",
-    "not_found_error": "provider_unavailable",
-    "request_too_large": "payload_too_large",
-    "rate_limit_error": "rate_limit_exceeded",
-    "overloaded_error": "provider_overloaded",
-    "timeout_error": "timeout",
-    "api_error": "provider_unavailable",
-}
+# Other formats have these as well, where only the status says what they mean.
+_CODES = CODES | {"invalid_request_error": "invalid_request", "api_error": "provider_unavailable"}
 # Parts of messages, in lower case, whose code says less than they do. The first that is found counts.
 PHRASES = (
     ("credit balance is too low", "provider_unavailable"),
@@ -39,7 +29,7 @@ _NAMELESS = "The provider reported an error without a message"
 
 def response_error(status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
     """Return the typed error for a response with a status of failure."""
-    error = typed_error(status, body, headers, endpoint, CODES)
+    error = typed_error(status, body, headers, endpoint, _CODES)
     kind = _by_phrase(error.error_type, error.message)
     if kind != error.error_type:
         error.error_type, error.code = kind, ERROR_STATUS[kind]
@@ -67,7 +57,7 @@ def error_within(body: Mapping[str, Any]) -> ApiError | None:
 def _answer_error(found: Mapping[str, Any]) -> ApiError:
     names = [name for name in (found.get("type"), found.get("code")) if isinstance(name, str) and name != "error"]
     status = found.get("code") if isinstance(found.get("code"), int) else None
-    known = next((CODES[name] for name in names if name in CODES), None)
+    known = next((_CODES[name] for name in names if name in _CODES), None)
     known = known or next((name for name in names if name in ERROR_STATUS), None)
     kind = known or BY_STATUS.get(status or 0, "provider_unavailable")
     message = found.get("message")

@@ -10,25 +10,10 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
-from router_service.providers.failures import BY_STATUS, RAW_LIMIT, retry_after
+from router_service.providers.failures import BY_STATUS, CODES, RAW_LIMIT, retry_after
 from router_service.providers.lenient_json import read_leniently
 from router_service.providers.moderation import refuses_content
 
-CODES = {
-    "context_length_exceeded": "context_length_exceeded",
-    "string_above_max_length": "string_too_long",
-    "rate_limit_exceeded": "rate_limit_exceeded",
-    "rate_limit_error": "rate_limit_exceeded",
-    "insufficient_quota": "provider_unavailable",
-    "content_policy_violation": "content_policy_violation",
-    "content_filter": "content_policy_violation",  # Azure's code, Moonshot's type
-    "ResponsibleAIPolicyViolation": "content_policy_violation",  # Azure
-    "DataInspectionFailed": "content_policy_violation",  # Alibaba
-    "data_inspection_failed": "content_policy_violation",  # Alibaba
-    "1301": "content_policy_violation",  # Z.AI
-    "invalid_prompt": "invalid_prompt",
-    "model_not_found": "provider_unavailable",
-}
 # Parts of messages, in lower case, with which servers refuse a prompt that is too long without a code that says so.
 _TOO_LONG = (
     "maximum context length",  # vLLM, Mistral, Fireworks

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jiter import from_json
 
 from router_service.api.skins.messages.arguments import ArgumentsWriter, arguments_object
-from router_service.api.skins.messages.outgoing_json import json_text, outgoing_json, well_formed
+from router_service.core.outgoing_json import json_text, outgoing_json, well_formed
 from tests.router_service.api.skins.messages.answer_strategies import ARGUMENTS, OBJECT
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from router_service.api.skins.messages.answer_blocks import answer_block, is_redacted, tool_id
 from router_service.api.skins.messages.count_tokens import estimate_input_tokens
-from router_service.api.skins.messages.origin_token import PREFIX
 from router_service.api.skins.messages.parse import parse_generation
 from router_service.api.skins.messages.render import render_message
 from router_service.core.errors import ApiError
 from router_service.core.events import Event, fold
 from router_service.core.generation import GenerationRequest
+from router_service.core.origin import PREFIX
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.wire.anthropic import DIALECT
 from tests.router_service.api.skins.messages.answer_strategies import (
