@@ -45,16 +45,21 @@ def test_a_hanging_provider_is_left_at_the_deadline_of_the_first_token(tmp_path:
     assert ": OPENROUTER PROCESSING" in answer.text
 
 
-def test_a_stream_that_is_silent_after_its_first_token_is_kept_alive(stack: Stack) -> None:
+@pytest.mark.parametrize(("path", "keepalive"), [(CHAT, ": OPENROUTER PROCESSING"), ("/v1/messages", "event: ping")])
+@pytest.mark.parametrize(("model", "provider"), [(MODEL, "groq"), ("anthropic/claude-haiku-4.5", "anthropic")])
+def test_a_stream_that_is_silent_after_its_first_token_is_kept_alive(
+    stack: Stack, path: str, keepalive: str, model: str, provider: str
+) -> None:
     """Proxies and SDKs end a connection on which nothing arrives: the openrouter Python SDK after 5 s."""
-    stack.lab.modes["groq"] = {"mode": "stall"}
+    # Behind the events of the messages format that come before any text.
+    stack.lab.modes[provider] = {"mode": "stall", "after": 5}
     with stack.client as client:
-        request = body(True, provider={"order": ["groq"], "allow_fallbacks": False})
-        with client.stream("POST", CHAT, json=request) as answer:
+        request = body(True, max_tokens=100, provider={"order": [provider], "allow_fallbacks": False})
+        with client.stream("POST", path, json=request | {"model": model}) as answer:
             lines = (line for line in answer.iter_lines() if line)
             next(line for line in lines if line.startswith("data: "))
-            found = [next(line for line in lines if line.startswith(":")) for _ in range(2)]
-    assert found == [": OPENROUTER PROCESSING"] * 2
+            found = [next(line for line in lines if line == keepalive) for _ in range(4)]
+    assert found == [keepalive] * 4
 
 
 def test_the_first_keep_alive_comes_before_sdks_give_up() -> None:
