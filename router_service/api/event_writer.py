@@ -17,7 +17,7 @@ class EventWriter:
     """
 
     __slots__ = (
-        "_headers", "_interval_s", "_keepalive", "_over", "_send", "_timer", "_writing", "_written_at", "sent_bytes",
+        "_headers", "_interval_s", "_keepalive", "_now", "_over", "_send", "_timer", "_writing", "_written_at", "sent_bytes",
         "started",
     )  # fmt: skip
 

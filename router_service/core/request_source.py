@@ -37,6 +37,6 @@ class RequestSource(msgspec.Struct):
     def parsed(self) -> GenerationRequest:
         """Return the request. Raises ``ApiError`` 400 naming the field that is malformed."""
         if self.made is None:
-            assert self.parse is not None
+            assert self.parse is not None, "the request was released, since nothing was to dispatch it again"
             self.made = self.parse(self.fields)
         return self.made

@@ -72,7 +72,7 @@ class ChatEndpoint:
 class _ChatStream:
     """Implement ``StreamRenderer``: the end of a stream has what the exchange knows by then."""
 
-    __slots__ = ("_catalogue", "_exchange", "_exclude_reasoning", "_renderer")
+    __slots__ = ("_catalogue", "_exchange", "_exclude_reasoning", "_renderer", "over")
 
     def __init__(self, exchange: Exchange, catalogue: Catalogue, *, exclude_reasoning: bool) -> None:
         self._exchange = exchange
