@@ -42,7 +42,7 @@ LIFETIMES = (300.0, 3600.0)
 ASK = RequestProfile(8192, None, ("messages", "model"), True, False, 12)
 
 
-class Request(msgspec.Struct):
+class TracedRequest(msgspec.Struct):
     """A line of the trace; ``timestamp`` in milliseconds, lengths in tokens."""
 
     timestamp: int
@@ -63,7 +63,7 @@ class Caches:
         self._lifetime_s, self._capacity = lifetime_s, capacity
         self._used: OrderedDict[int, float] = OrderedDict()
 
-    def read(self, request: Request, now: float) -> int:
+    def read(self, request: TracedRequest, now: float) -> int:
         """Tokens of the prompt that were cached; all of it is from now on."""
         used, known, unbroken = self._used, 0, True
         for block in request.hash_ids:
@@ -159,7 +159,7 @@ def offers(count: int, lifetime_s: float) -> tuple[Endpoint, ...]:
 
 
 def replay(
-    trace: Sequence[Request], count: int, lifetime_s: float, keep: Callable[[Callable[[], float]], Keeper]
+    trace: Sequence[TracedRequest], count: int, lifetime_s: float, keep: Callable[[Callable[[], float]], Keeper]
 ) -> StickinessResult:
     """One pass over the trace."""
     now = 0.0
@@ -195,7 +195,7 @@ POLICIES: tuple[tuple[str, Callable[[Callable[[], float]], Keeper]], ...] = (
 )
 
 
-def tables(trace: Sequence[Request]) -> str:
+def tables(trace: Sequence[TracedRequest]) -> str:
     """Markdown, a table for each lifetime."""
     lines = []
     for lifetime_s in LIFETIMES:
@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("trace", type=Path, metavar="MOONCAKE_FILE")
     parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.name}")
     arguments = parser.parse_args()
-    decoder = msgspec.json.Decoder(Request)
+    decoder = msgspec.json.Decoder(TracedRequest)
     found = tables([decoder.decode(line) for line in arguments.trace.read_bytes().splitlines()])
     print(found)
     if arguments.write:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
 import pytest
 import valkey
 
@@ -24,6 +25,7 @@ from router_service.core.exchange import Exchange
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.health.live_statistics import LiveStatistics
+from tests.exchanges import exchange_of
 from tests.outcomes import failed
 from tests.running import free_port, until
 
@@ -62,15 +64,17 @@ class Worker:
 
     def begin(self, endpoint: str = "e:m") -> tuple[Exchange, Attempt]:
         """Report that a call was sent."""
-        exchange, attempt = Exchange(b"", {}, arrival_s=self._clock()), Attempt(endpoint, "e", "a/b")
-        exchange.attempts.append(attempt)
+        exchange, attempt = exchange_of(), Attempt(endpoint, "e", "a/b")
+        exchange.request = msgspec.structs.replace(exchange.request, arrival_s=self._clock())
+        exchange.route.attempts.append(attempt)
         self.outcomes.begin(exchange, attempt)
         return exchange, attempt
 
     def call(self, endpoint: str = "e:m", latency_s: float = 0.5, error: str | None = None) -> None:
         """Report a call that took ``latency_s``, or failed after that time."""
         exchange, attempt = self.begin(endpoint)
-        exchange.arrival_s -= latency_s
+        request = exchange.request
+        exchange.request = msgspec.structs.replace(request, arrival_s=request.arrival_s - latency_s)
         attempt.duration_us = int(latency_s * 1e6)
         attempt.error_type, attempt.ttft_us = error, None if error else attempt.duration_us
         self.outcomes.settle(exchange)

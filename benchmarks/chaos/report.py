@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.chaos.client import Seen
 from benchmarks.chaos.faults import Case
-from benchmarks.chaos.run import Outcome, Run
+from benchmarks.chaos.run import CaseOutcome, Run
 from data.record.attempt import LOST
 
 # Without a call for this long an endpoint that had most of the traffic has been left.
@@ -42,7 +42,7 @@ def figures(run: Run) -> list[Figures]:
     return [_of(run, outcome) for outcome in run.outcomes]
 
 
-def _of(run: Run, outcome: Outcome) -> Figures:
+def _of(run: Run, outcome: CaseOutcome) -> Figures:
     struck, everything = outcome.struck, outcome.calm + outcome.struck + outcome.mended
     due = [seen for seen in struck if not seen.broken]
     attempts = [run.rows[seen.id]["attempts"] for seen in struck if seen.id in run.rows]
@@ -80,7 +80,7 @@ def _lost(run: Run, seen: Seen) -> int:
     return sum(attempt["error_type"] == LOST for attempt in row["attempts"]) if row else 0
 
 
-def _left(run: Run, outcome: Outcome) -> tuple[int, float] | None:
+def _left(run: Run, outcome: CaseOutcome) -> tuple[int, float] | None:
     """Calls by the moment at which each went out, second ones beside slow ones as well, while the fault held: what a
     request sends out later than that is no news of when the endpoint was left.
     """

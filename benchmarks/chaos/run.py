@@ -21,7 +21,7 @@ BACK_AFTER = 3
 
 
 @dataclass
-class Outcome:
+class CaseOutcome:
     """Observations of the clients in one case.
 
     ``planted`` and ``lifted`` are Unix seconds: the start and the end of the fault. ``back_s`` is seconds from the end
@@ -41,7 +41,7 @@ class Outcome:
 class Run:
     """Outcomes, the router's own record of every request by generation id, the lab's count of completed answers."""
 
-    outcomes: list[Outcome]
+    outcomes: list[CaseOutcome]
     rows: dict[str, dict[str, Any]]
     completed: dict[str, int]
 
@@ -55,8 +55,8 @@ class Drive:
     rate: float
     mended_within_s: float
 
-    async def case(self, client: Client, case: Case) -> Outcome:
-        outcome = Outcome(case)
+    async def case(self, client: Client, case: Case) -> CaseOutcome:
+        outcome = CaseOutcome(case)
         constant = case.fault.at in ("dns", "tls")
         outcome.calm = await client.send(self.requests // 2, spared=constant)
         self.market.plant(case)
@@ -68,7 +68,7 @@ class Drive:
             await self._until_back(client, outcome)
         return outcome
 
-    async def _until_back(self, client: Client, outcome: Outcome) -> None:
+    async def _until_back(self, client: Client, outcome: CaseOutcome) -> None:
         deadline = time.time() + self.mended_within_s
         while time.time() < deadline:
             outcome.mended += await client.send(4)
@@ -102,14 +102,14 @@ def run(
     return Run(outcomes, {row["generation_id"]: row for row in rows}, dict(market.lab.completed))
 
 
-async def _all(drive: Drive, cases: Sequence[Case], at_once: int, tell: Callable[[str], None]) -> list[Outcome]:
+async def _all(drive: Drive, cases: Sequence[Case], at_once: int, tell: Callable[[str], None]) -> list[CaseOutcome]:
     headers = {"authorization": f"Bearer {drive.market.key}"}
     # A connection per request, so that the kernel spreads them over all workers.
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     places = asyncio.Semaphore(at_once)
     async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
 
-        async def one(case: Case) -> Outcome:
+        async def one(case: Case) -> CaseOutcome:
             async with places:
                 outcome = await drive.case(Client(session, drive.market.url, case, drive.rate), case)
                 tell(f"{case.fault.name}, {'stream' if case.stream else 'non-streamed'}")

@@ -64,7 +64,7 @@ class Attempt(msgspec.Struct, omit_defaults=True):
 AttemptEnd = Literal["answered", "failed", "abandoned", "lost"]
 
 
-class AttemptOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class AttemptOutcome(msgspec.Struct, frozen=True, gc=False):
     """Hold what a call to an endpoint came to, reported once when it has ended.
 
     ``began_s`` and ``ended_s`` are seconds of ``time.perf_counter``; ``duration_us`` and ``ttft_us`` are those of the

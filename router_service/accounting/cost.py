@@ -5,7 +5,7 @@ from __future__ import annotations
 from data.catalogue.cost import rounded_nano, scaled_cost
 from data.catalogue.types import Price
 from data.record.charges import COMPLETION, INPUT_CACHE_READ, INPUT_CACHE_WRITE, PROMPT, Charge
-from router_service.core.exchange import HedgeLoser
+from router_service.core.route_trace import HedgeLoser
 from router_service.core.usage import CostBreakdown, Usage
 
 

@@ -11,6 +11,7 @@ from router_service.admission.constraint_resolver import ConstraintResolver
 from router_service.admission.hosts import RegionalHosts
 from router_service.admission.key_rules import NO_RULES
 from router_service.admission.keys import Key, KeyStore
+from router_service.core.caller import Caller
 from router_service.core.errors import ApiError
 from router_service.planning.constraints import ConstraintSet
 
@@ -51,6 +52,15 @@ class Admission:
             self.keys.by_header.put(header, key)
         return key
 
+    def caller(self, key: Key, headers: Mapping[bytes, bytes], scope: Scope) -> Caller:
+        """Return the sender of a request with ``key``."""
+        return Caller(
+            key.hash,
+            self.constraints(key, headers),
+            self.client_region(key, headers, scope),
+            self._client_regions.country(headers),
+        )
+
     def constraints(self, key: Key, headers: Mapping[bytes, bytes]) -> ConstraintSet:
         """Return the constraints that deployment, regional host and key set for the request."""
         return self._resolver.constraints(key.policy or NO_RULES, self.hosts.find(headers))
@@ -60,7 +70,3 @@ class Admission:
         peer = scope.get("client")
         default = key.policy.client_region if key.policy else None
         return self._client_regions.find(headers, peer[0] if peer else None, default)
-
-    def country(self, headers: Mapping[bytes, bytes]) -> str | None:
-        """Return the country that the client-region header names: ISO 3166-1 alpha-2 in upper case."""
-        return self._client_regions.country(headers)

@@ -5,26 +5,20 @@ Bodies can be large, so only the beginning and the end of ``messages`` are read.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
 
+from router_service.core.canonical_turns import PREFIX_BYTES, TurnsTooLong, canonical_turns
 from router_service.core.conversation import ConversationKey, KeySource
 from router_service.core.request import Head
 
-# The first two messages are decoded from the shortest of these prefixes that contains them. If none does, the raw bytes
-# of the longest prefix replace them.
-OPENING_BYTES = (4096, 65_536, 262_144)
 # Providers cache nothing below 1,024 tokens (the minimum that OpenAI and Anthropic document), at 4 bytes a token.
 MIN_CACHED_BYTES = 4096
 # The last assistant message is searched for within this distance from the end of ``messages``.
 TAIL_BYTES = 262_144
 CACHE_MARK_BYTES = 32_768
 MAX_TURNS_BACK = 64
-_scan = json.JSONDecoder(strict=False).raw_decode
-_SPACE = re.compile(r"[\s,]*")
 _ROLE = re.compile(rb'"role"\s*:\s*"(\w+)"')
 _SIGNED = re.compile(rb'"signature"\s*:\s*"|"reasoning\.encrypted"')
 _HOUR = re.compile(rb'"ttl"\s*:\s*"1h"')
@@ -52,10 +46,13 @@ def conversation_key(key_hash: str, head: Head, headers: Mapping[bytes, bytes]) 
 def _is_worth_tracking(head: Head, messages: bytes) -> bool:
     """Return whether a provider may cache the prompt or leave something pending.
 
-    A short first turn is in no provider's cache, and without tools or reasoning it leaves nothing pending.
+    A short first turn is in no provider's cache, and without tools or reasoning it leaves nothing pending. A medium may
+    take many tokens, however short its address is.
     """
     fields = head.fields
-    if len(messages) >= MIN_CACHED_BYTES or "tools" in fields or "reasoning" in fields or "reasoning_effort" in fields:
+    if len(messages) >= MIN_CACHED_BYTES or head.modality != "text":
+        return True
+    if "tools" in fields or "reasoning" in fields or "reasoning_effort" in fields:
         return True
     return b'"assistant"' in messages
 
@@ -63,19 +60,18 @@ def _is_worth_tracking(head: Head, messages: bytes) -> bool:
 def opening_digest(messages: bytes) -> bytes:
     """Return a digest of the first system or developer message and the first other message.
 
-    The digest is empty if there is no other message. A system message after the first other one is ignored. Cache marks
-    are left out, because clients move them.
+    The digest is empty if there is no other message. A system message after the first other one is ignored. An opening
+    that is too long to be decoded counts with the bytes of its beginning.
     """
-    for size in OPENING_BYTES:
-        text = messages[:size].decode("utf-8", "ignore")
-        try:
-            found = _first_messages(text)
-        except (ValueError, RecursionError):
-            if size >= len(messages):
-                return b""
-            continue
-        return blake2b("\0".join(found).encode("utf-8", "surrogatepass"), digest_size=16).digest() if found else b""
-    return blake2b(messages[: OPENING_BYTES[-1]], digest_size=16).digest()
+    opening: list[bytes] = []
+    try:
+        for is_system, turn in canonical_turns(messages):
+            if not is_system:
+                return blake2b(b"\0".join([*opening[:1], turn]), digest_size=16).digest()
+            opening.append(turn)
+    except TurnsTooLong:
+        return blake2b(messages[: PREFIX_BYTES[-1]], digest_size=16).digest()
+    return b""
 
 
 def is_pinned(messages: bytes) -> bool:
@@ -113,34 +109,6 @@ def asks_for_hour_cache(head: Head) -> bool:
         if _HOUR.search(raw, 0, CACHE_MARK_BYTES) or _HOUR.search(raw, max(0, len(raw) - CACHE_MARK_BYTES)):
             return True
     return False
-
-
-def _first_messages(text: str) -> list[str]:
-    """Return the opening messages in ``text``. Raises ``ValueError`` when ``text`` ends before they do."""
-    found: list[str] = []
-    place = text.index("[") + 1
-    while True:
-        space = _SPACE.match(text, place)
-        place = space.end() if space else place
-        if text[place : place + 1] == "]":
-            return []
-        message, place = _scan(text, place)
-        if not isinstance(message, dict):
-            return []
-        role = message.get("role")
-        if role not in ("system", "developer"):
-            return [*found[:1], _canonical_message(message)]
-        found.append(_canonical_message(message))
-
-
-def _canonical_message(message: dict[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, list):
-        content = [
-            {name: value for name, value in part.items() if name != "cache_control"} if isinstance(part, dict) else part
-            for part in content
-        ]
-    return json.dumps([message.get("role"), content])
 
 
 def _text_field(head: Head, name: str) -> bytes:

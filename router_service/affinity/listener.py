@@ -20,9 +20,11 @@ class AffinityListener:
 
     def report(self, outcome: AttemptOutcome, exchange: Exchange) -> None:
         """Record the endpoint of a served response; any other outcome leaves the table unchanged."""
-        if outcome.ended != "answered" or exchange.status != 200 or exchange.error_type is not None:
+        request_outcome = exchange.outcome
+        if outcome.ended != "answered" or request_outcome.status != 200 or request_outcome.error_type is not None:
             return
-        conversation, usage, head = exchange.conversation, exchange.usage, exchange.head
+        route, head = exchange.route, exchange.request.head
+        conversation, usage = route.conversation, route.step.usage
         endpoint = self._endpoints.get(outcome.endpoint)
         if conversation is None or usage is None or head is None or endpoint is None:
             return

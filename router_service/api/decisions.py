@@ -5,36 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.selection.decision.features import hour_of_week
-from router_service.admission.keys import Key
 from router_service.affinity.conversation import conversation_key
 from router_service.api.metadata import noting
 from router_service.api.services import Services
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision, Plan
-from router_service.core.request import Head
 from router_service.planning.decide import decisions
 from router_service.planning.eligibility import profile_of
 
 
-def decisions_of(services: Services, exchange: Exchange, head: Head, key: Key) -> Iterator[Decision]:
+def decisions_of(services: Services, exchange: Exchange) -> Iterator[Decision]:
     """Yield a decision for each model that the request lists, made when its turn comes.
 
     Raises ``ApiError`` where none can be served.
     """
-    planner = services.planner
-    constraints = services.admission.constraints(key, exchange.headers)
+    planner, request, caller, route = services.planner, exchange.request, exchange.caller, exchange.route
+    head = request.head
+    assert caller is not None and head is not None
+    constraints = caller.constraints
     preferences = planner.preferences(head.provider, constraints)
-    profile = profile_of(head, len(exchange.body), hour_of_week(exchange.started_at), exchange.client_region)
+    profile = profile_of(head, request.body_bytes, hour_of_week(request.received_at), caller.client_region)
     sticky = services.sticky
-    affinity = exchange.conversation = conversation_key(exchange.key_hash or "", head, exchange.headers)
+    affinity = route.conversation = conversation_key(caller.key_hash, head, request.headers)
 
     def apply_affinity(plan: Plan) -> Plan:
         kept = sticky.apply(plan, affinity, profile.prompt_tokens)
-        if kept is not plan and affinity is not None and not exchange.attempts:
-            exchange.expected_cached_tokens = sticky.expected_cached_tokens(plan, affinity)
+        if kept is not plan and affinity is not None and not route.attempts:
+            route.expected_cached_tokens = sticky.expected_cached_tokens(plan, affinity)
         return kept
 
     found = decisions(
         planner, head.requested_models(), preferences, profile, services.random.random, constraints, apply_affinity
     )
-    return found if exchange.plans is None else noting(found, exchange.plans)
+    return found if route.plans is None else noting(found, route.plans)

@@ -17,8 +17,8 @@ class EventWriter:
     """
 
     __slots__ = (
-        "_headers", "_interval_s", "_keepalive", "_now", "_over", "_send", "_timer", "_writing", "_written_at", "sent_bytes",
-        "started",
+        "_headers", "_interval_s", "_keepalive", "_now", "_over", "_send", "_timer", "_writing", "_written_at",
+        "sent_bytes", "started",
     )  # fmt: skip
 
     def __init__(self, send: Send, keepalive: bytes, interval_s: float) -> None:

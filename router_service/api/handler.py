@@ -7,12 +7,12 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import reduce
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from data.record.encoding import encode_record
-from router_service.admission.keys import Key
 from router_service.api.asgi import ClientDisconnected, WhileConnected, read_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
@@ -24,6 +24,7 @@ from router_service.core.answer import Batch, EventBatch, failure_of
 from router_service.core.errors import ApiError
 from router_service.core.events import Ended, Event, Metered
 from router_service.core.exchange import Exchange
+from router_service.core.request import receive_request
 from router_service.core.tool_calls import ToolCallCollector
 from router_service.core.usage import Usage
 from router_service.middleware.middleware import Answer, wrap
@@ -44,50 +45,50 @@ class GenerationHandler:
         self._skin = skin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(b"", dict(scope["headers"]))
-        exchange.skin = self._skin.name
+        exchange = Exchange(receive_request(self._skin.name, dict(scope["headers"])))
+        outcome = exchange.outcome
         writer = EventWriter(send, self._skin.keepalive, self._services.keepalive_interval_s)
         try:
             await self._serve(exchange, scope, receive, writer)
         except ApiError as error:
-            exchange.status, exchange.error_type = error.code, error.error_type
+            outcome.status, outcome.error_type = error.code, error.error_type
             if isinstance(error, NoEndpoints):
-                exchange.rejected_plan = error.plan
+                exchange.route.rejected_plan = error.plan
             await self._refuse(exchange, error, writer)
         except RecursionError:
             # A value that was passed over as raw JSON is decoded deeper in the stack than its bound was checked.
             fault = ApiError("invalid_request", "The request body is nested too deeply; send a flatter structure")
-            exchange.status, exchange.error_type = fault.code, fault.error_type
+            outcome.status, outcome.error_type = fault.code, fault.error_type
             await self._refuse(exchange, fault, writer)
         except ClientDisconnected:
-            exchange.cancelled, exchange.status = True, CLIENT_CLOSED
-            exchange.ended_by_client = True
+            outcome.cancelled, outcome.status = True, CLIENT_CLOSED
+            outcome.ended_by_client = True
         except asyncio.CancelledError:
-            exchange.cancelled, exchange.status = True, CLIENT_CLOSED
-            exchange.ended_by_client = False
+            outcome.cancelled, outcome.status = True, CLIENT_CLOSED
+            outcome.ended_by_client = False
             raise
         except Exception:
-            logger.exception("request %s failed", exchange.id)
+            logger.exception("request %s failed", exchange.request.id)
             fault = ApiError("server", "Internal error; the router's own log has it under the generation id")
-            exchange.status, exchange.error_type = fault.code, fault.error_type
+            outcome.status, outcome.error_type = fault.code, fault.error_type
             await self._refuse(exchange, fault, writer)
         finally:
             writer.stop()
-            exchange.output_bytes = writer.sent_bytes
+            outcome.output_bytes = writer.sent_bytes
             settle(exchange, self._services)
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, writer: EventWriter) -> None:
         services = self._services
-        key = await admit(exchange, services, scope, receive)
+        await admit(exchange, services, scope, receive)
         parsed = self._skin.parse(exchange, scope.get("query_string", b""), services.catalogue)
-        head = exchange.head
+        head = exchange.request.head
         assert head is not None
-        exchange.labelling = services.categoriser.submit(head.messages)
+        exchange.outcome.labelling = services.categoriser.submit(head.messages)
         if head.tool_count:
-            exchange.tool_calls = ToolCallCollector()
-        if is_asked(exchange.headers):
-            exchange.plans = []
-        step = StepDispatch(services, parsed.source, key)
+            exchange.outcome.tool_calls = ToolCallCollector()
+        if is_asked(exchange.request.headers):
+            exchange.route.plans = []
+        step = StepDispatch(services, parsed.source)
         with WhileConnected(scope):
             if head.stream:
                 await self._stream(exchange, step, parsed, writer)
@@ -106,32 +107,34 @@ class GenerationHandler:
         if not batches[0].spliced and (failed := failure_of(batches)) is not None:
             raise failed
         headers, body = self._skin.response(exchange, parsed, batches)
-        exchange.first_byte = time.perf_counter()
-        if exchange.dropped_parameters:
+        outcome = exchange.outcome
+        outcome.first_byte = time.perf_counter()
+        if outcome.dropped_parameters:
             headers = [*headers, *_report(exchange)]
-        await writer.respond(200, headers, body, exchange.id)
+        await writer.respond(200, headers, body, exchange.request.id)
 
     async def _through_middleware(self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest) -> Answer:
         middleware = self._services.middleware
-        exchange.middleware = [one.name for one in middleware]
+        exchange.outcome.middleware = [one.name for one in middleware]
         return await wrap(middleware, step)(exchange, parsed.source.parsed)
 
     async def _stream(self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest, writer: EventWriter) -> None:
         """Relay a stream. Raises ``ApiError`` only before the first byte is sent."""
+        outcome = exchange.outcome
         headers, renderer = self._skin.stream(exchange, parsed)
-        writer.keep_alive(headers, exchange.id)
+        writer.keep_alive(headers, exchange.request.id)
         try:
             if self._services.middleware:
                 answer = _as_batches(await self._through_middleware(exchange, step, parsed), exchange)
             else:
                 relayed = await step.dispatch(exchange, parsed.source)
-                if exchange.body_bytes >= MIN_RELEASED_BYTES:
+                if exchange.request.body_bytes >= MIN_RELEASED_BYTES:
                     release(exchange, parsed.source)
                 answer = relayed.reads(parsed.dialect)
         except ApiError as error:
             if not writer.started:
                 raise
-            exchange.status, exchange.error_type, exchange.finish_reason = error.code, error.error_type, "error"
+            outcome.status, outcome.error_type, outcome.finish_reason = error.code, error.error_type, "error"
             await writer.write(renderer.fail(error), more=False)
             return
         writer.add_headers(_report(exchange))
@@ -139,11 +142,11 @@ class GenerationHandler:
             async for batches in reads:
                 content = renderer.render(batches)
                 if renderer.over:
-                    exchange.first_byte = exchange.first_byte or time.perf_counter()
+                    outcome.first_byte = outcome.first_byte or time.perf_counter()
                     await writer.write(content, more=False)
                 elif content:
-                    if exchange.first_byte is None:
-                        exchange.first_byte = time.perf_counter()
+                    if outcome.first_byte is None:
+                        outcome.first_byte = time.perf_counter()
                     await writer.write(content)
 
     async def _refuse(self, exchange: Exchange, error: ApiError, writer: EventWriter) -> None:
@@ -151,25 +154,22 @@ class GenerationHandler:
         if writer.started:
             return
         refusal = self._skin.error(error, exchange)
-        await writer.respond(refusal.status, refusal.headers, refusal.body, exchange.id)
+        await writer.respond(refusal.status, refusal.headers, refusal.body, exchange.request.id)
 
 
-async def admit(exchange: Exchange, services: Services, scope: Scope, receive: Receive) -> Key:
-    """Return the key of a request, and read its body into ``exchange``.
+async def admit(exchange: Exchange, services: Services, scope: Scope, receive: Receive) -> None:
+    """Set the caller of a request and read its body.
 
     Raises ``ApiError`` as ``authenticate`` and ``read_body`` do, and while the log has no room for its record.
     """
-    key = await services.admission.authenticate(exchange.headers)
-    exchange.key_hash = key.hash
-    exchange.client_region = services.admission.client_region(key, exchange.headers, scope)
-    exchange.country = services.admission.country(exchange.headers)
+    request, admission = exchange.request, services.admission
+    key = await admission.authenticate(request.headers)
+    exchange.caller = admission.caller(key, request.headers, scope)
     if not services.log.has_room:
         raise ApiError(
             "provider_overloaded", "The request log is full and must not lose requests; try again", retry_after=1
         )
-    exchange.body = await read_body(receive, exchange.headers, services.max_body_bytes)
-    exchange.body_bytes = len(exchange.body)
-    return key
+    exchange.request = request.with_body(await read_body(receive, request.headers, services.max_body_bytes))
 
 
 def settle(exchange: Exchange, services: Services) -> None:
@@ -178,13 +178,9 @@ def settle(exchange: Exchange, services: Services) -> None:
     Tool calls are validated here, after the last byte was sent. That typically takes 10 µs and is bounded for any
     schema, so the record is appended at once with the verdict: a crash cannot lose a record that waits for one.
     """
-    if (
-        exchange.tool_calls is not None
-        and exchange.finish_reason == "tool_calls"
-        and exchange.head
-        and exchange.endpoint
-    ):
-        exchange.tool_call_verdict = services.tool_calls.check(exchange.head.fields["tools"], exchange.tool_calls)
+    head, outcome = exchange.request.head, exchange.outcome
+    if outcome.tool_calls is not None and outcome.finish_reason == "tool_calls" and head and outcome.endpoint:
+        outcome.tool_call_verdict = services.tool_calls.check(head.fields["tools"], outcome.tool_calls)
     services.outcomes.settle(exchange)
     record = make_record(exchange, services.worker)
     payload = encode_record(record)
@@ -195,24 +191,26 @@ def settle(exchange: Exchange, services: Services) -> None:
 async def _as_batches(answer: Answer, exchange: Exchange) -> AsyncGenerator[list[Batch]]:
     async with aclosing(answer.batches()) as batches:
         async for events in batches:
-            yield [EventBatch(events if exchange.earlier_usage is None else _with_all_steps(events, exchange))]
+            yield [EventBatch(events if not exchange.route.earlier_steps else _with_all_steps(events, exchange))]
 
 
 def _with_all_steps(events: list[Event], exchange: Exchange) -> list[Event]:
     """Return ``events`` with the usage of all steps: middleware reads that of one step, the client pays for all."""
-    earlier = exchange.earlier_usage or Usage()
+    earlier = [step.usage for step in exchange.route.earlier_steps if step.usage is not None]
     found = [
-        msgspec.structs.replace(event, usage=earlier.plus(event.usage)) if isinstance(event, Metered) else event
+        msgspec.structs.replace(event, usage=reduce(Usage.plus, earlier, event.usage))
+        if isinstance(event, Metered)
+        else event
         for event in events
     ]
-    if found and isinstance(found[-1], Ended) and exchange.usage is not None:
+    total = exchange.outcome.usage
+    if found and isinstance(found[-1], Ended) and total is not None:
         # The last step may not have reported any.
-        found.insert(-1, Metered(exchange.usage))
+        found.insert(-1, Metered(total))
     return found
 
 
 def _report(exchange: Exchange) -> Headers:
     """Return the header that names the parameters which the provider that answers was not sent."""
-    if not exchange.dropped_parameters:
-        return []
-    return [(DROPPED_HEADER, ", ".join(exchange.dropped_parameters).encode())]
+    dropped = exchange.outcome.dropped_parameters
+    return [(DROPPED_HEADER, ", ".join(dropped).encode())] if dropped else []

@@ -14,6 +14,7 @@ from data.record.attempt import LOST, Attempt
 from router_service.core.errors import ERROR_STATUS, ApiError, reference_error_type
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision, Plan
+from router_service.core.route_trace import RouteTrace
 
 HEADER, LEGACY_HEADER = b"x-openrouter-metadata", b"x-openrouter-experimental-metadata"
 # nginx's status for a request that its client closed. Here the router closed the losing call of a hedged pair.
@@ -37,13 +38,14 @@ def noting(decisions: Iterator[Decision], plans: list[Plan]) -> Iterator[Decisio
 
 def metadata(exchange: Exchange, catalogue: Catalogue, error: ApiError | None = None) -> dict[str, Any]:
     """Return the field under its name, or an empty dictionary if it was not requested or the error has none."""
-    if exchange.plans is None or (error is not None and error.error_type in SILENT_ERRORS):
+    route = exchange.route
+    if route.plans is None or (error is not None and error.error_type in SILENT_ERRORS):
         return {}
-    head = exchange.head
+    head = exchange.request.head
     requested = head.requested_models()[0] if head else ""
-    plans, attempts = exchange.plans, exchange.attempts
+    plans, attempts = route.plans, route.attempts
     available = [
-        {"provider": e.provider_name, "model": e.model, "selected": e.id == exchange.endpoint}
+        {"provider": e.provider_name, "model": e.model, "selected": e.id == exchange.outcome.endpoint}
         for plan in plans
         for e in plan.endpoints
     ]
@@ -55,18 +57,18 @@ def metadata(exchange: Exchange, catalogue: Catalogue, error: ApiError | None = 
         "summary": f"available={len(available)}, selected={selected}",
         "attempt": len(attempts),
         "is_byok": False,
-        "endpoints": {"total": sum(map(_size, _plans(exchange))), "available": available},
+        "endpoints": {"total": sum(map(_size, _plans(route))), "available": available},
     }
     if attempts:
         found["attempts"] = [_attempt(attempt, catalogue) for attempt in attempts]
         served = next((attempt for attempt in reversed(attempts) if attempt.error_type is None), attempts[-1])
-        found["generation_time"] = max(0, exchange.elapsed_us() - served.started_us) // 1000
+        found["generation_time"] = max(0, exchange.request.elapsed_us() - served.started_us) // 1000
     return {"openrouter_metadata": found}
 
 
-def _plans(exchange: Exchange) -> list[Plan]:
-    refused = [exchange.rejected_plan] if exchange.rejected_plan else []
-    return [*(exchange.plans or ()), *refused]
+def _plans(route: RouteTrace) -> list[Plan]:
+    refused = [route.rejected_plan] if route.rejected_plan else []
+    return [*(route.plans or ()), *refused]
 
 
 def _size(plan: Plan) -> int:
@@ -75,17 +77,17 @@ def _size(plan: Plan) -> int:
 
 def _strategy(requested: str, exchange: Exchange, catalogue: Catalogue) -> str:
     """Return the reference's name of the routing strategy; direct, latest, alias and fallback apply here."""
-    base = requested.lower()
-    tried = exchange.model or (exchange.attempts[-1].model if exchange.attempts else None)
-    if tried is not None and exchange.plans and all(e.model != tried for e in exchange.plans[0].endpoints):
+    base, plans, attempts = requested.lower(), exchange.route.plans, exchange.route.attempts
+    tried = exchange.outcome.model or (attempts[-1].model if attempts else None)
+    if tried is not None and plans and all(e.model != tried for e in plans[0].endpoints):
         return "fallback"
     if base.startswith("~"):
         return "latest"
-    model = exchange.plans[0].model if exchange.plans else catalogue.resolve(base)
+    model = plans[0].model if plans else catalogue.resolve(base)
     if model is None or base == model or base.startswith(f"{model}:"):
         return "direct"
     # The first requested model may have been skipped because no endpoint could serve it.
-    head = exchange.head
+    head = exchange.request.head
     others = [name.lower() for name in head.requested_models()[1:]] if head else []
     return "fallback" if any(name == model or name.startswith(f"{model}:") for name in others) else "alias"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from router_service.affinity.conversation import asks_for_hour_cache
 from router_service.core.exchange import Exchange
 from router_service.core.request import ReleasedRequest
@@ -19,12 +21,16 @@ def release(exchange: Exchange, source: RequestSource) -> None:
 
     The attempt must be committed, because nothing can be dispatched afterwards.
     """
-    head = exchange.head
+    head = exchange.request.head
     if head is None:
         return
-    head.released = ReleasedRequest(input_media(head.messages, head.modality), asks_for_hour_cache(head))
-    kept = _KEPT_FIELDS if exchange.tool_calls is None else (*_KEPT_FIELDS, "tools")
-    # A raw field refers to the body that it was read from; a copy does not.
-    head.fields = {name: head.fields[name].copy() for name in kept if name in head.fields}
-    head.messages = exchange.body = b""
+    kept = _KEPT_FIELDS if exchange.outcome.tool_calls is None else (*_KEPT_FIELDS, "tools")
+    left = msgspec.structs.replace(
+        head,
+        # A raw field refers to the body that it was read from; a copy does not.
+        fields={name: head.fields[name].copy() for name in kept if name in head.fields},
+        messages=b"",
+        released=ReleasedRequest(input_media(head.messages, head.modality), asks_for_hour_cache(head)),
+    )
+    exchange.request = exchange.request.released(left)
     source.release()

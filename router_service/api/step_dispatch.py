@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import msgspec
 
-from router_service.admission.keys import Key
 from router_service.api.decisions import decisions_of
 from router_service.api.services import Services
 from router_service.api.skins.head import head_of
 from router_service.core.exchange import Exchange
 from router_service.core.generation import GenerationRequest
 from router_service.core.request_source import RequestSource
+from router_service.core.route_trace import RouteStep
 from router_service.execution.relayed_answer import RelayedAnswer
 
 
 class StepDispatch:
     """Implement ``Next``. ``source`` is the request as the client sent it, whose head the exchange has."""
 
-    __slots__ = ("_key", "_services", "_source", "_taken")
+    __slots__ = ("_services", "_source", "_taken")
 
-    def __init__(self, services: Services, source: RequestSource, key: Key) -> None:
+    def __init__(self, services: Services, source: RequestSource) -> None:
         self._services = services
         self._source = source
-        self._key = key
         self._taken = False
 
     async def __call__(self, exchange: Exchange, request: GenerationRequest) -> RelayedAnswer:
         if request is self._source.parsed:
             return await self.dispatch(exchange, self._source)
-        head = exchange.head
+        head = exchange.request.head
         assert head is not None
-        made = head_of(request, head.model, provider=head.provider, session_id=head.session_id)
-        exchange.head = msgspec.structs.replace(made, models=head.models, trace_id=head.trace_id)
+        made = head_of(
+            request, head.model, client_model=head.client_model, provider=head.provider, session_id=head.session_id
+        )
+        made = msgspec.structs.replace(made, models=head.models, trace_id=head.trace_id)
+        exchange.request = exchange.request.with_head(made)
         return await self.dispatch(exchange, RequestSource.of(request))
 
     async def dispatch(self, exchange: Exchange, source: RequestSource) -> RelayedAnswer:
@@ -39,21 +41,21 @@ class StepDispatch:
 
         Raises ``ApiError`` if every endpoint failed.
         """
-        services, head = self._services, exchange.head
-        assert head is not None
+        services = self._services
         if self._taken:
             self._next_step(exchange)
         self._taken = True
-        decisions = decisions_of(services, exchange, head, self._key)
+        decisions = decisions_of(services, exchange)
         deadlines = services.dispatcher.deadlines(exchange)
         committed = await services.dispatcher.dispatch(exchange, source, decisions, deadlines)
-        exchange.dropped_parameters = committed.dropped
+        exchange.outcome.dropped_parameters = committed.dropped
         return RelayedAnswer(exchange, committed, deadlines)
 
     def _next_step(self, exchange: Exchange) -> None:
-        """Report the calls of the step before, and keep what it has cost."""
+        """Report the calls of the step before, and begin another."""
         self._services.outcomes.settle(exchange)
-        exchange.step += 1
-        exchange.earlier_usage, exchange.earlier_cost = exchange.usage, exchange.cost
-        exchange.complete = False
-        exchange.error_type = exchange.finish_reason = exchange.native_finish_reason = None
+        route, outcome = exchange.route, exchange.outcome
+        route.earlier_steps = (*route.earlier_steps, route.step)
+        route.step = RouteStep(len(route.earlier_steps))
+        outcome.complete = False
+        outcome.error_type = outcome.finish_reason = outcome.native_finish_reason = None

@@ -12,6 +12,7 @@ from router_service.api.skins.messages.count_tokens import ESTIMATE_HEADERS, est
 from router_service.api.skins.messages.endpoint import JSON_HEADERS, MessagesEndpoint
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
+from router_service.core.request import receive_request
 
 
 class TokenCounting:
@@ -22,13 +23,16 @@ class TokenCounting:
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        services, exchange = self._services, Exchange(b"", dict(scope["headers"]))
+        services = self._services
+        request = receive_request(self._endpoint.name, dict(scope["headers"]))
+        exchange = Exchange(request)
         writer = EventWriter(send, b"", services.keepalive_interval_s)
         try:
-            await services.admission.authenticate(exchange.headers)
-            exchange.body = await read_body(receive, exchange.headers, services.max_body_bytes)
+            await services.admission.authenticate(request.headers)
+            exchange.request = request.with_body(await read_body(receive, request.headers, services.max_body_bytes))
             parsed = self._endpoint.parse(exchange, scope.get("query_string", b""), services.catalogue)
-            model = (exchange.head and exchange.head.model) or ""
+            head = exchange.request.head
+            model = (head and head.model) or ""
             if services.catalogue.resolve(model) is None:
                 raise ApiError(
                     "not_found", f"model: {model} is no model of this installation; GET /v1/models lists them"
@@ -38,6 +42,6 @@ class TokenCounting:
             return
         except ApiError as error:
             refusal = self._endpoint.error(error, exchange)
-            await writer.respond(refusal.status, refusal.headers, refusal.body, exchange.id)
+            await writer.respond(refusal.status, refusal.headers, refusal.body, request.id)
             return
-        await writer.respond(200, [*JSON_HEADERS, *ESTIMATE_HEADERS], found, exchange.id)
+        await writer.respond(200, [*JSON_HEADERS, *ESTIMATE_HEADERS], found, request.id)

@@ -45,7 +45,8 @@ class AttemptLoop:
         self.hedging = hedging
         self.outcomes = outcomes
         self.hedged = False
-        self._streamed = bool(exchange.head and exchange.head.stream)
+        self._streamed = bool(exchange.request.head and exchange.request.head.stream)
+        self._step = exchange.route.step
         self._reason = "sampled"
         self.retry_after: list[float | None] = []
 
@@ -60,8 +61,8 @@ class AttemptLoop:
         if self.hedging is not None:
             self.hedging.refill(self.exchange)
         for decision in decisions:
-            if self.exchange.decision is None:
-                self.exchange.decision = decision
+            if self._step.decision is None:
+                self._step.decision = decision
             queue = FallbackQueue(decision, self.health, refused)
             for endpoint in queue:
                 if queue.deferred:
@@ -105,7 +106,7 @@ class AttemptLoop:
         exchange = self.exchange
         started = time.perf_counter()
         attempt = recorded or self.begin(endpoint, self._reason)
-        prompt_s = len(exchange.body) / 4 / PROMPT_TOKENS_PER_S
+        prompt_s = exchange.request.body_bytes / 4 / PROMPT_TOKENS_PER_S
         tracked = self.health.track(endpoint.id, stream=self._streamed, allowance_s=prompt_s)
         answered = False
         try:
@@ -118,7 +119,7 @@ class AttemptLoop:
             self.health.untrack(tracked, answered=answered)
             now = time.perf_counter()
             attempt.duration_us = int((now - started) * 1e6)
-            exchange.upstream_s += now - started
+            exchange.route.upstream_s += now - started
         stale = self._failed(attempt, limit, failure)
         if not stale:
             raise failure
@@ -150,16 +151,16 @@ class AttemptLoop:
 
     def begin(self, endpoint: Endpoint, reason: str) -> Attempt:
         """Record a call that starts now, and return its attempt."""
-        started_us = int((time.perf_counter() - self.exchange.arrival_s) * 1e6)
+        started_us = int((time.perf_counter() - self.exchange.request.arrival_s) * 1e6)
         attempt = Attempt(endpoint.id, endpoint.provider, endpoint.model, reason=reason, started_us=started_us)
-        if self.exchange.step:
-            attempt.step = self.exchange.step
-        self.exchange.attempts.append(attempt)
+        if self._step.number:
+            attempt.step = self._step.number
+        self.exchange.route.attempts.append(attempt)
         self.outcomes.begin(self.exchange, attempt)
         return attempt
 
     def _with_history(self, error: ApiError) -> ApiError:
-        failed = [(a, a.error_type) for a in self.exchange.attempts[:-1] if a.error_type]
+        failed = [(a, a.error_type) for a in self.exchange.route.attempts[:-1] if a.error_type]
         if failed:
             error.metadata["previous_errors"] = [
                 {"provider": a.provider, "code": reference_error_type(code), "status": a.status} for a, code in failed
@@ -167,7 +168,7 @@ class AttemptLoop:
         hints = [hint for hint in self.retry_after if hint is not None]
         error.retry_after = min(hints) if hints and len(hints) == len(self.retry_after) else None
         if error.availability is None:
-            head = self.exchange.head
-            tried = [a.provider for a in self.exchange.attempts]
+            head = self.exchange.request.head
+            tried = [a.provider for a in self.exchange.route.attempts]
             error.availability = exhausted_availability(error, head.requested_models() if head else [], tried)
         return error

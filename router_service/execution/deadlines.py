@@ -112,7 +112,7 @@ class Deadlines:
     @property
     def remaining_s(self) -> float:
         """Return the seconds left of the total time over all attempts."""
-        return self._timeouts.total_s - (time.perf_counter() - self._exchange.arrival_s)
+        return self._timeouts.total_s - (time.perf_counter() - self._exchange.request.arrival_s)
 
     @property
     def expired(self) -> bool:
@@ -125,7 +125,7 @@ class Deadlines:
 
     def stall(self) -> AttemptDeadline:
         """Return the limit on the gap between two chunks of a stream that has started."""
-        decision = self._exchange.decision
+        decision = self._exchange.route.step.decision
         wanted = decision.plan.preferences.stall_timeout if decision else None
         return _limit(wanted, self._timeouts.stall_s)
 
@@ -134,7 +134,7 @@ class Deadlines:
         return TotalTimeoutExpired(self._timeouts.total_s)
 
     def _first_token(self, plan: Plan, endpoint: str, *, last: bool) -> float:
-        timeouts, head = self._timeouts, self._exchange.head
+        timeouts, head = self._timeouts, self._exchange.request.head
         if not head or not head.stream:
             return timeouts.total_s if last else timeouts.answer_s
         if plan.service_tier == FLEX:
@@ -142,7 +142,7 @@ class Deadlines:
         measured_s = None if last else self._measured.ttft_deadline_s(plan, endpoint)
         if measured_s is None:
             return timeouts.ttft_s
-        min_s = MIN_TTFT_DEADLINE_S + len(self._exchange.body) / 4 / PROMPT_TOKENS_PER_S
+        min_s = MIN_TTFT_DEADLINE_S + self._exchange.request.body_bytes / 4 / PROMPT_TOKENS_PER_S
         return min(timeouts.ttft_s, max(min_s, measured_s))
 
 

@@ -75,7 +75,7 @@ class Dispatcher:
         deadlines: Deadlines,
     ) -> Coroutine[Any, Any, CommittedAttempt]:
         """Return what awaits the first attempt that is committed. It raises ``ApiError`` if every endpoint failed."""
-        head = exchange.head
+        head = exchange.request.head
         ahead = UpcomingDecisions(decisions, exchange) if head and head.models else None
         calls = _Calls(self, exchange, source, ahead)
         attempts = AttemptLoop(exchange, self.health, deadlines, self.outcomes, self.hedging)
@@ -96,7 +96,7 @@ class _Calls:
     async def call(self, endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> CommittedAttempt:
         dispatcher = self._dispatcher
         wire = dispatcher.formats[endpoint.wire_format]
-        encoded = wire.encode_source(self._source, endpoint, self._exchange.id)
+        encoded = wire.encode_source(self._source, endpoint, self._exchange.request.id)
         request = await dispatcher.credentials.sign(encoded.request, endpoint)
         sent = time.perf_counter()
         if not self._source.stream:

@@ -11,8 +11,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from data.catalogue.types import Endpoint
 from data.record.attempt import HEDGE, LOST, Attempt
 from router_service.core.errors import ApiError
-from router_service.core.exchange import Exchange, HedgeLoser
+from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision
+from router_service.core.route_trace import HedgeLoser
 from router_service.execution.deadlines import AttemptDeadline, Deadlines
 from router_service.execution.fallback_queue import FallbackQueue
 from router_service.execution.hedging import Hedging
@@ -53,14 +54,14 @@ class HedgedAttempt(Generic[T]):
     ) -> None:
         self._attempts = attempts
         exchange = self._exchange = attempts.exchange
-        self._streamed = bool(exchange.head and exchange.head.stream)
+        self._streamed = bool(exchange.request.head and exchange.request.head.stream)
         self._hedging = hedging
         self._decision = decision
         self._queue = queue
         self._call = call
         self._discard = discard
         self._hedge_endpoint: Endpoint | None = None
-        self._first_attempt = len(exchange.attempts)
+        self._first_attempt = len(exchange.route.attempts)
 
     async def run(self, first: Endpoint, limit: AttemptDeadline, delay_s: float) -> T:
         """Return the response that comes first. A hedged request is sent after ``delay_s`` seconds if the budget allows
@@ -70,7 +71,7 @@ class HedgedAttempt(Generic[T]):
         """
         exchange = self._exchange
         self._first_endpoint = first
-        upstream_before_s, started = exchange.upstream_s, time.perf_counter()
+        upstream_before_s, started = exchange.route.upstream_s, time.perf_counter()
         race = Race(self._start_hedge, self._discard_late, self._hedge_failed)
         try:
             answer = await race.run(self._attempts.attempt(first, limit, self._call), delay_s)
@@ -81,7 +82,7 @@ class HedgedAttempt(Generic[T]):
             raise
         finally:
             # The time of two concurrent calls counts once.
-            exchange.upstream_s = upstream_before_s + time.perf_counter() - started
+            exchange.route.upstream_s = upstream_before_s + time.perf_counter() - started
         if self._hedge_endpoint is not None:
             self._report_loser(first if race.hedge_won else self._hedge_endpoint)
         return answer
@@ -102,7 +103,7 @@ class HedgedAttempt(Generic[T]):
 
     def _attempt_of(self, endpoint: Endpoint) -> Attempt:
         """Return the endpoint's last attempt: an earlier one may have met a closed pooled connection."""
-        tried = self._exchange.attempts[self._first_attempt :]
+        tried = self._exchange.route.attempts[self._first_attempt :]
         return next(attempt for attempt in reversed(tried) if attempt.endpoint == endpoint.id)
 
     def _report_loser(self, endpoint: Endpoint) -> None:
@@ -110,7 +111,7 @@ class HedgedAttempt(Generic[T]):
         exchange, attempts, attempt = self._exchange, self._attempts, self._attempt_of(endpoint)
         if attempt.error_type is not None:
             return
-        elapsed_us = exchange.elapsed_us() - attempt.started_us
+        elapsed_us = exchange.request.elapsed_us() - attempt.started_us
         attempt.error_type, attempt.duration_us = LOST, elapsed_us
         attempts.outcomes.end(exchange, attempt, "lost")
         self._record_loser(endpoint)
@@ -123,16 +124,16 @@ class HedgedAttempt(Generic[T]):
         stops = endpoint.provider not in self._hedging.uncancellable
         started = self._attempt_of(endpoint).status == 200 or not stops or not self._streamed
         assert endpoint.price is not None  # an endpoint without one is never eligible
-        self._exchange.hedge_loser = HedgeLoser(endpoint.price, started, stops)
+        self._exchange.route.hedge_loser = HedgeLoser(endpoint.price, started, stops)
 
     def _discard_late(self, answer: T) -> None:
         usage = self._discard(answer)
-        if usage is not None and self._exchange.hedge_loser is not None:
-            self._exchange.hedge_loser = self._exchange.hedge_loser._replace(usage=usage)
+        if usage is not None and self._exchange.route.hedge_loser is not None:
+            self._exchange.route.hedge_loser = self._exchange.route.hedge_loser._replace(usage=usage)
 
     def _hedge_failed(self, error: BaseException) -> None:
         """Record that the hedged request failed while the first call continues."""
         if isinstance(error, ApiError):
             self._attempts.retry_after.append(error.retry_after)
         else:
-            logger.error("request %s: its hedged request failed", self._exchange.id, exc_info=error)
+            logger.error("request %s: its hedged request failed", self._exchange.request.id, exc_info=error)

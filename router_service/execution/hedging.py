@@ -28,12 +28,12 @@ def expected_tokens(exchange: Exchange) -> float:
 
     The completion has a typical length, or ``completion_limit`` if that is shorter.
     """
-    head = exchange.head
+    head = exchange.request.head
     if head is None:
         return TYPICAL_OUTPUT_TOKENS
     limit = head.completion_limit
     output = TYPICAL_OUTPUT_TOKENS if limit is None or limit > TYPICAL_OUTPUT_TOKENS else limit
-    return output + head.prompt_tokens(len(exchange.body))
+    return output + head.prompt_tokens(exchange.request.body_bytes)
 
 
 class EndpointLatency(NamedTuple):
@@ -96,14 +96,14 @@ class Hedging:
         The delay is at least the time that the prompt's length takes at any provider. A conversation with pending tool
         results or reasoning is not hedged, because only its provider can continue it.
         """
-        plan, head, affinity = decision.plan, exchange.head, exchange.conversation
+        plan, head, affinity = decision.plan, exchange.request.head, exchange.route.conversation
         if head is None or not plan.fallbacks or len(plan.endpoints) < 2 or plan.preferences.hedge is False:
             return None
         if affinity is not None and affinity.pinned and decision.arm.policy == STICKY:
             return None
         levels = (self._streams if head.stream else self._responses).get(plan)
         best = next((latency.p95_s for latency in levels if latency.provider != endpoint.provider), None)
-        return None if best is None else max(best, len(exchange.body) / 4 / PROMPT_TOKENS_PER_S)
+        return None if best is None else max(best, exchange.request.body_bytes / 4 / PROMPT_TOKENS_PER_S)
 
     def may_hedge_to(self, first: Endpoint, second: Endpoint) -> bool:
         """Return whether ``second`` may be called beside ``first``: it belongs to another provider and is healthy."""

@@ -34,7 +34,7 @@ class OutcomeReporter:
 
     def begin(self, exchange: Exchange, attempt: Attempt) -> None:
         """Record that ``attempt`` was sent. It is reported by ``settle`` at the latest."""
-        exchange.open_attempts.append(attempt)
+        exchange.route.open_attempts.append(attempt)
         for begin in self._on_begin:
             begin(attempt.endpoint)
 
@@ -48,9 +48,9 @@ class OutcomeReporter:
         stale: bool = False,
     ) -> None:
         """Report ``attempt`` unless it was reported before: a cancelled call may reach its own end later."""
-        for place, one in enumerate(exchange.open_attempts):
+        for place, one in enumerate(exchange.route.open_attempts):
             if one is attempt:
-                del exchange.open_attempts[place]
+                del exchange.route.open_attempts[place]
                 break
         else:
             return
@@ -65,47 +65,50 @@ class OutcomeReporter:
 
     def settle(self, exchange: Exchange) -> None:
         """Report the open calls of a request that is over: the one that served it, and any cancelled with it."""
-        for attempt in tuple(exchange.open_attempts):
+        for attempt in tuple(exchange.route.open_attempts):
             self.end(exchange, attempt, _classify_end(exchange, attempt))
 
 
 def _classify_end(exchange: Exchange, attempt: Attempt) -> AttemptEnd:
-    if exchange.cancelled or exchange.deadline_expired or attempt.endpoint != exchange.endpoint:
+    outcome = exchange.outcome
+    if outcome.cancelled or outcome.deadline_expired or attempt.endpoint != outcome.endpoint:
         return "abandoned"
     if attempt.error_type is not None:
         return "failed"
-    return "answered" if exchange.complete else "abandoned"
+    return "answered" if outcome.complete else "abandoned"
 
 
 def _make_outcome(
     exchange: Exchange, attempt: Attempt, ended: AttemptEnd, retry_after_s: float | None, stale: bool
 ) -> AttemptOutcome:
     spent_us = max(attempt.duration_us or 0, attempt.ttft_us or 0)
-    began_s = exchange.arrival_s + attempt.started_us / 1e6
-    head, verdict = exchange.head, exchange.tool_call_verdict
-    # At most one attempt serves a request, so only that one gets the response's usage.
-    served = attempt.endpoint == exchange.endpoint
-    usage = exchange.usage if served else None
+    request, caller, outcome = exchange.request, exchange.caller, exchange.outcome
+    began_s = request.arrival_s + attempt.started_us / 1e6
+    head, verdict = request.head, outcome.tool_call_verdict
+    # At most one attempt serves a step, so only that one gets the response's usage.
+    served = attempt.endpoint == outcome.endpoint
+    usage = exchange.route.step.usage if served else None
+    # In the order of the fields: keyword arguments of a struct of this many fields take nine times as long.
     return AttemptOutcome(
-        endpoint=attempt.endpoint,
-        provider=attempt.provider,
-        model=attempt.model,
-        ended=ended,
-        stream=head is not None and head.stream,
-        began_s=began_s,
-        ended_s=began_s + spent_us / 1e6 if spent_us else time.perf_counter(),
-        error_type=attempt.error_type,
-        ttft_us=attempt.ttft_us,
-        duration_us=attempt.duration_us,
-        retry_after_s=retry_after_s,
-        stale=stale,
-        hedge=attempt.reason == HEDGE,
-        client_region=exchange.client_region,
-        cancelled=exchange.cancelled,
-        finish_reason=exchange.finish_reason if served else None,
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        cached_tokens=usage.cached_tokens if usage else None,
-        completion_tokens=usage.completion_tokens if usage else None,
-        tool_call_fault=verdict.fault if served and verdict else None,
-        judged_tool_calls=served and verdict is not None,
+        attempt.endpoint,
+        attempt.provider,
+        attempt.model,
+        ended,
+        head is not None and head.stream,
+        began_s,
+        began_s + spent_us / 1e6 if spent_us else time.perf_counter(),
+        attempt.error_type,
+        attempt.ttft_us,
+        attempt.duration_us,
+        retry_after_s,
+        stale,
+        attempt.reason == HEDGE,
+        caller.client_region if caller else None,
+        outcome.cancelled,
+        outcome.finish_reason if served else None,
+        usage.prompt_tokens if usage else None,
+        usage.cached_tokens if usage else None,
+        usage.completion_tokens if usage else None,
+        verdict.fault if served and verdict else None,
+        served and verdict is not None,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import reduce
 
 from data.record.attempt import CLIENT_DEADLINE
 from router_service.accounting.cost import cost_of
@@ -13,7 +14,8 @@ from router_service.core.errors import ApiError
 from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta
 from router_service.core.exchange import Exchange
 from router_service.core.parts import ToolCall
-from router_service.core.usage import Usage
+from router_service.core.route_trace import RouteStep
+from router_service.core.usage import CostBreakdown, Usage
 from router_service.execution.deadlines import Deadlines, TotalTimeoutExpired
 from router_service.execution.dispatch import CommittedAttempt
 from router_service.upstream.stall import StallWatch
@@ -26,10 +28,14 @@ class RelayedAnswer:
     ``failed`` is the error of an answer that broke.
     """
 
-    __slots__ = ("_committed", "_deadlines", "_exchange", "_priced", "_read_at", "_usage", "failed")
+    __slots__ = (
+        "_committed", "_deadlines", "_outcome", "_priced", "_read_at", "_route", "_step", "_usage", "failed",
+    )  # fmt: skip
 
     def __init__(self, exchange: Exchange, committed: CommittedAttempt, deadlines: Deadlines) -> None:
-        self._exchange = exchange
+        outcome = self._outcome = exchange.outcome
+        self._route = exchange.route
+        self._step = exchange.route.step
         self._committed = committed
         self._deadlines = deadlines
         self._usage: Usage | None = None
@@ -37,9 +43,9 @@ class RelayedAnswer:
         self._priced = False
         self.failed: ApiError | None = None
         endpoint, attempt = committed.endpoint, committed.attempt
-        exchange.model, exchange.endpoint, exchange.provider = attempt.model, endpoint.id, endpoint.provider
-        exchange.wire_format, exchange.provider_name = endpoint.wire_format, endpoint.provider_name
-        exchange.status = 200
+        outcome.model, outcome.endpoint, outcome.provider = attempt.model, endpoint.id, endpoint.provider
+        outcome.wire_format, outcome.provider_name = endpoint.wire_format, endpoint.provider_name
+        outcome.status = 200
 
     async def batches(self) -> AsyncGenerator[list[Event]]:
         """Yield the events; the last is ``Ended`` or ``Failed``. Raises nothing but cancellation."""
@@ -56,7 +62,7 @@ class RelayedAnswer:
 
         The last event of the last batch is ``Ended`` or ``Failed``. Raises nothing but cancellation.
         """
-        committed, exchange, attempt = self._committed, self._exchange, self._committed.attempt
+        committed, outcome, attempt = self._committed, self._outcome, self._committed.attempt
         begun = self._read_at = time.perf_counter()
         before_us = attempt.duration_us or 0
         watch, stalls_for_client = self._watch()
@@ -68,11 +74,11 @@ class RelayedAnswer:
                     waited = time.perf_counter()
                     found = await reader.read()
                     self._read_at = time.perf_counter()
-                    exchange.upstream_s += self._read_at - waited
+                    self._route.upstream_s += self._read_at - waited
                     yield self._kept(found, dialect)
             except ApiError as error:
                 client_deadline = stalls_for_client and isinstance(error, DeadlineMissed)
-                exchange.deadline_expired = client_deadline or isinstance(error, TotalTimeoutExpired)
+                outcome.deadline_expired = client_deadline or isinstance(error, TotalTimeoutExpired)
                 yield self._kept([EventBatch([Failed(error)])], dialect)
                 if client_deadline:
                     attempt.error_type = CLIENT_DEADLINE
@@ -81,7 +87,7 @@ class RelayedAnswer:
                 watch.stop()
             attempt.duration_us = self._duration_us(begun, before_us)
             if committed.response is not None:
-                if exchange.complete:
+                if outcome.complete:
                     committed.response.finish()
                 committed.response.close()
             if not self._priced:
@@ -113,11 +119,11 @@ class RelayedAnswer:
         return batches
 
     def _keep_spliced(self, batch: Batch) -> None:
-        exchange, calls = self._exchange, self._exchange.tool_calls
+        outcome, calls = self._outcome, self._outcome.tool_calls
         began = batch.began
         if began is not None:
-            exchange.upstream_id = began.upstream_id or exchange.upstream_id
-            exchange.service_tier = began.service_tier or exchange.service_tier
+            outcome.upstream_id = began.upstream_id or outcome.upstream_id
+            outcome.service_tier = began.service_tier or outcome.service_tier
         for choice in batch.spliced:
             if choice.finish_reason is not None:
                 self._finish(choice.index, choice.finish_reason, choice.native_finish_reason)
@@ -126,39 +132,39 @@ class RelayedAnswer:
         if type(batch) is SplicedResponse:
             if batch.metered is not None:
                 self._usage = batch.metered.usage
-                exchange.service_tier = batch.metered.service_tier or exchange.service_tier
-            exchange.complete = True
+                outcome.service_tier = batch.metered.service_tier or outcome.service_tier
+            outcome.complete = True
             self._price()
 
     def _note(self, event: Event) -> None:
-        exchange = self._exchange
+        outcome = self._outcome
         match event:
-            case PartBegan(part=ToolCall(kind="function") as call) if exchange.tool_calls is not None:
-                exchange.tool_calls.begin(event.choice, event.index, call.name, call.arguments)
-            case PartDelta() if exchange.tool_calls is not None:
-                exchange.tool_calls.extend(event.choice, event.index, event.text)
+            case PartBegan(part=ToolCall(kind="function") as call) if outcome.tool_calls is not None:
+                outcome.tool_calls.begin(event.choice, event.index, call.name, call.arguments)
+            case PartDelta() if outcome.tool_calls is not None:
+                outcome.tool_calls.extend(event.choice, event.index, event.text)
             case Began():
-                exchange.upstream_id = event.upstream_id or exchange.upstream_id
-                exchange.service_tier = event.service_tier or exchange.service_tier
+                outcome.upstream_id = event.upstream_id or outcome.upstream_id
+                outcome.service_tier = event.service_tier or outcome.service_tier
             case Metered():
                 self._usage = event.usage
-                exchange.service_tier = event.service_tier or exchange.service_tier
+                outcome.service_tier = event.service_tier or outcome.service_tier
             case Finished():
                 self._finish(event.choice, event.reason, event.native)
             case Failed():
                 self.failed = event.error
                 self._committed.attempt.error_type = event.error.error_type
-                exchange.error_type, exchange.finish_reason = event.error.error_type, "error"
+                outcome.error_type, outcome.finish_reason = event.error.error_type, "error"
                 self._price()
             case Ended():
-                exchange.complete = True
+                outcome.complete = True
                 self._price()
 
     def _finish(self, choice: int, reason: str, native: str | None) -> None:
-        exchange = self._exchange
+        outcome = self._outcome
         # The record has the reason of the first choice.
-        if choice == 0 or exchange.finish_reason is None:
-            exchange.finish_reason, exchange.native_finish_reason = reason, native
+        if choice == 0 or outcome.finish_reason is None:
+            outcome.finish_reason, outcome.native_finish_reason = reason, native
         if reason == "error":
             # The response has status 200, but the reference's uptime counts it as a failure.
             self._committed.attempt.error_type = "provider_unavailable"
@@ -171,7 +177,7 @@ class RelayedAnswer:
         response, attempt = self._committed.response, self._committed.attempt
         if response is None:
             return attempt.duration_us
-        if not self._exchange.complete:
+        if not self._outcome.complete:
             return before_us + int((time.perf_counter() - begun) * 1e6)
         ended = response.last_byte_at(self._read_at)
         if ended is None:
@@ -182,8 +188,16 @@ class RelayedAnswer:
     def _price(self) -> None:
         """Price the usage by the tier that served. Nothing is billed where the provider reports none."""
         self._priced = True
-        exchange, usage = self._exchange, self._usage
-        cost = cost_of(usage or Usage(), self._committed.endpoint.price_served(exchange.service_tier))
-        # Steps add up: the client pays for each dispatch that middleware has asked for.
-        exchange.usage = usage if exchange.earlier_usage is None else exchange.earlier_usage.plus(usage or Usage())
-        exchange.cost = cost if exchange.earlier_cost is None else exchange.earlier_cost.plus(cost)
+        step, outcome = self._step, self._outcome
+        step.usage = self._usage
+        step.cost = cost_of(step.usage or Usage(), self._committed.endpoint.price_served(outcome.service_tier))
+        outcome.usage, outcome.cost = step.usage, step.cost
+        if self._route.earlier_steps:
+            # Steps add up: the client pays for each dispatch that middleware has asked for.
+            outcome.usage, outcome.cost = _total([*self._route.earlier_steps, self._route.step])
+
+
+def _total(steps: Sequence[RouteStep]) -> tuple[Usage | None, CostBreakdown | None]:
+    usages = [step.usage for step in steps if step.usage is not None]
+    costs = [step.cost for step in steps if step.cost is not None]
+    return reduce(Usage.plus, usages) if usages else None, reduce(CostBreakdown.plus, costs) if costs else None

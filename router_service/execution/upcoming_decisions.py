@@ -27,7 +27,7 @@ class UpcomingDecisions:
 
     def has_other_model(self) -> bool:
         """Return whether the client listed a model that can be served and was not tried yet."""
-        tried = {attempt.model for attempt in self._exchange.attempts}
+        tried = {attempt.model for attempt in self._exchange.route.attempts}
         if self._current and self._current.plan.fallbacks and _offers_other(self._current, tried):
             return True
         if any(_offers_other(decision, tried) for decision in self._ahead):

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Any
 
 from data.catalogue.types import Catalogue, Endpoint
+from router_service.core.caller import Constraints
 from router_service.core.errors import ApiError
 from router_service.core.plan import Plan
-from router_service.planning.constraints import ConstraintSet
 from router_service.planning.eligibility import RequestProfile, reference_reason
 from router_service.planning.nearest_request import PRIVACY, NearestRequest, nearest_request
 from router_service.planning.service_tiers import TIER_REASON
@@ -52,7 +52,7 @@ def unknown_model(name: str, catalogue: Catalogue, hint: str | None = None) -> A
 
 
 def no_eligible_endpoints(
-    plan: Plan, profile: RequestProfile, constraints: ConstraintSet, requested: list[str]
+    plan: Plan, profile: RequestProfile, constraints: Constraints, requested: list[str]
 ) -> NoEndpoints:
     """Return the error that names the filter of each endpoint and the nearest request that would have worked."""
     # A tier that was not requested explains nothing while other endpoints were excluded for other reasons.
@@ -135,7 +135,7 @@ def _sentence(plan: Plan, reasons: Counter[str]) -> str:
     return f"No endpoints found{subject}: all {reasons.total()} of {plan.model} were excluded by {removed}."
 
 
-def _advice(nearest: NearestRequest | None, constraints: ConstraintSet) -> str:
+def _advice(nearest: NearestRequest | None, constraints: Constraints) -> str:
     if nearest is None:
         return " ".join(constraints.sentences())
     changes = " and ".join(change.sentence() for change in nearest.changes)

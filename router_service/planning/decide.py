@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from router_service.core.caller import Constraints
 from router_service.core.errors import ApiError
 from router_service.core.plan import Decision, Plan
 from router_service.core.preferences import Preferences
 from router_service.planning.availability import no_eligible_endpoints, no_listed_endpoints
-from router_service.planning.constraints import ConstraintSet
 from router_service.planning.eligibility import RequestProfile
 from router_service.planning.model_variants import RequestedModel, parse_model
 from router_service.planning.planner import Planner
@@ -28,7 +28,7 @@ def decisions(
     preferences: Preferences,
     profile: RequestProfile,
     draw: Callable[[], float],
-    constraints: ConstraintSet | None = None,
+    constraints: Constraints | None = None,
     apply_affinity: ApplyAffinity = without_affinity,
 ) -> Iterator[Decision]:
     """Yield a decision for each of ``names``, made when its turn comes; ``draw`` returns numbers in [0, 1).
@@ -62,7 +62,7 @@ def _pooled(
     preferences: Preferences,
     profile: RequestProfile,
     draw: Callable[[], float],
-    constraints: ConstraintSet,
+    constraints: Constraints,
     apply_affinity: ApplyAffinity,
 ) -> Decision:
     pool: list[RequestedModel] = []
@@ -83,7 +83,7 @@ def _decide(
     preferences: Preferences,
     profile: RequestProfile,
     draw: Callable[[], float],
-    constraints: ConstraintSet,
+    constraints: Constraints,
     names: list[str],
     apply_affinity: ApplyAffinity,
 ) -> Decision:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from data.catalogue.types import Endpoint
+from router_service.core.caller import Constraints
 from router_service.core.preferences import Preferences
-from router_service.planning.constraints import ConstraintSet
 from router_service.planning.eligibility import (
     ESTIMATE_MARGIN,
     SOFT_PARAMETERS,
@@ -45,7 +45,7 @@ class NearestRequest(NamedTuple):
 
 
 def nearest_request(
-    endpoints: Sequence[Endpoint], preferences: Preferences, profile: RequestProfile, constraints: ConstraintSet
+    endpoints: Sequence[Endpoint], preferences: Preferences, profile: RequestProfile, constraints: Constraints
 ) -> NearestRequest | None:
     """Return the nearest request, or ``None`` if no change that the client may make would help.
 

@@ -12,12 +12,13 @@ from models.selection.decision.artifact import PolicyError
 from models.selection.decision.features import planned_tokens
 from models.selection.decision.utility import UtilityWeights
 from router_service.core.bounded_cache import BoundedCache
+from router_service.core.caller import Constraints
 from router_service.core.plan import Plan
 from router_service.core.preferences import Percentiles, Preferences, Sort, parse_preferences
 from router_service.health import Health
 from router_service.health.live_statistics import LiveStatistics
 from router_service.health.percentiles import MeasuredPercentiles as Measured
-from router_service.planning.constraints import NO_CONSTRAINTS, ConstraintSet
+from router_service.planning.constraints import NO_CONSTRAINTS
 from router_service.planning.eligibility import NEVER_REQUIRED, SOFT_PARAMETERS, RequestProfile
 from router_service.planning.make_plan import make_plan
 from router_service.planning.market_state import NOT_MEASURED, EndpointMeasurement, MarketState
@@ -85,7 +86,7 @@ class Planner:
         *,
         strategy: str = "learned",
         auto_exacto: bool = True,
-        installation: ConstraintSet = NO_CONSTRAINTS,
+        installation: Constraints = NO_CONSTRAINTS,
         statistics: LiveStatistics | None = None,
         weights: UtilityWeights = UtilityWeights(),
         clock: Callable[[], float],
@@ -107,11 +108,11 @@ class Planner:
             for model, offers in endpoints.items()
         }
         self._measures: dict[str, tuple[int, EndpointMeasurement | None]] = {}
-        self._preferences: BoundedCache[tuple[ConstraintSet, bytes], Preferences] = BoundedCache(
+        self._preferences: BoundedCache[tuple[Constraints, bytes], Preferences] = BoundedCache(
             CACHE_ENTRIES, PREFERENCES_CACHE_BYTES, lambda key, _value: 4 * len(key[1])
         )
 
-    def preferences(self, raw: bytes, constraints: ConstraintSet | None = None) -> Preferences:
+    def preferences(self, raw: bytes, constraints: Constraints | None = None) -> Preferences:
         """Return the parsed ``provider`` object under ``constraints``, by default the installation's.
 
         Equal bytes are parsed once for each set of constraints. Raises ``ApiError`` 400.

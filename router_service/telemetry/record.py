@@ -5,62 +5,67 @@ from __future__ import annotations
 from data.record.record import Record
 from router_service.accounting.cost import hedge_loser_cost
 from router_service.core.exchange import Exchange
+from router_service.core.outcome import Outcome
 from router_service.core.plan import Decision, Plan
+from router_service.core.route_trace import RouteTrace
 from router_service.telemetry.request_columns import MAX_ID_CHARACTERS, describe_request
 
 
 def make_record(exchange: Exchange, worker: str) -> Record:
     """Return the row of the log for an exchange that has ended."""
-    duration_us = exchange.elapsed_us()
-    head, usage, cost, decision = exchange.head, exchange.usage, exchange.cost, exchange.decision
-    model = exchange.model or (decision.plan.model if decision else None)
+    request, caller, route, outcome = exchange.request, exchange.caller, exchange.route, exchange.outcome
+    duration_us = request.elapsed_us()
+    head, usage, cost = request.head, outcome.usage, outcome.cost
+    decision = _first_decision(route) if route.earlier_steps else route.step.decision
+    model = outcome.model or (decision.plan.model if decision else None)
     # Assignments: a struct of this many fields takes twice as long to make from keyword arguments.
     record = Record(
-        exchange.id,
-        int(exchange.started_at * 1e6),
+        request.id,
+        int(request.received_at * 1e6),
         worker,
-        (exchange.client_model or head.model or "")[:MAX_ID_CHARACTERS] if head else "",
+        (head.client_model or head.model or "")[:MAX_ID_CHARACTERS] if head else "",
         bool(head and head.stream),
-        exchange.status,
+        outcome.status,
         duration_us,
     )
-    record.skin = exchange.skin
-    record.key_hash = exchange.key_hash
-    record.client_region = exchange.client_region
-    record.country = exchange.country
-    record.held_tokens = exchange.expected_cached_tokens
-    record.body_bytes = exchange.body_bytes
+    record.skin = request.skin
+    if caller is not None:
+        record.key_hash = caller.key_hash
+        record.client_region = caller.client_region
+        record.country = caller.country
+    record.held_tokens = route.expected_cached_tokens
+    record.body_bytes = request.body_bytes
     record.estimated_prompt_tokens = record.body_bytes // 4
-    record.attempts = exchange.attempts
+    record.attempts = route.attempts
     record.model = model
     record.author = model.split("/", 1)[0] if model else None
-    record.endpoint = exchange.endpoint
-    record.provider = exchange.provider
-    record.wire_format = exchange.wire_format
-    record.upstream_id = exchange.upstream_id and exchange.upstream_id[:MAX_ID_CHARACTERS]
-    record.service_tier = exchange.service_tier and exchange.service_tier[:MAX_ID_CHARACTERS]
-    record.error_type = exchange.error_type
-    record.finish_reason = exchange.finish_reason
-    record.native_finish_reason = exchange.native_finish_reason and exchange.native_finish_reason[:MAX_ID_CHARACTERS]
-    record.cancelled = exchange.cancelled
-    record.ended_by_client = exchange.ended_by_client
-    record.middleware = exchange.middleware
-    if exchange.dropped_parameters is not None:
-        record.dropped_parameters = list(exchange.dropped_parameters)
-    record.output_bytes = exchange.output_bytes
-    if exchange.first_byte is not None:
-        record.ttft_us = int((exchange.first_byte - exchange.arrival_s) * 1e6)
-    record.overhead_us = max(0, duration_us - int(exchange.upstream_s * 1e6))
-    describe_request(record, exchange.headers, head)
-    if exchange.tool_call_verdict:
-        record.tool_calls, record.tool_call_fault = exchange.tool_call_verdict
-    label = _label(exchange)
+    record.endpoint = outcome.endpoint
+    record.provider = outcome.provider
+    record.wire_format = outcome.wire_format
+    record.upstream_id = outcome.upstream_id and outcome.upstream_id[:MAX_ID_CHARACTERS]
+    record.service_tier = outcome.service_tier and outcome.service_tier[:MAX_ID_CHARACTERS]
+    record.error_type = outcome.error_type
+    record.finish_reason = outcome.finish_reason
+    record.native_finish_reason = outcome.native_finish_reason and outcome.native_finish_reason[:MAX_ID_CHARACTERS]
+    record.cancelled = outcome.cancelled
+    record.ended_by_client = outcome.ended_by_client
+    record.middleware = outcome.middleware
+    if outcome.dropped_parameters is not None:
+        record.dropped_parameters = list(outcome.dropped_parameters)
+    record.output_bytes = outcome.output_bytes
+    if outcome.first_byte is not None:
+        record.ttft_us = int((outcome.first_byte - request.arrival_s) * 1e6)
+    record.overhead_us = max(0, duration_us - int(route.upstream_s * 1e6))
+    describe_request(record, request.headers, head)
+    if outcome.tool_call_verdict:
+        record.tool_calls, record.tool_call_fault = outcome.tool_call_verdict
+    label = _label(outcome)
     if label:
         record.category, record.category_confidence = label
     if decision:
         describe_decision(record, decision)
-    elif exchange.rejected_plan:
-        _describe_plan(record, exchange.rejected_plan)
+    elif route.rejected_plan:
+        _describe_plan(record, route.rejected_plan)
     if usage:
         record.prompt_tokens = usage.prompt_tokens
         record.completion_tokens = usage.completion_tokens
@@ -73,8 +78,8 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         record.cost_prompt_nano = cost.prompt
         record.cost_cached_nano = cost.cached
         record.cost_completion_nano = cost.completion
-    if exchange.hedge_loser:
-        record.hedge_cost_nano = hedge_loser_cost(exchange.hedge_loser, usage, record.estimated_prompt_tokens)
+    if route.hedge_loser:
+        record.hedge_cost_nano = hedge_loser_cost(route.hedge_loser, usage, record.estimated_prompt_tokens)
     return record
 
 
@@ -94,7 +99,13 @@ def _describe_plan(record: Record, plan: Plan) -> None:
         record.data_region = "+".join(regions)
 
 
-def _label(exchange: Exchange) -> tuple[str, float] | None:
-    labelling = exchange.labelling
+def _first_decision(route: RouteTrace) -> Decision | None:
+    """Return the first decision: a step has none if nothing was eligible for it."""
+    steps = (*route.earlier_steps, route.step)
+    return next((step.decision for step in steps if step.decision is not None), None)
+
+
+def _label(outcome: Outcome) -> tuple[str, float] | None:
+    labelling = outcome.labelling
     done = labelling is not None and labelling.done() and not labelling.cancelled()
     return labelling.result() if labelling and done else None

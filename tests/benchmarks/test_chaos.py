@@ -11,7 +11,7 @@ import pytest
 from benchmarks.chaos.client import Seen
 from benchmarks.chaos.faults import FAULTS, Case, cases
 from benchmarks.chaos.report import Figures, figures, table
-from benchmarks.chaos.run import Outcome, Run, run
+from benchmarks.chaos.run import CaseOutcome, Run, run
 from data.record.attempt import HEDGE, LOST
 
 SHORT = ("expired certificate", "hangs after the role, half a whole answer", "5xx, 50 %")
@@ -44,7 +44,7 @@ def figures_of(rows: list[dict[str, Any]], completed: list[int], lifted: float) 
         attempts = [attempt | {"endpoint": ids[attempt["endpoint"]]} for attempt in row["attempts"]]
         logged[str(number)] = row | {"attempts": attempts, "endpoint": ids[row["endpoint"]]}
     struck = [Seen(str(n), 0.0, id=str(n), status=200, first_s=0.1, good=True) for n in range(len(rows))]
-    outcome = Outcome(case, struck=struck, planted=100.0, lifted=lifted)
+    outcome = CaseOutcome(case, struck=struck, planted=100.0, lifted=lifted)
     (found,) = figures(Run([outcome], logged, {str(n): count for n, count in enumerate(completed)}))
     return found
 

@@ -1,16 +1,18 @@
 """Build the head of a request that did not come as a chat body: routing and the record read it alike for all skins.
 
-The messages are written as chat messages, so that a conversation has the same digest through every skin.
+The messages are written as chat messages, so that a conversation has the same key through every skin.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from router_service.core.canonical_turns import data_ends
 from router_service.core.generation import GenerationRequest, Message
-from router_service.core.parts import Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from router_service.core.request import Head
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.core.wire.chat import DIALECT as CHAT
@@ -20,7 +22,6 @@ _PLAIN = ("metadata", "modalities", "user", "verbosity")
 # Fields of other dialects whose meaning the request has, and those that are no fields of a body.
 _READ_OF_OTHERS = frozenset({"thinking", "output_config", BETA_HEADER, BETA_QUERY})
 _encode = msgspec.json.Encoder().encode
-_MEDIA_KEYS = {"image": "image_url", "audio": "input_audio", "video": "video_url"}
 # Parameters of the chat dialect by the field of ``Sampling`` that holds them.
 _SAMPLING = (
     "temperature", "top_p", "top_k", "min_p", "top_a", "frequency_penalty", "presence_penalty", "repetition_penalty",
@@ -29,10 +30,15 @@ _SAMPLING = (
 
 
 def head_of(
-    generation: GenerationRequest, model: str | None, *, provider: bytes = b"", session_id: str | None = None
+    generation: GenerationRequest,
+    model: str | None,
+    *,
+    client_model: str = "",
+    provider: bytes = b"",
+    session_id: str | None = None,
 ) -> Head:
     """Return the head of ``generation`` for ``model``; ``provider`` is the raw ``provider`` object of the body."""
-    turns = [_turn(message) for message in (*generation.instructions, *generation.messages)]
+    turns = [turn for message in (*generation.instructions, *generation.messages) for turn in _turns(message)]
     messages = _encode(turns)
     fields = {name: msgspec.Raw(_encode(value)) for name, value in _fields(generation).items()}
     own_dialect, own_fields = _own_fields(generation)
@@ -53,6 +59,7 @@ def head_of(
         modality=_modality(generation),
         own_dialect=own_dialect,
         own_fields=own_fields,
+        client_model=client_model,
     )
 
 
@@ -91,30 +98,65 @@ def _own_fields(generation: GenerationRequest) -> tuple[str, frozenset[str]]:
     return dialect, frozenset(extras) - _READ_OF_OTHERS
 
 
-def _turn(message: Message) -> dict[str, Any]:
-    results = [part for part in message.parts if isinstance(part, ToolResult)]
-    role = "tool" if results and len(results) == len(message.parts) else message.role
-    if all(isinstance(part, Text) for part in message.parts):
-        return {"role": role, "content": "".join(part.text for part in message.parts if isinstance(part, Text))}
-    return {"role": role, "content": [_content(part) for part in message.parts]}
+def _turns(message: Message) -> Iterator[dict[str, Any]]:
+    """Yield the chat messages of ``message``: each tool result is one, and what else it says is another."""
+    content: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    reasoning: list[dict[str, Any]] = []
+    answers = False
+    for part in message.parts:
+        match part:
+            case ToolResult():
+                answers = True
+                said = [one for each in part.content if (one := _content(each)) is not None]
+                yield {"role": "tool", "tool_call_id": part.call_id, "content": _plain(said)}
+            case ToolCall():
+                called = {"name": part.name, "arguments": part.arguments}
+                calls.append({"id": part.call_id, "type": "function", "function": called})
+            case Reasoning():
+                signature = part.signature or part.encrypted
+                reasoning.append({"type": "reasoning.text", "text": part.text, "signature": signature})
+            case _ if (one := _content(part)) is not None:
+                content.append(one)
+    if answers and not content:
+        return
+    turn = {"role": message.role, "content": _plain(content)}
+    if calls:
+        turn["tool_calls"] = calls
+    if reasoning:
+        turn["reasoning_details"] = reasoning
+    yield turn
 
 
-def _content(part: object) -> dict[str, Any]:
+def _plain(content: list[dict[str, Any]]) -> str | list[dict[str, Any]] | None:
+    """Return a single text as clients write it."""
+    if len(content) == 1 and content[0]["type"] == "text":
+        text: str = content[0]["text"]
+        return text
+    return content or None
+
+
+def _content(part: AnyPart) -> dict[str, Any] | None:
     match part:
         case Text() | Refusal():
             return {"type": "text", "text": part.text}
-        case Reasoning():
-            return {"type": "reasoning", "text": part.text, "signature": part.signature or part.encrypted}
+        case Opaque(text=str(text)):
+            return {"type": "text", "text": text}
+        case Media(kind="image" | "video"):
+            key = f"{part.kind}_url"
+            return {"type": key, key: {"url": _address(part)}}
+        case Media(kind="audio"):
+            return {"type": "input_audio", "input_audio": {"data": part.url or data_ends(part.data or "")}}
         case Media():
-            key = _MEDIA_KEYS.get(part.kind, "file_data")
-            return {"type": part.kind, key: part.url or part.file_id or "data"}
-        case ToolCall():
-            return {"type": "tool_call", "name": part.name, "arguments": part.arguments}
-        case ToolResult():
-            return {"type": "tool_result", "tool_call_id": part.call_id, "content": [_content(p) for p in part.content]}
-        case Opaque():
-            return {"type": "text", "text": part.text or ""}
-    raise TypeError(part)
+            return {"type": "file", "file": {"file_data": _address(part)}}
+    return None
+
+
+def _address(media: Media) -> str | None:
+    """Return the URL or id of a medium. Of data only the ends are kept: it is not sent on from here."""
+    if media.data is None:
+        return media.url or media.file_id
+    return f"data:{media.media_type or ''};base64,{data_ends(media.data)}"
 
 
 def _modality(generation: GenerationRequest) -> str:

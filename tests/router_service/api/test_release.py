@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from router_service.api import handler
-from router_service.api.parse_head import parse_head
 from router_service.api.release import MIN_RELEASED_BYTES, release
 from router_service.api.skins.chat.parse import parse_generation
 from router_service.core.exchange import Exchange
@@ -18,6 +17,7 @@ from router_service.core.tool_calls import ToolCallCollector
 from router_service.core.wire.chat import DIALECT
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import Stack
+from tests.exchanges import parsed_exchange
 from tests.running import until
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
@@ -74,30 +74,31 @@ def test_the_record_of_a_freed_request_is_the_same(
     assert (freed["tools"], freed["tool_calls"]) == (1, 1) and freed["user_hash"] is not None
 
 
-def read(exchange: Exchange) -> RequestSource:
-    head = exchange.head = parse_head(exchange.body)
-    return RequestSource(DIALECT, head.fields, 0, stream=True, parse=parse_generation)
+def source_of(exchange: Exchange) -> RequestSource:
+    head = exchange.request.head
+    assert head is not None
+    return RequestSource(DIALECT, head.fields, 0, True, parse_generation)
 
 
 def test_nothing_refers_to_a_freed_body() -> None:
     body = json.dumps(CHAT | {"model": "a/b"}).encode()
     references = sys.getrefcount(body)
-    exchange = Exchange(body, {})
-    exchange.tool_calls = ToolCallCollector()
-    source = read(exchange)
+    exchange = parsed_exchange(body)
+    exchange.outcome.tool_calls = ToolCallCollector()
+    source = source_of(exchange)
     assert source.parsed.messages and sys.getrefcount(body) > references
     release(exchange, source)
     assert sys.getrefcount(body) == references
-    head = exchange.head
-    assert head is not None and head.released is not None
+    head = exchange.request.head
+    assert head is not None and head.released is not None and exchange.request.body_bytes == len(body)
     assert (head.released.input_media, head.released.asks_for_hour_cache) == (["text", "image"], True)
     assert set(head.fields) == {"tools", "user", "reasoning"} and not head.messages
     assert head.names == sorted(CHAT | {"model": ""})
 
 
 def test_a_freed_request_cannot_be_dispatched_again() -> None:
-    exchange = Exchange(json.dumps(CHAT | {"model": "a/b"}).encode(), {})
-    source = read(exchange)
+    exchange = parsed_exchange(json.dumps(CHAT | {"model": "a/b"}).encode())
+    source = source_of(exchange)
     release(exchange, source)
     with pytest.raises(AssertionError, match="released"):
         _ = source.parsed

@@ -10,7 +10,6 @@ import pytest
 
 from data.catalogue.types import Endpoint
 from data.record.attempt import Attempt
-from router_service.api.parse_head import parse_head
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Plan
@@ -31,6 +30,7 @@ from router_service.health import Health
 from router_service.planning.make_plan import make_plan
 from router_service.upstream.stall import StallWatch, stall_error
 from tests.conftest import Stack, open_stack
+from tests.exchanges import parsed_exchange
 from tests.market import PROFILE, endpoint, state
 from tests.outcomes import answered, failed
 from tests.router_service.execution.test_fallback import CHAT, body
@@ -57,7 +57,7 @@ def plan(provider: str = "{}") -> Plan:
 
 def asked(*, stream: bool = True, prompt: str = "hi") -> Exchange:
     raw = b'{"model": "a/b", "stream": %s, "messages": ["%s"]}' % (b"true" if stream else b"false", prompt.encode())
-    return Exchange(raw, {}, parse_head(raw))
+    return parsed_exchange(raw)
 
 
 def deadlines(health: Health, clock: Clock, exchange: Exchange | None = None, **limits: float) -> Deadlines:

@@ -18,13 +18,12 @@ from data.record.attempt import CLIENT_DEADLINE, LOST
 from models.selection.dataset.logged_decisions import decision_of
 from models.selection.decision.priors import TYPICAL_OUTPUT_TOKENS
 from models.selection.decision.utility import USD_PER_SECOND
-from router_service.api.parse_head import parse_head
-from router_service.core.exchange import Exchange
 from router_service.execution.hedging import Hedging, expected_tokens
 from router_service.execution.race import Race
 from router_service.health import Health
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import Stack, open_stack
+from tests.exchanges import parsed_exchange
 from tests.router_service.execution.test_fallback import CHAT, body
 from tests.running import until
 
@@ -250,7 +249,7 @@ def hedging(share: float, burst: float) -> Hedging:
 
 def test_a_request_larger_than_the_burst_needs_a_full_budget_and_leaves_a_debt() -> None:
     long, short = (
-        Exchange(raw, {}, parse_head(raw))
+        parsed_exchange(raw)
         for raw in (b'{"model": "a", "max_tokens": 10, "messages": ["%s"]}' % (b"x" * n) for n in (40_000, 4))
     )
     budget = hedging(0.1, 1000)
@@ -266,7 +265,7 @@ def test_a_request_larger_than_the_burst_needs_a_full_budget_and_leaves_a_debt()
 
 def test_media_do_not_count_as_prompt_tokens() -> None:
     raw = b'{"model": "a", "messages": [{"content": [{"type": "image_url", "image_url": "%s"}]}]}' % (b"x" * 40_000)
-    assert expected_tokens(Exchange(raw, {}, parse_head(raw))) == TYPICAL_OUTPUT_TOKENS
+    assert expected_tokens(parsed_exchange(raw)) == TYPICAL_OUTPUT_TOKENS
 
 
 def test_the_explanation_mentions_both_calls(hedged: Stack) -> None:

@@ -10,18 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.record.attempt import CLIENT_DEADLINE, HEDGE, LOST, Attempt, AttemptEnd, AttemptOutcome
-from router_service.api.parse_head import parse_head
+from router_service.core.caller import Caller
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.preferences import parse_preferences
+from router_service.core.route_trace import RouteStep
 from router_service.core.tool_calls import ToolCallVerdict
 from router_service.core.usage import Usage
 from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import Deadlines, MeasuredDeadlines, Timeouts
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
+from router_service.planning.constraints import NO_CONSTRAINTS
 from router_service.planning.make_plan import make_plan
 from router_service.upstream.transport import DeadlineMissed, StaleConnection
+from tests.exchanges import parsed_exchange
 from tests.market import PROFILE, endpoint, state
 
 TIMEOUTS = Timeouts(ttft_s=30, answer_s=300, stall_s=60, total_s=600)
@@ -53,21 +56,23 @@ class Broken:
 
 
 def request() -> Exchange:
-    return Exchange(BODY, {}, parse_head(BODY))
+    return parsed_exchange(BODY)
 
 
 def sent(reporter: OutcomeReporter, exchange: Exchange, name: str, reason: str = "sampled") -> Attempt:
     """Return an attempt at endpoint ``name`` whose start is reported."""
     attempt = Attempt(name, name.partition(":")[0], "a/b", reason=reason)
-    exchange.attempts.append(attempt)
+    exchange.route.attempts.append(attempt)
     reporter.begin(exchange, attempt)
     return attempt
 
 
 def served(exchange: Exchange, attempt: Attempt, *, complete: bool = True) -> None:
     """Mark ``attempt`` as the one whose response the client gets."""
-    exchange.endpoint, exchange.complete = attempt.endpoint, complete
-    exchange.finish_reason, exchange.usage = "stop", Usage(100, 20, 60)
+    outcome = exchange.outcome
+    outcome.endpoint, outcome.complete = attempt.endpoint, complete
+    outcome.finish_reason = "stop"
+    exchange.route.step.usage = outcome.usage = Usage(100, 20, 60)
     attempt.ttft_us, attempt.duration_us = 500_000, 2_000_000
 
 
@@ -76,7 +81,8 @@ def test_a_served_call_is_answered_with_its_figures() -> None:
     reporter, exchange = OutcomeReporter([recorder], [recorder.begin]), request()
     attempt = sent(reporter, exchange, "a:b")
     served(exchange, attempt)
-    exchange.tool_call_verdict, exchange.client_region = ToolCallVerdict(2, "invalid_json"), "eu"
+    exchange.outcome.tool_call_verdict = ToolCallVerdict(2, "invalid_json")
+    exchange.caller = Caller("k", NO_CONSTRAINTS, "eu")
     assert recorder.begun == ["a:b"]
     assert recorder.outcomes == []
     reporter.settle(exchange)
@@ -87,8 +93,8 @@ def test_a_served_call_is_answered_with_its_figures() -> None:
             model="a/b",
             ended="answered",
             stream=True,
-            began_s=exchange.arrival_s,
-            ended_s=exchange.arrival_s + 2.0,
+            began_s=exchange.request.arrival_s,
+            ended_s=exchange.request.arrival_s + 2.0,
             ttft_us=500_000,
             duration_us=2_000_000,
             client_region="eu",
@@ -123,12 +129,24 @@ def test_settling_classifies_the_open_call(change: dict[str, object], end: str, 
     served(exchange, attempt)
     attempt.error_type = error_type
     for name, value in change.items():
-        setattr(exchange, name, value)
+        setattr(exchange.outcome, name, value)
     reporter.settle(exchange)
     interrupted = end == "abandoned" and change != {"complete": False}
     expected = "failed" if error_type and not interrupted else end
     assert recorder.ends() == [("a:b", expected)]
-    assert recorder.outcomes[0].cancelled is exchange.cancelled
+    assert recorder.outcomes[0].cancelled is exchange.outcome.cancelled
+
+
+def test_a_call_is_reported_with_the_usage_of_its_own_step() -> None:
+    recorder = Recorder()
+    reporter, exchange = OutcomeReporter([recorder]), request()
+    served(exchange, sent(reporter, exchange, "a:b"))
+    reporter.settle(exchange)
+    exchange.route.earlier_steps, exchange.route.step = (exchange.route.step,), RouteStep(1)
+    served(exchange, sent(reporter, exchange, "a:b"))
+    exchange.outcome.usage = Usage(200, 40, 120)
+    reporter.settle(exchange)
+    assert [(outcome.prompt_tokens, outcome.completion_tokens) for outcome in recorder.outcomes] == [(100, 20)] * 2
 
 
 def test_a_hedged_pair_is_reported_as_lost_and_answered_and_only_the_winner_has_tokens() -> None:
@@ -157,7 +175,7 @@ def test_a_call_is_reported_once_however_often_it_ends() -> None:
     reporter.settle(exchange)
     reporter.settle(exchange)
     assert recorder.ends() == [("a:b", "failed"), ("a:b", "abandoned")]
-    assert exchange.open_attempts == []
+    assert exchange.route.open_attempts == []
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -227,12 +245,12 @@ async def test_a_stale_connection_and_its_retry_are_two_calls() -> None:
     plan = make_plan("a/b", [endpoint("a")], parse_preferences(b"{}"), PROFILE, state())
 
     async def stale_once(*_: object) -> str:
-        if len(exchange.attempts) < 2:
+        if len(exchange.route.attempts) < 2:
             raise StaleConnection
         return "response"
 
     assert await attempts.run(iter([plan.sample(0.0)]), stale_once, lambda _response: None) == "response"
-    served(exchange, exchange.attempts[-1])
+    served(exchange, exchange.route.attempts[-1])
     reporter.settle(exchange)
     assert [(one.ended, one.stale) for one in recorder.outcomes] == [("abandoned", True), ("answered", False)]
     assert recorder.begun == ["a:b", "a:b"]

@@ -12,7 +12,6 @@ from data.catalogue.types import Endpoint
 from data.record.attempt import Attempt
 from models.selection.decision.outcome import CLIENT_ERRORS
 from router_service.core.errors import ERROR_STATUS
-from router_service.core.exchange import Exchange
 from router_service.core.preferences import parse_preferences
 from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import Deadlines, MeasuredDeadlines
@@ -23,6 +22,7 @@ from router_service.planning.make_plan import make_plan
 from router_service.providers.failures import retry_after
 from router_service.upstream.transport import StaleConnection
 from tests.conftest import Stack
+from tests.exchanges import exchange_of
 from tests.market import PROFILE, endpoint, state
 from tests.router_service.execution.test_deadlines import TIMEOUTS, discard
 from tests.router_service.execution.test_fallback import CHAT, MODEL, body
@@ -96,12 +96,12 @@ def test_silence_or_a_break_before_the_first_token_moves_on_though_the_role_has_
 
 
 async def test_a_stale_connection_is_retried_once_and_counts_against_no_endpoint() -> None:
-    health, exchange = Health(), Exchange(b"", {})
+    health, exchange = Health(), exchange_of()
     deadlines = Deadlines(exchange, TIMEOUTS, MeasuredDeadlines(health))
     attempts = AttemptLoop(exchange, health, deadlines, OutcomeReporter([health]))
 
     async def stale_twice(endpoint: Endpoint, _attempt: Attempt, _timeout_s: float) -> str:
-        if len(exchange.attempts) < 3:
+        if len(exchange.route.attempts) < 3:
             raise StaleConnection
         return endpoint.id
 
@@ -109,7 +109,7 @@ async def test_a_stale_connection_is_retried_once_and_counts_against_no_endpoint
         "a/b", [endpoint("a"), endpoint("b")], parse_preferences(b'{"order": ["a", "b"]}'), PROFILE, state()
     )
     assert await attempts.run(iter([plan.sample(0.0)]), stale_twice, discard) == "b:b"
-    assert [(attempt.provider, attempt.reason) for attempt in exchange.attempts] == [
+    assert [(attempt.provider, attempt.reason) for attempt in exchange.route.attempts] == [
         ("a", "sampled"),
         ("a", "retry:stale_connection"),
         ("b", "fallback:provider_unavailable"),

@@ -18,9 +18,7 @@ from data.record.attempt import Attempt
 from data.record.encoding import encode_record, record_row
 from data.record.lake_reader import open_dataset, request_files
 from router_service.affinity.sticky import sticky_plan
-from router_service.api.parse_head import parse_head
 from router_service.container import usable_endpoints
-from router_service.core.exchange import Exchange
 from router_service.core.plan import Plan
 from router_service.explanations.explain import explain
 from router_service.explanations.replay import replay
@@ -34,6 +32,7 @@ from router_service.telemetry.frames import read_frames
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.record import make_record
 from router_service.telemetry.sealing import recover
+from tests.exchanges import parsed_exchange
 from tests.outcomes import answered, failed
 
 PROVIDERS: tuple[dict[str, Any], ...] = (
@@ -94,17 +93,18 @@ def records(planner: Planner, dice: random.Random, count: int) -> Iterator[bytes
         provider = dice.choice(PROVIDERS)
         tools = {"tools": [{"type": "function"}]} if dice.random() < 0.3 else {}
         body = {"models": names, "messages": [{"role": "user"}], "provider": provider, **tools}
-        exchange = Exchange(msgspec.json.encode(body), {})
-        head = exchange.head = parse_head(exchange.body)
+        exchange = parsed_exchange(msgspec.json.encode(body))
+        head = exchange.request.head
+        assert head is not None
         ask = profile_of(head, dice.choice((100, 4000, 90_000)), 12)
         preferences = planner.preferences(head.provider)
         found = decisions(planner, names, preferences, ask, dice.random, apply_affinity=apply_affinity)
         # Nothing may be left of a model under these preferences.
-        decision = exchange.decision = _first(found)
+        decision = exchange.route.step.decision = _first(found)
         if decision is None:
             continue
         first = next(decision.order())
-        exchange.attempts.append(Attempt(first.id, first.provider, first.model))
+        exchange.route.attempts.append(Attempt(first.id, first.provider, first.model))
         made += 1
         yield encode_record(make_record(exchange, "w"))
 

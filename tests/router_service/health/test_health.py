@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_service.core.errors import ApiError
-from router_service.core.exchange import Exchange
 from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import AttemptDeadline, Deadlines, MeasuredDeadlines, Timeouts
 from router_service.execution.outcome_reporter import OutcomeReporter
@@ -23,6 +22,7 @@ from router_service.health.breaker import (
 )
 from router_service.health.capacity import Capacity
 from tests.conftest import Stack
+from tests.exchanges import exchange_of
 from tests.outcomes import answered, failed
 from tests.peers import Clock
 from tests.router_service.planning.test_make_plan import A
@@ -314,7 +314,7 @@ async def test_an_attempt_reports_the_providers_retry_after() -> None:
     async def call(*_: object) -> None:
         raise ApiError("rate_limit_exceeded", "slower", retry_after=9.0)
 
-    exchange = Exchange(b"", {})
+    exchange = exchange_of()
     deadlines = Deadlines(exchange, Timeouts(30.0, 300.0, 60.0, 600.0), MeasuredDeadlines(health))
     with pytest.raises(ApiError):
         await AttemptLoop(exchange, health, deadlines, OutcomeReporter([health])).attempt(A, AttemptDeadline(9.0), call)

@@ -37,7 +37,9 @@ class ChatEndpoint:
         self._catalogue = catalogue
 
     def parse(self, exchange: Exchange, query: bytes, catalogue: Catalogue) -> ParsedRequest:  # noqa: ARG002
-        head = exchange.head = parse_head(exchange.body)
+        request = exchange.request
+        head = parse_head(request.body)
+        exchange.request = request.with_head(head)
         fields = head.fields
         reasoning = check_parameters(fields)
         traits = inspect_messages(fields["messages"])
@@ -61,7 +63,7 @@ class ChatEndpoint:
             body = render_response(
                 result, _head_of(exchange), usage_json(exchange), exclude_reasoning=parsed.dialect is None
             )
-        if exchange.plans is not None:
+        if exchange.route.plans is not None:
             body |= metadata(exchange, self._catalogue)
         return _JSON, _encode(body)
 
@@ -101,16 +103,19 @@ class _ChatStream:
 
     def fail(self, error: ApiError) -> bytes:
         exchange = self._exchange
-        model = (exchange.head and exchange.head.model) or ""
-        renderer = ChatStreamRenderer(ResponseHead(id=exchange.id, created=int(exchange.started_at), model=model))
+        model = (exchange.request.head and exchange.request.head.model) or ""
+        renderer = ChatStreamRenderer(
+            ResponseHead(id=exchange.request.id, created=int(exchange.request.received_at), model=model)
+        )
         return renderer.fail(error, **metadata(exchange, self._catalogue, error))
 
 
 def _head_of(exchange: Exchange) -> ResponseHead:
+    request, outcome = exchange.request, exchange.outcome
     return ResponseHead(
-        id=exchange.id,
-        created=int(exchange.started_at),
-        model=exchange.model or "",
-        provider=exchange.provider_name,
-        service_tier=exchange.service_tier,
+        id=request.id,
+        created=int(request.received_at),
+        model=outcome.model or "",
+        provider=outcome.provider_name,
+        service_tier=outcome.service_tier,
     )

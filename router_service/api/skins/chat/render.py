@@ -55,15 +55,15 @@ def render_response(
 
 def render_spliced(response: Batch, exchange: Exchange) -> dict[str, Any]:
     """Return the completion of verified messages, which keep their bytes."""
-    began = response.began
+    began, request, outcome = response.began, exchange.request, exchange.outcome
     return {
-        "id": exchange.id,
+        "id": request.id,
         "object": "chat.completion",
-        "created": int(exchange.started_at),
-        "model": exchange.model,
-        "provider": exchange.provider_name,
+        "created": int(request.received_at),
+        "model": outcome.model,
+        "provider": outcome.provider_name,
         "system_fingerprint": system_fingerprint(began) if began is not None and began.extras else None,
-        "service_tier": exchange.service_tier,
+        "service_tier": outcome.service_tier,
         "choices": [
             {
                 "index": choice.index,

@@ -13,7 +13,7 @@ _NOTHING = CostBreakdown(0, 0, 0, [])
 
 def usage_json(exchange: Exchange) -> dict[str, Any]:
     """Return the ``usage`` object of an answer that was priced; a count that is not known is 0, as SDKs require."""
-    usage, cost = exchange.usage or Usage(), exchange.cost or _NOTHING
+    usage, cost = exchange.outcome.usage or Usage(), exchange.outcome.cost or _NOTHING
     total = cost.total / NANO
     return {
         "prompt_tokens": usage.prompt_tokens,

@@ -36,9 +36,10 @@ class MessagesEndpoint:
         self._counting = counting
 
     def parse(self, exchange: Exchange, query: bytes, catalogue: Catalogue) -> ParsedRequest:
-        fields = read_fields(exchange.body)
-        model = exchange.client_model = _read_model(fields)
-        sent = exchange.headers
+        request = exchange.request
+        fields = read_fields(request.body)
+        model = _read_model(fields)
+        sent = request.headers
         betas = [one.strip() for one in sent.get(b"anthropic-beta", b"").decode("latin-1").split(",") if one.strip()]
         generation = parse_generation(
             fields,
@@ -48,12 +49,13 @@ class MessagesEndpoint:
         )
         # A name that no rule resolves goes on as it is: planning says what is wrong with it.
         resolved = resolve_vendor_id(model, catalogue) or model
-        exchange.head = head_of(generation, resolved, provider=bytes(fields.get("provider", b"")))
+        head = head_of(generation, resolved, client_model=model, provider=bytes(fields.get("provider", b"")))
+        exchange.request = request.with_head(head)
         return ParsedRequest(RequestSource.of(generation))
 
     def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:
-        headers = [*JSON_HEADERS, *error_headers(error, exchange.id)]
-        return ErrorResponse(error_status(error), headers, msgspec.json.encode(error_body(error, exchange.id)))
+        headers = [*JSON_HEADERS, *error_headers(error, exchange.request.id)]
+        return ErrorResponse(error_status(error), headers, msgspec.json.encode(error_body(error, exchange.request.id)))
 
     def response(
         self,
@@ -62,12 +64,17 @@ class MessagesEndpoint:
         batches: Sequence[Batch],
     ) -> tuple[Headers, bytes]:
         result = fold(event for batch in batches for event in batch.events())
-        body = render_message(result, generation_id=exchange.id, model=exchange.client_model)
-        return [*JSON_HEADERS, (b"request-id", exchange.id.encode())], body
+        body = render_message(result, generation_id=exchange.request.id, model=_client_model(exchange))
+        return [*JSON_HEADERS, (b"request-id", exchange.request.id.encode())], body
 
     def stream(self, exchange: Exchange, parsed: ParsedRequest) -> tuple[Headers, StreamRenderer]:  # noqa: ARG002
-        headers = [*STREAM_HEADERS, (b"request-id", exchange.id.encode())]
-        return headers, MessagesStreamRenderer(exchange.id, exchange.client_model)
+        headers = [*STREAM_HEADERS, (b"request-id", exchange.request.id.encode())]
+        return headers, MessagesStreamRenderer(exchange.request.id, _client_model(exchange))
+
+
+def _client_model(exchange: Exchange) -> str:
+    head = exchange.request.head
+    return head.client_model if head else ""
 
 
 def _read_model(fields: Mapping[str, msgspec.Raw]) -> str:

@@ -11,8 +11,8 @@ from data.catalogue import load_catalogue
 from router_service.api.skins.messages.endpoint import MessagesEndpoint
 from router_service.api.skins.messages.parse import parse_generation
 from router_service.core.errors import ApiError
-from router_service.core.exchange import Exchange
 from router_service.core.generation import GenerationRequest
+from tests.exchanges import exchange_of
 from tests.router_service.api.skins.messages.parsing import USER, raw, refused
 
 
@@ -163,7 +163,7 @@ def test_deep_huge_and_broken_values_never_raise_anything_else(name: str, templa
 
 @pytest.mark.parametrize("model", [b"", b'"model": 7,', b'"model": null,', b'"model": "\xff",'])
 def test_a_body_without_a_model_is_refused(model: bytes) -> None:
-    exchange = Exchange(b'{%s"max_tokens": 5, "messages": []}' % model, {})
+    exchange = exchange_of(b'{%s"max_tokens": 5, "messages": []}' % model)
     with pytest.raises(ApiError) as raised:
         MessagesEndpoint().parse(exchange, b"", load_catalogue())
     assert raised.value.code == 400

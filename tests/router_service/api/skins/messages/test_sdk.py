@@ -33,6 +33,7 @@ from router_service.core.events import (
 )
 from router_service.core.exchange import Exchange
 from router_service.core.parts import Reasoning, Text, ToolCall
+from router_service.core.request import Request
 from tests.router_service.api.skins.messages.answer_strategies import answers, batched
 from tests.router_service.api.skins.messages.serving_bytes import PreparedServer, prepared_server
 
@@ -182,9 +183,7 @@ def test_the_types_of_errors() -> None:
 
 
 def exchange() -> Exchange:
-    found = Exchange(b"", {})
-    found.id = GENERATION
-    return found
+    return Exchange(Request(GENERATION, 1_764_434_466.0, 0.0, "messages", {}))
 
 
 def test_claude_code_recognises_an_overflow() -> None:
