@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from router_service.api.skins.head import head_of
-from router_service.core.generation import GenerationRequest, OutputFormat, ReasoningOptions, Sampling, Tool, ToolChoice
+from router_service.core.generation import (
+    GenerationRequest,
+    Message,
+    OutputFormat,
+    ReasoningOptions,
+    Sampling,
+    Tool,
+    ToolChoice,
+)
+from router_service.core.parts import Media, Opaque, Reasoning, Text, ToolCall, ToolResult
 from router_service.core.wire.anthropic import BETA_HEADER
 from router_service.core.wire.anthropic import DIALECT as MESSAGES
 from router_service.core.wire.chat import DIALECT as CHAT
@@ -34,6 +43,29 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_a_parameter_is_named(name: str) -> None:
     assert name in head_of(NAMES[name], "a/b").names
+
+
+def test_messages_are_written_as_chat_messages() -> None:
+    call = ToolCall(call_id="c1", name="tide", arguments="{}")
+    seen = Media(kind="image", url="https://a.example/b.png")
+    parts = [Opaque(dialect=MESSAGES, raw=msgspec.Raw(b"{}"), text="Tides"), Reasoning(text="hm", signature="s"), call]
+    result = ToolResult(call_id="c1", content=[Text(text="noon"), seen])
+    turns = [Message(role="assistant", parts=parts), Message(role="user", parts=[result])]
+    head = head_of(GenerationRequest(messages=turns), "a/b")
+    image = {"type": "image", "image_url": "https://a.example/b.png"}
+    content = [{"type": "text", "text": "noon"}, image]
+    assert msgspec.json.decode(head.messages) == [
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "Tides"},
+                {"type": "reasoning", "text": "hm", "signature": "s"},
+                {"type": "tool_call", "name": "tide", "arguments": "{}"},
+            ],
+        },
+        {"role": "tool", "content": [{"type": "tool_result", "tool_call_id": "c1", "content": content}]},
+    ]
+    assert head.modality == "image"
 
 
 def test_a_request_without_parameters_names_none() -> None:

@@ -102,3 +102,23 @@ def test_a_page_in_place_of_an_error(status: int, kind: str) -> None:
     """Without the vendor's envelope the status decides."""
     found = FORMAT.error(status, b"<html>502 Bad Gateway</html>", {}, endpoint())
     assert found.error_type == kind
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message"),
+    [
+        (404, {"error": "no such model"}, "provider_unavailable", "Provider returned error: no such model"),
+        (
+            400,
+            {"error": "prompt is too long"},
+            "context_length_exceeded",
+            "Provider returned error: prompt is too long",
+        ),
+        (500, {"detail": "broken"}, "provider_unavailable", "Provider returned error 500"),
+        (400, {"error": {"code": "context_length_exceeded"}}, "context_length_exceeded", "Provider returned error 400"),
+        (503, ["a"], "provider_overloaded", "Provider returned error 503"),
+    ],
+)
+def test_errors_of_imitators(status: int, body: Any, kind: str, message: str) -> None:
+    found = FORMAT.error(status, json.dumps(body).encode(), {}, endpoint())
+    assert (found.error_type, found.message) == (kind, message)

@@ -368,3 +368,10 @@ def check_turns(turns: list[dict[str, Any]]) -> None:
         seen |= set(called)
         if turn["role"] == "assistant":
             assert turn["content"][-1]["type"] not in ("thinking", "redacted_thinking")
+
+
+def test_a_citation_that_is_no_object_is_not_taken_for_a_search() -> None:
+    cited = Citation(dialect="anthropic_messages", raw=raw("page 3"))
+    request = ask(user("?"), assistant(Text(text="At noon.", citations=[cited])), user("Go on."))
+    found = body_of(request, endpoint("MiniMax-M2", "minimax"))["messages"][1]["content"]
+    assert found == [text("At noon.") | {"citations": ["page 3"]}]

@@ -270,3 +270,32 @@ def test_text_after_a_call_is_a_part_of_its_own():
         events_of_chunks(chunk({"content": "x"}), chunk({"tool_calls": [call]}), chunk({"content": "y"}), END)
     )
     assert [type(part).__name__ for part in result.choices[0].parts] == ["Text", "ToolCall", "Text"]
+
+
+MESSAGE = {"role": "assistant", "content": "At noon.", "refusal": None, "reasoning": None}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [MESSAGE, MESSAGE | {"role": None}, {"content": "At noon."}, {"role": None, "content": "At noon."}],
+    ids=["complete", "role null", "content alone", "both"],
+)
+def test_a_message_has_all_fields_that_clients_read(said: dict[str, Any]) -> None:
+    batches = FORMAT.decode_batches(msgspec.json.encode(message(said)), CONTEXT)
+    (choice,) = batches[0].spliced
+    assert msgspec.json.decode(choice.delta) == MESSAGE
+
+
+def test_a_complete_message_keeps_its_bytes() -> None:
+    raw = b'{"role": "assistant",  "refusal":null, "reasoning": null, "content":"\\u0041t noon."}'
+    body = b'{"choices": [{"index": 0, "finish_reason": "stop", "message": %b}]}' % raw
+    (choice,) = FORMAT.decode_batches(body, CONTEXT)[0].spliced
+    assert bytes(choice.delta) == raw
+
+
+def test_the_usage_of_a_choice_counts() -> None:
+    """Moonshot reports it there."""
+    body = message({"role": "assistant", "content": "At noon."})
+    body["choices"][0]["usage"] = {"prompt_tokens": 7, "completion_tokens": 3}
+    found = decoded(body).usage
+    assert found is not None and (found.prompt_tokens, found.completion_tokens) == (7, 3)
