@@ -103,7 +103,8 @@ class GenerationHandler:
             async with aclosing(_as_batches(answer, exchange)) as reads:
                 batches = [batch async for found in reads for batch in found]
         else:
-            batches = (await step.dispatch(exchange, parsed.source)).complete(parsed.dialect)
+            committed = await step.attempt(exchange, parsed.source)
+            batches = step.relay(exchange, committed).complete(parsed.dialect)
         if not batches[0].spliced and (failed := failure_of(batches)) is not None:
             raise failed
         headers, body = self._skin.response(exchange, parsed, batches)
@@ -127,7 +128,7 @@ class GenerationHandler:
             if self._services.middleware:
                 answer = _as_batches(await self._through_middleware(exchange, step, parsed), exchange)
             else:
-                relayed = await step.dispatch(exchange, parsed.source)
+                relayed = step.relay(exchange, await step.attempt(exchange, parsed.source))
                 if exchange.request.body_bytes >= MIN_RELEASED_BYTES:
                     release(exchange, parsed.source)
                 answer = relayed.reads(parsed.dialect)

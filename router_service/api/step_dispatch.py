@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 import msgspec
 
 from router_service.api.decisions import decisions_of
@@ -11,6 +14,7 @@ from router_service.core.exchange import Exchange
 from router_service.core.generation import GenerationRequest
 from router_service.core.request_source import RequestSource
 from router_service.core.route_trace import RouteStep
+from router_service.execution.dispatch import CommittedAttempt
 from router_service.execution.relayed_answer import RelayedAnswer
 
 
@@ -41,15 +45,23 @@ class StepDispatch:
 
         Raises ``ApiError`` if every endpoint failed.
         """
-        services = self._services
+        return self.relay(exchange, await self.attempt(exchange, source))
+
+    def attempt(self, exchange: Exchange, source: RequestSource) -> Coroutine[Any, Any, CommittedAttempt]:
+        """Plan the request, and return what awaits the attempt that is committed.
+
+        Both the call and what it returns raise ``ApiError``: where no endpoint can serve it, and if every one failed.
+        """
         if self._taken:
             self._next_step(exchange)
         self._taken = True
-        decisions = decisions_of(services, exchange)
-        deadlines = services.dispatcher.deadlines(exchange)
-        committed = await services.dispatcher.dispatch(exchange, source, decisions, deadlines)
+        dispatcher = self._services.dispatcher
+        return dispatcher.dispatch(exchange, source, decisions_of(self._services, exchange))
+
+    def relay(self, exchange: Exchange, committed: CommittedAttempt) -> RelayedAnswer:
+        """Return the answer of ``committed``."""
         exchange.outcome.dropped_parameters = committed.dropped
-        return RelayedAnswer(exchange, committed, deadlines)
+        return RelayedAnswer(exchange, committed)
 
     def _next_step(self, exchange: Exchange) -> None:
         """Report the calls of the step before, and begin another."""

@@ -44,6 +44,7 @@ class CommittedAttempt(msgspec.Struct):
 
     endpoint: Endpoint
     attempt: Attempt
+    deadlines: Deadlines
     first: list[Batch]
     dropped: tuple[str, ...] = ()
     response: StreamResponse | None = None
@@ -63,21 +64,17 @@ class Dispatcher:
     formats: Mapping[str, WireFormat]
     upstream: Transport = field(init=False)
 
-    def deadlines(self, exchange: Exchange) -> Deadlines:
-        """Return the deadlines of a request."""
-        return Deadlines(exchange, self.timeouts, self.measured_deadlines)
-
     def dispatch(
         self,
         exchange: Exchange,
         source: RequestSource,
         decisions: Iterator[Decision],
-        deadlines: Deadlines,
     ) -> Coroutine[Any, Any, CommittedAttempt]:
         """Return what awaits the first attempt that is committed. It raises ``ApiError`` if every endpoint failed."""
         head = exchange.request.head
         ahead = UpcomingDecisions(decisions, exchange) if head and head.models else None
-        calls = _Calls(self, exchange, source, ahead)
+        deadlines = Deadlines(exchange, self.timeouts, self.measured_deadlines)
+        calls = _Calls(self, exchange, source, ahead, deadlines)
         attempts = AttemptLoop(exchange, self.health, deadlines, self.outcomes, self.hedging)
         return attempts.run(ahead or decisions, calls.call, discard)
 
@@ -85,9 +82,17 @@ class Dispatcher:
 class _Calls:
     """Make the calls of one request."""
 
+    __slots__ = ("_ahead", "_deadlines", "_dispatcher", "_exchange", "_source")
+
     def __init__(
-        self, dispatcher: Dispatcher, exchange: Exchange, source: RequestSource, ahead: UpcomingDecisions | None
+        self,
+        dispatcher: Dispatcher,
+        exchange: Exchange,
+        source: RequestSource,
+        ahead: UpcomingDecisions | None,
+        deadlines: Deadlines,
     ) -> None:
+        self._deadlines = deadlines
         self._dispatcher = dispatcher
         self._exchange = exchange
         self._source = source
@@ -108,7 +113,7 @@ class _Calls:
             if self._ahead is not None or not found[0].spliced:
                 found = self._complete(found)
             attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-            return CommittedAttempt(endpoint, attempt, found, encoded.dropped)
+            return CommittedAttempt(endpoint, attempt, self._deadlines, found, encoded.dropped)
         response = await dispatcher.upstream.stream(request, timeout_s)
         try:
             attempt.status = response.status
@@ -121,14 +126,14 @@ class _Calls:
                 response.finish()
                 response.close()
                 attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-                return CommittedAttempt(endpoint, attempt, found, encoded.dropped)
+                return CommittedAttempt(endpoint, attempt, self._deadlines, found, encoded.dropped)
             reader = EventReader(response, wire.decoder(encoded.context))
             first = self._checked(await reader.read_until_content(left_s))
         except BaseException:
             response.close()
             raise
         attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-        return CommittedAttempt(endpoint, attempt, first, encoded.dropped, response, reader)
+        return CommittedAttempt(endpoint, attempt, self._deadlines, first, encoded.dropped, response, reader)
 
     def _complete(self, found: list[Batch]) -> list[Batch]:
         """Return the batches of a non-streaming response. Raises ``ApiError`` where it fails."""

@@ -16,7 +16,7 @@ from router_service.core.exchange import Exchange
 from router_service.core.parts import ToolCall
 from router_service.core.route_trace import RouteStep
 from router_service.core.usage import CostBreakdown, Usage
-from router_service.execution.deadlines import Deadlines, TotalTimeoutExpired
+from router_service.execution.deadlines import TotalTimeoutExpired
 from router_service.execution.dispatch import CommittedAttempt
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed
@@ -29,15 +29,14 @@ class RelayedAnswer:
     """
 
     __slots__ = (
-        "_committed", "_deadlines", "_outcome", "_priced", "_read_at", "_route", "_step", "_usage", "failed",
+        "_committed", "_outcome", "_priced", "_read_at", "_route", "_step", "_usage", "failed",
     )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, committed: CommittedAttempt, deadlines: Deadlines) -> None:
+    def __init__(self, exchange: Exchange, committed: CommittedAttempt) -> None:
         outcome = self._outcome = exchange.outcome
         self._route = exchange.route
         self._step = exchange.route.step
         self._committed = committed
-        self._deadlines = deadlines
         self._usage: Usage | None = None
         self._read_at = 0.0
         self._priced = False
@@ -99,7 +98,8 @@ class RelayedAnswer:
         reader, response = self._committed.reader, self._committed.response
         if reader is None or response is None:
             return None, False
-        deadlines, stall = self._deadlines, self._deadlines.stall()
+        deadlines = self._committed.deadlines
+        stall = deadlines.stall()
         reader.watch = StallWatch(response.abort, stall.seconds, deadlines.remaining_s, deadlines.expiry_error)
         return reader.watch, stall.from_client
 
