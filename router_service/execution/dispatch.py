@@ -122,7 +122,8 @@ class _Calls:
             left_s = timeout_s - (time.perf_counter() - sent)
             if response.headers.get("content-type", "").startswith("application/json"):
                 # Some servers answer a streaming request with one JSON body.
-                found = self._complete(wire.decode_batches(await _read_body(response, left_s), encoded.context))
+                events = wire.decode(await _read_body(response, left_s), encoded.context)
+                found = self._complete([EventBatch(events, has_content=True)])
                 response.finish()
                 response.close()
                 attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)

@@ -104,16 +104,10 @@ def _verified(found: _Completion, context: DecodeContext) -> list[Batch]:
         and said.reasoning_content is UNSET
     ):
         piece.reason = finish_reason(piece.native, has_calls=False)
-        if said.annotations is UNSET and said.audio is UNSET and said.reasoning_details is UNSET:
+        lacks_some = said.refusal is UNSET or said.reasoning is UNSET or said.content is UNSET
+        if lacks_some and said.annotations is UNSET and said.audio is UNSET and said.reasoning_details is UNSET:
             # Encoding a few texts is faster than adding what is missing to their bytes.
-            said.role = "assistant"
-            if said.content is UNSET:
-                said.content = None
-            if said.refusal is UNSET:
-                said.refusal = None
-            if said.reasoning is UNSET:
-                said.reasoning = None
-            message = msgspec.Raw(encoded_json(said))
+            message = msgspec.Raw(encoded_json(_with_defaults(said)))
         else:
             message = _completed(choice.message, said)
         spliced = SplicedChoice(piece.index, message, piece.reason, piece.native, logprobs)
@@ -214,12 +208,21 @@ def _completed(raw: msgspec.Raw, said: VerifiedDelta) -> msgspec.Raw:
     return msgspec.Raw(message[:-1] + missing if len(message) > 2 else b"{" + missing[1:])
 
 
+def _with_defaults(said: VerifiedDelta) -> VerifiedDelta:
+    """Return ``said``, changed in place, with the fields that clients read of every message."""
+    said.role = "assistant"
+    if said.content is UNSET:
+        said.content = None
+    if said.refusal is UNSET:
+        said.refusal = None
+    if said.reasoning is UNSET:
+        said.reasoning = None
+    return said
+
+
 def _message(piece: Piece) -> msgspec.Raw:
     """Return the message of a fitted piece as clients read it: tool calls have no index in it."""
-    said = msgspec.structs.replace(piece.said, role="assistant")
-    for name in ("content", "refusal", "reasoning"):
-        if getattr(said, name) is UNSET:
-            setattr(said, name, None)
+    said = _with_defaults(msgspec.structs.replace(piece.said))
     if said.tool_calls:
         said.tool_calls = [msgspec.structs.replace(call, index=UNSET) for call in said.tool_calls]
     return encoded_delta(Piece(piece.index, said, extras=piece.extras))

@@ -52,18 +52,15 @@ def test_messages_are_written_as_chat_messages() -> None:
     result = ToolResult(call_id="c1", content=[Text(text="noon"), seen])
     turns = [Message(role="assistant", parts=parts), Message(role="user", parts=[result])]
     head = head_of(GenerationRequest(messages=turns), "a/b")
-    image = {"type": "image", "image_url": "https://a.example/b.png"}
-    content = [{"type": "text", "text": "noon"}, image]
+    image = {"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}
     assert msgspec.json.decode(head.messages) == [
         {
             "role": "assistant",
-            "content": [
-                {"type": "text", "text": "Tides"},
-                {"type": "reasoning", "text": "hm", "signature": "s"},
-                {"type": "tool_call", "name": "tide", "arguments": "{}"},
-            ],
+            "content": "Tides",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "tide", "arguments": "{}"}}],
+            "reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": "s"}],
         },
-        {"role": "tool", "content": [{"type": "tool_result", "tool_call_id": "c1", "content": content}]},
+        {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "noon"}, image]},
     ]
     assert head.modality == "image"
 

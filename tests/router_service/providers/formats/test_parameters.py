@@ -165,7 +165,7 @@ async def test_each_parameter_does_what_the_table_says(
     ids=label,
 )
 async def test_vendors_that_are_strict_take_every_parameter(vendors: str, endpoint: Endpoint) -> None:
-    """What a strict vendor does not know is left out of the body, so that no parameter makes it refuse a request."""
+    """Leave out of the body what a strict vendor does not know, so that no parameter makes it refuse a request."""
     at = msgspec.structs.replace(endpoint, base_url=f"{vendors}/{endpoint.provider}/v1")
     upstream, credentials = open_client("direct", 60), Credentials(lab=True)
     refusals = {}
@@ -218,7 +218,7 @@ def test_fields_that_no_format_knows_reach_their_own_dialect_alone() -> None:
 
 
 def test_fields_of_the_messages_api_are_reported_by_chat_completions() -> None:
-    """What only the messages format can say is not dropped silently."""
+    """Report what only the messages format can say."""
     own = {"container": Raw(b'"c"'), "mcp_servers": Raw(b"[]"), "anthropic-beta": ["b"], "thinking": Raw(b"{}")}
     request = parse_generation({"messages": Raw(json.dumps(MESSAGES).encode())})
     encoded = FORMATS["openai_chat"].encode(
