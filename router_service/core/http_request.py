@@ -6,9 +6,8 @@ import msgspec
 
 
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):
-    """Hold address, headers and body; ``dropped`` names the parameters that the wire format cannot express."""
+    """Hold address, headers and body."""
 
     url: str
     headers: dict[str, str]
     body: bytes
-    dropped: tuple[str, ...] = ()

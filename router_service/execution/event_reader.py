@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 
-from router_service.core.answer import Batch, EventBatch, closes, failure_of
+from router_service.core.answer import Batch, EventBatch, SplicedResponse, closes, failure_of
 from router_service.core.errors import ApiError
 from router_service.core.events import Failed, Metered
 from router_service.core.usage import Usage
@@ -103,5 +103,10 @@ class EventReader:
 
 def usage_of(batches: Iterable[Batch]) -> Usage | None:
     """Return the last usage that ``batches`` report, if one does."""
-    events = (event for batch in batches if isinstance(batch, EventBatch) for event in batch.found)
-    return next((event.usage for event in reversed(list(events)) if isinstance(event, Metered)), None)
+    found: Usage | None = None
+    for batch in batches:
+        if isinstance(batch, SplicedResponse):
+            found = batch.metered.usage if batch.metered is not None else found
+        elif isinstance(batch, EventBatch):
+            found = next((event.usage for event in reversed(batch.found) if isinstance(event, Metered)), found)
+    return found

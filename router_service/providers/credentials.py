@@ -27,4 +27,4 @@ class Credentials:
         """Return ``request`` with the headers that authenticate it at ``endpoint``."""
         key, header = self.api_key(endpoint), KEY_HEADERS.get(endpoint.wire_format)
         signed = {header: key} if header else {"authorization": f"Bearer {key}"}
-        return HttpRequest(request.url, request.headers | signed, request.body, request.dropped)
+        return HttpRequest(request.url, request.headers | signed, request.body)

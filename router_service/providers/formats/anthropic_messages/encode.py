@@ -184,7 +184,7 @@ class _RequestEncoder:
             output_tool=plan.tool["name"] if plan.tool is not None else None,
             custom_tools=frozenset(self._names.custom),
         )
-        request = HttpRequest(url, self._headers(turns), msgspec.json.encode(self._body), dropped)
+        request = HttpRequest(url, self._headers(turns), msgspec.json.encode(self._body))
         return Encoded(request, context, dropped)
 
     def _headers(self, turns: list[Turn]) -> dict[str, str]:

@@ -70,7 +70,7 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
     names = tuple(sorted(dropped))
     headers = {"content-type": "application/json"}
     return Encoded(
-        HttpRequest(f"{endpoint.base_url}/chat/completions", headers, _encode(body), names),
+        HttpRequest(f"{endpoint.base_url}/chat/completions", headers, _encode(body)),
         DecodeContext(generation_id, origin, request.sampling.n),
         names,
     )

@@ -62,7 +62,7 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
         body["stream"] = _TRUE
         body["stream_options"] = _INCLUDE_USAGE
     names = tuple(sorted(dropped)) if dropped else ()
-    request = HttpRequest(plan.url, {"content-type": "application/json"}, _encode(body), names)
+    request = HttpRequest(plan.url, {"content-type": "application/json"}, _encode(body))
     choices = _choices(fields["n"]) if "n" in fields else 1
     return Encoded(request, DecodeContext(generation_id, plan.origin, choices), names)
 
