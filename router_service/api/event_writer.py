@@ -78,10 +78,15 @@ class EventWriter:
         silent_s = loop.time() - self._written_at
         # A keep-alive that still waits for a slow client is enough.
         if silent_s >= self._interval_s and self._writing is None:
-            self._writing = loop.create_task(self.write(self._keepalive))
+            self._writing = loop.create_task(self._keep())
             self._writing.add_done_callback(self._forget)
             silent_s = 0.0
         self._timer = loop.call_later(max(self._interval_s - silent_s, 0.001), self._check, loop)
+
+    async def _keep(self) -> None:
+        # The stream may have ended since the timer fired.
+        if not self._over:
+            await self.write(self._keepalive)
 
     def _forget(self, _written: asyncio.Task[None]) -> None:
         self._writing = None
