@@ -72,9 +72,12 @@ class EventBatch(msgspec.Struct):
 
 
 class LazyBatch(msgspec.Struct):
-    """Implement ``Batch`` by verified choices, which ``expand`` turns into events where a reader needs them."""
+    """Implement ``Batch`` by verified choices, which ``expand`` turns into events where a reader needs them.
 
-    dialect: str
+    Without a dialect there are no choices, and the events are made when they are read.
+    """
+
+    dialect: str | None
     spliced: list[SplicedChoice]
     has_content: bool
     expand: Callable[[], list[Event]]

@@ -21,6 +21,8 @@ from router_service.execution.dispatch import CommittedAttempt
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed
 
+_ENDED = Ended()
+
 
 class RelayedAnswer:
     """Relay one answer. Close ``batches`` on every path, because that cancels the provider's work.
@@ -119,11 +121,9 @@ class RelayedAnswer:
         return batches
 
     def _keep_spliced(self, batch: Batch) -> None:
-        outcome, calls = self._outcome, self._outcome.tool_calls
-        began = batch.began
-        if began is not None:
-            outcome.upstream_id = began.upstream_id or outcome.upstream_id
-            outcome.service_tier = began.service_tier or outcome.service_tier
+        calls = self._outcome.tool_calls
+        if batch.began is not None:
+            self._note(batch.began)
         for choice in batch.spliced:
             if choice.finish_reason is not None:
                 self._finish(choice.index, choice.finish_reason, choice.native_finish_reason)
@@ -131,10 +131,8 @@ class RelayedAnswer:
                 calls.add(choice.index, choice.delta, complete=self._committed.reader is None)
         if type(batch) is SplicedResponse:
             if batch.metered is not None:
-                self._usage = batch.metered.usage
-                outcome.service_tier = batch.metered.service_tier or outcome.service_tier
-            outcome.complete = True
-            self._price()
+                self._note(batch.metered)
+            self._note(_ENDED)
 
     def _note(self, event: Event) -> None:
         outcome = self._outcome

@@ -7,7 +7,6 @@ failures are always events, and the beginning is a field of the batch whose choi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -46,21 +45,6 @@ _decode_said = msgspec.json.Decoder(VerifiedDelta | None).decode
 _decode_any = msgspec.json.Decoder().decode
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _UNFINISHED = "The provider's stream ended before it was finished"
-
-
-class DeferredBatch(msgspec.Struct):
-    """Implement ``Batch`` by events that are made when they are read, after those of the batches before."""
-
-    expand: Callable[[], list[Event]]
-    has_content: bool = False
-    dialect: str | None = None
-    spliced: list[SplicedChoice] = []
-    began: Began | None = None
-    has_calls: bool = False
-    is_plain: bool = False
-
-    def events(self) -> list[Event]:
-        return self.expand()
 
 
 class ChatDecoder:
@@ -149,7 +133,7 @@ class ChatDecoder:
             self._has_content = says_something(said)
         expand = partial(self._plain_events, choice, said)
         if said.reasoning or said.reasoning_content or said.reasoning_details:
-            return DeferredBatch(expand, self._has_content)
+            return LazyBatch(None, [], self._has_content, expand)
         if said.reasoning_content is not UNSET:
             said.reasoning_content = UNSET
             raw = msgspec.Raw(encoded_json(said))
@@ -206,7 +190,7 @@ class ChatDecoder:
             return None
         expand = partial(self._events, opening, pieces)
         if as_events:
-            return DeferredBatch(expand, self._has_content)
+            return LazyBatch(None, [], self._has_content, expand)
         has_calls = bool(pieces[0].said.tool_calls)
         if len(pieces) > 1:
             has_calls = any(piece.said.tool_calls for piece in pieces)
