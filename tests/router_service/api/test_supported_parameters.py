@@ -116,7 +116,7 @@ def test_a_required_parameter_that_no_endpoint_has_is_named(client: httpx2.Clien
 
 
 def test_the_record_names_what_was_dropped(stack: Stack, client: httpx2.Client) -> None:
-    """What the format of the endpoint does not have is in the log, and nothing where it has all."""
+    """Log what the format of the endpoint does not have, and nothing where it has all."""
     body = {"max_tokens": 50, "messages": HELLO, "cache_control": {"type": "ephemeral"}, "service_tier": "auto"}
     for model, more, dropped in (
         ("openai/gpt-oss-120b", {"container": "c"}, ["cache_control", "container", "service_tier"]),

@@ -148,7 +148,7 @@ def test_reasoning_goes_into_the_field_of_the_dialect(field):
 
 
 def test_reasoning_of_a_known_kind_is_not_taken_for_the_providers_own():
-    """Where a client API names the kind of token, a part comes back without its origin."""
+    """Take back a part without its origin, as a client API sends it that names the kind of token."""
     claude = Reasoning(text="a", signature="s", format="anthropic-claude-v1")
     dropped: set[str] = set()
     own = Dialect(reasoning_field="reasoning_content")
