@@ -1,24 +1,24 @@
-"""Extend uvicorn's HTTP/1.1 protocol: limits of what a client may send and how slowly, and fewer writes.
+"""Extend uvicorn's HTTP/1.1 protocol by limits of what a client may send and how slowly.
 
 uvicorn bounds neither the head of a request nor the time that it takes, so a few slow connections could hold memory and
-sockets for ever. It writes the head and the body of a response separately, and uvloop sends each write at once: that
-takes two system calls and two packets, and each packet wakes the client up.
+sockets for ever. One timer per connection watches all its limits, those between two requests included.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
+from urllib.parse import unquote
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from router_service.core.client_connection import CONNECTION_KEY, ClientConnection
 from router_service.core.errors import ApiError
 from router_service.core.http_limits import STATE_KEY, HttpLimits
+from router_service.http_response import ResponseCycle, SmallEvent
 
-# Above this size, copying the body costs more than a second system call.
-MAX_JOINED_BYTES = 64 * 1024
 # Requests that wait on one connection for the response to the first. A few clients pipeline; none needs more.
 MAX_PIPELINED = 16
 # Time in which a refused client may read the refusal: closing at once would destroy it while the client still sends.
@@ -34,14 +34,6 @@ class RequestRefusal(ApiError):
         self.code = status
 
 
-class SmallEvent(asyncio.Event):
-    """Implement ``asyncio.Event`` in a fifth of the memory: it has a deque, which takes 0.6 kB when it is empty."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._waiters = []  # type: ignore[assignment]
-
-
 class Pipeline(list[Any]):
     """Queue the requests that wait on one connection, at most ``MAX_PIPELINED``, as uvicorn's deque does."""
 
@@ -54,6 +46,7 @@ class HttpProtocol(HttpToolsProtocol):
     """Bound each request by ``HttpLimits``. Pass this class to ``uvicorn.run(http=…)``.
 
     The application passes its limits in the state of its lifespan, under ``STATE_KEY``; the defaults serve without.
+    uvicorn's access log and ``limit_concurrency`` are not supported.
     """
 
     # CPython shares the keys of instances that have at most 30 attributes, and uvicorn's have 28. With more, an open
@@ -81,7 +74,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast(asyncio.Transport, JoinedWrites(transport)))
+        super().connection_made(transport)
         self.flow._is_writable_event = SmallEvent()
         self.flow._is_writable_event.set()
         self._watch(self._limits.head_timeout_s)
@@ -166,11 +159,39 @@ class HttpProtocol(HttpToolsProtocol):
         ):
             self._stop_parsing(_head_too_large(limits))
         self._awaited, self._framing_bytes = BODY, 0
-        earlier = self.cycle
-        super().on_headers_complete()
-        if self.cycle is not earlier:
-            # The task that waits for this event runs after this call.
-            self.cycle.message_event = SmallEvent()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return
+        cycle = self._new_cycle()
+        if self.cycle is None or self.cycle.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+        self.cycle = cycle
+
+    def _new_cycle(self) -> ResponseCycle:
+        """Complete the scope of the request whose head has come, and return what serves it."""
+        scope, parser = self.scope, self.parser
+        version = scope["http_version"] = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + url.path
+        scope["query_string"] = url.query or b""
+        return ResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=SmallEvent(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
 
     def on_body(self, body: bytes) -> None:
         self._framing_bytes = 0
@@ -182,6 +203,18 @@ class HttpProtocol(HttpToolsProtocol):
         if not self.pipeline:
             # A large body has paused the reading, without which a client that disconnects is not noticed.
             self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        """Serve the next request that waits, or wait for one, without the timer that uvicorn makes for each wait."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._awaited == NOTHING:
+            self._awaited, self._head_bytes = HEAD, 0
+            self._watch(self.timeout_keep_alive)
 
     def handle_websocket_upgrade(self) -> None:
         self._awaited = NOTHING
@@ -229,49 +262,3 @@ class HttpProtocol(HttpToolsProtocol):
 def _head_too_large(limits: HttpLimits) -> RequestRefusal:
     message = f"The head of the request exceeds {limits.head_bytes:,} bytes or {limits.headers} headers; send fewer"
     return RequestRefusal(431, message)
-
-
-class JoinedWrites:
-    """Wrap ``transport`` and buffer the head of a response until its body, or until the event loop's next iteration."""
-
-    __slots__ = ("_head", "_loop", "_transport", "is_closing")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        # uvicorn asks for it at each request; ``__getattr__`` takes ten times as long.
-        self.is_closing = transport.is_closing
-        self._loop = asyncio.get_running_loop()
-        self._head = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Write or buffer ``data``. Body data that looks like a head is sent slightly later, which does no harm."""
-        if self._head:
-            if len(data) <= MAX_JOINED_BYTES:
-                data = self._head + data
-                self._head = b""
-            else:
-                self.flush()
-        elif data.startswith(b"HTTP/1."):
-            self._head = data
-            self._loop.call_soon(self.flush)
-            return
-        self._transport.write(data)
-
-    def write_eof(self) -> None:
-        """Flush, then close the transport's direction to the client."""
-        self.flush()
-        self._transport.write_eof()
-
-    def flush(self) -> None:
-        """Send the buffered head, if there is one."""
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
-
-    def close(self) -> None:
-        """Flush, then close the transport."""
-        self.flush()
-        self._transport.close()
