@@ -21,8 +21,6 @@ from router_service.execution.dispatch import CommittedAttempt
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed
 
-_ENDED = Ended()
-
 
 class RelayedAnswer:
     """Relay one answer. Close ``batches`` on every path, because that cancels the provider's work.
@@ -56,7 +54,12 @@ class RelayedAnswer:
 
     def complete(self, dialect: str | None) -> list[Batch]:
         """Return the batches of a non-streaming response, which has ended; see ``reads``."""
-        return self._kept(self._committed.first, dialect)
+        found = self._committed.first
+        first = found[0]
+        if type(first) is SplicedResponse and first.dialect == dialect:
+            self._keep_response(first)
+            return found
+        return self._kept(found, dialect)
 
     async def reads(self, dialect: str | None) -> AsyncGenerator[list[Batch]]:
         """Yield the batches of one read each. Those of ``dialect`` may be spliced, all others are batches of events.
@@ -121,18 +124,30 @@ class RelayedAnswer:
         return batches
 
     def _keep_spliced(self, batch: Batch) -> None:
-        calls = self._outcome.tool_calls
+        if type(batch) is SplicedResponse:
+            self._keep_response(batch)
+            return
         if batch.began is not None:
-            self._note(batch.began)
+            self._begin(batch.began)
+        calls = self._outcome.tool_calls
         for choice in batch.spliced:
             if choice.finish_reason is not None:
                 self._finish(choice.index, choice.finish_reason, choice.native_finish_reason)
             if calls is not None and batch.has_calls:
-                calls.add(choice.index, choice.delta, complete=self._committed.reader is None)
-        if type(batch) is SplicedResponse:
-            if batch.metered is not None:
-                self._note(batch.metered)
-            self._note(_ENDED)
+                calls.add(choice.index, choice.delta, complete=False)
+
+    def _keep_response(self, response: SplicedResponse) -> None:
+        calls = self._outcome.tool_calls
+        self._begin(response.began)
+        for choice in response.spliced:
+            if choice.finish_reason is not None:
+                self._finish(choice.index, choice.finish_reason, choice.native_finish_reason)
+            if calls is not None and response.has_calls:
+                calls.add(choice.index, choice.delta, complete=True)
+        if response.metered is not None:
+            self._meter(response.metered)
+        self._outcome.complete = True
+        self._price()
 
     def _note(self, event: Event) -> None:
         outcome = self._outcome
@@ -142,11 +157,9 @@ class RelayedAnswer:
             case PartDelta() if outcome.tool_calls is not None:
                 outcome.tool_calls.extend(event.choice, event.index, event.text)
             case Began():
-                outcome.upstream_id = event.upstream_id or outcome.upstream_id
-                outcome.service_tier = event.service_tier or outcome.service_tier
+                self._begin(event)
             case Metered():
-                self._usage = event.usage
-                outcome.service_tier = event.service_tier or outcome.service_tier
+                self._meter(event)
             case Finished():
                 self._finish(event.choice, event.reason, event.native)
             case Failed():
@@ -157,6 +170,15 @@ class RelayedAnswer:
             case Ended():
                 outcome.complete = True
                 self._price()
+
+    def _begin(self, began: Began) -> None:
+        outcome = self._outcome
+        outcome.upstream_id = began.upstream_id or outcome.upstream_id
+        outcome.service_tier = began.service_tier or outcome.service_tier
+
+    def _meter(self, metered: Metered) -> None:
+        self._usage = metered.usage
+        self._outcome.service_tier = metered.service_tier or self._outcome.service_tier
 
     def _finish(self, choice: int, reason: str, native: str | None) -> None:
         outcome = self._outcome

@@ -39,13 +39,23 @@ _NO_ANSWER = "The provider's answer is not a chat completion"
 
 
 class _Choice(msgspec.Struct, gc=False):
-    """Hold one choice of a completion whose message is not decoded yet."""
+    """Hold one choice of a completion whose message has the documented types."""
 
-    message: msgspec.Raw
+    message: VerifiedDelta
     index: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
     finish_reason: str | None = None
     logprobs: msgspec.Raw | UnsetType = UNSET
     usage: Any = None
+
+
+class _RawChoice(msgspec.Struct, gc=False):
+    message: msgspec.Raw
+
+
+class _RawCompletion(msgspec.Struct, gc=False):
+    """Hold the bytes of the messages."""
+
+    choices: list[_RawChoice]
 
 
 class _Completion(msgspec.Struct, gc=False):
@@ -67,7 +77,7 @@ _MISSING = {
     for lacks in itertools.product((False, True), repeat=4)
 }
 _decode_completion = msgspec.json.Decoder(_Completion).decode
-_decode_said = msgspec.json.Decoder(VerifiedDelta).decode
+_decode_raw = msgspec.json.Decoder(_RawCompletion).decode
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -81,17 +91,16 @@ def decode_spliced(body: bytes, context: DecodeContext) -> list[Batch]:
     try:
         found = _decode_completion(body)
         if len(found.choices) == 1 and found.error is None:
-            return _verified(found, context)
+            return _verified(found, body, context)
     except _FAULTS:
         pass
     return _fitted(_any_completion(body), context)
 
 
-def _verified(found: _Completion, context: DecodeContext) -> list[Batch]:
+def _verified(found: _Completion, body: bytes, context: DecodeContext) -> list[Batch]:
     """Return the batches of a completion of one choice. Raises ``msgspec.ValidationError`` if it has to be fitted."""
     choice = found.choices[0]
-    said = _decode_said(choice.message)
-    logprobs = choice.logprobs
+    said, logprobs = choice.message, choice.logprobs
     if logprobs is not UNSET and logprobs != NULL:
         logprobs = fitted_logprobs(logprobs)
     piece = Piece(choice.index, said, choice.finish_reason or None, None, logprobs)
@@ -109,13 +118,13 @@ def _verified(found: _Completion, context: DecodeContext) -> list[Batch]:
             # Encoding a few texts is faster than adding what is missing to their bytes.
             message = msgspec.Raw(encoded_json(_with_defaults(said)))
         else:
-            message = _completed(choice.message, said)
+            message = _completed(body, said)
         spliced = SplicedChoice(piece.index, message, piece.reason, piece.native, logprobs)
         return [SplicedResponse(NAME, [spliced], partial(_events_of, context, piece), opening, _metered(found.usage))]
     state = AnswerState(context)
     state.count(found.usage, found.x_groq)
     state.count(choice.usage)
-    message = _completed(choice.message, said) if state.fit(piece, complete=True) else _message(piece)
+    message = _completed(body, said) if state.fit(piece, complete=True) else _message(piece)
     return _batches(state, opening, [piece], [message])
 
 
@@ -194,10 +203,11 @@ def _batches(state: AnswerState, opening: Began, pieces: list[Piece], messages: 
     return [SplicedResponse(NAME, spliced, expand, opening, metered[0] if metered else None, has_calls=has_calls)]
 
 
-def _completed(raw: msgspec.Raw, said: VerifiedDelta) -> msgspec.Raw:
-    """Return a verified message with the fields that clients read of every message."""
+def _completed(body: bytes, said: VerifiedDelta) -> msgspec.Raw:
+    """Return the verified message in ``body`` with the fields that clients read of every message."""
     if said.role is None:
         return _message(Piece(0, said))
+    raw = _decode_raw(body).choices[0].message
     message = bytes(raw)
     if b"\n" in message:
         # A server that writes for readers; its line breaks are no part of the answer.
