@@ -37,9 +37,10 @@ class Health(HealthReader):
     def report(self, outcome: AttemptOutcome, _exchange: Exchange | None = None) -> None:
         """Count how a call ended, and the tokens and tool calls of its response."""
         ended = outcome.ended
-        if ended == "answered":
-            self._responses.add(outcome)
-        elif ended == "failed":
+        answered = ended == "answered"
+        if answered or outcome.prompt_tokens:
+            self._responses.add(outcome, answered=answered)
+        if ended == "failed":
             self._responses.flush()
             if outcome.error_type == "rate_limit_exceeded":
                 self._count_429(outcome)
@@ -49,10 +50,8 @@ class Health(HealthReader):
                 self._count_failure(outcome)
         elif ended == "lost":
             self._count_hedge_loser(outcome)
-        else:
+        elif not answered:
             self._release_probe(outcome.endpoint)
-        if outcome.prompt_tokens:
-            self._responses.add_usage(outcome)
         if outcome.judged_tool_calls:
             now = self._clock()
             state = self._table.by_id.get(outcome.endpoint) or self._table.create(outcome.endpoint, now)

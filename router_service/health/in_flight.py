@@ -24,14 +24,9 @@ class LocalInFlight:
         self._sent: dict[str, int] = {}
         self._resend_at_s = float("-inf")
 
-    def begin(self, endpoint: str) -> None:
-        """Count a call that was sent."""
-        self._calls[endpoint] += 1
-        self._changed.add(endpoint)
-
-    def end(self, endpoint: str) -> None:
-        """Count a call that has ended."""
-        self._calls[endpoint] -= 1
+    def add(self, endpoint: str, change: int) -> None:
+        """Count calls that were sent, or with a negative ``change`` calls that have ended."""
+        self._calls[endpoint] += change
         self._changed.add(endpoint)
 
     def drain(self, now_s: float) -> list[InFlightMessage]:

@@ -100,34 +100,35 @@ class LiveStatistics:
             return
         self._learn()
         # It ends a call of the other worker's, not one of those that are counted as in flight here.
-        self._observed.begin(message.endpoint)
-        self._observed.observe(from_message(message, at_s))
+        self._observed.learn(from_message(message, at_s))
 
     def receive_in_flight(self, sender: str, message: InFlightMessage, at_s: float) -> None:
         """Set the number of calls that another worker had in flight at ``at_s``, in Unix seconds."""
         self._peer_in_flight.receive(sender, message, at_s, self.now_s())
 
     def _learn(self) -> None:
-        """Learn from the pending events, in their order."""
+        """Learn from the pending events, in their order. A call that began and ended among them was never in flight."""
         pending, self._pending = self._pending, []
+        changes: dict[str, int] = {}
         for event in pending:
-            try:
-                if isinstance(event, AttemptOutcome):
-                    self._local_in_flight.end(event.endpoint)
-                    self._end(event)
-                else:
-                    self._local_in_flight.begin(event)
-                    self._observed.begin(event)
-            except Exception:
-                self._fail()
-
-    def _end(self, attempt: AttemptOutcome) -> None:
-        found = None if attempt.stale else self._outcome(attempt)
-        if found is None:
-            self._observed.abandon(attempt.endpoint)
-        else:
-            self._observed.observe(found)
-            self._unsent.append(found)
+            if isinstance(event, AttemptOutcome):
+                changes[event.endpoint] = changes.get(event.endpoint, 0) - 1
+            else:
+                changes[event] = changes.get(event, 0) + 1
+        try:
+            for endpoint, change in changes.items():
+                self._local_in_flight.add(endpoint, change)
+                self._observed.add_in_flight(endpoint, change)
+        except Exception:
+            self._fail()
+        for event in pending:
+            if isinstance(event, AttemptOutcome) and not event.stale:
+                try:
+                    if (found := self._outcome(event)) is not None:
+                        self._observed.learn(found)
+                        self._unsent.append(found)
+                except Exception:
+                    self._fail()
 
     def _outcome(self, attempt: AttemptOutcome) -> AttemptObservation | None:
         known_us = int((self._origin_s + attempt.ended_s) * 1e6)

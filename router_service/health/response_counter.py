@@ -15,13 +15,16 @@ MAX_PENDING = 64
 
 
 class _ResponseGroup:
-    """Count the responses of one endpoint in one second; ``last`` is when the last of them ended."""
+    """Count the responses of one endpoint in one second.
 
-    __slots__ = ("count", "last", "state")
+    ``answered`` were received in full, the last of them at ``last``. ``metered`` reported their tokens.
+    """
+
+    __slots__ = ("answered", "cached", "completion", "last", "metered", "prompt", "state")
 
     def __init__(self, state: EndpointHealth) -> None:
         self.state = state
-        self.count = 0
+        self.answered = self.metered = self.prompt = self.cached = self.completion = 0
         self.last = 0.0
 
 
@@ -36,72 +39,55 @@ class ResponseCounter:
         self._table = table
         self._watched = table.plan_state.watched
         self._distances = distances
-        self._pending: list[tuple[float, AttemptOutcome]] = []
-        self._pending_usage: list[tuple[float, AttemptOutcome]] = []
+        self._pending: list[tuple[float, bool, AttemptOutcome]] = []
 
-    def add(self, outcome: AttemptOutcome) -> None:
-        """Count a response that was received in full."""
-        self._pending.append((self._clock(), outcome))
-        if outcome.endpoint in self._watched or len(self._pending) >= MAX_PENDING:
-            self.flush()
-
-    def add_usage(self, outcome: AttemptOutcome) -> None:
-        """Count the tokens of a response, however it ended."""
-        self._pending_usage.append((self._clock(), outcome))
-        if len(self._pending_usage) >= MAX_PENDING:
+    def add(self, outcome: AttemptOutcome, *, answered: bool) -> None:
+        """Count the tokens of a response and, if it was received in full (``answered``), its speed and its success."""
+        self._pending.append((self._clock(), answered, outcome))
+        if (answered and outcome.endpoint in self._watched) or len(self._pending) >= MAX_PENDING:
             self.flush()
 
     def flush(self) -> None:
         """Count what is pending."""
-        if self._pending_usage:
-            self._count_usage()
-        if self._pending:
-            self._count_responses()
-
-    def _count_responses(self) -> None:
-        table, distances = self._table, self._distances
+        if not self._pending:
+            return
+        table = self._table
         pending, self._pending = self._pending, []
         groups: dict[tuple[str, int], _ResponseGroup] = {}
-        for now, outcome in pending:
-            endpoint, second = outcome.endpoint, int(now)
-            group = groups.get((endpoint, second))
+        for now, answered, outcome in pending:
+            key = endpoint, second = outcome.endpoint, int(now)
+            group = groups.get(key)
             if group is None:
-                state = table.by_id.get(endpoint) or table.create(endpoint, now)
-                group = groups[endpoint, second] = _ResponseGroup(state)
+                group = groups[key] = _ResponseGroup(table.by_id.get(endpoint) or table.create(endpoint, now))
+            if prompt := outcome.prompt_tokens:
+                group.metered += 1
+                group.prompt += prompt
+                group.cached += min(outcome.cached_tokens or 0, prompt)
+                group.completion += outcome.completion_tokens or 0
+            if answered:
+                group.answered += 1
+                group.last = now
+                self._measure(group.state, outcome, second)
+        for (endpoint, second), group in groups.items():
             state = group.state
-            group.count += 1
-            group.last = now
-            latency_s = (outcome.ttft_us or 0) / 1e6
-            if not outcome.stream:
-                state.add_response_time(latency_s, second)
-                continue
-            state.add_ttft(latency_s, second)
-            distances.add(endpoint, outcome.client_region, latency_s)
-            tokens, duration_us = outcome.completion_tokens, outcome.duration_us
-            # Without usage the throughput is unknown; with a count of 0 it is 0.
-            if tokens is not None and duration_us:
-                state.add_throughput(tokens / duration_us * 1e6, second)
-        for (endpoint, _), group in groups.items():
-            state = table.count(endpoint, SUCCESS, group.last, group.count)
-            state.capacity.record_accepted()
-            if state.breaker.record_success(group.last, group.count):
-                table.review(state, group.last)
+            if group.metered:
+                sums = group.metered, group.prompt, group.cached, group.completion
+                state.quality_at(second).add_tokens(*sums, second)
+                table.mark_changed(state)
+            if group.answered:
+                table.count(endpoint, SUCCESS, group.last, group.answered)
+                state.capacity.record_accepted()
+                if state.breaker.record_success(group.last, group.answered):
+                    table.review(state, group.last)
 
-    def _count_usage(self) -> None:
-        pending, self._pending_usage = self._pending_usage, []
-        groups: dict[tuple[str, int], list[int]] = {}
-        for now, outcome in pending:
-            key = outcome.endpoint, int(now)
-            sums = groups.get(key)
-            if sums is None:
-                sums = groups[key] = [0, 0, 0, 0]
-            prompt = outcome.prompt_tokens or 0
-            sums[0] += 1
-            sums[1] += prompt
-            sums[2] += min(outcome.cached_tokens or 0, prompt)
-            sums[3] += outcome.completion_tokens or 0
-        table = self._table
-        for (endpoint, second), (responses, prompt, cached, completion) in groups.items():
-            state = table.by_id.get(endpoint) or table.create(endpoint, second)
-            state.quality_at(second).add_tokens(responses, prompt, cached, completion, second)
-            table.mark_changed(state)
+    def _measure(self, state: EndpointHealth, outcome: AttemptOutcome, second: int) -> None:
+        latency_s = (outcome.ttft_us or 0) / 1e6
+        if not outcome.stream:
+            state.add_response_time(latency_s, second)
+            return
+        state.add_ttft(latency_s, second)
+        self._distances.add(outcome.endpoint, outcome.client_region, latency_s)
+        tokens, duration_us = outcome.completion_tokens, outcome.duration_us
+        # Without usage the throughput is unknown; with a count of 0 it is 0.
+        if tokens is not None and duration_us:
+            state.add_throughput(tokens / duration_us * 1e6, second)

@@ -194,21 +194,29 @@ class LiveObservations:
 
     def begin(self, endpoint: str) -> None:
         """Count a call that was sent."""
-        start = self._start(endpoint)
-        self._flat[start + _IN_FLIGHT] += 1.0
+        self.add_in_flight(endpoint, 1)
 
     def abandon(self, endpoint: str) -> None:
         """Remove a call that ended without an outcome, as when its client disconnected."""
-        self._end(self._start(endpoint))
+        self.add_in_flight(endpoint, -1)
+
+    def add_in_flight(self, endpoint: str, change: int) -> None:
+        """Add ``change`` to the number of calls in flight, which is never below 0."""
+        place = self._start(endpoint) + _IN_FLIGHT
+        self._flat[place] = max(self._flat[place] + change, 0.0)
 
     def observe(self, observation: AttemptObservation) -> None:
-        """Add a call that ended.
+        """Remove a call that ended from those in flight, and learn from it; see ``learn``."""
+        self.add_in_flight(observation.endpoint, -1)
+        self.learn(observation)
+
+    def learn(self, observation: AttemptObservation) -> None:
+        """Add what a call says that has ended.
 
         ``observation.now_s`` is when that was known. A call older than the last one counts as if it had ended with it.
         One whose time is not finite is not counted, nor is a figure for which ``log_measured`` returns ``None``.
         """
         start, now_s, flat = self._start(observation.endpoint), observation.now_s, self._flat
-        self._end(start)
         if not math.isfinite(now_s):
             return
         rate_limited, failed = observation.result == "rate_limited", observation.result == "error"
@@ -338,9 +346,6 @@ class LiveObservations:
         self._matrix[:, [_LAST_AT, _FAILED_AT, _ACCEPTANCE_AT, _BASE]] = -math.inf
         self._matrix[:, _CAP] = 1.0
         self._matrix[: len(before)] = before
-
-    def _end(self, start: int) -> None:
-        self._flat[start + _IN_FLIGHT] = max(self._flat[start + _IN_FLIGHT] - 1.0, 0.0)
 
 
 UNSEEN_ENDPOINT = EndpointViews.unseen(1)[0]
