@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.catalogue.types import Catalogue
 from router_service.api import account, catalogue, generation, health, preview
-from router_service.api.asgi import ClientDisconnected
 from router_service.api.generation_routes import generation_routes
 from router_service.api.handler import CLIENT_CLOSED
 from router_service.api.openapi import describe_hot_routes
 from router_service.container import Container
+from router_service.core.client_connection import ClientDisconnected
 from router_service.core.errors import ApiError
 from router_service.core.http_limits import STATE_KEY, HttpLimits
 from router_service.settings import Settings

@@ -12,7 +12,8 @@ from urllib.parse import unquote
 
 import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from router_service.core.client_connection import CONNECTION_KEY, ClientConnection
 from router_service.core.errors import ApiError
@@ -46,7 +47,7 @@ class HttpProtocol(HttpToolsProtocol):
     """Bound each request by ``HttpLimits``. Pass this class to ``uvicorn.run(http=…)``.
 
     The application passes its limits in the state of its lifespan, under ``STATE_KEY``; the defaults serve without.
-    uvicorn's access log and ``limit_concurrency`` are not supported.
+    uvicorn's access log, ``limit_concurrency`` and ``reset_contextvars`` are not supported.
     """
 
     # CPython shares the keys of instances that have at most 30 attributes, and uvicorn's have 28. With more, an open
@@ -192,6 +193,11 @@ class HttpProtocol(HttpToolsProtocol):
             keep_alive=version != "1.0" and parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        task = self._client.task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_body(self, body: bytes) -> None:
         self._framing_bytes = 0

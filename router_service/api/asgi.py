@@ -1,48 +1,13 @@
-"""Read bodies and detect disconnected clients at the ASGI level."""
+"""Read the bodies of requests at the ASGI level."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
-from starlette.types import Receive, Scope
+from starlette.types import Receive
 
-from router_service.core.client_connection import CONNECTION_KEY, ClientConnection
+from router_service.core.client_connection import ClientDisconnected
 from router_service.core.errors import ApiError
-
-
-class ClientDisconnected(Exception):
-    """Client disconnected before its response was complete."""
-
-
-class WhileConnected:
-    """Cancel the ``with`` block and raise ``ClientDisconnected`` when the client disconnects.
-
-    The server calls back, so that an open stream needs neither a task nor a timer for it.
-    """
-
-    __slots__ = ("_connection", "_left", "_task")
-
-    def __init__(self, scope: Scope) -> None:
-        self._connection: ClientConnection = scope["state"][CONNECTION_KEY]
-        self._left = False
-
-    def __enter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        if self._connection.lost:
-            raise ClientDisconnected
-        self._task = task
-        self._connection.on_lost = self._cancel
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
-        self._connection.on_lost = None
-        if self._left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
-            raise ClientDisconnected from None
-
-    def _cancel(self) -> None:
-        self._left = True
-        self._task.cancel()
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:

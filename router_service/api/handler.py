@@ -13,7 +13,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from data.record.encoding import encode_record
-from router_service.api.asgi import ClientDisconnected, WhileConnected, read_body
+from router_service.api.asgi import read_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
 from router_service.api.release import MIN_RELEASED_BYTES, release
@@ -21,6 +21,7 @@ from router_service.api.services import Services
 from router_service.api.skins.skin import Headers, ParsedRequest, Skin
 from router_service.api.step_dispatch import StepDispatch
 from router_service.core.answer import Batch, EventBatch, failure_of
+from router_service.core.client_connection import CONNECTION_KEY, ClientDisconnected
 from router_service.core.errors import ApiError
 from router_service.core.events import Ended, Event, Metered
 from router_service.core.exchange import Exchange
@@ -89,7 +90,7 @@ class GenerationHandler:
         if is_asked(exchange.request.headers):
             exchange.route.plans = []
         step = StepDispatch(services, parsed.source)
-        with WhileConnected(scope):
+        with scope["state"][CONNECTION_KEY]:
             if head.stream:
                 await self._stream(exchange, step, parsed, writer)
             else:

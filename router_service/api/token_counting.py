@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from router_service.api.asgi import ClientDisconnected, read_body
+from router_service.api.asgi import read_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.services import Services
 from router_service.api.skins.messages.count_tokens import ESTIMATE_HEADERS, estimate_input_tokens
 from router_service.api.skins.messages.endpoint import JSON_HEADERS, MessagesEndpoint
+from router_service.core.client_connection import ClientDisconnected
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.request import receive_request

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from data.record.encoding import record_row
-from router_service.api.asgi import ClientDisconnected, WhileConnected
-from router_service.core.client_connection import CONNECTION_KEY, ClientConnection
+from router_service.core.client_connection import ClientConnection, ClientDisconnected
 from router_service.telemetry.frames import read_frames
 from tests.conftest import Stack, open_stack
 from tests.running import until
@@ -66,17 +65,15 @@ def test_a_client_that_leaves_with_requests_waiting_ends_the_one_in_progress(sta
 async def test_a_client_that_left_before_the_watch_is_noticed() -> None:
     connection = ClientConnection()
     connection.lose()
-    with pytest.raises(ClientDisconnected), WhileConnected({"state": {CONNECTION_KEY: connection}}):
+    with pytest.raises(ClientDisconnected), connection:
         pytest.fail("the block is not entered")
 
 
 async def test_a_disconnect_interrupts_the_block_alone() -> None:
     connection, loop = ClientConnection(), asyncio.get_running_loop()
-    scope = {"state": {CONNECTION_KEY: connection}}
-    with WhileConnected(scope):
+    with connection:
         await asyncio.sleep(0)
-    assert connection.on_lost is None
-    with pytest.raises(ClientDisconnected), WhileConnected(scope):
+    with pytest.raises(ClientDisconnected), connection:
         loop.call_soon(connection.lose)
         await asyncio.sleep(60)
     await asyncio.sleep(0)
@@ -86,7 +83,7 @@ async def test_a_task_that_is_cancelled_as_well_stays_cancelled() -> None:
     connection = ClientConnection()
 
     async def serve() -> None:
-        with WhileConnected({"state": {CONNECTION_KEY: connection}}):
+        with connection:
             await asyncio.sleep(60)
 
     task = asyncio.create_task(serve())
