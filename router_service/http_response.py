@@ -13,6 +13,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from router_service.core.client_connection import Headers
+
 # Control characters, which would end a header or a head early (RFC 9110, section 5.5). A tab is allowed.
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 # Delimiters that no name may have (RFC 9110, section 5.6.2).
@@ -30,7 +32,7 @@ class SmallEvent(asyncio.Event):
 
 
 class ResponseCycle(RequestResponseCycle):
-    """Receive one request and send its response."""
+    """Receive one request and send its response, by ASGI's ``send`` or as a ``ResponseChannel``."""
 
     # The head, until the first part of the body is sent with it.
     _head = b""
@@ -47,20 +49,30 @@ class ResponseCycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """Send ``message``. Raises ``RuntimeError`` where the application breaks the rules of ASGI or of HTTP."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
+        if self.flow.write_paused:
+            await self.drain()
         if self.disconnected:
             return
         kind = message["type"]
         if not self.response_started and kind == "http.response.start":
-            self._begin(message["status"], message.get("headers", ()))
+            self.begin(message["status"], message.get("headers", ()))
+            if self.chunked_encoding is not False:
+                # The body may come long after, so that the head waits for one iteration alone.
+                asyncio.get_running_loop().call_soon(self._send_head)
         elif self.response_started and not self.response_complete and kind == "http.response.body":
-            self._continue(message.get("body", b""), more=message.get("more_body", False))
+            self.write(message.get("body", b""), more=message.get("more_body", False))
         else:
             raise RuntimeError(f"the application sent {kind!r} out of order")
 
-    def _begin(self, status: int, headers: Any) -> None:
-        """Keep the head. One that declares no length may come long before its body, so it waits for one iteration."""
+    @property
+    def must_wait(self) -> bool:
+        return self.flow.write_paused
+
+    async def drain(self) -> None:
+        if not self.disconnected:
+            await self.flow.drain()
+
+    def begin(self, status: int, headers: Headers) -> None:
         lines = [STATUS_LINE[status]]
         for name, value in (*self.default_headers, *headers):
             checked = _checked_name(name)
@@ -85,10 +97,10 @@ class ResponseCycle(RequestResponseCycle):
         lines.append(b"\r\n")
         self.response_started, self.waiting_for_100_continue = True, False
         self._head = b"".join(lines)
-        if self.chunked_encoding is not False:
-            asyncio.get_running_loop().call_soon(self._send_head)
 
-    def _continue(self, body: bytes, *, more: bool) -> None:
+    def write(self, body: bytes, *, more: bool) -> None:
+        if self.disconnected or self.response_complete:
+            return
         parts = self._framed(body, more=more)
         if self._head:
             parts = (self._head, *parts)

@@ -28,6 +28,7 @@ from router_service.admission.keys import create_key, open_database
 from router_service.api.handler import GenerationHandler
 from router_service.api.skins.chat.endpoint import ChatEndpoint
 from router_service.container import Container
+from router_service.core.client_connection import CONNECTION_KEY, ClientConnection, Headers
 from router_service.settings import Settings
 
 AT_ONCE, EACH = 64, 100
@@ -50,6 +51,18 @@ def package_of(file: str, name: str) -> str:
     return "data/" if "/data/" in file else "models/" if "/models/" in file else "asyncio and the rest"
 
 
+class Discarded:
+    """Take a response and drop it."""
+
+    must_wait = False
+
+    async def drain(self) -> None: ...
+
+    def begin(self, status: int, headers: Headers) -> None: ...
+
+    def write(self, body: bytes, *, more: bool) -> None: ...
+
+
 async def profiled(stream: bool, folder: str) -> Counter[str]:
     """Return seconds by package."""
     key = create_key(open_database(Lake(folder).create().database), "profile")
@@ -59,8 +72,11 @@ async def profiled(stream: bool, folder: str) -> Counter[str]:
     headers = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:]]
     chat = GenerationHandler(container.services, ChatEndpoint(container.services.catalogue))
 
+    connection = ClientConnection()
+    connection.response = Discarded()
+
     async def send(_message: object) -> None:
-        return
+        raise AssertionError("a hot route writes to the response of its connection")
 
     async def one() -> None:
         messages = [{"type": "http.request", "body": body}]
@@ -68,7 +84,7 @@ async def profiled(stream: bool, folder: str) -> Counter[str]:
         async def receive() -> dict[str, object]:
             return messages.pop() if messages else await asyncio.Future()
 
-        await chat({"type": "http", "headers": headers}, receive, send)
+        await chat({"type": "http", "headers": headers, "state": {CONNECTION_KEY: connection}}, receive, send)
 
     async def many(count: int) -> None:
         for _ in range(count):

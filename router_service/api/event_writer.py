@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.types import Send
-
 from router_service.api.skins.skin import Headers
+from router_service.core.client_connection import ResponseChannel
 
 
 class EventWriter:
@@ -17,12 +16,12 @@ class EventWriter:
     """
 
     __slots__ = (
-        "_headers", "_interval_s", "_keepalive", "_now", "_over", "_send", "_timer", "_writing", "_written_at",
+        "_headers", "_interval_s", "_keepalive", "_now", "_over", "_response", "_timer", "_writing", "_written_at",
         "sent_bytes", "started",
     )  # fmt: skip
 
-    def __init__(self, send: Send, keepalive: bytes, interval_s: float) -> None:
-        self._send = send
+    def __init__(self, response: ResponseChannel, keepalive: bytes, interval_s: float) -> None:
+        self._response = response
         self._keepalive = keepalive
         self._interval_s = interval_s
         self._headers: Headers = []
@@ -51,10 +50,13 @@ class EventWriter:
         self._written_at = self._now()
         if not more:
             self.stop()
+        response = self._response
+        if response.must_wait:
+            await response.drain()
         if not self.started:
             self.started = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
-        await self._send({"type": "http.response.body", "body": content, "more_body": more})
+            response.begin(200, self._headers)
+        response.write(content, more=more)
         self.sent_bytes += len(content)
 
     async def respond(self, status: int, headers: Headers, body: bytes, generation_id: str) -> None:
@@ -62,8 +64,11 @@ class EventWriter:
         self.stop()
         self.started = True
         sent = [*headers, (b"content-length", str(len(body)).encode()), (b"x-generation-id", generation_id.encode())]
-        await self._send({"type": "http.response.start", "status": status, "headers": sent})
-        await self._send({"type": "http.response.body", "body": body})
+        response = self._response
+        if response.must_wait:
+            await response.drain()
+        response.begin(status, sent)
+        response.write(body, more=False)
         self.sent_bytes += len(body)
 
     def stop(self) -> None:

@@ -45,10 +45,11 @@ class GenerationHandler:
         self._services = services
         self._skin = skin
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (part of ASGI)
         exchange = Exchange(receive_request(self._skin.name, dict(scope["headers"])))
         outcome = exchange.outcome
-        writer = EventWriter(send, self._skin.keepalive, self._services.keepalive_interval_s)
+        response = scope["state"][CONNECTION_KEY].response
+        writer = EventWriter(response, self._skin.keepalive, self._services.keepalive_interval_s)
         try:
             await self._serve(exchange, scope, receive, writer)
         except ApiError as error:

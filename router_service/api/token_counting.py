@@ -10,7 +10,7 @@ from router_service.api.event_writer import EventWriter
 from router_service.api.services import Services
 from router_service.api.skins.messages.count_tokens import ESTIMATE_HEADERS, estimate_input_tokens
 from router_service.api.skins.messages.endpoint import JSON_HEADERS, MessagesEndpoint
-from router_service.core.client_connection import ClientDisconnected
+from router_service.core.client_connection import CONNECTION_KEY, ClientDisconnected
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.request import receive_request
@@ -23,11 +23,11 @@ class TokenCounting:
         self._services = services
         self._endpoint = endpoint
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (part of ASGI)
         services = self._services
         request = receive_request(self._endpoint.name, dict(scope["headers"]))
         exchange = Exchange(request)
-        writer = EventWriter(send, b"", services.keepalive_interval_s)
+        writer = EventWriter(scope["state"][CONNECTION_KEY].response, b"", services.keepalive_interval_s)
         try:
             await services.admission.authenticate(request.headers)
             exchange.request = request.with_body(await read_body(receive, request.headers, services.max_body_bytes))

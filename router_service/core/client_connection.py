@@ -1,9 +1,12 @@
-"""Let the server cancel a request whose client has disconnected."""
+"""Let the server cancel a request whose client has disconnected, and take its response."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Protocol
 
+Headers = Sequence[tuple[bytes, bytes]]
 # Under this key of a request's ``scope["state"]``, the server passes the ``ClientConnection`` that it came by.
 CONNECTION_KEY = "client_connection"
 
@@ -12,15 +15,38 @@ class ClientDisconnected(Exception):
     """Client disconnected before its response was complete."""
 
 
+class ResponseChannel(Protocol):
+    """Take the response to one request, with fewer steps than ASGI's ``send``. Without a client, and after the end of
+    the response, it takes nothing.
+
+    ``must_wait`` says that the client is behind: await ``drain`` before the next ``write``.
+    """
+
+    @property
+    def must_wait(self) -> bool: ...
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what was written."""
+
+    def begin(self, status: int, headers: Headers) -> None:
+        """Keep the head, which is sent with the first part of the body."""
+
+    def write(self, body: bytes, *, more: bool) -> None:
+        """Send a part of the body; ``more=False`` ends the response."""
+
+
 class ClientConnection:
-    """Represent the connection of a client. ``task`` serves its request in progress; the server sets it.
+    """Represent the connection of a client. The server sets ``task``, which serves the request in progress, and
+    ``response``, which takes the response to it.
 
     As a context manager it cancels the ``with`` block and raises ``ClientDisconnected`` when the client disconnects.
     The server calls ``lose``, so that an open stream needs neither a task nor a timer for it. ASGI itself tells by
     ``receive``, for which an open stream would have to keep a task.
     """
 
-    __slots__ = ("_watched", "lost", "task")
+    __slots__ = ("_watched", "lost", "response", "task")
+
+    response: ResponseChannel
 
     def __init__(self) -> None:
         self.lost = False

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable
 
 from router_service.api.event_writer import EventWriter
+from router_service.core.client_connection import Headers
 
 PING = b": ping\n\n"
 
 
+class Channel:
+    """Keep the parts of a response, and call ``on_part`` after each."""
+
+    must_wait = False
+
+    def __init__(self, on_part: Callable[[], None] = lambda: None) -> None:
+        self.parts: list[tuple[bytes, bool]] = []
+        self._on_part = on_part
+
+    async def drain(self) -> None: ...
+
+    def begin(self, status: int, headers: Headers) -> None:
+        assert not self.parts
+
+    def write(self, body: bytes, *, more: bool) -> None:
+        self.parts.append((body, more))
+        self._on_part()
+
+
 async def test_a_stream_that_ends_while_a_keepalive_is_due_ends_once() -> None:
-    sent: list[dict[str, Any]] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    writer = EventWriter(send, PING, 0.001)
+    channel = Channel()
+    writer = EventWriter(channel, PING, 0.001)
     writer.keep_alive([], "gen-1")
     # The timer is due. It fires after the first of the two iterations has resumed this coroutine, and its task would
     # run after the second has.
@@ -27,24 +43,17 @@ async def test_a_stream_that_ends_while_a_keepalive_is_due_ends_once() -> None:
     await writer.write(b"data: b\n\n", more=False)
     for _ in range(20):
         await asyncio.sleep(0.001)
-    bodies = [message for message in sent if message["type"] == "http.response.body"]
-    assert [message["more_body"] for message in bodies] == [True] * (len(bodies) - 1) + [False]
-    assert bodies[-1]["body"] == b"data: b\n\n"
+    assert [more for _, more in channel.parts] == [True] * (len(channel.parts) - 1) + [False]
+    assert channel.parts[-1][0] == b"data: b\n\n"
 
 
 async def test_a_silent_stream_gets_keepalives_until_it_ends() -> None:
-    sent: list[bytes] = []
     twice = asyncio.Event()
-
-    async def send(message: Any) -> None:
-        sent.append(message.get("body", b""))
-        if sent.count(PING) == 2:
-            twice.set()
-
-    writer = EventWriter(send, PING, 0.001)
+    channel = Channel(lambda: twice.set() if len(channel.parts) == 2 else None)
+    writer = EventWriter(channel, PING, 0.001)
     writer.keep_alive([], "gen-1")
     await asyncio.wait_for(twice.wait(), 30)
     await writer.write(b"", more=False)
-    count = len(sent)
     await asyncio.sleep(0.02)
-    assert len(sent) == count
+    assert channel.parts[:2] == [(PING, True)] * 2
+    assert [more for _, more in channel.parts].index(False) == len(channel.parts) - 1
