@@ -39,13 +39,17 @@ class ResponseCycle(RequestResponseCycle):
 
     async def receive(self) -> Any:
         """Return the next message; without waiting where the rest of the body has arrived."""
-        if self.more_body or self.waiting_for_100_continue or self.response_complete or self.disconnected:
+        body = None if self.response_complete else self.take_body()
+        if body is None:
             return await super().receive()
-        if not self.message_event.is_set():
-            return await super().receive()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    def take_body(self) -> bytes | None:
+        if self.more_body or self.waiting_for_100_continue or self.disconnected or not self.message_event.is_set():
+            return None
         self.message_event.clear()
         body, self.body = bytes(self.body), bytearray()
-        return {"type": "http.request", "body": body, "more_body": False}
+        return body
 
     async def send(self, message: Any) -> None:
         """Send ``message``. Raises ``RuntimeError`` where the application breaks the rules of ASGI or of HTTP."""

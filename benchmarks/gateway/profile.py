@@ -56,6 +56,9 @@ class Discarded:
 
     must_wait = False
 
+    def take_body(self) -> bytes | None:
+        return None
+
     async def drain(self) -> None: ...
 
     def begin(self, status: int, headers: Headers) -> None: ...

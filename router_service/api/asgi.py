@@ -6,15 +6,21 @@ from collections.abc import Mapping
 
 from starlette.types import Receive
 
-from router_service.core.client_connection import ClientDisconnected
+from router_service.core.client_connection import ClientDisconnected, ResponseChannel
 from router_service.core.errors import ApiError
 
 
-async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """Return the request body.
+async def read_body(
+    receive: Receive, headers: Mapping[bytes, bytes], limit: int, channel: ResponseChannel | None = None
+) -> bytes:
+    """Return the request body, at once where it has arrived and the request has a ``channel``.
 
     Raises ``ApiError`` 413 beyond ``limit`` bytes and ``ClientDisconnected`` if the body is incomplete.
     """
+    if channel is not None and (body := channel.take_body()) is not None:
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)

@@ -172,7 +172,9 @@ async def admit(exchange: Exchange, services: Services, scope: Scope, receive: R
         raise ApiError(
             "provider_overloaded", "The request log is full and must not lose requests; try again", retry_after=1
         )
-    exchange.request = request.with_body(await read_body(receive, request.headers, services.max_body_bytes))
+    exchange.request = request.with_body(
+        await read_body(receive, request.headers, services.max_body_bytes, scope["state"][CONNECTION_KEY].response)
+    )
 
 
 def settle(exchange: Exchange, services: Services) -> None:

@@ -46,8 +46,9 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
         _service_tier(fields),
         _modality(messages),
     )
-    _validate(head)
-    if with_messages or "messages" in fields:
+    if not head.model or head.models or head.session_id is not None:
+        _validate(head)
+    if (with_messages or "messages" in fields) and not messages.startswith(b"[{"):
         _validate_messages(head)
     return head
 
@@ -65,7 +66,7 @@ def _validate_messages(head: Head) -> None:
     if "messages" not in head.fields:
         raise ApiError("invalid_request", "messages is missing: send an array with at least one message")
     raw = head.messages
-    if not raw.startswith(b"[") or (not raw.startswith(b"[{") and raw[:64].translate(None, b" \t\r\n") == b"[]"):
+    if not raw.startswith(b"[") or raw[:64].translate(None, b" \t\r\n") == b"[]":
         raise ApiError("invalid_request", "messages must be an array with at least one message")
 
 

@@ -16,14 +16,17 @@ class ClientDisconnected(Exception):
 
 
 class ResponseChannel(Protocol):
-    """Take the response to one request, with fewer steps than ASGI's ``send``. Without a client, and after the end of
-    the response, it takes nothing.
+    """Take the response to one request, with fewer steps than ASGI's ``receive`` and ``send``. Without a client, and
+    after the end of the response, it takes nothing.
 
     ``must_wait`` says that the client is behind: await ``drain`` before the next ``write``.
     """
 
     @property
     def must_wait(self) -> bool: ...
+
+    def take_body(self) -> bytes | None:
+        """Return the request's body if it has arrived in full and nothing of it was received before."""
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what was written."""

@@ -21,6 +21,9 @@ class Channel:
         self.parts: list[tuple[bytes, bool]] = []
         self._on_part = on_part
 
+    def take_body(self) -> bytes | None:
+        return None
+
     async def drain(self) -> None: ...
 
     def begin(self, status: int, headers: Headers) -> None:
