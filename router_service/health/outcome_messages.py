@@ -18,7 +18,7 @@ def to_message(outcome: AttemptObservation, now_s: float) -> OutcomeMessage:
         RESULTS.index(outcome.result),
         _bounded((now_s - outcome.now_s) * 1e6, MAX_SPAN_US),
         _bounded(latency_s * 1e6, MAX_SPAN_US),
-        _bounded((outcome.tokens_per_s or 0.0) * 1e3, MAX_MILLITOKENS_PER_S),
+        _bounded(outcome.tokens_per_s * 1e3, MAX_MILLITOKENS_PER_S) if outcome.tokens_per_s else 0,
         stream,
         (MALFORMED if outcome.malformed_tool_call else WELL_FORMED) if outcome.tools else NO_TOOLS,
         _bounded((outcome.now_s - outcome.began_s) * 1e6, MAX_SPAN_US) if outcome.began_s is not None else 0,

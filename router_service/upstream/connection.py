@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -75,30 +75,39 @@ class Connection(asyncio.Protocol):
 
     # Methods of one exchange
 
-    def begin(self, content: Sequence[bytes], *, streamed: bool) -> None:
-        """Send a request."""
+    def begin(self, head: bytes, body: bytes, deadline: float, timeout_s: float, *, streamed: bool) -> None:
+        """Send a request, of whose ``head`` the content length is missing. It ends at ``deadline``; ``timeout_s``
+        seconds will have passed by then.
+        """
         self._restart()
         self._exchanges += 1
         self._streamed = streamed
-        self._transport.writelines(content)
+        self._transport.writelines((head, b"%d\r\n\r\n" % len(body), body))
+        self._set_deadline(deadline, timeout_s)
 
     async def read_body(self) -> bytes:
         """Return the body when it is complete."""
         while not self.complete:
-            await self._wait()
+            await self._arrival()
+            if self._error is not None:
+                raise self._error
         return self._drain_parts()
 
     async def read_head(self) -> None:
         """Wait until ``status`` and ``headers`` have arrived."""
         while not self._has_head:
-            await self._wait()
+            await self._arrival()
+            if self._error is not None:
+                raise self._error
 
     async def next(self) -> bytes:
         """Return the bytes of the body that have arrived; empty at its end."""
         while not self._parts:
             if self.complete:
                 return b""
-            await self._wait()
+            await self._arrival()
+            if self._error is not None:
+                raise self._error
         return self._drain_parts()
 
     @property
@@ -113,7 +122,7 @@ class Connection(asyncio.Protocol):
         self.abort()
         self._wake()
 
-    def set_deadline(self, deadline: float, timeout_s: float) -> None:
+    def _set_deadline(self, deadline: float, timeout_s: float) -> None:
         """End the exchange at ``deadline``, in seconds of the loop's clock: ``timeout_s`` have passed by then.
 
         The timer of an earlier exchange serves this one too, because most end long before their deadline.
@@ -160,21 +169,20 @@ class Connection(asyncio.Protocol):
             self.closed = True
             self._transport.abort()
 
-    async def _wait(self) -> None:
+    def _arrival(self) -> asyncio.Future[None]:
+        """Return what ends when more has arrived, or the exchange has failed. Raises the error if it has already."""
         if self._error is not None:
             raise self._error
         self.unawaited = None
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-        if self._error is not None:
-            raise self._error
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _drain_parts(self) -> bytes:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)

@@ -140,7 +140,11 @@ class DirectClient:
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
         """Return the non-streaming response."""
-        origin, connection = await self._begin(request, timeout_s, streamed=False)
+        origin, head = _prepare_head(request.url, tuple(request.headers.items()))
+        # The deadline counts from here, connecting included.
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        connection = self._pool.acquire(origin) or await self._pool.connect(origin, timeout_s)
+        connection.begin(head, request.body, deadline, timeout_s, streamed=False)
         try:
             body = await connection.read_body()
             return HttpResponse(connection.status, connection.headers, body)
@@ -150,7 +154,10 @@ class DirectClient:
 
     async def stream(self, request: HttpRequest, timeout_s: float) -> DirectStream:
         """Return the response's head; ``next`` reads the body."""
-        origin, connection = await self._begin(request, timeout_s, streamed=True)
+        origin, head = _prepare_head(request.url, tuple(request.headers.items()))
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        connection = self._pool.acquire(origin) or await self._pool.connect(origin, timeout_s)
+        connection.begin(head, request.body, deadline, timeout_s, streamed=True)
         try:
             await connection.read_head()
         except BaseException:
@@ -163,15 +170,6 @@ class DirectClient:
     async def close(self) -> None:
         """Close all connections."""
         self._pool.close()
-
-    async def _begin(self, request: HttpRequest, timeout_s: float, *, streamed: bool) -> tuple[Origin, Connection]:
-        """Send ``request``. Its deadline counts from here, connecting included."""
-        origin, head = _prepare_head(request.url, tuple(request.headers.items()))
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        connection = self._pool.acquire(origin) or await self._pool.connect(origin, timeout_s)
-        connection.begin((head, b"%d\r\n\r\n" % len(request.body), request.body), streamed=streamed)
-        connection.set_deadline(deadline, timeout_s)
-        return origin, connection
 
 
 @lru_cache(maxsize=8192)
