@@ -100,7 +100,7 @@ class GenerationHandler:
     async def _respond(
         self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest, writer: EventWriter
     ) -> None:
-        if self._services.middleware:
+        if self._services.middleware or parsed.plugins:
             answer = await self._through_middleware(exchange, step, parsed)
             async with aclosing(_as_batches(answer, exchange)) as reads:
                 batches = [batch async for found in reads for batch in found]
@@ -117,7 +117,7 @@ class GenerationHandler:
         await writer.respond(200, headers, body, exchange.request.id)
 
     async def _through_middleware(self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest) -> Answer:
-        middleware = self._services.middleware
+        middleware = [*self._services.middleware, *parsed.plugins]
         exchange.outcome.middleware = [one.name for one in middleware]
         return await wrap(middleware, step)(exchange, parsed.source.parsed)
 
@@ -127,7 +127,7 @@ class GenerationHandler:
         headers, renderer = self._skin.stream(exchange, parsed)
         writer.keep_alive(headers, exchange.request.id)
         try:
-            if self._services.middleware:
+            if self._services.middleware or parsed.plugins:
                 answer = _as_batches(await self._through_middleware(exchange, step, parsed), exchange)
             else:
                 relayed = step.relay(exchange, await step.attempt(exchange, parsed.source))

@@ -12,15 +12,21 @@ from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.request_source import RequestSource
+from router_service.middleware.middleware import Middleware
 
 Headers = list[tuple[bytes, bytes]]
 
 
 class ParsedRequest(msgspec.Struct):
-    """Hold what a skin reads from a body. ``dialect`` is the one whose verified bytes the client takes unchanged."""
+    """Hold what a skin reads from a body.
+
+    ``dialect`` is the one whose verified bytes the client takes unchanged. ``plugins`` act on the request within the
+    installation's middleware.
+    """
 
     source: RequestSource
     dialect: str | None = None
+    plugins: tuple[Middleware, ...] = ()
 
 
 class ErrorResponse(NamedTuple):

@@ -22,6 +22,7 @@ from router_service.core.exchange import Exchange
 from router_service.core.request_source import RequestSource
 from router_service.core.wire.chat import DIALECT
 from router_service.core.wire.chat_traits import FOREIGN, inspect_messages
+from router_service.middleware.plugins import PLUGINS_FIELD, take_plugins
 
 _JSON: Headers = [(b"content-type", b"application/json")]
 _encode = msgspec.json.Encoder().encode
@@ -41,6 +42,7 @@ class ChatEndpoint:
         head = parse_head(request.body)
         exchange.request = request.with_head(head)
         fields = head.fields
+        plugins = take_plugins(fields) if PLUGINS_FIELD in fields else ()
         reasoning = check_parameters(fields)
         traits = inspect_messages(fields["messages"])
         source = RequestSource(DIALECT, fields, traits, head.stream, parse_generation)
@@ -48,7 +50,7 @@ class ChatEndpoint:
             # Malformed messages are refused here, before anything is planned for them.
             _ = source.parsed
         excluded = reasoning is not None and reasoning.exclude
-        return ParsedRequest(source, None if excluded else DIALECT)
+        return ParsedRequest(source, None if excluded else DIALECT, plugins)
 
     def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:
         body = error_envelope(error, **metadata(exchange, self._catalogue, error))

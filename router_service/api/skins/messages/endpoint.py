@@ -21,6 +21,7 @@ from router_service.core.events import fold
 from router_service.core.exchange import Exchange
 from router_service.core.json_fields import read_fields
 from router_service.core.request_source import RequestSource
+from router_service.middleware.plugins import take_plugins
 
 JSON_HEADERS: Headers = [(b"content-type", b"application/json")]
 _text = msgspec.json.Decoder(str)
@@ -39,6 +40,7 @@ class MessagesEndpoint:
         request = exchange.request
         fields = read_fields(request.body)
         model = _read_model(fields)
+        plugins = take_plugins(fields)
         sent = request.headers
         betas = [one.strip() for one in sent.get(b"anthropic-beta", b"").decode("latin-1").split(",") if one.strip()]
         generation = parse_generation(
@@ -51,7 +53,7 @@ class MessagesEndpoint:
         resolved = resolve_vendor_id(model, catalogue) or model
         head = head_of(generation, resolved, client_model=model, provider=bytes(fields.get("provider", b"")))
         exchange.request = request.with_head(head)
-        return ParsedRequest(RequestSource.of(generation))
+        return ParsedRequest(RequestSource.of(generation), plugins=plugins)
 
     def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:
         headers = [*JSON_HEADERS, *error_headers(error, exchange.request.id)]
