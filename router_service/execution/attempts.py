@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import TypeVar
@@ -57,13 +58,13 @@ class AttemptLoop:
         succeeds or the total time is over.
         """
         last: ApiError | None = None
-        refused: set[str] = set()
+        too_small: dict[str, float] = {}
         if self.hedging is not None:
             self.hedging.refill(self.exchange)
         for decision in decisions:
             if self._step.decision is None:
                 self._step.decision = decision
-            queue = FallbackQueue(decision, self.health, refused)
+            queue = FallbackQueue(decision, self.health, too_small)
             for endpoint in queue:
                 if queue.deferred:
                     self._reason, queue.deferred = "fallback:probed", False
@@ -83,7 +84,9 @@ class AttemptLoop:
                 if rule is RetryAction.STOP:
                     raise self._with_history(last)
                 if rule is RetryAction.NEXT_MODEL:
-                    refused.add(endpoint.model)
+                    too_small[endpoint.model] = math.inf
+                elif rule is RetryAction.LARGER_ENDPOINT:
+                    too_small[endpoint.model] = max(too_small.get(endpoint.model, 0), endpoint.context_length)
         if last is None:
             raise ApiError("not_found", "No endpoints found")
         raise self._with_history(last)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from data.catalogue.types import Endpoint
 from router_service.core.plan import Decision
@@ -12,15 +12,16 @@ from router_service.health import Health
 class FallbackQueue:
     """Iterate over the endpoints in their order; those that another request is probing come last.
 
-    ``refused`` are models whose endpoints are skipped; the caller may add to it. ``deferred`` is set when a recovering
-    endpoint was moved to the end. ``remaining`` is the number of endpoints that could still follow.
+    ``too_small`` has models, each with a context length in tokens up to which its endpoints are skipped; the caller may
+    add to it. ``deferred`` is set when a recovering endpoint was moved to the end. ``remaining`` is the number of
+    endpoints that could still follow.
     """
 
-    def __init__(self, decision: Decision, health: Health, refused: set[str]) -> None:
+    def __init__(self, decision: Decision, health: Health, too_small: Mapping[str, float]) -> None:
         plan = decision.plan
         self._order = decision.order()
         self._health = health
-        self._refused = refused
+        self._too_small = too_small
         self._peeked: Endpoint | None = None
         self._deferred_endpoints: list[Endpoint] = []
         self.deferred = False
@@ -31,7 +32,7 @@ class FallbackQueue:
 
     def __next__(self) -> Endpoint:
         while (endpoint := self._following()) is not None:
-            if endpoint.model in self._refused:
+            if self._is_refused(endpoint):
                 continue
             if self._health.try_acquire(endpoint.id):
                 self.remaining -= 1
@@ -40,7 +41,7 @@ class FallbackQueue:
             self._deferred_endpoints.append(endpoint)
         while self._deferred_endpoints:
             endpoint = self._deferred_endpoints.pop(0)
-            if endpoint.model not in self._refused:
+            if not self._is_refused(endpoint):
                 self.remaining -= 1
                 return endpoint
         raise StopIteration
@@ -53,11 +54,14 @@ class FallbackQueue:
         endpoint = self._following()
         if endpoint is None:
             return None
-        if endpoint.model in self._refused or not accepts(endpoint):
+        if self._is_refused(endpoint) or not accepts(endpoint):
             self._peeked = endpoint
             return None
         self.remaining -= 1
         return endpoint
+
+    def _is_refused(self, endpoint: Endpoint) -> bool:
+        return endpoint.context_length <= self._too_small.get(endpoint.model, -1)
 
     def _following(self) -> Endpoint | None:
         peeked, self._peeked = self._peeked, None

@@ -13,13 +13,15 @@ class RetryAction(Enum):
 
     NEXT_ENDPOINT = "next endpoint"
     SAME_ENDPOINT = "the same endpoint once more"
+    LARGER_ENDPOINT = "next endpoint with a larger context"
     NEXT_MODEL = "next model"
     STOP = "stop"
 
 
 # Source: "model fallbacks" of the reference. Within a model 5xx, timeouts and 429 move to the next endpoint; any error,
-# a prompt too long or refused among them, moves to the next model. The endpoints of a model have the same limits and
-# get the same request, so an error that the provider attributes to the client skips the model's other endpoints.
+# a prompt too long or refused among them, moves to the next model. The endpoints of a model get the same request, so an
+# error that the provider attributes to the client skips the model's other endpoints. Their contexts may differ, so a
+# prompt that is too long for one skips only those that are not larger.
 RULES = {
     "provider_unavailable": RetryAction.NEXT_ENDPOINT,
     "provider_overloaded": RetryAction.NEXT_ENDPOINT,
@@ -29,7 +31,7 @@ RULES = {
     # The provider judges our account or our location.
     "permission_denied": RetryAction.NEXT_ENDPOINT,
     "not_found": RetryAction.NEXT_ENDPOINT,
-    "context_length_exceeded": RetryAction.NEXT_MODEL,
+    "context_length_exceeded": RetryAction.LARGER_ENDPOINT,
     "max_tokens_exceeded": RetryAction.NEXT_MODEL,
     "token_limit_exceeded": RetryAction.NEXT_MODEL,
     "string_too_long": RetryAction.NEXT_MODEL,

@@ -40,9 +40,10 @@ def tried(client: httpx2.Client, answer: httpx2.Response) -> list[str]:
     return [response["provider_name"] for response in found["provider_responses"]]
 
 
-def test_every_error_has_one_rule_and_no_client_error_tries_the_models_other_endpoints() -> None:
+def test_every_error_has_one_rule_and_of_client_errors_one_alone_tries_other_endpoints() -> None:
     assert set(RULES) == set(ERROR_STATUS)
-    assert {name for name in CLIENT_ERRORS if RULES[name] is not RetryAction.NEXT_MODEL} == set()
+    assert {name for name in CLIENT_ERRORS if RULES[name] is not RetryAction.NEXT_MODEL} == {"context_length_exceeded"}
+    assert RULES["context_length_exceeded"] is RetryAction.LARGER_ENDPOINT
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -56,6 +57,29 @@ def test_a_request_that_the_model_refuses_goes_to_the_next_model_at_once(stack: 
         assert answer.status_code == 200
         assert tried(client, answer) == ["Groq", "Groq"]
     assert SMALL in answer.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_too_long_for_one_endpoint_goes_to_a_larger_one_of_the_model(stack: Stack, stream: bool) -> None:
+    # Their contexts are 40,000, 37,000 and 110,000 tokens.
+    order = ["scaleway", "stackit", "nebius"]
+    for name in order[:2]:
+        stack.lab.modes[name] = {"mode": "error", "status": 400, "code": "context_length_exceeded"}
+    wanted = {"order": order, "allow_fallbacks": False}
+    with stack.client as client:
+        answer = client.post(CHAT, json=body(stream, provider=wanted) | {"model": "google/gemma-3-27b-it"})
+        assert answer.status_code == 200
+        assert tried(client, answer) == ["Scaleway", "Nebius Token Factory"]
+
+
+def test_a_prompt_too_long_for_every_endpoint_is_refused_with_the_last_sentence(stack: Stack) -> None:
+    stack.lab.modes["*"] = {"mode": "error", "status": 400, "code": "context_length_exceeded"}
+    wanted = {"only": ["scaleway", "stackit", "nebius"], "order": ["stackit", "nebius", "scaleway"]}
+    with stack.client as client:
+        answer = client.post(CHAT, json=body(False, provider=wanted) | {"model": "google/gemma-3-27b-it"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["metadata"]["error_type"] == "context_length_exceeded"
+    assert called(stack) == ["stackit", "nebius"]
 
 
 def test_in_a_pool_the_other_endpoints_of_the_refusing_model_are_skipped(stack: Stack) -> None:
