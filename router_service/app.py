@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.catalogue.types import Catalogue
 from router_service.api import account, catalogue, generation, health, preview
+from router_service.api.asgi import HeadRequests
 from router_service.api.generation_routes import generation_routes
 from router_service.api.handler import CLIENT_CLOSED
 from router_service.api.openapi import describe_hot_routes
+from router_service.api.response_ids import RequestIds
 from router_service.container import Container
 from router_service.core.client_connection import ClientDisconnected
-from router_service.core.errors import ApiError
+from router_service.core.errors import ApiError, RequestRefusal
 from router_service.core.http_limits import STATE_KEY, HttpLimits
 from router_service.settings import Settings
 
@@ -28,15 +33,19 @@ PREFIXES = ("/api/v1", "/v1")
 # Requests create almost no reference cycles, and each collection walks the objects of all requests in flight. The
 # interpreter's default of 700 new objects is reached after a few requests.
 COLLECT_AFTER = (20_000, 20, 20)
+# A smaller response fits into a few packets anyway.
+COMPRESS_FROM_BYTES = 4096
+# Level 9, Starlette's default, takes several times as long for 1 % less.
+COMPRESSION_LEVEL = 5
 
 
 class Application:
     """Answer the hot routes before FastAPI, whose own request path would halve their rate."""
 
-    def __init__(self, breadth: ASGIApp, container: Container) -> None:
+    def __init__(self, breadth: ASGIApp, hot: Mapping[str, ASGIApp], container: Container) -> None:
         self._breadth = breadth
         self.container = container
-        self._hot = generation_routes(container.services, PREFIXES)
+        self._hot = hot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -44,6 +53,10 @@ class Application:
             if hot is not None:
                 await hot(scope, receive, send)
                 return
+        if scope["type"] == "http" and scope["path"].endswith("/") and len(scope["path"]) > 1:
+            # A redirect would lose the body or the key in some clients.
+            await self({**scope, "path": scope["path"].rstrip("/") or "/"}, receive, send)
+            return
         await self._breadth(scope, receive, send)
 
 
@@ -58,13 +71,18 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
         async with container.running():
             yield {STATE_KEY: limits}
 
-    app = FastAPI(
+    # The pages /docs and /redoc with their scripts from this package instead of a content delivery network.
+    app = FastAPIOffline(
         title="Portolan",
         description="One API in front of every provider of every model.",
         lifespan=lifespan,
+        redirect_slashes=False,
         telemetry={"logs": False, "operation_spans": False},
     )
     app.state.services = container.services
+    hot = generation_routes(container.services, PREFIXES)
+    # They answer other methods with 405; ``Application`` serves their own.
+    app.router.routes += [Route(path, serve, methods=["POST"], include_in_schema=False) for path, serve in hot.items()]
     for prefix in PREFIXES:
         for routes in (catalogue, generation, account, preview):
             app.include_router(routes.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
@@ -73,8 +91,10 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnected, _left)
+    app.add_exception_handler(Exception, _internal_error)
     describe_hot_routes(app)
-    return Application(app, container)
+    compressed = GZipMiddleware(HeadRequests(app), minimum_size=COMPRESS_FROM_BYTES, compresslevel=COMPRESSION_LEVEL)
+    return Application(container.services.cross_origin.wrap(RequestIds(compressed)), hot, container)
 
 
 def app() -> ASGIApp:
@@ -107,11 +127,24 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         message = f"There is nothing at {request.method} {request.url.path}; /docs lists the routes"
         return await _api_error(request, ApiError("not_found", message))
-    body: dict[str, Any] = {
-        "error": {
-            "code": error.status_code,
-            "message": error.detail,
-            "metadata": {"error_type": "invalid_request"},
-        }
-    }
-    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+    if error.status_code == 405:
+        return _wrong_method(request, Headers(error.headers).get("allow", ""))
+    refused = RequestRefusal(error.status_code, error.detail)
+    return JSONResponse(refused.envelope(), status_code=refused.code, headers=error.headers)
+
+
+def _wrong_method(request: Request, allow: str) -> Response:
+    """Return the methods of the path: as an error, or as the response to ``OPTIONS``."""
+    allowed = {method.strip() for method in allow.split(",")} | {"OPTIONS"}
+    if "GET" in allowed:
+        allowed.add("HEAD")
+    headers = {"allow": ", ".join(sorted(allowed))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=headers)
+    message = f"{request.method} is not allowed at {request.url.path}; send {allow}"
+    return JSONResponse(RequestRefusal(405, message).envelope(), status_code=405, headers=headers)
+
+
+async def _internal_error(_request: Request, _error: Exception) -> Response:
+    fault = ApiError("server", "Internal error; the router's own log has it")
+    return JSONResponse(fault.envelope(), status_code=fault.code)

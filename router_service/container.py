@@ -21,6 +21,7 @@ from router_service.admission.hosts import RegionalHosts
 from router_service.admission.keys import KeyStore, open_database
 from router_service.affinity.listener import AffinityListener
 from router_service.affinity.sticky import StickyTable
+from router_service.api.cross_origin import CrossOrigin
 from router_service.api.services import Services
 from router_service.cluster.journal import JournalTransport
 from router_service.cluster.peers import PeerTransport
@@ -123,6 +124,7 @@ class Container:
             peers=peers,
             timeouts=timeouts,
             max_body_bytes=settings.max_body_bytes,
+            cross_origin=CrossOrigin(settings.cors_origins),
             keepalive_interval_s=settings.keepalive_interval,
             random=random.Random(),  # seeded by the system
         )

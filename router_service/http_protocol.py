@@ -16,7 +16,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from router_service.core.client_connection import CONNECTION_KEY, ClientConnection
-from router_service.core.errors import ApiError
+from router_service.core.errors import ApiError, RequestRefusal
 from router_service.core.http_limits import STATE_KEY, HttpLimits
 from router_service.http_response import ResponseCycle, SmallEvent
 
@@ -24,15 +24,9 @@ from router_service.http_response import ResponseCycle, SmallEvent
 MAX_PIPELINED = 16
 # Time in which a refused client may read the refusal: closing at once would destroy it while the client still sends.
 LINGER_S = 2.0
+# Pause between the first two probes of a half-closed connection: longer than a packet takes there and back.
+FIRST_PROBE_S = 0.25
 NOTHING, HEAD, BODY = range(3)
-
-
-class RequestRefusal(ApiError):
-    """Refuse a request before it has reached the application, with a status that only HTTP itself uses."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__("invalid_request", message)
-        self.code = status
 
 
 class Pipeline(list[Any]):
@@ -53,8 +47,8 @@ class HttpProtocol(HttpToolsProtocol):
     # CPython shares the keys of instances that have at most 30 attributes, and uvicorn's have 28. With more, an open
     # connection takes another 1.2 kB.
     __slots__ = (
-        "_awaited", "_begun", "_chunk_bytes", "_client", "_due", "_framing_bytes", "_head_bytes", "_limits",
-        "_refusal", "_refused", "_timer",
+        "_awaited", "_begun", "_chunk_bytes", "_client", "_due", "_framing_bytes", "_half_closed",
+        "_head_bytes", "_limits", "_probe", "_refusal", "_refused", "_timer",
     )  # fmt: skip
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -73,6 +67,8 @@ class HttpProtocol(HttpToolsProtocol):
         # When the client must have sent more, in seconds of the loop's clock, and the timer that looks.
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._half_closed = False
+        self._probe: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -83,6 +79,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._probe is not None:
+            self._probe.cancel()
         super().connection_lost(exc)
         self._client.lose()
 
@@ -111,6 +109,34 @@ class HttpProtocol(HttpToolsProtocol):
             # Empty lines between requests: uvicorn has stopped its own timer.
             self._awaited, self._head_bytes = HEAD, size
             self._watch(limits.head_timeout_s)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Keep the connection of a client that has stopped sending while it waits for a response.
+
+        TLS has no half-closed connections in asyncio.
+        """
+        cycle = self.cycle
+        waits = self._awaited == NOTHING and cycle is not None and not cycle.response_complete
+        if not waits or self.scheme == "https":
+            return None
+        if not self._half_closed:
+            self._half_closed = True
+            cycle.keep_alive = False
+            self._probe_client(FIRST_PROBE_S)
+        return True
+
+    def _probe_client(self, pause_s: float) -> None:
+        """Write an interim response, now and after longer and longer pauses, until the response itself begins.
+
+        A client that has closed the connection looks like one that has only stopped sending, until something is
+        written to it: then its machine resets the connection. Clients ignore 100 (RFC 9110, section 15.2).
+        """
+        cycle = self.cycle
+        if cycle.response_started or self.transport.is_closing():
+            return
+        if not self.pipeline and cycle.scope["http_version"] != "1.0":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._probe = self.loop.call_later(pause_s, self._probe_client, 2 * pause_s)
 
     def _watch(self, seconds: float) -> None:
         """Expect more from the client within ``seconds``. A timer that is running looks again when it is over."""

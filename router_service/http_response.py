@@ -36,6 +36,8 @@ class ResponseCycle(RequestResponseCycle):
 
     # The head, until the first part of the body is sent with it.
     _head = b""
+    # HTTP/1.0 has no chunks: a body of no declared length ends with the connection.
+    _until_close = False
 
     async def receive(self) -> Any:
         """Return the next message; without waiting where the rest of the body has arrived."""
@@ -96,8 +98,11 @@ class ResponseCycle(RequestResponseCycle):
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         if self.chunked_encoding is None and status not in _WITHOUT_BODY and self.scope["method"] != "HEAD":
-            self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
+            if self.scope["http_version"] == "1.0":
+                self._until_close = True
+            else:
+                self.chunked_encoding = True
+                lines.append(b"transfer-encoding: chunked\r\n")
         lines.append(b"\r\n")
         self.response_started, self.waiting_for_100_continue = True, False
         self._head = b"".join(lines)
@@ -129,6 +134,8 @@ class ResponseCycle(RequestResponseCycle):
         if self.chunked_encoding:
             end = b"" if more else _END
             return (b"%x\r\n" % len(body), body, b"\r\n" + end) if body else (end,) if end else ()
+        if self._until_close:
+            return (body,) if body else ()
         self.expected_content_length -= len(body)
         if self.expected_content_length < 0:
             raise RuntimeError("the application sent more than the content length")

@@ -12,6 +12,7 @@ from data.catalogue.geography import is_place
 from models.selection.decision.outcome import DEFAULT_ANSWER_TIMEOUT_S
 from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND, UtilityWeights
 from router_service.admission.key_rules import CLIENT_REGION
+from router_service.api.cross_origin import is_origin
 from router_service.core.http_limits import HttpLimits
 from router_service.core.preferences import MAX_WEIGHT_USD
 from router_service.upstream.client import ClientName
@@ -42,6 +43,11 @@ class Settings(BaseSettings):
     )
     request_body_idle_timeout: float = Field(
         HttpLimits().body_idle_timeout_s, gt=0, description="time without data in the body of a request; else 408"
+    )
+    cors_origins: list[str] = Field(
+        [],
+        description="JSON: origins of web pages that may call the API besides those of this machine, such as "
+        '["https://app.example"]; ["*"]: any',
     )
     upstream_client: ClientName | None = Field(
         None,
@@ -144,6 +150,14 @@ class Settings(BaseSettings):
     def utility_weights(self) -> UtilityWeights:
         """Return the utility weights that the learned policy uses for a request without its own, in USD."""
         return UtilityWeights(self.usd_per_second, self.usd_per_second, self.usd_per_failure)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if not is_origin(origin):
+                raise ValueError(f"{origin!r} must be an origin without a path, such as https://app.example, or *")
+        return value
 
     @field_validator("data_region")
     @classmethod

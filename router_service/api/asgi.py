@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from starlette.types import Receive
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from router_service.api.body_compression import check_encoding, decompress_body
 from router_service.core.client_connection import ClientDisconnected, ResponseChannel
 from router_service.core.errors import ApiError
+
+
+class HeadRequests:
+    """Serve ``HEAD`` wherever ``GET`` is served, by the same code. The server leaves the body of the response out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
 
 
 async def read_body(
     receive: Receive, headers: Mapping[bytes, bytes], limit: int, channel: ResponseChannel | None = None
 ) -> bytes:
-    """Return the request body, at once where it has arrived and the request has a ``channel``.
+    """Return the request body, decompressed, and at once where it has arrived and the request has a ``channel``.
 
-    Raises ``ApiError`` 413 beyond ``limit`` bytes and ``ClientDisconnected`` if the body is incomplete.
+    Raises ``ApiError`` 413 beyond ``limit`` bytes, compressed or not, and those of ``decompress_body``;
+    ``ClientDisconnected`` if the body is incomplete.
     """
-    if channel is not None and (body := channel.take_body()) is not None:
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None:
+        check_encoding(encoding)
+    elif channel is not None and (body := channel.take_body()) is not None:
         if len(body) > limit:
             raise _too_large(limit)
         return body
@@ -36,7 +53,8 @@ async def read_body(
             raise _too_large(limit)
         parts.append(part)
         if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            return body if encoding is None else await decompress_body(body, encoding, limit)
 
 
 def _too_large(limit: int) -> ApiError:

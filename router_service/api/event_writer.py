@@ -13,15 +13,17 @@ class EventWriter:
 
     The first byte of a stream sends status 200; until then an error can still set its own status. A keep-alive is a
     message of its own, and what is written consists of whole events, so that it never comes between their bytes.
+    ``common`` are the headers that every response to the request has.
     """
 
     __slots__ = (
-        "_headers", "_interval_s", "_keepalive", "_now", "_over", "_response", "_timer", "_writing", "_written_at",
-        "sent_bytes", "started",
+        "_common", "_headers", "_interval_s", "_keepalive", "_now", "_over", "_response", "_timer", "_writing",
+        "_written_at", "sent_bytes", "started",
     )  # fmt: skip
 
-    def __init__(self, response: ResponseChannel, keepalive: bytes, interval_s: float) -> None:
+    def __init__(self, response: ResponseChannel, keepalive: bytes, interval_s: float, common: Headers) -> None:
         self._response = response
+        self._common = common
         self._keepalive = keepalive
         self._interval_s = interval_s
         self._headers: Headers = []
@@ -32,9 +34,9 @@ class EventWriter:
         self.started = False
         self.sent_bytes = 0
 
-    def keep_alive(self, headers: Headers, generation_id: str) -> None:
+    def keep_alive(self, headers: Headers) -> None:
         """Begin to keep a stream alive; ``headers`` are those of its response."""
-        self._headers = [*headers, (b"x-generation-id", generation_id.encode())]
+        self._headers = [*headers, *self._common]
         loop = asyncio.get_running_loop()
         self._now = loop.time
         self._written_at = loop.time()
@@ -59,11 +61,11 @@ class EventWriter:
         response.write(content, more=more)
         self.sent_bytes += len(content)
 
-    async def respond(self, status: int, headers: Headers, body: bytes, generation_id: str) -> None:
+    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a response with one body."""
         self.stop()
         self.started = True
-        sent = [*headers, (b"content-length", str(len(body)).encode()), (b"x-generation-id", generation_id.encode())]
+        sent = [*headers, (b"content-length", str(len(body)).encode()), *self._common]
         response = self._response
         if response.must_wait:
             await response.drain()

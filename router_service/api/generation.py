@@ -104,6 +104,7 @@ def data_region(regions: str | None) -> str:
 
 def _attempt_json(attempt: dict[str, Any], services: Services) -> dict[str, Any]:
     provider = services.catalogue.providers.get(attempt["provider"])
+    tier = tier_of(attempt["endpoint"])
     return {
         "endpoint_id": attempt["endpoint"],
         "provider_name": provider.name if provider else attempt["provider"],
@@ -111,5 +112,6 @@ def _attempt_json(attempt: dict[str, Any], services: Services) -> dict[str, Any]
         "status": attempt["status"],
         "latency": None if attempt["duration_us"] is None else attempt["duration_us"] / 1000,
         "is_byok": False,
-        "routed_service_tier": tier_of(attempt["endpoint"]),
+        # The reference has this field only where a tier was routed to, and never as null.
+        **({} if tier is None else {"routed_service_tier": tier}),
     }

@@ -17,6 +17,7 @@ from router_service.api.asgi import read_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
 from router_service.api.release import MIN_RELEASED_BYTES, release
+from router_service.api.response_ids import response_headers
 from router_service.api.services import Services
 from router_service.api.skins.skin import Headers, ParsedRequest, Skin
 from router_service.api.step_dispatch import StepDispatch
@@ -48,8 +49,9 @@ class GenerationHandler:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (part of ASGI)
         exchange = Exchange(receive_request(self._skin.name, dict(scope["headers"])))
         outcome = exchange.outcome
-        response = scope["state"][CONNECTION_KEY].response
-        writer = EventWriter(response, self._skin.keepalive, self._services.keepalive_interval_s)
+        services, response = self._services, scope["state"][CONNECTION_KEY].response
+        common = response_headers(exchange.request, services.cross_origin)
+        writer = EventWriter(response, self._skin.keepalive, services.keepalive_interval_s, common)
         try:
             await self._serve(exchange, scope, receive, writer)
         except ApiError as error:
@@ -77,7 +79,7 @@ class GenerationHandler:
         finally:
             writer.stop()
             outcome.output_bytes = writer.sent_bytes
-            settle(exchange, self._services)
+            settle(exchange, services)
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, writer: EventWriter) -> None:
         services = self._services
@@ -114,7 +116,7 @@ class GenerationHandler:
         outcome.first_byte = time.perf_counter()
         if outcome.dropped_parameters:
             headers = [*headers, *_report(exchange)]
-        await writer.respond(200, headers, body, exchange.request.id)
+        await writer.respond(200, headers, body)
 
     async def _through_middleware(self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest) -> Answer:
         middleware = [*self._services.middleware, *parsed.plugins]
@@ -125,7 +127,7 @@ class GenerationHandler:
         """Relay a stream. Raises ``ApiError`` only before the first byte is sent."""
         outcome = exchange.outcome
         headers, renderer = self._skin.stream(exchange, parsed)
-        writer.keep_alive(headers, exchange.request.id)
+        writer.keep_alive(headers)
         try:
             if self._services.middleware or parsed.plugins:
                 answer = _as_batches(await self._through_middleware(exchange, step, parsed), exchange)
@@ -157,7 +159,7 @@ class GenerationHandler:
         if writer.started:
             return
         refusal = self._skin.error(error, exchange)
-        await writer.respond(refusal.status, refusal.headers, refusal.body, exchange.request.id)
+        await writer.respond(refusal.status, refusal.headers, refusal.body)
 
 
 async def admit(exchange: Exchange, services: Services, scope: Scope, receive: Receive) -> None:

@@ -20,6 +20,8 @@ _WHOLE = msgspec.json.Decoder(int | None)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _OBJECT = msgspec.json.Decoder(dict[str, Any] | None)
 MAX_FALLBACK_MODELS = 20
+# The largest whole number that every reader of JSON takes without loss; the record's column has 64 bits.
+MAX_COMPLETION_LIMIT = 2**53
 _MEDIA = ((b'"image_url"', "image"), (b'"input_audio"', "audio"), (b'"file_data"', "file"))
 
 
@@ -88,6 +90,8 @@ def _limit(fields: dict[str, msgspec.Raw]) -> int | None:
         if value is not None:
             if value < 1:
                 raise ApiError("invalid_request", f"{name} must be at least 1; got {value}")
+            if value > MAX_COMPLETION_LIMIT:
+                raise ApiError("invalid_request", f"{name} must be at most {MAX_COMPLETION_LIMIT:,}; got {value:,}")
             return value
     return None
 

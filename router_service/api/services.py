@@ -13,6 +13,7 @@ from data.lake import Lake
 from router_service.admission.admission import Admission
 from router_service.admission.keys import Key
 from router_service.affinity.sticky import StickyTable
+from router_service.api.cross_origin import CrossOrigin
 from router_service.cluster.peers import PeerTransport
 from router_service.execution.deadlines import MeasuredDeadlines, Timeouts
 from router_service.execution.dispatch import Dispatcher
@@ -59,6 +60,7 @@ class Services:
     peers: Sequence[PeerTransport]
     timeouts: Timeouts
     max_body_bytes: int
+    cross_origin: CrossOrigin
     keepalive_interval_s: float
     random: random.Random
     log: RequestLog = field(init=False)

@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from router_service.api.asgi import read_body
 from router_service.api.event_writer import EventWriter
+from router_service.api.response_ids import response_headers
 from router_service.api.services import Services
 from router_service.api.skins.messages.count_tokens import ESTIMATE_HEADERS, estimate_input_tokens
 from router_service.api.skins.messages.endpoint import JSON_HEADERS, MessagesEndpoint
@@ -27,7 +28,8 @@ class TokenCounting:
         services = self._services
         request = receive_request(self._endpoint.name, dict(scope["headers"]))
         exchange = Exchange(request)
-        writer = EventWriter(scope["state"][CONNECTION_KEY].response, b"", services.keepalive_interval_s)
+        common = response_headers(request, services.cross_origin)
+        writer = EventWriter(scope["state"][CONNECTION_KEY].response, b"", services.keepalive_interval_s, common)
         try:
             await services.admission.authenticate(request.headers)
             exchange.request = request.with_body(await read_body(receive, request.headers, services.max_body_bytes))
@@ -43,6 +45,6 @@ class TokenCounting:
             return
         except ApiError as error:
             refusal = self._endpoint.error(error, exchange)
-            await writer.respond(refusal.status, refusal.headers, refusal.body, request.id)
+            await writer.respond(refusal.status, refusal.headers, refusal.body)
             return
-        await writer.respond(200, [*JSON_HEADERS, *ESTIMATE_HEADERS], found, request.id)
+        await writer.respond(200, [*JSON_HEADERS, *ESTIMATE_HEADERS], found)

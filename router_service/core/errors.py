@@ -79,3 +79,11 @@ class ApiError(Exception):
         if self.retry_after is None or self.code not in (429, 503):
             return []
         return [(b"retry-after", str(max(1, round(self.retry_after))).encode())]
+
+
+class RequestRefusal(ApiError):
+    """Refuse a request as HTTP, not as an API, refuses it: with a ``status`` that no error type of the API has."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__("invalid_request", message)
+        self.code = status

@@ -6,6 +6,7 @@ checked once, keeps that failure away from all of them.
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import re
 
@@ -14,6 +15,7 @@ import msgspec
 from router_service.core.errors import ApiError
 
 MAX_NESTING = 200
+BYTE_ORDER_MARK = codecs.BOM_UTF8
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # The closing quote is optional and no repetition is ever undone, so that no text takes more than linear time.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
@@ -23,7 +25,12 @@ _ROUNDS = 8
 
 
 def read_fields(body: bytes) -> dict[str, msgspec.Raw]:
-    """Return the fields of ``body`` in the client's order. Raises ``ApiError`` 400 with what is wrong."""
+    """Return the fields of ``body`` in the client's order. Raises ``ApiError`` 400 with what is wrong.
+
+    A byte order mark is ignored, as RFC 8259, section 8.1 allows: some editors and libraries write one.
+    """
+    if not body.isascii():
+        body = body.removeprefix(BYTE_ORDER_MARK)
     if not body.isascii() or body.count(b"[") + body.count(b"{") > MAX_NESTING:
         check_text("The request body", body)
     try:

@@ -28,7 +28,7 @@ class BodyDecompressor:
         parts = []
         while data:
             if self._inflate is None:
-                self._inflate = zlib.decompressobj(_window_bits(data))
+                self._inflate = zlib.decompressobj(window_bits(data))
             try:
                 part = self._inflate.decompress(data, self._remaining + 1)
             except zlib.error:
@@ -59,7 +59,7 @@ def decompressor_of(encoding: str) -> BodyDecompressor | None:
     raise connection_error(f"its response has the encoding {encoding[:40]!r}, which was not requested")
 
 
-def _window_bits(data: bytes) -> int:
+def window_bits(data: bytes) -> int:
     """Return the format for zlib, from the first byte of the body: some servers send deflate without its header."""
     is_gzip = data[0] == 0x1F
     is_zlib = data[0] & 0x0F == ZLIB_METHOD and data[0] >> 4 <= zlib.MAX_WBITS - 8

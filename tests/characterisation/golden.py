@@ -20,7 +20,8 @@ VOLATILE = (
     (re.compile(rb"sk-or-v1-\w{3}\.\.\.\w{3}"), b"sk-or-v1-<key>"),
     (re.compile(rb"127\.0\.0\.1:\d+"), b"127.0.0.1:<port>"),
 )
-UNSTABLE_HEADERS = frozenset({"date", "server"})
+# An id of the request is the generation's or made anew.
+UNSTABLE_HEADERS = frozenset({"date", "server", "x-request-id"})
 
 
 def normalise(content: bytes) -> bytes:

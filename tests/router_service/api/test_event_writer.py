@@ -36,8 +36,8 @@ class Channel:
 
 async def test_a_stream_that_ends_while_a_keepalive_is_due_ends_once() -> None:
     channel = Channel()
-    writer = EventWriter(channel, PING, 0.001)
-    writer.keep_alive([], "gen-1")
+    writer = EventWriter(channel, PING, 0.001, [])
+    writer.keep_alive([])
     # The timer is due. It fires after the first of the two iterations has resumed this coroutine, and its task would
     # run after the second has.
     time.sleep(0.005)  # noqa: ASYNC251 - the timer comes due, and nothing runs
@@ -53,8 +53,8 @@ async def test_a_stream_that_ends_while_a_keepalive_is_due_ends_once() -> None:
 async def test_a_silent_stream_gets_keepalives_until_it_ends() -> None:
     twice = asyncio.Event()
     channel = Channel(lambda: twice.set() if len(channel.parts) == 2 else None)
-    writer = EventWriter(channel, PING, 0.001)
-    writer.keep_alive([], "gen-1")
+    writer = EventWriter(channel, PING, 0.001, [])
+    writer.keep_alive([])
     await asyncio.wait_for(twice.wait(), 30)
     await writer.write(b"", more=False)
     await asyncio.sleep(0.02)

@@ -247,7 +247,7 @@ def test_the_tier_is_sent_reported_and_charged(
         generation = client.get("/api/v1/generation", params={"id": body["id"]}).json()["data"]
     assert generation["service_tier"] == tier
     routed = None if tier == "default" else tier
-    attempts = [(a["endpoint_id"], a["routed_service_tier"]) for a in generation["provider_responses"]]
+    attempts = [(a["endpoint_id"], a.get("routed_service_tier")) for a in generation["provider_responses"]]
     assert attempts == [(identity, routed)]
 
 
