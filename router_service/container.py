@@ -43,6 +43,7 @@ from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import RecentRecords
+from router_service.telemetry.model_usage import ModelUsageReader
 from router_service.telemetry.sealer import Sealer
 from router_service.tool_calls.check import ToolCallChecker
 from router_service.upstream.client import open_client, select_client
@@ -121,6 +122,7 @@ class Container:
             categoriser=RequestLabeller(settings.category_share),
             recent=RecentRecords(),
             key_usage=KeyUsageReader(lake),
+            model_usage=ModelUsageReader(lake),
             peers=peers,
             timeouts=timeouts,
             max_body_bytes=settings.max_body_bytes,

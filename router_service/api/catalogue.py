@@ -1,54 +1,102 @@
-"""Serve the catalogue: ``/models``, ``/models/{author}/{slug}/endpoints`` and ``/providers``."""
+"""Serve the catalogue: models, their endpoints, and providers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, Field
 
-from data.catalogue.geography import within
 from data.catalogue.types import Endpoint, Model, Price
+from router_service.admission.keys import Key
+from router_service.api.model_feed import MEDIA_TYPE, model_feed
+from router_service.api.model_list import (
+    ListedModel,
+    cheapest,
+    in_regions,
+    modalities,
+    next_page,
+    page_of,
+    select_models,
+    supported_parameters,
+)
+from router_service.api.model_query import OUTPUTS_TEXT, REGION_TEXT, ModelQuery, Outputs, Paging, Region
 from router_service.api.services import require_key, services_of
 from router_service.core.errors import ApiError
 from router_service.health import Health
 from router_service.health.percentiles import MeasuredPercentiles
-from router_service.planning.eligibility import blended_price, processing_locations
 
 router = APIRouter()
-REGION = Query(None, description="Only what is known to be processed there: eu, us, or a country's ISO 3166 code.")
-MEDIA = ("text", "image", "file", "audio", "video")
+
+
+class CountQuery(BaseModel):
+    """Hold the filters of the count of models."""
+
+    output_modalities: Outputs = Field("text", description=OUTPUTS_TEXT)
+    region: Region | None = Field(None, description=REGION_TEXT)
 
 
 @router.get("/models", summary="List models")
-def list_models(request: Request, region: str | None = REGION) -> dict[str, Any]:
+def list_models(request: Request, query: Annotated[ModelQuery, Query()]) -> Any:
+    """Return the models that pass all filters; with `use_rss` as a feed."""
     services = services_of(request)
-    rows = ((model, _offers(request, model.id, region)) for model in services.catalogue.models.values())
-    data = [model_json(model, offers) for model, offers in rows if offers]
-    return {"data": data, "total_count": len(data), "links": {"next": None}}
+    found = select_models(_listed(request), query, services.model_usage.of_last_week, services.health)
+    if (query.use_rss or "").lower() == "true":
+        feed = model_feed((one.model for one in page_of(found, query)), str(request.base_url).rstrip("/"))
+        return Response(feed, media_type=MEDIA_TYPE)
+    return _list_json(request, found, query)
+
+
+@router.get("/models/user", summary="List the models that the caller's key may use")
+def list_user_models(
+    request: Request, paging: Annotated[Paging, Query()], key: Key = Depends(require_key)
+) -> dict[str, Any]:
+    """Return models by the endpoints that the rules of the installation, the regional host and the key allow."""
+    constraints = services_of(request).admission.constraints(key, dict(request.scope["headers"]))
+    allowed = (
+        ListedModel(one.model, tuple(e for e in one.endpoints if constraints.allows(e))) for one in _listed(request)
+    )
+    return _list_json(request, [one for one in allowed if one.endpoints], paging)
 
 
 @router.get("/models/count", summary="Count models")
-def count_models(request: Request, region: str | None = REGION) -> dict[str, Any]:
-    models = services_of(request).endpoints
-    return {"data": {"count": sum(1 for model in models if _offers(request, model, region))}}
+def count_models(request: Request, query: Annotated[CountQuery, Query()]) -> dict[str, Any]:
+    services = services_of(request)
+    wanted = ModelQuery(output_modalities=query.output_modalities, region=query.region)
+    found = select_models(_listed(request), wanted, services.model_usage.of_last_week, services.health)
+    return {"data": {"count": len(found)}}
 
 
 @router.get("/model/{author}/{slug}", summary="One model")
+@router.get("/models/{author}/{slug}", summary="One model, under the path of the list")
 def one_model(author: str, slug: str, request: Request) -> dict[str, Any]:
     model, endpoints = _find(request, author, slug)
+    if not endpoints:
+        raise ApiError("not_found", f"{model.id} has no endpoint here: no provider's key is set, or none is in region")
     return {"data": model_json(model, endpoints)}
+
+
+@router.get("/endpoints/zdr", summary="List endpoints that retain no data")
+async def list_zdr_endpoints(request: Request) -> dict[str, Any]:
+    """Return the endpoints that are known to retain no data. Latency and throughput require a key."""
+    health, speeds = services_of(request).health, await _may_see_speeds(request)
+    return {
+        "data": [
+            _endpoint_json(endpoint, listed.model, health, speeds)
+            for listed in _listed(request)
+            for endpoint in listed.endpoints
+            if endpoint.data_policy.retains is False
+        ]
+    }
 
 
 @router.get("/models/{author}/{slug}/endpoints", summary="List a model's endpoints")
 async def list_endpoints(author: str, slug: str, request: Request) -> dict[str, Any]:
     """Return a model's endpoints. Latency and throughput require a key, uptime does not, as in the reference."""
     model, endpoints = _find(request, author, slug)
-    services = services_of(request)
-    try:
-        speeds = bool(await require_key(request))
-    except ApiError:
-        speeds = False
+    health, speeds = services_of(request).health, await _may_see_speeds(request)
     return {
         "data": {
             "id": model.id,
@@ -56,7 +104,7 @@ async def list_endpoints(author: str, slug: str, request: Request) -> dict[str, 
             "created": model.created,
             "description": model.description,
             "architecture": _architecture(model),
-            "endpoints": [_endpoint_json(e, model, services.health, speeds) for e in endpoints],
+            "endpoints": [_endpoint_json(e, model, health, speeds) for e in endpoints],
         }
     }
 
@@ -82,14 +130,34 @@ def list_providers(request: Request) -> dict[str, Any]:
     }
 
 
-def _offers(request: Request, model: str, region: str | None = None) -> tuple[Endpoint, ...]:
-    """Return the endpoints of a model that lie in ``region`` and in the region of the requested host."""
+def _listed(request: Request) -> Iterator[ListedModel]:
+    """Yield the models that have endpoints in the region of the requested host."""
     services = services_of(request)
-    host = services.admission.hosts.find(dict(request.scope["headers"]))
-    offers = services.endpoints.get(model, ())
-    for area in (region.lower() if region else None, host.region if host else None):
-        offers = offers if area is None else tuple(e for e in offers if within(processing_locations(e), (area,)))
-    return offers
+    region = _host_region(request)
+    for model in services.catalogue.models.values():
+        if offers := in_regions(services.endpoints.get(model.id, ()), (region,)):
+            yield ListedModel(model, offers)
+
+
+def _list_json(request: Request, models: Sequence[ListedModel], paging: Paging) -> dict[str, Any]:
+    total = len(models)
+    return {
+        "data": [model_json(*listed) for listed in page_of(models, paging)],
+        "total_count": total,
+        "links": {"next": next_page(request.url.path, request.query_params.multi_items(), paging, total)},
+    }
+
+
+def _host_region(request: Request) -> str | None:
+    host = services_of(request).admission.hosts.find(dict(request.scope["headers"]))
+    return host.region if host else None
+
+
+async def _may_see_speeds(request: Request) -> bool:
+    try:
+        return bool(await require_key(request))
+    except ApiError:
+        return False
 
 
 def _find(request: Request, author: str, slug: str) -> tuple[Model, tuple[Endpoint, ...]]:
@@ -97,7 +165,7 @@ def _find(request: Request, author: str, slug: str) -> tuple[Model, tuple[Endpoi
     name = services.catalogue.resolve(f"{author}/{slug}")
     if name is None:
         raise ApiError("not_found", f"{author}/{slug} is not a valid model ID; GET /api/v1/models lists them")
-    return services.catalogue.models[name], _offers(request, name)
+    return services.catalogue.models[name], in_regions(services.endpoints.get(name, ()), (_host_region(request),))
 
 
 def usd_per_token(nano_per_million: int) -> str:
@@ -117,8 +185,7 @@ def pricing(price: Price) -> dict[str, Any]:
 
 
 def _architecture(model: Model) -> dict[str, Any]:
-    inputs = [m for m in model.input_modalities if m in MEDIA] or ["text"]
-    outputs = [m for m in model.output_modalities if m in MEDIA] or ["text"]
+    inputs, outputs = modalities(model)
     return {
         "modality": f"{'+'.join(inputs)}->{'+'.join(outputs)}",
         "input_modalities": inputs,
@@ -130,10 +197,7 @@ def _architecture(model: Model) -> dict[str, Any]:
 
 def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
     """Return the reference's ``Model``; price and limits are those of the cheapest endpoint of the default tier."""
-    priced = [e for e in endpoints if e.price is not None and e.service_tier is None]
-    cheapest = min(priced, key=lambda e: (blended_price(e.price) if e.price else 0, e.id))
-    assert cheapest.price is not None
-    parameters = sorted(frozenset().union(*(e.supported_parameters for e in endpoints)))
+    top, price = cheapest(endpoints)
     return {
         "id": model.id,
         "canonical_slug": model.id,
@@ -144,14 +208,14 @@ def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
         "hugging_face_id": model.hugging_face_id,
         "knowledge_cutoff": model.knowledge_cutoff,
         "architecture": _architecture(model),
-        "pricing": pricing(cheapest.price),
+        "pricing": pricing(price),
         "top_provider": {
-            "context_length": cheapest.context_length,
-            "max_completion_tokens": cheapest.max_completion_tokens,
-            "is_moderated": bool(cheapest.moderated),
+            "context_length": top.context_length,
+            "max_completion_tokens": top.max_completion_tokens,
+            "is_moderated": bool(top.moderated),
         },
         "per_request_limits": None,
-        "supported_parameters": parameters,
+        "supported_parameters": supported_parameters(endpoints),
         "default_parameters": None,
         "supported_voices": None,
         "links": {"details": f"/api/v1/models/{model.id}/endpoints"},

@@ -27,6 +27,19 @@ async def get_generation(
     return {"data": generation_json(await _find(id, key, services), services)}
 
 
+@router.get("/generation/content", summary="Prompt and completion of one generation")
+async def get_generation_content(
+    request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)
+) -> dict[str, Any]:
+    """Respond with 404: no content of a request or of a response is stored."""
+    await _find(id, key, services_of(request))
+    raise ApiError(
+        "not_found",
+        f"Generation {id} has no content: this router does not log prompts and completions. GET /api/v1/generation "
+        "has its metadata",
+    )
+
+
 @router.get("/generation/explain", summary="Why one generation went where it went")
 async def explain_generation(
     request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)

@@ -29,6 +29,7 @@ from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import RecentRecords
+from router_service.telemetry.model_usage import ModelUsageReader
 from router_service.tool_calls.check import ToolCallChecker
 from router_service.upstream.transport import Transport
 
@@ -57,6 +58,7 @@ class Services:
     categoriser: RequestLabeller
     recent: RecentRecords
     key_usage: KeyUsageReader
+    model_usage: ModelUsageReader
     peers: Sequence[PeerTransport]
     timeouts: Timeouts
     max_body_bytes: int
