@@ -21,7 +21,7 @@ from router_service.api import account, catalogue, generation, health, preview
 from router_service.api.asgi import HeadRequests
 from router_service.api.generation_routes import generation_routes
 from router_service.api.handler import CLIENT_CLOSED
-from router_service.api.openapi import describe_hot_routes
+from router_service.api.openapi import describe_routes
 from router_service.api.response_ids import RequestIds
 from router_service.container import Container
 from router_service.core.client_connection import ClientDisconnected
@@ -92,7 +92,7 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnected, _left)
     app.add_exception_handler(Exception, _internal_error)
-    describe_hot_routes(app)
+    describe_routes(app)
     compressed = GZipMiddleware(HeadRequests(app), minimum_size=COMPRESS_FROM_BYTES, compresslevel=COMPRESSION_LEVEL)
     return Application(container.services.cross_origin.wrap(RequestIds(compressed)), hot, container)
 

@@ -10,13 +10,15 @@ from fastapi import APIRouter, Depends, Request
 from router_service.admission.key_rules import NO_RULES, rules_fields
 from router_service.admission.keys import Key
 from router_service.api.generation import data_region
+from router_service.api.schemas.described import responds
+from router_service.api.schemas.record_bodies import KeyBody
 from router_service.api.services import require_key, services_of
 
 router = APIRouter()
 NANO = 1e9
 
 
-@router.get("/key", summary="The caller's key")
+@router.get("/key", summary="The caller's key", **responds(KeyBody, keyed=True))
 async def get_key(request: Request, key: Key = Depends(require_key)) -> dict[str, Any]:
     """Return the key's rules and its usage, which is summed from the request log of all workers and past restarts.
 

@@ -23,6 +23,15 @@ from router_service.api.model_list import (
     supported_parameters,
 )
 from router_service.api.model_query import OUTPUTS_TEXT, REGION_TEXT, ModelQuery, Outputs, Paging, Region
+from router_service.api.schemas.catalogue_bodies import (
+    EndpointListBody,
+    ModelCountBody,
+    ModelListBody,
+    OneModelBody,
+    OneModelEndpointsBody,
+    ProviderListBody,
+)
+from router_service.api.schemas.described import responds
 from router_service.api.services import require_key, services_of
 from router_service.core.errors import ApiError
 from router_service.health import Health
@@ -38,7 +47,7 @@ class CountQuery(BaseModel):
     region: Region | None = Field(None, description=REGION_TEXT)
 
 
-@router.get("/models", summary="List models")
+@router.get("/models", summary="List models", **responds(ModelListBody))
 def list_models(request: Request, query: Annotated[ModelQuery, Query()]) -> Any:
     """Return the models that pass all filters; with `use_rss` as a feed."""
     services = services_of(request)
@@ -49,7 +58,7 @@ def list_models(request: Request, query: Annotated[ModelQuery, Query()]) -> Any:
     return _list_json(request, found, query)
 
 
-@router.get("/models/user", summary="List the models that the caller's key may use")
+@router.get("/models/user", summary="List the models that a key may use", **responds(ModelListBody, keyed=True))
 def list_user_models(
     request: Request, paging: Annotated[Paging, Query()], key: Key = Depends(require_key)
 ) -> dict[str, Any]:
@@ -61,7 +70,7 @@ def list_user_models(
     return _list_json(request, [one for one in allowed if one.endpoints], paging)
 
 
-@router.get("/models/count", summary="Count models")
+@router.get("/models/count", summary="Count models", **responds(ModelCountBody))
 def count_models(request: Request, query: Annotated[CountQuery, Query()]) -> dict[str, Any]:
     services = services_of(request)
     wanted = ModelQuery(output_modalities=query.output_modalities, region=query.region)
@@ -69,8 +78,8 @@ def count_models(request: Request, query: Annotated[CountQuery, Query()]) -> dic
     return {"data": {"count": len(found)}}
 
 
-@router.get("/model/{author}/{slug}", summary="One model")
-@router.get("/models/{author}/{slug}", summary="One model, under the path of the list")
+@router.get("/model/{author}/{slug}", summary="One model", **responds(OneModelBody))
+@router.get("/models/{author}/{slug}", summary="One model, under the path of the list", **responds(OneModelBody))
 def one_model(author: str, slug: str, request: Request) -> dict[str, Any]:
     model, endpoints = _find(request, author, slug)
     if not endpoints:
@@ -78,7 +87,7 @@ def one_model(author: str, slug: str, request: Request) -> dict[str, Any]:
     return {"data": model_json(model, endpoints)}
 
 
-@router.get("/endpoints/zdr", summary="List endpoints that retain no data")
+@router.get("/endpoints/zdr", summary="List endpoints that retain no data", **responds(EndpointListBody))
 async def list_zdr_endpoints(request: Request) -> dict[str, Any]:
     """Return the endpoints that are known to retain no data. Latency and throughput require a key."""
     health, speeds = services_of(request).health, await _may_see_speeds(request)
@@ -92,7 +101,7 @@ async def list_zdr_endpoints(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/models/{author}/{slug}/endpoints", summary="List a model's endpoints")
+@router.get("/models/{author}/{slug}/endpoints", summary="List a model's endpoints", **responds(OneModelEndpointsBody))
 async def list_endpoints(author: str, slug: str, request: Request) -> dict[str, Any]:
     """Return a model's endpoints. Latency and throughput require a key, uptime does not, as in the reference."""
     model, endpoints = _find(request, author, slug)
@@ -109,7 +118,7 @@ async def list_endpoints(author: str, slug: str, request: Request) -> dict[str, 
     }
 
 
-@router.get("/providers", summary="List providers")
+@router.get("/providers", summary="List providers", **responds(ProviderListBody))
 def list_providers(request: Request) -> dict[str, Any]:
     services = services_of(request)
     serves = {endpoint.provider for offers in services.endpoints.values() for endpoint in offers}

@@ -10,6 +10,8 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from data.catalogue.tiers import tier_of
 from router_service.admission.keys import Key
+from router_service.api.schemas.described import SECURITY, responds
+from router_service.api.schemas.record_bodies import ExplanationBody, GenerationBody
 from router_service.api.services import Services, require_key, services_of
 from router_service.core.errors import ApiError
 from router_service.explanations.explain import explain
@@ -19,7 +21,7 @@ router = APIRouter()
 NANO = 1e9
 
 
-@router.get("/generation", summary="Metadata of one generation")
+@router.get("/generation", summary="Metadata of one generation", **responds(GenerationBody, keyed=True))
 async def get_generation(
     request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)
 ) -> dict[str, Any]:
@@ -27,7 +29,9 @@ async def get_generation(
     return {"data": generation_json(await _find(id, key, services), services)}
 
 
-@router.get("/generation/content", summary="Prompt and completion of one generation")
+@router.get(
+    "/generation/content", summary="Content of one generation", status_code=404, openapi_extra={"security": SECURITY}
+)
 async def get_generation_content(
     request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)
 ) -> dict[str, Any]:
@@ -40,7 +44,9 @@ async def get_generation_content(
     )
 
 
-@router.get("/generation/explain", summary="Why one generation went where it went")
+@router.get(
+    "/generation/explain", summary="Why a generation went where it went", **responds(ExplanationBody, keyed=True)
+)
 async def explain_generation(
     request: Request, id: str = Query(min_length=1, max_length=128), key: Key = Depends(require_key)
 ) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from router_service.api.schemas.described import responds
+from router_service.api.schemas.record_bodies import HealthBody
 from router_service.api.services import services_of
 from router_service.telemetry.metrics import render
 
 router = APIRouter()
 
 
-@router.get("/health", summary="Health of the router")
+@router.get("/health", summary="Health of the router", **responds(HealthBody))
 def health(request: Request) -> JSONResponse:
     """Return status 200 while requests can be served and logged, 503 while the log cannot be written."""
     services = services_of(request)
@@ -30,7 +32,7 @@ def health(request: Request) -> JSONResponse:
     return JSONResponse(body, status_code=200 if log.healthy else 503)
 
 
-@router.get("/metrics", summary="Prometheus metrics")
+@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
     services = services_of(request)
     content = render(services.log, services.policies.failures, services.peers, services.hedging)

@@ -1,63 +1,129 @@
-"""Add the hot routes, which FastAPI does not serve, to FastAPI's OpenAPI document."""
+"""Complete FastAPI's OpenAPI document: the hot routes, which FastAPI does not serve, and all schemas."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from router_service.planning.service_tiers import ACCEPTED_TIERS
+from router_service.api.schemas import catalogue_bodies, chat_bodies, messages_bodies, record_bodies
+from router_service.api.schemas.chat_bodies import ChatChunkBody, ChatCompletionBody, ChatRequestBody
+from router_service.api.schemas.described import REFERENCE, SECURITY, SECURITY_SCHEMES, json_content, reference
+from router_service.api.schemas.messages_bodies import (
+    CountTokensRequestBody,
+    MessageBody,
+    MessagesErrorBody,
+    MessagesRequestBody,
+    TokenCountBody,
+)
+from router_service.api.schemas.record_bodies import ErrorEnvelopeBody
 
-CHAT: dict[str, Any] = {
-    "summary": "Create a chat completion",
-    "description": "OpenAI-compatible; unknown fields are passed to the provider. "
-    "Usage with cost is always returned, on a stream in the last chunk.",
-    "security": [{"bearer": []}],
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["messages"],
-                    "properties": {
-                        "model": {"type": "string", "examples": ["openai/gpt-4o-mini"]},
-                        "models": {"type": "array", "items": {"type": "string"}},
-                        "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
-                        "stream": {"type": "boolean", "default": False},
-                        "provider": {"type": "object"},
-                        "service_tier": {"type": "string", "enum": list(ACCEPTED_TIERS)},
-                    },
-                    "additionalProperties": True,
-                }
-            }
-        },
-    },
-    "responses": {
-        "200": {
-            "description": "The completion, or a stream of chunks",
-            "content": {
-                "application/json": {"schema": {"type": "object"}},
-                "text/event-stream": {"schema": {"type": "string"}},
-            },
-        },
-        "4XX": {"description": "The error envelope: code, message, metadata.error_type"},
-        "5XX": {"description": "The error envelope: code, message, metadata.error_type"},
+PREFIX = "/api/v1"
+_MODULES = (catalogue_bodies, record_bodies, chat_bodies, messages_bodies)
+_ID_HEADERS = {
+    "X-Generation-Id": {"description": "Id of the record of the request", "schema": {"type": "string"}},
+    "X-Request-Id": {
+        "description": "The client's X-Request-Id if it is valid, else the generation id",
+        "schema": {"type": "string"},
     },
 }
 
 
-def describe_hot_routes(app: FastAPI) -> None:
-    """Make ``app.openapi()`` include the hot routes."""
+def _operation(
+    summary: str,
+    description: str,
+    request: type[msgspec.Struct],
+    content: dict[str, Any],
+    error: type[msgspec.Struct],
+) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "description": description,
+        "security": SECURITY,
+        "requestBody": {"required": True, "content": json_content(request)},
+        "responses": {
+            "200": {"description": "The answer", "headers": _ID_HEADERS, "content": content},
+            **_errors(error),
+        },
+    }
+
+
+def _errors(schema: type[msgspec.Struct]) -> dict[str, Any]:
+    return {
+        status: {"description": "The error, with a sentence that says what to change", "content": json_content(schema)}
+        for status in ("4XX", "5XX")
+    }
+
+
+def _events(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"text/event-stream": {"schema": schema}}
+
+
+HOT_OPERATIONS = {
+    "/chat/completions": _operation(
+        "Create a chat completion",
+        "OpenAI-compatible; unknown fields are passed to the provider. Usage with cost is always returned, on a stream "
+        "in the last chunk. A stream is server-sent events, whose data are chunks and at the end `[DONE]`.",
+        ChatRequestBody,
+        json_content(ChatCompletionBody) | _events(reference(ChatChunkBody)),
+        ErrorEnvelopeBody,
+    ),
+    "/messages": _operation(
+        "Create a message",
+        "Anthropic-compatible. A stream has the events of Anthropic's API, from `message_start` to `message_stop`.",
+        MessagesRequestBody,
+        json_content(MessageBody) | _events({"type": "string"}),
+        MessagesErrorBody,
+    ),
+    "/messages/count_tokens": _operation(
+        "Estimate the tokens of a message",
+        "Nothing is billed or logged; the header `X-Token-Count: estimate` marks the count as an estimate.",
+        CountTokensRequestBody,
+        json_content(TokenCountBody),
+        MessagesErrorBody,
+    ),
+}
+
+
+def describe_routes(app: FastAPI) -> None:
+    """Make ``app.openapi()`` describe all routes."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            schema = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
-            schema["paths"]["/api/v1/chat/completions"] = {"post": CHAT}
-            schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
-            schemes["bearer"] = {"type": "http", "scheme": "bearer"}
-            app.openapi_schema = schema
+            app.openapi_schema = _document(app)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
+    for path in document["paths"].values():
+        for operation in path.values():
+            # Wrong parameters are refused with 400 and the envelope.
+            operation["responses"].pop("422", None)
+            for content in operation["responses"].get("200", {}).get("content", {}).values():
+                # FastAPI adds what it knows of the type, which is any object.
+                if "$ref" in content["schema"]:
+                    content["schema"] = {"$ref": content["schema"]["$ref"]}
+            operation["responses"] |= _errors(ErrorEnvelopeBody)
+    document["paths"] |= {f"{PREFIX}{path}": {"post": operation} for path, operation in HOT_OPERATIONS.items()}
+    _, schemas = msgspec.json.schema_components(list(_structs()), ref_template=REFERENCE)
+    document["components"] = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
+    return document
+
+
+def _structs() -> Iterator[type[msgspec.Struct]]:
+    """Yield the structs that the modules of schemas define."""
+    for module in _MODULES:
+        for found in vars(module).values():
+            if _is_defined_in(module, found):
+                yield found
+
+
+def _is_defined_in(module: ModuleType, found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, msgspec.Struct) and found.__module__ == module.__name__

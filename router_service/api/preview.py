@@ -18,8 +18,10 @@ from router_service.admission.keys import Key
 from router_service.affinity.conversation import conversation_key
 from router_service.api.asgi import read_body
 from router_service.api.catalogue import pricing
-from router_service.api.openapi import CHAT
 from router_service.api.parse_head import parse_head
+from router_service.api.schemas.chat_bodies import PreviewRequestBody
+from router_service.api.schemas.described import json_content, responds
+from router_service.api.schemas.record_bodies import PreviewBody
 from router_service.api.services import Services, require_key, services_of
 from router_service.core.conversation import ConversationKey
 from router_service.core.errors import ApiError
@@ -32,8 +34,6 @@ from router_service.planning.decide import decisions
 from router_service.planning.eligibility import RequestProfile, profile_of
 
 router = APIRouter()
-_SCHEMA = CHAT["requestBody"]["content"]["application/json"]["schema"]
-BODY = {"application/json": {"schema": {name: part for name, part in _SCHEMA.items() if name != "required"}}}
 
 
 class PlanPreview(NamedTuple):
@@ -47,7 +47,7 @@ class PlanPreview(NamedTuple):
 @router.post(
     "/route/preview",
     summary="The endpoints that a chat request would meet",
-    openapi_extra={"requestBody": {"required": True, "content": BODY}},
+    **responds(PreviewBody, keyed=True, requestBody={"required": True, "content": json_content(PreviewRequestBody)}),
 )
 async def preview_route(request: Request, key: Key = Depends(require_key)) -> dict[str, Any]:
     """Return the plan for a chat completion body, in which `messages` may be left out. No provider is called."""

@@ -1,0 +1,1 @@
+"""Describe the bodies of the API for its OpenAPI document. The structs decode nothing: they are documentation."""
