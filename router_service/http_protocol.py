@@ -123,6 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._half_closed = True
             cycle.keep_alive = False
             self._probe_client(FIRST_PROBE_S)
+            self._client.half_close()
         return True
 
     def _probe_client(self, pause_s: float) -> None:

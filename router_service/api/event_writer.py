@@ -7,6 +7,10 @@ import asyncio
 from router_service.api.skins.skin import Headers
 from router_service.core.client_connection import ResponseChannel
 
+# Keep-alives that find out whether a client has gone, and the seconds between them: a packet's way there and back.
+PROBES = 2
+PROBE_PAUSE_S = 0.25
+
 
 class EventWriter:
     """Write one response. A keep-alive is sent whenever nothing was written for ``interval_s`` seconds.
@@ -17,8 +21,8 @@ class EventWriter:
     """
 
     __slots__ = (
-        "_common", "_headers", "_interval_s", "_keepalive", "_now", "_over", "_response", "_timer", "_writing",
-        "_written_at", "sent_bytes", "started",
+        "_common", "_headers", "_interval_s", "_keepalive", "_now", "_over", "_probes", "_response", "_timer",
+        "_writing", "_written_at", "sent_bytes", "started",
     )  # fmt: skip
 
     def __init__(self, response: ResponseChannel, keepalive: bytes, interval_s: float, common: Headers) -> None:
@@ -31,6 +35,7 @@ class EventWriter:
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
         self._over = False
+        self._probes = 0
         self.started = False
         self.sent_bytes = 0
 
@@ -73,6 +78,13 @@ class EventWriter:
         response.write(body, more=False)
         self.sent_bytes += len(body)
 
+    def probe(self) -> None:
+        """Write two keep-alives soon: a client that has gone resets the connection, which the second one notices."""
+        if self.started and not self._over and self._timer is not None:
+            self._timer.cancel()
+            self._probes = PROBES
+            self._check(asyncio.get_running_loop())
+
     def stop(self) -> None:
         """Send no more keep-alives."""
         self._over = True
@@ -84,11 +96,13 @@ class EventWriter:
             return
         silent_s = loop.time() - self._written_at
         # A keep-alive that still waits for a slow client is enough.
-        if silent_s >= self._interval_s and self._writing is None:
+        if (silent_s >= self._interval_s or self._probes) and self._writing is None:
             self._writing = loop.create_task(self._keep())
             self._writing.add_done_callback(self._forget)
             silent_s = 0.0
-        self._timer = loop.call_later(max(self._interval_s - silent_s, 0.001), self._check, loop)
+            self._probes = max(0, self._probes - 1)
+        interval_s = min(self._interval_s, PROBE_PAUSE_S) if self._probes else self._interval_s
+        self._timer = loop.call_later(max(interval_s - silent_s, 0.001), self._check, loop)
 
     async def _keep(self) -> None:
         # The stream may have ended since the timer fired.

@@ -22,7 +22,7 @@ from router_service.api.services import Services
 from router_service.api.skins.skin import Headers, ParsedRequest, Skin
 from router_service.api.step_dispatch import StepDispatch
 from router_service.core.answer import Batch, EventBatch, failure_of
-from router_service.core.client_connection import CONNECTION_KEY, ClientDisconnected
+from router_service.core.client_connection import CONNECTION_KEY, ClientConnection, ClientDisconnected
 from router_service.core.errors import ApiError
 from router_service.core.events import Ended, Event, Metered
 from router_service.core.exchange import Exchange
@@ -93,7 +93,9 @@ class GenerationHandler:
         if is_asked(exchange.request.headers):
             exchange.route.plans = []
         step = StepDispatch(services, parsed.source)
-        with scope["state"][CONNECTION_KEY]:
+        connection: ClientConnection = scope["state"][CONNECTION_KEY]
+        connection.on_half_closed = writer.probe
+        with connection:
             if head.stream:
                 await self._stream(exchange, step, parsed, writer)
             else:

@@ -39,6 +39,7 @@ def metrics(request: Request) -> Response:
     return Response(content, media_type="text/plain; version=0.0.4")
 
 
-@router.head("/api", include_in_schema=False)
-async def answer_probe() -> None:
-    """Return an empty 200: Claude Code asks for it to learn whether the address answers at all."""
+@router.get("/api", include_in_schema=False)
+async def answer_probe() -> Response:
+    """Return an empty 200: Claude Code asks for its head to learn whether the address answers at all."""
+    return Response()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -44,16 +44,18 @@ class ClientConnection:
 
     As a context manager it cancels the ``with`` block and raises ``ClientDisconnected`` when the client disconnects.
     The server calls ``lose``, so that an open stream needs neither a task nor a timer for it. ASGI itself tells by
-    ``receive``, for which an open stream would have to keep a task.
+    ``receive``, for which an open stream would have to keep a task. ``on_half_closed``, if the request in progress has
+    set it, is called when the client has stopped sending: it may have gone, which the next writes will show.
     """
 
-    __slots__ = ("_watched", "lost", "response", "task")
+    __slots__ = ("_watched", "lost", "on_half_closed", "response", "task")
 
     response: ResponseChannel
 
     def __init__(self) -> None:
         self.lost = False
         self.task: asyncio.Task[None] | None = None
+        self.on_half_closed: Callable[[], None] | None = None
         self._watched = False
 
     def __enter__(self) -> None:
@@ -64,9 +66,14 @@ class ClientConnection:
         self._watched = True
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
-        self._watched = False
+        self._watched, self.on_half_closed = False, None
         if self.lost and kind is asyncio.CancelledError and self.task is not None and self.task.uncancel() == 0:
             raise ClientDisconnected from None
+
+    def half_close(self) -> None:
+        """Report that the client has stopped sending."""
+        if self.on_half_closed is not None:
+            self.on_half_closed()
 
     def lose(self) -> None:
         """Report that the client has disconnected."""

@@ -143,6 +143,17 @@ async def test_a_served_connection_that_is_half_closed_later_is_closed() -> None
     assert (await exchanged(sends(START, part(b"abc")), CLOSING)).endswith(b"abc")
 
 
+def test_a_client_that_leaves_a_silent_stream_ends_its_request_long_before_the_next_keepalive(tmp_path: Path) -> None:
+    with open_stack(tmp_path, ttft_timeout=60.0, keepalive_interval=600.0) as opened:
+        opened.lab.modes["*"] = {"mode": "stall"}
+        connection = ask(opened, "1.1", stream=True)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        connection.close()
+        until(lambda: cancelled(opened), "the record is written")
+        (row,) = cancelled(opened)
+    assert row["ended_by_client"] is True
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_after_it_has_stopped_sending_ends_its_request(tmp_path: Path, stream: bool) -> None:
     with open_stack(tmp_path, ttft_timeout=60.0, keepalive_interval=0.05) as opened:
