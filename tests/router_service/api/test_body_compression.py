@@ -38,17 +38,23 @@ def post(stack: Stack, content: bytes, encoding: str, path: str = "/api/v1/chat/
         return client.post(path, content=content, headers={"content-encoding": encoding.encode("latin-1")})
 
 
+def size(value: object) -> str | None:
+    """Return the id of a parameter: of bytes their number."""
+    return f"{len(value)} bytes" if isinstance(value, bytes) else None
+
+
 @pytest.mark.parametrize(
     ("content", "encoding"),
     [
-        (gzip.compress(BODY), "gzip"),
-        (gzip.compress(BODY), "X-Gzip"),
-        (gzip.compress(BODY[:30]) + gzip.compress(BODY[30:]), "gzip"),
+        (gzip.compress(BODY, mtime=0), "gzip"),
+        (gzip.compress(BODY, mtime=0), "X-Gzip"),
+        (gzip.compress(BODY[:30], mtime=0) + gzip.compress(BODY[30:], mtime=0), "gzip"),
         (zlib.compress(BODY), "deflate"),
         (without_header(BODY), "deflate"),
         (zstd.compress(BODY), "zstd"),
         (BODY, "identity"),
     ],
+    ids=size,
 )
 @pytest.mark.parametrize("path", ["/api/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"])
 def test_a_compressed_body_is_served(stack: Stack, content: bytes, encoding: str, path: str) -> None:
@@ -56,24 +62,25 @@ def test_a_compressed_body_is_served(stack: Stack, content: bytes, encoding: str
 
 
 def test_a_compressed_body_is_read_by_fastapi_too(stack: Stack) -> None:
-    found = post(stack, gzip.compress(BODY), "gzip", "/api/v1/route/preview")
+    found = post(stack, gzip.compress(BODY, mtime=0), "gzip", "/api/v1/route/preview")
     assert found.json()["data"]["requested_models"] == [MODEL]
 
 
 @pytest.mark.parametrize(
     ("content", "encoding", "status", "sentence"),
     [
-        (gzip.compress(b"[" * (LIMIT + 1)), "gzip", 413, "65,536 bytes when it is decompressed"),
+        (gzip.compress(b"[" * (LIMIT + 1), mtime=0), "gzip", 413, "65,536 bytes when it is decompressed"),
         (zstd.compress(b"[" * 100 * 2**20), "zstd", 413, "65,536 bytes when it is decompressed"),
         (zlib.compress(b"[" * 100 * 2**20)[:LIMIT], "deflate", 413, "65,536 bytes when it is decompressed"),
-        (gzip.compress(b"") * (MAX_PARTS + 1), "gzip", 400, "more than 16 gzip parts"),
+        (gzip.compress(b"", mtime=0) * (MAX_PARTS + 1), "gzip", 400, "more than 16 gzip parts"),
         (BODY, "gzip", 400, "not valid gzip"),
-        (gzip.compress(BODY)[:-4], "gzip", 400, "incomplete"),
+        (gzip.compress(BODY, mtime=0)[:-4], "gzip", 400, "incomplete"),
         (zstd.compress(BODY)[:-1], "zstd", 400, "incomplete"),
         (BODY, "br", 415, "'br'; send gzip, deflate, zstd or none"),
         (BODY, "gzip, gzip", 415, "send gzip, deflate, zstd or none"),
         (BODY, "\xfc", 415, "send gzip, deflate, zstd or none"),
     ],
+    ids=size,
 )
 def test_a_body_that_cannot_be_read_is_refused_with_a_sentence(
     stack: Stack, content: bytes, encoding: str, status: int, sentence: str
@@ -92,7 +99,7 @@ def test_a_window_beyond_that_of_http_is_refused(stack: Stack) -> None:
 
 def test_the_openai_sdk_may_compress_its_requests(tmp_path: Path) -> None:
     def compress(request: Any) -> None:
-        content = gzip.compress(request.read())
+        content = gzip.compress(request.read(), mtime=0)
         request.headers["content-encoding"] = "gzip"
         request.headers["content-length"] = str(len(content))
         request.stream = type(request.stream)(content)
