@@ -10,7 +10,8 @@ class CheckFailed(Exception):
 CHECKS = {
     "generation ids are unique": "SELECT count(*) - count(DISTINCT generation_id) FROM requests",
     "the parts of a cost sum to the whole": (
-        "SELECT count(*) FROM requests WHERE cost_nano <> cost_prompt_nano + cost_cached_nano + cost_completion_nano"
+        "SELECT count(*) FROM requests WHERE cost_nano "
+        "<> cost_prompt_nano + cost_cached_nano + cost_completion_nano + coalesce(cost_fees_nano, 0)"
     ),
     "charges sum to the cost": (
         "SELECT count(*) FROM requests WHERE coalesce(list_sum([charge.nano FOR charge IN charges]), 0) <> cost_nano "

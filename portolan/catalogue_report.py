@@ -1,13 +1,16 @@
-"""Format the output of ``portolan catalogue show``: the coverage of the catalogue, or the endpoints of one model."""
+"""Format the output of ``portolan catalogue``: its coverage, the endpoints of one model, implausible prices."""
 
 from __future__ import annotations
 
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from data.catalogue import load_catalogue
 from data.catalogue.load import rows_in_source
+from data.catalogue.price import Price, PriceStep
+from data.catalogue.price_check import implausible_prices
 from data.catalogue.types import Catalogue, Endpoint
 
 
@@ -45,6 +48,23 @@ def endpoints_of(name: str) -> list[str] | None:
     return [f"{canonical}: {catalogue.models[canonical].name}{also}", *map(_line, offers)]
 
 
+class PriceReport(NamedTuple):
+    """Hold lines on implausible prices, and how many of these belong to endpoints that requests are routed to."""
+
+    lines: list[str]
+    routed: int
+
+
+def price_report(catalogue: Catalogue | None = None) -> PriceReport:
+    """Check the prices of all endpoints, those that requests are routed to first."""
+    every = (catalogue or load_catalogue()).endpoints.values()
+    enabled = {e.id: e.enabled for offers in every for e in offers}
+    found = sorted((not enabled[one.endpoint], one) for offers in every for one in implausible_prices(offers))
+    lines = [f"{one.endpoint}  {one.reason}{'  (off)' if off else ''}" for off, one in found]
+    routed = sum(not off for off, _ in found)
+    return PriceReport([*lines, f"{len(found):,} implausible prices, {routed:,} of them routed to"], routed)
+
+
 def close_names(name: str, catalogue: Catalogue | None = None) -> list[str]:
     """Return up to three ids of the catalogue that are similar to ``name``."""
     known = (catalogue or load_catalogue()).models
@@ -56,9 +76,25 @@ def close_names(name: str, catalogue: Catalogue | None = None) -> list[str]:
 
 def _line(endpoint: Endpoint) -> str:
     price = endpoint.price
-    cost = f"${price.prompt / 1e9:g} in, ${price.completion / 1e9:g} out per M" if price else "no price"
+    cost = _cost(price) if price else "no price"
     state = "" if endpoint.enabled else f"  off: {endpoint.disabled_reason}"
     return f"  {endpoint.tag:28} {endpoint.quantization:8} {endpoint.context_length:>9,} {cost}{state}"
+
+
+def _cost(price: Price) -> str:
+    steps = price.meters.steps if price.meters else ()
+    return f"${price.prompt / 1e9:g} in, ${price.completion / 1e9:g} out per M" + "".join(map(_step, steps))
+
+
+def _step(step: PriceStep) -> str:
+    prices = dict(step.prices)
+    words = (("prompt", "in"), ("completion", "out"))
+    named = (f"${prices[name] / 1e9:g} {word}" for name, word in words if name in prices)
+    conditions = [f"above {step.above_tokens:,} tokens"] if step.above_tokens is not None else []
+    if step.window is not None:
+        start, end = (f"{minute // 60:02}:{minute % 60:02}" for minute in (step.window.start, step.window.end))
+        conditions.append(f"{start}-{end} UTC")
+    return f"; {', '.join(named)} {', '.join(conditions)}"
 
 
 def _models(endpoints: Iterable[Endpoint]) -> set[str]:

@@ -216,6 +216,17 @@ def catalogue_show(
         typer.echo(line)
 
 
+@catalogue_app.command("check")
+def catalogue_check() -> None:
+    """List implausible prices; exit with 1 if requests are routed to an endpoint with one."""
+    from portolan.catalogue_report import price_report
+
+    report = price_report()
+    for line in report.lines:
+        typer.echo(line)
+    raise typer.Exit(1 if report.routed else 0)
+
+
 def main() -> None:
     """Run the command line."""
     # A script starts what runs beside it with SIGINT ignored, and all processes of a command would inherit that.

@@ -6,24 +6,13 @@ from typing import Literal
 
 import msgspec
 
+from data.catalogue.price import Price as Price
+
 WireFormat = Literal["openai_chat", "anthropic_messages"]
 # Seconds for a provider that documents nothing: the reference's sticky routing expires after 10 minutes.
 CACHE_LIFETIME_S = 600.0
 # The tier that a provider serves when a request names none.
 DEFAULT_TIER = "default"
-
-
-class Price(msgspec.Struct, frozen=True):
-    """Hold the list price of an endpoint. Every figure is integer nano-USD per **million** tokens.
-
-    ``data.record.charges`` prices a quantity and rounds once. ``None`` means that the source gives no figure of its
-    own: cached tokens are then billed at ``prompt``.
-    """
-
-    prompt: int
-    completion: int
-    cache_read: int | None = None
-    cache_write: int | None = None
 
 
 class Provider(msgspec.Struct, frozen=True):

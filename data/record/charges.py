@@ -14,6 +14,14 @@ PROMPT = "prompt"
 COMPLETION = "completion"
 INPUT_CACHE_READ = "input_cache_read"
 INPUT_CACHE_WRITE = "input_cache_write"
+INPUT_CACHE_WRITE_1H = "input_cache_write_1h"
+REASONING = "internal_reasoning"
+AUDIO = "audio"
+AUDIO_OUTPUT = "audio_output"
+IMAGE = "image_token"
+IMAGE_OUTPUT = "image_output"
+REQUEST = "request"
+WEB_SEARCH = "web_search"
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):
@@ -21,9 +29,15 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
 
     meter: Annotated[
         str,
-        Column("What was counted: prompt, completion, input_cache_read, input_cache_write; more may follow", since=2),
+        Column(
+            "What was counted: prompt, completion, input_cache_read, input_cache_write, input_cache_write_1h, "
+            "internal_reasoning, audio, audio_output, image_token, image_output, request, web_search; more may follow",
+            since=2,
+        ),
     ]
-    quantity: Annotated[int, Column("Units counted by the provider: tokens for the four meters above", since=2)]
+    quantity: Annotated[
+        int, Column("Units counted: requests or searches for the meters of these names, else tokens", since=2)
+    ]
     nano: Annotated[int, Column("Price of the quantity, rounded half up once", "nano-USD", since=2)]
 
 

@@ -105,9 +105,10 @@ class Record(msgspec.Struct, omit_defaults=True):
     response_cache: Annotated[
         str | None, Column("Result of the response cache: hit | miss; null when it was not asked", since=2)
     ] = None
-    web_searches: Annotated[Int32 | None, Column("Web searches made for the request; null when not known", since=2)] = (
-        None
-    )
+    web_searches: Annotated[
+        Int32 | None,
+        Column("Web searches made for the request, or sources where these are counted; null when not known", since=2),
+    ] = None
     policy: Annotated[
         str | None, Column("Strategy: price | adjusted | exacto | learned | wished | sort | order | sticky")
     ] = None
@@ -167,10 +168,15 @@ class Record(msgspec.Struct, omit_defaults=True):
         list[Charge] | None,
         Column("Price of each meter; they sum to cost_nano; null when nothing was metered", since=2),
     ] = None
-    cost_nano: Annotated[int, Column("Sum of the three parts below, and of charges", "nano-USD")] = 0
-    cost_prompt_nano: Annotated[int, Column("Charges prompt and input_cache_write", "nano-USD")] = 0
+    cost_nano: Annotated[int, Column("Sum of the four parts below, and of charges", "nano-USD")] = 0
+    cost_prompt_nano: Annotated[int, Column("Charges of the prompt but input_cache_read", "nano-USD")] = 0
     cost_cached_nano: Annotated[int, Column("Charge input_cache_read", "nano-USD")] = 0
-    cost_completion_nano: Annotated[int, Column("Charge completion", "nano-USD")] = 0
+    cost_completion_nano: Annotated[int, Column("Charges of every kind of output", "nano-USD")] = 0
+    cost_fees_nano: Annotated[int, Column("Charges request and web_search", "nano-USD", since=2)] = 0
+    reported_cost_nano: Annotated[
+        int | None,
+        Column("Cost that the provider itself states, for comparison; null where it states none", "nano-USD", since=2),
+    ] = None
     hedge_cost_nano: Annotated[
         int | None,
         Column("Estimated cost of the hedged request that lost; the operator pays it, the client does not", "nano-USD"),

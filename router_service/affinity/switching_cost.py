@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from data.catalogue.cost import scaled_cost
-from data.catalogue.types import Price
+from data.catalogue.price import Price, price_in_force
 from models.selection.decision.utility import USD_PER_SECOND
 
 
@@ -26,7 +26,8 @@ class ExpectedTurn(NamedTuple):
 
 
 def turn_usd(price: Price, turn: ExpectedTurn) -> float:
-    """Return USD of one turn."""
+    """Return USD of one turn. Prices that depend on the time of day count as they are outside of its windows."""
+    price = price_in_force(price, turn.prompt, None)
     return scaled_cost(price, turn.prompt - turn.cached, turn.completion, cached=turn.cached).usd
 
 

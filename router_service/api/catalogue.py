@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -23,6 +22,7 @@ from router_service.api.model_list import (
     supported_parameters,
 )
 from router_service.api.model_query import OUTPUTS_TEXT, REGION_TEXT, ModelQuery, Outputs, Paging, Region
+from router_service.api.pricing_json import pricing
 from router_service.api.schemas.catalogue_bodies import (
     EndpointListBody,
     ModelCountBody,
@@ -175,22 +175,6 @@ def _find(request: Request, author: str, slug: str) -> tuple[Model, tuple[Endpoi
     if name is None:
         raise ApiError("not_found", f"{author}/{slug} is not a valid model ID; GET /api/v1/models lists them")
     return services.catalogue.models[name], in_regions(services.endpoints.get(name, ()), (_host_region(request),))
-
-
-def usd_per_token(nano_per_million: int) -> str:
-    """Convert nano-USD per million tokens to an exact decimal string of USD per token, without an exponent."""
-    value = Decimal(nano_per_million).scaleb(-15).normalize()
-    return format(value, "f") if value else "0"
-
-
-def pricing(price: Price) -> dict[str, Any]:
-    """Return the reference's ``pricing`` object: decimal strings of USD per token."""
-    rows = {"prompt": usd_per_token(price.prompt), "completion": usd_per_token(price.completion)}
-    if price.cache_read is not None:
-        rows["input_cache_read"] = usd_per_token(price.cache_read)
-    if price.cache_write is not None:
-        rows["input_cache_write"] = usd_per_token(price.cache_write)
-    return rows
 
 
 def _architecture(model: Model) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from models.selection.decision.features import hour_of_week
 from router_service.admission.keys import Key
 from router_service.affinity.conversation import conversation_key
 from router_service.api.asgi import read_body
-from router_service.api.catalogue import pricing
 from router_service.api.parse_head import parse_head
+from router_service.api.pricing_json import pricing
 from router_service.api.schemas.chat_bodies import PreviewRequestBody
 from router_service.api.schemas.described import json_content, responds
 from router_service.api.schemas.record_bodies import PreviewBody

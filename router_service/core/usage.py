@@ -12,8 +12,10 @@ from data.record.charges import Charge
 class Usage(msgspec.Struct):
     """Count tokens as the provider counts them; ``None`` means that the provider did not report the figure.
 
-    ``prompt_tokens`` include cached and cache-written tokens, ``completion_tokens`` include reasoning tokens.
-    ``cache_write_1h_tokens`` are the ones among ``cache_write_tokens`` that the provider caches for an hour.
+    ``prompt_tokens`` include cached, cache-written, audio and image tokens, ``completion_tokens`` include reasoning,
+    audio and image tokens. ``cache_write_1h_tokens`` are the ones among ``cache_write_tokens`` that the provider caches
+    for an hour. ``web_searches`` are sources where the provider counts these; ``web_fetches`` cost nothing but their
+    tokens. ``reported_nano`` is the cost that the provider itself states, nano-USD; it is recorded and never billed.
     """
 
     prompt_tokens: int = 0
@@ -22,6 +24,13 @@ class Usage(msgspec.Struct):
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     cache_write_1h_tokens: int | None = None
+    audio_prompt_tokens: int | None = None
+    image_prompt_tokens: int | None = None
+    audio_completion_tokens: int | None = None
+    image_completion_tokens: int | None = None
+    web_searches: int | None = None
+    web_fetches: int | None = None
+    reported_nano: int | None = None
 
     def plus(self, other: Usage) -> Usage:
         """Return the sum of both; a figure that neither has is ``None``."""
@@ -31,18 +40,20 @@ class Usage(msgspec.Struct):
 class CostBreakdown(msgspec.Struct, frozen=True, gc=False):
     """Hold the charges of a request and their parts in nano-USD.
 
-    ``prompt`` holds uncached and cache-written tokens, ``cached`` those read from a cache.
+    ``prompt`` holds all of the prompt but ``cached``, the tokens that were read from a cache; ``completion`` holds
+    every kind of output, ``fees`` what is not priced by token: requests and web searches.
     """
 
     prompt: int
     cached: int
     completion: int
     charges: list[Charge]
+    fees: int = 0
 
     @property
     def total(self) -> int:
         """Return the sum of the parts in nano-USD."""
-        return self.prompt + self.cached + self.completion
+        return self.prompt + self.cached + self.completion + self.fees
 
     def plus(self, other: CostBreakdown) -> CostBreakdown:
         """Return the sum of both, with the charges of both."""
@@ -51,6 +62,7 @@ class CostBreakdown(msgspec.Struct, frozen=True, gc=False):
             self.cached + other.cached,
             self.completion + other.completion,
             [*self.charges, *other.charges],
+            self.fees + other.fees,
         )
 
 

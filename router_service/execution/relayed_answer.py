@@ -8,7 +8,7 @@ from contextlib import aclosing
 from functools import reduce
 
 from data.record.attempt import CLIENT_DEADLINE
-from router_service.accounting.cost import cost_of
+from router_service.accounting.cost import cost_of, waived_cost
 from router_service.core.answer import Batch, EventBatch, SplicedResponse
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta
@@ -20,6 +20,10 @@ from router_service.execution.deadlines import TotalTimeoutExpired
 from router_service.execution.dispatch import CommittedAttempt
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed
+
+# A response without output that ended for one of these reasons is not charged for, as in the reference; nor is one
+# that the provider itself ended with an error.
+_WAIVED = (None, "error")
 
 
 class RelayedAnswer:
@@ -147,7 +151,7 @@ class RelayedAnswer:
         if response.metered is not None:
             self._meter(response.metered)
         self._outcome.complete = True
-        self._price()
+        self._price(ended=True)
 
     def _note(self, event: Event) -> None:
         outcome = self._outcome
@@ -166,10 +170,10 @@ class RelayedAnswer:
                 self.failed = event.error
                 self._committed.attempt.error_type = event.error.error_type
                 outcome.error_type, outcome.finish_reason = event.error.error_type, "error"
-                self._price()
+                self._price(ended=True)
             case Ended():
                 outcome.complete = True
-                self._price()
+                self._price(ended=True)
 
     def _begin(self, began: Began) -> None:
         outcome = self._outcome
@@ -205,12 +209,21 @@ class RelayedAnswer:
         # The entire response may have arrived with the first content.
         return attempt.ttft_us if ended <= begun else before_us + int((ended - begun) * 1e6)
 
-    def _price(self) -> None:
-        """Price the usage by the tier that served. Nothing is billed where the provider reports none."""
+    def _price(self, *, ended: bool = False) -> None:
+        """Price the usage by the tier that served. Nothing is billed where the provider reports none.
+
+        Nor is a response that has ``ended`` without output for no reason or with an error, nor one that its provider
+        has ended with an error.
+        """
         self._priced = True
         step, outcome = self._step, self._outcome
         step.usage = self._usage
-        step.cost = cost_of(step.usage or Usage(), self._committed.endpoint.price_served(outcome.service_tier))
+        usage, price = step.usage or Usage(), self._committed.endpoint.price_served(outcome.service_tier)
+        waived = ended and (
+            outcome.native_finish_reason == "error"
+            or (not usage.completion_tokens and outcome.finish_reason in _WAIVED)
+        )
+        step.cost = waived_cost(usage, price) if waived else cost_of(usage, price)
         outcome.usage, outcome.cost = step.usage, step.cost
         if self._route.earlier_steps:
             # Steps add up: the client pays for each dispatch that middleware has asked for.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from data.catalogue.geography import within
-from data.catalogue.types import Endpoint, Price
+from data.catalogue.price import Price, price_in_force
+from data.catalogue.types import Endpoint
 from models.selection.decision.features import planned_limit
 from router_service.core.preferences import QUANTIZATION_BITS, MaxPrice, Preferences, slug_matches
 from router_service.core.request import Head
@@ -53,7 +54,8 @@ class RequestProfile(NamedTuple):
     ``prompt_tokens`` is an estimate. ``max_tokens`` is the client's limit on the completion, or ``None``;
     ``planned_limit`` is the same limit rounded up to a power of two, for the strategies. ``hour`` is the hour of the
     week in UTC, 0 to 167. ``client_region`` is ``None`` if it is not known. ``service_tier`` is the requested one.
-    ``modality`` is text, image, audio or file.
+    ``modality`` is text, image, audio or file. ``priced_tokens`` are prompt tokens at which the same prices hold as at
+    the estimate, or ``None`` for the estimate itself.
     """
 
     prompt_tokens: int
@@ -66,6 +68,14 @@ class RequestProfile(NamedTuple):
     service_tier: str | None = None
     modality: str = "text"
     planned_limit: int | None = None
+    priced_tokens: int | None = None
+
+    def price_of(self, price: Price) -> Price:
+        """Return ``price`` as it is for a prompt of the estimated length, at the beginning of the hour."""
+        if price.meters is None:
+            return price
+        tokens = self.prompt_tokens if self.priced_tokens is None else self.priced_tokens
+        return price_in_force(price, tokens, 60 * self.hour)
 
 
 def profile_of(head: Head, body_bytes: int, hour: int, client_region: str | None = None) -> RequestProfile:
@@ -212,12 +222,18 @@ def processing_locations(endpoint: Endpoint) -> tuple[str, ...]:
 def parts_over_limit(endpoint: Endpoint, limit: MaxPrice) -> tuple[str, ...]:
     """Return the parts of ``limit`` that the endpoint's list price exceeds.
 
-    No offer of the catalogue charges per request, image or audio second, so those parts are never exceeded.
+    The list price is that of short prompts. No offer of the catalogue charges per image or audio second, so those parts
+    are never exceeded.
     """
     price = endpoint.price
     if price is None:
         return ("prompt",)
-    pairs = (("prompt", price.prompt, limit.prompt), ("completion", price.completion, limit.completion))
+    fee = price.meters.request if price.meters is not None else None
+    pairs = (
+        ("prompt", price.prompt, limit.prompt),
+        ("completion", price.completion, limit.completion),
+        ("request", fee or 0, limit.request),
+    )
     return tuple(name for name, nano, allowed in pairs if allowed is not None and nano > _nano(allowed))
 
 
@@ -226,5 +242,5 @@ def is_named_by(endpoint: Endpoint, slugs: tuple[str, ...]) -> bool:
     return any(slug_matches(slug, endpoint.tag, endpoint.provider_name) for slug in slugs)
 
 
-def _nano(usd_per_million: float | str) -> int:
-    return round(min(float(usd_per_million) * 1e9, MAX_NANO))
+def _nano(usd: float | str) -> int:
+    return round(min(float(usd) * 1e9, MAX_NANO))

@@ -100,7 +100,7 @@ def _strategy_input(
             tier + cutoff_penalty(preferences, measures.get(e.id, UNMEASURED))
             for tier, e in zip(tiers, eligible, strict=True)
         ]
-    prices = [blended_price(e.price) if e.price else 0 for e in eligible]
+    prices = [blended_price(profile.price_of(e.price)) if e.price else 0 for e in eligible]
     rows = sorted(zip(tiers, prices, [e.id for e in eligible], range(len(eligible)), strict=True))
     return StrategyInput(
         [eligible[row[3]] for row in rows],

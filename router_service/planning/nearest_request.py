@@ -112,5 +112,6 @@ def _price_changes(endpoint: Endpoint, preferences: Preferences) -> list[Request
     price, limit = endpoint.price, preferences.max_price
     if price is None or limit is None:
         return []
-    dollars = {"prompt": price.prompt / 1e9, "completion": price.completion / 1e9}
+    fee = price.meters.request if price.meters is not None else None
+    dollars = {"prompt": price.prompt / 1e9, "completion": price.completion / 1e9, "request": (fee or 0) / 1e9}
     return [RequestChange(f"provider.max_price.{part}", dollars[part]) for part in parts_over_limit(endpoint, limit)]

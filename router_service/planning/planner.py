@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from data.catalogue.price import length_steps
 from data.catalogue.types import Catalogue, Endpoint
 from models.selection.decision.artifact import PolicyError
 from models.selection.decision.features import planned_tokens
@@ -107,6 +108,8 @@ class Planner:
             model: tuple(sorted({e.max_completion_tokens for e in offers if e.max_completion_tokens is not None}))
             for model, offers in endpoints.items()
         }
+        steps = {model: {step for e in offers for step in length_steps(e.price)} for model, offers in endpoints.items()}
+        self._length_steps = {model: tuple(found) for model, found in steps.items() if found}
         self._measures: dict[str, tuple[int, EndpointMeasurement | None]] = {}
         self._preferences: BoundedCache[tuple[Constraints, bytes], Preferences] = BoundedCache(
             CACHE_ENTRIES, PREFERENCES_CACHE_BYTES, lambda key, _value: 4 * len(key[1])
@@ -171,7 +174,13 @@ class Planner:
         else:
             parameters = tuple(name for name in SOFT_PARAMETERS if name in parameters)
         # The first three fields are the ones that are coarsened; ``_replace`` takes four times as long.
-        return RequestProfile(planned_tokens(profile.prompt_tokens), limit, parameters, *profile[3:])
+        priced = self._priced_tokens(wanted, profile.prompt_tokens)
+        return RequestProfile(planned_tokens(profile.prompt_tokens), limit, parameters, *profile[3:-1], priced)
+
+    def _priced_tokens(self, wanted: tuple[RequestedModel, ...], prompt_tokens: int) -> int:
+        """Return the shortest prompt that costs what this one does per token at all endpoints of the wanted models."""
+        steps = [step for one in wanted for step in self._length_steps.get(one.model, ()) if step < prompt_tokens]
+        return max(steps) + 1 if steps else 0
 
     def _completion_limits(self, wanted: tuple[RequestedModel, ...]) -> tuple[int, ...]:
         """Return the distinct completion limits of the wanted models' endpoints, ascending."""

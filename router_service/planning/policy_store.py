@@ -43,9 +43,8 @@ class ServedPolicy:
 
         Raises ``PolicyError`` for any failure.
         """
-        candidates = [
-            CandidateEndpoint(e.id, e.provider, e.price.prompt, e.price.completion) for e in endpoints if e.price
-        ]
+        prices = [(e, profile.price_of(e.price)) for e in endpoints if e.price]
+        candidates = [CandidateEndpoint(e.id, e.provider, price.prompt, price.completion) for e, price in prices]
         try:
             found = self._policy.probabilities(_context(profile, endpoints), candidates, views, weights)
         except PolicyError:

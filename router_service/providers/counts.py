@@ -1,4 +1,4 @@
-"""Validate the token counts that providers report."""
+"""Validate the token counts and the costs that providers report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 # No context window is near this size, so a larger count is an error of the provider.
 MAX_TOKENS = 1_000_000_000
+# No single call costs near this much.
+MAX_USD = 1_000_000
 
 
 def token_count(value: Any) -> int | None:
@@ -21,3 +23,10 @@ def token_count(value: Any) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 <= value <= MAX_TOKENS else None
+
+
+def usd_nano(value: Any, per_usd: int = 1) -> int | None:
+    """Return a cost, ``per_usd`` of which are a dollar, as nano-USD; ``None`` for what is no possible cost."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_USD * per_usd:
+        return None
+    return round(value * 1e9 / per_usd)

@@ -10,6 +10,9 @@ from router_service.core.plan import Decision, Plan
 from router_service.core.route_trace import RouteTrace
 from router_service.telemetry.request_columns import MAX_ID_CHARACTERS, describe_request
 
+# The column has 32 bits.
+MAX_SEARCHES = 2**31 - 1
+
 
 def make_record(exchange: Exchange, worker: str) -> Record:
     """Return the row of the log for an exchange that has ended."""
@@ -72,12 +75,15 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         record.cached_tokens = usage.cached_tokens
         record.cache_write_tokens = usage.cache_write_tokens
         record.reasoning_tokens = usage.reasoning_tokens
+        record.web_searches = usage.web_searches and min(usage.web_searches, MAX_SEARCHES)
+        record.reported_cost_nano = usage.reported_nano
     if cost:
         record.charges = cost.charges
         record.cost_nano = cost.total
         record.cost_prompt_nano = cost.prompt
         record.cost_cached_nano = cost.cached
         record.cost_completion_nano = cost.completion
+        record.cost_fees_nano = cost.fees
     if route.hedge_loser:
         record.hedge_cost_nano = hedge_loser_cost(route.hedge_loser, usage, record.estimated_prompt_tokens)
     return record

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any
 
 from data.catalogue import load_catalogue
+from data.catalogue.price import Price, price_in_force
 from models.selection.decision.features import (
     CandidateEndpoint,
     RequestContext,
@@ -33,15 +35,27 @@ def context_of(record: Mapping[str, Any]) -> RequestContext:
     )
 
 
-def list_price_lookup() -> PriceLookup:
-    """Return a lookup of today's list prices by endpoint: prompt and completion, nano-USD per million tokens."""
-    prices_by_endpoint = {
-        endpoint.id: (endpoint.price.prompt, endpoint.price.completion)
-        for endpoints in load_catalogue().endpoints.values()
-        for endpoint in endpoints
-        if endpoint.price is not None
-    }
-    return prices_by_endpoint.get
+def list_prices_for(record: Mapping[str, Any]) -> PriceLookup:
+    """Return a lookup of today's list prices by endpoint: prompt and completion, nano-USD per million tokens.
+
+    They are those that the router plans with for the length and the hour of the logged request.
+    """
+    return partial(_list_price, record["estimated_prompt_tokens"], hour_of_week(record["started_at"].timestamp()))
+
+
+def _list_price(prompt_tokens: int, hour: int, endpoint: str) -> tuple[int, int] | None:
+    price = _prices_by_endpoint().get(endpoint)
+    if price is None:
+        return None
+    if price.meters is not None:
+        price = price_in_force(price, prompt_tokens, 60 * hour)
+    return price.prompt, price.completion
+
+
+@cache
+def _prices_by_endpoint() -> dict[str, Price]:
+    every = (endpoint for endpoints in load_catalogue().endpoints.values() for endpoint in endpoints)
+    return {endpoint.id: endpoint.price for endpoint in every if endpoint.price is not None}
 
 
 def candidate_of(name: str, score: float | None, prices: PriceLookup, cached_share: float = 0.0) -> CandidateEndpoint:

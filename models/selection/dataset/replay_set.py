@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from data.lake import Lake
 from models.selection.dataset import decision_log
-from models.selection.dataset.logged_context import candidate_of, context_of, list_price_lookup
+from models.selection.dataset.logged_context import candidate_of, context_of, list_prices_for
 from models.selection.dataset.logged_decisions import LoggedDecision, LoggedDecisions, decision_of, from_rows
 from models.selection.dataset.point_in_time import eligible_endpoints, judge_logged_attempt, walk_log
 from models.selection.decision.arrays import Floats, Ints, Names
@@ -117,7 +117,6 @@ def build_replay_set(frame: pl.DataFrame, speed: float = 1.0, since: datetime | 
     hours, or in a short log a ``BLOCKS``th of it, but at least ``MIN_BLOCK_S``: all of this in the market's time, which
     passes ``speed`` times as fast.
     """
-    prices = list_price_lookup()
     rows: list[LoggedDecision] = []
     contexts: list[RequestContext] = []
     candidates: list[tuple[CandidateEndpoint, ...]] = []
@@ -136,6 +135,7 @@ def build_replay_set(frame: pl.DataFrame, speed: float = 1.0, since: datetime | 
         rows.append(decision)
         contexts.append(context_of(record))
         scores = {c["endpoint"]: c["score"] for c in record["candidates"]}
+        prices = list_prices_for(record)
         candidates.append(tuple(candidate_of(name, scores[name], prices) for name in decision.endpoints))
         views_builder.add(views)
         outcomes.append(_first_attempt_outcome(record))

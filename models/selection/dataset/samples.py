@@ -17,7 +17,7 @@ from models.selection.dataset.logged_context import (
     cached_share,
     candidate_of,
     context_of,
-    list_price_lookup,
+    list_prices_for,
 )
 from models.selection.dataset.point_in_time import first_attempted_endpoint, judge_logged_attempt, walk_log
 from models.selection.decision.features import CandidateEndpoint, RequestContext
@@ -99,9 +99,8 @@ def build_samples(frame: pl.DataFrame, prices: PriceLookup | None = None) -> Sam
     rows: list[Sample] = []
     views: list[EndpointViews] = [EndpointViews.unseen(0)]
     chunk: list[EndpointViews] = []
-    price_of = prices or list_price_lookup()
     for row, view in walk_log(frame.iter_rows(named=True), first_attempted_endpoint):
-        sample = _sample(row, price_of)
+        sample = _sample(row, prices or list_prices_for(row))
         if sample is not None:
             rows.append(sample)
             chunk.append(view)

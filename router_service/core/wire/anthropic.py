@@ -187,6 +187,13 @@ class OutputTokensDetails(msgspec.Struct):
     thinking_tokens: int
 
 
+class ServerToolUse(msgspec.Struct):
+    """Count what the provider's own tools did."""
+
+    web_search_requests: int
+    web_fetch_requests: int
+
+
 class WireUsage(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Count tokens; ``input_tokens`` are those neither read from nor written to a cache."""
 
@@ -196,4 +203,5 @@ class WireUsage(msgspec.Struct, omit_defaults=True, kw_only=True):
     cache_read_input_tokens: int | None = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: OutputTokensDetails | None = None
+    server_tool_use: ServerToolUse | None = None
     service_tier: Literal["standard", "priority", "batch"] | None = None

@@ -64,7 +64,8 @@ def choose(inputs: StrategyInput) -> StrategyResult:
     levels = at_distance(
         shrink_measurements(measures, inputs.profile.tools), factors, _expected_completion(measures, inputs.profile)
     )
-    prices = adjusted_prices([e.price or Price(0, 0) for e in endpoints], levels, measures, inputs.profile)
+    listed = [inputs.profile.price_of(e.price or Price(0, 0)) for e in endpoints]
+    prices = adjusted_prices(listed, levels, measures, inputs.profile)
     deprioritised = [e.id in inputs.deprioritised for e in endpoints]
     shares = adjusted_shares(prices, levels.speed, deprioritised)
     rest = len(inputs.endpoints) - best

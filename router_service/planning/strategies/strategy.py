@@ -18,7 +18,8 @@ RULES_VERSION = "2"
 class StrategyInput(NamedTuple):
     """Hold the eligible endpoints, the best tier first, then the cheapest.
 
-    ``prices`` are blended list prices in nano-USD per million tokens. The lowest number in ``tiers`` is tried first.
+    ``prices`` are blended list prices in nano-USD per million tokens, for a prompt of the estimated length. The lowest
+    number in ``tiers`` is tried first.
     Tiers rank health first, then the priority tier if it is requested, then tool quality if it matters, then the
     cut-offs on speed. ``deprioritised`` endpoints are far worse than their peers at what this request needs.
     """

@@ -10,7 +10,14 @@ from router_service.core.events import Finished, Result, ResultChoice
 from router_service.core.outgoing_json import outgoing_json
 from router_service.core.parts import Refusal
 from router_service.core.usage import Usage
-from router_service.core.wire.anthropic import DIALECT, CacheCreation, OutputTokensDetails, StopReason, WireUsage
+from router_service.core.wire.anthropic import (
+    DIALECT,
+    CacheCreation,
+    OutputTokensDetails,
+    ServerToolUse,
+    StopReason,
+    WireUsage,
+)
 
 _REASONS: dict[str, StopReason] = {
     "stop": "end_turn",
@@ -95,8 +102,15 @@ def message_usage(usage: Usage | None, service_tier: str | None) -> WireUsage:
         cache_creation_input_tokens=written,
         cache_creation=_cache_creation(written, used.cache_write_1h_tokens),
         output_tokens_details=None if used.reasoning_tokens is None else OutputTokensDetails(used.reasoning_tokens),
+        server_tool_use=_server_tool_use(used),
         service_tier=_TIERS.get(service_tier or ""),  # type: ignore[arg-type]
     )
+
+
+def _server_tool_use(used: Usage) -> ServerToolUse | None:
+    if not used.web_searches and not used.web_fetches:
+        return None
+    return ServerToolUse(used.web_searches or 0, used.web_fetches or 0)
 
 
 def _cache_creation(written: int | None, for_an_hour: int | None) -> CacheCreation | None:

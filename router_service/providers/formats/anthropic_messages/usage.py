@@ -1,7 +1,7 @@
 """Read the counts of tokens, wherever the format reports them.
 
 Sources: Claude docs: Streaming Messages (cumulative usage), Prompt caching (lifetimes), Compaction (iterations);
-Claude API reference: Messages, usage.
+Claude API reference: Messages, usage; Web search tool, "Usage and pricing".
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ _INPUT, _OUTPUT = "input_tokens", "output_tokens"
 _READ, _WRITTEN = "cache_read_input_tokens", "cache_creation_input_tokens"
 _WRITTEN_5M, _WRITTEN_1H = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
 _THINKING = "thinking_tokens"
+_SEARCHES, _FETCHES = "web_search_requests", "web_fetch_requests"
 
 
 class TokenMeters:
@@ -36,6 +37,7 @@ class TokenMeters:
         self._read(usage, (_INPUT, _OUTPUT, _READ, _WRITTEN))
         self._read(usage.get("cache_creation"), (_WRITTEN_5M, _WRITTEN_1H))
         self._read(usage.get("output_tokens_details"), (_THINKING,))
+        self._read(usage.get("server_tool_use"), (_SEARCHES, _FETCHES))
         iterations = usage.get("iterations")
         if isinstance(iterations, list):
             # The counts of the message leave out what a compaction used; those of its iterations do not.
@@ -58,6 +60,8 @@ class TokenMeters:
             cache_write_tokens=written if lifetimes or _WRITTEN in found else None,
             reasoning_tokens=min(reasoning, output) if reasoning is not None else None,
             cache_write_1h_tokens=found.get(_WRITTEN_1H),
+            web_searches=found.get(_SEARCHES),
+            web_fetches=found.get(_FETCHES),
         )
 
     def _read(self, counts: Any, names: tuple[str, ...]) -> None:
