@@ -120,7 +120,8 @@ def _verified(found: _Completion, body: bytes, context: DecodeContext) -> list[B
         else:
             message = _completed(body, said)
         spliced = SplicedChoice(piece.index, message, piece.reason, piece.native, logprobs)
-        return [SplicedResponse(NAME, [spliced], partial(_events_of, context, piece), opening, _metered(found.usage))]
+        metered = _metered(found.usage, context.reasoning_in_total)
+        return [SplicedResponse(NAME, [spliced], partial(_events_of, context, piece), opening, metered)]
     state = AnswerState(context)
     state.count(found.usage, found.x_groq)
     state.count(choice.usage)
@@ -128,15 +129,15 @@ def _verified(found: _Completion, body: bytes, context: DecodeContext) -> list[B
     return _batches(state, opening, [piece], [message])
 
 
-def _metered(usage: DocumentedUsage | None) -> Metered | None:
+def _metered(usage: DocumentedUsage | None, reasoning_in_total: bool) -> Metered | None:
     if usage is None:
         return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     reasoning = None if completion is None else completion.reasoning_tokens
-    if usage.prompt_tokens is not None and not reasoning and not usage.has_others():
+    if usage.prompt_tokens is not None and not (reasoning or reasoning_in_total or usage.has_others()):
         cached, written = (prompt.cached_tokens, prompt.cache_write_tokens) if prompt is not None else (None, None)
         return Metered(Usage(usage.prompt_tokens, usage.completion_tokens or 0, cached, written, reasoning))
-    meter = UsageMeter()
+    meter = UsageMeter(reasoning_in_total)
     meter.add_documented(usage)
     metered = meter.take()
     return metered[0] if metered else None

@@ -22,8 +22,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     assistant turn that takes readable reasoning, and ``reasoning_details`` says whether signed and encrypted reasoning
     may be sent. ``cache_control`` marks parts, ``refusal_field`` takes an earlier refusal, which is text elsewhere.
     ``audio_history`` refers to an earlier audio answer by its id. ``inline_files`` is true where a file has to be
-    sent as base64 with a name, and false where its address will do. ``absent`` are parameters that the provider
-    refuses as unknown.
+    sent as base64 with a name, and false where its address will do. ``reasoning_in_total`` is true where the total of
+    tokens counts reasoning that no other count has. ``absent`` are parameters that the provider refuses as unknown.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -39,6 +39,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     audio_history: bool = False
     inline_files: bool = False
     message_names: bool = True
+    reasoning_in_total: bool = False
     absent: tuple[str, ...] = ()
 
 

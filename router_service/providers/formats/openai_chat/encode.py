@@ -71,7 +71,7 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
     headers = {"content-type": "application/json"}
     return Encoded(
         HttpRequest(f"{endpoint.base_url}/chat/completions", headers, _encode(body)),
-        DecodeContext(generation_id, origin, request.sampling.n),
+        DecodeContext(generation_id, origin, request.sampling.n, reasoning_in_total=dialect.reasoning_in_total),
         names,
     )
 

@@ -64,7 +64,8 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
     names = tuple(sorted(dropped)) if dropped else ()
     request = HttpRequest(plan.url, {"content-type": "application/json"}, _encode(body))
     choices = _choices(fields["n"]) if "n" in fields else 1
-    return Encoded(request, DecodeContext(generation_id, plan.origin, choices), names)
+    context = DecodeContext(generation_id, plan.origin, choices, reasoning_in_total=dialect.reasoning_in_total)
+    return Encoded(request, context, names)
 
 
 class _Plan(NamedTuple):

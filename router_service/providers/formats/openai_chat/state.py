@@ -34,7 +34,7 @@ class AnswerState:
         self._context = context
         self._calls: dict[int, CallTracker] = {}
         self.assembler = Assembler(context)
-        self.meter = UsageMeter()
+        self.meter = UsageMeter(context.reasoning_in_total)
         self.finished: set[int] = set()
         self.unfinished: set[int] = set()
 

@@ -101,13 +101,17 @@ class DocumentedUsage(msgspec.Struct, gc=False):
 class UsageMeter:
     """Collect the counts of one answer: per meter the last present, valid value, never lower than an earlier one.
 
-    ``service_tier`` is the tier that was named last.
+    ``service_tier`` is the tier that was named last. With ``reasoning_in_total`` the tokens that a total has beyond the
+    other counts are reasoning.
     """
 
-    __slots__ = ("_cached", "_changed", "_completion", "_more", "_prompt", "_reasoning", "_written", "service_tier")
+    __slots__ = (
+        "_cached", "_changed", "_completion", "_in_total", "_more", "_prompt", "_reasoning", "_written", "service_tier",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, reasoning_in_total: bool = False) -> None:
         self.service_tier: str | None = None
+        self._in_total = reasoning_in_total
         self._changed = False
         self._prompt: int | None = None
         self._completion: int | None = None
@@ -119,7 +123,7 @@ class UsageMeter:
 
     def add_documented(self, found: DocumentedUsage) -> None:
         """Add a usage object of the documented types; the first one is read fast."""
-        if self._changed or self._prompt is not None or found.has_others():
+        if self._changed or self._prompt is not None or self._in_total or found.has_others():
             self.add(msgspec.to_builtins(found))
             return
         prompt, completion = found.prompt_tokens_details, found.completion_tokens_details
@@ -140,6 +144,9 @@ class UsageMeter:
         of_prompt, of_completion = _object(found, _PROMPT_DETAILS), _object(found, _COMPLETION_DETAILS)
         reasoning = _highest(_count(of_completion, ("reasoning_tokens",)), _count(found, ("reasoning_tokens",)))
         citations = token_count(found.get("citation_tokens"))
+        if self._in_total and not reasoning and prompt is not None and total is not None:
+            reasoning = max(0, total - prompt - (completion or 0)) or reasoning
+            completion = completion or 0
         if prompt is not None and completion is not None:
             # Perplexity's deep research totals neither the citations that it read nor its reasoning.
             apart = bool(citations) and prompt + completion == total
