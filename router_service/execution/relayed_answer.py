@@ -21,8 +21,7 @@ from router_service.execution.dispatch import CommittedAttempt
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed
 
-# A response without output that ended for one of these reasons is not charged for, as in the reference; nor is one
-# that the provider itself ended with an error.
+# A response without output that ended for one of these reasons is not charged for, as in the reference.
 _WAIVED = (None, "error")
 
 
@@ -212,17 +211,13 @@ class RelayedAnswer:
     def _price(self, *, ended: bool = False) -> None:
         """Price the usage by the tier that served. Nothing is billed where the provider reports none.
 
-        Nor is a response that has ``ended`` without output for no reason or with an error, nor one that its provider
-        has ended with an error.
+        Nor is a response that has ``ended`` without output, for no reason or with an error.
         """
         self._priced = True
         step, outcome = self._step, self._outcome
         step.usage = self._usage
         usage, price = step.usage or Usage(), self._committed.endpoint.price_served(outcome.service_tier)
-        waived = ended and (
-            outcome.native_finish_reason == "error"
-            or (not usage.completion_tokens and outcome.finish_reason in _WAIVED)
-        )
+        waived = ended and not usage.completion_tokens and outcome.finish_reason in _WAIVED
         step.cost = waived_cost(usage, price) if waived else cost_of(usage, price)
         outcome.usage, outcome.cost = step.usage, step.cost
         if self._route.earlier_steps:
