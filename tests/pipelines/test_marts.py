@@ -11,6 +11,7 @@ import pytest
 from data.lake import Lake
 from data.marts import NoMart, open_mart
 from data.record.attempt import CLIENT_DEADLINE, STALE, Attempt, AttemptOutcome
+from data.record.charges import Charge
 from data.record.encoding import encode_record
 from data.record.record import Record
 from models.selection.dataset.point_in_time import LoggedResponse
@@ -120,6 +121,20 @@ def test_building_again_changes_nothing_but_the_version(tmp_path: Path) -> None:
     first, second = build_mart(lake), build_mart(lake)
     assert first.rows == second.rows
     assert lake.current_mart() == second.path
+
+
+def test_fees_are_a_part_of_the_cost(tmp_path: Path) -> None:
+    """The parts sum to the whole with the fee of a request, and do not without it."""
+    (row,) = records(1)
+    row.cost_nano, row.cost_fees_nano = row.cost_nano + 5_000_000, 5_000_000
+    row.charges = [Charge("prompt", 100, 7), Charge("request", 1, 5_000_000)]
+    right, wrong = Lake(tmp_path / "right"), Lake(tmp_path / "wrong")
+    fill(right, [row])
+    assert build_mart(right).requests == 1
+    row.cost_fees_nano = 0
+    fill(wrong, [row])
+    with pytest.raises(CheckFailed, match="parts of a cost"):
+        build_mart(wrong)
 
 
 def test_a_mart_that_fails_a_check_is_not_published(tmp_path: Path) -> None:

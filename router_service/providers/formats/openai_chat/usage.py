@@ -119,7 +119,7 @@ class UsageMeter:
         self._written: int | None = None
         self._reasoning: int | None = None
         # Counts that few answers have, by the names of their fields in Usage.
-        self._more: dict[str, int] = {}
+        self._more: dict[str, int] | None = None
 
     def add_documented(self, found: DocumentedUsage) -> None:
         """Add a usage object of the documented types; the first one is read fast."""
@@ -131,8 +131,9 @@ class UsageMeter:
         if prompt is not None:
             self._cached, self._written = prompt.cached_tokens, prompt.cache_write_tokens
         if completion is not None and completion.reasoning_tokens is not None:
-            self._reasoning = completion.reasoning_tokens
-            self._completion = _with_reasoning(self._prompt, self._completion, self._reasoning, found.total_tokens)
+            reasoning = self._reasoning = completion.reasoning_tokens
+            if reasoning:
+                self._completion = _with_reasoning(self._prompt, self._completion, reasoning, found.total_tokens)
         self._changed = True
 
     def add(self, found: Any) -> None:
@@ -179,8 +180,10 @@ class UsageMeter:
                 self._written = _highest(self._written, (hour or 0) + (minutes or 0))
 
     def _add(self, field: str, count: int | None) -> None:
-        if count is not None and count > self._more.get(field, -1):
-            self._more[field] = count
+        if count is not None:
+            if self._more is None:
+                self._more = {}
+            self._more[field] = max(count, self._more.get(field, 0))
 
     def take(self) -> list[Metered]:
         """Return the counts as an event if a usage object has come since the last call, else nothing."""
