@@ -57,6 +57,16 @@ def test_the_usage_at_the_end_of_a_stream_is_the_same(name: str) -> None:
     assert usage_of(batch for batch in batches if batch is not None) == sample.counts
 
 
+@pytest.mark.parametrize(("total", "completion"), [(7, 2), (57, 52), (None, 52)])
+def test_reasoning_is_added_where_the_total_does_not_contradict(total: int | None, completion: int) -> None:
+    """A total without the reasoning says that it is no more than the completion, whatever its own count."""
+    details = {"completion_tokens_details": {"reasoning_tokens": 50}}
+    known = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": total}
+    sample = Sample("", known | details, Price(1, 1), Usage(), {})
+    counts = usage_of(FORMATS["openai_chat"].decode_batches(response(sample), DecodeContext()))
+    assert counts is not None and counts.completion_tokens == completion
+
+
 @pytest.mark.parametrize(
     "usage",
     [

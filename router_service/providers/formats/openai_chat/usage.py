@@ -202,8 +202,8 @@ def _with_reasoning(prompt: int | None, completion: int | None, reasoning: int |
     """Return the completion's tokens with its reasoning, which some providers, xAI among them, count apart."""
     if not reasoning or completion is None:
         return completion
-    # More reasoning than completion cannot be a part of it, whatever the total says.
-    apart = reasoning > completion or (prompt is not None and prompt + completion + reasoning == total)
+    # Without a total, more reasoning than completion cannot be a part of it.
+    apart = reasoning > completion if total is None else (prompt or 0) + completion + reasoning == total
     return completion + reasoning if apart else completion
 
 
