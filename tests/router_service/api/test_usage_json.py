@@ -23,7 +23,7 @@ def test_the_cost_of_every_meter_is_in_the_parts_that_clients_read() -> None:
     meters = MeterPrices(audio=3 * USD, audio_output=4 * USD, web_search=10_000_000)
     cost = cost_of(USED, Price(USD, 2 * USD, USD // 10, USD * 5 // 4, meters))
     found.outcome.usage, found.outcome.cost = USED, cost
-    usage = usage_json(found)
+    usage = msgspec.to_builtins(usage_json(found))
     assert usage["prompt_tokens_details"]["audio_tokens"] == 50
     assert usage["completion_tokens_details"]["audio_tokens"] == 60
     assert usage["server_tool_use"] == usage["server_tool_use_details"] == {"web_search_requests": 2}
@@ -38,7 +38,7 @@ def test_searches_that_are_not_known_are_left_out() -> None:
     """A provider that counts none says nothing of them."""
     found = exchange_of()
     found.outcome.usage = Usage(1, 1)
-    assert "server_tool_use" not in usage_json(found)
+    assert "server_tool_use" not in msgspec.to_builtins(usage_json(found))
     assert message_usage(Usage(1, 1), None).server_tool_use is None
 
 

@@ -59,7 +59,10 @@ class ChatEndpoint:
     def response(self, exchange: Exchange, parsed: ParsedRequest, batches: Sequence[Batch]) -> tuple[Headers, bytes]:
         first = batches[0]
         if first.dialect == DIALECT:
-            body = render_spliced(first, exchange)
+            completion = render_spliced(first, exchange)
+            if exchange.route.plans is None:
+                return _JSON, _encode(completion)
+            body = msgspec.structs.asdict(completion)
         else:
             result = fold(event for batch in batches for event in batch.events())
             body = render_response(

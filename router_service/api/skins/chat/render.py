@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
 
 from router_service.api.skins.chat import answer_fields
 from router_service.api.skins.chat.errors import error_object
-from router_service.api.skins.chat.usage_json import usage_json
+from router_service.api.skins.chat.usage_json import ChatUsage, usage_json
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Result, ResultChoice
@@ -32,8 +32,30 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str | None = None
 
 
+class _SplicedChoice(msgspec.Struct, gc=False):
+    index: int
+    message: msgspec.Raw
+    logprobs: msgspec.Raw | None
+    finish_reason: str | None
+    native_finish_reason: str | None
+
+
+class SplicedCompletion(msgspec.Struct):
+    """Hold a completion whose messages keep their bytes."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str | None
+    provider: str | None
+    system_fingerprint: str | None
+    service_tier: str | None
+    choices: list[_SplicedChoice]
+    usage: ChatUsage
+
+
 def render_response(
-    result: Result, head: ResponseHead, usage: dict[str, Any], *, exclude_reasoning: bool = False
+    result: Result, head: ResponseHead, usage: ChatUsage, *, exclude_reasoning: bool = False
 ) -> dict[str, Any]:
     """Return the completion. An answer that broke has the finish reason ``error`` and the error in its choices."""
     began = result.began
@@ -53,29 +75,29 @@ def render_response(
     }
 
 
-def render_spliced(response: Batch, exchange: Exchange) -> dict[str, Any]:
-    """Return the completion of verified messages, which keep their bytes."""
+def render_spliced(response: Batch, exchange: Exchange) -> SplicedCompletion:
+    """Return the completion of verified messages."""
     began, request, outcome = response.began, exchange.request, exchange.outcome
-    return {
-        "id": request.id,
-        "object": "chat.completion",
-        "created": int(request.received_at),
-        "model": outcome.model,
-        "provider": outcome.provider_name,
-        "system_fingerprint": system_fingerprint(began) if began is not None and began.extras else None,
-        "service_tier": outcome.service_tier,
-        "choices": [
-            {
-                "index": choice.index,
-                "message": choice.delta,
-                "logprobs": None if choice.logprobs is UNSET else choice.logprobs,
-                "finish_reason": choice.finish_reason,
-                "native_finish_reason": choice.native_finish_reason,
-            }
+    return SplicedCompletion(
+        request.id,
+        "chat.completion",
+        int(request.received_at),
+        outcome.model,
+        outcome.provider_name,
+        system_fingerprint(began) if began is not None and began.extras else None,
+        outcome.service_tier,
+        [
+            _SplicedChoice(
+                choice.index,
+                choice.delta,
+                None if choice.logprobs is UNSET else choice.logprobs,
+                choice.finish_reason,
+                choice.native_finish_reason,
+            )
             for choice in response.spliced
         ],
-        "usage": usage_json(exchange),
-    }
+        usage_json(exchange),
+    )
 
 
 def system_fingerprint(began: Began) -> str | None:

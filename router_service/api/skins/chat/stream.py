@@ -10,6 +10,7 @@ import msgspec
 from router_service.api.skins.chat.choice_stream import ChoiceStream
 from router_service.api.skins.chat.errors import error_object
 from router_service.api.skins.chat.render import ResponseHead, system_fingerprint
+from router_service.api.skins.chat.usage_json import ChatUsage
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta, PartEnded
@@ -111,7 +112,7 @@ class ChatStreamRenderer:
                 self._take(choice, found)
         return b"".join(found)
 
-    def close(self, usage: dict[str, Any], **more: Any) -> bytes:
+    def close(self, usage: ChatUsage, **more: Any) -> bytes:
         """Return the end of a complete stream: the usage, with ``more`` fields, and the last event."""
         return self._chunk((), {"usage": usage, **more}) + DONE
 
