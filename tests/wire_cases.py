@@ -28,7 +28,10 @@ class WireEndpoint:
 
 @dataclass(frozen=True)
 class WireCase:
-    """Holds one case. ``documented_request`` is ``None`` where no vendor says what should be sent."""
+    """Holds one case. ``documented_request`` is ``None`` where no vendor says what should be sent.
+
+    ``stream_options`` is false where the vendor refuses that field of a streamed request.
+    """
 
     format: str
     name: str
@@ -46,6 +49,7 @@ class WireCase:
     ending: str = "complete"
     gate_after: int | None = None
     json_to_stream: bool = False
+    stream_options: bool = True
 
     @property
     def id(self) -> str:

@@ -53,7 +53,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     only where the model's author is known to allow training on its outputs. ``cache_lifetime_s`` is the time for which
     the provider caches a prompt after its last use, seconds. ``moderated`` is true where the provider's filter may
     block prompts or responses and ``None`` where that is not known. ``tier_prices`` has the price of every tier,
-    including the default one, where the provider sells more than one: the tier that was served is billed.
+    including the default one, where the provider sells more than one: the tier that was served is billed. ``dialect``
+    names the dialect of the wire format that the endpoint speaks, where that is not the one of its provider.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     moderated: bool | None = None
     service_tier: str | None = None
     tier_prices: tuple[tuple[str, Price], ...] = ()
+    dialect: str | None = None
 
     def price_served(self, tier: str | None) -> Price:
         """Return the price to bill when the provider reports that it served ``tier``, or reports none (``None``).

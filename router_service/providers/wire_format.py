@@ -36,8 +36,9 @@ class DecodeContext(msgspec.Struct, frozen=True):
     ``generation_id`` is the stem of ids that have to be made. ``origin`` marks the parts that may return to this
     provider alone. ``tool_names`` maps the names that were sent to the client's. ``output_tool`` is the forced tool
     that emulates structured output; its arguments are the text of the answer. ``custom_tools`` are the names, as sent,
-    of custom tools that were sent as functions whose one argument ``input`` is the text. ``reasoning_in_total`` is true
-    where a provider's total of tokens may be all that counts the reasoning.
+    of custom tools that were sent as functions whose one argument ``input`` is the text. ``think_tags`` is true where
+    text may begin with reasoning within ``<think>``, ``reasoning_in_total`` where a provider's total of tokens may be
+    all that counts the reasoning.
     """
 
     generation_id: str = ""
@@ -47,6 +48,7 @@ class DecodeContext(msgspec.Struct, frozen=True):
     output_tool: str | None = None
     custom_tools: frozenset[str] = frozenset()
     reasoning_in_total: bool = False
+    think_tags: bool = False
 
 
 class Encoded(msgspec.Struct, frozen=True):

@@ -22,7 +22,8 @@ _NATIVE = (
     "service_tier", "reasoning.max_tokens",
 )  # fmt: skip
 _EMULATED = (
-    "reasoning", "reasoning_effort", "reasoning.summary", "response_format", "structured_outputs", "verbosity",
+    "reasoning", "reasoning_effort", "reasoning.enabled", "reasoning.exclude", "reasoning.summary", "response_format",
+    "structured_outputs", "verbosity",
 )  # fmt: skip
 # The router keeps conversations at their endpoint by this key.
 _ROUTER = ("prompt_cache_key",)
@@ -54,4 +55,6 @@ def _table(traits: ModelTraits) -> Mapping[str, ParameterSupport]:
         dropped += ("verbosity",)
     if not traits.budget:
         dropped += ("reasoning.max_tokens",)
+    if traits.always_thinks:
+        dropped += ("reasoning.enabled",)
     return MappingProxyType({**SUPPORT, **dict.fromkeys(dropped, ParameterSupport.DROPPED)})

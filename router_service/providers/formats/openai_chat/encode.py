@@ -8,12 +8,15 @@ from typing import Any
 import msgspec
 
 from data.catalogue.types import DEFAULT_TIER, Endpoint
-from router_service.core.generation import GenerationRequest, OutputFormat, ReasoningOptions, Sampling
+from router_service.core.generation import GenerationRequest, Sampling
 from router_service.core.http_request import HttpRequest
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.providers.chat_parameters import UNSERVED, asking_fields
-from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, dialect_of, origin_of
-from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, left_out, reported
+from router_service.providers.formats.openai_chat.dialect import NAME, dialect_at, origin_of
+from router_service.providers.formats.openai_chat.output import encode_output, with_schema
+from router_service.providers.formats.openai_chat.parameters import fitted_parameters, limited_tokens
+from router_service.providers.formats.openai_chat.reasoning import encode_reasoning, without_thinking
+from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, left_out
 from router_service.providers.formats.openai_chat.tools import cache_control, encode_tools
 from router_service.providers.formats.openai_chat.turns import TurnEncoder
 from router_service.providers.wire_format import DecodeContext, Encoded
@@ -28,6 +31,7 @@ _PLAIN_SAMPLING = (
     "frequency_penalty",
     "presence_penalty",
     "repetition_penalty",
+    "seed",
     "logit_bias",
     "logprobs",
     "top_logprobs",
@@ -39,20 +43,18 @@ _PLAIN = ("user", "metadata", "modalities", "verbosity")
 
 
 def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
-    """Translate a request. Raises ``ApiError`` 400 for media that the format cannot express."""
-    dialect = dialect_of(endpoint.provider)
+    """Translate a request. Raises ``ApiError`` 400 for what the provider cannot do at all."""
+    dialect = dialect_at(endpoint)
     dropped: set[str] = set()
     origin = origin_of(endpoint.provider, endpoint.upstream_model)
-    body: dict[str, Any] = {
-        "model": endpoint.upstream_model,
-        "messages": TurnEncoder(dialect, origin, dropped).encode(request),
-    }
+    turns = TurnEncoder(dialect, origin, dropped).encode(request)
+    body: dict[str, Any] = {"model": endpoint.upstream_model, "messages": with_schema(turns, request.output, dialect)}
     body |= encode_tools(request, dialect, dropped)
-    body |= _output(request.output)
-    body |= _sampling(request.sampling, dialect)
+    body |= encode_output(request.output, dialect)
+    body |= _sampling(request.sampling)
     if request.max_tokens is not None:
-        body[dialect.max_tokens] = request.max_tokens
-    body |= encode_reasoning(request.reasoning, dialect, dropped)
+        limit = limited_tokens("max_tokens", request.max_tokens, endpoint.max_completion_tokens, dropped)
+        body[dialect.max_tokens] = limit
     body |= encode_tier(request.service_tier, endpoint, dropped)
     body |= {name: value for name in _PLAIN if (value := getattr(request, name)) is not None}
     if request.cache is not None:
@@ -61,50 +63,23 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
         else:
             dropped.add("cache_control")
     body |= _extras(request, body, dropped)
-    absent = left_out(endpoint.provider)
-    dropped |= reported(body, absent)
-    body = {name: value for name, value in body.items() if name not in absent}
+    body = fitted_parameters(body, dialect, left_out(dialect), dropped)
+    options = without_thinking(request.reasoning, request.tool_choice, dialect, dropped, stream=request.stream)
+    body = encode_reasoning(options, dialect, dropped, limit=request.max_tokens) | body
     if request.stream:
         body["stream"] = True
-        body["stream_options"] = {"include_usage": True}
-    names = tuple(sorted(dropped))
-    headers = {"content-type": "application/json"}
-    return Encoded(
-        HttpRequest(f"{endpoint.base_url}/chat/completions", headers, _encode(body)),
-        DecodeContext(generation_id, origin, request.sampling.n, reasoning_in_total=dialect.reasoning_in_total),
-        names,
+        if dialect.stream_options:
+            body["stream_options"] = {"include_usage": True}
+    choices = body.get("n") or 1
+    context = DecodeContext(
+        generation_id,
+        origin,
+        choices if isinstance(choices, int) else 1,
+        think_tags=dialect.think_tags,
+        reasoning_in_total=dialect.reasoning_in_total,
     )
-
-
-def encode_reasoning(options: ReasoningOptions | None, dialect: Dialect, dropped: set[str]) -> dict[str, Any]:
-    """Return the fields that ask for reasoning, in the form that the dialect takes."""
-    if options is None:
-        return {}
-    if dialect.reasoning_request == "object":
-        wanted = {
-            "enabled": options.enabled,
-            "effort": options.effort,
-            "max_tokens": options.max_tokens,
-            "summary": options.summary,
-        }
-        found = {name: value for name, value in wanted.items() if value is not None}
-        return {"reasoning": found} if found else {}
-    effort = options.effort
-    if options.enabled is False:
-        effort = "none"
-    elif effort is None and (options.enabled or options.max_tokens is not None):
-        # The reference reads reasoning without an effort as medium.
-        effort = "medium"
-    if options.max_tokens is not None:
-        dropped.add("reasoning.max_tokens")
-    if options.summary is not None:
-        dropped.add("reasoning.summary")
-    if effort is None:
-        return {}
-    if dialect.reasoning_request == "none":
-        dropped.add("reasoning")
-        return {}
-    return {"reasoning_effort": effort}
+    url, headers = f"{endpoint.base_url}/chat/completions", {"content-type": "application/json"}
+    return Encoded(HttpRequest(url, headers, _encode(body)), context, tuple(sorted(dropped)))
 
 
 def encode_tier(requested: str | None, endpoint: Endpoint, dropped: set[str]) -> dict[str, str]:
@@ -129,27 +104,10 @@ def _extras(request: GenerationRequest, body: Mapping[str, Any], dropped: set[st
     return {name: value for name, value in extras.items() if name not in _NEVER_COPIED and name not in body}
 
 
-def _sampling(sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
+def _sampling(sampling: Sampling) -> dict[str, Any]:
     fields = {name: value for name in _PLAIN_SAMPLING if (value := getattr(sampling, name)) is not None}
-    if sampling.seed is not None:
-        fields[dialect.seed] = sampling.seed
     if sampling.stop:
         fields["stop"] = sampling.stop
     if sampling.n != 1:
         fields["n"] = sampling.n
     return fields
-
-
-def _output(output: OutputFormat) -> dict[str, Any]:
-    if output.kind == "text":
-        return {}
-    if output.kind == "json_object":
-        return {"response_format": {"type": "json_object"}}
-    schema: dict[str, Any] = {"name": output.name or "answer"}
-    if output.description is not None:
-        schema["description"] = output.description
-    if output.strict is not None:
-        schema["strict"] = output.strict
-    if output.schema is not None:
-        schema["schema"] = output.schema
-    return {"response_format": {"type": "json_schema", "json_schema": schema}}

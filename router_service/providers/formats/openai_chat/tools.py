@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 
+from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest, Tool
 from router_service.core.parts import CacheMark, ToolCall
 from router_service.core.wire.chat_traits import SHORT_CALL_ID
-from router_service.providers.formats.openai_chat.dialect import NAME, Dialect
+from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, ToolChoiceMode
 
+_NO_TOOLS = "This provider calls no tools: leave out tool_choice or function_call, or choose another provider"
 _NINE = re.compile("[a-zA-Z0-9]{9}")
 _ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -23,27 +25,59 @@ def cache_control(mark: CacheMark) -> dict[str, str]:
 
 
 def encode_tools(request: GenerationRequest, dialect: Dialect, dropped: set[str]) -> dict[str, Any]:
-    """Return the fields of the body that offer tools, none if there is no tool that the format can express."""
-    tools = [encoded for tool in request.tools if (encoded := _tool(tool, dialect, dropped)) is not None]
-    if len(tools) < len(request.tools):
-        dropped.add("tools")
+    """Return the fields of the body that offer tools, none if there is no tool that the format can express.
+
+    Raises ``ApiError`` 400 for a call that has to be made where the provider makes none.
+    """
     choice = request.tool_choice
+    mode = None if choice is None else choice.mode
+    offered = request.tools
+    if not dialect.tools and offered:
+        if mode in ("required", "tool"):
+            raise ApiError("invalid_request", _NO_TOOLS)
+        dropped.add("tools")
+        if choice is not None and choice.parallel is False:
+            dropped.add("parallel_tool_calls")
+        return {}
+    if mode is not None and mode not in dialect.tool_choices:
+        offered, mode = _offered_instead(request, mode, dialect, dropped)
+    tools = [encoded for tool in offered if (encoded := _tool(tool, dialect, dropped)) is not None]
+    if len(tools) < len(offered):
+        dropped.add("tools")
     if not tools:
-        if choice is not None and choice.mode in ("required", "tool"):
+        if mode in ("required", "tool"):
             dropped.add("tool_choice")
         return {}
     fields: dict[str, Any] = {"tools": tools}
     if choice is None:
         return fields
-    if choice.mode == "tool":
+    if mode == "tool":
         kinds = {tool.name: tool.kind for tool in request.tools}
         kind = "custom" if kinds.get(choice.name or "") == "custom" else "function"
         fields["tool_choice"] = {"type": kind, kind: {"name": choice.name}}
-    else:
-        fields["tool_choice"] = choice.mode
+    elif mode is not None and not (mode == "auto" and "parallel_tool_calls" in dialect.absent):
+        # The usual choice may come from parallel_tool_calls alone.
+        fields["tool_choice"] = mode
     if choice.parallel is not None:
         fields["parallel_tool_calls"] = choice.parallel
     return fields
+
+
+def _offered_instead(
+    request: GenerationRequest, mode: ToolChoiceMode, dialect: Dialect, dropped: set[str]
+) -> tuple[list[Tool], ToolChoiceMode | None]:
+    """Return the tools to offer, and the mode, for a choice that the dialect does not have.
+
+    No choice of a tool leaves no tools, and a named one leaves that tool alone; it is forced where a call can be.
+    """
+    if mode == "none":
+        return [], None
+    named = request.tool_choice.name if request.tool_choice is not None else None
+    offered = [tool for tool in request.tools if mode != "tool" or tool.name == named]
+    if mode == "tool" and "required" in dialect.tool_choices:
+        return offered, "required"
+    dropped.add("tool_choice")
+    return offered, None
 
 
 def _tool(tool: Tool, dialect: Dialect, dropped: set[str]) -> dict[str, Any] | msgspec.Raw | None:

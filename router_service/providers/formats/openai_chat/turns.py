@@ -12,6 +12,7 @@ from router_service.core.generation import GenerationRequest, Message
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect
 from router_service.providers.formats.openai_chat.tools import CallIds, cache_control, encode_call
+from router_service.providers.formats.openai_chat.turn_order import alternated, with_one_system_turn
 
 _AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "mp4": "m4a", "x-m4a": "m4a"}
 _Turn = dict[str, Any]
@@ -43,7 +44,18 @@ class TurnEncoder:
                 else:
                     self._other(message, others)
         self._flush_media()
-        return self._turns
+        return self._ordered(self._turns)
+
+    def _ordered(self, turns: list[_Turn]) -> list[_Turn]:
+        dialect = self._dialect
+        field = dialect.reasoning_field
+        if dialect.reasoning_required and field and any("tool_calls" in turn for turn in turns):
+            for turn in turns:
+                if turn["role"] == "assistant":
+                    turn.setdefault(field, "")
+        if dialect.alternating:
+            return alternated(turns)
+        return with_one_system_turn(turns) if dialect.one_system else turns
 
     def _other(self, message: Message, parts: Sequence[AnyPart]) -> None:
         content = [encoded for part in parts if (encoded := self._part(part)) is not None]
@@ -65,6 +77,8 @@ class TurnEncoder:
             match part:
                 case ToolCall(kind="hosted"):
                     self._hosted.add(part.call_id)
+                case ToolCall() if not self._dialect.tools:
+                    content.append({"type": "text", "text": f"\nCalled {part.name}: {part.arguments}"})
                 case ToolCall():
                     calls.append(encode_call(part, self._ids.of_call(part.call_id), self._dialect))
                 case Refusal() if part.text and self._dialect.refusal_field:
@@ -80,6 +94,8 @@ class TurnEncoder:
                     content += [] if encoded is None else [encoded]
         if not content and not calls and not fields.keys() & {"refusal", "audio"}:
             return
+        if (thought := fields.pop("tags", None)) is not None:
+            content.insert(0, {"type": "text", "text": f"<think>\n{thought}\n</think>\n\n"})
         turn: _Turn = {"role": "assistant", "content": _as_text(content), **fields}
         if message.name and self._dialect.message_names:
             turn["name"] = message.name
@@ -141,6 +157,10 @@ class TurnEncoder:
                 self._media_of_results.append(encoded)
             elif encoded is not None:
                 content.append(encoded)
+        if not self._dialect.tools:
+            said = {"type": "text", "text": "Result: "}
+            self._turns.append({"role": "user", "content": _as_text([said, *content])})
+            return
         call_id = self._ids.of_result(result.call_id)
         self._turns.append({"role": "tool", "tool_call_id": call_id, "content": _joined(content) if content else ""})
 
@@ -207,6 +227,10 @@ def _media(part: Media, dialect: Dialect) -> dict[str, Any]:
     if part.file_id is not None:
         return {"type": "file", "file": _present(file_id=part.file_id, filename=part.name)}
     if part.kind == "image":
+        if dialect.inline_images and part.data is None:
+            raise ApiError(
+                "invalid_request", "Images must be sent inline as base64: this provider takes no address of them"
+            )
         return {"type": "image_url", "image_url": _present(url=url, detail=part.detail)}
     if part.kind == "video":
         return {"type": "video_url", "video_url": {"url": url}}

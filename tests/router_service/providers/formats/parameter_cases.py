@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from data.catalogue.types import Endpoint, Price
-from router_service.providers.formats.openai_chat.dialect import dialect_of
+from router_service.providers.formats.openai_chat.dialect import Dialect, dialect_at
 
 Fields = dict[str, Any]
 LOOKUP = {"name": "sentinel", "parameters": {"type": "object", "properties": {"place": {"type": "string"}}}}
@@ -47,7 +47,7 @@ CASES: dict[str, ParameterCase] = {
     "seed": ParameterCase({"seed": 20261129}),
     "logit_bias": ParameterCase({"logit_bias": {"7": 1.5}}),
     "logprobs": ParameterCase({"logprobs": True}),
-    "top_logprobs": ParameterCase({"logprobs": True, "top_logprobs": 7}, {"logprobs": True}),
+    "top_logprobs": ParameterCase({"logprobs": True, "top_logprobs": 5}, {"logprobs": True}),
     "n": ParameterCase({"n": 3}),
     "stop": ParameterCase({"stop": ["sentinel"]}),
     "user": ParameterCase({"user": "sentinel"}),
@@ -75,6 +75,11 @@ CASES: dict[str, ParameterCase] = {
     "reasoning.summary": ParameterCase(
         ROOM | {"reasoning": {"enabled": True, "summary": "detailed"}}, ROOM | {"reasoning": {"enabled": True}}
     ),
+    # Where reasoning cannot be turned off, the least of it is asked for, as for the effort that is called none.
+    "reasoning.enabled": ParameterCase(
+        ROOM | {"reasoning": {"enabled": False}}, ROOM | {"reasoning": {"effort": "none"}}
+    ),
+    "reasoning.exclude": ParameterCase(ROOM | {"reasoning": {"exclude": True}}, ROOM),
     "include_reasoning": ParameterCase({"include_reasoning": False}),
     "cache_control": ParameterCase({"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
     "prompt_cache_key": ParameterCase({"prompt_cache_key": "sentinel"}),
@@ -99,8 +104,8 @@ CASES: dict[str, ParameterCase] = {
     "safety_identifier": ParameterCase({"safety_identifier": "sentinel"}),
 }
 MESSAGES = [{"role": "user", "content": "sentinel of the messages"}]
-# The parameter is named by another that says the same.
-REPORTED_AS = {"reasoning_effort": "reasoning"}
+# These parameters are named by others that say the same.
+REPORTED_AS = {"reasoning_effort": "reasoning", "functions": "tools", "function_call": "tool_choice"}
 
 
 def endpoint_for(
@@ -128,34 +133,69 @@ def chat_effect(name: str, endpoint: Endpoint, *, copied: bool) -> Fields:
 
     ``copied`` is true for a body whose fields are copied as they came.
     """
-    dialect, fields = dialect_of(endpoint.provider), CASES[name].fields
+    dialect, fields = dialect_at(endpoint), CASES[name].fields
     as_object = dialect.reasoning_request == "object"
+    translated = {"functions": TOOLS, "function_call": TOOLS | {"tool_choice": _choice(dialect)}}
     match name:
         case "model":
             return {"model": endpoint.upstream_model}
         case "messages":
             return {"messages": MESSAGES}
         case "stream_options":
-            return {"stream_options": {"include_usage": True}}
+            return {"stream_options": {"include_usage": True}} if dialect.stream_options else {"stream": True}
         case "max_tokens" | "max_completion_tokens":
             return {dialect.max_tokens: fields[name]}
-        case "seed":
-            return {dialect.seed: fields[name]}
-        case "functions":
-            return fields if copied else TOOLS
-        case "function_call" if not copied:
-            return {"tool_choice": {"type": "function", "function": {"name": "sentinel"}}}
+        case "functions" | "function_call" if not (copied and dialect.functions):
+            return translated[name]
+        case "tool_choice":
+            return {"tool_choice": _choice(dialect)}
+        case "response_format" if not dialect.schemas:
+            return {"response_format": {"type": "json_object"}}
+        case "reasoning" | "reasoning_effort" if not as_object or not copied:
+            return _reasoning_effect("high" if name == "reasoning" else "low", dialect, own=name == "reasoning_effort")
         case "reasoning":
-            return {"reasoning": {"effort": "high"}} if as_object else {"reasoning_effort": "high"}
-        case "reasoning_effort" if as_object and not copied:
-            return {"reasoning": {"effort": "low"}}
+            return {"reasoning": {"effort": "high"}}
+        case "reasoning.enabled":
+            return {"reasoning": {"enabled": False}} if as_object else _reasoning_effect("none", dialect, own=False)
+        case "reasoning.max_tokens" if not as_object:
+            return {"enable_thinking": True, "thinking_budget": 2345}
         case "reasoning.max_tokens" | "reasoning.summary":
             return {"reasoning": {key: value for key, value in fields["reasoning"].items() if key != "enabled"}}
-        case "structured_outputs" if name in dialect.absent:
+        case "structured_outputs" if name in dialect.absent or not dialect.schemas:
             return {}
-        case "include_reasoning" | "models" | "provider" | "route" | "session_id" | "trace" | "usage":
+        case "include_reasoning" | "reasoning.exclude" | "models" | "provider" | "route" | "session_id" | "trace":
             return {}
-    return {name: fields[name]}
+        case "usage":
+            return {}
+    return {dialect.renamed.get(name, name): fields[name]}
+
+
+def _choice(dialect: Dialect) -> Any:
+    """Return how the choice of the only tool is said."""
+    if "tool" in dialect.tool_choices:
+        return {"type": "function", "function": {"name": "sentinel"}}
+    return "required"
+
+
+def _reasoning_effect(effort: str, dialect: Dialect, *, own: bool) -> Fields:
+    """Return what a body contains for an effort; ``own`` is true where the client wrote ``reasoning_effort``."""
+    known, on = dialect.efforts, effort != "none"
+    said = effort if not known or effort in known else next(name for name in known if name != "none")
+    match dialect.reasoning_request:
+        case "object":
+            return {"reasoning": {"effort": effort}}
+        case "switch":
+            fields: Fields = {"reasoning": {"enabled": on}}
+        case "thinking":
+            fields = {"thinking": {"type": dialect.thinking_on if on else "disabled"}}
+        case "enable_thinking":
+            budgets = {"high": 6400, "low": 1600} if dialect.thinking_budget else {}
+            fields = {"enable_thinking": on} | ({"thinking_budget": budgets[effort]} if effort in budgets else {})
+        case "template":
+            fields = {"chat_template_kwargs": {"enable_thinking": on}}
+        case _:
+            return {"reasoning_effort": said}
+    return fields | ({"reasoning_effort": said} if known and on else {})
 
 
 # What a body of the messages format contains, by the generation of the model where that matters.
@@ -173,11 +213,13 @@ MESSAGES_EFFECTS: dict[str, Fields] = {
     "verbosity": {"output_config": {"effort": "medium"}},
     # The router itself does what these ask for; what structured_outputs asks for, response_format has asked for.
     **{name: {} for name in ("include_reasoning", "models", "prompt_cache_key", "provider", "route", "session_id")},
+    "reasoning.exclude": {},
     **{name: {} for name in ("stream_options", "structured_outputs", "trace", "usage")},
 }
 BUDGET_EFFECTS: dict[str, Fields] = {
     "reasoning": {"thinking": {"type": "enabled", "budget_tokens": 6400}},
     "reasoning_effort": {"thinking": {"type": "enabled", "budget_tokens": 1600}},
+    "reasoning.enabled": {},
     "reasoning.max_tokens": {"thinking": {"type": "enabled", "budget_tokens": 2345}},
     "reasoning.summary": {},
 }
@@ -185,6 +227,7 @@ ADAPTIVE_EFFECTS: dict[str, Fields] = {
     "reasoning": {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}},
     "reasoning_effort": {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}},
     "reasoning.max_tokens": {"thinking": {"type": "enabled", "budget_tokens": 2345}},
+    "reasoning.enabled": {},
     "reasoning.summary": {"thinking": {"type": "adaptive", "display": "summarized"}},
 }
 NATIVE_SCHEMA: Fields = {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}

@@ -38,12 +38,20 @@ from tests.router_service.providers.formats.parameter_cases import (
 )
 
 NATIVE, EMULATED = ParameterSupport.NATIVE, ParameterSupport.EMULATED
+# One model for each rule of the table that concerns single models.
+MODELS_WITH_RULES = [
+    ("openai", "o3"), ("openai", "gpt-5-mini"), ("openai", "gpt-5.1"), ("openai", "gpt-5.4"), ("openai", "gpt-5-pro"),
+    ("openai", "gpt-4.1"), ("azure", "o4-mini"), ("groq", "openai/gpt-oss-120b"), ("mistral", "mistral-small-2603"),
+    ("xai", "grok-4.3"), ("xai", "grok-4.5"), ("xai", "grok-3-mini"), ("cerebras", "gpt-oss-120b"),
+    ("moonshotai", "kimi-k2.6"), ("moonshotai", "kimi-k3"), ("moonshotai", "kimi-k2-thinking"), ("zai", "glm-5.1"),
+    ("minimax", "MiniMax-M3"), ("perplexity", "sonar-deep-research"),
+]  # fmt: skip
 ROWS = tomllib.loads(resources.files("router_service.providers").joinpath("dialects.toml").read_text())
 CHAT_ENDPOINTS = [
     endpoint_for("openai_chat", provider, "model-1", tiers=tiers)
     for provider in ("without-a-row", *ROWS["openai_chat"])
     for tiers in (False, True)
-]
+] + [endpoint_for("openai_chat", provider, model) for provider, model in MODELS_WITH_RULES]
 MESSAGES_ENDPOINTS = [endpoint_for("anthropic_messages", "vendor", model) for model in MODEL_EFFECTS]
 
 
@@ -124,6 +132,15 @@ def fault(name: str, endpoint: Endpoint, encoded: Encoded, received: bytes, *, c
     return f"{name} is {support} but reported as dropped" if reported in encoded.dropped else None
 
 
+def refusal_fault(name: str, endpoint: Endpoint, *, copied: bool) -> str | None:
+    """Return what is wrong with the refusal of a parameter, or ``None``: the sentence says what to change."""
+    try:
+        encode(CASES[name].fields, endpoint, copied=copied)
+    except ApiError as error:
+        return None if error.code == 400 and name in error.message else f"{name} is refused with {error.message!r}"
+    return f"{name} is refused by the table, but was encoded"
+
+
 def label(endpoint: Endpoint) -> str:
     """Return the name of an endpoint in the names of tests."""
     return f"{endpoint.id}{'+tiers' if endpoint.tier_prices else ''}"
@@ -144,7 +161,10 @@ async def test_each_parameter_does_what_the_table_says(
     upstream = open_client("direct", 60)
     faults = []
     try:
-        for name in FORMATS[at.wire_format].support_of(at):
+        for name, support in FORMATS[at.wire_format].support_of(at).items():
+            if support is ParameterSupport.REFUSED:
+                faults.append(refusal_fault(name, at, copied=copied))
+                continue
             encoded = encode(CASES[name].fields, at, copied=copied)
             answer = await upstream.send(encoded.request, 60)
             assert answer.status == 200

@@ -27,7 +27,7 @@ from router_service.providers.formats.openai_chat.turns import TurnEncoder
 from tests.router_service.providers.formats.openai_chat.wire import FORMAT, endpoint
 
 USER = Message(role="user", parts=[Text(text="hello")])
-PLAIN = endpoint("groq", "llama")
+PLAIN = endpoint("a-plain-server", "llama")
 
 
 def _raw(value: Any) -> Raw:
@@ -56,7 +56,7 @@ def test_a_request_has_an_address_a_type_and_no_credentials():
     assert encoded.request.url == "http://provider.test/v1/chat/completions"
     assert encoded.request.headers == {"content-type": "application/json"}
     assert json.loads(encoded.request.body) == {"model": "llama", "messages": [{"role": "user", "content": "hello"}]}
-    assert (encoded.context.generation_id, encoded.context.origin) == ("gen-1", "openai_chat/groq/llama")
+    assert (encoded.context.generation_id, encoded.context.origin) == ("gen-1", "openai_chat/a-plain-server/llama")
     assert encoded.dropped == ()
 
 

@@ -1,0 +1,53 @@
+"""Put turns in the order that strict providers and chat templates ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Turn = dict[str, Any]
+_CONTINUE = "Go on."
+
+
+def with_one_system_turn(turns: list[Turn]) -> list[Turn]:
+    """Return ``turns`` with one leading system turn; a later system turn becomes one of the user."""
+    leading = 0
+    while leading < len(turns) and turns[leading]["role"] == "system":
+        leading += 1
+    first = [_merged(turns[:leading])] if leading else []
+    rest = [turn | {"role": "user"} if turn["role"] == "system" else turn for turn in turns[leading:]]
+    return first + rest
+
+
+def alternated(turns: list[Turn]) -> list[Turn]:
+    """Return ``turns`` with one leading system turn, then those of the user and of the assistant in turn.
+
+    Neighbours of one role are merged. The first of them and the last are the user's.
+    """
+    found: list[Turn] = []
+    for turn in with_one_system_turn(turns):
+        if found and found[-1]["role"] == turn["role"]:
+            found[-1] = _merged([found[-1], turn])
+            continue
+        if turn["role"] == "assistant" and (not found or found[-1]["role"] == "system"):
+            found.append({"role": "user", "content": _CONTINUE})
+        found.append(turn)
+    if found and found[-1]["role"] != "user":
+        found.append({"role": "user", "content": _CONTINUE})
+    return found
+
+
+def _merged(turns: list[Turn]) -> Turn:
+    if len(turns) == 1:
+        return turns[0]
+    contents = [turn.get("content") for turn in turns]
+    if all(content is None or isinstance(content, str) for content in contents):
+        content: Any = "\n\n".join(text for text in contents if text)
+    else:
+        content = [part for one in contents for part in _parts(one)]
+    return turns[0] | {"content": content}
+
+
+def _parts(content: Any) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if content else []
