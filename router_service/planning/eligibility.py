@@ -156,6 +156,11 @@ def filter_endpoints(
             if able and len(able) < len(eligible):
                 excluded += [(e, f"unsupported:{name}") for e in eligible if name not in e.supported_parameters]
                 eligible = able
+    if profile.max_tokens:
+        long_enough = [e for e in eligible if writes(e, profile.max_tokens)]
+        if long_enough and len(long_enough) < len(eligible):
+            excluded += [(e, "max_tokens") for e in eligible if not writes(e, profile.max_tokens)]
+            eligible = long_enough
     return FilteredEndpoints(eligible, excluded)
 
 
@@ -189,11 +194,18 @@ def eligibility_rules(preferences: Preferences, profile: RequestProfile) -> Iter
         yield EligibilityRule("require_parameters", lambda e: not missing_parameters(needed, e))
     prompt_tokens = profile.prompt_tokens / ESTIMATE_MARGIN
     yield EligibilityRule("context_length", lambda e: e.context_length >= prompt_tokens or not e.context_length)
-    if profile.max_tokens:
+    if profile.max_tokens and preferences.require_parameters:
         max_tokens = profile.max_tokens
-        yield EligibilityRule(
-            "max_tokens", lambda e: e.max_completion_tokens is None or max_tokens <= e.max_completion_tokens
-        )
+        yield EligibilityRule("max_tokens", lambda e: writes(e, max_tokens))
+
+
+def writes(endpoint: Endpoint, max_tokens: int) -> bool:
+    """Return whether the endpoint can write ``max_tokens`` tokens.
+
+    Agents ask for more than some models can write. Where none of the endpoints can, the wire format sends what the
+    endpoint has and reports it.
+    """
+    return endpoint.max_completion_tokens is None or max_tokens <= endpoint.max_completion_tokens
 
 
 def privacy_rules(preferences: Preferences) -> Iterator[EligibilityRule]:

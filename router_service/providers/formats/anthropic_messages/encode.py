@@ -96,7 +96,10 @@ class _RequestEncoder:
         """Return ``max_tokens``, which the format requires; the vendor refuses more than the model can write."""
         most = self._endpoint.max_completion_tokens
         asked = self._request.max_tokens or most or DEFAULT_MAX_TOKENS
-        return min(asked, most) if most else asked
+        if not most or asked <= most:
+            return asked
+        self._dropped.add("max_tokens")
+        return most
 
     def _add_thinking(self, turns: list[Turn]) -> bool:
         """Add the field, and return whether the model will think."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data.catalogue.types import Endpoint
+from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.generation import GenerationRequest
@@ -15,6 +16,7 @@ from router_service.providers.formats.openai_chat.encode import encode_request
 from router_service.providers.formats.openai_chat.errors import http_error
 from router_service.providers.formats.openai_chat.splice import encode_source
 from router_service.providers.formats.openai_chat.support import SUPPORT, support_at
+from router_service.providers.formats.openai_chat.think_tags import ThinkTagDecoder, split_body
 from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
@@ -34,12 +36,13 @@ class OpenAIChatFormat:
     encode_source = staticmethod(encode_source)
 
     def decode(self, body: bytes, context: DecodeContext) -> list[Event]:
-        return decode_response(body, context)
+        return decode_response(split_body(body) if context.think_tags else body, context)
 
-    decode_batches = staticmethod(decode_spliced)
+    def decode_batches(self, body: bytes, context: DecodeContext) -> list[Batch]:
+        return decode_spliced(split_body(body) if context.think_tags else body, context)
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
-        return ChatDecoder(context)
+        return ThinkTagDecoder(context) if context.think_tags else ChatDecoder(context)
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         return http_error(status, body, headers, endpoint)

@@ -16,6 +16,7 @@ from tests.router_service.providers.formats.openai_chat.wire import (
     CONTEXT,
     FORMAT,
     calls_of,
+    case_context,
     case_endpoint,
     events_of_stream,
     folded,
@@ -35,20 +36,21 @@ GREETING = "Good morning! Ça va? 你好 🚢"
 def _stream(name: str):
     stream = CASES[name].stream
     assert stream is not None
-    return folded(events_of_stream(stream, complete=CASES[name].ending == "complete"))
+    complete = CASES[name].ending == "complete"
+    return folded(events_of_stream(stream, complete=complete, context=case_context(CASES[name])))
 
 
 def _response(name: str):
     response = CASES[name].response
     assert response is not None
-    return folded(FORMAT.decode(response, CONTEXT))
+    return folded(FORMAT.decode(response, case_context(CASES[name])))
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_every_stream_keeps_the_grammar_and_ends_once(name):
     """No fixture makes the decoder break the grammar of events."""
     case = CASES[name]
-    events = events_of_stream(case.stream, complete=case.ending == "complete")
+    events = events_of_stream(case.stream, complete=case.ending == "complete", context=case_context(case))
     folded(events)
     assert sum(isinstance(event, Ended | Failed) for event in events) == 1
 
@@ -74,7 +76,7 @@ def test_a_stream_cut_anywhere_keeps_the_grammar(data):
     name = data.draw(st.sampled_from(STREAMS))
     stream = CASES[name].stream
     cut = data.draw(st.integers(0, len(stream)))
-    events = events_of_stream(stream[:cut], complete=data.draw(st.booleans()))
+    events = events_of_stream(stream[:cut], complete=data.draw(st.booleans()), context=case_context(CASES[name]))
     folding = Folding()
     for event in events:
         folding.add(event)
@@ -387,3 +389,8 @@ def test_a_response_to_a_streamed_call_decodes_to_the_events_of_a_stream():
     decoder = FORMAT.decoder(CONTEXT)
     batch = decoder.feed(None, CASES["json_to_stream"].response.replace(b"\n", b""))
     assert text_of(folded(batch.events() + decoder.end())) == GREETING
+
+
+def test_reasoning_within_tags_is_no_text():
+    for result in (_stream("think_tags"), _response("think_tags")):
+        assert (reasoning_of(result), text_of(result)) == ("I greet them.\n", "Hello!")

@@ -42,7 +42,7 @@ def _source(fields: dict[str, Raw], body: dict[str, Any] | None, *, stream: bool
 
 
 def _body(encoded: Any) -> dict[str, Any]:
-    """Returns a body in which one text in a list is the text, empty text beside calls is null, and no choice is auto."""
+    """Returns a body in which one text in a list is the text, empty text beside calls null, and no choice is auto."""
     found = json.loads(encoded.request.body) if not isinstance(encoded, dict) else encoded
     found = {name: value for name, value in found.items() if (name, value) != ("tool_choice", "auto")}
     return found | {"messages": [_plain(message) for message in found["messages"]]}

@@ -11,6 +11,7 @@ from data.catalogue.types import Endpoint, Price
 from router_service.core.errors import ApiError
 from router_service.core.events import Event, Failed, Folding, Result, fold
 from router_service.core.parts import Opaque, Reasoning, Text, ToolCall
+from router_service.providers.formats.openai_chat.dialect import dialect_of
 from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
 from router_service.providers.wire_format import DecodeContext
 from router_service.upstream.framing.sse import EventParser
@@ -38,6 +39,12 @@ def endpoint(provider: str = "openai", upstream_model: str = "gpt-5-mini", **mor
         context_length=1000,
         **more,
     )
+
+
+def case_context(case: WireCase) -> DecodeContext:
+    """Returns what the decoder knows of a fixture's provider."""
+    tagged = dialect_of(case.endpoint.provider, case.endpoint.upstream_model).think_tags
+    return msgspec.structs.replace(CONTEXT, think_tags=tagged)
 
 
 def case_endpoint(case: WireCase) -> Endpoint:
