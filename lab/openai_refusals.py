@@ -16,6 +16,7 @@ from typing import Any
 
 from lab.openai_fields import CHAT_REQUEST
 from lab.openai_history import check_history
+from lab.openai_models import check_model
 from lab.shapes import Path, RequestRefused, Tag, check, json_kind
 
 KINDS = {
@@ -47,8 +48,9 @@ def refuse_chat(body: dict[str, Any], headers: Mapping[str, str]) -> None:
     if "model" not in body:
         raise RequestRefused("you must provide a model parameter")
     check(CHAT_REQUEST, body, (), OpenAIVocabulary())
+    check_model(body)
     check_history(body["messages"])
-    _check_combinations(body)
+    check_combinations(body)
     _check_schemas(body)
     for path, url in _image_urls(body["messages"]):
         _check_image(path, url)
@@ -135,7 +137,7 @@ def _check_files(messages: list[dict[str, Any]]) -> None:
                 raise _refusal((*path, "file_data"), f"Invalid file data: '{name}'. {INLINE_PDF}", "invalid_value")
 
 
-def _check_combinations(body: dict[str, Any]) -> None:
+def check_combinations(body: dict[str, Any]) -> None:
     """Refuse parameters that need another one."""
     needs = (
         ("top_logprobs", "logprobs", "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."),

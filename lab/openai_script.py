@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from lab.script import Called, CitedSource, Declined, Ending, SaidText, Script, Searched, joined
+from lab.script import Called, CitedSource, Declined, Ending, SaidText, Script, Searched, Thought, joined
 from lab.text import WORDS, Completion
 
 REASONS: dict[Ending, str] = {
@@ -18,13 +18,15 @@ REASONS: dict[Ending, str] = {
 }  # fmt: skip
 
 
-def whole_chat(scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the non-streaming response; each script is a choice."""
+def whole_chat(
+    scripts: Sequence[Script], completion: Completion, body: dict[str, Any], *, thoughts: bool = False
+) -> dict[str, Any]:
+    """Return the non-streaming response; each script is a choice. ``thoughts`` are shown as ``reasoning_content``."""
     return _head(completion, body, "chat.completion") | {
         "choices": [
             {
                 "index": index,
-                "message": _message(script),
+                "message": _message(script, thoughts),
                 "logprobs": _logprobs(script, body),
                 "finish_reason": REASONS[script.ending],
             }
@@ -34,14 +36,16 @@ def whole_chat(scripts: Sequence[Script], completion: Completion, body: dict[str
     }
 
 
-def chat_events(scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> list[bytes]:
+def chat_events(
+    scripts: Sequence[Script], completion: Completion, body: dict[str, Any], *, thoughts: bool = False
+) -> list[bytes]:
     """Return the events of the stream; the chunks of the choices alternate."""
     options = body.get("stream_options") or {}
     head = _head(completion, body, "chat.completion.chunk")
     if options.get("include_usage"):
         head["usage"] = None
     padding = {"obfuscation": "portolan"} if options.get("include_obfuscation") else {}
-    choices = [_choices(index, script, body) for index, script in enumerate(scripts)]
+    choices = [_choices(index, script, body, thoughts) for index, script in enumerate(scripts)]
     chunks = [
         head | {"choices": [choice]} | padding
         for turn in zip_longest(*choices)
@@ -65,7 +69,7 @@ def _head(completion: Completion, body: dict[str, Any], kind: str) -> dict[str, 
     }
 
 
-def _message(script: Script) -> dict[str, Any]:
+def _message(script: Script, thoughts: bool) -> dict[str, Any]:
     calls = [_call(part) for part in script.parts if isinstance(part, Called)]
     message = {
         "role": "assistant",
@@ -73,7 +77,9 @@ def _message(script: Script) -> dict[str, Any]:
         "refusal": joined(script.parts, Declined) or None,
         "annotations": _annotations(script),
     }
-    return message | ({"tool_calls": calls} if calls else {})
+    thought = "".join("".join(part.pieces) for part in script.parts if isinstance(part, Thought))
+    shown = {"reasoning_content": thought} if thoughts and thought else {}
+    return message | shown | ({"tool_calls": calls} if calls else {})
 
 
 def _call(part: Called) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def _annotation(citation: CitedSource, start: int, end: int) -> dict[str, Any]:
     return {"type": "url_citation", "url_citation": place}
 
 
-def _choices(index: int, script: Script, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _choices(index: int, script: Script, body: dict[str, Any], thoughts: bool) -> Iterator[dict[str, Any]]:
     """Yield the entries of one choice in the chunks of a stream."""
     shown = bool(body.get("logprobs"))
 
@@ -110,6 +116,8 @@ def _choices(index: int, script: Script, body: dict[str, Any]) -> Iterator[dict[
         if isinstance(part, SaidText):
             for piece in part.pieces:
                 yield entry({"content": piece}, _listed("content", [piece], body) if shown else None)
+        elif isinstance(part, Thought) and thoughts:
+            yield from (entry({"reasoning_content": piece}) for piece in part.pieces)
         elif isinstance(part, Declined):
             for piece in part.pieces:
                 yield entry({"refusal": piece}, _listed("refusal", [piece], body) if shown else None)

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from lab.anthropic_wire import AnthropicWire
 from lab.behaviour import Behaviour, behaviour_of
+from lab.chat_vendors import vendors
 from lab.faults import NEVER_S, Fault, leaves, read_fault
 from lab.intake import MALFORMED, new_request_id, read_body, refusal_response, request_ids, understand, unreadable
 from lab.openai_wire import OpenAIWire
@@ -26,6 +27,7 @@ from lab.replies import make_scripts
 from lab.script import Break, Script
 from lab.shapes import RequestRefused
 from lab.text import CHARACTERS_OF_A_TOKEN, Completion, complete
+from lab.vendor_wire import VendorWire
 from lab.wire import Wire
 
 TIERS = ("priority", "flex")
@@ -61,8 +63,9 @@ class Lab:
     the default tier and is reported in the response. ``time_scale`` multiplies all latencies and the time between
     outages (0: no delay). ``faults`` enables failures at the measured rates. ``modes`` has the injected faults
     (``lab/faults.py``) by endpoint, provider or ``*``. ``completed`` counts the completed responses, which a provider
-    would bill, by the request's ``user``. ``strict`` makes every provider refuse what the vendor of its wire format
-    refuses; without it only the vendors do. ``refused`` counts these refusals by endpoint.
+    would bill, by the request's ``user``. ``strict`` makes every provider refuse what it refuses where that is known,
+    else what the vendor of its wire format does; without it only OpenAI, Azure and Anthropic do. ``refused`` counts
+    these refusals by endpoint.
     """
 
     seed: int = 7
@@ -211,9 +214,11 @@ def create_app(lab: Lab) -> Starlette:
     ``/_control/{provider}`` injects faults into a provider or into one of its endpoints.
     """
     openai, anthropic = OpenAIWire(), AnthropicWire(lab.seed)
+    others = {provider: VendorWire(provider, vendor) for provider, vendor in vendors().items()}
 
     async def chat(request: Request) -> Response:
-        return await lab.answer(request.path_params["provider"], request, openai)
+        provider = request.path_params["provider"]
+        return await lab.answer(provider, request, others.get(provider, openai))
 
     async def messages(request: Request) -> Response:
         return await lab.answer(request.path_params["provider"], request, anthropic)

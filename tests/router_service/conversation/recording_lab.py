@@ -85,20 +85,28 @@ def chat_call(call: dict[str, Any]) -> Item:
 
 
 def _chat_items(message: dict[str, Any]) -> list[Item]:
-    text = [("text", message["content"])] if message.get("content") else []
-    return [*text, *(chat_call(call) for call in message.get("tool_calls") or ())]
+    content = _chat_text(message.get("content"))
+    return [*([("text", content)] if content else []), *(chat_call(call) for call in message.get("tool_calls") or ())]
+
+
+def _chat_text(content: Any) -> str:
+    """Return the text of content; reasoning among its parts is none."""
+    parts = content if isinstance(content, list) else []
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in parts)
 
 
 def _chat_message(answer: bytes, streamed: bool) -> dict[str, Any]:
+    """Return the message of an answer, whatever the shape in which the vendor streams its calls."""
     if not streamed:
         message: dict[str, Any] = json.loads(answer)["choices"][0]["message"]
         return message
     text, calls = "", {}
     for chunk in _events(answer):
         for choice in chunk["choices"]:
-            text += choice["delta"].get("content") or ""
+            text += _chat_text(choice["delta"].get("content"))
             for piece in choice["delta"].get("tool_calls") or ():
-                call = calls.setdefault(piece["index"], {"id": piece.get("id"), "function": {"arguments": ""}})
+                place = piece["index"] if "index" in piece else piece["id"]
+                call = calls.setdefault(place, {"id": piece.get("id"), "function": {"arguments": ""}})
                 call["function"]["name"] = piece["function"].get("name") or call["function"]["name"]
                 call["function"]["arguments"] += piece["function"].get("arguments") or ""
     return {"content": text, "tool_calls": list(calls.values())}

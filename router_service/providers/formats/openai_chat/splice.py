@@ -93,8 +93,9 @@ class _Plan(NamedTuple):
 
     ``sent_as`` has the names of fields that are sent under another name, and ``None`` for those that are not copied.
     ``absent`` are those of them that the answer reports, ``limited`` the fields whose values have bounds. ``read`` are
-    the fields that have to be decoded, ``refused`` the traits of messages that have to change. ``is_translated`` is true
-    if some bodies have to be translated in full: those with ``translated`` fields, and those that ``translates`` finds.
+    the fields that have to be decoded, ``refused`` the traits of messages that have to change. ``is_translated`` is
+    true if some bodies have to be translated in full: those with ``translated`` fields, and those that ``translates``
+    finds.
     """
 
     dialect: Dialect

@@ -16,6 +16,7 @@ from router_service.providers.formats.openai_chat.odd_types import fitted_id, ha
 from router_service.providers.formats.openai_chat.usage import DocumentedUsage, UsageMeter
 from router_service.providers.formats.openai_chat.wire import (
     CallDelta,
+    Function,
     Piece,
     VerifiedDelta,
     encoded_json,
@@ -48,10 +49,21 @@ class AnswerState:
         if said.tool_calls:
             same = not self._tracker(piece.index).fit(said.tool_calls, complete=complete) and same
         if said.function_call:
-            self._tracker(piece.index).has_calls = True
+            same = self._fit_legacy_call(piece, said.function_call, complete=complete) and same
         if said.images and not all(map(has_address, said.images)):
             said.images, same = [image for image in said.images if has_address(image)], False
         return same
+
+    def _fit_legacy_call(self, piece: Piece, call: Function, *, complete: bool) -> bool:
+        """Fit the call of a legacy function, which clients read with both fields; return whether it is unchanged."""
+        if not call.name and not call.arguments:
+            piece.said.function_call = UNSET
+            return False
+        self._tracker(piece.index).has_calls = True
+        if not complete or (isinstance(call.name, str) and isinstance(call.arguments, str)):
+            return True
+        call.name, call.arguments = call.name or "", call.arguments or ""
+        return False
 
     def continues_call(self, index: int, calls: list[CallDelta]) -> bool:
         """Return whether ``calls`` are one more piece of one known call, in the documented shape."""

@@ -121,8 +121,9 @@ def split_body(body: bytes) -> bytes:
 def split_choices(found: dict[str, Any], said: str, splitters: dict[int, ThinkSplitter]) -> bool:
     """Split the text of the choices of ``found``, in place; return whether there was any."""
     has_text = False
-    choices = found.get("choices")
-    for choice, fitted in zip(choices, fitted_choices(choices, ""), strict=True) if _are_choices(choices) else ():
+    listed = found.get("choices")
+    choices = listed if isinstance(listed, list) and all(isinstance(choice, dict) for choice in listed) else []
+    for choice, fitted in zip(choices, fitted_choices(choices, ""), strict=True):
         delta = choice.get(said, choice.get("message"))
         if not isinstance(delta, dict):
             delta = choice[said] = {}
@@ -146,7 +147,3 @@ def split_choices(found: dict[str, Any], said: str, splitters: dict[int, ThinkSp
             own = delta.get("reasoning_content")
             delta["reasoning_content"] = f"{own if isinstance(own, str) else ''}{thought}"
     return has_text
-
-
-def _are_choices(choices: Any) -> bool:
-    return isinstance(choices, list) and all(isinstance(choice, dict) for choice in choices)
