@@ -69,7 +69,7 @@ BODIES = [
     chat("max_tokens_string", max_tokens="many"),
     chat("max_tokens_fraction", max_tokens=1.5),
     chat("max_tokens_beyond_64_bits", max_tokens=18446744073709551616),
-    chat("max_tokens_beyond_the_endpoint", max_tokens=32001),
+    chat("max_tokens_required", max_tokens=32001, provider={"require_parameters": True}),
     chat("tools_object", tools={}),
     chat("session_id_too_long", session_id="s" * 257),
     chat("session_id_number", session_id=7),
@@ -127,6 +127,7 @@ ROUTES = [
 SERVED = [
     chat("reasoning_string", model=CALLED, reasoning="high"),
     chat("provider_unknown_field", model=CALLED, provider={"onyl": ["openai"]}),
+    chat("max_tokens_beyond_the_endpoint", model=CALLED, max_tokens=32001),
     chat("served_alias", model="test/alias"),
     chat("served_metadata", {"x-openrouter-metadata": "enabled"}, model=CALLED),
     chat("served_metadata_streamed", {"x-openrouter-metadata": "enabled"}, model=CALLED, stream=True),
