@@ -56,6 +56,9 @@ CODES = {
     "string_above_max_length": "string_too_long",
     "timeout_error": "timeout",
     "1301": "content_policy_violation",  # Z.AI
+    "1302": "rate_limit_exceeded",  # Z.AI
+    "1303": "rate_limit_exceeded",  # Z.AI
+    "1305": "rate_limit_exceeded",  # Z.AI
 }
 
 

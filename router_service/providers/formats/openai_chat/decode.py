@@ -46,6 +46,7 @@ class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     logprobs: msgspec.Raw | UnsetType = UNSET
     usage: Any = None
+    error: Any = None
 
 
 class _RawChoice(msgspec.Struct, gc=False):
@@ -90,7 +91,7 @@ def decode_spliced(body: bytes, context: DecodeContext) -> list[Batch]:
     """Return the same answer in batches. Raises likewise."""
     try:
         found = _decode_completion(body)
-        if len(found.choices) == 1 and found.error is None:
+        if len(found.choices) == 1 and found.error is None and found.choices[0].error is None:
             return _verified(found, body, context)
     except _FAULTS:
         pass
@@ -134,9 +135,11 @@ def _metered(usage: DocumentedUsage | None, reasoning_in_total: bool) -> Metered
         return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     reasoning = None if completion is None else completion.reasoning_tokens
-    if usage.prompt_tokens is not None and not (reasoning or reasoning_in_total or usage.has_others()):
+    told = usage.prompt_tokens is not None and usage.completion_tokens is not None
+    if told and not (reasoning or reasoning_in_total or usage.has_others()):
         cached, written = (prompt.cached_tokens, prompt.cache_write_tokens) if prompt is not None else (None, None)
-        return Metered(Usage(usage.prompt_tokens, usage.completion_tokens or 0, cached, written, reasoning))
+        if cached is None or cached <= (usage.prompt_tokens or 0):
+            return Metered(Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached, written, reasoning))
     meter = UsageMeter(reasoning_in_total)
     meter.add_documented(usage)
     metered = meter.take()
@@ -168,6 +171,9 @@ def _any_completion(body: bytes) -> dict[str, Any]:
 
 
 def _fitted(found: dict[str, Any], context: DecodeContext) -> list[Batch]:
+    for choice in found["choices"]:
+        if isinstance(choice, dict) and (facts := find_error({"error": choice.get("error")})) is not None:
+            raise typed_body(facts)
     choices = fitted_choices(found["choices"], "message")
     if not choices:
         raise ApiError("provider_unavailable", "The provider's answer has no choices")

@@ -96,7 +96,7 @@ class ChatDecoder:
                         return EventBatch([*self._state.meter.take()])
             except _FAULTS:
                 pass
-        if data == b"[DONE]":
+        if data == b"[DONE]" or data.strip() == b"[DONE]":
             self._closed = True
             return EventBatch(self._closing())
         try:
@@ -155,6 +155,8 @@ class ChatDecoder:
         pieces: list[Piece] = []
         as_events = False
         for choice, said in zip(choices, saids, strict=True):
+            if choice.error and (failed := self._failed({"error": choice.error})) is not None:
+                return failed
             index, raw, logprobs = self._known_index(choice.index, len(choices)), choice.delta, choice.logprobs
             if choice.usage is not None:
                 state.count(choice.usage)
@@ -217,7 +219,8 @@ class ChatDecoder:
             found, choices = cleaned([found, choices])
         if isinstance(found, list):
             return self._failed(found)
-        if found.get("error") or found.get("object") == "error" or "choices" not in found:
+        is_error = found.get("error") or found.get("object") == "error" or found.get("base_resp")
+        if is_error or "choices" not in found:
             failed = self._failed(found)
             if failed is not None:
                 return failed
@@ -230,6 +233,8 @@ class ChatDecoder:
         pieces: list[Piece] = []
         as_events = False
         for choice in choices:
+            if choice.get("error") and (failed := self._failed({"error": choice["error"]})) is not None:
+                return failed
             state.count(choice.get("usage"))
             index = choice["index"] = self._known_index(choice["index"], len(choices))
             if index in state.finished:

@@ -27,6 +27,9 @@ _TOO_LONG = (
 )
 _REFUSED = ("invalid_request", "unprocessable", "payload_too_large")
 _MESSAGE_LIMIT = 2000
+_SENTENCES = ("message", "detail", "msg", "error_msg")
+# Source: MiniMax docs, Error codes.
+_MINIMAX_STATUS = {"1002": 429, "1004": 401, "1008": 402, "1026": 400, "1027": 400, "1039": 429, "2013": 400}
 
 
 class ErrorFacts(NamedTuple):
@@ -51,10 +54,15 @@ def find_error(found: Any) -> ErrorFacts | None:
         return ErrorFacts(_sentence(found.get("message")) or error[:_MESSAGE_LIMIT], None, _status(found), {})
     if error is not None and error is not False and error != {}:
         return ErrorFacts(_sentence(error) or "The provider reports an error", None, _status(found), {})
+    base = found.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code"):
+        # MiniMax tells errors within a response of status 200.
+        code = str(base["status_code"])
+        return ErrorFacts(_sentence(base.get("status_msg")), code, _MINIMAX_STATUS.get(code), base)
     if isinstance(found.get("errors"), list) and found["errors"]:
         first = found["errors"][0]
         return _facts(first) if isinstance(first, dict) else ErrorFacts(_sentence(first), None, _status(found), {})
-    for name in ("detail", "message", "msg"):
+    for name in _SENTENCES:
         if found.get("object") == "error" or _sentence(found.get(name)):
             return _facts(found)
     return None
@@ -112,7 +120,7 @@ def _facts(error: dict[str, Any]) -> ErrorFacts:
     code, kind = error.get("code"), error.get("type")
     # Some providers repeat the status as the code, and give the actual code as the type.
     named = kind if kind and (code is None or isinstance(code, int)) else code
-    message = next((text for name in ("message", "detail", "msg") if (text := _sentence(error.get(name)))), "")
+    message = next((text for name in _SENTENCES if (text := _sentence(error.get(name)))), "")
     return ErrorFacts(
         message or (msgspec.json.encode(error).decode()[:_MESSAGE_LIMIT] if error.get("object") != "error" else ""),
         str(named) if named is not None and not (isinstance(named, int) and named == status) else None,

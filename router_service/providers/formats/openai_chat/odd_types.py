@@ -22,6 +22,8 @@ from router_service.providers.formats.openai_chat.wire import (
 
 _MAX_INDEX = 2**31
 _DROPPED = object()
+# Types of parts of content that hold reasoning: Magistral's, and those of other APIs that gateways pass on.
+_THINKING = ("thinking", "reasoning", "reasoning_text")
 _JOINED = ("content", "refusal", "reasoning", "reasoning_content")
 
 
@@ -102,14 +104,16 @@ def _index(value: Any, position: int) -> int:
 def _with_split_content(delta: dict[str, Any]) -> dict[str, Any]:
     """Return ``delta`` with text in place of a list of parts, whose thinking and images move to their own fields."""
     content = delta.get("content")
+    if isinstance(content, dict) and isinstance(content.get("type"), str):
+        content = [content]
     if not isinstance(content, list):
         return delta
     text, thinking, images = "", "", []
     for part in content:
         if isinstance(part, str):
             text += part
-        elif isinstance(part, dict) and part.get("type") == "thinking":
-            thinking += _text_of(part.get("thinking"))
+        elif isinstance(part, dict) and part.get("type") in _THINKING:
+            thinking += _text_of(part.get("thinking")) or _text_of(part)
         elif isinstance(part, dict) and part.get("type") == "image_url":
             images.append(part)
         else:
@@ -141,6 +145,13 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _thought(value: Any) -> str | None:
+    """Return reasoning, which may be the text of an object."""
+    if isinstance(value, dict):
+        value = value.get("content") or value.get("text")
+    return _text_of(value) or None if isinstance(value, str | list) else None
+
+
 def _object(value: Any) -> Any:
     return value if isinstance(value, dict) else _DROPPED
 
@@ -164,7 +175,7 @@ def has_address(image: dict[str, Any]) -> bool:
 
 
 def _calls(value: Any) -> Any:
-    objects = _objects(value)
+    objects = _objects([value] if isinstance(value, dict) else value)
     if objects is _DROPPED:
         return _DROPPED
     return [_call(found) for found in objects]
@@ -199,8 +210,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "role": lambda _value: "assistant",
     "content": _content,
     "refusal": _text,
-    "reasoning": _text,
-    "reasoning_content": _text,
+    "reasoning": _thought,
+    "reasoning_content": _thought,
     "reasoning_details": _chosen(lambda detail: isinstance(detail.get("type"), str)),
     "tool_calls": _calls,
     "function_call": _function,

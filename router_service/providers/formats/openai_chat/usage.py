@@ -58,6 +58,7 @@ class DocumentedUsage(msgspec.Struct, gc=False):
     output_tokens_details: Any = None
     cached_tokens: Any = None
     prompt_cache_hit_tokens: Any = None
+    prompt_cache_miss_tokens: Any = None
     cache_read_input_tokens: Any = None
     cache_write_tokens: Any = None
     cache_creation_tokens: Any = None
@@ -123,7 +124,8 @@ class UsageMeter:
 
     def add_documented(self, found: DocumentedUsage) -> None:
         """Add a usage object of the documented types; the first one is read fast."""
-        if self._changed or self._prompt is not None or self._in_total or found.has_others():
+        told = found.prompt_tokens is not None and found.completion_tokens is not None
+        if not told or self._changed or self._prompt is not None or self._in_total or found.has_others():
             self.add(msgspec.to_builtins(found))
             return
         prompt, completion = found.prompt_tokens_details, found.completion_tokens_details
@@ -148,6 +150,10 @@ class UsageMeter:
         if self._in_total and not reasoning and prompt is not None and total is not None:
             reasoning = max(0, total - prompt - (completion or 0)) or reasoning
             completion = completion or 0
+        if prompt is None and completion is not None:
+            prompt = _prompt_of(found, total, completion)
+        elif completion is None and prompt is not None and total is not None and total > prompt:
+            completion = total - prompt
         if prompt is not None and completion is not None:
             # Perplexity's deep research totals neither the citations that it read nor its reasoning.
             apart = bool(citations) and prompt + completion == total
@@ -192,7 +198,11 @@ class UsageMeter:
         self._changed = False
         if self._prompt is None and self._completion is None:
             return []
-        usage = Usage(self._prompt or 0, self._completion or 0, self._cached, self._written, self._reasoning)
+        cached = self._cached
+        if cached is not None and self._prompt is not None and cached > self._prompt:
+            # No more can have been read from the cache than the prompt has.
+            cached = self._prompt
+        usage = Usage(self._prompt or 0, self._completion or 0, cached, self._written, self._reasoning)
         if self._more:
             usage = msgspec.structs.replace(usage, **self._more)
         return [Metered(usage, self.service_tier)]
@@ -209,6 +219,14 @@ def _with_reasoning(prompt: int | None, completion: int | None, reasoning: int |
 
 def _count(found: dict[str, Any], names: tuple[str, ...]) -> int | None:
     return _highest(*(token_count(found[name]) for name in names if name in found))
+
+
+def _prompt_of(found: dict[str, Any], total: int | None, completion: int) -> int | None:
+    """Return the prompt's tokens where they are not told: DeepSeek's two parts of them, or what the total leaves."""
+    hit, missed = (token_count(found.get(f"prompt_cache_{kind}_tokens")) for kind in ("hit", "miss"))
+    if hit is not None and missed is not None:
+        return hit + missed
+    return total - completion if total is not None and total >= completion else None
 
 
 def _object(found: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     logprobs: msgspec.Raw | UnsetType = UNSET
     usage: Any = None
+    error: Any = None
 
 
 class Chunk(msgspec.Struct, gc=False):
@@ -116,12 +117,26 @@ FINISH_REASONS: dict[str, FinishReason] = {
     "sensitive": "content_filter",  # Z.AI
     "safety": "content_filter",  # Gemini's compatible endpoint
     "error": "error",
+    # Spellings of other APIs, as gateways pass them on.
+    "completed": "stop",
+    "complete": "stop",
+    "end": "stop",
+    "max_output_tokens": "length",
+    "max_length": "length",
+    "model_context_window_exceeded": "length",
+    "tooluse": "tool_calls",
+    "tool_call": "tool_calls",
+    "refusal": "content_filter",
+    "recitation": "content_filter",
+    "blocklist": "content_filter",
+    "prohibited_content": "content_filter",
+    "spii": "content_filter",
 }
 
 
 def finish_reason(native: str, has_calls: bool) -> FinishReason:
     """Return the reference's finish reason. An unknown one is an error, and calls are never a mere stop."""
-    reason = FINISH_REASONS.get(native) or FINISH_REASONS.get(native.lower(), "error")
+    reason = FINISH_REASONS.get(native) or FINISH_REASONS.get(native.lower().replace("-", "_"), "error")
     return "tool_calls" if reason == "stop" and has_calls else reason
 
 

@@ -1,0 +1,129 @@
+"""Test spellings, places and shapes that no vendor's own format has, as gateways and imitators send them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from router_service.core.errors import ApiError
+from router_service.core.events import Result
+from router_service.core.usage import Usage
+from router_service.providers.wire_format import DecodeContext
+from tests.router_service.providers.formats.openai_chat.wire import (
+    FORMAT,
+    calls_of,
+    chunk,
+    decoded,
+    events_of_chunks,
+    folded,
+    message,
+    reasoning_of,
+    text_of,
+)
+
+SAID = chunk({"role": "assistant", "content": "Hi"})
+END = chunk({}, "stop")
+
+
+def streamed(*chunks: Any, done: bool = True) -> Result:
+    """Return the result of a stream."""
+    return folded(events_of_chunks(*chunks, done=done))
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        (
+            {"prompt_cache_hit_tokens": 900, "prompt_cache_miss_tokens": 100, "completion_tokens": 5},
+            Usage(1000, 5, 900),
+        ),
+        ({"prompt_tokens": 10, "total_tokens": 15}, Usage(10, 5)),
+        ({"completion_tokens": 5, "total_tokens": 15}, Usage(10, 5)),
+        ({"prompt_tokens": 10, "completion_tokens": 5, "cached_tokens": 50}, Usage(10, 5, 10)),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 50}},
+            Usage(10, 5, 10),
+        ),
+        ({"prompt_tokens": 10, "total_tokens": 5}, Usage(10, 0)),
+    ],
+)
+def test_counts_that_are_missing_follow_from_the_others(usage: Any, counted: Usage) -> None:
+    assert decoded(message({"role": "assistant", "content": "x"}, usage=usage)).usage == counted
+    assert streamed(SAID, END, {"choices": [], "usage": usage}).usage == counted
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "sentence"),
+    [
+        ({"choices": None, "base_resp": {"status_code": 1002, "status_msg": "slow"}}, "rate_limit_exceeded", "slow"),
+        ({"error": {"code": "1302", "message": "High concurrency"}}, "rate_limit_exceeded", "High concurrency"),
+        ({"error_code": 336003, "error_msg": "bad"}, "provider_unavailable", "bad"),
+        (
+            {
+                "choices": [
+                    {"index": 0, "delta": {}, "error": {"code": 429, "message": "slow"}, "finish_reason": "error"}
+                ]
+            },
+            "rate_limit_exceeded",
+            "slow",
+        ),
+    ],
+)
+def test_errors_keep_their_sentence_in_every_place(found: Any, kind: str, sentence: str) -> None:
+    error = streamed(SAID, found).error
+    assert error is not None and (error.error_type, error.message) == (kind, sentence)
+    with pytest.raises(ApiError) as raised:
+        decoded(found)
+    assert (raised.value.error_type, raised.value.message) == (kind, sentence)
+
+
+def test_a_response_of_minimax_that_succeeded_is_no_error() -> None:
+    told = {"base_resp": {"status_code": 0, "status_msg": ""}}
+    assert text_of(streamed(SAID | told, END | told)) == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "reasoning", "calls"),
+    [
+        ({"content": {"type": "text", "text": "abc"}}, "abc", "", 0),
+        ({"content": [{"type": "reasoning", "text": "r"}, {"type": "text", "text": "t"}]}, "t", "r", 0),
+        ({"content": "t", "reasoning": {"content": "r"}}, "t", "r", 0),
+        ({"tool_calls": {"id": "a", "function": {"name": "f", "arguments": "{}"}}}, "", "", 1),
+        ({"content": "t", "function_call": {}}, "t", "", 0),
+    ],
+)
+def test_other_shapes_are_read(said: Any, text: str, reasoning: str, calls: int) -> None:
+    for result in (decoded(message({"role": "assistant", **said})), streamed(chunk(said), END)):
+        assert (text_of(result), reasoning_of(result), len(calls_of(result))) == (text, reasoning, calls)
+
+
+@pytest.mark.parametrize(
+    ("native", "reason"),
+    [
+        ("tool-calls", "tool_calls"),
+        ("toolUse", "tool_calls"),
+        ("max_output_tokens", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("content-filter", "content_filter"),
+        ("RECITATION", "content_filter"),
+        ("completed", "stop"),
+        ("repetition_truncation", "error"),
+        ("abort", "error"),
+    ],
+)
+def test_finish_reasons_of_other_apis_are_typed(native: str, reason: str) -> None:
+    finished = streamed(SAID, chunk({}, native)).choices[0].finished
+    assert finished is not None and (finished.reason, finished.native) == (reason, native)
+
+
+def test_white_space_around_the_last_event_is_no_error() -> None:
+    assert streamed(SAID, END, b" [DONE] ", done=False).error is None
+
+
+def test_a_legacy_call_of_a_response_has_both_fields() -> None:
+    (batch,) = FORMAT.decode_batches(
+        b'{"choices":[{"message":{"role":"assistant","function_call":{"name":"f"}},"finish_reason":"stop"}]}',
+        DecodeContext(),
+    )
+    assert b'"function_call":{"name":"f","arguments":""}' in bytes(batch.spliced[0].delta)
