@@ -13,6 +13,7 @@ from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.odd_types import fitted_id
 from router_service.providers.formats.openai_chat.wire import (
     NULL,
+    Audio,
     CallDelta,
     Function,
     Piece,
@@ -181,7 +182,7 @@ class _PieceEvents:
         self._events.append(PartDelta(choice=self._choice, index=index, citation=citation, extras=self._extras))
         self._extras = {}
 
-    def _hear(self, audio: dict[str, Any]) -> None:
+    def _hear(self, audio: Audio) -> None:
         if self._parts.audio is None:
             part = Media(kind="audio", item_id=fitted_id(audio.get("id")), origin=self._context.origin)
             self._parts.audio = self._begin(part)

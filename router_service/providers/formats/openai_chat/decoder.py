@@ -84,7 +84,13 @@ class ChatDecoder:
                                 said is not None
                                 and choice.index in self._unfinished
                                 and choice.finish_reason is None
-                                and not (said.tool_calls or said.images or said.function_call or choice.usage)
+                                and not (
+                                    said.tool_calls
+                                    or said.images
+                                    or said.function_call
+                                    or said.annotations
+                                    or choice.usage
+                                )
                             ):
                                 return self._take_plain(choice, said)
                             if said is not None and said.tool_calls and self._continues_call(choice, said):
@@ -277,4 +283,6 @@ def _began(opening: OpeningChunk) -> Began:
 
 def _is_special(said: VerifiedDelta) -> bool:
     """Return whether a delta has a field that may have to be fitted."""
-    return bool(said.tool_calls or said.reasoning_content is not UNSET or said.images or said.function_call)
+    return bool(
+        said.tool_calls or said.reasoning_content is not UNSET or said.images or said.function_call or said.annotations
+    )

@@ -152,8 +152,12 @@ def _thought(value: Any) -> str | None:
     return _text_of(value) or None if isinstance(value, str | list) else None
 
 
-def _object(value: Any) -> Any:
-    return value if isinstance(value, dict) else _DROPPED
+def _audio(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return _DROPPED
+    texts = {name: value[name] for name in ("id", "data", "transcript") if isinstance(value.get(name), str)}
+    expiry = value.get("expires_at")
+    return texts | ({"expires_at": expiry} if isinstance(expiry, int) and not isinstance(expiry, bool) else {})
 
 
 def _objects(value: Any) -> Any:
@@ -172,6 +176,12 @@ def has_address(image: dict[str, Any]) -> bool:
     """Return whether an image of an answer says where it is."""
     address = image.get("image_url")
     return isinstance(address, dict) and isinstance(address.get("url"), str)
+
+
+def is_annotation(annotation: dict[str, Any]) -> bool:
+    """Return whether an annotation says what it is and, if it cites a page, which one."""
+    kind, cited = annotation.get("type"), annotation.get("url_citation")
+    return isinstance(kind, str) and (kind != "url_citation" or (isinstance(cited, dict) and bool(cited.get("url"))))
 
 
 def _calls(value: Any) -> Any:
@@ -215,7 +225,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "reasoning_details": _chosen(lambda detail: isinstance(detail.get("type"), str)),
     "tool_calls": _calls,
     "function_call": _function,
-    "audio": _object,
-    "annotations": _objects,
+    "audio": _audio,
+    "annotations": _chosen(lambda annotation: is_annotation(annotation)),
     "images": _chosen(has_address),
 }

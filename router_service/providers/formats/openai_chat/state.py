@@ -12,7 +12,7 @@ from router_service.core.events import Began, Ended, Event, Failed
 from router_service.providers.formats.openai_chat.assembler import Assembler, call_stem
 from router_service.providers.formats.openai_chat.calls import CallTracker
 from router_service.providers.formats.openai_chat.dialect import NAME
-from router_service.providers.formats.openai_chat.odd_types import fitted_id, has_address
+from router_service.providers.formats.openai_chat.odd_types import fitted_id, has_address, is_annotation
 from router_service.providers.formats.openai_chat.usage import DocumentedUsage, UsageMeter
 from router_service.providers.formats.openai_chat.wire import (
     CallDelta,
@@ -52,6 +52,8 @@ class AnswerState:
             same = self._fit_legacy_call(piece, said.function_call, complete=complete) and same
         if said.images and not all(map(has_address, said.images)):
             said.images, same = [image for image in said.images if has_address(image)], False
+        if said.annotations and not all(map(is_annotation, said.annotations)):
+            said.annotations, same = [one for one in said.annotations if is_annotation(one)], False
         return same
 
     def _fit_legacy_call(self, piece: Piece, call: Function, *, complete: bool) -> bool:

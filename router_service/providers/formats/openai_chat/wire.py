@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -38,6 +38,15 @@ class CallDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     custom: Custom | UnsetType | None = UNSET
 
 
+class Audio(TypedDict, total=False):
+    """Hold a piece of an answer in audio."""
+
+    id: str | None
+    data: str | None
+    transcript: str | None
+    expires_at: int | None
+
+
 class VerifiedDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Hold a delta of a chunk or the message of a completion. Unset fields were not sent."""
 
@@ -49,7 +58,7 @@ class VerifiedDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     reasoning_details: list[dict[str, Any]] | UnsetType | None = UNSET
     tool_calls: list[CallDelta] | UnsetType | None = UNSET
     function_call: Function | UnsetType | None = UNSET
-    audio: dict[str, Any] | UnsetType | None = UNSET
+    audio: Audio | UnsetType | None = UNSET
     annotations: list[dict[str, Any]] | UnsetType | None = UNSET
     images: list[dict[str, Any]] | UnsetType | None = UNSET
 

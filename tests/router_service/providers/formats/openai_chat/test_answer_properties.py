@@ -64,11 +64,22 @@ def shown(parts: Iterable[bytes], context: DecodeContext = CONTEXT) -> list[dict
 
 
 def validate(model: type[BaseModel], body: dict[str, Any]) -> None:
-    """Validate what a client is sent; the reference's finish reason error is the one value that OpenAI lacks."""
+    """Validate what a client is sent, without what the reference has and OpenAI lacks.
+
+    These are the finish reason error and annotations that cite no page.
+    """
     for choice in body["choices"]:
         if choice["finish_reason"] == "error":
             choice["finish_reason"] = "stop"
+        without_others(choice.get("message") or {})
     model.model_validate(body)
+
+
+def without_others(message: dict[str, Any]) -> dict[str, Any]:
+    """Return ``message``, changed in place, with the annotations that OpenAI has."""
+    if message.get("annotations"):
+        message["annotations"] = [one for one in message["annotations"] if one["type"] == "url_citation"]
+    return message
 
 
 def check_stream(answer: DrawnAnswer, frame: str, cuts: list[int]) -> None:
@@ -93,7 +104,7 @@ def check_response(answer: DrawnAnswer) -> None:
     """Check that no text of a response is lost, and that SDKs can read what the client is sent."""
     batches = FORMAT.decode_batches(answer.body(), CONTEXT)
     for choice in (choice for batch in batches for choice in batch.spliced):
-        ChatCompletionMessage.model_validate(json.loads(bytes(choice.delta)))
+        ChatCompletionMessage.model_validate(without_others(json.loads(bytes(choice.delta))))
         assert (json.loads(bytes(choice.delta))["content"] or "") == answer.text
     result = folded(event for batch in batches for event in batch.events())
     assert (text_of(result) if result.choices else "") == answer.text
