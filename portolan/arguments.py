@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,8 @@ from data.lake import Lake
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+    from router_service.configuration.live import LiveConfiguration
 
 
 def name(value: str) -> str:
@@ -23,8 +25,12 @@ def name(value: str) -> str:
     return value.strip()
 
 
-def data_dir(path: Path) -> Path:
-    """Refuse a folder that cannot be created or written."""
+def data_dir(context: typer.Context, path: Path) -> Path:
+    """Refuse a folder that cannot be created or written.
+
+    Where neither the option nor its variable is given, the configuration file may name the folder.
+    """
+    path = named_data_dir(context, path)
     try:
         Lake(path).create()
     except OSError as error:
@@ -32,6 +38,21 @@ def data_dir(path: Path) -> Path:
     if not os.access(path, os.W_OK):
         raise typer.BadParameter(f"{path} cannot hold data: it is not writable")
     return path
+
+
+def named_data_dir(context: typer.Context, path: Path) -> Path:
+    """Return ``path``, or the ``data_dir`` of the configuration file where the command line has only its default."""
+    import tomllib
+
+    if getattr(context.get_parameter_source("data_dir"), "name", "") != "DEFAULT":
+        return path
+    named = context.params.get("config") or os.environ.get("PORTOLAN_CONFIG") or "portolan.toml"
+    try:
+        found = tomllib.loads(Path(named).read_text(encoding="utf-8")).get("settings", {}).get("data_dir")
+    except (OSError, ValueError, AttributeError):
+        # What reads the whole file says what is wrong with it.
+        return path
+    return Path(found) if isinstance(found, str) else path
 
 
 def database(path: Path) -> Engine:
@@ -64,14 +85,52 @@ def free(host: str, ports: dict[str, int]) -> None:
                 raise typer.BadParameter(f"cannot listen at {address}: {reason}", param_hint=f"'{option}'") from None
 
 
-def settings() -> None:
-    """Refuse an environment in which the router would not start."""
+def configuration_file(config: Path | None, data_dir: Path) -> Path | None:
+    """Return the path of the configuration file: the one named, else the one that is found; refuse a missing one."""
+    from router_service.configuration.read_file import find_configuration
+
+    named = config or (Path(os.environ["PORTOLAN_CONFIG"]) if os.environ.get("PORTOLAN_CONFIG") else None)
+    if named is not None and not named.is_file():
+        raise typer.BadParameter(f"{named} is no file", param_hint="'--config'")
+    return named or find_configuration(data_dir)
+
+
+def settings(config: Path | None, data_dir: Path) -> LiveConfiguration:
+    """Return the configuration in force, for this process and its children; refuse one that cannot be used."""
     from pydantic import ValidationError
 
+    from data.catalogue import load_catalogue
+    from router_service.configuration.live import LiveConfiguration
+    from router_service.configuration.mistakes import ConfigurationError
     from router_service.settings import Settings
 
+    path = configuration_file(config, data_dir)
+    if path is not None:
+        os.environ["PORTOLAN_CONFIG"] = str(path.resolve())
     try:
-        Settings()
+        return LiveConfiguration(Settings(config=path), load_catalogue())
     except ValidationError as error:
         faults = "; ".join(f"PORTOLAN_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
         raise typer.BadParameter(faults, param_hint="the environment") from None
+    except ConfigurationError as error:
+        if len(error.lines) == 1:
+            raise typer.BadParameter(error.lines[0], param_hint="the configuration") from None
+        for line in error.lines:
+            typer.echo(line, err=True)
+        raise typer.Exit(2) from None
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", envvar="PORTOLAN_CONFIG", is_eager=True, help="portolan.toml; default: searched for."),
+]
+DataDir = Annotated[
+    Path,
+    typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", callback=data_dir),
+]
+# Of commands that write nothing there.
+SearchedDir = Annotated[
+    Path,
+    typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", callback=named_data_dir),
+]
+DEFAULT_DATA = Path("data/var")

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from portolan import arguments, keys, policy
+from portolan import arguments, config, keys, policy, provider
+from portolan.arguments import DEFAULT_DATA, Config, DataDir
 
 # Boxes would break a long sentence into pieces, in a log above all.
 app = typer.Typer(
@@ -21,15 +22,12 @@ app = typer.Typer(
     help="A marketplace and router for language models.",
 )
 catalogue_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The catalogue of models and endpoints.")
+app.add_typer(config.app, name="config")
 app.add_typer(keys.app, name="keys")
+app.add_typer(provider.app, name="provider")
 app.add_typer(catalogue_app, name="catalogue")
 app.add_typer(policy.app, name="policy")
 
-DataDir = Annotated[
-    Path,
-    typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", callback=arguments.data_dir),
-]
-DEFAULT_DATA = Path("data/var")
 POPULAR = (
     "openai/gpt-oss-120b",
     "meta-llama/llama-3.3-70b-instruct",
@@ -47,6 +45,7 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
     host: str = "127.0.0.1",
     workers: Annotated[int, typer.Option(min=1, help="Router processes.")] = 1,
+    config: Config = None,
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Run the router alone."""
@@ -55,7 +54,7 @@ def serve(
     from data.lake import Lake
     from router_service.telemetry.sealing import recover
 
-    arguments.settings()
+    arguments.settings(config, data_dir)
     arguments.free(host, {"--port": port})
     arguments.database(data_dir).dispose()
     os.environ["PORTOLAN_DATA_DIR"] = str(data_dir)
@@ -143,6 +142,7 @@ def up(
     dashboards_port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
     dagster_port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
     lab_port: Annotated[int, typer.Option(min=1, max=65535)] = 8090,
+    config: Config = None,
     data_dir: DataDir = DEFAULT_DATA,
     use_lab: Annotated[
         bool | None, typer.Option("--lab/--no-lab", help="Default: the lab is used when no provider key is set.")
@@ -159,11 +159,13 @@ def up(
     """Run a whole market: lab, router, traffic, pipelines, dashboards. Ctrl-C ends all of it."""
     from portolan.stack import HOST, StackOptions, open_stack
 
+    live = arguments.settings(config, data_dir)
+    if use_lab is None:
+        use_lab = not live.has_accounts()
     plan = StackOptions(
         port, dashboards_port, dagster_port, lab_port, data_dir, use_lab, not no_dashboards, not no_dagster,
-        traffic, refresh_every, lab_speed,
+        traffic, refresh_every, lab_speed, live.in_force.settings.log_drain_timeout,
     )  # fmt: skip
-    arguments.settings()
     arguments.free(HOST, plan.ports())
     arguments.database(data_dir).dispose()
     if not open_stack(plan, typer.echo):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from portolan import arguments
+from portolan.arguments import DEFAULT_DATA, DataDir
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="API keys and their rules.")
 
-DataDir = Annotated[
-    Path,
-    typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", callback=arguments.data_dir),
-]
-DEFAULT_DATA = Path("data/var")
 FIELDS_HELP = (
     "FIELD=VALUE: zdr=true, region=eu or region=eu,us, data_collection=deny, enforce_distillable_text=true, "
     "max_price.prompt=2 (USD per million tokens), strategy=price, sort=latency, ttft_timeout=5, stall_timeout=20 "

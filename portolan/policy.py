@@ -6,7 +6,6 @@ import getpass
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,17 +14,13 @@ from data.lake import Lake
 from data.policies import read_serving
 from models.selection.lifecycle.registry import Registry, RegistryError
 from portolan import arguments
+from portolan.arguments import DEFAULT_DATA, DataDir
 
 if TYPE_CHECKING:
     from models.selection.lifecycle.rollout import RolloutSchedule
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Selection policies: show, promote and roll back.")
 
-DataDir = Annotated[
-    Path,
-    typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", callback=arguments.data_dir),
-]
-DEFAULT_DATA = Path("data/var")
 Why = Annotated[str, typer.Option("--why", help="The reason, for the audit log.", callback=arguments.name)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -10,11 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from data.catalogue import load_catalogue
 from data.lake import Lake
 from portolan.processes import STOP_S, Processes, terminating, wait_for
 from router_service.admission.keys import create_key, open_database
-from router_service.settings import Settings
 
 HOST = "127.0.0.1"
 CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}'
@@ -29,8 +26,8 @@ run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_
 class StackOptions(NamedTuple):
     """Options of ``portolan up``: which processes to start, their ports and the data directory.
 
-    ``use_lab=None`` starts the lab when the environment holds no provider's key. ``lab_speed`` is the number of
-    simulated seconds that pass in the lab in one second; the pipelines receive it, since they count simulated time.
+    ``lab_speed`` is the number of simulated seconds that pass in the lab in one second; the pipelines receive it, since
+    they count simulated time. ``drain_s`` is the time that the router has at its end to write its log, seconds.
     """
 
     port: int
@@ -38,24 +35,19 @@ class StackOptions(NamedTuple):
     dagster_port: int
     lab_port: int
     data_dir: Path
-    use_lab: bool | None
+    use_lab: bool
     dashboards: bool
     dagster: bool
     traffic: float
     refresh_every: float
     lab_speed: float = 1.0
-
-    def with_lab(self) -> bool:
-        if self.use_lab is not None:
-            return self.use_lab
-        names = {name for provider in load_catalogue().providers.values() for name in provider.key_env}
-        return not any(os.environ.get(name) for name in names)
+    drain_s: float = 10.0
 
     def ports(self) -> dict[str, int]:
         """Return the ports of the processes that will be started, by option name."""
         wanted = {
             "--port": (self.port, True),
-            "--lab-port": (self.lab_port, self.with_lab()),
+            "--lab-port": (self.lab_port, self.use_lab),
             "--dashboards-port": (self.dashboards_port, self.dashboards),
             "--dagster-port": (self.dagster_port, self.dagster),
         }
@@ -66,7 +58,7 @@ def open_stack(options: StackOptions, say: Callable[[str], None]) -> bool:
     """Start everything, watch it, stop everything. False when a process ended by itself."""
     key = create_key(open_database(Lake(options.data_dir).create().database), "portolan up")
     shared = {"PORTOLAN_DATA_DIR": str(options.data_dir.resolve()), **_dagster_home(options.data_dir)}
-    stack = Processes(PORTOLAN_LAB_SPEED=str(options.lab_speed if options.with_lab() else 1.0), **shared)
+    stack = Processes(PORTOLAN_LAB_SPEED=str(options.lab_speed if options.use_lab else 1.0), **shared)
     with terminating():
         try:
             return _start(options, stack, key, say) and _watch(options, stack, say)
@@ -80,23 +72,23 @@ def open_stack(options: StackOptions, say: Callable[[str], None]) -> bool:
 def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str], None]) -> bool:
     url = f"http://{HOST}:{options.port}"
     environment = {}
-    if options.with_lab():
+    if options.use_lab:
         # The lab would wait for its open responses, and it holds no state that is worth waiting for.
         arguments = ("--port", str(options.lab_port), "--time-scale", str(1 / options.lab_speed))
         stack.portolan("lab", "lab", *arguments, patience=1.0)
         environment["PORTOLAN_LAB_URL"] = f"http://{HOST}:{options.lab_port}"
-    patience = STOP_S + Settings().log_drain_timeout
+    patience = STOP_S + options.drain_s
     stack.portolan("router", "serve", "--port", str(options.port), patience=patience, **environment)
     if not wait_for(f"{url}/health", stack.ended):
         ended = stack.ended()
         name = ended[0] if ended else "the router"
         say(f"{name} did not start; are ports {options.port} and {options.lab_port} free?")
         return False
-    if options.with_lab() and options.traffic:
+    if options.use_lab and options.traffic:
         replay = ("replay", "--base-url", f"{url}/api/v1", "--rate", str(options.traffic))
         stack.portolan("traffic", *replay, PORTOLAN_API_KEY=key)
     say(f"API         {url}/api/v1 (documentation: {url}/docs)")
-    say(f"providers   {'the lab, on loopback' if options.with_lab() else 'real, by the keys in the environment'}")
+    say(f"providers   {'the lab, on loopback' if options.use_lab else 'real, by the keys that are configured'}")
     if options.dashboards:
         _start_dashboards(options, stack, say)
     if options.dagster:

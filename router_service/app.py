@@ -23,6 +23,7 @@ from router_service.api.generation_routes import generation_routes
 from router_service.api.handler import CLIENT_CLOSED
 from router_service.api.openapi import describe_routes
 from router_service.api.response_ids import RequestIds
+from router_service.configuration.read_file import settings_of_process
 from router_service.container import Container
 from router_service.core.client_connection import ClientDisconnected
 from router_service.core.errors import ApiError, RequestRefusal
@@ -61,8 +62,11 @@ class Application:
 
 
 def create_app(settings: Settings | None = None, known: Catalogue | None = None) -> Application:
-    """Return the whole service. ``known`` replaces the packaged catalogue."""
-    settings = settings or Settings()
+    """Return the whole service. ``known`` replaces the packaged catalogue.
+
+    Raises ``ConfigurationError`` for a ``portolan.toml`` that is not valid.
+    """
+    settings = settings or settings_of_process()
     container = Container(settings, known)
     limits = settings.http_limits
 

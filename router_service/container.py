@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import logging
 import os
 import random
 import time
 from collections.abc import AsyncIterator
 
-import msgspec
-
 from data.catalogue import load_catalogue
-from data.catalogue.types import Catalogue, Endpoint
+from data.catalogue.types import Catalogue
 from data.lake import Lake
 from router_service.admission.admission import Admission
 from router_service.admission.client_region import ClientRegions
@@ -26,6 +26,8 @@ from router_service.api.services import Services
 from router_service.cluster.journal import JournalTransport
 from router_service.cluster.peers import PeerTransport
 from router_service.cluster.sharing import StateSharing
+from router_service.configuration.live import InForce, LiveConfiguration
+from router_service.configuration.market import Market
 from router_service.core.preferences import Preferences
 from router_service.execution.deadlines import MeasuredDeadlines, Timeouts
 from router_service.execution.dispatch import Dispatcher
@@ -37,7 +39,7 @@ from router_service.middleware.middleware import load_middleware
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.providers.credentials import Credentials
-from router_service.providers.formats import FORMATS, with_supported_parameters
+from router_service.providers.formats import FORMATS
 from router_service.settings import Settings
 from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
@@ -46,60 +48,58 @@ from router_service.telemetry.lookup import RecentRecords
 from router_service.telemetry.model_usage import ModelUsageReader
 from router_service.telemetry.sealer import Sealer
 from router_service.tool_calls.check import ToolCallChecker
-from router_service.upstream.client import open_client, select_client
+from router_service.upstream.client import ClientName, open_client, select_client
+from router_service.upstream.transport import Transport
+
+logger = logging.getLogger(__name__)
 
 POLICY_POLL_S = 2.0
+# Settings that a changed file brings into force at once; the others belong to what is built at the start.
+HOT = frozenset(
+    {
+        "allow_aggregators", "answer_timeout", "auto_exacto", "client_region_header", "client_regions",
+        "data_collection", "data_region", "enforce_distillable_text", "keepalive_interval", "lab_url", "learned_share",
+        "max_body_bytes", "provider_urls", "regional_hosts", "stall_timeout", "strategy", "total_timeout",
+        "trusted_proxies", "ttft_timeout", "usd_per_failure", "usd_per_second", "zdr",
+    }
+)  # fmt: skip
 
 
 class Container:
-    """Hold ``services``, which the handlers use, and the background tasks. ``running`` opens the files."""
+    """Hold ``services``, which the handlers use, and the background tasks. ``running`` opens the files.
+
+    ``adopt`` takes over another configuration while requests are served: those in flight keep the objects that they
+    began with. Raises ``ConfigurationError`` for a file that is not valid.
+    """
 
     def __init__(self, settings: Settings, catalogue: Catalogue | None = None) -> None:
+        self.live = LiveConfiguration(settings, catalogue or load_catalogue())
+        settings, market = self.live.in_force
         self._settings = settings
-        catalogue = catalogue or load_catalogue()
-        endpoints = usable_endpoints(catalogue, settings)
+        self._clients: dict[ClientName, Transport] = {}
         lake = Lake(settings.data_dir).create()
         health, statistics = Health(), LiveStatistics()
-        hedging = _hedging(settings, catalogue, health)
+        hedging = _hedging(settings, market.catalogue, health)
         sticky = StickyTable(health)
         policies = PolicyStore(lake)
-        resolver = ConstraintResolver(installation_preferences(settings))
         peers = peers_of(lake, settings)
-        reachable = {endpoint.id for offers in endpoints.values() for endpoint in offers}
-        self.sharing = StateSharing(health, sticky, peers, reachable=reachable, statistics=statistics)
-        listeners: list[OutcomeListener] = [health, statistics, AffinityListener(sticky, endpoints)]
+        self.sharing = StateSharing(health, sticky, peers, reachable=_ids(market), statistics=statistics)
+        self._affinity = AffinityListener(sticky, market.endpoints)
+        listeners: list[OutcomeListener] = [health, statistics, self._affinity]
         if hedging is not None:
             listeners.append(hedging)
+        credentials = Credentials(lab=bool(settings.lab_url), accounts=market.accounts)
         outcomes = OutcomeReporter(listeners, on_begin=[statistics.begin])
         measured_deadlines = MeasuredDeadlines(health)
-        timeouts = Timeouts(
-            settings.ttft_timeout, settings.answer_timeout, settings.stall_timeout, settings.total_timeout
-        )
-        credentials = Credentials(lab=bool(settings.lab_url))
+        resolver = ConstraintResolver(installation_preferences(settings))
+        keys = KeyStore(open_database(lake.database))
         self.services = Services(
             worker=f"{os.uname().nodename}-{os.getpid()}",
-            catalogue=catalogue,
-            endpoints=endpoints,
+            catalogue=market.catalogue,
+            endpoints=market.endpoints,
             lake=lake,
-            admission=Admission(
-                KeyStore(open_database(lake.database)),
-                resolver,
-                RegionalHosts(settings.regional_hosts),
-                ClientRegions(settings.client_region_header, settings.client_regions, settings.trusted_proxies),
-            ),
-            planner=Planner(
-                catalogue,
-                endpoints,
-                health,
-                policies,
-                settings.learned_share,
-                strategy=settings.strategy,
-                auto_exacto=settings.auto_exacto,
-                installation=resolver.installation,
-                statistics=statistics,
-                weights=settings.utility_weights,
-                clock=time.monotonic,
-            ),
+            admission=_admission(settings, keys, resolver),
+            planner=_planner(settings, market, resolver, health, policies, statistics),
             policies=policies,
             sticky=sticky,
             outcomes=outcomes,
@@ -113,7 +113,7 @@ class Container:
                 health=health,
                 outcomes=outcomes,
                 hedging=hedging,
-                timeouts=timeouts,
+                timeouts=_timeouts(settings),
                 measured_deadlines=measured_deadlines,
                 credentials=credentials,
                 formats=FORMATS,
@@ -124,12 +124,41 @@ class Container:
             key_usage=KeyUsageReader(lake),
             model_usage=ModelUsageReader(lake),
             peers=peers,
-            timeouts=timeouts,
+            timeouts=_timeouts(settings),
             max_body_bytes=settings.max_body_bytes,
             cross_origin=CrossOrigin(settings.cors_origins),
             keepalive_interval_s=settings.keepalive_interval,
             random=random.Random(),  # seeded by the system
         )
+
+    def adopt(self, made: InForce) -> None:
+        """Serve the next requests with ``made``; a setting that needs a restart is named in the log."""
+        settings, market = made
+        services, before = self.services, self._settings
+        late = sorted(
+            name
+            for name in Settings.model_fields
+            if name not in HOT and getattr(settings, name) != getattr(before, name)
+        )
+        if late:
+            logger.warning("changed settings that take effect at the next start: %s", ", ".join(late))
+        resolver = ConstraintResolver(installation_preferences(settings))
+        services.credentials.adopt(market.accounts)
+        self.sharing.reachable = _ids(market)
+        self._affinity.adopt(market.endpoints)
+        if services.hedging is not None:
+            services.hedging.uncancellable = _uncancellable(market.catalogue)
+        services.admission = _admission(settings, services.admission.keys, resolver)
+        services.planner = _planner(settings, market, resolver, services.health, services.policies, services.statistics)
+        known = services.addresses()
+        services.catalogue, services.endpoints = market.catalogue, market.endpoints
+        if services.addresses() - known:
+            self._open_client()
+        services.timeouts = _timeouts(settings)
+        dispatcher = dataclasses.replace(services.dispatcher, timeouts=services.timeouts)
+        dispatcher.upstream = services.upstream
+        services.dispatcher = dispatcher
+        services.max_body_bytes, services.keepalive_interval_s = settings.max_body_bytes, settings.keepalive_interval
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -144,12 +173,12 @@ class Container:
             drain_seconds=settings.log_drain_timeout,
             reserve_bytes=settings.log_reserve_bytes,
         )
-        urls = {offer.base_url for offers in services.endpoints.values() for offer in offers if offer.base_url}
-        client = select_client(settings.upstream_client, urls)
-        services.upstream = open_client(client, settings.connect_timeout, settings.max_event_bytes)
+        self._open_client()
         services.dispatcher.upstream = services.upstream
+        await self.live.start(self.adopt)
         sealer = Sealer(services.lake)
-        watches = (services.admission.keys.watch(), _poll(services.policies), self.sharing.run(), sealer.watch())
+        watches = [services.admission.keys.watch(), _poll(services.policies), self.sharing.run(), sealer.watch()]
+        watches.append(self.live.watch(self.adopt))
         tasks = [asyncio.create_task(watch) for watch in watches]
         try:
             yield
@@ -159,12 +188,21 @@ class Container:
             await asyncio.gather(*tasks, return_exceptions=True)
             try:
                 await asyncio.to_thread(self.sharing.close)
-                await services.upstream.close()
+                for client in self._clients.values():
+                    await client.close()
                 services.categoriser.close()
             finally:
                 # Records in memory are written even if an earlier step of the shutdown fails.
                 await asyncio.to_thread(services.log.close)
                 await asyncio.to_thread(sealer.stop)
+
+    def _open_client(self) -> None:
+        """Use the HTTP client that the endpoints' addresses need; another one ends what it has begun."""
+        settings = self._settings
+        name = select_client(settings.upstream_client, self.services.addresses())
+        if name not in self._clients:
+            self._clients[name] = open_client(name, settings.connect_timeout, settings.max_event_bytes)
+        self.services.upstream = self._clients[name]
 
 
 async def _poll(policies: PolicyStore) -> None:
@@ -176,8 +214,11 @@ async def _poll(policies: PolicyStore) -> None:
 def _hedging(settings: Settings, catalogue: Catalogue, health: Health) -> Hedging | None:
     if not settings.hedge_share:
         return None
-    uncancellable = frozenset(p.slug for p in catalogue.providers.values() if not p.supports_cancellation)
-    return Hedging(settings.hedge_share, health, uncancellable, settings.hedge_burst_tokens)
+    return Hedging(settings.hedge_share, health, _uncancellable(catalogue), settings.hedge_burst_tokens)
+
+
+def _uncancellable(catalogue: Catalogue) -> frozenset[str]:
+    return frozenset(p.slug for p in catalogue.providers.values() if not p.supports_cancellation)
 
 
 def installation_preferences(settings: Settings) -> Preferences:
@@ -201,28 +242,37 @@ def peers_of(lake: Lake, settings: Settings) -> list[PeerTransport]:
     return found
 
 
-def usable_endpoints(catalogue: Catalogue, settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
-    """Return the endpoints with a provider key in the environment; with a lab, return all endpoints.
+def _ids(market: Market) -> frozenset[str]:
+    return frozenset(endpoint.id for offers in market.endpoints.values() for endpoint in offers)
 
-    Their supported parameters are those that reach the model through the wire format.
-    """
-    usable: dict[str, tuple[Endpoint, ...]] = {}
-    for model, endpoints in catalogue.endpoints.items():
-        kept = []
-        for endpoint in endpoints:
-            if endpoint.price is None:
-                continue
-            if endpoint.disabled_reason == "aggregator" and settings.allow_aggregators:
-                endpoint = msgspec.structs.replace(endpoint, enabled=True, disabled_reason=None)
-            if not endpoint.enabled:
-                continue
-            own = settings.provider_urls.get(endpoint.provider, "").rstrip("/")
-            if settings.lab_url:
-                base = own or f"{settings.lab_url.rstrip('/')}/{endpoint.provider}/v1"
-                kept.append(msgspec.structs.replace(endpoint, base_url=base))
-            elif own and any(os.environ.get(name) for name in endpoint.key_env):
-                kept.append(msgspec.structs.replace(endpoint, base_url=own))
-            elif endpoint.base_url and any(os.environ.get(name) for name in endpoint.key_env):
-                kept.append(endpoint)
-        usable[model] = tuple(with_supported_parameters(endpoint) for endpoint in kept)
-    return usable
+
+def _timeouts(settings: Settings) -> Timeouts:
+    return Timeouts(settings.ttft_timeout, settings.answer_timeout, settings.stall_timeout, settings.total_timeout)
+
+
+def _admission(settings: Settings, keys: KeyStore, resolver: ConstraintResolver) -> Admission:
+    regions = ClientRegions(settings.client_region_header, settings.client_regions, settings.trusted_proxies)
+    return Admission(keys, resolver, RegionalHosts(settings.regional_hosts), regions)
+
+
+def _planner(
+    settings: Settings,
+    market: Market,
+    resolver: ConstraintResolver,
+    health: Health,
+    policies: PolicyStore,
+    statistics: LiveStatistics,
+) -> Planner:
+    return Planner(
+        market.catalogue,
+        market.endpoints,
+        health,
+        policies,
+        settings.learned_share,
+        strategy=settings.strategy,
+        auto_exacto=settings.auto_exacto,
+        installation=resolver.installation,
+        statistics=statistics,
+        weights=settings.utility_weights,
+        clock=time.monotonic,
+    )

@@ -1,4 +1,7 @@
-"""Define the settings of the router. Each field is read from the environment variable ``PORTOLAN_<FIELD>``."""
+"""Define the settings of the router. Each field is read from the environment variable ``PORTOLAN_<FIELD>``.
+
+The table ``settings`` of ``portolan.toml`` has the same names in lower case; the environment wins over the file.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PORTOLAN_", frozen=True, hide_input_in_errors=True)
 
+    config: Path | None = Field(None, description="path of portolan.toml; unset: searched for")
     data_dir: Path = Path("data/var")
     lab_url: str | None = Field(None, description="base URL of a lab that replaces every provider")
     provider_urls: dict[str, str] = Field({}, description="JSON: base URLs by provider, which replace the catalogue's")

@@ -16,6 +16,10 @@ class AffinityListener:
 
     def __init__(self, sticky: StickyTable, endpoints: Mapping[str, tuple[Endpoint, ...]]) -> None:
         self._sticky = sticky
+        self.adopt(endpoints)
+
+    def adopt(self, endpoints: Mapping[str, tuple[Endpoint, ...]]) -> None:
+        """Replace the endpoints of this installation."""
         self._endpoints = {endpoint.id: endpoint for offers in endpoints.values() for endpoint in offers}
 
     def report(self, outcome: AttemptOutcome, exchange: Exchange) -> None:

@@ -68,6 +68,10 @@ class Services:
     log: RequestLog = field(init=False)
     upstream: Transport = field(init=False)
 
+    def addresses(self) -> set[str]:
+        """Return the base URLs of all endpoints."""
+        return {offer.base_url for offers in self.endpoints.values() for offer in offers if offer.base_url}
+
 
 def services_of(request: Request) -> Services:
     """Return the services of the application that serves ``request``. A FastAPI dependency."""

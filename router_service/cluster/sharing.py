@@ -45,7 +45,7 @@ class StateSharing:
         self.transports = transports
         self._health = health
         self._sticky = sticky
-        self._reachable = reachable
+        self.reachable = reachable
         self._clock = clock
         self._statistics = statistics
         self._sender = secrets.token_hex(8)
@@ -116,7 +116,7 @@ class StateSharing:
 
     def _merge_batch(self, batch: PeerBatch) -> Iterator[None]:
         """Merge the messages about reachable endpoints, and yield after each message."""
-        reachable = self._reachable
+        reachable = self.reachable
         for report in batch.reports:
             if reachable is None or report.endpoint in reachable:
                 now = self._clock()

@@ -20,6 +20,7 @@ from router_service.core.answer import Batch, EventBatch, failure_of
 from router_service.core.errors import ApiError
 from router_service.core.events import Event, Finished, PartBegan, PartDelta
 from router_service.core.exchange import Exchange
+from router_service.core.http_request import HttpRequest
 from router_service.core.parts import Refusal
 from router_service.core.plan import Decision
 from router_service.core.request_source import RequestSource
@@ -32,7 +33,7 @@ from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.execution.upcoming_decisions import UpcomingDecisions
 from router_service.health import Health
 from router_service.providers.credentials import Credentials
-from router_service.providers.wire_format import WireFormat
+from router_service.providers.wire_format import Encoded, WireFormat
 from router_service.upstream.transport import DeadlineMissed, StreamResponse, Transport
 
 
@@ -99,10 +100,33 @@ class _Calls:
         self._ahead = ahead
 
     async def call(self, endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> CommittedAttempt:
-        dispatcher = self._dispatcher
-        wire = dispatcher.formats[endpoint.wire_format]
+        """Call ``endpoint``; where the provider refuses one of several keys, call it with the next."""
+        credentials = self._dispatcher.credentials
+        wire = self._dispatcher.formats[endpoint.wire_format]
         encoded = wire.encode_source(self._source, endpoint, self._exchange.request.id)
-        request = await dispatcher.credentials.sign(encoded.request, endpoint)
+        ends_at = time.perf_counter() + timeout_s
+        while True:
+            request = await credentials.sign(encoded.request, endpoint)
+            try:
+                return await self._send(wire, encoded, request, endpoint, attempt, timeout_s)
+            except ApiError as error:
+                status = error.upstream_status or error.code
+                if not credentials.pass_on(request, endpoint, status, error.retry_after):
+                    raise
+                timeout_s = ends_at - time.perf_counter()
+                if timeout_s <= 0:
+                    raise
+
+    async def _send(
+        self,
+        wire: WireFormat,
+        encoded: Encoded,
+        request: HttpRequest,
+        endpoint: Endpoint,
+        attempt: Attempt,
+        timeout_s: float,
+    ) -> CommittedAttempt:
+        dispatcher = self._dispatcher
         sent = time.perf_counter()
         if not self._source.stream:
             answer = await dispatcher.upstream.send(request, timeout_s)

@@ -1,30 +1,140 @@
-"""Find the credentials with which a provider is called, and sign requests with them."""
+"""Sign requests with the keys of a provider's account; several keys are rotated."""
 
 from __future__ import annotations
 
-import os
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
 
 from data.catalogue.types import Endpoint
+from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
 
 # The header that each wire format expects the key in; every other format takes a bearer token.
 KEY_HEADERS = {"anthropic_messages": "x-api-key"}
+# Seconds for which a key is not used after the provider has refused it with this status, if the provider does not say.
+COOLDOWN_S = {401: 600.0, 402: 600.0, 429: 30.0}
+MAX_COOLDOWN_S = 3600.0
+# Seconds for which an account that the configuration no longer has serves the requests that were planned with it.
+RETIRED_S = 3600.0
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Hold what authenticates calls to one provider: ``keys``, and ``headers`` that every request is sent with.
+
+    Without a key no header of the wire format is sent.
+    """
+
+    keys: tuple[str, ...] = ()
+    headers: Mapping[str, str] = {}
+
+
+class AccountAddress(msgspec.Struct, frozen=True, order=True):
+    """Say where the keys of an account may be sent: nowhere else."""
+
+    provider: str
+    base_url: str | None
+    wire_format: str
+
+
+class _KeyRing:
+    """Hand out the headers of an account's keys in turn. ``only`` are those of an account with at most one key."""
+
+    __slots__ = ("_clock", "_cool_until", "_headers", "_next", "account", "only", "retired_at")
+
+    def __init__(self, account: Account, wire_format: str, clock: Callable[[], float]) -> None:
+        self.account = account
+        self._headers = [dict(account.headers) | key_header(key, wire_format) for key in account.keys or ("",)]
+        self.only = self._headers[0] if len(self._headers) == 1 else None
+        self.retired_at: float | None = None
+        self._cool_until = [0.0] * len(self._headers)
+        self._next = 0
+        self._clock = clock
+
+    def rotate(self) -> dict[str, str]:
+        """Return the headers of the next key that is not cooled down, else of the one that will be first."""
+        now, count = self._clock(), len(self._headers)
+        order = [(self._next + step) % count for step in range(count)]
+        chosen = next((i for i in order if self._cool_until[i] <= now), None)
+        if chosen is None:
+            chosen = min(order, key=self._cool_until.__getitem__)
+        self._next = chosen + 1
+        return self._headers[chosen]
+
+    def cool(self, sent: Mapping[str, str], seconds: float) -> bool:
+        """Cool the key down that ``sent`` was signed with; return whether another one can serve now."""
+        now = self._clock()
+        for place, headers in enumerate(self._headers):
+            if headers.items() <= sent.items():
+                self._cool_until[place] = max(self._cool_until[place], now + seconds)
+        return any(until <= now for until in self._cool_until)
 
 
 class Credentials:
-    """Read providers' keys from the environment. With ``lab`` every provider is imitated, and takes any key."""
+    """Sign requests. With ``lab`` a provider without an account is imitated, and takes any key.
 
-    def __init__(self, *, lab: bool) -> None:
+    An account serves one address alone, so that a request which was planned before the configuration has changed never
+    takes a new key to an old address. ``clock`` returns seconds from any origin.
+    """
+
+    def __init__(
+        self,
+        *,
+        lab: bool,
+        accounts: Mapping[AccountAddress, Account] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._lab = lab
+        self._clock = clock
+        self._rings: dict[tuple[str, str | None, str], _KeyRing] = {}
+        self.adopt(accounts or {})
 
-    def api_key(self, endpoint: Endpoint) -> str:
-        """Return the first key of ``endpoint.key_env`` that is set, or an empty string."""
-        if self._lab:
-            return "lab"
-        return next((value for name in endpoint.key_env if (value := os.environ.get(name, "").strip())), "")
+    def adopt(self, accounts: Mapping[AccountAddress, Account]) -> None:
+        """Replace the accounts. What is known of keys that stay is kept; the others finish what they have begun."""
+        now = self._clock()
+        wanted = {(at.provider, at.base_url, at.wire_format): account for at, account in accounts.items()}
+        rings: dict[tuple[str, str | None, str], _KeyRing] = {}
+        for address, ring in self._rings.items():
+            account = wanted.get(address)
+            if account is None:
+                ring.retired_at = now if ring.retired_at is None else ring.retired_at
+                if now - ring.retired_at <= RETIRED_S:
+                    rings[address] = ring
+            elif account == ring.account:
+                ring.retired_at = None
+                rings[address] = ring
+        for address, account in wanted.items():
+            if address not in rings:
+                rings[address] = _KeyRing(account, address[2], self._clock)
+        self._rings = rings
 
     async def sign(self, request: HttpRequest, endpoint: Endpoint) -> HttpRequest:
-        """Return ``request`` with the headers that authenticate it at ``endpoint``."""
-        key, header = self.api_key(endpoint), KEY_HEADERS.get(endpoint.wire_format)
-        signed = {header: key} if header else {"authorization": f"Bearer {key}"}
+        """Return ``request`` with the headers that authenticate it at ``endpoint``. Raises ``ApiError`` 502."""
+        ring = self._rings.get((endpoint.provider, endpoint.base_url, endpoint.wire_format))
+        if ring is not None:
+            signed = ring.only or ring.rotate()
+        elif self._lab:
+            signed = key_header("lab", endpoint.wire_format)
+        else:
+            raise ApiError("provider_unavailable", f"The router has no key of {endpoint.provider_name}")
         return HttpRequest(request.url, request.headers | signed, request.body)
+
+    def pass_on(self, request: HttpRequest, endpoint: Endpoint, status: int, retry_after: float | None) -> bool:
+        """Cool the key of ``request`` down that the provider has refused with ``status``.
+
+        Return whether another key of the account can serve the request. ``retry_after`` is in seconds.
+        """
+        ring = self._rings.get((endpoint.provider, endpoint.base_url, endpoint.wire_format))
+        seconds = COOLDOWN_S.get(status)
+        if ring is None or ring.only is not None or seconds is None:
+            return False
+        return ring.cool(request.headers, min(retry_after or seconds, MAX_COOLDOWN_S))
+
+
+def key_header(key: str, wire_format: str) -> dict[str, str]:
+    """Return the header that holds ``key`` in this wire format; none for an empty key."""
+    if not key:
+        return {}
+    header = KEY_HEADERS.get(wire_format)
+    return {header: key} if header else {"authorization": f"Bearer {key}"}

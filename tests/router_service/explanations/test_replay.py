@@ -18,7 +18,8 @@ from data.record.attempt import Attempt
 from data.record.encoding import encode_record, record_row
 from data.record.lake_reader import open_dataset, request_files
 from router_service.affinity.sticky import sticky_plan
-from router_service.container import usable_endpoints
+from router_service.configuration.market import make_market
+from router_service.configuration.read_file import Configuration
 from router_service.core.plan import Plan
 from router_service.explanations.explain import explain
 from router_service.explanations.replay import replay
@@ -66,7 +67,7 @@ class Leaning:
 def market(lake: Lake, dice: random.Random, share: float, strategy: str) -> Planner:
     """The real catalogue in front of a lab, measured lately: some endpoints slow, some failing."""
     catalogue = load_catalogue()
-    endpoints = usable_endpoints(catalogue, Settings(data_dir=lake.root, lab_url="http://lab"))
+    endpoints = make_market(catalogue, Configuration(), Settings(data_dir=lake.root, lab_url="http://lab")).endpoints
     policies = PolicyStore(lake)
     policies.current = Leaning()  # type: ignore[assignment]
     health = Health()

@@ -38,6 +38,8 @@ class ChatEndpoint:
         self._catalogue = catalogue
 
     def parse(self, exchange: Exchange, query: bytes, catalogue: Catalogue) -> ParsedRequest:  # noqa: ARG002
+        # A configuration that is read anew brings another catalogue; ``error`` names providers from it.
+        self._catalogue = catalogue
         request = exchange.request
         head = parse_head(request.body)
         exchange.request = request.with_head(head)

@@ -43,7 +43,7 @@ class BlockEncoder:
 
     def __init__(self, endpoint: Endpoint, names: ToolNames, dropped: set[str]) -> None:
         self._endpoint = endpoint
-        self._reasoning_format = messages_dialect_of(endpoint.provider).reasoning_format
+        self._reasoning_format = messages_dialect_of(endpoint.dialect or endpoint.provider).reasoning_format
         self._imitates = self._reasoning_format is None
         self._names = names
         self._dropped = dropped
@@ -142,9 +142,7 @@ class BlockEncoder:
         if part.origin is not None:
             own = returns_to(part.origin, self._endpoint)
         else:
-            own = (
-                part.format is not None and part.format == messages_dialect_of(self._endpoint.provider).reasoning_format
-            )
+            own = part.format is not None and part.format == self._reasoning_format
         if own and part.encrypted:
             return {"type": "redacted_thinking", "data": part.encrypted}
         if own and part.signature:

@@ -23,9 +23,9 @@ class MessagesDialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 DEFAULT_DIALECT = MessagesDialect()
 
 
-def messages_dialect_of(provider: str) -> MessagesDialect:
-    """Return the dialect of the provider with this slug."""
-    return _dialect_rows().get(provider, DEFAULT_DIALECT)
+def messages_dialect_of(name: str) -> MessagesDialect:
+    """Return the dialect of this name: ``Endpoint.dialect``, or else the slug of the provider."""
+    return _dialect_rows().get(name, DEFAULT_DIALECT)
 
 
 def reasoning_format_at(origin: str) -> str | None:

@@ -1,0 +1,186 @@
+"""Find names in ``portolan.toml`` that nothing has: providers, models, endpoints, dialects and parameters."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import resources
+
+from data.catalogue.types import Catalogue
+from router_service.configuration.mistakes import Mistake, nearest, shown
+from router_service.configuration.tables import EndpointTable, PortolanToml, ProviderTable
+from router_service.configuration.toml_positions import TomlPath
+from router_service.providers.chat_parameters import SERVED_BY_ROUTER, UNSERVED
+from router_service.providers.formats import FORMATS
+
+# Fields of a request that are no parameters of a model.
+NO_PARAMETERS = SERVED_BY_ROUTER | UNSERVED | {"messages", "model", "stream"}
+
+
+@cache
+def dialects_by_format() -> Mapping[str, frozenset[str]]:
+    """Return the names of the dialects of each wire format."""
+    text = resources.files("router_service.providers").joinpath("dialects.toml").read_text(encoding="utf-8")
+    return {name: frozenset(rows) for name, rows in tomllib.loads(text).items()}
+
+
+@cache
+def parameter_names() -> frozenset[str]:
+    """Return the parameters that an endpoint can be said to support."""
+    reached = {name for name in FORMATS["openai_chat"].support if "." not in name}
+    return frozenset(reached | {"include_reasoning"}) - (NO_PARAMETERS - {"include_reasoning"})
+
+
+def misspelt(tables: PortolanToml, catalogue: Catalogue) -> list[Mistake]:
+    """Return a mistake for every name that neither the file nor ``catalogue`` has."""
+    return [
+        *_providers(tables, catalogue),
+        *_catalogue_lists(tables, catalogue),
+        *_models(tables, catalogue),
+        *_endpoints(tables, catalogue),
+        *_prices(tables, catalogue),
+        *_aliases(tables, catalogue),
+        *unknown_addresses(tables, catalogue),
+    ]
+
+
+def discovers(slug: str, tables: PortolanToml, catalogue: Catalogue) -> bool:
+    """Return whether the models of a provider are read from the provider itself.
+
+    Unless the file says so, they are if it is a provider of the operator's own without endpoints in the file.
+    """
+    table = tables.providers.get(slug)
+    if table is None or table.base_url is None:
+        return False
+    if table.discover_models is not None:
+        return table.discover_models
+    listed = any(endpoint.provider == slug for endpoint in tables.endpoints)
+    return not listed and not any(
+        e.enabled for offers in catalogue.endpoints.values() for e in offers if e.provider == slug
+    )
+
+
+def unknown_addresses(
+    tables: PortolanToml, catalogue: Catalogue, addresses: Iterable[str] | None = None
+) -> Iterator[Mistake]:
+    """Yield a mistake for every provider of ``provider_urls`` that does not exist."""
+    known = {*catalogue.providers, *tables.providers}
+    if addresses is None:
+        found = tables.settings.get("provider_urls", {})
+        addresses = found if isinstance(found, dict) else ()
+    for slug in addresses:
+        if slug not in known:
+            path = ("settings", "provider_urls", slug)
+            yield Mistake(path, f"provider_urls: {slug} is no provider. {nearest(slug, known)}".strip(), True)
+
+
+def wire_format_of(slug: str, table: ProviderTable | None, catalogue: Catalogue) -> str:
+    """Return the wire format of a provider: that of the file, of the catalogue, or chat completions."""
+    known = catalogue.providers.get(slug)
+    return (table.wire_format if table else None) or (known.wire_format if known else "openai_chat")
+
+
+def _providers(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
+    for slug, table in tables.providers.items():
+        path = ("providers", slug)
+        if slug not in catalogue.providers and table.base_url is None:
+            advice = nearest(slug, catalogue.providers)
+            advice = f"{advice} A" if "Did" in advice else "A"
+            sentence = f"{shown(path)} is no provider of the catalogue. {advice} provider of your own needs base_url"
+            yield Mistake(path, sentence, True)
+        elif slug in catalogue.providers and not table.base_url and not catalogue.providers[slug].base_url:
+            yield Mistake(path, f"{shown(path)} needs base_url: the catalogue has no address for it", True)
+        yield from _dialect((*path, "dialect"), table.dialect, wire_format_of(slug, table, catalogue))
+        yield from _parameters((*path, "supported_parameters"), table.supported_parameters)
+        if table.key and table.key_env:
+            yield Mistake((*path, "key"), f"{shown(path)} has key and key_env; write one of them", True)
+
+
+def _dialect(path: TomlPath, name: str | None, wire_format: str) -> Iterator[Mistake]:
+    known = dialects_by_format().get(wire_format, frozenset())
+    if name is not None and name not in known:
+        yield Mistake(path, f"{shown(path)}: {name} is no dialect of {wire_format}. {nearest(name, known)}".strip())
+
+
+def _parameters(path: TomlPath, names: Iterable[str] | None) -> Iterator[Mistake]:
+    for number, name in enumerate(names or ()):
+        if name not in parameter_names():
+            at = (*path, number)
+            yield Mistake(at, f"{shown(at)}: {name} is no parameter. {nearest(name, parameter_names())}".strip())
+
+
+def _catalogue_lists(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
+    lists = {"enabled": tables.catalogue.enabled or (), "disabled": tables.catalogue.disabled}
+    for key, names in lists.items():
+        for number, slug in enumerate(names):
+            path = ("catalogue", key, number)
+            if slug not in catalogue.providers:
+                advice = nearest(slug, catalogue.providers)
+                yield Mistake(path, f"{shown(path)}: {slug} is no provider of the catalogue. {advice}".strip())
+            elif key == "disabled" and slug in lists["enabled"]:
+                yield Mistake(path, f"{shown(path)}: {slug} is enabled as well; leave it in one of the lists")
+
+
+def _models(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
+    for name in tables.models:
+        if name in catalogue.models:
+            path = ("models", name)
+            sentence = f"{shown(path)} is a model of the catalogue already; endpoints can name it without this table"
+            yield Mistake(path, sentence, True)
+
+
+def _endpoints(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
+    seen: set[str] = set()
+    providers = {*catalogue.providers, *tables.providers}
+    models = {*catalogue.models, *tables.models}
+    for number, table in enumerate(tables.endpoints):
+        path: TomlPath = ("endpoints", number)
+        if table.provider not in providers:
+            at = (*path, "provider")
+            advice = nearest(table.provider, providers)
+            yield Mistake(at, f"{shown(at)}: {table.provider} is no provider. {advice}".strip())
+        if table.model not in tables.models and catalogue.resolve(table.model) is None:
+            at = (*path, "model")
+            advice = nearest(table.model, models)
+            own = f'A model of your own needs a table such as [models."author/{table.model.rsplit("/")[-1].lower()}"]'
+            yield Mistake(at, f"{shown(at)}: {table.model} is no model. {f'{advice} ' if advice else ''}{own}")
+        if endpoint_id(table) in seen:
+            at = (*path, "upstream_model")
+            yield Mistake(at, f"{shown(at)}: {endpoint_id(table)} is an endpoint of this file already")
+        seen.add(endpoint_id(table))
+        wire_format = wire_format_of(table.provider, tables.providers.get(table.provider), catalogue)
+        yield from _dialect((*path, "dialect"), table.dialect, wire_format)
+        yield from _parameters((*path, "supported_parameters"), table.supported_parameters)
+
+
+def endpoint_id(table: EndpointTable) -> str:
+    """Return the id of an endpoint of the file."""
+    return f"{table.provider}:{table.upstream_model}"
+
+
+def _prices(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
+    ids = {e.id for offers in catalogue.endpoints.values() for e in offers} | {*map(endpoint_id, tables.endpoints)}
+    providers = {*catalogue.providers, *tables.providers}
+    for key, names, known in (
+        ("prices", tables.prices, ids),
+        ("discounts", tables.discounts, ids | providers),
+    ):
+        for name in names:
+            if name in known or discovers(name.partition(":")[0], tables, catalogue):
+                continue
+            path = (key, name)
+            what = "an endpoint is named provider:model as the provider names it"
+            what += ", or a provider by its name" if key == "discounts" else ""
+            yield Mistake(path, f"{shown(path)} is no endpoint; {what}. {nearest(name, known)}".strip(), True)
+
+
+def _aliases(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
+    models = {*catalogue.models, *tables.models}
+    for name, target in tables.aliases.items():
+        path = ("aliases", name)
+        if name in models:
+            yield Mistake(path, f"{shown(path)} is the name of a model; an alias needs another", True)
+        found = target in models or catalogue.resolve(target) is not None
+        if not found and not discovers(target.partition("/")[0], tables, catalogue):
+            yield Mistake(path, f"{shown(path)}: {target} is no model. {nearest(target, models)}".strip())

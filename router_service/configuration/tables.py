@@ -1,0 +1,153 @@
+"""Define the tables of ``portolan.toml``: names, types and limits of every key."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
+
+from data.catalogue.geography import is_place
+from data.catalogue.names import QUANTIZATIONS
+from data.catalogue.pricing import NANO
+from data.catalogue.types import WireFormat
+from router_service.core.errors import ApiError
+from router_service.upstream.transport import check_head
+
+# More than any provider asks for; what is above it is a slip of the decimal point.
+MAX_USD_PER_MILLION = Decimal(100_000)
+MAX_TOKENS = 2**31
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _place(value: str) -> str:
+    if not is_place(value.lower()):
+        raise ValueError("must be a country's ISO 3166 code or an area such as eu")
+    return value.lower()
+
+
+def _base_url(value: str) -> str:
+    try:
+        check_head(value, ())
+    except ApiError:
+        raise ValueError("must be an address such as http://gpu.example:8000/v1") from None
+    if "?" in value or "#" in value or "@" in value:
+        raise ValueError("must have no query, fragment or user; write keys as key_env")
+    return value.rstrip("/").removesuffix("/chat/completions")
+
+
+def _headers(value: dict[str, str]) -> dict[str, str]:
+    try:
+        check_head("http://localhost", value.items())
+    except ApiError as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
+    if signing := [name for name in value if name.lower() == "content-type"]:
+        raise ValueError(f"{signing[0]} is set by the wire format")
+    return {name.lower(): text for name, text in value.items()}
+
+
+def _whole_nano(value: Decimal) -> Decimal:
+    if value * NANO != (value * NANO).to_integral_value():
+        raise ValueError("has more than nine decimals")
+    return value
+
+
+Usd = Annotated[Decimal, Field(ge=0, le=MAX_USD_PER_MILLION), AfterValidator(_whole_nano)]
+Discount = Annotated[Decimal, Field(ge=0, le=1)]
+Place = Annotated[str, AfterValidator(_place)]
+Tokens = Annotated[int, Field(gt=0, le=MAX_TOKENS)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$", max_length=200)]
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=10_000)]
+Quantization = Literal["unknown", *QUANTIZATIONS]  # type: ignore[valid-type]
+
+
+class Table(BaseModel):
+    """Refuse unknown keys, and never show a value, which may be a secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class PriceTable(Table):
+    """Hold prices in USD per million tokens."""
+
+    prompt: Usd
+    completion: Usd
+    cache_read: Usd | None = None
+    cache_write: Usd | None = None
+
+
+class DataPolicyTable(Table):
+    """State how a provider treats prompts and responses; what is left out is unknown."""
+
+    trains: bool | None = None
+    retains: bool | None = None
+    source: Name | None = None
+
+
+class ProviderTable(Table):
+    """Describe a provider of the operator's own, or change one of the catalogue's."""
+
+    name: Name | None = None
+    base_url: Annotated[str, AfterValidator(_base_url)] | None = None
+    wire_format: WireFormat | None = None
+    dialect: Name | None = None
+    key: Annotated[tuple[Secret, ...], BeforeValidator(_listed)] = ()
+    key_env: Annotated[tuple[Name, ...], BeforeValidator(_listed)] = ()
+    headers: Annotated[dict[str, str], AfterValidator(_headers)] = {}
+    region: Place | None = None
+    data_policy: DataPolicyTable | None = None
+    price: PriceTable | None = None
+    context_length: Tokens | None = None
+    supported_parameters: tuple[Name, ...] | None = None
+    discover_models: bool | None = None
+
+
+class ModelTable(Table):
+    """Describe a model of the operator's own."""
+
+    name: Name | None = None
+    description: Annotated[str, StringConstraints(max_length=10_000)] = ""
+    context_length: Tokens | None = None
+    input_modalities: tuple[Literal["text", "image", "file", "audio", "video"], ...] = ("text",)
+    output_modalities: tuple[Literal["text", "image", "audio"], ...] = ("text",)
+    open_weights: bool = False
+
+
+class EndpointTable(Table):
+    """Join a model and a provider."""
+
+    provider: Name
+    model: Name
+    upstream_model: Name
+    price: PriceTable | None = None
+    context_length: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    quantization: Quantization = "unknown"
+    supported_parameters: tuple[Name, ...] | None = None
+    region: Place | None = None
+    dialect: Name | None = None
+
+
+class CatalogueTable(Table):
+    """Say which providers of the catalogue are used: the ``enabled`` ones alone if any are named, none ``disabled``."""
+
+    enabled: tuple[Name, ...] | None = None
+    disabled: tuple[Name, ...] = ()
+
+
+class PortolanToml(Table):
+    """Hold the file. ``settings`` are checked by the settings themselves."""
+
+    settings: dict[str, Any] = {}
+    catalogue: CatalogueTable = CatalogueTable()
+    providers: dict[Slug, ProviderTable] = {}
+    models: dict[ModelId, ModelTable] = {}
+    endpoints: tuple[EndpointTable, ...] = ()
+    prices: dict[Name, PriceTable] = {}
+    discounts: dict[Name, Discount] = {}
+    aliases: dict[Name, Name] = {}
