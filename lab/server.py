@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from data.catalogue import load_catalogue
 from lab.anthropic_wire import AnthropicWire
 from lab.behaviour import Behaviour, behaviour_of
 from lab.chat_vendors import vendors
@@ -226,6 +227,10 @@ def create_app(lab: Lab) -> Starlette:
     async def count_tokens(request: Request) -> Response:
         return await lab.count(request.path_params["provider"], request, anthropic)
 
+    async def models(request: Request) -> Response:
+        rows = models_of(request.path_params["provider"])
+        return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in rows]})
+
     async def control(request: Request) -> Response:
         provider = request.path_params["provider"]
         if request.method == "DELETE":
@@ -247,11 +252,18 @@ def create_app(lab: Lab) -> Starlette:
         routes=[
             Route("/{provider}/v1/chat/completions", chat, methods=["POST"]),
             Route("/{provider}/v1/messages", messages, methods=["POST"]),
+            Route("/{provider}/v1/models", models),
             Route("/{provider}/v1/messages/count_tokens", count_tokens, methods=["POST"]),
             Route("/_control/{provider:path}", control, methods=["POST", "DELETE"]),
             Route("/_log", log),
         ]
     )
+
+
+def models_of(provider: str) -> list[str]:
+    """Return the models that the catalogue has of ``provider``, as the provider names them."""
+    offers = (endpoint for found in load_catalogue().endpoints.values() for endpoint in found)
+    return sorted({e.upstream_model for e in offers if e.provider == provider})
 
 
 def run(host: str, port: int, seed: int, time_scale: float, strict: bool = False) -> None:
