@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from data.catalogue.types import Catalogue, Price
-from router_service.configuration.discovery import model_sources
 from router_service.configuration.live import LiveConfiguration
 from router_service.configuration.market import Market, account_of, named_keys, own_catalogue, price_of_table
 from router_service.configuration.read_file import Configuration, environment_variable, is_in_environment
@@ -27,7 +26,7 @@ def report(live: LiveConfiguration) -> Iterator[str]:
     yield from ("", "settings")
     yield from _settings(settings, configuration)
     yield from ("", "providers with a key, at the lab or in the file")
-    yield from _providers(settings, market, configuration)
+    yield from _providers(live)
     yield from _catalogue_lists(configuration)
     for title, names in (
         ("models", configuration.tables.models),
@@ -89,14 +88,15 @@ def _without_user(text: str) -> str:
         return text
 
 
-def _providers(settings: Settings, market: Market, configuration: Configuration) -> Iterator[str]:
+def _providers(live: LiveConfiguration) -> Iterator[str]:
+    configuration, (settings, market) = live.configuration, live.in_force
     tables, counts = configuration.tables, dict[str, int]()
     addresses: dict[str, str] = {}
     for offers in market.endpoints.values():
         for endpoint in offers:
             counts[endpoint.provider] = counts.get(endpoint.provider, 0) + 1
             addresses[endpoint.provider] = endpoint.base_url or ""
-    sources = {one.provider: one.url for one in model_sources(tables, market, settings.provider_urls)}
+    sources = {one.provider: one.url for one in live.sources()}
     for slug in sorted({*counts, *tables.providers}):
         provider, table = market.catalogue.providers[slug], tables.providers.get(slug)
         url = addresses.get(slug) or provider.base_url or "no address"

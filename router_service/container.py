@@ -76,6 +76,7 @@ class Container:
         self.live = LiveConfiguration(settings, catalogue or load_catalogue())
         settings, market = self.live.in_force
         self._settings = settings
+        self._late: list[str] = []
         self._clients: dict[ClientName, Transport] = {}
         lake = Lake(settings.data_dir).create()
         health, statistics = Health(), LiveStatistics()
@@ -140,8 +141,9 @@ class Container:
             for name in Settings.model_fields
             if name not in HOT and getattr(settings, name) != getattr(before, name)
         )
-        if late:
+        if late and late != self._late:
             logger.warning("changed settings that take effect at the next start: %s", ", ".join(late))
+        self._late = late
         resolver = ConstraintResolver(installation_preferences(settings))
         services.credentials.adopt(market.accounts)
         self.sharing.reachable = _ids(market)

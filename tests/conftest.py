@@ -33,9 +33,9 @@ hypothesis_settings.load_profile("portolan")
 
 
 @contextlib.contextmanager
-def serving(app: object) -> Iterator[str]:
-    """Serve an ASGI application from a thread; yields its address."""
-    port = free_port()
+def serving(app: object, port: int | None = None) -> Iterator[str]:
+    """Serve an ASGI application from a thread, at ``port`` or any free one; yields its address."""
+    port = port or free_port()
     config = uvicorn.Config(
         app, host="127.0.0.1", port=port, http=HttpProtocol, log_level="error", timeout_graceful_shutdown=2
     )

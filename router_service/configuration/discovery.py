@@ -11,6 +11,7 @@ from typing import NamedTuple
 import httpx2
 import msgspec
 
+from data.catalogue.types import Catalogue
 from router_service.configuration.market import DiscoveredModel, Market, account_of
 from router_service.configuration.names import discovers, wire_format_of
 from router_service.configuration.tables import PortolanToml
@@ -53,12 +54,17 @@ class ModelListError(Exception):
     """Report in a sentence why a provider's models could not be read."""
 
 
-def model_sources(tables: PortolanToml, market: Market, provider_urls: Mapping[str, str]) -> list[ModelSource]:
-    """Return the providers whose models have to be read, as the file and ``provider_urls`` say."""
+def model_sources(
+    tables: PortolanToml, packaged: Catalogue, market: Market, provider_urls: Mapping[str, str]
+) -> list[ModelSource]:
+    """Return the providers whose models have to be read, as the file and ``provider_urls`` say.
+
+    ``packaged`` is the catalogue without what the file adds to it.
+    """
     found = []
     for slug, table in tables.providers.items():
         account = account_of(slug, market.catalogue, tables)
-        if account is not None and table.base_url is not None and discovers(slug, tables, market.catalogue):
+        if account is not None and table.base_url is not None and discovers(slug, tables, packaged):
             url = provider_urls.get(slug, table.base_url).rstrip("/")
             wire_format = wire_format_of(slug, table, market.catalogue)
             found.append(ModelSource(slug, f"{url}/models", list_headers(account, wire_format)))
@@ -103,7 +109,9 @@ class ModelDirectory:
         self._times: dict[tuple[str, str], float] = {}
         self._complained: dict[str, str] = {}
 
-    async def refresh(self, sources: Sequence[ModelSource], *, again: bool = False) -> bool:
+    async def refresh(
+        self, sources: Sequence[ModelSource], *, again: bool = False, timeout_s: float = TIMEOUT_S
+    ) -> bool:
         """Read the models that are due, or all of them ``again``; return whether any have changed.
 
         Servers that are gone are forgotten.
@@ -114,7 +122,7 @@ class ModelDirectory:
         self._times = known
         self.models = {slug: listed for slug, listed in before.items() if any(s.provider == slug for s in sources)}
         due = [one for key, one in by_address.items() if known.get(key, 0.0) <= now]
-        results = await asyncio.gather(*(read_models(one) for one in due), return_exceptions=True)
+        results = await asyncio.gather(*(read_models(one, timeout_s) for one in due), return_exceptions=True)
         for source, result in zip(due, results, strict=True):
             self._times[source.provider, source.url] = now + self._take(source, result)
         return self.models != before

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from data.catalogue.types import Catalogue
-from router_service.configuration.discovery import ModelDirectory, ModelSource, model_sources
+from router_service.configuration.discovery import TIMEOUT_S, ModelDirectory, ModelSource, model_sources
 from router_service.configuration.market import Market, account_of, make_market
 from router_service.configuration.mistakes import ConfigurationError
 from router_service.configuration.read_file import Configuration, read_configuration, with_file
@@ -61,22 +60,20 @@ class LiveConfiguration:
 
     async def start(self, adopt: Adopt) -> None:
         """Read lists of models, within ``START_S``, before the first request is served."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(START_S):
-                await self._read_models(adopt, again=True)
+        await self._read_models(adopt, timeout_s=START_S)
 
     async def watch(self, adopt: Adopt, poll_s: float = POLL_S) -> None:
         """Take over every valid change of the file and of the lists of models, for ever."""
         while True:
             await asyncio.sleep(poll_s)
             try:
-                again = await self._reload(adopt)
-                await self._read_models(adopt, again=again)
+                if not await self._reload(adopt):
+                    await self._read_models(adopt)
             except Exception:
                 logger.exception("the configuration could not be taken over; the last one stays in force")
 
     async def _reload(self, adopt: Adopt) -> bool:
-        """Return whether a changed file has been taken over."""
+        """Return whether a changed file has been taken over, with the models that its servers list now."""
         signature = await asyncio.to_thread(_signature, self._path)
         if self._path is None or signature == self._signature:
             return False
@@ -87,13 +84,15 @@ class LiveConfiguration:
         except ConfigurationError as error:
             logger.error("%s is refused, and the last valid configuration stays in force: %s", self._path, error)
             return False
+        if await self._directory.refresh(self._sources(read, made), again=True):
+            made = await asyncio.to_thread(self._make, read)
         self.configuration, self.in_force = read, made
         adopt(made)
         logger.warning("%s has changed and is in force", self._path)
         return True
 
-    async def _read_models(self, adopt: Adopt, *, again: bool) -> None:
-        if await self._directory.refresh(self._sources(), again=again):
+    async def _read_models(self, adopt: Adopt, timeout_s: float = TIMEOUT_S) -> None:
+        if await self._directory.refresh(self.sources(), timeout_s=timeout_s):
             self.in_force = await asyncio.to_thread(self._make, self.configuration)
             adopt(self.in_force)
 
@@ -101,8 +100,12 @@ class LiveConfiguration:
         settings = with_file(self._given, configuration)
         return InForce(settings, make_market(self.catalogue, configuration, settings, self._directory.models))
 
-    def _sources(self) -> list[ModelSource]:
-        return model_sources(self.configuration.tables, self.in_force.market, self.in_force.settings.provider_urls)
+    def sources(self) -> list[ModelSource]:
+        """Return where models are read."""
+        return self._sources(self.configuration, self.in_force)
+
+    def _sources(self, configuration: Configuration, made: InForce) -> list[ModelSource]:
+        return model_sources(configuration.tables, self.catalogue, made.market, made.settings.provider_urls)
 
 
 def _signature(path: Path | None) -> Signature:

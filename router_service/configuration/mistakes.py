@@ -16,6 +16,8 @@ from router_service.configuration.toml_positions import TomlPath
 
 # Names that are listed in full in a sentence.
 LISTED = 20
+# How a message begins that continues the name of the key.
+VERBS = ("must ", "has ", "is ")
 PATTERNS = {
     "providers": "a provider's name has lower-case letters, digits, '.', '_' and '-', such as my-vllm",
     "models": 'a model is named author/slug in lower case, such as [models."acme/support-7b"]',
@@ -73,7 +75,7 @@ def setting_mistakes(error: ValidationError, known: Iterable[str]) -> list[Mista
         if detail["type"] == "extra_forbidden":
             found.append(_unknown(path, names, "setting"))
         else:
-            found.append(Mistake(path, f"{shown(path)} {_sentence(detail)}"))
+            found.append(Mistake(path, _about(path, detail)))
     return found
 
 
@@ -93,7 +95,7 @@ def _mistake(detail: ErrorDetails, raw: Mapping[str, Any]) -> Mistake:
             names = [name.strip("'") for name in allowed.replace(" or ", ", ").split(", ")]
             advice = nearest(str(_at(raw, path)), names)
             return Mistake(path, f"{shown(path)} must be {allowed}. {advice if 'Did' in advice else ''}".strip())
-    return Mistake(path, f"{shown(path)} {_sentence(detail)}", at_key=at_key)
+    return Mistake(path, _about(path, detail), at_key=at_key)
 
 
 def _unknown(path: TomlPath, known: Iterable[str], kind: str) -> Mistake:
@@ -101,9 +103,10 @@ def _unknown(path: TomlPath, known: Iterable[str], kind: str) -> Mistake:
     return Mistake(path, f"{shown(path)} is no {kind} that exists here. {advice}".strip(), at_key=True)
 
 
-def _sentence(detail: ErrorDetails) -> str:
+def _about(path: TomlPath, detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return message.replace("must be a valid ", "must be a ").replace("must be a integer", "must be an integer")
+    message = message.replace("must be a valid ", "must be a ").replace("must be a integer", "must be an integer")
+    return f"{shown(path)}{' ' if message.startswith(VERBS) else ': '}{message}"
 
 
 def _at(raw: Any, path: TomlPath) -> Any:

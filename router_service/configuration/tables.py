@@ -55,8 +55,14 @@ def _whole_nano(value: Decimal) -> Decimal:
     return value
 
 
+def _share(value: Decimal) -> Decimal:
+    if not 0 <= value <= 1:
+        raise ValueError("must be a share from 0 to 1, such as 0.15 for 15 %")
+    return value
+
+
 Usd = Annotated[Decimal, Field(ge=0, le=MAX_USD_PER_MILLION), AfterValidator(_whole_nano)]
-Discount = Annotated[Decimal, Field(ge=0, le=1)]
+Discount = Annotated[Decimal, AfterValidator(_share)]
 Place = Annotated[str, AfterValidator(_place)]
 Tokens = Annotated[int, Field(gt=0, le=MAX_TOKENS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
