@@ -132,10 +132,10 @@ def own_catalogue(
                     EndpointTable(provider=slug, model=name, upstream_model=one.upstream_model, context_length=length),
                 )
             )
+    replaced = {f"{offer.provider}:{offer.upstream_model}" for _, offer in added}
+    endpoints = {name: [e for e in offers if e.id not in replaced] for name, offers in endpoints.items()}
     for name, offer in added:
-        mine = _own_endpoint(name, offer, providers, models, tables)
-        rest = [e for e in endpoints.get(name, ()) if e.id != mine.id]
-        endpoints[name] = [*rest, mine]
+        endpoints.setdefault(name, []).append(_own_endpoint(name, offer, providers, models, tables))
     wanted = {alias: _named(target, models, aliases) for alias, target in tables.aliases.items()}
     aliases |= {alias: name for alias, name in wanted.items() if name in models}
     frozen = {name: tuple(offers) for name, offers in sorted(endpoints.items())}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import tree_sitter
-import tree_sitter_toml
+if TYPE_CHECKING:
+    import tree_sitter
 
 TomlPath = tuple[str | int, ...]
 
@@ -26,6 +26,10 @@ class TomlPositions:
         self.values: dict[TomlPath, Position] = {}
         self._lines = text.encode().split(b"\n")
         self._array_lengths: dict[TomlPath, int] = {}
+        # A router whose file is valid never needs a position.
+        import tree_sitter
+        import tree_sitter_toml
+
         parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_toml.language()))
         for node in parser.parse(text.encode()).root_node.named_children:
             match node.type:
