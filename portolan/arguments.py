@@ -55,6 +55,14 @@ def named_data_dir(context: typer.Context, path: Path) -> Path:
     return Path(found) if isinstance(found, str) else path
 
 
+def existing_dir(context: typer.Context, path: Path) -> Path:
+    """Refuse a folder that does not exist; the configuration file may name it, as for ``data_dir``."""
+    path = named_data_dir(context, path)
+    if not path.is_dir():
+        raise typer.BadParameter(f"{path} is no directory")
+    return path
+
+
 def database(path: Path) -> Engine:
     """Return the open database of keys under ``path``; refuse one that cannot be opened."""
     from sqlalchemy.exc import DatabaseError
@@ -132,5 +140,9 @@ DataDir = Annotated[
 SearchedDir = Annotated[
     Path,
     typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", callback=named_data_dir),
+]
+ExistingDir = Annotated[
+    Path,
+    typer.Option("--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", callback=existing_dir),
 ]
 DEFAULT_DATA = Path("data/var")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from portolan import arguments, config, keys, policy, provider
-from portolan.arguments import DEFAULT_DATA, Config, DataDir
+from portolan.arguments import DEFAULT_DATA, Config, DataDir, ExistingDir
 
 # Boxes would break a long sentence into pieces, in a log above all.
 app = typer.Typer(
@@ -175,12 +174,7 @@ def up(
 @app.command()
 def why(
     generation_id: Annotated[str, typer.Argument(help="The X-Generation-Id of the answer, gen-…")],
-    data_dir: Annotated[
-        Path,
-        typer.Option(
-            "--data-dir", envvar="PORTOLAN_DATA_DIR", help="The data directory.", exists=True, file_okay=False
-        ),
-    ] = DEFAULT_DATA,
+    data_dir: ExistingDir = DEFAULT_DATA,
 ) -> None:
     """Explain from the request log why a request went to its endpoint. Needs no running router."""
     from portolan.why_report import report

@@ -16,6 +16,8 @@ from router_service.configuration.market import DiscoveredModel, Market, account
 from router_service.configuration.names import discovers, wire_format_of
 from router_service.configuration.tables import PortolanToml
 from router_service.providers.credentials import Account, key_header
+from router_service.providers.formats.anthropic_messages.encode import VERSION
+from router_service.providers.formats.anthropic_messages.names import DIALECT
 from router_service.upstream.proxies import Proxies
 from router_service.upstream.tls import client_context
 
@@ -72,8 +74,9 @@ def model_sources(
 
 
 def list_headers(account: Account, wire_format: str) -> Mapping[str, str]:
-    """Return the headers that authenticate a list of models: those of the account's first key."""
-    return dict(account.headers) | key_header(account.keys[0] if account.keys else "", wire_format)
+    """Return the headers of a request for a list of models, with the account's first key."""
+    first = {"anthropic-version": VERSION} if wire_format == DIALECT else {}
+    return first | dict(account.headers) | key_header(account.keys[0] if account.keys else "", wire_format)
 
 
 async def read_models(source: ModelSource, timeout_s: float = TIMEOUT_S) -> tuple[DiscoveredModel, ...]:

@@ -18,6 +18,12 @@ from router_service.configuration.toml_positions import TomlPath
 LISTED = 20
 # How a message begins that continues the name of the key.
 VERBS = ("must ", "has ", "is ")
+# What TOML calls the types of Python.
+WORDS = (
+    ("must be a valid ", "must be a "),
+    ("must be a integer", "must be an integer"),
+    ("must be a tuple", "must be a list"),
+)
 PATTERNS = {
     "providers": "a provider's name has lower-case letters, digits, '.', '_' and '-', such as my-vllm",
     "models": 'a model is named author/slug in lower case, such as [models."acme/support-7b"]',
@@ -86,6 +92,8 @@ def _mistake(detail: ErrorDetails, raw: Mapping[str, Any]) -> Mistake:
     match detail["type"]:
         case "extra_forbidden":
             return _unknown(path, _fields_at(path[:-1]), "table" if isinstance(_at(raw, path), dict) else "key")
+        case "dict_type" | "model_type":
+            return Mistake(path, f"{shown(path)} must be a table")
         case "missing":
             return Mistake(path[:-1], f"{shown(path[:-1])} needs {path[-1]}", at_key=True)
         case "string_pattern_mismatch" if at_key:
@@ -105,7 +113,8 @@ def _unknown(path: TomlPath, known: Iterable[str], kind: str) -> Mistake:
 
 def _about(path: TomlPath, detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    message = message.replace("must be a valid ", "must be a ").replace("must be a integer", "must be an integer")
+    for said, meant in WORDS:
+        message = message.replace(said, meant)
     return f"{shown(path)}{' ' if message.startswith(VERBS) else ': '}{message}"
 
 

@@ -32,17 +32,10 @@ def parameter_names() -> frozenset[str]:
     return frozenset(reached | {"include_reasoning"}) - (NO_PARAMETERS - {"include_reasoning"})
 
 
-def misspelt(tables: PortolanToml, catalogue: Catalogue) -> list[Mistake]:
-    """Return a mistake for every name that neither the file nor ``catalogue`` has."""
-    return [
-        *_providers(tables, catalogue),
-        *_catalogue_lists(tables, catalogue),
-        *_models(tables, catalogue),
-        *_endpoints(tables, catalogue),
-        *_prices(tables, catalogue),
-        *_aliases(tables, catalogue),
-        *unknown_addresses(tables, catalogue),
-    ]
+def misspelt(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
+    """Yield a mistake for every name that neither the file nor ``catalogue`` has."""
+    for check in (_providers, _catalogue_lists, _models, _endpoints, _prices, _aliases, unknown_addresses):
+        yield from check(tables, catalogue)
 
 
 def discovers(slug: str, tables: PortolanToml, catalogue: Catalogue) -> bool:

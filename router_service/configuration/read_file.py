@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from router_service.settings import Settings
 
 FILE_NAME = "portolan.toml"
 MAX_FILE_BYTES = 1024 * 1024
+MAX_MISTAKES = 50
 # The data directory and the file itself are needed before the file is read.
 NOT_IN_FILE = ("config",)
 _AT = re.compile(r"^(?P<reason>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
@@ -53,7 +55,8 @@ class Configuration:
             (self._positions.of_key(path) if at_key else self._positions.of_value(path), sentence)
             for path, sentence, at_key in found
         )
-        return [f"{self.path}:{at.line}:{at.column}: {sentence}" for at, sentence in places]
+        lines = [f"{self.path}:{at.line}:{at.column}: {sentence}" for at, sentence in places[:MAX_MISTAKES]]
+        return lines if len(places) < MAX_MISTAKES else [*lines, f"{self.path}: there may be more mistakes than these"]
 
 
 def find_configuration(data_dir: Path) -> Path | None:
@@ -80,6 +83,8 @@ def read_configuration(path: Path, catalogue: Catalogue) -> Configuration:
         raise ConfigurationError([_syntax(path, text, str(error))]) from None
     except RecursionError:
         raise ConfigurationError([f"{path}:1:1: the file is nested too deeply"]) from None
+    except (ValueError, ArithmeticError):
+        raise ConfigurationError([f"{path}:1:1: a number in the file has too many digits"]) from None
     draft = Configuration(path, text)
     found: list[Mistake] = []
     tables = PortolanToml()
@@ -91,7 +96,7 @@ def read_configuration(path: Path, catalogue: Catalogue) -> Configuration:
     if isinstance(settings, dict):
         found += _wrong_settings(settings)
     if not found:
-        found += misspelt(tables, catalogue)
+        found += islice(misspelt(tables, catalogue), MAX_MISTAKES)
     if found:
         raise ConfigurationError(draft.mistakes(found))
     return Configuration(path, text, tables)

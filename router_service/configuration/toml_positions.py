@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import tree_sitter
 
 TomlPath = tuple[str | int, ...]
+# Parts of a dotted key that are read; no table of the file is as deep.
+MAX_DEPTH = 32
 
 
 class Position(NamedTuple):
@@ -102,11 +104,24 @@ class TomlPositions:
 def _key_parts(node: tree_sitter.Node) -> list[tuple[str, tree_sitter.Node]]:
     """Return the names of a key that may be dotted, each with its node."""
     if node.type == "dotted_key":
-        return [part for child in node.named_children for part in _key_parts(child)]
+        return [_key_part(leaf) for leaf in _leaves(node)[:MAX_DEPTH]]
+    return [_key_part(node)]
+
+
+def _leaves(node: tree_sitter.Node) -> list[tree_sitter.Node]:
+    """Return the parts of a dotted key, which the grammar nests to the left."""
+    found: list[tree_sitter.Node] = []
+    while node.type == "dotted_key" and node.named_children:
+        node, *last = node.named_children
+        found += reversed(last)
+    return [node, *reversed(found)]
+
+
+def _key_part(node: tree_sitter.Node) -> tuple[str, tree_sitter.Node]:
     text = (node.text or b"").decode(errors="replace")
     if node.type != "quoted_key":
-        return [(text, node)]
+        return text, node
     try:
-        return [(next(iter(tomllib.loads(f"{text} = 0"))), node)]
+        return next(iter(tomllib.loads(f"{text} = 0"))), node
     except tomllib.TOMLDecodeError:
-        return [(text, node)]
+        return text, node

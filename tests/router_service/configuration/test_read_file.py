@@ -42,9 +42,14 @@ def test_all_mistakes_of_a_file_are_explained(name: str) -> None:
         ("[settings]\nzdr = true\nzdr = true\n", "portolan.toml:3:11: this is no TOML: cannot overwrite a value"),
         (b"[settings]\n# \xff\n", "portolan.toml:2:1: the file must be UTF-8"),
         (b"#" * 1_048_577, "portolan.toml: the file exceeds 1,048,576 bytes"),
-        ("settings = 3\n", "portolan.toml:1:12: settings must be a dictionary"),
+        ("settings = 3\n", "portolan.toml:1:12: settings must be a table"),
         ("[settings]\nconfig = 'a'\n", "portolan.toml:2:1: settings.config cannot be in the file"),
         ("a = " + "[" * 100_000, "portolan.toml:1:1: the file is nested too deeply"),
+        (f"a = {'9' * 5000}", "portolan.toml:1:1: a number in the file has too many digits"),
+        ("a = 1e99999999999999999999", "portolan.toml:1:1: a number in the file has too many digits"),
+        ("[providers]\ngroq = 3\n", "portolan.toml:2:8: providers.groq must be a table"),
+        ("endpoints = 3\n", "portolan.toml:1:13: endpoints must be a list"),
+        (f"a{'.a' * 2000} = 1", "portolan.toml:1:1: a is no table that exists here."),
     ],
 )
 def test_a_file_that_is_no_configuration(tmp_path: Path, content: str | bytes, line: str) -> None:
@@ -69,6 +74,14 @@ def test_a_header_that_would_change_the_request_is_refused(tmp_path: Path, heade
     """Framing headers and line breaks never reach a provider."""
     (said,) = lines_of(tmp_path, f'[providers.mine]\nbase_url = "http://gpu/v1"\nheaders = {{ {header} }}\n')
     assert said.startswith("portolan.toml:3:11: providers.mine.headers: ")
+
+
+def test_many_mistakes_are_bounded(tmp_path: Path) -> None:
+    """Each name is compared with all that exist, which takes its time."""
+    text = "[aliases]\n" + "".join(f'a{number} = "openai/gpt-os-{number}"\n' for number in range(500))
+    lines = lines_of(tmp_path, text)
+    assert len(lines) == 51
+    assert lines[-1] == "portolan.toml: there may be more mistakes than these"
 
 
 def test_no_secret_is_in_a_message(tmp_path: Path) -> None:
