@@ -138,11 +138,6 @@ def dialect_at(endpoint: Endpoint) -> Dialect:
     return dialect_of(endpoint.dialect or endpoint.provider, endpoint.upstream_model)
 
 
-def has_dialect(name: str) -> bool:
-    """Return whether ``name`` can be given as the ``dialect`` of an endpoint."""
-    return name in _rows()
-
-
 def origin_of(provider: str, upstream_model: str) -> str:
     """Return the origin of signed parts: only the same model of the same provider can read them."""
     return f"{NAME}/{provider}/{upstream_model}"
