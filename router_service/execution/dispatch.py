@@ -108,7 +108,18 @@ class _Calls:
         while True:
             request = await credentials.sign(encoded.request, endpoint)
             try:
-                return await self._send(wire, encoded, request, endpoint, attempt, timeout_s)
+                if self._source.stream:
+                    return await self._stream(wire, encoded, request, endpoint, attempt, timeout_s)
+                sent = time.perf_counter()
+                answer = await self._dispatcher.upstream.send(request, timeout_s)
+                attempt.status = answer.status
+                if answer.status != 200:
+                    raise wire.error(answer.status, answer.body, answer.headers, endpoint)
+                found = wire.decode_batches(answer.body, encoded.context)
+                if self._ahead is not None or not found[0].spliced:
+                    found = self._complete(found)
+                attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
+                return CommittedAttempt(endpoint, attempt, self._deadlines, found, encoded.dropped)
             except ApiError as error:
                 status = error.upstream_status or error.code
                 if not credentials.pass_on(request, endpoint, status, error.retry_after):
@@ -117,7 +128,7 @@ class _Calls:
                 if timeout_s <= 0:
                     raise
 
-    async def _send(
+    async def _stream(
         self,
         wire: WireFormat,
         encoded: Encoded,
@@ -126,19 +137,8 @@ class _Calls:
         attempt: Attempt,
         timeout_s: float,
     ) -> CommittedAttempt:
-        dispatcher = self._dispatcher
         sent = time.perf_counter()
-        if not self._source.stream:
-            answer = await dispatcher.upstream.send(request, timeout_s)
-            attempt.status = answer.status
-            if answer.status != 200:
-                raise wire.error(answer.status, answer.body, answer.headers, endpoint)
-            found = wire.decode_batches(answer.body, encoded.context)
-            if self._ahead is not None or not found[0].spliced:
-                found = self._complete(found)
-            attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-            return CommittedAttempt(endpoint, attempt, self._deadlines, found, encoded.dropped)
-        response = await dispatcher.upstream.stream(request, timeout_s)
+        response = await self._dispatcher.upstream.stream(request, timeout_s)
         try:
             attempt.status = response.status
             if response.status != 200:

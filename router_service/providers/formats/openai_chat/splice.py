@@ -78,6 +78,9 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
     names = tuple(sorted(dropped)) if dropped else ()
     request = HttpRequest(plan.url, {"content-type": "application/json"}, _encode(body))
     choices = _choices(body["n"]) if "n" in body else 1
+    if not (dialect.think_tags or dialect.reasoning_in_total):
+        # Keyword arguments take several times as long, and few providers need them.
+        return Encoded(request, DecodeContext(generation_id, plan.origin, choices), names)
     context = DecodeContext(
         generation_id,
         plan.origin,
