@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
         """Return the body when it is complete."""
         while not self.complete:
             await self._arrival()
+            self._waiter = None
             if self._error is not None:
                 raise self._error
         return self._drain_parts()
@@ -97,6 +98,7 @@ class Connection(asyncio.Protocol):
         """Wait until ``status`` and ``headers`` have arrived."""
         while not self._has_head:
             await self._arrival()
+            self._waiter = None
             if self._error is not None:
                 raise self._error
 
@@ -106,6 +108,7 @@ class Connection(asyncio.Protocol):
             if self.complete:
                 return b""
             await self._arrival()
+            self._waiter = None
             if self._error is not None:
                 raise self._error
         return self._drain_parts()
@@ -178,11 +181,8 @@ class Connection(asyncio.Protocol):
         return waiter
 
     def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _drain_parts(self) -> bytes:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
