@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from router_service.api.schemas.described import ResponseSchema
 
 UsdPerToken = Annotated[str, Meta(description="USD per token, a decimal number as text")]
+UsdPerUnit = Annotated[str, Meta(description="USD per request or search, a decimal number as text")]
 Percent = Annotated[float | None, Meta(description="Percentage of requests that succeeded; null for too few")]
 
 
@@ -22,13 +23,38 @@ class ArchitectureBody(ResponseSchema):
     instruct_type: str | None
 
 
-class PricingBody(ResponseSchema):
-    """Describe list prices; a part without a price of its own is absent."""
+class MeterPricesBody(ResponseSchema):
+    """Describe prices of meters; one without a price of its own is absent."""
+
+    input_cache_read: UsdPerToken | UnsetType = UNSET
+    input_cache_write: UsdPerToken | UnsetType = UNSET
+    input_cache_write_1h: UsdPerToken | UnsetType = UNSET
+    internal_reasoning: UsdPerToken | UnsetType = UNSET
+    audio: UsdPerToken | UnsetType = UNSET
+    audio_output: UsdPerToken | UnsetType = UNSET
+    image_token: UsdPerToken | UnsetType = UNSET
+    image_output: UsdPerToken | UnsetType = UNSET
+    request: UsdPerUnit | UnsetType = UNSET
+    web_search: UsdPerUnit | UnsetType = UNSET
+
+
+class PriceOverrideBody(MeterPricesBody):
+    """Describe prices that hold above a prompt's length, or within a daily window in UTC (``1630`` is 16:30)."""
+
+    min_prompt_tokens: int | UnsetType = UNSET
+    utc_start: int | UnsetType = UNSET
+    utc_end: int | UnsetType = UNSET
+    utc_weekdays: list[int] | UnsetType = UNSET
+    prompt: UsdPerToken | UnsetType = UNSET
+    completion: UsdPerToken | UnsetType = UNSET
+
+
+class PricingBody(MeterPricesBody, kw_only=True):
+    """Describe list prices: those of short prompts outside of every window of time, and in ``overrides`` all others."""
 
     prompt: UsdPerToken
     completion: UsdPerToken
-    input_cache_read: UsdPerToken | UnsetType = UNSET
-    input_cache_write: UsdPerToken | UnsetType = UNSET
+    overrides: list[PriceOverrideBody] | UnsetType = UNSET
 
 
 class TopProviderBody(ResponseSchema):

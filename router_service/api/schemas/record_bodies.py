@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
+from router_service.api.schemas.catalogue_bodies import PricingBody
 from router_service.api.schemas.described import ResponseSchema
 
 Usd = Annotated[float, Meta(description="USD")]
@@ -261,7 +262,7 @@ class PreviewedEndpointBody(ResponseSchema):
     model: str
     probability: float | None
     score: float | None
-    pricing: dict[str, str]
+    pricing: PricingBody
     context_length: int
     max_completion_tokens: int | None
     quantization: str | None

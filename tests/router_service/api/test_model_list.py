@@ -302,7 +302,7 @@ def test_the_content_of_a_generation_is_not_stored(site: Site) -> None:
     assert found.status_code == 404 and "does not log prompts" in found.json()["error"]["message"]
 
 
-@pytest.mark.skipif(not REFERENCE.exists(), reason="the OpenAPI document of the reference is not at hand")
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the reference's document is not at hand")
 @pytest.mark.parametrize("path", ["/models", "/models/user", "/models/count"])
 def test_every_parameter_of_the_reference_is_documented_with_its_bounds(site: Site, path: str) -> None:
     def bounds(schema: dict[str, Any]) -> dict[str, Any]:
