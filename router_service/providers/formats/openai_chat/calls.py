@@ -28,9 +28,13 @@ class CallTracker:
     def fit(self, calls: list[CallDelta], *, complete: bool = False) -> bool:
         """Bring pieces of calls, in place, into one shape; return whether the server's shape was another.
 
-        A piece without a function is dropped. ``complete`` is true for the calls of a message, each of which is whole.
+        A piece without a function is dropped. ``complete`` is true for the calls of a message, each of which is whole;
+        one without a name, which nobody can make and no provider takes back, is dropped as well.
         """
-        kept = [call for call in calls if call.function or call.custom or call.id]
+        if complete:
+            kept = [call for call in calls if (said := call.custom or call.function) and said.name]
+        else:
+            kept = [call for call in calls if call.function or call.custom or call.id]
         changed = len(kept) != len(calls)
         for position, call in enumerate(kept):
             if complete:
