@@ -113,11 +113,14 @@ class HttpProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Keep the connection of a client that has stopped sending while it waits for a response.
 
-        TLS has no half-closed connections in asyncio.
+        TLS has no half-closed connections in asyncio. A response that has begun is continued by those alone that find
+        out whether the client has gone (``ClientConnection.on_half_closed``): others would stream to nobody.
         """
         cycle = self.cycle
         waits = self._awaited == NOTHING and cycle is not None and not cycle.response_complete
         if not waits or self.scheme == "https":
+            return None
+        if cycle.response_started and self._client.on_half_closed is None:
             return None
         if not self._half_closed:
             self._half_closed = True
