@@ -18,9 +18,7 @@ from router_service.api.skins.messages import parse as messages_parse
 from tests.conftest import Stack, open_stack
 
 REFERENCE = Path(__file__).parents[4] / "shared/reference/openrouter_openapi.yaml"
-needs_reference = pytest.mark.skipif(
-    not REFERENCE.exists(), reason="the reference's document is not at hand"
-)
+needs_reference = pytest.mark.skipif(not REFERENCE.exists(), reason="the reference's document is not at hand")
 MODEL, CLAUDE = "openai/gpt-oss-120b", "anthropic/claude-sonnet-4.5"
 TOOL = {"type": "function", "function": {"name": "tide", "parameters": {"type": "object", "properties": {}}}}
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20}
