@@ -20,6 +20,7 @@ _FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 # Delimiters that no name may have (RFC 9110, section 5.6.2).
 _DELIMITERS = re.compile(rb'[\x00-\x20\x7f()<>@,;:\[\]={}\\"/?]').search
 _WITHOUT_BODY = (204, 304)
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _END = b"0\r\n\r\n"
 
 
@@ -78,34 +79,41 @@ class ResponseCycle(RequestResponseCycle):
         if not self.disconnected:
             await self.flow.drain()
 
-    def begin(self, status: int, headers: Headers) -> None:
-        lines = [STATUS_LINE[status]]
+    def begin(self, status: int, headers: Headers, *, lines: bytes = b"", length: int | None = None) -> None:
+        head = [STATUS_LINE[status]]
         for name, value in (*self.default_headers, *headers):
             checked = _checked_name(name)
-            if _FORBIDDEN(value):
-                raise RuntimeError(f"the value of the header {checked!r} has control characters")
-            if checked == b"content-length" and self.chunked_encoding is None:
-                self.expected_content_length = int(value)
-                self.chunked_encoding = False
-            elif checked == b"transfer-encoding" and value.lower() == b"chunked":
-                self.expected_content_length = 0
-                self.chunked_encoding = True
-            elif checked == b"connection" and b"close" in value.lower():
-                # The line is added below.
-                self.keep_alive = False
-                continue
-            lines.append(b"%b: %b\r\n" % (checked, value))
+            if checked not in _FRAMING or self._keeps(checked, value):
+                head.append(_checked_line(checked, value))
+        if length is not None:
+            self.expected_content_length, self.chunked_encoding = length, False
+            head.append(b"content-length: %d\r\n" % length)
+        head.append(lines)
         if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
+            head.append(b"connection: close\r\n")
         if self.chunked_encoding is None and status not in _WITHOUT_BODY and self.scope["method"] != "HEAD":
             if self.scope["http_version"] == "1.0":
                 self._until_close = True
             else:
                 self.chunked_encoding = True
-                lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n")
+                head.append(b"transfer-encoding: chunked\r\n")
+        head.append(b"\r\n")
         self.response_started, self.waiting_for_100_continue = True, False
-        self._head = b"".join(lines)
+        self._head = b"".join(head)
+
+    def _keeps(self, name: bytes, value: bytes) -> bool:
+        """Note what a header says of the framing; return whether its line is sent as it is."""
+        if name == b"content-length" and self.chunked_encoding is None:
+            self.expected_content_length = int(value)
+            self.chunked_encoding = False
+        elif name == b"transfer-encoding" and value.lower() == b"chunked":
+            self.expected_content_length = 0
+            self.chunked_encoding = True
+        elif name == b"connection" and b"close" in value.lower():
+            # ``begin`` adds the line.
+            self.keep_alive = False
+            return False
+        return True
 
     def write(self, body: bytes, *, more: bool) -> None:
         if self.disconnected or self.response_complete:
@@ -153,3 +161,11 @@ def _checked_name(name: bytes) -> bytes:
     if not name or _DELIMITERS(name):
         raise RuntimeError(f"{name[:40]!r} is no name of a header")
     return name.lower()
+
+
+@lru_cache(maxsize=1024)
+def _checked_line(name: bytes, value: bytes) -> bytes:
+    """Return the line of a header. Raises ``RuntimeError`` for a value that would end it early."""
+    if _FORBIDDEN(value):
+        raise RuntimeError(f"the value of the header {name!r} has control characters")
+    return b"%b: %b\r\n" % (name, value)

@@ -17,7 +17,7 @@ class EventWriter:
 
     The first byte of a stream sends status 200; until then an error can still set its own status. A keep-alive is a
     message of its own, and what is written consists of whole events, so that it never comes between their bytes.
-    ``common`` are the headers that every response to the request has.
+    ``common`` are the headers that every response to the request has, as HTTP sends them.
     """
 
     __slots__ = (
@@ -25,7 +25,7 @@ class EventWriter:
         "_writing", "_written_at", "sent_bytes", "started",
     )  # fmt: skip
 
-    def __init__(self, response: ResponseChannel, keepalive: bytes, interval_s: float, common: Headers) -> None:
+    def __init__(self, response: ResponseChannel, keepalive: bytes, interval_s: float, common: bytes) -> None:
         self._response = response
         self._common = common
         self._keepalive = keepalive
@@ -41,7 +41,7 @@ class EventWriter:
 
     def keep_alive(self, headers: Headers) -> None:
         """Begin to keep a stream alive; ``headers`` are those of its response."""
-        self._headers = [*headers, *self._common]
+        self._headers = headers
         loop = asyncio.get_running_loop()
         self._now = loop.time
         self._written_at = loop.time()
@@ -62,7 +62,7 @@ class EventWriter:
             await response.drain()
         if not self.started:
             self.started = True
-            response.begin(200, self._headers)
+            response.begin(200, self._headers, lines=self._common)
         response.write(content, more=more)
         self.sent_bytes += len(content)
 
@@ -70,11 +70,10 @@ class EventWriter:
         """Send a response with one body."""
         self.stop()
         self.started = True
-        sent = [*headers, (b"content-length", str(len(body)).encode()), *self._common]
         response = self._response
         if response.must_wait:
             await response.drain()
-        response.begin(status, sent)
+        response.begin(status, headers, lines=self._common, length=len(body))
         response.write(body, more=False)
         self.sent_bytes += len(body)
 

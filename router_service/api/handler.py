@@ -17,7 +17,7 @@ from router_service.api.asgi import read_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
 from router_service.api.release import MIN_RELEASED_BYTES, release
-from router_service.api.response_ids import response_headers
+from router_service.api.response_ids import header_lines
 from router_service.api.services import Services
 from router_service.api.skins.skin import Headers, ParsedRequest, Skin
 from router_service.api.step_dispatch import StepDispatch
@@ -50,7 +50,7 @@ class GenerationHandler:
         exchange = Exchange(receive_request(self._skin.name, dict(scope["headers"])))
         outcome = exchange.outcome
         services, response = self._services, scope["state"][CONNECTION_KEY].response
-        common = response_headers(exchange.request, services.cross_origin)
+        common = header_lines(exchange.request, services.cross_origin)
         writer = EventWriter(response, self._skin.keepalive, services.keepalive_interval_s, common)
         try:
             await self._serve(exchange, scope, receive, writer)

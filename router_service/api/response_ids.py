@@ -10,7 +10,6 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from router_service.api.cross_origin import CrossOrigin
-from router_service.api.skins.skin import Headers
 from router_service.core.request import Request
 
 REQUEST_ID = "x-request-id"
@@ -19,16 +18,19 @@ _HEADER = REQUEST_ID.encode()
 _VALID = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}").fullmatch
 
 
-def response_headers(request: Request, cross_origin: CrossOrigin) -> Headers:
-    """Return the headers of a generation's response: the client's valid request id, else the generation's id."""
+def header_lines(request: Request, cross_origin: CrossOrigin) -> bytes:
+    """Return headers of a generation's response as HTTP sends them: the client's valid request id, else the
+    generation's id, and those that let a web page read the response.
+    """
     generation, headers = request.id.encode(), request.headers
     sent = headers.get(_HEADER)
+    request_id = generation if sent is None or _VALID(sent) is None else sent
+    lines = b"x-generation-id: %b\r\nx-request-id: %b\r\n" % (generation, request_id)
     origin = headers.get(b"origin")
-    found = [
-        (b"x-generation-id", generation),
-        (_HEADER, generation if sent is None or _VALID(sent) is None else sent),
-    ]
-    return found if origin is None else found + cross_origin.headers(origin)
+    if origin is None:
+        return lines
+    # A server's parser lets no control character into a header, and ``origin`` is repeated only if it is allowed.
+    return lines + b"".join([b"%b: %b\r\n" % header for header in cross_origin.headers(origin)])
 
 
 class RequestIds:

@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from router_service.api.asgi import read_body
 from router_service.api.event_writer import EventWriter
-from router_service.api.response_ids import response_headers
+from router_service.api.response_ids import header_lines
 from router_service.api.services import Services
 from router_service.api.skins.messages.count_tokens import ESTIMATE_HEADERS, estimate_input_tokens
 from router_service.api.skins.messages.endpoint import JSON_HEADERS, MessagesEndpoint
@@ -28,7 +28,7 @@ class TokenCounting:
         services = self._services
         request = receive_request(self._endpoint.name, dict(scope["headers"]))
         exchange = Exchange(request)
-        common = response_headers(request, services.cross_origin)
+        common = header_lines(request, services.cross_origin)
         writer = EventWriter(scope["state"][CONNECTION_KEY].response, b"", services.keepalive_interval_s, common)
         try:
             await services.admission.authenticate(request.headers)

@@ -31,8 +31,12 @@ class ResponseChannel(Protocol):
     async def drain(self) -> None:
         """Wait until the client has taken most of what was written."""
 
-    def begin(self, status: int, headers: Headers) -> None:
-        """Keep the head, which is sent with the first part of the body."""
+    def begin(self, status: int, headers: Headers, *, lines: bytes = b"", length: int | None = None) -> None:
+        """Keep the head, which is sent with the first part of the body.
+
+        ``lines`` are further headers as HTTP sends them, each with its end, which are not checked. ``length`` is that
+        of the body in bytes, where it is known.
+        """
 
     def write(self, body: bytes, *, more: bool) -> None:
         """Send a part of the body; ``more=False`` ends the response."""

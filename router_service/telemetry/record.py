@@ -75,7 +75,8 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         record.cached_tokens = usage.cached_tokens
         record.cache_write_tokens = usage.cache_write_tokens
         record.reasoning_tokens = usage.reasoning_tokens
-        record.web_searches = usage.web_searches and min(usage.web_searches, MAX_SEARCHES)
+        if usage.web_searches is not None:
+            record.web_searches = min(usage.web_searches, MAX_SEARCHES)
         record.reported_cost_nano = usage.reported_nano
     if cost:
         record.charges = cost.charges

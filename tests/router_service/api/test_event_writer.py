@@ -26,7 +26,7 @@ class Channel:
 
     async def drain(self) -> None: ...
 
-    def begin(self, status: int, headers: Headers) -> None:
+    def begin(self, status: int, headers: Headers, *, lines: bytes = b"", length: int | None = None) -> None:
         assert not self.parts
 
     def write(self, body: bytes, *, more: bool) -> None:
@@ -36,7 +36,7 @@ class Channel:
 
 async def test_a_stream_that_ends_while_a_keepalive_is_due_ends_once() -> None:
     channel = Channel()
-    writer = EventWriter(channel, PING, 0.001, [])
+    writer = EventWriter(channel, PING, 0.001, b"")
     writer.keep_alive([])
     # The timer is due. It fires after the first of the two iterations has resumed this coroutine, and its task would
     # run after the second has.
@@ -53,7 +53,7 @@ async def test_a_stream_that_ends_while_a_keepalive_is_due_ends_once() -> None:
 async def test_a_silent_stream_gets_keepalives_until_it_ends() -> None:
     twice = asyncio.Event()
     channel = Channel(lambda: twice.set() if len(channel.parts) == 2 else None)
-    writer = EventWriter(channel, PING, 0.001, [])
+    writer = EventWriter(channel, PING, 0.001, b"")
     writer.keep_alive([])
     await asyncio.wait_for(twice.wait(), 30)
     await writer.write(b"", more=False)
