@@ -27,6 +27,9 @@ def decisions_of(services: Services, exchange: Exchange) -> Iterator[Decision]:
     profile = profile_of(head, request.body_bytes, hour_of_week(request.received_at), caller.client_region)
     sticky = services.sticky
     affinity = route.conversation = conversation_key(caller.key_hash, head, request.headers)
+    draw = services.random.random
+    if affinity is None and route.plans is None:
+        return decisions(planner, head.requested_models(), preferences, profile, draw, constraints)
 
     def apply_affinity(plan: Plan) -> Plan:
         kept = sticky.apply(plan, affinity, profile.prompt_tokens)
@@ -34,7 +37,5 @@ def decisions_of(services: Services, exchange: Exchange) -> Iterator[Decision]:
             route.expected_cached_tokens = sticky.expected_cached_tokens(plan, affinity)
         return kept
 
-    found = decisions(
-        planner, head.requested_models(), preferences, profile, services.random.random, constraints, apply_affinity
-    )
+    found = decisions(planner, head.requested_models(), preferences, profile, draw, constraints, apply_affinity)
     return found if route.plans is None else noting(found, route.plans)

@@ -53,9 +53,12 @@ def describe_request(record: Record, headers: Mapping[bytes, bytes], head: Head 
 
     Its ``key_hash`` and ``body_bytes`` must be set already.
     """
-    record.app = header_text(headers.get(b"http-referer"))
-    record.app_title = header_text(headers.get(b"x-openrouter-title") or headers.get(b"x-title"))
-    record.user_agent = header_text(headers.get(b"user-agent"), MAX_USER_AGENT_CHARACTERS)
+    if (app := headers.get(b"http-referer")) is not None:
+        record.app = header_text(app)
+    if (title := headers.get(b"x-openrouter-title") or headers.get(b"x-title")) is not None:
+        record.app_title = header_text(title)
+    if (agent := headers.get(b"user-agent")) is not None:
+        record.user_agent = header_text(agent, MAX_USER_AGENT_CHARACTERS)
     if head is None:
         return
     fields = head.fields
