@@ -111,7 +111,7 @@ def _verified(found: _Completion, body: bytes, context: DecodeContext) -> list[B
         and found.x_groq is None
         and choice.usage is None
         and not (said.tool_calls or said.reasoning or said.reasoning_details or said.function_call or said.images)
-        and not said.annotations
+        and not (said.annotations or isinstance(said.audio, dict))
         and said.reasoning_content is UNSET
     ):
         piece.reason = finish_reason(piece.native, has_calls=False)

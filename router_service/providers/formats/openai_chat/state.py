@@ -15,6 +15,7 @@ from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.odd_types import fitted_id, has_address, is_annotation
 from router_service.providers.formats.openai_chat.usage import DocumentedUsage, UsageMeter
 from router_service.providers.formats.openai_chat.wire import (
+    Audio,
     CallDelta,
     Function,
     Piece,
@@ -54,7 +55,25 @@ class AnswerState:
             said.images, same = [image for image in said.images if has_address(image)], False
         if said.annotations and not all(map(is_annotation, said.annotations)):
             said.annotations, same = [one for one in said.annotations if is_annotation(one)], False
+        if complete and isinstance(said.audio, dict):
+            same = self._fit_audio(piece, said.audio) and same
         return same
+
+    def _fit_audio(self, piece: Piece, audio: Audio) -> bool:
+        """Give a whole answer in audio the fields that clients read of it; return whether it had them."""
+        if not audio.get("data") and not audio.get("transcript"):
+            piece.said.audio = UNSET
+            return False
+        wanted: Audio = {
+            "id": audio.get("id") or f"audio_{self._context.generation_id}_{piece.index}",
+            "data": audio.get("data") or "",
+            "transcript": audio.get("transcript") or "",
+            "expires_at": audio.get("expires_at") or 0,
+        }
+        if audio == wanted:
+            return True
+        piece.said.audio = wanted
+        return False
 
     def _fit_legacy_call(self, piece: Piece, call: Function, *, complete: bool) -> bool:
         """Fit the call of a legacy function, which clients read with both fields; return whether it is unchanged."""

@@ -31,6 +31,7 @@ from tests.router_service.providers.formats.openai_chat.wire import FORMAT, fold
 
 CONTEXT = DecodeContext(generation_id="gen-1", origin="openai_chat/acme/one")
 TAGGED = DecodeContext(generation_id="gen-1", origin="openai_chat/acme/one", think_tags=True)
+# The same examples in each run of the suite; the slow suite draws others each time.
 EXAMPLES, MANY = 500, 12_500
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
@@ -137,19 +138,19 @@ def check_junk(value: Any, others: DrawnAnswer, cut: int) -> None:
 CUTS = st.lists(st.integers(0, 4000), max_size=5)
 
 
-@settings(max_examples=2 * EXAMPLES, phases=PHASES)
+@settings(max_examples=2 * EXAMPLES, phases=PHASES, derandomize=True)
 @given(ANSWERS, FRAMES, CUTS)
 def test_no_odd_field_and_no_cut_costs_a_stream_its_text(answer: DrawnAnswer, frame: str, cuts: list[int]) -> None:
     check_stream(answer, frame, cuts)
 
 
-@settings(max_examples=EXAMPLES, phases=PHASES)
+@settings(max_examples=EXAMPLES, phases=PHASES, derandomize=True)
 @given(ANSWERS)
 def test_no_odd_field_costs_a_response_its_text(answer: DrawnAnswer) -> None:
     check_response(answer)
 
 
-@settings(max_examples=EXAMPLES, phases=PHASES)
+@settings(max_examples=EXAMPLES, phases=PHASES, derandomize=True)
 @given(JUNK | st.sampled_from(ERRORS), ANSWERS, st.integers(0, 20))
 def test_what_is_no_answer_fails_with_an_error_of_the_contract(value: Any, others: DrawnAnswer, cut: int) -> None:
     check_junk(value, others, cut)
