@@ -92,7 +92,7 @@ def test_no_secret_is_in_a_message(tmp_path: Path) -> None:
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the caller sets wins as well; the rest is the file's, and then the default."""
+    """Let what the caller sets win as well; the rest is the file's, and then the default."""
     monkeypatch.setenv("portolan_stall_timeout", "7")
     path = tmp_path / "portolan.toml"
     limits = "stall_timeout = 8\nttft_timeout = 9.5\ntotal_timeout = 5\n"
