@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import msgspec
 
@@ -87,6 +87,41 @@ class LazyBatch(msgspec.Struct):
 
     def events(self) -> list[Event]:
         return self.expand()
+
+
+class DeltaFrame(msgspec.Struct, frozen=True, gc=False):
+    """Hold the JSON of a verified delta ``before`` and ``after`` its text, which alone differs from chunk to chunk."""
+
+    index: int
+    before: bytes
+    after: bytes
+    logprobs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class TextBatch(msgspec.Struct, gc=False):
+    """Implement ``Batch`` by one ``text`` in a ``frame``: a verified JSON string on one line.
+
+    ``expand`` returns the events of such a batch.
+    """
+
+    frame: DeltaFrame
+    text: bytes
+    dialect: str
+    expand: Callable[[TextBatch], list[Event]]
+    began: ClassVar[Began | None] = None
+    has_content: ClassVar[bool] = True
+    has_calls: ClassVar[bool] = False
+    is_plain: ClassVar[bool] = True
+
+    @property
+    def spliced(self) -> list[SplicedChoice]:
+        """Return the only choice."""
+        frame = self.frame
+        delta = msgspec.Raw(frame.before + self.text + frame.after)
+        return [SplicedChoice(frame.index, delta, None, None, frame.logprobs)]
+
+    def events(self) -> list[Event]:
+        return self.expand(self)
 
 
 class SplicedResponse(msgspec.Struct):

@@ -11,7 +11,7 @@ from router_service.api.skins.chat.choice_stream import ChoiceStream
 from router_service.api.skins.chat.errors import error_object
 from router_service.api.skins.chat.render import ResponseHead, system_fingerprint
 from router_service.api.skins.chat.usage_json import ChatUsage
-from router_service.core.answer import Batch
+from router_service.core.answer import Batch, DeltaFrame, SplicedChoice, TextBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta, PartEnded
 from router_service.core.parts import Opaque, Reasoning
@@ -52,6 +52,9 @@ class ChatStreamRenderer:
         self._choices: dict[int, ChoiceStream] = {}
         self._fingerprint: str | None = None
         self._reasons = False
+        # The chunk around a text, for the frame of the delta that was rendered last.
+        self._frame: DeltaFrame | None = None
+        self._before = self._after = b""
         self.ended = False
         self.error: ApiError | None = None
         self.served_by(head)
@@ -71,12 +74,17 @@ class ChatStreamRenderer:
         if self._fingerprint is not None:
             fields["system_fingerprint"] = self._fingerprint
         self._prefix = b"data: " + _encode(fields)[:-1] + b',"choices":'
+        self._frame = None
 
     def render(self, batch: Batch) -> bytes:
         """Return the chunks of ``batch``, empty if it has nothing for the client."""
+        if type(batch) is TextBatch and batch.frame is self._frame:
+            return self._before + batch.text + self._after
         if batch.dialect != DIALECT or self._exclude_reasoning:
             return self.feed(batch.events())
         if batch.is_plain and not self._reasons:
+            if type(batch) is TextBatch:
+                self._keep_frame(batch.frame)
             return self._prefix + _encode(batch.spliced) + b"}\n\n"
         if batch.began is not None:
             self._note(batch.began)
@@ -97,7 +105,7 @@ class ChatStreamRenderer:
                     if isinstance(event.part, Reasoning | Opaque):
                         if self._exclude_reasoning and isinstance(event.part, Reasoning):
                             continue
-                        self._reasons = True
+                        self._reasons, self._frame = True, None
                     choice.begin(event)
                 case PartEnded():
                     choice = self._choice(event.choice)
@@ -154,6 +162,13 @@ class ChatStreamRenderer:
                 lower.found = []
         found += [self._chunk((one,)) for one in choice.found]
         choice.found = []
+
+    def _keep_frame(self, frame: DeltaFrame) -> None:
+        """Keep the chunk around the texts of ``frame``, so that each of them is sent by joining three pieces."""
+        choice = SplicedChoice(frame.index, msgspec.Raw(frame.before + frame.after), None, None, frame.logprobs)
+        encoded = self._prefix + _encode((choice,)) + b"}\n\n"
+        text_at = len(self._prefix) + len(b'[{"index":%d,"delta":' % frame.index) + len(frame.before)
+        self._frame, self._before, self._after = frame, encoded[:text_at], encoded[text_at:]
 
     def _end_reasoning(self, events: Iterable[Event]) -> bytes:
         """Return what closes open reasoning; the rest of ``events`` is spliced."""
