@@ -23,10 +23,20 @@ class HeadRequests:
         await self._app(scope, receive, send)
 
 
-async def read_body(
-    receive: Receive, headers: Mapping[bytes, bytes], limit: int, channel: ResponseChannel | None = None
-) -> bytes:
-    """Return the request body, decompressed, and at once where it has arrived and the request has a ``channel``.
+def take_arrived_body(channel: ResponseChannel, headers: Mapping[bytes, bytes], limit: int) -> bytes | None:
+    """Return the request body if it has arrived and is not compressed; ``None`` if it has to be read.
+
+    Raises ``ApiError`` 413 beyond ``limit`` bytes.
+    """
+    if b"content-encoding" in headers or (body := channel.take_body()) is None:
+        return None
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """Return the request body, decompressed.
 
     Raises ``ApiError`` 413 beyond ``limit`` bytes, compressed or not, and those of ``decompress_body``;
     ``ClientDisconnected`` if the body is incomplete.
@@ -34,10 +44,6 @@ async def read_body(
     encoding = headers.get(b"content-encoding")
     if encoding is not None:
         check_encoding(encoding)
-    elif channel is not None and (body := channel.take_body()) is not None:
-        if len(body) > limit:
-            raise _too_large(limit)
-        return body
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)

@@ -13,7 +13,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from data.record.encoding import encode_record
-from router_service.api.asgi import read_body
+from router_service.api.asgi import read_body, take_arrived_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
 from router_service.api.release import MIN_RELEASED_BYTES, release
@@ -176,9 +176,9 @@ async def admit(exchange: Exchange, services: Services, scope: Scope, receive: R
         raise ApiError(
             "provider_overloaded", "The request log is full and must not lose requests; try again", retry_after=1
         )
-    exchange.request = request.with_body(
-        await read_body(receive, request.headers, services.max_body_bytes, scope["state"][CONNECTION_KEY].response)
-    )
+    headers, limit = request.headers, services.max_body_bytes
+    body = take_arrived_body(scope["state"][CONNECTION_KEY].response, headers, limit)
+    exchange.request = request.with_body(await read_body(receive, headers, limit) if body is None else body)
 
 
 def settle(exchange: Exchange, services: Services) -> None:

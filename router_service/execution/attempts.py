@@ -32,6 +32,11 @@ class AttemptLoop:
     ``hedged`` is true once the request has sent a hedged request; it sends at most one.
     """
 
+    __slots__ = (
+        "_reason", "_step", "_streamed", "deadlines", "exchange", "health", "hedged", "hedging", "outcomes",
+        "retry_after",
+    )  # fmt: skip
+
     def __init__(
         self,
         exchange: Exchange,

@@ -17,6 +17,8 @@ class FallbackQueue:
     endpoints that could still follow.
     """
 
+    __slots__ = ("_deferred_endpoints", "_health", "_order", "_peeked", "_too_small", "deferred", "remaining")
+
     def __init__(self, decision: Decision, health: Health, too_small: Mapping[str, float]) -> None:
         plan = decision.plan
         self._order = decision.order()

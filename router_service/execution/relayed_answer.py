@@ -140,16 +140,17 @@ class RelayedAnswer:
                 calls.add(choice.index, choice.delta, complete=False)
 
     def _keep_response(self, response: SplicedResponse) -> None:
-        calls = self._outcome.tool_calls
-        self._begin(response.began)
+        outcome, began, metered = self._outcome, response.began, response.metered
+        outcome.upstream_id = began.upstream_id or outcome.upstream_id
+        outcome.service_tier = began.service_tier or outcome.service_tier
         for choice in response.spliced:
             if choice.finish_reason is not None:
                 self._finish(choice.index, choice.finish_reason, choice.native_finish_reason)
-            if calls is not None and response.has_calls:
-                calls.add(choice.index, choice.delta, complete=True)
-        if response.metered is not None:
-            self._meter(response.metered)
-        self._outcome.complete = True
+            if outcome.tool_calls is not None and response.has_calls:
+                outcome.tool_calls.add(choice.index, choice.delta, complete=True)
+        if metered is not None:
+            self._meter(metered)
+        outcome.complete = True
         self._price(ended=True)
 
     def _note(self, event: Event) -> None:

@@ -179,7 +179,10 @@ class Planner:
 
     def _priced_tokens(self, wanted: tuple[RequestedModel, ...], prompt_tokens: int) -> int:
         """Return the shortest prompt that costs what this one does per token at all endpoints of the wanted models."""
-        steps = [step for one in wanted for step in self._length_steps.get(one.model, ()) if step < prompt_tokens]
+        known = self._length_steps
+        if len(wanted) == 1 and wanted[0].model not in known:
+            return 0
+        steps = [step for one in wanted for step in known.get(one.model, ()) if step < prompt_tokens]
         return max(steps) + 1 if steps else 0
 
     def _completion_limits(self, wanted: tuple[RequestedModel, ...]) -> tuple[int, ...]:

@@ -228,7 +228,15 @@ class LiveObservations:
         since = flat[start + _LAST_AT] - flat[start + _BASE]
         if since > REBASE_AFTER_S:
             since = self._rebase(start, since)
-        weights = tuple([math.exp2(since * rate) for rate in _RATES])
+        # Written out, since a loop takes twice as long.
+        exp2, (half_minute, five_minutes, half_hour, day, incident) = math.exp2, _RATES
+        weights = (
+            exp2(since * half_minute),
+            exp2(since * five_minutes),
+            exp2(since * half_hour),
+            exp2(since * day),
+            exp2(since * incident),
+        )
         if rate_limited:
             flat[start + _CAP] = max(flat[start + _CAP] * CAP_DECREASE, MIN_CAP)
             self._sum(start, RATE_LIMITED, 1.0, weights)

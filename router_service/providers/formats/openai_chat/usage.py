@@ -79,23 +79,18 @@ class DocumentedUsage(msgspec.Struct, gc=False):
     def has_others(self) -> bool:
         """Return whether there are counts in other places than the documented ones, or of other things than text."""
         prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
-        return not (
-            self.input_tokens is self.output_tokens is self.input_tokens_details is self.output_tokens_details is None
-            and self.cached_tokens is self.prompt_cache_hit_tokens is self.cache_read_input_tokens is None
-            and self.cache_write_tokens is self.cache_creation_tokens is self.cache_creation_input_tokens is None
-            and self.cache_creation is self.reasoning_tokens is self.citation_tokens is self.num_search_queries is None
-            and self.num_sources_used is self.server_tool_use is self.server_tool_use_details is None
-            and self.cost is self.cost_in_usd_ticks is self.estimated_cost is None
-            and (completion is None or not (completion.audio_tokens or completion.image_tokens))
-            and (
-                prompt is None
-                or (
-                    not (prompt.audio_tokens or prompt.image_tokens)
-                    and prompt.cache_creation_tokens is prompt.cache_read_input_tokens is None
-                    and prompt.cache_creation_input_tokens is prompt.cache_creation is None
-                    and prompt.prompt_cache_hit_tokens is None
-                )
-            )
+        if prompt is not None:
+            audio, image = prompt.audio_tokens, prompt.image_tokens
+            if (
+                audio
+                or image
+                or prompt != _PromptDetails(prompt.cached_tokens, prompt.cache_write_tokens, audio, image)
+            ):
+                return True
+        if completion is not None and (completion.audio_tokens or completion.image_tokens):
+            return True
+        return self != DocumentedUsage(
+            self.prompt_tokens, self.completion_tokens, self.total_tokens, prompt, completion
         )
 
 
