@@ -38,6 +38,7 @@ class AnthropicWire:
     """
 
     not_json = "The request body is not valid JSON."
+    turns = "messages"
 
     def __init__(self, seed: int = 7) -> None:
         self._prefixes = Prefixes()
@@ -106,7 +107,7 @@ class AnthropicWire:
         return read_messages(body)
 
     def unsaid(self, script: Script) -> str | None:
-        return None
+        return "a response that says that it has failed" if script.ending == "failed" else None
 
     def whole_script(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
         return whole_message(scripts[0], completion, body, self._signatures)
@@ -114,7 +115,7 @@ class AnthropicWire:
     def script_events(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> list[bytes]:
         return message_events(scripts[0], completion, body, self._signatures)
 
-    def error_event(self, request_id: str) -> bytes:
+    def error_event(self, request_id: str, number: int) -> bytes:
         return b"event: error\ndata: " + json.dumps(self.envelope(self.failure(529), request_id)).encode() + b"\n\n"
 
 

@@ -65,9 +65,9 @@ def read_chat(body: dict[str, Any]) -> Conversation:
         elif message["role"] == "tool":
             results.append(text)
         answers = message["role"] == "tool" or (answers and message["role"] == "user")
-        images += [_described(part["image_url"]["url"]) for part in content if part.get("type") == "image_url"]
+        images += [image_described(part["image_url"]["url"]) for part in content if part.get("type") == "image_url"]
     stop = body.get("stop")
-    scenario, argument = _marker(texts)
+    scenario, argument = marker_of(texts)
     return Conversation(
         scenario,
         argument,
@@ -109,7 +109,7 @@ def read_messages(body: dict[str, Any]) -> Conversation:
                 documents.append(part["source"]["data"])
     last = _parts(messages[-1]["content"])[-1:] if messages[-1]["role"] == "assistant" else []
     choice = body.get("tool_choice") or {}
-    scenario, argument = _marker(texts)
+    scenario, argument = marker_of(texts)
     return Conversation(
         scenario,
         argument,
@@ -127,7 +127,8 @@ def read_messages(body: dict[str, Any]) -> Conversation:
     )
 
 
-def _marker(texts: list[str]) -> tuple[str | None, str]:
+def marker_of(texts: list[str]) -> tuple[str | None, str]:
+    """Return the name and the argument of the last marker in ``texts``, ``None`` for none."""
     found = [match for text in texts for match in MARKER.finditer(text)]
     return (found[-1][1], found[-1][2] or "") if found else (None, "")
 
@@ -166,7 +167,8 @@ def _message_tools(body: dict[str, Any]) -> tuple[OfferedTool, ...]:
     )
 
 
-def _described(url: str) -> str:
+def image_described(url: str) -> str:
+    """Return what can be said of an image by its address."""
     inline = BASE64_URL.match(url)
     return f"{inline[1]} of {_bytes(inline[2])} bytes" if inline else f"an image at {url[:200]}"
 

@@ -48,8 +48,9 @@ def understand(body: dict[str, Any], wire: Wire) -> tuple[Ask, Conversation]:
     """Return what the request asks for. Raises ``RequestRefused`` if not even a lenient provider can read it."""
     if not isinstance(body.get("model"), str):
         raise RequestRefused("you must provide a model parameter")
-    if not isinstance(body.get("messages"), list) or not body["messages"]:
-        raise RequestRefused("messages must be a list of at least one message", param="messages")
+    turns = body.get(wire.turns)
+    if not turns or not isinstance(turns, list if wire.turns == "messages" else list | str):
+        raise RequestRefused(f"{wire.turns} must be a list of at least one message", param=wire.turns)
     try:
         return wire.read(body), wire.converse(body)
     except MALFORMED as error:

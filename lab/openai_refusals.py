@@ -53,7 +53,7 @@ def refuse_chat(body: dict[str, Any], headers: Mapping[str, str]) -> None:
     check_combinations(body)
     _check_schemas(body)
     for path, url in _image_urls(body["messages"]):
-        _check_image(path, url)
+        check_image(path, url)
     _check_files(body["messages"])
 
 
@@ -165,16 +165,17 @@ def _check_schemas(body: dict[str, Any]) -> None:
             function = tool["function"]
             where = f"function '{function['name']}'"
             param = f"tools[{index}].function.parameters"
-            _check_schema(
+            check_schema(
                 function["parameters"], where, param, "invalid_function_parameters", bool(function.get("strict"))
             )
     form = body.get("response_format", {}).get("json_schema", {})
     if "schema" in form:
         where = f"response_format '{form['name']}'"
-        _check_schema(form["schema"], where, "response_format", None, bool(form.get("strict")))
+        check_schema(form["schema"], where, "response_format", None, bool(form.get("strict")))
 
 
-def _check_schema(schema: dict[str, Any], where: str, param: str, code: str | None, strict: bool) -> None:
+def check_schema(schema: dict[str, Any], where: str, param: str, code: str | None, strict: bool) -> None:
+    """Refuse a schema that is not an object or, in strict mode, not closed; ``where`` names its owner."""
     kind = schema.get("type")
     if kind != "object" and (strict or schema):
         got = f'"{kind}"' if kind is not None else '"None"'
@@ -193,7 +194,7 @@ def _image_urls(messages: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
                 yield f"messages[{at}].content[{index}].image_url.url", part["image_url"]["url"]
 
 
-def _check_image(param: str, url: str) -> None:
+def check_image(param: str, url: str) -> None:
     """Refuse URLs of other schemes and data URLs that hold no image."""
     if not url.startswith("data:"):
         if not url.startswith(("http://", "https://")):

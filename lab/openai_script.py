@@ -115,12 +115,12 @@ def _choices(index: int, script: Script, body: dict[str, Any], thoughts: bool) -
     for part in script.parts:
         if isinstance(part, SaidText):
             for piece in part.pieces:
-                yield entry({"content": piece}, _listed("content", [piece], body) if shown else None)
+                yield entry({"content": piece}, listed_logprobs("content", [piece], body) if shown else None)
         elif isinstance(part, Thought) and thoughts:
             yield from (entry({"reasoning_content": piece}) for piece in part.pieces)
         elif isinstance(part, Declined):
             for piece in part.pieces:
-                yield entry({"refusal": piece}, _listed("refusal", [piece], body) if shown else None)
+                yield entry({"refusal": piece}, listed_logprobs("refusal", [piece], body) if shown else None)
         elif isinstance(part, Called):
             for delta in _call_deltas(part, calls):
                 yield entry({"tool_calls": [delta]})
@@ -146,10 +146,11 @@ def _logprobs(script: Script, body: dict[str, Any]) -> dict[str, Any] | None:
         return None
     said = [piece for part in script.parts if isinstance(part, SaidText) for piece in part.pieces]
     declined = [piece for part in script.parts if isinstance(part, Declined) for piece in part.pieces]
-    return _listed("refusal", declined, body) if declined else _listed("content", said, body)
+    return listed_logprobs("refusal", declined, body) if declined else listed_logprobs("content", said, body)
 
 
-def _listed(name: str, pieces: list[str], body: dict[str, Any]) -> dict[str, Any]:
+def listed_logprobs(name: str, pieces: list[str], body: dict[str, Any]) -> dict[str, Any]:
+    """Return the log probabilities of ``pieces`` under ``name``, with as many alternatives as ``body`` asks for."""
     count = body.get("top_logprobs") or 0
     entries = []
     for piece in pieces:
@@ -183,4 +184,6 @@ def _usage(scripts: Sequence[Script], completion: Completion) -> dict[str, Any]:
 def unsaid_in_chat(script: Script) -> str | None:
     """Return what of ``script`` the format cannot say at all; thinking counts as tokens, searches as citations."""
     paused = any(isinstance(part, Searched) and part.results is None for part in script.parts)
+    if script.ending == "failed":
+        return "a response that says that it has failed"
     return "a turn that pauses" if paused else None

@@ -41,6 +41,7 @@ class OpenAIWire:
         "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
         "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
     )
+    turns = "messages"
 
     def __init__(self) -> None:
         self._prefixes = Prefixes()
@@ -122,7 +123,7 @@ class OpenAIWire:
     def script_events(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> list[bytes]:
         return chat_events(scripts, completion, body)
 
-    def error_event(self, request_id: str) -> bytes:
+    def error_event(self, request_id: str, number: int) -> bytes:
         return b"data: " + json.dumps(self.envelope(self.failure(500), request_id)).encode() + b"\n\n"
 
 

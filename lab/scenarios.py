@@ -236,6 +236,10 @@ def _error_mid(conversation: Conversation, dice: random.Random) -> Script:
     return replace(_text(conversation, dice), breaks="error")
 
 
+def _failed(conversation: Conversation, dice: random.Random) -> Script:
+    return replace(_text(conversation, dice), ending="failed")
+
+
 def _cut(conversation: Conversation, dice: random.Random) -> Script:
     return replace(_text(conversation, dice), breaks="cut")
 
@@ -290,6 +294,7 @@ SCENARIOS = {
     "pause_turn": ScriptedScenario("a turn that pauses within a search, and ends when it is sent back", _pause_turn),
     "error_before": ScriptedScenario("an error instead of a response (`error_before:529`)", _error_before),
     "error_mid": ScriptedScenario("a stream that ends with an error event", _error_mid),
+    "failed": ScriptedScenario("a response that says itself that it has failed", _failed),
     "cut": ScriptedScenario("a connection that is closed in the middle of the response", _cut),
     "slow": ScriptedScenario("silence between events (`slow:2.5`: seconds)", _slow),
     "logprobs": ScriptedScenario("text; log probabilities come with `logprobs` in any scenario", _text),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Ending = Literal["end", "length", "stop_sequence", "tools", "pause", "refusal"]
+Ending = Literal["end", "length", "stop_sequence", "tools", "pause", "refusal", "filtered", "failed"]
 Break = Literal["error", "cut"]
 TOKENS_OF_A_CALL = 12
 TOKENS_OF_HIDDEN_THINKING = 30

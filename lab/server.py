@@ -25,6 +25,7 @@ from lab.faults import NEVER_S, Fault, leaves, read_fault
 from lab.intake import MALFORMED, new_request_id, read_body, refusal_response, request_ids, understand, unreadable
 from lab.openai_wire import OpenAIWire
 from lab.replies import make_scripts
+from lab.responses_wire import ResponsesWire
 from lab.script import Break, Script
 from lab.shapes import RequestRefused
 from lab.text import CHARACTERS_OF_A_TOKEN, Completion, complete
@@ -132,7 +133,8 @@ class Lab:
         scripts, completion, fault, request_id = draft.scripts, draft.completion, draft.fault, new_request_id()
         pieces = wire.script_events(scripts, completion, body) if scripts else wire.events(completion, body)
         if draft.breaks == "error":
-            pieces = [*pieces[: len(pieces) // 2], wire.error_event(request_id)]
+            half = pieces[: len(pieces) // 2]
+            pieces = [*half, wire.error_event(request_id, len(half))]
         if draft.breaks == "cut":
             fault = Fault("reset", after=len(pieces) // 2)
 
@@ -214,12 +216,15 @@ def create_app(lab: Lab) -> Starlette:
 
     ``/_control/{provider}`` injects faults into a provider or into one of its endpoints.
     """
-    openai, anthropic = OpenAIWire(), AnthropicWire(lab.seed)
+    openai, anthropic, responses = OpenAIWire(), AnthropicWire(lab.seed), ResponsesWire(lab.seed)
     others = {provider: VendorWire(provider, vendor) for provider, vendor in vendors().items()}
 
     async def chat(request: Request) -> Response:
         provider = request.path_params["provider"]
         return await lab.answer(provider, request, others.get(provider, openai))
+
+    async def respond(request: Request) -> Response:
+        return await lab.answer(request.path_params["provider"], request, responses)
 
     async def messages(request: Request) -> Response:
         return await lab.answer(request.path_params["provider"], request, anthropic)
@@ -252,6 +257,7 @@ def create_app(lab: Lab) -> Starlette:
         routes=[
             Route("/{provider}/v1/chat/completions", chat, methods=["POST"]),
             Route("/{provider}/v1/messages", messages, methods=["POST"]),
+            Route("/{provider}/v1/responses", respond, methods=["POST"]),
             Route("/{provider}/v1/models", models),
             Route("/{provider}/v1/messages/count_tokens", count_tokens, methods=["POST"]),
             Route("/_control/{provider:path}", control, methods=["POST", "DELETE"]),

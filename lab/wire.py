@@ -14,11 +14,13 @@ from lab.text import Ask, Completion
 class Wire(Protocol):
     """Wire format of a provider: read requests; write responses, streams and errors.
 
-    ``refuse``, ``envelope`` and ``failure`` are for requests that the vendor refuses. ``converse``, ``whole_script``
-    and ``script_events`` are for scripted responses, ``read``, ``whole`` and ``events`` for those that the model draws.
+    ``turns`` is the field with the turns of the conversation. ``refuse``, ``envelope`` and ``failure`` are for requests
+    that the vendor refuses. ``converse``, ``whole_script`` and ``script_events`` are for scripted responses, ``read``,
+    ``whole`` and ``events`` for those that the model draws.
     """
 
     not_json: str
+    turns: str
 
     def read(self, body: dict[str, Any]) -> Ask: ...
     def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion: ...
@@ -44,5 +46,5 @@ class Wire(Protocol):
     ) -> dict[str, Any]: ...
     def script_events(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> list[bytes]: ...
 
-    def error_event(self, request_id: str) -> bytes:
-        """Return the event with which a stream fails."""
+    def error_event(self, request_id: str, number: int) -> bytes:
+        """Return the event with which a stream fails; ``number`` events came before it."""

@@ -262,6 +262,7 @@ def test_every_part_is_shown(openai_sdk: openai.OpenAI, stream: bool) -> None:
 @pytest.mark.parametrize(
     ("scenario", "says"),
     [
+        ("failed", "a response that says that it has failed, which this wire format does not have"),
         ("pause_turn", "a turn that pauses, which this wire format does not have"),
         ("tool", "Send `tools` that the model may call"),
         ("image", "Send one."),
@@ -280,7 +281,8 @@ def test_a_scenario_that_cannot_be_played_says_why(openai_sdk: openai.OpenAI, sc
 
 @STREAMED
 @pytest.mark.parametrize(
-    "scenario", sorted(set(SCENARIOS) - {"named_calls", "structured", "pause_turn", "error_before", "error_mid", "cut"})
+    "scenario",
+    sorted(set(SCENARIOS) - {"named_calls", "structured", "pause_turn", "error_before", "error_mid", "cut", "failed"}),
 )
 def test_each_answer_can_be_sent_back(openai_sdk: openai.OpenAI, stream: bool, scenario: str) -> None:
     content = [{"type": "text", "text": marked(scenario)}, IMAGE]

@@ -17,7 +17,8 @@ from tests.running import ROOT, Running, free_port
 HEADERS = {"authorization": "Bearer key", "anthropic-version": "2023-06-01"}
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "unknown": 1}
 MESSAGE = CHAT | {"max_tokens": 5}
-PATHS = {"chat/completions": CHAT, "messages": MESSAGE}
+RESPONSE: dict[str, Any] = {"model": "m", "input": "Hi", "unknown": 1}
+PATHS = {"chat/completions": CHAT, "messages": MESSAGE, "responses": RESPONSE}
 
 
 def post(url: str, body: Any = None, content: bytes | None = None) -> httpx2.Response:
@@ -65,6 +66,9 @@ def test_the_command_starts_a_strict_lab(tmp_path: Path, how: tuple[str | None, 
         b'{"model": "m", "stream": 1, "stream_options": 7, "messages": [{"role": "user", "content": "x"}]}',
         b'{"model": "m", "logprobs": 1, "top_logprobs": "x", "messages": [{"role": "user", "content": "x"}]}',
         b'{"model": "m", "max_tokens": "x", "n": [], "thinking": 7, "messages": [{"role": "user", "content": "x"}]}',
+        b'{"model": "m", "input": {}}', b'{"model": "m", "input": [7]}', b'{"model": "m", "input": [{"role": 7}]}',
+        b'{"model": "m", "input": [{"role": "user", "content": [7]}]}', b'{"model": "m", "input": "x", "tools": [7]}',
+        b'{"model": "m", "input": "x", "reasoning": 7}', b'{"model": "m", "input": "x", "text": {"format": 7}}',
         b"\xff\xfe",
     ],
 )  # fmt: skip
@@ -90,7 +94,8 @@ def test_a_body_over_the_limit_is_refused(quiet_lab_url: str, path: str) -> None
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("stream", [False, True])
 def test_half_a_surrogate_pair_is_replaced(quiet_lab_url: str, path: str, stream: bool) -> None:
-    body = f'{{"model": "m\\ud83d", "max_tokens": 9, "stream": {str(stream).lower()}, "messages": '
+    field = "input" if path == "responses" else "messages"
+    body = f'{{"model": "m\\ud83d", "max_tokens": 9, "stream": {str(stream).lower()}, "{field}": '
     body += f'[{{"role": "user", "content": "{marked("text")}"}}]}}'
     answer = post(f"{quiet_lab_url}/groq/v1/{path}", content=body.encode())
     assert answer.status_code == 200 and '"m?"' in answer.text
