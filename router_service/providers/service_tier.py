@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from data.catalogue.types import DEFAULT_TIER
+from data.catalogue.types import DEFAULT_TIER, Endpoint
 
 # Maps a provider's name of the tier that served to the reference's name. Other names are unknown.
 _SERVED_TIERS = {
@@ -30,3 +30,16 @@ def requested_tier(fields: Mapping[str, msgspec.Raw]) -> str | None:
     raw = fields.get("service_tier")
     found: str | None = msgspec.json.decode(raw, type=str | None) if raw is not None else None
     return found or ("fast" if fields.get("speed") == msgspec.Raw(b'"fast"') else None)
+
+
+def encode_tier(requested: str | None, endpoint: Endpoint, dropped: set[str]) -> dict[str, str]:
+    """Return the endpoint's own tier, whatever the client wrote: another tier's price would not be this endpoint's."""
+    if not endpoint.tier_prices:
+        if requested is not None:
+            dropped.add("service_tier")
+        return {}
+    if endpoint.service_tier:
+        return {"service_tier": endpoint.service_tier}
+    if requested is None:
+        return {}
+    return {"service_tier": requested if requested in ("auto", "scale") else DEFAULT_TIER}

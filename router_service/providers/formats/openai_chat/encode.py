@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from data.catalogue.types import DEFAULT_TIER, Endpoint
+from data.catalogue.types import Endpoint
 from router_service.core.generation import GenerationRequest, Sampling
 from router_service.core.http_request import HttpRequest
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
@@ -19,6 +19,7 @@ from router_service.providers.formats.openai_chat.reasoning import encode_reason
 from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, left_out
 from router_service.providers.formats.openai_chat.tools import cache_control, encode_tools
 from router_service.providers.formats.openai_chat.turns import TurnEncoder
+from router_service.providers.service_tier import encode_tier
 from router_service.providers.wire_format import DecodeContext, Encoded
 
 _encode = msgspec.json.Encoder().encode
@@ -80,19 +81,6 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
     )
     url, headers = f"{endpoint.base_url}/chat/completions", {"content-type": "application/json"}
     return Encoded(HttpRequest(url, headers, _encode(body)), context, tuple(sorted(dropped)))
-
-
-def encode_tier(requested: str | None, endpoint: Endpoint, dropped: set[str]) -> dict[str, str]:
-    """Return the endpoint's own tier, whatever the client wrote: another tier's price would not be this endpoint's."""
-    if not endpoint.tier_prices:
-        if requested is not None:
-            dropped.add("service_tier")
-        return {}
-    if endpoint.service_tier:
-        return {"service_tier": endpoint.service_tier}
-    if requested is None:
-        return {}
-    return {"service_tier": requested if requested in ("auto", "scale") else DEFAULT_TIER}
 
 
 def _extras(request: GenerationRequest, body: Mapping[str, Any], dropped: set[str]) -> dict[str, Any]:

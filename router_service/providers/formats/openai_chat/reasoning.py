@@ -6,14 +6,12 @@ Sources: OpenRouter docs: Reasoning Tokens (shares of ``max_tokens``, the neares
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
-from router_service.core.generation import ReasoningEffort, ReasoningOptions, ToolChoice
+from router_service.core.generation import ReasoningOptions, ToolChoice
 from router_service.providers.formats.openai_chat.dialect import Dialect
+from router_service.providers.reasoning_effort import OFF, nearest_effort, wanted_effort
 
-_RANKS = {effort: rank for rank, effort in enumerate(get_args(ReasoningEffort))}
-_OFF = "none"
 # Shares of ``max_tokens`` that reasoning may take, and the bounds of the tokens that follow from them.
 _SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
 _MIN_BUDGET, _MAX_BUDGET = 1024, 128_000
@@ -37,7 +35,7 @@ def encode_reasoning(
         dropped.add("reasoning.summary")
     if options.max_tokens is not None and not dialect.thinking_budget:
         dropped.add("reasoning.max_tokens")
-    wanted = _wanted(options)
+    wanted = wanted_effort(options)
     if wanted is None:
         return {}
     if form == "none":
@@ -45,13 +43,13 @@ def encode_reasoning(
         return {}
     fields: dict[str, Any] = {}
     if form in _SWITCHES:
-        fields = switch_fields(dialect, on=wanted != _OFF)
-        if dialect.thinking_budget and wanted != _OFF and (budget := _budget(options, limit)) is not None:
+        fields = switch_fields(dialect, on=wanted != OFF)
+        if dialect.thinking_budget and wanted != OFF and (budget := _budget(options, limit)) is not None:
             fields["thinking_budget"] = budget
-        if wanted == _OFF or not dialect.efforts:
+        if wanted == OFF or not dialect.efforts:
             return fields
     effort = nearest_effort(wanted, dialect.efforts)
-    if wanted == _OFF != effort:
+    if wanted == OFF != effort:
         dropped.add("reasoning.enabled")
     # Effort is what the client has named, or a form of its own: a switch alone asks for the model's usual effort.
     if effort is not None and (form == "effort" or options.effort is not None):
@@ -69,7 +67,7 @@ def without_thinking(
     forced = dialect.forcing_stops_thinking and choice is not None and choice.mode in ("required", "tool")
     if not forced and (stream or not dialect.thinks_only_streamed):
         return options
-    if options is not None and _wanted(options) not in (None, _OFF):
+    if options is not None and wanted_effort(options) not in (None, OFF):
         dropped.add("reasoning")
     return ReasoningOptions(enabled=False)
 
@@ -86,18 +84,6 @@ def switch_fields(dialect: Dialect, *, on: bool) -> dict[str, Any]:
     return {"chat_template_kwargs": {"enable_thinking": on}}
 
 
-def nearest_effort(wanted: str, efforts: Sequence[str]) -> str | None:
-    """Return the known effort that is nearest to ``wanted``, the lower of two; none are known where all are.
-
-    An effort is never made none: where that is all that is known, the result is ``None`` for the usual effort.
-    """
-    if not efforts or wanted in efforts:
-        return wanted
-    rank = _RANKS[wanted]
-    known = [name for name in efforts if name != _OFF]
-    return min(known, key=lambda name: (abs(_RANKS[name] - rank), _RANKS[name]), default=None)
-
-
 def _object(options: ReasoningOptions) -> dict[str, Any]:
     wanted = {
         "enabled": options.enabled,
@@ -107,16 +93,6 @@ def _object(options: ReasoningOptions) -> dict[str, Any]:
     }
     found = {name: value for name, value in wanted.items() if value is not None}
     return {"reasoning": found} if found else {}
-
-
-def _wanted(options: ReasoningOptions) -> str | None:
-    """Return the effort that is asked for, or ``None`` for the usual one."""
-    if options.enabled is False:
-        return _OFF
-    if options.effort is None and (options.enabled or options.max_tokens is not None):
-        # The reference reads reasoning without an effort as medium.
-        return "medium"
-    return options.effort
 
 
 def _budget(options: ReasoningOptions, limit: int | None) -> int | None:
