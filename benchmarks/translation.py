@@ -133,6 +133,30 @@ def chat_stream(kind: str) -> list[bytes]:
     return [_chunk(first), *(_chunk(delta(number)) for number in range(CHUNKS))]
 
 
+def responses_stream(kind: str) -> list[bytes]:
+    """Return a stream of the Responses format; its first piece opens the response and its item."""
+    stem, item, piece = {
+        "text": ("output_text", {"type": "message", "id": "msg_1", "role": "assistant", "content": []}, _word),
+        "thinking": ("reasoning_summary_text", {"type": "reasoning", "id": "rs_1", "summary": []}, _word),
+        "tool arguments": (
+            "function_call_arguments",
+            {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "find", "arguments": ""},
+            _member,
+        ),
+    }[kind]
+    head = _named({"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}})
+    head += _named({"type": "response.output_item.added", "output_index": 0, "item": item})
+    place: dict[str, Any] = {"item_id": item["id"], "output_index": 0, "content_index": 0, "summary_index": 0}
+    more = {"logprobs": []} if kind == "text" else {}
+    return [
+        head,
+        *(
+            _named({"type": f"response.{stem}.delta", "delta": piece(n), "sequence_number": n + 2} | place | more)
+            for n in range(CHUNKS)
+        ),
+    ]
+
+
 def _named(event: dict[str, Any]) -> bytes:
     return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
@@ -156,6 +180,7 @@ def _chat_renderer() -> EventRenderer:
 STREAMS: dict[str, Callable[[str], list[bytes]]] = {
     "anthropic_messages": messages_stream,
     "openai_chat": chat_stream,
+    "openai_responses": responses_stream,
 }
 RENDERERS: dict[str, Callable[[], EventRenderer]] = {"messages": _messages_renderer, "chat": _chat_renderer}
 

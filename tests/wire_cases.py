@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 WIRE = Path(__file__).parent / "fixtures" / "wire"
-FORMATS = ("openai_chat", "anthropic_messages")
+FORMATS = ("openai_chat", "openai_responses", "anthropic_messages")
 MEDIA_TYPES = {".json": "application/json", ".html": "text/html", ".txt": "text/plain"}
 Mode = Literal["response", "stream"]
 

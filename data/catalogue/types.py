@@ -8,7 +8,7 @@ import msgspec
 
 from data.catalogue.price import Price as Price
 
-WireFormat = Literal["openai_chat", "anthropic_messages"]
+WireFormat = Literal["openai_chat", "openai_responses", "anthropic_messages"]
 # Seconds for a provider that documents nothing: the reference's sticky routing expires after 10 minutes.
 CACHE_LIFETIME_S = 600.0
 # The tier that a provider serves when a request names none.

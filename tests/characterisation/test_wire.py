@@ -1,4 +1,4 @@
-"""Characterises the translation of both wire formats: every fixture, streamed and not, in several chunkings."""
+"""Characterises the translation of all wire formats: every fixture, streamed and not, in several chunkings."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ EXCHANGES = [
 # What a streamed request has in addition.
 STREAMED: dict[str, dict[str, Any]] = {
     "openai_chat": {"stream": True, "stream_options": {"include_usage": True}},
+    "openai_responses": {"stream": True, "stream_options": {"include_obfuscation": False}},
     "anthropic_messages": {"stream": True},
 }
 

@@ -9,10 +9,12 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
 from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
+from router_service.providers.formats.openai_responses.format import OpenAIResponsesFormat
 from router_service.providers.wire_format import ParameterSupport, WireFormat
 
 FORMATS: Mapping[str, WireFormat] = {
     "openai_chat": OpenAIChatFormat(),
+    "openai_responses": OpenAIResponsesFormat(),
     "anthropic_messages": AnthropicMessagesFormat(),
 }
 _REACHING = (ParameterSupport.NATIVE, ParameterSupport.EMULATED)

@@ -244,6 +244,63 @@ MODEL_EFFECTS: dict[str, dict[str, Fields]] = {
 }
 
 
+# What a body of the Responses format contains, by the model where that matters.
+RESPONSES_TOOL = {"type": "function", "name": "sentinel", "parameters": LOOKUP["parameters"], "strict": False}
+RESPONSES_EFFECTS: dict[str, Fields] = {
+    "messages": {
+        "input": [
+            {
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": MESSAGES[0]["content"]}],
+            }
+        ]
+    },
+    "max_tokens": {"max_output_tokens": 77},
+    "max_completion_tokens": {"max_output_tokens": 78},
+    "logprobs": {"include": ["message.output_text.logprobs"]},
+    "tools": {"tools": [RESPONSES_TOOL]},
+    "functions": {"tools": [RESPONSES_TOOL]},
+    "tool_choice": {"tool_choice": {"type": "function", "name": "sentinel"}},
+    "function_call": {"tool_choice": {"type": "function", "name": "sentinel"}},
+    "response_format": {
+        "text": {"format": {"type": "json_schema", "name": "shape", "schema": SCHEMA, "strict": False}}
+    },
+    "verbosity": {"text": {"verbosity": "medium"}},
+    "reasoning": {"reasoning": {"effort": "high", "summary": "auto"}},
+    "reasoning_effort": {"reasoning": {"effort": "low", "summary": "auto"}},
+    "reasoning.enabled": {"reasoning": {"effort": "none"}},
+    "reasoning.summary": {"reasoning": {"summary": "detailed"}},
+    **{name: {} for name in ("include_reasoning", "models", "provider", "route", "session_id", "stream_options")},
+    **{name: {} for name in ("reasoning.exclude", "structured_outputs", "trace", "usage")},
+}
+# What changes for models that reason or do not, and for those whose reasoning cannot be told how much.
+RESPONSES_MODELS: dict[tuple[str, str], dict[str, Fields]] = {
+    # A model that does not reason needs no word to stop it.
+    ("openai", "gpt-4.1"): {"reasoning.enabled": {}},
+    ("openai", "gpt-5-mini"): {},
+    ("openai", "gpt-5-codex"): {},
+    ("openai", "gpt-5.1"): {},
+    ("openai", "gpt-5.2-pro"): {"reasoning_effort": {"reasoning": {"effort": "medium", "summary": "auto"}}},
+    ("azure", "gpt-5.1-codex-max"): {},
+    ("xai", "grok-4.3"): {"logprobs": {"include": ["reasoning.encrypted_content", "message.output_text.logprobs"]}},
+    ("xai", "grok-4.20-0309-reasoning"): {
+        "logprobs": {"include": ["reasoning.encrypted_content", "message.output_text.logprobs"]}
+    },
+    ("without-a-row", "model-1"): {
+        "logprobs": {"include": ["reasoning.encrypted_content", "message.output_text.logprobs"]}
+    },
+}
+
+
+def responses_effect(name: str, endpoint: Endpoint) -> Fields:
+    """Return what a body of the Responses format contains because of ``name``, where that is native or emulated."""
+    if name == "model":
+        return {"model": endpoint.upstream_model}
+    known = RESPONSES_EFFECTS | RESPONSES_MODELS[endpoint.provider, endpoint.upstream_model]
+    return known[name] if name in known else {name: CASES[name].fields[name]}
+
+
 def messages_effect(name: str, endpoint: Endpoint) -> Fields:
     """Return what a body of the messages format contains because of ``name``, where that is native or emulated."""
     if name == "model":

@@ -32,10 +32,12 @@ from tests.router_service.providers.formats.parameter_cases import (
     MESSAGES,
     MODEL_EFFECTS,
     REPORTED_AS,
+    RESPONSES_MODELS,
     Fields,
     chat_effect,
     endpoint_for,
     messages_effect,
+    responses_effect,
 )
 
 NATIVE, EMULATED = ParameterSupport.NATIVE, ParameterSupport.EMULATED
@@ -54,6 +56,12 @@ CHAT_ENDPOINTS = [
     for tiers in (False, True)
 ] + [endpoint_for("openai_chat", provider, model) for provider, model in MODELS_WITH_RULES]
 MESSAGES_ENDPOINTS = [endpoint_for("anthropic_messages", "vendor", model) for model in MODEL_EFFECTS]
+
+RESPONSES_ENDPOINTS = [
+    endpoint_for("openai_responses", provider, model, tiers=tiers)
+    for provider, model in RESPONSES_MODELS
+    for tiers in (False, True)
+]
 
 
 class Receiver:
@@ -122,6 +130,8 @@ def fault(name: str, endpoint: Endpoint, encoded: Encoded, received: bytes, *, c
         return None if body == rest else f"{name} is {support} but changes the body: {body}, else {rest}"
     if endpoint.wire_format == "openai_chat":
         wanted = chat_effect(name, endpoint, copied=copied)
+    elif endpoint.wire_format == "openai_responses":
+        wanted = responses_effect(name, endpoint)
     else:
         wanted = messages_effect(name, endpoint)
     if not contains(body, wanted):
@@ -144,13 +154,14 @@ def refusal_fault(name: str, endpoint: Endpoint, *, copied: bool) -> str | None:
 
 def label(endpoint: Endpoint) -> str:
     """Return the name of an endpoint in the names of tests."""
-    return f"{endpoint.id}{'+tiers' if endpoint.tier_prices else ''}"
+    form = "responses/" if endpoint.wire_format == "openai_responses" else ""
+    return f"{form}{endpoint.id}{'+tiers' if endpoint.tier_prices else ''}"
 
 
 @pytest.mark.parametrize(
     ("endpoint", "copied"),
     [(endpoint, copied) for endpoint in CHAT_ENDPOINTS for copied in (False, True)]
-    + [(endpoint, False) for endpoint in MESSAGES_ENDPOINTS],
+    + [(endpoint, False) for endpoint in (*MESSAGES_ENDPOINTS, *RESPONSES_ENDPOINTS)],
     ids=lambda value: ("parts", "bytes")[value] if isinstance(value, bool) else label(value),
 )
 async def test_each_parameter_does_what_the_table_says(
@@ -182,6 +193,7 @@ async def test_each_parameter_does_what_the_table_says(
         *(endpoint_for("openai_chat", vendor, "model-1") for vendor in vendor_rows()),
         *(endpoint_for("openai_chat", vendor, model) for vendor, model in MODELS_WITH_RULES),
         *(endpoint_for("anthropic_messages", "anthropic", model) for model in MODEL_EFFECTS if "claude" in model),
+        *(endpoint for endpoint in RESPONSES_ENDPOINTS if endpoint.provider in ("openai", "azure")),
     ],
     ids=label,
 )
@@ -213,7 +225,7 @@ def test_the_lab_imitates_every_vendor_with_a_row() -> None:
     assert set(ROWS["openai_chat"]) - set(vendor_rows()) == others
 
 
-@pytest.mark.parametrize("endpoint", [*CHAT_ENDPOINTS, *MESSAGES_ENDPOINTS], ids=label)
+@pytest.mark.parametrize("endpoint", [*CHAT_ENDPOINTS, *MESSAGES_ENDPOINTS, *RESPONSES_ENDPOINTS], ids=label)
 def test_every_table_has_every_parameter(endpoint: Endpoint) -> None:
     """No parameter of the dialect is left out, and a table of an endpoint has no others than that of its format."""
     wire = FORMATS[endpoint.wire_format]

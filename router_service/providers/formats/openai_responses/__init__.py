@@ -1,0 +1,1 @@
+"""Translate to and from OpenAI's Responses format."""

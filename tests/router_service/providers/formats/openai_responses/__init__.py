@@ -1,0 +1,1 @@
+"""Test the Responses format."""
