@@ -102,7 +102,7 @@ async def _list_models(
     if url is None:
         say("models       not tried: the provider has no address; write base_url in portolan.toml")
         return market, (), False
-    wire_format = catalogue.providers[provider].wire_format
+    wire_format = at.wire_format if at else catalogue.providers[provider].wire_format
     account = live.account(provider) if at is None else market.accounts[AccountAddress(provider, url, wire_format)]
     if account is None:
         say("models       not tried: the provider needs a key, and none is set")

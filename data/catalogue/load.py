@@ -130,7 +130,7 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
         provider_name=provider.name,
         model=name.canonical,
         upstream_model=row.id,
-        wire_format=provider.wire_format,
+        wire_format=_wire_format(source.id, row.id, provider),
         base_url=provider.base_url,
         key_env=provider.key_env,
         price=price,
@@ -148,6 +148,11 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
         moderated=moderated(source.id),
         cache_lifetime_s=cache_lifetime(source.id),
     )
+
+
+def _wire_format(provider: str, upstream_model: str, known: Provider) -> WireFormat:
+    pattern = authored()["responses_first"].get(provider)
+    return "openai_responses" if pattern and re.search(pattern, upstream_model.lower()) else known.wire_format
 
 
 def _disabled(offer: Offer, known: Provider, price: Price | None) -> str | None:

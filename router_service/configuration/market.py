@@ -278,7 +278,7 @@ def _own_endpoint(
         provider_name=provider.name,
         model=name,
         upstream_model=table.upstream_model,
-        wire_format=provider.wire_format,
+        wire_format=table.wire_format or provider.wire_format,
         base_url=provider.base_url,
         key_env=provider.key_env,
         price=price_of_table(price) if price else Price(0, 0),

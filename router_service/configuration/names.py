@@ -142,7 +142,8 @@ def _endpoints(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
             at = (*path, "upstream_model")
             yield Mistake(at, f"{shown(at)}: {endpoint_id(table)} is an endpoint of this file already")
         seen.add(endpoint_id(table))
-        wire_format = wire_format_of(table.provider, tables.providers.get(table.provider), catalogue)
+        theirs = wire_format_of(table.provider, tables.providers.get(table.provider), catalogue)
+        wire_format = table.wire_format or theirs
         yield from _dialect((*path, "dialect"), table.dialect, wire_format)
         yield from _parameters((*path, "supported_parameters"), table.supported_parameters)
 

@@ -136,6 +136,7 @@ class EndpointTable(Table):
     quantization: Quantization = "unknown"
     supported_parameters: tuple[Name, ...] | None = None
     region: Place | None = None
+    wire_format: WireFormat | None = None
     dialect: Name | None = None
 
 

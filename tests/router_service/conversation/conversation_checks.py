@@ -12,15 +12,18 @@ from tests.conftest import Stack
 from tests.router_service.conversation.drivers import SYSTEM, Driver, Place, Seen, ToolOutput
 from tests.router_service.conversation.recording_lab import (
     ANTHROPIC,
+    CHAT,
+    RESPONSES,
     Item,
     LabExchange,
     RecordingLab,
     chat_call,
     item_of,
+    sealed_item,
 )
 from tests.running import until
 
-SIGNED = ("thinking", "redacted")
+SIGNED = ("thinking", "redacted", "sealed")
 # What each format may be sent for the requests of these tests; the router's own fields are none of them.
 FIELDS = {
     "anthropic_messages": {"model", "max_tokens", "system", "messages", "tools", "thinking", "output_config", "stream"},
@@ -28,8 +31,16 @@ FIELDS = {
         "model", "messages", "tools", "max_tokens", "max_completion_tokens", "reasoning_effort", "stream",
         "stream_options", "thinking",
     },
+    "openai_responses": {
+        "model", "input", "instructions", "tools", "max_output_tokens", "reasoning", "include", "store", "stream",
+        "stream_options",
+    },
 }  # fmt: skip
-CALL_IDS = {"anthropic_messages": re.compile("[a-zA-Z0-9_-]{1,64}"), "openai_chat": re.compile(r"[!-~]{1,40}")}
+CALL_IDS = {
+    "anthropic_messages": re.compile("[a-zA-Z0-9_-]{1,64}"),
+    "openai_chat": re.compile(r"[!-~]{1,40}"),
+    "openai_responses": re.compile("[a-zA-Z0-9_-]{1,64}"),
+}
 MISTRAL_ID = re.compile("[a-zA-Z0-9]{9}")
 
 
@@ -100,8 +111,7 @@ class Conversation:
         assert body.keys() <= FIELDS[place.wire_format]
         for own in (PREFIX, "reasoning_details", *(seen.generation for seen in self.seen)):
             assert own not in exchange.text
-        read = _received_messages if place.wire_format == ANTHROPIC else _received_chat
-        received = read(body)
+        received = _READERS[place.wire_format](body)
         said = [item for _, items in self.answers for item in items]
         for kind in ("text", "call"):
             wanted = [item[1] if kind == "text" else item[2:] for item in said if item[0] == kind]
@@ -153,7 +163,7 @@ class Conversation:
 
 def _is_origin(at: Place, place: Place) -> bool:
     """Return whether what ``at`` has signed goes back to ``place``."""
-    return at.wire_format == place.wire_format == ANTHROPIC and at.provider == place.provider
+    return at.wire_format == place.wire_format != CHAT and at.provider == place.provider
 
 
 def _contains(turn: Sequence[Item], items: Sequence[Item]) -> bool:
@@ -197,6 +207,37 @@ def _received_chat(body: dict[str, Any]) -> Received:
         else:
             found.said += texts
     return found
+
+
+def _received_responses(body: dict[str, Any]) -> Received:
+    found = Received()
+    assert body["instructions"] == SYSTEM and body["store"] is False
+    goes_on = False
+    for item in body["input"]:
+        if item.get("role") == "user" or item["type"] == "function_call_output":
+            _add_given(item, found)
+            goes_on = False
+            continue
+        if not goes_on:
+            found.assistant.append([])
+        found.assistant[-1] += sealed_item(item)
+        goes_on = True
+    return found
+
+
+def _add_given(item: dict[str, Any], found: Received) -> None:
+    given = item.get("content", item.get("output"))
+    parts = [{"type": "input_text", "text": given}] if isinstance(given, str) else given
+    texts = [part["text"] for part in parts if part["type"] == "input_text"]
+    images = [part["image_url"] for part in parts if part["type"] == "input_image"]
+    found.images += [url.removeprefix("data:image/png;base64,") for url in images]
+    if "output" in item:
+        found.results[item["call_id"]] = "".join(texts)
+    else:
+        found.said += texts
+
+
+_READERS = {ANTHROPIC: _received_messages, CHAT: _received_chat, RESPONSES: _received_responses}
 
 
 def _chat_texts(message: dict[str, Any]) -> Iterator[str]:

@@ -13,7 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from lab.server import Lab
 from lab.wire import Wire
 
-ANTHROPIC, CHAT = "anthropic_messages", "openai_chat"
+ANTHROPIC, CHAT, RESPONSES = "anthropic_messages", "openai_chat", "openai_responses"
+_PATHS = {"messages": ANTHROPIC, "completions": CHAT, "responses": RESPONSES}
 Item = tuple[Any, ...]
 
 
@@ -30,9 +31,11 @@ class LabExchange:
     def items(self) -> list[Item]:
         """Return what the provider answered, in order.
 
-        Items are ``("text", text)``, ``("call", id, name, arguments)``, ``("thinking", text, signature)`` and
-        ``("redacted", data)``; arguments are decoded JSON.
+        Items are ``("text", text)``, ``("call", id, name, arguments)``, ``("thinking", text, signature)``,
+        ``("redacted", data)`` and ``("sealed", encrypted reasoning)``; arguments are decoded JSON.
         """
+        if self.wire_format == RESPONSES:
+            return _response_items(bytes(self.answer), bool(self.body.get("stream")))
         if self.wire_format == CHAT:
             return _chat_items(_chat_message(bytes(self.answer), bool(self.body.get("stream"))))
         if self.body.get("stream"):
@@ -48,7 +51,7 @@ class RecordingLab(Lab):
 
     async def answer(self, provider: str, request: Request, wire: Wire) -> Response:
         body = await request.body()
-        wire_format = ANTHROPIC if request.url.path.endswith("/messages") else CHAT
+        wire_format = _PATHS[request.url.path.rpartition("/")[2]]
         exchange = LabExchange(provider, wire_format, json.loads(body), body.decode())
         self.exchanges.append(exchange)
         response = await super().answer(provider, request, wire)
@@ -82,6 +85,23 @@ def item_of(block: dict[str, Any]) -> Item:
 def chat_call(call: dict[str, Any]) -> Item:
     """Return the item for a call of the chat format."""
     return "call", call["id"], call["function"]["name"], json.loads(call["function"]["arguments"])
+
+
+def sealed_item(item: dict[str, Any]) -> list[Item]:
+    """Return what an item of the Responses format says: its texts, its call or its encrypted reasoning."""
+    match item:
+        case {"type": "message"}:
+            return [("text", part["text"]) for part in item["content"]]
+        case {"type": "function_call"}:
+            return [("call", item["call_id"], item["name"], json.loads(item["arguments"]))]
+        case {"type": "reasoning"}:
+            return [("sealed", item["encrypted_content"])]
+    raise AssertionError(item)
+
+
+def _response_items(answer: bytes, streamed: bool) -> list[Item]:
+    response = _events(answer)[-1]["response"] if streamed else json.loads(answer)
+    return [found for item in response["output"] for found in sealed_item(item)]
 
 
 def _chat_items(message: dict[str, Any]) -> list[Item]:

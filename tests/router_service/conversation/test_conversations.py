@@ -18,7 +18,7 @@ from lab.server import create_app
 from tests.conftest import Stack, open_stack, serving
 from tests.router_service.conversation.conversation_checks import Conversation
 from tests.router_service.conversation.drivers import ChatDriver, Driver, MessagesDriver, Place, ToolOutput
-from tests.router_service.conversation.recording_lab import ANTHROPIC, CHAT, LabExchange, RecordingLab
+from tests.router_service.conversation.recording_lab import ANTHROPIC, CHAT, RESPONSES, LabExchange, RecordingLab
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n the quay").decode()
 OTHER_PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n the chart").decode()
@@ -36,6 +36,10 @@ MISTRAL = Place("mistralai/mistral-medium-3-5", "mistral", CHAT)
 DEEPSEEK = Place("deepseek/deepseek-v4-flash", "deepseek", CHAT)
 MOONSHOT = Place("moonshotai/kimi-k2.6", "moonshotai", CHAT)
 GROQ = Place("openai/gpt-oss-120b", "groq", CHAT)
+CODEX = Place("openai/gpt-5.2-codex", "openai", RESPONSES)
+PRO = Place("openai/gpt-5-pro", "openai", RESPONSES)
+GROK = Place("x-ai/grok-4.20-multi-agent", "xai", RESPONSES)
+RESPONSES_PLACES = (CODEX, PRO, GROK)
 MESSAGES_PLACES = (SONNET, OPUS, HAIKU, MINIMAX)
 CHAT_PLACES = (OPENAI, MISTRAL, DEEPSEEK, MOONSHOT, GROQ)
 DRIVERS = {"messages": MessagesDriver, "chat": ChatDriver}
@@ -123,6 +127,53 @@ def _change_formats(held: Conversation, streams: str) -> None:
 
 
 @pytest.mark.parametrize("skin", SKINS)
+@pytest.mark.parametrize("streams", ["no turn", "every turn", "every other turn"])
+def test_a_conversation_changes_among_three_formats(world: tuple[Stack, RecordingLab], skin: str, streams: str) -> None:
+    """Reasoning returns to the account that has encrypted it, after turns of every other format."""
+    with opened(world, skin) as held:
+        _change_among_three(held, streams)
+
+
+def _change_among_three(held: Conversation, streams: str) -> None:
+    asked = 0
+
+    def ask(place: Place, *, thinks: bool = True) -> Sequence[Any]:
+        nonlocal asked
+        asked += 1
+        stream = streams == "every turn" or (streams == "every other turn" and asked % 2 == 0)
+        return held.ask(place, stream=stream, thinks=thinks).calls
+
+    held.say(asking("redacted", "What do you see on this picture?"), PNG)
+    assert not ask(CODEX)
+    held.say(asking("parallel_tools"))
+    assert len(ask(SONNET)) == 3
+    outputs = [ToolOutput("Two metres."), ToolOutput("A chart:", OTHER_PNG), ToolOutput("No berth.", failed=True)]
+    held.give(outputs, note=asking("text"))
+    assert not ask(OPENAI)
+    held.say(asking("tool_loop:3"))
+    assert len(ask(CODEX)) == 1
+    held.give([ToolOutput("High water.")])
+    assert len(ask(OPENAI)) == 1
+    held.give([ToolOutput("Springs.")])
+    assert len(ask(PRO)) == 1
+    held.give([ToolOutput(image=PNG)], note=asking("text", "Go on."))
+    assert not ask(MINIMAX)
+    held.say(asking("thinking"))
+    assert not ask(GROK)
+    held.say(asking("parallel_tools"))
+    assert len(ask(CODEX, thinks=False)) == 3
+    held.give([ToolOutput("Ebb."), ToolOutput(), ToolOutput("é")], note=asking("tool"))
+    assert len(ask(MISTRAL, thinks=False)) == 1
+    held.give([ToolOutput("Neaps.")], note=asking("text"))
+    assert not ask(GROK)
+    held.say(asking("redacted", "Think again."))
+    assert not ask(SONNET)
+    held.say(asking("text", "And the first picture?"), OTHER_PNG)
+    assert not ask(CODEX)
+    assert {place.wire_format for place, _ in held.answers} == {ANTHROPIC, CHAT, RESPONSES}
+
+
+@pytest.mark.parametrize("skin", SKINS)
 @pytest.mark.parametrize("seed", range(20))
 def test_random_conversations_go_on(world: tuple[Stack, RecordingLab], skin: str, seed: int) -> None:
     dice = random.Random(seed)
@@ -136,7 +187,7 @@ def test_random_conversations_go_on(world: tuple[Stack, RecordingLab], skin: str
             else:
                 image = dice.choice((PNG, OTHER_PNG)) if dice.random() < 0.3 else None
                 held.say(asking(_scenario(dice)), image)
-            place = dice.choice(dice.choice((MESSAGES_PLACES, CHAT_PLACES)))
+            place = dice.choice(dice.choice((MESSAGES_PLACES, CHAT_PLACES, RESPONSES_PLACES)))
             calls = held.ask(place, stream=dice.random() < 0.5, thinks=dice.random() < 0.6).calls
 
 
