@@ -33,6 +33,7 @@ from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.execution.upcoming_decisions import UpcomingDecisions
 from router_service.health import Health
 from router_service.providers.credentials import Credentials
+from router_service.providers.refused_tokens import refuses_tokens, without_tokens
 from router_service.providers.wire_format import Encoded, WireFormat
 from router_service.upstream.transport import DeadlineMissed, StreamResponse, Transport
 
@@ -100,11 +101,14 @@ class _Calls:
         self._ahead = ahead
 
     async def call(self, endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> CommittedAttempt:
-        """Call ``endpoint``; where the provider refuses one of several keys, call it with the next."""
+        """Call ``endpoint``. Where the provider refuses one of several keys, call it with the next; where it refuses
+        the tokens of earlier reasoning, call it once more without them.
+        """
         credentials = self._dispatcher.credentials
         wire = self._dispatcher.formats[endpoint.wire_format]
         encoded = wire.encode_source(self._source, endpoint, self._exchange.request.id)
         ends_at = time.perf_counter() + timeout_s
+        with_tokens = True
         while True:
             request = await credentials.sign(encoded.request, endpoint)
             try:
@@ -122,7 +126,10 @@ class _Calls:
                 return CommittedAttempt(endpoint, attempt, self._deadlines, found, encoded.dropped)
             except ApiError as error:
                 status = error.upstream_status or error.code
-                if not credentials.pass_on(request, endpoint, status, error.retry_after):
+                if with_tokens and refuses_tokens(error) and (kept := without_tokens(self._source.parsed)) is not None:
+                    with_tokens = False
+                    encoded = _report_reasoning(wire.encode(kept, endpoint, self._exchange.request.id))
+                elif not credentials.pass_on(request, endpoint, status, error.retry_after):
                     raise
                 timeout_s = ends_at - time.perf_counter()
                 if timeout_s <= 0:
@@ -222,3 +229,8 @@ def discard(late: CommittedAttempt) -> Usage | None:
     if late.response is not None:
         late.response.close()
     return usage_of(late.first)
+
+
+def _report_reasoning(encoded: Encoded) -> Encoded:
+    """Return ``encoded`` with the report that reasoning was left out."""
+    return msgspec.structs.replace(encoded, dropped=tuple(sorted({*encoded.dropped, "reasoning"})))
