@@ -6,8 +6,8 @@ import msgspec
 
 from data.catalogue.price import MeterPrices, Price
 from router_service.accounting.cost import cost_of
-from router_service.api.skins.chat.usage_json import usage_json
 from router_service.api.skins.messages.render import message_usage
+from router_service.api.skins.usage_json import usage_json
 from router_service.core.usage import Usage
 from tests.exchanges import exchange_of
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from router_service.core.origin import wrap_token
 from router_service.core.parts import Citation, Media, Opaque, Reasoning, ToolCall
-from router_service.core.wire.chat import DIALECT, Logprobs, ReasoningDetail
+from router_service.core.wire.chat import DIALECT, ReasoningDetail
 
 UNKNOWN_FORMAT = "unknown"
 _SERVER_TOOL = "reasoning.server_tool_call"
-_logprobs = msgspec.json.Decoder(Logprobs | None)
 _object = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -146,27 +143,6 @@ def audio(media: Media, audio_id: str, created: int) -> dict[str, Any]:
         "expires_at": created,
         "transcript": media.transcript or "",
     }
-
-
-def merged_logprobs(pieces: Sequence[Raw]) -> Logprobs | None:
-    """Return the log probabilities of ``pieces`` joined in order; a piece of another shape is left out."""
-    found = [one for one in map(_read_logprobs, pieces) if one is not None]
-    if not found:
-        return None
-    return Logprobs(_joined(one.content for one in found), _joined(one.refusal for one in found))
-
-
-def _read_logprobs(raw: Raw) -> Logprobs | None:
-    try:
-        found: Logprobs | None = _logprobs.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return found
-
-
-def _joined(lists: Iterable[list[Any] | None]) -> list[Any] | None:
-    present = [one for one in lists if one is not None]
-    return [token for one in present for token in one] if present else None
 
 
 def finish_reason(reason: str) -> str:

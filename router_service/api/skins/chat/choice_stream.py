@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from router_service.api.skins.chat import answer_fields
+from router_service.api.skins.token_logprobs import merged_logprobs
 from router_service.core.events import Finished, PartBegan, PartDelta, PartEnded
 from router_service.core.parts import AnyPart, Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.wire.chat import ChunkChoice, Delta, ReasoningDetail
@@ -193,7 +194,7 @@ class ChoiceStream:
                 self.found.append(ChunkChoice(self.number, Delta(role="assistant")))
         choice = ChunkChoice(self.number, delta)
         if logprobs is not None:
-            choice.logprobs = answer_fields.merged_logprobs([logprobs]) or UNSET
+            choice.logprobs = merged_logprobs([logprobs]) or UNSET
         self.found.append(choice)
 
     def _send_first(self, opened: _OpenPart) -> None:

@@ -9,12 +9,12 @@ import msgspec
 from data.catalogue.types import Catalogue
 from router_service.api.metadata import metadata
 from router_service.api.parse_head import parse_head
-from router_service.api.skins.chat.errors import error_envelope
 from router_service.api.skins.chat.parse import check_parameters, parse_generation
 from router_service.api.skins.chat.render import ResponseHead, render_response, render_spliced
 from router_service.api.skins.chat.stream import HEADERS, ChatStreamRenderer
-from router_service.api.skins.chat.usage_json import usage_json
+from router_service.api.skins.error_envelope import error_envelope
 from router_service.api.skins.skin import ErrorResponse, Headers, ParsedRequest, StreamRenderer
+from router_service.api.skins.usage_json import usage_json
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import fold

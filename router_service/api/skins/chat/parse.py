@@ -3,51 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
 from router_service.api.skins.chat.content import cache_mark
-from router_service.api.skins.chat.field_errors import EXPECTED, bad_field, decode_field
-from router_service.api.skins.chat.tools import read_tools, schema_of
+from router_service.api.skins.chat.tools import read_tools
 from router_service.api.skins.chat.turns import read_messages
-from router_service.core.generation import GenerationRequest, OutputFormat, ReasoningOptions, Sampling
+from router_service.api.skins.field_errors import EXPECTED, bad_field, decode_field, schema_of
+from router_service.api.skins.sampling import SAMPLING, read_sampling
+from router_service.core.generation import GenerationRequest, OutputFormat, ReasoningOptions
 from router_service.core.json_fields import check_text
 from router_service.core.wire.chat import (
     DIALECT,
-    Bias,
     ChatCacheControl,
-    Count,
     Effort,
-    Penalty,
     Positive,
     ReasoningObject,
     ResponseFormat,
-    Share,
-    Whole,
-    ZeroToTwo,
 )
 
-_SAMPLING: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
-    "temperature": (msgspec.json.Decoder(ZeroToTwo | None), "a number from 0 to 2"),
-    "top_p": (msgspec.json.Decoder(Share | None), "a number from 0 to 1"),
-    "top_k": (msgspec.json.Decoder(Count | None), "a whole number of at least 0"),
-    "min_p": (msgspec.json.Decoder(Share | None), "a number from 0 to 1"),
-    "top_a": (msgspec.json.Decoder(Share | None), "a number from 0 to 1"),
-    "frequency_penalty": (msgspec.json.Decoder(Penalty | None), "a number from -2 to 2"),
-    "presence_penalty": (msgspec.json.Decoder(Penalty | None), "a number from -2 to 2"),
-    "repetition_penalty": (msgspec.json.Decoder(ZeroToTwo | None), "a number from 0 to 2"),
-    "seed": (msgspec.json.Decoder(Whole | None), "a whole number of at most 64 bits"),
-    "stop": (msgspec.json.Decoder(str | list[str] | None), "a string or an array of strings"),
-    "logit_bias": (
-        msgspec.json.Decoder(dict[str, Bias] | None),
-        "an object of numbers from -100 to 100 by token id",
-    ),
-    "logprobs": (msgspec.json.Decoder(bool | None), "true or false"),
-    "top_logprobs": (msgspec.json.Decoder(Annotated[int, Meta(ge=0, le=20)] | None), "a whole number from 0 to 20"),
-    "n": (msgspec.json.Decoder(Annotated[int, Meta(ge=1, le=128)] | None), "a whole number from 1 to 128"),
-}
 _TEXT = msgspec.json.Decoder(str | None)
 _FLAG = msgspec.json.Decoder(bool | None)
 _LIMIT = msgspec.json.Decoder(Positive | None)
@@ -76,7 +52,7 @@ ROUTER_FIELDS = frozenset(
     }
 )  # fmt: skip
 _READ_FIELDS = ROUTER_FIELDS.union(
-    _SAMPLING,
+    SAMPLING,
     _LIMIT_FIELDS,
     {
         "cache_control", "function_call", "functions", "messages", "metadata", "modalities", "parallel_tool_calls",
@@ -99,7 +75,7 @@ def check_parameters(fields: Mapping[str, Raw]) -> ReasoningOptions | None:
     """
     if fields.keys() <= _ROUTED_FIELDS:
         return None
-    _sampling(fields)
+    read_sampling(fields)
     _output(fields, {})
     for name, decoder, expected in _OTHER:
         _read(fields, name, decoder, expected)
@@ -126,7 +102,7 @@ def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
         tools=tools,
         tool_choice=tool_choice,
         output=_output(fields, extras),
-        sampling=_sampling(fields),
+        sampling=read_sampling(fields),
         reasoning=_reasoning(fields),
         max_tokens=_limit(fields),
         cache=cache_mark(others["cache_control"]),
@@ -143,16 +119,6 @@ def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
 def _read(fields: Mapping[str, Raw], name: str, decoder: msgspec.json.Decoder[Any], expected: str) -> Any:
     raw = fields.get(name)
     return None if raw is None else decode_field(bytes(raw), decoder, name, expected)
-
-
-def _sampling(fields: Mapping[str, Raw]) -> Sampling:
-    found: dict[str, Any] = {}
-    for name, (decoder, expected) in _SAMPLING.items():
-        if name in fields:
-            value = decode_field(bytes(fields[name]), decoder, name, expected)
-            if value is not None:
-                found[name] = [value] if name == "stop" and isinstance(value, str) else value
-    return Sampling(**found)
 
 
 def _limit(fields: Mapping[str, Raw]) -> int | None:

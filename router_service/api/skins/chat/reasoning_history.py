@@ -12,7 +12,7 @@ from collections.abc import Sequence, Set
 import msgspec
 from msgspec import Raw
 
-from router_service.api.skins.chat.field_errors import decode_field
+from router_service.api.skins.field_errors import decode_field
 from router_service.core.origin import unwrap_token
 from router_service.core.parts import Opaque, Reasoning
 from router_service.core.wire.chat import DIALECT, ReasoningDetail

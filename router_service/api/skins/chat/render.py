@@ -9,8 +9,9 @@ import msgspec
 from msgspec import UNSET
 
 from router_service.api.skins.chat import answer_fields
-from router_service.api.skins.chat.errors import error_object
-from router_service.api.skins.chat.usage_json import ChatUsage, usage_json
+from router_service.api.skins.error_envelope import error_object
+from router_service.api.skins.token_logprobs import merged_logprobs
+from router_service.api.skins.usage_json import ChatUsage, usage_json
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Result, ResultChoice
@@ -112,7 +113,7 @@ def _choice(
 ) -> dict[str, Any]:
     finished = choice.finished
     index = position if finished is None else finished.choice
-    logprobs = answer_fields.merged_logprobs(choice.logprobs)
+    logprobs = merged_logprobs(choice.logprobs)
     found: dict[str, Any] = {
         "index": index,
         "message": _message(choice.parts, head, index, exclude_reasoning),

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from router_service.api.skins.chat.choice_stream import ChoiceStream
-from router_service.api.skins.chat.errors import error_object
 from router_service.api.skins.chat.render import ResponseHead, system_fingerprint
-from router_service.api.skins.chat.usage_json import ChatUsage
+from router_service.api.skins.error_envelope import error_object
+from router_service.api.skins.usage_json import ChatUsage
 from router_service.core.answer import Batch, DeltaFrame, SplicedChoice, TextBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta, PartEnded

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from router_service.api.skins.chat.content import cache_mark
-from router_service.api.skins.chat.field_errors import EXPECTED, bad_field, decode_field
+from router_service.api.skins.field_errors import EXPECTED, bad_field, decode_field, schema_of
 from router_service.core.generation import Tool, ToolChoice
 from router_service.core.wire.chat import (
     DIALECT,
@@ -83,16 +83,6 @@ def _function_tool(found: FunctionDefinition, where: str) -> Tool:
         strict=found.strict,
         cache=cache_mark(found.cache_control),
     )
-
-
-def schema_of(raw: Raw, where: str) -> Raw | None:
-    """Return the JSON schema at ``where``, or ``None`` for ``null``. Raises ``ApiError`` 400 if it is no object."""
-    text = bytes(raw)
-    if text == b"null":
-        return None
-    if not text.startswith(b"{"):
-        raise bad_field(where, f"is wrong: expected `object`; send {EXPECTED['schema']}")
-    return raw
 
 
 def _read_choice(fields: Mapping[str, Raw]) -> tuple[ToolChoice | None, AllowedTools | None]:

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from router_service.api.skins.chat.field_errors import decode_field
 from router_service.api.skins.chat.parse import parse_generation
+from router_service.api.skins.field_errors import decode_field
 from router_service.core.errors import ApiError
 from router_service.core.json_fields import MAX_NESTING, read_fields
 from tests.router_service.api.skins.chat.requests import HELLO, parse

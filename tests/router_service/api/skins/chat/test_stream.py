@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from router_service.api.skins.chat.errors import error_envelope
 from router_service.api.skins.chat.render import ResponseHead, render_response
 from router_service.api.skins.chat.stream import ChatStreamRenderer
+from router_service.api.skins.error_envelope import error_envelope
 from router_service.core.answer import EventBatch, LazyBatch, SplicedChoice
 from router_service.core.errors import ApiError
 from router_service.core.events import (

@@ -72,6 +72,16 @@ def decode_field(raw: bytes, decoder: msgspec.json.Decoder[T], where: str, expec
         raise bad_field(where, "is nested too deeply; send a flatter structure") from None
 
 
+def schema_of(raw: msgspec.Raw, where: str) -> msgspec.Raw | None:
+    """Return the JSON schema at ``where``, or ``None`` for ``null``. Raises ``ApiError`` 400 if it is no object."""
+    text = bytes(raw)
+    if text == b"null":
+        return None
+    if not text.startswith(b"{"):
+        raise bad_field(where, f"is wrong: expected `object`; send {EXPECTED['schema']}")
+    return raw
+
+
 def _validation_error(where: str, message: str, expected: str | None) -> ApiError:
     found = _PATH.match(message)
     problem, path = (found["problem"], found["path"] or "$") if found else (message, "$")
