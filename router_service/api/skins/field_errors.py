@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -70,6 +71,14 @@ def decode_field(raw: bytes, decoder: msgspec.json.Decoder[T], where: str, expec
         raise bad_field(where, f"is not valid JSON: {error}; send text without unpaired surrogates") from None
     except RecursionError:
         raise bad_field(where, "is nested too deeply; send a flatter structure") from None
+
+
+def read_field(
+    fields: Mapping[str, msgspec.Raw], name: str, decoder: msgspec.json.Decoder[T], expected: str
+) -> T | None:
+    """Return the value of a top-level field, ``None`` for one that was not sent; else as ``decode_field``."""
+    raw = fields.get(name)
+    return None if raw is None else decode_field(bytes(raw), decoder, name, expected)
 
 
 def schema_of(raw: msgspec.Raw, where: str) -> msgspec.Raw | None:

@@ -11,24 +11,21 @@ from msgspec import Raw
 from router_service.api.skins.chat.content import cache_mark
 from router_service.api.skins.chat.tools import read_tools
 from router_service.api.skins.chat.turns import read_messages
-from router_service.api.skins.field_errors import EXPECTED, bad_field, decode_field, schema_of
+from router_service.api.skins.field_errors import EXPECTED, bad_field, read_field, schema_of
+from router_service.api.skins.reasoning_options import read_reasoning_options
 from router_service.api.skins.sampling import SAMPLING, read_sampling
 from router_service.core.generation import GenerationRequest, OutputFormat, ReasoningOptions
 from router_service.core.json_fields import check_text
 from router_service.core.wire.chat import (
     DIALECT,
     ChatCacheControl,
-    Effort,
     Positive,
-    ReasoningObject,
     ResponseFormat,
 )
 
 _TEXT = msgspec.json.Decoder(str | None)
 _FLAG = msgspec.json.Decoder(bool | None)
 _LIMIT = msgspec.json.Decoder(Positive | None)
-_EFFORT = msgspec.json.Decoder(Effort | None)
-_REASONING = msgspec.json.Decoder(ReasoningObject | None)
 _FORMAT = msgspec.json.Decoder(ResponseFormat | None)
 _CACHE = msgspec.json.Decoder(ChatCacheControl | None)
 _METADATA = msgspec.json.Decoder(dict[str, str] | None)
@@ -78,9 +75,9 @@ def check_parameters(fields: Mapping[str, Raw]) -> ReasoningOptions | None:
     read_sampling(fields)
     _output(fields, {})
     for name, decoder, expected in _OTHER:
-        _read(fields, name, decoder, expected)
+        read_field(fields, name, decoder, expected)
     _service_tier(fields)
-    return _reasoning(fields)
+    return read_reasoning_options(fields)
 
 
 def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
@@ -94,7 +91,7 @@ def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
         raise bad_field("messages", f"is missing; send {EXPECTED['messages']}")
     instructions, messages = read_messages(bytes(fields["messages"]))
     tools, tool_choice = read_tools(fields)
-    others = {name: _read(fields, name, decoder, expected) for name, decoder, expected in _OTHER}
+    others = {name: read_field(fields, name, decoder, expected) for name, decoder, expected in _OTHER}
     extras: dict[str, Any] = {name: raw for name, raw in fields.items() if name not in _READ_FIELDS}
     return GenerationRequest(
         instructions=instructions,
@@ -103,7 +100,7 @@ def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
         tool_choice=tool_choice,
         output=_output(fields, extras),
         sampling=read_sampling(fields),
-        reasoning=_reasoning(fields),
+        reasoning=read_reasoning_options(fields),
         max_tokens=_limit(fields),
         cache=cache_mark(others["cache_control"]),
         user=others["user"],
@@ -111,52 +108,25 @@ def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
         service_tier=_service_tier(fields),
         modalities=others["modalities"],
         verbosity=others["verbosity"],
-        stream=bool(_read(fields, "stream", _FLAG, "true or false")),
+        stream=bool(read_field(fields, "stream", _FLAG, "true or false")),
         extras={DIALECT: extras} if extras else {},
     )
 
 
-def _read(fields: Mapping[str, Raw], name: str, decoder: msgspec.json.Decoder[Any], expected: str) -> Any:
-    raw = fields.get(name)
-    return None if raw is None else decode_field(bytes(raw), decoder, name, expected)
-
-
 def _limit(fields: Mapping[str, Raw]) -> int | None:
-    limits = [_read(fields, name, _LIMIT, "a whole number of at least 1") for name in _LIMIT_FIELDS]
+    limits = [read_field(fields, name, _LIMIT, "a whole number of at least 1") for name in _LIMIT_FIELDS]
     found: int | None = next((limit for limit in limits if limit is not None), None)
     return found
 
 
 def _service_tier(fields: Mapping[str, Raw]) -> str | None:
-    tier: str | None = _read(fields, "service_tier", _TEXT, "a string such as 'priority'")
-    return tier or _TIERS_OF_SPEED.get(_read(fields, "speed", _TEXT, "a string such as 'fast'") or "")
-
-
-def _reasoning(fields: Mapping[str, Raw]) -> ReasoningOptions | None:
-    """Return what is asked for by ``reasoning`` and its two older forms, or ``None`` if nothing is."""
-    found = _read(fields, "reasoning", _REASONING, "an object such as {'effort': 'high'}")
-    effort = _read(fields, "reasoning_effort", _EFFORT, EXPECTED["effort"])
-    included = _read(fields, "include_reasoning", _FLAG, "true or false")
-    if found is None and effort is None and included is None:
-        return None
-    found = found or ReasoningObject()
-    if effort is not None and found.effort is not None and effort != found.effort:
-        raise bad_field(
-            "reasoning_effort", f"is {effort!r} while reasoning.effort is {found.effort!r}; send one of them"
-        )
-    excluded = found.exclude if found.exclude is not None else included is False
-    return ReasoningOptions(
-        enabled=found.enabled,
-        effort=found.effort or effort,
-        max_tokens=found.max_tokens,
-        exclude=excluded,
-        summary=found.summary,
-    )
+    tier: str | None = read_field(fields, "service_tier", _TEXT, "a string such as 'priority'")
+    return tier or _TIERS_OF_SPEED.get(read_field(fields, "speed", _TEXT, "a string such as 'fast'") or "")
 
 
 def _output(fields: Mapping[str, Raw], extras: dict[str, Any]) -> OutputFormat:
     """Return the format of the answer. A grammar, which only this dialect knows, is added to ``extras`` instead."""
-    found = _read(fields, "response_format", _FORMAT, _FORMATS)
+    found = read_field(fields, "response_format", _FORMAT, _FORMATS)
     if found is None or found.type == "text":
         return OutputFormat()
     if found.type == "json_object":
