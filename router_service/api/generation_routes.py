@@ -9,7 +9,9 @@ from starlette.types import ASGIApp
 from router_service.api.handler import GenerationHandler
 from router_service.api.services import Services
 from router_service.api.skins.chat.endpoint import ChatEndpoint
+from router_service.api.skins.completions.endpoint import CompletionsEndpoint
 from router_service.api.skins.messages.endpoint import MessagesEndpoint
+from router_service.api.skins.responses.endpoint import ResponsesEndpoint
 from router_service.api.token_counting import TokenCounting
 
 
@@ -17,6 +19,8 @@ def generation_routes(services: Services, prefixes: Sequence[str]) -> dict[str, 
     """Return the handlers of ``POST`` by path, below each of ``prefixes``."""
     handlers: dict[str, ASGIApp] = {
         "/chat/completions": GenerationHandler(services, ChatEndpoint(services.catalogue)),
+        "/completions": GenerationHandler(services, CompletionsEndpoint(services.catalogue)),
+        "/responses": GenerationHandler(services, ResponsesEndpoint(services.catalogue)),
         "/messages": GenerationHandler(services, MessagesEndpoint()),
         "/messages/count_tokens": TokenCounting(services, MessagesEndpoint(counting=True)),
     }

@@ -1,0 +1,220 @@
+"""Turn the events of an answer to the items of a response."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from router_service.api.skins.responses.answer_text import standing_text
+from router_service.api.skins.responses.event_log import EventLog
+from router_service.api.skins.responses.item_ids import call_id_of, item_id_of, made_id
+from router_service.api.skins.responses.message_items import MessageItem, RefusalContent, TextContent, phase_of
+from router_service.api.skins.responses.open_items import OpenItem, PartWriter
+from router_service.api.skins.responses.other_items import (
+    CallItem,
+    FixedItem,
+    ReasoningItem,
+    ReasoningWriter,
+    image_call,
+)
+from router_service.api.skins.responses.reasoning_tokens import call_signature
+from router_service.core.errors import ApiError
+from router_service.core.events import PartBegan, PartDelta, PartEnded
+from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall
+from router_service.core.wire.responses import DIALECT
+
+# The end of a stream repeats all of it, so the answer is held: this bounds its characters.
+MAX_CHARACTERS = 64 * 1024 * 1024
+_object = msgspec.json.Decoder(dict[str, Any])
+# Reasons for which an answer ended before the model did.
+CUT = frozenset({"length", "content_filter"})
+
+
+class _MediaWriter(PartWriter):
+    """Collect a medium, which is written at its end."""
+
+    __slots__ = ("_answer", "_part")
+
+    def __init__(self, answer: AnswerWriter, part: Media) -> None:
+        self._answer = answer
+        self._part = part
+
+    def add(self, delta: PartDelta) -> None:
+        # Each addition copies what was there, but a medium arrives in few pieces.
+        part = self._part
+        part.data = (part.data or "") + delta.data if delta.data else part.data
+        part.transcript = (part.transcript or "") + delta.transcript if delta.transcript else part.transcript
+
+    def end(self, ended: PartEnded) -> None:  # noqa: ARG002 - media are not signed
+        if self._part.kind == "image" and self._part.data:
+            self._answer.add_fixed("ig", image_call(self._part))
+        else:
+            self._answer.add_text(standing_text(self._part))
+
+
+class AnswerWriter:
+    """Write one answer into ``log``. Items may interleave: each has a place of its own in the output.
+
+    ``namespaces`` has the namespace and the name of each tool that was offered under another name.
+    """
+
+    __slots__ = (
+        "_call_ids", "_ended", "_exclude_reasoning", "_generation_id", "_items", "_log", "_message", "_namespaces",
+        "_open", "_size",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        log: EventLog,
+        generation_id: str,
+        namespaces: Mapping[str, tuple[str, str]],
+        *,
+        exclude_reasoning: bool = False,
+    ) -> None:
+        self._log = log
+        self._generation_id = generation_id
+        self._namespaces = namespaces
+        self._exclude_reasoning = exclude_reasoning
+        self._items: list[OpenItem] = []
+        self._open: dict[int, PartWriter] = {}
+        self._ended: list[OpenItem] = []
+        self._message: MessageItem | None = None
+        self._call_ids: set[str] = set()
+        self._size = 0
+
+    def begin(self, event: PartBegan) -> None:
+        """Open a part."""
+        writer = self._writer(msgspec.structs.replace(event.part))
+        if writer is not None:
+            self._open[event.index] = writer
+            writer.begin()
+
+    def add(self, event: PartDelta) -> None:
+        """Add to an open part. Raises ``ApiError`` for an answer that is too long to be held."""
+        writer = self._open.get(event.index)
+        if writer is not None:
+            self._size += len(event.text) + len(event.data) + len(event.transcript)
+            if self._size > MAX_CHARACTERS:
+                raise ApiError("provider_unavailable", "The answer is too long; ask for less with max_output_tokens")
+            writer.add(event)
+
+    def end(self, event: PartEnded) -> None:
+        """Close a part."""
+        writer = self._open.pop(event.index, None)
+        if writer is not None:
+            writer.end(event)
+            item = writer if isinstance(writer, CallItem) else getattr(writer, "item", None)
+            if isinstance(item, CallItem | ReasoningItem):
+                self._ended.append(item)
+
+    def finish(self, reason: str) -> None:
+        """Close all items; the last one of an answer that was cut off is incomplete."""
+        left = [*self._ended, *([self._message] if self._message is not None else ())]
+        self._ended, self._message = [], None
+        cut = self._items[-1] if self._items and reason in CUT else None
+        for item in sorted(left, key=lambda one: one.index):
+            item.close("incomplete" if item is cut else "completed")
+        if cut is None:
+            self._add_signatures()
+
+    def output(self) -> list[dict[str, Any]]:
+        """Return the items of the response; one that is not done is incomplete."""
+        return [item.shown("incomplete" if item.status == "in_progress" else item.status) for item in self._items]
+
+    def add_fixed(self, kind: str, content: dict[str, Any], item_id: str | None = None) -> None:
+        """Add an item that is complete."""
+        self._leave_message()
+        index = len(self._items)
+        item = FixedItem(self._log, index, item_id or made_id(kind, self._generation_id, index), content)
+        self._append(item)
+        self._ended.append(item)
+
+    def add_text(self, text: str) -> None:
+        """Add a text to the message, if there is any."""
+        content = TextContent(Text(text=text), self._opened_message)
+        content.begin()
+        content.end(PartEnded(choice=0, index=0))
+
+    def _append(self, item: OpenItem) -> None:
+        """Add an item to the output: what has ended before it is complete."""
+        for ended in self._ended:
+            ended.close("completed")
+        self._ended.clear()
+        self._items.append(item)
+        item.open()
+
+    def _leave_message(self) -> None:
+        message, self._message = self._message, None
+        if message is not None:
+            message.was_left = True
+            if not message.open_count:
+                message.close("completed")
+
+    def _opened_message(self, part: Text | Refusal) -> MessageItem:
+        if self._message is None:
+            item_id = self._item_id("msg", part)
+            self._message = MessageItem(self._log, len(self._items), item_id, phase_of(part))
+            self._append(self._message)
+        return self._message
+
+    def _item_id(self, kind: str, part: AnyPart) -> str:
+        return item_id_of(kind, part.item_id, part.origin, made_id(kind, self._generation_id, len(self._items)))
+
+    def _writer(self, part: AnyPart) -> PartWriter | None:
+        """Return what writes ``part``, or ``None`` for a part that this API has no item for."""
+        match part:
+            case Text():
+                return TextContent(part, self._opened_message)
+            case Refusal():
+                return RefusalContent(part, self._opened_message)
+            case Reasoning():
+                return None if self._exclude_reasoning else ReasoningWriter(part, self._reasoning)
+            case ToolCall(kind="function" | "custom"):
+                return self._call(part)
+            case Media():
+                return _MediaWriter(self, part)
+            case Opaque():
+                self._opaque(part)
+        return None
+
+    def _reasoning(self, part: Reasoning) -> ReasoningItem:
+        self._leave_message()
+        item = ReasoningItem(self._log, len(self._items), self._item_id("rs", part), part)
+        self._append(item)
+        return item
+
+    def _call(self, part: ToolCall) -> CallItem:
+        self._leave_message()
+        index = len(self._items)
+        call_id = call_id_of(part.call_id, self._generation_id, index, self._call_ids)
+        item_id = self._item_id("ctc" if part.kind == "custom" else "fc", part)
+        name = self._namespaces.get(part.name) or (None, part.name)
+        item = CallItem(self._log, index, item_id, part, call_id, name)
+        self._append(item)
+        return item
+
+    def _opaque(self, part: Opaque) -> None:
+        try:
+            item = _object.decode(part.raw) if part.dialect == DIALECT else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            item = None
+        if item is None:
+            self.add_text(standing_text(part))
+            return
+        kind, own = item.get("type"), item.get("id")
+        kind = kind if isinstance(kind, str) else "item"
+        made = made_id(kind, self._generation_id, len(self._items))
+        own = own if isinstance(own, str) else part.item_id
+        self.add_fixed(kind, item, item_id_of(kind, own, part.origin, own or made))
+
+    def _add_signatures(self) -> None:
+        """Add reasoning that carries the signatures of calls: a call has no field for one."""
+        for call in [one for one in self._items if isinstance(one, CallItem)]:
+            if call.call.signature:
+                token = call_signature(call.call, call.call_id)
+                self.add_fixed("rs", {"type": "reasoning", "summary": [], "encrypted_content": token})
+        for item in self._ended:
+            item.close("completed")
+        self._ended.clear()

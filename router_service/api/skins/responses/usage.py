@@ -1,0 +1,27 @@
+"""Write usage and cost as the reference does in this API: tokens by kind, and US dollars."""
+
+from __future__ import annotations
+
+from router_service.core.exchange import Exchange
+from router_service.core.usage import CostBreakdown, Usage
+from router_service.core.wire.responses import CostDetails, ReasoningCounts, ResponseUsage, ServerToolUse, TokenCounts
+
+_NANO = 1e9
+_NOTHING = CostBreakdown(0, 0, 0, [])
+
+
+def response_usage(exchange: Exchange) -> ResponseUsage:
+    """Return the usage of an answer that was priced; a count that is not known is 0, as SDKs require."""
+    used, cost = exchange.outcome.usage or Usage(), exchange.outcome.cost or _NOTHING
+    total = cost.total / _NANO
+    return ResponseUsage(
+        input_tokens=used.prompt_tokens,
+        input_tokens_details=TokenCounts(used.cached_tokens or 0, used.cache_write_tokens or 0),
+        output_tokens=used.completion_tokens,
+        output_tokens_details=ReasoningCounts(used.reasoning_tokens or 0),
+        total_tokens=used.prompt_tokens + used.completion_tokens,
+        cost=total,
+        is_byok=False,
+        cost_details=CostDetails(total, (cost.prompt + cost.cached) / _NANO, cost.completion / _NANO),
+        server_tool_use_details=None if used.web_searches is None else ServerToolUse(used.web_searches),
+    )
