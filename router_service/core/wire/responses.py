@@ -76,10 +76,11 @@ class ReasoningItem(msgspec.Struct):
 
 
 class ImageCallItem(msgspec.Struct):
-    """Hold an image that was generated; ``result`` is base64."""
+    """Hold an image that was generated; ``result`` is base64, ``output_format`` such as ``webp``."""
 
     id: str | None = None
     result: str | None = None
+    output_format: str | None = None
 
 
 class AdditionalToolsItem(msgspec.Struct):
@@ -162,7 +163,7 @@ class GrammarFormat(msgspec.Struct):
     definition: str | None = None
 
 
-class CustomTool(msgspec.Struct):
+class FreeformTool(msgspec.Struct):
     name: Name
     description: str | None = None
     format: GrammarFormat | None = None
@@ -235,7 +236,7 @@ class CostDetails(msgspec.Struct):
     upstream_inference_output_cost: float
 
 
-class ServerToolUse(msgspec.Struct):
+class HostedToolUse(msgspec.Struct):
     web_search_requests: int
 
 
@@ -250,4 +251,4 @@ class ResponseUsage(msgspec.Struct, omit_defaults=True):
     cost: float
     is_byok: bool
     cost_details: CostDetails
-    server_tool_use_details: ServerToolUse | None = None
+    server_tool_use_details: HostedToolUse | None = None

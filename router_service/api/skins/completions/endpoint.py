@@ -14,7 +14,7 @@ from router_service.api.skins.completions.parse import parse_completion
 from router_service.api.skins.completions.render import (
     LegacyLogprobs,
     completion_head,
-    finish_reason,
+    legacy_finish_reason,
     opening_reasoning,
     opening_text,
 )
@@ -88,7 +88,7 @@ def _choice(choice: ResultChoice, index: int, exclude_reasoning: bool) -> dict[s
         "index": index if choice.finished is None else choice.finished.choice,
         "text": "".join(opening_text(part) or "" for part in choice.parts),
         "logprobs": LegacyLogprobs().of(choice.logprobs),
-        "finish_reason": finish_reason(choice.finished),
+        "finish_reason": legacy_finish_reason(choice.finished),
         "native_finish_reason": choice.finished and choice.finished.native,
     }
     return found | {"reasoning": reasoning} if reasoning and not exclude_reasoning else found

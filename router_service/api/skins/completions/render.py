@@ -42,7 +42,7 @@ def opening_reasoning(part: AnyPart) -> str | None:
     return part.text if isinstance(part, Reasoning) else None
 
 
-def finish_reason(finished: Finished | None) -> str:
+def legacy_finish_reason(finished: Finished | None) -> str:
     """Return the reason in this API. Raises ``ApiError`` 502 for an answer that ended with an error."""
     if finished is None or finished.reason == "error":
         native = f" ({finished.native})" if finished is not None and finished.native else ""

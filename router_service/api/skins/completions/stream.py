@@ -12,7 +12,7 @@ from router_service.api.metadata import metadata
 from router_service.api.skins.completions.render import (
     LegacyLogprobs,
     completion_head,
-    finish_reason,
+    legacy_finish_reason,
     opening_reasoning,
     opening_text,
 )
@@ -29,7 +29,7 @@ KEEPALIVE = b": OPENROUTER PROCESSING\n\n"
 _DONE = b"data: [DONE]\n\n"
 
 
-class _Choice(msgspec.Struct):
+class _OpenChoice(msgspec.Struct):
     """Hold one choice; ``texts`` and ``thoughts`` are the open parts of each kind, by index."""
 
     texts: set[int]
@@ -47,7 +47,7 @@ class CompletionRenderer:
         self._exchange = exchange
         self._catalogue = catalogue
         self._exclude_reasoning = exclude_reasoning
-        self._choices: dict[int, _Choice] = {}
+        self._choices: dict[int, _OpenChoice] = {}
         self._found: list[bytes] = []
 
     def render(self, batches: Sequence[Batch]) -> bytes:
@@ -75,7 +75,7 @@ class CompletionRenderer:
             case PartDelta():
                 self._add(event)
             case Finished():
-                reason = finish_reason(event)
+                reason = legacy_finish_reason(event)
                 self._say(event.choice, "", finish_reason=reason, native_finish_reason=event.native)
             case Failed():
                 raise event.error
@@ -83,9 +83,9 @@ class CompletionRenderer:
                 more = {"usage": usage_json(self._exchange)} | metadata(self._exchange, self._catalogue)
                 self._close(completion_head(self._exchange) | {"choices": []} | more)
 
-    def _choice(self, number: int) -> _Choice:
+    def _choice(self, number: int) -> _OpenChoice:
         if number not in self._choices:
-            self._choices[number] = _Choice(set(), set(), LegacyLogprobs())
+            self._choices[number] = _OpenChoice(set(), set(), LegacyLogprobs())
         return self._choices[number]
 
     def _begin(self, event: PartBegan) -> None:

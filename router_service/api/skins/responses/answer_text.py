@@ -43,7 +43,7 @@ _annotation = msgspec.json.Decoder(_UrlCitation | _FileCitation | _ContainerFile
 _object = msgspec.json.Decoder(dict[str, Any])
 
 
-def annotation(citation: Citation, length: int) -> dict[str, Any]:
+def citation_annotation(citation: Citation, length: int) -> dict[str, Any]:
     """Return the annotation of a text that has ``length`` characters so far.
 
     SDKs require both positions: a citation without them cites all of its text. One that came in this dialect is
@@ -77,7 +77,7 @@ def _token(found: TokenLogprob) -> dict[str, Any]:
     return {"token": found.token, "logprob": found.logprob, "bytes": found.bytes or list(written)}
 
 
-def standing_text(part: Media | Opaque) -> str:
+def text_in_place(part: Media | Opaque) -> str:
     """Return the text of an item of another dialect, the link to a medium or its transcript; empty for neither."""
     if isinstance(part, Opaque):
         return part.text or ""

@@ -7,19 +7,24 @@ from typing import Any
 
 import msgspec
 
-from router_service.api.skins.responses.answer_text import standing_text
+from router_service.api.skins.responses.answer_text import text_in_place
 from router_service.api.skins.responses.event_log import EventLog
-from router_service.api.skins.responses.item_ids import call_id_of, item_id_of, made_id
-from router_service.api.skins.responses.message_items import MessageItem, RefusalContent, TextContent, phase_of
+from router_service.api.skins.responses.item_ids import item_id_of, made_id, unique_call_id
+from router_service.api.skins.responses.message_items import (
+    OpenMessage,
+    RefusalContentWriter,
+    TextContentWriter,
+    phase_of,
+)
 from router_service.api.skins.responses.open_items import OpenItem, PartWriter
 from router_service.api.skins.responses.other_items import (
-    CallItem,
     FixedItem,
-    ReasoningItem,
-    ReasoningWriter,
+    OpenCall,
+    OpenReasoning,
+    ReasoningPartWriter,
     image_call,
 )
-from router_service.api.skins.responses.reasoning_tokens import call_signature
+from router_service.api.skins.responses.reasoning_tokens import signature_token
 from router_service.core.errors import ApiError
 from router_service.core.events import PartBegan, PartDelta, PartEnded
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall
@@ -51,7 +56,7 @@ class _MediaWriter(PartWriter):
         if self._part.kind == "image" and self._part.data:
             self._answer.add_fixed("ig", image_call(self._part))
         else:
-            self._answer.add_text(standing_text(self._part))
+            self._answer.add_text(text_in_place(self._part))
 
 
 class AnswerWriter:
@@ -80,7 +85,7 @@ class AnswerWriter:
         self._items: list[OpenItem] = []
         self._open: dict[int, PartWriter] = {}
         self._ended: list[OpenItem] = []
-        self._message: MessageItem | None = None
+        self._message: OpenMessage | None = None
         self._call_ids: set[str] = set()
         self._size = 0
 
@@ -105,12 +110,14 @@ class AnswerWriter:
         writer = self._open.pop(event.index, None)
         if writer is not None:
             writer.end(event)
-            item = writer if isinstance(writer, CallItem) else getattr(writer, "item", None)
-            if isinstance(item, CallItem | ReasoningItem):
+            item = writer if isinstance(writer, OpenCall) else getattr(writer, "item", None)
+            if isinstance(item, OpenCall | OpenReasoning):
                 self._ended.append(item)
 
     def finish(self, reason: str) -> None:
         """Close all items; the last one of an answer that was cut off is incomplete."""
+        for index in [*self._open]:
+            self.end(PartEnded(choice=0, index=index))
         left = [*self._ended, *([self._message] if self._message is not None else ())]
         self._ended, self._message = [], None
         cut = self._items[-1] if self._items and reason in CUT else None
@@ -133,7 +140,7 @@ class AnswerWriter:
 
     def add_text(self, text: str) -> None:
         """Add a text to the message, if there is any."""
-        content = TextContent(Text(text=text), self._opened_message)
+        content = TextContentWriter(Text(text=text), self._opened_message)
         content.begin()
         content.end(PartEnded(choice=0, index=0))
 
@@ -152,10 +159,10 @@ class AnswerWriter:
             if not message.open_count:
                 message.close("completed")
 
-    def _opened_message(self, part: Text | Refusal) -> MessageItem:
+    def _opened_message(self, part: Text | Refusal) -> OpenMessage:
         if self._message is None:
             item_id = self._item_id("msg", part)
-            self._message = MessageItem(self._log, len(self._items), item_id, phase_of(part))
+            self._message = OpenMessage(self._log, len(self._items), item_id, phase_of(part))
             self._append(self._message)
         return self._message
 
@@ -166,11 +173,11 @@ class AnswerWriter:
         """Return what writes ``part``, or ``None`` for a part that this API has no item for."""
         match part:
             case Text():
-                return TextContent(part, self._opened_message)
+                return TextContentWriter(part, self._opened_message)
             case Refusal():
-                return RefusalContent(part, self._opened_message)
+                return RefusalContentWriter(part, self._opened_message)
             case Reasoning():
-                return None if self._exclude_reasoning else ReasoningWriter(part, self._reasoning)
+                return None if self._exclude_reasoning else ReasoningPartWriter(part, self._reasoning)
             case ToolCall(kind="function" | "custom"):
                 return self._call(part)
             case Media():
@@ -179,19 +186,19 @@ class AnswerWriter:
                 self._opaque(part)
         return None
 
-    def _reasoning(self, part: Reasoning) -> ReasoningItem:
+    def _reasoning(self, part: Reasoning) -> OpenReasoning:
         self._leave_message()
-        item = ReasoningItem(self._log, len(self._items), self._item_id("rs", part), part)
+        item = OpenReasoning(self._log, len(self._items), self._item_id("rs", part), part)
         self._append(item)
         return item
 
-    def _call(self, part: ToolCall) -> CallItem:
+    def _call(self, part: ToolCall) -> OpenCall:
         self._leave_message()
         index = len(self._items)
-        call_id = call_id_of(part.call_id, self._generation_id, index, self._call_ids)
+        call_id = unique_call_id(part.call_id, self._generation_id, index, self._call_ids)
         item_id = self._item_id("ctc" if part.kind == "custom" else "fc", part)
         name = self._namespaces.get(part.name) or (None, part.name)
-        item = CallItem(self._log, index, item_id, part, call_id, name)
+        item = OpenCall(self._log, index, item_id, part, call_id, name)
         self._append(item)
         return item
 
@@ -201,7 +208,7 @@ class AnswerWriter:
         except (msgspec.DecodeError, UnicodeDecodeError):
             item = None
         if item is None:
-            self.add_text(standing_text(part))
+            self.add_text(text_in_place(part))
             return
         kind, own = item.get("type"), item.get("id")
         kind = kind if isinstance(kind, str) else "item"
@@ -211,9 +218,9 @@ class AnswerWriter:
 
     def _add_signatures(self) -> None:
         """Add reasoning that carries the signatures of calls: a call has no field for one."""
-        for call in [one for one in self._items if isinstance(one, CallItem)]:
+        for call in [one for one in self._items if isinstance(one, OpenCall)]:
             if call.call.signature:
-                token = call_signature(call.call, call.call_id)
+                token = signature_token(call.call, call.call_id)
                 self.add_fixed("rs", {"type": "reasoning", "summary": [], "encrypted_content": token})
         for item in self._ended:
             item.close("completed")

@@ -37,7 +37,7 @@ _audio = msgspec.json.Decoder(InputAudioPart)
 _video = msgspec.json.Decoder(InputVideo)
 
 
-def content_parts(content: str | Sequence[Raw] | None, where: str) -> list[ContentItem]:
+def read_contents(content: str | Sequence[Raw] | None, where: str) -> list[ContentItem]:
     """Return the parts of ``content``, which stands at ``where``. Raises ``ApiError`` 400 naming what is wrong."""
     if content is None:
         return []
@@ -49,7 +49,7 @@ def content_parts(content: str | Sequence[Raw] | None, where: str) -> list[Conte
 def result_parts(content: str | Sequence[Raw] | None, where: str) -> list[Any]:
     """Return the parts of a tool's result, which are text and media."""
     found: list[Any] = []
-    for index, part in enumerate(content_parts(content, where)):
+    for index, part in enumerate(read_contents(content, where)):
         if isinstance(part, Refusal):
             raise bad_field(f"{where}[{index}].type", "is refusal, which is of assistant messages; send input_text")
         found.append(part)

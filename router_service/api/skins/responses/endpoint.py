@@ -11,7 +11,7 @@ from router_service.api.metadata import metadata
 from router_service.api.parse_head import parse_head
 from router_service.api.skins.head import head_of
 from router_service.api.skins.responses.echo import echo_of
-from router_service.api.skins.responses.errors import error_body, is_length
+from router_service.api.skins.responses.errors import failure_body, is_length
 from router_service.api.skins.responses.item_ids import response_id
 from router_service.api.skins.responses.parse import parse_body
 from router_service.api.skins.responses.stream import KEEPALIVE, STREAM_HEADERS, ResponseRenderer
@@ -67,7 +67,7 @@ class ResponsesEndpoint:
         if head is not None and is_length(error):
             return self._ended_at_length(error, exchange, stream=head.stream)
         fields = frozenset(head.names if head is not None else ())
-        body = error_body(error, response_id(exchange.request.id), fields)
+        body = failure_body(error, response_id(exchange.request.id), fields)
         body |= metadata(exchange, self._catalogue, error)
         return ErrorResponse(error.code, [*_JSON, *error.headers()], outgoing_json(body))
 

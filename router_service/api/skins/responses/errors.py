@@ -36,7 +36,7 @@ def error_field(error: ApiError) -> dict[str, Any]:
     return {"code": _CODES.get(error.error_type, "server_error"), "message": error.message}
 
 
-def error_body(error: ApiError, response_id: str, fields: frozenset[str]) -> dict[str, Any]:
+def failure_body(error: ApiError, response_id: str, fields: frozenset[str]) -> dict[str, Any]:
     """Return the body of an error response. ``fields`` are those of the request, one of which may be at fault."""
     kind = _TYPES.get(error.code) or ("server_error" if error.code >= 500 else "invalid_request_error")
     described = error_object(error) | {"type": kind, "param": _param(error, fields)}

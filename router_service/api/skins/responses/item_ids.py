@@ -42,7 +42,7 @@ def read_item_id(item_id: str | None) -> tuple[str | None, str | None]:
 _VALID_CALL_ID = re.compile(r"\S+")
 
 
-def call_id_of(call_id: str, generation_id: str, index: int, taken: set[str]) -> str:
+def unique_call_id(call_id: str, generation_id: str, index: int, taken: set[str]) -> str:
     """Return an id for a call that no other of the answer has, and take it: clients pair results by it."""
     wanted = call_id if _VALID_CALL_ID.fullmatch(call_id) else made_id("call", generation_id, index)
     found = wanted if wanted not in taken else f"{wanted}_{index}"

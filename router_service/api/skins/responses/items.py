@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from router_service.api.skins.field_errors import bad_field, decode_field
-from router_service.api.skins.responses.content import content_parts, result_parts
+from router_service.api.skins.responses.content import read_contents, result_parts
 from router_service.api.skins.responses.hosted_text import hosted_text
 from router_service.api.skins.responses.item_ids import read_item_id
 from router_service.api.skins.responses.namespaces import flat_name
@@ -89,7 +89,7 @@ class InputReader:
 
     def _message(self, raw: bytes, where: str) -> None:
         item = decode_field(raw, _message, where)
-        parts = content_parts(item.content, f"{where}.content")
+        parts = read_contents(item.content, f"{where}.content")
         if item.role != "assistant":
             for index, part in enumerate(parts):
                 if isinstance(part, Refusal):
@@ -131,7 +131,9 @@ class InputReader:
     def _image(self, raw: bytes, where: str) -> None:
         item = decode_field(raw, _image, where)
         if item.result:
-            self._add("assistant", Media(kind="image", media_type="image/png", data=item.result))
+            self._add(
+                "assistant", Media(kind="image", media_type=f"image/{item.output_format or 'png'}", data=item.result)
+            )
 
     def _reference(self, raw: bytes, where: str) -> None:  # noqa: ARG002 - it can be nothing but refused
         raise bad_field(where, "is a reference to an item, and this router keeps no items; send the item itself")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from router_service.api.skins.responses.answer_text import annotation, logprobs_of
+from router_service.api.skins.responses.answer_text import citation_annotation, logprobs_of
 from router_service.api.skins.responses.event_log import EventLog, members
 from router_service.api.skins.responses.open_items import OpenItem, PartWriter, Status, TextPieces
 from router_service.core.events import PartDelta, PartEnded
@@ -14,14 +14,14 @@ from router_service.core.parts import Citation, Refusal, Text
 from router_service.core.wire.responses import DIALECT
 
 
-class MessageItem(OpenItem):
+class OpenMessage(OpenItem):
     """Write one message; ``phase`` is what OpenAI says of its place in the answer."""
 
     __slots__ = ("contents", "open_count", "phase", "was_left")
 
     def __init__(self, log: EventLog, index: int, item_id: str, phase: Any = None) -> None:
         super().__init__(log, index, item_id)
-        self.contents: list[MessageContent] = []
+        self.contents: list[ContentWriter] = []
         self.open_count = 0
         self.phase = phase
         self.was_left = False
@@ -36,7 +36,7 @@ class MessageItem(OpenItem):
         }
         return found if self.phase is None else found | {"phase": self.phase}
 
-    def take(self, content: MessageContent) -> int:
+    def take(self, content: ContentWriter) -> int:
         """Return the place of ``content``, which is open now."""
         self.contents.append(content)
         self.open_count += 1
@@ -49,20 +49,20 @@ class MessageItem(OpenItem):
             self.close("completed")
 
 
-OpenMessage = Callable[[Text | Refusal], MessageItem]
+MessageOpener = Callable[[Text | Refusal], OpenMessage]
 
 
-class MessageContent(PartWriter):
+class ContentWriter(PartWriter):
     """Write one text or refusal. Its message begins with its first content, since a part may turn out to have none."""
 
     __slots__ = ("_open_message", "_part", "_place", "_text", "item")
 
-    def __init__(self, part: Text | Refusal, open_message: OpenMessage) -> None:
+    def __init__(self, part: Text | Refusal, open_message: MessageOpener) -> None:
         self._part = part
         self._open_message = open_message
         self._text = TextPieces()
         self._place = ""
-        self.item: MessageItem | None = None
+        self.item: OpenMessage | None = None
 
     def shown(self) -> dict[str, Any]:
         """Return the content as the response shows it now."""
@@ -89,7 +89,7 @@ class MessageContent(PartWriter):
         raise NotImplementedError
 
 
-class RefusalContent(MessageContent):
+class RefusalContentWriter(ContentWriter):
     """Write a refusal."""
 
     __slots__ = ()
@@ -113,13 +113,13 @@ class RefusalContent(MessageContent):
         log.write("response.refusal.done", f'{self._place},"refusal":{json_text(self._text.text)}')
 
 
-class TextContent(MessageContent):
+class TextContentWriter(ContentWriter):
     """Write a text with its citations and log probabilities."""
 
     __slots__ = ("_annotations", "_length", "_logprobs")
     _part: Text
 
-    def __init__(self, part: Text, open_message: OpenMessage) -> None:
+    def __init__(self, part: Text, open_message: MessageOpener) -> None:
         super().__init__(part, open_message)
         self._annotations: list[dict[str, Any]] = []
         self._logprobs: list[dict[str, Any]] = []
@@ -156,7 +156,7 @@ class TextContent(MessageContent):
 
     def _cite(self, citation: Citation) -> None:
         log = self._opened()
-        index, found = len(self._annotations), annotation(citation, self._length)
+        index, found = len(self._annotations), citation_annotation(citation, self._length)
         self._annotations.append(found)
         log.write(
             "response.output_text.annotation.added",

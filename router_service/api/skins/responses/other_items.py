@@ -29,7 +29,7 @@ class FixedItem(OpenItem):
         return {"status": "completed"} | self._content | {"id": self.item_id}
 
 
-class ReasoningItem(OpenItem):
+class OpenReasoning(OpenItem):
     """Write reasoning. Its token is complete at its end alone, because a signature may follow the text."""
 
     __slots__ = ("part", "text")
@@ -80,18 +80,18 @@ class ReasoningItem(OpenItem):
         return f'{self.place},"{"summary_index" if self.part.summary else "content_index"}":0'
 
 
-class ReasoningWriter(PartWriter):
+class ReasoningPartWriter(PartWriter):
     """Write a part of reasoning, unless it has nothing to read, to prove or to return."""
 
     __slots__ = ("_item", "_open_item", "_part")
 
-    def __init__(self, part: Reasoning, open_item: Callable[[Reasoning], ReasoningItem]) -> None:
+    def __init__(self, part: Reasoning, open_item: Callable[[Reasoning], OpenReasoning]) -> None:
         self._part = part
         self._open_item = open_item
-        self._item: ReasoningItem | None = None
+        self._item: OpenReasoning | None = None
 
     @property
-    def item(self) -> ReasoningItem | None:
+    def item(self) -> OpenReasoning | None:
         return self._item
 
     def begin(self) -> None:
@@ -117,13 +117,13 @@ class ReasoningWriter(PartWriter):
         part = self._part
         return part.encrypted is not None or part.signature is not None or part.item_id is not None
 
-    def _opened(self) -> ReasoningItem:
+    def _opened(self) -> OpenReasoning:
         if self._item is None:
             self._item = self._open_item(self._part)
         return self._item
 
 
-class CallItem(OpenItem, PartWriter):
+class OpenCall(OpenItem, PartWriter):
     """Write a call of a function or of a custom tool under the name by which the client offered it."""
 
     __slots__ = ("_text", "call", "call_id", "name", "namespace")

@@ -14,7 +14,7 @@ def encrypted_content(part: Reasoning) -> str:
     ).write()
 
 
-def call_signature(call: ToolCall, call_id: str) -> str:
+def signature_token(call: ToolCall, call_id: str) -> str:
     """Return the token of a reasoning item that carries the signature of the call ``call_id``.
 
     Clients drop unknown fields of a call and often its id, but return reasoning.

@@ -15,7 +15,7 @@ from router_service.core.wire.chat import DIALECT as CHAT
 from router_service.core.wire.responses import (
     DIALECT,
     ChosenTool,
-    CustomTool,
+    FreeformTool,
     FunctionTool,
     NamespaceTool,
     ToolChoiceItem,
@@ -25,7 +25,7 @@ from router_service.core.wire.responses import (
 _array = msgspec.json.Decoder(list[Raw] | None)
 _head = msgspec.json.Decoder(ToolHead)
 _function = msgspec.json.Decoder(FunctionTool)
-_custom = msgspec.json.Decoder(CustomTool)
+_custom = msgspec.json.Decoder(FreeformTool)
 _namespace = msgspec.json.Decoder(NamespaceTool)
 _object = msgspec.json.Decoder(dict[str, Any])
 _choice = msgspec.json.Decoder(str | ToolChoiceItem | None)
@@ -108,7 +108,7 @@ def _custom_tool(raw: bytes, where: str) -> Tool:
     return tool
 
 
-def _chat_custom(tool: Tool, found: CustomTool) -> Raw:
+def _chat_custom(tool: Tool, found: FreeformTool) -> Raw:
     custom: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         custom["description"] = tool.description

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from router_service.core.exchange import Exchange
 from router_service.core.usage import CostBreakdown, Usage
-from router_service.core.wire.responses import CostDetails, ReasoningCounts, ResponseUsage, ServerToolUse, TokenCounts
+from router_service.core.wire.responses import CostDetails, HostedToolUse, ReasoningCounts, ResponseUsage, TokenCounts
 
 _NANO = 1e9
 _NOTHING = CostBreakdown(0, 0, 0, [])
@@ -23,5 +23,5 @@ def response_usage(exchange: Exchange) -> ResponseUsage:
         cost=total,
         is_byok=False,
         cost_details=CostDetails(total, (cost.prompt + cost.cached) / _NANO, cost.completion / _NANO),
-        server_tool_use_details=None if used.web_searches is None else ServerToolUse(used.web_searches),
+        server_tool_use_details=None if used.web_searches is None else HostedToolUse(used.web_searches),
     )
