@@ -1,6 +1,6 @@
 """Test middleware of another package, which the router finds by its entry point, on a running router.
 
-Each test runs over both client APIs, streamed and not, in front of providers of both wire formats.
+Each test runs over every client API, streamed and not, in front of providers of both wire formats.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RAW_FIELDS = (
     '"logit_bias":{ "50256":-1.50,"13": 1e0 }',
 )
 
-over_skins = pytest.mark.parametrize("skin", ["messages", "chat"])
+over_skins = pytest.mark.parametrize("skin", ["messages", "chat", "responses", "completions"])
 in_modes = pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
 at_formats = pytest.mark.parametrize("model", ["anthropic/claude-sonnet-4.5", "openai/gpt-4.1"])
 
@@ -72,7 +72,14 @@ class SdkAnswer:
 
 def ask(stack: Stack, skin: str, model: str, *, stream: bool, text: str = "hello") -> SdkAnswer:
     asked: dict[str, Any] = {"model": model, "max_tokens": 50, "messages": [{"role": "user", "content": text}]}
-    return (_ask_messages if skin == "messages" else _ask_chat)(stack, asked, stream)
+    match skin:
+        case "messages":
+            return _ask_messages(stack, asked, stream)
+        case "responses":
+            return _ask_responses(stack, {"model": model, "max_output_tokens": 50, "input": text}, stream)
+        case "completions":
+            return _ask_completions(stack, {"model": model, "max_tokens": 50, "prompt": text}, stream)
+    return _ask_chat(stack, asked, stream)
 
 
 def _ask_messages(stack: Stack, asked: dict[str, Any], stream: bool) -> SdkAnswer:
@@ -96,6 +103,26 @@ def _ask_chat(stack: Stack, asked: dict[str, Any], stream: bool) -> SdkAnswer:
             answer = client.chat.completions.create(**asked)
     seen = answer.choices[0].message.content
     return SdkAnswer(answer.id, seen, (answer.usage.prompt_tokens, answer.usage.completion_tokens))
+
+
+def _ask_responses(stack: Stack, asked: dict[str, Any], stream: bool) -> SdkAnswer:
+    with openai.OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0) as client:
+        if stream:
+            with client.responses.stream(**asked) as events:
+                answer: Any = events.get_final_response()
+        else:
+            answer = client.responses.create(**asked)
+    generation = "gen-" + answer.id.removeprefix("resp_").replace("_", "-")
+    return SdkAnswer(generation, answer.output_text, (answer.usage.input_tokens, answer.usage.output_tokens))
+
+
+def _ask_completions(stack: Stack, asked: dict[str, Any], stream: bool) -> SdkAnswer:
+    with openai.OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0) as client:
+        found: Any = client.completions.create(**asked, stream=stream)
+        chunks = list(found) if stream else [found]
+    seen = "".join(choice.text for chunk in chunks for choice in chunk.choices)
+    usage = chunks[-1].usage
+    return SdkAnswer(chunks[0].id, seen, (usage.prompt_tokens, usage.completion_tokens))
 
 
 def record(stack: Stack, generation: str) -> dict[str, Any]:
@@ -143,6 +170,21 @@ def test_the_messages_client_reads_a_refusal_before_dispatch(opened: Stack, mode
     body = raised.value.response.json()
     assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
     assert REFUSAL in body["error"]["message"]
+    _check_refused(record(opened, raised.value.response.headers["x-generation-id"]), stream)
+
+
+@in_modes
+@at_formats
+@with_middleware("refuse_topic", "replace_word")
+def test_the_responses_client_reads_a_refusal_before_dispatch(opened: Stack, model: str, stream: bool) -> None:
+    assert record(opened, ask(opened, "responses", model, stream=stream).generation)["status"] == 200
+    calls = sum(opened.lab.calls.values())
+    with pytest.raises(openai.BadRequestError) as raised:
+        ask(opened, "responses", model, stream=stream, text=FORBIDDEN)
+    assert sum(opened.lab.calls.values()) == calls
+    body = raised.value.response.json()
+    assert (body["status"], body["error_type"]) == ("failed", "content_policy_violation")
+    assert body["error"]["message"] == REFUSAL
     _check_refused(record(opened, raised.value.response.headers["x-generation-id"]), stream)
 
 

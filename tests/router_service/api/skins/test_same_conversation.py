@@ -13,6 +13,7 @@ from models.categories.classify import prompt_text
 from router_service.affinity.conversation import conversation_key, opening_digest
 from router_service.api.skins.chat.endpoint import ChatEndpoint
 from router_service.api.skins.messages.endpoint import MessagesEndpoint
+from router_service.api.skins.responses.endpoint import ResponsesEndpoint
 from router_service.core.canonical_turns import canonical_turns
 from router_service.core.request import Head
 from tests.exchanges import exchange_of
@@ -23,6 +24,7 @@ ADDRESS = "https://images.example/cat.png"
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 CHAT_TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
 TOOLS = [{"name": "weather", "input_schema": SCHEMA}]
+RESPONSE_TOOLS = [{"type": "function", "name": "weather", "parameters": SCHEMA}]
 
 
 def chat_image(url: str) -> dict[str, Any]:
@@ -154,13 +156,44 @@ CONVERSATIONS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-def heads(name: str) -> tuple[Head, Head]:
-    """Return the heads of a conversation, as each of the two skins reads it."""
+def items_of(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the conversation of ``turns``, which are in the words of the chat API, as items of the responses API."""
+    found: list[dict[str, Any]] = []
+    for turn in turns:
+        if turn["role"] == "tool":
+            output = _contents(turn["content"])
+            found.append({"type": "function_call_output", "call_id": turn["tool_call_id"], "output": output})
+            continue
+        if turn["content"] is not None:
+            found.append({"type": "message", "role": turn["role"], "content": _contents(turn["content"])})
+        calls = turn.get("tool_calls", ())
+        found += [{"type": "function_call", "call_id": one["id"], **one["function"]} for one in calls]
+    return found
+
+
+def _contents(content: Any) -> Any:
+    if isinstance(content, str):
+        return content
+    found: list[dict[str, Any]] = []
+    for part in content:
+        match part["type"]:
+            case "image_url":
+                found.append({"type": "input_image", "detail": "auto", "image_url": part["image_url"]["url"]})
+            case "file":
+                found.append({"type": "input_file", **part["file"]})
+            case _:
+                found.append({"type": "input_text", "text": part["text"]})
+    return found
+
+
+def heads(name: str) -> tuple[Head, Head, Head]:
+    """Return the heads of a conversation, as each of the skins reads it."""
     chat, messages = CONVERSATIONS[name]
     catalogue = load_catalogue()
     bodies: list[tuple[Any, dict[str, Any]]] = [
         (ChatEndpoint(catalogue), {"messages": chat, "tools": CHAT_TOOLS}),
         (MessagesEndpoint(), {**messages, "max_tokens": 100, "tools": TOOLS}),
+        (ResponsesEndpoint(catalogue), {"input": items_of(chat), "tools": RESPONSE_TOOLS}),
     ]
     found = []
     for endpoint, body in bodies:
@@ -168,7 +201,7 @@ def heads(name: str) -> tuple[Head, Head]:
         endpoint.parse(exchange, b"", catalogue)
         assert exchange.request.head is not None
         found.append(exchange.request.head)
-    return found[0], found[1]
+    return found[0], found[1], found[2]
 
 
 def _plain(body: dict[str, Any]) -> dict[str, Any]:
@@ -176,21 +209,23 @@ def _plain(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
-def test_a_conversation_has_the_same_turns_and_the_same_key_through_both_skins(name: str) -> None:
-    one, other = heads(name)
+def test_a_conversation_has_the_same_turns_and_the_same_key_through_every_skin(name: str) -> None:
+    one, *others = heads(name)
     turns = list(canonical_turns(one.messages))
-    assert turns == list(canonical_turns(other.messages))
     assert len(turns) == len(CONVERSATIONS[name][0])
     key = conversation_key("k", one, {})
-    assert key is not None and key == conversation_key("k", other, {})
-    assert key.pinned is (name == "tools")
+    assert key is not None and key.pinned is (name == "tools")
+    for other in others:
+        assert turns == list(canonical_turns(other.messages))
+        assert key == conversation_key("k", other, {})
 
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
-def test_a_request_has_the_same_text_for_its_category_through_both_skins(name: str) -> None:
-    one, other = heads(name)
-    assert prompt_text(one.messages) == prompt_text(other.messages)
-    assert (one.modality, one.tool_count) == (other.modality, other.tool_count)
+def test_a_request_has_the_same_text_for_its_category_through_every_skin(name: str) -> None:
+    one, *others = heads(name)
+    for other in others:
+        assert prompt_text(one.messages) == prompt_text(other.messages)
+        assert (one.modality, one.tool_count) == (other.modality, other.tool_count)
 
 
 def test_turns_that_differ_in_a_text_a_call_or_an_image_are_told_apart() -> None:
