@@ -10,8 +10,16 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from router_service.api.schemas import catalogue_bodies, chat_bodies, messages_bodies, record_bodies
+from router_service.api.schemas import (
+    catalogue_bodies,
+    chat_bodies,
+    completions_bodies,
+    messages_bodies,
+    record_bodies,
+    responses_bodies,
+)
 from router_service.api.schemas.chat_bodies import ChatChunkBody, ChatCompletionBody, ChatRequestBody
+from router_service.api.schemas.completions_bodies import CompletionBody, CompletionChunkBody, CompletionRequestBody
 from router_service.api.schemas.described import REFERENCE, SECURITY, SECURITY_SCHEMES, json_content, reference
 from router_service.api.schemas.messages_bodies import (
     CountTokensRequestBody,
@@ -21,9 +29,15 @@ from router_service.api.schemas.messages_bodies import (
     TokenCountBody,
 )
 from router_service.api.schemas.record_bodies import ErrorEnvelopeBody
+from router_service.api.schemas.responses_bodies import (
+    ResponseBody,
+    ResponseEventBody,
+    ResponsesErrorBody,
+    ResponsesRequestBody,
+)
 
 PREFIX = "/api/v1"
-_MODULES = (catalogue_bodies, record_bodies, chat_bodies, messages_bodies)
+_MODULES = (catalogue_bodies, record_bodies, chat_bodies, messages_bodies, responses_bodies, completions_bodies)
 _ID_HEADERS = {
     "X-Generation-Id": {"description": "Id of the record of the request", "schema": {"type": "string"}},
     "X-Request-Id": {
@@ -70,6 +84,23 @@ HOT_OPERATIONS = {
         "in the last chunk. A stream is server-sent events, whose data are chunks and at the end `[DONE]`.",
         ChatRequestBody,
         json_content(ChatCompletionBody) | _events(reference(ChatChunkBody)),
+        ErrorEnvelopeBody,
+    ),
+    "/responses": _operation(
+        "Create a response",
+        "Compatible with OpenAI's responses and the Open Responses specification. Nothing is kept: send the items of a "
+        "conversation with each request. A stream is typed, numbered events and at the end `[DONE]`. A prompt or a "
+        "limit that is too large is answered with a response that is incomplete, as the reference does.",
+        ResponsesRequestBody,
+        json_content(ResponseBody) | _events(reference(ResponseEventBody)),
+        ResponsesErrorBody,
+    ),
+    "/completions": _operation(
+        "Complete a text",
+        "The legacy API of OpenAI: the prompt is sent as the message of a user. A stream is server-sent events, whose "
+        "data are chunks and at the end `[DONE]`.",
+        CompletionRequestBody,
+        json_content(CompletionBody) | _events(reference(CompletionChunkBody)),
         ErrorEnvelopeBody,
     ),
     "/messages": _operation(

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from router_service.api.skins.chat import parse as chat_parse
+from router_service.api.skins.completions import parse as completions_parse
 from router_service.api.skins.messages import parse as messages_parse
+from router_service.api.skins.responses import parse as responses_parse
 from tests.conftest import Stack, open_stack
 
 REFERENCE = Path(__file__).parents[4] / "shared/reference/openrouter_openapi.yaml"
@@ -23,6 +25,9 @@ MODEL, CLAUDE = "openai/gpt-oss-120b", "anthropic/claude-sonnet-4.5"
 TOOL = {"type": "function", "function": {"name": "tide", "parameters": {"type": "object", "properties": {}}}}
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20}
 CHAT, MESSAGES = "/api/v1/chat/completions", "/api/v1/messages"
+RESPONSES, COMPLETIONS = "/api/v1/responses", "/api/v1/completions"
+ASKED: dict[str, Any] = {"model": MODEL, "input": "hello"}
+PROMPT: dict[str, Any] = {"model": MODEL, "prompt": "hello", "max_tokens": 20}
 GET = [
     "/api/v1/models",
     "/api/v1/models?use_rss=false&limit=2",
@@ -42,6 +47,11 @@ POST: list[tuple[str, dict[str, Any]]] = [
     (CHAT, BODY | {"model": CLAUDE, "provider": {"sort": {"by": "price"}, "max_price": {"prompt": 9}}}),
     (MESSAGES, BODY | {"system": "Be brief.", "metadata": {"user_id": "u"}}),
     (f"{MESSAGES}/count_tokens", {name: BODY[name] for name in ("model", "messages")}),
+    (RESPONSES, ASKED),
+    (RESPONSES, ASKED | {"model": CLAUDE, "instructions": "Be brief.", "reasoning": {"effort": "low"}, "store": False}),
+    (RESPONSES, ASKED | {"tools": [{"type": "function", "name": "tide", "parameters": None}], "metadata": {"a": "b"}}),
+    (COMPLETIONS, PROMPT),
+    (COMPLETIONS, PROMPT | {"model": CLAUDE, "stop": ["x"], "echo": False, "suffix": None}),
     ("/api/v1/route/preview", BODY),
     ("/api/v1/route/preview", {"models": [MODEL, CLAUDE]}),
 ]  # fmt: skip
@@ -112,18 +122,21 @@ def test_requests_and_their_responses_are_as_declared(
         found = client.post(path, json=body)
         assert found.status_code == 200, found.text
         document.check_response("post", path, found)
-        if path in (CHAT, MESSAGES):
+        if path in (CHAT, MESSAGES, RESPONSES, COMPLETIONS):
             for route in ("generation", "generation/explain"):
                 about = client.get(f"/api/v1/{route}", params={"id": found.headers["x-generation-id"]})
                 document.check_response("get", f"/api/v1/{route}", about)
 
 
 @pytest.mark.parametrize("model", [MODEL, CLAUDE])
-def test_chunks_of_a_stream_are_as_declared(stack: Stack, document: Document, model: str) -> None:
+@pytest.mark.parametrize(("path", "body"), [(CHAT, BODY), (RESPONSES, ASKED), (COMPLETIONS, PROMPT)])
+def test_chunks_of_a_stream_are_as_declared(
+    stack: Stack, document: Document, path: str, body: dict[str, Any], model: str
+) -> None:
     with stack.client as client:
-        text = client.post(CHAT, json=BODY | {"model": model, "stream": True}).text
+        text = client.post(path, json=body | {"model": model, "stream": True}).text
     lines = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
-    schema = document.operation("post", CHAT)["responses"]["200"]["content"]["text/event-stream"]["schema"]
+    schema = document.operation("post", path)["responses"]["200"]["content"]["text/event-stream"]["schema"]
     chunks = [json.loads(line) for line in lines[:-1]]
     assert len(chunks) > 2 and lines[-1] == "[DONE]"
     for chunk in chunks:
@@ -137,6 +150,9 @@ def test_chunks_of_a_stream_are_as_declared(stack: Stack, document: Document, mo
         ("post", CHAT, BODY | {"provider": {"only": ["no-such-provider"]}}),
         ("post", MESSAGES, BODY | {"model": "acme/unknown"}),
         ("post", f"{MESSAGES}/count_tokens", {}),
+        ("post", RESPONSES, ASKED | {"model": "acme/unknown"}),
+        ("post", RESPONSES, ASKED | {"provider": {"only": ["no-such-provider"]}}),
+        ("post", COMPLETIONS, {}),
         ("post", "/api/v1/route/preview", {}),
         ("get", "/api/v1/models?limit=0", None),
         ("get", "/api/v1/model/acme/unknown", None),
@@ -177,11 +193,18 @@ def test_every_field_that_a_skin_reads_is_documented(document: Document) -> None
     # These two are refused, and the other four are accepted from clients of other APIs without a meaning.
     assert messages_parse._READ - {"n", "thread"} <= messages
     assert messages_parse._ROUTER_ONLY - {"transforms", "usage", "debug", "preset"} <= messages
+    assert document.schemas["ResponsesRequestBody"]["properties"].keys() >= responses_parse.READ_FIELDS
+    assert document.schemas["CompletionRequestBody"]["properties"].keys() >= completions_parse.READ_FIELDS
 
 
 @needs_reference
 @pytest.mark.parametrize(
-    ("name", "ours"), [("ChatRequest", "ChatRequestBody"), ("MessagesRequest", "MessagesRequestBody")]
+    ("name", "ours"),
+    [
+        ("ChatRequest", "ChatRequestBody"),
+        ("MessagesRequest", "MessagesRequestBody"),
+        ("ResponsesRequest", "ResponsesRequestBody"),
+    ],
 )
 def test_every_request_field_of_the_reference_is_documented(
     reference: dict[str, Any], document: Document, name: str, ours: str
@@ -202,6 +225,7 @@ def test_every_request_field_of_the_reference_is_documented(
         ("ChatChoice", "ChatChoiceBody"),
         ("ChatStreamChunk", "ChatChunkBody"),
         ("ChatUsage", "ChatUsageBody"),
+        ("BaseResponsesResult", "ResponseBody"),
     ],
 )
 def test_every_response_field_that_the_reference_requires_is_documented(
