@@ -114,7 +114,7 @@ class ResponseBody(msgspec.Struct, kw_only=True):
     incomplete_details: IncompleteDetailsBody | None
     model: str
     output: list[dict[str, Any]]
-    usage: ResponseUsage | None
+    usage: ResponseUsage
     service_tier: str
     store: Literal[False]
     background: Literal[False] | None

@@ -271,3 +271,23 @@ def test_responses_are_valid_by_the_reference(stack: Stack, reference: dict[str,
     errors = [(e.instance_path, e.message) for e in jsonschema_rs.validator_for(schema).iter_errors(found)]
     # The reference lists the names of its own providers.
     assert [error for error in errors if error[0][-1] != "provider_name"] == []
+
+
+@needs_reference
+@pytest.mark.parametrize("model", [MODEL, CLAUDE])
+def test_responses_of_the_responses_api_are_valid_by_the_reference(
+    stack: Stack, reference: dict[str, Any], model: str
+) -> None:
+    def check(name: str, body: object) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": reference["components"]}
+        jsonschema_rs.validator_for(schema).validate(body)
+
+    tool = {"type": "function", "name": "tide", "parameters": {"type": "object", "properties": {}}}
+    for fields in ({}, {"tools": [tool], "tool_choice": "auto"}, {"max_output_tokens": 16}):
+        asked = ASKED | {"model": model} | fields
+        with stack.client as client:
+            check("OpenResponsesResult", client.post(RESPONSES, json=asked).json())
+            text = client.post(RESPONSES, json=asked | {"stream": True}).text
+        lines = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+        for line in lines[:-1]:
+            check("StreamEvents", json.loads(line))

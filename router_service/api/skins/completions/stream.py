@@ -20,7 +20,7 @@ from router_service.api.skins.error_envelope import error_object
 from router_service.api.skins.usage_json import usage_json
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
-from router_service.core.events import Ended, Event, Failed, Finished, PartBegan, PartDelta
+from router_service.core.events import Ended, Event, Failed, Finished, PartBegan, PartDelta, PartEnded
 from router_service.core.exchange import Exchange
 from router_service.core.outgoing_json import outgoing_json
 
@@ -30,9 +30,13 @@ _DONE = b"data: [DONE]\n\n"
 
 
 class _OpenChoice(msgspec.Struct):
-    """Hold one choice; ``texts`` and ``thoughts`` are the open parts of each kind, by index."""
+    """Hold one choice. ``texts`` are its open parts by index: the first is sent at once, and what later ones say waits.
 
-    texts: set[int]
+    ``over`` are those that have ended while they waited, ``thoughts`` the open parts of reasoning.
+    """
+
+    texts: dict[int, list[PartDelta]]
+    over: set[int]
     thoughts: set[int]
     logprobs: LegacyLogprobs
 
@@ -74,6 +78,8 @@ class CompletionRenderer:
                 self._begin(event)
             case PartDelta():
                 self._add(event)
+            case PartEnded():
+                self._end(event)
             case Finished():
                 reason = legacy_finish_reason(event)
                 self._say(event.choice, "", finish_reason=reason, native_finish_reason=event.native)
@@ -85,28 +91,43 @@ class CompletionRenderer:
 
     def _choice(self, number: int) -> _OpenChoice:
         if number not in self._choices:
-            self._choices[number] = _OpenChoice(set(), set(), LegacyLogprobs())
+            self._choices[number] = _OpenChoice({}, set(), set(), LegacyLogprobs())
         return self._choices[number]
 
     def _begin(self, event: PartBegan) -> None:
         choice = self._choice(event.choice)
         text, thought = opening_text(event.part), opening_reasoning(event.part)
         if text is not None:
-            choice.texts.add(event.index)
-            if text:
-                self._say(event.choice, text)
+            choice.texts[event.index] = []
+            self._add(PartDelta(choice=event.choice, index=event.index, text=text))
         elif thought is not None and not self._exclude_reasoning:
             choice.thoughts.add(event.index)
-            if thought:
-                self._say(event.choice, "", reasoning=thought)
+            self._add(PartDelta(choice=event.choice, index=event.index, text=thought))
 
     def _add(self, event: PartDelta) -> None:
         choice = self._choice(event.choice)
-        if event.index in choice.texts and (event.text or event.logprobs is not None):
-            logprobs = None if event.logprobs is None else choice.logprobs.of([event.logprobs])
-            self._say(event.choice, event.text, logprobs=logprobs)
-        elif event.index in choice.thoughts and event.text:
+        if event.index in choice.thoughts and event.text:
             self._say(event.choice, "", reasoning=event.text)
+        elif event.index in choice.texts and (event.text or event.logprobs is not None):
+            if event.index == next(iter(choice.texts)):
+                self._say_text(choice, event)
+            else:
+                choice.texts[event.index].append(event)
+
+    def _end(self, event: PartEnded) -> None:
+        """Close a part, and send what waited for it."""
+        choice = self._choice(event.choice)
+        if event.index not in choice.texts:
+            return
+        choice.over.add(event.index)
+        while choice.texts and (first := next(iter(choice.texts))) in choice.over:
+            del choice.texts[first]
+            for waited in choice.texts[next(iter(choice.texts))] if choice.texts else ():
+                self._say_text(choice, waited)
+
+    def _say_text(self, choice: _OpenChoice, event: PartDelta) -> None:
+        logprobs = None if event.logprobs is None else choice.logprobs.of([event.logprobs])
+        self._say(event.choice, event.text, logprobs=logprobs)
 
     def _say(self, number: int, text: str, **more: Any) -> None:
         choice = {"index": number, "text": text, "logprobs": None, "finish_reason": None, **more}

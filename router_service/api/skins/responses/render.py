@@ -9,6 +9,7 @@ import msgspec
 
 from router_service.api.skins.responses.event_log import members
 from router_service.api.skins.responses.item_ids import response_id
+from router_service.api.skins.responses.usage import response_usage
 from router_service.core.exchange import Exchange
 
 ResponseStatus = Literal["in_progress", "completed", "incomplete", "failed"]
@@ -25,13 +26,15 @@ class ResponseFields(msgspec.Struct, kw_only=True):
     output: Sequence[dict[str, Any]] = ()
     error: dict[str, Any] | None = None
     incomplete_details: dict[str, str] | None = None
-    usage: Any = None
     completed_at: int | None = None
     more: dict[str, Any] = {}
 
 
 def response_json(exchange: Exchange, echo: str, fields: ResponseFields) -> str:
-    """Return the response object on one line; ``echo`` are the members that repeat the request."""
+    """Return the response object on one line; ``echo`` are the members that repeat the request.
+
+    Usage is zero until it is known: the reference has no null there, and the Open Responses schemas require the field.
+    """
     request, outcome = exchange.request, exchange.outcome
     tier = outcome.service_tier or (_UNKNOWN_TIER if fields.status == "in_progress" else _DEFAULT_TIER)
     own = members(
@@ -44,7 +47,7 @@ def response_json(exchange: Exchange, echo: str, fields: ResponseFields) -> str:
         incomplete_details=fields.incomplete_details,
         model=outcome.model or (request.head and request.head.model) or "",
         output=fields.output,
-        usage=fields.usage,
+        usage=response_usage(exchange),
         service_tier=tier,
         store=False,
         **fields.more,

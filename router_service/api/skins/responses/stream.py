@@ -15,7 +15,6 @@ from router_service.api.skins.responses.answer_writer import AnswerWriter
 from router_service.api.skins.responses.errors import error_event, error_field, is_length
 from router_service.api.skins.responses.event_log import EventLog, members
 from router_service.api.skins.responses.render import ResponseFields, incomplete_details, response_json
-from router_service.api.skins.responses.usage import response_usage
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import Ended, Event, Failed, Finished, PartBegan, PartDelta, PartEnded
@@ -113,11 +112,10 @@ class ResponseRenderer:
                 "provider_unavailable", f"The provider ended the answer with an error{native}; send it again"
             )
         details = incomplete_details(finished.reason)
-        usage = response_usage(self._exchange)
         if details is not None:
-            fields = ResponseFields(status="incomplete", incomplete_details=details, usage=usage)
+            fields = ResponseFields(status="incomplete", incomplete_details=details)
         else:
-            fields = ResponseFields(status="completed", usage=usage, completed_at=int(time.time()))
+            fields = ResponseFields(status="completed", completed_at=int(time.time()))
         self._close(fields)
 
     def _fail(self, error: ApiError) -> None:
@@ -136,8 +134,6 @@ class ResponseRenderer:
     def _close(self, fields: ResponseFields, error: ApiError | None = None) -> None:
         self.over = True
         fields.output = self._answer.output()
-        if self._exchange.outcome.usage is not None and fields.usage is None:
-            fields.usage = response_usage(self._exchange)
         fields.more = fields.more | metadata(self._exchange, self._catalogue, error)
         self.body = response_json(self._exchange, self._echo, fields)
         self._log.write(_TYPES[fields.status], f'"response":{self.body}')

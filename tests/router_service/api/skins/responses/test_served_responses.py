@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 import openai
+import openrouter
 import pytest
 
 from tests.clients.served import MODELS, asking
@@ -202,3 +203,20 @@ def test_the_healing_plugin_acts_on_responses(client: openai.OpenAI, model: str)
     extra = {"plugins": [{"id": "response-healing"}]}
     response = client.responses.parse(model=model, input=said("structured"), text_format=Harbour, extra_body=extra)
     assert isinstance(response.output_parsed, Harbour)
+
+
+@STREAMED
+@pytest.mark.parametrize("scenario", ["text", "tool", "parallel_tools", "thinking", "length", "refusal"])
+def test_the_references_sdk_validates_every_shape(stack: Stack, model: str, scenario: str, stream: bool) -> None:
+    tool = {"type": "function", "name": "find_port", "parameters": {"type": "object", "properties": {}}}
+    body: dict[str, Any] = {"model": model, "input": asking(scenario), "max_output_tokens": 5000}
+    if "tool" in scenario:
+        body["tools"] = [tool]
+    if scenario == "thinking":
+        body["reasoning"] = {"effort": "low"}
+    with openrouter.OpenRouter(api_key=stack.key, server_url=f"{stack.url}/api/v1") as client:
+        if stream:
+            with client.responses.send(**body, stream=True) as events:
+                assert [*events][-1].type in ("response.completed", "response.incomplete")
+        else:
+            assert client.responses.send(**body).output
