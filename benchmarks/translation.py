@@ -18,16 +18,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.tables import write_between
+from data.catalogue import load_catalogue
 from router_service.api.skins.chat.render import ResponseHead
 from router_service.api.skins.chat.stream import ChatStreamRenderer
 from router_service.api.skins.messages.stream import MessagesStreamRenderer
+from router_service.api.skins.responses.echo import echo_of
+from router_service.api.skins.responses.stream import ResponseRenderer
 from router_service.core.events import Event
+from router_service.core.exchange import Exchange
+from router_service.core.request import Request
 from router_service.providers.formats import FORMATS
 from router_service.providers.wire_format import DecodeContext
 from router_service.upstream.framing.sse import EventParser
 
 PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 CHUNKS = 1000
+CATALOGUE = load_catalogue()
 KINDS = ("text", "tool arguments", "thinking")
 GENERATION = "gen-1764434466-0123456789abcdef0123"
 
@@ -177,12 +183,21 @@ def _chat_renderer() -> EventRenderer:
     return ChatStreamRenderer(ResponseHead(id=GENERATION, created=1764434466, model="any/model", provider="Provider"))
 
 
+def _responses_renderer() -> EventRenderer:
+    exchange = Exchange(Request(GENERATION, 1764434466.0, 0.0, "responses", {}))
+    return ResponseRenderer(exchange, CATALOGUE, echo_of({}), {})
+
+
 STREAMS: dict[str, Callable[[str], list[bytes]]] = {
     "anthropic_messages": messages_stream,
     "openai_chat": chat_stream,
     "openai_responses": responses_stream,
 }
-RENDERERS: dict[str, Callable[[], EventRenderer]] = {"messages": _messages_renderer, "chat": _chat_renderer}
+RENDERERS: dict[str, Callable[[], EventRenderer]] = {
+    "messages": _messages_renderer,
+    "chat": _chat_renderer,
+    "responses": _responses_renderer,
+}
 
 if __name__ == "__main__":
     main()

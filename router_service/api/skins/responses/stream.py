@@ -6,7 +6,7 @@ Sources: the Open Responses specification for order and numbers, the reference's
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from data.catalogue.types import Catalogue
@@ -63,14 +63,17 @@ class ResponseRenderer:
 
     def render(self, batches: Sequence[Batch]) -> bytes:
         """Return complete server-sent events for ``batches``."""
-        for batch in batches:
-            for event in batch.events():
-                if self.over:
-                    break
-                try:
-                    self._event(event)
-                except ApiError as error:
-                    self._fail(error)
+        return self.feed(event for batch in batches for event in batch.events())
+
+    def feed(self, events: Iterable[Event]) -> bytes:
+        """Return complete server-sent events for ``events``, which may be none."""
+        for event in events:
+            if self.over:
+                break
+            try:
+                self._event(event)
+            except ApiError as error:
+                self._fail(error)
         return self._log.take()
 
     def fail(self, error: ApiError) -> bytes:
