@@ -66,8 +66,17 @@ class AnswerWriter:
     """
 
     __slots__ = (
-        "_call_ids", "_ended", "_exclude_reasoning", "_generation_id", "_items", "_log", "_message", "_namespaces",
-        "_open", "_size",
+        "_call_ids",
+        "_ended",
+        "_exclude_reasoning",
+        "_generation_id",
+        "_ids",
+        "_items",
+        "_log",
+        "_message",
+        "_namespaces",
+        "_open",
+        "_size",
     )  # fmt: skip
 
     def __init__(
@@ -87,6 +96,7 @@ class AnswerWriter:
         self._ended: list[OpenItem] = []
         self._message: OpenMessage | None = None
         self._call_ids: set[str] = set()
+        self._ids: set[str] = set()
         self._size = 0
 
     def begin(self, event: PartBegan) -> None:
@@ -111,7 +121,7 @@ class AnswerWriter:
         if writer is not None:
             writer.end(event)
             item = writer if isinstance(writer, OpenCall) else getattr(writer, "item", None)
-            if isinstance(item, OpenCall | OpenReasoning):
+            if isinstance(item, OpenCall) or (isinstance(item, OpenReasoning) and not item.open_count):
                 self._ended.append(item)
 
     def finish(self, reason: str) -> None:
@@ -160,14 +170,21 @@ class AnswerWriter:
                 message.close("completed")
 
     def _opened_message(self, part: Text | Refusal) -> OpenMessage:
+        if self._message is not None and self._message.part_id != part.item_id:
+            self._leave_message()
         if self._message is None:
             item_id = self._item_id("msg", part)
-            self._message = OpenMessage(self._log, len(self._items), item_id, phase_of(part))
+            self._message = OpenMessage(self._log, len(self._items), item_id, part.item_id, phase_of(part))
             self._append(self._message)
         return self._message
 
     def _item_id(self, kind: str, part: AnyPart) -> str:
-        return item_id_of(kind, part.item_id, part.origin, made_id(kind, self._generation_id, len(self._items)))
+        """Return an id that no other item of the answer has."""
+        made = made_id(kind, self._generation_id, len(self._items))
+        found = item_id_of(kind, part.item_id, part.origin, made)
+        found = made if found in self._ids else found
+        self._ids.add(found)
+        return found
 
     def _writer(self, part: AnyPart) -> PartWriter | None:
         """Return what writes ``part``, or ``None`` for a part that this API has no item for."""
@@ -187,8 +204,13 @@ class AnswerWriter:
         return None
 
     def _reasoning(self, part: Reasoning) -> OpenReasoning:
+        last = self._items[-1] if self._items else None
+        if isinstance(last, OpenReasoning) and last.status == "in_progress" and last.continues(part):
+            self._ended = [item for item in self._ended if item is not last]
+            return last
         self._leave_message()
-        item = OpenReasoning(self._log, len(self._items), self._item_id("rs", part), part)
+        proof = msgspec.structs.replace(part, text="")
+        item = OpenReasoning(self._log, len(self._items), self._item_id("rs", part), proof)
         self._append(item)
         return item
 

@@ -126,7 +126,8 @@ class InputReader:
         if isinstance(found, OriginToken):
             self._signatures.append(found)
         else:
-            self._add("assistant", found)
+            for part in found:
+                self._add("assistant", part)
 
     def _image(self, raw: bytes, where: str) -> None:
         item = decode_field(raw, _image, where)

@@ -15,14 +15,15 @@ from router_service.core.wire.responses import DIALECT
 
 
 class OpenMessage(OpenItem):
-    """Write one message; ``phase`` is what OpenAI says of its place in the answer."""
+    """Write one message; ``part_id`` is the provider's own id, ``phase`` what OpenAI says of its place there."""
 
-    __slots__ = ("contents", "open_count", "phase", "was_left")
+    __slots__ = ("contents", "open_count", "part_id", "phase", "was_left")
 
-    def __init__(self, log: EventLog, index: int, item_id: str, phase: Any = None) -> None:
+    def __init__(self, log: EventLog, index: int, item_id: str, part_id: str | None, phase: Any) -> None:
         super().__init__(log, index, item_id)
         self.contents: list[ContentWriter] = []
         self.open_count = 0
+        self.part_id = part_id
         self.phase = phase
         self.was_left = False
 

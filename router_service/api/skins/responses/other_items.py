@@ -29,76 +29,95 @@ class FixedItem(OpenItem):
         return {"status": "completed"} | self._content | {"id": self.item_id}
 
 
-class OpenReasoning(OpenItem):
-    """Write reasoning. Its token is complete at its end alone, because a signature may follow the text."""
+class _ReasoningText:
+    """Write one text of a reasoning item: a piece of its summary or of its content."""
 
-    __slots__ = ("part", "text")
+    __slots__ = ("_events", "_kind", "_log", "_part_events", "_place", "pieces", "summary")
+
+    def __init__(self, log: EventLog, place: str, index: int, *, summary: bool) -> None:
+        self.summary = summary
+        self.pieces = TextPieces()
+        self._log = log
+        self._kind = "summary_text" if summary else "reasoning_text"
+        self._events = "reasoning_summary_text" if summary else "reasoning_text"
+        self._part_events = "reasoning_summary_part" if summary else "content_part"
+        self._place = f'{place},"{"summary" if summary else "content"}_index":{index}'
+        self._write_part("added")
+
+    def shown(self) -> dict[str, str]:
+        """Return the text as the item shows it."""
+        return {"type": self._kind, "text": self.pieces.text}
+
+    def say(self, text: str) -> None:
+        """Write that ``text`` was added."""
+        self.pieces.add(text)
+        self._log.write(f"response.{self._events}.delta", f'{self._place},"delta":{json_text(text)}')
+
+    def end(self) -> None:
+        """Write the complete text."""
+        self._log.write(f"response.{self._events}.done", f'{self._place},"text":{json_text(self.pieces.text)}')
+        self._write_part("done")
+
+    def _write_part(self, what: str) -> None:
+        self._log.write(f"response.{self._part_events}.{what}", f"{self._place},{members(part=self.shown())}")
+
+
+class OpenReasoning(OpenItem):
+    """Write reasoning. Its token is complete at its end alone, because a signature may follow the text.
+
+    ``part`` is what the token carries: a provider of this dialect makes several parts of one item, which share its id.
+    """
+
+    __slots__ = ("_texts", "open_count", "part")
 
     def __init__(self, log: EventLog, index: int, item_id: str, part: Reasoning) -> None:
         super().__init__(log, index, item_id)
         self.part = part
-        self.text = TextPieces()
+        self.open_count = 0
+        self._texts: list[_ReasoningText] = []
 
     def shown(self, status: Status) -> dict[str, Any]:
-        found: dict[str, Any] = {"type": "reasoning", "id": self.item_id, "status": status, "summary": []}
-        if self.text:
-            found["summary" if self.part.summary else "content"] = [self._shown_text()]
+        found: dict[str, Any] = {"type": "reasoning", "id": self.item_id, "status": status}
+        found["summary"] = [one.shown() for one in self._texts if one.summary]
+        if content := [one.shown() for one in self._texts if not one.summary]:
+            found["content"] = content
         if status != "in_progress":
             found["encrypted_content"] = encrypted_content(self.part)
         return found if self.part.format is None else found | {"format": self.part.format}
 
-    def say(self, text: str) -> None:
-        """Write a piece of the text."""
-        if not self.text:
-            self._write_part("added", {"type": self._kind, "text": ""})
-        self.text.add(text)
-        self.log.write(f"response.{self._events}.delta", f'{self._place},"delta":{json_text(text)}')
+    def continues(self, part: Reasoning) -> bool:
+        """Return whether ``part`` belongs to the same item of the provider."""
+        return part.item_id is not None and (part.item_id, part.origin) == (self.part.item_id, self.part.origin)
 
-    def end(self) -> None:
-        """Write the complete text, if there is any."""
-        if self.text:
-            self.log.write(f"response.{self._events}.done", f'{self._place},"text":{json_text(self.text.text)}')
-            self._write_part("done", self._shown_text())
+    def merge(self, part: Reasoning) -> None:
+        """Take what ``part`` proves."""
+        self.part.encrypted = part.encrypted or self.part.encrypted
+        self.part.signature = part.signature or self.part.signature
+        self.part.item_id = part.item_id or self.part.item_id
 
-    def _shown_text(self) -> dict[str, str]:
-        return {"type": self._kind, "text": self.text.text}
-
-    def _write_part(self, what: str, shown: dict[str, str]) -> None:
-        kind = "reasoning_summary_part" if self.part.summary else "content_part"
-        self.log.write(f"response.{kind}.{what}", f"{self._place},{members(part=shown)}")
-
-    @property
-    def _kind(self) -> str:
-        return "summary_text" if self.part.summary else "reasoning_text"
-
-    @property
-    def _events(self) -> str:
-        return "reasoning_summary_text" if self.part.summary else "reasoning_text"
-
-    @property
-    def _place(self) -> str:
-        return f'{self.place},"{"summary_index" if self.part.summary else "content_index"}":0'
+    def new_text(self, *, summary: bool) -> _ReasoningText:
+        """Begin a text."""
+        index = sum(one.summary is summary for one in self._texts)
+        text = _ReasoningText(self.log, self.place, index, summary=summary)
+        self._texts.append(text)
+        return text
 
 
 class ReasoningPartWriter(PartWriter):
     """Write a part of reasoning, unless it has nothing to read, to prove or to return."""
 
-    __slots__ = ("_item", "_open_item", "_part")
+    __slots__ = ("_open_item", "_part", "_text", "item")
 
     def __init__(self, part: Reasoning, open_item: Callable[[Reasoning], OpenReasoning]) -> None:
         self._part = part
         self._open_item = open_item
-        self._item: OpenReasoning | None = None
-
-    @property
-    def item(self) -> OpenReasoning | None:
-        return self._item
+        self._text: _ReasoningText | None = None
+        self.item: OpenReasoning | None = None
 
     def begin(self) -> None:
-        text, self._part.text = self._part.text, ""
         if self._carries():
             self._opened()
-        self._say(text)
+        self._say(self._part.text)
 
     def add(self, delta: PartDelta) -> None:
         self._say(delta.text)
@@ -106,21 +125,28 @@ class ReasoningPartWriter(PartWriter):
     def end(self, ended: PartEnded) -> None:
         part = self._part
         part.signature, part.item_id = ended.signature or part.signature, ended.item_id or part.item_id
-        if self._item is not None or self._carries():
-            self._opened().end()
+        if self._text is not None:
+            self._text.end()
+        if self.item is not None or self._carries():
+            item = self._opened()
+            item.merge(part)
+            item.open_count -= 1
 
     def _say(self, text: str) -> None:
         if text:
-            self._opened().say(text)
+            if self._text is None:
+                self._text = self._opened().new_text(summary=self._part.summary)
+            self._text.say(text)
 
     def _carries(self) -> bool:
         part = self._part
         return part.encrypted is not None or part.signature is not None or part.item_id is not None
 
     def _opened(self) -> OpenReasoning:
-        if self._item is None:
-            self._item = self._open_item(self._part)
-        return self._item
+        if self.item is None:
+            self.item = self._open_item(self._part)
+            self.item.open_count += 1
+        return self.item
 
 
 class OpenCall(OpenItem, PartWriter):

@@ -22,27 +22,24 @@ def signature_token(call: ToolCall, call_id: str) -> str:
     return OriginToken(call.origin, None, call.signature, call_id=call_id).write()
 
 
-def read_reasoning(item: ReasoningItem) -> Reasoning | OriginToken:
-    """Return the reasoning of ``item``, or the token of a call's signature.
+def read_reasoning(item: ReasoningItem) -> list[Reasoning] | OriginToken:
+    """Return the reasoning of ``item``, one part for each of its texts, or the token of a call's signature.
 
-    Encrypted text that no router wrote is OpenAI's. Of a token that was damaged on the way only the text is left.
+    The last part has what proves the item. Encrypted text that no router wrote is OpenAI's. Of a token that was damaged
+    on the way only the texts are left.
     """
-    text, is_summary = _text(item)
     sent = item.encrypted_content
     if not sent:
-        return Reasoning(text=text, summary=is_summary, signature=item.signature, format=item.format)
+        return _parts(item, Reasoning(signature=item.signature, format=item.format))
     token = read_token(sent)
     if token is None and sent.startswith(PREFIX):
-        return Reasoning(text=text, summary=is_summary)
+        return _parts(item, Reasoning())
     if token is None:
         form = item.format or REASONING_FORMAT
-        return Reasoning(
-            text=text, summary=is_summary, encrypted=sent, signature=item.signature, item_id=item.id, format=form
-        )
+        return _parts(item, Reasoning(encrypted=sent, signature=item.signature, item_id=item.id, format=form))
     if token.call_id is not None:
         return token
-    return Reasoning(
-        text=text,
+    proof = Reasoning(
         summary=token.summary,
         signature=token.raw,
         item_id=token.item_id,
@@ -50,9 +47,17 @@ def read_reasoning(item: ReasoningItem) -> Reasoning | OriginToken:
         encrypted=token.encrypted,
         format=token.format,
     )
+    return _parts(item, proof)
 
 
-def _text(item: ReasoningItem) -> tuple[str, bool]:
-    """Return the readable text, and whether it is a summary."""
-    summary = "\n\n".join(piece.text for piece in item.summary or ())
-    return (summary, True) if summary else ("".join(piece.text for piece in item.content or ()), False)
+def _parts(item: ReasoningItem, proof: Reasoning) -> list[Reasoning]:
+    texts = [(piece.text, True) for piece in item.summary or ()]
+    texts += [(piece.text, False) for piece in item.content or ()]
+    if not texts:
+        return [proof]
+    found = [
+        Reasoning(text=text, summary=summary, item_id=proof.item_id, origin=proof.origin, format=proof.format)
+        for text, summary in texts
+    ]
+    found[-1].signature, found[-1].encrypted = proof.signature, proof.encrypted
+    return found

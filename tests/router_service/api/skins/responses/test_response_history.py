@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from router_service.core.events import Event, Finished, PartBegan, PartDelta, PartEnded, fold
+from router_service.core.events import Began, Ended, Event, Finished, PartBegan, PartDelta, PartEnded, fold
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from tests.event_streams import event_streams
 from tests.router_service.api.skins.responses.rendering import HELLO, Rendering, answer
@@ -82,6 +82,50 @@ def test_reasoning_goes_back_with_its_origin() -> None:
         Reasoning(text="Readable alone", origin="openai_chat/deepseek"),
     ]
     assert returned(*parts) == parts
+
+
+def test_parts_of_one_item_of_the_provider_are_one_item() -> None:
+    """OpenAI writes several texts of a summary, and what only it can read, into one item."""
+    same: dict[str, Any] = {"item_id": "rs_1", "origin": ORIGIN, "format": "openai-responses-v1"}
+    parts = [
+        Reasoning(text="First", summary=True, **same),
+        Reasoning(text="Then", summary=True, **same),
+        Reasoning(text="Raw", **same),
+        Reasoning(encrypted="gAAA", **same),
+        Reasoning(text="Another", summary=True, encrypted="gBBB", **same | {"item_id": "rs_2"}),
+    ]
+    output = Rendering().stream(answer(*parts, Text(text="Yes")))[-1]["response"]["output"]
+    assert [item["type"] for item in output] == ["reasoning", "reasoning", "message"]
+    assert [one["text"] for one in output[0]["summary"]] == ["First", "Then"]
+    assert [one["text"] for one in output[0]["content"]] == ["Raw"]
+    back = sent_back(output)
+    assert back[:4] == [
+        parts[0],
+        parts[1],
+        Reasoning(text="Raw", encrypted="gAAA", **same),
+        parts[4],
+    ]
+
+
+def test_open_parts_of_one_item_keep_it_open() -> None:
+    part = Reasoning(item_id="rs_1", origin=ORIGIN, summary=True)
+    events: list[Event] = [Began(), PartBegan(0, 0, part), PartBegan(0, 1, part)]
+    events += [PartDelta(choice=0, index=0, text="First"), PartDelta(choice=0, index=1, text="Second")]
+    events += [PartEnded(choice=0, index=0), PartBegan(0, 2, ToolCall(call_id="c", name="f", arguments="{}"))]
+    events += [PartEnded(choice=0, index=2), PartEnded(choice=0, index=1), Finished(choice=0, reason="stop"), Ended()]
+    thought, call = Rendering().stream(events)[-1]["response"]["output"]
+    assert [one["text"] for one in thought["summary"]] == ["First", "Second"]
+    assert (thought["status"], call["status"]) == ("completed", "completed")
+
+
+def test_messages_of_the_provider_stay_apart_and_no_id_is_used_twice() -> None:
+    parts = [
+        Text(text=text, item_id=own, origin=ORIGIN)
+        for text, own in (("a", "m1"), ("b", "m1"), ("c", "m2"), ("d", "m1"))
+    ]
+    output = Rendering().stream(answer(*parts))[-1]["response"]["output"]
+    assert [[one["text"] for one in item["content"]] for item in output] == [["a", "b"], ["c"], ["d"]]
+    assert len({item["id"] for item in output}) == 3
 
 
 @settings(max_examples=40, derandomize=True)

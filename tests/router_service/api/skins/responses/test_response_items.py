@@ -194,7 +194,7 @@ def test_reasoning_of_openai_goes_back_to_openai_alone() -> None:
 def test_of_a_damaged_token_only_the_text_is_left() -> None:
     content = [{"type": "reasoning_text", "text": "Let me "}, {"type": "reasoning_text", "text": "see"}]
     sent = {"type": "reasoning", "id": "rs_1", "summary": [], "content": content, "encrypted_content": f"{PREFIX}?"}
-    assert parts_of(sent) == [Reasoning(text="Let me see")]
+    assert parts_of(sent) == [Reasoning(text="Let me "), Reasoning(text="see")]
 
 
 REFUSED: list[tuple[Any, str]] = [
