@@ -25,9 +25,9 @@ class Conversation:
     """A request as a scripted model sees it.
 
     ``scenario`` and ``argument`` are those of the marker in the last text of the user; ``results`` are the tool results
-    after that text. ``images`` describes the images. ``continues`` is true if the last message is the assistant's, and
+    after that text, which is ``prompt``. ``images`` describes the images. ``continues`` is true if the last message is the assistant's, and
     ``paused`` is the id of the hosted call that it ends with. ``choices`` is the number of responses asked for,
-    and ``schema`` is the one that the text has to follow.
+    and ``schema`` is the one that the text has to follow; ``json_mode`` asks for any JSON object.
     """
 
     scenario: str | None
@@ -45,6 +45,8 @@ class Conversation:
     choices: int = 1
     logprobs: bool = False
     schema: dict[str, Any] | None = None
+    json_mode: bool = False
+    prompt: str = ""
 
 
 def read_chat(body: dict[str, Any]) -> Conversation:
@@ -66,7 +68,7 @@ def read_chat(body: dict[str, Any]) -> Conversation:
             results.append(text)
         answers = message["role"] == "tool" or (answers and message["role"] == "user")
         images += [image_described(part["image_url"]["url"]) for part in content if part.get("type") == "image_url"]
-    stop = body.get("stop")
+    stop, form = body.get("stop"), body.get("response_format") or {}
     scenario, argument = marker_of(texts)
     return Conversation(
         scenario,
@@ -81,7 +83,9 @@ def read_chat(body: dict[str, Any]) -> Conversation:
         continues=messages[-1]["role"] == "assistant",
         choices=max(1, min(int(body.get("n") or 1), MAX_CHOICES)),
         logprobs=bool(body.get("logprobs")),
-        schema=((body.get("response_format") or {}).get("json_schema") or {}).get("schema"),
+        schema=(form.get("json_schema") or {}).get("schema"),
+        json_mode=form.get("type") == "json_object",
+        prompt=texts[0],
     )
 
 
@@ -124,6 +128,7 @@ def read_messages(body: dict[str, Any]) -> Conversation:
         continues=messages[-1]["role"] == "assistant",
         paused=next((part["id"] for part in last if part.get("type") == "server_tool_use"), None),
         schema=((body.get("output_config") or {}).get("format") or body.get("output_format") or {}).get("schema"),
+        prompt=texts[0],
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lab.compliance import prompted_arguments, prompted_object
 from lab.conversation import Conversation, OfferedTool
 from lab.schema_values import UnsupportedSchema, schema_value
 from lab.script import (
@@ -213,6 +214,25 @@ def _structured(conversation: Conversation, _dice: random.Random) -> Script:
         raise ScenarioError(f"The lab cannot make a value of the output format: {error}.") from None
 
 
+def _comply(conversation: Conversation, dice: random.Random) -> Script:
+    """Do what a request without a marker asks for: call the first tool once, give JSON where it must be, else text."""
+    if conversation.results or not conversation.tools:
+        if conversation.schema is not None:
+            return _structured(conversation, dice)
+        if conversation.json_mode:
+            return Script((SaidText(in_pieces(json.dumps(prompted_object(conversation.prompt)))),))
+        return _text(conversation, dice)
+    tool = conversation.tools[0]
+    if tool.custom:
+        return _calls((tool,), dice)
+    try:
+        arguments = prompted_arguments(tool.name, tool.schema, conversation.prompt)
+    except UnsupportedSchema as error:
+        raise ScenarioError(f"The lab cannot make arguments for the tool {tool.name!r}: {error}.") from None
+    call = Called(dice.getrandbits(60), tool.name, json.dumps(arguments, ensure_ascii=False))
+    return Script((call,), "tools")
+
+
 def _refusal(_conversation: Conversation, _dice: random.Random) -> Script:
     return Script((Declined(in_pieces("I cannot help with that.")),), "refusal")
 
@@ -288,6 +308,9 @@ SCENARIOS = {
     "citations": ScriptedScenario("text that cites the first text document or a web page", _citations),
     "hosted": ScriptedScenario("a web search by the provider, its result, text that cites it", _hosted),
     "structured": ScriptedScenario("JSON that is valid under the schema of the output format", _structured),
+    "comply": ScriptedScenario(
+        "a call of the first tool, with values that the prompt names, then text, or JSON if it was asked for", _comply
+    ),
     "refusal": ScriptedScenario("a refusal", _refusal),
     "length": ScriptedScenario("text that ends at `max_tokens`", _length),
     "stop_sequence": ScriptedScenario("text that ends at the first stop sequence", _stop_sequence),

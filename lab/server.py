@@ -8,7 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import uvicorn
@@ -67,13 +67,14 @@ class Lab:
     (``lab/faults.py``) by endpoint, provider or ``*``. ``completed`` counts the completed responses, which a provider
     would bill, by the request's ``user``. ``strict`` makes every provider refuse what it refuses where that is known,
     else what the vendor of its wire format does; without it only OpenAI, Azure and Anthropic do. ``refused`` counts
-    these refusals by endpoint.
+    these refusals by endpoint. ``unmarked`` is the scenario of prompts without a marker, ``None`` for a drawn response.
     """
 
     seed: int = 7
     time_scale: float = 1.0
     faults: bool = True
     strict: bool = False
+    unmarked: str | None = None
     modes: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     cancelled: Counter[str] = field(default_factory=Counter)
@@ -99,6 +100,8 @@ class Lab:
             if self.refuses(provider):
                 wire.refuse(body, request.headers)
             ask, conversation = understand(body, wire)
+            if conversation.scenario is None and self.unmarked is not None:
+                conversation = replace(conversation, scenario=self.unmarked)
         except RequestRefused:
             self.refused[endpoint] += 1
             raise
