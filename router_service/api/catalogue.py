@@ -30,6 +30,7 @@ from router_service.api.schemas.catalogue_bodies import (
     OneModelBody,
     OneModelEndpointsBody,
     ProviderListBody,
+    RetrievedModelBody,
 )
 from router_service.api.schemas.described import responds
 from router_service.api.services import require_key, services_of
@@ -78,8 +79,15 @@ def count_models(request: Request, query: Annotated[CountQuery, Query()]) -> dic
     return {"data": {"count": len(found)}}
 
 
+@router.get("/models/{author}/{slug}", summary="One model, also for OpenAI's SDKs", **responds(RetrievedModelBody))
+def retrieve_model(author: str, slug: str, request: Request) -> dict[str, Any]:
+    """Return the model as the reference does, under ``data``, and beside it as OpenAI's SDKs read it."""
+    found: dict[str, Any] = one_model(author, slug, request)["data"]
+    beside = {"id": found["id"], "object": "model", "created": found["created"], "owned_by": author}
+    return beside | {"data": found}
+
+
 @router.get("/model/{author}/{slug}", summary="One model", **responds(OneModelBody))
-@router.get("/models/{author}/{slug}", summary="One model, under the path of the list", **responds(OneModelBody))
 def one_model(author: str, slug: str, request: Request) -> dict[str, Any]:
     model, endpoints = _find(request, author, slug)
     if not endpoints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -122,6 +122,15 @@ class OneModelBody(ResponseSchema):
     """Describe one model under ``data``."""
 
     data: ModelBody
+
+
+class RetrievedModelBody(OneModelBody):
+    """Describe one model under ``data``, and beside it in the four fields of OpenAI's model object."""
+
+    id: str
+    object: Literal["model"]
+    created: Annotated[int, Meta(description="Unix seconds")]
+    owned_by: Annotated[str, Meta(description="The author")]
 
 
 class PercentilesBody(ResponseSchema):

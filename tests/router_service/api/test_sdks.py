@@ -52,6 +52,18 @@ def test_tool_calls_come_back_and_results_are_taken(stack: Stack, model: str, st
     assert final.choices[0].message.content
 
 
+def test_both_sdks_retrieve_a_model(stack: Stack) -> None:
+    """OpenAI's SDK reads the model itself, the other one reads it under ``data``; the former quotes the slash."""
+    with openai.OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key) as client:
+        found = client.models.retrieve(MODEL)
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("openai/none")
+    assert (found.id, found.object, found.owned_by) == (MODEL, "model", "openai")
+    with openrouter.OpenRouter(api_key=stack.key, server_url=f"{stack.url}/api/v1") as other:
+        model = other.models.get(author="openai", slug="gpt-oss-120b").data
+    assert (model.id, model.created) == (MODEL, found.created)
+
+
 def test_openrouter_sdk_validates_every_shape(stack: Stack) -> None:
     with openrouter.OpenRouter(api_key=stack.key, server_url=f"{stack.url}/api/v1") as client:
         answer = client.chat.send(model=MODEL, messages=HELLO)
