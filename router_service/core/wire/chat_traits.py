@@ -15,8 +15,8 @@ _QUOTE = ord('"')
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-# Traits of messages, as bits. A field that the router or another provider added, a cache mark and an empty text are
-# foreign to every provider; developer turns, names, calls and long ids of calls are to some.
+# Traits of messages, as bits. A field that the router or another provider added, a cache mark, an empty text and the
+# name of a tool's turn are foreign to every provider; developer turns, names, calls and long ids of calls are to some.
 FOREIGN, DEVELOPER, NAMES, CALLS, LONG_CALL_IDS = 1, 2, 4, 8, 16
 # Longest id that OpenAI and Azure take. Source: "string too long. Expected a string with maximum length 40", in issues
 # of Portkey-AI/gateway (#1062), camel-ai/camel (#2215) and microsoft/autogen (#6377).
@@ -111,7 +111,8 @@ def _traits(turn: _Turn) -> int:
             return traits | (0 if content == _NULL or _is_text(content) else FOREIGN)
         return traits | (0 if content != _EMPTY and _is_text(content) else FOREIGN)
     if role == "tool":
-        fits = turn.tool_call_id is not UNSET and (_is_text(content) or _decode_texts(content))
+        # The AI SDK names the tool of a result; the documented turn of a tool has no name.
+        fits = turn.name is UNSET and turn.tool_call_id is not UNSET and (_is_text(content) or _decode_texts(content))
         is_long = turn.tool_call_id is not UNSET and len(turn.tool_call_id) > SHORT_CALL_ID
         return traits | CALLS | (LONG_CALL_IDS if is_long else 0) | (0 if fits else FOREIGN)
     fits = turn.tool_calls is UNSET and content != _EMPTY and (_is_text(content) or _decode_parts(content))

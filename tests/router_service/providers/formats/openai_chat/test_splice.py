@@ -139,6 +139,7 @@ def test_messages_that_need_no_fitting_keep_their_bytes(messages):
         {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]},
         {"role": "developer", "content": "d"},
         {"role": "tool", "tool_call_id": "a", "content": []},
+        {"role": "tool", "tool_call_id": "a", "content": "18 C", "name": "f"},
         {"role": "user", "content": "a", "vendor": 1},
     ],
 )
@@ -149,6 +150,13 @@ def test_other_messages_are_fitted(message, padding):
     assert _body(_spliced(body)) == _body(encoded)
     with pytest.raises(AssertionError, match="parsed"):
         _spliced(body, parses=False)
+
+
+def test_results_are_sent_without_the_names_of_their_tools():
+    """The AI SDK adds the name, which OpenAI's turn of a tool does not have."""
+    result = {"role": "tool", "tool_call_id": CALL["id"], "content": "18 C"}
+    turns = [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [CALL]}]
+    assert _body(_spliced({"messages": [*turns, result | {"name": "f"}]}))["messages"][-1] == result
 
 
 def test_messages_of_another_shape_are_left_to_the_parser():
