@@ -24,10 +24,10 @@ class OfferedTool:
 class Conversation:
     """A request as a scripted model sees it.
 
-    ``scenario`` and ``argument`` are those of the marker in the last text of the user; ``results`` are the tool results
-    after that text, which is ``prompt``. ``images`` describes the images. ``continues`` is true if the last message is the assistant's, and
-    ``paused`` is the id of the hosted call that it ends with. ``choices`` is the number of responses asked for,
-    and ``schema`` is the one that the text has to follow; ``json_mode`` asks for any JSON object.
+    ``scenario`` and ``argument`` are those of the marker in the last text of the user, which is ``prompt``; ``results``
+    are the tool results after that text. ``images`` describes the images. ``continues`` is true if the last message is
+    the assistant's, and ``paused`` is the id of the hosted call that it ends with. ``choices`` is the number of
+    responses asked for, and ``schema`` is the one that the text has to follow; ``json_mode`` asks for any JSON object.
     """
 
     scenario: str | None

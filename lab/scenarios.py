@@ -162,13 +162,28 @@ def _listed_calls(conversation: Conversation) -> list[tuple[str, dict[str, Any]]
     """Return the name and the arguments of each call that the marker's argument lists."""
     shape = f'base64url of a JSON array of at most {MAX_NAMED_CALLS} calls such as ["weather", {{"place": "Genoa"}}]'
     try:
-        padded = conversation.argument + "=" * (-len(conversation.argument) % 4)
-        found = json.loads(base64.b64decode(padded, altchars="-_", validate=True))
+        found = json.loads(_decoded(conversation.argument))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list) or not 1 <= len(found) <= MAX_NAMED_CALLS or not all(map(_is_call, found)):
         raise ScenarioError(f"The argument of the scenario 'named_calls' must be {shape}.")
     return [(name, arguments) for name, arguments in found]
+
+
+def _decoded(argument: str) -> str:
+    """Return the text of an argument in base64url, padded or not. Raises ``ValueError``."""
+    return base64.b64decode(argument + "=" * (-len(argument) % 4), altchars="-_", validate=True).decode()
+
+
+def _say(conversation: Conversation, _dice: random.Random) -> Script:
+    """Say the text that the argument encodes."""
+    try:
+        text = _decoded(conversation.argument)
+    except ValueError:
+        text = ""
+    if not text:
+        raise ScenarioError("The argument of the scenario 'say' must be base64url of a text in UTF-8.")
+    return Script((SaidText(in_pieces(text)),))
 
 
 def _is_call(value: Any) -> bool:
@@ -304,6 +319,7 @@ SCENARIOS = {
     "named_calls": ScriptedScenario(
         "the calls of the argument, one a turn, then text that quotes the results", _named_calls
     ),
+    "say": ScriptedScenario("the text of the argument", _say),
     "image": ScriptedScenario("text that names the type and size of each image", _image),
     "citations": ScriptedScenario("text that cites the first text document or a web page", _citations),
     "hosted": ScriptedScenario("a web search by the provider, its result, text that cites it", _hosted),

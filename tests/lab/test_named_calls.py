@@ -55,6 +55,15 @@ def test_an_agent_on_chat_completions_is_made_to_call(openai_sdk: openai.OpenAI)
     assert text and "done" not in text
 
 
+def test_a_text_is_said(openai_sdk: openai.OpenAI, anthropic_sdk: anthropic.Anthropic) -> None:
+    text = "Alfa\n  bravo — charlie.\n"
+    prompt = marked(f"say:{base64.urlsafe_b64encode(text.encode()).decode()}")
+    chat = openai_sdk.chat.completions.create(model="gpt-lab", messages=[{"role": "user", "content": prompt}])
+    assert chat.choices[0].message.content == text
+    turns: list[Any] = [{"role": "user", "content": prompt}]
+    assert anthropic_sdk.messages.create(model="claude-lab", max_tokens=99, messages=turns).content[0].text == text
+
+
 @pytest.mark.parametrize(
     ("prompt", "says"),
     [
@@ -66,6 +75,8 @@ def test_an_agent_on_chat_completions_is_made_to_call(openai_sdk: openai.OpenAI)
         (listing([["hoist"]]), "base64url of a JSON array"),
         (listing([["hoist", "now"]]), "base64url of a JSON array"),
         (listing(CALLS * 11), "at most 20 calls"),
+        (marked("say"), "base64url of a text"),
+        (marked("say:_w"), "base64url of a text"),
         (listing([["sink", {}]]), "no tool 'sink' to call. It has: hoist"),
     ],
 )
