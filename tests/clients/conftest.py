@@ -9,24 +9,55 @@ import pytest
 
 from lab.server import Lab
 from tests.clients.node_clients import NodeClients, install
-from tests.clients.served import MODELS, ServedModel
+from tests.clients.proxy import proxy  # noqa: F401
+from tests.clients.report import (  # noqa: F401
+    pytest_collection_modifyitems,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
+from tests.clients.served import MODELS, THINKING_MODELS, ServedModel
 from tests.conftest import Stack, open_stack
+
+# Every provider here shows the thinking of its models.
+SHOWS_THINKING = '[catalogue]\nenabled = ["anthropic", "deepseek"]\n'
 
 
 @pytest.fixture(scope="module")
 def strict_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Yield a router in front of a lab in which every provider refuses what the vendor refuses."""
-    lab = Lab(time_scale=0.0, faults=False, strict=True)
-    with open_stack(tmp_path_factory.mktemp("clients"), lab) as opened:
+    with open_stack(tmp_path_factory.mktemp("clients"), _strict_lab()) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def thinking_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Yield the same with the vendors alone that show the thinking of their models."""
+    folder = tmp_path_factory.mktemp("thinking")
+    (folder / "portolan.toml").write_text(SHOWS_THINKING)
+    with open_stack(folder, _strict_lab(), config=folder / "portolan.toml") as opened:
+        yield opened
+
+
+def _strict_lab() -> Lab:
+    return Lab(time_scale=0.0, faults=False, strict=True, unmarked="comply")
 
 
 @pytest.fixture(params=sorted(MODELS))
 def served(request: pytest.FixtureRequest, strict_stack: Stack) -> Iterator[ServedModel]:
     """Yield a model of each wire format; afterwards the lab has been called and has refused nothing."""
-    strict_stack.lab.calls.clear()
-    strict_stack.lab.refused.clear()
-    found = ServedModel(strict_stack, request.param)
+    yield from _serve(strict_stack, request.param, MODELS[request.param])
+
+
+@pytest.fixture(params=sorted(THINKING_MODELS))
+def thinking(request: pytest.FixtureRequest, thinking_stack: Stack) -> Iterator[ServedModel]:
+    """Yield a model of each wire format that shows what it thinks."""
+    yield from _serve(thinking_stack, request.param, THINKING_MODELS[request.param])
+
+
+def _serve(stack: Stack, wire_format: str, model: str) -> Iterator[ServedModel]:
+    stack.lab.calls.clear()
+    stack.lab.refused.clear()
+    found = ServedModel(stack, wire_format, model)
     yield found
     found.check_calls()
 

@@ -10,6 +10,8 @@ from typing import Any
 from tests.conftest import Stack
 
 MODELS = {"anthropic_messages": "anthropic/claude-sonnet-4.5", "openai_chat": "openai/gpt-5-mini"}
+# Models that show what they think; the chat completions of OpenAI have no field for it.
+THINKING_MODELS = MODELS | {"openai_chat": "deepseek/deepseek-v4-flash"}
 PNG_BYTES = b"\x89PNG\r\n\x1a\n and the rest"
 PNG = base64.b64encode(PNG_BYTES).decode()
 PDF = base64.b64encode(b"%PDF-1.7\n% an empty document\n%%EOF\n").decode()
@@ -17,14 +19,11 @@ PDF = base64.b64encode(b"%PDF-1.7\n% an empty document\n%%EOF\n").decode()
 
 @dataclass(frozen=True)
 class ServedModel:
-    """Name a model whose endpoints all have ``wire_format``, and the router that serves it."""
+    """Name a ``model`` whose endpoints all have ``wire_format``, and the router that serves it."""
 
     stack: Stack
     wire_format: str
-
-    @property
-    def model(self) -> str:
-        return MODELS[self.wire_format]
+    model: str
 
     @property
     def shows_thinking(self) -> bool:
@@ -46,6 +45,11 @@ class ServedModel:
 def asking(scenario: str) -> str:
     """Return a prompt that asks the lab for ``scenario``."""
     return f"What does the pilot say? [lab:scenario={scenario}]"
+
+
+def saying(text: str) -> str:
+    """Return a prompt to which the lab says ``text``."""
+    return asking(f"say:{base64.urlsafe_b64encode(text.encode()).decode()}")
 
 
 def calling(*calls: tuple[str, dict[str, Any]]) -> str:

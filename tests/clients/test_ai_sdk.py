@@ -9,7 +9,7 @@ import pytest
 from tests.clients.node_clients import NodeClients
 from tests.clients.served import PDF, PNG, PNG_BYTES, ServedModel
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.client("@ai-sdk/anthropic")]
 # The SDK asks for the most tokens of a model if it knows the id as Anthropic writes it, else for 128,000.
 VENDOR_IDS = {"anthropic/claude-sonnet-4.5": "claude-sonnet-4-5"}
 WAYS = pytest.mark.parametrize("way", ["generate", "stream"])

@@ -9,7 +9,7 @@ import pytest
 from tests.clients.node_clients import NodeClients
 from tests.clients.served import ServedModel
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.client("@anthropic-ai/sdk")]
 BEGIN, END = ["message_start"], ["message_delta", "message_stop"]
 
 

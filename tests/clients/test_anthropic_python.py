@@ -12,7 +12,7 @@ import pytest
 
 from tests.clients.served import PDF, PNG, PNG_BYTES, ServedModel, asking
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.client("anthropic for Python")]
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 THINKING: Any = {"type": "enabled", "budget_tokens": 1024}
 TOOLS: list[Any] = [

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import socketserver
-import threading
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +10,10 @@ from typing import Any
 import pytest
 
 from tests.clients.node_clients import NodeClients
+from tests.clients.proxy import ProxyRecorder
 from tests.clients.served import ServedModel, asking, calling
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.client("@anthropic-ai/claude-code")]
 LAUNCHER = "node_modules/@anthropic-ai/claude-code/cli-wrapper.cjs"
 QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -23,31 +21,6 @@ QUIET = {
     "DISABLE_ERROR_REPORTING": "1",
     "DISABLE_TELEMETRY": "1",
 }
-
-
-@dataclass
-class ProxyRecorder:
-    """Name a proxy that refuses all requests and keeps their first lines."""
-
-    url: str
-    requests: list[str]
-
-
-@pytest.fixture
-def proxy() -> Iterator[ProxyRecorder]:
-    """Yield the proxy by which anything but the router would have to be reached; afterwards nothing has been."""
-    found: list[str] = []
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            found.append(self.rfile.readline(1000).decode(errors="replace").strip())
-            self.wfile.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield ProxyRecorder(f"http://127.0.0.1:{server.server_address[1]}", found)
-        server.shutdown()
-    assert not found
 
 
 @dataclass(frozen=True)
@@ -61,14 +34,15 @@ class ClaudeCode:
 
     def ask(self, prompt: str, *flags: str, key_variable: str = "ANTHROPIC_API_KEY") -> dict[str, Any]:
         """Return what it reports about the work on ``prompt``."""
-        variables = QUIET | {
-            "ANTHROPIC_BASE_URL": self.served.stack.url,
-            "ANTHROPIC_MODEL": self.served.model,
-            "HTTP_PROXY": self.proxy.url,
-            "HTTPS_PROXY": self.proxy.url,
-            "NO_PROXY": "127.0.0.1",
-            key_variable: self.served.stack.key,
-        }
+        variables = (
+            QUIET
+            | self.proxy.environment()
+            | {
+                "ANTHROPIC_BASE_URL": self.served.stack.url,
+                "ANTHROPIC_MODEL": self.served.model,
+                key_variable: self.served.stack.key,
+            }
+        )
         flags = ("--output-format", "json", "--permission-mode", "acceptEdits", *flags)
         report: dict[str, Any] = self.node.run(LAUNCHER, "-p", prompt, *flags, cwd=self.folder, **variables)
         assert (report["type"], report["subtype"], report["is_error"]) == ("result", "success", False), report

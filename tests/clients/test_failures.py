@@ -31,6 +31,7 @@ def ask_python(served: ServedModel, scenario: str, stream: bool) -> tuple[str, i
     return type(caught.value).__name__, caught.value.status_code, caught.value.body
 
 
+@pytest.mark.client("anthropic for Python")
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("status", sorted(ERRORS))
 def test_a_refused_call_is_the_sdks_error(served: ServedModel, stream: bool, status: int) -> None:
@@ -39,11 +40,13 @@ def test_a_refused_call_is_the_sdks_error(served: ServedModel, stream: bool, sta
     assert body["type"] == "error" and body["error"]["type"] == ERRORS[status][1]
 
 
+@pytest.mark.client("anthropic for Python")
 def test_a_stream_that_fails_is_the_sdks_error(served: ServedModel) -> None:
     _name, _status, body = ask_python(served, "error_mid", True)
     assert body["type"] == "error" and body["error"]["type"] in ("api_error", "overloaded_error")
 
 
+@pytest.mark.client("@anthropic-ai/sdk")
 def test_errors_reach_the_sdk_for_node(served: ServedModel, node: NodeClients) -> None:
     found = node.run("anthropic_sdk.mjs", "failures", **served.environment())
     assert [one["status"] for one in found] == [429, 529, None]

@@ -11,7 +11,7 @@ import pytest
 from tests.clients.served import MODELS, asking
 from tests.conftest import Stack
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.client("anthropic for Python")]
 THINKING: Any = {"type": "enabled", "budget_tokens": 1024}
 TOOL: Any = {
     "name": "find_port",

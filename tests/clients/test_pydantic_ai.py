@@ -17,7 +17,7 @@ from pydantic_ai.providers.anthropic import AnthropicProvider
 
 from tests.clients.served import PDF, PNG, PNG_BYTES, ServedModel, asking, calling
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.client("pydantic-ai-slim")]
 THINKING = AnthropicModelSettings(max_tokens=2048, anthropic_thinking={"type": "enabled", "budget_tokens": 1024})
 
 

@@ -1,0 +1,46 @@
+"""Test chat completions with LangChain's standard integration suite for chat models."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.clients.python_clients import SOURCES, open_client
+from tests.clients.served import PDF, PNG, ServedModel
+
+pytestmark = [pytest.mark.slow, pytest.mark.client("langchain-openai")]
+# Neither model hears, and the benchmark replays recordings of a provider, which there are none of.
+SKIPPED = {
+    "test_audio_inputs": "Model does not support audio inputs.",
+    "test_stream_time": "VCR not set up.",
+}
+PASSED = 48
+OTHER_MODELS = {"anthropic_messages": "anthropic/claude-haiku-4.5", "openai_chat": "openai/gpt-4.1"}
+OPTIONS = (
+    "--capture=no",
+    "-pno:cacheprovider",
+    "-oasyncio_mode=auto",
+    # LangChain keeps one HTTP client for all its models, so all tests share an event loop.
+    "-oasyncio_default_test_loop_scope=session",
+)
+
+
+def test_the_standard_suite_passes(served: ServedModel, tmp_path: Path) -> None:
+    client = open_client("langchain", tmp_path / "home")
+    suite = shutil.copy(SOURCES / "langchain_suite.py", tmp_path)
+    found = tmp_path / "found.xml"
+    variables = served.environment() | {
+        "PORTOLAN_OTHER_MODEL": OTHER_MODELS[served.wire_format],
+        "PNG": PNG,
+        "PDF": PDF,
+    }
+    # The suite's own configuration keeps out that of a folder above.
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    client.start("-m", "pytest", "-q", suite, f"--junitxml={found}", *OPTIONS, cwd=tmp_path, **variables)
+    cases = list(ElementTree.parse(found).iter("testcase"))
+    skipped = {case.attrib["name"]: skip.attrib["message"] for case in cases for skip in case.iter("skipped")}
+    assert skipped == SKIPPED
+    assert len(cases) == PASSED + len(SKIPPED)
