@@ -131,7 +131,6 @@ def test_the_catalogue_and_the_account(client: openrouter.OpenRouter, served: Se
     assert client.endpoints.list(author=author, slug=slug).data.endpoints
     assert client.providers.list().data
     assert client.api_keys.get_current_key_metadata().data.usage > 0
-    assert client.credits.get_credits().data
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,7 @@ CLIENT = instructor.from_openai(
     openai.OpenAI(base_url=f"{os.environ['PORTOLAN_URL']}/api/v1", api_key=os.environ["PORTOLAN_KEY"], max_retries=0),
     mode=MODE,
 )
-# In JSON mode the model has the keys from the prompt alone.
-MESSAGES: Any = [{"role": "user", "content": "Describe the harbour as JSON."}]
+MESSAGES: Any = [{"role": "user", "content": os.environ["PROMPT"]}]
 
 
 class Harbour(BaseModel):
