@@ -58,6 +58,8 @@ def read_responses(body: dict[str, Any]) -> Conversation:
         continues=bool(items) and items[-1].get("role") == "assistant",
         logprobs="message.output_text.logprobs" in (body.get("include") or ()),
         schema=form.get("schema"),
+        json_mode=form.get("type") == "json_object",
+        prompt=texts[0],
     )
 
 
