@@ -14,6 +14,7 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
+from router_service.providers.context_overflow import tells_overflow
 from router_service.providers.moderation import refuses_content
 
 RAW_LIMIT = 2000
@@ -77,7 +78,7 @@ def typed_error(
     kind = codes.get(code or "") or BY_STATUS.get(status, "provider_unavailable")
     if refuses_content(status, message, error):
         kind = "content_policy_violation"
-    if kind == "invalid_request" and "context" in message.lower() and "length" in message.lower():
+    if kind == "invalid_request" and tells_overflow(message[:RAW_LIMIT]):
         kind = "context_length_exceeded"
     metadata: dict[str, Any] = {
         "provider_name": endpoint.provider_name,

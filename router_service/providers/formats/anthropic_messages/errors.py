@@ -10,7 +10,8 @@ from typing import Any
 
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ERROR_STATUS, ApiError
-from router_service.providers.failures import BY_STATUS, CODES, typed_error
+from router_service.providers.context_overflow import tells_overflow
+from router_service.providers.failures import BY_STATUS, CODES, RAW_LIMIT, typed_error
 from router_service.providers.moderation import refuses_content
 
 # Other formats have these as well, where only the status says what they mean.
@@ -18,10 +19,6 @@ _CODES = CODES | {"invalid_request_error": "invalid_request", "api_error": "prov
 # Parts of messages, in lower case, whose code says less than they do. The first that is found counts.
 PHRASES = (
     ("credit balance is too low", "provider_unavailable"),
-    ("prompt is too long", "context_length_exceeded"),
-    ("exceed context limit", "context_length_exceeded"),
-    ("input is too long", "context_length_exceeded"),
-    ("maximum context length", "context_length_exceeded"),
     ("maximum allowed number of output tokens", "max_tokens_exceeded"),
 )
 _NAMELESS = "The provider reported an error without a message"
@@ -71,7 +68,8 @@ def _by_phrase(kind: str, message: str) -> str:
     lower = message.lower()
     if kind in ("content_policy_violation", "rate_limit_exceeded"):
         return kind
-    return next((named for phrase, named in PHRASES if phrase in lower), kind)
+    named = next((named for phrase, named in PHRASES if phrase in lower), None)
+    return named or ("context_length_exceeded" if tells_overflow(message[:RAW_LIMIT]) else kind)
 
 
 def not_an_answer(what: str) -> ApiError:

@@ -10,21 +10,11 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
+from router_service.providers.context_overflow import tells_overflow
 from router_service.providers.failures import BY_STATUS, CODES, RAW_LIMIT, retry_after
 from router_service.providers.lenient_json import read_leniently
 from router_service.providers.moderation import refuses_content
 
-# Parts of messages, in lower case, with which servers refuse a prompt that is too long without a code that says so.
-_TOO_LONG = (
-    "maximum context length",  # vLLM, Mistral, Fireworks
-    "context window",  # Groq, LM Studio, llama.cpp
-    "prompt is too long",  # Anthropic's words, as gateways pass them on
-    "input is too long",  # Bedrock's words
-    "prompt contains too many tokens",
-    "exceeds the maximum number of tokens",  # Gemini
-    "maximum prompt length",  # xAI
-    "`inputs` tokens + `max_new_tokens` must be",  # TGI
-)
 _REFUSED = ("invalid_request", "unprocessable", "payload_too_large")
 _MESSAGE_LIMIT = 2000
 _SENTENCES = ("message", "detail", "msg", "error_msg")
@@ -74,7 +64,7 @@ def typed_body(facts: ErrorFacts, status: int | None = None) -> ApiError:
     kind = CODES.get(facts.code or "") or BY_STATUS.get(effective or 0, "provider_unavailable")
     if refuses_content(effective or 400, facts.message, facts.error):
         kind = "content_policy_violation"
-    if kind in _REFUSED and _overflows(facts.message):
+    if kind in _REFUSED and tells_overflow(facts.message):
         kind = "context_length_exceeded"
     code = facts.code or (str(facts.status) if facts.status is not None else None)
     return ApiError(
@@ -130,7 +120,7 @@ def _facts(error: dict[str, Any]) -> ErrorFacts:
 
 
 def _status(error: dict[str, Any]) -> int | None:
-    for name in ("code", "status", "status_code"):
+    for name in ("code", "status", "status_code", "http_code"):
         value = error.get(name)
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
             value = int(value)
@@ -152,8 +142,3 @@ def _sentence(value: Any) -> str:
     if said and isinstance(place, list):
         return f"{'.'.join(map(str, place[:20]))}: {said}"
     return said
-
-
-def _overflows(message: str) -> bool:
-    lowered = message.lower()
-    return ("context" in lowered and "length" in lowered) or any(phrase in lowered for phrase in _TOO_LONG)
