@@ -16,8 +16,9 @@ _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 # Traits of messages, as bits. A field that the router or another provider added, a cache mark, an empty text and the
-# name of a tool's turn are foreign to every provider; developer turns, names, calls and long ids of calls are to some.
-FOREIGN, DEVELOPER, NAMES, CALLS, LONG_CALL_IDS = 1, 2, 4, 8, 16
+# name of a tool's turn are foreign to every provider; developer turns, names, calls, long ids of calls and arguments
+# that are no JSON object, as those of an answer that was cut off, are to some.
+FOREIGN, DEVELOPER, NAMES, CALLS, LONG_CALL_IDS, INVALID_ARGUMENTS = 1, 2, 4, 8, 16, 32
 # Longest id that OpenAI and Azure take. Source: "string too long. Expected a string with maximum length 40", in issues
 # of Portkey-AI/gateway (#1062), camel-ai/camel (#2215) and microsoft/autogen (#6377).
 SHORT_CALL_ID = 40
@@ -43,10 +44,15 @@ class _Video(msgspec.Struct, forbid_unknown_fields=True, tag="video_url", tag_fi
     video_url: Raw
 
 
+class _Function(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    name: str
+    arguments: str
+
+
 class _Call(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     id: Annotated[str, Meta(min_length=1)]
     type: Literal["function", "custom"]
-    function: Raw | UnsetType = UNSET
+    function: _Function | UnsetType = UNSET
     custom: Raw | UnsetType = UNSET
 
 
@@ -78,6 +84,7 @@ class _Assistant(msgspec.Struct, forbid_unknown_fields=True, tag="assistant", ta
 
 _decode_plain_turns = msgspec.json.Decoder(list[_System | _User | _Assistant]).decode
 _decode_turns = msgspec.json.Decoder(list[_Turn]).decode
+_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_parts = msgspec.json.Decoder(
     Annotated[list[_Text | _Image | _Audio | _File | _Video], Meta(min_length=1)]
 ).decode
@@ -106,7 +113,9 @@ def _traits(turn: _Turn) -> int:
     traits = NAMES if turn.name is not UNSET else 0
     if role == "assistant":
         if turn.tool_calls is not UNSET:
-            traits |= CALLS | (LONG_CALL_IDS if any(len(one.id) > SHORT_CALL_ID for one in turn.tool_calls) else 0)
+            traits |= CALLS
+            for call in turn.tool_calls:
+                traits |= _call_traits(call)
             # A text beside calls may be empty or null.
             return traits | (0 if content == _NULL or _is_text(content) else FOREIGN)
         return traits | (0 if content != _EMPTY and _is_text(content) else FOREIGN)
@@ -117,6 +126,16 @@ def _traits(turn: _Turn) -> int:
         return traits | CALLS | (LONG_CALL_IDS if is_long else 0) | (0 if fits else FOREIGN)
     fits = turn.tool_calls is UNSET and content != _EMPTY and (_is_text(content) or _decode_parts(content))
     return traits | (DEVELOPER if role == "developer" else 0) | (0 if fits else FOREIGN)
+
+
+def _call_traits(call: _Call) -> int:
+    traits = LONG_CALL_IDS if len(call.id) > SHORT_CALL_ID else 0
+    if call.function is not UNSET:
+        try:
+            _decode_object(call.function.arguments)
+        except _FAULTS:
+            traits |= INVALID_ARGUMENTS
+    return traits
 
 
 def _is_text(raw: Raw) -> bool:

@@ -61,7 +61,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Tools: ``tools`` is false where a model calls none, and earlier calls are told as text. ``tool_choices`` are the
     modes that can be asked for. ``tool_call_ids`` are short where they may have at most 40 characters.
-    ``valid_arguments`` is true where the arguments of earlier calls must be a JSON object.
+    ``valid_arguments`` is false where the arguments of earlier calls may be any text; elsewhere they are decoded.
 
     Reasoning: ``reasoning_request`` is the form in which it is asked for: ``effort`` is ``reasoning_effort``,
     ``object`` the reference's ``reasoning``, ``switch`` its ``enabled`` alone, ``thinking`` an object with a type
@@ -72,8 +72,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``reasoning_field`` is the field of an assistant turn that takes readable reasoning, or ``tags`` for content within
     ``<think>``; ``reasoning_required`` turns need it in a conversation with tool calls, if only empty.
     ``reasoning_details`` says whether signed and encrypted reasoning may be sent. ``think_tags`` is true where answers
-    begin with reasoning within ``<think>``. ``reasoning_in_total`` is true where the total of tokens counts reasoning
-    that no other count has.
+    begin with reasoning within ``<think>``, ``lists_sources`` where they may list sources beside the choices.
+    ``reasoning_in_total`` is true where the total of tokens counts reasoning that no other count has.
 
     Messages: ``cache_control`` marks parts, ``refusal_field`` takes an earlier refusal, which is text elsewhere.
     ``audio_history`` refers to an earlier audio answer by its id. ``inline_files`` is true where a file has to be sent
@@ -93,7 +93,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tools: bool = True
     tool_choices: tuple[ToolChoiceMode, ...] = ("auto", "none", "required", "tool")
     tool_call_ids: Literal["any", "short", "nine_alphanumeric"] = "any"
-    valid_arguments: bool = False
+    valid_arguments: bool = True
     reasoning_request: Literal["effort", "object", "switch", "thinking", "enable_thinking", "template", "none"] = (
         "effort"
     )
@@ -106,6 +106,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reasoning_required: bool = False
     reasoning_details: bool = False
     think_tags: bool = False
+    lists_sources: bool = False
     cache_control: bool = False
     developer_role: bool = False
     refusal_field: bool = False

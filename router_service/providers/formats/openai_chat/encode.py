@@ -77,6 +77,7 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
         origin,
         choices if isinstance(choices, int) else 1,
         think_tags=dialect.think_tags,
+        lists_sources=dialect.lists_sources,
         reasoning_in_total=dialect.reasoning_in_total,
     )
     url, headers = f"{endpoint.base_url}/chat/completions", {"content-type": "application/json"}

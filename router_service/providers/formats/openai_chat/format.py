@@ -14,6 +14,7 @@ from router_service.providers.formats.openai_chat.decoder import ChatDecoder
 from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.encode import encode_request
 from router_service.providers.formats.openai_chat.errors import http_error
+from router_service.providers.formats.openai_chat.sources import SourceDecoder, annotated_body
 from router_service.providers.formats.openai_chat.splice import encode_source
 from router_service.providers.formats.openai_chat.support import SUPPORT, support_at
 from router_service.providers.formats.openai_chat.think_tags import ThinkTagDecoder, split_body
@@ -36,13 +37,21 @@ class OpenAIChatFormat:
     encode_source = staticmethod(encode_source)
 
     def decode(self, body: bytes, context: DecodeContext) -> list[Event]:
-        return decode_response(split_body(body) if context.think_tags else body, context)
+        return decode_response(_rewritten(body, context), context)
 
     def decode_batches(self, body: bytes, context: DecodeContext) -> list[Batch]:
-        return decode_spliced(split_body(body) if context.think_tags else body, context)
+        return decode_spliced(_rewritten(body, context), context)
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
-        return ThinkTagDecoder(context) if context.think_tags else ChatDecoder(context)
+        decoder: EventDecoder = ThinkTagDecoder(context) if context.think_tags else ChatDecoder(context)
+        return SourceDecoder(decoder) if context.lists_sources else decoder
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         return http_error(status, body, headers, endpoint)
+
+
+def _rewritten(body: bytes, context: DecodeContext) -> bytes:
+    """Return a completion with what stands at an unusual place of the provider's answers where clients read it."""
+    if context.think_tags:
+        body = split_body(body)
+    return annotated_body(body) if context.lists_sources else body

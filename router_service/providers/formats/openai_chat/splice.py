@@ -14,7 +14,7 @@ from router_service.core.errors import ApiError
 from router_service.core.generation import ReasoningEffort, ReasoningOptions
 from router_service.core.http_request import HttpRequest
 from router_service.core.request_source import RequestSource
-from router_service.core.wire.chat_traits import CALLS, DEVELOPER, FOREIGN, LONG_CALL_IDS, NAMES
+from router_service.core.wire.chat_traits import CALLS, DEVELOPER, FOREIGN, INVALID_ARGUMENTS, LONG_CALL_IDS, NAMES
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, ToolChoiceMode, dialect_of, origin_of
 from router_service.providers.formats.openai_chat.encode import encode_request
 from router_service.providers.formats.openai_chat.parameters import clamped, limited_tokens, read_value, reported
@@ -78,7 +78,7 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
     names = tuple(sorted(dropped)) if dropped else ()
     request = HttpRequest(plan.url, {"content-type": "application/json"}, _encode(body))
     choices = _choices(body["n"]) if "n" in body else 1
-    if not (dialect.think_tags or dialect.reasoning_in_total):
+    if not (dialect.think_tags or dialect.reasoning_in_total or dialect.lists_sources):
         # Keyword arguments take several times as long, and few providers need them.
         return Encoded(request, DecodeContext(generation_id, plan.origin, choices), names)
     context = DecodeContext(
@@ -86,6 +86,7 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
         plan.origin,
         choices,
         think_tags=dialect.think_tags,
+        lists_sources=dialect.lists_sources,
         reasoning_in_total=dialect.reasoning_in_total,
     )
     return Encoded(request, context, names)
@@ -139,8 +140,9 @@ def _plan(provider: str, named: str | None, upstream_model: str, base_url: str |
     refused = FOREIGN
     refused |= 0 if dialect.developer_role else DEVELOPER
     refused |= 0 if dialect.message_names else NAMES
-    fits_calls = dialect.tool_call_ids == "nine_alphanumeric" or dialect.valid_arguments or dialect.reasoning_required
+    fits_calls = dialect.tool_call_ids == "nine_alphanumeric" or dialect.reasoning_required
     refused |= CALLS if fits_calls else 0
+    refused |= INVALID_ARGUMENTS if dialect.valid_arguments else 0
     refused |= LONG_CALL_IDS if dialect.tool_call_ids == "short" else 0
     translated = _translated(dialect)
     return _Plan(

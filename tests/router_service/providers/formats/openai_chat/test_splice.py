@@ -234,9 +234,12 @@ def test_the_number_of_choices_is_known(n, choices):
     assert _spliced({"messages": MESSAGES, "n": n}).context.choices == choices
 
 
-def test_dialects_that_take_no_reasoning_or_want_valid_arguments(monkeypatch):
+def test_dialects_that_take_no_reasoning_or_any_arguments(monkeypatch):
     """A row of the table is all that such a provider needs."""
-    rows = {"strict": Dialect(reasoning_request="none", valid_arguments=True)}
+    rows = {
+        "strict": Dialect(reasoning_request="none"),
+        "lenient": Dialect(valid_arguments=False),
+    }
     monkeypatch.setattr(dialects, "_rows", lambda: rows)
     splice._plan.cache_clear()
     to = endpoint("strict")
@@ -249,4 +252,5 @@ def test_dialects_that_take_no_reasoning_or_want_valid_arguments(monkeypatch):
     assert encoded.dropped == ("reasoning",)
     assert _body(encoded) == _body(FORMAT.encode(parse_chat(body), to, "gen-1"))
     assert b"_invalid_arguments" in encoded.request.body and b"reasoning" not in encoded.request.body
+    assert _body(_spliced(body, endpoint("lenient")))["messages"] == body["messages"]
     splice._plan.cache_clear()
