@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 # No context window is near this size, so a larger count is an error of the provider.
-MAX_TOKENS = 1_000_000_000
+MAX_TOKENS = 100_000_000
 # No single call costs near this much.
 MAX_USD = 1_000_000
 

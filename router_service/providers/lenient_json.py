@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from typing import Any
@@ -11,11 +12,14 @@ def read_leniently(data: bytes) -> Any:
     """Return the value of ``data`` such that strict JSON can express it. Raises ``ValueError`` if there is none.
 
     Invalid UTF-8 and lone surrogates become U+FFFD; NaN and infinities become ``None``; strings may contain control
-    characters.
+    characters, and a byte order mark may stand first.
     """
     try:
         value = json.loads(
-            data.decode("utf-8", "replace"), strict=False, parse_constant=_no_number, parse_float=_finite
+            data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace"),
+            strict=False,
+            parse_constant=_no_number,
+            parse_float=_finite,
         )
         text = json.dumps(value, ensure_ascii=False)
         if text.isascii() or _is_unicode(text):

@@ -107,7 +107,8 @@ Content = str | list[AnyContentPart] | None
 
 class FunctionCall(msgspec.Struct):
     name: str
-    arguments: str | None = None
+    # Ollama's own API has an object here, which clients made for it send back.
+    arguments: str | dict[str, msgspec.Raw] | None = None
 
 
 class CustomCall(msgspec.Struct):

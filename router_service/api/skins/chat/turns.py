@@ -21,6 +21,7 @@ from router_service.core.wire.chat import (
     AssistantTurn,
     AudioAnswer,
     DeveloperTurn,
+    FunctionCall,
     FunctionTurn,
     MessageToolCall,
     SystemTurn,
@@ -103,7 +104,7 @@ def _assistant_parts(turn: AssistantTurn, where: str, call_ids: _FunctionCallIds
     parts += [image_part(image.image_url) for image in turn.images or ()]
     if turn.function_call is not None:
         call = turn.function_call
-        parts.append(ToolCall(call_id=call_ids.make(call.name), name=call.name, arguments=call.arguments or ""))
+        parts.append(ToolCall(call_id=call_ids.make(call.name), name=call.name, arguments=_arguments(call)))
     return parts + calls
 
 
@@ -112,13 +113,18 @@ def _tool_call(call: MessageToolCall, where: str) -> ToolCall:
     cache = cache_mark(call.cache_control)
     if call.function is not None:
         found = call.function
-        return ToolCall(call_id=call_id, name=found.name, arguments=found.arguments or "", origin=origin, cache=cache)
+        return ToolCall(call_id=call_id, name=found.name, arguments=_arguments(found), origin=origin, cache=cache)
     if call.custom is None:
         raise bad_field(where, f"has no function; send {EXPECTED['function']}")
     custom = call.custom
     return ToolCall(
         call_id=call_id, name=custom.name, arguments=custom.input or "", kind="custom", origin=origin, cache=cache
     )
+
+
+def _arguments(call: FunctionCall) -> str:
+    found = call.arguments or ""
+    return found if isinstance(found, str) else msgspec.json.encode(found).decode()
 
 
 def _reasoning(turn: AssistantTurn, calls: Sequence[ToolCall], where: str) -> list[AnyPart]:

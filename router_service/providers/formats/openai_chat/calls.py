@@ -49,10 +49,11 @@ class CallTracker:
         said = call.custom or call.function
         return (
             call.index == self._last
-            and not call.id
+            and call.id is UNSET
+            and (call.type is UNSET or bool(call.type))
             and said is not None
             and said is not UNSET
-            and not said.name
+            and said.name is UNSET
             and self._by_index.get(self._last) == self._last
         )
 
@@ -65,8 +66,13 @@ class CallTracker:
         position = self._position(index, call.id or None, bool(said.name))
         if position == len(self._named):
             changed = self._begin(call, index, position) or changed
-        elif call.id:
-            call.id, changed = UNSET, True
+        else:
+            if call.id is not UNSET:
+                call.id, changed = UNSET, True
+            if call.type is None or call.type == "":
+                call.type, changed = UNSET, True
+            if said.name is not UNSET and not said.name:
+                said.name, changed = UNSET, True
         if said.name:
             if self._named[position]:
                 said.name, changed = UNSET, True
@@ -82,6 +88,10 @@ class CallTracker:
         own = native if native is not None and native not in self._used else f"call_{self._stem}_{position}"
         kind = "custom" if call.custom else "function"
         changed = own != native or call.type != kind
+        if call.custom and not isinstance(call.custom.input, str):
+            call.custom.input, changed = "", True
+        elif call.function and not isinstance(call.function.arguments, str):
+            call.function.arguments, changed = "", True
         call.id, call.type = own, kind
         self._used.add(own)
         self._own_ids.append(native)

@@ -70,7 +70,7 @@ def joined_halves(choices: list[dict[str, Any]], joiner: TextJoiner) -> None:
 def fitted_piece(choice: dict[str, Any]) -> Piece:
     """Return a choice of ``fitted_choices`` with documented types in place of others."""
     finish = choice.get("finish_reason")
-    delta = _with_split_content(_delta(choice))
+    delta = _with_split_content(_with_thinking(_delta(choice)))
     known: dict[str, Any] = {}
     extras: dict[str, Any] = {}
     for name, value in delta.items():
@@ -99,6 +99,13 @@ def _delta(choice: dict[str, Any]) -> dict[str, Any]:
 def _index(value: Any, position: int) -> int:
     is_index = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_INDEX
     return value if is_index else position
+
+
+def _with_thinking(delta: dict[str, Any]) -> dict[str, Any]:
+    """Return ``delta`` with the text of ``thinking``, as Ollama's own API has it, where reasoning is read."""
+    if isinstance(delta.get("thinking"), str) and not (delta.get("reasoning") or delta.get("reasoning_content")):
+        return {("reasoning" if name == "thinking" else name): value for name, value in delta.items()}
+    return delta
 
 
 def _with_split_content(delta: dict[str, Any]) -> dict[str, Any]:

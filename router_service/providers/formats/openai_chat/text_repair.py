@@ -21,7 +21,7 @@ def read_escaped(data: bytes) -> Any:
     strings may contain control characters.
     """
     try:
-        text = data.decode("utf-8", "surrogateescape")
+        text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
         return json.loads(text, strict=False, parse_constant=lambda _name: None, parse_float=_finite, parse_int=_whole)
     except RecursionError:
         raise ValueError("nested too deeply") from None

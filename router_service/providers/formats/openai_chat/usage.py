@@ -15,8 +15,9 @@ _PROMPT = ("prompt_tokens", "input_tokens")
 _COMPLETION = ("completion_tokens", "output_tokens")
 _PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details")
-# Moonshot reports cached_tokens beside the totals, DeepSeek prompt_cache_hit_tokens, gateways Anthropic's names.
-_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+# Moonshot reports cached_tokens beside the totals, Mistral num_cached_tokens, DeepSeek prompt_cache_hit_tokens,
+# gateways Anthropic's names.
+_CACHED = ("cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 # DashScope and gateways split what was written by lifetime, as Anthropic does.
 _WRITTEN_5M, _WRITTEN_1H = ("ephemeral_5m_input_tokens",), ("ephemeral_1h_input_tokens",)
@@ -57,6 +58,7 @@ class DocumentedUsage(msgspec.Struct, gc=False):
     input_tokens_details: Any = None
     output_tokens_details: Any = None
     cached_tokens: Any = None
+    num_cached_tokens: Any = None
     prompt_cache_hit_tokens: Any = None
     prompt_cache_miss_tokens: Any = None
     cache_read_input_tokens: Any = None

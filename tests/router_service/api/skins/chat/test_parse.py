@@ -133,6 +133,14 @@ def test_cache_marks_are_kept_wherever_they_stand(mark: dict[str, Any]) -> None:
         assert parse(tools=[tool]).tools[0].cache == expected
 
 
+def test_arguments_of_a_call_may_be_an_object() -> None:
+    """They are read as the text of it, which is what every provider takes."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
+    assert parts_of({"role": "assistant", "tool_calls": [call]}) == [
+        ToolCall(call_id="c", name="f", arguments='{"a":1}')
+    ]
+
+
 def test_an_answer_comes_back_in_the_order_in_which_a_model_makes_it() -> None:
     """All fields of an answer, and those that SDKs set to null, are read; text that repeats details is not."""
     message = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from router_service.core.errors import ApiError
@@ -41,6 +42,8 @@ def streamed(*chunks: Any, done: bool = True) -> Result:
         ({"prompt_tokens": 10, "total_tokens": 15}, Usage(10, 5)),
         ({"completion_tokens": 5, "total_tokens": 15}, Usage(10, 5)),
         ({"prompt_tokens": 10, "completion_tokens": 5, "cached_tokens": 50}, Usage(10, 5, 10)),
+        ({"prompt_tokens": 10, "completion_tokens": 5, "num_cached_tokens": 4}, Usage(10, 5, 4)),
+        ({"prompt_tokens": 100_000_001, "completion_tokens": 5}, Usage(0, 5)),
         (
             {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 50}},
             Usage(10, 5, 10),
@@ -127,3 +130,48 @@ def test_a_legacy_call_of_a_response_has_both_fields() -> None:
         DecodeContext(),
     )
     assert b'"function_call":{"name":"f","arguments":""}' in bytes(batch.spliced[0].delta)
+
+
+LATER: list[dict[str, Any]] = [
+    {"index": 0, "id": "", "function": {"arguments": ":1}"}},
+    {"index": 0, "id": None, "type": None, "function": {"name": None, "arguments": ":1}"}},
+    {"index": 0, "id": "a", "type": "", "function": {"name": "", "arguments": ":1}"}},
+    {"id": "", "function": {"arguments": ":1}"}},
+]
+
+
+@pytest.mark.parametrize("later", LATER)
+def test_later_pieces_of_a_call_repeat_nothing(later: dict[str, Any]) -> None:
+    """SDKs join what a piece has to what they have: its id and its type come once."""
+    decoder = FORMAT.decoder(DecodeContext(generation_id="gen-1"))
+    first = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x"'}}
+    deltas = []
+    for piece in (first, later):
+        batch = decoder.feed(None, msgspec.json.encode(chunk({"tool_calls": [piece]})))
+        assert batch is not None
+        deltas += [msgspec.json.decode(choice.delta)["tool_calls"] for choice in batch.spliced]
+    assert deltas[1] == [{"index": 0, "function": {"arguments": ":1}"}}]
+
+
+def test_a_call_without_arguments_has_empty_ones() -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "f"}}
+    custom = {"id": "b", "type": "custom", "custom": {"name": "g"}}
+    (batch,) = FORMAT.decode_batches(
+        msgspec.json.encode(message({"role": "assistant", "content": None, "tool_calls": [call, custom]})),
+        DecodeContext(generation_id="gen-1"),
+    )
+    (choice,) = batch.spliced
+    function, other = msgspec.json.decode(choice.delta)["tool_calls"]
+    assert (function["function"]["arguments"], other["custom"]["input"]) == ("", "")
+
+
+def test_a_field_named_thinking_is_reasoning() -> None:
+    said = {"role": "assistant", "content": "x", "thinking": "Hm"}
+    for result in (decoded(message(said)), streamed(chunk(said), END)):
+        assert (reasoning_of(result), text_of(result)) == ("Hm", "x")
+
+
+def test_a_byte_order_mark_is_no_part_of_an_answer() -> None:
+    mark = b"\xef\xbb\xbf"
+    assert text_of(decoded(mark + msgspec.json.encode(message({"role": "assistant", "content": "x"})))) == "x"
+    assert text_of(streamed(SAID, mark + msgspec.json.encode(chunk({"content": "!"})), END)) == "Hi!"
