@@ -38,7 +38,8 @@ class DecodeContext(msgspec.Struct, frozen=True):
     that emulates structured output; its arguments are the text of the answer. ``custom_tools`` are the names, as sent,
     of custom tools that were sent as functions whose one argument ``input`` is the text. ``think_tags`` is true where
     text may begin with reasoning within ``<think>``, ``reasoning_in_total`` where a provider's total of tokens may be
-    all that counts the reasoning, ``lists_sources`` where the sources of an answer may stand beside its choices.
+    all that counts the reasoning, ``lists_sources`` where the sources of an answer may stand beside its choices,
+    ``json_text`` where the text was asked in words to be JSON.
     """
 
     generation_id: str = ""
@@ -50,6 +51,7 @@ class DecodeContext(msgspec.Struct, frozen=True):
     reasoning_in_total: bool = False
     think_tags: bool = False
     lists_sources: bool = False
+    json_text: bool = False
 
 
 class Encoded(msgspec.Struct, frozen=True):

@@ -57,7 +57,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     parameters that it does not have: they are left out and reported. ``limits`` bound the others: a value beyond is
     replaced by the nearest one and reported. ``refused`` has a sentence for each parameter without which the answer
     would be of no use. ``stream_options`` and ``functions`` (the legacy ones) are false where these are unknown,
-    ``schemas`` is false where output follows no JSON schema but can be any JSON object.
+    ``schemas`` is false where output follows no JSON schema, ``json_object`` where it cannot be any JSON object; what
+    is missing is asked for in words, and the answer is healed. ``schema_absent`` are keywords that are left out of
+    schemas of the output and reported.
 
     Tools: ``tools`` is false where a model calls none, and earlier calls are told as text. ``tool_choices`` are the
     modes that can be asked for. ``tool_call_ids`` are short where they may have at most 40 characters.
@@ -90,6 +92,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     stream_options: bool = True
     functions: bool = True
     schemas: bool = True
+    json_object: bool = True
+    schema_absent: tuple[str, ...] = ()
     tools: bool = True
     tool_choices: tuple[ToolChoiceMode, ...] = ("auto", "none", "required", "tool")
     tool_call_ids: Literal["any", "short", "nine_alphanumeric"] = "any"

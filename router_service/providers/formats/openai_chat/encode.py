@@ -13,7 +13,7 @@ from router_service.core.http_request import HttpRequest
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.providers.chat_parameters import UNSERVED, asking_fields
 from router_service.providers.formats.openai_chat.dialect import NAME, dialect_at, origin_of
-from router_service.providers.formats.openai_chat.output import encode_output, with_schema
+from router_service.providers.formats.openai_chat.output import asks_in_words, encode_output, with_schema
 from router_service.providers.formats.openai_chat.parameters import fitted_parameters, limited_tokens
 from router_service.providers.formats.openai_chat.reasoning import encode_reasoning, without_thinking
 from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, left_out
@@ -51,7 +51,7 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
     turns = TurnEncoder(dialect, origin, dropped).encode(request)
     body: dict[str, Any] = {"model": endpoint.upstream_model, "messages": with_schema(turns, request.output, dialect)}
     body |= encode_tools(request, dialect, dropped)
-    body |= encode_output(request.output, dialect)
+    body |= encode_output(request.output, dialect, dropped)
     body |= _sampling(request.sampling)
     if request.max_tokens is not None:
         limit = limited_tokens("max_tokens", request.max_tokens, endpoint.max_completion_tokens, dropped)
@@ -78,6 +78,7 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
         choices if isinstance(choices, int) else 1,
         think_tags=dialect.think_tags,
         lists_sources=dialect.lists_sources,
+        json_text=asks_in_words(request.output, dialect),
         reasoning_in_total=dialect.reasoning_in_total,
     )
     url, headers = f"{endpoint.base_url}/chat/completions", {"content-type": "application/json"}

@@ -14,6 +14,7 @@ from router_service.providers.formats.openai_chat.decoder import ChatDecoder
 from router_service.providers.formats.openai_chat.dialect import NAME
 from router_service.providers.formats.openai_chat.encode import encode_request
 from router_service.providers.formats.openai_chat.errors import http_error
+from router_service.providers.formats.openai_chat.json_output import JsonOutputDecoder, json_body
 from router_service.providers.formats.openai_chat.sources import SourceDecoder, annotated_body
 from router_service.providers.formats.openai_chat.splice import encode_source
 from router_service.providers.formats.openai_chat.support import SUPPORT, support_at
@@ -43,7 +44,11 @@ class OpenAIChatFormat:
         return decode_spliced(_rewritten(body, context), context)
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
-        decoder: EventDecoder = ThinkTagDecoder(context) if context.think_tags else ChatDecoder(context)
+        decoder: EventDecoder = ChatDecoder(context)
+        if context.json_text:
+            decoder = JsonOutputDecoder(decoder)
+        if context.think_tags:
+            decoder = ThinkTagDecoder(context, decoder)
         return SourceDecoder(decoder) if context.lists_sources else decoder
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
@@ -54,4 +59,6 @@ def _rewritten(body: bytes, context: DecodeContext) -> bytes:
     """Return a completion with what stands at an unusual place of the provider's answers where clients read it."""
     if context.think_tags:
         body = split_body(body)
+    if context.json_text:
+        body = json_body(body)
     return annotated_body(body) if context.lists_sources else body

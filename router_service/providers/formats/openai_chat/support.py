@@ -35,7 +35,7 @@ def _table(dialect: Dialect, *, sells_tiers: bool) -> Mapping[str, ParameterSupp
         | dict.fromkeys(SERVED_BY_ROUTER, emulated)
         | dict.fromkeys(UNSERVED, dropped)
         | ({} if dialect.functions else {"functions": emulated, "function_call": emulated})
-        | ({} if dialect.schemas else {"response_format": emulated, SAID_BY_FORMAT: emulated})
+        | ({} if dialect.schemas and dialect.json_object else {"response_format": emulated, SAID_BY_FORMAT: emulated})
         | _tool_choice(dialect)
         | dict.fromkeys(dialect.absent, dropped)
         | ({SAID_BY_FORMAT: emulated} if SAID_BY_FORMAT in dialect.absent else {})

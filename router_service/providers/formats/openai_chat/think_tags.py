@@ -12,9 +12,8 @@ import msgspec
 
 from router_service.core.answer import Batch
 from router_service.core.events import Event
-from router_service.providers.formats.openai_chat.decoder import ChatDecoder
 from router_service.providers.formats.openai_chat.odd_types import fitted_choices
-from router_service.providers.wire_format import DecodeContext
+from router_service.providers.wire_format import DecodeContext, EventDecoder
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -82,8 +81,8 @@ def _beginning_of(tag: str, text: str) -> int:
 class ThinkTagDecoder:
     """Implement ``EventDecoder`` for streams whose text may begin with reasoning within tags."""
 
-    def __init__(self, context: DecodeContext) -> None:
-        self._decoder = ChatDecoder(context)
+    def __init__(self, context: DecodeContext, decoder: EventDecoder) -> None:
+        self._decoder = decoder
         self._only = context.choices == 1
         self._splitters: dict[int, ThinkSplitter] = {}
         self._passes = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 from data.catalogue.types import Endpoint, Price
@@ -150,7 +151,11 @@ def chat_effect(name: str, endpoint: Endpoint, *, copied: bool) -> Fields:
         case "tool_choice":
             return {"tool_choice": _choice(dialect)}
         case "response_format" if not dialect.schemas:
-            return {"response_format": {"type": "json_object"}}
+            if dialect.json_object:
+                return {"response_format": {"type": "json_object"}}
+            shape = json.dumps(SCHEMA, separators=(",", ":"))
+            wish = f"Answer with a JSON object that is valid under this JSON schema: {shape}"
+            return {"messages": [{"role": "system", "content": wish}, *MESSAGES]}
         case "reasoning" | "reasoning_effort" if not as_object or not copied:
             return _reasoning_effect("high" if name == "reasoning" else "low", dialect, own=name == "reasoning_effort")
         case "reasoning":

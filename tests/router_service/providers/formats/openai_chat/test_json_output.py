@@ -1,0 +1,159 @@
+"""Test structured output where a provider has no schema: asked for in words, reduced, and healed in both modes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router_service.core.events import Result
+from router_service.core.generation import GenerationRequest, Message, OutputFormat
+from router_service.core.parts import Text
+from router_service.providers.formats.openai_chat.dialect import dialect_of
+from router_service.providers.formats.openai_chat.json_text import JsonText
+from router_service.providers.wire_format import DecodeContext
+from tests.router_service.providers.formats.openai_chat.wire import (
+    FORMAT,
+    chunk,
+    folded,
+    message,
+    reasoning_of,
+    text_of,
+)
+from tests.router_service.providers.formats.parameter_cases import endpoint_for
+
+CONTEXT = DecodeContext(generation_id="gen-1", json_text=True)
+HEALED: list[tuple[str, Any]] = [
+    ('{"a":1}', {"a": 1}),
+    ('Sure, here it is:\n```json\n{"a": [1, 2,],}\n```\nAnything else?', {"a": [1, 2]}),
+    ("{'a': 'it\\'s \"x\"', b: True, c: None}", {"a": 'it\'s "x"', "b": True, "c": None}),
+    ('{"a": "two\nlines\tand \\d"}', {"a": "two\nlines\tand \\d"}),
+    ('{"a": {"b": [1, {"c": "cut', {"a": {"b": [1, {"c": "cut"}]}}),
+    ('{"a":', {"a": None}),
+    ('{"a": [1, 2}', {"a": [1, 2]}),
+    ('{"a": 1]}', {"a": 1}),
+    ('{"a": , "b": NaN}', {"a": None, "b": None}),
+    ("```\n[1, 2]\n```", [1, 2]),
+    ('Use {name} so: {"a": 1} and {"b": 2}', {"a": 1}),
+    ("{}", {}),
+]
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "pattern": {"type": "string", "pattern": "^x"},
+        "list": {"type": "array", "items": {"type": "string", "format": "date"}, "minItems": 2},
+        "either": {"anyOf": [{"type": "string", "pattern": "y"}, {"type": "null"}]},
+    },
+}
+
+
+def healed(text: str, cuts: list[int] | None = None, *, is_complete: bool = True) -> str:
+    """Return what is made of ``text`` that comes in pieces."""
+    places = sorted(cut % (len(text) + 1) for cut in cuts or ())
+    json_text = JsonText()
+    pieces = [text[start:end] for start, end in zip([0, *places], [*places, len(text)], strict=True)]
+    return "".join(map(json_text.feed, pieces)) + json_text.end(is_complete=is_complete)
+
+
+@given(st.sampled_from(HEALED), st.lists(st.integers(0, 100), max_size=6))
+def test_text_becomes_json_wherever_it_is_cut(case: tuple[str, Any], cuts: list[int]) -> None:
+    text, value = case
+    assert json.loads(healed(text, cuts)) == value
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4), st.booleans(), st.lists(st.integers(0, 400), max_size=4))
+def test_json_keeps_its_value(value: dict[str, Any], is_ascii: bool, cuts: list[int]) -> None:
+    assert json.loads(healed(json.dumps(value, ensure_ascii=is_ascii, indent=1), cuts)) == value
+
+
+@pytest.mark.parametrize("text", ["I cannot do that.", "", "A set {1, 2} in words", "x" * 30_000])
+def test_words_without_json_are_passed_on(text: str) -> None:
+    assert healed(text, [7, 25_000]) == text
+
+
+def test_an_answer_that_was_cut_off_is_not_closed() -> None:
+    assert healed('Here: {"a": "x', is_complete=False) == '{"a": "x'
+
+
+def streamed(*chunks: dict[str, Any], context: DecodeContext = CONTEXT) -> Result:
+    """Return the result of a stream."""
+    decoder = FORMAT.decoder(context)
+    events = []
+    for data in (*map(msgspec.json.encode, chunks), b"[DONE]"):
+        batch = decoder.feed(None, data)
+        events += batch.events() if batch is not None else []
+    return folded(events + decoder.end())
+
+
+@pytest.mark.parametrize(("finish", "text"), [("stop", '{"a":"x"}'), ("length", '{"a":"x')])
+def test_both_modes_give_the_same_text(finish: str, text: str) -> None:
+    said = '<think>{Hm}</think>Here:\n{"a":"x'
+    tagged = msgspec.structs.replace(CONTEXT, think_tags=True, lists_sources=True)
+    whole = folded(FORMAT.decode(msgspec.json.encode(message({"role": "assistant", "content": said}, finish)), tagged))
+    pieces = [chunk({"content": said[at : at + 3]}) for at in range(0, len(said), 3)]
+    for result in (
+        whole,
+        streamed(*pieces, chunk({}, finish), context=tagged),
+        streamed(
+            *pieces, {"id": "c", "choices": [{"index": 0, "delta": None, "finish_reason": finish}]}, context=tagged
+        ),
+    ):
+        assert (text_of(result), reasoning_of(result)) == (text, "{Hm}")
+
+
+def test_what_is_no_text_is_left_to_the_decoder() -> None:
+    call = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    result = streamed(chunk({"tool_calls": [call]}), {"id": "c", "choices": [1]}, {"id": "c"}, chunk({}, "tool_calls"))
+    assert result.choices[0].finished is not None and result.choices[0].finished.reason == "tool_calls"
+
+
+def encoded(provider: str, output: OutputFormat) -> tuple[dict[str, Any], DecodeContext, tuple[str, ...]]:
+    """Return the body for ``provider``, the context of its answer and what is reported as dropped."""
+    request = GenerationRequest(messages=[Message(role="user", parts=[Text(text="hi")])], output=output)
+    made = FORMAT.encode(request, endpoint_for("openai_chat", provider, "model"), "gen-1")
+    return msgspec.json.decode(made.request.body), made.context, made.dropped
+
+
+def test_a_format_is_asked_for_as_the_provider_can_be_asked() -> None:
+    schema = OutputFormat(kind="json_schema", schema=msgspec.Raw(msgspec.json.encode(SCHEMA)))
+    any_object = OutputFormat(kind="json_object")
+    body, context, _ = encoded("deepseek", schema)
+    assert body["response_format"] == {"type": "json_object"} and "pattern" in body["messages"][0]["content"]
+    assert context.json_text
+    body, context, _ = encoded("minimax", any_object)
+    assert "response_format" not in body and "JSON object" in body["messages"][0]["content"] and context.json_text
+    body, context, _ = encoded("perplexity", any_object)
+    assert body["response_format"]["json_schema"]["schema"] == {"type": "object"} and not context.json_text
+    assert len(body["messages"]) == 1
+    for provider in ("moonshotai", "zai", "deepseek"):
+        body, context, _ = encoded(provider, any_object)
+        assert body["response_format"] == {"type": "json_object"} and not context.json_text
+
+
+def test_a_schema_is_reduced_and_that_is_reported() -> None:
+    schema = OutputFormat(kind="json_schema", schema=msgspec.Raw(msgspec.json.encode(SCHEMA)))
+    body, _, dropped = encoded("cerebras", schema)
+    assert dropped == ("response_format.schema",)
+    sent = body["response_format"]["json_schema"]["schema"]["properties"]
+    # A member may be named as a keyword is.
+    assert sent == {
+        "pattern": {"type": "string"},
+        "list": {"type": "array", "items": {"type": "string"}},
+        "either": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    }
+    body, _, dropped = encoded("openai", schema)
+    assert body["response_format"]["json_schema"]["schema"] == SCHEMA and dropped == ()
+    plain = OutputFormat(kind="json_schema", schema=msgspec.Raw(b'{"properties":{"pattern":{"type":"string"}}}'))
+    assert encoded("cerebras", plain)[2] == ()
+    assert dialect_of("xai").schema_absent
