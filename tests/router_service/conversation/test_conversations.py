@@ -126,6 +126,21 @@ def _change_formats(held: Conversation, streams: str) -> None:
     assert all(first != second for first, second in itertools.pairwise(formats)) and len(formats) == 13
 
 
+@pytest.mark.parametrize("place", [*MESSAGES_PLACES, *CHAT_PLACES], ids=lambda place: place.model)
+def test_every_provider_takes_over_from_every_other(world: tuple[Stack, RecordingLab], place: Place) -> None:
+    """Over all places this is each ordered pair, at a turn with calls, reasoning or an image."""
+    others = [other for other in (*MESSAGES_PLACES, *CHAT_PLACES) if other is not place]
+    scenarios = itertools.cycle(("redacted", "tool", "thinking", "parallel_tools", "text"))
+    with opened(world, SKINS[place in CHAT_PLACES]) as held:
+        calls: Sequence[Any] = ()
+        for turn, at in enumerate(found for other in others for found in (place, other)):
+            if calls:
+                held.give([ToolOutput("Ebb.", PNG if turn % 4 else None) for _ in calls])
+            else:
+                held.say(asking(next(scenarios)), PNG if turn % 3 == 0 else None)
+            calls = held.ask(at, stream=turn % 2 == 0, thinks=turn % 3 != 1).calls
+
+
 @pytest.mark.parametrize("skin", SKINS)
 @pytest.mark.parametrize("streams", ["no turn", "every turn", "every other turn"])
 def test_a_conversation_changes_among_three_formats(world: tuple[Stack, RecordingLab], skin: str, streams: str) -> None:
