@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from data.catalogue.types import Catalogue
 from router_service.api import account, catalogue, generation, health, preview
 from router_service.api.asgi import HeadRequests
+from router_service.api.cross_origin import CROSS_ORIGIN_KEY
 from router_service.api.generation_routes import generation_routes
 from router_service.api.handler import CLIENT_CLOSED
 from router_service.api.openapi import describe_routes
@@ -27,7 +28,7 @@ from router_service.configuration.read_file import settings_of_process
 from router_service.container import Container
 from router_service.core.client_connection import ClientDisconnected
 from router_service.core.errors import ApiError, RequestRefusal
-from router_service.core.http_limits import STATE_KEY, HttpLimits
+from router_service.core.http_limits import STATE_KEY
 from router_service.settings import Settings
 
 PREFIXES = ("/api/v1", "/v1")
@@ -71,9 +72,9 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
     limits = settings.http_limits
 
     @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, HttpLimits]]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
         async with container.running():
-            yield {STATE_KEY: limits}
+            yield {STATE_KEY: limits, CROSS_ORIGIN_KEY: container.services.cross_origin}
 
     # The pages /docs and /redoc with their scripts from this package instead of a content delivery network.
     app = FastAPIOffline(

@@ -15,6 +15,8 @@ import msgspec
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from router_service.api.cross_origin import CROSS_ORIGIN_KEY, CrossOrigin
+from router_service.api.skins.skin import Headers
 from router_service.core.client_connection import CONNECTION_KEY, ClientConnection
 from router_service.core.errors import ApiError, RequestRefusal
 from router_service.core.http_limits import STATE_KEY, HttpLimits
@@ -267,6 +269,12 @@ class HttpProtocol(HttpToolsProtocol):
         """Refuse the request that cannot be parsed, or was not to be. uvicorn calls this with its own sentence."""
         self._refuse(self._refusal or RequestRefusal(400, f"{msg} Send HTTP/1.1 as RFC 9112 defines it"))
 
+    def _cross_origin_headers(self) -> Headers:
+        """Return the headers for a page of another origin, if the part of the head that was read names one."""
+        allowed: CrossOrigin | None = self.app_state.get(CROSS_ORIGIN_KEY)
+        origin = next((value for name, value in self.headers if name == b"origin"), None)
+        return [] if allowed is None or origin is None else allowed.headers(origin)
+
     def _refuse(self, error: ApiError) -> None:
         """Respond with ``error``, read no more requests, and close the connection when the client has read it."""
         self._refused = True
@@ -286,6 +294,7 @@ class HttpProtocol(HttpToolsProtocol):
         content = msgspec.json.encode(error.envelope())
         self.transport.write(
             STATUS_LINE[error.code]
+            + b"".join(b"%b: %b\r\n" % header for header in self._cross_origin_headers())
             + b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(content)
             + content
         )

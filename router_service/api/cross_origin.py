@@ -17,6 +17,8 @@ from starlette.types import ASGIApp
 from router_service.api.skins.skin import Headers
 from router_service.core.errors import ApiError
 
+# Under this key of the lifespan's state, the application passes its ``CrossOrigin`` to the server's protocol.
+CROSS_ORIGIN_KEY = "cross_origin"
 # Pages that this machine serves itself: development servers and desktop applications.
 LOOPBACK = r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
 METHODS = ("GET", "HEAD", "POST")

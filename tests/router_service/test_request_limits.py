@@ -218,6 +218,22 @@ def test_what_is_not_http_is_refused_with_a_sentence(nonsense: bytes, port: int)
     assert "RFC 9112" in refused(responses(port, nonsense), 400)
 
 
+@pytest.mark.parametrize(
+    ("origin", "parts"),
+    [
+        (b"http://localhost:3000", (b"x-long: " + b"a" * HEAD_BYTES + b"\r\n\r\n",)),
+        (b"http://localhost:3000", (b"x-read: 1\r\nnot a header\r\n\r\n",)),
+        (b"http://localhost:3000", (b"x-late: 1\r\n",)),
+        (b"https://other.example", (b"x-late: 1\r\n",)),
+    ],
+)
+def test_a_page_that_may_call_reads_the_refusal(origin: bytes, parts: tuple[bytes, ...], port: int) -> None:
+    """The headers of CORS are those of any other response, where the origin came before the fault."""
+    head = responses(port, POST + b"Origin: " + origin + b"\r\n", *parts).partition(b"\r\n\r\n")[0]
+    assert b"vary: Origin" in head
+    assert (b"access-control-allow-origin: " + origin in head) == origin.startswith(b"http://localhost")
+
+
 def test_the_router_serves_on_after_all_refusals(port: int) -> None:
     with dial(port) as client:
         for _ in range(3):
