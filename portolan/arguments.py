@@ -108,6 +108,7 @@ def settings(config: Path | None, data_dir: Path) -> LiveConfiguration:
     from pydantic import ValidationError
 
     from data.catalogue import load_catalogue
+    from router_service.configuration.environment import check_variables
     from router_service.configuration.live import LiveConfiguration
     from router_service.configuration.mistakes import ConfigurationError
     from router_service.settings import Settings
@@ -116,6 +117,7 @@ def settings(config: Path | None, data_dir: Path) -> LiveConfiguration:
     if path is not None:
         os.environ["PORTOLAN_CONFIG"] = str(path.resolve())
     try:
+        check_variables(os.environ)
         return LiveConfiguration(Settings(config=path), load_catalogue())
     except ValidationError as error:
         faults = "; ".join(f"PORTOLAN_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())

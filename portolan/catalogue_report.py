@@ -14,17 +14,24 @@ from data.catalogue.price_check import implausible_prices
 from data.catalogue.types import Catalogue, Endpoint
 
 
-def coverage(unplaced: bool = False) -> Iterator[str]:
-    """Return lines on coverage: the number of endpoints and models, and the reasons why other rows are left out."""
-    catalogue = load_catalogue()
+def coverage(unplaced: bool = False, configured: Catalogue | None = None) -> Iterator[str]:
+    """Return lines on coverage: the number of endpoints and models, and the reasons why other rows are left out.
+
+    ``configured`` is the catalogue with what the configuration adds and changes; by default the packaged one.
+    """
+    catalogue = configured or load_catalogue()
     every = [e for offers in catalogue.endpoints.values() for e in offers]
     endpoints = [e for e in every if e.service_tier is None]
     live = [e for e in endpoints if e.enabled]
     rows = sum(1 for _ in rows_in_source())
-    placed = rows - len(catalogue.unplaced)
+    packaged = load_catalogue()
+    placed = rows - len(packaged.unplaced)
+    own = len(endpoints) - sum(e.service_tier is None for offers in packaged.endpoints.values() for e in offers)
     yield f"version {catalogue.version}"
     yield f"{rows:>6,} rows in the source, {placed:,} placed ({placed / rows:.1%})"
-    yield f"{len(endpoints):>6,} endpoints; {placed - len(endpoints)} more rows are second ids of one of them"
+    yield f"{len(endpoints):>6,} endpoints; {placed - len(endpoints) + own} more rows are second ids of one of them"
+    if own:
+        yield f"{own:>6,} of the endpoints are added by the configuration"
     yield f"{len(catalogue.models):>6,} models, {len(_models(e for e in endpoints if e.price))} with a price"
     yield f"{len(live):>6,} endpoints to route to, of {len(_models(live))} models at {_providers(live)} providers"
     yield f"{len(every) - len(endpoints):>6,} more of a service tier: {_tiers(every)}"
@@ -37,9 +44,9 @@ def coverage(unplaced: bool = False) -> Iterator[str]:
         yield from (f"  {name}  {reason}" for name, reason in catalogue.unplaced)
 
 
-def endpoints_of(name: str) -> list[str] | None:
+def endpoints_of(name: str, configured: Catalogue | None = None) -> list[str] | None:
     """Return lines on the endpoints of a model, enabled ones first; ``None`` when no model has this name."""
-    catalogue = load_catalogue()
+    catalogue = configured or load_catalogue()
     canonical = catalogue.resolve(name)
     if canonical is None:
         return None

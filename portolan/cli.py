@@ -174,12 +174,14 @@ def up(
 @app.command()
 def why(
     generation_id: Annotated[str, typer.Argument(help="The X-Generation-Id of the answer, gen-…")],
+    config: arguments.Config = None,
     data_dir: ExistingDir = DEFAULT_DATA,
 ) -> None:
     """Explain from the request log why a request went to its endpoint. Needs no running router."""
     from portolan.why_report import report
 
-    lines = report(generation_id, data_dir)
+    catalogue = arguments.settings(config, data_dir).in_force.market.catalogue
+    lines = report(generation_id, data_dir, catalogue)
     if lines is None:
         typer.echo(
             f"{generation_id} is not in the log under {data_dir}. Is it the id of another installation? "
@@ -199,13 +201,19 @@ def catalogue_show(
     unplaced: Annotated[
         bool, typer.Option("--unplaced", help="List every row that became no endpoint, and the reason.")
     ] = False,
+    config: arguments.Config = None,
+    data_dir: arguments.SearchedDir = arguments.DEFAULT_DATA,
 ) -> None:
-    """Show the endpoints of a model, or the coverage of the catalogue and the rows left out."""
+    """Show the endpoints of a model, or the coverage of the catalogue and the rows left out.
+
+    Own providers, prices and enabled providers of portolan.toml are taken into account.
+    """
     from portolan.catalogue_report import close_names, coverage, endpoints_of
 
-    lines = coverage(unplaced) if model is None else endpoints_of(model)
+    catalogue = arguments.settings(config, data_dir).in_force.market.catalogue
+    lines = coverage(unplaced, catalogue) if model is None else endpoints_of(model, catalogue)
     if lines is None:
-        close = ", ".join(close_names(str(model))) or "none; 'portolan catalogue show' says what it covers"
+        close = ", ".join(close_names(str(model), catalogue)) or "none; 'portolan catalogue show' says what it covers"
         typer.echo(f"{model} is not in the catalogue. Close to it: {close}", err=True)
         raise typer.Exit(2)
     for line in lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +21,16 @@ def check(
     """Explain each mistake of the file with its line and column, and say what to write."""
     from data.catalogue import load_catalogue
     from portolan.config_report import remarks
+    from router_service.configuration.environment import check_variables
     from router_service.configuration.mistakes import ConfigurationError
     from router_service.configuration.read_file import read_configuration
 
+    try:
+        check_variables(os.environ)
+    except ConfigurationError as error:
+        for line in error.lines:
+            typer.echo(line, err=True)
+        raise typer.Exit(1) from None
     path = file or arguments.configuration_file(None, data_dir)
     if path is None:
         typer.echo(f"there is no portolan.toml in the working directory or in {data_dir}: nothing to check")

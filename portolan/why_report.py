@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.catalogue import load_catalogue
+from data.catalogue.types import Catalogue
 from data.lake import Lake
 from router_service.explanations.explain import explain
 from router_service.telemetry.lookup import find_on_disk
@@ -15,12 +16,17 @@ from router_service.telemetry.lookup import find_on_disk
 WIDTH = 110
 
 
-def report(generation_id: str, data_dir: Path) -> Iterator[str] | None:
-    """Return lines on a request in the log of ``data_dir``, segments and Parquet; ``None`` when it is not there."""
+def report(generation_id: str, data_dir: Path, configured: Catalogue | None = None) -> Iterator[str] | None:
+    """Return lines on a request in the log of ``data_dir``, segments and Parquet; ``None`` when it is not there.
+
+    ``configured`` names the providers of the configuration too; by default the packaged catalogue names its own.
+    """
     row = find_on_disk(Lake(data_dir), generation_id)
     if row is None:
         return None
-    return _lines(explain(row, {slug: provider.name for slug, provider in load_catalogue().providers.items()}))
+    return _lines(
+        explain(row, {slug: provider.name for slug, provider in (configured or load_catalogue()).providers.items()})
+    )
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:

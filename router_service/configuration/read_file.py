@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from data.catalogue.types import Catalogue
+from router_service.configuration.environment import check_variables
 from router_service.configuration.mistakes import ConfigurationError, Mistake, mistakes_of, setting_mistakes
 from router_service.configuration.names import misspelt
 from router_service.configuration.tables import PortolanToml
@@ -68,7 +69,11 @@ def find_configuration(data_dir: Path) -> Path | None:
 
 
 def settings_of_process() -> Settings:
-    """Return the settings of the environment, with ``config`` set where a file is found. Raises ``ValidationError``."""
+    """Return the settings of the environment, with ``config`` set where a file is found.
+
+    Raises ``ConfigurationError`` for a variable that nothing reads, and ``ValidationError`` for a wrong value.
+    """
+    check_variables(os.environ)
     settings = Settings()
     found = None if settings.config else find_configuration(settings.data_dir)
     return settings.model_copy(update={"config": found}) if found else settings

@@ -130,6 +130,31 @@ def test_serve_finds_the_file_and_its_data_directory(tmp_path: Path) -> None:
             assert router.end() == 0
 
 
+def test_the_catalogue_shows_what_the_file_adds_and_changes(tmp_path: Path) -> None:
+    """Own models, and the endpoints of a provider that the file switches off."""
+    text = """
+    [providers.mine]
+    base_url = "http://127.0.0.1:9/v1"
+    [models."acme/support-7b"]
+    context_length = 8192
+    [[endpoints]]
+    provider = "mine"
+    model = "acme/support-7b"
+    price = { prompt = 0.1, completion = 0.2 }
+    """
+    file = written(tmp_path, text)
+    shown = portolan("catalogue", "show", "acme/support-7b", "--config", file)
+    assert shown.returncode == 0 and "mine" in shown.stdout, shown
+    assert portolan("catalogue", "show", "acme/support-7b").returncode == 2
+    assert "1 of the endpoints are added by the configuration" in portolan("catalogue", "show", "--config", file).stdout
+
+
+def test_a_misspelt_variable_is_an_error_of_the_check(tmp_path: Path) -> None:
+    checked = portolan("config", "check", "--data-dir", str(tmp_path), PORTOLAN_STRATGY="price")
+    assert checked.returncode == 1
+    assert "Did you mean PORTOLAN_STRATEGY?" in checked.stderr
+
+
 def test_provider_test_says_what_works(tmp_path: Path) -> None:
     """Against the lab everything works; what fails is said in a sentence, with exit code 1."""
     with serving(create_app(Lab(time_scale=0.0, faults=False))) as url:
