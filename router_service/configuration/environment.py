@@ -31,6 +31,6 @@ def _is_known(name: str, known: Collection[str]) -> bool:
     return name in known or _INJECTED.fullmatch(name) is not None
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name.upper(), [f"{PREFIX}{one}" for one in known], n=1, cutoff=0.6)
-    return f"Did you mean {close[0]}?" if close else "docs/configuration.md lists all settings"
+def _suggestion(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), known, n=1, cutoff=0.6)
+    return f"Did you mean {PREFIX}{close[0]}?" if close else "docs/configuration.md lists all settings"

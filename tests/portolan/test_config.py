@@ -131,7 +131,7 @@ def test_serve_finds_the_file_and_its_data_directory(tmp_path: Path) -> None:
 
 
 def test_the_catalogue_shows_what_the_file_adds_and_changes(tmp_path: Path) -> None:
-    """Own models, and the endpoints of a provider that the file switches off."""
+    """A model of the operator's own is there with the file, and unknown without it."""
     text = """
     [providers.mine]
     base_url = "http://127.0.0.1:9/v1"
@@ -140,6 +140,7 @@ def test_the_catalogue_shows_what_the_file_adds_and_changes(tmp_path: Path) -> N
     [[endpoints]]
     provider = "mine"
     model = "acme/support-7b"
+    upstream_model = "support-7b"
     price = { prompt = 0.1, completion = 0.2 }
     """
     file = written(tmp_path, text)
