@@ -8,18 +8,23 @@ from pathlib import Path
 from data.storage.interface import ObjectNotFoundError
 from data.storage.local import LocalStorage
 
+# Beginnings of the names of imported files; the rows of the first train nothing.
+COUNTED_IMPORT, TRAINING_IMPORT = "import-counted-", "import-trains-"
+
 
 class Lake:
     """Hold the paths of the data directory (default ``data/var``) and the storage of its objects.
 
     ``log/``                      segments that are written or wait to be sealed, ``<segment>.wal``; disk-full reserves
-    ``lake/requests/day=D/``      Parquet of ``data.record.record.RECORD_SCHEMA``, one file per segment and day
+    ``lake/requests/day=D/``      Parquet of ``data.record.record.RECORD_SCHEMA``, one file per day and segment, or per
+                                  day and chunk of an import
     ``lake/unreadable/day=D/``    a note per damaged file of ``lake/requests``; see ``data.record.lake_files``
     ``marts/``                    ``marts-<version>.duckdb`` and the pointer ``current.json``
     ``decisions/``                one Parquet file per hour with the data that selection is trained and judged on
     ``policies/<version>/``       a selection policy: ONNX, JSON, its state and its report; see ``data.policies``
     ``portolan.sqlite``           API keys
     ``health/``                   one journal per running worker, read by the other workers
+    ``imports/``                  how far the import of each file has come, and the rows of it that were rejected
     ``sealer.lock``               locked by the one process that seals
     ``build.lock``                locked by the one run of the pipelines that builds
     ``runs/``                     one lock file per run of the pipelines, locked by its process

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +79,17 @@ def database(path: Path) -> Engine:
         raise typer.BadParameter(message, param_hint="'--data-dir'") from None
 
 
+def named_models(pairs: Iterable[str]) -> dict[str, str]:
+    """Return the models of ``NAME=author/slug`` by name; refuse anything else."""
+    found = {}
+    for pair in pairs:
+        written, _, model = pair.partition("=")
+        if not written or model.count("/") != 1 or not all(model.split("/")):
+            raise typer.BadParameter(f"{pair!r} is not NAME=author/slug", param_hint="'--map'")
+        found[written] = model
+    return found
+
+
 def free(host: str, ports: dict[str, int]) -> None:
     """Refuse ports that cannot be bound; ``ports`` are by option name."""
     with contextlib.ExitStack() as listeners:
@@ -128,6 +141,15 @@ def settings(config: Path | None, data_dir: Path) -> LiveConfiguration:
         for line in error.lines:
             typer.echo(line, err=True)
         raise typer.Exit(2) from None
+
+
+class ImportSource(StrEnum):
+    """List the formats of ``portolan import``."""
+
+    OPENROUTER_ACTIVITY = "openrouter-activity"
+    OPENROUTER_GENERATION = "openrouter-generation"
+    LITELLM = "litellm"
+    JSONL = "jsonl"
 
 
 Config = Annotated[

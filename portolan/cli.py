@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from portolan import arguments, config, keys, policy, provider
-from portolan.arguments import DEFAULT_DATA, Config, DataDir, ExistingDir
+from portolan.arguments import DEFAULT_DATA, Config, DataDir, ExistingDir, ImportSource
 
 # Boxes would break a long sentence into pieces, in a log above all.
 app = typer.Typer(
@@ -132,6 +133,24 @@ def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
     report = run(data_dir, typer.echo)
     if not report.succeeded:
         typer.echo(f"failed: {', '.join(report.failed)}; what was published before stays in force", err=True)
+        raise typer.Exit(1)
+
+
+@app.command("import")
+def import_usage(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The exported file.")],
+    source: Annotated[ImportSource, typer.Option("--from", help="Format of the file; see docs/imports.md.")],
+    mapped: Annotated[
+        list[str] | None, typer.Option("--map", help="NAME=author/slug for a model that names no author. Repeatable.")
+    ] = None,
+    train: Annotated[bool, typer.Option("--train", help="Let the rows train selection too.")] = False,
+    data_dir: DataDir = DEFAULT_DATA,
+) -> None:
+    """Import the usage that another router exported. Exits with 1 if a row was rejected."""
+    from portolan.import_report import run_import
+
+    given = arguments.named_models(mapped or ())
+    if not run_import(data_dir, file, source, given, train):
         raise typer.Exit(1)
 
 

@@ -22,6 +22,8 @@ IMAGE = "image_token"
 IMAGE_OUTPUT = "image_output"
 REQUEST = "request"
 WEB_SEARCH = "web_search"
+# The whole cost of an imported request, whose source does not say what each meter cost.
+TOTAL = "total"
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):
@@ -31,12 +33,14 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
         str,
         Column(
             "What was counted: prompt, completion, input_cache_read, input_cache_write, input_cache_write_1h, "
-            "internal_reasoning, audio, audio_output, image_token, image_output, request, web_search; more may follow",
+            "internal_reasoning, audio, audio_output, image_token, image_output, request, web_search; total "
+            "for an imported request; more may follow",
             since=2,
         ),
     ]
     quantity: Annotated[
-        int, Column("Units counted: requests or searches for the meters of these names, else tokens", since=2)
+        int,
+        Column("Units counted: requests or searches for the meters of these names, 1 for total, else tokens", since=2),
     ]
     nano: Annotated[int, Column("Price of the quantity, rounded half up once", "nano-USD", since=2)]
 

@@ -172,7 +172,7 @@ class Record(msgspec.Struct, omit_defaults=True):
     cost_prompt_nano: Annotated[int, Column("Charges of the prompt but input_cache_read", "nano-USD")] = 0
     cost_cached_nano: Annotated[int, Column("Charge input_cache_read", "nano-USD")] = 0
     cost_completion_nano: Annotated[int, Column("Charges of every kind of output", "nano-USD")] = 0
-    cost_fees_nano: Annotated[int, Column("Charges request and web_search", "nano-USD", since=2)] = 0
+    cost_fees_nano: Annotated[int, Column("Charges request, web_search and total", "nano-USD", since=2)] = 0
     reported_cost_nano: Annotated[
         int | None,
         Column("Cost that the provider itself states, for comparison; null where it states none", "nano-USD", since=2),
@@ -187,6 +187,12 @@ class Record(msgspec.Struct, omit_defaults=True):
     overhead_us: Annotated[int | None, Column("duration_us less the time spent on providers' responses", "µs")] = None
     category: Annotated[str | None, Column("One of the twelve categories, for the sampled share")] = None
     category_confidence: Annotated[float | None, Column("Probability of category by the classifier, in [0, 1]")] = None
+    source: Annotated[
+        str | None, Column("Format that the row was imported from; null for the router's own", since=2)
+    ] = None
+    trains_selection: Annotated[
+        bool | None, Column("Whether an imported row may train selection; null for the router's own", since=2)
+    ] = None
 
 
 RECORD_SCHEMA: pa.Schema = arrow_schema(Record)

@@ -17,6 +17,7 @@ COMMANDS = (
     "lab",
     "replay",
     "refresh",
+    "import",
     "up",
     "why",
     "keys",

@@ -1,7 +1,7 @@
 """Narrow the request log to decisions and their outcomes, one file an hour: what selection learns and is judged from.
 
 An hour's file names its sources, so that only hours with new sources are written again, be they late segments or
-backfills. Requests that were never sent anywhere are left out.
+backfills. Requests that were never sent anywhere are left out, and so are imported ones that train nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.lake import Lake
+from data.lake import COUNTED_IMPORT, Lake
 from data.record import lake_files
 from data.record.lake_reader import LAKE_SCHEMA, open_dataset
 from models.selection.dataset.damage import is_valid
@@ -71,9 +71,14 @@ class DecisionRows(NamedTuple):
 
 
 def hours(lake: Lake) -> dict[str, list[Path]]:
-    """Return each hour (UTC, ``2026-11-17T05``) with requests, and the sealed files that hold some of it."""
+    """Return each hour (UTC, ``2026-11-17T05``) with requests, and the sealed files that hold some of it.
+
+    Files of imports that train nothing are passed over.
+    """
     found: dict[str, list[Path]] = {}
     for file in lake_files.listing(lake).files:
+        if file.path.name.startswith(COUNTED_IMPORT):
+            continue
         for hour in _hours_of(file):
             found.setdefault(hour, []).append(file.path)
     return dict(sorted(found.items()))
@@ -93,8 +98,9 @@ def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
     arrived = pc.field("started_at")
     within = (arrived >= pa.scalar(begin)) & (arrived < pa.scalar(begin + timedelta(hours=1)))
     sent = pc.list_value_length(pc.field("attempts")) > 0
+    own = pc.field("source").is_null() | pc.field("trains_selection")
     path = _path(lake, hour)
-    rows = lake_files.read(lake, files, COLUMNS, within & sent)
+    rows = lake_files.read(lake, files, COLUMNS, within & sent & own)
     table = rows.table.cast(SCHEMA)
     files = [file for file in files if file not in {one.path for one in rows.left_out}]
     gone = _sources(lake, hour) - set(_names(files))

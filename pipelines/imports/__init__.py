@@ -1,0 +1,1 @@
+"""Import the usage history of other routers into the lake, marked by its source."""
