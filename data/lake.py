@@ -24,6 +24,7 @@ class Lake:
     ``policies/<version>/``       a selection policy: ONNX, JSON, its state and its report; see ``data.policies``
     ``portolan.sqlite``           API keys
     ``health/``                   one journal per running worker, read by the other workers
+    ``categories/``               the classifier that was trained here, and the operator's ``examples/``
     ``imports/``                  how far the import of each file has come, and the rows of it that were rejected
     ``sealer.lock``               locked by the one process that seals
     ``build.lock``                locked by the one run of the pipelines that builds
@@ -41,6 +42,7 @@ class Lake:
         self.unreadable = self.root / "lake" / "unreadable"
         self.marts = self.root / "marts"
         self.decisions = self.root / "decisions"
+        self.categories = self.root / "categories"
         self.policies = self.root / "policies"
         self.database = self.root / "portolan.sqlite"
         self.health = self.root / "health"

@@ -6,6 +6,7 @@ import os
 
 import dagster as dg
 
+from pipelines.defs.categories import category_classifier
 from pipelines.defs.decisions import decisions, decisions_by_hour, stale_hours
 from pipelines.defs.liveness import dead_runs
 from pipelines.defs.log import sealed_requests
@@ -25,7 +26,7 @@ from pipelines.defs.training import (
 
 refresh = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(decisions),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(decisions, category_classifier),
     executor_def=dg.in_process_executor,
     description="From the log to a published mart, and one turn of the loop that selection is learned by.",
 )
@@ -37,6 +38,7 @@ defs = dg.Definitions(
         candidate_mart,
         published_mart,
         decisions,
+        category_classifier,
         training_set,
         candidate,
         evaluation_report,

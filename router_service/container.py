@@ -120,7 +120,7 @@ class Container:
                 formats=FORMATS,
             ),
             tool_calls=ToolCallChecker(),
-            categoriser=RequestLabeller(settings.category_share),
+            categoriser=RequestLabeller(settings.category_share, lake.categories, settings.category_classifier),
             recent=RecentRecords(),
             key_usage=KeyUsageReader(lake),
             model_usage=ModelUsageReader(lake),

@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     category_share: float = Field(
         0.2, ge=0, le=1, description="share of the requests that are categorised, at most 5 per second and worker"
     )
+    category_classifier: str | None = Field(
+        None, description="entry point of the group portolan.classifiers that labels in place of the shipped classifier"
+    )
     log_sync: Literal["always", "interval", "never"] = "interval"
     log_when_full: Literal["wait", "drop"] = "drop"
     log_drain_timeout: float = Field(

@@ -185,8 +185,24 @@ class Record(msgspec.Struct, omit_defaults=True):
         int | None, Column("Arrival to first content byte sent to the client; null without one", "µs")
     ] = None
     overhead_us: Annotated[int | None, Column("duration_us less the time spent on providers' responses", "µs")] = None
-    category: Annotated[str | None, Column("One of the twelve categories, for the sampled share")] = None
-    category_confidence: Annotated[float | None, Column("Probability of category by the classifier, in [0, 1]")] = None
+    category: Annotated[
+        str | None, Column("One of the twelve categories; null unless sampled, and where it is unknown: below 0.5")
+    ] = None
+    category_confidence: Annotated[float | None, Column("Probability of the likeliest category, in [0, 1]")] = None
+    category_version: Annotated[str | None, Column("Version of the classifier; null unless sampled", since=2)] = None
+    task_tag: Annotated[str | None, Column("One of the 30 task tags; null as category is", since=2)] = None
+    task_tag_confidence: Annotated[
+        float | None, Column("Probability of the likeliest task tag, in [0, 1]", since=2)
+    ] = None
+    natural_language: Annotated[
+        str | None, Column("Language of the prompt's prose, ISO 639-1; null as category is", since=2)
+    ] = None
+    natural_language_confidence: Annotated[
+        float | None, Column("Probability of the likeliest natural language, in [0, 1]", since=2)
+    ] = None
+    programming_language: Annotated[
+        str | None, Column("Language of the code in the prompt, else the one that it names; null without", since=2)
+    ] = None
     source: Annotated[
         str | None, Column("Format that the row was imported from; null for the router's own", since=2)
     ] = None

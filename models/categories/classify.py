@@ -1,111 +1,137 @@
-"""Classify prompts by a linear model that needs numpy alone."""
+"""Label prompts: category and task tag by an ONNX model, natural and programming language by detectors."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
-from models.categories.features import BUCKETS, SETTINGS, counts
-from models.categories.taxonomy import CATEGORIES
+from data.record.prompt_labels import PromptLabels
+from models.categories.embedding import embedder
+from models.categories.features import SETTINGS, counts
+from models.categories.languages import natural_language, programming_language
+from models.categories.taxonomy import CATEGORIES, TAGS
 from models.categories.text import prompt_text
 
-__all__ = ["SCHEMA", "Classifier", "ClassifierInvalid", "Label", "prompt_text"]
+__all__ = [
+    "ENTRY_POINTS", "SCHEMA", "THRESHOLD", "Classifier", "ClassifierInvalid", "PromptClassifier",
+    "load_classifier", "prompt_text",
+]  # fmt: skip
 
-SCHEMA = 1
+SCHEMA = 2
 CLASSES = (*CATEGORIES, "none")
-SHAPES = {
-    "rarity": (BUCKETS,),
-    "weights": (BUCKETS, len(CLASSES)),
-    "scales": (len(CLASSES),),
-    "intercepts": (len(CLASSES),),
-}
+# Below it a label is unknown, as in the reference's study.
+THRESHOLD = 0.5
+ENTRY_POINTS = "portolan.classifiers"
+MODEL, HEADER = "model.onnx", "model.json"
 
 
 class ClassifierInvalid(ValueError):
-    """Say why the weights cannot be trusted."""
+    """Say why a classifier cannot be used."""
 
 
-class Label(NamedTuple):
-    """Hold one of ``CATEGORIES``, and the probability between 0 and 1 that the classifier gives it."""
+class PromptClassifier(Protocol):
+    """Label a prompt; an operator's own object with this method may replace ``Classifier``."""
 
-    category: str
-    confidence: float
+    def label(self, text: str) -> PromptLabels:
+        """Return the labels of the text of a prompt."""
 
 
 class Classifier:
-    """Classify with loaded weights of about 0.6 MB. Safe to share between threads."""
+    """Label with a loaded model. Safe to share between threads."""
 
-    def __init__(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, header: dict[str, Any], session: onnxruntime.InferenceSession) -> None:
         self.header = header
-        self._weights = arrays["weights"]
-        self._rarity = arrays["rarity"]
-        # The temperature divides every logit: dividing the parameters once is enough.
-        self._scales = arrays["scales"] / header["temperature"]
-        self._intercepts = arrays["intercepts"] / header["temperature"]
+        self.version = str(header["version"])
+        self._session = session
+        self._embedder = embedder()
+        if header["embedding"] != self._embedder.version:
+            raise ClassifierInvalid(
+                "the model was trained on other token vectors than those of the installed wordllama"
+            )
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Classifier:
-        """Load ``weights.json`` and ``weights.npz`` of a folder, by default those that the package ships.
+        """Load ``model.onnx`` and ``model.json`` of a folder, by default those that the package ships.
 
-        Raises ``ClassifierInvalid`` if they are missing, were altered or fit other features or categories.
+        Raises ``ClassifierInvalid`` if they are missing, were altered or fit other features or labels.
         """
         source = files("models.categories") if folder is None else folder
         try:
-            header = json.loads((source / "weights.json").read_bytes())
-            content = (source / "weights.npz").read_bytes()
+            header = json.loads((source / HEADER).read_bytes())
+            content = (source / MODEL).read_bytes()
             _check(header, content)
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in SHAPES}
-            shapes = {name: array.shape for name, array in arrays.items()}
-            if shapes != SHAPES:
-                raise ClassifierInvalid(f"weights.npz has the shapes {shapes}")
-            return cls(header, arrays)
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            return cls(header, session)
         except ClassifierInvalid:
             raise
         except Exception as error:
-            raise ClassifierInvalid(f"the weights cannot be read: {error}") from error
+            raise ClassifierInvalid(f"the model cannot be read: {error}") from error
 
-    def classify(self, text: str) -> Label:
-        """Return the most likely category of a prompt, of which the first 2000 and last 500 characters are read.
+    def label(self, text: str) -> PromptLabels:
+        """Return the labels of a prompt, of which the first 2000 and last 500 characters are read."""
+        chances, tags = self.probabilities(text)
+        category, tag = int(chances[: len(CATEGORIES)].argmax()), int(tags.argmax())
+        language = natural_language(text)
+        sure, sure_tag = round(float(chances[category]), 4), round(float(tags[tag]), 4)
+        return PromptLabels(
+            CATEGORIES[category] if sure >= THRESHOLD else None,
+            sure,
+            self.version,
+            TAGS[tag] if sure_tag >= THRESHOLD else None,
+            sure_tag,
+            language.code if language and language.confidence >= THRESHOLD else None,
+            language.confidence if language else None,
+            programming_language(text),
+        )
 
-        A prompt of stop words alone gets ``Label("programming", 0.0)``: the first category at the lowest confidence.
-        """
+    def probabilities(self, text: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the probabilities of ``CLASSES`` and of ``TAGS``, 0 for a text of stop words alone."""
         found = counts(text)
         if not found:
-            return Label(CATEGORIES[0], 0.0)
-        chances = self._probabilities(found)[: len(CATEGORIES)]
-        best = int(chances.argmax())
-        return Label(CATEGORIES[best], float(chances[best]))
+            return np.zeros(len(CLASSES), np.float32), np.zeros(len(TAGS), np.float32)
+        inputs = {
+            "buckets": np.fromiter(found.keys(), np.int64, len(found)),
+            "frequencies": 1.0 + np.log(np.fromiter(found.values(), np.float32, len(found))),
+            "embedding": self._embedder.embed(text),
+        }
+        chances, tags = self._session.run(["categories", "tags"], inputs)
+        return chances, tags
 
-    def probabilities(self, text: str) -> dict[str, float]:
-        """Return the probabilities of the twelve and of ``none``, a prompt of no category; they sum to 1."""
-        chances = self._probabilities(counts(text))
-        return dict(zip(CLASSES, map(float, chances), strict=True))
 
-    def _probabilities(self, found: dict[int, int]) -> NDArray[np.float64]:
-        buckets = np.fromiter(found.keys(), np.int64, len(found))
-        row = (1.0 + np.log(np.fromiter(found.values(), np.float64, len(found)))) * self._rarity[buckets]
-        row /= np.linalg.norm(row) or 1.0
-        logits = (row @ self._weights[buckets]) * self._scales + self._intercepts
-        weights = np.exp(logits - logits.max())
-        return np.asarray(weights / weights.sum())
+def load_classifier(folder: Path, name: str | None = None) -> PromptClassifier:
+    """Return the operator's classifier ``name``, else the one trained in ``folder``, else the one that is shipped.
+
+    ``name`` is an entry point of the group ``ENTRY_POINTS``: a function without parameters that returns a
+    ``PromptClassifier``. Raises ``ClassifierInvalid``.
+    """
+    if name is None:
+        return Classifier.load(folder if (folder / HEADER).exists() else None)
+    found = list(entry_points(group=ENTRY_POINTS, name=name))
+    if not found:
+        raise ClassifierInvalid(f"no installed package has the entry point {name} in the group {ENTRY_POINTS}")
+    try:
+        made: PromptClassifier = found[0].load()()
+    except Exception as error:
+        raise ClassifierInvalid(f"the classifier {name} cannot be loaded: {error}") from error
+    return made
 
 
 def _check(header: dict[str, Any], content: bytes) -> None:
     if header["schema"] != SCHEMA:
         raise ClassifierInvalid(f"schema {header['schema']} is not {SCHEMA}, which this version knows")
     if hashlib.sha256(content).hexdigest() != header["sha256"]:
-        raise ClassifierInvalid("weights.npz does not have the sha256 that weights.json gives")
+        raise ClassifierInvalid("model.onnx does not have the sha256 that model.json gives")
     if header["features"] != SETTINGS:
-        raise ClassifierInvalid(f"the weights were trained on the features {header['features']}, not on {SETTINGS}")
-    if tuple(header["classes"]) != CLASSES:
-        raise ClassifierInvalid(f"the classes {header['classes']} are not the twelve categories and none")
-    if not 0 < header["temperature"] < 100:
-        raise ClassifierInvalid(f"the temperature {header['temperature']} is not between 0 and 100")
+        raise ClassifierInvalid(f"the model was trained on the features {header['features']}, not on {SETTINGS}")
+    if tuple(header["classes"]) != CLASSES or tuple(header["tags"]) != TAGS:
+        raise ClassifierInvalid("the classes of the model are not those of the taxonomy")

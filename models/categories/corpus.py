@@ -19,14 +19,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.categories.taxonomy import CATEGORIES
+from models.categories.taxonomy import CATEGORIES, category_examples
 
-__all__ = ["HELD_OUT", "NONE", "SOURCES", "Example", "keywords", "read", "seeds", "systems"]
+__all__ = ["NONE", "SOURCES", "Example", "keywords", "operators_examples", "own_examples", "read", "seeds", "systems"]
 
 # The label of a prompt that belongs to none of the twelve.
 NONE = "none"
-# Sources that are never trained on.
-HELD_OUT = ("arena_hard", "self_instruct_user_oriented")
 # Limits that keep one style from dominating the others.
 PER_INTENT = 10
 PER_SOURCE = 1500
@@ -64,6 +62,24 @@ def seeds() -> list[Example]:
         ]
         short = [dice.choice(table["shapes"]).format(" ".join(dice.sample(words, 3))) for _ in range(SHORT_SEEDS)]
         found += [Example(text, category, "seeds") for text in (*tasks, *shaped, *long, *short)]
+    return found
+
+
+def own_examples() -> list[Example]:
+    """Return our examples of each category and of none."""
+    return [Example(text, name, "examples") for name in (*CATEGORIES, NONE) for text in category_examples(name)]
+
+
+def operators_examples(folder: Path) -> list[Example]:
+    """Return the examples that an operator keeps in ``folder``: a file for each category, such as ``legal.txt``.
+
+    A slash in a category is an underscore in its file. There is one example a line, ``\\n`` stands for a line break.
+    """
+    found = []
+    for name in (*CATEGORIES, NONE):
+        path = folder / f"{name.replace('/', '_')}.txt"
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        found += [Example(line.replace("\\n", "\n"), name, "operator") for line in lines if line.strip()]
     return found
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 
 import msgspec
 
+from data.record.prompt_labels import PromptLabels
 from router_service.core.tool_calls import ToolCallCollector, ToolCallVerdict
 from router_service.core.usage import CostBreakdown, Usage
 
@@ -44,4 +45,4 @@ class Outcome(msgspec.Struct):
     middleware: list[str] | None = None
     tool_calls: ToolCallCollector | None = None
     tool_call_verdict: ToolCallVerdict | None = None
-    labelling: Future[tuple[str, float] | None] | None = None
+    labelling: Future[PromptLabels | None] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data.record.prompt_labels import PromptLabels
 from data.record.record import Record
 from router_service.accounting.cost import hedge_loser_cost
 from router_service.core.exchange import Exchange
@@ -64,7 +65,12 @@ def make_record(exchange: Exchange, worker: str) -> Record:
         record.tool_calls, record.tool_call_fault = outcome.tool_call_verdict
     label = _label(outcome)
     if label:
-        record.category, record.category_confidence = label
+        record.category, record.category_confidence = label.category, label.category_confidence
+        record.category_version = label.version
+        record.task_tag, record.task_tag_confidence = label.task_tag, label.task_tag_confidence
+        record.natural_language = label.natural_language
+        record.natural_language_confidence = label.natural_language_confidence
+        record.programming_language = label.programming_language
     if decision:
         describe_decision(record, decision)
     elif route.rejected_plan:
@@ -112,7 +118,7 @@ def _first_decision(route: RouteTrace) -> Decision | None:
     return next((step.decision for step in steps if step.decision is not None), None)
 
 
-def _label(outcome: Outcome) -> tuple[str, float] | None:
+def _label(outcome: Outcome) -> PromptLabels | None:
     labelling = outcome.labelling
     done = labelling is not None and labelling.done() and not labelling.cancelled()
     return labelling.result() if labelling and done else None

@@ -1,16 +1,23 @@
+"""The shipped classifier labels what is obvious, refuses altered models, and its documented scores are true."""
+
+from __future__ import annotations
+
 import json
-import random
 import shutil
 import subprocess
 import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.categories.classify import Classifier, ClassifierInvalid, Label, prompt_text
+from data.record.prompt_labels import PromptLabels
+from models.categories import classify
+from models.categories.classify import CLASSES, THRESHOLD, Classifier, ClassifierInvalid, load_classifier, prompt_text
 from models.categories.features import BUCKETS, counts, cut
-from models.categories.taxonomy import CATEGORIES
+from models.categories.languages import holds_code, natural_language, programming_language
+from models.categories.taxonomy import CATEGORIES, TAGS, category_examples, tag_examples, tag_group
 from models.categories.text import MAX_SYSTEM
 
 ROOT = Path(__file__).parents[3]
@@ -40,46 +47,57 @@ def classifier() -> Classifier:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for name in ("weights.json", "weights.npz"):
+    for name in ("model.json", "model.onnx"):
         shutil.copy(SHIPPED / name, tmp_path)
     return tmp_path
 
 
+def test_the_taxonomy_is_the_references() -> None:
+    assert len(CATEGORIES) == 12
+    groups = [tag_group(tag) for tag in TAGS]
+    assert {name: groups.count(name) for name in groups} == {"agent": 5, "code": 9, "data": 2, "general": 14}
+    assert all(len(texts) >= 5 for texts in tag_examples().values())
+    assert all(len(category_examples(name)) >= 60 for name in CLASSES)
+
+
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_obvious_prompts(classifier: Classifier, category: str) -> None:
-    label = classifier.classify(OBVIOUS[category])
-    assert label.category == category
-    assert 0 < label.confidence <= 1
+    found = classifier.label(OBVIOUS[category])
+    assert found.category == category
+    assert found.category_confidence is not None
+    assert THRESHOLD <= found.category_confidence <= 1
+    assert found.natural_language == "en"
 
 
 def test_a_common_system_message_changes_no_obvious_label(classifier: Classifier) -> None:
     for category, text in OBVIOUS.items():
-        assert classifier.classify(f"You are a helpful assistant.\n{text}").category == category
+        assert classifier.label(f"You are a helpful assistant.\n{text}").category == category
 
 
-def test_probabilities_are_of_the_twelve_and_none(classifier: Classifier) -> None:
-    for text in ("", *OBVIOUS.values()):
-        chances = classifier.probabilities(text)
-        assert [*chances] == [*CATEGORIES, "none"]
-        assert sum(chances.values()) == pytest.approx(1)
-    label = classifier.classify(OBVIOUS["legal"])
-    assert label.confidence == pytest.approx(classifier.probabilities(OBVIOUS["legal"])[label.category])
+def test_probabilities_sum_to_one(classifier: Classifier) -> None:
+    for text in OBVIOUS.values():
+        chances, tags = classifier.probabilities(text)
+        assert (len(chances), len(tags)) == (len(CLASSES), len(TAGS))
+        assert [chances.sum(), tags.sum()] == pytest.approx([1, 1], abs=1e-5)
 
 
 @pytest.mark.parametrize("text", ["", "   \n", "what should I do with it"])
-def test_text_that_says_nothing_has_the_lowest_confidence(classifier: Classifier, text: str) -> None:
-    assert classifier.classify(text) == Label("programming", 0.0)
+def test_text_that_says_nothing_is_unknown(classifier: Classifier, text: str) -> None:
+    found = classifier.label(text)
+    assert (found.category, found.category_confidence, found.task_tag) == (None, 0.0, None)
 
 
 @pytest.mark.parametrize("text", ["\ud800 lone surrogate", "\x00" * 9, "🦜" * 5000, "a" * 10**6, "x " * 10**5, "٣٤"])
-def test_odd_text_is_classified(classifier: Classifier, text: str) -> None:
-    assert classifier.classify(text).category in CATEGORIES
+def test_odd_text_is_labelled(classifier: Classifier, text: str) -> None:
+    found = classifier.label(text)
+    assert found.category is None or found.category in CATEGORIES
+    assert found.version == classifier.version
 
 
 def test_only_the_ends_of_a_long_prompt_are_read(classifier: Classifier) -> None:
     head, tail = "contract " * 400, "lawsuit " * 100
     assert cut("a" * 2500) == "a" * 2500
-    assert classifier.classify(head + "python " * 9000 + tail) == classifier.classify(head + "dragon " * 9000 + tail)
+    assert classifier.label(head + "python " * 9000 + tail) == classifier.label(head + "dragon " * 9000 + tail)
 
 
 def test_buckets_are_counted() -> None:
@@ -88,11 +106,11 @@ def test_buckets_are_counted() -> None:
     assert all(0 <= bucket < BUCKETS for bucket in once)
 
 
-def test_altered_weights_are_refused(copy: Path) -> None:
-    assert Classifier.load(copy).classify(OBVIOUS["health"]).category == "health"
-    content = bytearray((copy / "weights.npz").read_bytes())
+def test_an_altered_model_is_refused(copy: Path) -> None:
+    assert Classifier.load(copy).label(OBVIOUS["health"]).category == "health"
+    content = bytearray((copy / "model.onnx").read_bytes())
     content[len(content) // 2] ^= 1
-    (copy / "weights.npz").write_bytes(content)
+    (copy / "model.onnx").write_bytes(content)
     with pytest.raises(ClassifierInvalid, match="sha256"):
         Classifier.load(copy)
 
@@ -100,94 +118,113 @@ def test_altered_weights_are_refused(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("schema", 2, "schema"),
+        ("schema", 1, "schema"),
         ("features", {"hash": "md5"}, "features"),
-        ("classes", ["programming"], "twelve"),
-        ("temperature", 0, "temperature"),
-        ("temperature", None, "cannot be read"),
+        ("classes", ["programming"], "taxonomy"),
+        ("tags", [], "taxonomy"),
+        ("embedding", "other", "wordllama"),
+        ("classes", None, "cannot be read"),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused(copy: Path, key: str, value: object, message: str) -> None:
-    header = json.loads((copy / "weights.json").read_bytes())
-    (copy / "weights.json").write_text(json.dumps({**header, key: value}))
+    header = json.loads((copy / "model.json").read_bytes())
+    (copy / "model.json").write_text(json.dumps({**header, key: value}))
     with pytest.raises(ClassifierInvalid, match=message):
         Classifier.load(copy)
 
 
-def test_missing_weights_are_refused(tmp_path: Path) -> None:
+def test_a_missing_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ClassifierInvalid, match="cannot be read"):
         Classifier.load(tmp_path)
 
 
-def test_weights_are_small() -> None:
-    assert (SHIPPED / "weights.npz").stat().st_size < 800_000
+def test_the_model_is_small() -> None:
+    assert (SHIPPED / "model.onnx").stat().st_size < 800_000
 
 
-def test_classifying_needs_no_learner() -> None:
+def test_labelling_needs_no_learner_and_no_network() -> None:
     code = (
-        "import sys; from models.categories.classify import Classifier; from models.categories.text import prompt_text;"
-        "Classifier.load().classify('x'); print([m for m in ('sklearn', 'scipy', 'polars') if m in sys.modules])"
+        "import socket, sys\n"
+        "def refuse(*_): raise OSError('no network')\n"
+        "socket.socket.connect = refuse\n"
+        "from models.categories.classify import Classifier\n"
+        "found = Classifier.load().label('Write a Python function')\n"
+        "heavy = ('sklearn', 'scipy', 'polars', 'wordllama', 'huggingface_hub')\n"
+        "print(found.category, [m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "programming []"
 
 
-def test_parity_with_scikit_learn(classifier: Classifier) -> None:
-    """The same weights behind scikit-learn's own transformer and softmax."""
-    pytest.importorskip("sklearn")
-    from scipy.sparse import csr_matrix
-    from sklearn.feature_extraction.text import TfidfTransformer
-    from sklearn.linear_model import LogisticRegression
+class OwnClassifier:
+    """Label every prompt alike."""
 
-    texts = list(OBVIOUS.values())
-    if PROMPTS.exists():
-        from models.categories.corpus import read
+    def label(self, text: str) -> PromptLabels:
+        return PromptLabels("legal", 0.9, f"own-{len(text)}")
 
-        texts += [e.text for e in random.Random(1).sample(read(PROMPTS, "arena_hard"), 100)]
-    with np.load(SHIPPED / "weights.npz") as archive:
-        rarity, weights, scales, intercepts = (archive[name] for name in ("rarity", "weights", "scales", "intercepts"))
-    temperature = classifier.header["temperature"]
-    found = [counts(text) for text in texts]
-    rows = csr_matrix(
-        (
-            np.array([float(times) for row in found for times in row.values()]),
-            np.array([bucket for row in found for bucket in row]),
-            np.cumsum([0, *(len(row) for row in found)]),
-        ),
-        shape=(len(texts), BUCKETS),
+
+def test_an_operators_classifier_replaces_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = EntryPoints(
+        [
+            EntryPoint("own", f"{__name__}:OwnClassifier", "portolan.classifiers"),
+            EntryPoint("broken", "no_such_module:make", "portolan.classifiers"),
+        ]
     )
-    transformer = TfidfTransformer(sublinear_tf=True).fit(rows)
-    transformer.idf_ = rarity.astype(float)
-    learner = LogisticRegression()
-    learner.classes_ = np.arange(len(CATEGORIES) + 1)
-    learner.coef_ = weights.T * (scales / temperature)[:, None]
-    learner.intercept_ = intercepts / temperature
-    wanted = learner.predict_proba(transformer.transform(rows))
-    got = np.array([list(classifier.probabilities(text).values()) for text in texts])
-    assert np.abs(got - wanted).max() < 1e-5
+    monkeypatch.setattr(classify, "entry_points", lambda **wanted: points.select(**wanted))
+    assert load_classifier(tmp_path, "own").label("abc") == PromptLabels("legal", 0.9, "own-3")
+    with pytest.raises(ClassifierInvalid, match="cannot be loaded"):
+        load_classifier(tmp_path, "broken")
+    with pytest.raises(ClassifierInvalid, match="no installed package"):
+        load_classifier(tmp_path, "absent")
 
 
-@pytest.mark.parametrize("source", ["arena_hard", "self_instruct_user_oriented"])
-def test_the_documented_scores_are_those_of_the_shipped_weights(classifier: Classifier, source: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Wie spät ist es jetzt in Hamburg, und warum?", "de"),
+        ("明日の天気を教えてください", "ja"),
+        ("明天的天气怎么样", "zh"),
+        ("내일 날씨 알려 줘", "ko"),
+        ("Corrige ce code s'il te plaît :\n```python\nfor item in the_list_of_all_the_things: print(item)\n```", "fr"),
+        ("12345 !?", None),
+    ],
+)
+def test_natural_language_is_that_of_the_prose(text: str, language: str | None) -> None:
+    found = natural_language(text)
+    assert (found.code if found else None) == language
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "code"),
+    [
+        ("```rust\nfn main() {}\n```\nwhy?", "rust", True),
+        ("def f(x):\n    return x\n\nprint(f(2))", "python", True),
+        ("SELECT name\nFROM users\nWHERE id = 3;", "sql", True),
+        ("Schreibe ein Programm in Java.", "java", False),
+        ("Port this from C++ to Go", "c++", False),
+        ("I love JavaScript more than java", "javascript", False),
+        ("The snake is a python; the island is Java.", "python", False),
+        ("How do I cook rice?", None, False),
+    ],
+)
+def test_programming_language(text: str, language: str | None, code: bool) -> None:
+    assert (programming_language(text), holds_code(text)) == (language, code)
+
+
+def test_the_documented_scores_are_those_of_the_shipped_model(classifier: Classifier) -> None:
+    """Judge one source again, and hold it to the accepted score over all four."""
     if not PROMPTS.exists():
         pytest.skip("the public prompts are not on this machine")
+    from benchmarks.categories.__main__ import judge
     from models.categories.corpus import read
-    from models.categories.evaluate import score
 
-    examples = read(PROMPTS, source)
-    found = score(examples, [classifier.classify(e.text).category for e in examples])
-    stated = classifier.header["scores"][source]
-    assert (found.n, round(found.accuracy, 3), round(found.macro_f1, 3)) == (
-        stated["n"],
-        stated["accuracy"],
-        stated["macro_f1"],
-    )
-    row = f"| {source} | {found.n} | classifier | {found.accuracy:.3f} | {found.macro_f1:.3f} |"
-    assert row in (ROOT / "docs/categories.md").read_text()
-
-
-def test_judging_sources_are_never_trained_on(classifier: Classifier) -> None:
-    assert not set(classifier.header["never_trained_on"]) & set(classifier.header["trained_on"])
+    found = {}
+    for source in ("arena_hard", "self_instruct_seed"):
+        examples = read(PROMPTS, source)
+        found[source] = judge(examples, np.array([classifier.probabilities(e.text)[0] for e in examples]))
+    page = (ROOT / "docs/categories.md").read_text()
+    for source, one in found.items():
+        assert f"| {source} | {one.served.n} | {one.served.macro_f1:.3f} | {one.coverage:.2f} |" in page
 
 
 @pytest.mark.parametrize(

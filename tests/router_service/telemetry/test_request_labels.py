@@ -24,6 +24,7 @@ def ask(tmp_path: Path, share: float) -> tuple[dict[str, object], Lake]:
         key = create_key(open_database(lake.database), "test")
         router = create_router(settings)
         with serving(router) as url:
+            router.container.services.categoriser.wait()
             body = {
                 "model": "openai/gpt-oss-120b",
                 "messages": [{"role": "user", "content": PROMPT}],
@@ -41,6 +42,8 @@ def test_a_sampled_request_gets_a_label_and_leaves_nothing_else(tmp_path: Path) 
     found, lake = ask(tmp_path, 1.0)
     assert found["category"] == "programming"
     assert 0.5 < float(str(found["category_confidence"])) <= 1
+    assert (found["natural_language"], found["programming_language"]) == ("en", "python")
+    assert found["category_version"]
     words = b"sorts a list of dictionaries"
     assert not [path for path in lake.root.rglob("*") if path.is_file() and words in path.read_bytes()]
 
