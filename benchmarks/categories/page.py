@@ -140,7 +140,9 @@ Two linear models see the prompt. Complement naive Bayes sees hashed words and 4
 rarity. Logistic regression sees the mean of static token vectors (`wordllama`, 256 dimensions, read from the wheel, no
 network). Their log-probabilities are averaged and divided by a temperature, {temperature}, that was fitted on left-out
 examples of ours. They know a thirteenth class, `none`, that is never a label. The graph is one ONNX file. All labels of
-a prompt take {ms:.1f} ms (median, one core of the machine that wrote this file). It was trained on {examples} examples,
+a prompt take {ms:.1f} ms (median, on the machine that wrote this file, which was busy with other work). A router
+process that labels needs about 150 MB more memory, most of it for the two detectors' tables; with
+`PORTOLAN_CATEGORY_SHARE=0` nothing is loaded. The classifier was trained on {examples} examples,
 986 of them written one by one, the others made from subjects and shapes.
 
 On Arena-Hard and the user-oriented tasks together, without threshold, logistic regression on embeddings alone had a
@@ -153,6 +155,8 @@ less on others.
 
 - Only derived weights and the numbers of labelled prompts are shipped; prompts.chat (CC0-1.0), CLINC150 (CC-BY-3.0),
   GPTeacher (MIT), self-instruct (Apache-2.0) and Arena-Hard v0.1 (Apache-2.0) are read for judging alone.
+- The author of `seeds.toml` had seen the openings of prompts of Arena-Hard and self-instruct, which may flatter their
+  scores a little. The author of `examples/` had not.
 - The judging prompts are nearly all English. How well categories are told apart in other languages is not measured.
 - Where a category ends is a convention: dictionary and grammar questions are translation, deep learning as a theory is
   science, tax is finance, fitness and nutrition are health, films and puzzles are trivia.

@@ -19,6 +19,10 @@ LETTER = re.compile(r"[^\W\d_]")
 KANA = re.compile(r"[\u3040-\u30ff]")
 HANGUL = re.compile(r"[\uac00-\ud7af]")
 HAN = re.compile(r"[\u4e00-\u9fff]")
+# The language of so many characters of prose is certain.
+DETECTED = 800
+# A longer line is data.
+LONGEST_LINE = 200
 # Signs of code of one language on this many lines are code; one line may be prose that happens to match.
 LINES_OF_CODE = 2
 # Share of lines with marks of code, such as a final semicolon, from which a text without other signs is code.
@@ -37,14 +41,13 @@ class NaturalLanguage(NamedTuple):
 
 class _Language(NamedTuple):
     name: str
-    names: re.Pattern[str]
     code: list[re.Pattern[str]]
     fences: frozenset[str]
 
 
 def natural_language(text: str) -> NaturalLanguage | None:
     """Return the language of the prose of the ``cut`` text, ``None`` without letters in it."""
-    found = prose(cut(text))
+    found = prose(cut(text))[:DETECTED]
     letters = len(LETTER.findall(found))
     if not letters:
         return None
@@ -70,15 +73,14 @@ def programming_language(text: str) -> str | None:
         for language in _languages():
             if fence[1].lower() in language.fences:
                 return language.name
-    lines = found.splitlines()
+    lines = [line[:LONGEST_LINE] for line in found.splitlines()]
     scores = {one.name: sum(any(sign.search(line) for sign in one.code) for line in lines) for one in _languages()}
     best = max(scores, key=lambda name: scores[name])
     if scores[best] >= LINES_OF_CODE:
         return best
-    lowered = found.lower()
-    named = [(match.start(), one.name) for one in _languages() if (match := one.names.search(lowered))]
-    if named:
-        return min(named)[1]
+    pattern, languages = _names()
+    if named := pattern.search(found.lower()):
+        return languages[named[0]]
     return best if scores[best] and len(lines) <= LINES_OF_CODE else None
 
 
@@ -87,7 +89,7 @@ def holds_code(text: str) -> bool:
     found = cut(text)
     if FENCE.search(found):
         return True
-    lines = [line for line in found.splitlines() if line.strip()]
+    lines = [line[:LONGEST_LINE] for line in found.splitlines() if line.strip()]
     signs = sum(any(sign.search(line) for one in _languages() for sign in one.code) for line in lines)
     marks = sum(bool(CODE_OF_ANY.search(line)) for line in lines)
     if signs >= 1 and signs + marks >= LINES_OF_CODE:
@@ -105,11 +107,14 @@ def _identifier() -> LanguageIdentifier:
 @cache
 def _languages() -> list[_Language]:
     return [
-        _Language(
-            name,
-            re.compile(rf"(?<![\w.+#-])(?:{'|'.join(map(re.escape, signs['names']))})(?![\w+#])"),
-            [re.compile(pattern) for pattern in signs["code"]],
-            frozenset(signs["fences"]),
-        )
+        _Language(name, [re.compile(pattern) for pattern in signs["code"]], frozenset(signs["fences"]))
         for name, signs in programming_signs().items()
     ]
+
+
+@cache
+def _names() -> tuple[re.Pattern[str], dict[str, str]]:
+    """Return one pattern for all names, longer ones first, and the language of each name."""
+    languages = {name: language for language, signs in programming_signs().items() for name in signs["names"]}
+    either = "|".join(map(re.escape, sorted(languages, key=len, reverse=True)))
+    return re.compile(rf"(?<![\w.+#-])(?:{either})(?![\w+#])"), languages

@@ -22,7 +22,7 @@ MAX_LABEL = 64
 
 
 class RequestLabeller:
-    """Label at most ``per_second`` prompts a second, since each label holds the interpreter for about a millisecond.
+    """Label at most ``per_second`` prompts a second, since each label takes a few milliseconds of a core.
 
     A label that is not ready at the end of the response is dropped, so that it never delays the record. The classifier
     is loaded in the background: ``name`` is the operator's own, ``folder`` that of the trained one.
