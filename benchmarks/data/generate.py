@@ -1,0 +1,262 @@
+"""Generate rows of the request log that are shaped as live ones, and stream them to Parquet files of an hour.
+
+Columns, types and defaults come from the record's own declaration, plans from the catalogue: a request of a model has
+as many candidates as the model has endpoints. A seed and a start give the same rows on every machine.
+
+    python -m benchmarks.data.generate FOLDER --rows 1000000 --hours 720
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data.catalogue import load_catalogue
+from data.lake import Lake
+from data.record.record import RECORD_SCHEMA, RECORD_VERSION
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+MODELS, APPS, KEYS, USERS, SESSIONS = 40, 60, 200, 5_000, 20_000
+COUNTRIES = ("US", "DE", "GB", "IN", "FR", "BR", "JP", "NL", "CA", "PL", "ES", "SE")
+CATEGORIES = ("programming", "health", "finance", "legal", "roleplay", "science", "translation", "academia")
+ERRORS = ("rate_limit_exceeded", "timeout", "provider_unavailable", "invalid_request", "context_length_exceeded")
+FINISHES = ("stop", "length", "tool_calls")
+METERS = ("prompt", "completion", "input_cache_read")
+HOUR_US = 3_600_000_000
+
+
+class GeneratedHour(NamedTuple):
+    """Hold the rows of one hour, in order of arrival."""
+
+    hour: datetime
+    table: pa.Table
+
+
+class RowGenerator:
+    """Generate hours of rows. Models, apps, keys and users are popular by Zipf's law."""
+
+    def __init__(self, seed: int = 7) -> None:
+        self._seed = seed
+        catalogue = load_catalogue()
+        offered = sorted(catalogue.endpoints.items(), key=lambda found: (-len(found[1]), found[0]))
+        eligible = {name: [one for one in endpoints if one.enabled] for name, endpoints in offered}
+        offered = [(name, endpoints) for name, endpoints in offered if len(eligible[name]) > 1][:MODELS]
+        self._models = [name for name, _ in offered]
+        self._sizes = np.array([len(eligible[name]) for name in self._models])
+        self._first = np.concatenate([[0], np.cumsum(self._sizes)[:-1]])
+        flat = [endpoint for name in self._models for endpoint in eligible[name]]
+        self._endpoints = pa.array([endpoint.id for endpoint in flat])
+        self._providers = pa.array([endpoint.provider for endpoint in flat])
+        prices = [endpoint.price for endpoint in flat]
+        self._prompt = np.array([price.prompt // 1_000_000 if price else 100 for price in prices])
+        self._completion = np.array([price.completion // 1_000_000 if price else 400 for price in prices])
+        self._candidates = pa.array([_candidates(endpoints) for _, endpoints in offered], _type("candidates"))
+        self._arms = pa.array([_arms(int(size)) for size in self._sizes], _type("arms"))
+        self._version = catalogue.version
+
+    def hour(self, hour: datetime, rows: int) -> pa.Table:
+        """Return ``rows`` requests that arrive within ``hour``, with the columns of ``RECORD_SCHEMA``."""
+        begin = int(hour.timestamp()) * 1_000_000
+        dice = np.random.default_rng([self._seed, begin // HOUR_US])
+        columns = self._columns(dice, np.sort(dice.integers(0, HOUR_US, rows)) + begin, rows)
+        return pa.Table.from_arrays([_column(field, columns, rows) for field in RECORD_SCHEMA], schema=RECORD_SCHEMA)
+
+    def _columns(self, dice: np.random.Generator, moments: Any, rows: int) -> dict[str, Any]:
+        model = _zipf(dice, MODELS, rows)
+        place = self._first[model] + (dice.beta(0.5, 4, rows) * self._sizes[model]).astype(np.int64)
+        failed, retried = dice.random(rows) < 0.02, dice.random(rows) < 0.05
+        error = np.where(failed, dice.integers(0, len(ERRORS), rows), -1)
+        key, session = _zipf(dice, KEYS, rows), _zipf(dice, SESSIONS, rows)
+        prompt = np.minimum(dice.lognormal(6.5, 1.3, rows), 200_000).astype(np.int64) + 1
+        completion = np.where(failed, 0, np.minimum(dice.lognormal(5, 1.2, rows), 16_000).astype(np.int64) + 1)
+        cached = np.where(dice.random(rows) < 0.3, prompt // 2, 0)
+        ttft = (dice.lognormal(13, 0.7, rows) * (1 + place % 7 / 5)).astype(np.int64)
+        served = ttft + completion * (5_000 + place % 11 * 1_000)
+        parts = [
+            (prompt - cached) * self._prompt[place], completion * self._completion[place],
+            cached * self._prompt[place] // 10,
+        ]  # fmt: skip
+        names = pa.array(self._models).take(pa.array(model))
+        endpoint, provider = self._endpoints.take(pa.array(place)), self._providers.take(pa.array(place))
+        errors = _pick(ERRORS, error)
+        stream = dice.random(rows) < 0.7
+        made: dict[str, Any] = {
+            "generation_id": _ids(moments, dice.integers(0, 1 << 62, rows)),
+            "started_at": moments,
+            "worker": _pick([f"host-{n}" for n in range(4)], dice.integers(0, 4, rows)),
+            "requested_model": names, "model": names, "author": _pick([n.split("/")[0] for n in self._models], model),
+            "stream": stream, "status": np.where(failed, 502, 200), "duration_us": served + 2_000,
+            "schema_version": np.full(rows, RECORD_VERSION), "skin": _pick(("chat", "messages"), session % 5 // 4),
+            "wire_format": _pick(("openai_chat", "anthropic_messages"), place % 6 // 5),
+            "workspace": _pick([f"workspace-{n}" for n in range(20)], key % 20),
+            "key_hash": _pick([f"{n:064x}" for n in range(KEYS)], key),
+            "user_hash": _pick([f"{n:032x}" for n in range(USERS)], _zipf(dice, USERS, rows)),
+            "app": _pick([f"https://app-{n}.example" for n in range(APPS)], _zipf(dice, APPS, rows)),
+            "user_agent": _pick([f"agent/{n}" for n in range(30)], key % 30),
+            "country": _pick(COUNTRIES, session % len(COUNTRIES)),
+            "session_id": _pick([f"session-{n}" for n in range(SESSIONS)], session),
+            "tools": np.where(session % 4 == 0, 5, 0), "body_bytes": prompt * 4, "output_bytes": completion * 6,
+            "parameters": pa.array([["messages", "model", "stream"]] * 1, pa.list_(pa.string())).take(_zeros(rows)),
+            "estimated_prompt_tokens": prompt, "modality": _pick(("text", "image"), session % 10 // 9),
+            "input_media": pa.array([["text"], ["text", "image"]]).take(pa.array(session % 10 // 9)),
+            "output_media": pa.array([["text"]]).take(_zeros(rows)), "policy": _pick(("price", "learned"), place % 2),
+            "policy_version": _pick(("1",), place * 0), "draw": dice.random(rows),
+            "propensity": 1 / self._sizes[model], "catalogue_version": _pick((self._version,), place * 0),
+            "health_epoch": moments // 1_000_000, "client_region": _pick(("us", "eu"), session % 2),
+            "candidates": self._candidates.take(pa.array(model)), "arms": self._arms.take(pa.array(model)),
+            "attempts": self._attempts(place, model, names, errors, failed, retried, ttft, served),
+            "endpoint": endpoint, "provider": pc.if_else(pa.array(failed), pa.scalar(None, pa.string()), provider),
+            "error_type": errors, "finish_reason": _pick(FINISHES, np.where(failed, -1, session % 3)),
+            "tool_calls": pa.array(np.ones(rows, np.int32), mask=failed | (session % 3 != 2)),
+            "prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": cached,
+            "reasoning_tokens": completion // 4, "charges": _charges([prompt - cached, completion, cached], parts),
+            "cost_nano": sum(parts), "cost_prompt_nano": parts[0], "cost_completion_nano": parts[1],
+            "cost_cached_nano": parts[2],
+            "ttft_us": pa.array(ttft + 900, pa.int64(), mask=failed), "overhead_us": dice.integers(500, 3_000, rows),
+            "category": _pick(CATEGORIES, np.where(dice.random(rows) < 0.2, session % len(CATEGORIES), -1)),
+        }  # fmt: skip
+        made["category_confidence"] = pc.if_else(pc.is_valid(made["category"]), pa.array(dice.random(rows)), None)
+        return made
+
+    def _attempts(
+        self, place: Any, model: Any, names: Any, errors: Any, failed: Any, retried: Any, ttft: Any, served: Any
+    ) -> pa.Array:
+        """Return an attempt that served or failed for each request; where it was retried, a failed one before it."""
+        counts = np.where(retried, 2, 1)
+        row = np.repeat(np.arange(len(place)), counts)
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        last = np.zeros(len(row), bool)
+        last[offsets[1:] - 1] = True
+        before = (self._first[model] + (place - self._first[model] + 1) % self._sizes[model])[row]
+        where, bad = np.where(last, place[row], before), ~last | failed[row]
+        taken = pa.array(row)
+        error = pc.if_else(pa.array(last), errors.take(taken), "timeout")
+        columns: dict[str, Any] = {
+            "endpoint": self._endpoints.take(pa.array(where)), "provider": self._providers.take(pa.array(where)),
+            "model": names.take(taken), "status": pa.array(np.where(bad, 502, 200), pa.int32()), "error_type": error,
+            "reason": _pick(("sampled", "fallback:timeout"), (last & retried[row]).astype(np.int64)),
+            "ttft_us": pa.array(ttft[row], pa.int64(), mask=bad), "duration_us": pa.array(served[row], pa.int64()),
+        }  # fmt: skip
+        kind = _type("attempts")
+        children = [_column(field, columns, len(row)) for field in kind.value_type]
+        flat = pa.StructArray.from_arrays(children, fields=list(kind.value_type))
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat, type=kind)
+
+
+def hours(rows: int, hours: int, seed: int = 7, start: datetime = START) -> Iterator[GeneratedHour]:
+    """Yield ``hours`` hours that together have ``rows`` rows, more of them by day than by night."""
+    generator = RowGenerator(seed)
+    weights = 1 + 0.6 * np.sin(np.arange(hours) % 24 / 24 * 2 * np.pi)
+    edges = np.round(np.cumsum(weights) / weights.sum() * rows).astype(np.int64)
+    counts = np.diff(edges, prepend=0)
+    for number, count in enumerate(counts):
+        hour = start + timedelta(hours=number)
+        yield GeneratedHour(hour, generator.hour(hour, int(count)))
+
+
+def fill_lake(lake: Lake, generated: Iterator[GeneratedHour], files_an_hour: int = 1) -> int:
+    """Write each hour as sealed files, and return the number of rows."""
+    written = 0
+    for one in generated:
+        folder = lake.requests / f"day={one.hour:%Y-%m-%d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        edges = np.linspace(0, len(one.table), files_an_hour + 1).astype(int)
+        for number, (begin, end) in enumerate(pairwise(edges)):
+            name = f"generated-{one.hour:%Y%m%dT%H}-{number:04d}.parquet"
+            pq.write_table(one.table.slice(begin, end - begin), folder / name, compression="zstd")
+        written += len(one.table)
+    return written
+
+
+def _column(field: pa.Field, columns: dict[str, Any], rows: int) -> pa.Array:
+    """Return a column by name; one that is not generated is null, or zero or empty where it must not be null."""
+    found = columns.get(field.name)
+    if found is not None:
+        return (
+            found.cast(field.type)
+            if isinstance(found, pa.Array | pa.ChunkedArray)
+            else pa.array(found).cast(field.type)
+        )
+    if field.nullable and field.name not in ("started_us", "step"):
+        return pa.nulls(rows, field.type)
+    empty: Any = {"task": "chat", "api_type": "chat"}.get(field.name, "") if field.type == pa.string() else 0
+    empty = [] if pa.types.is_list(field.type) else bool(empty) if pa.types.is_boolean(field.type) else empty
+    return pa.array([empty], field.type).take(_zeros(rows))
+
+
+def _type(name: str) -> Any:
+    return RECORD_SCHEMA.field(name).type
+
+
+def _zeros(rows: int) -> pa.Array:
+    return pa.array(np.zeros(rows, np.int64))
+
+
+def _zipf(dice: np.random.Generator, kinds: int, rows: int) -> Any:
+    weights = 1 / np.arange(1, kinds + 1)
+    return np.searchsorted(np.cumsum(weights / weights.sum()), dice.random(rows)).clip(0, kinds - 1)
+
+
+def _pick(values: Any, places: Any) -> pa.Array:
+    """Return the value at each place, null at -1."""
+    return pa.array(list(values)).take(pa.array(places, mask=places < 0))
+
+
+def _ids(moments: Any, numbers: Any) -> pa.Array:
+    seconds = pa.array(moments // 1_000_000).cast(pa.string())
+    digits = pa.array(numbers).cast(pa.string())
+    return pc.binary_join_element_wise("gen", seconds, digits, "-")
+
+
+def _charges(quantities: list[Any], nanos: list[Any]) -> pa.Array:
+    rows = len(quantities[0])
+    kind = _type("charges")
+    columns: dict[str, Any] = {
+        "meter": _pick(METERS, np.tile(np.arange(3), rows)),
+        "quantity": np.stack(quantities, 1).ravel(), "nano": np.stack(nanos, 1).ravel(),
+    }  # fmt: skip
+    flat = pa.StructArray.from_arrays(
+        [_column(field, columns, rows * 3) for field in kind.value_type], fields=list(kind.value_type)
+    )
+    return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1) * 3, pa.int32()), flat, type=kind)
+
+
+def _candidates(endpoints: Any) -> list[dict[str, Any]]:
+    """Return the plan of a model: the endpoints that may serve come first, as the router logs them."""
+    enabled = sum(one.enabled for one in endpoints)
+    return [
+        {
+            "endpoint": one.id, "probability": 1 / enabled if one.enabled else 0.0, "excluded_by": one.disabled_reason,
+            "score": (one.price.prompt * 3 + one.price.completion) / 4e9 if one.price else None,
+        }
+        for one in sorted(endpoints, key=lambda one: not one.enabled)
+    ]  # fmt: skip
+
+
+def _arms(endpoints: int) -> list[dict[str, Any]]:
+    cumulative = [(place + 1) / endpoints for place in range(endpoints)]
+    return [{"policy": "price", "version": "1", "weight": 1.0, "cumulative": cumulative}]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.data.generate", description=__doc__)
+    parser.add_argument("folder", type=Path, help="data directory to fill")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--hours", type=int, default=720)
+    parser.add_argument("--seed", type=int, default=7)
+    chosen = parser.parse_args()
+    lake = Lake(chosen.folder).create()
+    print(f"{fill_lake(lake, hours(chosen.rows, chosen.hours, chosen.seed)):,} rows written to {lake.requests}")
+
+
+if __name__ == "__main__":
+    main()
