@@ -17,7 +17,9 @@ class Lake:
 
     ``log/``                      segments that are written or wait to be sealed, ``<segment>.wal``; disk-full reserves
     ``lake/requests/day=D/``      Parquet of ``data.record.record.RECORD_SCHEMA``, one file per day and segment, or per
-                                  day and chunk of an import
+                                  day and chunk of an import, and compacted files, which name their sources; see
+                                  ``data.record.origin``
+    ``lake/index/``               footers of those files; see ``data.record.lake_index``
     ``lake/unreadable/day=D/``    a note per damaged file of ``lake/requests``; see ``data.record.lake_files``
     ``marts/``                    ``marts-<version>.duckdb`` and the pointer ``current.json``
     ``decisions/``                one Parquet file per hour with the data that selection is trained and judged on

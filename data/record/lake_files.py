@@ -1,4 +1,4 @@
-"""List and read the sealed files of the lake that can be read: the one reader that all packages share.
+"""List and read the files of the lake that can be read: the one reader that all packages share.
 
 A file that cannot be read is left out but not moved, so that a process that is reading or copying it is not
 disturbed. It counts again once it is repaired. It is named in the log once per process. A file whose footer is
@@ -24,7 +24,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.lake import Lake
+from data.record.lake_index import IndexEntry, from_us, read_index, to_us, write_index
 from data.record.lake_reader import LAKE_SCHEMA, open_dataset
+from data.record.origin import Origin, decode_origin, resolve, sealed_origin
 from data.storage.local import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -41,12 +43,20 @@ REASON_CHARS = 300
 
 
 class LakeFile(NamedTuple):
-    """Describe a readable file: its rows, and the first and last arrival (UTC) in it, ``None`` if it has no rows."""
+    """Describe a readable file: its rows, the first and last arrival (UTC) in it, and the sealed files it stands for.
+
+    The arrivals are ``None`` if it has no rows.
+    """
 
     path: Path
     rows: int
     first: datetime | None
     last: datetime | None
+    origin: Origin
+
+    @property
+    def name_is_utf8(self) -> bool:
+        return os.fsencode(self.path.name).decode(errors="replace") == self.path.name
 
 
 class Unreadable(NamedTuple):
@@ -65,10 +75,16 @@ class Unreadable(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """Hold the sealed files in order of their paths, and those that were left out."""
+    """Hold the files whose rows count, in order of their paths, those that were left out, and those to be deleted.
+
+    ``replaced`` are files that can be read and whose rows a compacted file among ``files`` has. ``opened`` is the
+    number of files that were opened to read their footers.
+    """
 
     files: list[LakeFile]
     unreadable: list[Unreadable]
+    replaced: list[LakeFile]
+    opened: list[Path]
 
 
 class Rows(NamedTuple):
@@ -78,31 +94,43 @@ class Rows(NamedTuple):
     left_out: list[Unreadable]
 
 
-def listing(lake: Lake, day: str = "*") -> Listing:
-    """List the sealed files of ``day`` (UTC, ``2026-11-17``) or of all days, by their footers.
+def listing(lake: Lake, day: str = "*", *, remember: bool = False) -> Listing:
+    """List the files of ``day`` (UTC, ``2026-11-17``) or of all days, by their footers.
 
-    A file that is removed meanwhile is in neither list.
+    A file that is removed meanwhile is in none of the lists. ``remember`` writes what is new to the index of footers.
     """
-    found = Listing([], [])
+    found = Listing([], [], [], [])
     markers = set(lake.unreadable.glob(f"day={day}/*.json"))
     for folder in sorted(lake.requests.glob(f"day={day}")):
-        try:
-            # ``glob`` would pass over a folder that may not be listed.
-            paths = sorted(path for path in folder.iterdir() if path.suffix == ".parquet")
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            found.unreadable.append(_logged(Unreadable(folder, _reason(error))))
-            continue
-        for path in paths:
-            try:
-                marker = _marker(lake, path) if markers else None
-                found.files.append(_described(path, marker if marker in markers else None))
-            except FileNotFoundError:
-                continue
-            except FAULTS as error:
-                found.unreadable.append(_logged(Unreadable(path, _reason(error))))
+        _list_folder(lake, folder, markers, found, remember)
     return found
+
+
+def _list_folder(lake: Lake, folder: Path, markers: set[Path], found: Listing, remember: bool) -> None:
+    try:
+        # ``glob`` would pass over a folder that may not be listed.
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".parquet")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        found.unreadable.append(_logged(Unreadable(folder, _reason(error))))
+        return
+    footers = _Footers(lake, folder)
+    described = []
+    for path in paths:
+        try:
+            marker = _marker(lake, path) if markers else None
+            described.append(footers.of(path, marker if marker in markers else None))
+        except FileNotFoundError:
+            continue
+        except FAULTS as error:
+            found.unreadable.append(_logged(Unreadable(path, _reason(error))))
+    live, replaced = resolve(described)
+    found.files.extend(live)
+    found.replaced.extend(replaced)
+    found.opened.extend(footers.opened)
+    if remember:
+        footers.write(described)
 
 
 def read(lake: Lake, paths: Iterable[Path], columns: Sequence[str], where: pc.Expression | None = None) -> Rows:
@@ -158,13 +186,58 @@ def log_unreadable(one: Unreadable) -> None:
     logger.warning("%s is left out, for it cannot be read: %s", one.name, one.reason)
 
 
-def _described(path: Path, marker: Path | None) -> LakeFile:
-    state = path.stat()
-    if not stat.S_ISREG(state.st_mode):
-        raise ValueError("it is not a regular file")
-    if marker is not None and (reason := _remembered(marker, state)):
-        raise ValueError(reason)
-    return _footer(path, _identity(state))
+class _Footers:
+    """Read the footers of one folder: from this process's memory, else from the index, else from the files."""
+
+    def __init__(self, lake: Lake, folder: Path) -> None:
+        self._lake, self._folder = lake, folder
+        self._entries: dict[str, IndexEntry] | None = None
+        self.opened: list[Path] = []
+
+    def of(self, path: Path, marker: Path | None) -> LakeFile:
+        """Return the description of a file. Raises one of ``FAULTS`` if it cannot be read."""
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise ValueError("it is not a regular file")
+        if marker is not None and (reason := _remembered(marker, state)):
+            raise ValueError(reason)
+        identity = _identity(state)
+        known = _known.get(path)
+        if known is not None and known[0] == identity:
+            return known[1]
+        if self._entries is None:
+            self._entries = read_index(self._lake, self._folder.name)
+        entry = self._entries.get(path.name)
+        if entry is not None and entry.identity == identity:
+            file = LakeFile(path, entry.rows, from_us(entry.first_us), from_us(entry.last_us), entry.origin)
+        else:
+            self.opened.append(path)
+            file = _footer(path)
+        if len(_known) >= CACHED_FOOTERS:
+            _known.clear()
+        _known[path] = identity, file
+        return file
+
+    def write(self, files: Sequence[LakeFile]) -> None:
+        """Replace the index if the files differ from it."""
+        before = read_index(self._lake, self._folder.name) if self._entries is None else self._entries
+        entries = {
+            one.path.name: IndexEntry(
+                identity=_known[one.path][0],
+                rows=one.rows,
+                first_us=to_us(one.first),
+                last_us=to_us(one.last),
+                origin=one.origin,
+            )
+            for one in files
+            if one.path in _known and one.name_is_utf8
+        }
+        if entries != before:
+            write_index(self._lake, self._folder.name, entries)
+
+
+# Identity and description of each file that this process has met.
+_known: dict[Path, tuple[tuple[int, int], LakeFile]] = {}
 
 
 def _identity(state: os.stat_result) -> tuple[int, int]:
@@ -172,13 +245,13 @@ def _identity(state: os.stat_result) -> tuple[int, int]:
     return state.st_size, state.st_ctime_ns
 
 
-@lru_cache(CACHED_FOOTERS)
-def _footer(path: Path, _unchanged: tuple[int, int]) -> LakeFile:
+def _footer(path: Path) -> LakeFile:
     metadata: Any = pq.read_metadata(path)
     if fault := _foreign(metadata.schema.to_arrow_schema()):
         raise ValueError(fault)
     first, last = _arrivals(path, metadata)
-    return LakeFile(path, metadata.num_rows, first, last)
+    origin = decode_origin(metadata.metadata) or sealed_origin(path.name, metadata.num_rows, first, last)
+    return LakeFile(path, metadata.num_rows, first, last, origin)
 
 
 def _arrivals(path: Path, metadata: Any) -> tuple[datetime | None, datetime | None]:

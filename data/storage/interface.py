@@ -33,3 +33,9 @@ class Storage(Protocol):
 
     def put_if_absent(self, key: str, content: bytes | memoryview) -> bool:
         """Write an object unless the key is taken, and return false if it is. Of concurrent callers one succeeds."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object. A key that has none is no error."""
+
+    def discard_partial(self, key: str) -> None:
+        """Remove what interrupted writes of ``key`` left. The caller must know that no other writer is at work."""

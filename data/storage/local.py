@@ -58,6 +58,15 @@ class LocalStorage:
         fsync_folder(path.parent)
         return True
 
+    def delete(self, key: str) -> None:
+        """Remove an object. A key that has none is no error."""
+        path = self.path(key)
+        try:
+            path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        fsync_folder(path.parent)
+
     def discard_partial(self, key: str) -> None:
         """Remove what interrupted writes of ``key`` left. The caller must know that no other writer is at work on it.
 

@@ -45,16 +45,20 @@ class LogSums(Generic[Key]):
             # Segments are read before files: one that is sealed meanwhile is found in both, and only its file counts.
             unsealed = {path.stem: self._of_segment(path) for path in self._segments()}
             sealed: dict[Path, Counter[Key]] = {}
+            stems: set[str] = set()
             for day in days:
                 found = lake_files.listing(self._lake, day)
-                # What was read from a file before it was damaged still counts.
+                held = {name for file in found.files for name in file.origin.sources}
+                stems |= {Path(name).stem for name in held}
+                # What was read from a file before it was damaged still counts, unless its rows are elsewhere.
                 for one in found.unreadable:
-                    if counted := self._sealed.get(one.path):
+                    if one.path.name not in held and (counted := self._sealed.get(one.path)):
                         sealed[one.path] = counted
-                for path, *_ in found.files:
+                        stems.add(one.path.stem)
+                for file in found.files:
+                    path = file.path
                     sealed[path] = self._sealed[path] if path in self._sealed else self._of_file(self._lake, path)
             self._sealed = sealed
-            stems = {path.stem for path in sealed}
             sums: Counter[Key] = Counter()
             for counted in sealed.values():
                 sums.update(counted)

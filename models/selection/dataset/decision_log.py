@@ -1,7 +1,8 @@
 """Narrow the request log to decisions and their outcomes, one file an hour: what selection learns and is judged from.
 
-An hour's file names its sources, so that only hours with new sources are written again, be they late segments or
-backfills. Requests that were never sent anywhere are left out, and so are imported ones that train nothing.
+An hour's file identifies its inputs, so that only hours with new ones are written again, be they late segments or
+backfills; compaction leaves the inputs of an hour as they are. Requests that were never sent anywhere are left out, and
+so are imported ones that train nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,12 +24,14 @@ import pyarrow.parquet as pq
 
 from data.lake import COUNTED_IMPORT, Lake
 from data.record import lake_files
+from data.record.lake_files import LakeFile
 from data.record.lake_reader import LAKE_SCHEMA, open_dataset
+from data.record.origin import add_hours
 from models.selection.dataset.damage import is_valid
 
 logger = logging.getLogger(__name__)
 HOUR = "%Y-%m-%dT%H"
-SOURCES = b"portolan.sources"
+INPUTS = b"portolan.inputs"
 COLUMNS = (
     "generation_id",
     "started_at",
@@ -70,26 +73,26 @@ class DecisionRows(NamedTuple):
     unreadable: int
 
 
-def hours(lake: Lake) -> dict[str, list[Path]]:
-    """Return each hour (UTC, ``2026-11-17T05``) with requests, and the sealed files that hold some of it.
+def hours(lake: Lake) -> dict[str, list[LakeFile]]:
+    """Return each hour (UTC, ``2026-11-17T05``) with requests, and the files of the lake that hold some of it.
 
-    Files of imports that train nothing are passed over.
+    Files that consist of imports which train nothing are passed over.
     """
-    found: dict[str, list[Path]] = {}
+    found: dict[str, list[LakeFile]] = {}
     for file in lake_files.listing(lake).files:
-        if file.path.name.startswith(COUNTED_IMPORT):
+        if all(name.startswith(COUNTED_IMPORT) for name in file.origin.sources):
             continue
-        for hour in _hours_of(file):
-            found.setdefault(hour, []).append(file.path)
+        for hour in file.origin.hours:
+            found.setdefault(hour, []).append(file)
     return dict(sorted(found.items()))
 
 
-def stale(lake: Lake) -> dict[str, list[Path]]:
-    """Return the hours whose file is missing, or lacks a source or a column. A deleted source makes no hour stale."""
-    return {hour: files for hour, files in hours(lake).items() if not set(_names(files)) <= _complete(lake, hour)}
+def stale(lake: Lake) -> dict[str, list[LakeFile]]:
+    """Return the hours with requests whose file is missing, or lacks an input or a column."""
+    return {hour: files for hour, files in hours(lake).items() if _inputs(files, hour) != _complete(lake, hour)}
 
 
-def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
+def write_hour(lake: Lake, hour: str, files: Sequence[LakeFile]) -> int:
     """Write one hour and return its number of rows.
 
     Rows come from ``files``, and from the hour's present file where their source has been deleted since.
@@ -100,22 +103,38 @@ def write_hour(lake: Lake, hour: str, files: Sequence[Path]) -> int:
     sent = pc.list_value_length(pc.field("attempts")) > 0
     own = pc.field("source").is_null() | pc.field("trains_selection")
     path = _path(lake, hour)
-    rows = lake_files.read(lake, files, COLUMNS, within & sent & own)
+    rows = lake_files.read(lake, [file.path for file in files], COLUMNS, within & sent & own)
     table = rows.table.cast(SCHEMA)
-    files = [file for file in files if file not in {one.path for one in rows.left_out}]
-    gone = _sources(lake, hour) - set(_names(files))
-    before = _kept(path) if gone else None
-    if before is None:
-        gone = set()
-    else:
+    left_out = {one.path for one in rows.left_out}
+    before = _kept(path)
+    if before is not None:
         known = pc.is_in(before["generation_id"], value_set=table["generation_id"])
         table = pa.concat_tables([before.filter(pc.invert(known)), table])
-    sources = json.dumps(sorted({*_names(files), *gone})).encode()
-    table = table.sort_by("started_at").replace_schema_metadata({SOURCES: sources})
+    inputs = json.dumps(_inputs([file for file in files if file.path not in left_out], hour)).encode()
+    table = table.sort_by("started_at").replace_schema_metadata({INPUTS: inputs})
+    _write(lake, path, table)
+    return int(table.num_rows)
+
+
+def erase(lake: Lake, generation_ids: pa.Array) -> dict[str, int]:
+    """Remove the decisions of the given requests; return the number of rows removed from each hour."""
+    removed: dict[str, int] = {}
+    for path in sorted(lake.decisions.glob("*.parquet")):
+        table = _kept(path)
+        if table is None:
+            continue
+        gone = pc.is_in(table["generation_id"], value_set=generation_ids)
+        if count := pc.sum(gone).as_py():
+            inputs = (pq.read_schema(path).metadata or {}).get(INPUTS, b"[]")
+            _write(lake, path, table.filter(pc.invert(gone)).replace_schema_metadata({INPUTS: inputs}))
+            removed[path.stem] = count
+    return removed
+
+
+def _write(lake: Lake, path: Path, table: pa.Table) -> None:
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer)
     lake.storage.put(lake.key(path), memoryview(buffer.getvalue()))
-    return int(table.num_rows)
 
 
 def catch_up(lake: Lake) -> dict[str, int]:
@@ -214,35 +233,21 @@ def _cast_leniently(table: pa.Table) -> pa.Table:
 _EMPTY: pl.DataFrame = pl.from_arrow(SCHEMA.empty_table())  # type: ignore[assignment]
 
 
-def _complete(lake: Lake, hour: str) -> set[str]:
-    """Return the sources of an hour's file if it has every column, otherwise none."""
+def _complete(lake: Lake, hour: str) -> list[int]:
+    """Return the inputs of an hour's file if it has every column, otherwise none."""
     try:
-        names = pq.read_schema(_path(lake, hour)).names
+        schema = pq.read_schema(_path(lake, hour))
+        metadata: Mapping[bytes, bytes] = schema.metadata or {}
+        found: list[int] = json.loads(metadata.get(INPUTS, b"[]"))
     except lake_files.FAULTS:
-        return set()
-    return _sources(lake, hour) if set(COLUMNS) <= set(names) else set()
+        return []
+    return found if set(COLUMNS) <= set(schema.names) else []
 
 
-def _names(files: Sequence[Path]) -> list[str]:
-    return sorted(f"{file.parent.name}/{file.name}" for file in files)
+def _inputs(files: Sequence[LakeFile], hour: str) -> list[int]:
+    """Identify the sealed files that hold some of ``hour``."""
+    return list(add_hours({hour: file.origin.hours[hour]} for file in files).get(hour, ()))
 
 
 def _path(lake: Lake, hour: str) -> Path:
     return lake.decisions / f"{hour}.parquet"
-
-
-def _sources(lake: Lake, hour: str) -> set[str]:
-    try:
-        metadata: Mapping[bytes, bytes] = pq.read_schema(_path(lake, hour)).metadata or {}
-        return set(json.loads(metadata.get(SOURCES, b"[]")))
-    except lake_files.FAULTS:
-        return set()
-
-
-def _hours_of(file: lake_files.LakeFile) -> Iterator[str]:
-    if file.first is None or file.last is None:
-        return
-    hour = file.first.replace(minute=0, second=0, microsecond=0)
-    while hour <= file.last:
-        yield hour.strftime(HOUR)
-        hour += timedelta(hours=1)

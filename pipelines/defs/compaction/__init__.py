@@ -1,0 +1,1 @@
+"""Compact the sealed files of the lake, and delete what a compacted file replaces."""
