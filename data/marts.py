@@ -6,6 +6,9 @@ import duckdb
 
 from data.lake import Lake
 
+# Views name their Parquet files relative to this DuckDB variable, so that the data folder may be moved.
+MARTS_VARIABLE = "marts"
+
 
 class NoMart(Exception):
     """Report that no mart has been published yet."""
@@ -17,5 +20,6 @@ def open_mart(lake: Lake) -> duckdb.DuckDBPyConnection:
     if path is None:
         raise NoMart("no mart has been published yet: run 'portolan refresh'")
     connection = duckdb.connect(str(path), read_only=True)
-    connection.execute("SET TimeZone = 'UTC'")
+    folder = str(lake.marts.resolve()).replace("'", "''")
+    connection.execute(f"SET TimeZone = 'UTC'; SET VARIABLE {MARTS_VARIABLE} = '{folder}'")
     return connection

@@ -7,12 +7,13 @@ import os
 import dagster as dg
 
 from pipelines.defs.categories import category_classifier
+from pipelines.defs.compaction.assets import compacted_requests
 from pipelines.defs.decisions import decisions, decisions_by_hour, stale_hours
 from pipelines.defs.liveness import dead_runs
 from pipelines.defs.log import sealed_requests
-from pipelines.defs.publication import candidate_mart, mart_checks, published_mart
+from pipelines.defs.publication import published_mart
 from pipelines.defs.resources import LockedLakeResource
-from pipelines.defs.tables import TABLE_ASSETS
+from pipelines.defs.tables import marts
 from pipelines.defs.training import (
     candidate,
     evaluation_report,
@@ -24,19 +25,28 @@ from pipelines.defs.training import (
     watch,
 )
 
+MARTS = dg.AssetSelection.assets(sealed_requests, marts, published_mart, compacted_requests)
+
 refresh = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(decisions, category_classifier),
+    selection=MARTS,
     executor_def=dg.in_process_executor,
-    description="From the log to a published mart, and one turn of the loop that selection is learned by.",
+    description="From the log to published marts.",
+)
+
+learning = dg.define_asset_job(
+    "learning",
+    selection=dg.AssetSelection.all() - MARTS - dg.AssetSelection.assets(decisions, category_classifier),
+    executor_def=dg.in_process_executor,
+    description="One turn of the loop that selection is learned by. It runs apart, so that no mart waits for training.",
 )
 
 defs = dg.Definitions(
     assets=[
         sealed_requests,
-        *TABLE_ASSETS,
-        candidate_mart,
+        marts,
         published_mart,
+        compacted_requests,
         decisions,
         category_classifier,
         training_set,
@@ -46,10 +56,12 @@ defs = dg.Definitions(
         promotion,
         kept_artifacts,
     ],
-    asset_checks=[mart_checks],
-    jobs=[refresh, decisions_by_hour, watch],
+    jobs=[refresh, learning, decisions_by_hour, watch],
     sensors=[stale_hours, learned_serves, dead_runs],
-    schedules=[dg.ScheduleDefinition(name="refresh_hourly", job=refresh, cron_schedule="5 * * * *")],
+    schedules=[
+        dg.ScheduleDefinition(name="refresh_hourly", job=refresh, cron_schedule="5 * * * *"),
+        dg.ScheduleDefinition(name="learning_hourly", job=learning, cron_schedule="10 * * * *"),
+    ],
     # A run is one process, also when assets are materialized by hand: a lock or a pool slot that it holds ends with it.
     executor=dg.in_process_executor,
     resources={"lake": LockedLakeResource(data_dir=os.environ.get("PORTOLAN_DATA_DIR", "data/var"))},

@@ -25,15 +25,19 @@ class RefreshReport(NamedTuple):
 
 
 def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
-    """Write the hours of decisions that have new requests, then run the job ``refresh``, both on ``data_dir``.
+    """Run the job ``refresh``, write the hours of decisions that have new requests, then run ``learning``.
+
+    Each job runs although the one before has failed: marts and policies do not depend on each other.
 
     Runs are kept where ``DAGSTER_HOME`` says, if it is set.
     """
     lake = LockedLakeResource(data_dir=str(data_dir))
-    stale = list(decision_log.stale(lake.lake()))
     with opened_instance() as instance:
-        results = [_run("decisions_by_hour", lake, instance, _hours(instance, stale))] if stale else []
-        results.append(_run("refresh", lake, instance, {}))
+        results = [_run("refresh", lake, instance, {})]
+        stale = list(decision_log.stale(lake.lake()))
+        if stale:
+            results.append(_run("decisions_by_hour", lake, instance, _hours(instance, stale)))
+        results.append(_run("learning", lake, instance, {}))
     found: dict[str, dict[str, Any]] = {}
     failed: list[str] = []
     for result in results:

@@ -19,8 +19,14 @@ def unreadable_files(files: Sequence[Unreadable]) -> dict[str, Any]:
     return {"unreadable_files": len(files), "unreadable": "; ".join(map(str, files[:NAMED]))}
 
 
-@dg.asset(group_name="log", pool="mart", description="Parquet files of the request log, listed once for the whole run.")
+@dg.asset(
+    group_name="log", pool="mart", owners=["team:data"], description="Parquet files of the request log, as sealed."
+)
 def sealed_requests(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    candidate = lake.candidate(context.run_id)
-    metadata: dict[str, Any] = {"dagster/row_count": candidate.begin()}
-    return dg.MaterializeResult(metadata=metadata | unreadable_files(candidate.unreadable()))
+    listed = lake.candidate(context.run_id).begin()
+    metadata: dict[str, Any] = {
+        "dagster/row_count": sum(file.rows for file in listed.files),
+        "files": len(listed.files),
+        "footers_read": len(listed.opened),
+    }
+    return dg.MaterializeResult(metadata=metadata | unreadable_files(listed.unreadable))

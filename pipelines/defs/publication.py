@@ -1,39 +1,36 @@
-"""Check the candidate mart with blocking checks, then publish it."""
+"""Publish the version that the marts make together."""
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from pipelines.checks import CHECKS
+from data.record.lake_files import Unreadable
 from pipelines.defs.log import unreadable_files
 from pipelines.defs.resources import LakeResource
-from pipelines.defs.tables import POOL, TABLE_ASSETS
+from pipelines.defs.tables import POOL
+from pipelines.marts.catalogue import MARTS
 
 
-@dg.asset(group_name="mart", deps=TABLE_ASSETS, pool=POOL, description="All tables of the run, ready to be checked.")
-def candidate_mart(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    return dg.MaterializeResult(metadata={"bytes": lake.candidate(context.run_id).path.stat().st_size})
-
-
-@dg.multi_asset_check(
-    specs=[
-        dg.AssetCheckSpec(name.replace(" ", "_"), asset=candidate_mart, blocking=True, description=f"{name}.")
-        for name in CHECKS
-    ],
+@dg.asset(
+    group_name="mart",
+    deps=[mart.name for mart in MARTS],
     pool=POOL,
+    owners=["team:data"],
+    description="The version that dashboards open: a DuckDB file of views over the partitions, and roll-ups.",
 )
-def mart_checks(context: dg.AssetCheckExecutionContext, lake: LakeResource):  # type: ignore[no-untyped-def]
-    failed = lake.candidate(context.run.run_id).failures()
-    for name in CHECKS:
-        yield dg.AssetCheckResult(
-            check_name=name.replace(" ", "_"), asset_key=candidate_mart.key, passed=name not in failed
-        )
-
-
-@dg.asset(group_name="mart", deps=[candidate_mart], pool=POOL, description="The mart that dashboards open.")
 def published_mart(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     candidate = lake.candidate(context.run_id)
-    # Damage of pages is found after the files are listed.
-    left_out = unreadable_files(candidate.unreadable())
-    metadata: dict[str, Any] = {"version": candidate.publish().name}
+    manifest = candidate.manifest()
+    is_new = candidate.is_new()
+    path = candidate.publish()
+    left_out = unreadable_files([Unreadable(Path(file), reason) for file, reason in manifest.left_out])
+    files = [one for made in manifest.marts.values() for one in made.files]
+    metadata: dict[str, Any] = {
+        "version": path.name,
+        "published": "new version" if is_new else "nothing changed",
+        "bytes": path.stat().st_size,
+        "partition_files": len(files),
+        "partition_bytes": sum(one.bytes for one in files),
+    }
     return dg.MaterializeResult(metadata=metadata | left_out)

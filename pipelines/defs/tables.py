@@ -1,31 +1,73 @@
-"""Define the tables of the mart: one asset for each .sql file."""
+"""Derive the assets of the marts and their blocking checks from the declarations."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
-from pipelines.build import TABLES
 from pipelines.defs.log import sealed_requests
 from pipelines.defs.resources import LakeResource
+from pipelines.marts.catalogue import INPUT_CHECKS, MARTS
+from pipelines.marts.declaration import Mart
+from pipelines.marts.partitions import CheckFailed
 
 POOL = "mart"
-DESCRIPTIONS = {
-    "usage_hourly": ("usage", "Requests, tokens and cost by hour, model, author, provider and app."),
-    "latency_hourly": ("latency", "Histograms of TTFT, duration, throughput and overhead by hour, model, provider."),
-    "uptime_hourly": ("uptime", "Attempts by outcome, in the reference's definition of uptime."),
-    "market_share_weekly": ("market", "Tokens and share by week, author and model."),
-    "categories_weekly": ("categories", "Requests and tokens by week, category and model."),
-    "summary": ("log", "How many requests the mart stands on."),
-}
 
 
-def _table(name: str) -> dg.AssetsDefinition:
-    group, description = DESCRIPTIONS[name]
+def _spec(mart: Mart) -> dg.AssetSpec:
+    described = {one.name: one.description for one in mart.dimensions}
+    described |= {one.name: one.description for one in mart.measures}
+    columns = [dg.TableColumn(name, kind, described.get(name, "Hour, UTC")) for name, kind in mart.columns.items()]
+    return dg.AssetSpec(
+        mart.name,
+        deps=[sealed_requests],
+        group_name=mart.concept,
+        description=mart.description,
+        owners=[mart.owner],
+        metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
+        kinds={"duckdb", "parquet"},
+    )
 
-    @dg.asset(name=name, group_name=group, description=description, deps=[sealed_requests], pool=POOL)
-    def table(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        rows = lake.candidate(context.run_id).add(name)
-        return dg.MaterializeResult(metadata={"dagster/row_count": rows})
 
-    return table
+# The checks of the requests themselves stand with the first mart.
+_CHECKS = [(check, MARTS[0].name) for check in INPUT_CHECKS]
+_CHECKS += [(check, mart.name) for mart in MARTS for check in mart.checks]
 
 
-TABLE_ASSETS = [_table(name) for name in TABLES]
+@dg.multi_asset(
+    specs=[_spec(mart) for mart in MARTS],
+    check_specs=[
+        dg.AssetCheckSpec(check.name, asset=asset, blocking=True, description=f"{check.sentence}.")
+        for check, asset in _CHECKS
+    ],
+    can_subset=True,
+    pool=POOL,
+)
+def marts(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any]:
+    """Make the partitions whose input changed, of all marts in one scan of those hours."""
+    failed: tuple[str, ...] = ()
+    try:
+        built = lake.candidate(context.run_id).build(
+            lambda done, of: context.log.info(f"{done} of {of} partitions are up to date")
+        )
+        for mart in MARTS:
+            if dg.AssetKey(mart.name) not in context.selected_asset_keys:
+                continue
+            work = built.work[mart.name]
+            metadata: dict[str, Any] = {
+                "dagster/row_count": sum(one.rows for one in built.marts[mart.name].files),
+                "files_read": len(built.opened),
+                "requests_read": built.requests,
+                "partitions_written": work.written,
+                "partitions_skipped": work.skipped,
+                "rows_written": work.rows,
+                "seconds": work.seconds,
+            }
+            yield dg.MaterializeResult(asset_key=mart.name, metadata=metadata)
+    except CheckFailed as error:
+        failed = error.failed
+    for check, asset in _CHECKS:
+        if dg.AssetCheckKey(dg.AssetKey(asset), check.name) in context.selected_asset_check_keys:
+            yield dg.AssetCheckResult(check_name=check.name, asset_key=asset, passed=check.sentence not in failed)
+    if failed:
+        raise dg.Failure(f"nothing is published, for this does not hold: {'; '.join(failed)}", allow_retries=False)

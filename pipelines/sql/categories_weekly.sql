@@ -1,12 +1,11 @@
--- Requests and tokens by week, category and model, over the requests that were categorised.
+-- Requests and tokens by week (Monday, UTC), category and model. Divided once, at the end.
 SELECT
-    CAST(date_trunc('week', started_at) AS DATE) AS week,
+    CAST(date_trunc('week', hour) AS DATE) AS week,
     category,
     model,
-    CAST(count(*) AS BIGINT) AS requests,
-    CAST(sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)) AS BIGINT) AS tokens,
-    avg(category_confidence) AS mean_confidence
-FROM requests
-WHERE category IS NOT NULL AND model IS NOT NULL
+    CAST(sum(requests) AS BIGINT) AS requests,
+    CAST(sum(tokens) AS BIGINT) AS tokens,
+    CAST(sum(confidence_millionths) AS DOUBLE) / 1000000 / sum(requests) AS mean_confidence
+FROM categories_hourly
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3

@@ -1,13 +1,12 @@
 -- Tokens by week (Monday, UTC) and model, and the share of the week's tokens.
 WITH weekly AS (
     SELECT
-        CAST(date_trunc('week', started_at) AS DATE) AS week,
+        CAST(date_trunc('week', hour) AS DATE) AS week,
         author,
         model,
-        CAST(sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)) AS BIGINT) AS tokens,
-        CAST(count(*) AS BIGINT) AS requests
-    FROM requests
-    WHERE model IS NOT NULL
+        CAST(sum(tokens) AS BIGINT) AS tokens,
+        CAST(sum(requests) AS BIGINT) AS requests
+    FROM market_hourly
     GROUP BY 1, 2, 3
 )
 SELECT

@@ -1,6 +1,6 @@
--- One row: how many requests the mart stands on, and from when.
+-- One row: how many requests the marts stand on, and from when.
 SELECT
-    CAST(count(*) AS BIGINT) AS requests,
-    min(started_at) AS first_started_at,
-    max(started_at) AS last_started_at
-FROM requests
+    CAST(coalesce(sum(requests), 0) AS BIGINT) AS requests,
+    min(first_started_at) AS first_started_at,
+    max(last_started_at) AS last_started_at
+FROM arrivals_hourly

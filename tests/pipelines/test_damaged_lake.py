@@ -17,7 +17,9 @@ from data.lake import Lake
 from data.marts import open_mart
 from data.record import lake_files
 from models.selection.dataset import decision_log
-from pipelines.build import TABLES, Candidate, build_mart
+from pipelines.build import build_mart
+from pipelines.marts import partitions
+from pipelines.marts.declaration import MartCheck
 from pipelines.refresh import refresh
 from router_service.telemetry.key_usage import KeyUsageReader
 from router_service.telemetry.lookup import find_on_disk
@@ -157,46 +159,37 @@ def test_damaged_pages_are_found_by_whoever_reads_them_first_and_a_repaired_file
     assert decision_log.count(lake) == GOOD + BAD
 
 
-def test_damage_that_comes_while_a_mart_is_built_leaves_its_tables_in_agreement(tmp_path: Path) -> None:
-    lake, _, bad = lake_of_two(tmp_path)
-    candidate = Candidate(lake, "test")
-    assert candidate.begin() == GOOD + BAD
-    for table in TABLES[:-1]:
-        candidate.add(table)
+def test_damage_that_comes_after_publication_leaves_what_was_counted(tmp_path: Path) -> None:
+    lake, good, bad = lake_of_two(tmp_path)
+    build_mart(lake)
+    os.truncate(good, 1000)
     os.truncate(bad, 1000)
-    candidate.add(TABLES[-1])
-    assert candidate.failures() == []
-    assert [one.path for one in candidate.unreadable()] == [bad]
-    candidate.publish()
+    build_mart(lake)
     with open_mart(lake) as mart:
-        assert mart.execute("SELECT sum(requests) FROM usage_hourly").fetchone() == (GOOD,)
-        assert mart.execute("SELECT requests FROM summary").fetchone() == (GOOD,)
+        assert mart.execute("SELECT sum(requests) FROM usage_hourly").fetchone() == (GOOD + BAD,)
+        assert mart.execute("SELECT requests FROM summary").fetchone() == (GOOD + BAD,)
+        assert mart.execute("SELECT count(*) FROM unreadable").fetchone() == (2,)
 
 
 def test_a_file_that_is_removed_while_it_is_read_is_missed_and_not_called_damaged(tmp_path: Path) -> None:
     lake, good, bad = lake_of_two(tmp_path)
-    candidate = Candidate(lake, "test")
-    candidate.begin()
     hours = decision_log.hours(lake)
     bad.unlink()
-    for table in TABLES:
-        candidate.add(table)
-    assert (candidate.failures(), candidate.unreadable()) == ([], [])
     rows = [decision_log.write_hour(lake, hour, files) for hour, files in hours.items()]
     assert sum(rows) == GOOD
     assert lake_files.read(lake, [good, bad], ["generation_id"]).left_out[0].reason == lake_files.GONE
     assert not lake.unreadable.exists()
 
 
-def test_a_wrong_question_is_not_taken_for_damage(tmp_path: Path) -> None:
+def test_a_wrong_question_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake, good, bad = lake_of_two(tmp_path)
     with pytest.raises(pa.ArrowInvalid, match="no_such_column"):
         lake_files.read(lake, [good, bad], ["no_such_column"])
-    candidate = Candidate(lake, "test")
-    candidate.begin()
-    with pytest.raises(duckdb.Error, match="usage_hourly"):
-        candidate.failures(["no figure is negative"])
-    assert lake_files.listing(lake).unreadable == candidate.unreadable() == []
+    wrong = MartCheck("no question is wrong", "SELECT count(*) FROM no_such_table")
+    monkeypatch.setattr(partitions, "MART_CHECKS", (wrong,))
+    with pytest.raises(duckdb.Error, match="no_such_table"):
+        build_mart(lake)
+    assert lake_files.listing(lake).unreadable == []
 
 
 def test_a_name_that_is_not_utf_8_is_left_out(tmp_path: Path) -> None:

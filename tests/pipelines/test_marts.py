@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from data.record.encoding import encode_record
 from data.record.record import Record
 from models.selection.dataset.point_in_time import LoggedResponse
 from models.selection.decision.outcome import judge_attempt
-from pipelines.build import CheckFailed, build_mart
+from pipelines.build import build_mart
+from pipelines.marts.partitions import CheckFailed
 from router_service.core.errors import ERROR_STATUS
 from router_service.health import Health
 from router_service.telemetry.log import RequestLog
@@ -24,6 +26,7 @@ from router_service.telemetry.sealing import recover
 from tests.conftest import open_stack
 
 START_US = 1_794_900_000_000_000
+NOW = datetime.fromtimestamp(START_US / 1e6, UTC) + timedelta(days=3)
 
 
 def records(count: int) -> list[Record]:
@@ -112,15 +115,22 @@ def test_an_empty_lake_gives_a_valid_mart(tmp_path: Path) -> None:
     lake = Lake(tmp_path).create()
     with pytest.raises(NoMart):
         open_mart(lake)
-    assert build_mart(lake).rows["summary"] == 1
+    assert build_mart(lake).requests == 0
+    with open_mart(lake) as mart:
+        assert mart.execute("SELECT requests FROM summary").fetchall() == [(0,)]
+        assert mart.execute("SELECT count(*) FROM usage_hourly").fetchall() == [(0,)]
 
 
-def test_building_again_changes_nothing_but_the_version(tmp_path: Path) -> None:
+def test_building_again_changes_nothing(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     fill(lake, records(50))
-    first, second = build_mart(lake), build_mart(lake)
+    first = build_mart(lake, NOW)
+    before = {path: path.stat() for path in lake.marts.rglob("*.*")}
+    second = build_mart(lake, NOW)
     assert first.rows == second.rows
-    assert lake.current_mart() == second.path
+    assert (second.opened, second.written) == ([], 0)
+    assert lake.current_mart() == first.path == second.path
+    assert {path: path.stat() for path in lake.marts.rglob("*.*")} == before
 
 
 def test_fees_are_a_part_of_the_cost(tmp_path: Path) -> None:

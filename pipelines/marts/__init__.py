@@ -1,0 +1,1 @@
+"""Declare marts, and build and publish them by partitions whose input changed."""

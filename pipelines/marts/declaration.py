@@ -1,0 +1,112 @@
+"""Define what the declaration of a mart consists of; assets, checks and docs/marts.md derive from it."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from importlib import resources
+from typing import Literal, NamedTuple
+
+from data.record.lake_reader import LAKE_SCHEMA
+
+MAX_DIMENSIONS = 4
+TIME = "hour"
+
+
+class Dimension(NamedTuple):
+    """Describe a column that rows are grouped by. ``kind`` is its SQL type."""
+
+    name: str
+    description: str
+    kind: Literal["VARCHAR", "INTEGER", "BOOLEAN"] = "VARCHAR"
+
+
+class Measure(NamedTuple):
+    """Describe a figure. ``how`` says how those of several rows with the same dimensions become one."""
+
+    name: str
+    description: str
+    unit: str = ""
+    how: Literal["sum", "min", "max"] = "sum"
+    kind: Literal["BIGINT", "TIMESTAMP WITH TIME ZONE"] = "BIGINT"
+
+
+def record_columns(sql: str) -> set[str]:
+    """Return the columns of the record that ``sql`` names, outside its comments."""
+    return set(re.findall(r"\w+", re.sub(r"--.*", "", sql))) & set(LAKE_SCHEMA.names)
+
+
+class MartCheck(NamedTuple):
+    """State what must hold: a sentence, and SQL that counts the rows that contradict it.
+
+    The SQL sees the requests of a batch as ``requests``, and the rows made from them under the marts' names.
+    """
+
+    sentence: str
+    sql: str
+
+    @property
+    def name(self) -> str:
+        """Return the sentence as the name of an asset check."""
+        return self.sentence.replace(" ", "_")
+
+
+class Mart(NamedTuple):
+    """Declare a mart: rows by hour (UTC) of arrival and up to four dimensions, from ``pipelines/sql/<name>.sql``."""
+
+    name: str
+    concept: str
+    description: str
+    dimensions: tuple[Dimension, ...]
+    measures: tuple[Measure, ...]
+    checks: tuple[MartCheck, ...] = ()
+    owner: str = "team:data"
+
+    @property
+    def sql(self) -> str:
+        """Return the SQL that makes rows from ``requests``."""
+        return resources.files("pipelines").joinpath("sql", f"{self.name}.sql").read_text()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the columns that identify a row, in the order of the rows."""
+        return (TIME, *(dimension.name for dimension in self.dimensions))
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Return the SQL type of each column."""
+        kinds = {TIME: "TIMESTAMP WITH TIME ZONE"} | {one.name: one.kind for one in self.dimensions}
+        return kinds | {one.name: one.kind for one in self.measures}
+
+    @property
+    def inputs(self) -> set[str]:
+        """Return the columns of the record that the SQL names."""
+        return record_columns(self.sql)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identify the SQL and the columns: partitions made with others are made again."""
+        content = repr((self.sql, self.columns, [one.how for one in self.measures]))
+        return blake2b(content.encode(), digest_size=8).hexdigest()
+
+    def merge_sql(self, source: str) -> str:
+        """Return SQL that joins the rows of ``source`` that have the same dimensions, in a total order."""
+        keys = ", ".join(self.keys)
+        figures = ", ".join(f"CAST({one.how}({one.name}) AS {one.kind}) AS {one.name}" for one in self.measures)
+        return f"SELECT {keys}, {figures} FROM {source} GROUP BY {keys} ORDER BY {keys}"
+
+
+class MartView(NamedTuple):
+    """Declare a roll-up over marts, computed when they are published from ``pipelines/sql/<name>.sql``."""
+
+    name: str
+    concept: str
+    description: str
+    sources: tuple[str, ...]
+    checks: tuple[MartCheck, ...] = ()
+    owner: str = "team:data"
+
+    @property
+    def sql(self) -> str:
+        """Return the SQL that makes rows from marts."""
+        return resources.files("pipelines").joinpath("sql", f"{self.name}.sql").read_text()

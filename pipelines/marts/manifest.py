@@ -1,0 +1,76 @@
+"""Keep what a published version consists of: the input of each hour, and the partition files of each mart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from data.lake import Lake
+from data.record.origin import HourInputs
+from data.storage.interface import ObjectNotFoundError
+
+VERSION = 1
+
+
+class Partition(msgspec.Struct, frozen=True, kw_only=True):
+    """Describe one immutable file by its key in the storage.
+
+    ``span`` is an hour, a day or a month: ``2026-11-17T05``, ``2026-11-17``, ``2026-11``.
+    """
+
+    key: str
+    span: str
+    rows: int
+    bytes: int
+
+
+class MartPartitions(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold the files of one mart, in order of their spans, and the fingerprint of the declaration that made them."""
+
+    fingerprint: str
+    files: tuple[Partition, ...] = ()
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold all hours that a version counts with their inputs, the files of each mart, and the lake files left out.
+
+    ``left_out`` has pairs of path and reason.
+    """
+
+    version: int = VERSION
+    hours: dict[str, HourInputs] = {}
+    marts: dict[str, MartPartitions] = {}
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+_decode = msgspec.json.Decoder(Manifest).decode
+
+
+def read_manifest(lake: Lake) -> Manifest:
+    """Return the manifest of the published version; an empty one if there is none, so that all is built again."""
+    current = lake.current_mart()
+    return Manifest() if current is None else read_manifest_of(lake, current)
+
+
+def read_manifest_of(lake: Lake, mart: Path) -> Manifest:
+    """Return the manifest of a version that is kept; an empty one if it has none or a damaged one."""
+    try:
+        found = _decode(lake.storage.get(lake.key(manifest_path(mart))))
+    except (ObjectNotFoundError, msgspec.DecodeError):
+        return Manifest()
+    return found if found.version == VERSION else Manifest()
+
+
+def manifest_path(mart: Path) -> Path:
+    """Return where the manifest of a version lies."""
+    return mart.with_suffix(".json")
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    return msgspec.json.encode(manifest)
+
+
+def decode_manifest(content: bytes) -> Manifest:
+    """Return a manifest. Raises ``msgspec.DecodeError``."""
+    return _decode(content)

@@ -1,0 +1,92 @@
+"""Publish a version: one small DuckDB file of views over the partition files and of roll-ups that pages read most."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from data.lake import Lake
+from data.marts import MARTS_VARIABLE
+from data.storage.local import fsync_folder
+from pipelines.marts.catalogue import MARTS, VIEW_CHECKS, VIEWS
+from pipelines.marts.manifest import Manifest, encode_manifest, manifest_path, read_manifest_of
+from pipelines.marts.partitions import CheckFailed, number
+
+KEPT_VERSIONS = 3
+# A file that no version names, made by a run that died, is removed when it is this old.
+ABANDONED_S = 3600.0
+
+
+def write_version(lake: Lake, manifest: Manifest, path: Path) -> dict[str, int]:
+    """Write the DuckDB file of a version to ``path``; return the rows of each roll-up. Raises ``CheckFailed``."""
+    path.unlink(missing_ok=True)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET VARIABLE {MARTS_VARIABLE} = {_text(str(lake.marts))}")
+        for mart in MARTS:
+            columns = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in mart.columns.items())
+            files = manifest.marts[mart.name].files if mart.name in manifest.marts else ()
+            listed = ", ".join(
+                f"getvariable('{MARTS_VARIABLE}') || {_text('/' + one.key.removeprefix('marts/'))}" for one in files
+            )
+            rows = f"SELECT * FROM read_parquet([{listed}])" if files else f"SELECT {columns} WHERE false"
+            connection.execute(f"CREATE VIEW {mart.name} AS {rows}")
+            connection.execute(f"COMMENT ON VIEW {mart.name} IS {_text(mart.description)}")
+        for view in VIEWS:
+            connection.execute(f"CREATE TABLE {view.name} AS {view.sql}")
+            connection.execute(f"COMMENT ON TABLE {view.name} IS {_text(view.description)}")
+        connection.execute("CREATE TABLE unreadable (file VARCHAR, reason VARCHAR)")
+        for one in manifest.left_out:
+            connection.execute("INSERT INTO unreadable VALUES (?, ?)", list(one))
+        failed = [check.sentence for check in VIEW_CHECKS if number(connection, check.sql)]
+        if failed:
+            raise CheckFailed(failed)
+        return {view.name: number(connection, f"SELECT count(*) FROM {view.name}") for view in VIEWS}
+
+
+def publish(lake: Lake, manifest: Manifest, path: Path) -> Path:
+    """Give the DuckDB file at ``path`` its name and move the pointer to it; return the new path."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    target = lake.marts / f"marts-{moment}.duckdb"
+    lake.storage.put(lake.key(manifest_path(target)), encode_manifest(manifest))
+    os.replace(path, target)
+    fsync_folder(lake.marts)
+    lake.publish_mart(target)
+    return target
+
+
+def remove_old_versions(lake: Lake, kept: int = KEPT_VERSIONS, abandoned_s: float = ABANDONED_S) -> list[Path]:
+    """Remove all but the last ``kept`` versions, and the partition files that none of these names.
+
+    Partition files younger than ``abandoned_s`` stay: a reader may be about to open them.
+    """
+    current = lake.current_mart()
+    versions = sorted(lake.marts.glob("marts-*.duckdb"))
+    stay = [path for path in versions if path in versions[-kept:] or path == current]
+    removed = [path for path in versions if path not in stay]
+    removed += [path for path in lake.marts.glob("marts-*.json") if path.with_suffix(".duckdb") not in stay]
+    named = {one.key for path in stay for made in read_manifest_of(lake, path).marts.values() for one in made.files}
+    removed += [path for path in _partition_files(lake) if lake.key(path) not in named and _age(path) >= abandoned_s]
+    for path in removed:
+        lake.storage.delete(lake.key(path))
+    return removed
+
+
+def _partition_files(lake: Lake) -> Iterable[Path]:
+    return lake.marts.glob("*/*.parquet")
+
+
+def _age(path: Path) -> float:
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime
+    return 0.0
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

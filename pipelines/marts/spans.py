@@ -1,0 +1,61 @@
+"""Plan partitions: which hours share a file, and which of them must be read again from the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import NamedTuple
+
+from data.record.origin import HOUR_FORMAT, HourInputs
+from pipelines.marts.declaration import Mart
+from pipelines.marts.manifest import Manifest
+
+# Hours become a day, and days a month, so long after its end. What comes later opens the larger file again.
+SETTLED = timedelta(hours=2)
+
+
+class Span(NamedTuple):
+    """Hold the hours of one partition: ``inputs`` are those it must have, ``fresh`` those to be read from the lake."""
+
+    name: str
+    inputs: dict[str, HourInputs]
+    fresh: frozenset[str]
+
+    def key(self, mart: Mart) -> str:
+        """Return the key of the file of ``mart``, which names all that its rows depend on."""
+        content = repr((mart.fingerprint, sorted(self.inputs.items())))
+        digest = blake2b(content.encode(), digest_size=8).hexdigest()
+        return f"marts/{mart.name}/{self.name}-{digest}.parquet"
+
+
+def span_of(hour: str, now: datetime) -> str:
+    """Return the name of the partition that ``hour`` belongs to at ``now``: a month, a day or the hour itself."""
+    day = datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC, hour=0)
+    next_month = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    if now >= next_month + SETTLED:
+        return hour[:7]
+    return hour[:10] if now >= day + timedelta(days=1) + SETTLED else hour
+
+
+def plan(inputs: Mapping[str, HourInputs], before: Manifest, marts: Sequence[Mart], now: datetime) -> list[Span]:
+    """Return the partitions that must exist, in order of time.
+
+    ``inputs`` are those of the lake. An hour that the lake no longer has keeps the rows that were made from it.
+    """
+    wanted = dict(sorted({**before.hours, **inputs}.items()))
+    usable = all(
+        (made := before.marts.get(mart.name)) is not None and made.fingerprint == mart.fingerprint for mart in marts
+    )
+    spans: dict[str, dict[str, HourInputs]] = {}
+    for hour, found in wanted.items():
+        if usable or hour in inputs:
+            spans.setdefault(span_of(hour, now), {})[hour] = found
+    return [
+        Span(
+            name,
+            hours,
+            frozenset(hour for hour, found in hours.items() if not usable or before.hours.get(hour) != found),
+        )
+        for name, hours in spans.items()
+    ]
