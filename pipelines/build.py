@@ -25,6 +25,7 @@ from pipelines.marts.manifest import Manifest, decode_manifest, encode_manifest,
 from pipelines.marts.partitions import PartitionBuild, PartitionBuilder, Progress, ignore_progress
 from pipelines.marts.publication import ABANDONED_S, publish, remove_old_versions, write_version
 from pipelines.marts.spans import plan
+from pipelines.retention import retention_from_environment
 
 
 class MartReport(NamedTuple):
@@ -83,7 +84,12 @@ class Candidate:
         self, files: Sequence[LakeFile], left_out: Sequence[Unreadable], progress: Progress
     ) -> tuple[PartitionBuild, Manifest]:
         before = read_manifest(self._lake)
-        spans = plan(add_hours(file.origin.hours for file in files), before, MARTS, self._now or datetime.now(UTC))
+        now = self._now or datetime.now(UTC)
+        inputs = add_hours(file.origin.hours for file in files)
+        if (first := retention_from_environment().first_kept(now)) is not None:
+            # Their requests may have been deleted in part.
+            inputs = {hour: found for hour, found in inputs.items() if hour >= first or hour not in before.hours}
+        spans = plan(inputs, before, MARTS, now)
         built = PartitionBuilder(self._lake, before, files).build(spans, progress)
         hours = {hour: inputs for span in spans for hour, inputs in span.inputs.items()}
         found = tuple(sorted((one.name, one.reason) for one in left_out))

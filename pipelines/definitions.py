@@ -13,6 +13,7 @@ from pipelines.defs.liveness import dead_runs
 from pipelines.defs.log import sealed_requests
 from pipelines.defs.publication import published_mart
 from pipelines.defs.resources import LockedLakeResource
+from pipelines.defs.retention import expired_requests
 from pipelines.defs.tables import marts
 from pipelines.defs.training import (
     candidate,
@@ -25,7 +26,7 @@ from pipelines.defs.training import (
     watch,
 )
 
-MARTS = dg.AssetSelection.assets(sealed_requests, marts, published_mart, compacted_requests)
+MARTS = dg.AssetSelection.assets(sealed_requests, marts, published_mart, compacted_requests, expired_requests)
 
 refresh = dg.define_asset_job(
     "refresh",
@@ -47,6 +48,7 @@ defs = dg.Definitions(
         marts,
         published_mart,
         compacted_requests,
+        expired_requests,
         decisions,
         category_classifier,
         training_set,

@@ -155,6 +155,21 @@ def import_usage(
 
 
 @app.command()
+def erase(
+    key: Annotated[str, typer.Option("--key", help="The API key, or its SHA-256 in hexadecimal as the log has it.")],
+    user: Annotated[
+        str | None, typer.Option("--user", help="Erase only the requests whose body named this user.")
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA,
+) -> None:
+    """Erase the requests of a key, or of one of its users, and show that none is left (exit code 1 otherwise)."""
+    from portolan.erase import erase as run
+
+    if not run(data_dir, key, user):
+        raise typer.Exit(1)
+
+
+@app.command()
 def up(
     port: Annotated[int, typer.Option(min=1, max=65534)] = 8080,
     dashboards_port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,

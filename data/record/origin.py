@@ -9,7 +9,7 @@ may be deleted later, without a moment at which a row is missing or is seen twic
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple, Protocol, TypeVar
@@ -66,15 +66,24 @@ def sealed_origin(name: str, rows: int, first: datetime | None, last: datetime |
     return Origin(sources=(name,), hours={hour: HourInputs(1, digest) for hour in hours_between(first, last)})
 
 
-def joined_origin(origins: Iterable[Origin], made_at_us: int, generation: int = 0) -> Origin:
+def joined_origin(origins: Iterable[Origin], made_at_us: int) -> Origin:
     """Return the origin of the file that holds the rows of several."""
     parts = list(origins)
     return Origin(
         sources=tuple(sorted({name for one in parts for name in one.sources})),
         hours=add_hours(one.hours for one in parts),
-        generation=max(generation, *(one.generation for one in parts)),
+        generation=max(one.generation for one in parts),
         made_at_us=made_at_us,
     )
+
+
+def erased_origin(origin: Origin, hours: Collection[str]) -> Origin:
+    """Return the origin of a file without the rows that were erased from ``hours``."""
+    generation = origin.generation + 1
+    mark = f"erased:{generation}:{':'.join(origin.sources)}".encode(errors="surrogateescape")
+    erased = HourInputs(0, int.from_bytes(blake2b(mark, digest_size=8).digest()))
+    changed = {hour: found.plus(erased) if hour in hours else found for hour, found in origin.hours.items()}
+    return Origin(sources=origin.sources, hours=changed, generation=generation, made_at_us=origin.made_at_us)
 
 
 def add_hours(parts: Iterable[Mapping[str, HourInputs]]) -> dict[str, HourInputs]:

@@ -47,6 +47,9 @@ INPUT_CHECKS = (
     ),
 )
 
+FINISH = Dimension("finish_reason", "Normalised finish reason; null for a response without one")
+ERROR = Dimension("error_type", "Typed error code; null on success")
+
 MARTS = (
     Mart(
         "arrivals_hourly",
@@ -118,6 +121,77 @@ MARTS = (
         "Requests and tokens by category and model, over the requests that were categorised.",
         (Dimension("category", "One of the twelve categories"), MODEL),
         (REQUESTS, TOKENS, Measure("confidence_millionths", "Sum of the classifier's probabilities", "10⁻⁶")),
+    ),
+    Mart(
+        "keys_hourly",
+        "usage",
+        "Requests, tokens and cost by API key and model.",
+        (KEY, Dimension("workspace", "Workspace of the key"), MODEL),
+        USAGE,
+        (_counts("keys_hourly"),),
+    ),
+    Mart(
+        "users_hourly",
+        "usage",
+        "Requests, tokens and cost by user, for requests whose body names one.",
+        (KEY, Dimension("user_hash", "Keyed hash of the body's user")),
+        (REQUESTS, TOKENS, Measure("cost_nano", "Cost to the client", "nano-USD")),
+    ),
+    Mart(
+        "outcomes_hourly",
+        "uptime",
+        "Requests by model, provider, error and finish reason.",
+        (MODEL, PROVIDER, ERROR, FINISH),
+        (REQUESTS,),
+        (_counts("outcomes_hourly"),),
+    ),
+    Mart(
+        "charges_hourly",
+        "economics",
+        "Quantity and price by meter, from which effective prices are computed.",
+        (MODEL, PROVIDER, Dimension("meter", "What was counted, as in the record's charges")),
+        (
+            Measure("quantity", "Units counted: tokens, requests or searches"),
+            Measure("nano", "Price of the quantity", "nano-USD"),
+        ),
+        (
+            MartCheck(
+                "charges by meter sum to the cost",
+                "SELECT abs((SELECT coalesce(sum(cost_nano), 0) FROM requests WHERE charges IS NOT NULL) "
+                "- (SELECT coalesce(sum(nano), 0) FROM charges_hourly))",
+            ),
+        ),
+    ),
+    Mart(
+        "clients_hourly",
+        "usage",
+        "Requests and tokens by country, API and modality.",
+        (
+            Dimension("country", "Country of the client, ISO 3166-1 alpha-2; null where not known"),
+            Dimension("skin", "Client-facing API"),
+            Dimension("modality", "First kind of medium in the messages"),
+        ),
+        (REQUESTS, TOKENS),
+        (_counts("clients_hourly"),),
+    ),
+    Mart(
+        "tool_calls_hourly",
+        "quality",
+        "Validity of tool calls and of structured outputs by model and provider.",
+        (MODEL, PROVIDER),
+        (
+            Measure("tool_call_responses", "Responses that ended with tool calls", "requests"),
+            Measure("tool_call_faults", "Those with a malformed tool call", "requests"),
+            Measure("structured_outputs", "Responses whose structured output was checked", "requests"),
+            Measure("structured_outputs_valid", "Those that conform to the format asked for", "requests"),
+        ),
+        (
+            MartCheck(
+                "no more tool calls are faulty than there are",
+                "SELECT count(*) FROM tool_calls_hourly WHERE tool_call_faults > tool_call_responses "
+                "OR structured_outputs_valid > structured_outputs",
+            ),
+        ),
     ),
 )
 

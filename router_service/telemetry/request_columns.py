@@ -71,7 +71,7 @@ def describe_request(record: Record, headers: Mapping[bytes, bytes], head: Head 
     record.modality = head.modality
     record.input_media = head.released.input_media if head.released else input_media(head.messages, head.modality)
     if "user" in fields:
-        record.user_hash = _user_hash(_read(fields, "user", _text), record.key_hash)
+        record.user_hash = hashed_user(_read(fields, "user", _text), record.key_hash)
     if "reasoning" in fields or "reasoning_effort" in fields:
         record.reasoning_effort = _reasoning_effort(fields)
     if "response_format" in fields:
@@ -105,7 +105,8 @@ def input_media(messages: bytes, modality: str) -> list[str]:
     return ["text", *found] if found else TEXT_ALONE
 
 
-def _user_hash(user: str | None, key_hash: str | None) -> str | None:
+def hashed_user(user: str | None, key_hash: str | None) -> str | None:
+    """Return the column ``user_hash`` of a body's user, ``None`` for no user."""
     if not user:
         return None
     key = (key_hash or "").encode()[: blake2b.MAX_KEY_SIZE]

@@ -105,8 +105,6 @@ PAGES = {
 DAMAGE: dict[str, Callable[[Path], object]] = FOOTERS | {
     name: lambda file, column=column: damage_pages(file, column)  # type: ignore[misc]
     for name, column in PAGES.items()
-    # No table of the mart is made from the keys: the rest of such a file counts.
-    if column != "key_hash"
 }
 
 

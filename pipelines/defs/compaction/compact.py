@@ -22,7 +22,7 @@ from data.lake import Lake
 from data.record import lake_files
 from data.record.lake_files import LakeFile
 from data.record.lake_reader import LAKE_SCHEMA
-from data.record.origin import Origin, encode_origin, joined_origin
+from data.record.origin import Origin, encode_origin, erased_origin, joined_origin
 
 # A larger file is not made, since an object is put whole from memory.
 MAX_FILE_BYTES = 128 * 1024 * 1024
@@ -98,25 +98,33 @@ def delete_replaced(lake: Lake, now: datetime, grace_s: float) -> list[Path]:
     return deleted
 
 
-def write_joined(
-    lake: Lake, name: str, files: Sequence[LakeFile], where: pc.Expression | None = None, generation: int = 0
-) -> LakeFile | None:
+class Omission(NamedTuple):
+    """Say which rows an erasure leaves out: all but those of ``kept``. ``hours`` are those that had some."""
+
+    kept: pc.Expression
+    hours: frozenset[str]
+
+
+def write_joined(lake: Lake, name: str, files: Sequence[LakeFile], omission: Omission | None = None) -> LakeFile | None:
     """Write the rows of ``files``, of one day, to one file in order of arrival; return ``None`` if none can be read.
 
-    ``where`` and ``generation`` are those of an erasure, which leaves rows out.
+    After an omission the file is of the next generation, and the inputs of its hours differ, so that marts are made
+    again.
     """
     taken: list[LakeFile] = []
     buffer = pa.BufferOutputStream()
     rows = 0
     with pq.ParquetWriter(buffer, LAKE_SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-        for table in _row_groups(_tables(lake, files, where, taken)):
+        for table in _row_groups(_tables(lake, files, omission.kept if omission else None, taken)):
             writer.write_table(table.sort_by(ORDER), row_group_size=ROW_GROUP_ROWS)
             rows += len(table)
         if not taken:
             return None
-        if where is None and rows != sum(file.rows for file in taken):
+        if omission is None and rows != sum(file.rows for file in taken):
             raise RuntimeError(f"{rows} rows were read from {len(taken)} files that hold another number of rows")
-        origin = joined_origin([file.origin for file in taken], time.time_ns() // 1000, generation)
+        origin = joined_origin([file.origin for file in taken], time.time_ns() // 1000)
+        if omission is not None:
+            origin = erased_origin(origin, omission.hours)
         writer.add_key_value_metadata(encode_origin(origin))
     path = taken[0].path.parent / f"{name}-{_digest(origin)}.parquet"
     lake.storage.discard_partial(lake.key(path))
