@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: up test test-slow lint bench bench-routing lock clean
+.PHONY: up test test-slow lint bench bench-data bench-routing lock clean
 
 up: $(STAMP)
 	$(BIN)/portolan up $(UP_FLAGS)
@@ -22,6 +22,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.gateway $(BENCH_FLAGS)
+
+bench-data: $(STAMP)
+	$(BIN)/python -m benchmarks.data $(BENCH_FLAGS)
 
 bench-routing: $(STAMP)
 	$(BIN)/python -m benchmarks.routing $(if $(DATASETS),--datasets $(DATASETS)) $(BENCH_FLAGS)

@@ -17,41 +17,94 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class RefreshReport(NamedTuple):
-    """Results of a refresh: ``metadata`` by asset name, and ``failed`` steps and checks, or why no run started."""
+    """Results of a refresh: ``metadata`` by asset name, and ``failed`` steps and checks, or why no run started.
+
+    ``skipped`` are the steps that did not run because one before them failed. ``version`` is the published version of
+    the marts after the refresh, ``None`` if there is none; ``moved`` says whether this refresh has published it.
+    """
 
     succeeded: bool
     metadata: dict[str, dict[str, Any]]
     failed: list[str]
+    skipped: list[str]
+    version: str | None
+    moved: bool
+
+    def sentence(self) -> str:
+        """Return the sentence that ends the output: what failed, if anything, and which marts are in force."""
+        if self.version is None:
+            marts = "no mart is published"
+        elif self.moved:
+            marts = f"the marts are published as {self.version}"
+        elif self.succeeded:
+            marts = f"the marts are unchanged: {self.version} stays in force"
+        else:
+            marts = f"what was published before stays in force: {self.version}"
+        if self.succeeded:
+            return f"{marts}."
+        skipped = f"; not run: {', '.join(self.skipped)}" if self.skipped else ""
+        return f"failed: {', '.join(self.failed)}{skipped}; {marts}."
 
 
 def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
     """Run the job ``refresh``, write the hours of decisions that have new requests, then run ``learning``.
 
-    Each job runs although the one before has failed: marts and policies do not depend on each other.
-
-    Runs are kept where ``DAGSTER_HOME`` says, if it is set.
+    Each job runs although the one before has failed: marts and policies do not depend on each other. ``progress``
+    receives a line for each asset when its job has ended. Runs are kept where ``DAGSTER_HOME`` says, if it is set.
     """
     lake = LockedLakeResource(data_dir=str(data_dir))
-    with opened_instance() as instance:
-        results = [_run("refresh", lake, instance, {})]
-        stale = list(decision_log.stale(lake.lake()))
-        if stale:
-            results.append(_run("decisions_by_hour", lake, instance, _hours(instance, stale)))
-        results.append(_run("learning", lake, instance, {}))
+    before = lake.lake().current_mart()
     found: dict[str, dict[str, Any]] = {}
     failed: list[str] = []
-    for result in results:
-        for event in result.get_asset_materialization_events():
-            materialization = event.step_materialization_data.materialization
-            name = materialization.asset_key.to_user_string()
-            found[name] = {key: value.value for key, value in materialization.metadata.items()}
-        failed += [event.step_key or "" for event in result.all_events if event.is_step_failure]
-        errors = [event.job_failure_data.error for event in result.all_events if event.is_job_failure]
-        failed += [(error.cause or error).message.strip() for error in errors if error]
-        failed += [e.check_name for e in result.get_asset_check_evaluations() if not e.passed]
-    for name, metadata in found.items():
-        progress(f"{name}: {', '.join(f'{key} {value}' for key, value in metadata.items())}")
-    return RefreshReport(all(result.success for result in results), found, failed)
+    skipped: list[str] = []
+
+    def run(name: str, tags: dict[str, str]) -> bool:
+        result = _run(name, lake, instance, tags)
+        made = _materialized(result)
+        for asset, metadata in made.items():
+            progress(f"{asset}: {', '.join(f'{key} {value}' for key, value in metadata.items())}")
+        found.update(made)
+        failed.extend(_failures(result))
+        ended = {event.step_key for event in result.all_events if event.is_step_success or event.is_step_failure}
+        not_run = [node.name for node in result.job_def.nodes if node.name not in ended]
+        for step in not_run:
+            progress(f"{step}: not run, for a step before it failed")
+        skipped.extend(not_run)
+        return bool(result.success)
+
+    with opened_instance() as instance:
+        succeeded = [run("refresh", {})]
+        stale = list(decision_log.stale(lake.lake()))
+        if stale:
+            succeeded.append(run("decisions_by_hour", _hours(instance, stale)))
+        succeeded.append(run("learning", {}))
+    after = lake.lake().current_mart()
+    return RefreshReport(all(succeeded), found, failed, skipped, after.name if after else None, after != before)
+
+
+def _materialized(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    """Return the metadata of each asset, with the seconds of its step unless it has its own."""
+    seconds = {
+        event.step_key: round(event.step_success_data.duration_ms / 1000, 3)
+        for event in result.all_events
+        if event.is_step_success
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for event in result.get_asset_materialization_events():
+        made = event.step_materialization_data.materialization
+        metadata = {key: value.value for key, value in made.metadata.items() if key != "dagster/column_schema"}
+        if event.step_key in seconds:
+            metadata.setdefault("seconds", seconds[event.step_key])
+        found[made.asset_key.to_user_string()] = metadata
+    return found
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Return the steps and checks that failed, and why a run did not start."""
+    failed = [event.step_key or "" for event in result.all_events if event.is_step_failure]
+    errors = [event.job_failure_data.error for event in result.all_events if event.is_job_failure]
+    failed += [(error.cause or error).message.strip() for error in errors if error]
+    return failed + [e.check_name for e in result.get_asset_check_evaluations() if not e.passed and e.blocking]
 
 
 def _run(

@@ -122,17 +122,19 @@ def replay(
 
 @app.command()
 def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
-    """Run all pipelines once, in this process: build the marts, then train and judge policies."""
+    """Run all pipelines once, in this process: publish the marts, then train and judge policies."""
     from models.selection.lifecycle.rollout import rollout_schedule_from_environment
     from pipelines.refresh import refresh as run
+    from pipelines.retention import retention_from_environment
 
     try:
         rollout_schedule_from_environment()
+        retention_from_environment()
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="the environment") from None
     report = run(data_dir, typer.echo)
+    typer.echo(report.sentence(), err=not report.succeeded)
     if not report.succeeded:
-        typer.echo(f"failed: {', '.join(report.failed)}; what was published before stays in force", err=True)
         raise typer.Exit(1)
 
 

@@ -24,6 +24,7 @@ from pipelines.build import MartReport, build_mart
 from pipelines.defs.compaction.compact import CompactionSettings, compact
 from pipelines.marts.catalogue import MARTS, VIEWS
 from pipelines.marts.declaration import MAX_DIMENSIONS
+from pipelines.marts.documentation import page
 from pipelines.marts.manifest import read_manifest
 from pipelines.marts.publication import remove_old_versions
 from tests.running import ROOT, environment
@@ -271,3 +272,7 @@ def test_a_killed_build_is_repaired_by_the_next(lake: Lake) -> None:
 @pytest.mark.slow
 def test_a_hundred_killed_builds_are_repaired_by_the_next(lake: Lake) -> None:
     killed_often(lake, 100)
+
+
+def test_the_page_is_the_one_that_the_declarations_give() -> None:
+    assert (ROOT / "docs/marts.md").read_text() == page(), "python -m pipelines.marts.documentation > docs/marts.md"

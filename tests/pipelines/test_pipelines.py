@@ -14,6 +14,7 @@ from pipelines.defs.decisions import stale_hours
 from pipelines.defs.liveness import dead_runs
 from pipelines.defs.resources import LakeResource, LockedLakeResource
 from pipelines.defs.training import learned_serves
+from pipelines.marts.catalogue import MARTS
 from pipelines.refresh import refresh
 from tests.pipelines.test_marts import fill, records
 
@@ -39,6 +40,47 @@ def test_refresh_publishes_a_mart_of_every_request(tmp_path: Path) -> None:
     again = refresh(tmp_path, said.append)
     assert again.metadata["decisions"]["hours"] == 1
     assert again.metadata["training_set"]["dagster/row_count"] == 30 + len(late)
+
+
+def test_each_asset_says_what_it_read_wrote_and_skipped_and_the_last_sentence_what_is_in_force(tmp_path: Path) -> None:
+    lake, rows = Lake(tmp_path), records(30)
+    fill(lake, rows)
+    said: list[str] = []
+    first = refresh(tmp_path, said.append)
+    assert first.moved and first.sentence() == f"the marts are published as {first.version}."
+    for mart in MARTS:
+        (line,) = [line for line in said if line.startswith(f"{mart.name}: ")]
+        assert "files_read 1, requests_read 30, partitions_written 1, partitions_skipped 0" in line
+    assert all("seconds" in metadata for metadata in first.metadata.values())
+    assert said.index(next(line for line in said if line.startswith("published_mart"))) < said.index(
+        next(line for line in said if line.startswith("candidate"))
+    ), "publication does not wait for training"
+    again = refresh(tmp_path, said.append)
+    assert not again.moved and again.sentence() == f"the marts are unchanged: {first.version} stays in force."
+    assert {again.metadata[mart.name]["partitions_written"] for mart in MARTS} == {0}
+    assert {again.metadata[mart.name]["files_read"] for mart in MARTS} == {0}
+    fill(lake, rows[:1])
+    said.clear()
+    broken = refresh(tmp_path, said.append)
+    assert not broken.succeeded and not broken.moved
+    assert "published_mart: not run, for a step before it failed" in said
+    assert broken.sentence().endswith(f"what was published before stays in force: {first.version}.")
+    assert "generation_ids_are_unique" in broken.sentence() and "published_mart" in broken.sentence()
+
+
+def test_marts_that_were_published_are_not_denied_when_training_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(Lake(tmp_path), records(30))
+
+    def fail(_: Lake) -> None:
+        raise OSError("no space left for training")
+
+    monkeypatch.setattr("models.selection.lifecycle.train.train", fail)
+    report = refresh(tmp_path, lambda _: None)
+    assert not report.succeeded and report.moved
+    assert report.sentence().startswith("failed: candidate")
+    assert report.sentence().endswith(f"the marts are published as {report.version}.")
 
 
 def test_a_failing_check_blocks_publication(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""Write ``docs/marts.md`` from the declarations: ``python -m pipelines.marts.documentation > docs/marts.md``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from pipelines.marts.catalogue import INPUT_CHECKS, MARTS, VIEWS
+from pipelines.marts.declaration import Mart, MartCheck, MartView
+
+HEAD = """# Marts
+
+This page derives from the declarations in `pipelines/marts/catalogue.py`. A mart has a row for each hour (UTC) of
+arrival and each combination of its dimensions; its figures add up over hours and dimensions. Its partitions are
+immutable Parquet files under `marts/<name>/`: an hour, after two hours a day, after the month's end a month. Only
+partitions whose requests changed are written again. A published version is `marts/marts-<version>.duckdb`: views over
+the partitions, and the roll-ups below as tables. To query it elsewhere than with `data.marts.open_mart`, name the
+folder first: `SET VARIABLE marts = '<data directory>/marts'`.
+
+Nothing is published while a check fails.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [HEAD, "## The requests\n", *_checks(INPUT_CHECKS)]
+    parts += [line for mart in MARTS for line in _mart(mart)]
+    parts += ["## Roll-ups\n", *(line for view in VIEWS for line in _view(view))]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _mart(mart: Mart) -> Iterable[str]:
+    yield f"## {mart.name}\n"
+    yield f"{mart.description} Owner: {mart.owner.removeprefix('team:')}.\n"
+    yield "| column | type | unit | meaning |\n| --- | --- | --- | --- |"
+    yield "| `hour` | timestamp |  | Hour of arrival, UTC |"
+    for one in mart.dimensions:
+        yield f"| `{one.name}` | {one.kind.lower()} |  | {one.description} |"
+    for figure in mart.measures:
+        how = "" if figure.how == "sum" else f" ({figure.how})"
+        yield f"| `{figure.name}` | {figure.kind.lower()} | {figure.unit} | {figure.description}{how} |"
+    yield ""
+    yield from _checks(mart.checks)
+
+
+def _view(view: MartView) -> Iterable[str]:
+    sources = ", ".join(f"`{name}`" for name in view.sources)
+    yield f"### {view.name}\n"
+    yield f"{view.description} From {sources}.\n"
+    yield from _checks(view.checks)
+
+
+def _checks(checks: Iterable[MartCheck]) -> Iterable[str]:
+    lines = [f"- Check: {check.sentence}." for check in checks]
+    return [*lines, ""] if lines else []
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
