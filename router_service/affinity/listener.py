@@ -24,13 +24,15 @@ class AffinityListener:
 
     def report(self, outcome: AttemptOutcome, exchange: Exchange) -> None:
         """Record the endpoint of a served response; any other outcome leaves the table unchanged."""
-        request_outcome = exchange.outcome
-        if outcome.ended != "answered" or request_outcome.status != 200 or request_outcome.error_type is not None:
+        route, request_outcome = exchange.route, exchange.outcome
+        conversation = route.conversation
+        if conversation is None or outcome.ended != "answered":
             return
-        route, head = exchange.route, exchange.request.head
-        conversation, usage = route.conversation, route.step.usage
+        if request_outcome.status != 200 or request_outcome.error_type is not None:
+            return
+        head, usage = exchange.request.head, route.step.usage
         endpoint = self._endpoints.get(outcome.endpoint)
-        if conversation is None or usage is None or head is None or endpoint is None:
+        if usage is None or head is None or endpoint is None:
             return
         reasoned = bool(usage.reasoning_tokens) or "reasoning" in head.fields or "reasoning_effort" in head.fields
         pending = outcome.finish_reason == "tool_calls" or reasoned

@@ -54,22 +54,19 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
     for name, raw in fields.items():
         if (sent := sent_as(name, name)) is not None and raw != _NULL:
             body[sent] = raw
-    if "max_tokens" in fields and fields.get("max_completion_tokens", _NULL) != _NULL:
+    has_special = not plan.special.isdisjoint(fields)
+    if has_special and "max_tokens" in fields and fields.get("max_completion_tokens", _NULL) != _NULL:
         body[dialect.max_tokens] = fields["max_completion_tokens"]
     if (most := endpoint.max_completion_tokens) is not None and (limit := body.get(dialect.max_tokens)) is not None:
         body[dialect.max_tokens] = limited_tokens("max_tokens", limit, most, dropped)
-    if not plan.limited.isdisjoint(fields):
-        for name in plan.limited & fields.keys():
-            bound, value = dialect.limits[name], read_value(fields[name])
-            if bound.excludes(value):
-                body[sent_as(name, name) or name] = clamped(name, value, bound, dropped)
-    if not plan.absent.isdisjoint(fields):
+    if has_special:
+        _clamp(body, fields, plan, dropped)
         dropped |= reported(fields, plan.absent)
     if source.traits & plan.refused:
         body["messages"] = TurnEncoder(dialect, plan.origin, dropped).encode(source.parsed)
     if has_tools and not dialect.cache_control and b"cache_control" in bytes(fields["tools"]):
         body["tools"] = encode_tools(source.parsed, dialect, dropped).get("tools")
-    if endpoint.tier_prices or not plan.read.isdisjoint(fields):
+    if endpoint.tier_prices or has_special:
         body |= _read_fields(fields, plan, endpoint, dropped)
     if source.stream:
         body["stream"] = _TRUE
@@ -77,7 +74,7 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
             body["stream_options"] = _INCLUDE_USAGE
     names = tuple(sorted(dropped)) if dropped else ()
     request = HttpRequest(plan.url, {"content-type": "application/json"}, _encode(body))
-    choices = _choices(body["n"]) if "n" in body else 1
+    choices = _choices(body["n"]) if has_special and "n" in body else 1
     if not (dialect.think_tags or dialect.reasoning_in_total or dialect.lists_sources):
         # Keyword arguments take several times as long, and few providers need them.
         return Encoded(request, DecodeContext(generation_id, plan.origin, choices), names)
@@ -92,14 +89,21 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
     return Encoded(request, context, names)
 
 
+def _clamp(body: dict[str, Any], fields: Mapping[str, Raw], plan: _Plan, dropped: set[str]) -> None:
+    for name in plan.limited & fields.keys():
+        bound, value = plan.dialect.limits[name], read_value(fields[name])
+        if bound.excludes(value):
+            body[plan.sent_as.get(name, name) or name] = clamped(name, value, bound, dropped)
+
+
 class _Plan(NamedTuple):
     """Hold what an endpoint makes of a body.
 
     ``sent_as`` has the names of fields that are sent under another name, and ``None`` for those that are not copied.
     ``absent`` are those of them that the answer reports, ``limited`` the fields whose values have bounds. ``read`` are
-    the fields that have to be decoded, ``refused`` the traits of messages that have to change. ``is_translated`` is
-    true if some bodies have to be translated in full: those with ``translated`` fields, and those that ``translates``
-    finds.
+    the fields that have to be decoded, ``special`` all those that few bodies have and that are more than copied.
+    ``refused`` are the traits of messages that have to change. ``is_translated`` is true if some bodies have to be
+    translated in full: those with ``translated`` fields, and those that ``translates`` finds.
     """
 
     dialect: Dialect
@@ -109,6 +113,7 @@ class _Plan(NamedTuple):
     absent: frozenset[str]
     limited: frozenset[str]
     read: frozenset[str]
+    special: frozenset[str]
     refused: int
     is_translated: bool
     translated: frozenset[str]
@@ -145,6 +150,7 @@ def _plan(provider: str, named: str | None, upstream_model: str, base_url: str |
     refused |= INVALID_ARGUMENTS if dialect.valid_arguments else 0
     refused |= LONG_CALL_IDS if dialect.tool_call_ids == "short" else 0
     translated = _translated(dialect)
+    limited = frozenset(dialect.limits) - absent
     return _Plan(
         dialect,
         f"{base_url}/chat/completions",
@@ -153,8 +159,9 @@ def _plan(provider: str, named: str | None, upstream_model: str, base_url: str |
         | dialect.renamed
         | {"max_tokens": dialect.max_tokens, "max_completion_tokens": dialect.max_tokens},
         absent,
-        frozenset(dialect.limits) - absent,
+        limited,
         frozenset(read),
+        absent | limited | read | {"max_completion_tokens", "n"},
         refused,
         bool(
             translated
