@@ -66,7 +66,10 @@ _CHECKED: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
     "safety_identifier": (_TEXT, "a string"),
 }
 # Fields that the router reads itself, and those that the middle holds. ``store`` is answered with false.
-ROUTER_FIELDS = frozenset({"model", "models", "provider", "route", "session_id", "stream_options", "trace", "usage"})
+# ``client_metadata``, with which Codex names its sessions, stays here.
+ROUTER_FIELDS = frozenset(
+    {"client_metadata", "model", "models", "provider", "route", "session_id", "stream_options", "trace", "usage"}
+)
 READ_FIELDS = ROUTER_FIELDS.union(
     _SAMPLING,
     _STATEFUL,

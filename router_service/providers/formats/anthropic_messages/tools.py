@@ -64,11 +64,14 @@ class ToolNames:
 def offered_tools(tools: Iterable[Tool], names: ToolNames, *, strict: bool, dropped: set[str]) -> list[dict[str, Any]]:
     """Return the tools. ``strict`` says whether the model knows strict tools.
 
-    Raises ``ApiError`` 400 for a tool that runs at another provider, or whose schema is not that of an object.
+    A tool that runs at another provider is left out. Raises ``ApiError`` 400 for a schema that is not of an object.
     """
     found: dict[str, dict[str, Any]] = {}
     for tool in tools:
         translated = _hosted(tool) if tool.kind == "hosted" else _function(tool, names, strict, dropped)
+        if translated is None:
+            dropped.add("tools")
+            continue
         if tool.cache is not None:
             translated["cache_control"] = cache_control(tool.cache)
         # The vendor refuses two tools of one name; a toolset has none.
@@ -79,12 +82,9 @@ def offered_tools(tools: Iterable[Tool], names: ToolNames, *, strict: bool, drop
     return list(found.values())
 
 
-def _hosted(tool: Tool) -> dict[str, Any]:
+def _hosted(tool: Tool) -> dict[str, Any] | None:
     if tool.dialect != DIALECT or tool.raw is None:
-        raise ApiError(
-            "invalid_request",
-            f"The tool {tool.name!r} is one that another provider runs; remove it or name a provider that has it",
-        )
+        return None
     found: dict[str, Any] = msgspec.json.decode(tool.raw, type=dict[str, Any])
     return found
 

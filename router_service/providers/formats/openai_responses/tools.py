@@ -29,13 +29,16 @@ _NAMED = ("function", "custom")
 def sent_tools(
     tools: Iterable[Tool], names: SentNames, dialect: ResponsesDialect, dropped: set[str]
 ) -> list[dict[str, Any]]:
-    """Return the tools. Raises ``ApiError`` 400 for a tool that another provider runs, or a malformed schema."""
+    """Return the tools, without those that run at another provider. Raises ``ApiError`` 400 for a malformed schema."""
     found: dict[str, dict[str, Any]] = {}
     for tool in tools:
         if tool.cache is not None:
             dropped.add("cache_control")
         if tool.kind == "hosted":
-            sent = _hosted_tool(tool)
+            if tool.dialect != DIALECT or tool.raw is None:
+                dropped.add("tools")
+                continue
+            sent = _object_decoder.decode(tool.raw)
         elif tool.kind == "custom":
             sent = _custom_tool(tool, names, dialect)
         else:
@@ -46,15 +49,6 @@ def sent_tools(
             dropped.add("tools")
         found.setdefault(name, sent)
     return list(found.values())
-
-
-def _hosted_tool(tool: Tool) -> dict[str, Any]:
-    if tool.dialect != DIALECT or tool.raw is None:
-        raise ApiError(
-            "invalid_request",
-            f"The tool {tool.name!r} is one that another provider runs; remove it or name a provider that has it",
-        )
-    return _object_decoder.decode(tool.raw)
 
 
 def _own_fields(tool: Tool) -> dict[str, Any]:

@@ -150,11 +150,15 @@ def test_a_function_keeps_the_fields_of_this_dialect() -> None:
 
 
 @pytest.mark.parametrize("dialect", ["openai_responses", None])
-def test_hosted_tools_of_other_providers_are_refused(dialect: str | None) -> None:
-    """A tool that another provider runs cannot be sent."""
+def test_hosted_tools_of_other_providers_are_left_out(dialect: str | None) -> None:
+    """Agents offer them on every request, so they are reported and not refused."""
     tool = Tool(name="file_search", kind="hosted", dialect=dialect, raw=raw({"type": "file_search"}))
-    with pytest.raises(ApiError, match="'file_search' is one that another provider runs; remove it"):
-        encode(ask(tools=[tool]))
+    alone = ask(tools=[tool], tool_choice=ToolChoice(mode="auto"))
+    assert encode(alone).dropped == ("tools",)
+    assert body_of(alone).keys().isdisjoint({"tools", "tool_choice"})
+    beside = ask(tools=[tool, function()])
+    assert encode(beside).dropped == ("tools",)
+    assert [sent["name"] for sent in body_of(beside)["tools"]] == ["get_weather"]
 
 
 @pytest.mark.parametrize(
