@@ -45,16 +45,17 @@ def _strict_lab() -> Lab:
 @pytest.fixture(params=sorted(MODELS))
 def served(request: pytest.FixtureRequest, strict_stack: Stack) -> Iterator[ServedModel]:
     """Yield a model of each wire format; afterwards the lab has been called and has refused nothing."""
-    yield from _serve(strict_stack, request.param, MODELS[request.param])
+    yield from serve_model(strict_stack, request.param, MODELS[request.param])
 
 
 @pytest.fixture(params=sorted(THINKING_MODELS))
 def thinking(request: pytest.FixtureRequest, thinking_stack: Stack) -> Iterator[ServedModel]:
     """Yield a model of each wire format that shows what it thinks."""
-    yield from _serve(thinking_stack, request.param, THINKING_MODELS[request.param])
+    yield from serve_model(thinking_stack, request.param, THINKING_MODELS[request.param])
 
 
-def _serve(stack: Stack, wire_format: str, model: str) -> Iterator[ServedModel]:
+def serve_model(stack: Stack, wire_format: str, model: str) -> Iterator[ServedModel]:
+    """Yield ``model``, whose endpoints have ``wire_format``; afterwards they were called, and none has refused."""
     stack.lab.calls.clear()
     stack.lab.refused.clear()
     found = ServedModel(stack, wire_format, model)

@@ -42,6 +42,7 @@ CLIENTS = {
     "anthropic for Python": PinnedClient("anthropic", PROJECT),
     "@anthropic-ai/sdk": PinnedClient("@anthropic-ai/sdk", NODE),
     "@ai-sdk/anthropic": PinnedClient("@ai-sdk/anthropic", NODE),
+    "@openai/codex": PinnedClient("@openai/codex", NODE),
     "@anthropic-ai/claude-code": PinnedClient("@anthropic-ai/claude-code", NODE),
 }
 
