@@ -87,6 +87,7 @@ class ResponsesRequestBody(msgspec.Struct, kw_only=True):
     plugins: Passed = None
     prompt_cache_options: Passed = None
     stop_server_tools_when: Passed = None
+    client_metadata: Annotated[dict[str, Any] | None, Meta(description="Accepted; not sent to providers")] = None
 
 
 class ResponseErrorField(ResponseSchema):

@@ -40,7 +40,7 @@ def test_a_key_only_ever_tightens_and_is_never_loosened(
     case: tuple[list[Endpoint], dict[str, Any], RequestProfile, MarketState], policy: dict[str, Any]
 ) -> None:
     market, provider, ask, state = case
-    ask = ask._replace(parameters=("messages", "seed"))
+    ask = ask._replace(parameters=("messages", "seed"), max_tokens=None)
     demands = ConstraintSet(Constraint("This key", parse_preferences(msgspec.json.encode(policy))))
 
     def left(preferences: Preferences) -> set[str]:

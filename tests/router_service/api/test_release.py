@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from data.record.prompt_labels import PromptLabels
 from router_service.api import handler
 from router_service.api.release import MIN_RELEASED_BYTES, release
 from router_service.api.skins.chat.parse import parse_generation
@@ -40,11 +41,13 @@ MESSAGES = {
     "tool_choice": {"type": "any"},
     "metadata": {"user_id": "someone"},
 }
+# Labels that are not ready at the end of the response are dropped.
+LABELS = set(PromptLabels._fields) - {"version"} | {"category_version"}
 # What differs from one request to the next.
 OWN = {
     "generation_id", "started_at", "duration_us", "ttft_us", "overhead_us", "draw", "upstream_id", "attempts", "worker",
-    "candidates", "health_epoch", "arms", "policy", "propensity", "held_tokens", "category", "category_confidence",
-    "output_bytes",
+    "candidates", "health_epoch", "arms", "policy", "propensity", "held_tokens", "output_bytes",
+    *LABELS,
 }  # fmt: skip
 
 

@@ -283,7 +283,6 @@ def test_a_grammar_is_reported_where_there_is_none() -> None:
     ("fields", "named"),
     [
         ({"modalities": ["image"]}, "modalities"),
-        ({"tools": [{"type": "web_search"}]}, "web_search"),
         ({"tool_choice": "required"}, "tool_choice"),
     ],
 )

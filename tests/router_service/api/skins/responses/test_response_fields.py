@@ -202,7 +202,7 @@ def test_fields_go_to_the_dialects_that_know_them() -> None:
         "plugins",
     }
     own = generation.extras["openai_responses"]
-    assert own.keys() == {"truncation", "include", "client_metadata"}
+    assert own.keys() == {"truncation", "include"}
     assert own["include"] == ["file_search_call.results"]
     assert (generation.metadata, generation.user) == ({"trip": "1"}, "u")
     assert (generation.service_tier, generation.modalities, generation.cache) == ("priority", ["text"], CacheMark())

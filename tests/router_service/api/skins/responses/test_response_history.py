@@ -33,7 +33,8 @@ def comparable(part: AnyPart) -> Any:
     """Return what of ``part`` must come back, or ``None`` for a part that no item can hold."""
     match part:
         case Reasoning():
-            carries = part.text or part.encrypted is not None or part.signature is not None or part.item_id is not None
+            # An item may have several parts, of which the empty ones leave no trace but its id.
+            carries = part.text or part.encrypted is not None or part.signature is not None
             return ("reasoning", msgspec.structs.astuple(part)) if carries else None
         case ToolCall(kind="hosted"):
             return None
