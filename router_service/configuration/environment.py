@@ -10,9 +10,9 @@ from router_service.configuration.mistakes import ConfigurationError
 from router_service.settings import Settings
 
 PREFIX = "PORTOLAN_"
-# Variables that other parts read: the command line, the lab, the rollout of policies and clients of the router.
+# Variables that other parts read: command line, lab, pipelines, rollout of policies and clients of the router.
 OTHERS = frozenset(
-    {"API_KEY", "CANARY_SHARES", "KEY", "LAB_SPEED", "LAB_STRICT", "MODEL", "TEST_MARK", "URL"}
+    {"API_KEY", "CANARY_SHARES", "KEY", "LAB_SPEED", "LAB_STRICT", "LAKE_DAYS", "MODEL", "TEST_MARK", "URL"}
 )  # fmt: skip
 # Kubernetes and Docker set these in every container beside a service of this name.
 _INJECTED = re.compile(r"PORT(_.*)?|SERVICE_(HOST|PORT)(_.*)?|NAME|ENV_.*|TCP_.*")
