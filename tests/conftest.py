@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 import uvicorn
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from data.lake import Lake
@@ -28,8 +29,15 @@ from router_service.settings import Settings
 from tests.running import Running, free_port
 
 # A slow example on a busy machine is no failure, and no run depends on an earlier one.
-hypothesis_settings.register_profile("portolan", deadline=None, database=None)
-hypothesis_settings.load_profile("portolan")
+hypothesis_settings.register_profile(
+    "random", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.register_profile("repeatable", hypothesis_settings.get_profile("random"), derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the same examples in every run of ``make test``, and others in each run of ``make test-slow``."""
+    hypothesis_settings.load_profile("repeatable" if config.option.markexpr == "not slow" else "random")
 
 
 @contextlib.contextmanager

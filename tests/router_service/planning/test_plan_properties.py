@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data.catalogue.types import DataPolicy, Endpoint, Price
@@ -18,9 +18,6 @@ from router_service.planning.make_plan import make_plan
 from router_service.planning.market_state import EndpointMeasurement, MarketState
 from router_service.planning.nearest_request import nearest_request
 
-# A deadline would be an assertion on the clock.
-settings.register_profile("rules", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("rules")
 # The reference's ``reference_reason``.
 CODES = {
     "geo", "data_region", "data_policy:zdr", "data_policy:training", "max_price", "context_length",
