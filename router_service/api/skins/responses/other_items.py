@@ -87,7 +87,12 @@ class OpenReasoning(OpenItem):
 
     def continues(self, part: Reasoning) -> bool:
         """Return whether ``part`` belongs to the same item of the provider."""
-        return part.item_id is not None and (part.item_id, part.origin) == (self.part.item_id, self.part.origin)
+        own = self.part
+        return part.item_id is not None and (part.item_id, part.origin, part.format) == (
+            own.item_id,
+            own.origin,
+            own.format,
+        )
 
     def merge(self, part: Reasoning) -> None:
         """Take what ``part`` proves."""
