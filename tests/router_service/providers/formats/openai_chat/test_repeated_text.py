@@ -89,7 +89,7 @@ def test_chunks_of_one_frame_are_rendered_as_without_it() -> None:
     ],
 )
 def test_a_chunk_outside_the_frame_is_read_by_itself(odd: bytes) -> None:
-    """What an odd chunk says does not depend on the frame of the chunks before it."""
+    """Read an odd chunk with and without a frame before it: both say the same."""
     plain = [b'{"choices":[{"index":0,"delta":{"content":"%b"}}]}' % text for text in (b"a", b"b", b"c")]
     differing = [
         b'{"choices":[{"index":0,"delta":{"content":"%b"}%b}]}' % (t, b" " * n)

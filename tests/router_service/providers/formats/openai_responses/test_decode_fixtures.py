@@ -167,7 +167,7 @@ SYNTHESISED = (
 
 @pytest.mark.parametrize("name", SYNTHESISED)
 def test_missing_and_odd_events_cost_nothing(name: str) -> None:
-    """What a server leaves out, repeats, renumbers or invents makes neither a loss nor a double."""
+    """Leave out, repeat, renumber or invent events, as servers do: no text is lost or doubled."""
     found = stream(name)
     assert found.error is None
     assert [part.text for part in found.choices[0].parts if isinstance(part, Text)] == [TEXT]

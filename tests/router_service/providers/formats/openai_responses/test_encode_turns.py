@@ -223,7 +223,7 @@ def test_reasoning_of_the_chat_dialect_is_known_by_its_format() -> None:
     ],
 )
 def test_ids_go_only_with_the_reasoning_before_them(parts: list[Any], kinds: list[str]) -> None:
-    """Where reasoning has no follower, or its follower no id, ids would be refused."""
+    """Send no ids where reasoning has no follower, or its follower no id: they would be refused."""
     items = turn_of(*parts)
     kept = [item["type"] for item in items if item.get("content") != [] and item["type"] != "function_call_output"]
     assert kept == kinds
