@@ -51,7 +51,7 @@ def frame_of(data: bytes, choice: Choice, said: VerifiedDelta) -> ChunkFrame | N
 
 def _says_more(choice: Choice, said: VerifiedDelta) -> bool:
     others = (
-        said.refusal, said.reasoning, said.reasoning_content, said.reasoning_details, said.tool_calls,
-        said.function_call, said.audio, said.annotations, said.images,
+        said.refusal, said.reasoning, said.reasoning_details, said.tool_calls, said.function_call, said.audio,
+        said.annotations, said.images,
     )  # fmt: skip
     return any(others) or choice.logprobs not in (UNSET, NULL) or said.reasoning_content is not UNSET
