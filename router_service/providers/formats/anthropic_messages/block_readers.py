@@ -11,9 +11,10 @@ import msgspec
 from router_service.core.events import Event, PartBegan, PartDelta, PartEnded
 from router_service.core.parts import Citation, Opaque, Reasoning, Text, ToolCall
 from router_service.core.readable_text import readable_text
+from router_service.providers.custom_tools import custom_text
 from router_service.providers.formats.anthropic_messages.dialect import reasoning_format_at
 from router_service.providers.formats.anthropic_messages.errors import not_an_answer
-from router_service.providers.formats.anthropic_messages.names import CUSTOM_INPUT, DIALECT
+from router_service.providers.formats.anthropic_messages.names import DIALECT
 
 # A block is gathered where only its complete JSON says something; no documented one comes near this size.
 MAX_GATHERED = 32 * 1024 * 1024
@@ -225,15 +226,6 @@ def input_text(value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value
     return bytes(raw_json(value)).decode() if isinstance(value, dict) else "{}"
-
-
-def custom_text(arguments: str) -> str:
-    """Return the text for a custom tool, or ``arguments`` as they are if they are not what was asked for."""
-    with contextlib.suppress(msgspec.DecodeError, RecursionError, ValueError):
-        found = msgspec.json.decode(arguments, type=dict[str, Any])
-        if isinstance(found.get(CUSTOM_INPUT), str):
-            return str(found[CUSTOM_INPUT])
-    return arguments
 
 
 def raw_json(value: Any) -> msgspec.Raw:

@@ -22,16 +22,16 @@ from router_service.core.parts import (
     ToolCall,
     ToolResult,
 )
+from router_service.providers.custom_tools import custom_arguments
 from router_service.providers.formats.anthropic_messages.cache import cache_control
 from router_service.providers.formats.anthropic_messages.dialect import messages_dialect_of
 from router_service.providers.formats.anthropic_messages.media import media_block
 from router_service.providers.formats.anthropic_messages.names import (
-    CUSTOM_INPUT,
     DIALECT,
     INVALID_ARGUMENTS,
     returns_to,
 )
-from router_service.providers.formats.anthropic_messages.tools import ToolNames
+from router_service.providers.tool_names import ToolNames
 
 Block = dict[str, Any]
 THINKING = ("thinking", "redacted_thinking")
@@ -122,7 +122,8 @@ class BlockEncoder:
     def _call(self, part: ToolCall) -> Block:
         if part.kind == "hosted":
             return {"type": "text", "text": f"{part.name}({part.arguments})"}
-        arguments = custom_arguments(part.arguments) if part.kind == "custom" else arguments_of(part.arguments)
+        own = part.kind == "custom"
+        arguments = msgspec.Raw(custom_arguments(part.arguments)) if own else arguments_of(part.arguments)
         return {"type": "tool_use", "id": part.call_id, "name": self._names.sent(part.name), "input": arguments}
 
     def _result(self, part: ToolResult) -> Block:
@@ -187,11 +188,6 @@ def arguments_of(text: str) -> msgspec.Raw:
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         return msgspec.Raw(msgspec.json.encode({INVALID_ARGUMENTS: text}))
     return msgspec.Raw(text.encode())
-
-
-def custom_arguments(text: str) -> msgspec.Raw:
-    """Return the input of a custom tool as the arguments of the function that stands for it."""
-    return msgspec.Raw(msgspec.json.encode({CUSTOM_INPUT: text}))
 
 
 def _plain(text: str) -> Block | None:

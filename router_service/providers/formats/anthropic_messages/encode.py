@@ -16,18 +16,18 @@ from router_service.providers.chat_parameters import asking_fields
 from router_service.providers.formats.anthropic_messages.blocks import Block, BlockEncoder
 from router_service.providers.formats.anthropic_messages.cache import cache_control, fit_marks
 from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits, traits_of
-from router_service.providers.formats.anthropic_messages.names import DIALECT, origin_at
+from router_service.providers.formats.anthropic_messages.names import DIALECT, MAX_TOOL_NAME, origin_at
 from router_service.providers.formats.anthropic_messages.output import OutputPlan, output_choice, plan_output
 from router_service.providers.formats.anthropic_messages.sampling import sampling_fields
 from router_service.providers.formats.anthropic_messages.support import SUPPORT
 from router_service.providers.formats.anthropic_messages.thinking import effort_of, thinking_field
 from router_service.providers.formats.anthropic_messages.tools import (
-    ToolNames,
     called_tools,
     offered_tools,
     tool_choice,
 )
 from router_service.providers.formats.anthropic_messages.turns import Turn, finish_turns, join_turns, require_content
+from router_service.providers.tool_names import ToolNames
 from router_service.providers.wire_format import DecodeContext, Encoded, ParameterSupport
 
 VERSION = "2023-06-01"
@@ -64,7 +64,7 @@ class _RequestEncoder:
         self._request = request
         self._endpoint = endpoint
         self._traits: ModelTraits = traits_of(endpoint.upstream_model)
-        self._names = ToolNames(request.tools)
+        self._names = ToolNames(request.tools, MAX_TOOL_NAME)
         self._extras: Mapping[str, Any] = request.extras.get(DIALECT, {})
         self._dropped: set[str] = set()
         self._body: dict[str, Any] = {"model": endpoint.upstream_model, "max_tokens": self._limit()}
@@ -185,7 +185,7 @@ class _RequestEncoder:
             origin=origin_at(self._endpoint),
             tool_names=self._names.changed(),
             output_tool=plan.tool["name"] if plan.tool is not None else None,
-            custom_tools=frozenset(self._names.custom),
+            custom_tools=self._names.custom,
         )
         request = HttpRequest(url, self._headers(turns), msgspec.json.encode(self._body))
         return Encoded(request, context, dropped)

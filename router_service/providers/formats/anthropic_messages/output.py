@@ -16,7 +16,7 @@ from router_service.providers.formats.anthropic_messages.json_schema import (
     without_combinators,
 )
 from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits
-from router_service.providers.formats.anthropic_messages.tools import ToolNames
+from router_service.providers.tool_names import ToolNames
 
 _TOOL_NAME = "write_answer"
 _DESCRIPTION = "Give the answer to the user by calling this tool. Its input is the complete answer."

@@ -13,52 +13,17 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message, Tool, ToolChoice
 from router_service.core.parts import ToolCall
+from router_service.providers.custom_tools import CUSTOM_SCHEMA
 from router_service.providers.formats.anthropic_messages.cache import cache_control
 from router_service.providers.formats.anthropic_messages.json_schema import (
     allows_strict,
     object_schema,
     without_combinators,
 )
-from router_service.providers.formats.anthropic_messages.names import CUSTOM_INPUT, DIALECT, MAX_TOOL_NAME, fit
+from router_service.providers.formats.anthropic_messages.names import DIALECT
+from router_service.providers.tool_names import ToolNames
 
 _MODES = {"auto": "auto", "none": "none", "required": "any"}
-_CUSTOM_SCHEMA = {
-    "type": "object",
-    "properties": {CUSTOM_INPUT: {"type": "string", "description": "The input of the tool, as plain text"}},
-    "required": [CUSTOM_INPUT],
-}
-
-
-class ToolNames:
-    """Fit the names of tools, the same way where they are offered and where the history calls them."""
-
-    def __init__(self, tools: Iterable[Tool]) -> None:
-        self._sent: dict[str, str] = {}
-        self._taken: set[str] = set()
-        self.custom: set[str] = set()
-        names = {tool.name: tool.kind for tool in tools if tool.kind != "hosted"}
-        # Names that need no change come first, so that a changed one never takes the place of a client's own.
-        for name in sorted(names, key=lambda name: fit(name, MAX_TOOL_NAME, set()) != name):
-            sent = self.sent(name)
-            if names[name] == "custom":
-                self.custom.add(sent)
-
-    def sent(self, name: str) -> str:
-        """Return ``name`` as it is sent."""
-        if name not in self._sent:
-            self._sent[name] = fit(name, MAX_TOOL_NAME, self._taken)
-            self._taken.add(self._sent[name])
-        return self._sent[name]
-
-    def unused(self, name: str) -> str:
-        """Return a name like ``name`` that no tool has, and take it."""
-        found = fit(name, MAX_TOOL_NAME, self._taken)
-        self._taken.add(found)
-        return found
-
-    def changed(self) -> dict[str, str]:
-        """Return the client's name of each tool that is sent under another."""
-        return {sent: name for name, sent in self._sent.items() if sent != name}
 
 
 def offered_tools(tools: Iterable[Tool], names: ToolNames, *, strict: bool, dropped: set[str]) -> list[dict[str, Any]]:
@@ -97,7 +62,7 @@ def _function(tool: Tool, names: ToolNames, strict: bool, dropped: set[str]) -> 
     if tool.description:
         found["description"] = tool.description
     if tool.kind == "custom":
-        return found | {"input_schema": _CUSTOM_SCHEMA}
+        return found | {"input_schema": CUSTOM_SCHEMA}
     written = object_schema(tool.schema, f"the tool {tool.name!r}")
     found["input_schema"] = schema = without_combinators(written)
     if schema is not written:

@@ -13,7 +13,8 @@ from typing import Any
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message
 from router_service.providers.formats.anthropic_messages.blocks import THINKING, Block, BlockEncoder
-from router_service.providers.formats.anthropic_messages.names import MAX_CALL_ID, fit
+from router_service.providers.formats.anthropic_messages.names import MAX_CALL_ID
+from router_service.providers.tool_names import fitted_name
 
 Turn = dict[str, Any]
 NO_RESULT = "This call returned no result."
@@ -70,7 +71,7 @@ def _fit_calls(blocks: list[Block], taken: set[str]) -> dict[str, deque[str]]:
     pending: dict[str, deque[str]] = {}
     for block in blocks:
         if block["type"] == "tool_use":
-            fitted = fit(block["id"], MAX_CALL_ID, taken)
+            fitted = fitted_name(block["id"], MAX_CALL_ID, taken)
             taken.add(fitted)
             pending.setdefault(block["id"], deque()).append(fitted)
             block["id"] = fitted

@@ -17,12 +17,13 @@ from router_service.core.wire.chat import DIALECT as CHAT
 from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields
 from router_service.providers.formats.openai_responses.dialect import ResponsesDialect, responses_dialect_at
 from router_service.providers.formats.openai_responses.items import InputEncoder, Item
-from router_service.providers.formats.openai_responses.names import DIALECT, SentNames, responses_origin_at
+from router_service.providers.formats.openai_responses.names import DIALECT, MAX_TOOL_NAME, responses_origin_at
 from router_service.providers.formats.openai_responses.output import reasoning_fields, text_fields
 from router_service.providers.formats.openai_responses.pairs import paired
 from router_service.providers.formats.openai_responses.support import COPIED
 from router_service.providers.formats.openai_responses.tools import sent_choice, sent_tools
 from router_service.providers.service_tier import encode_tier
+from router_service.providers.tool_names import ToolNames
 from router_service.providers.wire_format import DecodeContext, Encoded
 
 MIN_OUTPUT_TOKENS = 16
@@ -54,7 +55,7 @@ class _BodyEncoder:
     def __init__(self, request: GenerationRequest, endpoint: Endpoint) -> None:
         self._request, self._endpoint = request, endpoint
         self._dialect: ResponsesDialect = responses_dialect_at(endpoint)
-        self._names = SentNames(request.tools)
+        self._names = ToolNames(request.tools, MAX_TOOL_NAME)
         self._extras: Mapping[str, Any] = request.extras.get(DIALECT, {})
         self._dropped: set[str] = set()
         # Nothing is stored: what a model needs of its reasoning comes encrypted, and goes back with the conversation.

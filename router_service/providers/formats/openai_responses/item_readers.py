@@ -6,7 +6,6 @@ OpenAI API reference: Responses, streaming events.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -16,9 +15,10 @@ from msgspec import Raw
 from router_service.core.events import Event, PartBegan, PartDelta, PartEnded
 from router_service.core.parts import Citation, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.readable_text import readable_text
+from router_service.providers.custom_tools import custom_text
 from router_service.providers.formats.openai_responses.dialect import token_format_at
 from router_service.providers.formats.openai_responses.errors import no_response
-from router_service.providers.formats.openai_responses.names import CUSTOM_INPUT, DIALECT
+from router_service.providers.formats.openai_responses.names import DIALECT
 from router_service.providers.wire_format import DecodeContext
 
 # Arguments are gathered where only their complete JSON says something; no documented ones come near this size.
@@ -228,7 +228,7 @@ class CallReader:
             return []
         text = "".join(self._pieces) + (_arguments(item)[self._length :] if item is not None else "")
         if self._whole:
-            text = _custom_text(text)
+            text = custom_text(text)
         if text:
             found.append(PartDelta(choice=0, index=self._index, text=text))
         return [*found, PartEnded(choice=0, index=self._index)]
@@ -271,15 +271,6 @@ def _arguments(item: dict[str, Any]) -> str:
         if isinstance(value, dict):
             return msgspec.json.encode(value).decode()
     return ""
-
-
-def _custom_text(arguments: str) -> str:
-    """Return the text for a custom tool, or ``arguments`` as they are if they are not what was asked for."""
-    with contextlib.suppress(msgspec.DecodeError, RecursionError, ValueError):
-        found = msgspec.json.decode(arguments, type=dict[str, Any])
-        if isinstance(found.get(CUSTOM_INPUT), str):
-            return str(found[CUSTOM_INPUT])
-    return arguments
 
 
 def _citation(raw: dict[str, Any]) -> Citation:

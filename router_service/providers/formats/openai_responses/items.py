@@ -12,10 +12,12 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message
 from router_service.core.parts import AnyPart, Media, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from router_service.providers.custom_tools import custom_arguments
 from router_service.providers.formats.openai_responses.dialect import ResponsesDialect
 from router_service.providers.formats.openai_responses.media import input_media
-from router_service.providers.formats.openai_responses.names import CUSTOM_INPUT, DIALECT, SentNames, comes_from
+from router_service.providers.formats.openai_responses.names import DIALECT, comes_from
 from router_service.providers.formats.openai_responses.sent_turn import SentTurn
+from router_service.providers.tool_names import ToolNames
 
 Item = dict[str, Any]
 # Kinds of content, which stand within a message; everything else that the dialect alone has is an item.
@@ -28,7 +30,7 @@ _object_decoder = msgspec.json.Decoder(Item)
 class InputEncoder:
     """Translate turns for one request; ``dropped`` gathers the names of what cannot be sent."""
 
-    def __init__(self, endpoint: Endpoint, dialect: ResponsesDialect, names: SentNames, dropped: set[str]) -> None:
+    def __init__(self, endpoint: Endpoint, dialect: ResponsesDialect, names: ToolNames, dropped: set[str]) -> None:
         self._endpoint, self._dialect = endpoint, dialect
         self._names, self._dropped = names, dropped
 
@@ -172,7 +174,7 @@ class InputEncoder:
             return {"type": "custom_tool_call", "call_id": part.call_id, "name": name, "input": part.arguments} | extras
         arguments = part.arguments
         if part.kind == "custom":
-            arguments = msgspec.json.encode({CUSTOM_INPUT: arguments}).decode()
+            arguments = custom_arguments(arguments).decode()
         # The vendor refuses no arguments at all: a function without any gets an empty object.
         arguments = arguments if arguments.strip() else "{}"
         return {"type": "function_call", "call_id": part.call_id, "name": name, "arguments": arguments} | extras

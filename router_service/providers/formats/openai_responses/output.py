@@ -10,8 +10,8 @@ from typing import Any
 
 from router_service.core.generation import GenerationRequest, OutputFormat
 from router_service.providers.formats.openai_responses.dialect import ResponsesDialect
-from router_service.providers.formats.openai_responses.names import fitted_name
 from router_service.providers.reasoning_effort import OFF, nearest_effort, wanted_effort
+from router_service.providers.tool_names import fitted_name
 
 _MAX_FORMAT_NAME = 64
 

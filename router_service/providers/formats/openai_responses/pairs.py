@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from router_service.providers.formats.openai_responses.names import MAX_CALL_ID, fitted_name
+from router_service.providers.formats.openai_responses.names import MAX_CALL_ID
+from router_service.providers.tool_names import fitted_name
 
 Item = dict[str, Any]
 WITHOUT_OUTPUT = "This call returned no result."

@@ -13,21 +13,18 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.generation import Tool, ToolChoice
 from router_service.core.wire.chat import DIALECT as CHAT
+from router_service.providers.custom_tools import CUSTOM_SCHEMA
 from router_service.providers.formats.openai_responses.dialect import ResponsesDialect
-from router_service.providers.formats.openai_responses.names import CUSTOM_INPUT, DIALECT, SentNames
+from router_service.providers.formats.openai_responses.names import DIALECT
+from router_service.providers.tool_names import ToolNames
 
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
-_TEXT_SCHEMA = {
-    "type": "object",
-    "properties": {CUSTOM_INPUT: {"type": "string", "description": "The input of the tool, as plain text"}},
-    "required": [CUSTOM_INPUT],
-    "additionalProperties": False,
-}
+_TEXT_SCHEMA = CUSTOM_SCHEMA | {"additionalProperties": False}
 _NAMED = ("function", "custom")
 
 
 def sent_tools(
-    tools: Iterable[Tool], names: SentNames, dialect: ResponsesDialect, dropped: set[str]
+    tools: Iterable[Tool], names: ToolNames, dialect: ResponsesDialect, dropped: set[str]
 ) -> list[dict[str, Any]]:
     """Return the tools, without those that run at another provider. Raises ``ApiError`` 400 for a malformed schema."""
     found: dict[str, dict[str, Any]] = {}
@@ -59,7 +56,7 @@ def _described(tool: Tool) -> dict[str, Any]:
     return {"description": tool.description} if tool.description else {}
 
 
-def _function_tool(tool: Tool, names: SentNames) -> dict[str, Any]:
+def _function_tool(tool: Tool, names: ToolNames) -> dict[str, Any]:
     return (
         _own_fields(tool)
         | {"type": "function", "name": names.sent(tool.name)}
@@ -81,7 +78,7 @@ def _parameters(tool: Tool) -> Any:
     return tool.schema if "type" in schema else {"type": "object", "properties": {}} | schema
 
 
-def _custom_tool(tool: Tool, names: SentNames, dialect: ResponsesDialect) -> dict[str, Any]:
+def _custom_tool(tool: Tool, names: ToolNames, dialect: ResponsesDialect) -> dict[str, Any]:
     name = names.sent(tool.name)
     if not dialect.custom_tools:
         return {"type": "function", "name": name, **_described(tool), "parameters": _TEXT_SCHEMA, "strict": True}
@@ -101,7 +98,7 @@ def _format_of(tool: Tool) -> dict[str, Any]:
 
 
 def sent_choice(
-    choice: ToolChoice | None, names: SentNames, tools: Iterable[Mapping[str, Any]], own: Any
+    choice: ToolChoice | None, names: ToolNames, tools: Iterable[Mapping[str, Any]], own: Any
 ) -> dict[str, Any]:
     """Return the fields ``tool_choice`` and ``parallel_tool_calls``; ``own`` is the choice as this dialect writes it.
 
@@ -125,7 +122,7 @@ def sent_choice(
     return fields
 
 
-def _with_names(own: dict[str, Any], names: SentNames) -> dict[str, Any]:
+def _with_names(own: dict[str, Any], names: ToolNames) -> dict[str, Any]:
     """Return a choice of this dialect with the names of its functions and custom tools as they are sent."""
     found = dict(own)
     if found.get("type") in _NAMED and isinstance(found.get("name"), str):
@@ -135,7 +132,7 @@ def _with_names(own: dict[str, Any], names: SentNames) -> dict[str, Any]:
     return found
 
 
-def _chosen(name: str, names: SentNames, offered: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def _chosen(name: str, names: ToolNames, offered: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     sent = names.sent(name)
     for tool in offered:
         if tool.get("name") == sent and tool["type"] in _NAMED:
