@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-import msgspec
-
 from router_service.api.decisions import decisions_of
 from router_service.api.services import Services
-from router_service.api.skins.head import head_of
+from router_service.api.skins.head import head_like
 from router_service.core.exchange import Exchange
 from router_service.core.generation import GenerationRequest
 from router_service.core.request_source import RequestSource
@@ -33,11 +31,7 @@ class StepDispatch:
             return await self.dispatch(exchange, self._source)
         head = exchange.request.head
         assert head is not None
-        made = head_of(
-            request, head.model, client_model=head.client_model, provider=head.provider, session_id=head.session_id
-        )
-        made = msgspec.structs.replace(made, models=head.models, trace_id=head.trace_id)
-        exchange.request = exchange.request.with_head(made)
+        exchange.request = exchange.request.with_head(head_like(request, head))
         return await self.dispatch(exchange, RequestSource.of(request))
 
     async def dispatch(self, exchange: Exchange, source: RequestSource) -> RelayedAnswer:

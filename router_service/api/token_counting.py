@@ -10,7 +10,8 @@ from router_service.api.event_writer import EventWriter
 from router_service.api.response_ids import header_lines
 from router_service.api.services import Services
 from router_service.api.skins.messages.count_tokens import ESTIMATE_HEADERS, estimate_input_tokens
-from router_service.api.skins.messages.endpoint import JSON_HEADERS, MessagesEndpoint
+from router_service.api.skins.messages.endpoint import MessagesEndpoint
+from router_service.api.skins.skin import JSON_HEADERS
 from router_service.core.client_connection import CONNECTION_KEY, ClientDisconnected
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange

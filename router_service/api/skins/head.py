@@ -63,6 +63,14 @@ def head_of(
     )
 
 
+def head_like(generation: GenerationRequest, sent: Head) -> Head:
+    """Return the head of ``generation`` with what ``sent``, the head of the client's body, says to routing."""
+    made = head_of(
+        generation, sent.model, client_model=sent.client_model, provider=sent.provider, session_id=sent.session_id
+    )
+    return msgspec.structs.replace(made, models=sent.models, trace_id=sent.trace_id)
+
+
 def _fields(generation: GenerationRequest) -> dict[str, Any]:
     """Return the parameters that the request sets, by the chat dialect's names."""
     sampling = generation.sampling

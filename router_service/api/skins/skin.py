@@ -15,6 +15,13 @@ from router_service.core.request_source import RequestSource
 from router_service.middleware.middleware import Middleware
 
 Headers = list[tuple[bytes, bytes]]
+JSON_HEADERS: Headers = [(b"content-type", b"application/json")]
+EVENT_STREAM_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+]
+# The comment by which the reference keeps a stream alive.
+PROCESSING = b": OPENROUTER PROCESSING\n\n"
 
 
 class ParsedRequest(msgspec.Struct):

@@ -13,7 +13,14 @@ from router_service.api.skins.chat.parse import check_parameters, parse_generati
 from router_service.api.skins.chat.render import ResponseHead, render_response, render_spliced
 from router_service.api.skins.chat.stream import HEADERS, ChatStreamRenderer
 from router_service.api.skins.error_envelope import error_envelope
-from router_service.api.skins.skin import ErrorResponse, Headers, ParsedRequest, StreamRenderer
+from router_service.api.skins.skin import (
+    JSON_HEADERS,
+    PROCESSING,
+    ErrorResponse,
+    Headers,
+    ParsedRequest,
+    StreamRenderer,
+)
 from router_service.api.skins.usage_json import usage_json
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
@@ -24,7 +31,6 @@ from router_service.core.wire.chat import DIALECT
 from router_service.core.wire.chat_traits import FOREIGN, inspect_messages
 from router_service.middleware.plugins import PLUGINS_FIELD, take_plugins
 
-_JSON: Headers = [(b"content-type", b"application/json")]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -32,7 +38,7 @@ class ChatEndpoint:
     """Serve ``POST /chat/completions``."""
 
     name = "chat"
-    keepalive = b": OPENROUTER PROCESSING\n\n"
+    keepalive = PROCESSING
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -56,14 +62,14 @@ class ChatEndpoint:
 
     def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:
         body = error_envelope(error, **metadata(exchange, self._catalogue, error))
-        return ErrorResponse(error.code, [*_JSON, *error.headers()], _encode(body))
+        return ErrorResponse(error.code, [*JSON_HEADERS, *error.headers()], _encode(body))
 
     def response(self, exchange: Exchange, parsed: ParsedRequest, batches: Sequence[Batch]) -> tuple[Headers, bytes]:
         first = batches[0]
         if first.dialect == DIALECT:
             completion = render_spliced(first, exchange)
             if exchange.route.plans is None:
-                return _JSON, _encode(completion)
+                return JSON_HEADERS, _encode(completion)
             body = msgspec.structs.asdict(completion)
         else:
             result = fold(event for batch in batches for event in batch.events())
@@ -72,7 +78,7 @@ class ChatEndpoint:
             )
         if exchange.route.plans is not None:
             body |= metadata(exchange, self._catalogue)
-        return _JSON, _encode(body)
+        return JSON_HEADERS, _encode(body)
 
     def stream(self, exchange: Exchange, parsed: ParsedRequest) -> tuple[Headers, StreamRenderer]:
         return HEADERS, _ChatStream(exchange, self._catalogue, exclude_reasoning=parsed.dialect is None)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from data.catalogue.types import Catalogue
 from router_service.api.metadata import metadata
 from router_service.api.parse_head import parse_head
@@ -18,10 +16,18 @@ from router_service.api.skins.completions.render import (
     opening_reasoning,
     opening_text,
 )
-from router_service.api.skins.completions.stream import KEEPALIVE, STREAM_HEADERS, CompletionRenderer
+from router_service.api.skins.completions.stream import CompletionRenderer
 from router_service.api.skins.error_envelope import error_envelope
-from router_service.api.skins.head import head_of
-from router_service.api.skins.skin import ErrorResponse, Headers, ParsedRequest, StreamRenderer
+from router_service.api.skins.head import head_like
+from router_service.api.skins.skin import (
+    EVENT_STREAM_HEADERS,
+    JSON_HEADERS,
+    PROCESSING,
+    ErrorResponse,
+    Headers,
+    ParsedRequest,
+    StreamRenderer,
+)
 from router_service.api.skins.usage_json import usage_json
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
@@ -30,8 +36,6 @@ from router_service.core.exchange import Exchange
 from router_service.core.outgoing_json import outgoing_json
 from router_service.core.request_source import RequestSource
 from router_service.middleware.plugins import PLUGINS_FIELD, take_plugins
-
-_JSON: Headers = [(b"content-type", b"application/json")]
 
 
 class ParsedCompletion(ParsedRequest):
@@ -44,7 +48,7 @@ class CompletionsEndpoint:
     """Serve ``POST /completions``."""
 
     name = "completions"
-    keepalive = KEEPALIVE
+    keepalive = PROCESSING
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -57,25 +61,24 @@ class CompletionsEndpoint:
         exchange.request = request.with_head(sent)
         plugins = take_plugins(sent.fields) if PLUGINS_FIELD in sent.fields else ()
         generation = parse_completion(sent.fields)
-        head = head_of(generation, sent.model, provider=sent.provider, session_id=sent.session_id)
-        exchange.request = request.with_head(msgspec.structs.replace(head, models=sent.models, trace_id=sent.trace_id))
+        exchange.request = request.with_head(head_like(generation, sent))
         excluded = generation.reasoning is not None and generation.reasoning.exclude
         return ParsedCompletion(RequestSource.of(generation), plugins=plugins, exclude_reasoning=excluded)
 
     def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:
         body = error_envelope(error, **metadata(exchange, self._catalogue, error))
-        return ErrorResponse(error.code, [*_JSON, *error.headers()], outgoing_json(body))
+        return ErrorResponse(error.code, [*JSON_HEADERS, *error.headers()], outgoing_json(body))
 
     def response(self, exchange: Exchange, parsed: ParsedRequest, batches: Sequence[Batch]) -> tuple[Headers, bytes]:
         result = fold(event for batch in batches for event in batch.events())
         excluded = _excludes_reasoning(parsed)
         choices = [_choice(choice, index, excluded) for index, choice in enumerate(result.choices)]
         body = completion_head(exchange) | {"choices": choices, "usage": usage_json(exchange)}
-        return _JSON, outgoing_json(body | metadata(exchange, self._catalogue))
+        return JSON_HEADERS, outgoing_json(body | metadata(exchange, self._catalogue))
 
     def stream(self, exchange: Exchange, parsed: ParsedRequest) -> tuple[Headers, StreamRenderer]:
         renderer = CompletionRenderer(exchange, self._catalogue, exclude_reasoning=_excludes_reasoning(parsed))
-        return STREAM_HEADERS, renderer
+        return EVENT_STREAM_HEADERS, renderer
 
 
 def _excludes_reasoning(parsed: ParsedRequest) -> bool:

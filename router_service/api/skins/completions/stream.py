@@ -24,8 +24,6 @@ from router_service.core.events import Ended, Event, Failed, Finished, PartBegan
 from router_service.core.exchange import Exchange
 from router_service.core.outgoing_json import outgoing_json
 
-STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-KEEPALIVE = b": OPENROUTER PROCESSING\n\n"
 _DONE = b"data: [DONE]\n\n"
 
 

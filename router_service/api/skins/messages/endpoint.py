@@ -13,8 +13,15 @@ from router_service.api.skins.messages.errors import error_body, error_headers, 
 from router_service.api.skins.messages.models import resolve_vendor_id
 from router_service.api.skins.messages.parse import parse_generation
 from router_service.api.skins.messages.render import render_message
-from router_service.api.skins.messages.stream import PING, STREAM_HEADERS, MessagesStreamRenderer
-from router_service.api.skins.skin import ErrorResponse, Headers, ParsedRequest, StreamRenderer
+from router_service.api.skins.messages.stream import PING, MessagesStreamRenderer
+from router_service.api.skins.skin import (
+    EVENT_STREAM_HEADERS,
+    JSON_HEADERS,
+    ErrorResponse,
+    Headers,
+    ParsedRequest,
+    StreamRenderer,
+)
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import fold
@@ -23,7 +30,6 @@ from router_service.core.json_fields import read_fields
 from router_service.core.request_source import RequestSource
 from router_service.middleware.plugins import take_plugins
 
-JSON_HEADERS: Headers = [(b"content-type", b"application/json")]
 _text = msgspec.json.Decoder(str)
 
 
@@ -70,7 +76,7 @@ class MessagesEndpoint:
         return [*JSON_HEADERS, (b"request-id", exchange.request.id.encode())], body
 
     def stream(self, exchange: Exchange, parsed: ParsedRequest) -> tuple[Headers, StreamRenderer]:  # noqa: ARG002
-        headers = [*STREAM_HEADERS, (b"request-id", exchange.request.id.encode())]
+        headers = [*EVENT_STREAM_HEADERS, (b"request-id", exchange.request.id.encode())]
         return headers, MessagesStreamRenderer(exchange.request.id, _client_model(exchange))
 
 

@@ -29,7 +29,6 @@ from router_service.core.parts import Refusal
 from router_service.core.usage import Usage
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
-STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 # Characters of the parts that wait for an open block to close.
 MAX_WAITING = 16 * 1024 * 1024
 

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from data.catalogue.types import Catalogue
 from router_service.api.metadata import metadata
 from router_service.api.parse_head import parse_head
-from router_service.api.skins.head import head_of
+from router_service.api.skins.head import head_like
 from router_service.api.skins.responses.echo import echo_of
 from router_service.api.skins.responses.errors import failure_body, is_length
 from router_service.api.skins.responses.item_ids import response_id
 from router_service.api.skins.responses.parse import parse_body
-from router_service.api.skins.responses.stream import KEEPALIVE, STREAM_HEADERS, ResponseRenderer
-from router_service.api.skins.skin import ErrorResponse, Headers, ParsedRequest, StreamRenderer
+from router_service.api.skins.responses.stream import ResponseRenderer
+from router_service.api.skins.skin import (
+    EVENT_STREAM_HEADERS,
+    JSON_HEADERS,
+    PROCESSING,
+    ErrorResponse,
+    Headers,
+    ParsedRequest,
+    StreamRenderer,
+)
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.outgoing_json import outgoing_json
 from router_service.core.request_source import RequestSource
 from router_service.middleware.plugins import PLUGINS_FIELD, take_plugins
-
-_JSON: Headers = [(b"content-type", b"application/json")]
 
 
 class ParsedResponsesRequest(ParsedRequest):
@@ -38,7 +42,7 @@ class ResponsesEndpoint:
     """Serve ``POST /responses``."""
 
     name = "responses"
-    keepalive = KEEPALIVE
+    keepalive = PROCESSING
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -52,8 +56,7 @@ class ResponsesEndpoint:
         fields = sent.fields
         plugins = take_plugins(fields) if PLUGINS_FIELD in fields else ()
         body = parse_body(fields)
-        head = head_of(body.generation, sent.model, provider=sent.provider, session_id=sent.session_id)
-        exchange.request = request.with_head(msgspec.structs.replace(head, models=sent.models, trace_id=sent.trace_id))
+        exchange.request = request.with_head(head_like(body.generation, sent))
         return ParsedResponsesRequest(
             RequestSource.of(body.generation),
             plugins=plugins,
@@ -69,17 +72,17 @@ class ResponsesEndpoint:
         fields = frozenset(head.names if head is not None else ())
         body = failure_body(error, response_id(exchange.request.id), fields)
         body |= metadata(exchange, self._catalogue, error)
-        return ErrorResponse(error.code, [*_JSON, *error.headers()], outgoing_json(body))
+        return ErrorResponse(error.code, [*JSON_HEADERS, *error.headers()], outgoing_json(body))
 
     def response(self, exchange: Exchange, parsed: ParsedRequest, batches: Sequence[Batch]) -> tuple[Headers, bytes]:
         renderer = self._renderer(exchange, parsed)
         renderer.render(batches)
         if renderer.error is not None and not is_length(renderer.error):
             raise renderer.error
-        return _JSON, renderer.body.encode()
+        return JSON_HEADERS, renderer.body.encode()
 
     def stream(self, exchange: Exchange, parsed: ParsedRequest) -> tuple[Headers, StreamRenderer]:
-        return STREAM_HEADERS, self._renderer(exchange, parsed)
+        return EVENT_STREAM_HEADERS, self._renderer(exchange, parsed)
 
     def _renderer(self, exchange: Exchange, parsed: ParsedRequest) -> ResponseRenderer:
         assert isinstance(parsed, ParsedResponsesRequest)
@@ -91,4 +94,6 @@ class ResponsesEndpoint:
         """Return the success as which the reference tells a prompt or a limit that is too large."""
         renderer = ResponseRenderer(exchange, self._catalogue, echo_of({}), {})
         events = renderer.fail(error)
-        return ErrorResponse(200, STREAM_HEADERS if stream else _JSON, events if stream else renderer.body.encode())
+        return ErrorResponse(
+            200, EVENT_STREAM_HEADERS if stream else JSON_HEADERS, events if stream else renderer.body.encode()
+        )

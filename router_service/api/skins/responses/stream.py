@@ -20,8 +20,6 @@ from router_service.core.errors import ApiError
 from router_service.core.events import Ended, Event, Failed, Finished, PartBegan, PartDelta, PartEnded
 from router_service.core.exchange import Exchange
 
-STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-KEEPALIVE = b": OPENROUTER PROCESSING\n\n"
 _TYPES = {"completed": "response.completed", "incomplete": "response.incomplete", "failed": "response.failed"}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from router_service.api.skins.messages.stream import STREAM_HEADERS
+from router_service.api.skins.skin import EVENT_STREAM_HEADERS
 
 
 class PreparedServer:
@@ -23,7 +23,7 @@ class PreparedServer:
 
     def stream(self, body: bytes) -> None:
         """Answer with a stream of events from now on."""
-        self.status, self.headers, self.body = 200, STREAM_HEADERS, body
+        self.status, self.headers, self.body = 200, EVENT_STREAM_HEADERS, body
 
     def json(self, body: bytes, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         """Answer with JSON from now on."""
