@@ -9,38 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 from lab.conversation import Conversation, read_chat
+from lab.openai_errors import OpenAIErrors
 from lab.openai_refusals import refuse_chat
 from lab.openai_script import chat_events, unsaid_in_chat, whole_chat
 from lab.prefixes import Prefixes
 from lab.script import Script
-from lab.shapes import RequestRefused
 from lab.text import Ask, Completion, characters
 
-# The documented error codes; other statuses are told as errors of the server.
-# Source: https://platform.openai.com/docs/guides/error-codes
-FAILURES = {
-    400: ("invalid_request_error", None, "Your request was malformed."),
-    401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
-    402: ("insufficient_quota", "insufficient_quota", "You exceeded your current quota."),
-    403: (
-        "invalid_request_error",
-        "unsupported_country_region_territory",
-        "Country, region, or territory not supported",
-    ),
-    404: ("invalid_request_error", "model_not_found", "The model does not exist or you do not have access to it."),
-    429: ("requests", "rate_limit_exceeded", "Rate limit reached for requests."),
-    503: ("server_error", None, "The engine is currently overloaded, please try again later."),
-}
-SERVER_ERROR = ("server_error", None, "The server had an error while processing your request. Sorry about that!")
 
-
-class OpenAIWire:
+class OpenAIWire(OpenAIErrors):
     """Implement ``Wire``. Every prompt is cached, and cache writes are not charged."""
 
-    not_json = (
-        "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
-        "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
-    )
     turns = "messages"
 
     def __init__(self) -> None:
@@ -96,20 +75,8 @@ class OpenAIWire:
             chunks.append(head | {"choices": [], "usage": _usage(completion)})
         return [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks] + [b"data: [DONE]\n\n"]
 
-    def error(self, status: int) -> dict[str, Any]:
-        code = "rate_limit_exceeded" if status == 429 else "server_error"
-        return {"error": {"message": f"planted {status}", "type": code, "param": None, "code": code}}
-
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         refuse_chat(body, headers)
-
-    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]:
-        error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
-        return {"error": error}
-
-    def failure(self, status: int) -> RequestRefused:
-        kind, code, message = FAILURES.get(status, SERVER_ERROR)
-        return RequestRefused(message, status=status, kind=kind, code=code)
 
     def converse(self, body: dict[str, Any]) -> Conversation:
         return read_chat(body)

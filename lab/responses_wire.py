@@ -8,26 +8,24 @@ from dataclasses import replace
 from typing import Any
 
 from lab.conversation import Conversation
-from lab.openai_wire import FAILURES, SERVER_ERROR, OpenAIWire
+from lab.openai_errors import OpenAIErrors
 from lab.prefixes import Prefixes
 from lab.responses_conversation import input_items, read_responses, text_parts
 from lab.responses_ids import ItemSeals
 from lab.responses_refusals import refuse_responses
 from lab.responses_script import ResponseScript, unsaid_in_responses
 from lab.script import Called, Ending, SaidText, Script
-from lab.shapes import RequestRefused
 from lab.text import Ask, Completion, characters
 
 _ENDINGS: dict[str, Ending] = {"refusal": "filtered", "error": "failed"}
 
 
-class ResponsesWire:
+class ResponsesWire(OpenAIErrors):
     """Implement ``Wire``. Every prompt is cached, and nothing is stored: items are known by their seals.
 
     ``seed`` determines the key of the ids and of encrypted reasoning.
     """
 
-    not_json = OpenAIWire.not_json
     turns = "input"
 
     def __init__(self, seed: int = 7) -> None:
@@ -55,20 +53,8 @@ class ResponsesWire:
     def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
         return self.script_events((_drawn_script(completion),), completion, body)
 
-    def error(self, status: int) -> dict[str, Any]:
-        code = "rate_limit_exceeded" if status == 429 else "server_error"
-        return {"error": {"message": f"planted {status}", "type": code, "param": None, "code": code}}
-
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         refuse_responses(body, headers, self._seals)
-
-    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]:
-        error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
-        return {"error": error}
-
-    def failure(self, status: int) -> RequestRefused:
-        kind, code, message = FAILURES.get(status, SERVER_ERROR)
-        return RequestRefused(message, status=status, kind=kind, code=code)
 
     def converse(self, body: dict[str, Any]) -> Conversation:
         return read_responses(body)
