@@ -21,6 +21,8 @@ QUIET = {
     "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
     "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
     "OPENCODE_DISABLE_MODELS_FETCH": "1",
+    # It looks for the package of its plugin API at every start, and goes on without it: nothing listens here.
+    "NPM_CONFIG_REGISTRY": "http://127.0.0.1:9/",
 }
 
 
@@ -69,8 +71,6 @@ def opencode(node: NodeClients, served: ServedModel, proxy: ProxyRecorder, tmp_p
         pytest.skip("The pinned package of opencode is for Linux on x64 alone")
     folder = tmp_path / "work"
     folder.mkdir()
-    # It looks for the package of its plugin API at every start, and goes on without it.
-    proxy.allowed.add("registry.npmjs.org:443")
     return Opencode(node, served, proxy, folder)
 
 
