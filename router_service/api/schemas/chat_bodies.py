@@ -9,29 +9,18 @@ from msgspec import UNSET, Meta, UnsetType
 
 from router_service.api.schemas.described import ResponseSchema
 from router_service.api.schemas.record_bodies import ErrorBody, Usd
-from router_service.core.preferences import Preferences
+from router_service.api.schemas.request_fields import Passed, SharedRequestFields
 from router_service.core.wire.chat import (
     AnyTurn,
-    Bias,
     ChatCacheControl,
-    Count,
     Effort,
     Logprobs,
-    Penalty,
     Positive,
     ReasoningDetail,
     ReasoningObject,
-    Share,
     ToolChoiceObject,
-    Whole,
-    ZeroToTwo,
 )
-from router_service.planning.service_tiers import ACCEPTED_SPEEDS, ACCEPTED_TIERS
-
-# A field for which the router has no service of its own.
-Passed = Annotated[
-    Any, Meta(description="Sent to providers of this dialect; elsewhere it is dropped, which the answer reports")
-]
+from router_service.planning.service_tiers import ACCEPTED_SPEEDS
 
 
 class FunctionSchema(msgspec.Struct, kw_only=True):
@@ -83,36 +72,16 @@ class StreamOptionsSchema(msgspec.Struct, kw_only=True):
     include_usage: bool | None = None
 
 
-class TraceSchema(msgspec.Struct, kw_only=True):
-    """Describe what the request belongs to; other fields are not read."""
-
-    trace_id: str | None = None
-
-
-class ChatRequestBody(msgspec.Struct, kw_only=True):
+class ChatRequestBody(SharedRequestFields, kw_only=True):
     """Describe a chat completion request. One of ``model`` and ``models`` is required."""
 
     messages: Annotated[list[AnyTurn], Meta(min_length=1)]
     model: Annotated[str | None, Meta(examples=["openai/gpt-4o-mini"])] = None
-    models: Annotated[list[str], Meta(max_length=20, description="Tried in this order, after `model`")] | None = None
-    stream: bool | None = False
     stream_options: StreamOptionsSchema | None = None
-    provider: Preferences | None = None
     max_completion_tokens: Positive | None = None
     max_tokens: Positive | None = None
-    temperature: ZeroToTwo | None = None
-    top_p: Share | None = None
-    top_k: Count | None = None
-    top_a: Share | None = None
-    min_p: Share | None = None
-    frequency_penalty: Penalty | None = None
-    presence_penalty: Penalty | None = None
-    repetition_penalty: ZeroToTwo | None = None
-    logit_bias: dict[str, Bias] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    seed: Whole | None = None
-    stop: str | list[str] | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     tools: list[ToolSchema] | None = None
     tool_choice: Literal["none", "auto", "required"] | ToolChoiceObject | None = None
@@ -125,15 +94,9 @@ class ChatRequestBody(msgspec.Struct, kw_only=True):
     include_reasoning: bool | None = None
     verbosity: str | None = None
     modalities: list[str] | None = None
-    service_tier: Annotated[str | None, Meta(extra_json_schema={"enum": [*ACCEPTED_TIERS, None]})] = None
     speed: Annotated[str | None, Meta(extra_json_schema={"enum": [*ACCEPTED_SPEEDS, None]})] = None
     cache_control: ChatCacheControl | None = None
     metadata: dict[str, str] | None = None
-    user: str | None = None
-    session_id: Annotated[str, Meta(max_length=256)] | None = None
-    trace: TraceSchema | None = None
-    usage: Annotated[dict[str, Any] | None, Meta(description="Accepted; usage is always returned")] = None
-    route: Annotated[str | None, Meta(description="Accepted; fallbacks follow `models` and `provider`")] = None
     debug: Passed = None
     image_config: Passed = None
     plugins: Passed = None

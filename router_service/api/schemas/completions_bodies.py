@@ -4,50 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from router_service.api.schemas.chat_bodies import ChatUsageBody, Passed, StreamOptionsSchema, TraceSchema
+from router_service.api.schemas.chat_bodies import ChatUsageBody, StreamOptionsSchema
 from router_service.api.schemas.described import ResponseSchema
 from router_service.api.schemas.record_bodies import ErrorBody
-from router_service.core.preferences import Preferences
+from router_service.api.schemas.request_fields import Passed, SharedRequestFields
 from router_service.core.wire.chat import (
-    Bias,
-    Count,
     Effort,
-    Penalty,
     Positive,
     ReasoningObject,
-    Share,
-    Whole,
-    ZeroToTwo,
 )
-from router_service.planning.service_tiers import ACCEPTED_TIERS
 
 
-class CompletionRequestBody(msgspec.Struct, kw_only=True):
+class CompletionRequestBody(SharedRequestFields, kw_only=True):
     """Describe a request to complete a text. One of ``model`` and ``models`` is required."""
 
     prompt: Annotated[str | list[str], Meta(description="A text, or an array with one")]
     model: Annotated[str | None, Meta(examples=["openai/gpt-4o-mini"])] = None
-    models: Annotated[list[str], Meta(max_length=20, description="Tried in this order, after `model`")] | None = None
-    stream: bool | None = False
     stream_options: StreamOptionsSchema | None = None
-    provider: Preferences | None = None
     max_completion_tokens: Positive | None = None
     max_tokens: Positive | None = None
-    temperature: ZeroToTwo | None = None
-    top_p: Share | None = None
-    top_k: Count | None = None
-    top_a: Share | None = None
-    min_p: Share | None = None
-    frequency_penalty: Penalty | None = None
-    presence_penalty: Penalty | None = None
-    repetition_penalty: ZeroToTwo | None = None
-    logit_bias: dict[str, Bias] | None = None
     logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    seed: Whole | None = None
-    stop: str | list[str] | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     best_of: Annotated[int | None, Meta(description="At most `n`: no provider chooses among answers")] = None
     echo: Annotated[bool | None, Meta(description="True is refused: chat models do not continue a prompt")] = None
@@ -55,13 +33,7 @@ class CompletionRequestBody(msgspec.Struct, kw_only=True):
     reasoning: ReasoningObject | None = None
     reasoning_effort: Effort | None = None
     include_reasoning: bool | None = None
-    service_tier: Annotated[str | None, Meta(extra_json_schema={"enum": [*ACCEPTED_TIERS, None]})] = None
     metadata: dict[str, str] | None = None
-    user: str | None = None
-    session_id: Annotated[str, Meta(max_length=256)] | None = None
-    trace: TraceSchema | None = None
-    usage: Annotated[dict[str, Any] | None, Meta(description="Accepted; usage is always returned")] = None
-    route: Annotated[str | None, Meta(description="Accepted; fallbacks follow `models` and `provider`")] = None
     plugins: Passed = None
     prompt_cache_key: Passed = None
 

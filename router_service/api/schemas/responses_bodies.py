@@ -7,12 +7,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from router_service.api.schemas.chat_bodies import Passed, TraceSchema
 from router_service.api.schemas.described import ResponseSchema
-from router_service.core.preferences import Preferences
-from router_service.core.wire.chat import Bias, ChatCacheControl, Count, Penalty, Positive, Share, Whole, ZeroToTwo
+from router_service.api.schemas.request_fields import Passed, SharedRequestFields
+from router_service.core.wire.chat import ChatCacheControl, Positive
 from router_service.core.wire.responses import ReasoningConfig, ResponseUsage
-from router_service.planning.service_tiers import ACCEPTED_TIERS
 
 Unkept = Annotated[Any, Meta(description="Refused unless it is null: this router keeps no responses")]
 
@@ -34,29 +32,15 @@ class TextConfigSchema(msgspec.Struct, kw_only=True):
     verbosity: str | None = None
 
 
-class ResponsesRequestBody(msgspec.Struct, kw_only=True):
+class ResponsesRequestBody(SharedRequestFields, kw_only=True):
     """Describe a request for a response. One of ``model`` and ``models`` is required."""
 
     input: Annotated[str | list[dict[str, Any]], Meta(description="A text, or items in their order")]
     model: Annotated[str | None, Meta(examples=["openai/gpt-5-mini"])] = None
-    models: Annotated[list[str], Meta(max_length=20, description="Tried in this order, after `model`")] | None = None
     instructions: str | None = None
-    stream: bool | None = False
     stream_options: dict[str, Any] | None = None
-    provider: Preferences | None = None
     max_output_tokens: Positive | None = None
     max_tool_calls: Positive | None = None
-    temperature: ZeroToTwo | None = None
-    top_p: Share | None = None
-    top_k: Count | None = None
-    top_a: Share | None = None
-    min_p: Share | None = None
-    frequency_penalty: Penalty | None = None
-    presence_penalty: Penalty | None = None
-    repetition_penalty: ZeroToTwo | None = None
-    logit_bias: dict[str, Bias] | None = None
-    seed: Whole | None = None
-    stop: str | list[str] | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -66,21 +50,15 @@ class ResponsesRequestBody(msgspec.Struct, kw_only=True):
     include: list[str] | None = None
     truncation: str | None = None
     modalities: list[str] | None = None
-    service_tier: Annotated[str | None, Meta(extra_json_schema={"enum": [*ACCEPTED_TIERS, None]})] = None
     cache_control: ChatCacheControl | None = None
     metadata: Annotated[dict[str, str] | None, Meta(description="At most 16 pairs, which the response repeats")] = None
-    user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    session_id: Annotated[str, Meta(max_length=256)] | None = None
-    trace: TraceSchema | None = None
     store: Annotated[bool | None, Meta(description="Accepted; the response says false")] = None
     background: Annotated[bool | None, Meta(description="True is refused: this router keeps no responses")] = None
     previous_response_id: Unkept = None
     conversation: Unkept = None
     prompt: Unkept = None
-    usage: Annotated[dict[str, Any] | None, Meta(description="Accepted; usage is always returned")] = None
-    route: Annotated[str | None, Meta(description="Accepted; fallbacks follow `models` and `provider`")] = None
     n: Annotated[Literal[1] | None, Meta(description="There is one answer")] = None
     debug: Passed = None
     image_config: Passed = None
