@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from router_service.core.outgoing_json import outgoing_json
@@ -17,17 +18,27 @@ def readable_text(block: dict[str, Any]) -> str | None:
     name, arguments = block.get("name"), block.get("input")
     if isinstance(name, str) and isinstance(arguments, dict):
         return f"{name}({outgoing_json(arguments).decode()})"
+    return text_of_fields(block, _KEYS, _field) or None
+
+
+def text_of_fields(
+    value: Any, keys: Sequence[str], field: Callable[[dict[str, Any], str], Any] = dict[str, Any].get
+) -> str:
+    """Return the strings in ``value``, one line for each, of ``keys`` alone and in their order.
+
+    ``field`` reads a key of an object.
+    """
     lines: list[str] = []
-    waiting: list[Any] = [block]
+    waiting: list[Any] = [value]
     while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            lines.append(value)
-        elif isinstance(value, list):
-            waiting += value[::-1]
-        elif isinstance(value, dict):
-            waiting += [found for key in _KEYS[::-1] if (found := _field(value, key)) is not None]
-    return "\n".join(line for line in lines if line.strip()) or None
+        found = waiting.pop()
+        if isinstance(found, str):
+            lines.append(found)
+        elif isinstance(found, list):
+            waiting += found[::-1]
+        elif isinstance(found, dict):
+            waiting += [field(found, key) for key in keys[::-1]]
+    return "\n".join(line for line in lines if line.strip())
 
 
 def _field(block: dict[str, Any], key: str) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from router_service.core.readable_text import text_of_fields
+
 # Fields whose text a model can use, in the order in which it is written. Ids, encrypted and base64 fields are none.
 _KEYS = (
     "name", "tool_name", "arguments", "action", "query", "queries", "command", "commands", "code", "operation", "path",
@@ -14,15 +16,5 @@ _KEYS = (
 
 def hosted_text(item: dict[str, Any]) -> str | None:
     """Return what a call, or the result of one, says: one line for each field; ``None`` for nothing readable."""
-    lines: list[str] = []
-    waiting: list[Any] = [item]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            lines.append(value)
-        elif isinstance(value, list):
-            waiting += value[::-1]
-        elif isinstance(value, dict):
-            waiting += [value[key] for key in _KEYS[::-1] if key in value]
-    text = "\n".join(line for line in lines if line.strip())
+    text = text_of_fields(item, _KEYS)
     return f"[{item.get('type')}]\n{text}" if text else None
