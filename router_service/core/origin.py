@@ -17,7 +17,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import msgspec
 
 from router_service.core.outgoing_json import well_formed
-from router_service.core.parts import ToolKind
+from router_service.core.parts import Reasoning, ToolKind
 
 PREFIX = "ptln1_"
 
@@ -33,6 +33,18 @@ class OriginToken(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tr
     summary: bool = False
     call_id: str | None = None
     kind: ToolKind = "function"
+
+    def reasoning(self, text: str = "") -> Reasoning:
+        """Return the reasoning that the token proves, with its readable ``text``."""
+        return Reasoning(
+            text=text,
+            signature=self.raw,
+            item_id=self.item_id,
+            origin=self.origin,
+            summary=self.summary,
+            encrypted=self.encrypted,
+            format=self.format,
+        )
 
     def write(self) -> str:
         """Return the token as text."""

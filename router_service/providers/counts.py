@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 # No context window is near this size, so a larger count is an error of the provider.
@@ -23,6 +24,15 @@ def token_count(value: Any) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 <= value <= MAX_TOKENS else None
+
+
+def raise_counts(found: dict[str, int], counts: Any, names: Iterable[str]) -> None:
+    """Take those of ``names`` from ``counts`` into ``found`` that are possible counts, and no lower than before."""
+    if isinstance(counts, dict):
+        for name in names:
+            count = token_count(counts.get(name))
+            if count is not None and count >= found.get(name, 0):
+                found[name] = count
 
 
 def usd_nano(value: Any, per_usd: int = 1) -> int | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from router_service.api.skins.messages.checked_json import checked, decode_at, invalid
 from router_service.api.skins.messages.media_text import read_media_text
-from router_service.core.origin import PREFIX, OriginToken, read_token
+from router_service.core.origin import PREFIX, read_token
 from router_service.core.parts import (
     AnyPart,
     CacheMark,
@@ -145,7 +145,7 @@ def _thinking_part(raw: msgspec.Raw, path: str) -> AnyPart:
     block = decode_at(raw, _thinking, path)
     token = read_token(block.signature)
     if token is not None:
-        return _reasoning(token, block.thinking)
+        return token.reasoning(block.thinking)
     if not block.signature or block.signature.startswith(PREFIX):
         # There is no proof, or it was damaged on the way: only the text is left.
         return Reasoning(text=block.thinking)
@@ -155,19 +155,7 @@ def _thinking_part(raw: msgspec.Raw, path: str) -> AnyPart:
 def _redacted_part(raw: msgspec.Raw, path: str) -> AnyPart:
     data = decode_at(raw, _redacted, path).data
     token = read_token(data)
-    return Reasoning(encrypted=data, format=REASONING_FORMAT) if token is None else _reasoning(token, "")
-
-
-def _reasoning(token: OriginToken, text: str) -> Reasoning:
-    return Reasoning(
-        text=text,
-        signature=token.raw,
-        item_id=token.item_id,
-        origin=token.origin,
-        summary=token.summary,
-        encrypted=token.encrypted,
-        format=token.format,
-    )
+    return Reasoning(encrypted=data, format=REASONING_FORMAT) if token is None else token.reasoning()
 
 
 def _tool_use_part(raw: msgspec.Raw, path: str) -> AnyPart:

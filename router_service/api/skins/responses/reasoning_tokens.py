@@ -39,15 +39,7 @@ def read_reasoning(item: ReasoningItem) -> list[Reasoning] | OriginToken:
         return _parts(item, Reasoning(encrypted=sent, signature=item.signature, item_id=item.id, format=form))
     if token.call_id is not None:
         return token
-    proof = Reasoning(
-        summary=token.summary,
-        signature=token.raw,
-        item_id=token.item_id,
-        origin=token.origin,
-        encrypted=token.encrypted,
-        format=token.format,
-    )
-    return _parts(item, proof)
+    return _parts(item, token.reasoning())
 
 
 def _parts(item: ReasoningItem, proof: Reasoning) -> list[Reasoning]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from router_service.core.usage import Usage
-from router_service.providers.counts import token_count
+from router_service.providers.counts import raise_counts, token_count
 
 _INPUT, _OUTPUT = "input_tokens", "output_tokens"
 _READ, _WRITTEN = "cache_read_input_tokens", "cache_creation_input_tokens"
@@ -34,16 +34,18 @@ class TokenMeters:
             return False
         self.service_tier = usage.get("service_tier") or self.service_tier
         before = dict(self._found)
-        self._read(usage, (_INPUT, _OUTPUT, _READ, _WRITTEN))
-        self._read(usage.get("cache_creation"), (_WRITTEN_5M, _WRITTEN_1H))
-        self._read(usage.get("output_tokens_details"), (_THINKING,))
-        self._read(usage.get("server_tool_use"), (_SEARCHES, _FETCHES))
+        raise_counts(self._found, usage, (_INPUT, _OUTPUT, _READ, _WRITTEN))
+        raise_counts(self._found, usage.get("cache_creation"), (_WRITTEN_5M, _WRITTEN_1H))
+        raise_counts(self._found, usage.get("output_tokens_details"), (_THINKING,))
+        raise_counts(self._found, usage.get("server_tool_use"), (_SEARCHES, _FETCHES))
         iterations = usage.get("iterations")
         if isinstance(iterations, list):
             # The counts of the message leave out what a compaction used; those of its iterations do not.
             names = (_INPUT, _OUTPUT, _READ, _WRITTEN)
             steps = [step for step in iterations if isinstance(step, dict)]
-            self._read({name: sum(token_count(step.get(name)) or 0 for step in steps) for name in names}, names)
+            raise_counts(
+                self._found, {name: sum(token_count(step.get(name)) or 0 for step in steps) for name in names}, names
+            )
         return self._found != before
 
     def usage(self) -> Usage:
@@ -63,10 +65,3 @@ class TokenMeters:
             web_searches=found.get(_SEARCHES),
             web_fetches=found.get(_FETCHES),
         )
-
-    def _read(self, counts: Any, names: tuple[str, ...]) -> None:
-        if isinstance(counts, dict):
-            for name in names:
-                count = token_count(counts.get(name))
-                if count is not None and count >= self._found.get(name, 0):
-                    self._found[name] = count

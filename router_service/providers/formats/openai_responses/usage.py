@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from router_service.core.usage import Usage
-from router_service.providers.counts import token_count, usd_nano
+from router_service.providers.counts import raise_counts, token_count, usd_nano
 
 _INPUT, _OUTPUT, _TOTAL = "input_tokens", "output_tokens", "total_tokens"
 _CACHED, _WRITTEN, _REASONING = "cached_tokens", "cache_write_tokens", "reasoning_tokens"
@@ -34,9 +34,9 @@ class ResponseMeters:
         before = (dict(self._found), self._nano)
         usage = response.get("usage")
         if isinstance(usage, dict):
-            self._read(usage, (_INPUT, _OUTPUT, _TOTAL))
-            self._read(usage.get("input_tokens_details"), (_CACHED, _WRITTEN))
-            self._read(usage.get("output_tokens_details"), (_REASONING,))
+            raise_counts(self._found, usage, (_INPUT, _OUTPUT, _TOTAL))
+            raise_counts(self._found, usage.get("input_tokens_details"), (_CACHED, _WRITTEN))
+            raise_counts(self._found, usage.get("output_tokens_details"), (_REASONING,))
             self._search(_calls(usage.get("server_side_tool_usage_details"), "web_search_calls", "x_search_calls"))
             nano = usd_nano(usage.get("cost_in_usd_ticks"), per_usd=_TICKS_OF_A_USD)
             nano = usd_nano(usage.get("cost")) if nano is None else nano
@@ -64,13 +64,6 @@ class ResponseMeters:
             web_searches=found.get(_SEARCHES),
             reported_nano=self._nano,
         )
-
-    def _read(self, counts: Any, names: tuple[str, ...]) -> None:
-        if isinstance(counts, dict):
-            for name in names:
-                count = token_count(counts.get(name))
-                if count is not None and count >= self._found.get(name, 0):
-                    self._found[name] = count
 
     def _search(self, count: int) -> None:
         if count:
