@@ -9,7 +9,7 @@ import base64
 import contextlib
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -76,6 +76,19 @@ def asking(scenario: str, text: str = "What now, pilot?") -> str:
     return f"{text} [lab:scenario={scenario}]"
 
 
+def asker(held: Conversation, streams: str) -> Callable[..., Sequence[Any]]:
+    """Return what asks a place for the next turn, of which ``streams`` says whether it is streamed, and its calls."""
+    asked = 0
+
+    def ask(place: Place, *, thinks: bool = True) -> Sequence[Any]:
+        nonlocal asked
+        asked += 1
+        stream = streams == "every turn" or (streams == "every other turn" and asked % 2 == 0)
+        return held.ask(place, stream=stream, thinks=thinks).calls
+
+    return ask
+
+
 @pytest.mark.parametrize("skin", SKINS)
 @pytest.mark.parametrize("streams", ["no turn", "every turn", "every other turn"])
 def test_a_conversation_changes_its_wire_format_at_every_turn(
@@ -86,14 +99,7 @@ def test_a_conversation_changes_its_wire_format_at_every_turn(
 
 
 def _change_formats(held: Conversation, streams: str) -> None:
-    asked = 0
-
-    def ask(place: Place, *, thinks: bool = True) -> Sequence[Any]:
-        nonlocal asked
-        asked += 1
-        stream = streams == "every turn" or (streams == "every other turn" and asked % 2 == 0)
-        return held.ask(place, stream=stream, thinks=thinks).calls
-
+    ask = asker(held, streams)
     held.say(asking("redacted", "What do you see on this picture?"), PNG)
     assert not ask(SONNET)
     held.say(asking("tool_loop"))
@@ -150,14 +156,7 @@ def test_a_conversation_changes_among_three_formats(world: tuple[Stack, Recordin
 
 
 def _change_among_three(held: Conversation, streams: str) -> None:
-    asked = 0
-
-    def ask(place: Place, *, thinks: bool = True) -> Sequence[Any]:
-        nonlocal asked
-        asked += 1
-        stream = streams == "every turn" or (streams == "every other turn" and asked % 2 == 0)
-        return held.ask(place, stream=stream, thinks=thinks).calls
-
+    ask = asker(held, streams)
     held.say(asking("redacted", "What do you see on this picture?"), PNG)
     assert not ask(CODEX)
     held.say(asking("parallel_tools"))

@@ -23,7 +23,7 @@ from tests.router_service.providers.formats.anthropic_messages.messages_world im
     read_message,
     read_stream,
 )
-from tests.router_service.providers.formats.anthropic_messages.test_stream_grammar import check_grammar
+from tests.router_service.providers.formats.decoded_streams import check_grammar
 
 START = {"type": "message_start", "message": {"id": "msg_1", "usage": {"input_tokens": 3, "output_tokens": 1}}}
 END = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_service.core.events import Ended, Event, Failed, Folding, Metered, fold
+from router_service.core.events import Ended, fold
 from tests.router_service.providers.formats.anthropic_messages.messages_world import CONTEXT, FORMAT, events_of
+from tests.router_service.providers.formats.decoded_streams import check_grammar
 from tests.wire_cases import load_cases
 
 STREAMED = [case for case in load_cases("anthropic_messages") if case.stream is not None]
@@ -19,20 +18,6 @@ names = st.sampled_from(sorted(STREAMS))
 # that the two modes report at different times.
 DIFFERENT = {"thinking_excluded", "thinking_interleaved", "thinking_redacted", "tools_parallel", "tools_single"}
 DIFFERENT |= {"usage_absent", "usage_negative"}
-
-
-def check_grammar(events: list[Event]) -> Folding:
-    """Fold ``events``; they must end once, and their counts never fall."""
-    folding = Folding()
-    for event in events:
-        folding.add(event)
-    assert folding.over
-    assert sum(isinstance(event, Ended | Failed) for event in events) == 1
-    counts = [event.usage for event in events if isinstance(event, Metered)]
-    for before, after in itertools.pairwise(counts):
-        assert after.prompt_tokens >= before.prompt_tokens
-        assert after.completion_tokens >= before.completion_tokens
-    return folding
 
 
 @given(names, st.data())

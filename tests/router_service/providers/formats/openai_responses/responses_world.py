@@ -9,13 +9,12 @@ from typing import Any
 import msgspec
 
 from data.catalogue.types import Endpoint
-from router_service.core.errors import ApiError
-from router_service.core.events import Event, Failed, Result, fold
+from router_service.core.events import Event, Result, fold
 from router_service.core.generation import GenerationRequest, Message, Tool
 from router_service.core.parts import AnyPart, Text, ToolCall, ToolResult
 from router_service.providers.formats.openai_responses.format import OpenAIResponsesFormat
 from router_service.providers.wire_format import DecodeContext, Encoded
-from router_service.upstream.framing.sse import EventParser
+from tests.router_service.providers.formats.decoded_streams import decode_stream
 from tests.router_service.providers.formats.parameter_cases import endpoint_for
 
 FORMAT = OpenAIResponsesFormat()
@@ -93,16 +92,8 @@ def said(role: str, *texts: str) -> dict[str, Any]:
 
 
 def events_of(pieces: Iterable[bytes], context: DecodeContext = CONTEXT) -> list[Event]:
-    """Decode a stream that arrives in ``pieces`` as the router does: bytes of no event fail the answer."""
-    decoder, parser, found = FORMAT.decoder(context), EventParser(), []
-    try:
-        for parsed in [*(parser.feed(piece) for piece in pieces), parser.finish()]:
-            for event, data in parsed:
-                batch = decoder.feed(event, data)
-                found += batch.events() if batch is not None else []
-    except ApiError as error:
-        found.append(Failed(error))
-    return found + decoder.end()
+    """Decode a stream that arrives in ``pieces``."""
+    return decode_stream(FORMAT, pieces, context)
 
 
 def read_events(*events: dict[str, Any] | bytes, context: DecodeContext = CONTEXT) -> Result:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_service.core.events import Ended, Event, Failed, Folding, Metered, fold
+from router_service.core.events import Ended, fold
+from tests.router_service.providers.formats.decoded_streams import check_grammar
 from tests.router_service.providers.formats.openai_responses.responses_world import CONTEXT, FORMAT, events_of
 from tests.wire_cases import load_cases
 
@@ -17,20 +16,6 @@ STREAMS = {case.name: case.stream for case in STREAMED if case.stream is not Non
 names = st.sampled_from(sorted(STREAMS))
 # A non-streaming response that has failed is an error in place of an answer.
 FAILED = {"failed", "failed_rate_limit", "cancelled"}
-
-
-def check_grammar(events: list[Event]) -> Folding:
-    """Fold ``events``; they must end once, and their counts never fall."""
-    folding = Folding()
-    for event in events:
-        folding.add(event)
-    assert folding.over
-    assert sum(isinstance(event, Ended | Failed) for event in events) == 1
-    counts = [event.usage for event in events if isinstance(event, Metered)]
-    for before, after in itertools.pairwise(counts):
-        assert after.prompt_tokens >= before.prompt_tokens
-        assert after.completion_tokens >= before.completion_tokens
-    return folding
 
 
 @given(names, st.data())
