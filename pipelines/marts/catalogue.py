@@ -220,4 +220,3 @@ VIEWS = (
 
 MART_CHECKS = (*INPUT_CHECKS, *(check for mart in MARTS for check in mart.checks))
 VIEW_CHECKS = tuple(check for view in VIEWS for check in view.checks)
-CHECKS = (*MART_CHECKS, *VIEW_CHECKS)

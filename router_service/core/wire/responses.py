@@ -87,10 +87,6 @@ class AdditionalToolsItem(msgspec.Struct):
     tools: list[Raw]
 
 
-class IdentifiedItem(msgspec.Struct):
-    id: str | None = None
-
-
 class InputPart(msgspec.Struct):
     """Hold what every part of a message's content may carry."""
 
