@@ -44,8 +44,8 @@ from router_service.settings import Settings
 from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
 from router_service.telemetry.log import RequestLog
-from router_service.telemetry.lookup import RecentRecords
 from router_service.telemetry.model_usage import ModelUsageReader
+from router_service.telemetry.record_appender import MAX_DELAY_S, RecordAppender
 from router_service.telemetry.sealer import Sealer
 from router_service.tool_calls.check import ToolCallChecker
 from router_service.upstream.client import ClientName, open_client, select_client
@@ -121,7 +121,6 @@ class Container:
             ),
             tool_calls=ToolCallChecker(),
             categoriser=RequestLabeller(settings.category_share, lake.categories, settings.category_classifier),
-            recent=RecentRecords(),
             key_usage=KeyUsageReader(lake),
             model_usage=ModelUsageReader(lake),
             peers=peers,
@@ -175,6 +174,8 @@ class Container:
             drain_seconds=settings.log_drain_timeout,
             reserve_bytes=settings.log_reserve_bytes,
         )
+        delay_s = 0.0 if settings.log_sync == "always" else MAX_DELAY_S
+        services.records = RecordAppender(services.log, services.worker, max_delay_s=delay_s)
         self._open_client()
         services.dispatcher.upstream = services.upstream
         await self.live.start(self.adopt)
@@ -195,6 +196,7 @@ class Container:
                 services.categoriser.close()
             finally:
                 # Records in memory are written even if an earlier step of the shutdown fails.
+                services.records.flush()
                 await asyncio.to_thread(services.log.close)
                 await asyncio.to_thread(sealer.stop)
 

@@ -26,6 +26,7 @@ async def get_key(request: Request, key: Key = Depends(require_key)) -> dict[str
     """
     services = services_of(request)
     constraints = services.admission.constraints(key, dict(request.scope["headers"]))
+    services.records.flush()
     await asyncio.to_thread(services.log.flush)
     used = await asyncio.to_thread(services.key_usage.of, key.hash)
     return {

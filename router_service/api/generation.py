@@ -57,7 +57,7 @@ async def explain_generation(
 
 
 async def _find(id: str, key: Key, services: Services) -> dict[str, Any]:
-    row = services.recent.get(id) or await asyncio.to_thread(find_on_disk, services.lake, id)
+    row = services.records.find(id) or await asyncio.to_thread(find_on_disk, services.lake, id)
     if row is None or row["key_hash"] != key.hash:
         raise ApiError("not_found", f"Generation {id} not found. It may be a second old: ask again, then check the id")
     return row

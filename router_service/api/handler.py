@@ -12,7 +12,6 @@ from functools import reduce
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from data.record.encoding import encode_record
 from router_service.api.asgi import read_body, take_arrived_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
@@ -31,7 +30,6 @@ from router_service.core.tool_calls import ToolCallCollector
 from router_service.core.usage import Usage
 from router_service.middleware.middleware import Answer, wrap
 from router_service.planning.availability import NoEndpoints
-from router_service.telemetry.record import make_record
 
 logger = logging.getLogger(__name__)
 # nginx's status for a client that has disconnected.
@@ -182,19 +180,18 @@ async def admit(exchange: Exchange, services: Services, scope: Scope, receive: R
 
 
 def settle(exchange: Exchange, services: Services) -> None:
-    """Report the open calls and append the record. Never awaits, since it also runs while a request is cancelled.
+    """Report the open calls and hand the exchange to the log.
+
+    Never awaits, since it also runs while a request is cancelled.
 
     Tool calls are validated here, after the last byte was sent. That typically takes 10 µs and is bounded for any
-    schema, so the record is appended at once with the verdict: a crash cannot lose a record that waits for one.
+    schema, so no record waits for its verdict.
     """
     head, outcome = exchange.request.head, exchange.outcome
     if outcome.tool_calls is not None and outcome.finish_reason == "tool_calls" and head and outcome.endpoint:
         outcome.tool_call_verdict = services.tool_calls.check(head.fields["tools"], outcome.tool_calls)
     services.outcomes.settle(exchange)
-    record = make_record(exchange, services.worker)
-    payload = encode_record(record)
-    services.recent.add(record.generation_id, payload)
-    services.log.append(payload)
+    services.records.add(exchange)
 
 
 async def _as_batches(answer: Answer, exchange: Exchange) -> AsyncGenerator[list[Batch]]:

@@ -28,8 +28,8 @@ from router_service.providers.credentials import Credentials
 from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
 from router_service.telemetry.log import RequestLog
-from router_service.telemetry.lookup import RecentRecords
 from router_service.telemetry.model_usage import ModelUsageReader
+from router_service.telemetry.record_appender import RecordAppender
 from router_service.tool_calls.check import ToolCallChecker
 from router_service.upstream.transport import Transport
 
@@ -56,7 +56,6 @@ class Services:
     middleware: Sequence[Middleware]
     tool_calls: ToolCallChecker
     categoriser: RequestLabeller
-    recent: RecentRecords
     key_usage: KeyUsageReader
     model_usage: ModelUsageReader
     peers: Sequence[PeerTransport]
@@ -66,6 +65,7 @@ class Services:
     keepalive_interval_s: float
     random: random.Random
     log: RequestLog = field(init=False)
+    records: RecordAppender = field(init=False)
     upstream: Transport = field(init=False)
 
     def addresses(self) -> set[str]:

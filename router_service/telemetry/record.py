@@ -15,10 +15,9 @@ from router_service.telemetry.request_columns import MAX_ID_CHARACTERS, describe
 MAX_SEARCHES = 2**31 - 1
 
 
-def make_record(exchange: Exchange, worker: str) -> Record:
-    """Return the row of the log for an exchange that has ended."""
+def make_record(exchange: Exchange, worker: str, duration_us: int) -> Record:
+    """Return the row of the log for an exchange that has ended ``duration_us`` after its arrival."""
     request, caller, route, outcome = exchange.request, exchange.caller, exchange.route, exchange.outcome
-    duration_us = request.elapsed_us()
     head, usage, cost = request.head, outcome.usage, outcome.cost
     decision = _first_decision(route) if route.earlier_steps else route.step.decision
     model = outcome.model or (decision.plan.model if decision else None)

@@ -137,7 +137,7 @@ class Conversation:
         assert len(received.results) == len(ids)
 
     def _check_record(self, place: Place, seen: Seen, thinks: bool) -> None:
-        recent = self.stack.services.recent
+        recent = self.stack.services.records.recent
         until(lambda: recent.get(seen.generation), "the record is made")
         row = recent.get(seen.generation) or {}
         assert (row["status"], row["provider"], row["wire_format"]) == (200, place.provider, place.wire_format)

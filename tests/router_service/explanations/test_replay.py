@@ -107,7 +107,7 @@ def records(planner: Planner, dice: random.Random, count: int) -> Iterator[bytes
         first = next(decision.order())
         exchange.route.attempts.append(Attempt(first.id, first.provider, first.model))
         made += 1
-        yield encode_record(make_record(exchange, "w"))
+        yield encode_record(make_record(exchange, "w", 1))
 
 
 def _first(found: Any) -> Any:

@@ -1,0 +1,71 @@
+"""Append the records of ended requests to the log, several at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from data.record.encoding import encode_record
+from router_service.core.exchange import Exchange
+from router_service.telemetry.log import RequestLog
+from router_service.telemetry.lookup import RecentRecords
+from router_service.telemetry.record import make_record
+
+logger = logging.getLogger(__name__)
+# Records that are made in a row cost two thirds of what each costs between two requests. The log itself is written
+# every 100 ms, so that these few milliseconds add little to what a killed worker loses.
+MAX_PENDING = 32
+MAX_DELAY_S = 0.01
+# An exchange holds its request body until its record is made.
+MAX_PENDING_BODY_BYTES = 1024 * 1024
+
+
+class RecordAppender:
+    """Append one record for each exchange that has ended. Used from the event loop's thread.
+
+    An exchange waits at most ``max_delay_s`` seconds, 0 to append it at once. Every reader of the records, and the
+    end of the process, calls ``flush`` first.
+    """
+
+    def __init__(self, log: RequestLog, worker: str, *, max_delay_s: float = MAX_DELAY_S) -> None:
+        self._log = log
+        self._worker = worker
+        self._max_delay_s = max_delay_s
+        self.recent = RecentRecords()
+        # Each with the microseconds that it lasted.
+        self._pending: list[tuple[Exchange, int]] = []
+        self._body_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, exchange: Exchange) -> None:
+        """Append the record of ``exchange``, which ends now, within the delay."""
+        request = exchange.request
+        self._pending.append((exchange, request.elapsed_us()))
+        self._body_bytes += request.body_bytes
+        if len(self._pending) >= MAX_PENDING or self._body_bytes >= MAX_PENDING_BODY_BYTES or self._max_delay_s <= 0:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._max_delay_s, self.flush)
+
+    def flush(self) -> None:
+        """Append what is pending. A record that cannot be made is counted as dropped, and the others are appended."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        pending, self._pending, self._body_bytes = self._pending, [], 0
+        for exchange, duration_us in pending:
+            try:
+                record = make_record(exchange, self._worker, duration_us)
+                payload = encode_record(record)
+            except Exception:
+                self._log.dropped += 1
+                logger.exception("the record of request %s could not be made", exchange.request.id)
+                continue
+            self.recent.add(record.generation_id, payload)
+            self._log.append(payload)
+
+    def find(self, generation_id: str) -> dict[str, Any] | None:
+        """Return the row of a recent request of this worker, or ``None``."""
+        self.flush()
+        return self.recent.get(generation_id)
