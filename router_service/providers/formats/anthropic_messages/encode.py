@@ -186,6 +186,7 @@ class _RequestEncoder:
             tool_names=self._names.changed(),
             output_tool=plan.tool["name"] if plan.tool is not None else None,
             custom_tools=self._names.custom,
+            json_text=plan.instruction is not None,
         )
         request = HttpRequest(url, self._headers(turns), msgspec.json.encode(self._body))
         return Encoded(request, context, dropped)

@@ -16,6 +16,7 @@ from router_service.providers.formats.anthropic_messages.encode import encode_re
 from router_service.providers.formats.anthropic_messages.errors import response_error
 from router_service.providers.formats.anthropic_messages.names import DIALECT
 from router_service.providers.formats.anthropic_messages.support import SUPPORT, support_at
+from router_service.providers.json_events import JsonEventDecoder, JsonTextEvents
 from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
@@ -42,15 +43,17 @@ class AnthropicMessagesFormat:
 
         Raises ``ApiError`` 502 if ``body`` is no message, or the provider's own error found inside a 200.
         """
-        return decode_message(body, context)
+        events = decode_message(body, context)
+        return JsonTextEvents().rewrite(events) if context.json_text else events
 
     def decode_batches(self, body: bytes, context: DecodeContext) -> list[Batch]:
         """Translate like ``decode``, to one batch of events."""
-        return [EventBatch(decode_message(body, context), has_content=True)]
+        return [EventBatch(self.decode(body, context), has_content=True)]
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
         """Return a decoder for one stream."""
-        return MessageDecoder(context)
+        decoder = MessageDecoder(context)
+        return JsonEventDecoder(decoder) if context.json_text else decoder
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         """Return the typed error for a response with a status of failure."""

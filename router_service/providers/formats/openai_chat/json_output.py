@@ -11,9 +11,9 @@ import msgspec
 
 from router_service.core.answer import Batch
 from router_service.core.events import Event
-from router_service.providers.formats.openai_chat.json_text import JsonText
 from router_service.providers.formats.openai_chat.odd_types import fitted_choices
 from router_service.providers.formats.openai_chat.wire import finish_reason
+from router_service.providers.json_text import JsonText
 from router_service.providers.wire_format import EventDecoder
 
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
