@@ -111,12 +111,25 @@ class Refusal(Part):
     text: str = ""
 
 
+class HostedUse(msgspec.Struct, frozen=True):
+    """Describe a call of a tool that the provider runs itself, or the ``result`` of one."""
+
+    tool: str
+    arguments: str = ""
+    result: str = ""
+    call_id: str | None = None
+
+
 class Opaque(Part):
-    """Hold what only ``dialect`` can express, as its JSON; ``text`` stands for it in every other dialect."""
+    """Hold what only ``dialect`` can express, as its JSON; ``text`` stands for it in every other dialect.
+
+    ``hosted`` is set for a call that the provider ran, and for its result: they are no words of the model's.
+    """
 
     dialect: str
     raw: msgspec.Raw
     text: str | None = None
+    hosted: HostedUse | None = None
 
 
 AnyPart = Text | Media | ToolCall | ToolResult | Reasoning | Refusal | Opaque

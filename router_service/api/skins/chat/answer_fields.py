@@ -77,7 +77,13 @@ def call_signature(call: ToolCall, call_id: str, index: int) -> ReasoningDetail 
 
 
 def server_tool_detail(part: Opaque, index: int) -> dict[str, Any] | None:
-    """Return the entry for a call that the provider ran, if ``part`` is one in this dialect's own words."""
+    """Return the entry for a call that the provider ran, or for its result, if ``part`` is one.
+
+    The reference has one entry for both; here each has its own, joined by ``tool_call_id``.
+    """
+    if (use := part.hosted) is not None:
+        fields = {"type": _SERVER_TOOL, "tool_name": use.tool, "arguments": use.arguments, "result": use.result}
+        return fields | {"tool_call_id": use.call_id, "format": UNKNOWN_FORMAT, "index": index}
     if part.dialect != DIALECT:
         return None
     try:

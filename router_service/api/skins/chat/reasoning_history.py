@@ -30,6 +30,15 @@ _OPEN_PARTS = 3
 _decoder = msgspec.json.Decoder(ReasoningDetail)
 
 
+class _HostedEntry(msgspec.Struct, tag_field="type", tag="reasoning.server_tool_call"):
+    tool_name: str
+    arguments: str
+    result: str
+
+
+_hosted = msgspec.json.Decoder(_HostedEntry)
+
+
 class _Group(msgspec.Struct):
     """Collect the entries of one part of reasoning."""
 
@@ -97,7 +106,7 @@ def reasoning_parts(
     for position, raw in enumerate(details):
         entry = decode_field(bytes(raw), _decoder, f"{where}[{position}]")
         if entry.type not in _KINDS:
-            found.append(Opaque(dialect=DIALECT, raw=raw))
+            found.append(Opaque(dialect=DIALECT, raw=raw, text=_hosted_text(bytes(raw))))
             by_index.pop(None, None)
         elif entry.data is not None and entry.id in call_ids:
             signatures[entry.id or ""] = entry.data
@@ -108,6 +117,16 @@ def reasoning_parts(
             _collect(entry, found, by_index)
     parts = [one if isinstance(one, Opaque) else one.part() for one in found]
     return [one for one in parts if isinstance(one, Opaque) or one.text or one.encrypted or one.signature], signatures
+
+
+def _hosted_text(raw: bytes) -> str | None:
+    """Return the text that stands for a call that a provider ran, or ``None`` for another entry."""
+    try:
+        entry = _hosted.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    asked = f"{entry.tool_name}({entry.arguments})" if entry.arguments or not entry.result else ""
+    return "\n".join(filter(None, (asked, entry.result)))
 
 
 def _collect(entry: ReasoningDetail, found: list[_Group | Opaque], by_index: dict[int | None, list[_Group]]) -> None:

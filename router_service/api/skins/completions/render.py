@@ -32,7 +32,7 @@ def opening_text(part: AnyPart) -> str | None:
     match part:
         case Text() | Refusal():
             return part.text
-        case Opaque(text=str(text)):
+        case Opaque(text=str(text), hosted=None):
             return text
     return None
 

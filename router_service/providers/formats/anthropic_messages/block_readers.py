@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import msgspec
 
 from router_service.core.events import Event, PartBegan, PartDelta, PartEnded
-from router_service.core.parts import Citation, Opaque, Reasoning, Text, ToolCall
+from router_service.core.outgoing_json import outgoing_json
+from router_service.core.parts import Citation, HostedUse, Opaque, Reasoning, Text, ToolCall
 from router_service.core.readable_text import readable_text
 from router_service.providers.custom_tools import custom_text
 from router_service.providers.formats.anthropic_messages.dialect import reasoning_format_at
@@ -18,6 +19,7 @@ from router_service.providers.formats.anthropic_messages.names import DIALECT
 
 # A block is gathered where only its complete JSON says something; no documented one comes near this size.
 MAX_GATHERED = 32 * 1024 * 1024
+_RESULT = "_tool_result"
 NextIndex = Callable[[], int]
 
 
@@ -194,9 +196,21 @@ class OpaqueReader:
             self._block[name] = text_of(self._block.get(name)) + pieces.text()
         with contextlib.suppress(msgspec.DecodeError, RecursionError, ValueError):
             self._block["input"] = msgspec.json.decode(self._input.text(), type=dict[str, Any])
-        index = self._next_index()
-        part = Opaque(dialect=DIALECT, raw=raw_json(self._block), text=readable_text(self._block), origin=self._origin)
+        index, text = self._next_index(), readable_text(self._block)
+        hosted = _hosted_use(self._block, text)
+        part = Opaque(dialect=DIALECT, raw=raw_json(self._block), text=text, origin=self._origin, hosted=hosted)
         return [PartBegan(0, index, part), PartEnded(choice=0, index=index)]
+
+
+def _hosted_use(block: dict[str, Any], text: str | None) -> HostedUse | None:
+    kind = block["type"]
+    if kind in ("server_tool_use", "mcp_tool_use"):
+        arguments = outgoing_json(block.get("input") or {}).decode()
+        return HostedUse(text_of(block.get("name")), arguments=arguments, call_id=text_of(block.get("id")) or None)
+    if kind.endswith(_RESULT):
+        call_id = text_of(block.get("tool_use_id")) or None
+        return HostedUse(kind.removesuffix(_RESULT), result=text or "", call_id=call_id)
+    return None
 
 
 class Gathered:

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw
 
 from router_service.core.events import Event, PartBegan, PartDelta, PartEnded
-from router_service.core.parts import Citation, Opaque, Reasoning, Refusal, Text, ToolCall
+from router_service.core.outgoing_json import outgoing_json
+from router_service.core.parts import Citation, HostedUse, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.readable_text import readable_text
 from router_service.providers.custom_tools import custom_text
 from router_service.providers.formats.openai_responses.dialect import token_format_at
@@ -23,6 +24,7 @@ from router_service.providers.wire_format import DecodeContext
 
 # Arguments are gathered where only their complete JSON says something; no documented ones come near this size.
 MAX_PENDING = 32 * 1024 * 1024
+_CALL = "_call"
 NewIndex = Callable[[], int]
 Item = dict[str, Any]
 Token = dict[str, Any]
@@ -249,7 +251,14 @@ class HostedReader:
     def finish(self, item: Item | None) -> list[Event]:
         whole, index = item or self._item, self._new_index()
         raw = Raw(msgspec.json.encode(whole))
-        part = Opaque(dialect=DIALECT, raw=raw, text=hosted_text(whole), item_id=id_of(whole), origin=self._origin)
+        part = Opaque(
+            dialect=DIALECT,
+            raw=raw,
+            text=hosted_text(whole),
+            item_id=id_of(whole),
+            origin=self._origin,
+            hosted=_hosted_use(whole),
+        )
         return [PartBegan(0, index, part), PartEnded(choice=0, index=index)]
 
 
@@ -260,6 +269,20 @@ def hosted_text(item: Item) -> str | None:
         asked = {name: value for name, value in action.items() if name not in ("type", "sources")}
         return readable_text({"name": string_of(item.get("type")), "input": asked})
     return readable_text(item)
+
+
+def _hosted_use(item: Item) -> HostedUse | None:
+    kind = string_of(item.get("type"))
+    if not kind.endswith(_CALL):
+        return None
+    asked = item.get("arguments") or item.get("code") or item.get("queries") or item.get("action") or ""
+    found = [item.get(name) for name in ("output", "outputs", "results") if item.get(name)]
+    return HostedUse(
+        string_of(item.get("name")) or kind.removesuffix(_CALL),
+        arguments=asked if isinstance(asked, str) else outgoing_json(asked).decode(),
+        result="\n".join(one if isinstance(one, str) else outgoing_json(one).decode() for one in found),
+        call_id=id_of(item),
+    )
 
 
 def _arguments(item: dict[str, Any]) -> str:

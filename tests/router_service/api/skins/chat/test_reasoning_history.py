@@ -143,6 +143,8 @@ def test_other_kinds_of_entries_are_kept_in_place() -> None:
     [first, middle, last], _ = read(text("a"), own, text("b"))
     assert (first, last) == (Reasoning(text="a"), Reasoning(text="b"))
     assert isinstance(middle, Opaque) and json.loads(bytes(middle.raw)) == own
+    # A provider of another dialect is told what was asked and found.
+    assert middle.text == "s({})\nr"
 
 
 def test_thousands_of_pieces_are_read_in_linear_time() -> None:

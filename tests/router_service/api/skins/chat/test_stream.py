@@ -27,7 +27,7 @@ from router_service.core.events import (
     ResultChoice,
 )
 from router_service.core.origin import unwrap_token
-from router_service.core.parts import AnyPart, Citation, Media, Opaque, Reasoning, Text, ToolCall
+from router_service.core.parts import AnyPart, Citation, HostedUse, Media, Opaque, Reasoning, Text, ToolCall
 from router_service.core.usage import Usage
 from tests.router_service.api.skins.chat.answers import (
     HEAD,
@@ -234,15 +234,23 @@ def test_a_late_id_is_sent_with_the_end_of_reasoning() -> None:
 
 def test_calls_that_a_provider_ran_are_told_in_the_dialects_own_words_or_as_text() -> None:
     own = {"type": "reasoning.server_tool_call", "tool_name": "search", "arguments": "{}", "result": "found"}
+    asked = HostedUse("web_search", arguments='{"query":"x"}', call_id="srv_1")
     parts = [
         Opaque(dialect="openai_chat", raw=Raw(json.dumps(own).encode())),
+        Opaque(dialect="anthropic_messages", raw=Raw(b"{}"), text="web_search(x)", hosted=asked),
+        Opaque(dialect="anthropic_messages", raw=Raw(b"{}"), text="A", hosted=HostedUse("web_search", result="A")),
         Opaque(dialect="openai_chat", raw=Raw(b'{"type":"else"}'), text="I searched. "),
         Opaque(dialect="anthropic_messages", raw=Raw(b"{}")),
         Text(text="Found."),
     ]
     message = whole(*parts)["message"]
     assert message["content"] == "I searched. Found."
-    assert message["reasoning_details"] == [{**own, "index": 0}]
+    foreign = {"type": own["type"], "tool_name": "web_search", "format": "unknown"}
+    assert message["reasoning_details"] == [
+        {**own, "index": 0},
+        {**foreign, "arguments": '{"query":"x"}', "result": "", "tool_call_id": "srv_1", "index": 1},
+        {**foreign, "arguments": "", "result": "A", "tool_call_id": None, "index": 2},
+    ]
     events: list[Event] = [Began()]
     for index, part in enumerate(parts):
         events += [PartBegan(0, index, part), PartEnded(choice=0, index=index)]
