@@ -182,7 +182,7 @@ def _fitted(found: dict[str, Any], context: DecodeContext) -> list[Batch]:
     state.count(found.get("usage"), found.get("x_groq"))
     pieces: dict[int, Piece] = {}
     for choice in choices:
-        state.count(choice.get("usage"))
+        state.count_choice(choice, "message")
         piece = fitted_piece(choice)
         if piece.index in pieces:
             # Two choices with one index: the second gets the next free one.

@@ -267,7 +267,7 @@ class ChatDecoder:
         for choice in choices:
             if choice.get("error") and (failed := self._failed({"error": choice["error"]})) is not None:
                 return failed
-            state.count(choice.get("usage"))
+            state.count_choice(choice, "delta")
             index = choice["index"] = self._known_index(choice["index"], len(choices))
             if index in state.finished:
                 continue

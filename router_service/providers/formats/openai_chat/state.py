@@ -110,6 +110,12 @@ class AnswerState:
         if isinstance(groq, dict):
             self.meter.add(groq.get("usage"))
 
+    def count_choice(self, choice: dict[str, Any], said: str) -> None:
+        """Add the usage that stands within ``choice``, or within its ``said``: a delta or a message."""
+        self.count(choice.get("usage"))
+        if isinstance(content := choice.get(said), dict):
+            self.count(content.get("usage"))
+
     def closing(self, unfinished: str) -> list[Event]:
         """Return the event that ends the answer; ``unfinished`` tells that a choice has no finish reason."""
         if self.unfinished or not self.finished:

@@ -122,35 +122,46 @@ def valid_arguments(arguments: str) -> str:
 
 
 class CallIds:
-    """Fit the ids of calls and of their results in the same way. Calls without an id are paired in order."""
+    """Fit the ids of calls and of their results in the same way. Calls without an id are paired in order.
+
+    An id that is fitted and that several calls have, since some providers count calls anew in each turn, becomes
+    several ids; the results are paired with the calls in order.
+    """
 
     def __init__(self, dialect: Dialect) -> None:
         self._kind = dialect.tool_call_ids
         self._made = 0
         self._unanswered: list[str] = []
+        # By id: how many calls had it, and the numbers of those whose result has not come.
+        self._calls: dict[str, int] = {}
+        self._open: dict[str, list[int]] = {}
 
     def of_call(self, call_id: str) -> str:
         """Return the id to send for a call."""
         if not call_id:
             call_id = self._next()
             self._unanswered.append(call_id)
-        return self._fit(call_id)
+        number = self._calls[call_id] = self._calls.get(call_id, 0) + 1
+        self._open.setdefault(call_id, []).append(number)
+        return self._fit(call_id, number)
 
     def of_result(self, call_id: str) -> str:
         """Return the id to send for a result."""
         if not call_id:
             call_id = self._unanswered.pop(0) if self._unanswered else self._next()
-        return self._fit(call_id)
+        unanswered = self._open.get(call_id)
+        return self._fit(call_id, unanswered.pop(0) if unanswered else self._calls.get(call_id, 1))
 
     def _next(self) -> str:
         self._made += 1
         return f"call_{self._made}"
 
-    def _fit(self, call_id: str) -> str:
+    def _fit(self, call_id: str, number: int) -> str:
+        source = call_id if number == 1 else f"{call_id}#{number}"
         if self._kind == "nine_alphanumeric":
-            return call_id if _NINE.fullmatch(call_id) else _digest(call_id, 9)
+            return call_id if number == 1 and _NINE.fullmatch(call_id) else _digest(source, 9)
         if self._kind == "short" and len(call_id) > SHORT_CALL_ID:
-            return f"call_{_digest(call_id, 24)}"
+            return f"call_{_digest(source, 24)}"
         return call_id
 
 

@@ -88,6 +88,20 @@ def test_ids_are_fitted_in_the_same_way_in_call_and_result():
     assert _turns(_assistant(other), dialect=nine)[0]["tool_calls"][0]["id"] != fitted
 
 
+@pytest.mark.parametrize("call_id", ["f:0", "abcdefghi", "", "f" * 99])
+@pytest.mark.parametrize("kind", ["nine_alphanumeric", "short"])
+def test_an_id_that_several_calls_have_becomes_several(call_id, kind):
+    """Kimi counts the calls of each turn anew; parallel calls of one name may share an id as well."""
+    call = ToolCall(call_id=call_id, name="f", arguments="{}")
+    results = [Message(role="tool", parts=[ToolResult(call_id=call_id, content=[Text(text=str(n))])]) for n in range(3)]
+    dialect = Dialect(tool_call_ids=kind)
+    turns = _turns(_assistant(call, call), *results[:2], _assistant(call), results[2], dialect=dialect)
+    sent = [one["id"] for turn in turns for one in turn.get("tool_calls", ())]
+    answered = {turn["tool_call_id"]: turn["content"] for turn in turns if turn["role"] == "tool"}
+    if kind == "nine_alphanumeric" or len(call_id) == 99 or not call_id:
+        assert [answered[one] for one in sent] == ["0", "1", "2"]
+
+
 def test_long_ids_are_shortened_where_the_provider_wants_short_ones():
     long = "call_gen-1764434466-0123456789abcdef0123_0"
     called = _assistant(ToolCall(call_id=long, name="f", arguments="{}"))

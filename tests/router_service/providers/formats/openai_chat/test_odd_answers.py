@@ -56,6 +56,17 @@ def test_counts_that_are_missing_follow_from_the_others(usage: Any, counted: Usa
     assert streamed(SAID, END, {"choices": [], "usage": usage}).usage == counted
 
 
+@pytest.mark.parametrize("cached", [{"cached_tokens": 4}, {"prompt_tokens_details": {"cached_tokens": 4}}])
+def test_usage_is_found_within_a_choice_and_within_what_it_says(cached: Any) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, **cached}
+    within = {"index": 0, "finish_reason": "stop"}
+    for last in ({**within, "delta": {}, "usage": usage}, {**within, "delta": {"usage": usage}}):
+        assert streamed(SAID, {"id": "c", "choices": [last]}).usage == Usage(10, 5, 4)
+    whole = {"role": "assistant", "content": "x"}
+    for only in ({**within, "message": whole, "usage": usage}, {**within, "message": {**whole, "usage": usage}}):
+        assert decoded({"id": "c", "choices": [only]}).usage == Usage(10, 5, 4)
+
+
 @pytest.mark.parametrize(
     ("found", "kind", "sentence"),
     [
