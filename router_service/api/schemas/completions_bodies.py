@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from router_service.api.schemas.chat_bodies import ChatUsageBody, StreamOptionsSchema
+from router_service.api.schemas.chat_bodies import ChatUsageBody, ResponseFormatSchema, StreamOptionsSchema
 from router_service.api.schemas.described import ResponseSchema
 from router_service.api.schemas.record_bodies import ErrorBody
 from router_service.api.schemas.request_fields import Passed, SharedRequestFields
 from router_service.core.wire.chat import (
+    ChatCacheControl,
     Effort,
     Positive,
     ReasoningObject,
@@ -33,7 +34,12 @@ class CompletionRequestBody(SharedRequestFields, kw_only=True):
     reasoning: ReasoningObject | None = None
     reasoning_effort: Effort | None = None
     include_reasoning: bool | None = None
+    response_format: ResponseFormatSchema | None = None
+    cache_control: ChatCacheControl | None = None
     metadata: dict[str, str] | None = None
+    tools: Annotated[list[Any] | None, Meta(description="Refused unless it is empty: a text has no tool calls")] = None
+    tool_choice: Annotated[str | None, Meta(description="`auto` and `none` are accepted")] = None
+    parallel_tool_calls: Annotated[bool | None, Meta(description="Accepted")] = None
     plugins: Passed = None
     prompt_cache_key: Passed = None
 

@@ -8,37 +8,32 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from router_service.api.skins.chat.content import cache_mark
+from router_service.api.skins.cache_control import read_cache_mark
 from router_service.api.skins.chat.tools import read_tools
 from router_service.api.skins.chat.turns import read_messages
-from router_service.api.skins.field_errors import EXPECTED, bad_field, read_field, schema_of
+from router_service.api.skins.field_errors import EXPECTED, bad_field, read_field
 from router_service.api.skins.reasoning_options import read_reasoning_options
+from router_service.api.skins.response_format import read_response_format
 from router_service.api.skins.sampling import SAMPLING, read_sampling
-from router_service.core.generation import GenerationRequest, OutputFormat, ReasoningOptions
+from router_service.core.generation import GenerationRequest, ReasoningOptions
 from router_service.core.json_fields import check_text
 from router_service.core.wire.chat import (
     DIALECT,
-    ChatCacheControl,
     Positive,
-    ResponseFormat,
 )
 
 _TEXT = msgspec.json.Decoder(str | None)
 _FLAG = msgspec.json.Decoder(bool | None)
 _LIMIT = msgspec.json.Decoder(Positive | None)
-_FORMAT = msgspec.json.Decoder(ResponseFormat | None)
-_CACHE = msgspec.json.Decoder(ChatCacheControl | None)
 _METADATA = msgspec.json.Decoder(dict[str, str] | None)
 _TEXTS = msgspec.json.Decoder(list[str] | None)
 _OTHER: tuple[tuple[str, msgspec.json.Decoder[Any], str], ...] = (
-    ("cache_control", _CACHE, EXPECTED["cache_control"]),
     ("user", _TEXT, "a string"),
     ("metadata", _METADATA, "an object of strings"),
     ("modalities", _TEXTS, "an array such as ['text', 'audio']"),
     ("verbosity", _TEXT, "a string such as 'low'"),
 )
 _LIMIT_FIELDS = ("max_completion_tokens", "max_tokens")
-_FORMATS = "an object with a type: text, json_object, json_schema, grammar or python"
 _TIERS_OF_SPEED = {"fast": "priority"}
 # Fields for the router itself: they are read elsewhere and are never sent to a provider. Those that ask for a service
 # that the router does not have stay among the extras, so that the formats report them.
@@ -73,7 +68,8 @@ def check_parameters(fields: Mapping[str, Raw]) -> ReasoningOptions | None:
     if fields.keys() <= _ROUTED_FIELDS:
         return None
     read_sampling(fields)
-    _output(fields, {})
+    read_response_format(fields, {})
+    read_cache_mark(fields)
     for name, decoder, expected in _OTHER:
         read_field(fields, name, decoder, expected)
     _service_tier(fields)
@@ -98,11 +94,11 @@ def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
         messages=messages,
         tools=tools,
         tool_choice=tool_choice,
-        output=_output(fields, extras),
+        output=read_response_format(fields, extras),
         sampling=read_sampling(fields),
         reasoning=read_reasoning_options(fields),
         max_tokens=_limit(fields),
-        cache=cache_mark(others["cache_control"]),
+        cache=read_cache_mark(fields),
         user=others["user"],
         metadata=others["metadata"],
         service_tier=_service_tier(fields),
@@ -122,24 +118,3 @@ def _limit(fields: Mapping[str, Raw]) -> int | None:
 def _service_tier(fields: Mapping[str, Raw]) -> str | None:
     tier: str | None = read_field(fields, "service_tier", _TEXT, "a string such as 'priority'")
     return tier or _TIERS_OF_SPEED.get(read_field(fields, "speed", _TEXT, "a string such as 'fast'") or "")
-
-
-def _output(fields: Mapping[str, Raw], extras: dict[str, Any]) -> OutputFormat:
-    """Return the format of the answer. A grammar, which only this dialect knows, is added to ``extras`` instead."""
-    found = read_field(fields, "response_format", _FORMAT, _FORMATS)
-    if found is None or found.type == "text":
-        return OutputFormat()
-    if found.type == "json_object":
-        return OutputFormat(kind="json_object")
-    if found.type in ("grammar", "python"):
-        extras["response_format"] = fields["response_format"]
-        return OutputFormat()
-    if found.type != "json_schema":
-        raise bad_field("response_format.type", f"is wrong: invalid value {found.type[:40]!r}; send {_FORMATS}")
-    wanted = found.json_schema
-    if wanted is None:
-        raise bad_field("response_format", f"has no json_schema; send {EXPECTED['json_schema']}")
-    schema = schema_of(wanted.schema, "response_format.json_schema.schema")
-    return OutputFormat(
-        kind="json_schema", name=wanted.name, description=wanted.description, schema=schema, strict=wanted.strict
-    )

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw
 
+from router_service.api.skins.cache_control import read_cache_mark
 from router_service.api.skins.field_errors import bad_field, decode_field, read_field
 from router_service.api.skins.reasoning_options import read_reasoning_options
+from router_service.api.skins.response_format import read_response_format
 from router_service.api.skins.sampling import SAMPLING, read_sampling
 from router_service.core.generation import GenerationRequest, Message, Sampling
 from router_service.core.json_fields import check_text
@@ -17,7 +19,7 @@ from router_service.core.parts import Text
 from router_service.core.wire.chat import DIALECT, Positive
 from router_service.planning.service_tiers import requested_tier
 
-_PROMPT = msgspec.json.Decoder(str | list[str | int | list[int]] | None)
+_PROMPT = msgspec.json.Decoder(str | list[str | int | list[int] | dict[str, Raw]] | None)
 _TEXT = msgspec.json.Decoder(str | None)
 _FLAG = msgspec.json.Decoder(bool | None)
 _LIMIT = msgspec.json.Decoder(Positive | None)
@@ -29,11 +31,14 @@ _SAMPLING = tuple(name for name in SAMPLING if name not in ("logprobs", "top_log
 _ROUTER_FIELDS = frozenset(
     {"include_reasoning", "model", "models", "provider", "route", "session_id", "stream_options", "trace", "usage"}
 )
+_NULL = Raw(b"null")
+_IN_CHAT = "send the request to chat/completions"
 READ_FIELDS = _ROUTER_FIELDS.union(
     _SAMPLING,
     {
-        "best_of", "echo", "logprobs", "max_completion_tokens", "max_tokens", "metadata", "prompt", "reasoning",
-        "reasoning_effort", "service_tier", "stream", "suffix", "user",
+        "best_of", "cache_control", "echo", "function_call", "functions", "logprobs", "max_completion_tokens",
+        "max_tokens", "messages", "metadata", "parallel_tool_calls", "prompt", "reasoning", "reasoning_effort",
+        "response_format", "service_tier", "stream", "suffix", "tool_choice", "tools", "user",
     },
 )  # fmt: skip
 
@@ -45,13 +50,16 @@ def parse_completion(fields: Mapping[str, Raw]) -> GenerationRequest:
     prompt = _prompt(fields)
     sampling = _sampling(fields)
     _refuse_old_features(fields, sampling.n)
+    _refuse_chat_features(fields)
     extras: dict[str, Any] = {name: raw for name, raw in fields.items() if name not in READ_FIELDS}
     limit = read_field(fields, "max_completion_tokens", _LIMIT, "a whole number of at least 1")
     return GenerationRequest(
         messages=[Message(role="user", parts=[Text(text=prompt)])],
+        output=read_response_format(fields, extras),
         sampling=sampling,
         reasoning=read_reasoning_options(fields),
         max_tokens=limit or read_field(fields, "max_tokens", _LIMIT, "a whole number of at least 1"),
+        cache=read_cache_mark(fields),
         user=read_field(fields, "user", _TEXT, "a string"),
         metadata=read_field(fields, "metadata", _METADATA, "an object of strings"),
         service_tier=requested_tier(read_field(fields, "service_tier", _TEXT, "a string such as 'priority'"), None),
@@ -63,6 +71,8 @@ def parse_completion(fields: Mapping[str, Raw]) -> GenerationRequest:
 def _prompt(fields: Mapping[str, Raw]) -> str:
     found = decode_field(bytes(fields["prompt"]), _PROMPT, "prompt", "a string") if "prompt" in fields else None
     if isinstance(found, list):
+        if any(isinstance(one, dict) for one in found):
+            raise bad_field("prompt", f"has an object, but no text contains an image or a file; {_IN_CHAT}")
         if any(not isinstance(one, str) for one in found):
             raise bad_field("prompt", "has tokens, which mean something to one model alone; send a string")
         if len(found) > 1:
@@ -79,6 +89,18 @@ def _sampling(fields: Mapping[str, Raw]) -> Sampling:
     if wanted is None or wanted is False:
         return found
     return msgspec.structs.replace(found, logprobs=True, top_logprobs=None if wanted is True else wanted)
+
+
+def _refuse_chat_features(fields: Mapping[str, Raw]) -> None:
+    """Refuse what an answer that is a text cannot contain, and turns, which a prompt does not have."""
+    for name in ("tools", "functions"):
+        if bytes(fields.get(name, _NULL)) not in (b"null", b"[]"):
+            raise bad_field(name, f"is not supported: an answer that is a text has no tool calls; {_IN_CHAT}")
+    for name in ("tool_choice", "function_call"):
+        if bytes(fields.get(name, _NULL)) not in (b"null", b'"auto"', b'"none"'):
+            raise bad_field(name, f"is not supported: an answer that is a text has no tool calls; {_IN_CHAT}")
+    if bytes(fields.get("messages", _NULL)) != b"null":
+        raise bad_field("messages", f"is not supported: a prompt has no turns; {_IN_CHAT}")
 
 
 def _refuse_old_features(fields: Mapping[str, Raw], choices: int) -> None:

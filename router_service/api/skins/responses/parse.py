@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw
 
-from router_service.api.skins.field_errors import EXPECTED, bad_field, decode_field, read_field, schema_of
+from router_service.api.skins.cache_control import read_cache_mark
+from router_service.api.skins.field_errors import bad_field, decode_field, read_field, schema_of
 from router_service.api.skins.responses.items import InputReader, split_instructions
 from router_service.api.skins.responses.tools import ChosenTools, OfferedTools, read_array, read_choice
 from router_service.api.skins.sampling import read_sampling
@@ -21,9 +22,9 @@ from router_service.core.generation import (
     ToolChoice,
 )
 from router_service.core.json_fields import check_text
-from router_service.core.parts import CacheMark, Text
+from router_service.core.parts import Text
 from router_service.core.wire.chat import DIALECT as CHAT
-from router_service.core.wire.chat import ChatCacheControl, Positive
+from router_service.core.wire.chat import Positive
 from router_service.core.wire.responses import DIALECT, ReasoningConfig, TextConfig
 from router_service.planning.service_tiers import requested_tier
 
@@ -36,7 +37,6 @@ _METADATA = msgspec.json.Decoder(
     | None
 )
 _METADATA_SHAPE = "an object of at most 16 strings, each of at most 512 characters"
-_CACHE = msgspec.json.Decoder(ChatCacheControl | None)
 _REASONING = msgspec.json.Decoder(ReasoningConfig | None)
 _TEXT_CONFIG = msgspec.json.Decoder(TextConfig | None)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -115,7 +115,6 @@ def parse_body(fields: Mapping[str, Raw]) -> ParsedBody:
     include = read_field(fields, "include", _TEXTS, "an array of strings") or []
     text = read_field(fields, "text", _TEXT_CONFIG, "an object such as {'format': {'type': 'text'}}") or TextConfig()
     reasoning = _reasoning(fields)
-    cache = read_field(fields, "cache_control", _CACHE, EXPECTED["cache_control"])
     return ParsedBody(
         GenerationRequest(
             instructions=leading,
@@ -126,7 +125,7 @@ def parse_body(fields: Mapping[str, Raw]) -> ParsedBody:
             sampling=_sampling(fields, include),
             reasoning=reasoning,
             max_tokens=read_field(fields, "max_output_tokens", _LIMIT, "a whole number of at least 1"),
-            cache=None if cache is None else CacheMark(cache.ttl),
+            cache=read_cache_mark(fields),
             user=read_field(fields, "user", _TEXT, "a string"),
             metadata=read_field(fields, "metadata", _METADATA, _METADATA_SHAPE),
             service_tier=requested_tier(read_field(fields, "service_tier", _TEXT, "a string such as 'priority'"), None),

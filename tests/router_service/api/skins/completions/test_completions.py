@@ -21,8 +21,8 @@ from router_service.core.answer import EventBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Ended, Event, Failed, Finished, PartBegan, PartDelta, PartEnded
 from router_service.core.exchange import Exchange
-from router_service.core.generation import GenerationRequest, Message, ReasoningOptions, Sampling
-from router_service.core.parts import Media, Opaque, Reasoning, Refusal, Text
+from router_service.core.generation import GenerationRequest, Message, OutputFormat, ReasoningOptions, Sampling
+from router_service.core.parts import CacheMark, Media, Opaque, Reasoning, Refusal, Text
 from router_service.core.request import receive_request
 from router_service.telemetry.lookup import find_on_disk
 from tests.clients.served import MODELS, asking
@@ -132,7 +132,69 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"n": 0}, "n is wrong"),
     ({"reasoning": {"effort": "low"}, "reasoning_effort": "high"}, "reasoning_effort is 'high'"),
     ({"plugins": [{"id": "unknown"}]}, "plugins has the unknown id"),
+    ({"prompt": [{"type": "image_url"}]}, "prompt has an object, but no text contains an image"),
+    ({"prompt": ["a", {}]}, "prompt has an object"),
+    ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools is not supported: an answer that is a text"),
+    ({"functions": [{"name": "f"}]}, "functions is not supported"),
+    ({"tool_choice": "required"}, "tool_choice is not supported"),
+    ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice is not supported"),
+    ({"function_call": {"name": "f"}}, "function_call is not supported"),
+    ({"messages": [{"role": "user", "content": "hi"}]}, "messages is not supported: a prompt has no turns"),
+    ({"response_format": {"type": "xml"}}, "response_format.type is wrong"),
+    ({"response_format": {"type": "json_schema"}}, "response_format has no json_schema"),
+    ({"response_format": "json"}, "response_format is wrong"),
+    ({"cache_control": {"type": "lasting"}}, "cache_control.type is wrong"),
+    ({"cache_control": True}, "cache_control is wrong"),
 ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": []},
+        {"tools": None, "functions": None, "function_call": None},
+        {"tool_choice": "auto", "parallel_tool_calls": True},
+        {"tool_choice": "none", "function_call": "none"},
+        {"function_call": "auto", "parallel_tool_calls": False},
+    ],
+)
+def test_fields_of_chat_that_ask_for_nothing_are_accepted(fields: dict[str, Any]) -> None:
+    generation = CompletionRendering(**fields).generation
+    assert (generation.tools, generation.tool_choice, generation.extras) == ([], None, {})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "output"),
+    [
+        (None, OutputFormat()),
+        ({"type": "text"}, OutputFormat()),
+        ({"type": "json_object"}, OutputFormat(kind="json_object")),
+        (
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": {}, "strict": True}},
+            OutputFormat(kind="json_schema", name="a", schema=Raw(b"{}"), strict=True),
+        ),
+        (
+            {"type": "json_schema", "json_schema": {"name": "a"}},
+            OutputFormat(kind="json_schema", name="a"),
+        ),
+    ],
+)
+def test_the_format_of_the_text_is_read(wanted: Any, output: OutputFormat) -> None:
+    assert CompletionRendering(response_format=wanted).generation.output == output
+
+
+def test_a_grammar_is_for_the_chat_dialect_alone() -> None:
+    generation = CompletionRendering(response_format={"type": "grammar", "grammar": "a"}).generation
+    assert generation.output == OutputFormat() and generation.extras["openai_chat"].keys() == {"response_format"}
+
+
+@pytest.mark.parametrize(
+    ("control", "mark"),
+    [(None, None), ({"type": "ephemeral"}, CacheMark()), ({"type": "ephemeral", "ttl": "1h"}, CacheMark("1h"))],
+)
+def test_the_prompt_may_be_marked_to_be_cached(control: Any, mark: CacheMark | None) -> None:
+    generation = CompletionRendering(cache_control=control).generation
+    assert generation.cache == mark and generation.extras == {}
 
 
 @pytest.mark.parametrize(("fields", "beginning"), REFUSED)
