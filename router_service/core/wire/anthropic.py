@@ -194,14 +194,18 @@ class ServerToolUse(msgspec.Struct):
     web_fetch_requests: int
 
 
-class WireUsage(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Count tokens; ``input_tokens`` are those neither read from nor written to a cache."""
+class WireUsage(msgspec.Struct, kw_only=True):
+    """Count tokens; ``input_tokens`` are those neither read from nor written to a cache.
+
+    The reference and the official SDKs require all fields; what is not known is null.
+    """
 
     input_tokens: int
     output_tokens: int
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation: CacheCreation | None = None
+    inference_geo: str | None = None
     output_tokens_details: OutputTokensDetails | None = None
     server_tool_use: ServerToolUse | None = None
     service_tier: Literal["standard", "priority", "batch"] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from data.catalogue.price import MeterPrices, Price
 from router_service.accounting.cost import cost_of
@@ -47,3 +48,27 @@ def test_the_messages_api_names_searches_and_lifetimes() -> None:
     usage = msgspec.to_builtins(message_usage(USED, None))
     assert usage["server_tool_use"] == {"web_search_requests": 2, "web_fetch_requests": 1}
     assert usage["cache_creation"] == {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 40}
+
+
+# Source: ``AnthropicUsage`` in the reference's OpenAPI document, November 2026: all of them are required.
+USAGE_FIELDS = {
+    "input_tokens", "output_tokens", "output_tokens_details", "cache_creation_input_tokens", "cache_read_input_tokens",
+    "cache_creation", "inference_geo", "server_tool_use", "service_tier",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("used", "unknown"),
+    [
+        (None, 7),
+        (Usage(1, 2), 7),
+        (Usage(9, 2, cached_tokens=3), 6),
+        (Usage(9, 2, cached_tokens=0, reasoning_tokens=1), 5),
+        (USED, 2),
+    ],
+)
+def test_the_messages_api_names_every_count_that_strict_clients_require(used: Usage | None, unknown: int) -> None:
+    """A count that the provider does not report is null; a zero that it reports stays a zero."""
+    usage = msgspec.json.decode(msgspec.json.encode(message_usage(used, None)))
+    assert usage.keys() == USAGE_FIELDS
+    assert sum(value is None for value in usage.values()) == unknown
