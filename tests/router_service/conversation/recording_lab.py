@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,8 +40,19 @@ class LabExchange:
         if self.wire_format == CHAT:
             return _chat_items(_chat_message(bytes(self.answer), bool(self.body.get("stream"))))
         if self.body.get("stream"):
-            return [item_of(block) for block in _streamed_blocks(bytes(self.answer))]
+            return [item_of(block) for block in streamed_blocks(bytes(self.answer))]
         return [item_of(block) for block in json.loads(self.answer)["content"]]
+
+    def proofs(self) -> list[str]:
+        """Return the signatures and the encrypted reasoning of the answer."""
+        return [item[-1] for item in self.items() if item[0] in ("thinking", "redacted", "sealed")]
+
+    def readable_reasoning(self) -> str:
+        """Return the reasoning that the provider shows."""
+        if self.wire_format != RESPONSES:
+            return "".join(item[1] for item in self.items() if item[0] == "thinking")
+        output = _response_output(bytes(self.answer), bool(self.body.get("stream")))
+        return "".join(part["text"] for item in output for part in item.get("summary", ()))
 
 
 @dataclass
@@ -62,10 +74,12 @@ class RecordingLab(Lab):
         return response
 
 
-async def _copied(pieces: AsyncIterator[bytes], into: bytearray) -> AsyncIterator[bytes]:
-    async for piece in pieces:
-        into += piece
-        yield piece
+async def _copied(pieces: AsyncGenerator[bytes], into: bytearray) -> AsyncIterator[bytes]:
+    # The lab counts a stream as cancelled when it is closed, which without this waits for the garbage collector.
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            into += piece
+            yield piece
 
 
 def item_of(block: dict[str, Any]) -> Item:
@@ -83,7 +97,9 @@ def item_of(block: dict[str, Any]) -> Item:
 
 
 def chat_call(call: dict[str, Any]) -> Item:
-    """Return the item for a call of the chat format."""
+    """Return the item for a call of the chat format; the arguments of a custom tool are a text."""
+    if "custom" in call:
+        return "call", call["id"], call["custom"]["name"], call["custom"]["input"]
     return "call", call["id"], call["function"]["name"], json.loads(call["function"]["arguments"])
 
 
@@ -94,14 +110,21 @@ def sealed_item(item: dict[str, Any]) -> list[Item]:
             return [("text", part["text"]) for part in item["content"]]
         case {"type": "function_call"}:
             return [("call", item["call_id"], item["name"], json.loads(item["arguments"]))]
+        case {"type": "custom_tool_call"}:
+            return [("call", item["call_id"], item["name"], item["input"])]
         case {"type": "reasoning"}:
             return [("sealed", item["encrypted_content"])]
     raise AssertionError(item)
 
 
-def _response_items(answer: bytes, streamed: bool) -> list[Item]:
+def _response_output(answer: bytes, streamed: bool) -> list[dict[str, Any]]:
     response = _events(answer)[-1]["response"] if streamed else json.loads(answer)
-    return [found for item in response["output"] for found in sealed_item(item)]
+    found: list[dict[str, Any]] = response["output"]
+    return found
+
+
+def _response_items(answer: bytes, streamed: bool) -> list[Item]:
+    return [found for item in _response_output(answer, streamed) for found in sealed_item(item)]
 
 
 def _chat_items(message: dict[str, Any]) -> list[Item]:
@@ -126,13 +149,14 @@ def _chat_message(answer: bytes, streamed: bool) -> dict[str, Any]:
             text += _chat_text(choice["delta"].get("content"))
             for piece in choice["delta"].get("tool_calls") or ():
                 place = piece["index"] if "index" in piece else piece["id"]
-                call = calls.setdefault(place, {"id": piece.get("id"), "function": {"arguments": ""}})
-                call["function"]["name"] = piece["function"].get("name") or call["function"]["name"]
-                call["function"]["arguments"] += piece["function"].get("arguments") or ""
+                kind, field = ("custom", "input") if piece.get("custom") else ("function", "arguments")
+                call = calls.setdefault(place, {"id": piece.get("id"), kind: {field: ""}})
+                call[kind]["name"] = piece[kind].get("name") or call[kind]["name"]
+                call[kind][field] += piece[kind].get(field) or ""
     return {"content": text, "tool_calls": list(calls.values())}
 
 
-def _streamed_blocks(answer: bytes) -> list[dict[str, Any]]:
+def streamed_blocks(answer: bytes) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for event in _events(answer):
         if event["type"] == "content_block_start":
