@@ -22,8 +22,8 @@ from valkey.retry import Retry
 
 from router_service.affinity.messages import ConversationMessage
 from router_service.cluster.messages import PeerBatch
+from router_service.core.errors import MAX_RETRY_AFTER_S
 from router_service.health.breaker import MAX_EJECTION_S, PROBE_LEASE_S
-from router_service.health.capacity import MAX_RETRY_AFTER_S
 
 logger = logging.getLogger(__name__)
 

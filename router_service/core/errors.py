@@ -31,6 +31,9 @@ ERROR_STATUS = {
     "timeout": 504,
 }
 
+# The longest Retry-After, in seconds, that is taken over from a provider: a day.
+MAX_RETRY_AFTER_S = 86_400.0
+
 
 def reference_error_type(error_type: str) -> str:
     """Return the reference's code for the ``error_type`` of an attempt; the reference has one code for all timeouts."""

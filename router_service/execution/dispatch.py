@@ -33,6 +33,7 @@ from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.execution.upcoming_decisions import UpcomingDecisions
 from router_service.health import Health
 from router_service.providers.credentials import Credentials
+from router_service.providers.redaction import NO_SECRETS, SecretRedactor
 from router_service.providers.refused_tokens import refuses_tokens, without_tokens
 from router_service.providers.wire_format import Encoded, WireFormat
 from router_service.upstream.transport import DeadlineMissed, StreamResponse, Transport
@@ -51,6 +52,7 @@ class CommittedAttempt(msgspec.Struct):
     dropped: tuple[str, ...] = ()
     response: StreamResponse | None = None
     reader: EventReader | None = None
+    redactor: SecretRedactor = NO_SECRETS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,22 +111,25 @@ class _Calls:
         encoded = wire.encode_source(self._source, endpoint, self._exchange.request.id)
         ends_at = time.perf_counter() + timeout_s
         with_tokens = True
+        redactor = credentials.redactor(endpoint)
         while True:
             request = await credentials.sign(encoded.request, endpoint)
             try:
                 if self._source.stream:
-                    return await self._stream(wire, encoded, request, endpoint, attempt, timeout_s)
+                    return await self._stream(wire, encoded, request, endpoint, attempt, timeout_s, redactor)
                 sent = time.perf_counter()
                 answer = await self._dispatcher.upstream.send(request, timeout_s)
                 attempt.status = answer.status
+                body = redactor.redact_bytes(answer.body)
                 if answer.status != 200:
-                    raise wire.error(answer.status, answer.body, answer.headers, endpoint)
-                found = wire.decode_batches(answer.body, encoded.context)
+                    raise wire.error(answer.status, body, answer.headers, endpoint)
+                found = wire.decode_batches(body, encoded.context)
                 if self._ahead is not None or not found[0].spliced:
                     found = self._complete(found)
                 attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
                 return CommittedAttempt(endpoint, attempt, self._deadlines, found, encoded.dropped)
             except ApiError as error:
+                redactor.redact_error(error)
                 status = error.upstream_status or error.code
                 if with_tokens and refuses_tokens(error) and (kept := without_tokens(self._source.parsed)) is not None:
                     with_tokens = False
@@ -143,29 +148,32 @@ class _Calls:
         endpoint: Endpoint,
         attempt: Attempt,
         timeout_s: float,
+        redactor: SecretRedactor,
     ) -> CommittedAttempt:
         sent = time.perf_counter()
         response = await self._dispatcher.upstream.stream(request, timeout_s)
         try:
             attempt.status = response.status
-            if response.status != 200:
-                raise wire.error(response.status, await response.read(), response.headers, endpoint)
             left_s = timeout_s - (time.perf_counter() - sent)
+            if response.status != 200:
+                body = redactor.redact_bytes(await _read_body(response, left_s))
+                raise wire.error(response.status, body, response.headers, endpoint)
             if response.headers.get("content-type", "").startswith("application/json"):
                 # Some servers answer a streaming request with one JSON body.
-                events = wire.decode(await _read_body(response, left_s), encoded.context)
+                body = redactor.redact_bytes(await _read_body(response, left_s))
+                events = wire.decode(body, encoded.context)
                 found = self._complete([EventBatch(events, has_content=True)])
                 response.finish()
                 response.close()
                 attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
                 return CommittedAttempt(endpoint, attempt, self._deadlines, found, encoded.dropped)
-            reader = EventReader(response, wire.decoder(encoded.context))
+            reader = EventReader(response, wire.decoder(encoded.context), redactor)
             first = self._checked(await reader.read_until_content(left_s))
         except BaseException:
             response.close()
             raise
         attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-        return CommittedAttempt(endpoint, attempt, self._deadlines, first, encoded.dropped, response, reader)
+        return CommittedAttempt(endpoint, attempt, self._deadlines, first, encoded.dropped, response, reader, redactor)
 
     def _complete(self, found: list[Batch]) -> list[Batch]:
         """Return the batches of a non-streaming response. Raises ``ApiError`` where it fails."""

@@ -10,6 +10,7 @@ from router_service.core.answer import Batch, EventBatch, SplicedResponse, close
 from router_service.core.errors import ApiError
 from router_service.core.events import Failed, Metered
 from router_service.core.usage import Usage
+from router_service.providers.redaction import NO_SECRETS, SecretRedactor
 from router_service.providers.wire_format import EventDecoder
 from router_service.upstream.framing.sse import EventParser
 from router_service.upstream.stall import StallWatch
@@ -22,12 +23,14 @@ MAX_BATCHES_BEFORE_CONTENT = 10_000
 class EventReader:
     """Read one stream to its end. ``watch``, if set, learns when a read starts and ends.
 
-    ``over`` is true once the answer is closed; bytes that follow are not read.
+    ``over`` is true once the answer is closed; bytes that follow are not read. ``redactor`` removes secrets that lie
+    within one part of the stream, as it arrives; those of an error are removed wherever they are.
     """
 
-    __slots__ = ("_decoder", "_parser", "_response", "over", "watch")
+    __slots__ = ("_decoder", "_parser", "_redact", "_response", "over", "watch")
 
-    def __init__(self, response: StreamResponse, decoder: EventDecoder) -> None:
+    def __init__(self, response: StreamResponse, decoder: EventDecoder, redactor: SecretRedactor = NO_SECRETS) -> None:
+        self._redact = redactor.redact_bytes
         self._response = response
         self._decoder = decoder
         self._parser = EventParser(response.max_event_bytes)
@@ -86,6 +89,7 @@ class EventReader:
         """Return what ``chunk`` says; an empty one ends the stream."""
         found: list[Batch] = []
         feed = self._decoder.feed
+        chunk = self._redact(chunk)
         try:
             for event, data in self._parser.feed(chunk) if chunk else self._parser.finish():
                 batch = feed(event, data)

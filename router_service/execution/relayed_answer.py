@@ -170,6 +170,7 @@ class RelayedAnswer:
                 self.failed = event.error
                 self._committed.attempt.error_type = event.error.error_type
                 outcome.error_type, outcome.finish_reason = event.error.error_type, "error"
+                self._committed.redactor.redact_error(event.error)
                 self._price(ended=True)
             case Ended():
                 outcome.complete = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router_service.core.errors import MAX_RETRY_AFTER_S
 from router_service.health.breaker import NEVER
 
 # CUBIC's multiplicative decrease, RFC 9438 section 4.6: AIMD that gives up less than TCP's half.
@@ -16,7 +17,6 @@ MIN_CAP = 12.0
 # Without Retry-After a single 429 is chance; from the second in a row on the pause doubles.
 BASE_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
-MAX_RETRY_AFTER_S = 86_400.0
 
 
 class Capacity:

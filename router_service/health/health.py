@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from data.record.attempt import AttemptOutcome
 from models.selection.decision.outcome import UNINFORMATIVE_ERRORS
+from router_service.core.errors import MAX_RETRY_AFTER_S
 from router_service.core.exchange import Exchange
-from router_service.health.capacity import MAX_RETRY_AFTER_S
 from router_service.health.endpoint_health import EndpointHealth
 from router_service.health.endpoint_table import EndpointTable
 from router_service.health.hang_detection import is_hanging

@@ -10,12 +10,15 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
+from router_service.providers.redaction import NO_SECRETS, SecretRedactor
 
 # The header that each wire format expects the key in; every other format takes a bearer token.
 KEY_HEADERS = {"anthropic_messages": "x-api-key"}
 # Seconds for which a key is not used after the provider has refused it with this status, if the provider does not say.
 COOLDOWN_S = {401: 600.0, 402: 600.0, 429: 30.0}
 MAX_COOLDOWN_S = 3600.0
+# A configured header of at least this length may be a key. Shorter ones are names of teams, versions and the like.
+SHORTEST_SECRET_HEADER = 16
 # Seconds for which an account that the configuration no longer has serves the requests that were planned with it.
 RETIRED_S = 3600.0
 
@@ -41,12 +44,14 @@ class AccountAddress(msgspec.Struct, frozen=True, order=True):
 class _KeyRing:
     """Hand out the headers of an account's keys in turn. ``only`` are those of an account with at most one key."""
 
-    __slots__ = ("_clock", "_cool_until", "_headers", "_next", "account", "only", "retired_at")
+    __slots__ = ("_clock", "_cool_until", "_headers", "_next", "account", "only", "redactor", "retired_at")
 
     def __init__(self, account: Account, wire_format: str, clock: Callable[[], float]) -> None:
         self.account = account
         self._headers = [dict(account.headers) | key_header(key, wire_format) for key in account.keys or ("",)]
         self.only = self._headers[0] if len(self._headers) == 1 else None
+        headers = (value for value in account.headers.values() if len(value) >= SHORTEST_SECRET_HEADER)
+        self.redactor = SecretRedactor((*account.keys, *headers))
         self.retired_at: float | None = None
         self._cool_until = [0.0] * len(self._headers)
         self._next = 0
@@ -119,6 +124,11 @@ class Credentials:
         else:
             raise ApiError("provider_unavailable", f"The router has no key of {endpoint.provider_name}")
         return HttpRequest(request.url, request.headers | signed, request.body)
+
+    def redactor(self, endpoint: Endpoint) -> SecretRedactor:
+        """Return what removes the secrets that requests to ``endpoint`` are signed with."""
+        ring = self._rings.get((endpoint.provider, endpoint.base_url, endpoint.wire_format))
+        return NO_SECRETS if ring is None else ring.redactor
 
     def pass_on(self, request: HttpRequest, endpoint: Endpoint, status: int, retry_after: float | None) -> bool:
         """Cool the key of ``request`` down that the provider has refused with ``status``.

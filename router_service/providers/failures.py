@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from data.catalogue.types import Endpoint
-from router_service.core.errors import ApiError
+from router_service.core.errors import MAX_RETRY_AFTER_S, ApiError
 from router_service.providers.context_overflow import tells_overflow
 from router_service.providers.moderation import refuses_content
 
@@ -115,15 +115,16 @@ def _read(body: bytes) -> tuple[str | None, str, dict[str, Any]]:
 def retry_after(value: str | None, now: float) -> float | None:
     """Return the seconds of a ``Retry-After``, which is a number or a date (RFC 9110); ``now`` is in Unix seconds.
 
-    It is ``None`` for a value that is neither.
+    It is at most ``MAX_RETRY_AFTER_S``, and ``None`` for a value that is neither.
     """
     if not value:
         return None
     with contextlib.suppress(ValueError):
         seconds = float(value)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
+        return min(max(0.0, seconds), MAX_RETRY_AFTER_S) if math.isfinite(seconds) else None
     with contextlib.suppress(ValueError, OverflowError):
         date = parsedate_to_datetime(value)
         # A date without a zone is GMT, as all dates of HTTP are.
-        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+        return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
     return None

@@ -12,8 +12,9 @@ import httptools
 from router_service.core.errors import ApiError
 from router_service.upstream.decompression import BodyDecompressor, decompressor_of
 from router_service.upstream.transport import (
-    MAX_BODY_BYTES,
+    MAX_ERROR_BYTES,
     StaleConnection,
+    body_limit,
     body_size_error,
     connection_error,
     deadline_error,
@@ -25,6 +26,9 @@ MAX_HEAD_BYTES = 128 * 1024
 HIGH_WATER_BYTES = 256 * 1024
 # Time for the chunk that ends a stream: it follows the last event at once.
 DRAIN_S = 1.0
+# What each part of a body takes in memory besides its bytes: without it, a body of tiny chunks would take ten times its
+# limit.
+PART_OVERHEAD = 48
 NEVER = float("inf")
 
 
@@ -292,13 +296,14 @@ class Connection(asyncio.Protocol):
             if not body:
                 return
         self._parts.append(body)
-        self._size += len(body)
+        self._size += len(body) + PART_OVERHEAD
         if self._streamed:
             if self._size > HIGH_WATER_BYTES and not self._paused and not self.closed:
                 self._paused = self.was_paused = True
                 self._transport.pause_reading()
-        elif self._size > MAX_BODY_BYTES:
-            self.fail(body_size_error())
+        elif self._size > MAX_ERROR_BYTES and self._size > (limit := body_limit(self.status)):
+            self._parts = []
+            self.fail(body_size_error(limit))
 
     def _decompress(self, body: bytes) -> bytes:
         if self._error is not None or self._decompressor is None:

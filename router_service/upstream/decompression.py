@@ -11,6 +11,10 @@ from router_service.upstream.transport import MAX_BODY_BYTES, connection_error
 
 ZLIB_METHOD = 8
 AUTOMATIC_HEADER = zlib.MAX_WBITS | 32
+# A part of a body, of at most some 256 kB, that grows more than this is no text: JSON shrinks to a tenth at best, and
+# decompressing more of it at once would block the event loop.
+MAX_RATIO = 100
+ALWAYS_ALLOWED_BYTES = 256 * 1024
 
 
 class BodyDecompressor:
@@ -23,25 +27,35 @@ class BodyDecompressor:
     def decompress(self, data: bytes) -> bytes:
         """Return what ``data`` adds to the body, possibly nothing.
 
-        Raises ``ApiError`` for damaged data and for a body that is too large, of which no more is decompressed.
+        Raises ``ApiError`` for damaged data and for a body that is too large or grows too much, of which no more is
+        decompressed.
         """
-        parts = []
+        parts: list[bytes] = []
+        allowed = min(self._remaining, max(ALWAYS_ALLOWED_BYTES, MAX_RATIO * len(data)))
         while data:
             if self._inflate is None:
                 self._inflate = zlib.decompressobj(window_bits(data))
             try:
-                part = self._inflate.decompress(data, self._remaining + 1)
+                part = self._inflate.decompress(data, allowed + 1)
             except zlib.error:
                 raise connection_error("its compressed response is damaged") from None
             self._remaining -= len(part)
-            if self._remaining < 0:
-                raise connection_error(f"its response exceeds {MAX_BODY_BYTES:,} bytes when it is decompressed")
+            allowed -= len(part)
+            if allowed < 0:
+                # The traceback of the error keeps these variables, and the exchange keeps the error.
+                part, parts = b"", []
+                raise connection_error(self._growth())
             parts.append(part)
             data = self._inflate.unconsumed_tail
             if self._inflate.eof:
                 # A body of gzip may have several members.
                 data, self._inflate = self._inflate.unused_data, None
         return b"".join(parts)
+
+    def _growth(self) -> str:
+        if self._remaining < 0:
+            return f"its response exceeds {MAX_BODY_BYTES:,} bytes when it is decompressed"
+        return f"its response grows more than {MAX_RATIO} times when it is decompressed"
 
     def finish(self) -> None:
         """Raise ``ApiError`` if the compressed data are incomplete although the body has ended."""

@@ -58,7 +58,7 @@ class DirectStream:
         self._connection.fail(error)
 
     async def read(self) -> bytes:
-        """Return the rest of the body, at most ``MAX_BODY_BYTES``."""
+        """Return the rest of the body, at most ``body_limit(status)`` bytes."""
         return await read_bounded(self)
 
     def last_byte_at(self, received: float) -> float | None:

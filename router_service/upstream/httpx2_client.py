@@ -76,7 +76,7 @@ class Httpx2Stream:
         return body
 
     async def read(self) -> bytes:
-        """Return the rest of the body, at most ``MAX_BODY_BYTES``."""
+        """Return the rest of the body, at most ``body_limit(status)`` bytes."""
         return await read_bounded(self)
 
     def abort(self, error: ApiError) -> None:

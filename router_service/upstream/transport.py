@@ -11,8 +11,10 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
 
-# Largest body of a non-streaming response or of an error, and of any response once it is decompressed.
+# Largest body of a non-streaming response, and of any response once it is decompressed.
 MAX_BODY_BYTES = 64 * 1024 * 1024
+# Largest body of an error. A page of a proxy has some 100 kB; of a longer one nothing would be told anyway.
+MAX_ERROR_BYTES = 1024 * 1024
 # Names that a request must not set by itself, because its transport does.
 TRANSPORT_HEADERS = frozenset(("host", "content-length", "transfer-encoding", "connection", "accept-encoding"))
 
@@ -60,7 +62,7 @@ class StreamResponse(Protocol):
         """
 
     async def read(self) -> bytes:
-        """Return the rest of the body, at most ``MAX_BODY_BYTES``. Raises as ``next`` does."""
+        """Return the rest of the body, at most ``body_limit(status)`` bytes. Raises as ``next`` does."""
 
     def abort(self, error: ApiError) -> None:
         """End the response here: ``next`` raises ``error``, also a call that is waiting in it."""
@@ -114,20 +116,25 @@ def check_head(url: str, headers: Iterable[tuple[str, str]]) -> None:
 
 
 async def read_bounded(response: StreamResponse) -> bytes:
-    """Return the rest of the body of ``response``. Raises ``ApiError`` where it exceeds ``MAX_BODY_BYTES``."""
-    parts, size = [], 0
+    """Return the rest of the body of ``response``. Raises ``ApiError`` where it exceeds its limit."""
+    parts, size, limit = [], 0, body_limit(response.status)
     while part := await response.next():
         parts.append(part)
         size += len(part)
-        if size > MAX_BODY_BYTES:
-            response.abort(body_size_error())
-            raise body_size_error()
+        if size > limit:
+            response.abort(body_size_error(limit))
+            raise body_size_error(limit)
     return b"".join(parts)
 
 
-def body_size_error() -> ApiError:
-    """Return the error for a body that exceeds ``MAX_BODY_BYTES``."""
-    return connection_error(f"its response exceeds {MAX_BODY_BYTES:,} bytes")
+def body_limit(status: int) -> int:
+    """Return the largest body, in bytes, of a response with ``status`` that is read as one."""
+    return MAX_BODY_BYTES if status == 200 else MAX_ERROR_BYTES
+
+
+def body_size_error(limit: int) -> ApiError:
+    """Return the error for a body that exceeds ``limit`` bytes."""
+    return connection_error(f"its response exceeds {limit:,} bytes")
 
 
 def connection_error(reason: str) -> ApiError:

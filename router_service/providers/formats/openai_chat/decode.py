@@ -36,6 +36,8 @@ from router_service.providers.wire_format import DecodeContext
 
 _UNFINISHED = "The provider's answer has no finish reason"
 _NO_ANSWER = "The provider's answer is not a chat completion"
+# OpenAI takes no larger ``n``.
+MAX_CHOICES = 128
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -167,6 +169,8 @@ def _any_completion(body: bytes) -> dict[str, Any]:
             raise typed_body(facts)
     if not isinstance(choices, list):
         raise ApiError("provider_unavailable", _NO_ANSWER)
+    if len(choices) > MAX_CHOICES:
+        raise ApiError("provider_unavailable", f"The provider's answer has more than {MAX_CHOICES} choices")
     assert isinstance(found, dict)
     return found
 

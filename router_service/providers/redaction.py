@@ -1,0 +1,53 @@
+"""Remove the keys of a provider's account from what the provider sends: some echo the key that they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from router_service.core.errors import ApiError
+
+REDACTED = "[redacted]"
+# A shorter key is a placeholder such as "none" or "lab", which may be a word of any text.
+SHORTEST_SECRET = 8
+
+
+class SecretRedactor:
+    """Replace ``secrets`` wherever they occur. A secret of fewer than ``SHORTEST_SECRET`` characters stays."""
+
+    __slots__ = ("_bytes", "_texts")
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        kept = {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
+        # Some servers escape the slash in JSON.
+        kept |= {secret.replace("/", "\\/") for secret in kept}
+        # A secret that begins like a shorter one is replaced first.
+        self._texts = tuple(sorted(kept, key=len, reverse=True))
+        self._bytes = tuple(secret.encode() for secret in self._texts)
+
+    def redact_bytes(self, content: bytes) -> bytes:
+        """Return ``content`` without the secrets; the same object where it has none."""
+        for secret in self._bytes:
+            if secret in content:
+                content = content.replace(secret, REDACTED.encode())
+        return content
+
+    def redact_error(self, error: ApiError) -> None:
+        """Remove the secrets from the sentence and the metadata of ``error``."""
+        if self._texts:
+            error.message = self._redact(error.message)
+            error.args = (error.message,)
+            error.metadata = self._redact(error.metadata)
+
+    def _redact(self, value: Any) -> Any:
+        if isinstance(value, str):
+            for secret in self._texts:
+                value = value.replace(secret, REDACTED)
+        elif isinstance(value, dict):
+            return {name: self._redact(part) for name, part in value.items()}
+        elif isinstance(value, list):
+            return [self._redact(part) for part in value]
+        return value
+
+
+NO_SECRETS = SecretRedactor()
