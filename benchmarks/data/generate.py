@@ -28,6 +28,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 MODELS, APPS, KEYS, USERS, SESSIONS = 40, 60, 200, 5_000, 20_000
 COUNTRIES = ("US", "DE", "GB", "IN", "FR", "BR", "JP", "NL", "CA", "PL", "ES", "SE")
 CATEGORIES = ("programming", "health", "finance", "legal", "roleplay", "science", "translation", "academia")
+TAGS = ("code_generation", "code_review", "summarisation", "question_answering", "creative_writing")
+LANGUAGES = ("en", "zh", "ru", "es")
 ERRORS = ("rate_limit_exceeded", "timeout", "provider_unavailable", "invalid_request", "context_length_exceeded")
 FINISHES = ("stop", "length", "tool_calls")
 METERS = ("prompt", "completion", "input_cache_read")
@@ -124,6 +126,9 @@ class RowGenerator:
             "ttft_us": pa.array(ttft + 900, pa.int64(), mask=failed), "overhead_us": dice.integers(500, 3_000, rows),
             "category": _pick(CATEGORIES, np.where(dice.random(rows) < 0.2, session % len(CATEGORIES), -1)),
         }  # fmt: skip
+        labelled = pc.is_valid(made["category"])
+        made["task_tag"] = pc.if_else(labelled, _pick(TAGS, session % len(TAGS)), None)
+        made["natural_language"] = pc.if_else(labelled, _pick(LANGUAGES, session % len(LANGUAGES)), None)
         made["category_confidence"] = pc.if_else(pc.is_valid(made["category"]), pa.array(dice.random(rows)), None)
         return made
 

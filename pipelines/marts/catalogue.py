@@ -1,26 +1,28 @@
-"""Declare the marts and the roll-ups that are published."""
+"""Declare the marts."""
 
 from __future__ import annotations
 
-from pipelines.marts.declaration import Dimension, Mart, MartCheck, MartView, Measure
-
-MODEL = Dimension("model", "Canonical model that served, else the first one tried")
-AUTHOR = Dimension("author", "Author part of the model")
-PROVIDER = Dimension("provider", "Provider that served; null where none did")
-APP = Dimension("app", "HTTP-Referer header, which identifies the client's app")
-KEY = Dimension("key_hash", "SHA-256 of the API key")
-REQUESTS = Measure("requests", "Requests", "requests")
-TOKENS = Measure("tokens", "Prompt and completion tokens", "tokens")
-USAGE = (
+from pipelines.marts.columns import (
+    APP,
+    AUTHOR,
+    CACHED_TOKENS,
+    CATEGORY,
+    COMPLETION_TOKENS,
+    COST,
+    ERROR,
+    FINISH,
+    KEY,
+    MODALITY,
+    MODEL,
+    PROMPT_TOKENS,
+    PROVIDER,
+    REASONING_TOKENS,
     REQUESTS,
-    Measure("succeeded", "Requests with status 200 and no error", "requests"),
-    Measure("cancelled", "Requests whose response did not reach its end", "requests"),
-    Measure("prompt_tokens", "Prompt tokens, cached ones included", "tokens"),
-    Measure("completion_tokens", "Completion tokens, reasoning included", "tokens"),
-    Measure("cached_tokens", "Prompt tokens that the provider read from its cache", "tokens"),
-    Measure("reasoning_tokens", "Reasoning tokens", "tokens"),
-    Measure("cost_nano", "Cost to the client", "nano-USD"),
+    TOKENS,
+    USAGE,
+    USER,
 )
+from pipelines.marts.declaration import Dimension, Mart, MartCheck, Measure
 
 
 def _counts(mart: str) -> MartCheck:
@@ -46,9 +48,6 @@ INPUT_CHECKS = (
         "AND charges IS NOT NULL",
     ),
 )
-
-FINISH = Dimension("finish_reason", "Normalised finish reason; null for a response without one")
-ERROR = Dimension("error_type", "Typed error code; null on success")
 
 MARTS = (
     Mart(
@@ -119,7 +118,7 @@ MARTS = (
         "categories_hourly",
         "categories",
         "Requests and tokens by category and model, over the requests that were categorised.",
-        (Dimension("category", "One of the twelve categories"), MODEL),
+        (CATEGORY, MODEL),
         (REQUESTS, TOKENS, Measure("confidence_millionths", "Sum of the classifier's probabilities", "10⁻⁶")),
     ),
     Mart(
@@ -133,9 +132,16 @@ MARTS = (
     Mart(
         "users_hourly",
         "usage",
-        "Requests, tokens and cost by user, for requests whose body names one.",
-        (KEY, Dimension("user_hash", "Keyed hash of the body's user")),
-        (REQUESTS, TOKENS, Measure("cost_nano", "Cost to the client", "nano-USD")),
+        "Requests, tokens and cost by user and model, for requests with an API key.",
+        (KEY, USER, MODEL),
+        (REQUESTS, TOKENS, COST),
+    ),
+    Mart(
+        "sessions_hourly",
+        "usage",
+        "Requests, tokens and cost by session and model, for requests that name one.",
+        (KEY, USER, Dimension("session_id", "Session that the client names"), MODEL),
+        (Measure("app", "App; the last by name where there are several", "", "max", "VARCHAR"), REQUESTS, TOKENS, COST),
     ),
     Mart(
         "outcomes_hourly",
@@ -165,14 +171,112 @@ MARTS = (
     Mart(
         "clients_hourly",
         "usage",
-        "Requests and tokens by country, API and modality.",
+        "Requests, tokens and cost by country, API, modality and author.",
         (
             Dimension("country", "Country of the client, ISO 3166-1 alpha-2; null where not known"),
             Dimension("skin", "Client-facing API"),
-            Dimension("modality", "First kind of medium in the messages"),
+            MODALITY,
+            AUTHOR,
+        ),
+        (REQUESTS, TOKENS, COST),
+        (_counts("clients_hourly"),),
+    ),
+    Mart(
+        "contexts_hourly",
+        "usage",
+        "Requests, tokens and cost by size of the prompt, modality, use of tools and model.",
+        (
+            Dimension(
+                "context_bucket", "1K, 10K, 100K, 1M or 10M: the least one that the prompt's tokens do not exceed"
+            ),
+            MODALITY,
+            Dimension("offers_tools", "Whether the request offers tools", "BOOLEAN"),
+            MODEL,
+        ),
+        (
+            REQUESTS,
+            Measure("tool_call_responses", "Responses that ended with tool calls", "requests"),
+            PROMPT_TOKENS,
+            COMPLETION_TOKENS,
+            REASONING_TOKENS,
+            COST,
+        ),
+        (_counts("contexts_hourly"),),
+    ),
+    Mart(
+        "languages_hourly",
+        "categories",
+        "Requests and tokens by natural and programming language and model, over the requests that have either.",
+        (
+            Dimension("natural_language", "Language of the prompt's prose, ISO 639-1"),
+            Dimension("programming_language", "Language of the code in the prompt, else the one that it names"),
+            MODEL,
         ),
         (REQUESTS, TOKENS),
-        (_counts("clients_hourly"),),
+    ),
+    Mart(
+        "tags_hourly",
+        "categories",
+        "Requests, tokens and cost by category, task tag and model, over the requests that were labelled.",
+        (CATEGORY, Dimension("task_tag", "One of the 30 task tags"), MODEL),
+        (REQUESTS, TOKENS, COST),
+    ),
+    Mart(
+        "caches_hourly",
+        "economics",
+        "Use of the providers' prompt caches and of the response cache by model and provider.",
+        (MODEL, PROVIDER),
+        (
+            Measure("metered", "Requests whose prompt tokens are known", "requests"),
+            Measure("cache_reads", "Those that read from a prompt cache", "requests"),
+            PROMPT_TOKENS,
+            CACHED_TOKENS,
+            Measure("cache_write_tokens", "Tokens written to prompt caches", "tokens"),
+            Measure("cost_cached_nano", "Cost of the cached tokens", "nano-USD"),
+            Measure("response_hits", "Answers from the response cache", "requests"),
+            Measure("response_misses", "Requests that the response cache did not have", "requests"),
+        ),
+        (
+            MartCheck(
+                "no more requests read a cache than there are",
+                "SELECT count(*) FROM caches_hourly WHERE cache_reads > metered",
+            ),
+        ),
+    ),
+    Mart(
+        "routing_hourly",
+        "decisions",
+        "What the choice of the endpoint gained, what exploration cost, and what fallback and hedging did.",
+        (
+            Dimension("policy", "Strategy that decided"),
+            Dimension("policy_version", "Version of the strategy or of the learned policy"),
+            MODEL,
+        ),
+        (
+            REQUESTS,
+            Measure("choices", "Requests with two or more eligible endpoints", "requests"),
+            Measure("explored", "Requests whose first endpoint was not a most probable one", "requests"),
+            Measure(
+                "exploration_nano",
+                "Their tokens at the first endpoint's list price, less those at the most probable one's",
+                "nano-USD",
+            ),
+            Measure(
+                "gain_nano",
+                "Tokens at the mean list price of the eligible endpoints, less those at the served one's price",
+                "nano-USD",
+            ),
+            Measure("rescued", "Requests that succeeded although their first attempt failed", "requests"),
+            Measure("hedged", "Requests with a hedged request that lost", "requests"),
+            Measure("hedge_cost_nano", "Estimated cost of those that lost", "nano-USD"),
+        ),
+        (
+            _counts("routing_hourly"),
+            MartCheck(
+                "no more requests are explored than have a choice",
+                "SELECT count(*) FROM routing_hourly WHERE explored > choices OR rescued > requests",
+            ),
+        ),
     ),
     Mart(
         "tool_calls_hourly",
@@ -195,28 +299,4 @@ MARTS = (
     ),
 )
 
-VIEWS = (
-    MartView("summary", "log", "How many requests the marts stand on, and from when.", ("arrivals_hourly",)),
-    MartView(
-        "market_share_weekly",
-        "market",
-        "Tokens and share of the week (from Monday, UTC) by author and model.",
-        ("market_hourly",),
-        (
-            MartCheck(
-                "shares of a week sum to 1",
-                "SELECT count(*) FROM (SELECT sum(share) AS whole FROM market_share_weekly GROUP BY week) "
-                "WHERE abs(whole - 1) > 1e-9",
-            ),
-        ),
-    ),
-    MartView(
-        "categories_weekly",
-        "categories",
-        "Requests and tokens of the week by category and model.",
-        ("categories_hourly",),
-    ),
-)
-
 MART_CHECKS = (*INPUT_CHECKS, *(check for mart in MARTS for check in mart.checks))
-VIEW_CHECKS = tuple(check for view in VIEWS for check in view.checks)

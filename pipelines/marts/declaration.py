@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from hashlib import blake2b
 from importlib import resources
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from data.record.lake_reader import LAKE_SCHEMA
 
@@ -28,12 +29,20 @@ class Measure(NamedTuple):
     description: str
     unit: str = ""
     how: Literal["sum", "min", "max"] = "sum"
-    kind: Literal["BIGINT", "TIMESTAMP WITH TIME ZONE"] = "BIGINT"
+    kind: Literal["BIGINT", "VARCHAR", "TIMESTAMP WITH TIME ZONE"] = "BIGINT"
 
 
 def record_columns(sql: str) -> set[str]:
     """Return the columns of the record that ``sql`` names, outside its comments."""
     return set(re.findall(r"\w+", re.sub(r"--.*", "", sql))) & set(LAKE_SCHEMA.names)
+
+
+def golden_rows(name: str) -> list[dict[str, Any]]:
+    """Return the rows of ``pipelines/golden/<name>.json``; times are text. ``requests`` are the golden requests."""
+    found: list[dict[str, Any]] = json.loads(
+        resources.files("pipelines").joinpath("golden", f"{name}.json").read_text()
+    )
+    return found
 
 
 class MartCheck(NamedTuple):
@@ -84,6 +93,11 @@ class Mart(NamedTuple):
         return record_columns(self.sql)
 
     @property
+    def golden(self) -> list[dict[str, Any]]:
+        """Return the rows that the golden requests give, a part of the declaration."""
+        return golden_rows(self.name)
+
+    @property
     def fingerprint(self) -> str:
         """Identify the SQL and the columns: partitions made with others are made again."""
         content = repr((self.sql, self.columns, [one.how for one in self.measures]))
@@ -97,7 +111,11 @@ class Mart(NamedTuple):
 
 
 class MartView(NamedTuple):
-    """Declare a roll-up over marts, computed when they are published from ``pipelines/sql/<name>.sql``."""
+    """Declare a roll-up over marts from ``pipelines/sql/<file or name>.sql``, where ``{grain}`` stands for ``grain``.
+
+    A ``stored`` one is computed when the marts are published, another when it is read: those that few pages read, and
+    whose cost grows with the number of users.
+    """
 
     name: str
     concept: str
@@ -105,8 +123,17 @@ class MartView(NamedTuple):
     sources: tuple[str, ...]
     checks: tuple[MartCheck, ...] = ()
     owner: str = "team:data"
+    file: str = ""
+    grain: str = ""
+    stored: bool = True
 
     @property
     def sql(self) -> str:
         """Return the SQL that makes rows from marts."""
-        return resources.files("pipelines").joinpath("sql", f"{self.name}.sql").read_text()
+        text = resources.files("pipelines").joinpath("sql", f"{self.file or self.name}.sql").read_text()
+        return text.replace("{grain}", self.grain)
+
+    @property
+    def golden(self) -> list[dict[str, Any]]:
+        """Return the rows that the golden requests give, a part of the declaration."""
+        return golden_rows(self.name)

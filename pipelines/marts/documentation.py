@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 
-from pipelines.marts.catalogue import INPUT_CHECKS, MARTS, VIEWS
+from pipelines.marts.catalogue import INPUT_CHECKS, MARTS
 from pipelines.marts.declaration import Mart, MartCheck, MartView
+from pipelines.marts.rollups import VIEWS
 
 HEAD = """# Marts
 
-This page derives from the declarations in `pipelines/marts/catalogue.py`. A mart has a row for each hour (UTC) of
-arrival and each combination of its dimensions; its figures add up over hours and dimensions. Its partitions are
-immutable Parquet files under `marts/<name>/`: an hour, after two hours a day, after the month's end a month. Only
-partitions whose requests changed are written again. A published version is `marts/marts-<version>.duckdb`: views over
-the partitions, and the roll-ups below as tables. To query it elsewhere than with `data.marts.open_mart`, name the
-folder first: `SET VARIABLE marts = '<data directory>/marts'`.
+This page derives from the declarations in `pipelines/marts/catalogue.py` and `rollups.py`. A mart has a row for each
+hour (UTC) of arrival and each combination of its dimensions; its figures add up over hours and dimensions. Its
+partitions are immutable Parquet files under `marts/<name>/`: an hour, after two hours a day, after the month's end a
+month. Only partitions whose requests changed are written again. A published version is `marts/marts-<version>.duckdb`:
+views over the partitions, and the roll-ups below, those that pages read most as tables. To query it elsewhere than with
+`data.marts.open_mart`, name the folder first: `SET VARIABLE marts = '<data directory>/marts'`.
 
-Nothing is published while a check fails.
+Nothing is published while a check fails. The example of each is the first of its golden rows
+(`pipelines/golden/<name>.json`), which the golden requests give (`requests.json`).
 """
 
 
@@ -40,14 +43,20 @@ def _mart(mart: Mart) -> Iterable[str]:
         how = "" if figure.how == "sum" else f" ({figure.how})"
         yield f"| `{figure.name}` | {figure.kind.lower()} | {figure.unit} | {figure.description}{how} |"
     yield ""
+    yield from _example(mart)
     yield from _checks(mart.checks)
 
 
 def _view(view: MartView) -> Iterable[str]:
     sources = ", ".join(f"`{name}`" for name in view.sources)
     yield f"### {view.name}\n"
-    yield f"{view.description} From {sources}.\n"
+    yield f"{view.description} From {sources}, {'a table' if view.stored else 'a view'}.\n"
+    yield from _example(view)
     yield from _checks(view.checks)
+
+
+def _example(one: Mart | MartView) -> Iterable[str]:
+    yield f"Example: `{json.dumps(one.golden[0])}`\n"
 
 
 def _checks(checks: Iterable[MartCheck]) -> Iterable[str]:

@@ -14,9 +14,10 @@ import duckdb
 from data.lake import Lake
 from data.marts import MARTS_VARIABLE
 from data.storage.local import fsync_folder
-from pipelines.marts.catalogue import MARTS, VIEW_CHECKS, VIEWS
+from pipelines.marts.catalogue import MARTS
 from pipelines.marts.manifest import Manifest, encode_manifest, manifest_path, read_manifest_of
 from pipelines.marts.partitions import CheckFailed, number
+from pipelines.marts.rollups import VIEW_CHECKS, VIEWS
 
 KEPT_VERSIONS = 3
 # A file that no version names, made by a run that died, is removed when it is this old.
@@ -24,7 +25,7 @@ ABANDONED_S = 3600.0
 
 
 def write_version(lake: Lake, manifest: Manifest, path: Path) -> dict[str, int]:
-    """Write the DuckDB file of a version to ``path``; return the rows of each roll-up. Raises ``CheckFailed``."""
+    """Write the DuckDB file of a version to ``path``; return the rows of stored roll-ups. Raises ``CheckFailed``."""
     path.unlink(missing_ok=True)
     with duckdb.connect(str(path)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -39,15 +40,16 @@ def write_version(lake: Lake, manifest: Manifest, path: Path) -> dict[str, int]:
             connection.execute(f"CREATE VIEW {mart.name} AS {rows}")
             connection.execute(f"COMMENT ON VIEW {mart.name} IS {_text(mart.description)}")
         for view in VIEWS:
-            connection.execute(f"CREATE TABLE {view.name} AS {view.sql}")
-            connection.execute(f"COMMENT ON TABLE {view.name} IS {_text(view.description)}")
+            kind = "TABLE" if view.stored else "VIEW"
+            connection.execute(f"CREATE {kind} {view.name} AS {view.sql}")
+            connection.execute(f"COMMENT ON {kind} {view.name} IS {_text(view.description)}")
         connection.execute("CREATE TABLE unreadable (file VARCHAR, reason VARCHAR)")
         for one in manifest.left_out:
             connection.execute("INSERT INTO unreadable VALUES (?, ?)", list(one))
         failed = [check.sentence for check in VIEW_CHECKS if number(connection, check.sql)]
         if failed:
             raise CheckFailed(failed)
-        return {view.name: number(connection, f"SELECT count(*) FROM {view.name}") for view in VIEWS}
+        return {view.name: number(connection, f"SELECT count(*) FROM {view.name}") for view in VIEWS if view.stored}
 
 
 def publish(lake: Lake, manifest: Manifest, path: Path) -> Path:

@@ -1,12 +1,13 @@
--- Requests, tokens and cost by hour, API key and user.
+-- Requests, tokens and cost by hour, API key, user and model.
 SELECT
     date_trunc('hour', started_at) AS hour,
     key_hash,
     user_hash,
+    model,
     CAST(count(*) AS BIGINT) AS requests,
     CAST(sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)) AS BIGINT) AS tokens,
-    CAST(sum(cost_nano) AS BIGINT) AS cost_nano
+    CAST(coalesce(sum(cost_nano), 0) AS BIGINT) AS cost_nano
 FROM requests
-WHERE user_hash IS NOT NULL
-GROUP BY 1, 2, 3
-ORDER BY 1, 2, 3
+WHERE key_hash IS NOT NULL
+GROUP BY 1, 2, 3, 4
+ORDER BY 1, 2, 3, 4

@@ -22,11 +22,12 @@ from data.record import lake_files
 from data.record.lake_reader import LAKE_SCHEMA
 from pipelines.build import MartReport, build_mart
 from pipelines.defs.compaction.compact import CompactionSettings, compact
-from pipelines.marts.catalogue import MARTS, VIEWS
+from pipelines.marts.catalogue import MARTS
 from pipelines.marts.declaration import MAX_DIMENSIONS
 from pipelines.marts.documentation import page
 from pipelines.marts.manifest import read_manifest
 from pipelines.marts.publication import remove_old_versions
+from pipelines.marts.rollups import VIEWS
 from tests.running import ROOT, environment
 
 START = datetime(2026, 2, 27, 21, tzinfo=UTC)

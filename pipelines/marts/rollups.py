@@ -1,0 +1,87 @@
+"""Declare the roll-ups over marts that are published."""
+
+from __future__ import annotations
+
+from pipelines.marts.declaration import MartCheck, MartView
+
+GRAINS = {"day": "daily", "week": "weekly", "month": "monthly"}
+
+
+def _market_share(grain: str) -> MartView:
+    name = f"market_share_{GRAINS[grain]}"
+    return MartView(
+        name,
+        "market",
+        f"Tokens, share and rank by model in each {grain} (UTC, weeks from Monday).",
+        ("market_hourly",),
+        (
+            MartCheck(
+                f"shares of a {grain} sum to 1",
+                f"SELECT count(*) FROM (SELECT sum(share) AS whole FROM {name} GROUP BY {grain}) "
+                "WHERE abs(whole - 1) > 1e-9",
+            ),
+        ),
+        file="market_share",
+        grain=grain,
+    )
+
+
+def _cohorts(grain: str) -> MartView:
+    return MartView(
+        f"cohorts_{GRAINS[grain]}",
+        "market",
+        f"Users by the {grain} of their first use of a model, and how many used it so many {grain}s later.",
+        ("users_hourly",),
+        file="cohorts",
+        grain=grain,
+        stored=False,
+    )
+
+
+def _switches(grain: str) -> MartView:
+    return MartView(
+        f"switches_{GRAINS[grain]}",
+        "market",
+        f"Users by their main model of a {grain} and of the {grain} in which they were active before.",
+        ("users_hourly",),
+        file="switches",
+        grain=grain,
+        stored=False,
+    )
+
+
+VIEWS = (
+    MartView("summary", "log", "How many requests the marts stand on, and from when.", ("arrivals_hourly",)),
+    *(_market_share(grain) for grain in GRAINS),
+    *(_cohorts(grain) for grain in ("week", "month")),
+    *(_switches(grain) for grain in ("week", "month")),
+    MartView(
+        "categories_weekly",
+        "categories",
+        "Requests and tokens of the week by category and model.",
+        ("categories_hourly",),
+    ),
+    MartView(
+        "session_costs_weekly",
+        "economics",
+        "Sessions and their median cost by the week in which they began, app, model and number of requests.",
+        ("sessions_hourly",),
+        stored=False,
+    ),
+    MartView(
+        "prices_daily",
+        "economics",
+        "What a unit of each meter cost by day, model and provider, and when it was used before: the price history.",
+        ("charges_hourly",),
+        stored=False,
+    ),
+    MartView(
+        "effective_prices_weekly",
+        "economics",
+        "What a token really cost by week, model and provider, with caching.",
+        ("usage_hourly",),
+        stored=False,
+    ),
+)
+
+VIEW_CHECKS = tuple(check for view in VIEWS for check in view.checks)

@@ -1,0 +1,15 @@
+-- Requests, tokens and cost by hour, API key, user, session and model.
+SELECT
+    date_trunc('hour', started_at) AS hour,
+    key_hash,
+    user_hash,
+    session_id,
+    model,
+    max(app) AS app,
+    CAST(count(*) AS BIGINT) AS requests,
+    CAST(sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)) AS BIGINT) AS tokens,
+    CAST(coalesce(sum(cost_nano), 0) AS BIGINT) AS cost_nano
+FROM requests
+WHERE session_id IS NOT NULL
+GROUP BY 1, 2, 3, 4, 5
+ORDER BY 1, 2, 3, 4, 5
