@@ -117,7 +117,9 @@ def choose(seed: int) -> tuple[Tail, Tail]:
 
 def _pairs() -> Iterator[tuple[Endpoint, Endpoint]]:
     for _, endpoints in sorted(load_catalogue().endpoints.items()):
-        fit = [e for e in endpoints if e.enabled and e.price and not e.free and e.tag == e.provider]
+        fit = [
+            e for e in endpoints if e.task == "chat" and e.enabled and e.price and not e.free and e.tag == e.provider
+        ]
         fit = [e for e in fit if e.wire_format == "openai_chat" and e.price and e.price.prompt]
         # A provider's name is to mean one endpoint alone.
         offers = Counter(e.provider for e in endpoints)

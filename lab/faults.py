@@ -11,13 +11,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from lab.text import Completion
-from lab.wire import Wire
+from lab.wire import ErrorWire
 
 MODES = (
     *("ok", "error", "rate_limit", "hang", "stall", "reset", "slow", "html"),
     *("garble", "refuse", "fail_at_end", "downgrade"),
 )
-GARBLES = ("invalid_json", "unknown_name", "schema_mismatch")
+# Of tool calls, then of embeddings.
+GARBLES = ("invalid_json", "unknown_name", "schema_mismatch", "missing_vector", "short_vector")
 NEVER_S = 3600.0
 
 
@@ -31,10 +32,10 @@ class Fault:
 
     The other modes affect the share ``rate`` of the calls. ``slow`` takes ``factor`` times as long. ``error`` responds
     with ``status`` and the provider's ``code`` and ``message``. ``rate_limit`` responds with 429 and the header
-    ``retry_after``, or without it if that is null. ``garble`` corrupts tool calls in the way that ``code`` names.
-    ``refuse`` ends a response before its first token, as a content filter does. ``fail_at_end`` ends it with the finish
-    reason of an error, which only OpenAI's format has. ``downgrade`` serves requests for another tier in the default
-    tier.
+    ``retry_after``, or without it if that is null. ``garble`` corrupts tool calls or vectors in the way that ``code``
+    names. ``refuse`` ends a response before its first token, as a content filter does. ``fail_at_end`` ends it with the
+    finish reason of an error, which only OpenAI's format has. ``downgrade`` serves requests for another tier in the
+    default tier.
     """
 
     mode: str = "ok"
@@ -59,7 +60,7 @@ class Fault:
         """Return the same fault, with ``after`` limited to ``pieces``."""
         return replace(self, after=min(self.after, pieces))
 
-    def refusal(self, wire: Wire, dice: random.Random) -> Response | None:
+    def refusal(self, wire: ErrorWire, dice: random.Random) -> Response | None:
         """Return the response that replaces a completion, or ``None`` if the call is completed."""
         if self.mode == "html":
             return HTMLResponse("<!doctype html><title>Welcome</title><p>Please sign in to the network.")

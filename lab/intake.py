@@ -12,14 +12,14 @@ from starlette.responses import JSONResponse
 from lab.conversation import Conversation
 from lab.shapes import RequestRefused
 from lab.text import Ask
-from lab.wire import Wire
+from lab.wire import ErrorWire, Wire
 
 # Source: https://platform.claude.com/docs/en/api/errors, the limit of the messages API.
 MAX_BODY_BYTES = 32 << 20
 MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 
 
-async def read_body(request: Request, wire: Wire) -> dict[str, Any]:
+async def read_body(request: Request, wire: ErrorWire) -> dict[str, Any]:
     """Return the JSON object that was sent. Raises ``RequestRefused`` if it is none, or too large."""
     chunks, size = [], 0
     async for chunk in request.stream():
@@ -63,7 +63,7 @@ def unreadable(error: Exception) -> RequestRefused:
     return RequestRefused(f"The lab cannot read this request ({named}). Send the documented fields.")
 
 
-def refusal_response(refused: RequestRefused, wire: Wire) -> JSONResponse:
+def refusal_response(refused: RequestRefused, wire: ErrorWire) -> JSONResponse:
     """Return the vendor's error body with its status."""
     request_id = new_request_id()
     wait = {"retry-after": "1"} if refused.status == 429 else {}

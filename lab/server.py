@@ -23,11 +23,13 @@ from lab.behaviour import Behaviour, behaviour_of
 from lab.chat_vendors import vendors
 from lab.faults import NEVER_S, Fault, leaves, read_fault
 from lab.intake import MALFORMED, new_request_id, read_body, refusal_response, request_ids, understand, unreadable
+from lab.openai_embeddings import OpenAIEmbeddingsWire
 from lab.openai_wire import OpenAIWire
 from lab.replies import make_scripts
 from lab.responses_wire import ResponsesWire
 from lab.script import Break, Script
 from lab.shapes import RequestRefused
+from lab.task_wire import answer_task
 from lab.text import CHARACTERS_OF_A_TOKEN, Completion, complete
 from lab.vendor_wire import VendorWire
 from lab.wire import Wire
@@ -235,6 +237,10 @@ def create_app(lab: Lab) -> Starlette:
     async def count_tokens(request: Request) -> Response:
         return await lab.count(request.path_params["provider"], request, anthropic)
 
+    async def embed(request: Request) -> Response:
+        provider = request.path_params["provider"]
+        return await answer_task(lab, provider, request, OpenAIEmbeddingsWire(provider))
+
     async def models(request: Request) -> Response:
         rows = models_of(request.path_params["provider"])
         return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in rows]})
@@ -261,6 +267,7 @@ def create_app(lab: Lab) -> Starlette:
             Route("/{provider}/v1/chat/completions", chat, methods=["POST"]),
             Route("/{provider}/v1/messages", messages, methods=["POST"]),
             Route("/{provider}/v1/responses", respond, methods=["POST"]),
+            Route("/{provider}/v1/embeddings", embed, methods=["POST"]),
             Route("/{provider}/v1/models", models),
             Route("/{provider}/v1/messages/count_tokens", count_tokens, methods=["POST"]),
             Route("/_control/{provider:path}", control, methods=["POST", "DELETE"]),

@@ -11,30 +11,35 @@ from lab.shapes import RequestRefused
 from lab.text import Ask, Completion
 
 
-class Wire(Protocol):
-    """Wire format of a provider: read requests; write responses, streams and errors.
-
-    ``turns`` is the field with the turns of the conversation. ``refuse``, ``envelope`` and ``failure`` are for requests
-    that the vendor refuses. ``converse``, ``whole_script`` and ``script_events`` are for scripted responses, ``read``,
-    ``whole`` and ``events`` for those that the model draws.
-    """
+class ErrorWire(Protocol):
+    """Say how a provider writes errors; ``not_json`` is its sentence for a body that is none."""
 
     not_json: str
+
+    def error(self, status: int) -> dict[str, Any]: ...
+    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]: ...
+
+    def failure(self, status: int) -> RequestRefused:
+        """Return the vendor's error with ``status``."""
+
+
+class Wire(ErrorWire, Protocol):
+    """Wire format of a provider: read requests; write responses, streams and errors.
+
+    ``turns`` is the field with the turns of the conversation. ``refuse`` is for requests that the vendor refuses.
+    ``converse``, ``whole_script`` and ``script_events`` are for scripted responses, ``read``, ``whole`` and ``events``
+    for those that the model draws.
+    """
+
     turns: str
 
     def read(self, body: dict[str, Any]) -> Ask: ...
     def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion: ...
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]: ...
     def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]: ...
-    def error(self, status: int) -> dict[str, Any]: ...
 
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         """Raise ``RequestRefused`` if the vendor refuses this request."""
-
-    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]: ...
-
-    def failure(self, status: int) -> RequestRefused:
-        """Return the vendor's error with ``status``."""
 
     def converse(self, body: dict[str, Any]) -> Conversation: ...
 

@@ -120,8 +120,9 @@ async def _list_models(
 
 
 def _chosen(market: Market, provider: str, model: str | None, listed: Sequence[DiscoveredModel]) -> Endpoint | None:
-    """Return the endpoint to call: that of ``model``, else the cheapest that takes tools and is listed, if any is."""
-    offers = [e for found in market.endpoints.values() for e in found if e.provider == provider and not e.service_tier]
+    """Return the endpoint to chat with: that of ``model``, else the cheapest one that takes tools and is listed."""
+    own = [e for found in market.endpoints.values() for e in found if e.provider == provider and not e.service_tier]
+    offers = [e for e in own if e.task == "chat"]
     if model is not None:
         canonical = market.catalogue.resolve(model)
         return next((e for e in offers if model in (e.upstream_model, e.id) or e.model == canonical), None)

@@ -39,7 +39,7 @@ from router_service.middleware.middleware import load_middleware
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.providers.credentials import Credentials
-from router_service.providers.formats import FORMATS
+from router_service.providers.formats import FORMATS, TASK_FORMATS
 from router_service.settings import Settings
 from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
@@ -118,6 +118,7 @@ class Container:
                 measured_deadlines=measured_deadlines,
                 credentials=credentials,
                 formats=FORMATS,
+                task_formats=TASK_FORMATS,
             ),
             tool_calls=ToolCallChecker(),
             categoriser=RequestLabeller(settings.category_share, lake.categories, settings.category_classifier),

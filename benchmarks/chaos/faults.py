@@ -95,6 +95,6 @@ def _by_model() -> dict[str, list[Endpoint]]:
     for model, endpoints in load_catalogue().endpoints.items():
         offers = Counter(e.provider for e in endpoints if e.enabled)
         fit = [e for e in endpoints if e.enabled and e.price and not e.free and offers[e.provider] == 1]
-        fit = [e for e in fit if e.wire_format == "openai_chat" and e.price and e.price.prompt]
+        fit = [e for e in fit if e.wire_format == "openai_chat" and e.task == "chat" and e.price and e.price.prompt]
         found[model] = sorted(fit, key=lambda e: (e.price.prompt + e.price.completion if e.price else 0, e.id))
     return dict(sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0])))

@@ -50,7 +50,8 @@ class RowGenerator:
         self._seed = seed
         catalogue = load_catalogue()
         offered = sorted(catalogue.endpoints.items(), key=lambda found: (-len(found[1]), found[0]))
-        eligible = {name: [one for one in endpoints if one.enabled] for name, endpoints in offered}
+        chat = {name: [one for one in endpoints if one.task == "chat"] for name, endpoints in offered}
+        eligible = {name: [one for one in endpoints if one.enabled] for name, endpoints in chat.items()}
         offered = [(name, endpoints) for name, endpoints in offered if len(eligible[name]) > 1][:MODELS]
         self._models = [name for name, _ in offered]
         self._sizes = np.array([len(eligible[name]) for name in self._models])

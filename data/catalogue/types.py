@@ -9,6 +9,9 @@ import msgspec
 from data.catalogue.price import Price as Price
 
 WireFormat = Literal["openai_chat", "openai_responses", "anthropic_messages"]
+# What an endpoint is asked for. Each task but chat has client APIs and translators of its own.
+Task = Literal["chat", "embeddings", "rerank", "images"]
+TASKS: tuple[Task, ...] = ("chat", "embeddings", "rerank", "images")
 # Seconds for a provider that documents nothing: the reference's sticky routing expires after 10 minutes.
 CACHE_LIFETIME_S = 600.0
 # The tier that a provider serves when a request names none.
@@ -54,7 +57,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     the provider caches a prompt after its last use, seconds. ``moderated`` is true where the provider's filter may
     block prompts or responses and ``None`` where that is not known. ``tier_prices`` has the price of every tier,
     including the default one, where the provider sells more than one: the tier that was served is billed. ``dialect``
-    names the dialect of the wire format that the endpoint speaks, where that is not the one of its provider.
+    names the dialect of the wire format that the endpoint speaks, where that is not the one of its provider. ``task``
+    is what it is asked for; no other task is ever routed to it.
     """
 
     id: str
@@ -83,6 +87,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     service_tier: str | None = None
     tier_prices: tuple[tuple[str, Price], ...] = ()
     dialect: str | None = None
+    task: Task = "chat"
 
     def price_served(self, tier: str | None) -> Price:
         """Return the price to bill when the provider reports that it served ``tier``, or reports none (``None``).
@@ -96,7 +101,10 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """Describe a canonical model. ``id`` is ``author/slug`` as the reference writes it, ``created`` Unix seconds."""
+    """Describe a canonical model. ``id`` is ``author/slug`` as the reference writes it, ``created`` Unix seconds.
+
+    ``dimensions`` is the length of the vectors of an embeddings model, where it is known.
+    """
 
     id: str
     author: str
@@ -111,6 +119,18 @@ class Model(msgspec.Struct, frozen=True):
     knowledge_cutoff: str | None = None
     hugging_face_id: str | None = None
     open_weights: bool = False
+    dimensions: int | None = None
+
+    @property
+    def task(self) -> Task:
+        """Return what the model is asked for, which its outputs tell. A model that writes text is asked in a chat."""
+        outputs = self.output_modalities
+        if "text" in outputs:
+            return "chat"
+        return next((task for task, output in _OUTPUT_OF.items() if output in outputs), "chat")
+
+
+_OUTPUT_OF: dict[Task, str] = {"embeddings": "embeddings", "rerank": "rerank", "images": "image"}
 
 
 class Catalogue(msgspec.Struct, frozen=True):

@@ -40,7 +40,7 @@ class Record(msgspec.Struct, omit_defaults=True):
     schema_version: Annotated[Int32, Column("Version of the record")] = msgspec.field(
         default_factory=lambda: RECORD_VERSION
     )
-    task: Annotated[str, Column("Task of the request: chat", since=2)] = "chat"
+    task: Annotated[str, Column("Task of the request: chat | embeddings | rerank | images", since=2)] = "chat"
     skin: Annotated[str, Column("Client-facing API that the request came through: chat", since=2)] = "chat"
     wire_format: Annotated[
         str | None, Column("Wire format of the endpoint that served: openai_chat | anthropic_messages", since=2)

@@ -71,6 +71,11 @@ def list_user_models(
     return _list_json(request, [one for one in allowed if one.endpoints], paging)
 
 
+@router.get("/embeddings/models", summary="List embeddings models", **responds(ModelListBody))
+def list_embeddings_models(request: Request, paging: Annotated[Paging, Query()]) -> dict[str, Any]:
+    return _list_json(request, [one for one in _listed(request) if one.model.task == "embeddings"], paging)
+
+
 @router.get("/models/count", summary="Count models", **responds(ModelCountBody))
 def count_models(request: Request, query: Annotated[CountQuery, Query()]) -> dict[str, Any]:
     services = services_of(request)

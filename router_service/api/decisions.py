@@ -24,9 +24,12 @@ def decisions_of(services: Services, exchange: Exchange) -> Iterator[Decision]:
     assert caller is not None and head is not None
     constraints = caller.constraints
     preferences = planner.preferences(head.provider, constraints)
-    profile = profile_of(head, request.body_bytes, hour_of_week(request.received_at), caller.client_region)
+    hour = hour_of_week(request.received_at)
+    profile = profile_of(head, request.body_bytes, hour, caller.client_region, request.task)
     sticky = services.sticky
-    affinity = route.conversation = conversation_key(caller.key_hash, head, request.headers)
+    # The other tasks have no conversations.
+    affinity = conversation_key(caller.key_hash, head, request.headers) if request.task == "chat" else None
+    route.conversation = affinity
     draw = services.random.random
     if affinity is None and route.plans is None:
         return decisions(planner, head.requested_models(), preferences, profile, draw, constraints)

@@ -19,6 +19,8 @@ from router_service.telemetry.lookup import find_on_disk
 
 router = APIRouter()
 NANO = 1e9
+# The reference's names of tasks, where they differ.
+API_TYPES = {"chat": "completions", "images": "image"}
 
 
 @router.get("/generation", summary="Metadata of one generation", **responds(GenerationBody, keyed=True))
@@ -85,7 +87,7 @@ def generation_json(row: dict[str, Any], services: Services) -> dict[str, Any]:
         "preset_id": None,
         "workspace_id": None,
         "data_region": data_region(row.get("data_region")),
-        "api_type": "completions",
+        "api_type": API_TYPES.get(row.get("task") or "chat", row.get("task")),
         "streamed": row["stream"],
         "cancelled": row["cancelled"],
         "finish_reason": row["finish_reason"],

@@ -10,8 +10,10 @@ from router_service.api.handler import GenerationHandler
 from router_service.api.services import Services
 from router_service.api.skins.chat.endpoint import ChatEndpoint
 from router_service.api.skins.completions.endpoint import CompletionsEndpoint
+from router_service.api.skins.embeddings.endpoint import EmbeddingsEndpoint
 from router_service.api.skins.messages.endpoint import MessagesEndpoint
 from router_service.api.skins.responses.endpoint import ResponsesEndpoint
+from router_service.api.task_handler import TaskHandler
 from router_service.api.token_counting import TokenCounting
 
 
@@ -22,6 +24,7 @@ def generation_routes(services: Services, prefixes: Sequence[str]) -> dict[str, 
         "/completions": GenerationHandler(services, CompletionsEndpoint(services.catalogue)),
         "/responses": GenerationHandler(services, ResponsesEndpoint(services.catalogue)),
         "/messages": GenerationHandler(services, MessagesEndpoint()),
+        "/embeddings": TaskHandler(services, EmbeddingsEndpoint(), "embeddings"),
         "/messages/count_tokens": TokenCounting(services, MessagesEndpoint(counting=True)),
     }
     return {f"{prefix}{path}": handler for prefix in prefixes for path, handler in handlers.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import reduce
@@ -12,13 +13,14 @@ from functools import reduce
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from data.catalogue.types import Task
 from router_service.api.asgi import read_body, take_arrived_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
 from router_service.api.release import MIN_RELEASED_BYTES, release
 from router_service.api.response_ids import header_lines
 from router_service.api.services import Services
-from router_service.api.skins.skin import Headers, ParsedRequest, Skin
+from router_service.api.skins.skin import ClientFace, Headers, ParsedRequest, Skin
 from router_service.api.step_dispatch import StepDispatch
 from router_service.core.answer import Batch, EventBatch, failure_of
 from router_service.core.client_connection import CONNECTION_KEY, ClientConnection, ClientDisconnected
@@ -37,19 +39,24 @@ CLIENT_CLOSED = 499
 DROPPED_HEADER = b"x-portolan-dropped-parameters"
 
 
-class GenerationHandler:
-    """Serve the generation requests of one skin, as an ASGI application."""
+class RequestHandler(ABC):
+    """Serve the requests of one skin, as an ASGI application: whatever becomes of one is told and recorded."""
 
-    def __init__(self, services: Services, skin: Skin) -> None:
+    def __init__(self, services: Services, face: ClientFace, task: Task = "chat") -> None:
         self._services = services
-        self._skin = skin
+        self._face = face
+        self._task = task
+
+    @abstractmethod
+    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, writer: EventWriter) -> None:
+        """Answer one request. Raises ``ApiError`` where it has no answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (part of ASGI)
-        exchange = Exchange(receive_request(self._skin.name, dict(scope["headers"])))
+        exchange = Exchange(receive_request(self._face.name, dict(scope["headers"]), self._task))
         outcome = exchange.outcome
         services, response = self._services, scope["state"][CONNECTION_KEY].response
         common = header_lines(exchange.request, services.cross_origin)
-        writer = EventWriter(response, self._skin.keepalive, services.keepalive_interval_s, common)
+        writer = EventWriter(response, self._face.keepalive, services.keepalive_interval_s, common)
         try:
             await self._serve(exchange, scope, receive, writer)
         except ApiError as error:
@@ -78,6 +85,21 @@ class GenerationHandler:
             writer.stop()
             outcome.output_bytes = writer.sent_bytes
             settle(exchange, services)
+
+    async def _refuse(self, exchange: Exchange, error: ApiError, writer: EventWriter) -> None:
+        """Send the error of a request that has no answer, unless its answer has begun."""
+        if writer.started:
+            return
+        refusal = self._face.error(error, exchange)
+        await writer.respond(refusal.status, refusal.headers, refusal.body)
+
+
+class GenerationHandler(RequestHandler):
+    """Serve the generation requests of one skin."""
+
+    def __init__(self, services: Services, skin: Skin) -> None:
+        super().__init__(services, skin)
+        self._skin = skin
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, writer: EventWriter) -> None:
         services = self._services
@@ -115,7 +137,7 @@ class GenerationHandler:
         outcome = exchange.outcome
         outcome.first_byte = time.perf_counter()
         if outcome.dropped_parameters:
-            headers = [*headers, *_report(exchange)]
+            headers = [*headers, *report_dropped(exchange)]
         await writer.respond(200, headers, body)
 
     async def _through_middleware(self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest) -> Answer:
@@ -142,7 +164,7 @@ class GenerationHandler:
             outcome.status, outcome.error_type, outcome.finish_reason = error.code, error.error_type, "error"
             await writer.write(renderer.fail(error), more=False)
             return
-        writer.add_headers(_report(exchange))
+        writer.add_headers(report_dropped(exchange))
         async with aclosing(answer) as reads:
             async for batches in reads:
                 content = renderer.render(batches)
@@ -153,13 +175,6 @@ class GenerationHandler:
                     if outcome.first_byte is None:
                         outcome.first_byte = time.perf_counter()
                     await writer.write(content)
-
-    async def _refuse(self, exchange: Exchange, error: ApiError, writer: EventWriter) -> None:
-        """Send the error of a request that has no answer, unless its answer has begun."""
-        if writer.started:
-            return
-        refusal = self._skin.error(error, exchange)
-        await writer.respond(refusal.status, refusal.headers, refusal.body)
 
 
 async def admit(exchange: Exchange, services: Services, scope: Scope, receive: Receive) -> None:
@@ -216,7 +231,7 @@ def _with_all_steps(events: list[Event], exchange: Exchange) -> list[Event]:
     return found
 
 
-def _report(exchange: Exchange) -> Headers:
+def report_dropped(exchange: Exchange) -> Headers:
     """Return the header that names the parameters which the provider that answers was not sent."""
     dropped = exchange.outcome.dropped_parameters
     return [(DROPPED_HEADER, ", ".join(dropped).encode())] if dropped else []

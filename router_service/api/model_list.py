@@ -10,7 +10,15 @@ from urllib.parse import urlencode
 
 from data.catalogue.geography import within
 from data.catalogue.types import Endpoint, Model, Price
-from router_service.api.model_query import ALL, DEFAULT_LIMIT, ModelQuery, Paging, split_list
+from router_service.api.model_query import (
+    ALL,
+    DEFAULT_LIMIT,
+    INPUT_MODALITIES,
+    OUTPUT_MODALITIES,
+    ModelQuery,
+    Paging,
+    split_list,
+)
 from router_service.health import Health
 from router_service.health.percentiles import MeasuredPercentiles
 from router_service.planning.eligibility import blended_price, is_named_by, processing_locations
@@ -18,7 +26,6 @@ from router_service.telemetry.model_usage import ModelUsage
 
 DAY_S = 86_400
 NANO_PER_USD = 10**9
-MEDIA = ("text", "image", "file", "audio", "video")
 _BENCHMARKS = ("intelligence_index", "coding_index", "agentic_index")
 _WORDS = re.compile(r"[a-z]+|\d+(?:\.\d+)*")
 
@@ -39,8 +46,8 @@ class Modalities(NamedTuple):
 
 def modalities(model: Model) -> Modalities:
     """Return the modalities of ``model`` that the reference has a word for."""
-    inputs = [m for m in model.input_modalities if m in MEDIA] or ["text"]
-    return Modalities(inputs, [m for m in model.output_modalities if m in MEDIA] or ["text"])
+    inputs = [m for m in model.input_modalities if m in INPUT_MODALITIES] or ["text"]
+    return Modalities(inputs, [m for m in model.output_modalities if m in OUTPUT_MODALITIES] or ["text"])
 
 
 def supported_parameters(endpoints: Iterable[Endpoint]) -> list[str]:

@@ -17,6 +17,7 @@ from router_service.api.schemas import (
     messages_bodies,
     record_bodies,
     responses_bodies,
+    task_bodies,
 )
 from router_service.api.schemas.chat_bodies import ChatChunkBody, ChatCompletionBody, ChatRequestBody
 from router_service.api.schemas.completions_bodies import CompletionBody, CompletionChunkBody, CompletionRequestBody
@@ -35,9 +36,12 @@ from router_service.api.schemas.responses_bodies import (
     ResponsesErrorBody,
     ResponsesRequestBody,
 )
+from router_service.api.schemas.task_bodies import EmbeddingsBody, EmbeddingsRequestBody
 
 PREFIX = "/api/v1"
-_MODULES = (catalogue_bodies, record_bodies, chat_bodies, messages_bodies, responses_bodies, completions_bodies)
+_MODULES = (
+    catalogue_bodies, record_bodies, chat_bodies, messages_bodies, responses_bodies, completions_bodies, task_bodies,
+)  # fmt: skip
 _ID_HEADERS = {
     "X-Generation-Id": {"description": "Id of the record of the request", "schema": {"type": "string"}},
     "X-Request-Id": {
@@ -116,6 +120,14 @@ HOT_OPERATIONS = {
         CountTokensRequestBody,
         json_content(TokenCountBody),
         MessagesErrorBody,
+    ),
+    "/embeddings": _operation(
+        "Create embeddings",
+        "Compatible with OpenAI and the reference: one vector for each input, in their order. `GET "
+        "/api/v1/embeddings/models` lists the models.",
+        EmbeddingsRequestBody,
+        json_content(EmbeddingsBody),
+        ErrorEnvelopeBody,
     ),
 }
 

@@ -46,7 +46,7 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
         sorted(fields),
         messages,
         _service_tier(fields),
-        _modality(messages),
+        modality_of(messages),
     )
     if not head.model or head.models or head.session_id is not None:
         _validate(head)
@@ -72,7 +72,8 @@ def _validate_messages(head: Head) -> None:
         raise ApiError("invalid_request", "messages must be an array with at least one message")
 
 
-def _modality(messages: bytes) -> str:
+def modality_of(messages: bytes) -> str:
+    """Return the first kind of medium in raw JSON: image, audio or file, else text."""
     # Every sign contains an underscore and most texts contain none, so one search usually rules out all signs.
     if b"_" not in messages:
         return "text"

@@ -11,7 +11,9 @@ from typing import NamedTuple
 import msgspec
 
 from data.catalogue.names import resolve_name
+from data.catalogue.offers import task_by_name
 from data.catalogue.pricing import NANO
+from data.catalogue.task_facts import task_is_spoken
 from data.catalogue.types import Catalogue, DataPolicy, Endpoint, Model, Price, Provider
 from router_service.configuration.mistakes import ConfigurationError
 from router_service.configuration.names import unknown_addresses, wire_format_of
@@ -30,6 +32,8 @@ OWN_PARAMETERS = frozenset(
         "top_logprobs", "top_p",
     }
 )  # fmt: skip
+# What is taken to be supported of the parameters of other tasks than chat.
+OWN_TASK_PARAMETERS = frozenset({"dimensions"})
 # Reasons for which the catalogue leaves an endpoint out and that an address in the file removes.
 NO_ADDRESS = ("account_address", "unsupported_protocol")
 
@@ -123,7 +127,9 @@ def own_catalogue(
     for slug, listed in discovered.items():
         for one in listed:
             name = _discovered_name(slug, one.upstream_model, models)
-            models.setdefault(name, Model(name, slug, one.upstream_model, 0, one.context_length, ("text",), ("text",)))
+            task = task_by_name(one.upstream_model)
+            outputs = ("text",) if task == "chat" else (task,)
+            models.setdefault(name, Model(name, slug, one.upstream_model, 0, one.context_length, ("text",), outputs))
             aliases.setdefault(f"{slug}/{one.upstream_model}", name)
             length = one.context_length or None
             added.append(
@@ -270,7 +276,11 @@ def _own_endpoint(
     price = tables.prices.get(endpoint_id) or table.price or theirs.price
     parameters = theirs.supported_parameters if table.supported_parameters is None else table.supported_parameters
     suffix = "" if table.quantization == "unknown" else f"/{table.quantization}"
+    wire_format, task = table.wire_format or provider.wire_format, models[name].task
     disabled = "configuration" if table.provider in tables.catalogue.disabled else None
+    if disabled is None and not task_is_spoken(task, wire_format):
+        disabled = "unsupported_protocol"
+    own_parameters = OWN_PARAMETERS if task == "chat" else OWN_TASK_PARAMETERS
     endpoint = Endpoint(
         id=endpoint_id,
         tag=f"{provider.slug}{suffix}",
@@ -278,20 +288,21 @@ def _own_endpoint(
         provider_name=provider.name,
         model=name,
         upstream_model=table.upstream_model,
-        wire_format=table.wire_format or provider.wire_format,
+        wire_format=wire_format,
         base_url=provider.base_url,
         key_env=provider.key_env,
         price=price_of_table(price) if price else Price(0, 0),
         context_length=table.context_length or theirs.context_length or models[name].context_length,
         max_completion_tokens=table.max_completion_tokens,
         quantization=table.quantization,
-        supported_parameters=OWN_PARAMETERS if parameters is None else frozenset(parameters),
+        supported_parameters=own_parameters if parameters is None else frozenset(parameters),
         enabled=disabled is None,
         disabled_reason=disabled,
         region=table.region or theirs.region,
         datacenters=provider.datacenters,
         data_policy=_data_policy(theirs.data_policy) or DataPolicy(),
         dialect=table.dialect or theirs.dialect,
+        task=task,
     )
     return _discounted(endpoint, tables)
 

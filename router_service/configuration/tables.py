@@ -120,7 +120,7 @@ class ModelTable(Table):
     description: Annotated[str, StringConstraints(max_length=10_000)] = ""
     context_length: Tokens | None = None
     input_modalities: tuple[Literal["text", "image", "file", "audio", "video"], ...] = ("text",)
-    output_modalities: tuple[Literal["text", "image", "audio"], ...] = ("text",)
+    output_modalities: tuple[Literal["text", "image", "audio", "embeddings", "rerank"], ...] = ("text",)
     open_weights: bool = False
 
 

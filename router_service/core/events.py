@@ -2,7 +2,8 @@
 
 Grammar: ``Began``, then for each choice ``(PartBegan PartDelta* PartEnded)* Finished``, and exactly one ``Ended`` or
 ``Failed`` at the end. Parts of one choice may interleave, as parallel tool calls do. ``Metered`` may stand anywhere
-before the end and is cumulative. A decoder adds the ends that a provider leaves out.
+before the end and is cumulative. A decoder adds the ends that a provider leaves out. The answer of another task than
+chat is one ``Completed``, ``Metered`` and ``Ended``.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from router_service.core.embeddings import EmbeddingsResult
 from router_service.core.errors import ApiError
 from router_service.core.parts import AnyPart, Citation, Media, Reasoning, Refusal, Text, ToolCall
 from router_service.core.usage import Usage
 
+# What the tasks other than chat return.
+TaskResult = EmbeddingsResult
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "pause_turn", "error"]
 
 
@@ -91,7 +95,14 @@ class Failed(msgspec.Struct, frozen=True):
     error: ApiError
 
 
-Event = Began | PartBegan | PartDelta | PartEnded | Finished | Metered | Ended | Failed
+class Completed(msgspec.Struct, frozen=True):
+    """Give the whole result of a task that has no stream. ``upstream_id`` is the provider's id."""
+
+    result: TaskResult
+    upstream_id: str | None = None
+
+
+Event = Began | PartBegan | PartDelta | PartEnded | Finished | Metered | Completed | Ended | Failed
 
 
 class GrammarError(Exception):
@@ -154,6 +165,8 @@ class Folding:
                 self._close()
             case Failed():
                 self._error, self.over = event.error, True
+            case Completed():
+                raise GrammarError("a result of another task within a chat answer")
 
     def result(self) -> Result:
         """Return what has been folded so far."""

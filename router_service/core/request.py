@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from data.catalogue.types import Task
+
 
 class ReleasedRequest(NamedTuple):
     """Hold what is read of a request's messages, tools and cache marks after they were freed."""
@@ -29,7 +31,8 @@ class Head(msgspec.Struct, frozen=True):
     client's word. ``modality`` is the first kind of medium in the messages: image, audio or file, else text.
     ``completion_limit`` is in tokens. ``own_fields`` are those of ``names`` that only ``own_dialect`` has. ``released``
     is set once the request itself was freed; then ``messages`` is empty, and ``fields`` has those alone that are read
-    when the request is settled.
+    when the request is settled. ``longest_input`` are the bytes of the longest
+    of several inputs that a model reads one by one; ``None`` where it reads the whole body.
     """
 
     fields: dict[str, msgspec.Raw]
@@ -49,6 +52,7 @@ class Head(msgspec.Struct, frozen=True):
     own_dialect: str = ""
     own_fields: frozenset[str] = frozenset()
     released: ReleasedRequest | None = None
+    longest_input: int | None = None
 
     def requested_models(self) -> list[str]:
         """Return the requested models in the order in which they are tried."""
@@ -62,6 +66,8 @@ class Head(msgspec.Struct, frozen=True):
 
         Base64 media would distort the estimate, so it is 0 for a request with media.
         """
+        if self.longest_input is not None:
+            return self.longest_input // 4
         return body_bytes // 4 if self.modality == "text" else 0
 
 
@@ -71,7 +77,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     Of a request that has just arrived only the headers are known. ``with_body`` returns it with its body, once that is
     read, and ``with_head`` with the head that the skin has parsed or that of a step which middleware has changed. The
     exchange holds the last one. ``head`` is ``None`` for a request that was refused before its body was understood.
-    ``body_bytes`` is the size of ``body``, which is freed once a stream has begun.
+    ``body_bytes`` is the size of ``body``, which is freed once a stream has begun. ``task`` is what it asks for.
     """
 
     id: str
@@ -82,20 +88,26 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     body: bytes = b""
     body_bytes: int = 0
     head: Head | None = None
+    task: Task = "chat"
 
     def with_body(self, body: bytes) -> Request:
         """Return the same request with ``body``."""
-        return Request(self.id, self.received_at, self.arrival_s, self.skin, self.headers, body, len(body), self.head)
+        return Request(
+            self.id, self.received_at, self.arrival_s, self.skin, self.headers, body, len(body), self.head, self.task
+        )
 
     def with_head(self, head: Head) -> Request:
         """Return the same request with ``head``."""
         return Request(
-            self.id, self.received_at, self.arrival_s, self.skin, self.headers, self.body, self.body_bytes, head
-        )
+            self.id, self.received_at, self.arrival_s, self.skin, self.headers, self.body, self.body_bytes, head,
+            self.task,
+        )  # fmt: skip
 
     def released(self, head: Head) -> Request:
         """Return the request without its body, with the ``head`` that is left of it."""
-        return Request(self.id, self.received_at, self.arrival_s, self.skin, self.headers, b"", self.body_bytes, head)
+        return Request(
+            self.id, self.received_at, self.arrival_s, self.skin, self.headers, b"", self.body_bytes, head, self.task
+        )
 
     def elapsed_us(self) -> int:
         """Return the microseconds since the request's arrival."""
@@ -129,7 +141,7 @@ class _GenerationIds:
 _make_id = _GenerationIds().make
 
 
-def receive_request(skin: str, headers: Mapping[bytes, bytes]) -> Request:
+def receive_request(skin: str, headers: Mapping[bytes, bytes], task: Task = "chat") -> Request:
     """Return the request that arrives now at ``skin``, with a new id."""
     now = time.time()
-    return Request(_make_id(now), now, time.perf_counter(), skin, headers)
+    return Request(_make_id(now), now, time.perf_counter(), skin, headers, task=task)

@@ -35,6 +35,7 @@ from router_service.health import Health
 from router_service.providers.credentials import Credentials
 from router_service.providers.redaction import NO_SECRETS, SecretRedactor
 from router_service.providers.refused_tokens import refuses_tokens, without_tokens
+from router_service.providers.task_format import TaskFormats
 from router_service.providers.wire_format import Encoded, WireFormat
 from router_service.upstream.transport import DeadlineMissed, StreamResponse, Transport
 
@@ -66,6 +67,7 @@ class Dispatcher:
     measured_deadlines: MeasuredDeadlines
     credentials: Credentials
     formats: Mapping[str, WireFormat]
+    task_formats: TaskFormats = field(default_factory=dict)
     upstream: Transport = field(init=False)
 
     def dispatch(

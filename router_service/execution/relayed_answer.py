@@ -11,7 +11,7 @@ from data.record.attempt import CLIENT_DEADLINE
 from router_service.accounting.cost import cost_of, waived_cost
 from router_service.core.answer import Batch, EventBatch, SplicedResponse
 from router_service.core.errors import ApiError
-from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta
+from router_service.core.events import Began, Completed, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta
 from router_service.core.exchange import Exchange
 from router_service.core.parts import ToolCall
 from router_service.core.route_trace import RouteStep
@@ -32,7 +32,7 @@ class RelayedAnswer:
     """
 
     __slots__ = (
-        "_committed", "_outcome", "_priced", "_read_at", "_route", "_step", "_usage", "failed",
+        "_committed", "_has_result", "_outcome", "_priced", "_read_at", "_route", "_step", "_usage", "failed",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, committed: CommittedAttempt) -> None:
@@ -43,6 +43,7 @@ class RelayedAnswer:
         self._usage: Usage | None = None
         self._read_at = 0.0
         self._priced = False
+        self._has_result = False
         self.failed: ApiError | None = None
         endpoint, attempt = committed.endpoint, committed.attempt
         outcome.model, outcome.endpoint, outcome.provider = attempt.model, endpoint.id, endpoint.provider
@@ -160,6 +161,9 @@ class RelayedAnswer:
                 outcome.tool_calls.begin(event.choice, event.index, call.name, call.arguments)
             case PartDelta() if outcome.tool_calls is not None:
                 outcome.tool_calls.extend(event.choice, event.index, event.text)
+            case Completed():
+                self._has_result = True
+                outcome.upstream_id = event.upstream_id
             case Began():
                 self._begin(event)
             case Metered():
@@ -219,7 +223,8 @@ class RelayedAnswer:
         step, outcome = self._step, self._outcome
         step.usage = self._usage
         usage, price = step.usage or Usage(), self._committed.endpoint.price_served(outcome.service_tier)
-        waived = ended and not usage.completion_tokens and outcome.finish_reason in _WAIVED
+        empty = not usage.completion_tokens and not self._has_result
+        waived = ended and empty and outcome.finish_reason in _WAIVED
         step.cost = waived_cost(usage, price) if waived else cost_of(usage, price)
         outcome.usage, outcome.cost = step.usage, step.cost
         if self._route.earlier_steps:

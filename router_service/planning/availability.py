@@ -6,7 +6,7 @@ from collections import Counter
 from functools import lru_cache
 from typing import Any
 
-from data.catalogue.types import Catalogue, Endpoint
+from data.catalogue.types import Catalogue, Endpoint, Task
 from router_service.core.caller import Constraints
 from router_service.core.errors import ApiError
 from router_service.core.plan import Plan
@@ -25,6 +25,25 @@ EXHAUSTED_CODES = {
     "not_found": "model_unavailable_upstream",
 }
 RETRYABLE = frozenset({"capacity_exhausted", "temporarily_unavailable"})
+# How each task's models are called, where they are asked, and where they are listed.
+KINDS: dict[Task, str] = {
+    "chat": "a chat model",
+    "embeddings": "an embeddings model",
+    "rerank": "a rerank model",
+    "images": "a model for images alone",
+}
+ROUTES: dict[Task, str] = {
+    "chat": "/api/v1/chat/completions",
+    "embeddings": "/api/v1/embeddings",
+    "rerank": "/api/v1/rerank",
+    "images": "/api/v1/images",
+}
+LISTS: dict[Task, str] = {
+    "chat": "/api/v1/models",
+    "embeddings": "/api/v1/embeddings/models",
+    "rerank": "/api/v1/models?output_modalities=rerank",
+    "images": "/api/v1/images/models",
+}
 NOT_CHAT_REASONS = frozenset({"not a chat model", "no text output", "no text input"})
 
 
@@ -36,7 +55,17 @@ class NoEndpoints(ApiError):
         self.plan = plan
 
 
-def unknown_model(name: str, catalogue: Catalogue, hint: str | None = None) -> ApiError:
+def wrong_task(name: str, serves: Task, asked: Task) -> ApiError:
+    """Return the error 400 for a model that is for another task than the one that is ``asked``."""
+    return _error(
+        "wrong_endpoint",
+        f"{name} is {KINDS[serves]}, but this route needs {KINDS[asked]}; send the request to "
+        f"{ROUTES[serves]}, or choose a model from GET {LISTS[asked]}",
+        [name],
+    )
+
+
+def unknown_model(name: str, catalogue: Catalogue, hint: str | None = None, task: Task = "chat") -> ApiError:
     """Return the error 400 for an unknown id, with the wording that clients of the reference match on.
 
     Its code is ``wrong_endpoint`` if the id is known but is no chat model, else ``model_not_found``.
@@ -44,10 +73,10 @@ def unknown_model(name: str, catalogue: Catalogue, hint: str | None = None) -> A
     if name.lower() in _other_kinds(catalogue):
         return _error(
             "wrong_endpoint",
-            f"{name} is not a chat model, which this route needs; choose one from GET /api/v1/models",
+            f"{name} is not {KINDS[task]}, which this route needs; choose one from GET {LISTS[task]}",
             [name],
         )
-    hint = hint or "GET /api/v1/models lists those that are"
+    hint = hint or f"GET {LISTS[task]} lists those that are"
     return _error("model_not_found", f"{name} is not a valid model ID; {hint}", [name])
 
 

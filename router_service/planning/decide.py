@@ -45,7 +45,7 @@ def decisions(
     served = False
     for name in names:
         try:
-            wanted = parse_model(name, planner.catalogue)
+            wanted = parse_model(name, planner.catalogue, profile.task)
             decision = _decide(planner, (wanted,), preferences, profile, draw, constraints, names, apply_affinity)
         except ApiError as error:
             last = error
@@ -69,7 +69,7 @@ def _pooled(
     last: ApiError | None = None
     for name in names:
         try:
-            pool.append(parse_model(name, planner.catalogue))
+            pool.append(parse_model(name, planner.catalogue, profile.task))
         except ApiError as error:
             last = error
     if not pool and last is not None:

@@ -7,19 +7,20 @@ from typing import NamedTuple
 
 from data.catalogue.geography import within
 from data.catalogue.price import Price, price_in_force
-from data.catalogue.types import Endpoint
+from data.catalogue.types import Endpoint, Task
 from models.selection.decision.features import planned_limit
 from router_service.core.preferences import QUANTIZATION_BITS, MaxPrice, Preferences, slug_matches
 from router_service.core.request import Head
 
 QUANTIZATION_FAMILIES = {"fp4": ("fp4", "mxfp4", "nvfp4"), "fp8": ("fp8", "mxfp8")}
 # These parameters restrict the choice in this order, each only while some endpoint supports it.
-SOFT_PARAMETERS = ("tools", "response_format", "verbosity")
+SOFT_PARAMETERS = ("tools", "response_format", "verbosity", "dimensions")
 # These fields of the body do not depend on an endpoint's capabilities.
 NEVER_REQUIRED = frozenset(
     {"model", "models", "messages", "prompt", "stream", "stream_options", "provider", "usage", "user"}
     | {"metadata", "trace", "session_id", "plugins", "route", "transforms", "debug", "n", "preset"}
     | {"service_tier", "speed", "prompt_cache_key", "cache_control", "store"}
+    | {"input", "encoding_format"}
 )
 # Our reasons map to the reference's ``excluded_by``; ``unsupported:<parameter>`` maps to ``require_parameters``.
 EXCLUDED_BY = {
@@ -55,7 +56,7 @@ class RequestProfile(NamedTuple):
     ``planned_limit`` is the same limit rounded up to a power of two, for the strategies. ``hour`` is the hour of the
     week in UTC, 0 to 167. ``client_region`` is ``None`` if it is not known. ``service_tier`` is the requested one.
     ``modality`` is text, image, audio or file. ``priced_tokens`` are prompt tokens at which the same prices hold as at
-    the estimate, or ``None`` for the estimate itself.
+    the estimate, or ``None`` for the estimate itself. ``task`` is what the request asks for.
     """
 
     prompt_tokens: int
@@ -68,6 +69,7 @@ class RequestProfile(NamedTuple):
     service_tier: str | None = None
     modality: str = "text"
     planned_limit: int | None = None
+    task: Task = "chat"
     priced_tokens: int | None = None
 
     def price_of(self, price: Price) -> Price:
@@ -78,7 +80,9 @@ class RequestProfile(NamedTuple):
         return price_in_force(price, tokens, 60 * self.hour)
 
 
-def profile_of(head: Head, body_bytes: int, hour: int, client_region: str | None = None) -> RequestProfile:
+def profile_of(
+    head: Head, body_bytes: int, hour: int, client_region: str | None = None, task: Task = "chat"
+) -> RequestProfile:
     """Return the profile of a request with a body of ``body_bytes`` bytes; ``hour`` of the week in UTC, 0 to 167."""
     return RequestProfile(
         head.prompt_tokens(body_bytes),
@@ -91,6 +95,7 @@ def profile_of(head: Head, body_bytes: int, hour: int, client_region: str | None
         head.service_tier,
         head.modality,
         planned_limit(head.completion_limit),
+        task,
     )
 
 

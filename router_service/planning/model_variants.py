@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from data.catalogue.types import Catalogue, Endpoint
+from data.catalogue.types import Catalogue, Endpoint, Task
 from router_service.core.preferences import Preferences
-from router_service.planning.availability import unknown_model
+from router_service.planning.availability import unknown_model, wrong_task
 from router_service.planning.service_tiers import admitted_endpoints
 
 # A suffix maps to its sort and to the service tier that it admits. The last sort applies, as in the reference.
@@ -31,22 +31,33 @@ class RequestedModel(NamedTuple):
     tiers: tuple[str, ...] = ()
 
 
-def parse_model(requested: str, catalogue: Catalogue) -> RequestedModel:
-    """Return the model that ``requested`` names. Raises ``ApiError`` 400 for an unknown id or a suffix not offered."""
+def parse_model(requested: str, catalogue: Catalogue, task: Task = "chat") -> RequestedModel:
+    """Return the model that ``requested`` names, which is one for ``task``.
+
+    Raises ``ApiError`` 400 for an unknown id, a suffix that is not offered, or a model for another task.
+    """
     if ":" not in requested and (plain := catalogue.resolve(requested)) is not None:
-        return RequestedModel(requested, plain)
+        return RequestedModel(requested, _checked(plain, requested, catalogue, task))
     base, suffixes = _split(requested)
     for suffix in suffixes:
         if suffix in NOT_OFFERED:
             raise unknown_model(requested, catalogue, f"its suffix :{suffix} is not offered: {NOT_OFFERED[suffix]}")
     model = catalogue.resolve(base)
     if model is None:
-        raise unknown_model(requested, catalogue)
+        raise unknown_model(requested, catalogue, task=task)
+    _checked(model, requested, catalogue, task)
     routing = [ROUTING_VARIANTS[suffix] for suffix in suffixes if suffix in ROUTING_VARIANTS]
     sort = routing[-1][0] if routing else None
     return RequestedModel(
         requested, model, "free" in suffixes, sort, tuple(sorted({tier for _, tier in routing if tier}))
     )
+
+
+def _checked(model: str, requested: str, catalogue: Catalogue, task: Task) -> str:
+    known = catalogue.models.get(model)
+    if known is not None and known.task != task:
+        raise wrong_task(requested, known.task, task)
+    return model
 
 
 class ListedEndpoints(NamedTuple):

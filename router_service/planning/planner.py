@@ -242,7 +242,8 @@ class Planner:
             health.epoch,
             health.outages,
             self.policies.current,
-            self.learned_share,
+            # Policies are trained on chat requests alone.
+            self.learned_share if profile.task == "chat" else 0.0,
             {name: found for name in ids if (found := self._measured(name, measured)) is not None} if measured else {},
             strategy or self.strategy,
             self.auto_exacto,

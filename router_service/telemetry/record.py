@@ -31,7 +31,7 @@ def make_record(exchange: Exchange, worker: str, duration_us: int) -> Record:
         outcome.status,
         duration_us,
     )
-    record.skin = request.skin
+    record.skin, record.task = request.skin, request.task
     if caller is not None:
         record.key_hash = caller.key_hash
         record.client_region = caller.client_region

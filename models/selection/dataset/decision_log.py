@@ -95,15 +95,17 @@ def stale(lake: Lake) -> dict[str, list[LakeFile]]:
 def write_hour(lake: Lake, hour: str, files: Sequence[LakeFile]) -> int:
     """Write one hour and return its number of rows.
 
-    Rows come from ``files``, and from the hour's present file where their source has been deleted since.
+    Rows come from ``files``, and from the hour's present file where their source has been deleted since. They are chat
+    requests alone: the policy learns nothing from other tasks.
     """
     begin = datetime.strptime(hour, HOUR).replace(tzinfo=UTC)
     arrived = pc.field("started_at")
     within = (arrived >= pa.scalar(begin)) & (arrived < pa.scalar(begin + timedelta(hours=1)))
     sent = pc.list_value_length(pc.field("attempts")) > 0
     own = pc.field("source").is_null() | pc.field("trains_selection")
+    chat = pc.field("task").is_null() | (pc.field("task") == "chat")
     path = _path(lake, hour)
-    rows = lake_files.read(lake, [file.path for file in files], COLUMNS, within & sent & own)
+    rows = lake_files.read(lake, [file.path for file in files], COLUMNS, within & sent & own & chat)
     table = rows.table.cast(SCHEMA)
     left_out = {one.path for one in rows.left_out}
     before = _kept(path)

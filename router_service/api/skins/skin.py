@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -14,6 +14,8 @@ from router_service.core.exchange import Exchange
 from router_service.core.request_source import RequestSource
 from router_service.middleware.middleware import Middleware
 
+Asked = TypeVar("Asked")
+Found = TypeVar("Found", contravariant=True)
 Headers = list[tuple[bytes, bytes]]
 JSON_HEADERS: Headers = [(b"content-type", b"application/json")]
 EVENT_STREAM_HEADERS: Headers = [
@@ -59,11 +61,18 @@ class StreamRenderer(Protocol):
         """Render an error that came before the answer, in a stream that has started with a keep-alive."""
 
 
-class Skin(Protocol):
-    """Translate one client-facing API. ``keepalive`` is an event that clients ignore."""
+class ClientFace(Protocol):
+    """Hold what every client-facing API has. ``keepalive`` is an event that clients of its streams ignore."""
 
     name: str
     keepalive: bytes
+
+    def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:
+        """Render an error before the first byte of an answer."""
+
+
+class Skin(ClientFace, Protocol):
+    """Translate one client-facing API."""
 
     def parse(self, exchange: Exchange, query: bytes, catalogue: Catalogue) -> ParsedRequest:
         """Parse the body of ``exchange``, and set its head as soon as it is known: a refusal's record names the model.
@@ -71,11 +80,18 @@ class Skin(Protocol):
         Raises ``ApiError`` 400 with the field to change.
         """
 
-    def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:
-        """Render an error before the first byte of an answer."""
-
     def response(self, exchange: Exchange, parsed: ParsedRequest, batches: Sequence[Batch]) -> tuple[Headers, bytes]:
         """Render a complete non-streaming response; the exchange holds model, usage and cost."""
 
     def stream(self, exchange: Exchange, parsed: ParsedRequest) -> tuple[Headers, StreamRenderer]:
         """Return the headers of a stream and its renderer."""
+
+
+class TaskSkin(ClientFace, Protocol[Asked, Found]):
+    """Translate the client-facing API of a task other than chat, whose answer comes at once."""
+
+    def parse(self, exchange: Exchange) -> Asked:
+        """Parse the body of ``exchange``, and set its head as soon as it is known. Raises as ``Skin.parse`` does."""
+
+    def response(self, exchange: Exchange, asked: Asked, result: Found) -> bytes:
+        """Render the JSON of the response; the exchange holds model, usage and cost."""

@@ -8,8 +8,10 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
+from router_service.providers.formats.openai_chat.embeddings import OpenAIEmbeddings
 from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
 from router_service.providers.formats.openai_responses.format import OpenAIResponsesFormat
+from router_service.providers.task_format import TaskFormats
 from router_service.providers.wire_format import ParameterSupport, WireFormat
 
 FORMATS: Mapping[str, WireFormat] = {
@@ -17,6 +19,8 @@ FORMATS: Mapping[str, WireFormat] = {
     "openai_responses": OpenAIResponsesFormat(),
     "anthropic_messages": AnthropicMessagesFormat(),
 }
+# The pairs are those of ``data.catalogue.task_facts.SPOKEN``.
+TASK_FORMATS: TaskFormats = {("openai_chat", "embeddings"): OpenAIEmbeddings()}
 _REACHING = (ParameterSupport.NATIVE, ParameterSupport.EMULATED)
 
 
@@ -24,7 +28,10 @@ def with_supported_parameters(endpoint: Endpoint) -> Endpoint:
     """Return ``endpoint`` with those of its supported parameters that its format has at its provider and model.
 
     The catalogue knows what a model takes. A parameter that the format has to drop or to refuse does not reach it.
+    Those of other tasks than chat are the ones that their formats have.
     """
+    if endpoint.task != "chat":
+        return endpoint
     support = FORMATS[endpoint.wire_format].support_of(endpoint)
     kept = frozenset(name for name in endpoint.supported_parameters if support.get(name) in _REACHING)
     if kept == endpoint.supported_parameters:

@@ -28,6 +28,7 @@ CHAT, MESSAGES = "/api/v1/chat/completions", "/api/v1/messages"
 RESPONSES, COMPLETIONS = "/api/v1/responses", "/api/v1/completions"
 ASKED: dict[str, Any] = {"model": MODEL, "input": "hello"}
 PROMPT: dict[str, Any] = {"model": MODEL, "prompt": "hello", "max_tokens": 20}
+EMBED: dict[str, Any] = {"model": "openai/text-embedding-3-small", "input": "hello"}
 GET = [
     "/api/v1/models",
     "/api/v1/models?use_rss=false&limit=2",
@@ -36,6 +37,7 @@ GET = [
     f"/api/v1/models/{MODEL}",
     f"/api/v1/model/{MODEL}",
     f"/api/v1/models/{MODEL}/endpoints",
+    "/api/v1/embeddings/models",
     "/api/v1/endpoints/zdr",
     "/api/v1/providers",
     "/api/v1/key",
@@ -52,6 +54,9 @@ POST: list[tuple[str, dict[str, Any]]] = [
     (RESPONSES, ASKED | {"tools": [{"type": "function", "name": "tide", "parameters": None}], "metadata": {"a": "b"}}),
     (COMPLETIONS, PROMPT),
     (COMPLETIONS, PROMPT | {"model": CLAUDE, "stop": ["x"], "echo": False, "suffix": None}),
+    ("/api/v1/embeddings", EMBED),
+    ("/api/v1/embeddings", EMBED | {"input": ["a", "b"], "dimensions": 8, "encoding_format": "base64", "user": "u"}),
+    ("/api/v1/embeddings", EMBED | {"input": [[1, 2], [3]], "provider": {"sort": "price"}}),
     ("/api/v1/route/preview", BODY),
     ("/api/v1/route/preview", {"models": [MODEL, CLAUDE]}),
 ]  # fmt: skip
@@ -263,7 +268,9 @@ def _data_fields(content: dict[str, Any], schema: dict[str, Any]) -> set[str]:
 
 
 @needs_reference
-@pytest.mark.parametrize("path", ["/models", "/models/count", "/key", "/generation", "/endpoints/zdr"])
+@pytest.mark.parametrize(
+    "path", ["/models", "/models/count", "/embeddings/models", "/key", "/generation", "/endpoints/zdr"]
+)
 def test_responses_are_valid_by_the_reference(stack: Stack, reference: dict[str, Any], path: str) -> None:
     with stack.client as client:
         answered = client.post(CHAT, json=BODY)
@@ -293,3 +300,15 @@ def test_responses_of_the_responses_api_are_valid_by_the_reference(
         lines = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
         for line in lines[:-1]:
             check("StreamEvents", json.loads(line))
+
+
+@needs_reference
+@pytest.mark.parametrize(("path", "asked"), [("/embeddings", EMBED)])
+def test_answers_of_other_tasks_are_valid_by_the_reference(
+    stack: Stack, reference: dict[str, Any], path: str, asked: dict[str, Any]
+) -> None:
+    with stack.client as client:
+        found = client.post(f"/api/v1{path}", json=asked).json()
+    content = reference["paths"][path]["post"]["responses"]["200"]["content"]
+    schema = content["application/json"]["schema"] | {"components": reference["components"]}
+    jsonschema_rs.validator_for(schema).validate(found)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
-from router_service.api.skins.chat.content import cache_mark
+from router_service.api.skins.chat_content import cache_mark
 from router_service.api.skins.field_errors import EXPECTED, bad_field, decode_field, schema_of
 from router_service.core.generation import Tool, ToolChoice
 from router_service.core.wire.chat import (

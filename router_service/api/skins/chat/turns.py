@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from router_service.api.skins.chat.content import cache_mark, content_parts, image_part, plain_parts
 from router_service.api.skins.chat.reasoning_history import reasoning_parts
+from router_service.api.skins.chat_content import cache_mark, content_parts, image_part, plain_parts
 from router_service.api.skins.field_errors import EXPECTED, bad_field, decode_field
 from router_service.core.generation import Message, Role
 from router_service.core.origin import unwrap_token

@@ -16,6 +16,7 @@ from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
 from router_service.core.events import (
     Began,
+    Completed,
     Ended,
     Event,
     Failed,
@@ -89,6 +90,9 @@ class MessagesStreamRenderer:
         match event:
             case PartDelta() | PartBegan() | PartEnded():
                 return self._start() + self._part(event)
+            case Completed():
+                # A chat answer has none.
+                return ""
             case Began():
                 # What is known of the usage comes right after it, and belongs into the first event.
                 self._began = event

@@ -82,6 +82,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     as base64 with a name, ``inline_images`` where an image has to be base64. ``alternating`` turns are those of the
     user and the assistant in turn after one system turn, and the user's is the last; ``one_system`` is that first rule
     alone. ``models`` are the rules of single models.
+
+    Embeddings: ``base64_embeddings`` is true where vectors can be asked for as base64.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -121,6 +123,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reasoning_in_total: bool = False
     one_system: bool = False
     alternating: bool = False
+    base64_embeddings: bool = False
     models: tuple[ModelRules, ...] = ()
 
     @property

@@ -1,0 +1,83 @@
+"""Describe the bodies of tasks other than chat."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from router_service.api.schemas.described import ResponseSchema
+from router_service.api.schemas.request_fields import TraceSchema
+from router_service.core.preferences import Preferences
+
+
+class TaskRequestFields(msgspec.Struct, kw_only=True):
+    """Describe what routing and the record read for every task."""
+
+    model: str | None = None
+    models: Annotated[list[str], Meta(max_length=20, description="Tried in this order, after `model`")] | None = None
+    provider: Preferences | None = None
+    user: Annotated[str, Meta(max_length=1024)] | None = None
+    session_id: Annotated[str, Meta(max_length=256)] | None = None
+    trace: TraceSchema | None = None
+    stream: Annotated[bool | None, Meta(description="True is refused: these APIs answer at once")] = None
+
+
+class TaskCostBody(ResponseSchema):
+    """Describe the parts of a cost in US dollars."""
+
+    upstream_inference_cost: float
+    upstream_inference_prompt_cost: float
+    upstream_inference_completions_cost: float
+
+
+class EmbeddingContentBody(msgspec.Struct):
+    """Describe an input of several parts, which have one vector together; parts are those of chat messages."""
+
+    content: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=64)]
+
+
+class EmbeddingsRequestBody(TaskRequestFields, kw_only=True):
+    """Describe a request for embeddings. One of ``model`` and ``models`` is required."""
+
+    input: Annotated[
+        str | list[str | int | list[int] | EmbeddingContentBody],
+        Meta(
+            description="A text, an array of at most 2,048 texts, the tokens of a text, an array of arrays of tokens, "
+            "or an array of inputs of several parts"
+        ),
+    ]
+    dimensions: Annotated[int, Meta(ge=1, le=65_536)] | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+    input_type: Annotated[str, Meta(max_length=1024, examples=["search_query"])] | None = None
+
+
+class EmbeddingBody(ResponseSchema):
+    """Describe one vector: numbers, or base64 of little-endian 32-bit floats."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingsUsageBody(ResponseSchema):
+    """Describe the tokens of the inputs, and their cost in US dollars."""
+
+    prompt_tokens: int
+    total_tokens: int
+    cost: float
+    is_byok: bool
+    cost_details: TaskCostBody
+    prompt_tokens_details: dict[str, int] | UnsetType = UNSET
+
+
+class EmbeddingsBody(ResponseSchema):
+    """Describe the vectors of all inputs, in their order."""
+
+    id: str
+    object: Literal["list"]
+    model: str
+    provider: str | None
+    data: list[EmbeddingBody]
+    usage: EmbeddingsUsageBody

@@ -1,0 +1,1 @@
+"""Serve the embeddings API of OpenAI and of the reference."""

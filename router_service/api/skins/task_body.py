@@ -1,0 +1,80 @@
+"""Read and write what the bodies of all tasks other than chat have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from router_service.api.parse_head import modality_of, parse_head
+from router_service.api.skins.error_envelope import error_envelope
+from router_service.api.skins.field_errors import bad_field
+from router_service.api.skins.skin import JSON_HEADERS, ErrorResponse
+from router_service.core.errors import ApiError
+from router_service.core.exchange import Exchange
+from router_service.core.outgoing_json import outgoing_json
+from router_service.core.usage import CostBreakdown, Usage
+
+NANO = 1e9
+# Top-level fields that are for the router; no provider of these tasks knows them.
+ROUTER_FIELDS = frozenset(
+    {
+        "debug", "metadata", "model", "models", "plugins", "preset", "provider", "route", "service_tier", "session_id",
+        "speed", "stream", "stream_options", "trace", "transforms", "usage",
+    }
+)  # fmt: skip
+_NOTHING = CostBreakdown(0, 0, 0, [])
+
+
+def read_fields_of_task(exchange: Exchange, content: str) -> dict[str, msgspec.Raw]:
+    """Set the head of ``exchange`` and return the fields of its body. ``content`` is the field that may hold media.
+
+    Raises ``ApiError`` 400 for a body without a model, and for one that asks for a stream.
+    """
+    request = exchange.request
+    head = parse_head(request.body, with_messages=False)
+    raw = bytes(head.fields.get(content, b""))
+    # The record names the media of the content, as it does those of messages.
+    head = msgspec.structs.replace(head, messages=raw, modality=modality_of(raw), stream=False)
+    exchange.request = request.with_head(head)
+    if bytes(head.fields.get("stream", b"")) == b"true":
+        raise bad_field("stream", "must be false or left out: this API answers at once")
+    return head.fields
+
+
+def note_longest_input(exchange: Exchange, size: int) -> None:
+    """Tell routing the bytes of the longest input, since a model reads its inputs one by one."""
+    head = exchange.request.head
+    assert head is not None
+    exchange.request = exchange.request.with_head(msgspec.structs.replace(head, longest_input=size))
+
+
+def error_response(error: ApiError) -> ErrorResponse:
+    """Return an error as all these APIs send it."""
+    return ErrorResponse(error.code, [*JSON_HEADERS, *error.headers()], outgoing_json(error_envelope(error)))
+
+
+def usage_of_task(exchange: Exchange) -> dict[str, Any]:
+    """Return the fields of ``usage`` that are the same for these tasks. Costs are in US dollars."""
+    cost = exchange.outcome.cost or _NOTHING
+    total = cost.total / NANO
+    return {
+        "cost": total,
+        "is_byok": False,
+        "cost_details": {
+            "upstream_inference_cost": total,
+            "upstream_inference_prompt_cost": (cost.prompt + cost.cached) / NANO,
+            "upstream_inference_completions_cost": (cost.completion + cost.fees) / NANO,
+        },
+    }
+
+
+def served_model(exchange: Exchange) -> str:
+    """Return the model that served, else the one that was asked for."""
+    head = exchange.request.head
+    return exchange.outcome.model or (head and head.model) or ""
+
+
+def usage_or_nothing(exchange: Exchange) -> Usage:
+    """Return the usage that the provider reported; a count that is not known is 0, as SDKs require."""
+    return exchange.outcome.usage or Usage()
