@@ -85,7 +85,7 @@ def _blocks(part: Part, body: dict[str, Any], signatures: Signatures) -> Iterato
     elif isinstance(part, Called):
         arguments = {"input": part.arguments} if part.custom else json.loads(part.arguments)
         yield {"type": "tool_use", "id": f"toolu_{part.number:x}", "name": part.name, "input": arguments}
-    else:
+    elif isinstance(part, Searched):
         yield from _search(part, signatures)
 
 

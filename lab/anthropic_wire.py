@@ -11,7 +11,7 @@ from lab.anthropic_refusals import refuse_count, refuse_messages
 from lab.anthropic_script import message_events, whole_message
 from lab.conversation import Conversation, read_messages
 from lab.prefixes import MIN_TOKENS, Prefixes
-from lab.script import Script
+from lab.script import Script, only_of_gemini
 from lab.shapes import RequestRefused
 from lab.signatures import Signatures
 from lab.text import Ask, Completion, characters
@@ -107,7 +107,8 @@ class AnthropicWire:
         return read_messages(body)
 
     def unsaid(self, script: Script) -> str | None:
-        return "a response that says that it has failed" if script.ending == "failed" else None
+        failed = "a response that says that it has failed" if script.ending == "failed" else None
+        return failed or only_of_gemini(script)
 
     def whole_script(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
         return whole_message(scripts[0], completion, body, self._signatures)

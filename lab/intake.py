@@ -49,7 +49,7 @@ def understand(body: dict[str, Any], wire: Wire) -> tuple[Ask, Conversation]:
     if not isinstance(body.get("model"), str):
         raise RequestRefused("you must provide a model parameter")
     turns = body.get(wire.turns)
-    if not turns or not isinstance(turns, list if wire.turns == "messages" else list | str):
+    if not turns or not isinstance(turns, list | str if wire.turns == "input" else list):
         raise RequestRefused(f"{wire.turns} must be a list of at least one message", param=wire.turns)
     try:
         return wire.read(body), wire.converse(body)

@@ -10,7 +10,18 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from lab.script import Called, CitedSource, Declined, Ending, SaidText, Script, Searched, Thought, joined
+from lab.script import (
+    Called,
+    CitedSource,
+    Declined,
+    Ending,
+    SaidText,
+    Script,
+    Searched,
+    Thought,
+    joined,
+    only_of_gemini,
+)
 from lab.text import WORDS, Completion
 
 REASONS: dict[Ending, str] = {
@@ -186,4 +197,4 @@ def unsaid_in_chat(script: Script) -> str | None:
     paused = any(isinstance(part, Searched) and part.results is None for part in script.parts)
     if script.ending == "failed":
         return "a response that says that it has failed"
-    return "a turn that pauses" if paused else None
+    return "a turn that pauses" if paused else only_of_gemini(script)

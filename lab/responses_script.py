@@ -14,7 +14,18 @@ from typing import Any
 
 from lab.openai_script import listed_logprobs
 from lab.responses_ids import ItemSeals, new_group
-from lab.script import Called, Declined, Ending, HiddenThought, Part, SaidText, Script, Searched, Thought
+from lab.script import (
+    Called,
+    Declined,
+    Ending,
+    HiddenThought,
+    Part,
+    SaidText,
+    Script,
+    Searched,
+    Thought,
+    only_of_gemini,
+)
 from lab.text import Completion
 
 Item = dict[str, Any]
@@ -247,4 +258,4 @@ def unsaid_in_responses(script: Script) -> str | None:
     """Return what of ``script`` the format cannot say at all."""
     if any(isinstance(part, Searched) and part.results is None for part in script.parts):
         return "a turn that pauses"
-    return "a stop sequence" if script.ending == "stop_sequence" else None
+    return "a stop sequence" if script.ending == "stop_sequence" else only_of_gemini(script)

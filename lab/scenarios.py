@@ -19,6 +19,7 @@ from lab.script import (
     Called,
     CitedSource,
     Declined,
+    Drawn,
     Ending,
     HiddenThought,
     Part,
@@ -35,6 +36,8 @@ MAX_NAMED_CALLS = 20
 MAX_SILENCE_S = 600.0
 MAX_QUOTE = 2000
 PAGE = CitedSource("The tide turns twice a day.", "Tides", "https://harbour.example/tides")
+# A picture of one pixel, in base64.
+CHART = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 
 
 class ScenarioError(Exception):
@@ -248,6 +251,14 @@ def _comply(conversation: Conversation, dice: random.Random) -> Script:
     return Script((call,), "tools")
 
 
+def _draw(_conversation: Conversation, _dice: random.Random) -> Script:
+    return Script((SaidText(in_pieces("Here is the chart.")), Drawn("image/png", CHART)))
+
+
+def _blocked(_conversation: Conversation, _dice: random.Random) -> Script:
+    return Script((), "blocked")
+
+
 def _refusal(_conversation: Conversation, _dice: random.Random) -> Script:
     return Script((Declined(in_pieces("I cannot help with that.")),), "refusal")
 
@@ -327,7 +338,9 @@ SCENARIOS = {
     "comply": ScriptedScenario(
         "a call of the first tool, with values that the prompt names, then text, or JSON if it was asked for", _comply
     ),
+    "draw": ScriptedScenario("text and an image that the model has made", _draw),
     "refusal": ScriptedScenario("a refusal", _refusal),
+    "blocked": ScriptedScenario("a prompt that is blocked before the model answers", _blocked),
     "length": ScriptedScenario("text that ends at `max_tokens`", _length),
     "stop_sequence": ScriptedScenario("text that ends at the first stop sequence", _stop_sequence),
     "pause_turn": ScriptedScenario("a turn that pauses within a search, and ends when it is sent back", _pause_turn),

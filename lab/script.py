@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Ending = Literal["end", "length", "stop_sequence", "tools", "pause", "refusal", "filtered", "failed"]
+Ending = Literal["end", "length", "stop_sequence", "tools", "pause", "refusal", "filtered", "failed", "blocked"]
 Break = Literal["error", "cut"]
 TOKENS_OF_A_CALL = 12
 TOKENS_OF_HIDDEN_THINKING = 30
@@ -73,7 +73,15 @@ class Declined:
     pieces: tuple[str, ...]
 
 
-Part = SaidText | Thought | HiddenThought | Called | Searched | Declined
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """An image that the model has made; ``data`` is base64."""
+
+    media_type: str
+    data: str
+
+
+Part = SaidText | Thought | HiddenThought | Called | Searched | Declined | Drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,13 @@ class Script:
         """Return the script with ``thought`` before it, unless it starts with thinking of its own."""
         starts = self.parts and isinstance(self.parts[0], (Thought, HiddenThought, Searched))
         return self if starts else replace(self, parts=(thought, *self.parts))
+
+
+def only_of_gemini(script: Script) -> str | None:
+    """Return what of ``script`` no wire format but Google's has."""
+    if any(isinstance(part, Drawn) for part in script.parts):
+        return "an image that the model has made"
+    return "a prompt that is blocked" if script.ending == "blocked" else None
 
 
 def in_pieces(text: str) -> tuple[str, ...]:

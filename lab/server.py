@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,8 @@ from lab.anthropic_wire import AnthropicWire
 from lab.behaviour import Behaviour, behaviour_of
 from lab.chat_vendors import vendors
 from lab.faults import NEVER_S, Fault, leaves, read_fault
+from lab.gemini_server import MODEL_PATHS, ClaimedModel, TokenOffice, read_generation
+from lab.gemini_wire import GeminiWire
 from lab.intake import MALFORMED, new_request_id, read_body, refusal_response, request_ids, understand, unreadable
 from lab.openai_embeddings import OpenAIEmbeddingsWire
 from lab.openai_wire import OpenAIWire
@@ -35,8 +37,9 @@ from lab.vendor_wire import VendorWire
 from lab.wire import Wire
 
 TIERS = ("priority", "flex")
+BodyReader = Callable[[Request, Wire], Awaitable[dict[str, Any]]]
 # Providers whose own API the wire format is.
-STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic"})
+STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic", "google", "google-vertex"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,9 @@ class Lab:
     outages (0: no delay). ``faults`` enables failures at the measured rates. ``modes`` has the injected faults
     (``lab/faults.py``) by endpoint, provider or ``*``. ``completed`` counts the completed responses, which a provider
     would bill, by the request's ``user``. ``strict`` makes every provider refuse what it refuses where that is known,
-    else what the vendor of its wire format does; without it only OpenAI, Azure and Anthropic do. ``refused`` counts
-    these refusals by endpoint. ``unmarked`` is the scenario of prompts without a marker, ``None`` for a drawn response.
+    else what the vendor of its wire format does; without it only OpenAI, Azure, Anthropic and Google do. ``refused``
+    counts these refusals by endpoint. ``unmarked`` is the scenario of prompts without a marker, ``None`` for a drawn
+    response.
     """
 
     seed: int = 7
@@ -84,23 +88,37 @@ class Lab:
     completed: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
 
-    async def answer(self, provider: str, request: Request, wire: Wire) -> Response:
-        """Return the provider's response to ``request``, or its refusal."""
+    async def answer(
+        self,
+        provider: str,
+        request: Request,
+        wire: Wire,
+        address: Mapping[str, Any] | None = None,
+        read: BodyReader = read_body,
+    ) -> Response:
+        """Return the provider's response to ``request``, or its refusal.
+
+        ``address`` are the fields that the address of the request stands for: where it has any, they are none of the
+        body.
+        """
         try:
-            body = await read_body(request, wire)
-            return await self._answer(provider, request, body, wire)
+            body = await read(request, wire)
+            return await self._answer(provider, request, body, wire, dict(address or {}))
         except RequestRefused as refused:
             return refusal_response(refused, wire)
         except MALFORMED as error:
             return refusal_response(unreadable(error), wire)
 
-    async def _answer(self, provider: str, request: Request, body: dict[str, Any], wire: Wire) -> Response:
-        base = f"{provider}:{body.get('model')}"
+    async def _answer(
+        self, provider: str, request: Request, body: dict[str, Any], wire: Wire, address: dict[str, Any]
+    ) -> Response:
+        base = f"{provider}:{address.get('model', body.get('model'))}"
         endpoint = f"{base}@{body['service_tier']}" if body.get("service_tier") in TIERS else base
         self.calls[endpoint] += 1
         try:
             if self.refuses(provider):
                 wire.refuse(body, request.headers)
+            body |= address
             ask, conversation = understand(body, wire)
             if conversation.scenario is None and self.unmarked is not None:
                 conversation = replace(conversation, scenario=self.unmarked)
@@ -219,9 +237,11 @@ class Lab:
 def create_app(lab: Lab) -> Starlette:
     """Return the application: providers at ``/{provider}/v1``, counts at ``/_log``.
 
-    ``/_control/{provider}`` injects faults into a provider or into one of its endpoints.
+    ``/_google/token`` exchanges assertions of service accounts for tokens of Vertex AI, and ``/_control/{provider}``
+    injects faults into a provider or into one of its endpoints.
     """
     openai, anthropic, responses = OpenAIWire(), AnthropicWire(lab.seed), ResponsesWire(lab.seed)
+    gemini, office = GeminiWire(lab.seed), TokenOffice()
     others = {provider: VendorWire(provider, vendor) for provider, vendor in vendors().items()}
 
     async def chat(request: Request) -> Response:
@@ -240,6 +260,17 @@ def create_app(lab: Lab) -> Starlette:
     async def embed(request: Request) -> Response:
         provider = request.path_params["provider"]
         return await answer_task(lab, provider, request, OpenAIEmbeddingsWire(provider))
+
+    async def generate(request: Request) -> Response:
+        provider = request.path_params["provider"]
+        wanted = ClaimedModel.read(request)
+        wire = gemini.at(wanted.model, is_vertex=wanted.is_vertex)
+        refused = wanted.refusal(office)
+        if refused is not None and lab.refuses(provider):
+            lab.refused[f"{provider}:{wanted.model}"] += 1
+            return refusal_response(refused, wire)
+        address = {"model": wanted.model, "stream": wanted.stream}
+        return await lab.answer(provider, request, wire, address, read_generation)
 
     async def models(request: Request) -> Response:
         rows = models_of(request.path_params["provider"])
@@ -269,6 +300,8 @@ def create_app(lab: Lab) -> Starlette:
             Route("/{provider}/v1/responses", respond, methods=["POST"]),
             Route("/{provider}/v1/embeddings", embed, methods=["POST"]),
             Route("/{provider}/v1/models", models),
+            *(Route(f"/{{provider}}/{path}/{{call}}", generate, methods=["POST"]) for path in MODEL_PATHS),
+            Route("/_google/token", office.exchange, methods=["POST"]),
             Route("/{provider}/v1/messages/count_tokens", count_tokens, methods=["POST"]),
             Route("/_control/{provider:path}", control, methods=["POST", "DELETE"]),
             Route("/_log", log),

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 
 _DIGEST_BYTES = 32
-_THINKING, _REDACTED, _SEARCH = b"thinking", b"redacted", b"search"
+_THINKING, _REDACTED, _SEARCH, _PART = b"thinking", b"redacted", b"search", b"part"
 
 
 class Signatures:
@@ -44,6 +44,18 @@ class Signatures:
     def is_encrypted(self, content: str) -> bool:
         """Return true if this lab made the opaque ``content`` of a search result."""
         return self._opens(_SEARCH, content)
+
+    def sign_part(self, content: str) -> str:
+        """Return the signature of a part of a response, which names the ``content`` that it belongs to."""
+        return self._seal(_PART, hashlib.sha256(content.encode()).digest(), b"")
+
+    def is_part_signature(self, signature: str, content: str | None = None) -> bool:
+        """Return true if this lab made ``signature``, and for ``content`` if that is given.
+
+        Clients write the bytes of a signature in either alphabet of base64.
+        """
+        signature = signature.replace("-", "+").replace("_", "/")
+        return self._opens(_PART, signature) and (content is None or signature == self.sign_part(content))
 
     def _seal(self, purpose: bytes, payload: bytes, covered: bytes) -> str:
         digest = hmac.digest(self._key, purpose + b"\0" + payload + b"\0" + covered, "sha256")

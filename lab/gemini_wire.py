@@ -1,0 +1,119 @@
+"""Implement the provider's side of Google's generateContent API."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lab.conversation import Conversation
+from lab.gemini_conversation import content_characters, is_answered, read_contents
+from lab.gemini_refusals import BAD_TOKEN, refuse_generation
+from lab.gemini_script import ContentScript, unsaid_in_contents
+from lab.prefixes import Prefixes
+from lab.script import Called, Ending, SaidText, Script
+from lab.shapes import RequestRefused
+from lab.signatures import Signatures
+from lab.text import Ask, Completion
+
+# Source: Gemini API docs: Troubleshooting guide.
+FAILURES = {
+    400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
+    401: ("UNAUTHENTICATED", BAD_TOKEN),
+    403: ("PERMISSION_DENIED", "The caller does not have permission"),
+    404: ("NOT_FOUND", "Requested entity was not found."),
+    429: ("RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details."),
+    500: ("INTERNAL", "An internal error has occurred. Please retry or report in the troubleshooting guide."),
+    503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
+    504: ("DEADLINE_EXCEEDED", "The request timed out. Please try again."),
+}
+_ENDINGS: dict[str, Ending] = {"refusal": "filtered", "error": "refusal"}
+
+
+class GeminiWire:
+    """Implement ``Wire``. What prompts have in common is cached without being asked for.
+
+    ``seed`` determines the key that signs parts. ``model`` is that of the address, and ``is_vertex`` says whether the
+    address is one of Vertex AI, where a bearer token has been checked.
+    """
+
+    not_json = "Invalid JSON payload received. Unexpected end of string."
+    turns = "contents"
+
+    def __init__(self, seed: int = 7) -> None:
+        self._prefixes = Prefixes()
+        self._signatures = Signatures(seed)
+        self.model = ""
+        self.is_vertex = False
+
+    def at(self, model: str, *, is_vertex: bool = False) -> GeminiWire:
+        """Return the same wire for requests to the address of ``model``."""
+        found = copy.copy(self)
+        found.model, found.is_vertex = model, is_vertex
+        return found
+
+    def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion:
+        """Return ``completion`` with the prompt tokens that were read from the endpoint's cache."""
+        turns = [body.get("systemInstruction") or {}, *body["contents"]]
+        known = self._prefixes.read(endpoint, [{"content": turn.get("parts")} for turn in turns])
+        return replace(completion, cached_tokens=min(known, completion.prompt_tokens))
+
+    def read(self, body: dict[str, Any]) -> Ask:
+        tools = () if is_answered(body) else read_contents(body).tools
+        limit = (body.get("generationConfig") or {}).get("maxOutputTokens")
+        return Ask(content_characters(body), limit, tools[0].name if tools else None)
+
+    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
+        return self.whole_script((_drawn_script(completion),), completion, body)
+
+    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
+        return self.script_events((_drawn_script(completion),), completion, body)
+
+    def error(self, status: int) -> dict[str, Any]:
+        kind, _ = FAILURES.get(status, FAILURES[500])
+        return {"error": {"code": status, "message": f"planted {status}", "status": kind}}
+
+    def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
+        refuse_generation(body, self.model, headers, self._signatures, vertex=self.is_vertex)
+
+    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]:
+        status = refused.kind if refused.kind.isupper() else FAILURES.get(refused.status, FAILURES[400])[0]
+        error: dict[str, Any] = {"code": refused.status, "message": refused.message, "status": status}
+        if refused.code:
+            reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": refused.code}
+            error["details"] = [reason | {"domain": "googleapis.com"}]
+        if refused.status == 429:
+            error["details"] = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}]
+        return {"error": error}
+
+    def failure(self, status: int) -> RequestRefused:
+        known = status if status in FAILURES else 503 if status == 529 else 500
+        kind, message = FAILURES[known]
+        return RequestRefused(message, status=known if status == 529 else status, kind=kind)
+
+    def converse(self, body: dict[str, Any]) -> Conversation:
+        return read_contents(body)
+
+    def unsaid(self, script: Script) -> str | None:
+        return unsaid_in_contents(script)
+
+    def whole_script(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
+        return ContentScript(scripts[0], completion, body, self._signatures).response()
+
+    def script_events(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> list[bytes]:
+        return ContentScript(scripts[0], completion, body, self._signatures).events()
+
+    def error_event(self, request_id: str, number: int) -> bytes:
+        return b"data: " + json.dumps(self.envelope(self.failure(503), request_id)).encode() + b"\r\n\r\n"
+
+
+def _drawn_script(completion: Completion) -> Script:
+    """Return what the model drew, with the fault that was injected."""
+    if completion.ending:
+        return Script((), _ENDINGS[completion.ending])
+    if completion.tool is None:
+        ending: Ending = "length" if completion.length_limited else "end"
+        return Script((SaidText(completion.pieces),), ending)
+    return Script((Called(completion.number, completion.tool_name or "", completion.arguments),), "tools")
