@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 WIRE = Path(__file__).parent / "fixtures" / "wire"
-FORMATS = ("openai_chat", "openai_responses", "anthropic_messages")
+FORMATS = ("openai_chat", "openai_responses", "anthropic_messages", "gemini")
 MEDIA_TYPES = {".json": "application/json", ".html": "text/html", ".txt": "text/plain"}
 Mode = Literal["response", "stream"]
 
@@ -93,7 +93,8 @@ def _documented_request(folder: Path, own: dict[str, Any]) -> dict[str, Any] | N
     if (folder / "request.json").exists():
         return _json(folder / "upstream_request.json")
     found = _json(folder.parent / "upstream_request.json")
-    return found | {"model": own.get("upstream_model", found["model"])}
+    # Some vendors name the model in the address.
+    return found | ({"model": own.get("upstream_model", found["model"])} if "model" in found else {})
 
 
 def _json(path: Path) -> Any:

@@ -13,7 +13,7 @@ from router_service.core.http_request import HttpRequest
 from router_service.providers.redaction import NO_SECRETS, SecretRedactor
 
 # The header that each wire format expects the key in; every other format takes a bearer token.
-KEY_HEADERS = {"anthropic_messages": "x-api-key"}
+KEY_HEADERS = {"anthropic_messages": "x-api-key", "gemini": "x-goog-api-key"}
 # Seconds for which a key is not used after the provider has refused it with this status, if the provider does not say.
 COOLDOWN_S = {401: 600.0, 402: 600.0, 429: 30.0}
 MAX_COOLDOWN_S = 3600.0

@@ -34,6 +34,8 @@ STREAMED: dict[str, dict[str, Any]] = {
     "openai_chat": {"stream": True, "stream_options": {"include_usage": True}},
     "openai_responses": {"stream": True, "stream_options": {"include_obfuscation": False}},
     "anthropic_messages": {"stream": True},
+    # The address says that a stream is wanted.
+    "gemini": {},
 }
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
+from router_service.providers.formats.gemini.format import GeminiFormat
 from router_service.providers.formats.openai_chat.embeddings import OpenAIEmbeddings
 from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
 from router_service.providers.formats.openai_responses.format import OpenAIResponsesFormat
@@ -18,6 +19,7 @@ FORMATS: Mapping[str, WireFormat] = {
     "openai_chat": OpenAIChatFormat(),
     "openai_responses": OpenAIResponsesFormat(),
     "anthropic_messages": AnthropicMessagesFormat(),
+    "gemini": GeminiFormat(),
 }
 # The pairs are those of ``data.catalogue.task_facts.SPOKEN``.
 TASK_FORMATS: TaskFormats = {("openai_chat", "embeddings"): OpenAIEmbeddings()}

@@ -29,6 +29,7 @@ from router_service.upstream.client import open_client
 from tests.conftest import serving
 from tests.router_service.providers.formats.parameter_cases import (
     CASES,
+    GEMINI_MODELS,
     MESSAGES,
     MODEL_EFFECTS,
     REPORTED_AS,
@@ -36,6 +37,7 @@ from tests.router_service.providers.formats.parameter_cases import (
     Fields,
     chat_effect,
     endpoint_for,
+    gemini_effect,
     messages_effect,
     responses_effect,
 )
@@ -62,6 +64,12 @@ RESPONSES_ENDPOINTS = [
     for provider, model in RESPONSES_MODELS
     for tiers in (False, True)
 ]
+
+
+GEMINI_ENDPOINTS = [
+    endpoint_for("gemini", provider, model, tiers=tiers) for provider, model in GEMINI_MODELS for tiers in (False, True)
+]
+OTHER_ENDPOINTS = [*MESSAGES_ENDPOINTS, *RESPONSES_ENDPOINTS, *GEMINI_ENDPOINTS]
 
 
 class Receiver:
@@ -132,6 +140,8 @@ def fault(name: str, endpoint: Endpoint, encoded: Encoded, received: bytes, *, c
         wanted = chat_effect(name, endpoint, copied=copied)
     elif endpoint.wire_format == "openai_responses":
         wanted = responses_effect(name, endpoint)
+    elif endpoint.wire_format == "gemini":
+        wanted = gemini_effect(name, endpoint)
     else:
         wanted = messages_effect(name, endpoint)
     if not contains(body, wanted):
@@ -154,14 +164,14 @@ def refusal_fault(name: str, endpoint: Endpoint, *, copied: bool) -> str | None:
 
 def label(endpoint: Endpoint) -> str:
     """Return the name of an endpoint in the names of tests."""
-    form = "responses/" if endpoint.wire_format == "openai_responses" else ""
+    form = {"openai_responses": "responses/", "gemini": "gemini/"}.get(endpoint.wire_format, "")
     return f"{form}{endpoint.id}{'+tiers' if endpoint.tier_prices else ''}"
 
 
 @pytest.mark.parametrize(
     ("endpoint", "copied"),
     [(endpoint, copied) for endpoint in CHAT_ENDPOINTS for copied in (False, True)]
-    + [(endpoint, False) for endpoint in (*MESSAGES_ENDPOINTS, *RESPONSES_ENDPOINTS)],
+    + [(endpoint, False) for endpoint in OTHER_ENDPOINTS],
     ids=lambda value: ("parts", "bytes")[value] if isinstance(value, bool) else label(value),
 )
 async def test_each_parameter_does_what_the_table_says(
@@ -194,6 +204,7 @@ async def test_each_parameter_does_what_the_table_says(
         *(endpoint_for("openai_chat", vendor, model) for vendor, model in MODELS_WITH_RULES),
         *(endpoint_for("anthropic_messages", "anthropic", model) for model in MODEL_EFFECTS if "claude" in model),
         *(endpoint for endpoint in RESPONSES_ENDPOINTS if endpoint.provider in ("openai", "azure")),
+        *(endpoint for endpoint in GEMINI_ENDPOINTS if endpoint.provider == "google"),
     ],
     ids=label,
 )
@@ -225,7 +236,7 @@ def test_the_lab_imitates_every_vendor_with_a_row() -> None:
     assert set(ROWS["openai_chat"]) - set(vendor_rows()) == others
 
 
-@pytest.mark.parametrize("endpoint", [*CHAT_ENDPOINTS, *MESSAGES_ENDPOINTS, *RESPONSES_ENDPOINTS], ids=label)
+@pytest.mark.parametrize("endpoint", [*CHAT_ENDPOINTS, *OTHER_ENDPOINTS], ids=label)
 def test_every_table_has_every_parameter(endpoint: Endpoint) -> None:
     """No parameter of the dialect is left out, and a table of an endpoint has no others than that of its format."""
     wire = FORMATS[endpoint.wire_format]

@@ -1,0 +1,1 @@
+"""Translate to and from Google's generateContent API, at Google AI Studio and at Vertex AI."""

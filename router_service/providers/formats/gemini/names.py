@@ -1,0 +1,47 @@
+"""Name what the format's modules share: its dialect, the origin of its parts, and names that it accepts."""
+
+from __future__ import annotations
+
+import re
+
+from data.catalogue.types import Endpoint
+from router_service.providers.tool_names import ToolNames
+
+DIALECT = "gemini"
+# The longest name of a function. Source: Gemini API reference, FunctionDeclaration.
+MAX_TOOL_NAME = 64
+# The only key of ``args`` whose arguments are no JSON object; its value is the model's text.
+INVALID_ARGUMENTS = "_invalid_arguments"
+# Stands for the signature of a call that another model has made. Source: Gemini API docs: Thought signatures, FAQ.
+DUMMY_SIGNATURE = "skip_thought_signature_validator"
+# Ids that the router makes for calls that came without one, from the id of the generation.
+_MADE_ID = re.compile(r"(?:gen-.*|call)_\d+", re.DOTALL)
+
+
+def made_call_id(generation_id: str, number: int) -> str:
+    """Return the id of the ``number``-th call of an answer, which the vendor has not named."""
+    return f"{generation_id or 'call'}_{number}"
+
+
+def is_native_id(call_id: str) -> bool:
+    """Return whether the vendor may have named a call itself."""
+    return bool(call_id) and _MADE_ID.fullmatch(call_id) is None
+
+
+def gemini_origin_at(endpoint: Endpoint) -> str:
+    """Return the origin of the parts that ``endpoint`` makes."""
+    return f"{DIALECT}/{endpoint.provider}"
+
+
+def is_made_at(origin: str, endpoint: Endpoint) -> bool:
+    """Return whether ``endpoint`` accepts the signatures and the ids of ``origin``."""
+    own = gemini_origin_at(endpoint)
+    return origin == own or origin.startswith(f"{own}/")
+
+
+class FunctionNames(ToolNames):
+    """Fit the names of functions, which begin with a letter or an underscore."""
+
+    def unused(self, name: str) -> str:
+        """Return a name like ``name`` that no function has, and take it."""
+        return super().unused(name if name[:1].isalpha() or name[:1] == "_" else f"_{name}")
