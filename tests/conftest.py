@@ -26,7 +26,7 @@ from router_service.api.services import Services
 from router_service.app import create_app as create_router
 from router_service.http_protocol import HttpProtocol
 from router_service.settings import Settings
-from tests.running import Running, free_port
+from tests.running import Running, free_port, until
 
 # A slow example on a busy machine is no failure, and no run depends on an earlier one.
 hypothesis_settings.register_profile(
@@ -77,6 +77,12 @@ class Stack:
     @property
     def client(self) -> httpx2.Client:
         return httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=120)
+
+    def record(self, generation_id: str) -> dict[str, Any]:
+        """The row of a request, once its record is made."""
+        recent = self.services.records.recent
+        until(lambda: recent.get(generation_id) is not None, "the record is made")
+        return recent.get(generation_id) or {}
 
     def send(self, body: dict[str, Any]) -> socket.socket:
         """Send a chat request on a connection of its own and read nothing; the client leaves when it is closed."""

@@ -21,7 +21,6 @@ from tests.router_service.conversation.recording_lab import (
     item_of,
     sealed_item,
 )
-from tests.running import until
 
 SIGNED = ("thinking", "redacted", "sealed")
 # What each format may be sent for the requests of these tests; the router's own fields are none of them.
@@ -137,9 +136,7 @@ class Conversation:
         assert len(received.results) == len(ids)
 
     def _check_record(self, place: Place, seen: Seen, thinks: bool) -> None:
-        recent = self.stack.services.records.recent
-        until(lambda: recent.get(seen.generation), "the record is made")
-        row = recent.get(seen.generation) or {}
+        row = self.stack.record(seen.generation)
         assert (row["status"], row["provider"], row["wire_format"]) == (200, place.provider, place.wire_format)
         assert len(row["attempts"]) == 1
         expected, dropped = self._expected_drops(place, thinks), set(row["dropped_parameters"])

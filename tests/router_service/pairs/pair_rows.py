@@ -121,9 +121,7 @@ class PairWorld:
 
     def record(self, response: httpx2.Response) -> dict[str, Any]:
         """Return the record of a request."""
-        generation, recent = response.headers["x-generation-id"], self.stack.services.recent
-        until(lambda: recent.get(generation), "the record is made")
-        return recent.get(generation) or {}
+        return self.stack.record(response.headers["x-generation-id"])
 
     def answered(self, scenario: str, asked: PairRequest, image: str | None = None) -> tuple[SeenAnswer, LabExchange]:
         """Return what both sides saw of the answer to one prompt, which is complete and counted."""

@@ -111,7 +111,7 @@ def test_a_wrong_field_is_refused_with_its_name(stack: Stack, fields: dict[str, 
     assert found.status_code == 400
     assert found.json()["error"]["message"].startswith(sentence), found.json()["error"]["message"]
     assert stack.lab.calls.total() == calls
-    row = stack.services.recent.get(found.headers["x-generation-id"])
+    row = stack.record(found.headers["x-generation-id"])
     assert row and (row["task"], row["skin"], row["status"]) == ("embeddings", "embeddings", 400)
 
 
@@ -148,7 +148,7 @@ def test_vectors_that_cannot_be_used_lead_to_the_next_endpoint(stack: Stack) -> 
     stack.lab.modes["nebius"] = {"mode": "garble", "code": "missing_vector"}
     found = ask(stack, **asked)
     assert vectors(found) == [unit_vector("one", 4096), unit_vector("two", 4096)]
-    row = stack.services.recent.get(found.headers["x-generation-id"])
+    row = stack.record(found.headers["x-generation-id"])
     assert row is not None
     assert [(a["provider"], a["error_type"]) for a in row["attempts"]] == [
         ("nebius", "provider_unavailable"),
@@ -173,7 +173,7 @@ def test_a_failing_provider_leads_to_the_next_endpoint(stack: Stack, mode: dict[
 
 def test_the_record_has_task_usage_and_charges(stack: Stack) -> None:
     found = ask(stack, user="ann", provider={"only": ["openai"]})
-    row = stack.services.recent.get(found.headers["x-generation-id"])
+    row = stack.record(found.headers["x-generation-id"])
     assert row is not None
     tokens = len(BODY["input"]) // 4
     assert (row["task"], row["skin"], row["wire_format"]) == ("embeddings", "embeddings", "openai_chat")
