@@ -37,6 +37,8 @@ _REQUEST = Object(
 class OpenAIEmbeddingsWire(OpenAIErrors):
     """Implement ``TaskWire`` for the embeddings of ``provider``."""
 
+    vendors = frozenset({"openai", "azure"})
+
     def __init__(self, provider: str) -> None:
         self._provider = provider
 

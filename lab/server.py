@@ -21,6 +21,7 @@ from data.catalogue import load_catalogue
 from lab.anthropic_wire import AnthropicWire
 from lab.behaviour import Behaviour, behaviour_of
 from lab.chat_vendors import vendors
+from lab.cohere import CohereEmbedWire, CohereRerankWire
 from lab.faults import NEVER_S, Fault, leaves, read_fault
 from lab.gemini_server import MODEL_PATHS, ClaimedModel, TokenOffice, read_generation
 from lab.gemini_wire import GeminiWire
@@ -272,6 +273,12 @@ def create_app(lab: Lab) -> Starlette:
         address = {"model": wanted.model, "stream": wanted.stream}
         return await lab.answer(provider, request, wire, address, read_generation)
 
+    async def cohere_embed(request: Request) -> Response:
+        return await answer_task(lab, request.path_params["provider"], request, CohereEmbedWire())
+
+    async def rerank(request: Request) -> Response:
+        return await answer_task(lab, request.path_params["provider"], request, CohereRerankWire())
+
     async def models(request: Request) -> Response:
         rows = models_of(request.path_params["provider"])
         return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in rows]})
@@ -299,6 +306,8 @@ def create_app(lab: Lab) -> Starlette:
             Route("/{provider}/v1/messages", messages, methods=["POST"]),
             Route("/{provider}/v1/responses", respond, methods=["POST"]),
             Route("/{provider}/v1/embeddings", embed, methods=["POST"]),
+            *(Route(f"/{{provider}}/{version}/embed", cohere_embed, methods=["POST"]) for version in ("v1", "v2")),
+            *(Route(f"/{{provider}}/{version}/rerank", rerank, methods=["POST"]) for version in ("v1", "v2")),
             Route("/{provider}/v1/models", models),
             *(Route(f"/{{provider}}/{path}/{{call}}", generate, methods=["POST"]) for path in MODEL_PATHS),
             Route("/_google/token", office.exchange, methods=["POST"]),

@@ -19,8 +19,11 @@ from lab.wire import ErrorWire
 class TaskWire(ErrorWire, Protocol):
     """Wire format of one task: refuse requests, and answer the others.
 
-    ``respond`` returns the body of the response; ``spoiled`` names the fault of its content, if it is to have one.
+    ``vendors`` are the providers whose own API it is: they refuse even where the lab is lenient. ``respond`` returns
+    the body of the response; ``spoiled`` names the fault of its content, if it is to have one.
     """
+
+    vendors: frozenset[str]
 
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         """Raise ``RequestRefused`` if the vendor refuses this request."""
@@ -33,6 +36,7 @@ class TaskHost(Protocol):
 
     seed: int
     time_scale: float
+    strict: bool
     modes: dict[str, dict[str, Any]]
 
     @property
@@ -43,7 +47,6 @@ class TaskHost(Protocol):
     def refused(self) -> Any: ...
     @property
     def completed(self) -> Any: ...
-    def refuses(self, provider: str) -> bool: ...
 
 
 async def answer_task(lab: TaskHost, provider: str, request: Request, wire: TaskWire) -> Response:
@@ -60,7 +63,7 @@ async def answer_task(lab: TaskHost, provider: str, request: Request, wire: Task
 async def _answer(lab: TaskHost, provider: str, request: Request, body: dict[str, Any], wire: TaskWire) -> Response:
     endpoint = f"{provider}:{body.get('model')}"
     lab.calls[endpoint] += 1
-    if lab.refuses(provider):
+    if lab.strict or provider in wire.vendors:
         try:
             wire.refuse(body, request.headers)
         except RequestRefused:

@@ -11,6 +11,7 @@ from data.catalogue import load_catalogue
 from data.catalogue.load import rows_in_source
 from data.catalogue.price import Price, PriceStep
 from data.catalogue.price_check import implausible_prices
+from data.catalogue.task_offers import authored_endpoints
 from data.catalogue.types import Catalogue, Endpoint
 
 
@@ -29,7 +30,10 @@ def coverage(unplaced: bool = False, configured: Catalogue | None = None) -> Ite
     own = len(endpoints) - sum(e.service_tier is None for offers in packaged.endpoints.values() for e in offers)
     yield f"version {catalogue.version}"
     yield f"{rows:>6,} rows in the source, {placed:,} placed ({placed / rows:.1%})"
-    yield f"{len(endpoints):>6,} endpoints; {placed - len(endpoints) + own} more rows are second ids of one of them"
+    written = sum(1 for _ in authored_endpoints(packaged.providers))
+    second = placed - len(endpoints) + own + written
+    yield f"{len(endpoints):>6,} endpoints; {second} more rows are second ids of one of them"
+    yield f"{written:>6,} of the endpoints are no rows of the source, but written here"
     if own:
         yield f"{own:>6,} of the endpoints are added by the configuration"
     yield f"{len(catalogue.models):>6,} models, {len(_models(e for e in endpoints if e.price))} with a price"

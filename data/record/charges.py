@@ -22,6 +22,7 @@ IMAGE = "image_token"
 IMAGE_OUTPUT = "image_output"
 REQUEST = "request"
 WEB_SEARCH = "web_search"
+SEARCH_UNIT = "search_unit"
 # The whole cost of an imported request, whose source does not say what each meter cost.
 TOTAL = "total"
 
@@ -33,14 +34,17 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
         str,
         Column(
             "What was counted: prompt, completion, input_cache_read, input_cache_write, input_cache_write_1h, "
-            "internal_reasoning, audio, audio_output, image_token, image_output, request, web_search; total "
-            "for an imported request; more may follow",
+            "internal_reasoning, audio, audio_output, image_token, image_output, request, web_search, search_unit; "
+            "total for an imported request; more may follow",
             since=2,
         ),
     ]
     quantity: Annotated[
         int,
-        Column("Units counted: requests or searches for the meters of these names, 1 for total, else tokens", since=2),
+        Column(
+            "Units counted: requests, searches or search units for the meters of these names, 1 for total, else tokens",
+            since=2,
+        ),
     ]
     nano: Annotated[int, Column("Price of the quantity, rounded half up once", "nano-USD", since=2)]
 

@@ -19,6 +19,7 @@ from data.record.charges import (
     PROMPT,
     REASONING,
     REQUEST,
+    SEARCH_UNIT,
     WEB_SEARCH,
     Charge,
 )
@@ -91,6 +92,10 @@ def _metered_cost(usage: Usage, price: Price, clock: Clock) -> CostBreakdown:
         nano = usage.web_searches * own.web_search
         fees_nano += nano
         charges.append(Charge(WEB_SEARCH, usage.web_searches, nano))
+    if own.search_unit is not None and usage.search_units:
+        nano = usage.search_units * own.search_unit
+        fees_nano += nano
+        charges.append(Charge(SEARCH_UNIT, usage.search_units, nano))
     return CostBreakdown(prompt_nano, cached_nano, completion_nano, charges, fees_nano)
 
 

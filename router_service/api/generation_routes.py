@@ -12,6 +12,7 @@ from router_service.api.skins.chat.endpoint import ChatEndpoint
 from router_service.api.skins.completions.endpoint import CompletionsEndpoint
 from router_service.api.skins.embeddings.endpoint import EmbeddingsEndpoint
 from router_service.api.skins.messages.endpoint import MessagesEndpoint
+from router_service.api.skins.rerank.endpoint import RerankEndpoint
 from router_service.api.skins.responses.endpoint import ResponsesEndpoint
 from router_service.api.task_handler import TaskHandler
 from router_service.api.token_counting import TokenCounting
@@ -25,6 +26,7 @@ def generation_routes(services: Services, prefixes: Sequence[str]) -> dict[str, 
         "/responses": GenerationHandler(services, ResponsesEndpoint(services.catalogue)),
         "/messages": GenerationHandler(services, MessagesEndpoint()),
         "/embeddings": TaskHandler(services, EmbeddingsEndpoint(), "embeddings"),
+        "/rerank": TaskHandler(services, RerankEndpoint(), "rerank"),
         "/messages/count_tokens": TokenCounting(services, MessagesEndpoint(counting=True)),
     }
     return {f"{prefix}{path}": handler for prefix in prefixes for path, handler in handlers.items()}

@@ -36,7 +36,7 @@ from router_service.api.schemas.responses_bodies import (
     ResponsesErrorBody,
     ResponsesRequestBody,
 )
-from router_service.api.schemas.task_bodies import EmbeddingsBody, EmbeddingsRequestBody
+from router_service.api.schemas.task_bodies import EmbeddingsBody, EmbeddingsRequestBody, RerankBody, RerankRequestBody
 
 PREFIX = "/api/v1"
 _MODULES = (
@@ -127,6 +127,14 @@ HOT_OPERATIONS = {
         "/api/v1/embeddings/models` lists the models.",
         EmbeddingsRequestBody,
         json_content(EmbeddingsBody),
+        ErrorEnvelopeBody,
+    ),
+    "/rerank": _operation(
+        "Rank documents",
+        "Orders documents by their relevance to a query, the most relevant first. `GET "
+        "/api/v1/models?output_modalities=rerank` lists the models.",
+        RerankRequestBody,
+        json_content(RerankBody),
         ErrorEnvelopeBody,
     ),
 }

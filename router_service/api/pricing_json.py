@@ -32,6 +32,9 @@ def pricing(price: Price) -> dict[str, Any]:
     meters = price.meters or _NO_METERS
     prices = {name: getattr(price if hasattr(price, name) else meters, name) for name in (*_TOKEN_NAMES, *_UNIT_NAMES)}
     rows: dict[str, Any] = _named(prices)
+    if meters.search_unit is not None:
+        # The reference has no name for searches that are ranked; it lists their price as that of a request.
+        rows["request"] = _decimal_string(meters.search_unit, -9)
     if meters.steps:
         rows["overrides"] = [_override(step) for step in meters.steps]
     return rows

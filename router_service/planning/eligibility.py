@@ -20,7 +20,7 @@ NEVER_REQUIRED = frozenset(
     {"model", "models", "messages", "prompt", "stream", "stream_options", "provider", "usage", "user"}
     | {"metadata", "trace", "session_id", "plugins", "route", "transforms", "debug", "n", "preset"}
     | {"service_tier", "speed", "prompt_cache_key", "cache_control", "store"}
-    | {"input", "encoding_format"}
+    | {"input", "encoding_format", "query", "documents", "top_n"}
 )
 # Our reasons map to the reference's ``excluded_by``; ``unsupported:<parameter>`` maps to ``require_parameters``.
 EXCLUDED_BY = {
@@ -129,7 +129,12 @@ class FilteredEndpoints(NamedTuple):
 
 
 def blended_price(price: Price) -> int:
-    """Return nano-USD per million tokens at three prompt tokens to one completion token, the common chat mix."""
+    """Return nano-USD per million tokens at three prompt tokens to one completion token, the common chat mix.
+
+    A search unit counts as 50,000 tokens: 100 documents of at most 500 tokens. Source: Cohere docs, pricing (2026-11).
+    """
+    if price.meters is not None and price.meters.search_unit is not None:
+        return 20 * price.meters.search_unit
     return (3 * price.prompt + price.completion) // 4
 
 
@@ -245,7 +250,8 @@ def parts_over_limit(endpoint: Endpoint, limit: MaxPrice) -> tuple[str, ...]:
     price = endpoint.price
     if price is None:
         return ("prompt",)
-    fee = price.meters.request if price.meters is not None else None
+    meters = price.meters
+    fee = None if meters is None else meters.request if meters.search_unit is None else meters.search_unit
     pairs = (
         ("prompt", price.prompt, limit.prompt),
         ("completion", price.completion, limit.completion),

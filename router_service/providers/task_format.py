@@ -12,8 +12,9 @@ from router_service.core.embeddings import EmbeddingsRequest
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.http_request import HttpRequest
+from router_service.core.rerank import RerankRequest
 
-TaskRequest = EmbeddingsRequest
+TaskRequest = EmbeddingsRequest | RerankRequest
 Asked = TypeVar("Asked", contravariant=True)
 
 

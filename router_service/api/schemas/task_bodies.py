@@ -32,6 +32,49 @@ class TaskCostBody(ResponseSchema):
     upstream_inference_completions_cost: float
 
 
+class RerankDocumentBody(msgspec.Struct):
+    """Describe a document with text, an image (a URL or a data URL) or both."""
+
+    text: str | None = None
+    image: str | None = None
+
+
+class RerankRequestBody(TaskRequestFields, kw_only=True):
+    """Describe a request to rank documents. One of ``model`` and ``models`` is required."""
+
+    query: Annotated[str, Meta(min_length=1)]
+    documents: Annotated[list[str | RerankDocumentBody], Meta(min_length=1, max_length=10_000)]
+    top_n: Annotated[int, Meta(ge=1, description="How many of the most relevant documents are returned")] | None = None
+
+
+class RankedDocumentBody(ResponseSchema):
+    """Describe a document, its place in the request, and its relevance: the higher, the more relevant."""
+
+    index: int
+    relevance_score: float
+    document: dict[str, str]
+
+
+class RerankUsageBody(ResponseSchema):
+    """Describe what was used, and its cost in US dollars."""
+
+    total_tokens: int
+    cost: float
+    is_byok: bool
+    cost_details: TaskCostBody
+    search_units: int | UnsetType = UNSET
+
+
+class RerankBody(ResponseSchema):
+    """Describe the ranked documents, the most relevant first."""
+
+    id: str
+    model: str
+    provider: str | None
+    results: list[RankedDocumentBody]
+    usage: RerankUsageBody
+
+
 class EmbeddingContentBody(msgspec.Struct):
     """Describe an input of several parts, which have one vector together; parts are those of chat messages."""
 

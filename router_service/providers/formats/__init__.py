@@ -8,6 +8,8 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
+from router_service.providers.formats.cohere.embeddings import CohereEmbeddings
+from router_service.providers.formats.cohere.rerank import CohereRerank
 from router_service.providers.formats.gemini.format import GeminiFormat
 from router_service.providers.formats.openai_chat.embeddings import OpenAIEmbeddings
 from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
@@ -21,8 +23,12 @@ FORMATS: Mapping[str, WireFormat] = {
     "anthropic_messages": AnthropicMessagesFormat(),
     "gemini": GeminiFormat(),
 }
-# The pairs are those of ``data.catalogue.task_facts.SPOKEN``.
-TASK_FORMATS: TaskFormats = {("openai_chat", "embeddings"): OpenAIEmbeddings()}
+# Both together have the pairs of ``data.catalogue.task_facts.SPOKEN``.
+TASK_FORMATS: TaskFormats = {
+    ("openai_chat", "embeddings"): OpenAIEmbeddings(),
+    ("cohere", "embeddings"): CohereEmbeddings(),
+    ("cohere", "rerank"): CohereRerank(),
+}
 _REACHING = (ParameterSupport.NATIVE, ParameterSupport.EMULATED)
 
 

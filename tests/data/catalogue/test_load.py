@@ -10,6 +10,8 @@ import pytest
 
 from data.catalogue import load_catalogue
 from data.catalogue.load import rows_in_source
+from data.catalogue.price_check import prices_by_name
+from data.catalogue.task_offers import authored_endpoints
 from data.catalogue.types import Endpoint
 
 REFERENCE = Path(__file__).parents[4] / "shared/datasets/openrouter_models/openrouter_models.json"
@@ -42,14 +44,16 @@ def test_every_live_endpoint_is_complete() -> None:
         assert "${" not in offer.base_url
         assert not offer.base_url.endswith("/chat/completions")
         assert offer.context_length > 0
-        assert offer.free == (offer.price.prompt == 0 and offer.price.completion == 0)
+        assert offer.free == (not any(prices_by_name(offer.price).values()))
 
 
 def test_ids_are_unique_and_every_row_is_accounted_for() -> None:
     ids = [e.id for e in all_endpoints()]
     unplaced = [name for name, _ in load_catalogue().unplaced]
     assert len(set(ids)) == len(ids)
-    assert {e.id for e in all_endpoints() if not e.service_tier} | set(unplaced) <= ROWS
+    written = {e.id for e in authored_endpoints(load_catalogue().providers)}
+    assert written <= set(ids) and not written & ROWS
+    assert ({e.id for e in all_endpoints() if not e.service_tier} - written) | set(unplaced) <= ROWS
     assert not set(ids) & set(unplaced)
     assert len(unplaced) < len(ROWS) / 10
 

@@ -29,6 +29,7 @@ RESPONSES, COMPLETIONS = "/api/v1/responses", "/api/v1/completions"
 ASKED: dict[str, Any] = {"model": MODEL, "input": "hello"}
 PROMPT: dict[str, Any] = {"model": MODEL, "prompt": "hello", "max_tokens": 20}
 EMBED: dict[str, Any] = {"model": "openai/text-embedding-3-small", "input": "hello"}
+RANK: dict[str, Any] = {"model": "cohere/rerank-v3.5", "query": "tide", "documents": ["a chart", "a tide table"]}
 GET = [
     "/api/v1/models",
     "/api/v1/models?use_rss=false&limit=2",
@@ -57,6 +58,8 @@ POST: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/embeddings", EMBED),
     ("/api/v1/embeddings", EMBED | {"input": ["a", "b"], "dimensions": 8, "encoding_format": "base64", "user": "u"}),
     ("/api/v1/embeddings", EMBED | {"input": [[1, 2], [3]], "provider": {"sort": "price"}}),
+    ("/api/v1/rerank", RANK),
+    ("/api/v1/rerank", RANK | {"documents": [{"text": "a tide table"}], "top_n": 1, "user": "u"}),
     ("/api/v1/route/preview", BODY),
     ("/api/v1/route/preview", {"models": [MODEL, CLAUDE]}),
 ]  # fmt: skip
@@ -303,7 +306,7 @@ def test_responses_of_the_responses_api_are_valid_by_the_reference(
 
 
 @needs_reference
-@pytest.mark.parametrize(("path", "asked"), [("/embeddings", EMBED)])
+@pytest.mark.parametrize(("path", "asked"), [("/embeddings", EMBED), ("/rerank", RANK)])
 def test_answers_of_other_tasks_are_valid_by_the_reference(
     stack: Stack, reference: dict[str, Any], path: str, asked: dict[str, Any]
 ) -> None:

@@ -235,7 +235,7 @@ def test_embeddings_models_are_listed_apart_from_chat_models(stack: Stack) -> No
     small = next(one for one in own["data"] if one["id"] == SMALL)
     assert small["architecture"]["output_modalities"] == ["embeddings"]
     assert small["pricing"]["prompt"] == "0.00000002" and small["pricing"]["completion"] == "0"
-    assert small["supported_parameters"] == ["dimensions"]
+    assert small["supported_parameters"] == []
     assert [one["provider_name"] for one in endpoints["endpoints"]] == ["OpenAI"]
 
 

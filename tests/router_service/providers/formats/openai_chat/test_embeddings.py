@@ -13,7 +13,7 @@ from data.catalogue.types import Endpoint
 from router_service.core.embeddings import EmbeddingsRequest
 from router_service.core.errors import ApiError
 from router_service.core.events import Completed, Ended, Metered
-from router_service.providers.formats import TASK_FORMATS
+from router_service.providers.formats import FORMATS, TASK_FORMATS
 from router_service.providers.formats.openai_chat.embeddings import OpenAIEmbeddings, read_usage
 
 FORMAT = OpenAIEmbeddings()
@@ -33,7 +33,8 @@ def body_at(model: str, provider: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_the_registry_has_what_the_catalogue_routes_to() -> None:
-    assert set(TASK_FORMATS) == {(wire, task) for task, formats in SPOKEN.items() for wire in formats}
+    spoken = {(wire, task) for task, formats in SPOKEN.items() for wire in formats}
+    assert set(TASK_FORMATS) | {(name, "chat") for name in FORMATS} == spoken
 
 
 def test_base64_is_asked_for_where_the_dialect_has_it() -> None:

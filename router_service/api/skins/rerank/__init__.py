@@ -1,0 +1,1 @@
+"""Serve the reference's API for ranking documents."""

@@ -1,0 +1,1 @@
+"""Translate to and from version 2 of Cohere's API."""
