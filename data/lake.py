@@ -25,6 +25,8 @@ class Lake:
     ``decisions/``                one Parquet file per hour with the data that selection is trained and judged on
     ``policies/<version>/``       a selection policy: ONNX, JSON, its state and its report; see ``data.policies``
     ``portolan.sqlite``           API keys
+    ``catalogue.msgpack``         the catalogue in force, where a configuration changes the packaged one; see
+                                  ``data.catalogue.configured``
     ``health/``                   one journal per running worker, read by the other workers
     ``categories/``               the classifier that was trained here, and the operator's ``examples/``
     ``imports/``                  how far the import of each file has come, and the rows of it that were rejected

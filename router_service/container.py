@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 
 from data.catalogue import load_catalogue
+from data.catalogue.configured import keep_configured
 from data.catalogue.types import Catalogue
 from data.lake import Lake
 from router_service.admission.admission import Admission
@@ -161,6 +162,11 @@ class Container:
         dispatcher.upstream = services.upstream
         services.dispatcher = dispatcher
         services.max_body_bytes, services.keepalive_interval_s = settings.max_body_bytes, settings.keepalive_interval
+        asyncio.get_running_loop().run_in_executor(None, self._keep_catalogue)
+
+    def _keep_catalogue(self) -> None:
+        catalogue = self.services.catalogue
+        keep_configured(self.services.lake, None if catalogue is self.live.catalogue else catalogue)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -180,6 +186,7 @@ class Container:
         self._open_client()
         services.dispatcher.upstream = services.upstream
         await self.live.start(self.adopt)
+        await asyncio.to_thread(self._keep_catalogue)
         sealer = Sealer(services.lake)
         watches = [services.admission.keys.watch(), _poll(services.policies), self.sharing.run(), sealer.watch()]
         watches.append(self.live.watch(self.adopt))

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from dashboards.access import ask, foot
+from dashboards.access import ask, foot, lake
 from dashboards.charts import quantile_ranges
 from dashboards.queries.offers import offers
 from dashboards.queries.providers import served_models, side_by_side
+from data.catalogue.configured import configured_catalogue
 
 st.title("Providers of a model")
 served = ask(served_models)
@@ -20,7 +21,7 @@ with st.container(border=True):
     st.markdown(f"**Time to the first token, {model}**")
     st.altair_chart(quantile_ranges(frame))
 st.dataframe(
-    frame.join(offers(model), on="provider", how="left", maintain_order="left"),
+    frame.join(offers(model, configured_catalogue(lake())), on="provider", how="left", maintain_order="left"),
     hide_index=True,
     column_config={
         "provider": "Provider",

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import polars as pl
 
-from data.catalogue import load_catalogue
-from data.catalogue.types import Endpoint
+from data.catalogue.types import Catalogue, Endpoint
 
 SCHEMA = {"provider": pl.String, "prompt_usd": pl.Float64, "completion_usd": pl.Float64, "processed_in": pl.String}
 
 
-def offers(model: str) -> pl.DataFrame:
-    """Return a row for each provider that the router can use.
+def offers(model: str, catalogue: Catalogue) -> pl.DataFrame:
+    """Return a row for each provider of ``catalogue`` that the router can use.
 
     Prices are USD per million tokens of its cheapest endpoint in the default service tier. Locations of processing
     are null where not known.
     """
     cheapest: dict[str, tuple[float, float, str | None]] = {}
-    for offer in load_catalogue().endpoints.get(model, ()):
+    for offer in catalogue.endpoints.get(model, ()):
         if offer.enabled and offer.price and not offer.service_tier:
             row = (offer.price.prompt / 1e9, offer.price.completion / 1e9, _place(offer))
             cheapest[offer.provider] = min(row, cheapest.get(offer.provider, row), key=lambda found: found[:2])

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from importlib import resources
 
-from data.catalogue.load import load_catalogue
 from data.catalogue.names import resolve_name
+from data.catalogue.types import Catalogue
 from pipelines.imports.fields import RowRejected
 
 MAX_UNKNOWN = 1000
@@ -18,13 +18,13 @@ _VARIANT = re.compile(r":[a-z0-9-]+$")
 
 
 class KnownNames:
-    """Resolve names by the catalogue and by ``given``, which maps a foreign model to a canonical id.
+    """Resolve names by ``catalogue`` and by ``given``, which maps a foreign model to a canonical id.
 
     ``unknown`` counts the rows of each name that the catalogue does not have, for the first ``MAX_UNKNOWN`` names.
     """
 
-    def __init__(self, given: Mapping[str, str] | None = None) -> None:
-        self._catalogue = load_catalogue()
+    def __init__(self, given: Mapping[str, str] | None, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
         self._given = dict(given or {})
         self._models: dict[tuple[str | None, str], str | None] = {}
         self._providers: dict[str, str] = {}

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data.catalogue.configured import configured_catalogue
 from data.lake import COUNTED_IMPORT, TRAINING_IMPORT, Lake
 from data.record import lake_files
 from data.record.encoding import encode_record, to_table
@@ -67,7 +68,7 @@ def import_file(
     ``ImportInvalid`` for a file that is not of the format, and ``OSError`` for one that cannot be read.
     """
     lake.create()
-    form, names = FORMATS[source], KnownNames(given)
+    form, names = FORMATS[source], KnownNames(given, configured_catalogue(lake))
     with exclusive(lake.root / "imports.lock"):
         ledger = ImportLedger(lake, path, source, given or {}, trains)
         state = ledger.state

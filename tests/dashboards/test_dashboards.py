@@ -18,6 +18,7 @@ from streamlit.testing.v1 import AppTest
 from dashboards.queries.market import weekly_tokens
 from dashboards.queries.offers import offers
 from dashboards.queries.providers import side_by_side
+from data.catalogue import load_catalogue
 from data.lake import Lake
 from data.marts import open_mart
 from models.selection.evaluation.gates import GateRequirements
@@ -109,12 +110,13 @@ def test_figures_are_those_of_the_log(mart: Lake) -> None:
 
 
 def test_offers_have_the_default_tiers_price_and_the_place_where_it_is_known() -> None:
-    rows = {row["provider"]: row for row in offers("openai/gpt-oss-120b").to_dicts()}
+    catalogue = load_catalogue()
+    rows = {row["provider"]: row for row in offers("openai/gpt-oss-120b", catalogue).to_dicts()}
     assert (rows["ovhcloud"]["processed_in"], rows["scaleway"]["processed_in"]) == ("FR", "EU")
     assert rows["groq"]["processed_in"] is None
-    (openai,) = offers("openai/gpt-5.1").to_dicts()
+    (openai,) = offers("openai/gpt-5.1", catalogue).to_dicts()
     assert openai == {"provider": "openai", "prompt_usd": 1.25, "completion_usd": 10.0, "processed_in": None}
-    assert offers("no/such").is_empty()
+    assert offers("no/such", catalogue).is_empty()
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from data.catalogue import load_catalogue
+from data.catalogue.configured import configured_catalogue
 from data.catalogue.types import DataPolicy, Price
 from router_service.configuration.mistakes import ConfigurationError
 from tests.conftest import Stack, open_stack, serving
@@ -61,8 +63,12 @@ def test_a_vllm_takes_three_lines(tmp_path: Path) -> None:
             assert response["data"]["endpoints"][0]["context_length"] == 32768
             streamed = posted(stack, {"model": "mine/support-7b", "messages": HELLO, "stream": True})
             assert "hello" in streamed.text
+            # Dashboards and pipelines read the same catalogue.
+            assert configured_catalogue(stack.lake) == stack.services.catalogue
             # The catalogue's providers are still those of the lab.
             assert asked(stack, "openai/gpt-oss-120b")[0] == 200
+    with open_stack(tmp_path / "data") as stack:
+        assert configured_catalogue(stack.lake) is load_catalogue()
 
 
 def test_models_of_an_ollama_that_starts_later_are_found(tmp_path: Path) -> None:
@@ -75,6 +81,7 @@ def test_models_of_an_ollama_that_starts_later_are_found(tmp_path: Path) -> None
         with serving(server.app(), port) as _:
             until(lambda: asked(stack, "mine/mymodel-latest")[0] == 200, "the models are read")
             assert asked(stack, "mine/mymodel:latest")[0] == 200
+            until(lambda: "mine/mymodel-latest" in configured_catalogue(stack.lake).models, "the catalogue is written")
 
 
 @pytest.mark.parametrize("rows", [[], [{"id": "x" * 300, "object": "model"}, {"id": "good"}]])
