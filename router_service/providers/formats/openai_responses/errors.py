@@ -26,15 +26,18 @@ _RESPONSES_CODES = (
         ("bio_policy", "misalignment_policy_violation", "image_content_policy_violation"), "content_policy_violation"
     )
     | {
-        "server_error": "provider_unavailable",
         "vector_store_timeout": "timeout",
         "data_residency_mismatch": "permission_denied",
         "invalid_encrypted_content": "invalid_request",
         "string_above_max_length": "string_too_long",
     }
 )
-# Other formats have this type as well, where only the status says what it means.
-_WITHIN_CODES = _RESPONSES_CODES | {"invalid_request_error": "invalid_request"}
+# A response with a status of failure has these as well, where only the status says what they mean: a server error may
+# be an overload or a timeout.
+_WITHIN_CODES = _RESPONSES_CODES | {
+    "invalid_request_error": "invalid_request",
+    "server_error": "provider_unavailable",
+}
 # Parts of messages, in lower case, whose code says less than they do.
 _PHRASES = (
     ("exceeds the context window", "context_length_exceeded"),

@@ -268,3 +268,23 @@ def test_a_batch_commits_with_content() -> None:
     assert decoder.feed(None, b'{"type":"response.output_text.delta","delta":"a"}') is None
     assert decoder.end() == []
     assert not isinstance(FORMAT.decode_batches(b'{"output":[]}', CONTEXT)[0].events()[-1], Failed)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (500, None, "provider_unavailable"),
+        (502, "server_error", "provider_unavailable"),
+        (503, None, "provider_overloaded"),
+        (503, "server_error", "provider_overloaded"),
+        (504, "server_error", "timeout"),
+        (524, None, "timeout"),
+        (529, "server_error", "provider_overloaded"),
+        (429, "rate_limit_exceeded", "rate_limit_exceeded"),
+    ],
+)
+def test_a_status_says_more_than_an_error_of_the_server(status: int, code: str | None, kind: str) -> None:
+    """The vendor documents 503 as an overload, with the type of every failure of its servers."""
+    body = json.dumps({"error": {"message": "Try again", "type": "server_error", "param": None, "code": code}}).encode()
+    error = FORMAT.error(status, body, {}, endpoint())
+    assert (error.error_type, error.upstream_status) == (kind, status)
