@@ -23,7 +23,10 @@ PREFIX = "ptln1_"
 
 
 class OriginToken(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """Hold what one token carries. ``raw`` is the provider's own signature, ``None`` where it made none."""
+    """Hold what one token carries. ``raw`` is the provider's own signature, ``None`` where it made none.
+
+    ``text`` is the readable reasoning, for clients that return the token without it.
+    """
 
     origin: str | None = None
     format: str | None = None
@@ -33,6 +36,7 @@ class OriginToken(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tr
     summary: bool = False
     call_id: str | None = None
     kind: ToolKind = "function"
+    text: str | None = None
 
     def reasoning(self, text: str = "") -> Reasoning:
         """Return the reasoning that the token proves, with its readable ``text``."""

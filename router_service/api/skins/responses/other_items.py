@@ -82,7 +82,9 @@ class OpenReasoning(OpenItem):
         if content := [one.shown() for one in self._texts if not one.summary]:
             found["content"] = content
         if status != "in_progress":
-            found["encrypted_content"] = encrypted_content(self.part)
+            # One text belongs to one signature; of several the token could not tell where each ends.
+            only = self._texts[0].pieces.text if len(self._texts) == 1 and not self._texts[0].summary else None
+            found["encrypted_content"] = encrypted_content(self.part, only)
         return found if self.part.format is None else found | {"format": self.part.format}
 
     def continues(self, part: Reasoning) -> bool:

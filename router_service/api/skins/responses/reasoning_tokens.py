@@ -7,10 +7,14 @@ from router_service.core.parts import Reasoning, ToolCall
 from router_service.core.wire.responses import REASONING_FORMAT, ReasoningItem
 
 
-def encrypted_content(part: Reasoning) -> str:
-    """Return the token for reasoning. Clients send it back unchanged, also where the provider made none."""
+def encrypted_content(part: Reasoning, content: str | None = None) -> str:
+    """Return the token for reasoning. Clients send it back unchanged, also where the provider made none.
+
+    ``content`` is its readable text where that is no summary. Many clients know summaries alone and lose it, and a
+    signature without its text is refused.
+    """
     return OriginToken(
-        part.origin, part.format, part.signature, part.item_id, part.encrypted, summary=part.summary
+        part.origin, part.format, part.signature, part.item_id, part.encrypted, summary=part.summary, text=content
     ).write()
 
 
@@ -39,13 +43,14 @@ def read_reasoning(item: ReasoningItem) -> list[Reasoning] | OriginToken:
         return _parts(item, Reasoning(encrypted=sent, signature=item.signature, item_id=item.id, format=form))
     if token.call_id is not None:
         return token
-    return _parts(item, token.reasoning())
+    return _parts(item, token.reasoning(token.text or ""))
 
 
 def _parts(item: ReasoningItem, proof: Reasoning) -> list[Reasoning]:
     texts = [(piece.text, True) for piece in item.summary or ()]
     texts += [(piece.text, False) for piece in item.content or ()]
     if not texts:
+        # The proof has the text that the token carried, if any.
         return [proof]
     found = [
         Reasoning(text=text, summary=summary, item_id=proof.item_id, origin=proof.origin, format=proof.format)

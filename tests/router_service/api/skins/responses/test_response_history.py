@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
 from router_service.core.events import Began, Ended, Event, Finished, PartBegan, PartDelta, PartEnded, fold
+from router_service.core.origin import read_token
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from tests.event_streams import event_streams
 from tests.router_service.api.skins.responses.rendering import HELLO, Rendering, answer
@@ -139,6 +141,39 @@ def test_a_signature_that_follows_the_text_comes_back(signature: str, named: boo
     events[3] = PartEnded(choice=0, index=0, signature=signature, item_id="rs_1" if named else None)
     (part,) = sent_back(Rendering().response(events)["output"])
     assert part == Reasoning(text="Hm", signature=signature, item_id="rs_1" if named else None, origin=ORIGIN)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Reasoning(text="Hm", signature="s", origin="anthropic_messages/a"),
+        Reasoning(text="Hm, é \u2028", signature="s", item_id="rs_1", origin=ORIGIN),
+        Reasoning(text="Hm", origin="openai_chat/deepseek/m"),
+        Reasoning(text="Hm"),
+        Reasoning(text="Hm", encrypted="e", origin=ORIGIN),
+        Reasoning(signature="s", origin=ORIGIN),
+    ],
+)
+def test_a_client_that_knows_summaries_alone_returns_the_text_of_reasoning(part: Reasoning) -> None:
+    """The AI SDK returns the token without the content, and a signature without its text is refused."""
+    (item,) = Rendering().response(answer(part))["output"]
+    item.pop("content", None)
+    assert sent_back([item | {"summary": []}]) == [part]
+
+
+def test_the_text_of_an_item_counts_more_than_that_of_its_token() -> None:
+    (item,) = Rendering().response(answer(Reasoning(text="Hm", signature="s", origin=ORIGIN)))["output"]
+    item["content"][0]["text"] = "Changed"
+    assert sent_back([item]) == [Reasoning(text="Changed", signature="s", origin=ORIGIN)]
+
+
+def test_a_token_has_neither_a_summary_nor_one_of_several_texts() -> None:
+    summary = Reasoning(text="In short", summary=True, encrypted="e", item_id="rs_1", origin=ORIGIN)
+    several = [Reasoning(text=text, item_id="rs_1", origin=ORIGIN) for text in ("One", "Two")]
+    for parts in ([summary], several):
+        (item,) = Rendering().response(answer(*parts))["output"]
+        token = read_token(item["encrypted_content"])
+        assert token is not None and token.text is None
 
 
 def test_the_signature_of_a_call_is_carried_by_reasoning() -> None:
