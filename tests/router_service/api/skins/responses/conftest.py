@@ -12,7 +12,7 @@ from starlette.responses import Response as StarletteResponse
 
 from lab.server import Lab
 from lab.wire import Wire
-from tests.clients.served import MODELS
+from tests.clients.served import RESPONSES_MODELS
 from tests.conftest import Stack, open_stack
 from tests.router_service.api.skins.responses.response_client import OVERFLOW
 
@@ -46,6 +46,6 @@ def client(stack: Stack) -> Iterator[openai.OpenAI]:
     assert not stack.lab.refused
 
 
-@pytest.fixture(params=sorted(MODELS))
+@pytest.fixture(params=sorted(RESPONSES_MODELS))
 def model(request: pytest.FixtureRequest) -> str:
-    return MODELS[request.param]
+    return RESPONSES_MODELS[request.param]

@@ -45,7 +45,7 @@ class Harbour(pydantic.BaseModel):
 
 def shows_thinking(model: str) -> bool:
     """Return true if the wire format has a field for thinking; chat completions of OpenAI have none."""
-    return model == MODELS["anthropic_messages"]
+    return model != MODELS["openai_chat"]
 
 
 def ask(client: openai.OpenAI, stream: bool, **body: Any) -> Response:
