@@ -15,7 +15,7 @@ from tests.clients.report import (  # noqa: F401
     pytest_runtest_makereport,
     pytest_terminal_summary,
 )
-from tests.clients.served import MODELS, THINKING_MODELS, ServedModel
+from tests.clients.served import MODELS, RESPONSES_MODELS, THINKING_MODELS, ServedModel
 from tests.conftest import Stack, open_stack
 
 # Every provider here shows the thinking of its models.
@@ -52,6 +52,12 @@ def served(request: pytest.FixtureRequest, strict_stack: Stack) -> Iterator[Serv
 def thinking(request: pytest.FixtureRequest, thinking_stack: Stack) -> Iterator[ServedModel]:
     """Yield a model of each wire format that shows what it thinks."""
     yield from serve_model(thinking_stack, request.param, THINKING_MODELS[request.param])
+
+
+@pytest.fixture(params=sorted(RESPONSES_MODELS))
+def served_responses(request: pytest.FixtureRequest, strict_stack: Stack) -> Iterator[ServedModel]:
+    """Yield a model of each of the three wire formats."""
+    yield from serve_model(strict_stack, request.param, RESPONSES_MODELS[request.param])
 
 
 def serve_model(stack: Stack, wire_format: str, model: str) -> Iterator[ServedModel]:

@@ -32,6 +32,7 @@ CLIENTS = {
     "openrouter for Python": PinnedClient("openrouter", PROJECT),
     "@openrouter/sdk": PinnedClient("@openrouter/sdk", NODE),
     "@openrouter/ai-sdk-provider": PinnedClient("@openrouter/ai-sdk-provider", NODE),
+    "@ai-sdk/openai": PinnedClient("@ai-sdk/openai", NODE),
     "@ai-sdk/openai-compatible": PinnedClient("@ai-sdk/openai-compatible", NODE),
     "langchain-openai": PinnedClient("langchain-openai", _apart("langchain")),
     "litellm": PinnedClient("litellm", _apart("litellm")),

@@ -10,6 +10,8 @@ from typing import Any
 from tests.conftest import Stack
 
 MODELS = {"anthropic_messages": "anthropic/claude-sonnet-4.5", "openai_chat": "openai/gpt-5-mini"}
+# A model of each of the three wire formats that the responses API is tried in front of.
+RESPONSES_MODELS = MODELS | {"openai_responses": "openai/gpt-5.2-codex"}
 # Models that show what they think; the chat completions of OpenAI have no field for it.
 THINKING_MODELS = MODELS | {"openai_chat": "deepseek/deepseek-v4-flash"}
 PNG_BYTES = b"\x89PNG\r\n\x1a\n and the rest"
@@ -28,7 +30,7 @@ class ServedModel:
     @property
     def shows_thinking(self) -> bool:
         """Return true if the wire format has a field for thinking; chat completions of OpenAI have none."""
-        return self.wire_format == "anthropic_messages"
+        return self.wire_format != "openai_chat"
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which the scripts in ``node/`` find the router."""

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.clients.conftest import serve_model
 from tests.clients.node_clients import NodeClients
 from tests.clients.programs import run_program
 from tests.clients.proxy import ProxyRecorder
-from tests.clients.served import MODELS, ServedModel, asking, calling
-from tests.conftest import Stack
+from tests.clients.served import ServedModel, asking, calling
 
 pytestmark = [pytest.mark.slow, pytest.mark.client("@openai/codex")]
 LAUNCHER = "node_modules/@openai/codex/bin/codex.js"
-RESPONSES_MODELS = MODELS | {"openai_responses": "openai/gpt-5.2-codex"}
 PATCH = """apply_patch <<EOF
 *** Begin Patch
 *** Update File: tide.txt
@@ -50,12 +46,6 @@ wire_api = "responses"
 request_max_retries = 0
 stream_max_retries = 0
 """
-
-
-@pytest.fixture(params=sorted(RESPONSES_MODELS))
-def served_responses(request: pytest.FixtureRequest, strict_stack: Stack) -> Iterator[ServedModel]:
-    """Yield a model of each of the three wire formats."""
-    yield from serve_model(strict_stack, request.param, RESPONSES_MODELS[request.param])
 
 
 @dataclass(frozen=True)
