@@ -161,6 +161,98 @@ class ChatDriver:
         return Seen(answer.id, message.get("content") or "", seen)
 
 
+@dataclass
+class ResponsesDriver:
+    """Use ``/v1/responses`` through the OpenAI SDK."""
+
+    client: openai.OpenAI
+    tools: Sequence[tuple[str, dict[str, Any]]]
+    items: list[Any] = field(default_factory=list)
+
+    @classmethod
+    def at(cls, stack: Stack, tools: Sequence[tuple[str, dict[str, Any]]]) -> ResponsesDriver:
+        return cls(openai.OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0), tools)
+
+    def say(self, text: str, image: str | None = None) -> None:
+        shown = [] if image is None else [_input_image(image)]
+        self.items.append({"role": "user", "content": [*shown, {"type": "input_text", "text": text}]})
+
+    def give(self, outputs: Sequence[ToolOutput], note: str | None = None) -> None:
+        # The items of the last answer are at the end, so its calls are the last ones.
+        calls = [item for item in self.items if item.get("type") == "function_call"][-len(outputs) :]
+        for call, output in zip(calls, outputs, strict=True):
+            content = [{"type": "input_text", "text": output.text}] if output.text else []
+            content += [] if output.image is None else [_input_image(output.image)]
+            given = {"type": "function_call_output", "call_id": call["call_id"], "output": content or ""}
+            self.items.append(given)
+        if note is not None:
+            self.items.append({"role": "user", "content": note})
+
+    def ask(self, place: Place, *, stream: bool, thinks: bool) -> Seen:
+        extra: dict[str, Any] = {"provider": {"only": [place.provider]}}
+        if thinks:
+            extra["reasoning"] = {"max_tokens": BUDGET}
+        asked: dict[str, Any] = {
+            "model": place.model,
+            "max_output_tokens": LIMIT,
+            "instructions": SYSTEM,
+            "input": self.items,
+            "tools": [
+                {"type": "function", "name": name, "parameters": schema, "strict": False} for name, schema in self.tools
+            ],
+            "extra_body": extra,
+        }
+        answer: Any
+        if stream:
+            with self.client.responses.stream(**asked) as events:
+                answer = events.get_final_response()
+        else:
+            answer = self.client.responses.create(**asked)
+        assert answer.status == "completed"
+        # The SDK's guides send the items of an answer back as they are.
+        self.items += [item.model_dump(exclude_none=True, exclude={"parsed_arguments"}) for item in answer.output]
+        calls = [item for item in answer.output if item.type == "function_call"]
+        seen = [(call.call_id, call.name, json.loads(call.arguments)) for call in calls]
+        return Seen("gen-" + answer.id.removeprefix("resp_").replace("_", "-"), answer.output_text, seen)
+
+
+@dataclass
+class CompletionsDriver:
+    """Use ``/v1/completions`` through the OpenAI SDK: the conversation is the text of a prompt, and has no tools."""
+
+    client: openai.OpenAI
+    prompt: str = f"{SYSTEM}\n"
+
+    @classmethod
+    def at(cls, stack: Stack) -> CompletionsDriver:
+        return cls(openai.OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0))
+
+    def say(self, text: str) -> None:
+        """Append a turn of the user."""
+        self.prompt += f"User: {text}\nPilot: "
+
+    def ask(self, place: Place, *, stream: bool, thinks: bool) -> Seen:
+        """Send the prompt, and append the answer."""
+        extra: dict[str, Any] = {"provider": {"only": [place.provider]}}
+        if thinks:
+            extra["reasoning"] = {"max_tokens": BUDGET}
+        asked: dict[str, Any] = {"model": place.model, "max_tokens": LIMIT, "prompt": self.prompt, "extra_body": extra}
+        if stream:
+            chunks = list(self.client.completions.create(**asked, stream=True))
+            generation, choices = chunks[0].id, [choice for chunk in chunks for choice in chunk.choices]
+        else:
+            answer = self.client.completions.create(**asked)
+            generation, choices = answer.id, answer.choices
+        assert choices[-1].finish_reason == "stop"
+        text = "".join(choice.text for choice in choices)
+        self.prompt += f"{text}\n"
+        return Seen(generation, text, [])
+
+
+def _input_image(data: str) -> dict[str, Any]:
+    return {"type": "input_image", "image_url": f"data:image/png;base64,{data}", "detail": "auto"}
+
+
 def _image_block(data: str) -> dict[str, Any]:
     return {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
 

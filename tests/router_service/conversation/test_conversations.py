@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import itertools
+import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,7 +18,15 @@ import pytest
 from lab.server import create_app
 from tests.conftest import Stack, open_stack, serving
 from tests.router_service.conversation.conversation_checks import Conversation
-from tests.router_service.conversation.drivers import ChatDriver, Driver, MessagesDriver, Place, ToolOutput
+from tests.router_service.conversation.drivers import (
+    ChatDriver,
+    CompletionsDriver,
+    Driver,
+    MessagesDriver,
+    Place,
+    ResponsesDriver,
+    ToolOutput,
+)
 from tests.router_service.conversation.recording_lab import ANTHROPIC, CHAT, RESPONSES, LabExchange, RecordingLab
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n the quay").decode()
@@ -42,8 +51,11 @@ GROK = Place("x-ai/grok-4.20-multi-agent", "xai", RESPONSES)
 RESPONSES_PLACES = (CODEX, PRO, GROK)
 MESSAGES_PLACES = (SONNET, OPUS, HAIKU, MINIMAX)
 CHAT_PLACES = (OPENAI, MISTRAL, DEEPSEEK, MOONSHOT, GROQ)
-DRIVERS = {"messages": MessagesDriver, "chat": ChatDriver}
-SKINS = ["messages", "chat"]
+EVERY_PLACE = (*MESSAGES_PLACES, *CHAT_PLACES, *RESPONSES_PLACES)
+DRIVERS = {"messages": MessagesDriver, "chat": ChatDriver, "responses": ResponsesDriver}
+SKINS = [*DRIVERS]
+# The client API of each wire format's own dialect.
+OWN_SKINS = {ANTHROPIC: "messages", CHAT: "chat", RESPONSES: "responses"}
 pytestmark = pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
 
 
@@ -132,12 +144,12 @@ def _change_formats(held: Conversation, streams: str) -> None:
     assert all(first != second for first, second in itertools.pairwise(formats)) and len(formats) == 13
 
 
-@pytest.mark.parametrize("place", [*MESSAGES_PLACES, *CHAT_PLACES], ids=lambda place: place.model)
+@pytest.mark.parametrize("place", EVERY_PLACE, ids=lambda place: place.model)
 def test_every_provider_takes_over_from_every_other(world: tuple[Stack, RecordingLab], place: Place) -> None:
     """Over all places this is each ordered pair, at a turn with calls, reasoning or an image."""
-    others = [other for other in (*MESSAGES_PLACES, *CHAT_PLACES) if other is not place]
+    others = [other for other in EVERY_PLACE if other is not place]
     scenarios = itertools.cycle(("redacted", "tool", "thinking", "parallel_tools", "text"))
-    with opened(world, SKINS[place in CHAT_PLACES]) as held:
+    with opened(world, OWN_SKINS[place.wire_format]) as held:
         calls: Sequence[Any] = ()
         for turn, at in enumerate(found for other in others for found in (place, other)):
             if calls:
@@ -203,6 +215,24 @@ def test_random_conversations_go_on(world: tuple[Stack, RecordingLab], skin: str
                 held.say(asking(_scenario(dice)), image)
             place = dice.choice(dice.choice((MESSAGES_PLACES, CHAT_PLACES, RESPONSES_PLACES)))
             calls = held.ask(place, stream=dice.random() < 0.5, thinks=dice.random() < 0.6).calls
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
+def test_a_prompt_goes_on_at_every_provider(world: tuple[Stack, RecordingLab], streams: bool) -> None:
+    """Legacy completions have no turns: all that was said before is in the prompt, which is one text of the user."""
+    stack, lab = world
+    lab.refused.clear()
+    driver = CompletionsDriver.at(stack)
+    with driver.client:
+        for turn, place in enumerate((*EVERY_PLACE, CODEX, SONNET, OPENAI)):
+            driver.say(asking("thinking" if turn % 2 else "text", f"Question {turn}?"))
+            sent = driver.prompt
+            seen = driver.ask(place, stream=streams, thinks=turn % 2 == 1)
+            exchange = lab.exchanges[-1]
+            assert (exchange.provider, exchange.wire_format) == (place.provider, place.wire_format)
+            assert json.dumps(sent, ensure_ascii=False) in exchange.text
+            assert seen.text == "".join(item[1] for item in exchange.items() if item[0] == "text") != ""
+    assert not lab.refused
 
 
 def _scenario(dice: random.Random) -> str:
