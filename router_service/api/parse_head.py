@@ -10,6 +10,7 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.json_fields import read_fields
 from router_service.core.request import Head
+from router_service.core.request_bounds import MAX_NAME_CHARACTERS, check_name
 from router_service.planning.service_tiers import requested_tier
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
         _service_tier(fields),
         modality_of(messages),
     )
-    if not head.model or head.models or head.session_id is not None:
+    if not head.model or len(head.model) > MAX_NAME_CHARACTERS or head.models or head.session_id is not None:
         _validate(head)
     if (with_messages or "messages" in fields) and not messages.startswith(b"[{"):
         _validate_messages(head)
@@ -60,6 +61,9 @@ def _validate(head: Head) -> None:
         raise ApiError("invalid_request", "model is missing: send the id of a model, such as 'openai/gpt-4o'")
     if len(head.models) > MAX_FALLBACK_MODELS:
         raise ApiError("invalid_request", f"models takes at most {MAX_FALLBACK_MODELS} ids")
+    check_name("model", head.model or "")
+    for place, model in enumerate(head.models):
+        check_name(f"models[{place}]", model)
     if head.session_id is not None and len(head.session_id) > 256:
         raise ApiError("string_too_long", "session_id must have at most 256 characters")
 

@@ -13,6 +13,7 @@ import re
 import msgspec
 
 from router_service.core.errors import ApiError
+from router_service.core.request_bounds import MAX_FIELD_BYTES, MAX_FIELDS, check_fields
 
 MAX_NESTING = 200
 BYTE_ORDER_MARK = codecs.BOM_UTF8
@@ -34,11 +35,14 @@ def read_fields(body: bytes) -> dict[str, msgspec.Raw]:
     if not body.isascii() or body.count(b"[") + body.count(b"{") > MAX_NESTING:
         check_text("The request body", body)
     try:
-        return _decoder.decode(body)
+        fields = _decoder.decode(body)
     except msgspec.ValidationError:
         raise ApiError("invalid_request", "The request body must be a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError("invalid_request", f"The request body is not valid JSON: {error}") from None
+    if len(body) > MAX_FIELD_BYTES or len(fields) > MAX_FIELDS:
+        check_fields(fields)
+    return fields
 
 
 def check_text(name: str, raw: bytes) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from router_service.core.errors import ApiError
+from router_service.core.request_bounds import MAX_NAME_CHARACTERS
 
 SORTS = ("price", "throughput", "latency", "exacto")
 PARTITIONS = ("model", "none")
 STRATEGIES = ("price", "adjusted", "exacto", "learned")
 WEIGHT_FIELDS = ("usd_per_second", "usd_per_failure")
 MAX_WEIGHT_USD = 1000.0
+MAX_LIST_ENTRIES = 256
+LISTS = ("order", "only", "ignore", "quantizations", "region")
 # Bits of one model weight. ``unknown`` has 0 bits, so that it satisfies no minimum.
 QUANTIZATION_BITS = {
     "int4": 4, "fp4": 4, "mxfp4": 4, "nvfp4": 4, "fp6": 6, "int8": 8, "fp8": 8, "mxfp8": 8,
@@ -134,6 +137,8 @@ def parse_preferences(raw: bytes) -> Preferences:
         raise _validation_error(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError("invalid_request", f"provider is not valid JSON: {error}") from None
+    for name in LISTS:
+        _check_list(name, getattr(preferences, name))
     for name, value, choices in (
         ("sort", preferences.sort_by, SORTS),
         ("sort.partition", preferences.sort.partition if isinstance(preferences.sort, Sort) else None, PARTITIONS),
@@ -143,7 +148,8 @@ def parse_preferences(raw: bytes) -> Preferences:
         *(("quantizations", name, tuple(QUANTIZATION_BITS)) for name in preferences.quantizations or ()),
     ):
         if value is not None and value not in choices:
-            raise ApiError("invalid_request", f"provider.{name} must be one of {', '.join(choices)}; got {value!r}")
+            got = repr(value[:MAX_NAME_CHARACTERS])
+            raise ApiError("invalid_request", f"provider.{name} must be one of {', '.join(choices)}; got {got}")
     # A reader that tests for truth would take an empty name for no restriction.
     if preferences.regions is not None and not all(preferences.regions or ("",)):
         raise ApiError(
@@ -181,6 +187,17 @@ def _validation_error(message: str) -> ApiError:
     return ApiError(
         "invalid_request", f"provider.{name} must be {EXPECTED_VALUES[name]}: {problem} at provider.{field}"
     )
+
+
+def _check_list(name: str, value: str | tuple[str, ...] | None) -> None:
+    """Raise ``ApiError`` for more entries than there are providers, or one that is longer than any name."""
+    entries = (value,) if isinstance(value, str) else value or ()
+    if len(entries) > MAX_LIST_ENTRIES:
+        raise ApiError("invalid_request", f"provider.{name} takes at most {MAX_LIST_ENTRIES} entries; send fewer")
+    if any(len(entry) > MAX_NAME_CHARACTERS for entry in entries):
+        raise ApiError(
+            "invalid_request", f"An entry of provider.{name} must have at most {MAX_NAME_CHARACTERS} characters"
+        )
 
 
 def _check_positive(name: str, value: float | Percentiles | None) -> None:

@@ -37,6 +37,7 @@ class ToolCallChecker:
             offered = {tool.function.name: tool.function.parameters for tool in _decoder.decode(tools) if tool.function}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ToolCallVerdict(calls.call_count, None)
+        self._schemas.begin_response()
         faults = (self._fault(call, offered) for call in calls)
         return ToolCallVerdict(calls.call_count, next((fault for fault in faults if fault), None))
 

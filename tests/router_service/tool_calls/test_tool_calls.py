@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from router_service.core.tool_calls import MAX_ARGUMENT_BYTES, ToolCallCollector, ToolCallVerdict
 from router_service.tool_calls.check import ToolCallChecker
 from router_service.tool_calls.schema_cost import MAX_WIDTH, UnboundedSchema, schema_cost
-from router_service.tool_calls.schemas import MAX_WORK, SchemaCache
+from router_service.tool_calls.schemas import (
+    MAX_PATTERNS,
+    MAX_SCHEMA_BYTES,
+    MAX_SCHEMA_OBJECTS,
+    MAX_WORK,
+    SchemaCache,
+)
 
 PLACE = {
     "type": "object",
@@ -169,12 +175,37 @@ def test_recursive_schemas_are_applied_as_deep_as_their_cost_is_known() -> None:
 
 
 def test_arguments_that_need_too_much_work_are_not_judged() -> None:
-    many = {"properties": {"a": {"allOf": [{"items": {"type": "string"}}] * 500}}}
+    items = {"items": {"enum": ["x"] * 500}}
+    many = {"properties": {"a": items}}
     assert fault_of(many, {"a": [1, 2]}) == "schema_mismatch"
     assert fault_of(many, {"a": [1] * (MAX_WORK // 500)}) is None
-    patterns = {"properties": {"a": {"allOf": [{"pattern": "(a|b|ab)*c"}] * 100}}}
+    patterns = {"properties": {"a": {"allOf": [{"pattern": "(a|b|ab)*c"}] * MAX_PATTERNS}}}
     assert fault_of(patterns, {"a": "ab"}) == "schema_mismatch"
-    assert fault_of(patterns, {"a": "ab" * 2000}) is None
+    assert fault_of(patterns, {"a": "ab" * 10_000}) is None
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {f"p{number}": {"type": "string"} for number in range(MAX_SCHEMA_OBJECTS)}},
+        {"properties": {f"p{number}": {"pattern": "^a$"} for number in range(MAX_PATTERNS + 1)}},
+        {"patternProperties": {f"^{number}$": True for number in range(MAX_PATTERNS + 1)}},
+        {"title": "x" * MAX_SCHEMA_BYTES, "required": ["a"]},
+    ],
+)
+def test_a_schema_that_takes_long_to_compile_is_not_compiled(schema: dict[str, object]) -> None:
+    """Compiling holds the interpreter's lock, so no other request would be served."""
+    assert SchemaCache().get(json.dumps(schema).encode()) is None
+
+
+def test_schemas_of_one_response_have_a_bound_together() -> None:
+    """The next response may compile those that this one could not."""
+    raws = [json.dumps({"title": f"{number}{'x' * (MAX_SCHEMA_BYTES // 2)}"}).encode() for number in range(8)]
+    known = SchemaCache()
+    first = [known.get(raw) for raw in raws]
+    assert first[0] is not None and first[-1] is None
+    known.begin_response()
+    assert known.get(raws[-1]) is not None
 
 
 def test_the_draft_is_the_one_that_the_schema_names() -> None:
@@ -204,7 +235,7 @@ def test_no_reference_is_fetched() -> None:
 
 def test_schemas_are_compiled_once_and_the_least_recently_used_are_evicted() -> None:
     raws = [json.dumps({"title": str(n), "description": "x" * 100}).encode() for n in range(30)]
-    known = SchemaCache(max_bytes=10 * len(raws[-1]))
+    known = SchemaCache(max_bytes=100 * len(raws[-1]))
     first = known.get(raws[0])
     for raw in raws[1:9]:
         known.get(raw)

@@ -27,6 +27,7 @@ from router_service.core.errors import ApiError
 from router_service.core.events import fold
 from router_service.core.exchange import Exchange
 from router_service.core.json_fields import read_fields
+from router_service.core.request_bounds import check_name
 from router_service.core.request_source import RequestSource
 from router_service.middleware.plugins import take_plugins
 
@@ -87,6 +88,8 @@ def _client_model(exchange: Exchange) -> str:
 
 def _read_model(fields: Mapping[str, msgspec.Raw]) -> str:
     try:
-        return _text.decode(fields["model"])
+        model = _text.decode(fields["model"])
     except (KeyError, msgspec.DecodeError, UnicodeDecodeError):
         raise ApiError("invalid_request", "model: send the id of a model, such as 'claude-sonnet-4-5'") from None
+    check_name("model", model)
+    return model

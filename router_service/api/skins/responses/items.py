@@ -18,6 +18,7 @@ from router_service.api.skins.responses.tools import OfferedTools
 from router_service.core.generation import Message, Role
 from router_service.core.origin import OriginToken
 from router_service.core.parts import AnyPart, Media, Opaque, Refusal, Text, ToolCall, ToolKind, ToolResult
+from router_service.core.request_bounds import MAX_ITEMS
 from router_service.core.wire.responses import (
     DIALECT,
     AdditionalToolsItem,
@@ -40,7 +41,6 @@ _reasoning = msgspec.json.Decoder(ReasoningItem)
 _image = msgspec.json.Decoder(ImageCallItem)
 _more_tools = msgspec.json.Decoder(AdditionalToolsItem)
 _object = msgspec.json.Decoder(dict[str, Any])
-MAX_ITEMS = 100_000
 _INPUT = "a string, or an array of items such as {'role': 'user', 'content': 'Hello'}"
 _ITEM = "an object such as {'role': 'user', 'content': 'Hello'}"
 # What the client or the user says to a hosted call is no part of the assistant's turn.
