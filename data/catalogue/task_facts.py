@@ -12,7 +12,7 @@ from data.catalogue.types import Task, WireFormat
 
 # Wire formats by the tasks that the router has a translator for.
 SPOKEN: Mapping[Task, frozenset[WireFormat]] = {
-    "chat": frozenset({"openai_chat", "openai_responses", "anthropic_messages"}),
+    "chat": frozenset({"openai_chat", "openai_responses", "anthropic_messages", "gemini"}),
     "embeddings": frozenset({"openai_chat", "cohere"}),
     "rerank": frozenset({"cohere"}),
 }

@@ -17,6 +17,7 @@ VOLATILE = (
     (re.compile(rb'("object":"chat\.completion(?:\.chunk)?","created":)\d{10}'), rb"\1<seconds>"),
     (re.compile(rb'("(?:latency|generation_time|health_epoch)":)(?:\d+(?:\.\d+)?(?:e-?\d+)?)'), rb"\1<number>"),
     (re.compile(rb'("created_at":)"[^"]*"'), rb'\1"<time>"'),
+    (re.compile(rb"call_[0-9a-f]{16}_(?=\d)"), b"call_<id>_"),
     (re.compile(rb"sk-or-v1-\w{3}\.\.\.\w{3}"), b"sk-or-v1-<key>"),
     (re.compile(rb"127\.0\.0\.1:\d+"), b"127.0.0.1:<port>"),
 )

@@ -28,6 +28,7 @@ from tests.router_service.providers.formats.parameter_cases import endpoint_for
 KEPT, OWN, LOST = "kept", "own", "–"
 MODELS = {"openai": ("gpt-4.1", "gpt-5"), "moonshotai": ("kimi-k2-thinking",), "zai": ("glm-4.7",)}
 CLAUDE = ("claude-sonnet-4-5", "claude-opus-4-7")
+GEMINI = ("gemini-3-flash-preview", "gemini-2.5-flash-image")
 # The origin of parts that another model has made, and the format of its reasoning.
 FOREIGN_ORIGIN = "openai_responses/other/model"
 
@@ -94,6 +95,8 @@ def targets() -> dict[str, Endpoint]:
             found[f"`openai_chat` {label}"] = endpoint_for("openai_chat", name, model)
     for model in CLAUDE:
         found[f"`anthropic_messages` anthropic, {model}"] = endpoint_for("anthropic_messages", "anthropic", model)
+    for model in GEMINI:
+        found[f"`gemini` google, {model}"] = endpoint_for("gemini", "google", model)
     return found
 
 
@@ -102,7 +105,7 @@ def fate(element: str, endpoint: Endpoint) -> str:
     make, mark = ELEMENTS[element]
     wire = FORMATS[endpoint.wire_format]
     own = f"{endpoint.wire_format}/{endpoint.provider}/{endpoint.upstream_model}"
-    if endpoint.wire_format == "anthropic_messages":
+    if endpoint.wire_format in ("anthropic_messages", "gemini"):
         own = f"{endpoint.wire_format}/{endpoint.provider}"
     kept = [mark in _sent(make(origin), endpoint, wire.name) for origin in (own, FOREIGN_ORIGIN)]
     return KEPT if all(kept) else OWN if kept[0] else LOST

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from lab.server import Lab
+from lab.intake import read_body
+from lab.server import BodyReader, Lab
 from lab.wire import Wire
 
-ANTHROPIC, CHAT, RESPONSES = "anthropic_messages", "openai_chat", "openai_responses"
+ANTHROPIC, CHAT, RESPONSES, GEMINI = "anthropic_messages", "openai_chat", "openai_responses", "gemini"
 _PATHS = {"messages": ANTHROPIC, "completions": CHAT, "responses": RESPONSES}
+DUMMY = "skip_thought_signature_validator"
 Item = tuple[Any, ...]
 
 
@@ -33,8 +35,11 @@ class LabExchange:
         """Return what the provider answered, in order.
 
         Items are ``("text", text)``, ``("call", id, name, arguments)``, ``("thinking", text, signature)``,
-        ``("redacted", data)`` and ``("sealed", encrypted reasoning)``; arguments are decoded JSON.
+        ``("redacted", data)``, ``("sealed", encrypted reasoning)`` and ``("signed", content, signature)`` for a part of
+        Google's; arguments are decoded JSON.
         """
+        if self.wire_format == GEMINI:
+            return _content_items(bytes(self.answer))
         if self.wire_format == RESPONSES:
             return _response_items(bytes(self.answer), bool(self.body.get("stream")))
         if self.wire_format == CHAT:
@@ -61,12 +66,19 @@ class RecordingLab(Lab):
 
     exchanges: list[LabExchange] = field(default_factory=list)
 
-    async def answer(self, provider: str, request: Request, wire: Wire) -> Response:
+    async def answer(
+        self,
+        provider: str,
+        request: Request,
+        wire: Wire,
+        address: Mapping[str, Any] | None = None,
+        read: BodyReader = read_body,
+    ) -> Response:
         body = await request.body()
-        wire_format = _PATHS[request.url.path.rpartition("/")[2]]
+        wire_format = _PATHS.get(request.url.path.rpartition("/")[2], GEMINI)
         exchange = LabExchange(provider, wire_format, json.loads(body), body.decode())
         self.exchanges.append(exchange)
-        response = await super().answer(provider, request, wire)
+        response = await super().answer(provider, request, wire, address, read)
         if isinstance(response, StreamingResponse):
             response.body_iterator = _copied(response.body_iterator, exchange.answer)  # type: ignore[arg-type]
         else:
@@ -115,6 +127,35 @@ def sealed_item(item: dict[str, Any]) -> list[Item]:
         case {"type": "reasoning"}:
             return [("sealed", item["encrypted_content"])]
     raise AssertionError(item)
+
+
+def part_items(part: dict[str, Any]) -> list[Item]:
+    """Return what a part of a content of Google's says, and its signature."""
+    signature = part.get("thoughtSignature")
+    match part:
+        case {"text": text, "thought": True}:
+            return [("thinking", text, signature)]
+        case {"text": text}:
+            found: list[Item] = [("text", text)] if text else []
+            return found + ([("signed", text, signature)] if signature and signature != DUMMY else [])
+        case {"functionCall": call}:
+            said: Item = ("call", call.get("id"), call["name"], call["args"])
+            return [said, *([("signed", call["name"], signature)] if signature and signature != DUMMY else [])]
+    raise AssertionError(part)
+
+
+def _content_items(answer: bytes) -> list[Item]:
+    """Return the items of an answer of Google's; the pieces of a text are joined, and its signature covers it."""
+    chunks = _events(answer) if answer.startswith(b"data: ") else [json.loads(answer)]
+    parts: list[dict[str, Any]] = []
+    for chunk in chunks:
+        for part in chunk["candidates"][0]["content"].get("parts", ()):
+            last = parts[-1] if parts else {}
+            if "text" in part and "text" in last and part.get("thought") == last.get("thought"):
+                parts[-1] = last | part | {"text": last["text"] + part["text"]}
+            else:
+                parts.append(part)
+    return [item for part in parts for item in part_items(part)]
 
 
 def _response_output(answer: bytes, streamed: bool) -> list[dict[str, Any]]:

@@ -27,7 +27,14 @@ from tests.router_service.conversation.drivers import (
     ResponsesDriver,
     ToolOutput,
 )
-from tests.router_service.conversation.recording_lab import ANTHROPIC, CHAT, RESPONSES, LabExchange, RecordingLab
+from tests.router_service.conversation.recording_lab import (
+    ANTHROPIC,
+    CHAT,
+    GEMINI,
+    RESPONSES,
+    LabExchange,
+    RecordingLab,
+)
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n the quay").decode()
 OTHER_PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n the chart").decode()
@@ -48,7 +55,12 @@ GROQ = Place("openai/gpt-oss-120b", "groq", CHAT)
 CODEX = Place("openai/gpt-5.2-codex", "openai", RESPONSES)
 PRO = Place("openai/gpt-5-pro", "openai", RESPONSES)
 GROK = Place("x-ai/grok-4.20-multi-agent", "xai", RESPONSES)
+FLASH = Place("google/gemini-3-flash-preview", "google", GEMINI)
+FLASH_25 = Place("google/gemini-2.5-flash", "google", GEMINI)
+PRO_3 = Place("google/gemini-3.1-pro-preview", "google", GEMINI)
+FLASH_2 = Place("google/gemini-2.0-flash-001", "google", GEMINI)
 RESPONSES_PLACES = (CODEX, PRO, GROK)
+GEMINI_PLACES = (FLASH, FLASH_25, PRO_3, FLASH_2)
 MESSAGES_PLACES = (SONNET, OPUS, HAIKU, MINIMAX)
 CHAT_PLACES = (OPENAI, MISTRAL, DEEPSEEK, MOONSHOT, GROQ)
 EVERY_PLACE = (*MESSAGES_PLACES, *CHAT_PLACES, *RESPONSES_PLACES)
@@ -200,6 +212,50 @@ def _change_among_three(held: Conversation, streams: str) -> None:
 
 
 @pytest.mark.parametrize("skin", SKINS)
+@pytest.mark.parametrize("streams", ["no turn", "every turn", "every other turn"])
+def test_a_conversation_changes_among_four_formats(world: tuple[Stack, RecordingLab], skin: str, streams: str) -> None:
+    """Google's signatures return to it after turns of every other format, whose calls need none of it."""
+    with opened(world, skin) as held:
+        _change_among_four(held, streams)
+
+
+def _change_among_four(held: Conversation, streams: str) -> None:
+    ask = asker(held, streams)
+    held.say(asking("thinking", "What do you see on this picture?"), PNG)
+    assert not ask(FLASH)
+    held.say(asking("parallel_tools"))
+    assert len(ask(SONNET)) == 3
+    outputs = [ToolOutput("Two metres."), ToolOutput("A chart:", OTHER_PNG), ToolOutput("No berth.", failed=True)]
+    held.give(outputs, note=asking("text"))
+    assert not ask(FLASH)
+    held.say(asking("tool_loop:4"))
+    assert len(ask(PRO_3)) == 1
+    held.give([ToolOutput("High water.")])
+    assert len(ask(CODEX)) == 1
+    held.give([ToolOutput("Springs.")])
+    assert len(ask(FLASH)) == 1
+    held.give([ToolOutput(image=PNG)])
+    assert len(ask(OPENAI)) == 1
+    held.give([ToolOutput("Neaps.")])
+    assert not ask(FLASH)
+    held.say(asking("parallel_tools"))
+    assert len(ask(FLASH)) == 3
+    held.give([ToolOutput("Ebb."), ToolOutput(), ToolOutput("é")], note=asking("tool"))
+    assert len(ask(FLASH_25)) == 1
+    held.give([ToolOutput("Slack.")], note=asking("text"))
+    assert not ask(MINIMAX)
+    held.say(asking("thinking"))
+    assert not ask(PRO_3)
+    held.say(asking("tool"))
+    assert len(ask(FLASH_2, thinks=False)) == 1
+    held.give([ToolOutput("Done.")], note=asking("text"))
+    assert not ask(SONNET)
+    held.say(asking("text", "And the first picture?"), OTHER_PNG)
+    assert not ask(FLASH)
+    assert {place.wire_format for place, _ in held.answers} == {ANTHROPIC, CHAT, RESPONSES, GEMINI}
+
+
+@pytest.mark.parametrize("skin", SKINS)
 @pytest.mark.parametrize("seed", range(20))
 def test_random_conversations_go_on(world: tuple[Stack, RecordingLab], skin: str, seed: int) -> None:
     dice = random.Random(seed)
@@ -213,7 +269,7 @@ def test_random_conversations_go_on(world: tuple[Stack, RecordingLab], skin: str
             else:
                 image = dice.choice((PNG, OTHER_PNG)) if dice.random() < 0.3 else None
                 held.say(asking(_scenario(dice)), image)
-            place = dice.choice(dice.choice((MESSAGES_PLACES, CHAT_PLACES, RESPONSES_PLACES)))
+            place = dice.choice(dice.choice((MESSAGES_PLACES, CHAT_PLACES, RESPONSES_PLACES, GEMINI_PLACES)))
             calls = held.ask(place, stream=dice.random() < 0.5, thinks=dice.random() < 0.6).calls
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 
 from data.catalogue.types import Endpoint
 from router_service.providers.tool_names import ToolNames
@@ -14,13 +15,13 @@ MAX_TOOL_NAME = 64
 INVALID_ARGUMENTS = "_invalid_arguments"
 # Stands for the signature of a call that another model has made. Source: Gemini API docs: Thought signatures, FAQ.
 DUMMY_SIGNATURE = "skip_thought_signature_validator"
-# Ids that the router makes for calls that came without one, from the id of the generation.
-_MADE_ID = re.compile(r"(?:gen-.*|call)_\d+", re.DOTALL)
+# Ids that the router makes for calls that came without one. They tell no other provider the id of the generation.
+_MADE_ID = re.compile(r"call_[0-9a-f]{16}_\d+")
 
 
 def made_call_id(generation_id: str, number: int) -> str:
     """Return the id of the ``number``-th call of an answer, which the vendor has not named."""
-    return f"{generation_id or 'call'}_{number}"
+    return f"call_{blake2b(generation_id.encode(), digest_size=8).hexdigest()}_{number}"
 
 
 def is_native_id(call_id: str) -> bool:
