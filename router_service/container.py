@@ -40,7 +40,7 @@ from router_service.middleware.middleware import load_middleware
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.providers.credentials import Credentials
-from router_service.providers.formats import FORMATS, TASK_FORMATS
+from router_service.providers.formats import FORMATS, TAKES_DATA_ALONE, TASK_FORMATS
 from router_service.settings import Settings
 from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
@@ -50,6 +50,7 @@ from router_service.telemetry.record_appender import MAX_DELAY_S, RecordAppender
 from router_service.telemetry.sealer import Sealer
 from router_service.tool_calls.check import ToolCallChecker
 from router_service.upstream.client import ClientName, open_client, select_client
+from router_service.upstream.fetcher import MediaFetcher
 from router_service.upstream.transport import Transport
 
 logger = logging.getLogger(__name__)
@@ -59,9 +60,10 @@ POLICY_POLL_S = 2.0
 HOT = frozenset(
     {
         "allow_aggregators", "answer_timeout", "auto_exacto", "client_region_header", "client_regions",
-        "data_collection", "data_region", "enforce_distillable_text", "keepalive_interval", "lab_url", "learned_share",
-        "max_body_bytes", "provider_urls", "regional_hosts", "stall_timeout", "strategy", "total_timeout",
-        "trusted_proxies", "ttft_timeout", "usd_per_failure", "usd_per_second", "zdr",
+        "data_collection", "data_region", "enforce_distillable_text", "fetch_hosts", "fetch_max_bytes",
+        "fetch_max_media", "fetch_networks", "fetch_ports", "fetch_timeout", "keepalive_interval", "lab_url",
+        "learned_share", "max_body_bytes", "provider_urls", "regional_hosts", "stall_timeout", "strategy",
+        "total_timeout", "trusted_proxies", "ttft_timeout", "usd_per_failure", "usd_per_second", "zdr",
     }
 )  # fmt: skip
 
@@ -120,6 +122,8 @@ class Container:
                 credentials=credentials,
                 formats=FORMATS,
                 task_formats=TASK_FORMATS,
+                data_alone=TAKES_DATA_ALONE,
+                fetcher=MediaFetcher(settings.fetch_rules),
             ),
             tool_calls=ToolCallChecker(),
             categoriser=RequestLabeller(settings.category_share, lake.categories, settings.category_classifier),
@@ -158,7 +162,10 @@ class Container:
         if services.addresses() - known:
             self._open_client()
         services.timeouts = _timeouts(settings)
-        dispatcher = dataclasses.replace(services.dispatcher, timeouts=services.timeouts)
+        fetcher = services.dispatcher.fetcher
+        if settings.fetch_rules != fetcher.rules:
+            fetcher = MediaFetcher(settings.fetch_rules)
+        dispatcher = dataclasses.replace(services.dispatcher, timeouts=services.timeouts, fetcher=fetcher)
         dispatcher.upstream = services.upstream
         services.dispatcher = dispatcher
         services.max_body_bytes, services.keepalive_interval_s = settings.max_body_bytes, settings.keepalive_interval

@@ -18,6 +18,7 @@ from router_service.admission.key_rules import CLIENT_REGION
 from router_service.api.cross_origin import is_origin
 from router_service.core.http_limits import HttpLimits
 from router_service.core.preferences import MAX_WEIGHT_USD
+from router_service.upstream.address_rules import FetchRules, make_rules
 from router_service.upstream.client import ClientName
 from router_service.upstream.framing.sse import DEFAULT_MAX_EVENT_BYTES
 from router_service.upstream.proxies import Proxies
@@ -63,6 +64,22 @@ class Settings(BaseSettings):
         DEFAULT_MAX_EVENT_BYTES, ge=64 * 1024, le=2**30, description="largest event of a provider's stream"
     )
     connect_timeout: float = Field(5.0, gt=0)
+    fetch_hosts: list[str] = Field(
+        [],
+        description='JSON: hosts whose media are fetched though their addresses are not public, such as ["files.lan"]',
+    )
+    fetch_networks: list[str] = Field(
+        [],
+        description='JSON: networks from which media are fetched though they are not public, such as ["10.1.0.0/16"]',
+    )
+    fetch_ports: list[int] = Field(sorted(FetchRules().ports), description="JSON: ports from which media are fetched")
+    fetch_max_bytes: int = Field(
+        FetchRules().max_bytes, gt=0, le=2**30, description="size of the fetched media of one request together"
+    )
+    fetch_max_media: int = Field(
+        FetchRules().max_media, ge=0, le=1000, description="media that are fetched for one request; 0: none"
+    )
+    fetch_timeout: float = Field(FetchRules().timeout_s, gt=0, description="time to fetch one medium")
     ttft_timeout: float = Field(
         30.0, gt=0, description="time to first token after which a stream fails over to the next endpoint"
     )
@@ -157,6 +174,27 @@ class Settings(BaseSettings):
     def utility_weights(self) -> UtilityWeights:
         """Return the utility weights that the learned policy uses for a request without its own, in USD."""
         return UtilityWeights(self.usd_per_second, self.usd_per_second, self.usd_per_failure)
+
+    @property
+    def fetch_rules(self) -> FetchRules:
+        """Return what the router may fetch for clients."""
+        made = make_rules(self.fetch_hosts, self.fetch_networks, self.fetch_ports)
+        return made._replace(
+            max_bytes=self.fetch_max_bytes, max_media=self.fetch_max_media, timeout_s=self.fetch_timeout
+        )
+
+    @field_validator("fetch_networks")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        make_rules((), value, ())
+        return value
+
+    @field_validator("fetch_ports")
+    @classmethod
+    def _are_ports(cls, value: list[int]) -> list[int]:
+        if wrong := [port for port in value if not 0 < port < 65_536]:
+            raise ValueError(f"{wrong[0]} is no port; a port is a number from 1 to 65535")
+        return value
 
     @field_validator("cors_origins")
     @classmethod

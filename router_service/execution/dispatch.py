@@ -20,6 +20,7 @@ from router_service.core.answer import Batch, EventBatch, failure_of
 from router_service.core.errors import ApiError
 from router_service.core.events import Event, Finished, PartBegan, PartDelta
 from router_service.core.exchange import Exchange
+from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
 from router_service.core.parts import Refusal
 from router_service.core.plan import Decision
@@ -29,6 +30,7 @@ from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import Deadlines, MeasuredDeadlines, Timeouts
 from router_service.execution.event_reader import EventReader, usage_of
 from router_service.execution.hedging import Hedging
+from router_service.execution.inline_media import RequestMedia
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.execution.upcoming_decisions import UpcomingDecisions
 from router_service.health import Health
@@ -36,7 +38,8 @@ from router_service.providers.credentials import Credentials
 from router_service.providers.redaction import NO_SECRETS, SecretRedactor
 from router_service.providers.refused_tokens import refuses_tokens, without_tokens
 from router_service.providers.task_format import TaskFormats
-from router_service.providers.wire_format import Encoded, WireFormat
+from router_service.providers.wire_format import DataAlone, Encoded, WireFormat
+from router_service.upstream.fetcher import MediaFetcher
 from router_service.upstream.transport import DeadlineMissed, StreamResponse, Transport
 
 
@@ -68,6 +71,8 @@ class Dispatcher:
     credentials: Credentials
     formats: Mapping[str, WireFormat]
     task_formats: TaskFormats = field(default_factory=dict)
+    data_alone: DataAlone = field(default_factory=dict)
+    fetcher: MediaFetcher = field(default_factory=MediaFetcher)
     upstream: Transport = field(init=False)
 
     def dispatch(
@@ -88,7 +93,7 @@ class Dispatcher:
 class _Calls:
     """Make the calls of one request."""
 
-    __slots__ = ("_ahead", "_deadlines", "_dispatcher", "_exchange", "_source")
+    __slots__ = ("_ahead", "_deadlines", "_dispatcher", "_exchange", "_media", "_source")
 
     def __init__(
         self,
@@ -103,6 +108,7 @@ class _Calls:
         self._exchange = exchange
         self._source = source
         self._ahead = ahead
+        self._media: RequestMedia | None = None
 
     async def call(self, endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> CommittedAttempt:
         """Call ``endpoint``. Where the provider refuses one of several keys, call it with the next; where it refuses
@@ -110,7 +116,11 @@ class _Calls:
         """
         credentials = self._dispatcher.credentials
         wire = self._dispatcher.formats[endpoint.wire_format]
-        encoded = wire.encode_source(self._source, endpoint, self._exchange.request.id)
+        asked = await self._inlined(endpoint)
+        if asked is None:
+            encoded = wire.encode_source(self._source, endpoint, self._exchange.request.id)
+        else:
+            encoded = wire.encode(asked, endpoint, self._exchange.request.id)
         ends_at = time.perf_counter() + timeout_s
         with_tokens = True
         redactor = credentials.redactor(endpoint)
@@ -133,7 +143,7 @@ class _Calls:
             except ApiError as error:
                 redactor.redact_error(error)
                 status = error.upstream_status or error.code
-                if with_tokens and refuses_tokens(error) and (kept := without_tokens(self._source.parsed)) is not None:
+                if with_tokens and refuses_tokens(error) and (kept := self._without_tokens(asked)) is not None:
                     with_tokens = False
                     encoded = _report_reasoning(wire.encode(kept, endpoint, self._exchange.request.id))
                 elif not credentials.pass_on(request, endpoint, status, error.retry_after):
@@ -141,6 +151,18 @@ class _Calls:
                 timeout_s = ends_at - time.perf_counter()
                 if timeout_s <= 0:
                     raise
+
+    async def _inlined(self, endpoint: Endpoint) -> GenerationRequest | None:
+        """Return the request with the media that ``endpoint`` takes as data alone; ``None`` if it has none of them."""
+        head, alone = self._exchange.request.head, self._dispatcher.data_alone.get(endpoint.wire_format)
+        if alone is None or head is None or head.modality == "text":
+            return None
+        self._media = self._media or RequestMedia(self._dispatcher.fetcher)
+        found = await self._media.inlined(self._source.parsed, lambda part: alone(part, endpoint))
+        return None if found is self._source.parsed else found
+
+    def _without_tokens(self, asked: GenerationRequest | None) -> GenerationRequest | None:
+        return without_tokens(self._source.parsed if asked is None else asked)
 
     async def _stream(
         self,

@@ -9,12 +9,14 @@ from typing import Any
 from data.catalogue.types import Endpoint
 from data.record.attempt import Attempt
 from router_service.core.answer import EventBatch
+from router_service.core.embeddings import EmbeddingsRequest
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision
 from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import Deadlines
 from router_service.execution.dispatch import CommittedAttempt, Dispatcher, discard
+from router_service.execution.inline_media import RequestMedia
 from router_service.providers.task_format import TaskFormat, TaskRequest
 
 
@@ -28,10 +30,15 @@ async def dispatch_task(
     """
     deadlines = Deadlines(exchange, dispatcher.timeouts, dispatcher.measured_deadlines)
     task = exchange.request.task
+    media = RequestMedia(dispatcher.fetcher)
 
     async def call(endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> CommittedAttempt:
         wire = dispatcher.task_formats[endpoint.wire_format, task]
-        return await _call(dispatcher, wire, asked, endpoint, attempt, timeout_s, deadlines)
+        alone = dispatcher.data_alone.get(endpoint.wire_format)
+        sent = asked
+        if alone is not None and isinstance(asked, EmbeddingsRequest) and asked.has_media:
+            sent = await media.inlined_inputs(asked, lambda part: alone(part, endpoint))
+        return await _call(dispatcher, wire, sent, endpoint, attempt, timeout_s, deadlines)
 
     attempts = AttemptLoop(exchange, dispatcher.health, deadlines, dispatcher.outcomes)
     return await attempts.run(decisions, call, discard)

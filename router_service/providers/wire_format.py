@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
+from router_service.core.parts import Media
 from router_service.core.request_source import RequestSource
 
 
@@ -118,3 +119,7 @@ class WireFormat(Protocol):
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         """Return the typed error for a response with a status of failure."""
+
+
+# Functions that tell whether a medium cannot be sent by its URL to an endpoint, by wire format.
+DataAlone = Mapping[str, Callable[[Media, Endpoint], bool]]

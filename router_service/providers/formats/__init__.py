@@ -8,14 +8,16 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
+from router_service.providers.formats.cohere import embeddings
 from router_service.providers.formats.cohere.embeddings import CohereEmbeddings
 from router_service.providers.formats.cohere.rerank import CohereRerank
 from router_service.providers.formats.gemini.format import GeminiFormat
+from router_service.providers.formats.openai_chat import turns
 from router_service.providers.formats.openai_chat.embeddings import OpenAIEmbeddings
 from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
 from router_service.providers.formats.openai_responses.format import OpenAIResponsesFormat
 from router_service.providers.task_format import TaskFormats
-from router_service.providers.wire_format import ParameterSupport, WireFormat
+from router_service.providers.wire_format import DataAlone, ParameterSupport, WireFormat
 
 FORMATS: Mapping[str, WireFormat] = {
     "openai_chat": OpenAIChatFormat(),
@@ -28,6 +30,12 @@ TASK_FORMATS: TaskFormats = {
     ("openai_chat", "embeddings"): OpenAIEmbeddings(),
     ("cohere", "embeddings"): CohereEmbeddings(),
     ("cohere", "rerank"): CohereRerank(),
+}
+# By wire format: which media it takes as data alone. The router fetches these; formats without an entry take URLs, or
+# say themselves what they refuse.
+TAKES_DATA_ALONE: DataAlone = {
+    "openai_chat": turns.takes_data_alone,
+    "cohere": embeddings.takes_data_alone,
 }
 _REACHING = (ParameterSupport.NATIVE, ParameterSupport.EMULATED)
 

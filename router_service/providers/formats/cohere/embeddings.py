@@ -62,6 +62,11 @@ class CohereEmbeddings:
         return http_error(status, body, headers, endpoint)
 
 
+def takes_data_alone(part: Media, endpoint: Endpoint) -> bool:  # noqa: ARG001 (part of the contract)
+    """Return whether ``part`` cannot be sent by its URL: Cohere takes images as data URLs."""
+    return part.kind == "image"
+
+
 def _inputs(asked: EmbeddingsRequest, endpoint: Endpoint) -> dict[str, Any]:
     texts = [one for one in asked.inputs if isinstance(one, str)]
     if len(texts) == len(asked.inputs):

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest, Message
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
-from router_service.providers.formats.openai_chat.dialect import NAME, Dialect
+from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, dialect_at
 from router_service.providers.formats.openai_chat.tools import CallIds, cache_control, encode_call
 from router_service.providers.formats.openai_chat.turn_order import alternated, with_one_system_turn
 
@@ -217,6 +218,14 @@ def _is_reasoning_detail(part: Opaque) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return isinstance(kind, str) and kind.startswith("reasoning.")
+
+
+def takes_data_alone(part: Media, endpoint: Endpoint) -> bool:
+    """Return whether ``part`` cannot be sent by its URL. Audio never can; the dialect tells of images and files."""
+    if part.kind == "video":
+        return False
+    dialect = dialect_at(endpoint)
+    return part.kind == "audio" or (dialect.inline_images if part.kind == "image" else dialect.inline_files)
 
 
 def _media(part: Media, dialect: Dialect) -> dict[str, Any]:
