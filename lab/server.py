@@ -27,6 +27,7 @@ from lab.gemini_server import MODEL_PATHS, ClaimedModel, TokenOffice, read_gener
 from lab.gemini_wire import GeminiWire
 from lab.intake import MALFORMED, new_request_id, read_body, refusal_response, request_ids, understand, unreadable
 from lab.openai_embeddings import OpenAIEmbeddingsWire
+from lab.openai_images import OpenAIImagesWire
 from lab.openai_wire import OpenAIWire
 from lab.replies import make_scripts
 from lab.responses_wire import ResponsesWire
@@ -279,6 +280,10 @@ def create_app(lab: Lab) -> Starlette:
     async def rerank(request: Request) -> Response:
         return await answer_task(lab, request.path_params["provider"], request, CohereRerankWire())
 
+    async def draw(request: Request) -> Response:
+        provider = request.path_params["provider"]
+        return await answer_task(lab, provider, request, OpenAIImagesWire(provider))
+
     async def models(request: Request) -> Response:
         rows = models_of(request.path_params["provider"])
         return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in rows]})
@@ -308,6 +313,7 @@ def create_app(lab: Lab) -> Starlette:
             Route("/{provider}/v1/embeddings", embed, methods=["POST"]),
             *(Route(f"/{{provider}}/{version}/embed", cohere_embed, methods=["POST"]) for version in ("v1", "v2")),
             *(Route(f"/{{provider}}/{version}/rerank", rerank, methods=["POST"]) for version in ("v1", "v2")),
+            Route("/{provider}/v1/images/generations", draw, methods=["POST"]),
             Route("/{provider}/v1/models", models),
             *(Route(f"/{{provider}}/{path}/{{call}}", generate, methods=["POST"]) for path in MODEL_PATHS),
             Route("/_google/token", office.exchange, methods=["POST"]),

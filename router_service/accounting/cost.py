@@ -16,6 +16,7 @@ from data.record.charges import (
     INPUT_CACHE_READ,
     INPUT_CACHE_WRITE,
     INPUT_CACHE_WRITE_1H,
+    OUTPUT_IMAGE,
     PROMPT,
     REASONING,
     REQUEST,
@@ -96,6 +97,10 @@ def _metered_cost(usage: Usage, price: Price, clock: Clock) -> CostBreakdown:
         nano = usage.search_units * own.search_unit
         fees_nano += nano
         charges.append(Charge(SEARCH_UNIT, usage.search_units, nano))
+    if own.output_image is not None and usage.images:
+        nano = usage.images * own.output_image
+        fees_nano += nano
+        charges.append(Charge(OUTPUT_IMAGE, usage.images, nano))
     return CostBreakdown(prompt_nano, cached_nano, completion_nano, charges, fees_nano)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -39,8 +39,6 @@ from router_service.health import Health
 from router_service.health.percentiles import MeasuredPercentiles
 
 router = APIRouter()
-# The reference's list of embeddings models names no parameters.
-UNNAMED_PARAMETERS = frozenset({"dimensions"})
 
 
 class CountQuery(BaseModel):
@@ -223,7 +221,7 @@ def model_json(model: Model, endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
             "is_moderated": bool(top.moderated),
         },
         "per_request_limits": None,
-        "supported_parameters": _named(supported_parameters(endpoints)),
+        "supported_parameters": supported_parameters(e for e in endpoints if e.task == "chat"),
         "default_parameters": None,
         "supported_voices": None,
         "links": {"details": f"/api/v1/models/{model.id}/endpoints"},
@@ -247,7 +245,8 @@ def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: boo
         "is_moderated": endpoint.moderated,
         "region": endpoint.region,
         "datacenters": list(endpoint.datacenters) or None,
-        "supported_parameters": _named(endpoint.supported_parameters),
+        # The reference names the parameters of chat alone here.
+        "supported_parameters": sorted(endpoint.supported_parameters) if endpoint.task == "chat" else [],
         "supports_implicit_caching": False,
         "supports_voice_cloning": False,
         "supports_diarization": False,
@@ -266,11 +265,6 @@ def _endpoint_json(endpoint: Endpoint, model: Model, health: Health, speeds: boo
         "latency_last_30m": _percentiles(health.latency_percentiles(endpoint.id, "30m"), 1000) if speeds else None,
         "throughput_last_30m": _percentiles(health.throughput_percentiles(endpoint.id, "30m"), 1) if speeds else None,
     }
-
-
-def _named(parameters: Iterable[str]) -> list[str]:
-    """Return the parameters that the reference has a name for: those of tasks other than chat have none."""
-    return sorted(name for name in parameters if name not in UNNAMED_PARAMETERS)
 
 
 def _percentiles(found: MeasuredPercentiles | None, scale: int) -> dict[str, float] | None:

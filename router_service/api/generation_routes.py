@@ -11,6 +11,7 @@ from router_service.api.services import Services
 from router_service.api.skins.chat.endpoint import ChatEndpoint
 from router_service.api.skins.completions.endpoint import CompletionsEndpoint
 from router_service.api.skins.embeddings.endpoint import EmbeddingsEndpoint
+from router_service.api.skins.images.endpoint import ImagesEndpoint
 from router_service.api.skins.messages.endpoint import MessagesEndpoint
 from router_service.api.skins.rerank.endpoint import RerankEndpoint
 from router_service.api.skins.responses.endpoint import ResponsesEndpoint
@@ -27,6 +28,8 @@ def generation_routes(services: Services, prefixes: Sequence[str]) -> dict[str, 
         "/messages": GenerationHandler(services, MessagesEndpoint()),
         "/embeddings": TaskHandler(services, EmbeddingsEndpoint(), "embeddings"),
         "/rerank": TaskHandler(services, RerankEndpoint(), "rerank"),
+        "/images": TaskHandler(services, ImagesEndpoint(), "images"),
+        "/images/generations": TaskHandler(services, ImagesEndpoint(), "images"),
         "/messages/count_tokens": TokenCounting(services, MessagesEndpoint(counting=True)),
     }
     return {f"{prefix}{path}": handler for prefix in prefixes for path, handler in handlers.items()}

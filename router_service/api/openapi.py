@@ -36,7 +36,14 @@ from router_service.api.schemas.responses_bodies import (
     ResponsesErrorBody,
     ResponsesRequestBody,
 )
-from router_service.api.schemas.task_bodies import EmbeddingsBody, EmbeddingsRequestBody, RerankBody, RerankRequestBody
+from router_service.api.schemas.task_bodies import (
+    EmbeddingsBody,
+    EmbeddingsRequestBody,
+    ImagesBody,
+    ImagesRequestBody,
+    RerankBody,
+    RerankRequestBody,
+)
 
 PREFIX = "/api/v1"
 _MODULES = (
@@ -81,6 +88,13 @@ def _events(schema: dict[str, Any]) -> dict[str, Any]:
     return {"text/event-stream": {"schema": schema}}
 
 
+_IMAGES = _operation(
+    "Generate images",
+    "Returns images as base64, in one response. `GET /api/v1/images/models` lists the models.",
+    ImagesRequestBody,
+    json_content(ImagesBody),
+    ErrorEnvelopeBody,
+)
 HOT_OPERATIONS = {
     "/chat/completions": _operation(
         "Create a chat completion",
@@ -137,6 +151,8 @@ HOT_OPERATIONS = {
         json_content(RerankBody),
         ErrorEnvelopeBody,
     ),
+    "/images": _IMAGES,
+    "/images/generations": _IMAGES,
 }
 
 

@@ -15,12 +15,13 @@ import msgspec
 
 from router_service.core.embeddings import EmbeddingsResult
 from router_service.core.errors import ApiError
+from router_service.core.images import ImagesResult
 from router_service.core.parts import AnyPart, Citation, Media, Reasoning, Refusal, Text, ToolCall
 from router_service.core.rerank import RerankResult
 from router_service.core.usage import Usage
 
 # What the tasks other than chat return.
-TaskResult = EmbeddingsResult | RerankResult
+TaskResult = EmbeddingsResult | RerankResult | ImagesResult
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "pause_turn", "error"]
 
 

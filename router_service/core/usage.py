@@ -16,7 +16,7 @@ class Usage(msgspec.Struct):
     audio and image tokens. ``cache_write_1h_tokens`` are the ones among ``cache_write_tokens`` that the provider caches
     for an hour. ``web_searches`` are sources where the provider counts these; ``web_fetches`` cost nothing but their
     tokens. ``reported_nano`` is the cost that the provider itself states, nano-USD; it is recorded and never billed.
-    ``search_units`` are queries with up to 100 documents each that were ranked.
+    ``search_units`` are queries with up to 100 documents each that were ranked, ``images`` those that were generated.
     """
 
     prompt_tokens: int = 0
@@ -33,6 +33,7 @@ class Usage(msgspec.Struct):
     web_fetches: int | None = None
     reported_nano: int | None = None
     search_units: int | None = None
+    images: int | None = None
 
     def plus(self, other: Usage) -> Usage:
         """Return the sum of both; a figure that neither has is ``None``."""

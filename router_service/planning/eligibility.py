@@ -20,7 +20,7 @@ NEVER_REQUIRED = frozenset(
     {"model", "models", "messages", "prompt", "stream", "stream_options", "provider", "usage", "user"}
     | {"metadata", "trace", "session_id", "plugins", "route", "transforms", "debug", "n", "preset"}
     | {"service_tier", "speed", "prompt_cache_key", "cache_control", "store"}
-    | {"input", "encoding_format", "query", "documents", "top_n"}
+    | {"input", "encoding_format", "query", "documents", "top_n", "size", "input_references"}
 )
 # Our reasons map to the reference's ``excluded_by``; ``unsupported:<parameter>`` maps to ``require_parameters``.
 EXCLUDED_BY = {
@@ -132,9 +132,12 @@ def blended_price(price: Price) -> int:
     """Return nano-USD per million tokens at three prompt tokens to one completion token, the common chat mix.
 
     A search unit counts as 50,000 tokens: 100 documents of at most 500 tokens. Source: Cohere docs, pricing (2026-11).
+    An image counts as 4,000 tokens. Source: OpenAI docs, "Image generation", high quality (2026-11).
     """
     if price.meters is not None and price.meters.search_unit is not None:
         return 20 * price.meters.search_unit
+    if price.meters is not None and price.meters.output_image is not None:
+        return 250 * price.meters.output_image
     return (3 * price.prompt + price.completion) // 4
 
 
@@ -242,22 +245,22 @@ def processing_locations(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def parts_over_limit(endpoint: Endpoint, limit: MaxPrice) -> tuple[str, ...]:
-    """Return the parts of ``limit`` that the endpoint's list price exceeds.
-
-    The list price is that of short prompts. No offer of the catalogue charges per image or audio second, so those parts
-    are never exceeded.
-    """
-    price = endpoint.price
-    if price is None:
+    """Return the parts of ``limit`` that the endpoint's list price exceeds."""
+    if endpoint.price is None:
         return ("prompt",)
+    pairs = ((part, nano, getattr(limit, part)) for part, nano in limited_prices(endpoint.price).items())
+    return tuple(part for part, nano, allowed in pairs if allowed is not None and nano > _nano(allowed))
+
+
+def limited_prices(price: Price) -> dict[str, int]:
+    """Return the list price of short prompts in nano-USD, by the parts of a ``MaxPrice``.
+
+    No offer of the catalogue charges per audio second, so that part is left out.
+    """
     meters = price.meters
     fee = None if meters is None else meters.request if meters.search_unit is None else meters.search_unit
-    pairs = (
-        ("prompt", price.prompt, limit.prompt),
-        ("completion", price.completion, limit.completion),
-        ("request", fee or 0, limit.request),
-    )
-    return tuple(name for name, nano, allowed in pairs if allowed is not None and nano > _nano(allowed))
+    image = None if meters is None else meters.output_image
+    return {"prompt": price.prompt, "completion": price.completion, "request": fee or 0, "image": image or 0}
 
 
 def is_named_by(endpoint: Endpoint, slugs: tuple[str, ...]) -> bool:

@@ -15,6 +15,7 @@ from router_service.planning.eligibility import (
     blended_price,
     eligibility_rules,
     is_named_by,
+    limited_prices,
     missing_parameters,
     parts_over_limit,
     processing_locations,
@@ -112,6 +113,6 @@ def _price_changes(endpoint: Endpoint, preferences: Preferences) -> list[Request
     price, limit = endpoint.price, preferences.max_price
     if price is None or limit is None:
         return []
-    fee = price.meters.request if price.meters is not None else None
-    dollars = {"prompt": price.prompt / 1e9, "completion": price.completion / 1e9, "request": (fee or 0) / 1e9}
-    return [RequestChange(f"provider.max_price.{part}", dollars[part]) for part in parts_over_limit(endpoint, limit)]
+    prices = limited_prices(price)
+    over = parts_over_limit(endpoint, limit)
+    return [RequestChange(f"provider.max_price.{part}", prices[part] / 1e9) for part in over]

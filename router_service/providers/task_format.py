@@ -12,9 +12,10 @@ from router_service.core.embeddings import EmbeddingsRequest
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.http_request import HttpRequest
+from router_service.core.images import ImagesRequest
 from router_service.core.rerank import RerankRequest
 
-TaskRequest = EmbeddingsRequest | RerankRequest
+TaskRequest = EmbeddingsRequest | RerankRequest | ImagesRequest
 Asked = TypeVar("Asked", contravariant=True)
 
 

@@ -9,6 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from router_service.api.schemas.described import ResponseSchema
 from router_service.api.schemas.request_fields import TraceSchema
+from router_service.api.skins.images.parse import ASPECT_RATIOS
+from router_service.core.images import Background, ImageFormat, Quality, Resolution
 from router_service.core.preferences import Preferences
 
 
@@ -30,6 +32,106 @@ class TaskCostBody(ResponseSchema):
     upstream_inference_cost: float
     upstream_inference_prompt_cost: float
     upstream_inference_completions_cost: float
+
+
+class ImagesRequestBody(TaskRequestFields, kw_only=True):
+    """Describe a request for images. One of ``model`` and ``models`` is required."""
+
+    prompt: Annotated[str, Meta(min_length=1)]
+    n: Annotated[int, Meta(ge=1, le=10)] | None = None
+    size: Annotated[str | None, Meta(examples=["1024x1024", "2K", "auto"])] = None
+    aspect_ratio: Annotated[str | None, Meta(extra_json_schema={"enum": [*ASPECT_RATIOS, None]})] = None
+    resolution: Resolution | None = None
+    quality: Quality | None = None
+    background: Background | None = None
+    output_format: ImageFormat | None = None
+    output_compression: Annotated[int, Meta(ge=0, le=100)] | None = None
+    seed: int | None = None
+    input_references: Annotated[list[dict[str, Any]], Meta(max_length=16)] | None = None
+    response_format: Annotated[str | None, Meta(extra_json_schema={"enum": ["b64_json", None]})] = None
+
+
+class ImageBody(ResponseSchema):
+    """Describe one image."""
+
+    b64_json: str
+    media_type: str | UnsetType = UNSET
+
+
+class ImagesUsageBody(ResponseSchema):
+    """Describe the tokens by the reference's names and by OpenAI's, and the cost in US dollars."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    completion_tokens_details: dict[str, int]
+    input_tokens: int
+    output_tokens: int
+    input_tokens_details: dict[str, int]
+    cost: float
+    is_byok: bool
+    cost_details: TaskCostBody
+
+
+class ImagesBody(ResponseSchema):
+    """Describe the generated images."""
+
+    created: Annotated[int, Meta(description="Unix seconds")]
+    data: list[ImageBody]
+    usage: ImagesUsageBody
+
+
+class ImageArchitectureBody(ResponseSchema):
+    """Describe what an image model takes and returns."""
+
+    input_modalities: list[str]
+    output_modalities: list[str]
+
+
+class ImageModelBody(ResponseSchema):
+    """Describe an image model. ``supported_parameters`` are those that one of its endpoints supports."""
+
+    id: str
+    name: str
+    description: str
+    created: int
+    architecture: ImageArchitectureBody
+    supported_parameters: dict[str, dict[str, Any]]
+    supports_streaming: bool
+    endpoints: Annotated[str, Meta(description="Address of the list of endpoints")]
+
+
+class ImageModelListBody(ResponseSchema):
+    """Describe the list of image models."""
+
+    data: list[ImageModelBody]
+
+
+class ImagePriceBody(ResponseSchema):
+    """Describe one line of a price sheet."""
+
+    billable: str
+    unit: str
+    cost_usd: float
+
+
+class ImageEndpointBody(ResponseSchema):
+    """Describe an endpoint of an image model."""
+
+    provider_name: str
+    provider_slug: str
+    provider_tag: str | None
+    supported_parameters: dict[str, dict[str, Any]]
+    allowed_passthrough_parameters: list[str]
+    supports_streaming: bool
+    pricing: list[ImagePriceBody]
+
+
+class ImageModelEndpointsBody(ResponseSchema):
+    """Describe the endpoints of an image model."""
+
+    id: str
+    endpoints: list[ImageEndpointBody]
 
 
 class RerankDocumentBody(msgspec.Struct):

@@ -26,7 +26,7 @@ ROUTER_FIELDS = frozenset(
 _NOTHING = CostBreakdown(0, 0, 0, [])
 
 
-def read_fields_of_task(exchange: Exchange, content: str) -> dict[str, msgspec.Raw]:
+def read_fields_of_task(exchange: Exchange, content: str, *, refuses_stream: bool = True) -> dict[str, msgspec.Raw]:
     """Set the head of ``exchange`` and return the fields of its body. ``content`` is the field that may hold media.
 
     Raises ``ApiError`` 400 for a body without a model, and for one that asks for a stream.
@@ -37,7 +37,7 @@ def read_fields_of_task(exchange: Exchange, content: str) -> dict[str, msgspec.R
     # The record names the media of the content, as it does those of messages.
     head = msgspec.structs.replace(head, messages=raw, modality=modality_of(raw), stream=False)
     exchange.request = request.with_head(head)
-    if bytes(head.fields.get("stream", b"")) == b"true":
+    if refuses_stream and bytes(head.fields.get("stream", b"")) == b"true":
         raise bad_field("stream", "must be false or left out: this API answers at once")
     return head.fields
 

@@ -15,6 +15,7 @@ from router_service.providers.formats.gemini.format import GeminiFormat
 from router_service.providers.formats.openai_chat import turns
 from router_service.providers.formats.openai_chat.embeddings import OpenAIEmbeddings
 from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
+from router_service.providers.formats.openai_chat.images import OpenAIImages
 from router_service.providers.formats.openai_responses.format import OpenAIResponsesFormat
 from router_service.providers.task_format import TaskFormats
 from router_service.providers.wire_format import DataAlone, ParameterSupport, WireFormat
@@ -30,6 +31,7 @@ TASK_FORMATS: TaskFormats = {
     ("openai_chat", "embeddings"): OpenAIEmbeddings(),
     ("cohere", "embeddings"): CohereEmbeddings(),
     ("cohere", "rerank"): CohereRerank(),
+    ("openai_chat", "images"): OpenAIImages(),
 }
 # By wire format: which media it takes as data alone. The router fetches these; formats without an entry take URLs, or
 # say themselves what they refuse.

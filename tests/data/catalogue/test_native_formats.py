@@ -12,8 +12,8 @@ def offers(provider: str) -> list[Endpoint]:
 
 
 def test_google_is_called_natively() -> None:
-    """Every model of Google AI Studio is called by generateContent, and those with a price can be routed to."""
-    found = offers("google")
+    """Every chat model of Google AI Studio is called by generateContent, and those with a price can be routed to."""
+    found = [endpoint for endpoint in offers("google") if endpoint.task == "chat"]
     assert {(e.wire_format, e.base_url) for e in found} == {
         ("gemini", "https://generativelanguage.googleapis.com/v1beta")
     }

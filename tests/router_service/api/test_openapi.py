@@ -30,6 +30,7 @@ ASKED: dict[str, Any] = {"model": MODEL, "input": "hello"}
 PROMPT: dict[str, Any] = {"model": MODEL, "prompt": "hello", "max_tokens": 20}
 EMBED: dict[str, Any] = {"model": "openai/text-embedding-3-small", "input": "hello"}
 RANK: dict[str, Any] = {"model": "cohere/rerank-v3.5", "query": "tide", "documents": ["a chart", "a tide table"]}
+DRAW: dict[str, Any] = {"model": "openai/gpt-image-1-mini", "prompt": "a chart"}
 GET = [
     "/api/v1/models",
     "/api/v1/models?use_rss=false&limit=2",
@@ -39,6 +40,8 @@ GET = [
     f"/api/v1/model/{MODEL}",
     f"/api/v1/models/{MODEL}/endpoints",
     "/api/v1/embeddings/models",
+    "/api/v1/images/models",
+    "/api/v1/images/models/openai/gpt-image-1/endpoints",
     "/api/v1/endpoints/zdr",
     "/api/v1/providers",
     "/api/v1/key",
@@ -60,6 +63,8 @@ POST: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/embeddings", EMBED | {"input": [[1, 2], [3]], "provider": {"sort": "price"}}),
     ("/api/v1/rerank", RANK),
     ("/api/v1/rerank", RANK | {"documents": [{"text": "a tide table"}], "top_n": 1, "user": "u"}),
+    ("/api/v1/images", DRAW),
+    ("/api/v1/images/generations", DRAW | {"n": 2, "size": "1024x1024", "quality": "low", "background": "opaque"}),
     ("/api/v1/route/preview", BODY),
     ("/api/v1/route/preview", {"models": [MODEL, CLAUDE]}),
 ]  # fmt: skip
@@ -306,7 +311,7 @@ def test_responses_of_the_responses_api_are_valid_by_the_reference(
 
 
 @needs_reference
-@pytest.mark.parametrize(("path", "asked"), [("/embeddings", EMBED), ("/rerank", RANK)])
+@pytest.mark.parametrize(("path", "asked"), [("/embeddings", EMBED), ("/rerank", RANK), ("/images", DRAW)])
 def test_answers_of_other_tasks_are_valid_by_the_reference(
     stack: Stack, reference: dict[str, Any], path: str, asked: dict[str, Any]
 ) -> None:
@@ -314,4 +319,13 @@ def test_answers_of_other_tasks_are_valid_by_the_reference(
         found = client.post(f"/api/v1{path}", json=asked).json()
     content = reference["paths"][path]["post"]["responses"]["200"]["content"]
     schema = content["application/json"]["schema"] | {"components": reference["components"]}
+    jsonschema_rs.validator_for(schema).validate(found)
+
+
+@needs_reference
+@pytest.mark.parametrize("path", ["/images/models", "/images/models/{author}/{slug}/endpoints"])
+def test_lists_of_image_models_are_valid_by_the_reference(stack: Stack, reference: dict[str, Any], path: str) -> None:
+    with stack.client as client:
+        found = client.get(f"/api/v1{path.format(author='openai', slug='gpt-image-1')}").json()
+    schema = _body_schema(reference, path) | {"components": reference["components"]}
     jsonschema_rs.validator_for(schema).validate(found)

@@ -83,7 +83,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     user and the assistant in turn after one system turn, and the user's is the last; ``one_system`` is that first rule
     alone. ``models`` are the rules of single models.
 
-    Embeddings: ``base64_embeddings`` is true where vectors can be asked for as base64.
+    Other tasks: ``base64_embeddings`` is true where vectors can be asked for as base64. ``image_sizes`` are the sizes
+    of images; none where a ratio and a resolution are asked for. ``image_absent`` are fields that are left out and
+    reported, ``image_response_format`` is false where base64 is the only form.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -124,6 +126,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     one_system: bool = False
     alternating: bool = False
     base64_embeddings: bool = False
+    image_sizes: tuple[str, ...] = ()
+    image_absent: tuple[str, ...] = ()
+    image_response_format: bool = True
     models: tuple[ModelRules, ...] = ()
 
     @property

@@ -1,0 +1,1 @@
+"""Serve the images API of the reference and of OpenAI."""
