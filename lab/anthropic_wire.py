@@ -38,6 +38,7 @@ class AnthropicWire:
     """
 
     not_json = "The request body is not valid JSON."
+    runs_tools = False
     turns = "messages"
 
     def __init__(self, seed: int = 7) -> None:

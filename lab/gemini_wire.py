@@ -41,6 +41,7 @@ class GeminiWire:
 
     not_json = "Invalid JSON payload received. Unexpected end of string."
     turns = "contents"
+    runs_tools = False
 
     def __init__(self, seed: int = 7) -> None:
         self._prefixes = Prefixes()

@@ -27,6 +27,7 @@ SERVER_ERROR = ("server_error", None, "The server had an error while processing 
 class OpenAIErrors:
     """Implement what ``Wire`` says of errors."""
 
+    runs_tools = False
     not_json = (
         "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
         "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"

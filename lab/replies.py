@@ -42,6 +42,8 @@ def _played(wire: Wire, conversation: Conversation, dice: random.Random) -> Scri
     except ScenarioError as error:
         raise RequestRefused(str(error)) from None
     unsaid = wire.unsaid(script)
+    if script.runs_tool and not wire.runs_tools:
+        unsaid = f"a call of {script.runs_tool}"
     if unsaid:
         message = f"The scenario {conversation.scenario!r} shows {unsaid}, which this wire format does not have."
         raise RequestRefused(message)

@@ -10,12 +10,14 @@ from typing import Any
 
 from lab.openai_refusals import OpenAIVocabulary
 from lab.responses_fields import HOSTED, INPUT_PARTS, OUTPUT_PARTS
+from lab.responses_hosted import HOSTED_ITEMS
 from lab.responses_ids import ItemSeals
 from lab.shapes import RequestRefused
 
 Item = dict[str, Any]
 PREFIXES = {
     "message": "msg", "function_call": "fc", "custom_tool_call": "ctc", "reasoning": "rs", "web_search_call": "ws",
+    **{kind: prefix for kind, prefix, _ in HOSTED_ITEMS.values()},
 }  # fmt: skip
 # What a call is named in the vendor's sentences, by the type of its output.
 CALLS = {"function_call": "function call", "custom_tool_call": "custom tool call"}

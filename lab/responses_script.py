@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lab.openai_script import listed_logprobs
+from lab.responses_hosted import HOSTED_ITEMS, begun_item, progress_events
 from lab.responses_ids import ItemSeals, new_group
 from lab.script import (
     Called,
@@ -20,6 +21,7 @@ from lab.script import (
     Ending,
     HiddenThought,
     Part,
+    RanTool,
     SaidText,
     Script,
     Searched,
@@ -125,6 +127,9 @@ class ResponseScript:
             return self._call(first)
         if isinstance(first, Searched):
             return self._search(first)
+        if isinstance(first, RanTool):
+            kind, prefix, result = HOSTED_ITEMS[first.tool]
+            return {"id": self._new_id(prefix), "type": kind, **result}
         content = [self._content(part) for part in parts]
         common = {"type": "message", "role": "assistant", "status": "completed", "content": content}
         return {"id": self._new_id("msg"), **common}
@@ -178,7 +183,7 @@ class ResponseScript:
         """Yield the events of one item, its beginning and its end included."""
         kind = item["type"]
         empty: Item = {"message": {"content": []}, "reasoning": {"summary": []}}.get(kind, {})
-        begun = {**item, **empty, **({"status": "in_progress"} if "status" in item else {})}
+        begun = begun_item(item) | empty
         if kind == "reasoning":
             begun.pop("encrypted_content", None)
         for field in ("arguments", "input"):
@@ -188,8 +193,9 @@ class ResponseScript:
         inner = {
             "message": self._message_events,
             "reasoning": self._reasoning_events,
-            "web_search_call": self._search_events,
-        }.get(kind, self._call_events)
+            "function_call": self._call_events,
+            "custom_tool_call": self._call_events,
+        }.get(kind, progress_events)
         for event in inner(item):
             yield {**event, "item_id": item["id"]}
         yield {"type": "response.output_item.done", "item": item}
@@ -229,10 +235,6 @@ class ResponseScript:
         for piece in (text[:half], text[half:]):
             yield {"type": f"{stem}.delta", "delta": piece, **self._padding()}
         yield {"type": f"{stem}.done", **({"input": text} if custom else {"arguments": text, "name": item["name"]})}
-
-    def _search_events(self, _item: Item) -> Iterator[Event]:
-        for step in ("in_progress", "searching", "completed"):
-            yield {"type": f"response.web_search_call.{step}"}
 
     def _padding(self) -> Item:
         return {} if (self._body.get("stream_options") or {}).get("include_obfuscation") is False else _PADDING

@@ -27,6 +27,7 @@ class ResponsesWire(OpenAIErrors):
     """
 
     turns = "input"
+    runs_tools = True
 
     def __init__(self, seed: int = 7) -> None:
         self._prefixes = Prefixes()

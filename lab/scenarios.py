@@ -14,6 +14,7 @@ from typing import Any
 
 from lab.compliance import prompted_arguments, prompted_object
 from lab.conversation import Conversation, OfferedTool
+from lab.responses_hosted import HOSTED_ITEMS
 from lab.schema_values import UnsupportedSchema, schema_value
 from lab.script import (
     Called,
@@ -23,6 +24,7 @@ from lab.script import (
     Ending,
     HiddenThought,
     Part,
+    RanTool,
     SaidText,
     Script,
     Searched,
@@ -208,7 +210,13 @@ def _citations(conversation: Conversation, _dice: random.Random) -> Script:
     return Script((SaidText(in_pieces(f"It says: {source.quote}"), (source,)), SaidText((" That", " is", " all."))))
 
 
-def _hosted(_conversation: Conversation, dice: random.Random) -> Script:
+def _hosted(conversation: Conversation, dice: random.Random) -> Script:
+    """Search the web, or run the tool that the argument names."""
+    if conversation.argument and conversation.scenario == "hosted":
+        if conversation.argument not in HOSTED_ITEMS:
+            known = ", ".join(HOSTED_ITEMS)
+            raise ScenarioError(f"The lab runs no tool {conversation.argument!r}. It runs: {known}.")
+        return Script((RanTool(conversation.argument), SaidText(_words(dice, 8))))
     search = Searched(f"srvtoolu_{dice.getrandbits(60):x}", "tide tables", (PAGE,))
     return Script((search, SaidText(in_pieces(PAGE.quote), (PAGE,))))
 
@@ -333,7 +341,9 @@ SCENARIOS = {
     "say": ScriptedScenario("the text of the argument", _say),
     "image": ScriptedScenario("text that names the type and size of each image", _image),
     "citations": ScriptedScenario("text that cites the first text document or a web page", _citations),
-    "hosted": ScriptedScenario("a web search by the provider, its result, text that cites it", _hosted),
+    "hosted": ScriptedScenario(
+        "a web search by the provider, its result, text that cites it; `hosted:mcp`: another tool of OpenAI's", _hosted
+    ),
     "structured": ScriptedScenario("JSON that is valid under the schema of the output format", _structured),
     "comply": ScriptedScenario(
         "a call of the first tool, with values that the prompt names, then text, or JSON if it was asked for", _comply

@@ -67,6 +67,13 @@ class Searched:
 
 
 @dataclass(frozen=True, slots=True)
+class RanTool:
+    """A call of another tool that the provider runs, such as ``code_interpreter``, and its result."""
+
+    tool: str
+
+
+@dataclass(frozen=True, slots=True)
 class Declined:
     """The words of a refusal, in tokens."""
 
@@ -81,7 +88,7 @@ class Drawn:
     data: str
 
 
-Part = SaidText | Thought | HiddenThought | Called | Searched | Declined | Drawn
+Part = SaidText | Thought | HiddenThought | Called | Searched | RanTool | Declined | Drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +110,17 @@ class Script:
     def tokens(self) -> int:
         """Return the completion tokens, thinking included."""
         texts = sum(len(part.pieces) for part in self.parts if isinstance(part, (SaidText, Declined)))
-        calls = sum(isinstance(part, (Called, Searched)) for part in self.parts)
+        calls = sum(isinstance(part, (Called, Searched, RanTool)) for part in self.parts)
         return self.thinking_tokens + texts + TOKENS_OF_A_CALL * calls
 
     @property
     def searches(self) -> int:
         return sum(isinstance(part, Searched) for part in self.parts)
+
+    @property
+    def runs_tool(self) -> str | None:
+        """Return the first tool, other than a search, that the provider runs."""
+        return next((part.tool for part in self.parts if isinstance(part, RanTool)), None)
 
     def limited(self, max_tokens: int | None) -> Script:
         """Return the script cut off after ``max_tokens`` tokens, in its last text alone."""
@@ -120,7 +132,7 @@ class Script:
 
     def thinking(self, thought: Thought) -> Script:
         """Return the script with ``thought`` before it, unless it starts with thinking of its own."""
-        starts = self.parts and isinstance(self.parts[0], (Thought, HiddenThought, Searched))
+        starts = self.parts and isinstance(self.parts[0], (Thought, HiddenThought, Searched, RanTool))
         return self if starts else replace(self, parts=(thought, *self.parts))
 
 

@@ -26,11 +26,13 @@ class ErrorWire(Protocol):
 class Wire(ErrorWire, Protocol):
     """Wire format of a provider: read requests; write responses, streams and errors.
 
-    ``turns`` is the field with the turns of the conversation. ``refuse`` is for requests that the vendor refuses.
+    ``turns`` is the field with the turns of the conversation; ``runs_tools`` is true if the vendor runs the tools of
+    ``lab/responses_hosted.py``. ``refuse`` is for requests that the vendor refuses.
     ``converse``, ``whole_script`` and ``script_events`` are for scripted responses, ``read``, ``whole`` and ``events``
     for those that the model draws.
     """
 
+    runs_tools: bool
     turns: str
 
     def read(self, body: dict[str, Any]) -> Ask: ...

@@ -11,6 +11,7 @@ import pydantic
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 
+from lab.responses_hosted import HOSTED_ITEMS
 from lab.scenarios import SCENARIOS
 from tests.lab.scenes import PNG, PNG_BYTES, SCHEMA, SECOND, marked
 
@@ -108,6 +109,23 @@ def test_searches_are_items_and_texts_cite_them(openai_sdk: openai.OpenAI, strea
     annotation = items(found, "message")[0].content[0].annotations[0]
     assert annotation.url == search.action.sources[0].url and annotation.end_index == len(found.output_text)
     assert found.tool_usage is not None and found.tool_usage.web_search.num_requests == 1
+
+
+@STREAMED
+@pytest.mark.parametrize("tool", HOSTED_ITEMS)
+def test_tools_that_the_vendor_runs_are_items(openai_sdk: openai.OpenAI, stream: bool, tool: str) -> None:
+    found = play(openai_sdk, stream, f"hosted:{tool}")
+    kind, prefix, content = HOSTED_ITEMS[tool]
+    assert [item.type for item in found.output] == [kind, "message"]
+    (ran,) = items(found, kind)
+    assert ran.id.startswith(f"{prefix}_")
+    shown = ran.model_dump()
+    assert shown.keys() >= content.keys() and shown.get("status") == content.get("status")
+
+
+def test_a_tool_that_the_vendor_does_not_have_is_refused(openai_sdk: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match=r"runs no tool 'sextant'\. It runs: file_search"):
+        play(openai_sdk, False, "hosted:sextant")
 
 
 @STREAMED
