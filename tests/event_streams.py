@@ -8,7 +8,17 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from router_service.core.events import Began, Ended, Event, Finished, Metered, PartBegan, PartDelta, PartEnded
+from router_service.core.events import (
+    Began,
+    Ended,
+    Event,
+    Finished,
+    Metered,
+    PartBegan,
+    PartDelta,
+    PartEnded,
+    PartProgressed,
+)
 from router_service.core.parts import AnyPart, Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.usage import Usage
 
@@ -117,15 +127,29 @@ def deltas(draw: st.DrawFn, choice: int, index: int, part: AnyPart) -> PartDelta
     )
 
 
+def searched(choice: int) -> list[PartProgressed]:
+    """Return the steps of two searches, whose items are never complete."""
+    found = []
+    for own, step in ((own, step) for step in ("in_progress", "searching") for own in ("ws_1", "ws_2")):
+        item = json.dumps({"type": "web_search_call", "id": own, "status": "in_progress"}).encode()
+        part = Opaque(dialect="openai_responses", raw=Raw(item), item_id=own, origin="openai_responses/openai")
+        found.append(PartProgressed(choice, part, f"response.web_search_call.{step}"))
+    return found
+
+
 @st.composite
 def _choice_events(draw: st.DrawFn, choice: int) -> list[Event]:
     """Draw the events of one choice, whose parts may interleave."""
     events: list[Event] = []
     open_parts: dict[int, AnyPart] = {}
+    steps = searched(choice)
     count = 0
     for _ in range(draw(st.integers(0, 14))):
-        step = draw(st.sampled_from(["begin", "delta", "delta", "end"]))
-        if step == "begin" or not open_parts:
+        step = draw(st.sampled_from(["begin", "delta", "delta", "end", "progress"]))
+        if step == "progress":
+            events += steps[:1]
+            del steps[:1]
+        elif step == "begin" or not open_parts:
             part = draw(parts())
             open_parts[count] = part
             events.append(PartBegan(choice, count, part))

@@ -2,8 +2,9 @@
 
 Grammar: ``Began``, then for each choice ``(PartBegan PartDelta* PartEnded)* Finished``, and exactly one ``Ended`` or
 ``Failed`` at the end. Parts of one choice may interleave, as parallel tool calls do. ``Metered`` may stand anywhere
-before the end and is cumulative. A decoder adds the ends that a provider leaves out. The answer of another task than
-chat is one ``Completed``, ``Metered`` and ``Ended``.
+before the end and is cumulative; ``PartProgressed`` may stand anywhere before its choice has finished. A decoder adds
+the ends that a provider leaves out.
+The answer of another task than chat is one ``Completed``, ``Metered`` and ``Ended``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from router_service.core.embeddings import EmbeddingsResult
 from router_service.core.errors import ApiError
 from router_service.core.images import ImagesResult
-from router_service.core.parts import AnyPart, Citation, Media, Reasoning, Refusal, Text, ToolCall
+from router_service.core.parts import AnyPart, Citation, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.rerank import RerankResult
 from router_service.core.usage import Usage
 
@@ -66,6 +67,19 @@ class PartEnded(msgspec.Struct, frozen=True, kw_only=True):
     item_id: str | None = None
 
 
+class PartProgressed(msgspec.Struct, frozen=True):
+    """Tell how far a part is that only its dialect has, and that begins when it is complete.
+
+    ``part`` is the part so far, with the ``item_id`` that it will have. ``step`` is the type of the dialect's event,
+    and ``fields`` are the event's own fields as JSON. A result has nothing of it.
+    """
+
+    choice: int
+    part: Opaque
+    step: str
+    fields: dict[str, msgspec.Raw] = {}
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """End a choice. ``native`` is the provider's own reason, ``details`` what it adds, as in a refusal."""
 
@@ -104,7 +118,7 @@ class Completed(msgspec.Struct, frozen=True):
     upstream_id: str | None = None
 
 
-Event = Began | PartBegan | PartDelta | PartEnded | Finished | Metered | Completed | Ended | Failed
+Event = Began | PartBegan | PartDelta | PartEnded | PartProgressed | Finished | Metered | Completed | Ended | Failed
 
 
 class GrammarError(Exception):
@@ -159,6 +173,8 @@ class Folding:
                     self._choices[event.choice].logprobs.append(event.logprobs)
             case PartEnded():
                 self._end(event)
+            case PartProgressed():
+                self._check_progress(event)
             case Finished():
                 self._finish(event)
             case Metered():
@@ -198,6 +214,11 @@ class Folding:
         part.signature = event.signature or part.signature
         part.item_id = event.item_id or part.item_id
         del self._open[event.choice, event.index]
+
+    def _check_progress(self, event: PartProgressed) -> None:
+        choice = self._choices.get(event.choice)
+        if choice is not None and choice.finished is not None:
+            raise GrammarError(f"a part of choice {event.choice} progresses after the choice has finished")
 
     def _finish(self, event: Finished) -> None:
         choice = self._choices.setdefault(event.choice, ResultChoice())

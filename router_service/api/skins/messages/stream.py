@@ -25,6 +25,7 @@ from router_service.core.events import (
     PartBegan,
     PartDelta,
     PartEnded,
+    PartProgressed,
 )
 from router_service.core.parts import Refusal
 from router_service.core.usage import Usage
@@ -99,6 +100,9 @@ class MessagesStreamRenderer:
                 return ""
             case Metered():
                 self._usage = event.usage
+                return ""
+            case PartProgressed():
+                # The part begins when it is complete; this API has no event for what comes before.
                 return ""
             case Finished():
                 if event.choice == 0:

@@ -26,7 +26,7 @@ from router_service.api.skins.responses.other_items import (
 )
 from router_service.api.skins.responses.reasoning_tokens import signature_token
 from router_service.core.errors import ApiError
-from router_service.core.events import PartBegan, PartDelta, PartEnded
+from router_service.core.events import PartBegan, PartDelta, PartEnded, PartProgressed
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.wire.responses import DIALECT
 
@@ -76,6 +76,7 @@ class AnswerWriter:
         "_message",
         "_namespaces",
         "_open",
+        "_running",
         "_size",
     )  # fmt: skip
 
@@ -97,6 +98,8 @@ class AnswerWriter:
         self._message: OpenMessage | None = None
         self._call_ids: set[str] = set()
         self._ids: set[str] = set()
+        # The items of tools that run at the provider, by its id of them; ``None`` for one that is complete.
+        self._running: dict[str, FixedItem | None] = {}
         self._size = 0
 
     def begin(self, event: PartBegan) -> None:
@@ -115,6 +118,21 @@ class AnswerWriter:
                 raise ApiError("provider_unavailable", "The answer is too long; ask for less with max_output_tokens")
             writer.add(event)
 
+    def progress(self, event: PartProgressed) -> None:
+        """Write how far an item is that the provider makes itself; the first step begins it."""
+        part, own = event.part, event.part.item_id
+        content = _content_of(part)
+        if content is None or own is None:
+            return
+        if own not in self._running:
+            self._leave_message()
+            item = FixedItem(self._log, len(self._items), self._hosted_id(part, content), content)
+            self._append(item)
+            self._running[own] = item
+        running = self._running[own]
+        if running is not None:
+            running.progress(event.step, event.fields)
+
     def end(self, event: PartEnded) -> None:
         """Close a part."""
         writer = self._open.pop(event.index, None)
@@ -128,8 +146,11 @@ class AnswerWriter:
         """Close all items; the last one of an answer that was cut off is incomplete."""
         for index in [*self._open]:
             self.end(PartEnded(choice=0, index=index))
-        left = [*self._ended, *([self._message] if self._message is not None else ())]
-        self._ended, self._message = [], None
+        running = [item for item in self._running.values() if item is not None]
+        for item in running:
+            item.give_up()
+        left = [*self._ended, *running, *([self._message] if self._message is not None else ())]
+        self._ended, self._message, self._running = [], None, {}
         cut = self._items[-1] if self._items and reason in CUT else None
         for item in sorted(left, key=lambda one: one.index):
             item.close("incomplete" if item is cut else "completed")
@@ -225,18 +246,22 @@ class AnswerWriter:
         return item
 
     def _opaque(self, part: Opaque) -> None:
-        try:
-            item = _object.decode(part.raw) if part.dialect == DIALECT else None
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            item = None
-        if item is None:
+        content = _content_of(part)
+        if content is None:
             self.add_text(text_in_place(part))
             return
-        kind, own = item.get("type"), item.get("id")
-        kind = kind if isinstance(kind, str) else "item"
-        made = made_id(kind, self._generation_id, len(self._items))
+        running = self._running.get(part.item_id or "")
+        if running is not None:
+            self._running[part.item_id or ""] = None
+            running.complete(content)
+            self._ended.append(running)
+            return
+        self.add_fixed(_kind_of(content), content, self._hosted_id(part, content))
+
+    def _hosted_id(self, part: Opaque, content: dict[str, Any]) -> str:
+        kind, own = _kind_of(content), content.get("id")
         own = own if isinstance(own, str) else part.item_id
-        self.add_fixed(kind, item, item_id_of(kind, own, part.origin, own or made))
+        return item_id_of(kind, own, part.origin, own or made_id(kind, self._generation_id, len(self._items)))
 
     def _add_signatures(self) -> None:
         """Add reasoning that carries the signatures of calls: a call has no field for one."""
@@ -247,3 +272,16 @@ class AnswerWriter:
         for item in self._ended:
             item.close("completed")
         self._ended.clear()
+
+
+def _content_of(part: Opaque) -> dict[str, Any] | None:
+    """Return the item of this dialect that ``part`` is, or ``None`` for what another dialect made."""
+    try:
+        return _object.decode(part.raw) if part.dialect == DIALECT else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _kind_of(content: dict[str, Any]) -> str:
+    kind = content.get("type")
+    return kind if isinstance(kind, str) else "item"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from msgspec import Raw
 
 from router_service.api.skins.responses.event_log import EventLog, members
 from router_service.api.skins.responses.open_items import OpenItem, PartWriter, Status, TextPieces
@@ -12,9 +14,12 @@ from router_service.core.events import PartDelta, PartEnded
 from router_service.core.outgoing_json import json_text
 from router_service.core.parts import Media, Reasoning, ToolCall
 
+# What the item of a tool that runs at the provider says before it has ended.
+_RUNNING = frozenset({"in_progress", "searching", "generating", "interpreting", "calling"})
+
 
 class FixedItem(OpenItem):
-    """Write an item that is known in full when it begins."""
+    """Write an item that the provider made: it is known in full when it begins, or is replaced when it is complete."""
 
     __slots__ = ("_content",)
 
@@ -23,10 +28,24 @@ class FixedItem(OpenItem):
         self._content = content
 
     def shown(self, status: Status) -> dict[str, Any]:
-        if status == "in_progress":
+        if status == "in_progress" or self._content.get("status") in _RUNNING:
             return self._content | {"id": self.item_id, "status": status}
         # A call that the provider ran may have failed; it says so itself.
         return {"status": "completed"} | self._content | {"id": self.item_id}
+
+    def progress(self, step: str, fields: Mapping[str, Raw]) -> None:
+        """Write how far the provider is, in the provider's own words."""
+        own = f",{members(**fields)}" if fields else ""
+        self.log.write(step, f"{self.place}{own}")
+
+    def complete(self, content: dict[str, Any]) -> None:
+        """Take the complete item."""
+        self._content = content
+
+    def give_up(self) -> None:
+        """Say that the tool has failed, if it has not ended."""
+        if self._content.get("status") in (None, *_RUNNING):
+            self._content = self._content | {"status": "failed"}
 
 
 class _ReasoningText:

@@ -17,7 +17,7 @@ from router_service.api.skins.responses.event_log import EventLog, members
 from router_service.api.skins.responses.render import ResponseFields, incomplete_details, response_json
 from router_service.core.answer import Batch
 from router_service.core.errors import ApiError
-from router_service.core.events import Ended, Event, Failed, Finished, PartBegan, PartDelta, PartEnded
+from router_service.core.events import Ended, Event, Failed, Finished, PartBegan, PartDelta, PartEnded, PartProgressed
 from router_service.core.exchange import Exchange
 
 _TYPES = {"completed": "response.completed", "incomplete": "response.incomplete", "failed": "response.failed"}
@@ -89,6 +89,8 @@ class ResponseRenderer:
                 self._answer.begin(event)
             case PartEnded(choice=0):
                 self._answer.end(event)
+            case PartProgressed(choice=0):
+                self._answer.progress(event)
             case Finished(choice=0):
                 self._finished = event
                 if event.reason != "error":

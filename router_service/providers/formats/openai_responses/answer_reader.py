@@ -6,7 +6,17 @@ from collections import Counter
 from typing import Any, Literal
 
 from router_service.core.errors import ApiError
-from router_service.core.events import Began, Ended, Event, Failed, Finished, FinishReason, Metered, PartDelta
+from router_service.core.events import (
+    Began,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Metered,
+    PartDelta,
+    PartProgressed,
+)
 from router_service.providers.formats.openai_responses.errors import failed_response
 from router_service.providers.formats.openai_responses.item_readers import (
     CallReader,
@@ -105,6 +115,11 @@ class ResponseReader:
         started, events = self._start({"type": types[0], "id": item_id if isinstance(item_id, str) else None}, number)
         return started, [*self._ensure_begun(), *events]
 
+    def progress(self, kind: str, step: str, body: dict[str, Any], number: int | None) -> list[Event]:
+        """Read an event that tells how far an open item of type ``kind`` is."""
+        found = self.find((kind,), body.get("item_id"), number)
+        return found.reader.progress(step, body) if found and isinstance(found.reader, HostedReader) else []
+
     def end_item(self, item: Any, number: int | None) -> list[Event]:
         """Read a complete item: one that had not begun begins and ends, and one that had ended says nothing."""
         kind = string_of(item.get("type")) if isinstance(item, dict) else ""
@@ -196,5 +211,9 @@ class ResponseReader:
 
 
 def commits(events: list[Event]) -> bool:
-    """Return whether ``events`` commit an attempt: with content, or with the reason of an end that may have none."""
-    return any(isinstance(event, PartDelta | Finished) for event in events)
+    """Return whether ``events`` commit an attempt: with content, or with the reason of an end that may have none.
+
+    A tool that runs at the provider commits it as well: it may take longer than a provider has for its first token, and
+    it is billed.
+    """
+    return any(isinstance(event, PartDelta | PartProgressed | Finished) for event in events)

@@ -16,6 +16,7 @@ from router_service.providers.formats.openai_responses.answer_reader import CALL
 from router_service.providers.formats.openai_responses.decode import json_value
 from router_service.providers.formats.openai_responses.errors import error_told, no_response
 from router_service.providers.formats.openai_responses.item_readers import MessageReader, logprobs_of, string_of
+from router_service.providers.formats.openai_responses.progress import PROGRESS
 from router_service.providers.wire_format import DecodeContext
 
 # Data that some servers send within or after a stream, and that say nothing.
@@ -81,6 +82,8 @@ class ResponsesDecoder:
         stem, _, step = kind.rpartition(".")
         if step == "delta" and stem in _PARTS:
             return self._delta(stem, body)
+        if kind in PROGRESS:
+            return self._reader.progress(PROGRESS[kind], kind, body, _number(body, "output_index"))
         handler = self._handlers.get(kind)
         if handler is not None:
             return handler(body)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Raw
 
-from router_service.core.events import Event, PartBegan, PartDelta, PartEnded
+from router_service.core.events import Event, PartBegan, PartDelta, PartEnded, PartProgressed
 from router_service.core.outgoing_json import outgoing_json
 from router_service.core.parts import Citation, HostedUse, Opaque, Reasoning, Refusal, Text, ToolCall
 from router_service.core.readable_text import readable_text
@@ -20,6 +20,7 @@ from router_service.providers.custom_tools import custom_text
 from router_service.providers.formats.openai_responses.dialect import token_format_at
 from router_service.providers.formats.openai_responses.errors import no_response
 from router_service.providers.formats.openai_responses.names import DIALECT
+from router_service.providers.formats.openai_responses.progress import PLACES
 from router_service.providers.wire_format import DecodeContext
 
 # Arguments are gathered where only their complete JSON says something; no documented ones come near this size.
@@ -241,6 +242,18 @@ class HostedReader:
 
     def __init__(self, item: Item, origin: str, new_index: NewIndex) -> None:
         self._item, self._origin, self._new_index = item, origin, new_index
+        self._begun: Opaque | None = None
+
+    def progress(self, step: str, body: dict[str, Any]) -> list[Event]:
+        """Read an event that tells how far the item is; without an id nobody could find the item again."""
+        item_id = id_of(self._item)
+        if item_id is None:
+            return []
+        if self._begun is None:
+            raw = Raw(msgspec.json.encode(self._item))
+            self._begun = Opaque(dialect=DIALECT, raw=raw, item_id=item_id, origin=self._origin)
+        fields = {name: Raw(msgspec.json.encode(value)) for name, value in body.items() if name not in PLACES}
+        return [PartProgressed(0, self._begun, step, fields)]
 
     def add(self, kind: str, index: int, text: str, logprobs: Raw | None = None) -> list[Event]:  # noqa: ARG002
         return []
@@ -249,13 +262,15 @@ class HostedReader:
         return []
 
     def finish(self, item: Item | None) -> list[Event]:
+        # A later event may have another id than the first one; the item is found again by the first.
         whole, index = item or self._item, self._new_index()
+        item_id = id_of(self._item) or id_of(whole)
         raw = Raw(msgspec.json.encode(whole))
         part = Opaque(
             dialect=DIALECT,
             raw=raw,
             text=hosted_text(whole),
-            item_id=id_of(whole),
+            item_id=item_id,
             origin=self._origin,
             hosted=_hosted_use(whole),
         )

@@ -33,6 +33,23 @@ ARGUMENTS = {
     "function_call": ("function_call_arguments", "arguments"),
     "custom_tool_call": ("custom_tool_call_input", "input"),
 }
+# By the type of an item that the provider makes itself: the steps that tell how far it is, in their order. The last of
+# them ends it. Source: OpenAI API reference: Responses, streaming events, November 2026.
+STEPS = {
+    "web_search_call": ("in_progress", "searching", "completed"),
+    "file_search_call": ("in_progress", "searching", "completed"),
+    "image_generation_call": ("in_progress", "generating", "partial_image", "completed"),
+    "code_interpreter_call": ("in_progress", "interpreting", "completed"),
+    "mcp_call": ("in_progress", "completed"),
+    "mcp_list_tools": ("in_progress", "completed"),
+}
+# Steps that may come instead of the last one.
+FAILED_STEP = {"mcp_call", "mcp_list_tools"}
+# By the type of such an item: the events of the text that the model wrote for it, and the field that repeats it.
+WRITTEN = {
+    "code_interpreter_call": ("code_interpreter_call_code", "code"),
+    "mcp_call": ("mcp_call_arguments", "arguments"),
+}
 # What an item of each type may contain.
 CONTENT_OF = {"message": {"output_text", "refusal"}, "reasoning": {"reasoning_text"}}
 
@@ -105,6 +122,7 @@ class _Item:
     summaries: list[_Content] = field(default_factory=list)
     pieces: list[str] = field(default_factory=list)
     arguments: str | None = None
+    steps: list[str] = field(default_factory=list)
     done: Event | None = None
 
 
@@ -130,7 +148,7 @@ class _ResponseChecker:
             self._add(event)
         else:
             item = self._item(event)
-            handler = _HANDLERS.get(kind) or _delta_or_done(kind)
+            handler = _HANDLERS.get(kind) or _progress(kind) or _delta_or_done(kind)
             require(handler is not None, "the event is known", event)
             assert handler is not None
             handler(item, event)
@@ -241,6 +259,33 @@ def _content(contents: list[_Content], event: Event, name: str) -> _Content:
     return contents[index]
 
 
+def _progress(kind: str) -> Callable[[_Item, Event], None] | None:
+    """Return what checks an event that tells how far an item is, or of a text that the model wrote for it."""
+    name, _, step = kind.removeprefix("response.").rpartition(".")
+    for item_kind, (events, repeated) in WRITTEN.items():
+        if name == events and step in ("delta", "done"):
+            return _arguments_checker(item_kind, step, repeated)
+    if name not in STEPS:
+        return None
+
+    def check(item: _Item, event: Event) -> None:
+        require(item.kind == name, "the event fits the type of the item", event)
+        order = [*STEPS[name], *(["failed"] if name in FAILED_STEP else [])]
+        require(step in order, "the step is one of the item", event)
+        ended = {STEPS[name][-1], "failed"} & {*item.steps}
+        require(not ended, "nothing follows the last step of an item", event)
+        places = [order.index(one) for one in [*item.steps, step]]
+        repeats = step == "partial_image" == (item.steps or [""])[-1]
+        require(places == sorted(places) and (repeats or step not in item.steps), "steps keep their order", event)
+        if step == "partial_image":
+            shown = item.steps.count("partial_image")
+            require(event["partial_image_index"] == shown, "partial images have the order of their index", event)
+            require(event["partial_image_b64"], "a partial image has its bytes", event)
+        item.steps.append(step)
+
+    return check
+
+
 def _delta_or_done(kind: str) -> Callable[[_Item, Event], None] | None:
     """Return what checks an event of a text: a piece of it, or its end."""
     name, _, what = kind.removeprefix("response.").rpartition(".")
@@ -254,8 +299,6 @@ def _delta_or_done(kind: str) -> Callable[[_Item, Event], None] | None:
     for item_kind, (events, repeated) in ARGUMENTS.items():
         if name == events:
             return _arguments_checker(item_kind, what, repeated)
-    if name in ("image_generation_call", "web_search_call"):
-        return lambda _item, _event: None
     return None
 
 

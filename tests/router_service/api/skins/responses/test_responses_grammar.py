@@ -124,3 +124,62 @@ def test_an_error_is_followed_by_the_failure() -> None:
     check_events(numbered([*events, error, {"type": "response.failed", "response": failed}]))
     with pytest.raises(SpecificationError):
         check_events(numbered([*events, error, *valid()[3:]]))
+
+
+SEARCHED = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+OF_SEARCH = {"item_id": "ws_1", "output_index": 0}
+
+
+def searching(*steps: str, kind: str = "web_search_call") -> list[dict[str, Any]]:
+    """Return the events of a response with a tool that tells ``steps``."""
+    item = SEARCHED | {"type": kind}
+    events = [
+        {"type": "response.created", "response": response("in_progress")},
+        {"type": "response.in_progress", "response": response("in_progress")},
+        {"type": "response.output_item.added", "output_index": 0, "item": item | {"status": "in_progress"}},
+        *(
+            {"type": f"response.{step}", **OF_SEARCH, "partial_image_index": 0, "partial_image_b64": "A"}
+            for step in steps
+        ),
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": response("completed", item)},
+    ]
+    return numbered(events)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ("web_search_call.in_progress", "web_search_call.searching", "web_search_call.completed"),
+        ("web_search_call.searching", "web_search_call.completed"),
+        ("web_search_call.completed",),
+        (),
+    ],
+)
+def test_steps_of_a_tool_are_accepted_in_their_order(steps: tuple[str, ...]) -> None:
+    check_events(searching(*steps))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ("web_search_call.searching", "web_search_call.in_progress"),
+        ("web_search_call.searching", "web_search_call.searching"),
+        ("web_search_call.completed", "web_search_call.searching"),
+        ("web_search_call.failed",),
+        ("web_search_call.interpreting",),
+        ("file_search_call.searching",),
+        ("code_interpreter_call_code.delta",),
+        ("mcp_call.failed",),
+    ],
+)
+def test_steps_that_the_item_does_not_have_are_refused(steps: tuple[str, ...]) -> None:
+    with pytest.raises(SpecificationError):
+        check_events(searching(*steps))
+
+
+def test_partial_images_are_numbered() -> None:
+    stem = "image_generation_call"
+    check_events(searching(f"{stem}.generating", f"{stem}.partial_image", f"{stem}.completed", kind=stem))
+    with pytest.raises(SpecificationError, match="order of their index"):
+        check_events(searching(f"{stem}.partial_image", f"{stem}.partial_image", kind=stem))
