@@ -49,9 +49,8 @@ def serve(
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Run the router alone."""
-    import uvicorn
-
     from data.lake import Lake
+    from portolan.server import run_server
     from router_service.telemetry.sealing import recover
 
     arguments.settings(config, data_dir)
@@ -63,19 +62,7 @@ def serve(
             typer.echo(f"recovered {report.rows} records of {report.segment}, {report.lost_bytes} bytes were torn")
     except OSError as error:
         typer.echo(f"segments of the request log stay unsealed, the router tries again: {error}", err=True)
-    uvicorn.run(
-        "router_service.app:app",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        http="router_service.http_protocol:HttpProtocol",
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
+    run_server(host, port, workers)
 
 
 @app.command()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
+import logging
+import multiprocessing
+import os
+import signal
 from collections.abc import AsyncIterator, Mapping
 
 from fastapi import FastAPI, Request, Response
@@ -29,6 +34,7 @@ from router_service.container import Container
 from router_service.core.client_connection import ClientDisconnected
 from router_service.core.errors import ApiError, RequestRefusal
 from router_service.core.http_limits import STATE_KEY
+from router_service.core.token_bucket import TokenBucket
 from router_service.settings import Settings
 
 PREFIXES = ("/api/v1", "/v1")
@@ -39,6 +45,20 @@ COLLECT_AFTER = (20_000, 20, 20)
 COMPRESS_FROM_BYTES = 4096
 # Level 9, Starlette's default, takes several times as long for 1 % less.
 COMPRESSION_LEVEL = 5
+WARNINGS_PER_S = 1.0
+WARNINGS_BURST = 20.0
+
+
+class BoundedWarnings(logging.Filter):
+    """Let ``WARNINGS_BURST`` warnings of the server pass at once, and ``WARNINGS_PER_S`` after that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bucket = TokenBucket(WARNINGS_PER_S, WARNINGS_BURST)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether ``record`` is logged; errors always are."""
+        return record.levelno > logging.WARNING or self._bucket.take()
 
 
 class Application:
@@ -62,6 +82,19 @@ class Application:
         await self._breadth(scope, receive, send)
 
 
+def end_with_parent() -> None:
+    """End this worker when the process that started it has been killed: nobody would end it, and it holds the port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            loop.remove_reader(parent.sentinel)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        loop.add_reader(parent.sentinel, end)
+
+
 def create_app(settings: Settings | None = None, known: Catalogue | None = None) -> Application:
     """Return the whole service. ``known`` replaces the packaged catalogue.
 
@@ -73,6 +106,7 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
+        end_with_parent()
         async with container.running():
             yield {STATE_KEY: limits, CROSS_ORIGIN_KEY: container.services.cross_origin}
 
@@ -105,6 +139,8 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
 def app() -> ASGIApp:
     """Return the application of a worker process, with settings from the environment. The server calls this factory."""
     made = create_app()
+    # One for each malformed request, of which anybody can send any number.
+    logging.getLogger("uvicorn.error").addFilter(BoundedWarnings())
     # The catalogue and the modules live as long as the process, so the collector need not walk them again.
     gc.collect()
     gc.freeze()

@@ -20,8 +20,10 @@ from router_service.admission.client_region import ClientRegions
 from router_service.admission.constraint_resolver import ConstraintResolver
 from router_service.admission.hosts import RegionalHosts
 from router_service.admission.keys import KeyStore, open_database
+from router_service.admission.refusals import KeyRefusals
 from router_service.affinity.listener import AffinityListener
 from router_service.affinity.sticky import StickyTable
+from router_service.api.asgi import ArrivingBodies
 from router_service.api.cross_origin import CrossOrigin
 from router_service.api.services import Services
 from router_service.cluster.journal import JournalTransport
@@ -132,6 +134,8 @@ class Container:
             peers=peers,
             timeouts=_timeouts(settings),
             max_body_bytes=settings.max_body_bytes,
+            arriving=ArrivingBodies(settings.max_arriving_bytes),
+            refusals=KeyRefusals(),
             cross_origin=CrossOrigin(settings.cors_origins),
             keepalive_interval_s=settings.keepalive_interval,
             random=random.Random(),  # seeded by the system

@@ -29,6 +29,8 @@ LINGER_S = 2.0
 # Pause between the first two probes of a half-closed connection: longer than a packet takes there and back.
 FIRST_PROBE_S = 0.25
 NOTHING, HEAD, BODY = range(3)
+# Under this key of the lifespan's state are the open connections of the worker by address.
+ADDRESSES_KEY = "connections_by_address"
 
 
 class Pipeline(list[Any]):
@@ -49,8 +51,22 @@ class HttpProtocol(HttpToolsProtocol):
     # CPython shares the keys of instances that have at most 30 attributes, and uvicorn's have 28. With more, an open
     # connection takes another 1.2 kB.
     __slots__ = (
-        "_awaited", "_begun", "_chunk_bytes", "_client", "_due", "_framing_bytes", "_half_closed",
-        "_head_bytes", "_limits", "_probe", "_refusal", "_refused", "_timer",
+        "_address",
+        "_awaited",
+        "_begun",
+        "_chunk_bytes",
+        "_client",
+        "_due",
+        "_framing_bytes",
+        "_half_closed",
+        "_head_bytes",
+        "_limits",
+        "_probe",
+        "_refusal",
+        "_refused",
+        "_timer",
+        "_unread",
+        "_write_timer",
     )  # fmt: skip
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -71,16 +87,65 @@ class HttpProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._half_closed = False
         self._probe: asyncio.TimerHandle | None = None
+        self._address: str | None = None
+        # The timer that looks whether the client has read anything, and the bytes that waited for it the last time.
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow._is_writable_event = SmallEvent()
         self.flow._is_writable_event.set()
         self._watch(self._limits.head_timeout_s)
+        self._count_connection()
+
+    def _count_connection(self) -> None:
+        """Count the connection, and refuse it if there are too many."""
+        limits = self._limits
+        by_address: dict[str, int] = self.app_state.setdefault(ADDRESSES_KEY, {})
+        address = self._address = self.client[0] if self.client else ""
+        count = by_address[address] = by_address.get(address, 0) + 1
+        if limits.connections and len(self.connections) > limits.connections:
+            self._refuse(overload_error("connections", limits.connections))
+        elif limits.connections_per_address and count > limits.connections_per_address:
+            self._refuse(overload_error("connections from one address", limits.connections_per_address))
+
+    def _forget_connection(self) -> None:
+        by_address: dict[str, int] = self.app_state[ADDRESSES_KEY]
+        address, self._address = self._address, None
+        if address is not None and by_address[address] > 1:
+            by_address[address] -= 1
+        elif address is not None:
+            del by_address[address]
+
+    def pause_writing(self) -> None:
+        """Stop the response, and end the connection of a client that goes on to read nothing of it."""
+        super().pause_writing()
+        if self._write_timer is None:
+            self._unread = self.transport.get_write_buffer_size()
+            self._write_timer = self.loop.call_later(self._limits.write_idle_timeout_s, self._check_reader)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _check_reader(self) -> None:
+        self._write_timer = None
+        unread = self.transport.get_write_buffer_size()
+        if unread < self._unread:
+            self._unread = unread
+            self._write_timer = self.loop.call_later(self._limits.write_idle_timeout_s, self._check_reader)
+        else:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_connection()
         if self._timer is not None:
             self._timer.cancel()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
         if self._probe is not None:
             self._probe.cancel()
         super().connection_lost(exc)
@@ -164,12 +229,19 @@ class HttpProtocol(HttpToolsProtocol):
             # A timer may fire a little early: the minimum prevents a busy loop.
             self._timer = self.loop.call_later(max(self._due - now, 0.001), self._check)
         elif self._awaited == HEAD and not self._head_bytes:
-            self.transport.close()
+            self._close_idle()
         else:
             what, limit = "head", self._limits.head_timeout_s
             if self._awaited == BODY:
                 what, limit = "body", self._limits.body_idle_timeout_s
             self._refuse(RequestRefusal(408, f"The {what} of the request did not arrive within {limit:g} s"))
+
+    def _close_idle(self) -> None:
+        """Close the connection at once: a client that has not read the last response by now will not."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     # Callbacks of httptools
 
@@ -191,6 +263,8 @@ class HttpProtocol(HttpToolsProtocol):
             and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > limits.head_bytes
         ):
             self._stop_parsing(_head_too_large(limits))
+        if limits.requests and len(self.tasks) >= limits.requests:
+            self._stop_parsing(overload_error("unfinished requests", limits.requests))
         self._awaited, self._framing_bytes = BODY, 0
         if self.parser.should_upgrade() and self._should_upgrade():
             return
@@ -272,7 +346,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _cross_origin_headers(self) -> Headers:
         """Return the headers for a page of another origin, if the part of the head that was read names one."""
         allowed: CrossOrigin | None = self.app_state.get(CROSS_ORIGIN_KEY)
-        origin = next((value for name, value in self.headers if name == b"origin"), None)
+        origin = next((value for name, value in self.headers or () if name == b"origin"), None)
         return [] if allowed is None or origin is None else allowed.headers(origin)
 
     def _refuse(self, error: ApiError) -> None:
@@ -294,6 +368,7 @@ class HttpProtocol(HttpToolsProtocol):
         content = msgspec.json.encode(error.envelope())
         self.transport.write(
             STATUS_LINE[error.code]
+            + b"".join(b"%b: %b\r\n" % header for header in error.headers())
             + b"".join(b"%b: %b\r\n" % header for header in self._cross_origin_headers())
             + b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(content)
             + content
@@ -304,6 +379,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(LINGER_S, self.transport.close)
         else:
             self.transport.close()
+
+
+def overload_error(what: str, limit: int) -> ApiError:
+    """Return the 503 for more ``what`` than this worker's ``limit``."""
+    message = f"This router has its limit of {limit:,} {what}; try again"
+    return ApiError("provider_overloaded", message, retry_after=1)
 
 
 def _head_too_large(limits: HttpLimits) -> RequestRefusal:

@@ -49,6 +49,27 @@ class Settings(BaseSettings):
     request_body_idle_timeout: float = Field(
         HttpLimits().body_idle_timeout_s, gt=0, description="time without data in the body of a request; else 408"
     )
+    response_idle_timeout: float = Field(
+        HttpLimits().write_idle_timeout_s,
+        gt=0,
+        description="time in which a client reads nothing of its response; the connection is closed then",
+    )
+    max_connections: int = Field(
+        HttpLimits().connections, ge=0, description="open connections of a worker; more get 503. 0: no limit"
+    )
+    max_connections_per_address: int = Field(
+        HttpLimits().connections_per_address,
+        ge=0,
+        description="open connections of a worker from one address; more get 503. 0: no limit, as behind a proxy",
+    )
+    max_requests: int = Field(
+        HttpLimits().requests, ge=0, description="unfinished requests of a worker; more get 503. 0: no limit"
+    )
+    max_arriving_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="bytes of request bodies that a worker is receiving, together; more get 503",
+    )
     cors_origins: list[str] = Field(
         [],
         description="JSON: origins of web pages that may call the API besides those of this machine, such as "
@@ -168,6 +189,10 @@ class Settings(BaseSettings):
             self.max_request_headers,
             self.request_head_timeout,
             self.request_body_idle_timeout,
+            self.response_idle_timeout,
+            self.max_connections,
+            self.max_connections_per_address,
+            self.max_requests,
         )
 
     @property

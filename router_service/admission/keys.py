@@ -32,6 +32,7 @@ from sqlalchemy.schema import CreateColumn, CreateTable
 
 from router_service.admission.key_rules import NO_RULES, KeyRules, KeyRulesError, parse_rules
 from router_service.core.bounded_cache import BoundedCache
+from router_service.core.token_bucket import TokenBucket
 
 PolicyCache = BoundedCache[str, tuple[KeyRules | None]]
 
@@ -40,6 +41,9 @@ PREFIX = "sk-or-v1-"
 LONGEST_KEY = 512
 MAX_KNOWN = 10_000
 MAX_KNOWN_BYTES = 8 * 1024 * 1024
+# Of unknown keys in the database. One that is made in a flood of them is known with the next reload.
+LOOK_UPS_PER_S = 20.0
+LOOK_UPS_BURST = 100.0
 METADATA = MetaData()
 KEYS = Table(
     "keys",
@@ -137,11 +141,15 @@ def _policy_cache() -> PolicyCache:
     return BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES, lambda text, _value: 4 * len(text))
 
 
-def read_keys(engine: Engine, policies: PolicyCache | None = None) -> list[Key]:
-    """Return all keys, oldest first. ``policies`` caches parsed rules by their JSON, so equal rules are one object."""
+def read_keys(engine: Engine, policies: PolicyCache | None = None, key_hash: str | None = None) -> list[Key]:
+    """Return all keys, oldest first, or the one with ``key_hash``.
+
+    ``policies`` caches parsed rules by their JSON, so equal rules are one object.
+    """
     known = _policy_cache() if policies is None else policies
     with engine.connect() as connection:
-        rows = connection.execute(select(KEYS).order_by(KEYS.c.created_at, KEYS.c.hash)).all()
+        wanted = select(KEYS) if key_hash is None else select(KEYS).where(KEYS.c.hash == key_hash)
+        rows = connection.execute(wanted.order_by(KEYS.c.created_at, KEYS.c.hash)).all()
     keys = []
     for row in rows:
         policy: KeyRules | None = NO_RULES
@@ -159,7 +167,7 @@ def _parsed(text: str) -> KeyRules | None:
 
 
 class KeyStore:
-    """Hold all keys in memory; reload them every ``interval`` seconds, and at once for an unknown key.
+    """Hold all keys in memory; reload them every ``interval`` seconds, and look an unknown key up at once.
 
     If the database cannot be read, the last copy stays in use, so that a slow disk never causes a valid key to be
     refused. ``stale`` counts the failed reads.
@@ -174,6 +182,7 @@ class KeyStore:
         self._policies: PolicyCache = _policy_cache()
         self.by_header: BoundedCache[bytes, Key] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
         self.stale = 0
+        self._look_ups = TokenBucket(LOOK_UPS_PER_S, LOOK_UPS_BURST)
         self.reload()
 
     def reload(self) -> None:
@@ -191,6 +200,13 @@ class KeyStore:
             await asyncio.sleep(self._interval)
             await asyncio.to_thread(self.reload)
 
+    def _look_up(self, digest: str) -> None:
+        """Read one key from the database, which may be newer than the last reload."""
+        try:
+            self._keys |= {key.hash: key for key in read_keys(self._engine, self._policies, digest)}
+        except SQLAlchemyError:
+            self.stale += 1
+
     def known(self, key: str) -> Key | None:
         """Return the key if it is in memory, enabled or not."""
         digest = self._hashes.get(key)
@@ -204,9 +220,9 @@ class KeyStore:
         """Return the key, or ``None`` if it is unknown or disabled."""
         if len(key) > LONGEST_KEY:
             return None
-        found = self.known(key)
-        if found is None and (self._unknown.get(key) or 0.0) < time.monotonic() - self._interval:
-            self._unknown.put(key, time.monotonic())
-            await asyncio.to_thread(self.reload)
+        found, now = self.known(key), time.monotonic()
+        if found is None and (self._unknown.get(key) or 0.0) < now - self._interval and self._look_ups.take():
+            self._unknown.put(key, now)
+            await asyncio.to_thread(self._look_up, hash_key(key))
             found = self.known(key)
         return None if found is None or found.disabled else found

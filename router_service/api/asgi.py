@@ -35,11 +35,29 @@ def take_arrived_body(channel: ResponseChannel, headers: Mapping[bytes, bytes], 
     return body
 
 
-async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+class ArrivingBodies:
+    """Bound the bytes of the request bodies that one process is receiving, together.
+
+    A body that arrives with its head is not counted: it has at most some 100 kB.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+
+    def take(self, size: int) -> None:
+        """Count ``size`` more bytes. Raises ``ApiError`` 503 if they are too many."""
+        self.bytes += size
+        if self.bytes > self.max_bytes:
+            message = f"This router is receiving more than {self.max_bytes:,} bytes of request bodies; try again"
+            raise ApiError("provider_overloaded", message, retry_after=1)
+
+
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int, arriving: ArrivingBodies) -> bytes:
     """Return the request body, decompressed.
 
-    Raises ``ApiError`` 413 beyond ``limit`` bytes, compressed or not, and those of ``decompress_body``;
-    ``ClientDisconnected`` if the body is incomplete.
+    Raises ``ApiError`` 413 beyond ``limit`` bytes, compressed or not, and those of ``decompress_body`` and
+    ``ArrivingBodies``; ``ClientDisconnected`` if the body is incomplete.
     """
     encoding = headers.get(b"content-encoding")
     if encoding is not None:
@@ -49,18 +67,22 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnected
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
-        if not message.get("more_body"):
-            body = parts[0] if len(parts) == 1 else b"".join(parts)
-            return body if encoding is None else await decompress_body(body, encoding, limit)
+    try:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            part = message.get("body", b"")
+            size += len(part)
+            arriving.take(len(part))
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(part)
+            if not message.get("more_body"):
+                body = parts[0] if len(parts) == 1 else b"".join(parts)
+                return body if encoding is None else await decompress_body(body, encoding, limit)
+    finally:
+        arriving.bytes -= size
 
 
 def _too_large(limit: int) -> ApiError:

@@ -191,7 +191,9 @@ async def admit(exchange: Exchange, services: Services, scope: Scope, receive: R
         )
     headers, limit = request.headers, services.max_body_bytes
     body = take_arrived_body(scope["state"][CONNECTION_KEY].response, headers, limit)
-    exchange.request = request.with_body(await read_body(receive, headers, limit) if body is None else body)
+    if body is None:
+        body = await read_body(receive, headers, limit, services.arriving)
+    exchange.request = request.with_body(body)
 
 
 def settle(exchange: Exchange, services: Services) -> None:
@@ -200,9 +202,11 @@ def settle(exchange: Exchange, services: Services) -> None:
     Never awaits, since it also runs while a request is cancelled.
 
     Tool calls are validated here, after the last byte was sent. That typically takes 10 µs and is bounded for any
-    schema, so no record waits for its verdict.
+    schema, so no record waits for its verdict. Of the requests without a known key, a few a second are recorded.
     """
     head, outcome = exchange.request.head, exchange.outcome
+    if exchange.caller is None and outcome.error_type == "authentication" and not services.refusals.is_recorded():
+        return
     if outcome.tool_calls is not None and outcome.finish_reason == "tool_calls" and head and outcome.endpoint:
         outcome.tool_call_verdict = services.tool_calls.check(head.fields["tools"], outcome.tool_calls)
     services.outcomes.settle(exchange)

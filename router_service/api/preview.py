@@ -53,7 +53,7 @@ async def preview_route(request: Request, key: Key = Depends(require_key)) -> di
     """Return the plan for a chat completion body, in which `messages` may be left out. No provider is called."""
     services = services_of(request)
     headers = dict(request.scope["headers"])
-    body = await read_body(request.receive, headers, services.max_body_bytes)
+    body = await read_body(request.receive, headers, services.max_body_bytes, services.arriving)
     head = parse_head(body, with_messages=False)
     affinity = conversation_key(key.hash, head, headers)
     profile = profile_of(

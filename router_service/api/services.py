@@ -12,7 +12,9 @@ from data.catalogue.types import Catalogue, Endpoint
 from data.lake import Lake
 from router_service.admission.admission import Admission
 from router_service.admission.keys import Key
+from router_service.admission.refusals import KeyRefusals
 from router_service.affinity.sticky import StickyTable
+from router_service.api.asgi import ArrivingBodies
 from router_service.api.cross_origin import CrossOrigin
 from router_service.cluster.peers import PeerTransport
 from router_service.execution.deadlines import MeasuredDeadlines, Timeouts
@@ -61,6 +63,8 @@ class Services:
     peers: Sequence[PeerTransport]
     timeouts: Timeouts
     max_body_bytes: int
+    arriving: ArrivingBodies
+    refusals: KeyRefusals
     cross_origin: CrossOrigin
     keepalive_interval_s: float
     random: random.Random

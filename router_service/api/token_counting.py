@@ -33,7 +33,9 @@ class TokenCounting:
         writer = EventWriter(scope["state"][CONNECTION_KEY].response, b"", services.keepalive_interval_s, common)
         try:
             await services.admission.authenticate(request.headers)
-            exchange.request = request.with_body(await read_body(receive, request.headers, services.max_body_bytes))
+            limit = services.max_body_bytes
+            body = await read_body(receive, request.headers, limit, services.arriving)
+            exchange.request = request.with_body(body)
             parsed = self._endpoint.parse(exchange, scope.get("query_string", b""), services.catalogue)
             head = exchange.request.head
             model = (head and head.model) or ""

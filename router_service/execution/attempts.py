@@ -21,7 +21,7 @@ from router_service.execution.provider_call import DiscardResponse, ProviderCall
 from router_service.execution.retries import RetryAction, retry_action
 from router_service.health import Health
 from router_service.planning.availability import exhausted_availability
-from router_service.upstream.transport import DeadlineMissed, StaleConnection
+from router_service.upstream.transport import DeadlineMissed, RouterExhausted, StaleConnection
 
 T = TypeVar("T")
 
@@ -145,7 +145,7 @@ class AttemptLoop:
         # The log cannot distinguish a second stale connection from a failure, so it counts as a failure.
         stale = retry_action(error) is RetryAction.SAME_ENDPOINT and attempt.reason != STALE
         self._reason = f"fallback:{attempt.error_type}"
-        abandoned = expired or client_deadline or isinstance(error, StaleConnection)
+        abandoned = expired or client_deadline or isinstance(error, (StaleConnection, RouterExhausted))
         self.outcomes.end(
             self.exchange,
             attempt,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from router_service.core.errors import ApiError
-from router_service.upstream.transport import StaleConnection
+from router_service.upstream.transport import RouterExhausted, StaleConnection
 
 
 class RetryAction(Enum):
@@ -49,4 +49,6 @@ RULES = {
 
 def retry_action(error: ApiError) -> RetryAction:
     """Return the next step after ``error``."""
+    if isinstance(error, RouterExhausted):
+        return RetryAction.STOP
     return RetryAction.SAME_ENDPOINT if isinstance(error, StaleConnection) else RULES[error.error_type]

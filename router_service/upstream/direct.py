@@ -19,10 +19,12 @@ from router_service.upstream.connection import Connection
 from router_service.upstream.tls import client_context, describe_connect_error
 from router_service.upstream.transport import (
     HttpResponse,
+    RouterExhausted,
     check_head,
     connect_timeout_error,
     connection_error,
     deadline_error,
+    is_exhausted,
     read_bounded,
 )
 
@@ -126,6 +128,8 @@ class ConnectionPool:
             expired = deadline_error(timeout_s) if timeout_s < self._connect_timeout_s else connect_timeout_error()
             raise expired from None
         except (OSError, ValueError) as error:
+            if is_exhausted(error):
+                raise RouterExhausted from None
             raise connection_error(describe_connect_error(error)) from None
         self._all.add(connection)
         return connection

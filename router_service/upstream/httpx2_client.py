@@ -22,11 +22,13 @@ from router_service.upstream.proxies import Proxies
 from router_service.upstream.tls import client_context, describe_connect_error
 from router_service.upstream.transport import (
     HttpResponse,
+    RouterExhausted,
     StaleConnection,
     check_head,
     connect_timeout_error,
     connection_error,
     deadline_error,
+    is_exhausted,
     read_bounded,
 )
 
@@ -287,4 +289,6 @@ def _broken(error: Exception) -> ApiError:
     cause: BaseException = error
     while (below := cause.__cause__ or cause.__context__) is not None and not isinstance(cause, ssl.SSLError):
         cause = below
+    if is_exhausted(cause):
+        return RouterExhausted()
     return connection_error(describe_connect_error(cause))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from router_service.core.http_request import HttpRequest
 MAX_BODY_BYTES = 64 * 1024 * 1024
 # Largest body of an error. A page of a proxy has some 100 kB; of a longer one nothing would be told anyway.
 MAX_ERROR_BYTES = 1024 * 1024
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN))
 # Names that a request must not set by itself, because its transport does.
 TRANSPORT_HEADERS = frozenset(("host", "content-length", "transfer-encoding", "connection", "accept-encoding"))
 
@@ -34,6 +36,19 @@ class DeadlineMissed(ApiError):
 
     def __init__(self, message: str) -> None:
         super().__init__("timeout", message)
+
+
+class RouterExhausted(ApiError):
+    """Report that this machine has no file descriptor, port or memory left for a connection: no fault of a provider."""
+
+    def __init__(self) -> None:
+        message = "The router has no file descriptors or ports left for a connection to a provider; try again"
+        super().__init__("provider_overloaded", message, retry_after=1)
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Return whether ``error`` says that this machine lacks what a connection needs."""
+    return isinstance(error, OSError) and error.errno in _EXHAUSTED
 
 
 class HttpResponse(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,29 @@
+"""Bound how many requests without a known key are recorded: they cost their sender nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from router_service.core.token_bucket import TokenBucket
+
+RECORDED_PER_S = 10.0
+RECORDED_BURST = 100.0
+
+
+class KeyRefusals:
+    """Count the requests that were refused for their key; ``unrecorded`` are those without a record."""
+
+    __slots__ = ("_records", "count", "unrecorded")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._records = TokenBucket(RECORDED_PER_S, RECORDED_BURST, clock)
+        self.count = 0
+        self.unrecorded = 0
+
+    def is_recorded(self) -> bool:
+        """Count a refusal, and return whether it is recorded."""
+        self.count += 1
+        recorded = self._records.take()
+        self.unrecorded += not recorded
+        return recorded
