@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,10 @@ FIELDS_HELP = (
     "(seconds), usd_per_second=0.001 (what a second of waiting is worth), usd_per_failure=0.01, client_region=europe."
 )
 
+SPAN_HELP = "A span of time: 45s, 90m, 12h or 30d."
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+KeyName = Annotated[str, typer.Argument(help="Name or label of a key, as 'portolan keys list' shows them.")]
+
 
 @app.command()
 def create(
@@ -31,24 +36,103 @@ def create(
         str, typer.Option("--name", help="A name for the key, such as its user or purpose.", callback=arguments.name)
     ],
     policy: Annotated[list[str] | None, typer.Option("--policy", help=f"Repeatable. {FIELDS_HELP}")] = None,
+    expires_in: Annotated[str | None, typer.Option("--expires-in", help=f"{SPAN_HELP} Default: never.")] = None,
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Make an API key. It is printed once; only its hash is stored."""
-    from router_service.admission.keys import create_key
+    from router_service.admission.key_changes import create_recorded
 
     stored = _stored({}, policy or [], "'--policy'")
-    typer.echo(create_key(arguments.database(data_dir), name, stored))
+    until = None if expires_in is None else time.time() + _seconds(expires_in, "'--expires-in'")
+    typer.echo(create_recorded(arguments.database(data_dir), name, stored, until))
 
 
 @app.command("list")
 def list_keys(data_dir: DataDir = DEFAULT_DATA) -> None:
-    """List every key: its first and last characters, name, date of creation and rules."""
+    """List every key: its first and last characters, name, creation, last use, end and rules."""
     from router_service.admission.keys import read_keys
 
     for key in read_keys(arguments.database(data_dir)):
-        since = datetime.fromtimestamp(key.created_at, UTC).strftime("%Y-%m-%d")
-        state = ", disabled" if key.disabled else ""
-        typer.echo(f"{key.label}  {key.name}, since {since}{state}: {_shown(key)}")
+        used = "never used" if key.last_used_at is None else f"last used {_moment(key.last_used_at)}"
+        typer.echo(f"{key.label}  {key.name}, since {_moment(key.created_at)[:10]}, {used}{_state(key)}: {_shown(key)}")
+
+
+def _state(key: Key) -> str:
+    if key.disabled:
+        return ", revoked"
+    if key.expires_at is None:
+        return ""
+    return f", {'expires' if key.is_usable(time.time()) else 'expired'} {_moment(key.expires_at)}"
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+@app.command()
+def revoke(key: KeyName, data_dir: DataDir = DEFAULT_DATA) -> None:
+    """Refuse every further request of a key, for good. Running routers follow within a second."""
+    from router_service.admission import key_changes
+
+    engine = arguments.database(data_dir)
+    found = _find(engine, key)
+    key_changes.revoke(engine, found)
+    typer.echo(f"{found.label} is revoked")
+
+
+@app.command()
+def expire(
+    key: KeyName,
+    after: Annotated[str, typer.Option("--in", help=f"{SPAN_HELP} 'never' takes the end away.")],
+    data_dir: DataDir = DEFAULT_DATA,
+) -> None:
+    """Set when a key ends. Running routers follow within a second."""
+    from router_service.admission import key_changes
+
+    engine = arguments.database(data_dir)
+    found = _find(engine, key)
+    at = None if after == "never" else time.time() + _seconds(after, "'--in'")
+    key_changes.expire(engine, found, at)
+    typer.echo(f"{found.label} {'does not expire' if at is None else f'expires {_moment(at)}'}")
+
+
+@app.command()
+def rotate(
+    key: KeyName,
+    grace: Annotated[str, typer.Option("--grace", help=f"How long the old key serves on. {SPAN_HELP}")] = "1h",
+    data_dir: DataDir = DEFAULT_DATA,
+) -> None:
+    """Make a new key of the same name and rules, and let the old one end. The new key is printed once."""
+    from router_service.admission import key_changes
+    from router_service.admission.key_rules import NO_RULES, rules_fields
+
+    engine = arguments.database(data_dir)
+    found = _find(engine, key)
+    if not found.is_usable(time.time()):
+        raise typer.BadParameter(f"{found.label} is revoked or expired: create a key instead", param_hint="'KEY'")
+    seconds = _seconds(grace, "'--grace'")
+    rules = _stored(rules_fields(found.policy or NO_RULES), [], "'KEY'")
+    typer.echo(key_changes.rotate(engine, found, rules, time.time() + seconds))
+
+
+@app.command()
+def audit(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The latest changes.")] = 50,
+    data_dir: DataDir = DEFAULT_DATA,
+) -> None:
+    """List the changes of keys, the latest first: when, who, what."""
+    from router_service.admission.key_changes import read_events
+
+    for event in read_events(arguments.database(data_dir), limit):
+        typer.echo(f"{_moment(event.at)}  {event.actor}  {event.action} {event.label}: {event.detail}")
+
+
+def _seconds(span: str, hint: str) -> float:
+    """Return the seconds of ``span``, such as 90m; refuse anything else."""
+    number, unit = span[:-1], span[-1:]
+    if not number.isascii() or not number.isdigit() or len(number) > 6 or unit not in UNITS:
+        raise typer.BadParameter(f"{span!r} is no span of time: write 45s, 90m, 12h or 30d", param_hint=hint)
+    return float(number) * UNITS[unit]
 
 
 @app.command()
@@ -60,13 +144,16 @@ def policy(
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Show or change what a key's requests may do: rules that they can only tighten, defaults that they can replace."""
+    from router_service.admission.key_changes import record_rules
     from router_service.admission.key_rules import NO_RULES, rules_fields
     from router_service.admission.keys import set_rules
 
     engine = arguments.database(data_dir)
     found = _find(engine, key)
     if fields:
-        set_rules(engine, found.hash, _stored(rules_fields(found.policy or NO_RULES), fields, "'FIELDS'"))
+        rules = _stored(rules_fields(found.policy or NO_RULES), fields, "'FIELDS'")
+        set_rules(engine, found.hash, rules)
+        record_rules(engine, found, rules or "none")
         found = _find(engine, found.label)
     typer.echo(_shown(found))
 
@@ -75,6 +162,9 @@ def _find(engine: Engine, wanted: str) -> Key:
     from router_service.admission.keys import read_keys
 
     found = [key for key in read_keys(engine) if wanted in (key.name, key.label)]
+    if len(found) > 1:
+        # After a rotation one key of the name is left soon.
+        found = [key for key in found if key.is_usable(time.time())] or found
     if len(found) == 1:
         return found[0]
     labels = ", ".join(one.label for one in found)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from data.lake import Lake
 from portolan.processes import STOP_S, Processes, terminating, wait_for
-from router_service.admission.keys import create_key, open_database
+from router_service.admission.key_changes import create_recorded
+from router_service.admission.keys import hash_key, open_database, read_keys
 
 HOST = "127.0.0.1"
+OWN_KEY_FILE = "portolan-up.key"
 CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}'
 # The settings of the repository's ``dagster.yaml`` without its storage paths, which are relative to the new folder.
 DAGSTER = """\
@@ -56,7 +60,7 @@ class StackOptions(NamedTuple):
 
 def open_stack(options: StackOptions, say: Callable[[str], None]) -> bool:
     """Start everything, watch it, stop everything. False when a process ended by itself."""
-    key = create_key(open_database(Lake(options.data_dir).create().database), "portolan up")
+    key = own_key(options.data_dir)
     shared = {"PORTOLAN_DATA_DIR": str(options.data_dir.resolve()), **_dagster_home(options.data_dir)}
     stack = Processes(PORTOLAN_LAB_SPEED=str(options.lab_speed if options.use_lab else 1.0), **shared)
     with terminating():
@@ -67,6 +71,26 @@ def open_stack(options: StackOptions, say: Callable[[str], None]) -> bool:
             return True
         finally:
             stack.stop()
+
+
+def own_key(data_dir: Path) -> str:
+    """Return the key of ``portolan up``: the same at each start, unless it was revoked or has expired.
+
+    The file has the key itself, since the database has its hash alone; only its owner can read it.
+    """
+    engine = open_database(Lake(data_dir).create().database)
+    file = data_dir / OWN_KEY_FILE
+    with suppress(OSError, UnicodeDecodeError):
+        kept = file.read_text(encoding="ascii").strip()
+        if any(key.hash == hash_key(kept) and key.is_usable(time.time()) for key in read_keys(engine)):
+            return kept
+    made = create_recorded(engine, "portolan up")
+    draft = file.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as written:
+        written.write(made + "\n")
+    draft.replace(file)
+    return made
 
 
 def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str], None]) -> bool:

@@ -43,7 +43,9 @@ class Admission:
             raise ApiError("authentication", "No API key found: send the header 'Authorization: Bearer sk-or-v1-…'")
         key = await self.keys.find(token)
         if key is None:
-            raise ApiError("authentication", "The API key is unknown or disabled: make one with 'portolan keys create'")
+            raise ApiError(
+                "authentication", "The API key is unknown, revoked or expired: make one with 'portolan keys create'"
+            )
         if key.policy is None:
             raise ApiError(
                 "permission_denied", "This key's policy cannot be read: set it again with 'portolan keys policy'"

@@ -15,10 +15,12 @@ from sqlalchemy import (
     Column,
     Engine,
     Float,
+    Integer,
     MetaData,
     String,
     Table,
     Text,
+    bindparam,
     create_engine,
     event,
     insert,
@@ -44,6 +46,8 @@ MAX_KNOWN_BYTES = 8 * 1024 * 1024
 # Of unknown keys in the database. One that is made in a flood of them is known with the next reload.
 LOOK_UPS_PER_S = 20.0
 LOOK_UPS_BURST = 100.0
+# How old the last use may be that the database tells.
+USE_INTERVAL_S = 30.0
 METADATA = MetaData()
 KEYS = Table(
     "keys",
@@ -56,12 +60,28 @@ KEYS = Table(
     Column("limit_nano", BigInteger, nullable=True),
     # JSON for ``key_rules.parse_rules``; null stands for no rules.
     Column("policy", Text, nullable=True),
+    # Unix seconds; null for a key that does not expire, and for one that was not used yet.
+    Column("expires_at", Float, nullable=True),
+    Column("last_used_at", Float, nullable=True),
+)
+
+# What was changed of keys: ``key_changes`` writes it, and nothing deletes from it.
+EVENTS = Table(
+    "key_events",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("key_hash", String(64), nullable=False),
+    Column("label", String(40), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("actor", String(100), nullable=False),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """API key. ``label`` shows the ends of the key, never its middle; ``created_at`` is in Unix seconds.
+    """API key. ``label`` shows the ends of the key, never its middle; times are in Unix seconds.
 
     ``policy`` is ``None`` if the stored rules cannot be read, so that it is not known what they forbid.
     """
@@ -72,6 +92,12 @@ class Key:
     created_at: float
     disabled: bool
     policy: KeyRules | None = NO_RULES
+    expires_at: float | None = None
+    last_used_at: float | None = None
+
+    def is_usable(self, now: float) -> bool:
+        """Return whether requests with the key are served at ``now``, in Unix seconds."""
+        return not self.disabled and (self.expires_at is None or now < self.expires_at)
 
 
 def open_database(path: Path) -> Engine:
@@ -86,7 +112,8 @@ def open_database(path: Path) -> Engine:
 
     with engine.begin() as connection:
         # One statement checks and creates: workers that start at once would all find the table missing.
-        connection.execute(CreateTable(KEYS, if_not_exists=True))
+        for table in METADATA.tables.values():
+            connection.execute(CreateTable(table, if_not_exists=True))
     _add_missing_columns(engine)
     return engine
 
@@ -114,7 +141,7 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def create_key(engine: Engine, name: str, policy: str | None = None) -> str:
+def create_key(engine: Engine, name: str, policy: str | None = None, expires_at: float | None = None) -> str:
     """Create a key and store its hash. Only this call returns the plain key. ``policy`` is JSON for ``parse_rules``."""
     key = PREFIX + secrets.token_hex(32)
     with engine.begin() as connection:
@@ -126,6 +153,7 @@ def create_key(engine: Engine, name: str, policy: str | None = None) -> str:
                 created_at=time.time(),
                 disabled=False,
                 policy=policy,
+                expires_at=expires_at,
             )
         )
     return key
@@ -155,7 +183,8 @@ def read_keys(engine: Engine, policies: PolicyCache | None = None, key_hash: str
         policy: KeyRules | None = NO_RULES
         if row.policy:
             policy = (known.get(row.policy) or known.put(row.policy, (_parsed(row.policy),)))[0]
-        keys.append(Key(row.hash, row.name, row.label, row.created_at, row.disabled, policy))
+        times = row.expires_at, row.last_used_at
+        keys.append(Key(row.hash, row.name, row.label, row.created_at, row.disabled, policy, *times))
     return keys
 
 
@@ -181,24 +210,50 @@ class KeyStore:
         self._unknown: BoundedCache[str, float] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
         self._policies: PolicyCache = _policy_cache()
         self.by_header: BoundedCache[bytes, Key] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
+        self._used: set[str] = set()
         self.stale = 0
         self._look_ups = TokenBucket(LOOK_UPS_PER_S, LOOK_UPS_BURST)
         self.reload()
 
     def reload(self) -> None:
         """Read all keys from the database."""
+        self._used |= {key.hash for key in self.by_header.values()}
+        now = time.time()
         try:
             self._keys = {key.hash: key for key in read_keys(self._engine, self._policies)}
         except SQLAlchemyError:
             self.stale += 1
+            # What is known of their ends is known without the database.
+            self._forget_expired(now)
             return
         self.by_header.clear()
 
+    def _forget_expired(self, now: float) -> None:
+        if any(not key.is_usable(now) for key in self.by_header.values()):
+            self.by_header.clear()
+
+    def note_uses(self) -> None:
+        """Write when each key was last used, at most ``USE_INTERVAL_S`` ago."""
+        used, self._used = self._used, set()
+        if not used:
+            return
+        try:
+            with self._engine.begin() as connection:
+                wanted = update(KEYS).where(KEYS.c.hash == bindparam("used"))
+                now = time.time()
+                connection.execute(wanted.values(last_used_at=now), [{"used": digest} for digest in used])
+        except SQLAlchemyError:
+            self._used |= used
+
     async def watch(self) -> None:
-        """Reload the keys periodically; run as a task."""
+        """Reload the keys periodically, and write their uses; run as a task."""
+        written_at = time.monotonic()
         while True:
             await asyncio.sleep(self._interval)
             await asyncio.to_thread(self.reload)
+            if time.monotonic() - written_at >= USE_INTERVAL_S:
+                written_at = time.monotonic()
+                await asyncio.to_thread(self.note_uses)
 
     def _look_up(self, digest: str) -> None:
         """Read one key from the database, which may be newer than the last reload."""
@@ -217,7 +272,7 @@ class KeyStore:
         return self._keys.get(digest)
 
     async def find(self, key: str) -> Key | None:
-        """Return the key, or ``None`` if it is unknown or disabled."""
+        """Return the key, or ``None`` if it is unknown, revoked or expired."""
         if len(key) > LONGEST_KEY:
             return None
         found, now = self.known(key), time.monotonic()
@@ -225,4 +280,7 @@ class KeyStore:
             self._unknown.put(key, now)
             await asyncio.to_thread(self._look_up, hash_key(key))
             found = self.known(key)
-        return None if found is None or found.disabled else found
+        if found is None or not found.is_usable(time.time()):
+            return None
+        self._used.add(found.hash)
+        return found

@@ -46,6 +46,10 @@ class BoundedCache(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def values(self) -> list[V]:
+        """Return the values, the oldest insertion first."""
+        return list(self._entries.values())
+
     def put(self, key: K, value: V) -> V:
         """Store ``value`` under ``key`` and return it. Evict the oldest entries if a bound is exceeded."""
         size = self._size(key, value) + ENTRY_OVERHEAD_BYTES
