@@ -82,7 +82,9 @@ async def run(live: LiveConfiguration, provider: str, model: str | None, timeout
     settings = live.in_force.settings
     client = select_client(settings.upstream_client, [endpoint.base_url or ""])
     upstream = open_client(client, settings.connect_timeout, settings.max_event_bytes)
-    caller = _Caller(endpoint, Credentials(lab=False, accounts=market.accounts), upstream, timeout_s)
+    caller = _Caller(
+        endpoint, Credentials(lab=False, accounts=market.accounts, send=upstream.send), upstream, timeout_s
+    )
     try:
         for name, step in (("completion", _completion), ("stream", _stream), ("tool call", _tool_call)):
             works &= await _try(name, step(caller), say)

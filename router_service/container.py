@@ -226,6 +226,7 @@ class Container:
         if name not in self._clients:
             self._clients[name] = open_client(name, settings.connect_timeout, settings.max_event_bytes)
         self.services.upstream = self._clients[name]
+        self.services.credentials.connect(self.services.upstream.send)
 
 
 async def _poll(policies: PolicyStore) -> None:

@@ -15,6 +15,7 @@ from data.catalogue.offers import task_by_name
 from data.catalogue.pricing import NANO
 from data.catalogue.task_facts import task_is_spoken
 from data.catalogue.types import Catalogue, DataPolicy, Endpoint, Model, Price, Provider
+from router_service.configuration.google_cloud import usual_service_account
 from router_service.configuration.mistakes import ConfigurationError
 from router_service.configuration.names import unknown_addresses, wire_format_of
 from router_service.configuration.read_file import Configuration
@@ -86,6 +87,9 @@ def account_of(slug: str, catalogue: Catalogue, tables: PortolanToml) -> Account
     """Return the account of a provider, or ``None`` where it needs a key and none is set."""
     table = tables.providers.get(slug, ProviderTable())
     keys = tuple(dict.fromkeys(value for _, value in named_keys(slug, catalogue, tables) if value))
+    if table.project:
+        service = table.service_account or usual_service_account()
+        return Account(keys, table.headers, service) if keys or service is not None else None
     # A server at an address of the file that names no key needs none.
     needs_key = table.base_url is None or _names_key(table)
     return Account(keys, table.headers) if keys or not needs_key else None
@@ -168,7 +172,7 @@ def _callable(
         return None
     table = tables.providers.get(endpoint.provider)
     url = settings.provider_urls.get(endpoint.provider, "").rstrip("/")
-    if settings.lab_url and not (table and table.base_url):
+    if settings.lab_url and not (table and table.address):
         url = url or f"{settings.lab_url.rstrip('/')}/{endpoint.provider}/v1"
         return msgspec.structs.replace(endpoint, base_url=url), Account(("lab",))
     account, url = accounts[endpoint.provider], url or endpoint.base_url or ""
@@ -185,12 +189,12 @@ def _provider(slug: str, table: ProviderTable, catalogue: Catalogue) -> Provider
     known = catalogue.providers.get(slug)
     wire_format = wire_format_of(slug, table, catalogue)
     if known is None:
-        return Provider(slug, table.name or slug, wire_format, table.base_url, table.key_env)  # type: ignore[arg-type]
+        return Provider(slug, table.name or slug, wire_format, table.address, table.key_env)  # type: ignore[arg-type]
     return msgspec.structs.replace(
         known,
         name=table.name or known.name,
         wire_format=wire_format,
-        base_url=table.base_url or known.base_url,
+        base_url=table.address or known.base_url,
         key_env=table.key_env or (() if table.key else known.key_env),
     )
 
@@ -202,7 +206,9 @@ def _changed(endpoint: Endpoint, tables: PortolanToml) -> Endpoint:
     reason = endpoint.disabled_reason
     if table is not None:
         changes |= _provider_changes(endpoint, table)
-        if table.base_url and reason in NO_ADDRESS:
+        # A project has Google's own models in Google's own format: its other models need other protocols.
+        is_spoken = not table.project or endpoint.wire_format == table.wire_format or reason == "account_address"
+        if table.address and reason in NO_ADDRESS and is_spoken:
             reason = None
     price = tables.prices.get(endpoint.id) or (table.price if table and endpoint.price is None else None)
     if price is not None:
@@ -225,7 +231,7 @@ def _changed(endpoint: Endpoint, tables: PortolanToml) -> Endpoint:
 def _provider_changes(endpoint: Endpoint, table: ProviderTable) -> dict[str, object]:
     changes: dict[str, object] = {
         "provider_name": table.name,
-        "base_url": table.base_url,
+        "base_url": table.address,
         "wire_format": table.wire_format,
         "dialect": table.dialect,
         "key_env": table.key_env or None,

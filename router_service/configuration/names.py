@@ -77,13 +77,17 @@ def wire_format_of(slug: str, table: ProviderTable | None, catalogue: Catalogue)
 def _providers(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
     for slug, table in tables.providers.items():
         path = ("providers", slug)
-        if slug not in catalogue.providers and table.base_url is None:
+        if slug not in catalogue.providers and table.address is None:
             advice = nearest(slug, catalogue.providers)
             advice = f"{advice} A" if "Did" in advice else "A"
             sentence = f"{shown(path)} is no provider of the catalogue. {advice} provider of your own needs base_url"
             yield Mistake(path, sentence, True)
-        elif slug in catalogue.providers and not table.base_url and not catalogue.providers[slug].base_url:
-            yield Mistake(path, f"{shown(path)} needs base_url: the catalogue has no address for it", True)
+        elif slug in catalogue.providers and not table.address and not catalogue.providers[slug].base_url:
+            wanted = "project or base_url" if wire_format_of(slug, table, catalogue) == "gemini" else "base_url"
+            yield Mistake(path, f"{shown(path)} needs {wanted}: the catalogue has no address for it", True)
+        if table.service_account is not None and table.project is None:
+            at = (*path, "service_account")
+            yield Mistake(at, f"{shown(at)} is for a project of Google Cloud; write project", True)
         yield from _dialect((*path, "dialect"), table.dialect, wire_format_of(slug, table, catalogue))
         yield from _parameters((*path, "supported_parameters"), table.supported_parameters)
         if table.key and table.key_env:

@@ -11,6 +11,7 @@ from data.catalogue.geography import is_place
 from data.catalogue.names import QUANTIZATIONS
 from data.catalogue.pricing import NANO
 from data.catalogue.types import WireFormat
+from router_service.configuration.google_cloud import GLOBAL, service_account_at, vertex_address
 from router_service.core.errors import ApiError
 from router_service.upstream.transport import check_head
 
@@ -100,6 +101,9 @@ class ProviderTable(Table):
 
     name: Name | None = None
     base_url: Annotated[str, AfterValidator(_base_url)] | None = None
+    project: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]{1,62}$")] | None = None
+    location: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{2,40}$")] = GLOBAL
+    service_account: Annotated[Any, BeforeValidator(service_account_at)] = None
     wire_format: WireFormat | None = None
     dialect: Name | None = None
     key: Annotated[tuple[Secret, ...], BeforeValidator(_listed)] = ()
@@ -111,6 +115,11 @@ class ProviderTable(Table):
     context_length: Tokens | None = None
     supported_parameters: tuple[Name, ...] | None = None
     discover_models: bool | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Return the address that the table gives, be it that of a project of Google Cloud."""
+        return self.base_url or (vertex_address(self.project, self.location) if self.project else None)
 
 
 class ModelTable(Table):

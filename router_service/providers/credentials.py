@@ -10,6 +10,7 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
+from router_service.providers.google_token import GoogleTokens, Send, ServiceAccount, TokenAnswer
 from router_service.providers.redaction import NO_SECRETS, SecretRedactor
 
 # The header that each wire format expects the key in; every other format takes a bearer token.
@@ -26,11 +27,13 @@ RETIRED_S = 3600.0
 class Account(msgspec.Struct, frozen=True):
     """Hold what authenticates calls to one provider: ``keys``, and ``headers`` that every request is sent with.
 
-    Without a key no header of the wire format is sent.
+    Without a key no header of the wire format is sent. A ``service_account`` is exchanged for tokens, which are sent
+    in place of keys.
     """
 
     keys: tuple[str, ...] = ()
     headers: Mapping[str, str] = {}
+    service_account: ServiceAccount | None = None
 
 
 class AccountAddress(msgspec.Struct, frozen=True, order=True):
@@ -44,10 +47,12 @@ class AccountAddress(msgspec.Struct, frozen=True, order=True):
 class _KeyRing:
     """Hand out the headers of an account's keys in turn. ``only`` are those of an account with at most one key."""
 
-    __slots__ = ("_clock", "_cool_until", "_headers", "_next", "account", "only", "redactor", "retired_at")
+    __slots__ = ("_clock", "_cool_until", "_headers", "_next", "account", "only", "redactor", "retired_at", "tokens")
 
-    def __init__(self, account: Account, wire_format: str, clock: Callable[[], float]) -> None:
+    def __init__(self, account: Account, wire_format: str, clock: Callable[[], float], send: Send) -> None:
         self.account = account
+        service = account.service_account
+        self.tokens = GoogleTokens(service, send, clock) if service is not None else None
         self._headers = [dict(account.headers) | key_header(key, wire_format) for key in account.keys or ("",)]
         self.only = self._headers[0] if len(self._headers) == 1 else None
         headers = (value for value in account.headers.values() if len(value) >= SHORTEST_SECRET_HEADER)
@@ -89,9 +94,11 @@ class Credentials:
         lab: bool,
         accounts: Mapping[AccountAddress, Account] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        send: Send | None = None,
     ) -> None:
         self._lab = lab
         self._clock = clock
+        self._send = send
         self._rings: dict[tuple[str, str | None, str], _KeyRing] = {}
         self.adopt(accounts or {})
 
@@ -111,14 +118,25 @@ class Credentials:
                 rings[address] = ring
         for address, account in wanted.items():
             if address not in rings:
-                rings[address] = _KeyRing(account, address[2], self._clock)
+                rings[address] = _KeyRing(account, address[2], self._clock, self._exchange)
         self._rings = rings
+
+    def connect(self, send: Send) -> None:
+        """Set what sends the requests by which accounts are exchanged for tokens."""
+        self._send = send
+
+    async def _exchange(self, request: HttpRequest, timeout_s: float) -> TokenAnswer:
+        if self._send is None:
+            raise ApiError("provider_unavailable", "The router is not connected yet, so that it has no token")
+        return await self._send(request, timeout_s)
 
     async def sign(self, request: HttpRequest, endpoint: Endpoint) -> HttpRequest:
         """Return ``request`` with the headers that authenticate it at ``endpoint``. Raises ``ApiError`` 502."""
         ring = self._rings.get((endpoint.provider, endpoint.base_url, endpoint.wire_format))
         if ring is not None:
             signed = ring.only or ring.rotate()
+            if ring.tokens is not None:
+                signed = signed | await ring.tokens.header()
         elif self._lab:
             signed = key_header("lab", endpoint.wire_format)
         else:
@@ -137,6 +155,8 @@ class Credentials:
         """
         ring = self._rings.get((endpoint.provider, endpoint.base_url, endpoint.wire_format))
         seconds = COOLDOWN_S.get(status)
+        if ring is not None and ring.tokens is not None and status == 401:
+            return ring.tokens.forget(request.headers)
         if ring is None or ring.only is not None or seconds is None:
             return False
         return ring.cool(request.headers, min(retry_after or seconds, MAX_COOLDOWN_S))

@@ -21,6 +21,7 @@ from router_service.providers.failures import RAW_LIMIT
 _REFUSED = re.compile(
     r"invalid.{0,40}signature|signature.{0,80}(?:invalid|not valid|could not be)"
     r"|invalid.{0,40}(?:`data`|encrypted.content)|encrypted.content.{0,400}(?:could not be|cannot be|invalid|not valid)"
+    r"|corrupted.{0,40}signature"
     r"|thinking` blocks.{0,120}cannot be modified",
     re.DOTALL,
 )
