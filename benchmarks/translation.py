@@ -188,8 +188,30 @@ def _responses_renderer() -> EventRenderer:
     return ResponseRenderer(exchange, CATALOGUE, echo_of({}), {})
 
 
+def gemini_stream(kind: str) -> list[bytes]:
+    """Return a stream of generateContent; calls come in whole, so that each piece is one."""
+    usage = {
+        "promptTokenCount": 9,
+        "totalTokenCount": 9,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 9}],
+    }
+
+    def chunk(part: dict[str, Any]) -> bytes:
+        candidate = {"content": {"parts": [part], "role": "model"}, "index": 0}
+        body = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-3-flash", "responseId": "r"}
+        return f"data: {json.dumps(body)}\n\n".encode()
+
+    def part(number: int) -> dict[str, Any]:
+        if kind == "tool arguments":
+            return {"functionCall": {"name": "find", "args": {"place": _word(number)}}}
+        return {"text": _word(number)} | ({"thought": True} if kind == "thinking" else {})
+
+    return [chunk(part(0)), *(chunk(part(number)) for number in range(CHUNKS))]
+
+
 STREAMS: dict[str, Callable[[str], list[bytes]]] = {
     "anthropic_messages": messages_stream,
+    "gemini": gemini_stream,
     "openai_chat": chat_stream,
     "openai_responses": responses_stream,
 }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from tests.clients.conftest import serve_model
 from tests.clients.python_clients import SOURCES, open_client
-from tests.clients.served import PDF, PNG, ServedModel
+from tests.clients.served import MODELS, PDF, PNG, ServedModel
+from tests.conftest import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.client("langchain-openai")]
 # Neither model hears, and the benchmark replays recordings of a provider, which there are none of.
@@ -18,7 +21,12 @@ SKIPPED = {
     "test_stream_time": "VCR not set up.",
 }
 PASSED = 48
-OTHER_MODELS = {"anthropic_messages": "anthropic/claude-haiku-4.5", "openai_chat": "openai/gpt-4.1"}
+OTHER_MODELS = {
+    "anthropic_messages": "anthropic/claude-haiku-4.5",
+    "gemini": "google/gemini-2.5-flash",
+    "openai_chat": "openai/gpt-4.1",
+}
+GEMINI_MODEL = "google/gemini-3-flash-preview"
 OPTIONS = (
     "--capture=no",
     "-pno:cacheprovider",
@@ -28,12 +36,19 @@ OPTIONS = (
 )
 
 
-def test_the_standard_suite_passes(served: ServedModel, tmp_path: Path) -> None:
+@pytest.fixture(params=sorted(OTHER_MODELS))
+def suited(request: pytest.FixtureRequest, strict_stack: Stack) -> Iterator[ServedModel]:
+    """Yield a model of each wire format that the suite is run on."""
+    models = MODELS | {"gemini": GEMINI_MODEL}
+    yield from serve_model(strict_stack, request.param, models[request.param])
+
+
+def test_the_standard_suite_passes(suited: ServedModel, tmp_path: Path) -> None:
     client = open_client("langchain", tmp_path / "home")
     suite = shutil.copy(SOURCES / "langchain_suite.py", tmp_path)
     found = tmp_path / "found.xml"
-    variables = served.environment() | {
-        "PORTOLAN_OTHER_MODEL": OTHER_MODELS[served.wire_format],
+    variables = suited.environment() | {
+        "PORTOLAN_OTHER_MODEL": OTHER_MODELS[suited.wire_format],
         "PNG": PNG,
         "PDF": PDF,
     }
