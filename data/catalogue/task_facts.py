@@ -12,7 +12,7 @@ from data.catalogue.types import Task, WireFormat
 
 # Wire formats by the tasks that the router has a translator for.
 SPOKEN: Mapping[Task, frozenset[WireFormat]] = {
-    "chat": frozenset({"openai_chat", "openai_responses", "anthropic_messages", "gemini"}),
+    "chat": frozenset({"openai_chat", "openai_responses", "anthropic_messages", "gemini", "cohere"}),
     "embeddings": frozenset({"openai_chat", "cohere"}),
     "rerank": frozenset({"cohere"}),
     "images": frozenset({"openai_chat"}),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import cohere
+import httpx
 import openrouter
 import pytest
 from cohere.core.api_error import ApiError
@@ -31,7 +32,9 @@ def sdk(strict_stack: Stack) -> Iterator[openrouter.OpenRouter]:
 def vendor() -> Iterator[cohere.ClientV2]:
     """Yield Cohere's own client of the lab."""
     with serving(create_app(Lab(time_scale=0.0, faults=False))) as url:
-        yield cohere.ClientV2(api_key="any", base_url=f"{url}/cohere")
+        # The client does not close the connections that it makes by itself.
+        with httpx.Client() as connections:
+            yield cohere.ClientV2(api_key="any", base_url=f"{url}/cohere", httpx_client=connections)
 
 
 @pytest.mark.client("openrouter for Python")

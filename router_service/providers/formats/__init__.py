@@ -10,6 +10,7 @@ from data.catalogue.types import Endpoint
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
 from router_service.providers.formats.cohere import embeddings
 from router_service.providers.formats.cohere.embeddings import CohereEmbeddings
+from router_service.providers.formats.cohere.format import CohereFormat
 from router_service.providers.formats.cohere.rerank import CohereRerank
 from router_service.providers.formats.gemini.format import GeminiFormat
 from router_service.providers.formats.openai_chat import turns
@@ -25,6 +26,7 @@ FORMATS: Mapping[str, WireFormat] = {
     "openai_responses": OpenAIResponsesFormat(),
     "anthropic_messages": AnthropicMessagesFormat(),
     "gemini": GeminiFormat(),
+    "cohere": CohereFormat(),
 }
 # Both together have the pairs of ``data.catalogue.task_facts.SPOKEN``.
 TASK_FORMATS: TaskFormats = {

@@ -43,7 +43,7 @@ CASES: dict[str, ParameterCase] = {
     "min_p": ParameterCase({"min_p": 0.125}),
     "top_a": ParameterCase({"top_a": 0.25}),
     "frequency_penalty": ParameterCase({"frequency_penalty": 0.5}),
-    "presence_penalty": ParameterCase({"presence_penalty": -0.75}),
+    "presence_penalty": ParameterCase({"presence_penalty": 0.75}),
     "repetition_penalty": ParameterCase({"repetition_penalty": 1.125}),
     "seed": ParameterCase({"seed": 20261129}),
     "logit_bias": ParameterCase({"logit_bias": {"7": 1.5}}),
@@ -375,3 +375,33 @@ def gemini_effect(name: str, endpoint: Endpoint) -> Fields:
     if name in thinking:
         return {"generationConfig": {"thinkingConfig": thinking[name]}}
     return GEMINI_EFFECTS.get(name, {})
+
+
+COHERE_TOOLS: Fields = {"tools": [{"type": "function", "function": LOOKUP}]}
+COHERE_EFFECTS: dict[str, Fields] = {
+    "messages": {"messages": MESSAGES},
+    "max_completion_tokens": {"max_tokens": 78},
+    "top_p": {"p": 0.625},
+    "top_k": {"k": 17},
+    "stop": {"stop_sequences": ["sentinel"]},
+    "tools": COHERE_TOOLS,
+    "functions": COHERE_TOOLS,
+    "tool_choice": COHERE_TOOLS | {"tool_choice": "REQUIRED"},
+    "function_call": COHERE_TOOLS | {"tool_choice": "REQUIRED"},
+    "response_format": {"response_format": {"type": "json_object", "json_schema": SCHEMA}},
+    "reasoning": {"thinking": {"type": "enabled"}},
+    "reasoning_effort": {"thinking": {"type": "enabled"}},
+    "reasoning.max_tokens": {"thinking": {"type": "enabled", "token_budget": 2345}},
+    **{name: {} for name in ("include_reasoning", "models", "prompt_cache_key", "provider", "route", "session_id")},
+    **{name: {} for name in ("reasoning.exclude", "stream_options", "structured_outputs", "trace", "usage")},
+}
+COHERE_MODELS = ("command-a-03-2025", "command-a-reasoning-08-2025")
+
+
+def cohere_effect(name: str, endpoint: Endpoint) -> Fields:
+    """Return what a body of Cohere's chat contains because of ``name``, where that is native or emulated."""
+    if name == "model":
+        return {"model": endpoint.upstream_model}
+    if name == "reasoning.enabled":
+        return {"thinking": {"type": "disabled"}} if "reasoning" in endpoint.upstream_model else {}
+    return COHERE_EFFECTS[name] if name in COHERE_EFFECTS else {name: CASES[name].fields[name]}

@@ -29,6 +29,7 @@ from router_service.upstream.client import open_client
 from tests.conftest import serving
 from tests.router_service.providers.formats.parameter_cases import (
     CASES,
+    COHERE_MODELS,
     GEMINI_MODELS,
     MESSAGES,
     MODEL_EFFECTS,
@@ -36,6 +37,7 @@ from tests.router_service.providers.formats.parameter_cases import (
     RESPONSES_MODELS,
     Fields,
     chat_effect,
+    cohere_effect,
     endpoint_for,
     gemini_effect,
     messages_effect,
@@ -64,12 +66,13 @@ RESPONSES_ENDPOINTS = [
     for provider, model in RESPONSES_MODELS
     for tiers in (False, True)
 ]
+COHERE_ENDPOINTS = [endpoint_for("cohere", "cohere", model) for model in COHERE_MODELS]
 
 
 GEMINI_ENDPOINTS = [
     endpoint_for("gemini", provider, model, tiers=tiers) for provider, model in GEMINI_MODELS for tiers in (False, True)
 ]
-OTHER_ENDPOINTS = [*MESSAGES_ENDPOINTS, *RESPONSES_ENDPOINTS, *GEMINI_ENDPOINTS]
+OTHER_ENDPOINTS = [*MESSAGES_ENDPOINTS, *RESPONSES_ENDPOINTS, *GEMINI_ENDPOINTS, *COHERE_ENDPOINTS]
 
 
 class Receiver:
@@ -138,6 +141,8 @@ def fault(name: str, endpoint: Endpoint, encoded: Encoded, received: bytes, *, c
         return None if body == rest else f"{name} is {support} but changes the body: {body}, else {rest}"
     if endpoint.wire_format == "openai_chat":
         wanted = chat_effect(name, endpoint, copied=copied)
+    elif endpoint.wire_format == "cohere":
+        wanted = cohere_effect(name, endpoint)
     elif endpoint.wire_format == "openai_responses":
         wanted = responses_effect(name, endpoint)
     elif endpoint.wire_format == "gemini":
@@ -205,6 +210,7 @@ async def test_each_parameter_does_what_the_table_says(
         *(endpoint_for("anthropic_messages", "anthropic", model) for model in MODEL_EFFECTS if "claude" in model),
         *(endpoint for endpoint in RESPONSES_ENDPOINTS if endpoint.provider in ("openai", "azure")),
         *(endpoint for endpoint in GEMINI_ENDPOINTS if endpoint.provider == "google"),
+        *COHERE_ENDPOINTS,
     ],
     ids=label,
 )
