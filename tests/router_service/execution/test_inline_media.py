@@ -18,21 +18,18 @@ from tests.conftest import Stack, open_stack, serving
 from tests.router_service.upstream.media_servers import PDF, PNG, MediaServer, media_server
 
 CHAT = "/api/v1/chat/completions"
-OPENAI, CLAUDE = "openai/gpt-4o-mini", "anthropic/claude-sonnet-4.5"
+OPENAI = "openai/gpt-4o-mini"
 DATA = f"data:application/pdf;base64,{base64.b64encode(PDF).decode()}"
 
 
 class Recorder:
-    """Answer chat completions and embeddings, fail where asked to, and keep the bodies."""
+    """Answer chat completions and embeddings, and keep the bodies."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
-        self.fail_first = False
 
     async def chat(self, request: Request) -> Response:
         self.bodies.append(await request.json())
-        if self.fail_first and len(self.bodies) == 1:
-            return JSONResponse({"error": {"message": "busy"}}, status_code=503)
         message = {"role": "assistant", "content": "read"}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
@@ -58,7 +55,6 @@ def recorder() -> Recorder:
 def fresh(recorder: Recorder, server: MediaServer) -> None:
     recorder.bodies.clear()
     server.requests.clear()
-    recorder.fail_first = False
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +143,7 @@ def test_what_cannot_be_fetched_is_refused_with_the_field_and_the_reason(
 
 def test_secrets_of_an_address_are_not_told(stack: Stack, server: MediaServer) -> None:
     found = ask(stack, document(server.url("/missing?token=secret")))
-    assert "secret" not in found.text.replace(server.url("/missing?token=secret"), "")
+    assert found.status_code == 400 and "secret" not in found.text
 
 
 def test_the_number_of_media_is_limited(stack: Stack, server: MediaServer, recorder: Recorder) -> None:
