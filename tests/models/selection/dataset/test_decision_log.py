@@ -51,3 +51,12 @@ def test_a_source_that_has_gone_takes_no_decision_with_it(tmp_path: Path) -> Non
     fill(lake, rows[10:])
     assert decision_log.catch_up(lake) == {hour: 20}
     assert decision_log.write_hour(lake, hour, []) == 20
+
+
+def test_other_tasks_than_chat_are_no_decisions(tmp_path: Path) -> None:
+    lake, rows = Lake(tmp_path), records(6)
+    rows[1].task, rows[4].task = "embeddings", "images"
+    fill(lake, rows)
+    decision_log.catch_up(lake)
+    found = decision_log.read(lake)["generation_id"].to_list()
+    assert found == [row.generation_id for place, row in enumerate(rows) if place not in (1, 4)]
