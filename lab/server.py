@@ -75,8 +75,8 @@ class Lab:
     (``lab/faults.py``) by endpoint, provider or ``*``. ``completed`` counts the completed responses, which a provider
     would bill, by the request's ``user``. ``strict`` makes every provider refuse what it refuses where that is known,
     else what the vendor of its wire format does; without it only OpenAI, Azure, Anthropic, Google and Cohere do.
-    ``refused`` counts these refusals by endpoint. ``unmarked`` is the scenario of prompts without a marker, ``None`` for a drawn
-    response.
+    ``refused`` counts these refusals by endpoint. ``unmarked`` is the scenario of prompts without a marker, ``None``
+    for a drawn response.
     """
 
     seed: int = 7

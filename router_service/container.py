@@ -136,6 +136,7 @@ class Container:
             max_body_bytes=settings.max_body_bytes,
             arriving=ArrivingBodies(settings.max_arriving_bytes),
             refusals=KeyRefusals(),
+            log_required=settings.log_required,
             cross_origin=CrossOrigin(settings.cors_origins),
             keepalive_interval_s=settings.keepalive_interval,
             random=random.Random(),  # seeded by the system

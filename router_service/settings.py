@@ -162,6 +162,11 @@ class Settings(BaseSettings):
         None, description="entry point of the group portolan.classifiers that labels in place of the shipped classifier"
     )
     log_sync: Literal["always", "interval", "never"] = "interval"
+    log_required: bool = Field(
+        False,
+        description="refuse requests with 503 while the log cannot be written; else they are served with the header "
+        "x-portolan-logged: false",
+    )
     log_when_full: Literal["wait", "drop"] = "drop"
     log_drain_timeout: float = Field(
         10.0, ge=0, le=3600, description="time at shutdown to write queued records to a full disk"

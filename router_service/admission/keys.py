@@ -195,6 +195,19 @@ def _parsed(text: str) -> KeyRules | None:
         return None
 
 
+def _identity(engine: Engine) -> tuple[int, int] | None:
+    """Return what tells the database's file from another one of its name; ``None`` while there is none."""
+    try:
+        found = Path(str(engine.url.database)).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class DatabaseMissing(Exception):
+    """Report that the file of the database is gone."""
+
+
 class KeyStore:
     """Hold all keys in memory; reload them every ``interval`` seconds, and look an unknown key up at once.
 
@@ -211,22 +224,41 @@ class KeyStore:
         self._policies: PolicyCache = _policy_cache()
         self.by_header: BoundedCache[bytes, Key] = BoundedCache(MAX_KNOWN, MAX_KNOWN_BYTES)
         self._used: set[str] = set()
+        self._file = _identity(engine)
         self.stale = 0
         self._look_ups = TokenBucket(LOOK_UPS_PER_S, LOOK_UPS_BURST)
         self.reload()
 
     def reload(self) -> None:
         """Read all keys from the database."""
+        self._follow_file()
         self._used |= {key.hash for key in self.by_header.values()}
         now = time.time()
         try:
+            # Connecting would make an empty database in place of one that was deleted.
+            if _identity(self._engine) is None:
+                raise DatabaseMissing
             self._keys = {key.hash: key for key in read_keys(self._engine, self._policies)}
-        except SQLAlchemyError:
+        except (SQLAlchemyError, DatabaseMissing):
             self.stale += 1
+            # Another file may take the place of this one, even with its number.
+            self._engine.dispose()
             # What is known of their ends is known without the database.
             self._forget_expired(now)
             return
         self.by_header.clear()
+
+    @property
+    def count(self) -> int:
+        """Return the number of known keys."""
+        return len(self._keys)
+
+    def _follow_file(self) -> None:
+        """Open the database anew where another file has taken its place: open connections would read the old one."""
+        found = _identity(self._engine)
+        if found is not None and found != self._file:
+            self._file = found
+            self._engine.dispose()
 
     def _forget_expired(self, now: float) -> None:
         if any(not key.is_usable(now) for key in self.by_header.values()):
@@ -257,6 +289,8 @@ class KeyStore:
 
     def _look_up(self, digest: str) -> None:
         """Read one key from the database, which may be newer than the last reload."""
+        if _identity(self._engine) is None:
+            return
         try:
             self._keys |= {key.hash: key for key in read_keys(self._engine, self._policies, digest)}
         except SQLAlchemyError:

@@ -36,6 +36,8 @@ from router_service.planning.availability import NoEndpoints
 logger = logging.getLogger(__name__)
 # nginx's status for a client that has disconnected.
 CLIENT_CLOSED = 499
+# Of a response whose record waits for a log that cannot be written now.
+NOT_LOGGED = b"x-portolan-logged: false\r\n"
 DROPPED_HEADER = b"x-portolan-dropped-parameters"
 
 
@@ -56,6 +58,8 @@ class RequestHandler(ABC):
         outcome = exchange.outcome
         services, response = self._services, scope["state"][CONNECTION_KEY].response
         common = header_lines(exchange.request, services.cross_origin)
+        if not services.log.healthy:
+            common += NOT_LOGGED
         writer = EventWriter(response, self._face.keepalive, services.keepalive_interval_s, common)
         try:
             await self._serve(exchange, scope, receive, writer)
@@ -180,7 +184,8 @@ class GenerationHandler(RequestHandler):
 async def admit(exchange: Exchange, services: Services, scope: Scope, receive: Receive) -> None:
     """Set the caller of a request and read its body.
 
-    Raises ``ApiError`` as ``authenticate`` and ``read_body`` do, and while the log has no room for its record.
+    Raises ``ApiError`` as ``authenticate`` and ``read_body`` do, and while the log has no room for its record, or
+    cannot be written although it is required.
     """
     request, admission = exchange.request, services.admission
     key = await admission.authenticate(request.headers)
@@ -189,6 +194,11 @@ async def admit(exchange: Exchange, services: Services, scope: Scope, receive: R
         raise ApiError(
             "provider_overloaded", "The request log is full and must not lose requests; try again", retry_after=1
         )
+    if not services.log.healthy:
+        if services.log_required:
+            message = "The request log cannot be written, and this router must not serve without it; try again"
+            raise ApiError("provider_overloaded", message, retry_after=1)
+        services.log.unlogged += 1
     headers, limit = request.headers, services.max_body_bytes
     body = take_arrived_body(scope["state"][CONNECTION_KEY].response, headers, limit)
     if body is None:

@@ -27,7 +27,14 @@ def health(request: Request) -> JSONResponse:
         "policy_version": policy.version if policy else None,
         "policy_failures": services.policies.failures,
         "outages": sorted(services.health.outages),
-        "log": {"written": log.written, "dropped": log.dropped, "waiting": log.waiting},
+        "log": {
+            "written": log.written,
+            "dropped": log.dropped,
+            "waiting": log.waiting,
+            "unlogged": log.unlogged,
+            "required": services.log_required,
+        },
+        "keys": {"known": services.admission.keys.count, "stale_reads": services.admission.keys.stale},
     }
     return JSONResponse(body, status_code=200 if log.healthy else 503)
 

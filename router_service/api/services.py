@@ -64,6 +64,7 @@ class Services:
     timeouts: Timeouts
     max_body_bytes: int
     arriving: ArrivingBodies
+    log_required: bool
     refusals: KeyRefusals
     cross_origin: CrossOrigin
     keepalive_interval_s: float

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -24,6 +26,9 @@ class RequestLog:
     """Queue records and write them to segments. ``append`` never blocks.
 
     With ``sync="interval"`` a record is on disk at most 200 ms after it was appended.
+
+    Where the log's folder is deleted, it is made again with what was in it; only the data directory itself, or a disk
+    that is no longer mounted there, has to come back by other hands.
 
     While the disk is full, records stay in the queue and ``healthy`` is false. A full queue drops the newest record
     and counts it in ``dropped``; with ``when_full="wait"`` callers check ``has_room`` before they accept a request.
@@ -63,6 +68,10 @@ class RequestLog:
         self._count = 0
         self._segment: Segment | None = None
         self._reserve: Reserve | None = None
+        # Of a segment that was deleted: written again with the next batch.
+        self._rescued = b""
+        self._device = lake.root.stat().st_dev
+        self.unlogged = 0
         self.written = 0
         self.dropped = 0
         self.failures = 0
@@ -158,17 +167,35 @@ class RequestLog:
         return True
 
     def _write_batch(self) -> None:
-        if not self._queue:
+        self._check_folder()
+        if not self._queue and not self._rescued:
             return
         if self._segment is None:
             if self.healthy:
                 self._make_reserve()
             self._segment = Segment(self._lake.log, self._name())
         batch = [self._queue[i] for i in range(min(len(self._queue), 4096))]
-        self._segment.append(b"".join(batch), sync=self._sync != "never")
+        self._segment.append(self._rescued + b"".join(batch), sync=self._sync != "never")
+        if not self._segment.is_named:
+            raise FileNotFoundError(errno.ENOENT, "the segment was deleted while it was written", str(self._lake.log))
+        self._rescued = b""
         self._remove(len(batch))
         if self._queue:
             self._wake.set()
+
+    def _check_folder(self) -> None:
+        """Rescue a segment that was deleted, and make its folder again. Raises ``OSError`` where it cannot be."""
+        if self._segment is not None and not self._segment.is_named:
+            segment, self._segment = self._segment, None
+            # What was rescued before is at the beginning of the segment, unless its write has failed.
+            self._rescued = segment.rescue() or self._rescued
+            logger.error("request log: its segment was deleted; its records are written to another one")
+        if not os.access(self._lake.log, os.W_OK | os.X_OK):
+            if self._lake.root.stat().st_dev != self._device:
+                raise FileNotFoundError(errno.ENOENT, "its disk is not mounted", str(self._lake.root))
+            if self._lake.log.exists():
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self._lake.log))
+            self._lake.create()
 
     def _remove(self, count: int) -> None:
         """Remove the first ``count`` records, which are on disk, from the queue."""

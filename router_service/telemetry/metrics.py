@@ -39,6 +39,9 @@ class _WorkerCollector(Collector):
                 value=log.dropped,
             ),
             GaugeMetricFamily("log_records_waiting", "Records in memory that are not on disk", value=log.waiting),
+            CounterMetricFamily(
+                "requests_unlogged", "Requests served while the log could not be written", value=log.unlogged
+            ),
             CounterMetricFamily("log_write_failures", "Failed writes to a segment", value=log.failures),
             GaugeMetricFamily("log_healthy", "1 while the log can be written", value=float(log.healthy)),
             CounterMetricFamily(

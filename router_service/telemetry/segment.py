@@ -22,6 +22,20 @@ class Segment:
         self._torn = False
         self._file = _create_locked(self._path, os.O_APPEND)
 
+    @property
+    def is_named(self) -> bool:
+        """Return whether the file can still be found: what is written to a deleted one is lost with its writer."""
+        return os.fstat(self._file).st_nlink > 0
+
+    def rescue(self) -> bytes:
+        """Return what was written to a file that was deleted since, and close it."""
+        content, offset = [], 0
+        while offset < self._size and (part := os.pread(self._file, self._size - offset, offset)):
+            content.append(part)
+            offset += len(part)
+        os.close(self._file)
+        return b"".join(content)
+
     def append(self, content: bytes, *, sync: bool) -> None:
         """Write all of ``content`` or nothing. Raises ``OSError``."""
         try:
@@ -113,7 +127,7 @@ def _create_locked(path: Path, flags: int, room: int = 0) -> int:
     """Create ``path`` with ``room`` bytes allocated; return its locked descriptor. Raises ``OSError``."""
     # Locked before the rename, since a sealer would take an unlocked segment for a dead worker's.
     hidden = path.with_suffix(".new")
-    file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags, 0o644)
+    file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         if room:

@@ -238,6 +238,13 @@ class LogStateBody(ResponseSchema):
     written: int
     dropped: int
     waiting: int
+    unlogged: Annotated[int, Meta(description="Requests that were served while the log could not be written")]
+    required: Annotated[bool, Meta(description="Whether requests are refused while the log cannot be written")]
+
+
+class KeyStateBody(ResponseSchema):
+    known: int
+    stale_reads: Annotated[int, Meta(description="Reads of the keys that failed; the last copy stays in use")]
 
 
 class HealthBody(ResponseSchema):
@@ -251,6 +258,7 @@ class HealthBody(ResponseSchema):
     policy_failures: int
     outages: list[str]
     log: LogStateBody
+    keys: KeyStateBody
 
 
 class PreviewedEndpointBody(ResponseSchema):
