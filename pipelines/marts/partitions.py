@@ -25,6 +25,7 @@ from pipelines.marts.spans import Span
 # Rows that are aggregated at once: they and their attempts take some 250 MB.
 BATCH_ROWS = 400_000
 MEMORY = "1GB"
+FRESH = "fresh_hours"
 
 
 # Called with the number of partitions that are up to date, and of all.
@@ -73,6 +74,7 @@ class PartitionBuilder:
         self._lake, self._files = lake, files
         self._before = {name: {one.span: one for one in made.files} for name, made in before.marts.items()}
         self._seconds = dict.fromkeys((mart.name for mart in MARTS), 0.0)
+        self._keys: dict[tuple[str, str], str] = {}
         self._opened: list[Path] = []
         self._requests = 0
 
@@ -120,9 +122,16 @@ class PartitionBuilder:
         if batch:
             yield batch
 
+    def _key(self, mart: Mart, span: Span) -> str:
+        """Return the key of a span's file, which is long to compute for a month."""
+        place = (mart.name, span.name)
+        if place not in self._keys:
+            self._keys[place] = span.key(mart)
+        return self._keys[place]
+
     def _existing(self, mart: Mart, span: Span) -> Partition | None:
         """Return the file of a span if it is there, also when no version names it: a run that died has made it."""
-        key = span.key(mart)
+        key = self._key(mart, span)
         path = self._lake.root / key
         known = self._before.get(mart.name, {}).get(span.name)
         try:
@@ -138,6 +147,10 @@ class PartitionBuilder:
         fresh = self._hours_to_read(spans)
         with duckdb.connect() as connection:
             connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'; SET threads = 2")
+            moments = pa.array([_moment(hour) for hour in sorted(fresh)], pa.timestamp("us", "UTC"))
+            connection.register("moments", pa.table({TIME: moments}))
+            # A list of thousands of hours within a query would be slow to plan.
+            connection.execute(f"CREATE TEMP TABLE {FRESH} AS SELECT {TIME} FROM moments")
             self._load(connection, fresh)
             for mart in MARTS:
                 begun = time.perf_counter()
@@ -177,10 +190,9 @@ class PartitionBuilder:
         listed = ", ".join(f'"{name}"' for name in sorted(columns))
         begin, end = (_moment(chosen(hours, default="1970-01-01T00")) for chosen in (min, max))
         arrived = f"started_at >= '{begin}' AND started_at < '{end + timedelta(hours=1)}'"
-        wanted = ", ".join(f"'{_moment(hour)}'::TIMESTAMPTZ" for hour in sorted(hours)) or "NULL"
         connection.execute(
             f"CREATE TEMP TABLE requests AS SELECT {listed} FROM ({requests_sql(file.path for file in files)}) "
-            f"WHERE {arrived} AND date_trunc('hour', started_at) IN ({wanted})"
+            f"WHERE {arrived} AND date_trunc('hour', started_at) IN (FROM {FRESH})"
         )
         self._requests += number(connection, "SELECT count(*) FROM requests")
 
@@ -189,8 +201,9 @@ class PartitionBuilder:
         if (existing := self._existing(mart, span)) is not None:
             return _Written(existing, False)
         names = ", ".join(mart.columns)
-        hours = ", ".join(f"'{_moment(hour)}'::TIMESTAMPTZ" for hour in sorted(span.inputs.keys() & fresh)) or "NULL"
-        parts = [f"SELECT {names} FROM {mart.name} WHERE {TIME} IN ({hours})"]
+        first, last = _moment(min(span.inputs)), _moment(max(span.inputs))
+        # Spans do not overlap: between the first and the last hour of one there are its own alone.
+        parts = [f"SELECT {names} FROM {mart.name} WHERE {TIME} BETWEEN '{first}' AND '{last}'"]
         kept: dict[Path, list[str]] = {}
         for hour in sorted(span.inputs.keys() - fresh):
             if (path := self._earlier(mart, hour)) is not None:
@@ -205,7 +218,7 @@ class PartitionBuilder:
     def _put(self, mart: Mart, span: Span, table: pa.Table) -> Partition:
         buffer = pa.BufferOutputStream()
         pq.write_table(table, buffer, compression="zstd")
-        key, content = span.key(mart), buffer.getvalue()
+        key, content = self._key(mart, span), buffer.getvalue()
         self._lake.storage.discard_partial(key)
         self._lake.storage.put(key, memoryview(content))
         return Partition(key=key, span=span.name, rows=len(table), bytes=content.size)
