@@ -30,6 +30,7 @@ class Lake:
     ``health/``                   one journal per running worker, read by the other workers
     ``categories/``               the classifier that was trained here, and the operator's ``examples/``
     ``imports/``                  how far the import of each file has come, and the rows of it that were rejected
+    ``demo/``                     a data directory of its own with the synthetic market, for dashboards alone
     ``sealer.lock``               locked by the one process that seals
     ``build.lock``                locked by the one run of the pipelines that builds
     ``runs/``                     one lock file per run of the pipelines, locked by its process
@@ -59,6 +60,11 @@ class Lake:
         for folder in (self.log, self.requests, self.marts, self.decisions, self.policies, self.health):
             folder.mkdir(parents=True, exist_ok=True)
         return self
+
+    @property
+    def demo(self) -> Lake:
+        """Return the lake of the synthetic market; its folder need not exist."""
+        return Lake(self.root / "demo")
 
     def key(self, path: Path) -> str:
         """Return the key of ``path`` in the storage. Raises ``ValueError`` for a path outside the data directory."""

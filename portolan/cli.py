@@ -125,6 +125,26 @@ def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
         raise typer.Exit(1)
 
 
+@app.command("demo-data")
+def demo_data(
+    months: Annotated[int, typer.Option(min=1, max=36, help="Length of the history.")] = 18,
+    requests: Annotated[int, typer.Option(min=1000, max=2_000_000, help="Number of requests in it.")] = 60_000,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the synthetic market instead.")] = False,
+    keep_recent: Annotated[
+        bool, typer.Option("--keep-recent", help="Do nothing if one was made in the last seven days.")
+    ] = False,
+    data_dir: DataDir = DEFAULT_DATA,
+) -> None:
+    """Make a synthetic market that dashboards show beside live traffic. Routing, training and spend never see it."""
+    from portolan import demo
+
+    if remove:
+        typer.echo("The synthetic market is removed." if demo.remove(data_dir) else "There is no synthetic market.")
+    elif not (keep_recent and demo.is_recent(data_dir)):
+        os.nice(10)
+        typer.echo(demo.make(data_dir, months, requests))
+
+
 @app.command("import")
 def import_usage(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The exported file.")],
@@ -177,6 +197,12 @@ def up(
         float,
         typer.Option(min=1, max=100, envvar="PORTOLAN_LAB_SPEED", help="Speed of the lab's simulated time."),
     ] = 1.0,
+    no_demo: Annotated[
+        bool,
+        typer.Option(
+            "--no-demo", help="Make no synthetic market for the dashboards; with real providers none is made anyway."
+        ),
+    ] = False,
 ) -> None:
     """Run a whole market: lab, router, traffic, pipelines, dashboards. Ctrl-C ends all of it."""
     from portolan.stack import HOST, StackOptions, open_stack
@@ -186,7 +212,7 @@ def up(
         use_lab = not live.has_accounts()
     plan = StackOptions(
         port, dashboards_port, dagster_port, lab_port, data_dir, use_lab, not no_dashboards, not no_dagster,
-        traffic, refresh_every, lab_speed, live.in_force.settings.log_drain_timeout,
+        traffic, refresh_every, lab_speed, live.in_force.settings.log_drain_timeout, use_lab and not no_demo,
     )  # fmt: skip
     arguments.free(HOST, plan.ports())
     arguments.database(data_dir).dispose()

@@ -32,6 +32,7 @@ class StackOptions(NamedTuple):
 
     ``lab_speed`` is the number of simulated seconds that pass in the lab in one second; the pipelines receive it, since
     they count simulated time. ``drain_s`` is the time that the router has at its end to write its log, seconds.
+    ``demo`` asks for the synthetic market, which is made beside the rest once the router serves.
     """
 
     port: int
@@ -46,6 +47,7 @@ class StackOptions(NamedTuple):
     refresh_every: float
     lab_speed: float = 1.0
     drain_s: float = 10.0
+    demo: bool = False
 
     def ports(self) -> dict[str, int]:
         """Return the ports of the processes that will be started, by option name."""
@@ -115,6 +117,8 @@ def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str
     say(f"providers   {'the lab, on loopback' if options.use_lab else 'real, by the keys that are configured'}")
     if options.dashboards:
         _start_dashboards(options, stack, say)
+        if options.demo:
+            stack.beside("demo-data", "--keep-recent")
     if options.dagster:
         stack.run("dagster", _dagster(options), PYTHONWARNINGS="ignore")
         say(f"pipelines   http://{HOST}:{options.dagster_port} (takes some seconds)")

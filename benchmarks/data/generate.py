@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from data.catalogue import load_catalogue
 from data.lake import Lake
+from data.record.generated_rows import pick, record_table, struct_lists
 from data.record.record import RECORD_SCHEMA, RECORD_VERSION
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -71,7 +72,7 @@ class RowGenerator:
         begin = int(hour.timestamp()) * 1_000_000
         dice = np.random.default_rng([self._seed, begin // HOUR_US])
         columns = self._columns(dice, np.sort(dice.integers(0, HOUR_US, rows)) + begin, rows)
-        return pa.Table.from_arrays([_column(field, columns, rows) for field in RECORD_SCHEMA], schema=RECORD_SCHEMA)
+        return record_table(columns, rows)
 
     def _columns(self, dice: np.random.Generator, moments: Any, rows: int) -> dict[str, Any]:
         model = _zipf(dice, MODELS, rows)
@@ -90,46 +91,46 @@ class RowGenerator:
         ]  # fmt: skip
         names = pa.array(self._models).take(pa.array(model))
         endpoint, provider = self._endpoints.take(pa.array(place)), self._providers.take(pa.array(place))
-        errors = _pick(ERRORS, error)
+        errors = pick(ERRORS, error)
         stream = dice.random(rows) < 0.7
         made: dict[str, Any] = {
             "generation_id": _ids(moments, dice.integers(0, 1 << 62, rows)),
             "started_at": moments,
-            "worker": _pick([f"host-{n}" for n in range(4)], dice.integers(0, 4, rows)),
-            "requested_model": names, "model": names, "author": _pick([n.split("/")[0] for n in self._models], model),
+            "worker": pick([f"host-{n}" for n in range(4)], dice.integers(0, 4, rows)),
+            "requested_model": names, "model": names, "author": pick([n.split("/")[0] for n in self._models], model),
             "stream": stream, "status": np.where(failed, 502, 200), "duration_us": served + 2_000,
-            "schema_version": np.full(rows, RECORD_VERSION), "skin": _pick(("chat", "messages"), session % 5 // 4),
-            "wire_format": _pick(("openai_chat", "anthropic_messages"), place % 6 // 5),
-            "workspace": _pick([f"workspace-{n}" for n in range(20)], key % 20),
-            "key_hash": _pick([f"{n:064x}" for n in range(KEYS)], key),
-            "user_hash": _pick([f"{n:032x}" for n in range(USERS)], _zipf(dice, USERS, rows)),
-            "app": _pick([f"https://app-{n}.example" for n in range(APPS)], _zipf(dice, APPS, rows)),
-            "user_agent": _pick([f"agent/{n}" for n in range(30)], key % 30),
-            "country": _pick(COUNTRIES, session % len(COUNTRIES)),
-            "session_id": _pick([f"session-{n}" for n in range(SESSIONS)], session),
+            "schema_version": np.full(rows, RECORD_VERSION), "skin": pick(("chat", "messages"), session % 5 // 4),
+            "wire_format": pick(("openai_chat", "anthropic_messages"), place % 6 // 5),
+            "workspace": pick([f"workspace-{n}" for n in range(20)], key % 20),
+            "key_hash": pick([f"{n:064x}" for n in range(KEYS)], key),
+            "user_hash": pick([f"{n:032x}" for n in range(USERS)], _zipf(dice, USERS, rows)),
+            "app": pick([f"https://app-{n}.example" for n in range(APPS)], _zipf(dice, APPS, rows)),
+            "user_agent": pick([f"agent/{n}" for n in range(30)], key % 30),
+            "country": pick(COUNTRIES, session % len(COUNTRIES)),
+            "session_id": pick([f"session-{n}" for n in range(SESSIONS)], session),
             "tools": np.where(session % 4 == 0, 5, 0), "body_bytes": prompt * 4, "output_bytes": completion * 6,
             "parameters": pa.array([["messages", "model", "stream"]] * 1, pa.list_(pa.string())).take(_zeros(rows)),
-            "estimated_prompt_tokens": prompt, "modality": _pick(("text", "image"), session % 10 // 9),
+            "estimated_prompt_tokens": prompt, "modality": pick(("text", "image"), session % 10 // 9),
             "input_media": pa.array([["text"], ["text", "image"]]).take(pa.array(session % 10 // 9)),
-            "output_media": pa.array([["text"]]).take(_zeros(rows)), "policy": _pick(("price", "learned"), place % 2),
-            "policy_version": _pick(("1",), place * 0), "draw": dice.random(rows),
-            "propensity": 1 / self._sizes[model], "catalogue_version": _pick((self._version,), place * 0),
-            "health_epoch": moments // 1_000_000, "client_region": _pick(("us", "eu"), session % 2),
+            "output_media": pa.array([["text"]]).take(_zeros(rows)), "policy": pick(("price", "learned"), place % 2),
+            "policy_version": pick(("1",), place * 0), "draw": dice.random(rows),
+            "propensity": 1 / self._sizes[model], "catalogue_version": pick((self._version,), place * 0),
+            "health_epoch": moments // 1_000_000, "client_region": pick(("us", "eu"), session % 2),
             "candidates": self._candidates.take(pa.array(model)), "arms": self._arms.take(pa.array(model)),
             "attempts": self._attempts(place, model, names, errors, failed, retried, ttft, served),
             "endpoint": endpoint, "provider": pc.if_else(pa.array(failed), pa.scalar(None, pa.string()), provider),
-            "error_type": errors, "finish_reason": _pick(FINISHES, np.where(failed, -1, session % 3)),
+            "error_type": errors, "finish_reason": pick(FINISHES, np.where(failed, -1, session % 3)),
             "tool_calls": pa.array(np.ones(rows, np.int32), mask=failed | (session % 3 != 2)),
             "prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": cached,
             "reasoning_tokens": completion // 4, "charges": _charges([prompt - cached, completion, cached], parts),
             "cost_nano": sum(parts), "cost_prompt_nano": parts[0], "cost_completion_nano": parts[1],
             "cost_cached_nano": parts[2],
             "ttft_us": pa.array(ttft + 900, pa.int64(), mask=failed), "overhead_us": dice.integers(500, 3_000, rows),
-            "category": _pick(CATEGORIES, np.where(dice.random(rows) < 0.2, session % len(CATEGORIES), -1)),
+            "category": pick(CATEGORIES, np.where(dice.random(rows) < 0.2, session % len(CATEGORIES), -1)),
         }  # fmt: skip
         labelled = pc.is_valid(made["category"])
-        made["task_tag"] = pc.if_else(labelled, _pick(TAGS, session % len(TAGS)), None)
-        made["natural_language"] = pc.if_else(labelled, _pick(LANGUAGES, session % len(LANGUAGES)), None)
+        made["task_tag"] = pc.if_else(labelled, pick(TAGS, session % len(TAGS)), None)
+        made["natural_language"] = pc.if_else(labelled, pick(LANGUAGES, session % len(LANGUAGES)), None)
         made["category_confidence"] = pc.if_else(pc.is_valid(made["category"]), pa.array(dice.random(rows)), None)
         return made
 
@@ -149,13 +150,10 @@ class RowGenerator:
         columns: dict[str, Any] = {
             "endpoint": self._endpoints.take(pa.array(where)), "provider": self._providers.take(pa.array(where)),
             "model": names.take(taken), "status": pa.array(np.where(bad, 502, 200), pa.int32()), "error_type": error,
-            "reason": _pick(("sampled", "fallback:timeout"), (last & retried[row]).astype(np.int64)),
+            "reason": pick(("sampled", "fallback:timeout"), (last & retried[row]).astype(np.int64)),
             "ttft_us": pa.array(ttft[row], pa.int64(), mask=bad), "duration_us": pa.array(served[row], pa.int64()),
         }  # fmt: skip
-        kind = _type("attempts")
-        children = [_column(field, columns, len(row)) for field in kind.value_type]
-        flat = pa.StructArray.from_arrays(children, fields=list(kind.value_type))
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat, type=kind)
+        return struct_lists("attempts", columns, offsets)
 
 
 def hours(rows: int, hours: int, seed: int = 7, start: datetime = START) -> Iterator[GeneratedHour]:
@@ -183,22 +181,6 @@ def fill_lake(lake: Lake, generated: Iterator[GeneratedHour], files_an_hour: int
     return written
 
 
-def _column(field: pa.Field, columns: dict[str, Any], rows: int) -> pa.Array:
-    """Return a column by name; one that is not generated is null, or zero or empty where it must not be null."""
-    found = columns.get(field.name)
-    if found is not None:
-        return (
-            found.cast(field.type)
-            if isinstance(found, pa.Array | pa.ChunkedArray)
-            else pa.array(found).cast(field.type)
-        )
-    if field.nullable and field.name not in ("started_us", "step"):
-        return pa.nulls(rows, field.type)
-    empty: Any = {"task": "chat", "api_type": "chat"}.get(field.name, "") if field.type == pa.string() else 0
-    empty = [] if pa.types.is_list(field.type) else bool(empty) if pa.types.is_boolean(field.type) else empty
-    return pa.array([empty], field.type).take(_zeros(rows))
-
-
 def _type(name: str) -> Any:
     return RECORD_SCHEMA.field(name).type
 
@@ -212,11 +194,6 @@ def _zipf(dice: np.random.Generator, kinds: int, rows: int) -> Any:
     return np.searchsorted(np.cumsum(weights / weights.sum()), dice.random(rows)).clip(0, kinds - 1)
 
 
-def _pick(values: Any, places: Any) -> pa.Array:
-    """Return the value at each place, null at -1."""
-    return pa.array(list(values)).take(pa.array(places, mask=places < 0))
-
-
 def _ids(moments: Any, numbers: Any) -> pa.Array:
     seconds = pa.array(moments // 1_000_000).cast(pa.string())
     digits = pa.array(numbers).cast(pa.string())
@@ -225,15 +202,11 @@ def _ids(moments: Any, numbers: Any) -> pa.Array:
 
 def _charges(quantities: list[Any], nanos: list[Any]) -> pa.Array:
     rows = len(quantities[0])
-    kind = _type("charges")
     columns: dict[str, Any] = {
-        "meter": _pick(METERS, np.tile(np.arange(3), rows)),
+        "meter": pick(METERS, np.tile(np.arange(3), rows)),
         "quantity": np.stack(quantities, 1).ravel(), "nano": np.stack(nanos, 1).ravel(),
     }  # fmt: skip
-    flat = pa.StructArray.from_arrays(
-        [_column(field, columns, rows * 3) for field in kind.value_type], fields=list(kind.value_type)
-    )
-    return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1) * 3, pa.int32()), flat, type=kind)
+    return struct_lists("charges", columns, np.arange(rows + 1) * 3)
 
 
 def _candidates(endpoints: Any) -> list[dict[str, Any]]:

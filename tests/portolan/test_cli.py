@@ -19,6 +19,7 @@ COMMANDS = (
     "refresh",
     "import",
     "up",
+    "demo-data",
     "why",
     "keys",
     "keys create",

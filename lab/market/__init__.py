@@ -1,0 +1,1 @@
+"""Make a synthetic market from stated parameters, for a first look at the dashboards."""
