@@ -1,46 +1,55 @@
-"""Run the queries of pages on the current mart, one connection each, and cache results by mart version."""
+"""Run the queries of pages on the chosen marts, one connection each, and cache results by mart version."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import duckdb
 import streamlit as st
 
 from dashboards.queries.freshness import freshness
+from dashboards.sources import age_sentence, chosen_lakes, chosen_source
+from dashboards.sources import lake as lake
 from data.lake import Lake
-from data.marts import NoMart, open_mart
+from data.marts import NoMart, open_marts
 
 T = TypeVar("T")
 
 
-def lake() -> Lake:
-    """Return the lake of the data directory ``PORTOLAN_DATA_DIR``."""
-    return Lake(os.environ.get("PORTOLAN_DATA_DIR", "data/var"))
-
-
 def ask(query: Callable[..., T], *arguments: Any) -> T:
-    """Run ``query(mart, *arguments)`` on the current mart. Without a mart, show a sentence and end the page."""
-    path = lake().current_mart()
-    if path is None:
+    """Run ``query(mart, *arguments)`` on the chosen marts. Without a mart, show a sentence and end the page."""
+    lakes = chosen_lakes()
+    paths = [found.current_mart() for found in lakes]
+    if None in paths:
         st.info("Nothing has been published yet. Run `portolan refresh`, or wait: `portolan up` does each minute.")
         st.stop()
+    versions = tuple(str(path) for path in paths)
     try:
-        answer: T = _answer(query, f"{query.__module__}.{query.__qualname__}", arguments, path.name)
+        answer: T = _answer(lakes, query, f"{query.__module__}.{query.__qualname__}", arguments, versions)
     except NoMart as error:
         st.info(str(error))
+        st.stop()
+    except duckdb.CatalogException:
+        st.info("The marts are those of an earlier version of Portolan. Run `portolan refresh`, or wait for the next.")
         st.stop()
     return answer
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _answer(_query: Callable[..., Any], name: str, arguments: tuple[Any, ...], version: str) -> Any:  # noqa: ARG001
-    with open_mart(lake()) as mart:
+def _answer(
+    _lakes: list[Lake],
+    _query: Callable[..., Any],
+    name: str,  # noqa: ARG001
+    arguments: tuple[Any, ...],
+    versions: tuple[str, ...],  # noqa: ARG001
+) -> Any:
+    with open_marts(_lakes) as mart:
         return _query(mart, *arguments)
 
 
 def foot(counted: str) -> None:
-    """Write a caption: what the page counts, the number of requests, and the time of the data."""
-    path = lake().current_mart()
-    st.caption(f"{counted} {ask(freshness).sentence()} Mart `{path.stem if path else '-'}`.")
+    """Write a caption: what the page counts, the number of requests, the time of the data and the age of the mart."""
+    demo = "" if chosen_source() == "live" else "Synthetic data are included; see `lab/market/parameters.toml`. "
+    st.caption(f"{demo}{counted} {ask(freshness).sentence()} {age_sentence(datetime.now(UTC))}")

@@ -8,28 +8,6 @@ import altair as alt
 import polars as pl
 
 
-def weekly_stack(frame: pl.DataFrame, *, as_share: bool) -> Any:
-    """Draw tokens (or their share) by week, stacked by author."""
-    value = (
-        alt.Y("share:Q", title="Share of tokens", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
-        if as_share
-        else alt.Y("tokens:Q", title="Tokens", axis=alt.Axis(format="~s"))
-    )
-    order = frame.group_by("author").agg(pl.col("tokens").sum()).sort("tokens", "author", descending=[True, False])
-    return (
-        alt.Chart(frame.with_columns(week=pl.col("week").dt.strftime("%Y-%m-%d")))
-        .mark_bar(size=44)
-        .encode(
-            x=alt.X("week:N", title="Week from", axis=alt.Axis(labelAngle=0)),
-            y=value,
-            color=alt.Color("author:N", title="Author", sort=order["author"].to_list()),
-            order=alt.Order("tokens:Q", sort="descending"),
-            tooltip=["week", "author", alt.Tooltip("tokens:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
-        )
-        .properties(height=380)
-    )
-
-
 def ranking(frame: pl.DataFrame, label: str) -> Any:
     """Draw horizontal bars of ``share`` by ``label``, largest on top."""
     return (

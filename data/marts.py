@@ -1,6 +1,8 @@
-"""Open the published mart read-only. No other module knows the file's name."""
+"""Open published marts read-only. No other module knows the file's name."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import duckdb
 
@@ -20,6 +22,35 @@ def open_mart(lake: Lake) -> duckdb.DuckDBPyConnection:
     if path is None:
         raise NoMart("no mart has been published yet: run 'portolan refresh'")
     connection = duckdb.connect(str(path), read_only=True)
-    folder = str(lake.marts.resolve()).replace("'", "''")
-    connection.execute(f"SET TimeZone = 'UTC'; SET VARIABLE {MARTS_VARIABLE} = '{folder}'")
+    connection.execute(f"SET TimeZone = 'UTC'; SET VARIABLE {MARTS_VARIABLE} = {_folder(lake)}")
     return connection
+
+
+def open_marts(lakes: Sequence[Lake]) -> duckdb.DuckDBPyConnection:
+    """Connect to the marts of several lakes as if they were one: rows of all, and roll-ups over the rows of all.
+
+    Raises ``NoMart`` if a lake has none.
+    """
+    if len(lakes) == 1:
+        return open_mart(lakes[0])
+    selects: dict[str, list[str]] = {}
+    rollups: dict[str, str] = {}
+    for lake in lakes:
+        with open_mart(lake) as mart:
+            rollups.update(mart.execute("SELECT name, sql FROM rollups").fetchall())
+            views = mart.execute("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal").fetchall()
+        for name, sql in views:
+            if name not in rollups:
+                select = sql.partition(" AS ")[2].rstrip().rstrip(";")
+                selects.setdefault(name, []).append(select.replace(f"getvariable('{MARTS_VARIABLE}')", _folder(lake)))
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    for name, found in selects.items():
+        connection.execute(f"CREATE VIEW {name} AS {' UNION ALL BY NAME '.join(found)}")
+    for name, sql in rollups.items():
+        connection.execute(f"CREATE VIEW {name} AS {sql}")
+    return connection
+
+
+def _folder(lake: Lake) -> str:
+    return "'" + str(lake.marts.resolve()).replace("'", "''") + "'"

@@ -4,8 +4,11 @@ import streamlit as st
 
 from dashboards.access import ask, foot
 from dashboards.queries.market import models
+from dashboards.sources import demo_badge, source_control
 
 st.title("Leaderboard")
+source_control()
+st.markdown(demo_badge())
 ranked = ask(models)
 if ranked.is_empty():
     st.info("No request has been served yet.")

@@ -6,9 +6,11 @@ from dashboards.access import ask, foot, lake
 from dashboards.charts import quantile_ranges
 from dashboards.queries.offers import offers
 from dashboards.queries.providers import served_models, side_by_side
+from dashboards.sources import demo_badge, source_control
 from data.catalogue.configured import configured_catalogue
 
 st.title("Providers of a model")
+source_control()
 served = ask(served_models)
 if not served:
     st.info("No request has been served yet.")
@@ -18,7 +20,7 @@ with st.sidebar:
 
 frame = ask(side_by_side, model)
 with st.container(border=True):
-    st.markdown(f"**Time to the first token, {model}**")
+    st.markdown(f"**Time to the first token, {model}**{demo_badge()}")
     st.altair_chart(quantile_ranges(frame))
 st.dataframe(
     frame.join(offers(model, configured_catalogue(lake())), on="provider", how="left", maintain_order="left"),

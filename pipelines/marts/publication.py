@@ -39,7 +39,9 @@ def write_version(lake: Lake, manifest: Manifest, path: Path) -> dict[str, int]:
             rows = f"SELECT * FROM read_parquet([{listed}])" if files else f"SELECT {columns} WHERE false"
             connection.execute(f"CREATE VIEW {mart.name} AS {rows}")
             connection.execute(f"COMMENT ON VIEW {mart.name} IS {_text(mart.description)}")
+        connection.execute("CREATE TABLE rollups (name VARCHAR, sql VARCHAR)")
         for view in VIEWS:
+            connection.execute("INSERT INTO rollups VALUES (?, ?)", [view.name, view.sql])
             kind = "TABLE" if view.stored else "VIEW"
             connection.execute(f"CREATE {kind} {view.name} AS {view.sql}")
             connection.execute(f"COMMENT ON {kind} {view.name} IS {_text(view.description)}")

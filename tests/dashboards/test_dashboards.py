@@ -9,15 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import httpx2
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboards.queries.market import weekly_tokens
+from dashboards.queries.market import history
 from dashboards.queries.offers import offers
 from dashboards.queries.providers import side_by_side
+from dashboards.time_range import TimeRange
 from data.catalogue import load_catalogue
 from data.lake import Lake
 from data.marts import open_mart
@@ -33,11 +35,12 @@ from tests.policy_world import World
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "dashboards" / "streamlit_app.py"
 PAGES = {
-    "market_share": "Market share",
+    "market": "Market",
     "leaderboard": "Leaderboard",
     "categories": "Categories",
     "provider": "Providers of a model",
 }
+ALL = TimeRange(date(2020, 1, 1), date(2030, 1, 1), "week")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -102,7 +105,7 @@ def test_the_policies_page_shows_registry_report_and_steps(tmp_path: Path, monke
 def test_figures_are_those_of_the_log(mart: Lake) -> None:
     rows = records(300)
     with open_mart(mart) as connection:
-        weekly, providers = weekly_tokens(connection, 3), side_by_side(connection, "openai/m")
+        weekly, providers = history(connection, ALL), side_by_side(connection, "openai/m")
     assert weekly["tokens"].sum() == sum(100 + n for n in range(300))
     for provider, uptime in zip(providers["provider"], providers["uptime"], strict=True):
         errors = [r.attempts[0].error_type for r in rows if r.provider == provider]
@@ -163,7 +166,7 @@ def test_a_browser_draws_every_page(site: str, tmp_path: Path) -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         for name, title in PAGES.items():
-            page.goto(f"{site}/{'' if name == 'market_share' else name}")
+            page.goto(f"{site}/{'' if name == 'market' else name}")
             page.get_by_role("heading", name=title).wait_for(timeout=30_000)
             page.get_by_text("From 300 requests").wait_for(timeout=30_000)
             drawn = "stDataFrame" if name == "leaderboard" else "stVegaLiteChart"

@@ -1,0 +1,152 @@
+"""Show who has which share of the market since when: shares, leaders, new and fading models, weights, concentration."""
+
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboards.access import ask, foot
+from dashboards.colours import author_colour, model_colour
+from dashboards.controls import FEW, card, choose_time_range, compares, greyed
+from dashboards.market_charts import lines, stacked_shares
+from dashboards.queries.freshness import freshness
+from dashboards.queries.market import (
+    concentration,
+    fading,
+    first_days,
+    history,
+    leaders,
+    newcomers,
+    shares,
+    totals,
+    weights,
+)  # fmt: skip
+from dashboards.sources import observed_until
+from dashboards.time_range import compared_ranges
+
+st.title("Market")
+time_range = choose_time_range()
+compare = compares()
+with st.sidebar:
+    by = st.segmented_control(
+        "Share of", ["author", "model"], default="author", key="by", bind="query-params", required=True
+    )
+    unit = st.segmented_control(
+        "Show", ["share", "tokens"], default="share", key="unit", bind="query-params", required=True
+    )
+    shown = st.slider("Names shown", 3, 15, 10, key="shown", bind="query-params")
+
+by = by or "author"
+found = ask(freshness)
+assert found.first is not None and found.last is not None
+as_of = observed_until(found.last)
+rows = ask(history, time_range)
+recent, earlier = compared_ranges(time_range, found.first.date())
+before, now = ask(history, earlier), ask(history, recent)
+if not rows["tokens"].sum():
+    st.info(
+        f"No request from {time_range.sentence()} was answered: {rows['requests'].sum():,} requests failed, "
+        "and there are no tokens to share. Choose another time range, or see the page Providers."
+    )
+    foot("Prompt and completion tokens as the providers counted them.")
+    st.stop()
+
+whole_before = before if recent.begin == time_range.begin else None
+with st.container(horizontal=True):
+    for label, figure in (
+        ("Tokens", pl.sum("tokens")),
+        ("Requests", pl.sum("requests")),
+        ("Models", pl.n_unique("model")),
+    ):
+        value = rows.select(figure).item()
+        then = whole_before.select(figure).item() if compare and whole_before is not None else 0
+        st.metric(label, f"{value:,}", f"{value / then - 1:+.0%}" if then else None, border=True, height="stretch")
+    first = totals(rows, by)
+    said = f"{first['share'][0]:.1%} of tokens"
+    st.metric(f"Largest {by}", str(first["name"][0]), said, delta_color="off", delta_arrow="off", border=True)
+
+layers = shares(rows, by, shown)
+colour = author_colour if by == "author" else model_colour
+card(
+    f"{'Share of tokens' if unit == 'share' else 'Tokens'} by {time_range.grain} and {by}",
+    f"Prompt and completion tokens as the providers counted them, {time_range.sentence()} (UTC, weeks from Monday). "
+    f"The running {time_range.grain} is hatched; layers of fewer than {FEW} requests are pale.",
+    layers.select("period", "name", "share", "tokens", "requests"),
+    lambda: st.altair_chart(
+        stacked_shares(layers, time_range.grain, as_of, colour, FEW, as_share=unit == "share", title=by.title()),
+        alt=f"Stacked {unit} of the largest {by}s by {time_range.grain}",
+    ),
+)
+
+signed = st.column_config.NumberColumn("Change of share", format="%+.1f points")
+columns: dict[str, Any] = {
+    "rank": st.column_config.NumberColumn("#", width="small"), "name": by.title(),
+    "share": st.column_config.NumberColumn("Share", format="percent"), "change": signed,
+    "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
+    "growth": st.column_config.NumberColumn("Growth of tokens", format="percent"),
+    "requests": st.column_config.NumberColumn("n", format="localized", help="Requests; fewer than 20 are greyed"),
+    "first_day": "Since",
+    "share_before": st.column_config.NumberColumn("Share before", format="percent"),
+}  # fmt: skip
+ranked = leaders(now, before, by, FEW).head(shown).with_columns(pl.col("change") * 100)
+if not compare:
+    ranked = ranked.drop("change", "growth")
+card(
+    f"Leaders by {by}",
+    f"{recent.sentence()}{f', against {earlier.sentence()}' if compare else ''}.",
+    ranked,
+    lambda: st.dataframe(greyed(ranked), hide_index=True, column_config=columns, alt=f"Leaders by {by}"),
+)  # fmt: skip
+
+of_models = columns | {"name": "Model"}
+left, right = st.columns(2)
+with left:
+    new = newcomers(now, ask(first_days), recent, found.first.date()).head(shown)
+    card(
+        "New models",
+        f"Models that first had tokens in {recent.sentence()}.",
+        new,
+        lambda: st.dataframe(
+            greyed(new.drop("tokens")), hide_index=True, column_config=of_models, alt="Models that are new"
+        ),
+    )
+with right:
+    lost = fading(now, before).head(shown)
+    card(
+        "Fading models",
+        f"Models whose share of {recent.sentence()} is less than half of that of {earlier.sentence()}.",
+        lost,
+        lambda: st.dataframe(
+            greyed(lost.drop("tokens")), hide_index=True, column_config=of_models, alt="Models that lose share"
+        ),
+    )
+
+left, right = st.columns(2)
+with left:
+    split = shares(weights(rows), "weights", 3).with_columns(value="share")
+    card(
+        "Open against closed weights", "Share of tokens of models whose weights are public, by the catalogue.",
+        split.select("period", "name", "share", "tokens", "requests"),
+        lambda: st.altair_chart(
+            lines(split, ["open", "closed", "unknown"], ["#3d8168", "#c0562f", "#b0b7bf"], "Share of tokens",
+                  time_range.grain, as_of),
+            alt="Shares of open and closed weights over time",
+        ),
+    )  # fmt: skip
+with right:
+    dense = concentration(rows, by)
+    measured = dense.unpivot(["index", "first", "three"], index=["period", "requests"], variable_name="name")
+    named = measured.with_columns(
+        pl.col("name").replace({"index": "Herfindahl index", "first": "largest", "three": "largest three"})
+    )
+    card(
+        f"Concentration by {by}",
+        "The Herfindahl index is the sum of squared shares: 100 % is one name alone, 10 % is as ten equal ones.",
+        dense,
+        lambda: st.altair_chart(
+            lines(named, ["Herfindahl index", "largest", "largest three"], ["#7a5195", "#d9a441", "#5a93b8"],
+                  "Concentration", time_range.grain, as_of),
+            alt="Concentration over time",
+        ),
+    )  # fmt: skip
+foot("Tokens of all requests with a model.")

@@ -1,0 +1,48 @@
+"""Give each author one colour, whatever a chart shows beside it; models have shades of their author's."""
+
+from __future__ import annotations
+
+import colorsys
+from zlib import crc32
+
+REST = "others"
+GREY = "#b0b7bf"
+_AUTHORS = {
+    "anthropic": "#c0562f",
+    "openai": "#3d8168",
+    "google": "#1f6fb2",
+    "deepseek": "#5b62c9",
+    "qwen": "#7a5195",
+    "x-ai": "#6b7280",
+    "meta-llama": "#2f9fc9",
+    "mistralai": "#e08e1b",
+    "z-ai": "#9c3d54",
+    "moonshotai": "#2f7f86",
+    "minimax": "#d0627e",
+    "cohere": "#8a8f3c",
+    "nvidia": "#6fa33a",
+    "amazon": "#b58b2a",
+    "microsoft": "#4f8fd6",
+}
+
+
+def author_colour(author: str | None) -> str:
+    """Return the colour of an author as ``#rrggbb``."""
+    if author is None or author == REST:
+        return GREY
+    return _AUTHORS.get(author) or _hex(crc32(author.encode()) % 360 / 360, 0.48, 0.45)
+
+
+def model_colour(model: str) -> str:
+    """Return a shade of the colour of a model's author, which its name chooses."""
+    if model == REST:
+        return GREY
+    red, green, blue = (int(author_colour(model.split("/")[0])[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    hue, light, saturation = colorsys.rgb_to_hls(red, green, blue)
+    number = crc32(model.encode())
+    turned = (hue + (number // 7 % 5 - 2) * 0.018) % 1
+    return _hex(turned, min(0.8, max(0.28, light + (number % 7 - 3) * 0.075)), saturation)
+
+
+def _hex(hue: float, light: float, saturation: float) -> str:
+    return "#" + "".join(f"{round(part * 255):02x}" for part in colorsys.hls_to_rgb(hue, light, saturation))

@@ -1,0 +1,77 @@
+"""Show the controls that pages share, bound to the URL, and the frame around a chart: title, definition, table, CSV."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboards.access import ask
+from dashboards.queries.freshness import freshness
+from dashboards.sources import chosen_source, demo_badge, source_control
+from dashboards.time_range import CUSTOM, GRAINS, PRESETS, TimeRange, range_of
+
+# A figure from fewer requests says little, and is greyed.
+FEW = 20
+
+
+def choose_time_range(default: str = "52 weeks") -> TimeRange:
+    """Show data, range and grain in the sidebar; return the range. Ends the page with a sentence if there are no data.
+
+    Ranges end with the last request, so that data that are not refreshed are shown too.
+    """
+    source_control()
+    found = ask(freshness)
+    if found.first is None or found.last is None:
+        st.info("No request has been served yet. Send one, or run `portolan demo-data` for a synthetic market.")
+        st.stop()
+    first, last = found.first.date(), found.last.date()
+    with st.sidebar:
+        preset = st.selectbox("Time range", [*PRESETS, CUSTOM], index=list(PRESETS).index(default), key="range",
+                              bind="query-params")  # fmt: skip
+        chosen: Any = ()
+        if preset == CUSTOM:
+            chosen = st.date_input("Days", (max(first, date(last.year, 1, 1)), last), key="days", bind="query-params")
+        usual = PRESETS.get(preset, (None, "week"))[1]
+        grain = st.segmented_control("By", ["auto", *GRAINS], default="auto", key="grain", bind="query-params",
+                                     required=True)  # fmt: skip
+    return range_of(preset, next((one for one in GRAINS if one == grain), usual), first, last, tuple(chosen or ()))
+
+
+def compares() -> bool:
+    """Show the switch that compares with the range before; return whether it is on."""
+    with st.sidebar:
+        return st.toggle("Compare to the range before", value=True, key="compare", bind="query-params")
+
+
+def card(title: str, definition: str, frame: pl.DataFrame, draw: Callable[[], object]) -> None:
+    """Frame a chart: its title, whether its data are synthetic, the chart, its definition, and its rows as a table."""
+    with st.container(border=True):
+        st.markdown(f"**{title}**{demo_badge()}")
+        draw()
+        st.caption(definition)
+        name = re.sub(r"\W+", "-", title.lower()).strip("-")
+        with st.expander("Table", icon=":material/table_rows:", key=f"{name}-table", on_change="rerun") as table:
+            if table.open:
+                st.dataframe(greyed(frame), hide_index=True, alt=f"Rows of the chart {title}")
+                file = f"{name}-{chosen_source()}.csv"
+                st.download_button("CSV", frame.write_csv(), file, "text/csv", key=f"{name}-csv",
+                                   icon=":material/download:")  # fmt: skip
+
+
+def greyed(frame: pl.DataFrame) -> Any:
+    """Return the frame for a table; rows that stand on fewer than ``FEW`` requests are grey."""
+    if "requests" not in frame.columns:
+        return frame
+    few = (frame["requests"] < FEW).to_list()
+
+    def style(row: Any) -> list[str]:
+        return ["color: #9a9a9a" if few[row.name] else ""] * len(row)
+
+    # A styled table would show the time of a day too.
+    frame = frame.with_columns(pl.selectors.date().dt.strftime("%Y-%m-%d"))
+    return frame.to_pandas().style.apply(style, axis=1)

@@ -1,0 +1,127 @@
+"""Draw the charts of the market: stacked shares and lines over time, without Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from dashboards.time_range import Grain, period_end
+
+HATCHES = 16
+GAP = 0.06
+# Days are those of UTC, wherever the browser is.
+UTC = alt.Scale(type="utc")
+
+
+def stacked_shares(
+    frame: pl.DataFrame,
+    grain: Grain,
+    as_of: date,
+    colour: Callable[[str], str],
+    few: int,
+    *,
+    as_share: bool,
+    title: str,
+) -> Any:
+    """Draw bars as wide as their period, layers in the order of ``place``; the running period is hatched.
+
+    Layers that stand on fewer than ``few`` requests are pale. ``frame`` is that of ``queries.market.shares``.
+    """
+    drawn = _with_ends(frame, grain)
+    if as_share:
+        drawn = drawn.with_columns(low=pl.col("base"), high=pl.col("base") + pl.col("share"))
+        y_axis = alt.Y("low:Q", title="Share of tokens", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
+    else:
+        high = pl.col("tokens").cum_sum().over("period")
+        drawn = drawn.with_columns(low=high - pl.col("tokens"), high=high)
+        y_axis = alt.Y("low:Q", title="Tokens", axis=alt.Axis(format="~s"))
+    names = drawn.sort("place")["name"].unique(maintain_order=True).to_list()
+    bars = (
+        alt.Chart(drawn)
+        .mark_rect()
+        .encode(
+            x=alt.X("begin:T", title=None, scale=UTC, axis=_axis(drawn, grain, 12)),
+            x2="stop:T",
+            y=y_axis,
+            y2="high:Q",
+            color=alt.Color(
+                "name:N", title=title, sort=names,
+                scale=alt.Scale(domain=names, range=[colour(name) for name in names]),
+                legend=alt.Legend(orient="bottom", columns=4, labelLimit=240),
+            ),
+            opacity=alt.condition(f"datum.requests < {few}", alt.value(0.45), alt.value(1.0)),
+            tooltip=[
+                alt.Tooltip("from:N", title="From"), alt.Tooltip("name:N", title=title),
+                alt.Tooltip("share:Q", title="Share", format=".1%"),
+                alt.Tooltip("tokens:Q", title="Tokens", format=","),
+                alt.Tooltip("requests:Q", title="n (requests)", format=","),
+            ],
+        )
+    )  # fmt: skip
+    return (bars + _hatching(drawn, grain, as_of)).properties(height=420)
+
+
+def lines(
+    frame: pl.DataFrame, names: Sequence[str], colours: Sequence[str], y_title: str, grain: Grain, as_of: date
+) -> Any:
+    """Draw a line for each of ``names`` over time, dashed to the running period.
+
+    ``frame`` has ``period, name, value, requests``; values are shares.
+    """
+    frame = frame.with_columns(_FROM)
+    ended = frame.filter(pl.col("period").map_elements(lambda day: period_end(day, grain) <= as_of, pl.Boolean))
+    running = frame.filter(pl.col("period") >= (ended["period"].max() or date.min))
+    scale = alt.Scale(domain=list(names), range=list(colours))
+
+    def line(rows: pl.DataFrame, dash: list[int]) -> Any:
+        return alt.Chart(rows).mark_line(strokeDash=dash, point=alt.OverlayMarkDef(size=24)).encode(
+            x=alt.X("period:T", title=None, scale=UTC, axis=_axis(frame, grain, 6)),
+            y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format="%"), scale=alt.Scale(zero=True)),
+            color=alt.Color("name:N", title=None, scale=scale, legend=alt.Legend(orient="bottom")),
+            tooltip=[
+                alt.Tooltip("from:N", title="From"), "name",
+                alt.Tooltip("value:Q", title=y_title, format=".1%"),
+                alt.Tooltip("requests:Q", title="n (requests)", format=","),
+            ],
+        )  # fmt: skip
+
+    return (line(ended, [1, 0]) + line(running, [4, 4])).properties(height=260)
+
+
+_FROM = pl.col("period").dt.strftime("%Y-%m-%d").alias("from")
+_FORMATS: dict[Grain, str] = {"day": "%d %b", "week": "%d %b %y", "month": "%b %Y"}
+
+
+def _axis(frame: pl.DataFrame, grain: Grain, most: int) -> Any:
+    """Return a time axis that names the begin of at most ``most`` periods, the last of them among these."""
+    periods = frame["period"].unique().sort(descending=True).to_list()
+    named = periods[:: -(-len(periods) // most)] if periods else []
+    values = [alt.DateTime(year=day.year, month=day.month, date=day.day, utc=True) for day in named]
+    return alt.Axis(format=_FORMATS[grain], values=values, labelOverlap="greedy")
+
+
+def _with_ends(frame: pl.DataFrame, grain: Grain) -> pl.DataFrame:
+    """Return the frame with ``begin`` and ``stop`` of each bar, which leaves a gap before the next."""
+    ends = [period_end(day, grain) for day in frame["period"].to_list()]
+    begin = pl.col("period").cast(pl.Datetime("ms"))
+    made = frame.with_columns(_FROM, begin=begin, end=pl.Series(ends, dtype=pl.Date).cast(pl.Datetime("ms")))
+    return made.with_columns(stop=pl.col("end") - (pl.col("end") - pl.col("begin")) * GAP)
+
+
+def _hatching(drawn: pl.DataFrame, grain: Grain, as_of: date) -> Any:
+    """Draw diagonal lines over the last period if it has not ended on the day ``as_of``."""
+    begin = drawn["period"].max()
+    rows: list[dict[str, Any]] = []
+    if isinstance(begin, date) and period_end(begin, grain) > as_of:
+        last = drawn.filter(pl.col("period") == begin)
+        top, left, right = last["high"].to_list()[-1], last["begin"][0], last["stop"][0]
+        step = float(top) / HATCHES
+        rows = [{"begin": left, "stop": right, "low": step * n, "high": step * (n + 1)} for n in range(HATCHES)]
+    kinds: Any = {"begin": pl.Datetime("ms"), "stop": pl.Datetime("ms"), "low": pl.Float64, "high": pl.Float64}
+    return alt.Chart(pl.DataFrame(rows, schema=kinds)).mark_rule(color="#ffffff", strokeWidth=2, opacity=0.75).encode(
+        x=alt.X("begin:T", scale=UTC), x2="stop:T", y="low:Q", y2="high:Q"
+    )  # fmt: skip
