@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.record.documentation import record_page
 from portolan.catalogue_report import coverage
+from portolan.limits_page import limits_page
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,6 +16,11 @@ ROOT = Path(__file__).parents[1]
 def test_the_records_page_is_current() -> None:
     page = (ROOT / "docs/record.md").read_text()
     assert page == record_page(), "run: python -m data.record.documentation > docs/record.md"
+
+
+def test_the_page_of_limits_is_current() -> None:
+    page = (ROOT / "docs/limits.md").read_text()
+    assert page == limits_page(), "run: python -m portolan.limits_page > docs/limits.md"
 
 
 def test_the_catalogues_coverage_is_what_the_command_prints() -> None:
