@@ -42,7 +42,8 @@ from lab.wire import Wire
 TIERS = ("priority", "flex")
 BodyReader = Callable[[Request, Wire], Awaitable[dict[str, Any]]]
 # Providers whose own API the wire format is.
-STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic", "google", "google-vertex", "cohere"})
+GOOGLE = frozenset({"google", "google-vertex"})
+STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic", "cohere"}) | GOOGLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +290,10 @@ def create_app(lab: Lab) -> Starlette:
         return await answer_task(lab, provider, request, OpenAIImagesWire(provider))
 
     async def models(request: Request) -> Response:
-        rows = models_of(request.path_params["provider"])
+        provider = request.path_params["provider"]
+        rows = models_of(provider)
+        if provider in GOOGLE:
+            return JSONResponse({"models": [{"name": f"models/{name}", "displayName": name} for name in rows]})
         return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in rows]})
 
     async def control(request: Request) -> Response:
@@ -320,6 +324,7 @@ def create_app(lab: Lab) -> Starlette:
             *(Route(f"/{{provider}}/{version}/rerank", rerank, methods=["POST"]) for version in ("v1", "v2")),
             Route("/{provider}/v1/images/generations", draw, methods=["POST"]),
             Route("/{provider}/v1/models", models),
+            Route("/{provider}/v1beta/models", models),
             *(Route(f"/{{provider}}/{path}/{{call}}", generate, methods=["POST"]) for path in MODEL_PATHS),
             Route("/_google/token", office.exchange, methods=["POST"]),
             Route("/{provider}/v1/messages/count_tokens", count_tokens, methods=["POST"]),

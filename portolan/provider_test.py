@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from data.catalogue.types import Endpoint
-from router_service.configuration.discovery import ModelListError, ModelSource, list_headers, read_models
+from router_service.configuration.discovery import ModelListError, ModelSource, list_address, list_headers, read_models
 from router_service.configuration.live import LiveConfiguration
 from router_service.configuration.market import DiscoveredModel, Market, make_market
 from router_service.configuration.names import discovers
@@ -109,7 +109,7 @@ async def _list_models(
     if account is None:
         say("models       not tried: the provider needs a key, and none is set")
         return market, (), False
-    source = ModelSource(provider, f"{url.rstrip('/')}/models", list_headers(account, wire_format))
+    source = ModelSource(provider, list_address(url, wire_format), list_headers(account, wire_format))
     try:
         listed = await read_models(source, timeout_s)
     except ModelListError as error:

@@ -18,6 +18,7 @@ from router_service.configuration.tables import PortolanToml
 from router_service.providers.credentials import Account, key_header
 from router_service.providers.formats.anthropic_messages.encode import VERSION
 from router_service.providers.formats.anthropic_messages.names import DIALECT
+from router_service.providers.formats.gemini.names import DIALECT as GEMINI
 from router_service.upstream.proxies import Proxies
 from router_service.upstream.tls import client_context
 
@@ -47,9 +48,24 @@ class _ListedModel(msgspec.Struct):
     context_window: int | None = None
 
 
+class _GoogleModel(msgspec.Struct, rename="camel"):
+    """Hold a model as Google lists it; its ``name`` begins with ``models/``."""
+
+    name: str
+    input_token_limit: int | None = None
+
+
 class _ModelList(msgspec.Struct):
     # Ollama without a model sends null.
-    data: list[_ListedModel] | None
+    data: list[_ListedModel] | msgspec.UnsetType | None = msgspec.UNSET
+    models: list[_GoogleModel] | msgspec.UnsetType | None = msgspec.UNSET
+
+    def listed(self) -> list[_ListedModel]:
+        """Return the models of either list. Raises ``ValueError`` where there is none."""
+        if self.data is msgspec.UNSET and self.models is msgspec.UNSET:
+            raise ValueError("neither data nor models")
+        theirs = [_ListedModel(one.name.removeprefix("models/"), one.input_token_limit) for one in self.models or ()]
+        return [*(self.data or ()), *theirs]
 
 
 class ModelListError(Exception):
@@ -69,8 +85,14 @@ def model_sources(
         if account is not None and table.base_url is not None and discovers(slug, tables, packaged):
             url = provider_urls.get(slug, table.base_url).rstrip("/")
             wire_format = wire_format_of(slug, table, market.catalogue)
-            found.append(ModelSource(slug, f"{url}/models", list_headers(account, wire_format)))
+            found.append(ModelSource(slug, list_address(url, wire_format), list_headers(account, wire_format)))
     return found
+
+
+def list_address(base_url: str, wire_format: str) -> str:
+    """Return the address of a provider's list of models, which Google else gives in pages of 50."""
+    query = f"?pageSize={MAX_MODELS}" if wire_format == GEMINI else ""
+    return f"{base_url.rstrip('/')}/models{query}"
 
 
 def list_headers(account: Account, wire_format: str) -> Mapping[str, str]:
@@ -97,8 +119,8 @@ async def read_models(source: ModelSource, timeout_s: float = TIMEOUT_S) -> tupl
     if status != 200:
         raise ModelListError(f"{source.url} answered with status {status}")
     try:
-        listed = msgspec.json.decode(body, type=_ModelList, strict=False).data or []
-    except (msgspec.DecodeError, RecursionError):
+        listed = msgspec.json.decode(body, type=_ModelList, strict=False).listed()
+    except (ValueError, RecursionError):
         raise ModelListError(f'{source.url} sent no list of models such as {{"data": [{{"id": "…"}}]}}') from None
     return tuple(dict.fromkeys(_model(one) for one in listed[:MAX_MODELS] if _is_name(one.id)))
 

@@ -277,3 +277,8 @@ def test_vertex_takes_a_token_of_the_lab_alone(quiet_lab_url: str, stream: bool)
         client.close()
     refused = httpx2.post(f"{quiet_lab_url}/_google/token", data=form | {"assertion": "none"})
     assert refused.status_code == 400 and refused.json()["error"] == "invalid_grant"
+
+
+def test_models_are_listed_as_google_lists_them(google: genai.Client) -> None:
+    names = [one.name for one in google.models.list()]
+    assert "models/gemini-2.5-pro" in names

@@ -159,7 +159,7 @@ def test_a_misspelt_variable_is_an_error_of_the_check(tmp_path: Path) -> None:
 def test_provider_test_says_what_works(tmp_path: Path) -> None:
     """Against the lab everything works; what fails is said in a sentence, with exit code 1."""
     with serving(create_app(Lab(time_scale=0.0, faults=False))) as url:
-        for provider in ("groq", "anthropic"):
+        for provider in ("groq", "anthropic", "google"):
             variables = NO_KEYS | {"PORTOLAN_LAB_URL": url, "PORTOLAN_DATA_DIR": str(tmp_path)}
             answer = portolan("provider", "test", provider, **variables)
             assert answer.returncode == 0, answer.stdout + answer.stderr

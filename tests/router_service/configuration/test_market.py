@@ -116,6 +116,7 @@ def test_an_own_address_of_a_provider_of_the_catalogue(tmp_path: Path, monkeypat
         (200, b"<html>", "sent no list of models"),
         (200, b'{"data": [{"name": "a"}]}', "sent no list of models"),
         (200, b"[" * 100_000, "sent no list of models"),
+        (200, b"{}", "sent no list of models"),
     ],
 )
 async def test_a_list_of_models_that_cannot_be_read_is_explained(status: int, body: bytes, says: str) -> None:
