@@ -17,12 +17,14 @@ from dashboards.time_range import CUSTOM, GRAINS, PRESETS, TimeRange, range_of
 
 # A figure from fewer requests says little, and is greyed.
 FEW = 20
+USUAL = "52 weeks"
 
 
-def choose_time_range(default: str = "52 weeks") -> TimeRange:
-    """Show data, range and grain in the sidebar; return the range. Ends the page with a sentence if there are no data.
+def choose_time_range(*, with_grain: bool = False) -> TimeRange:
+    """Show data, range and, if wanted, grain in the sidebar; return the range.
 
-    Ranges end with the last request, so that data that are not refreshed are shown too.
+    Ends the page with a sentence if there are no data. Ranges end with the last request, so that data that are not
+    refreshed are shown too.
     """
     source_control()
     found = ask(freshness)
@@ -31,15 +33,17 @@ def choose_time_range(default: str = "52 weeks") -> TimeRange:
         st.stop()
     first, last = found.first.date(), found.last.date()
     with st.sidebar:
-        preset = st.selectbox("Time range", [*PRESETS, CUSTOM], index=list(PRESETS).index(default), key="range",
+        preset = st.selectbox("Time range", [*PRESETS, CUSTOM], index=list(PRESETS).index(USUAL), key="range",
                               bind="query-params")  # fmt: skip
         chosen: Any = ()
         if preset == CUSTOM:
             chosen = st.date_input("Days", (max(first, date(last.year, 1, 1)), last), key="days", bind="query-params")
-        usual = PRESETS.get(preset, (None, "week"))[1]
-        grain = st.segmented_control("By", ["auto", *GRAINS], default="auto", key="grain", bind="query-params",
-                                     required=True)  # fmt: skip
-    return range_of(preset, next((one for one in GRAINS if one == grain), usual), first, last, tuple(chosen or ()))
+        grain = PRESETS.get(preset, (None, "week"))[1] if with_grain else "day"
+        if with_grain:
+            wanted = st.segmented_control("By", ["auto", *GRAINS], default="auto", key="grain", bind="query-params",
+                                          required=True)  # fmt: skip
+            grain = next((one for one in GRAINS if one == wanted), grain)
+    return range_of(preset, grain, first, last, tuple(chosen or ()))
 
 
 def compares() -> bool:

@@ -5,27 +5,37 @@ import streamlit as st
 
 from dashboards.access import ask, foot
 from dashboards.charts import ranking
-from dashboards.queries.categories import names, shares
-from dashboards.sources import demo_badge, source_control
+from dashboards.controls import card, choose_time_range
+from dashboards.queries.categories import shares, whole
 
 st.title("Categories")
-source_control()
-found = ask(names)
-if not found:
-    st.info("No request has been categorised yet: a sampled share of the traffic is, see PORTOLAN_CATEGORY_SHARE.")
+time_range = choose_time_range()
+frame = ask(shares, time_range)
+total = whole(frame)
+if frame.is_empty():
+    st.info(
+        f"No request from {time_range.sentence()} has been categorised: a sampled share of the traffic is, see "
+        "PORTOLAN_CATEGORY_SHARE. Choose another time range, or wait."
+    )
+    foot("Categories are those of a sampled share.")
     st.stop()
 with st.sidebar:
-    category = st.selectbox("Category", found, key="category", bind="query-params")
+    category = str(st.selectbox("Category", total["category"].to_list(), key="category", bind="query-params"))
 
-frame = ask(shares)
-within = frame.filter(pl.col("category") == category)
+within = frame.filter(pl.col("category") == category).head(12)
 left, right = st.columns(2)
-with left, st.container(border=True):
-    st.markdown(f"**Models in {category}**{demo_badge()}")
-    st.altair_chart(ranking(within.head(12), "model"))
-with right, st.container(border=True):
-    st.markdown(f"**All categories**{demo_badge()}")
-    total = frame.group_by("category").agg(pl.col("tokens").sum(), pl.col("requests").sum())
-    total = total.with_columns(share=pl.col("tokens") / pl.col("tokens").sum()).sort("tokens", descending=True)
-    st.altair_chart(ranking(total, "category"))
+with left:
+    card(
+        f"Models in {category}",
+        f"Share of the category's tokens, {time_range.sentence()}.",
+        within,
+        lambda: st.altair_chart(ranking(within, "model"), alt=f"Models in {category} by tokens"),
+    )
+with right:
+    card(
+        "All categories",
+        f"Share of all categorised tokens, {time_range.sentence()}.",
+        total,
+        lambda: st.altair_chart(ranking(total, "category"), alt="Categories by tokens"),
+    )
 foot(f"Tokens of {frame['requests'].sum():,} requests of the sampled share, labelled by a classifier, not by people.")

@@ -25,7 +25,7 @@ from dashboards.sources import observed_until
 from dashboards.time_range import compared_ranges
 
 st.title("Market")
-time_range = choose_time_range()
+time_range = choose_time_range(with_grain=True)
 compare = compares()
 with st.sidebar:
     by = st.segmented_control(

@@ -4,24 +4,27 @@ import streamlit as st
 
 from dashboards.access import ask, foot, lake
 from dashboards.charts import quantile_ranges
+from dashboards.controls import card, choose_time_range
 from dashboards.queries.offers import offers
 from dashboards.queries.providers import served_models, side_by_side
-from dashboards.sources import demo_badge, source_control
 from data.catalogue.configured import configured_catalogue
 
 st.title("Providers of a model")
-source_control()
-served = ask(served_models)
+time_range = choose_time_range()
+served = ask(served_models, time_range)
 if not served:
-    st.info("No request has been served yet.")
+    st.info(f"No request was served from {time_range.sentence()}. Choose another time range.")
     st.stop()
 with st.sidebar:
     model = st.selectbox("Model", served, key="model", bind="query-params")
 
-frame = ask(side_by_side, model)
-with st.container(border=True):
-    st.markdown(f"**Time to the first token, {model}**{demo_badge()}")
-    st.altair_chart(quantile_ranges(frame))
+frame = ask(side_by_side, model, time_range)
+card(
+    f"Time to the first token, {model}",
+    f"{time_range.sentence()}. TTFT is the client's, retries included. Percentiles from histograms, to 1 %.",
+    frame,
+    lambda: st.altair_chart(quantile_ranges(frame), alt=f"Time to the first token of the providers of {model}"),
+)
 st.dataframe(
     frame.join(offers(model, configured_catalogue(lake())), on="provider", how="left", maintain_order="left"),
     hide_index=True,
@@ -40,7 +43,6 @@ st.dataframe(
     },
 )
 foot(
-    "TTFT is the client's, retries included; uptime leaves out 429s and the client's own errors. "
-    "List price of the cheapest offer, and the countries or areas where it is processed, as far as they are known. "
-    "Percentiles from histograms, to 1 %."
+    "Uptime leaves out 429s and the client's own errors. "
+    "List price of the cheapest offer, and the countries or areas where it is processed, as far as they are known."
 )

@@ -5,19 +5,25 @@ from __future__ import annotations
 import duckdb
 import polars as pl
 
-
-def names(mart: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the categories in the mart, most tokens first."""
-    sql = "SELECT category FROM categories_weekly GROUP BY category ORDER BY sum(tokens) DESC, category"
-    return [name for (name,) in mart.execute(sql).fetchall()]
+from dashboards.time_range import TimeRange
 
 
-def shares(mart: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Return ``category, model, tokens, requests, share``; ``share`` is of the category's tokens."""
-    return mart.sql(
+def shares(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> pl.DataFrame:
+    """Return ``category, model, tokens, requests, share``; ``share`` is of the category's tokens in the range."""
+    return mart.execute(
         """
         SELECT category, model, CAST(sum(tokens) AS BIGINT) AS tokens, CAST(sum(requests) AS BIGINT) AS requests,
             sum(tokens) / nullif(sum(sum(tokens)) OVER (PARTITION BY category), 0) AS share
-        FROM categories_weekly GROUP BY category, model ORDER BY category, tokens DESC, model
-        """
+        FROM categories_hourly WHERE hour >= ? AND hour < ?
+        GROUP BY category, model ORDER BY category, tokens DESC, model
+        """,
+        [time_range.begin, time_range.end],
     ).pl()
+
+
+def whole(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return ``category, tokens, requests, share`` of the rows of ``shares``, most tokens first."""
+    made = frame.group_by("category").agg(pl.col("tokens", "requests").sum())
+    total = pl.col("tokens").sum()
+    shared = made.with_columns(share=pl.when(total > 0).then(pl.col("tokens") / total))
+    return shared.sort("tokens", "category", descending=[True, False])

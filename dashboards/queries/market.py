@@ -33,9 +33,9 @@ def first_days(mart: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return mart.execute(sql).pl()
 
 
-def models(mart: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Return ``model, author, tokens, requests, share, cost_usd, success`` over all weeks, most tokens first."""
-    return mart.sql(
+def models(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> pl.DataFrame:
+    """Return ``model, author, tokens, requests, share, cost_usd, success`` of the range, most tokens first."""
+    return mart.execute(
         """
         SELECT model, author,
             CAST(sum(prompt_tokens + completion_tokens) AS BIGINT) AS tokens,
@@ -44,9 +44,10 @@ def models(mart: duckdb.DuckDBPyConnection) -> pl.DataFrame:
                 AS share,
             sum(cost_nano) / 1e9 AS cost_usd,
             sum(succeeded) / nullif(sum(requests) - sum(cancelled), 0) AS success
-        FROM usage_hourly WHERE model IS NOT NULL
+        FROM usage_hourly WHERE model IS NOT NULL AND hour >= ? AND hour < ?
         GROUP BY model, author ORDER BY tokens DESC, model
-        """
+        """,
+        [time_range.begin, time_range.end],
     ).pl()
 
 

@@ -7,18 +7,22 @@ from collections import defaultdict
 import duckdb
 import polars as pl
 
+from dashboards.time_range import TimeRange
 from data.histogram import quantile
 
 METRICS = {"ttft": 1e6, "throughput": 1e3}
 
 
-def served_models(mart: duckdb.DuckDBPyConnection) -> list[str]:
+def served_models(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> list[str]:
     """Return models with traffic, most requests first."""
-    sql = "SELECT model FROM usage_hourly WHERE model IS NOT NULL GROUP BY model ORDER BY sum(requests) DESC, model"
-    return [name for (name,) in mart.execute(sql).fetchall()]
+    sql = (
+        "SELECT model FROM usage_hourly WHERE model IS NOT NULL AND hour >= ? AND hour < ? "
+        "GROUP BY model ORDER BY sum(requests) DESC, model"
+    )
+    return [name for (name,) in mart.execute(sql, [time_range.begin, time_range.end]).fetchall()]
 
 
-def side_by_side(mart: duckdb.DuckDBPyConnection, model: str) -> pl.DataFrame:
+def side_by_side(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange) -> pl.DataFrame:
     """Return a row for each provider: requests, attempts, uptime, share of 429s, TTFT and throughput quantiles.
 
     ``ttft_*`` in seconds, ``throughput_p50`` in tokens a second, to 1 %; null without a measurement.
@@ -28,11 +32,11 @@ def side_by_side(mart: duckdb.DuckDBPyConnection, model: str) -> pl.DataFrame:
         """
         SELECT provider, CAST(sum(attempts) AS BIGINT), CAST(sum(succeeded) AS BIGINT),
             CAST(sum(failed) AS BIGINT), CAST(sum(rate_limited) AS BIGINT)
-        FROM uptime_hourly WHERE model = ? GROUP BY provider ORDER BY 2 DESC, 1
+        FROM uptime_hourly WHERE model = ? AND hour >= ? AND hour < ? GROUP BY provider ORDER BY 2 DESC, 1
         """,
-        [model],
+        [model, time_range.begin, time_range.end],
     ).fetchall()
-    histograms = _histograms(mart, model)
+    histograms = _histograms(mart, model, time_range)
     made = []
     for provider, attempts, succeeded, failed, limited in rows:
         ttft, speed = histograms[provider, "ttft"], histograms[provider, "throughput"]
@@ -54,13 +58,15 @@ def side_by_side(mart: duckdb.DuckDBPyConnection, model: str) -> pl.DataFrame:
     return pl.DataFrame(made, schema=schema)
 
 
-def _histograms(mart: duckdb.DuckDBPyConnection, model: str) -> dict[tuple[str, str], dict[int, int]]:
+def _histograms(
+    mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange
+) -> dict[tuple[str, str], dict[int, int]]:
     found: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
     sql = (
         "SELECT provider, metric, bucket, CAST(sum(n) AS BIGINT) FROM latency_hourly "
-        "WHERE model = ? GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        "WHERE model = ? AND hour >= ? AND hour < ? GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     )
-    for provider, metric, bucket, count in mart.execute(sql, [model]).fetchall():
+    for provider, metric, bucket, count in mart.execute(sql, [model, time_range.begin, time_range.end]).fetchall():
         found[provider, metric][bucket] = count
     return found
 

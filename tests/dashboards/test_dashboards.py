@@ -105,7 +105,7 @@ def test_the_policies_page_shows_registry_report_and_steps(tmp_path: Path, monke
 def test_figures_are_those_of_the_log(mart: Lake) -> None:
     rows = records(300)
     with open_mart(mart) as connection:
-        weekly, providers = history(connection, ALL), side_by_side(connection, "openai/m")
+        weekly, providers = history(connection, ALL), side_by_side(connection, "openai/m", ALL)
     assert weekly["tokens"].sum() == sum(100 + n for n in range(300))
     for provider, uptime in zip(providers["provider"], providers["uptime"], strict=True):
         errors = [r.attempts[0].error_type for r in rows if r.provider == provider]
