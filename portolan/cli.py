@@ -141,7 +141,7 @@ def demo_data(
     if remove:
         typer.echo("The synthetic market is removed." if demo.remove(data_dir) else "There is no synthetic market.")
     elif not (keep_recent and demo.is_recent(data_dir)):
-        os.nice(10)
+        os.nice(5)
         typer.echo(demo.make(data_dir, months, requests))
 
 
