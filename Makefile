@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: up test test-slow lint bench bench-data bench-routing lock clean
+.PHONY: up test test-slow lint bench bench-data bench-routing lock audit clean
 
 up: $(STAMP)
 	$(BIN)/portolan up $(UP_FLAGS)
@@ -31,7 +31,11 @@ bench-routing: $(STAMP)
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev -c constraints.txt \
-		-o requirements.lock --no-header --no-emit-index-url
+		-o requirements.lock --no-header --no-emit-index-url --generate-hashes
+
+# Needs a database of advisories that can be reached.
+audit: $(STAMP)
+	$(BIN)/uv tool run pip-audit --disable-pip -r requirements.lock
 
 clean:
 	rm -rf .venv build data/var

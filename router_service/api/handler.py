@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import reduce
+from urllib.parse import quote
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 CLIENT_CLOSED = 499
 # Of a response whose record waits for a log that cannot be written now.
 NOT_LOGGED = b"x-portolan-logged: false\r\n"
+MAX_REPORT_CHARACTERS = 2048
 DROPPED_HEADER = b"x-portolan-dropped-parameters"
 
 
@@ -248,4 +250,10 @@ def _with_all_steps(events: list[Event], exchange: Exchange) -> list[Event]:
 def report_dropped(exchange: Exchange) -> Headers:
     """Return the header that names the parameters which the provider that answers was not sent."""
     dropped = exchange.outcome.dropped_parameters
-    return [(DROPPED_HEADER, ", ".join(dropped).encode())] if dropped else []
+    if not dropped:
+        return []
+    names = ", ".join(dropped)
+    if len(names) > MAX_REPORT_CHARACTERS or not (names.isascii() and names.isprintable()):
+        # A client may name its fields as it likes; a header must not end early, nor be longer than clients take.
+        names = ", ".join(quote(name) for name in dropped)[:MAX_REPORT_CHARACTERS]
+    return [(DROPPED_HEADER, names.encode())]
