@@ -27,10 +27,10 @@ from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
 from router_service.providers.wire_format import Encoded, ParameterSupport
 from router_service.upstream.client import open_client
 from tests.conftest import serving
+from tests.router_service.providers.formats.gemini_effects import GEMINI_MODELS, gemini_effect
 from tests.router_service.providers.formats.parameter_cases import (
     CASES,
     COHERE_MODELS,
-    GEMINI_MODELS,
     MESSAGES,
     MODEL_EFFECTS,
     REPORTED_AS,
@@ -39,7 +39,6 @@ from tests.router_service.providers.formats.parameter_cases import (
     chat_effect,
     cohere_effect,
     endpoint_for,
-    gemini_effect,
     messages_effect,
     responses_effect,
 )
