@@ -194,7 +194,9 @@ class RequestLog:
             if self._lake.root.stat().st_dev != self._device:
                 raise FileNotFoundError(errno.ENOENT, "its disk is not mounted", str(self._lake.root))
             if self._lake.log.exists():
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self._lake.log))
+                read_only = os.statvfs(self._lake.log).f_flag & os.ST_RDONLY
+                reason = errno.EROFS if read_only else errno.EACCES
+                raise OSError(reason, os.strerror(reason), str(self._lake.log))
             self._lake.create()
 
     def _remove(self, count: int) -> None:
