@@ -131,7 +131,8 @@ def searched(choice: int) -> list[PartProgressed]:
     """Return the steps of two searches, whose items are never complete."""
     found = []
     for own, step in ((own, step) for step in ("in_progress", "searching") for own in ("ws_1", "ws_2")):
-        item = json.dumps({"type": "web_search_call", "id": own, "status": "in_progress"}).encode()
+        asked = {"type": "search", "query": "tides"}
+        item = json.dumps({"type": "web_search_call", "id": own, "status": "in_progress", "action": asked}).encode()
         part = Opaque(dialect="openai_responses", raw=Raw(item), item_id=own, origin="openai_responses/openai")
         found.append(PartProgressed(choice, part, f"response.web_search_call.{step}"))
     return found

@@ -4,7 +4,7 @@ SELECT
     model,
     provider,
     CAST(count(*) FILTER (WHERE prompt_tokens IS NOT NULL) AS BIGINT) AS metered,
-    CAST(count(*) FILTER (WHERE cached_tokens > 0) AS BIGINT) AS cache_reads,
+    CAST(count(*) FILTER (WHERE prompt_tokens IS NOT NULL AND cached_tokens > 0) AS BIGINT) AS cache_reads,
     CAST(coalesce(sum(prompt_tokens), 0) AS BIGINT) AS prompt_tokens,
     CAST(coalesce(sum(cached_tokens), 0) AS BIGINT) AS cached_tokens,
     CAST(coalesce(sum(cache_write_tokens), 0) AS BIGINT) AS cache_write_tokens,

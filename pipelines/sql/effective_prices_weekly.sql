@@ -15,7 +15,7 @@ WITH weeks AS (
 )
 SELECT
     *,
-    CAST(cost_nano AS DOUBLE) / 1000 / nullif(tokens, 0) AS usd_per_million,
+    CAST(cost_nano AS DOUBLE) / nullif(1000 * tokens, 0) AS usd_per_million,
     CAST(cached_tokens AS DOUBLE) / nullif(prompt_tokens, 0) AS cached_share
 FROM weeks
 ORDER BY 1, 2, 3

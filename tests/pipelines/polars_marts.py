@@ -75,7 +75,7 @@ def hourly(lake: pl.DataFrame) -> dict[str, pl.DataFrame]:
         ),
         "caches_hourly": met.group_by("hour", "model", "provider").agg(
             _count(pl.col("prompt_tokens").is_not_null(), "metered"),
-            _count(pl.col("cached_tokens") > 0, "cache_reads"),
+            _count(pl.col("prompt_tokens").is_not_null() & (pl.col("cached_tokens") > 0), "cache_reads"),
             *_sum("prompt_tokens", "cached_tokens", "cache_write_tokens", "cost_cached_nano"),
             _count(pl.col("response_cache") == "hit", "response_hits"),
             _count(pl.col("response_cache") == "miss", "response_misses"),
@@ -204,6 +204,6 @@ def _effective_prices(usage: pl.DataFrame) -> pl.DataFrame:
         *_sum("requests"), tokens.sum().alias("tokens"), *_sum("prompt_tokens", "cached_tokens", "cost_nano")
     )  # fmt: skip
     return weeks.with_columns(
-        usd=pl.when(pl.col("tokens") > 0).then(pl.col("cost_nano") / 1000 / pl.col("tokens")),
+        usd=pl.when(pl.col("tokens") > 0).then(pl.col("cost_nano") / (1000 * pl.col("tokens"))),
         cached=pl.when(pl.col("prompt_tokens") > 0).then(pl.col("cached_tokens") / pl.col("prompt_tokens")),
     )

@@ -14,7 +14,7 @@ def test_the_command_shows_the_coverage() -> None:
     shown = CliRunner().invoke(app, ["catalogue", "show", "--unplaced"])
     assert shown.exit_code == 0
     assert "unknown author" in shown.output
-    assert "openai:text-embedding-3-large  not a chat model" in shown.output
+    assert "alibaba:qwen3-omni-flash-realtime  not a chat model" in shown.output
 
 
 def test_the_command_shows_a_model_by_any_of_its_names() -> None:

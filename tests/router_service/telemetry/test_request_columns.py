@@ -56,22 +56,22 @@ def test_headers_are_bounded() -> None:
 
 
 def test_texts_and_names_of_the_body_are_bounded() -> None:
-    record = described({"trace": {"trace_id": "t" * 5000}} | {f"{number:03}{'n' * 500}": 1 for number in range(300)})
+    record = described({"trace": {"trace_id": "t" * 5000}} | {f"{number:03}{'n' * 250}": 1 for number in range(200)})
     assert len(record.trace_id or "") == 256
     assert len(record.parameters) == 64
     assert {len(name) for name in record.parameters} == {64}
     assert described({"temperature": 1}).parameters == ["messages", "model", "temperature"]
 
 
-def test_a_long_model_is_recorded_in_part(stack: Stack) -> None:
+def test_a_request_with_a_long_model_is_recorded_without_it(stack: Stack) -> None:
     with stack.client as client:
-        answer = client.post("/api/v1/chat/completions", json={"model": "m" * 100_000, "messages": MESSAGES})
+        answer = client.post("/api/v1/chat/completions", json={"model": "m" * 1000, "messages": MESSAGES})
         name = answer.headers["x-generation-id"]
     assert answer.status_code == 400
     until(lambda: find_on_disk(stack.lake, name), "the record is written")
     row = find_on_disk(stack.lake, name)
     assert row is not None
-    assert row["requested_model"] == "m" * 256
+    assert (row["requested_model"], row["error_type"]) == ("", "string_too_long")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_user_is_hashed_with_the_key() -> None:
     # The same string, escaped in another way.
     raw = b'{"model": "a/b", "messages": [{}], "user": "\\u0073omeone@example.org"}'
     assert described(raw).user_hash == one
-    assert described({"user": "x" * 100_000}).user_hash is not None
+    assert described({"user": "x" * 60_000}).user_hash is not None
 
 
 @pytest.mark.parametrize("user", [3, None, "", ["a"], {"id": "a"}])

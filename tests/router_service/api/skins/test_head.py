@@ -77,7 +77,8 @@ def test_a_field_of_one_dialect_reaches_endpoints_of_that_format_alone(tmp_path:
     with open_stack(tmp_path) as stack:
         endpoints = [one for offers in stack.services.catalogue.endpoints.values() for one in offers]
     missing = {one.wire_format: missing_parameters(parameters, one) for one in endpoints}
-    assert missing == {"anthropic_messages": [], "openai_chat": ["mcp_servers"], "openai_responses": ["mcp_servers"]}
+    assert missing.pop("anthropic_messages") == []
+    assert len(missing) >= 4 and all(found == ["mcp_servers"] for found in missing.values())
 
 
 @pytest.mark.parametrize(

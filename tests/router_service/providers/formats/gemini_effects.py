@@ -19,7 +19,7 @@ GEMINI_CONFIG: dict[str, Fields] = {
     "seed": {"seed": 20261129},
     "stop": {"stopSequences": ["sentinel"]},
     "frequency_penalty": {"frequencyPenalty": 0.5},
-    "presence_penalty": {"presencePenalty": -0.75},
+    "presence_penalty": {"presencePenalty": 0.75},
     "logprobs": {"responseLogprobs": True},
     "top_logprobs": {"logprobs": 5},
     "response_format": {"responseMimeType": "application/json", "responseJsonSchema": SCHEMA},
