@@ -285,7 +285,8 @@ def test_a_scenario_that_cannot_be_played_says_why(openai_sdk: openai.OpenAI, sc
     sorted(
         set(SCENARIOS)
         - {"named_calls", "say", "structured", "pause_turn", "error_before", "error_mid", "cut", "failed"}
-        - {"draw", "blocked"}
+        - {"draw", "blocked", "slow"}
+        | {"slow:0.01"}
     ),
 )
 def test_each_answer_can_be_sent_back(openai_sdk: openai.OpenAI, stream: bool, scenario: str) -> None:
