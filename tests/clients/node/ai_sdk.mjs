@@ -1,49 +1,15 @@
 // Use the messages API with the AI SDK: the argument names what to do, and the result is JSON.
 import { createAnthropic } from "@ai-sdk/anthropic";
-import { generateText, isStepCount, Output, streamText, tool } from "ai";
+import { generateText, Output } from "ai";
 import { z } from "zod";
+import { asked, callsWith, loop, told } from "./ai_sdk_cases.mjs";
 
 const { MAX_OUTPUT_TOKENS, PORTOLAN_URL, PORTOLAN_KEY: apiKey, PORTOLAN_MODEL } = process.env;
 const model = createAnthropic({ baseURL: `${PORTOLAN_URL}/v1`, apiKey })(PORTOLAN_MODEL);
 const maxOutputTokens = MAX_OUTPUT_TOKENS ? Number(MAX_OUTPUT_TOKENS) : undefined;
 const common = { model, maxOutputTokens, maxRetries: 0 };
 const thinking = { providerOptions: { anthropic: { thinking: { type: "enabled", budgetTokens: 1024 } } } };
-const tools = {
-  find_port: tool({
-    description: "Find a port",
-    inputSchema: z.object({ place: z.string(), unit: z.enum(["metre", "fathom"]) }),
-    execute: async ({ place }) => `${place} has been found`,
-  }),
-};
-
-function asked(scenario) {
-  return `What does the pilot say? [lab:scenario=${scenario}]`;
-}
-
-function told({ text, reasoningText, finishReason, steps, usage }) {
-  const turns = steps.map((step) => ({ calls: step.toolCalls.map((call) => call.input), text: step.text }));
-  return { text, reasoning: reasoningText ?? null, finishReason, steps: turns, usage };
-}
-
-async function streamed(options) {
-  const types = [];
-  const result = streamText({ ...common, ...options, onError: ({ error }) => types.push(`error: ${error}`) });
-  for await (const part of result.stream) types.push(part.type);
-  const [text, reasoningText, finishReason, steps, usage] = await Promise.all([
-    result.text,
-    result.reasoningText,
-    result.finishReason,
-    result.steps,
-    result.usage,
-  ]);
-  return { ...told({ text, reasoningText, finishReason, steps, usage }), types };
-}
-
-async function generated(options) {
-  return told(await generateText({ ...common, ...options }));
-}
-
-const loop = { prompt: asked("tool_loop:2"), tools, stopWhen: isStepCount(5) };
+const { generated, streamed } = callsWith(common);
 
 const cases = {
   generate: () => generated({ system: "Be brief.", prompt: asked("text") }),
