@@ -14,7 +14,7 @@ from typing import Any
 
 from lab.cohere import CohereErrors, new_id
 from lab.conversation import Conversation, read_chat
-from lab.script import Called, Declined, Ending, HiddenThought, SaidText, Script, Searched, Thought
+from lab.script import Called, Declined, Ending, HiddenThought, SaidText, Script, Searched, Thought, drawn_script
 from lab.shapes import RequestRefused
 from lab.text import Ask, Completion, characters
 
@@ -95,10 +95,10 @@ class CohereChatWire(CohereErrors):
         _check_history(body["messages"])
 
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
-        return self.whole_script((_drawn(completion),), completion, body)
+        return self.whole_script((drawn_script(completion, _ENDINGS),), completion, body)
 
     def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
-        return self.script_events((_drawn(completion),), completion, body)
+        return self.script_events((drawn_script(completion, _ENDINGS),), completion, body)
 
     def whole_script(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
         script = scripts[0]
@@ -236,12 +236,3 @@ def _usage(script: Script, completion: Completion) -> dict[str, Any]:
     written = script.tokens or completion.completion_tokens
     counts = {"input_tokens": completion.prompt_tokens, "output_tokens": written}
     return {"billed_units": counts, "tokens": {"input_tokens": completion.prompt_tokens + 60, "output_tokens": written}}
-
-
-def _drawn(completion: Completion) -> Script:
-    """Return what the model drew, with the fault that was injected."""
-    if completion.ending:
-        return Script((), _ENDINGS[completion.ending])
-    if completion.tool is None:
-        return Script((SaidText(completion.pieces),), "length" if completion.length_limited else "end")
-    return Script((Called(completion.number, completion.tool_name or "", completion.arguments),), "tools")

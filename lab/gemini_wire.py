@@ -13,7 +13,7 @@ from lab.gemini_conversation import content_characters, is_answered, read_conten
 from lab.gemini_refusals import BAD_TOKEN, refuse_generation
 from lab.gemini_script import ContentScript, unsaid_in_contents
 from lab.prefixes import Prefixes
-from lab.script import Called, Ending, SaidText, Script
+from lab.script import Ending, Script, drawn_script
 from lab.shapes import RequestRefused
 from lab.signatures import Signatures
 from lab.text import Ask, Completion
@@ -67,10 +67,10 @@ class GeminiWire:
         return Ask(content_characters(body), limit, tools[0].name if tools else None)
 
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
-        return self.whole_script((_drawn_script(completion),), completion, body)
+        return self.whole_script((drawn_script(completion, _ENDINGS),), completion, body)
 
     def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
-        return self.script_events((_drawn_script(completion),), completion, body)
+        return self.script_events((drawn_script(completion, _ENDINGS),), completion, body)
 
     def error(self, status: int) -> dict[str, Any]:
         kind, _ = FAILURES.get(status, FAILURES[500])
@@ -108,13 +108,3 @@ class GeminiWire:
 
     def error_event(self, request_id: str, number: int) -> bytes:
         return b"data: " + json.dumps(self.envelope(self.failure(503), request_id)).encode() + b"\r\n\r\n"
-
-
-def _drawn_script(completion: Completion) -> Script:
-    """Return what the model drew, with the fault that was injected."""
-    if completion.ending:
-        return Script((), _ENDINGS[completion.ending])
-    if completion.tool is None:
-        ending: Ending = "length" if completion.length_limited else "end"
-        return Script((SaidText(completion.pieces),), ending)
-    return Script((Called(completion.number, completion.tool_name or "", completion.arguments),), "tools")

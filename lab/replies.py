@@ -6,7 +6,7 @@ import random
 
 from lab.conversation import Conversation
 from lab.scenarios import ScenarioError, ScenarioFailure, finish, play
-from lab.script import Called, SaidText, Script
+from lab.script import Called, Script, drawn_script
 from lab.shapes import RequestRefused
 from lab.text import Ask, Completion, complete
 from lab.wire import Wire
@@ -52,8 +52,6 @@ def _played(wire: Wire, conversation: Conversation, dice: random.Random) -> Scri
 
 def _drawn(completion: Completion, conversation: Conversation) -> Script:
     """Return what the model drew, as a script."""
-    if completion.tool is None:
-        return Script((SaidText(completion.pieces),), "length" if completion.length_limited else "end")
-    custom = any(tool.custom and tool.name == completion.tool for tool in conversation.tools)
-    arguments = "Genoa" if custom else completion.arguments
-    return Script((Called(completion.number, completion.tool, arguments, custom),), "tools")
+    if any(tool.custom and tool.name == completion.tool for tool in conversation.tools):
+        return Script((Called(completion.number, completion.tool or "", "Genoa", custom=True),), "tools")
+    return drawn_script(completion, {})

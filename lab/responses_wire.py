@@ -14,7 +14,7 @@ from lab.responses_conversation import input_items, read_responses, text_parts
 from lab.responses_ids import ItemSeals
 from lab.responses_refusals import refuse_responses
 from lab.responses_script import ResponseScript, unsaid_in_responses
-from lab.script import Called, Ending, SaidText, Script
+from lab.script import Ending, Script, drawn_script
 from lab.text import Ask, Completion, characters
 
 _ENDINGS: dict[str, Ending] = {"refusal": "filtered", "error": "failed"}
@@ -49,10 +49,10 @@ class ResponsesWire(OpenAIErrors):
         return Ask(size, body.get("max_output_tokens"), tools[0].name if tools else None)
 
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
-        return self.whole_script((_drawn_script(completion),), completion, body)
+        return self.whole_script((drawn_script(completion, _ENDINGS),), completion, body)
 
     def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
-        return self.script_events((_drawn_script(completion),), completion, body)
+        return self.script_events((drawn_script(completion, _ENDINGS),), completion, body)
 
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         refuse_responses(body, headers, self._seals)
@@ -73,13 +73,3 @@ class ResponsesWire(OpenAIErrors):
         refused = self.failure(500)
         event = {"type": "error", "code": refused.kind, "message": refused.message, "param": None}
         return f"event: error\ndata: {json.dumps(event | {'sequence_number': number})}\n\n".encode()
-
-
-def _drawn_script(completion: Completion) -> Script:
-    """Return what the model drew, with the fault that was injected."""
-    if completion.ending:
-        return Script((), _ENDINGS[completion.ending])
-    if completion.tool is None:
-        ending: Ending = "length" if completion.length_limited else "end"
-        return Script((SaidText(completion.pieces),), ending)
-    return Script((Called(completion.number, completion.tool_name or "", completion.arguments),), "tools")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from lab.text import Completion
 
 Ending = Literal["end", "length", "stop_sequence", "tools", "pause", "refusal", "filtered", "failed", "blocked"]
 Break = Literal["error", "cut"]
@@ -151,3 +153,12 @@ def in_pieces(text: str) -> tuple[str, ...]:
 def joined(parts: Iterable[Part], kind: type[SaidText] | type[Declined]) -> str:
     """Return the text of all parts of ``kind``."""
     return "".join("".join(part.pieces) for part in parts if isinstance(part, kind))
+
+
+def drawn_script(completion: Completion, endings: Mapping[str, Ending]) -> Script:
+    """Return what the model drew; ``endings`` are those of a wire format by the fault that was injected."""
+    if completion.ending:
+        return Script((), endings[completion.ending])
+    if completion.tool is None:
+        return Script((SaidText(completion.pieces),), "length" if completion.length_limited else "end")
+    return Script((Called(completion.number, completion.tool_name or "", completion.arguments),), "tools")
