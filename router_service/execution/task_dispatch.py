@@ -55,7 +55,7 @@ async def _call(
 ) -> CommittedAttempt:
     """Call ``endpoint``, with the next key where the provider refuses one of several."""
     credentials = dispatcher.credentials
-    encoded = wire.encode(asked, endpoint)
+    encoded, redactor = wire.encode(asked, endpoint), credentials.redactor(endpoint)
     ends_at = time.perf_counter() + timeout_s
     while True:
         request = await credentials.sign(encoded.request, endpoint)
@@ -63,13 +63,17 @@ async def _call(
         try:
             answer = await dispatcher.upstream.send(request, timeout_s)
             attempt.status = answer.status
+            body = redactor.redact_bytes(answer.body)
             if answer.status != 200:
-                raise wire.error(answer.status, answer.body, answer.headers, endpoint)
-            events = wire.decode(answer.body, asked)
+                raise wire.error(answer.status, body, answer.headers, endpoint)
+            events = wire.decode(body, asked)
         except ApiError as error:
+            redactor.redact_error(error)
             status = error.upstream_status or error.code
+            if not credentials.pass_on(request, endpoint, status, error.retry_after):
+                raise
             timeout_s = ends_at - time.perf_counter()
-            if timeout_s <= 0 or not credentials.pass_on(request, endpoint, status, error.retry_after):
+            if timeout_s <= 0:
                 raise
             continue
         attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)

@@ -100,6 +100,30 @@ def test_an_own_server_ranks(stack: Stack) -> None:
     assert (found.json()["provider"], found.json()["usage"]["total_tokens"]) == ("ranks", 9)
 
 
+@pytest.mark.parametrize("path", ["embeddings", "rerank"])
+def test_a_key_that_the_server_echoes_reaches_nobody(tmp_path: Path, path: str) -> None:
+    async def refuse(request: Request) -> Response:
+        error = {"message": f"bad key {request.headers['authorization']}"}
+        return JSONResponse({"error": error, **error}, status_code=401)
+
+    routes = [
+        Route("/v1/models", list_models),
+        *(Route(place, refuse, methods=["POST"]) for place in ("/v1/embeddings", "/v2/rerank")),
+    ]
+    with serving(Starlette(routes=routes)) as url:
+        secret, file = "sk-own-0123456789", Path(tmp_path, "portolan.toml")
+        text = FILE.format(url=url)
+        for name in ("mine", "ranks"):
+            text = text.replace(f"[providers.{name}]\n", f'[providers.{name}]\nkey = "{secret}"\n')
+        file.write_text(text)
+        with open_stack(tmp_path / "data", config=file) as stack:
+            model = "acme/vectors" if path == "embeddings" else "acme/ranks"
+            fields = {"input": "hi"} if path == "embeddings" else {"query": "tide", "documents": ["a"]}
+            found = post(stack, f"/api/v1/{path}", {"model": model, **fields})
+            assert found.status_code >= 400
+            assert "[redacted]" in found.text and secret not in found.text
+
+
 def test_no_other_task_reaches_such_a_model(stack: Stack) -> None:
     body = {"model": "mine/nomic-embed-text", "messages": [{"role": "user", "content": "hi"}]}
     found = post(stack, "/api/v1/chat/completions", body)
