@@ -113,9 +113,10 @@ class HttpProtocol(HttpToolsProtocol):
     def _forget_connection(self) -> None:
         by_address: dict[str, int] = self.app_state[ADDRESSES_KEY]
         address, self._address = self._address, None
-        if address is not None and by_address[address] > 1:
-            by_address[address] -= 1
-        elif address is not None:
+        if address is None:
+            return
+        by_address[address] -= 1
+        if not by_address[address]:
             del by_address[address]
 
     def pause_writing(self) -> None:
@@ -332,6 +333,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._awaited = NOTHING
+        # Another protocol takes the connection over, and hears of its end.
+        self._forget_connection()
         super().handle_websocket_upgrade()
 
     def _stop_parsing(self, error: ApiError) -> None:

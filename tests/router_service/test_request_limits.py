@@ -14,7 +14,7 @@ from router_service.admission.keys import create_key, open_database
 from router_service.http_protocol import MAX_PIPELINED
 from tests.running import Running, free_port
 
-HEAD_BYTES, HEADERS = 8192, 40
+HEAD_BYTES, HEADERS, CONNECTIONS = 8192, 40, 200
 POST = b"POST /api/v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
 
@@ -28,6 +28,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]
         "PORTOLAN_LAB_URL": "http://127.0.0.1:9",
         "PORTOLAN_MAX_REQUEST_HEAD_BYTES": str(HEAD_BYTES),
         "PORTOLAN_MAX_REQUEST_HEADERS": str(HEADERS),
+        "PORTOLAN_MAX_CONNECTIONS_PER_ADDRESS": str(CONNECTIONS),
         "PORTOLAN_REQUEST_HEAD_TIMEOUT": "1",
         "PORTOLAN_REQUEST_BODY_IDLE_TIMEOUT": "1",
     }
@@ -238,3 +239,14 @@ def test_the_router_serves_on_after_all_refusals(port: int) -> None:
     with dial(port) as client:
         for _ in range(3):
             assert status_of(client, HEALTH) == b"200"
+
+
+def test_connections_that_another_protocol_takes_over_are_no_longer_counted(port: int) -> None:
+    upgrade = HEALTH[:-2] + b"connection: upgrade\r\nupgrade: websocket\r\n\r\n"
+    for _ in range(CONNECTIONS + 1):
+        with dial(port) as client:
+            client.sendall(upgrade)
+            rest(client)
+    with dial(port) as client:
+        client.sendall(HEALTH)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
