@@ -39,3 +39,6 @@ class Storage(Protocol):
 
     def discard_partial(self, key: str) -> None:
         """Remove what interrupted writes of ``key`` left. The caller must know that no other writer is at work."""
+
+    def discard_all_partial(self, folder: str) -> None:
+        """Remove what interrupted writes of any key in ``folder`` left, under the same condition."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from data.storage.interface import InvalidKeyError, ObjectNotFoundError
 
 _numbers = count()
+_TEMPORARY = re.compile(r"\..+\.\d+(-\d+)?\.tmp")
 
 
 class LocalStorage:
@@ -76,6 +77,15 @@ class LocalStorage:
         temporary = re.compile(rf"\.{re.escape(path.stem)}\.\d+(-\d+)?\.tmp")
         for left in path.parent.glob(".*.tmp"):
             if temporary.fullmatch(left.name):
+                left.unlink(missing_ok=True)
+
+    def discard_all_partial(self, folder: str) -> None:
+        """Remove what interrupted writes of any key in ``folder`` left, at any depth.
+
+        The caller must know that no other writer is at work there.
+        """
+        for left in self.path(folder).rglob(".*.tmp"):
+            if _TEMPORARY.fullmatch(left.name):
                 left.unlink(missing_ok=True)
 
 

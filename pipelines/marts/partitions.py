@@ -219,7 +219,6 @@ class PartitionBuilder:
         buffer = pa.BufferOutputStream()
         pq.write_table(table, buffer, compression="zstd")
         key, content = self._key(mart, span), buffer.getvalue()
-        self._lake.storage.discard_partial(key)
         self._lake.storage.put(key, memoryview(content))
         return Partition(key=key, span=span.name, rows=len(table), bytes=content.size)
 

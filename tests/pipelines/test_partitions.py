@@ -266,7 +266,6 @@ def killed_often(lake: Lake, kills: int) -> None:
     assert list(lake.marts.rglob(".*")) == []
 
 
-@pytest.mark.slow
 def test_a_killed_build_is_repaired_by_the_next(lake: Lake) -> None:
     killed_often(lake, 4)
 

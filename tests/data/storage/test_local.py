@@ -89,6 +89,17 @@ def test_what_a_killed_writer_left_is_hidden_and_can_be_removed(storage: LocalSt
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
 
 
+def test_what_writes_of_any_key_of_a_folder_left_is_removed(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    kept, left = ["a/.b.7-x.tmp", "a/b.7-1.tmp", "c/.b.7-1.tmp"], ["a/.b.7.tmp", "a/.b.8-1.tmp", "a/d/.e.f.7-12.tmp"]
+    for name in (*kept, *left):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    storage.discard_all_partial("a")
+    storage.discard_all_partial("no_such_folder")
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
 def test_of_concurrent_writers_one_takes_an_absent_key(storage: LocalStorage) -> None:
     ready, won = threading.Barrier(8), []
 
