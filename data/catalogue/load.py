@@ -54,8 +54,8 @@ def load_catalogue() -> Catalogue:
     aliases = {alias: name for alias, name in aliases.items() if alias not in models}
     content = msgspec.json.encode((models, endpoints, providers), order="deterministic")
     version = hashlib.sha256(content).hexdigest()[:12]
-    written = {endpoint.id for endpoint in authored_endpoints(providers)}
-    left_out = tuple(row for row in unplaced if row[0] not in written)
+    offered = {endpoint.id for found in endpoints.values() for endpoint in found}
+    left_out = tuple(row for row in unplaced if row[0] not in offered)
     return Catalogue(version, models, providers, endpoints, aliases, left_out)
 
 

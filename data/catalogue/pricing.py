@@ -72,9 +72,9 @@ def _sheet(prices: dict[str, int], steps: list[PriceStep], name: ResolvedName) -
     return Price(**{field: price for field, price in prices.items() if field not in own}, meters=meters)
 
 
-def nano(usd_per_million: float) -> int:
+def nano(usd: float) -> int:
     """Convert USD to nano-USD."""
-    return round(usd_per_million * NANO)
+    return round(usd * NANO)
 
 
 def _prices(source: dict[str, Any]) -> dict[str, int]:

@@ -14,8 +14,6 @@ from data.catalogue.provider_facts import data_policy, datacenters_of, moderated
 from data.catalogue.task_facts import dimensions_of, parameters_of
 from data.catalogue.types import OUTPUT_OF, Endpoint, Model, Provider
 
-UNIT = 1_000_000_000
-
 
 def authored_endpoints(providers: Mapping[str, Provider]) -> Iterator[Endpoint]:
     """Yield the offers in the order of the file."""
@@ -45,35 +43,40 @@ def authored_endpoints(providers: Mapping[str, Provider]) -> Iterator[Endpoint]:
 
 def authored_models() -> dict[str, Model]:
     """Return the models of the offers by their canonical ids."""
-    rows = [row for offers in _offers().values() for row in offers["models"]]
-    return {
-        row["model"]: Model(
-            id=row["model"],
-            author=row["model"].split("/", 1)[0],
-            name=f"{row['model'].split('/', 1)[0]}: {row['name']}",
+    found: dict[str, Model] = {}
+    for row in _rows():
+        name = row["model"]
+        author = name.split("/", 1)[0]
+        found[name] = Model(
+            id=name,
+            author=author,
+            name=f"{author}: {row['name']}",
             created=0,
             context_length=row["context"],
             input_modalities=tuple(row.get("inputs", ("text",))),
             output_modalities=(OUTPUT_OF[row["task"]],),
-            dimensions=dimensions_of(row["model"]),
+            dimensions=dimensions_of(name),
         )
-        for row in rows
-    }
+    return found
 
 
 def authored_aliases() -> dict[str, str]:
     """Return the providers' own names, with and without the author, of the models."""
-    rows = [row for offers in _offers().values() for row in offers["models"]]
-    own = {row["id"]: row["model"] for row in rows}
+    own = {row["id"]: row["model"] for row in _rows()}
     return own | {f"{model.split('/', 1)[0]}/{name}": model for name, model in own.items()}
 
 
 def _price(row: Mapping[str, Any]) -> Price:
-    for unit in ("search_unit", "output_image"):
-        if unit in row:
-            return Price(0, 0, meters=MeterPrices(**{unit: round(row[unit] * UNIT)}))
+    if "search_unit" in row:
+        return Price(0, 0, meters=MeterPrices(search_unit=nano(row["search_unit"])))
+    if "output_image" in row:
+        return Price(0, 0, meters=MeterPrices(output_image=nano(row["output_image"])))
     meters = MeterPrices(image=nano(row["image"])) if "image" in row else None
     return Price(nano(row["prompt"]), nano(row.get("completion", 0)), meters=meters)
+
+
+def _rows() -> list[dict[str, Any]]:
+    return [row for offers in _offers().values() for row in offers["models"]]
 
 
 @cache

@@ -11,7 +11,6 @@ from data.catalogue.price import Price as Price
 WireFormat = Literal["openai_chat", "openai_responses", "anthropic_messages", "gemini", "cohere"]
 # What an endpoint is asked for. Each task but chat has client APIs and translators of its own.
 Task = Literal["chat", "embeddings", "rerank", "images"]
-TASKS: tuple[Task, ...] = ("chat", "embeddings", "rerank", "images")
 # The modality of the output by which the models of a task are told apart.
 OUTPUT_OF: dict[Task, str] = {"embeddings": "embeddings", "rerank": "rerank", "images": "image"}
 # Seconds for a provider that documents nothing: the reference's sticky routing expires after 10 minutes.

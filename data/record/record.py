@@ -41,9 +41,12 @@ class Record(msgspec.Struct, omit_defaults=True):
         default_factory=lambda: RECORD_VERSION
     )
     task: Annotated[str, Column("Task of the request: chat | embeddings | rerank | images", since=2)] = "chat"
-    skin: Annotated[str, Column("Client-facing API that the request came through: chat", since=2)] = "chat"
+    skin: Annotated[
+        str,
+        Column("Client-facing API: chat | messages | responses | completions | embeddings | rerank | images", since=2),
+    ] = "chat"
     wire_format: Annotated[
-        str | None, Column("Wire format of the endpoint that served: openai_chat | anthropic_messages", since=2)
+        str | None, Column("Wire format of the endpoint that served, such as openai_chat", since=2)
     ] = None
     api_type: Annotated[str, Column("Always chat; skin replaces it")] = "chat"
     workspace: Annotated[str | None, Column("Workspace of the API key; null for a key without one", since=2)] = None

@@ -137,7 +137,7 @@ def mart(demo: Lake) -> duckdb.DuckDBPyConnection:
 
 
 def test_queries_give_back_the_planted_shares(mart: duckdb.DuckDBPyConnection) -> None:
-    """Of the last 90 days: within three points, some four standard errors of 4,700 requests."""
+    """Compare the last 90 days: within three points, some four standard errors of 4,700 requests."""
     rows = history(mart, TimeRange(END.date() - timedelta(days=89), END.date() + timedelta(days=1), "day"))
     found = dict(leaders(rows, rows.head(0), "model", 20).select("name", "share").iter_rows())
     parameters = read_parameters()

@@ -47,7 +47,7 @@ def block_log(market: FaultyMarket) -> None:
 
 
 def test_records_of_a_deleted_folder_are_written_again(market: FaultyMarket) -> None:
-    """What was written to the deleted segment is read from its descriptor, so that no acknowledged request is lost."""
+    """Read what was written to the deleted segment from its descriptor, so that no acknowledged request is lost."""
     ids = [ask(market).headers["x-generation-id"] for _ in range(5)]
     until(lambda: health(market).json()["log"]["waiting"] == 0, "the records are written")
     shutil.rmtree(market.lake.log)

@@ -80,7 +80,7 @@ def test_the_environment_may_name_the_key_file(tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_mistakes_are_explained(tmp_path: Path, text: str, words: str) -> None:
-    """What is wrong stands in a sentence, with its place in the file."""
+    """Explain each mistake in a sentence, with its place in the file."""
     path = written(tmp_path, text.replace("KEY", key_at(tmp_path)))
     with pytest.raises(ConfigurationError, match=words):
         read_configuration(path, load_catalogue())

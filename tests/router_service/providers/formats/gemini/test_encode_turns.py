@@ -71,7 +71,7 @@ def test_instructions_are_text_alone() -> None:
 
 
 def test_responses_follow_their_calls_in_the_order_of_the_calls() -> None:
-    """What the user says besides comes after them."""
+    """Put what the user says besides after them."""
     calls = model("I look.", call("a", "find"), call("b", "hoist"))
     found = contents_of(user("Hi"), calls, results("b"), user("Well?"), results("a"))
     assert found[1:] == [
