@@ -11,7 +11,6 @@ import streamlit as st
 
 from dashboards.queries.freshness import freshness
 from dashboards.sources import age_sentence, chosen_lakes, chosen_source
-from dashboards.sources import lake as lake
 from data.lake import Lake
 from data.marts import NoMart, open_marts
 

@@ -23,10 +23,9 @@ def lake() -> Lake:
 
 def source_control() -> None:
     """Show the choice of data in the sidebar if there is a synthetic market; ``chosen_source`` returns it."""
-    live, demo = lake().current_mart() is not None, lake().demo.current_mart() is not None
-    if not demo:
+    options = _options()
+    if options == ["live"]:
         return
-    options: list[Source] = ["live", "demo", "both"] if live else ["demo"]
     with st.sidebar:
         st.segmented_control(
             "Data", options, default=options[-1], key="data", bind="query-params", required=True,
@@ -36,13 +35,15 @@ def source_control() -> None:
 
 def chosen_source() -> Source:
     """Return what the control says; live data where there is no synthetic market."""
-    live, demo = lake().current_mart() is not None, lake().demo.current_mart() is not None
-    if not demo:
-        return "live"
-    chosen = st.session_state.get("data")
-    if not live:
-        return "demo"
-    return chosen if chosen in ("live", "demo") else "both"
+    options, chosen = _options(), st.session_state.get("data")
+    return chosen if chosen in options else options[-1]
+
+
+def _options() -> list[Source]:
+    """Return the data that there is to choose from; the last is the default."""
+    if lake().demo.current_mart() is None:
+        return ["live"]
+    return ["demo"] if lake().current_mart() is None else ["live", "demo", "both"]
 
 
 def chosen_lakes() -> list[Lake]:

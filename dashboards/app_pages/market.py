@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.access import ask, foot
-from dashboards.colours import author_colour, model_colour
+from dashboards.colours import GREY, author_colour, model_colour
 from dashboards.controls import FEW, card, choose_time_range, compares, greyed
 from dashboards.market_charts import lines, stacked_shares
 from dashboards.queries.freshness import freshness
@@ -84,7 +84,7 @@ columns: dict[str, Any] = {
     "share": st.column_config.NumberColumn("Share", format="percent"), "change": signed,
     "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
     "growth": st.column_config.NumberColumn("Growth of tokens", format="percent"),
-    "requests": st.column_config.NumberColumn("n", format="localized", help="Requests; fewer than 20 are greyed"),
+    "requests": st.column_config.NumberColumn("n", format="localized", help=f"Requests; fewer than {FEW} are greyed"),
     "first_day": "Since",
     "share_before": st.column_config.NumberColumn("Share before", format="percent"),
 }  # fmt: skip
@@ -128,7 +128,7 @@ with left:
         "Open against closed weights", "Share of tokens of models whose weights are public, by the catalogue.",
         split.select("period", "name", "share", "tokens", "requests"),
         lambda: st.altair_chart(
-            lines(split, ["open", "closed", "unknown"], ["#3d8168", "#c0562f", "#b0b7bf"], "Share of tokens",
+            lines(split, ["open", "closed", "unknown"], ["#3d8168", "#c0562f", GREY], "Share of tokens",
                   time_range.grain, as_of),
             alt="Shares of open and closed weights over time",
         ),

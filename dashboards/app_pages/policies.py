@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from dashboards.access import lake
 from dashboards.charts import lifts
 from dashboards.queries.policies import audit, compared_with, effects, registry, segments, shifts, verdicts
+from dashboards.sources import lake
 
 st.title("Selection policies")
 found = lake()

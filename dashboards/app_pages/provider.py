@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from dashboards.access import ask, foot, lake
+from dashboards.access import ask, foot
 from dashboards.charts import quantile_ranges
 from dashboards.controls import card, choose_time_range
 from dashboards.queries.offers import offers
 from dashboards.queries.providers import served_models, side_by_side
+from dashboards.sources import lake
 from data.catalogue.configured import configured_catalogue
 
 st.title("Providers of a model")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 import polars as pl
 
+from dashboards.queries.market import totals
 from dashboards.time_range import TimeRange
 
 
@@ -23,7 +24,4 @@ def shares(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> pl.DataFra
 
 def whole(frame: pl.DataFrame) -> pl.DataFrame:
     """Return ``category, tokens, requests, share`` of the rows of ``shares``, most tokens first."""
-    made = frame.group_by("category").agg(pl.col("tokens", "requests").sum())
-    total = pl.col("tokens").sum()
-    shared = made.with_columns(share=pl.when(total > 0).then(pl.col("tokens") / total))
-    return shared.sort("tokens", "category", descending=[True, False])
+    return totals(frame, "category").rename({"name": "category"}).drop("rank")

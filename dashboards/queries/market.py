@@ -57,8 +57,7 @@ def shares(rows: pl.DataFrame, by: str, shown: int) -> pl.DataFrame:
     ``place`` is the order of layers, the largest over all periods first and ``others`` last, the same in each period;
     ``base`` is the share of the layers before.
     """
-    whole = rows.group_by(by).agg(pl.col("tokens").sum()).sort("tokens", by, descending=[True, False])
-    order = [name for name in whole[by].to_list() if name is not None][:shown]
+    order = [name for name in totals(rows, by)["name"].to_list() if name is not None][:shown]
     named = rows.with_columns(
         name=pl.when(pl.col(by).is_in(order)).then(pl.col(by)).otherwise(pl.lit(REST))
     ).group_by("period", "name").agg(pl.col("tokens", "requests").sum())  # fmt: skip
@@ -66,8 +65,7 @@ def shares(rows: pl.DataFrame, by: str, shown: int) -> pl.DataFrame:
         {"name": [*order, REST], "place": list(range(len(order) + 1))}, schema_overrides={"place": pl.Int64}
     )
     placed = named.join(places, on="name").sort("period", "place")
-    total = pl.col("tokens").sum().over("period")
-    return placed.with_columns(share=pl.when(total > 0).then(pl.col("tokens") / total)).with_columns(
+    return placed.with_columns(share=_share(pl.col("tokens").sum().over("period"))).with_columns(
         base=pl.col("share").cum_sum().over("period") - pl.col("share")
     )
 
@@ -76,10 +74,12 @@ def totals(rows: pl.DataFrame, by: str) -> pl.DataFrame:
     """Return ``name, tokens, requests, share, rank`` of all periods together, most tokens first."""
     made = rows.group_by(pl.col(by).alias("name")).agg(pl.col("tokens", "requests").sum())
     made = made.sort("tokens", "name", descending=[True, False])
-    whole = pl.col("tokens").sum()
-    return made.with_columns(
-        share=pl.when(whole > 0).then(pl.col("tokens") / whole), rank=pl.int_range(1, pl.len() + 1)
-    )
+    return made.with_columns(share=_share(pl.col("tokens").sum()), rank=pl.int_range(1, pl.len() + 1))
+
+
+def _share(whole: pl.Expr) -> pl.Expr:
+    """Return the share of the tokens in ``whole``, null where that is 0."""
+    return pl.when(whole > 0).then(pl.col("tokens") / whole)
 
 
 def leaders(rows: pl.DataFrame, before: pl.DataFrame, by: str, few: int) -> pl.DataFrame:
