@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from hashlib import blake2b
 from importlib import resources
 from typing import Any, Literal, NamedTuple
@@ -60,6 +61,12 @@ class MartCheck(NamedTuple):
         return self.sentence.replace(" ", "_")
 
 
+@cache
+def _sql_text(name: str) -> str:
+    """Return ``pipelines/sql/<name>.sql``, which each partition's key is made from."""
+    return resources.files("pipelines").joinpath("sql", f"{name}.sql").read_text()
+
+
 class Mart(NamedTuple):
     """Declare a mart: rows by hour (UTC) of arrival and up to four dimensions, from ``pipelines/sql/<name>.sql``."""
 
@@ -74,7 +81,7 @@ class Mart(NamedTuple):
     @property
     def sql(self) -> str:
         """Return the SQL that makes rows from ``requests``."""
-        return resources.files("pipelines").joinpath("sql", f"{self.name}.sql").read_text()
+        return _sql_text(self.name)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -130,8 +137,7 @@ class MartView(NamedTuple):
     @property
     def sql(self) -> str:
         """Return the SQL that makes rows from marts."""
-        text = resources.files("pipelines").joinpath("sql", f"{self.file or self.name}.sql").read_text()
-        return text.replace("{grain}", self.grain)
+        return _sql_text(self.file or self.name).replace("{grain}", self.grain)
 
     @property
     def golden(self) -> list[dict[str, Any]]:

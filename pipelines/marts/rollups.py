@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pipelines.marts.declaration import MartCheck, MartView
 
 GRAINS = {"day": "daily", "week": "weekly", "month": "monthly"}
@@ -26,35 +28,29 @@ def _market_share(grain: str) -> MartView:
     )
 
 
-def _cohorts(grain: str) -> MartView:
-    return MartView(
-        f"cohorts_{GRAINS[grain]}",
-        "market",
-        f"Users by the {grain} of their first use of a model, and how many used it so many {grain}s later.",
-        ("users_hourly",),
-        file="cohorts",
-        grain=grain,
-        stored=False,
-    )
-
-
-def _switches(grain: str) -> MartView:
-    return MartView(
-        f"switches_{GRAINS[grain]}",
-        "market",
-        f"Users by their main model of a {grain} and of the {grain} in which they were active before.",
-        ("users_hourly",),
-        file="switches",
-        grain=grain,
-        stored=False,
-    )
+def _of_users(file: str, description: str) -> Iterator[MartView]:
+    """Yield the roll-ups of users by week and by month; ``{grain}`` in ``description`` stands for either."""
+    for grain in ("week", "month"):
+        yield MartView(
+            f"{file}_{GRAINS[grain]}",
+            "market",
+            description.format(grain=grain),
+            ("users_hourly",),
+            file=file,
+            grain=grain,
+            stored=False,
+        )
 
 
 VIEWS = (
     MartView("summary", "log", "How many requests the marts stand on, and from when.", ("arrivals_hourly",)),
     *(_market_share(grain) for grain in GRAINS),
-    *(_cohorts(grain) for grain in ("week", "month")),
-    *(_switches(grain) for grain in ("week", "month")),
+    *_of_users(
+        "cohorts", "Users by the {grain} of their first use of a model, and how many used it so many {grain}s later."
+    ),
+    *_of_users(
+        "switches", "Users by their main model of a {grain} and of the {grain} in which they were active before."
+    ),
     MartView(
         "categories_weekly",
         "categories",
@@ -71,7 +67,7 @@ VIEWS = (
     MartView(
         "prices_daily",
         "economics",
-        "What a unit of each meter cost by day, model and provider, and when it was used before: the price history.",
+        "What a unit of each meter cost by day, model and provider, and on the day before on which it was used.",
         ("charges_hourly",),
         stored=False,
     ),

@@ -28,6 +28,7 @@ from pipelines.marts.documentation import page
 from pipelines.marts.manifest import read_manifest
 from pipelines.marts.publication import remove_old_versions
 from pipelines.marts.rollups import VIEWS
+from tests.pipelines.polars_marts import hourly
 from tests.running import ROOT, environment
 
 START = datetime(2026, 2, 27, 21, tzinfo=UTC)
@@ -187,16 +188,8 @@ def test_any_order_of_arrival_gives_the_rows_of_one_build_and_of_polars(tmp_path
 
 def computed_by_polars(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Return marts as Polars computes them from the rows, in the columns' order."""
+    made = hourly(frame)
     frame = frame.with_columns(pl.col("started_at").dt.truncate("1h").alias("hour"))
-    tokens = (pl.col("prompt_tokens") + pl.col("completion_tokens")).sum().alias("tokens")
-    usage = frame.group_by("hour", "model", "author", "provider", "app").agg(
-        pl.len().cast(pl.Int64).alias("requests"),
-        ((pl.col("status") == 200) & pl.col("error_type").is_null()).sum().cast(pl.Int64).alias("succeeded"),
-        pl.col("cancelled").sum().cast(pl.Int64),
-        *(pl.col(name).sum() for name in (
-            "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "cost_nano",
-        )),
-    )  # fmt: skip
     tried = frame.select("hour", "attempts").explode("attempts").unnest("attempts")
     tried = tried.filter(pl.col("error_type").is_not_null() | pl.col("ttft_us").is_not_null())
     uptime = tried.group_by("hour", "model", "provider", "endpoint").agg(
@@ -205,8 +198,7 @@ def computed_by_polars(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
         (pl.col("error_type") == "rate_limit_exceeded").sum().cast(pl.Int64).alias("rate_limited"),
         pl.col("error_type").is_in(["timeout", "provider_unavailable"]).sum().cast(pl.Int64).alias("failed"),
     )
-    market = frame.group_by("hour", "author", "model").agg(tokens, pl.len().cast(pl.Int64).alias("requests"))
-    return {"usage_hourly": usage, "uptime_hourly": uptime, "market_hourly": market}
+    return {name: made[name] for name in ("usage_hourly", "market_hourly")} | {"uptime_hourly": uptime}
 
 
 def test_a_declaration_agrees_with_its_sql(lake: Lake) -> None:
