@@ -130,9 +130,6 @@ def demo_data(
     months: Annotated[int, typer.Option(min=1, max=36, help="Length of the history.")] = 18,
     requests: Annotated[int, typer.Option(min=1000, max=2_000_000, help="Number of requests in it.")] = 60_000,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the synthetic market instead.")] = False,
-    keep_recent: Annotated[
-        bool, typer.Option("--keep-recent", help="Do nothing if one was made in the last seven days.")
-    ] = False,
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Make a synthetic market that dashboards show beside live traffic. Routing, training and spend never see it."""
@@ -140,7 +137,7 @@ def demo_data(
 
     if remove:
         typer.echo("The synthetic market is removed." if demo.remove(data_dir) else "There is no synthetic market.")
-    elif not (keep_recent and demo.is_recent(data_dir)):
+    else:
         os.nice(5)
         typer.echo(demo.make(data_dir, months, requests))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.lake import Lake
+from portolan.demo import is_recent
 from portolan.processes import STOP_S, Processes, terminating, wait_for
 from router_service.admission.key_changes import create_recorded
 from router_service.admission.keys import hash_key, open_database, read_keys
@@ -117,8 +118,8 @@ def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str
     say(f"providers   {'the lab, on loopback' if options.use_lab else 'real, by the keys that are configured'}")
     if options.dashboards:
         _start_dashboards(options, stack, say)
-        if options.demo:
-            stack.beside("demo-data", "--keep-recent")
+        if options.demo and not is_recent(options.data_dir):
+            stack.beside("demo-data")
     if options.dagster:
         stack.run("dagster", _dagster(options), PYTHONWARNINGS="ignore")
         say(f"pipelines   http://{HOST}:{options.dagster_port} (takes some seconds)")
