@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 
 from data.catalogue.types import Endpoint, Model, Price
 from router_service.admission.keys import Key
+from router_service.api.listed_models import find_model, listed
 from router_service.api.model_feed import MEDIA_TYPE, model_feed
 from router_service.api.model_list import (
     ListedModel,
     cheapest,
-    in_regions,
     modalities,
     next_page,
     page_of,
@@ -52,7 +52,7 @@ class CountQuery(BaseModel):
 def list_models(request: Request, query: Annotated[ModelQuery, Query()]) -> Any:
     """Return the models that pass all filters; with `use_rss` as a feed."""
     services = services_of(request)
-    found = select_models(_listed(request), query, services.model_usage.of_last_week, services.health)
+    found = select_models(listed(request), query, services.model_usage.of_last_week, services.health)
     if (query.use_rss or "").lower() == "true":
         feed = model_feed((one.model for one in page_of(found, query)), str(request.base_url).rstrip("/"))
         return Response(feed, media_type=MEDIA_TYPE)
@@ -66,21 +66,21 @@ def list_user_models(
     """Return models by the endpoints that the rules of the installation, the regional host and the key allow."""
     constraints = services_of(request).admission.constraints(key, dict(request.scope["headers"]))
     allowed = (
-        ListedModel(one.model, tuple(e for e in one.endpoints if constraints.allows(e))) for one in _listed(request)
+        ListedModel(one.model, tuple(e for e in one.endpoints if constraints.allows(e))) for one in listed(request)
     )
     return _list_json(request, [one for one in allowed if one.endpoints], paging)
 
 
 @router.get("/embeddings/models", summary="List embeddings models", **responds(ModelListBody))
 def list_embeddings_models(request: Request, paging: Annotated[Paging, Query()]) -> dict[str, Any]:
-    return _list_json(request, [one for one in _listed(request) if one.model.task == "embeddings"], paging)
+    return _list_json(request, [one for one in listed(request) if one.model.task == "embeddings"], paging)
 
 
 @router.get("/models/count", summary="Count models", **responds(ModelCountBody))
 def count_models(request: Request, query: Annotated[CountQuery, Query()]) -> dict[str, Any]:
     services = services_of(request)
     wanted = ModelQuery(output_modalities=query.output_modalities, region=query.region)
-    found = select_models(_listed(request), wanted, services.model_usage.of_last_week, services.health)
+    found = select_models(listed(request), wanted, services.model_usage.of_last_week, services.health)
     return {"data": {"count": len(found)}}
 
 
@@ -94,7 +94,7 @@ def retrieve_model(author: str, slug: str, request: Request) -> dict[str, Any]:
 
 @router.get("/model/{author}/{slug}", summary="One model", **responds(OneModelBody))
 def one_model(author: str, slug: str, request: Request) -> dict[str, Any]:
-    model, endpoints = _find(request, author, slug)
+    model, endpoints = find_model(request, author, slug)
     if not endpoints:
         raise ApiError("not_found", f"{model.id} has no endpoint here: no provider's key is set, or none is in region")
     return {"data": model_json(model, endpoints)}
@@ -106,9 +106,9 @@ async def list_zdr_endpoints(request: Request) -> dict[str, Any]:
     health, speeds = services_of(request).health, await _may_see_speeds(request)
     return {
         "data": [
-            _endpoint_json(endpoint, listed.model, health, speeds)
-            for listed in _listed(request)
-            for endpoint in listed.endpoints
+            _endpoint_json(endpoint, one.model, health, speeds)
+            for one in listed(request)
+            for endpoint in one.endpoints
             if endpoint.data_policy.retains is False
         ]
     }
@@ -117,7 +117,7 @@ async def list_zdr_endpoints(request: Request) -> dict[str, Any]:
 @router.get("/models/{author}/{slug}/endpoints", summary="List a model's endpoints", **responds(OneModelEndpointsBody))
 async def list_endpoints(author: str, slug: str, request: Request) -> dict[str, Any]:
     """Return a model's endpoints. Latency and throughput require a key, uptime does not, as in the reference."""
-    model, endpoints = _find(request, author, slug)
+    model, endpoints = find_model(request, author, slug)
     health, speeds = services_of(request).health, await _may_see_speeds(request)
     return {
         "data": {
@@ -152,27 +152,13 @@ def list_providers(request: Request) -> dict[str, Any]:
     }
 
 
-def _listed(request: Request) -> Iterator[ListedModel]:
-    """Yield the models that have endpoints in the region of the requested host."""
-    services = services_of(request)
-    region = _host_region(request)
-    for model in services.catalogue.models.values():
-        if offers := in_regions(services.endpoints.get(model.id, ()), (region,)):
-            yield ListedModel(model, offers)
-
-
 def _list_json(request: Request, models: Sequence[ListedModel], paging: Paging) -> dict[str, Any]:
     total = len(models)
     return {
-        "data": [model_json(*listed) for listed in page_of(models, paging)],
+        "data": [model_json(*one) for one in page_of(models, paging)],
         "total_count": total,
         "links": {"next": next_page(request.url.path, request.query_params.multi_items(), paging, total)},
     }
-
-
-def _host_region(request: Request) -> str | None:
-    host = services_of(request).admission.hosts.find(dict(request.scope["headers"]))
-    return host.region if host else None
 
 
 async def _may_see_speeds(request: Request) -> bool:
@@ -180,14 +166,6 @@ async def _may_see_speeds(request: Request) -> bool:
         return bool(await require_key(request))
     except ApiError:
         return False
-
-
-def _find(request: Request, author: str, slug: str) -> tuple[Model, tuple[Endpoint, ...]]:
-    services = services_of(request)
-    name = services.catalogue.resolve(f"{author}/{slug}")
-    if name is None:
-        raise ApiError("not_found", f"{author}/{slug} is not a valid model ID; GET /api/v1/models lists them")
-    return services.catalogue.models[name], in_regions(services.endpoints.get(name, ()), (_host_region(request),))
 
 
 def _architecture(model: Model) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from data.catalogue.cost import TOKENS_PER_PRICE
-from data.catalogue.price import MeterPrices, Price
+from data.catalogue.price import Price
 from data.catalogue.types import Endpoint, Model
+from router_service.api.listed_models import find_model, listed
 from router_service.api.model_list import modalities
+from router_service.api.pricing_json import NO_METERS
 from router_service.api.schemas.described import responds
 from router_service.api.schemas.task_bodies import ImageModelEndpointsBody, ImageModelListBody
-from router_service.api.services import services_of
 from router_service.api.skins.images.parse import ASPECT_RATIOS, MAX_IMAGES
 from router_service.core.errors import ApiError
 
@@ -34,9 +35,7 @@ DESCRIPTORS: dict[str, dict[str, Any]] = {
 
 @router.get("/images/models", summary="List image models", **responds(ImageModelListBody))
 def list_image_models(request: Request) -> dict[str, Any]:
-    services = services_of(request)
-    listed = ((model, services.endpoints.get(model.id, ())) for model in services.catalogue.models.values())
-    return {"data": [_model_json(model, offers) for model, offers in listed if model.task == "images" and offers]}
+    return {"data": [_model_json(*one) for one in listed(request) if one.model.task == "images"]}
 
 
 @router.get(
@@ -45,12 +44,10 @@ def list_image_models(request: Request) -> dict[str, Any]:
     **responds(ImageModelEndpointsBody),
 )
 def list_image_endpoints(author: str, slug: str, request: Request) -> dict[str, Any]:
-    services = services_of(request)
-    name = services.catalogue.resolve(f"{author}/{slug}")
-    offers = services.endpoints.get(name, ()) if name is not None else ()
-    if name is None or services.catalogue.models[name].task != "images" or not offers:
+    model, offers = find_model(request, author, slug)
+    if model.task != "images" or not offers:
         raise ApiError("not_found", f"{author}/{slug} is no image model here; GET /api/v1/images/models lists them")
-    return {"id": name, "endpoints": [_endpoint_json(endpoint) for endpoint in offers]}
+    return {"id": model.id, "endpoints": [_endpoint_json(endpoint) for endpoint in offers]}
 
 
 def _model_json(model: Model, offers: tuple[Endpoint, ...]) -> dict[str, Any]:
@@ -85,7 +82,7 @@ def _described(names: Iterable[str]) -> dict[str, Any]:
 
 def _pricing(price: Price) -> Iterator[dict[str, Any]]:
     """Yield the lines of a price sheet in US dollars: per image, or per token."""
-    meters = price.meters or MeterPrices()
+    meters = price.meters or NO_METERS
     if meters.output_image is not None:
         yield {"billable": "output_image", "unit": "image", "cost_usd": meters.output_image / NANO}
     for billable, nano in (

@@ -21,7 +21,7 @@ _TOKEN_NAMES = {
     "image_output": "image_output",
 }
 _UNIT_NAMES = ("request", "web_search")
-_NO_METERS = MeterPrices()
+NO_METERS = MeterPrices()
 
 
 def pricing(price: Price) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def pricing(price: Price) -> dict[str, Any]:
 
     The prices at the top hold for short prompts, outside of every window of time; ``overrides`` has all others.
     """
-    meters = price.meters or _NO_METERS
+    meters = price.meters or NO_METERS
     prices = {name: getattr(price if hasattr(price, name) else meters, name) for name in (*_TOKEN_NAMES, *_UNIT_NAMES)}
     rows: dict[str, Any] = _named(prices)
     if meters.search_unit is not None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
 from data.catalogue import load_catalogue
@@ -197,3 +199,25 @@ def test_image_models_are_listed_with_what_they_take_and_cost(stack: Stack) -> N
     ]
     assert grok["endpoints"][0]["pricing"] == [{"billable": "output_image", "unit": "image", "cost_usd": 0.02}]
     assert missing.status_code == 404
+
+
+def test_a_regional_host_lists_the_endpoints_of_its_region_alone(tmp_path: Path) -> None:
+    with open_stack(tmp_path, regional_hosts={"eu.*": "eu"}) as stack:
+        offer = stack.services.endpoints[MINI][0]
+        placed = (msgspec.structs.replace(offer, region="eu"), msgspec.structs.replace(offer, tag="us", region="us"))
+        stack.services.endpoints = {**stack.services.endpoints, MINI: placed}
+        with stack.client as client:
+
+            def tags(model: str, **headers: str) -> list[str]:
+                found = client.get(f"/api/v1/images/models/{model}/endpoints", headers=headers)
+                return [one["provider_tag"] for one in found.json().get("endpoints", [])]
+
+            def listed(**headers: str) -> set[str]:
+                found = client.get("/api/v1/images/models", headers=headers)
+                return {one["id"] for one in found.json()["data"]}
+
+            assert tags(MINI) == [offer.tag, "us"] and {MINI, GROK} <= listed()
+            assert tags(MINI, host="eu.example.com") == [offer.tag] and listed(host="eu.example.com") == {MINI}
+            # Nobody knows where this one processes.
+            away = client.get(f"/api/v1/images/models/{GROK}/endpoints", headers={"host": "eu.example.com"})
+    assert away.status_code == 404 and f"{GROK} is no image model here" in away.json()["error"]["message"]
