@@ -7,9 +7,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from router_service.api.schemas.chat_bodies import CostDetailsBody
 from router_service.api.schemas.described import ResponseSchema
 from router_service.api.schemas.request_fields import TraceSchema
-from router_service.api.skins.images.parse import ASPECT_RATIOS
+from router_service.api.skins.embeddings.parse import MAX_DIMENSIONS, MAX_PARTS
+from router_service.api.skins.images.parse import ASPECT_RATIOS, MAX_IMAGES, MAX_REFERENCES
+from router_service.api.skins.rerank.parse import MAX_DOCUMENTS
 from router_service.core.images import Background, ImageFormat, Quality, Resolution
 from router_service.core.preferences import Preferences
 
@@ -26,19 +29,11 @@ class TaskRequestFields(msgspec.Struct, kw_only=True):
     stream: Annotated[bool | None, Meta(description="True is refused: these APIs answer at once")] = None
 
 
-class TaskCostBody(ResponseSchema):
-    """Describe the parts of a cost in US dollars."""
-
-    upstream_inference_cost: float
-    upstream_inference_prompt_cost: float
-    upstream_inference_completions_cost: float
-
-
 class ImagesRequestBody(TaskRequestFields, kw_only=True):
     """Describe a request for images. One of ``model`` and ``models`` is required."""
 
     prompt: Annotated[str, Meta(min_length=1)]
-    n: Annotated[int, Meta(ge=1, le=10)] | None = None
+    n: Annotated[int, Meta(ge=1, le=MAX_IMAGES)] | None = None
     size: Annotated[str | None, Meta(examples=["1024x1024", "2K", "auto"])] = None
     aspect_ratio: Annotated[str | None, Meta(extra_json_schema={"enum": [*ASPECT_RATIOS, None]})] = None
     resolution: Resolution | None = None
@@ -47,7 +42,7 @@ class ImagesRequestBody(TaskRequestFields, kw_only=True):
     output_format: ImageFormat | None = None
     output_compression: Annotated[int, Meta(ge=0, le=100)] | None = None
     seed: int | None = None
-    input_references: Annotated[list[dict[str, Any]], Meta(max_length=16)] | None = None
+    input_references: Annotated[list[dict[str, Any]], Meta(max_length=MAX_REFERENCES)] | None = None
     response_format: Annotated[str | None, Meta(extra_json_schema={"enum": ["b64_json", None]})] = None
 
 
@@ -70,7 +65,7 @@ class ImagesUsageBody(ResponseSchema):
     input_tokens_details: dict[str, int]
     cost: float
     is_byok: bool
-    cost_details: TaskCostBody
+    cost_details: CostDetailsBody
 
 
 class ImagesBody(ResponseSchema):
@@ -145,7 +140,7 @@ class RerankRequestBody(TaskRequestFields, kw_only=True):
     """Describe a request to rank documents. One of ``model`` and ``models`` is required."""
 
     query: Annotated[str, Meta(min_length=1)]
-    documents: Annotated[list[str | RerankDocumentBody], Meta(min_length=1, max_length=10_000)]
+    documents: Annotated[list[str | RerankDocumentBody], Meta(min_length=1, max_length=MAX_DOCUMENTS)]
     top_n: Annotated[int, Meta(ge=1, description="How many of the most relevant documents are returned")] | None = None
 
 
@@ -163,7 +158,7 @@ class RerankUsageBody(ResponseSchema):
     total_tokens: int
     cost: float
     is_byok: bool
-    cost_details: TaskCostBody
+    cost_details: CostDetailsBody
     search_units: int | UnsetType = UNSET
 
 
@@ -180,7 +175,7 @@ class RerankBody(ResponseSchema):
 class EmbeddingContentBody(msgspec.Struct):
     """Describe an input of several parts, which have one vector together; parts are those of chat messages."""
 
-    content: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=64)]
+    content: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=MAX_PARTS)]
 
 
 class EmbeddingsRequestBody(TaskRequestFields, kw_only=True):
@@ -193,7 +188,7 @@ class EmbeddingsRequestBody(TaskRequestFields, kw_only=True):
             "or an array of inputs of several parts"
         ),
     ]
-    dimensions: Annotated[int, Meta(ge=1, le=65_536)] | None = None
+    dimensions: Annotated[int, Meta(ge=1, le=MAX_DIMENSIONS)] | None = None
     encoding_format: Literal["float", "base64"] | None = None
     input_type: Annotated[str, Meta(max_length=1024, examples=["search_query"])] | None = None
 
@@ -213,7 +208,7 @@ class EmbeddingsUsageBody(ResponseSchema):
     total_tokens: int
     cost: float
     is_byok: bool
-    cost_details: TaskCostBody
+    cost_details: CostDetailsBody
     prompt_tokens_details: dict[str, int] | UnsetType = UNSET
 
 

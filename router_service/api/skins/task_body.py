@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Set
+from typing import Annotated, Any
 
 import msgspec
 
 from router_service.api.parse_head import modality_of, parse_head
 from router_service.api.skins.error_envelope import error_envelope
-from router_service.api.skins.field_errors import bad_field
+from router_service.api.skins.field_errors import bad_field, read_field
 from router_service.api.skins.skin import JSON_HEADERS, ErrorResponse
+from router_service.api.skins.usage_json import NANO, NO_COST
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.outgoing_json import outgoing_json
-from router_service.core.usage import CostBreakdown, Usage
+from router_service.core.usage import Usage
 
-NANO = 1e9
 # Top-level fields that are for the router; no provider of these tasks knows them.
 ROUTER_FIELDS = frozenset(
     {
@@ -23,7 +24,17 @@ ROUTER_FIELDS = frozenset(
         "speed", "stream", "stream_options", "trace", "transforms", "usage",
     }
 )  # fmt: skip
-_NOTHING = CostBreakdown(0, 0, 0, [])
+_USER = msgspec.json.Decoder(Annotated[str, msgspec.Meta(max_length=1024)] | None)
+
+
+class TaskEndpoint:
+    """Hold what the ``TaskSkin`` of each of these tasks has: they answer at once, and send errors alike."""
+
+    keepalive = b""
+
+    def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:  # noqa: ARG002 (part of the contract)
+        """Render an error before the first byte of an answer."""
+        return ErrorResponse(error.code, [*JSON_HEADERS, *error.headers()], outgoing_json(error_envelope(error)))
 
 
 def read_fields_of_task(exchange: Exchange, content: str, *, refuses_stream: bool = True) -> dict[str, msgspec.Raw]:
@@ -33,11 +44,11 @@ def read_fields_of_task(exchange: Exchange, content: str, *, refuses_stream: boo
     """
     request = exchange.request
     head = parse_head(request.body, with_messages=False)
-    raw = bytes(head.fields.get(content, b""))
+    raw, wants_stream = bytes(head.fields.get(content, b"")), head.stream
     # The record names the media of the content, as it does those of messages.
     head = msgspec.structs.replace(head, messages=raw, modality=modality_of(raw), stream=False)
     exchange.request = request.with_head(head)
-    if refuses_stream and bytes(head.fields.get("stream", b"")) == b"true":
+    if refuses_stream and wants_stream:
         raise bad_field("stream", "must be false or left out: this API answers at once")
     return head.fields
 
@@ -49,14 +60,19 @@ def note_longest_input(exchange: Exchange, size: int) -> None:
     exchange.request = exchange.request.with_head(msgspec.structs.replace(head, longest_input=size))
 
 
-def error_response(error: ApiError) -> ErrorResponse:
-    """Return an error as all these APIs send it."""
-    return ErrorResponse(error.code, [*JSON_HEADERS, *error.headers()], outgoing_json(error_envelope(error)))
+def read_user(fields: Mapping[str, msgspec.Raw]) -> str | None:
+    """Return the field ``user``. Raises ``ApiError`` 400 for anything but a short text."""
+    return read_field(fields, "user", _USER, "a string of at most 1,024 characters")
+
+
+def extras_of(fields: Mapping[str, msgspec.Raw], read: Set[str]) -> dict[str, msgspec.Raw]:
+    """Return the fields that only the provider may know: neither ``read`` by the task nor for the router."""
+    return {name: raw for name, raw in fields.items() if name not in read and name not in ROUTER_FIELDS}
 
 
 def usage_of_task(exchange: Exchange) -> dict[str, Any]:
     """Return the fields of ``usage`` that are the same for these tasks. Costs are in US dollars."""
-    cost = exchange.outcome.cost or _NOTHING
+    cost = exchange.outcome.cost or NO_COST
     total = cost.total / NANO
     return {
         "cost": total,

@@ -9,7 +9,7 @@ from router_service.core.exchange import Exchange
 from router_service.core.usage import CostBreakdown, Usage
 
 NANO = 1e9
-_NOTHING = CostBreakdown(0, 0, 0, [])
+NO_COST = CostBreakdown(0, 0, 0, [])
 
 
 # Structs are made and encoded in half of the time that dictionaries take.
@@ -58,7 +58,7 @@ class ChatUsage(msgspec.Struct, gc=False):
 
 def usage_json(exchange: Exchange) -> ChatUsage:
     """Return the usage of an answer that was priced; a count that is not known is 0, as SDKs require."""
-    usage, cost = exchange.outcome.usage or Usage(), exchange.outcome.cost or _NOTHING
+    usage, cost = exchange.outcome.usage or Usage(), exchange.outcome.cost or NO_COST
     total = cost.total / NANO
     found = ChatUsage(
         usage.prompt_tokens,

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from router_service.api.skins.embeddings.parse import ClientEmbeddingsRequest, longest_input, parse_embeddings
 from router_service.api.skins.embeddings.render import render_embeddings
-from router_service.api.skins.skin import ErrorResponse
-from router_service.api.skins.task_body import error_response, note_longest_input, read_fields_of_task
+from router_service.api.skins.task_body import TaskEndpoint, note_longest_input, read_fields_of_task
 from router_service.core.embeddings import EmbeddingsResult
-from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.outgoing_json import outgoing_json
 
 
-class EmbeddingsEndpoint:
+class EmbeddingsEndpoint(TaskEndpoint):
     """Serve ``POST /embeddings``."""
 
     name = "embeddings"
-    keepalive = b""
 
     def parse(self, exchange: Exchange) -> ClientEmbeddingsRequest:
         asked = parse_embeddings(read_fields_of_task(exchange, "input"))
         note_longest_input(exchange, longest_input(asked.inputs))
         return asked
-
-    def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:  # noqa: ARG002 (part of the contract)
-        return error_response(error)
 
     def response(self, exchange: Exchange, asked: ClientEmbeddingsRequest, result: EmbeddingsResult) -> bytes:
         return outgoing_json(render_embeddings(result, exchange, as_base64=asked.base64))

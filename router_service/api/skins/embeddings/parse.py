@@ -10,7 +10,7 @@ from msgspec import Meta, Raw
 
 from router_service.api.skins.chat_content import plain_parts
 from router_service.api.skins.field_errors import bad_field, decode_field, read_field
-from router_service.api.skins.task_body import ROUTER_FIELDS
+from router_service.api.skins.task_body import extras_of, read_user
 from router_service.core.embeddings import EmbeddingInput, EmbeddingsRequest
 from router_service.core.parts import Media, Text
 from router_service.core.wire.chat import AnyContentPart
@@ -49,8 +49,8 @@ def parse_embeddings(fields: Mapping[str, Raw]) -> ClientEmbeddingsRequest:
         inputs=_inputs(fields),
         dimensions=read_field(fields, "dimensions", _DIMENSIONS, f"a whole number from 1 to {MAX_DIMENSIONS:,}"),
         input_type=read_field(fields, "input_type", _TEXT, "a string such as 'search_query'"),
-        user=read_field(fields, "user", _TEXT, "a string of at most 1,024 characters"),
-        extras={name: raw for name, raw in fields.items() if name not in _READ and name not in ROUTER_FIELDS},
+        user=read_user(fields),
+        extras=extras_of(fields, _READ),
         base64=encoding == "base64",
     )
 

@@ -6,34 +6,28 @@ import time
 from typing import Any
 
 from router_service.api.skins.images.parse import parse_images
-from router_service.api.skins.skin import ErrorResponse
 from router_service.api.skins.task_body import (
-    error_response,
+    TaskEndpoint,
     note_longest_input,
     read_fields_of_task,
     usage_of_task,
     usage_or_nothing,
 )
-from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.images import ImagesRequest, ImagesResult
 from router_service.core.outgoing_json import outgoing_json
 
 
-class ImagesEndpoint:
+class ImagesEndpoint(TaskEndpoint):
     """Serve ``POST /images`` and OpenAI's ``POST /images/generations``."""
 
     name = "images"
-    keepalive = b""
 
     def parse(self, exchange: Exchange) -> ImagesRequest:
         # As in the reference, providers without partial images answer a request for a stream at once.
         asked = parse_images(read_fields_of_task(exchange, "input_references", refuses_stream=False))
         note_longest_input(exchange, len(asked.prompt.encode()))
         return asked
-
-    def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:  # noqa: ARG002 (part of the contract)
-        return error_response(error)
 
     def response(self, exchange: Exchange, asked: ImagesRequest, result: ImagesResult) -> bytes:  # noqa: ARG002
         return outgoing_json(render_images(result, exchange))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Raw
 
 from router_service.api.skins.chat_content import image_part
 from router_service.api.skins.field_errors import bad_field, read_field
-from router_service.api.skins.task_body import ROUTER_FIELDS
+from router_service.api.skins.task_body import extras_of, read_user
 from router_service.core.images import Background, ImageFormat, ImageSize, ImagesRequest, Quality, Resolution
 from router_service.core.wire.chat import ImagePart
 
@@ -22,7 +22,7 @@ ASPECT_RATIOS = (
     "1:1", "1:2", "1:4", "1:8", "2:1", "2:3", "3:2", "3:4", "4:1", "4:3", "4:5", "5:4", "8:1", "9:16", "16:9",
     "9:19.5", "19.5:9", "9:20", "20:9", "9:21", "21:9", "auto",
 )  # fmt: skip
-RESOLUTIONS: tuple[Resolution, ...] = ("512", "1K", "2K", "4K")
+RESOLUTIONS: tuple[Resolution, ...] = get_args(Resolution)
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 _TEXT = msgspec.json.Decoder(str | None)
 _SHORT = msgspec.json.Decoder(Annotated[str, Meta(max_length=1024)] | None)
@@ -63,8 +63,8 @@ def parse_images(fields: Mapping[str, Raw]) -> ImagesRequest:
         output_compression=read_field(fields, "output_compression", _COMPRESSION, "a whole number from 0 to 100"),
         seed=read_field(fields, "seed", _SEED, "a whole number"),
         references=[image_part(part.image_url) for part in references or ()],
-        user=read_field(fields, "user", _SHORT, "a string of at most 1,024 characters"),
-        extras={name: raw for name, raw in fields.items() if name not in _READ and name not in ROUTER_FIELDS},
+        user=read_user(fields),
+        extras=extras_of(fields, _READ),
     )
 
 

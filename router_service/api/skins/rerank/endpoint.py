@@ -5,35 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from router_service.api.skins.rerank.parse import parse_rerank
-from router_service.api.skins.skin import ErrorResponse
 from router_service.api.skins.task_body import (
-    error_response,
+    TaskEndpoint,
     note_longest_input,
     read_fields_of_task,
     served_model,
     usage_of_task,
     usage_or_nothing,
 )
-from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
 from router_service.core.outgoing_json import outgoing_json
 from router_service.core.rerank import RerankDocument, RerankRequest, RerankResult
 
 
-class RerankEndpoint:
+class RerankEndpoint(TaskEndpoint):
     """Serve ``POST /rerank``."""
 
     name = "rerank"
-    keepalive = b""
 
     def parse(self, exchange: Exchange) -> RerankRequest:
         asked = parse_rerank(read_fields_of_task(exchange, "documents"))
         # Providers cut documents that are too long, so that the query alone has to fit.
         note_longest_input(exchange, len(asked.query.encode()))
         return asked
-
-    def error(self, error: ApiError, exchange: Exchange) -> ErrorResponse:  # noqa: ARG002 (part of the contract)
-        return error_response(error)
 
     def response(self, exchange: Exchange, asked: RerankRequest, result: RerankResult) -> bytes:
         return outgoing_json(render_ranking(result, asked, exchange))

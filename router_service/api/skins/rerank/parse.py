@@ -10,7 +10,7 @@ from msgspec import Meta, Raw
 
 from router_service.api.skins.field_errors import bad_field, decode_field, read_field
 from router_service.api.skins.media_urls import medium_at
-from router_service.api.skins.task_body import ROUTER_FIELDS
+from router_service.api.skins.task_body import extras_of
 from router_service.core.rerank import RerankDocument, RerankRequest
 
 # Cohere's limit. Source: Cohere docs, "Best Practices for using Rerank" (2026-11).
@@ -45,7 +45,7 @@ def parse_rerank(fields: Mapping[str, Raw]) -> RerankRequest:
         query=query,
         documents=[_document(one, f"documents[{place}]") for place, one in enumerate(documents)],
         top_n=read_field(fields, "top_n", _TOP_N, "a whole number of at least 1"),
-        extras={name: raw for name, raw in fields.items() if name not in _READ and name not in ROUTER_FIELDS},
+        extras=extras_of(fields, _READ),
     )
 
 
