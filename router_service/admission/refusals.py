@@ -12,18 +12,16 @@ RECORDED_BURST = 100.0
 
 
 class KeyRefusals:
-    """Count the requests that were refused for their key; ``unrecorded`` are those without a record."""
+    """Decide which of the requests that were refused for their key are recorded; ``unrecorded`` counts the others."""
 
-    __slots__ = ("_records", "count", "unrecorded")
+    __slots__ = ("_records", "unrecorded")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._records = TokenBucket(RECORDED_PER_S, RECORDED_BURST, clock)
-        self.count = 0
         self.unrecorded = 0
 
     def is_recorded(self) -> bool:
-        """Count a refusal, and return whether it is recorded."""
-        self.count += 1
+        """Return whether this refusal is recorded, and count it if it is not."""
         recorded = self._records.take()
         self.unrecorded += not recorded
         return recorded

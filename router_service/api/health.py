@@ -42,7 +42,13 @@ def health(request: Request) -> JSONResponse:
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
     services = services_of(request)
-    content = render(services.log, services.policies.failures, services.peers, services.hedging)
+    content = render(
+        services.log,
+        services.policies.failures,
+        services.peers,
+        services.hedging,
+        unrecorded_refusals=services.refusals.unrecorded,
+    )
     return Response(content, media_type="text/plain; version=0.0.4")
 
 

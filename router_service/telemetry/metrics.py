@@ -1,4 +1,4 @@
-"""Export Prometheus metrics of the request log, failed policies, peer transports and hedged requests."""
+"""Export Prometheus metrics of the request log, refusals, failed policies, peer transports and hedged requests."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ from router_service.telemetry.log import RequestLog
 
 class _WorkerCollector(Collector):
     def __init__(
-        self, log: RequestLog, policy_failures: int, ways: Sequence[PeerTransport], hedging: Hedging | None
+        self,
+        log: RequestLog,
+        policy_failures: int,
+        ways: Sequence[PeerTransport],
+        hedging: Hedging | None,
+        unrecorded_refusals: int,
     ) -> None:
         self._log = log
+        self._unrecorded_refusals = unrecorded_refusals
         self._policy_failures = policy_failures
         self._ways = ways
         self._hedging = hedging
@@ -41,6 +47,11 @@ class _WorkerCollector(Collector):
             GaugeMetricFamily("log_records_waiting", "Records in memory that are not on disk", value=log.waiting),
             CounterMetricFamily(
                 "requests_unlogged", "Requests served while the log could not be written", value=log.unlogged
+            ),
+            CounterMetricFamily(
+                "refusals_unrecorded",
+                "Requests without a known key that were refused without a record, since too many came",
+                value=self._unrecorded_refusals,
             ),
             CounterMetricFamily("log_write_failures", "Failed writes to a segment", value=log.failures),
             GaugeMetricFamily("log_healthy", "1 while the log can be written", value=float(log.healthy)),
@@ -67,9 +78,14 @@ class _WorkerCollector(Collector):
 
 
 def render(
-    log: RequestLog, policy_failures: int, ways: Sequence[PeerTransport], hedging: Hedging | None = None
+    log: RequestLog,
+    policy_failures: int,
+    ways: Sequence[PeerTransport],
+    hedging: Hedging | None = None,
+    *,
+    unrecorded_refusals: int = 0,
 ) -> bytes:
     """Return the metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_WorkerCollector(log, policy_failures, ways, hedging))
+    registry.register(_WorkerCollector(log, policy_failures, ways, hedging, unrecorded_refusals))
     return generate_latest(registry)
