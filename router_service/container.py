@@ -143,6 +143,11 @@ class Container:
         )
 
     def adopt(self, made: InForce) -> None:
+        """Serve the next requests with ``made``, and keep its catalogue in the lake."""
+        self._take(made)
+        asyncio.get_running_loop().run_in_executor(None, self._keep_catalogue)
+
+    def _take(self, made: InForce) -> None:
         """Serve the next requests with ``made``; a setting that needs a restart is named in the log."""
         settings, market = made
         services, before = self.services, self._settings
@@ -167,14 +172,13 @@ class Container:
         if services.addresses() - known:
             self._open_client()
         services.timeouts = _timeouts(settings)
-        fetcher = services.dispatcher.fetcher
-        if settings.fetch_rules != fetcher.rules:
-            fetcher = MediaFetcher(settings.fetch_rules)
+        fetcher, rules = services.dispatcher.fetcher, settings.fetch_rules
+        if rules != fetcher.rules:
+            fetcher = MediaFetcher(rules)
         dispatcher = dataclasses.replace(services.dispatcher, timeouts=services.timeouts, fetcher=fetcher)
         dispatcher.upstream = services.upstream
         services.dispatcher = dispatcher
         services.max_body_bytes, services.keepalive_interval_s = settings.max_body_bytes, settings.keepalive_interval
-        asyncio.get_running_loop().run_in_executor(None, self._keep_catalogue)
 
     def _keep_catalogue(self) -> None:
         catalogue = self.services.catalogue
@@ -197,7 +201,7 @@ class Container:
         services.records = RecordAppender(services.log, services.worker, max_delay_s=delay_s)
         self._open_client()
         services.dispatcher.upstream = services.upstream
-        await self.live.start(self.adopt)
+        await self.live.start(self._take)
         await asyncio.to_thread(self._keep_catalogue)
         sealer = Sealer(services.lake)
         watches = [services.admission.keys.watch(), _poll(services.policies), self.sharing.run(), sealer.watch()]

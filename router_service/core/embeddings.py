@@ -28,11 +28,6 @@ class EmbeddingsRequest(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     extras: dict[str, msgspec.Raw] = {}
 
-    @property
-    def has_media(self) -> bool:
-        """Return whether an input has more than text."""
-        return any(isinstance(part, Media) for one in self.inputs if isinstance(one, list) for part in one)
-
 
 class EmbeddingsResult(msgspec.Struct, frozen=True):
     """Hold one vector for each input, in their order: 32-bit floats where the provider sent bytes, else 64-bit."""

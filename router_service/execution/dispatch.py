@@ -143,7 +143,7 @@ class _Calls:
             except ApiError as error:
                 redactor.redact_error(error)
                 status = error.upstream_status or error.code
-                if with_tokens and refuses_tokens(error) and (kept := self._without_tokens(asked)) is not None:
+                if with_tokens and refuses_tokens(error) and (kept := without_tokens(asked or self._source.parsed)):
                     with_tokens = False
                     encoded = _report_reasoning(wire.encode(kept, endpoint, self._exchange.request.id))
                 elif not credentials.pass_on(request, endpoint, status, error.retry_after):
@@ -160,9 +160,6 @@ class _Calls:
         self._media = self._media or RequestMedia(self._dispatcher.fetcher)
         found = await self._media.inlined(self._source.parsed, lambda part: alone(part, endpoint))
         return None if found is self._source.parsed else found
-
-    def _without_tokens(self, asked: GenerationRequest | None) -> GenerationRequest | None:
-        return without_tokens(self._source.parsed if asked is None else asked)
 
     async def _stream(
         self,

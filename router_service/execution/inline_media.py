@@ -55,6 +55,7 @@ class RequestMedia:
         places = [
             (f"input[{at}].content[{position}]", part)
             for at, one in enumerate(request.inputs)
+            if not isinstance(one, str)
             for position, part in enumerate(one)
             if isinstance(part, Media) and _is_remote(part) and wanted(part)
         ]

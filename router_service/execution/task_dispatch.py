@@ -36,7 +36,7 @@ async def dispatch_task(
         wire = dispatcher.task_formats[endpoint.wire_format, task]
         alone = dispatcher.data_alone.get(endpoint.wire_format)
         sent = asked
-        if alone is not None and isinstance(asked, EmbeddingsRequest) and asked.has_media:
+        if alone is not None and isinstance(asked, EmbeddingsRequest):
             sent = await media.inlined_inputs(asked, lambda part: alone(part, endpoint))
         return await _call(dispatcher, wire, sent, endpoint, attempt, timeout_s, deadlines)
 

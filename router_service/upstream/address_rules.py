@@ -56,6 +56,11 @@ class FetchTarget(NamedTuple):
     port: int
     path: str
 
+    @property
+    def url_host(self) -> str:
+        """Return the host as URLs and the ``Host`` header have it: an IPv6 address in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
 
 class FetchedBody(NamedTuple):
     """Hold a response with status 200: headers by names in lower case, and its body."""

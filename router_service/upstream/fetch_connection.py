@@ -12,6 +12,7 @@ from typing import Any
 import httpcore2
 
 from router_service.upstream.address_rules import (
+    SCHEME_PORTS,
     FetchedBody,
     FetchFailed,
     FetchRules,
@@ -39,8 +40,7 @@ async def get(
         max_keepalive_connections=0,
         network_backend=_JudgingBackend(rules, resolve),
     )
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    address = httpcore2.URL(scheme=target.scheme, host=host, port=target.port, target=target.path)
+    address = httpcore2.URL(scheme=target.scheme, host=target.url_host, port=target.port, target=target.path)
     sent = [(b"host", _host_header(target)), *HEADERS]
     try:
         async with pool, pool.stream("GET", address, headers=sent) as response:
@@ -119,6 +119,5 @@ async def _read(response: httpcore2.Response, headers: dict[str, str], max_bytes
 
 
 def _host_header(target: FetchTarget) -> bytes:
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    usual = {"http": 80, "https": 443}[target.scheme] == target.port
-    return (host if usual else f"{host}:{target.port}").encode()
+    usual = SCHEME_PORTS[target.scheme] == target.port
+    return (target.url_host if usual else f"{target.url_host}:{target.port}").encode()

@@ -36,7 +36,7 @@ class _FileAnnotation(msgspec.Struct, tag_field="type", tag="file"):
     file: dict[str, Any]
 
 
-_server_tool = msgspec.json.Decoder(_ServerToolDetail)
+server_tool_decoder = msgspec.json.Decoder(_ServerToolDetail)
 _annotation = msgspec.json.Decoder(_UrlAnnotation | _FileAnnotation)
 
 
@@ -87,7 +87,7 @@ def server_tool_detail(part: Opaque, index: int) -> dict[str, Any] | None:
     if part.dialect != DIALECT:
         return None
     try:
-        _server_tool.decode(part.raw)
+        server_tool_decoder.decode(part.raw)
     except msgspec.DecodeError:
         return None
     return _object.decode(part.raw) | {"index": index}

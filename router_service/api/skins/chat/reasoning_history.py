@@ -12,6 +12,7 @@ from collections.abc import Sequence, Set
 import msgspec
 from msgspec import Raw
 
+from router_service.api.skins.chat.answer_fields import server_tool_decoder
 from router_service.api.skins.field_errors import decode_field
 from router_service.core.origin import unwrap_token
 from router_service.core.parts import Opaque, Reasoning
@@ -28,15 +29,6 @@ _KINDS = frozenset({_TEXT, _SUMMARY, _ENCRYPTED})
 # A provider that gives several parts one index does so for parts that follow each other: more are never open.
 _OPEN_PARTS = 3
 _decoder = msgspec.json.Decoder(ReasoningDetail)
-
-
-class _HostedEntry(msgspec.Struct, tag_field="type", tag="reasoning.server_tool_call"):
-    tool_name: str
-    arguments: str
-    result: str
-
-
-_hosted = msgspec.json.Decoder(_HostedEntry)
 
 
 class _Group(msgspec.Struct):
@@ -122,7 +114,7 @@ def reasoning_parts(
 def _hosted_text(raw: bytes) -> str | None:
     """Return the text that stands for a call that a provider ran, or ``None`` for another entry."""
     try:
-        entry = _hosted.decode(raw)
+        entry = server_tool_decoder.decode(raw)
     except msgspec.DecodeError:
         return None
     asked = f"{entry.tool_name}({entry.arguments})" if entry.arguments or not entry.result else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -65,9 +66,9 @@ class ContentWriter(PartWriter):
         self._place = ""
         self.item: OpenMessage | None = None
 
+    @abstractmethod
     def shown(self) -> dict[str, Any]:
         """Return the content as the response shows it now."""
-        raise NotImplementedError
 
     def end(self, ended: PartEnded) -> None:  # noqa: ARG002 - texts are not signed
         if self.item is not None:
@@ -86,8 +87,9 @@ class ContentWriter(PartWriter):
     def _write(self, log: EventLog, name: str) -> None:
         log.write(name, f"{self._place},{members(part=self.shown())}")
 
+    @abstractmethod
     def _finish(self, log: EventLog) -> None:
-        raise NotImplementedError
+        """Write the whole content."""
 
 
 class RefusalContentWriter(ContentWriter):

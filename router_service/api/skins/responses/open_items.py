@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 from router_service.api.skins.responses.event_log import EventLog, members
@@ -11,7 +12,7 @@ from router_service.core.outgoing_json import json_text
 Status = Literal["in_progress", "completed", "incomplete"]
 
 
-class OpenItem:
+class OpenItem(ABC):
     """Write one item; ``index`` is its place in the output. Subclasses say what it contains.
 
     An item that has ended is told as done only when the next one begins or the answer finishes: until then nobody knows
@@ -27,9 +28,9 @@ class OpenItem:
         self.status: Status = "in_progress"
         self.place = f'"item_id":{json_text(item_id)},"output_index":{index}'
 
+    @abstractmethod
     def shown(self, status: Status) -> dict[str, Any]:
         """Return the item as the response shows it now."""
-        raise NotImplementedError
 
     def open(self) -> None:
         """Write that the item was added."""
@@ -45,17 +46,19 @@ class OpenItem:
         self.log.write(name, f'"output_index":{self.index},{members(item=self.shown(status))}')
 
 
-class PartWriter:
+class PartWriter(ABC):
     """Write one part of an answer: what it began with, what was added, and its end."""
 
     __slots__ = ()
 
-    def begin(self) -> None:
+    def begin(self) -> None:  # noqa: B027 (many parts begin with nothing)
         """Write what the part began with."""
 
+    @abstractmethod
     def add(self, delta: PartDelta) -> None:
         """Write ``delta``."""
 
+    @abstractmethod
     def end(self, ended: PartEnded) -> None:
         """Write the end of the part."""
 
