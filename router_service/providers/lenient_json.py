@@ -1,11 +1,28 @@
-"""Decode JSON with the faults of real servers, after the strict decoder has rejected it."""
+"""Decode JSON with the faults of real servers where the strict decoder rejects it."""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import math
 from typing import Any
+
+import msgspec
+
+
+def json_value(data: bytes) -> Any:
+    """Decode strictly, then leniently, so that malformed JSON does not lose an answer; ``None`` for no JSON."""
+    with contextlib.suppress(ValueError):
+        return decode_json(data)
+    return None
+
+
+def decode_json(data: bytes) -> Any:
+    """Decode strictly, then leniently. Raises ``ValueError`` for bytes that are no JSON either way."""
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return msgspec.json.decode(data)
+    return read_leniently(data)
 
 
 def read_leniently(data: bytes) -> Any:

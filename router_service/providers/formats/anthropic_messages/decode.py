@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any
-
-import msgspec
-
 from router_service.core.events import Event
 from router_service.providers.formats.anthropic_messages.answer_reader import AnswerReader
 from router_service.providers.formats.anthropic_messages.errors import error_within, not_an_answer
-from router_service.providers.lenient_json import read_leniently
+from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
 
 
@@ -20,7 +15,7 @@ def decode_message(body: bytes, context: DecodeContext) -> list[Event]:
     Raises ``ApiError`` 502 if ``body`` is no message, or the provider's own error. A message without a stop reason ends
     in ``Failed``.
     """
-    message = read_json(body)
+    message = json_value(body)
     if not isinstance(message, dict):
         raise not_an_answer("answer")
     content = message.get("content")
@@ -37,12 +32,3 @@ def decode_message(body: bytes, context: DecodeContext) -> list[Event]:
         found += reader.start_block(key, block) + reader.end_block(key)
     found += reader.finish(message.get("stop_reason"), message.get("stop_sequence"), message.get("stop_details"))
     return found + reader.close()
-
-
-def read_json(data: bytes) -> Any:
-    """Decode strictly, then leniently, so that malformed JSON does not lose an answer; ``None`` for no JSON."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        return msgspec.json.decode(data)
-    with contextlib.suppress(ValueError):
-        return read_leniently(data)
-    return None

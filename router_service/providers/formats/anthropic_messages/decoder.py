@@ -11,8 +11,8 @@ from router_service.core.answer import EventBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.providers.formats.anthropic_messages.answer_reader import AnswerReader, has_content
-from router_service.providers.formats.anthropic_messages.decode import read_json
 from router_service.providers.formats.anthropic_messages.errors import error_within, not_an_answer
+from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
 
 # Data that some servers send within or after a stream, and that say nothing.
@@ -33,7 +33,7 @@ class MessageDecoder:
         """
         if self._reader.state == "closed" or data.strip() in _EMPTY:
             return None
-        body = read_json(data)
+        body = json_value(data)
         if body is None:
             self._reader.state = "closed"
             raise not_an_answer("stream")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
-
-import msgspec
 
 from router_service.core.answer import EventBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Event, Finished, PartDelta
 from router_service.providers.formats.cohere.reader import AnswerReader
-from router_service.providers.lenient_json import read_leniently
+from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
 
 _EMPTY = (b"", b"null", b"[DONE]")
@@ -19,7 +16,7 @@ _EMPTY = (b"", b"null", b"[DONE]")
 
 def decode_chat(body: bytes, context: DecodeContext) -> list[Event]:
     """Return the events of a non-streaming response. Raises ``ApiError`` 502 if ``body`` is no answer."""
-    found = _read(body)
+    found = json_value(body)
     message = found.get("message") if isinstance(found, dict) else None
     if not isinstance(message, dict):
         # An error within a 200 has its sentence where an answer has its message.
@@ -58,7 +55,7 @@ class ChatStreamDecoder:
     def feed(self, event: str | None, data: bytes) -> EventBatch | None:  # noqa: ARG002 - the data repeat the type
         if self._reader.closed or data.strip() in _EMPTY:
             return None
-        body = _read(data)
+        body = json_value(data)
         if body is None:
             self._reader.closed = True
             raise ApiError("provider_unavailable", "The provider's stream has an event that is not valid JSON")
@@ -111,11 +108,3 @@ def _call(message: dict[str, Any]) -> dict[str, Any]:
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _read(data: bytes) -> Any:
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return msgspec.json.decode(data)
-    with contextlib.suppress(ValueError):
-        return read_leniently(data)
-    return None

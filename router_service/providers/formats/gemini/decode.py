@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any
-
-import msgspec
-
 from router_service.core.events import Event, Failed
 from router_service.providers.formats.gemini.answer_reader import ContentReader
 from router_service.providers.formats.gemini.errors import error_reported, no_content
-from router_service.providers.lenient_json import read_leniently
+from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
 
 _KNOWN = ("candidates", "promptFeedback", "usageMetadata")
@@ -21,7 +16,7 @@ def decode_content(body: bytes, context: DecodeContext) -> list[Event]:
 
     Raises ``ApiError`` 502 if ``body`` is no response, and the provider's own error. A blocked prompt is 400.
     """
-    response = chunk_value(body)
+    response = json_value(body)
     error = error_reported(response)
     if error is not None:
         raise error
@@ -33,12 +28,3 @@ def decode_content(body: bytes, context: DecodeContext) -> list[Event]:
     if isinstance(found[-1], Failed):
         raise found[-1].error
     return found
-
-
-def chunk_value(data: bytes) -> Any:
-    """Decode strictly, then leniently, so that malformed JSON does not lose an answer; ``None`` for no JSON."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        return msgspec.json.decode(data)
-    with contextlib.suppress(ValueError):
-        return read_leniently(data)
-    return None

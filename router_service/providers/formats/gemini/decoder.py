@@ -9,8 +9,8 @@ from router_service.core.answer import EventBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.providers.formats.gemini.answer_reader import ContentReader, commits
-from router_service.providers.formats.gemini.decode import chunk_value
 from router_service.providers.formats.gemini.errors import error_reported, no_content
+from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
 
 # Data that some servers send within or after a stream, and that say nothing.
@@ -29,7 +29,7 @@ class ContentDecoder:
         """Return what a chunk says, ``None`` for nothing. Raises ``ApiError`` 502 for data that are not JSON."""
         if self._reader.state == "closed" or data.strip() in _NOTHING:
             return None
-        body = chunk_value(data)
+        body = json_value(data)
         if body is None:
             self._reader.state = "closed"
             raise no_content("stream")

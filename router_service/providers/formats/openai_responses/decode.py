@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any
-
-import msgspec
-
 from router_service.core.events import Event
 from router_service.providers.formats.openai_responses.answer_reader import ResponseReader
 from router_service.providers.formats.openai_responses.errors import error_told, failed_response, no_response
-from router_service.providers.lenient_json import read_leniently
+from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
 
 
@@ -30,12 +25,3 @@ def decode_response(body: bytes, context: DecodeContext) -> list[Event]:
     if not isinstance(response.get("output"), list):
         raise no_response("answer")
     return ResponseReader(context).finish(response, "completed")
-
-
-def json_value(data: bytes) -> Any:
-    """Decode strictly, then leniently, so that malformed JSON does not lose an answer; ``None`` for no JSON."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        return msgspec.json.decode(data)
-    with contextlib.suppress(ValueError):
-        return read_leniently(data)
-    return None

@@ -13,10 +13,10 @@ from router_service.core.answer import EventBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.providers.formats.openai_responses.answer_reader import CALLS, ResponseReader, commits
-from router_service.providers.formats.openai_responses.decode import json_value
 from router_service.providers.formats.openai_responses.errors import error_told, no_response
 from router_service.providers.formats.openai_responses.item_readers import MessageReader, logprobs_of, string_of
 from router_service.providers.formats.openai_responses.progress import PROGRESS
+from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
 
 # Data that some servers send within or after a stream, and that say nothing.
