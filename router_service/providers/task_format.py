@@ -10,10 +10,12 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.embeddings import EmbeddingsRequest
 from router_service.core.errors import ApiError
-from router_service.core.events import Event
+from router_service.core.events import Completed, Ended, Event, Metered, TaskResult
 from router_service.core.http_request import HttpRequest
 from router_service.core.images import ImagesRequest
 from router_service.core.rerank import RerankRequest
+from router_service.core.usage import Usage
+from router_service.providers.lenient_json import decode_json
 
 TaskRequest = EmbeddingsRequest | RerankRequest | ImagesRequest
 Asked = TypeVar("Asked", contravariant=True)
@@ -44,3 +46,23 @@ class TaskFormat(Protocol[Asked]):
 
 # By wire format and task.
 TaskFormats = Mapping[tuple[str, str], TaskFormat[Any]]
+
+
+def read_json(body: bytes, what: str) -> Any:
+    """Return the value of ``body``, which may be large. Raises ``ApiError`` 502 that names ``what`` if it has none."""
+    try:
+        return decode_json(body)
+    except ValueError:
+        raise unusable(what, "the response is not valid JSON") from None
+
+
+def completed(result: TaskResult, found: Mapping[str, Any], usage: Usage | None) -> list[Event]:
+    """Return the events of a complete answer; ``found`` is the response, whose ``id`` is the provider's own."""
+    upstream_id = found.get("id")
+    done = Completed(result, upstream_id if isinstance(upstream_id, str) else None)
+    return [done, *([Metered(usage)] if usage is not None else ()), Ended()]
+
+
+def unusable(what: str, problem: str) -> ApiError:
+    """Return the error for ``what`` of a response, such as its images, that cannot be given to the client."""
+    return ApiError("provider_unavailable", f"The provider's {what} cannot be used: {problem}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from router_service.core.embeddings import EmbeddingsRequest, EmbeddingsResult, Vector
-from router_service.core.errors import ApiError
+from router_service.providers.task_format import unusable
 
 # The longest vectors that any model is known to return have 12,288 numbers.
 MAX_DIMENSIONS = 65_536
@@ -26,17 +26,17 @@ def read_vector(found: Any, place: int) -> Vector:
         try:
             packed = base64.b64decode(found, validate=True)
         except ValueError:
-            raise unusable(f"vector {place} is not valid base64") from None
+            raise unusable("embeddings", f"vector {place} is not valid base64") from None
         if len(packed) % _FLOAT32.itemsize:
-            raise unusable(f"vector {place} does not consist of 32-bit floats")
+            raise unusable("embeddings", f"vector {place} does not consist of 32-bit floats")
         vector: Vector = np.frombuffer(packed, _FLOAT32)
     else:
         vector = _numbers(found, place)
     if not 0 < len(vector) <= MAX_DIMENSIONS:
-        raise unusable(f"vector {place} has {len(vector)} numbers")
+        raise unusable("embeddings", f"vector {place} has {len(vector)} numbers")
     # A comparison with NaN is false.
     if not bool((np.abs(vector) <= _LARGEST).all()):
-        raise unusable(f"vector {place} has numbers that are not finite")
+        raise unusable("embeddings", f"vector {place} has numbers that are not finite")
     return vector
 
 
@@ -49,7 +49,7 @@ def _numbers(found: Any, place: int) -> Vector:
             numbers = np.array(None)
         if numbers.ndim == 1 and numbers.dtype.kind in "fi":
             return numbers.astype(np.float64)
-    raise unusable(f"vector {place} is neither an array of numbers nor base64")
+    raise unusable("embeddings", f"vector {place} is neither an array of numbers nor base64")
 
 
 def in_order(vectors: Sequence[tuple[Any, Vector]], asked: EmbeddingsRequest) -> EmbeddingsResult:
@@ -59,22 +59,17 @@ def in_order(vectors: Sequence[tuple[Any, Vector]], asked: EmbeddingsRequest) ->
     """
     count = len(asked.inputs)
     if len(vectors) != count:
-        raise unusable(f"{count} inputs have {len(vectors)} vectors")
+        raise unusable("embeddings", f"{count} inputs have {len(vectors)} vectors")
     placed: list[Vector | None] = [None] * count
     for position, (index, vector) in enumerate(vectors):
         at = position if index is None else index
         if type(at) is not int or not 0 <= at < count or placed[at] is not None:
-            raise unusable("the vectors have wrong or repeated indices")
+            raise unusable("embeddings", "the vectors have wrong or repeated indices")
         placed[at] = vector
     found = [vector for vector in placed if vector is not None]
     lengths = {len(vector) for vector in found}
     if len(lengths) > 1:
-        raise unusable("the vectors are of different lengths")
+        raise unusable("embeddings", "the vectors are of different lengths")
     if asked.dimensions is not None and lengths != {asked.dimensions}:
-        raise unusable(f"{asked.dimensions} dimensions were asked for, and {lengths.pop()} came")
+        raise unusable("embeddings", f"{asked.dimensions} dimensions were asked for, and {lengths.pop()} came")
     return EmbeddingsResult(found)
-
-
-def unusable(problem: str) -> ApiError:
-    """Return the error for embeddings that cannot be given to the client."""
-    return ApiError("provider_unavailable", f"The provider's embeddings cannot be used: {problem}")

@@ -13,12 +13,12 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.embeddings import EmbeddingsRequest
 from router_service.core.errors import ApiError
-from router_service.core.events import Completed, Ended, Event, Metered
+from router_service.core.events import Event
 from router_service.core.http_request import HttpRequest
 from router_service.core.parts import Media, Text
-from router_service.providers.formats.cohere.wire import http_error, read_object, upstream_id, usage_of_meta
-from router_service.providers.task_format import EncodedTask
-from router_service.providers.vectors import in_order, read_vector, unusable
+from router_service.providers.formats.cohere.wire import http_error, read_object, usage_of_meta
+from router_service.providers.task_format import EncodedTask, completed, unusable
+from router_service.providers.vectors import in_order, read_vector
 
 MAX_INPUTS = 96
 # Cohere requires the field; this is the value for texts that are stored to be found.
@@ -53,10 +53,9 @@ class CohereEmbeddings:
         kinds = found.get("embeddings")
         rows = (kinds.get("base64") or kinds.get("float")) if isinstance(kinds, dict) else None
         if not isinstance(rows, list):
-            raise unusable("the response has no embeddings")
+            raise unusable("embeddings", "the response has no embeddings")
         result = in_order([(None, read_vector(row, place)) for place, row in enumerate(rows)], asked)
-        usage = usage_of_meta(found.get("meta"))
-        return [Completed(result, upstream_id(found)), *([Metered(usage)] if usage is not None else ()), Ended()]
+        return completed(result, found, usage_of_meta(found.get("meta")))
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         return http_error(status, body, headers, endpoint)

@@ -12,13 +12,13 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
-from router_service.core.events import Completed, Ended, Event, Metered
+from router_service.core.events import Event
 from router_service.core.http_request import HttpRequest
 from router_service.core.rerank import RankedDocument, RerankDocument, RerankRequest, RerankResult
 from router_service.core.usage import Usage
 from router_service.providers.counts import token_count
-from router_service.providers.formats.cohere.wire import http_error, read_object, unusable, upstream_id, usage_of_meta
-from router_service.providers.task_format import EncodedTask
+from router_service.providers.formats.cohere.wire import http_error, read_object, usage_of_meta
+from router_service.providers.task_format import EncodedTask, completed, unusable
 
 # Scores lie between 0 and 1; those of other servers may be logits.
 MAX_SCORE = 1e6
@@ -45,9 +45,9 @@ class CohereRerank:
         rows = found.get("results")
         if not isinstance(rows, list):
             raise unusable("ranking", "the response has no results")
-        completed = Completed(RerankResult(_ranked(rows, asked)), upstream_id(found))
+        result = RerankResult(_ranked(rows, asked))
         usage = usage_of_meta(found.get("meta")) or _usage_of_servers(found.get("usage"))
-        return [completed, *([Metered(usage)] if usage is not None else ()), Ended()]
+        return completed(result, found, usage)
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         return http_error(status, body, headers, endpoint)

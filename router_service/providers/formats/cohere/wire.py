@@ -18,6 +18,7 @@ from router_service.providers.context_overflow import tells_overflow
 from router_service.providers.counts import token_count
 from router_service.providers.failures import BY_STATUS, RAW_LIMIT, retry_after
 from router_service.providers.moderation import refuses_content
+from router_service.providers.task_format import unusable
 
 # 498 is an invalid token, 499 a request that was cancelled.
 _BY_STATUS = BY_STATUS | {498: "provider_unavailable", 499: "provider_unavailable"}
@@ -51,7 +52,7 @@ def error_message(body: bytes) -> str:
 
 
 def read_object(body: bytes, what: str) -> dict[str, Any]:
-    """Return the object of a response. Raises ``ApiError`` 502 where ``body`` is none, or tells an error."""
+    """Return the object of a response. Raises ``ApiError`` 502 where ``body`` is none."""
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -71,14 +72,3 @@ def usage_of_meta(meta: Any) -> Usage | None:
     if texts is None and images is None and searches is None:
         return None
     return Usage((texts or 0) + (images or 0), 0, image_prompt_tokens=images, search_units=searches)
-
-
-def upstream_id(found: Mapping[str, Any]) -> str | None:
-    """Return the id of a response."""
-    value = found.get("id")
-    return value if isinstance(value, str) else None
-
-
-def unusable(what: str, problem: str) -> ApiError:
-    """Return the error for a response that cannot be given to the client."""
-    return ApiError("provider_unavailable", f"The provider's {what} cannot be used: {problem}")

@@ -5,7 +5,6 @@ Source: OpenAI API reference, "Create embeddings" (2026-11).
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,16 +13,15 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.embeddings import EmbeddingInput, EmbeddingsRequest
 from router_service.core.errors import ApiError
-from router_service.core.events import Completed, Ended, Event, Metered
+from router_service.core.events import Event
 from router_service.core.http_request import HttpRequest
 from router_service.core.parts import Text
 from router_service.core.usage import Usage
 from router_service.providers.counts import token_count
 from router_service.providers.formats.openai_chat.dialect import dialect_at
 from router_service.providers.formats.openai_chat.errors import find_error, http_error, typed_body
-from router_service.providers.lenient_json import read_leniently
-from router_service.providers.task_format import EncodedTask
-from router_service.providers.vectors import in_order, read_vector, unusable
+from router_service.providers.task_format import EncodedTask, completed, read_json, unusable
+from router_service.providers.vectors import in_order, read_vector
 
 _encode = msgspec.json.Encoder().encode
 
@@ -57,34 +55,21 @@ class OpenAIEmbeddings:
         )
 
     def decode(self, body: bytes, asked: EmbeddingsRequest) -> list[Event]:
-        found = read_json(body)
+        found = read_json(body, "embeddings")
         if (failed := find_error(found)) is not None:
             raise typed_body(failed)
         rows = found.get("data") if isinstance(found, dict) else None
         if not isinstance(rows, list):
-            raise unusable("the response has no data")
+            raise unusable("embeddings", "the response has no data")
         vectors = [
             (row.get("index"), read_vector(row.get("embedding"), place))
             for place, row in enumerate(rows)
             if isinstance(row, dict)
         ]
-        upstream_id = found.get("id")
-        completed = Completed(in_order(vectors, asked), upstream_id if isinstance(upstream_id, str) else None)
-        usage = read_usage(found.get("usage"))
-        return [completed, *([Metered(usage)] if usage is not None else ()), Ended()]
+        return completed(in_order(vectors, asked), found, read_usage(found.get("usage")))
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         return http_error(status, body, headers, endpoint)
-
-
-def read_json(body: bytes) -> Any:
-    """Return the value of ``body``, which may be large. Raises ``ApiError`` 502 if it has none."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return msgspec.json.decode(body)
-    try:
-        return read_leniently(body)
-    except ValueError:
-        raise unusable("the response is not valid JSON") from None
 
 
 def read_usage(found: Any) -> Usage | None:

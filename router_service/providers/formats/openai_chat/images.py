@@ -14,15 +14,14 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
-from router_service.core.events import Completed, Ended, Event, Metered
+from router_service.core.events import Event
 from router_service.core.http_request import HttpRequest
 from router_service.core.images import GeneratedImage, ImagesRequest, ImagesResult
 from router_service.core.usage import Usage
 from router_service.providers.counts import token_count
 from router_service.providers.formats.openai_chat.dialect import Dialect, dialect_at
-from router_service.providers.formats.openai_chat.embeddings import read_json
 from router_service.providers.formats.openai_chat.errors import find_error, http_error, typed_body
-from router_service.providers.task_format import EncodedTask
+from router_service.providers.task_format import EncodedTask, completed, read_json, unusable
 
 _MAGIC = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "UklGR": "image/webp", "R0lGOD": "image/gif"}
 _PLAIN = ("quality", "background", "output_format", "output_compression", "seed", "user")
@@ -60,23 +59,17 @@ class OpenAIImages:
         )
 
     def decode(self, body: bytes, asked: ImagesRequest) -> list[Event]:
-        found = read_json(body)
+        found = read_json(body, "images")
         if (failed := find_error(found)) is not None:
             raise typed_body(failed)
         rows = found.get("data") if isinstance(found, dict) else None
         if not isinstance(rows, list) or not rows:
-            raise _unusable("the response has none")
+            raise unusable("images", "the response has none")
         if len(rows) > asked.n:
-            raise _unusable(f"{asked.n} were asked for, and {len(rows)} came")
+            raise unusable("images", f"{asked.n} were asked for, and {len(rows)} came")
         named = found.get("output_format") or asked.output_format
         images = [_image(row, named if isinstance(named, str) else None) for row in rows]
-        upstream_id = found.get("id")
-        usage = _usage(found.get("usage"), len(images))
-        return [
-            Completed(ImagesResult(images), upstream_id if isinstance(upstream_id, str) else None),
-            Metered(usage),
-            Ended(),
-        ]
+        return completed(ImagesResult(images), found, _usage(found.get("usage"), len(images)))
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         return http_error(status, body, headers, endpoint)
@@ -119,14 +112,14 @@ def _ratio_of(width: int, height: int) -> str:
 def _image(row: Any, named: str | None) -> GeneratedImage:
     data = row.get("b64_json") if isinstance(row, dict) else None
     if not isinstance(data, str) or not data:
-        raise _unusable("one has no data")
+        raise unusable("images", "one has no data")
     media_type, comma, rest = data.partition(",")
     if comma and media_type.startswith("data:"):
         data = rest
     try:
         base64.b64decode(data, validate=True)
     except ValueError:
-        raise _unusable("one is not valid base64") from None
+        raise unusable("images", "one is not valid base64") from None
     known = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), None)
     if known is None and named in ("png", "jpeg", "webp", "svg"):
         known = "image/svg+xml" if named == "svg" else f"image/{named}"
@@ -148,7 +141,3 @@ def _usage(found: Any, images: int) -> Usage:
     counted = token_count(written.get("image_tokens")) if isinstance(written, dict) else None
     usage.image_completion_tokens = usage.completion_tokens if counted is None else counted
     return usage
-
-
-def _unusable(problem: str) -> ApiError:
-    return ApiError("provider_unavailable", f"The provider's images cannot be used: {problem}")

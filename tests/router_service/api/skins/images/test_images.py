@@ -132,6 +132,15 @@ def test_images_that_cannot_be_used_are_no_answer(stack: Stack) -> None:
     assert row is not None and row["cost_nano"] == 0
 
 
+@pytest.mark.parametrize("body", [b"{", b"", b"null", b"[]", b'{"data": 1}', b'{"data": [{}, {}]}'])
+def test_a_failure_to_read_images_names_images(body: bytes) -> None:
+    with pytest.raises(ApiError) as failed:
+        OpenAIImages().decode(body, ImagesRequest(prompt="a"))
+    assert failed.value.error_type == "provider_unavailable"
+    assert failed.value.message.startswith("The provider's images cannot be used: "), failed.value.message
+    assert ("not valid JSON" in failed.value.message) == (body in (b"{", b""))
+
+
 def encoded(model: str, **fields: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     asked = parse_images(read_fields(json.dumps({"prompt": "a"} | fields).encode()))
     found = OpenAIImages().encode(asked, next(e for e in load_catalogue().endpoints[model] if e.enabled))
