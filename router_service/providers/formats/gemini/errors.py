@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from data.catalogue.types import Endpoint
-from router_service.core.errors import ApiError
+from router_service.core.errors import MAX_RETRY_AFTER_S, ApiError
 from router_service.providers.context_overflow import tells_overflow
 from router_service.providers.failures import BY_STATUS, RAW_LIMIT, typed_error
 from router_service.providers.moderation import refuses_content
@@ -122,12 +122,12 @@ def _code(told: Mapping[str, Any]) -> str | None:
 
 
 def _retry_delay(told: Mapping[str, Any]) -> float | None:
-    """Return the seconds of ``RetryInfo``, a duration such as ``34.07s``."""
+    """Return the seconds of ``RetryInfo``, a duration such as ``34.07s``; at most ``MAX_RETRY_AFTER_S``."""
     for detail in _details(told):
         delay = detail.get("retryDelay")
         found = _DELAY.fullmatch(delay) if isinstance(delay, str) else None
         if found is not None:
-            return float(found[1])
+            return min(float(found[1]), MAX_RETRY_AFTER_S)
     return None
 
 

@@ -255,6 +255,15 @@ def test_errors_are_typed(name: str) -> None:
     assert FORMAT.error(429, case.response or b"", {"retry-after": "3"}, endpoint()).retry_after == 3
 
 
+@pytest.mark.parametrize(("told", "seconds"), [("86400s", 86_400), ("86400.5s", 86_400), ("9999999s", 86_400)])
+def test_a_long_delay_counts_as_a_day(told: str, seconds: float) -> None:
+    """With a status of failure, and within a stream."""
+    body = json.dumps({"error": {"status": "RESOURCE_EXHAUSTED", "details": [{"retryDelay": told}]}}).encode()
+    assert FORMAT.error(429, body, {}, endpoint()).retry_after == seconds
+    failed = events_of([b"data: " + body + b"\n\n"])[-1]
+    assert isinstance(failed, Failed) and failed.error.retry_after == seconds
+
+
 def test_errors_within_a_stream_are_typed() -> None:
     body = {"error": {"code": 429, "message": "Slow down.", "details": [{"retryDelay": "7s"}, {"retryDelay": 7}]}}
     (failed,) = [
