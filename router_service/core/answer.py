@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 import msgspec
 
 from router_service.core.errors import ApiError
-from router_service.core.events import Began, Ended, Event, Failed, Metered
+from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartDelta, PartProgressed
 
 
 class SplicedChoice(msgspec.Struct):
@@ -50,7 +50,7 @@ class Batch(Protocol):
 
     @property
     def has_content(self) -> bool:
-        """Return whether the batch commits the attempt: it has a ``PartDelta``, or a ``Finished`` with content."""
+        """Return whether the batch commits the attempt, which ``commits`` says of events."""
 
     def events(self) -> list[Event]:
         """Return the events. Call it once, in the order of the batches; a spliced batch may be left out."""
@@ -145,6 +145,15 @@ def closes(batch: Batch) -> bool:
     if isinstance(batch, EventBatch):
         return bool(batch.found) and isinstance(batch.found[-1], Ended | Failed)
     return isinstance(batch, SplicedResponse)
+
+
+def commits(events: Sequence[Event]) -> bool:
+    """Return whether ``events`` commit an attempt: with content, or with the reason of an end that may have none.
+
+    A tool that runs at the provider commits it as well: it may take longer than a provider has for its first token, and
+    it is billed.
+    """
+    return any(isinstance(event, PartDelta | PartProgressed | Finished) for event in events)
 
 
 def failure_of(batches: Sequence[Batch]) -> ApiError | None:

@@ -1,4 +1,4 @@
-"""Name the parameters of the chat dialect that are for the router, whatever the wire format.
+"""Read the parameters of chat whatever the wire format: those for the router, and the limit of tokens.
 
 Source: the reference's ``ChatRequest`` and its documentation of parameters.
 """
@@ -25,6 +25,20 @@ def asking_fields(fields: Mapping[str, Any], names: Iterable[str]) -> set[str]:
     Values are JSON, raw or decoded.
     """
     return {name for name in names if name in fields and _encoded(fields[name]) not in _NEUTRAL}
+
+
+def limited_tokens(name: str, value: int | msgspec.Raw, most: int | None, dropped: set[str]) -> Any:
+    """Return ``max_tokens``, at most the number that the endpoint can write; a smaller one is reported as ``name``."""
+    if most is None:
+        return value
+    try:
+        asked = int(bytes(value)) if isinstance(value, msgspec.Raw) else value
+    except ValueError:
+        return value
+    if asked <= most:
+        return value
+    dropped.add(name)
+    return most
 
 
 def _encoded(value: Any) -> bytes:

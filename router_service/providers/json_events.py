@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from router_service.core.answer import Batch, EventBatch
+from router_service.core.answer import Batch, EventBatch, commits
 from router_service.core.events import Ended, Event, Failed, Finished, PartBegan, PartDelta, PartEnded
 from router_service.core.parts import Text
 from router_service.providers.json_text import JsonText
@@ -88,7 +88,7 @@ class JsonEventDecoder:
         if batch is None:
             return None
         events = self._texts.rewrite(batch.events())
-        return EventBatch(events, has_content=any(isinstance(one, PartDelta | Finished) for one in events))
+        return EventBatch(events, has_content=commits(events))
 
     def end(self) -> list[Event]:
         """Return the events that close an answer whose stream has ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from router_service.core.errors import ApiError
-from router_service.core.events import Began, Ended, Event, Failed, Finished, FinishReason, Metered, PartDelta
+from router_service.core.events import Began, Ended, Event, Failed, Finished, FinishReason, Metered
 from router_service.core.parts import Reasoning, Text, ToolCall
 from router_service.providers.formats.anthropic_messages.block_readers import (
     ArgumentsReader,
@@ -171,8 +171,3 @@ class AnswerReader:
             extras={DIALECT: own} if own else None,
         )
         return ArgumentsReader(call, self._next_index, custom=call.kind == "custom")
-
-
-def has_content(events: list[Event]) -> bool:
-    """Return whether ``events`` commit an attempt: with content, or with the reason of an end that may have none."""
-    return any(isinstance(event, PartDelta | Finished) for event in events)

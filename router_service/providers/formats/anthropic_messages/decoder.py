@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from router_service.core.answer import EventBatch
+from router_service.core.answer import EventBatch, commits
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
-from router_service.providers.formats.anthropic_messages.answer_reader import AnswerReader, has_content
+from router_service.providers.formats.anthropic_messages.answer_reader import AnswerReader
 from router_service.providers.formats.anthropic_messages.errors import error_within, not_an_answer
 from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
@@ -42,7 +42,7 @@ class MessageDecoder:
         except ApiError:
             self._reader.state = "closed"
             raise
-        return EventBatch(found, has_content(found)) if found else None
+        return EventBatch(found, commits(found)) if found else None
 
     def end(self) -> list[Event]:
         """Return the events that close the answer, none if it is closed.

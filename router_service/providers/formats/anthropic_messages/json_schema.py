@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from router_service.core.errors import ApiError
+from router_service.providers.tool_schemas import decode_schema, require_object
 
 # Keywords that the vendor compiles or ignores; any other may be refused.
 _KNOWN = frozenset(
@@ -29,12 +29,7 @@ def object_schema(raw: msgspec.Raw | None, owner: str) -> dict[str, Any]:
     """Return the schema of an object. Raises ``ApiError`` 400 that names ``owner`` for any other schema."""
     if raw is None:
         return {"type": "object", "properties": {}}
-    found = decode_schema(raw, owner)
-    if found.get("type", "object") != "object":
-        raise ApiError(
-            "invalid_request", f"The schema of {owner} must be of type object for this provider; wrap it in an object"
-        )
-    return {"type": "object"} | found
+    return require_object(decode_schema(raw, owner), owner)
 
 
 def without_combinators(schema: dict[str, Any]) -> dict[str, Any]:
@@ -62,14 +57,6 @@ def without_combinators(schema: dict[str, Any]) -> dict[str, Any]:
 def _required(schema: dict[str, Any]) -> set[str]:
     found = schema.get("required")
     return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
-
-
-def decode_schema(raw: msgspec.Raw, owner: str) -> dict[str, Any]:
-    """Return a schema as an object. Raises ``ApiError`` 400 that names ``owner`` if it is none."""
-    try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise ApiError("invalid_request", f"The schema of {owner} must be a JSON object; send a JSON schema") from None
 
 
 def allows_strict(schema: dict[str, Any]) -> bool:

@@ -11,12 +11,12 @@ import msgspec
 
 from router_service.core.generation import OutputFormat, ToolChoice
 from router_service.providers.formats.anthropic_messages.json_schema import (
-    decode_schema,
     is_native,
     without_combinators,
 )
 from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits
 from router_service.providers.tool_names import ToolNames
+from router_service.providers.tool_schemas import decode_schema
 
 _TOOL_NAME = "write_answer"
 _DESCRIPTION = "Give the answer to the user by calling this tool. Its input is the complete answer."

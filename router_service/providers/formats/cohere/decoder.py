@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from router_service.core.answer import EventBatch
+from router_service.core.answer import EventBatch, commits
 from router_service.core.errors import ApiError
-from router_service.core.events import Event, Finished, PartDelta
+from router_service.core.events import Event
 from router_service.providers.formats.cohere.reader import AnswerReader
 from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
@@ -60,7 +60,7 @@ class ChatStreamDecoder:
             self._reader.closed = True
             raise ApiError("provider_unavailable", "The provider's stream has an event that is not valid JSON")
         events = self._events(body) if isinstance(body, dict) else []
-        return EventBatch(events, _has_content(events)) if events else None
+        return EventBatch(events, commits(events)) if events else None
 
     def end(self) -> list[Event]:
         return self._reader.close()
@@ -94,10 +94,6 @@ class ChatStreamDecoder:
                 return reader.fail(ApiError("provider_unavailable", f"Provider returned error: {sentence}"))
             case _:
                 return []
-
-
-def _has_content(events: list[Event]) -> bool:
-    return any(isinstance(event, PartDelta | Finished) for event in events)
 
 
 def _call(message: dict[str, Any]) -> dict[str, Any]:

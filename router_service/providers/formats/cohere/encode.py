@@ -15,7 +15,7 @@ from router_service.core.generation import GenerationRequest, OutputFormat, Reas
 from router_service.core.http_request import HttpRequest
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.core.wire.chat import DIALECT as CHAT
-from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields
+from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields, limited_tokens
 from router_service.providers.custom_tools import CUSTOM_SCHEMA
 from router_service.providers.formats.cohere.names import DIALECT, MAX_TOOL_NAME, origin_at, reasons
 from router_service.providers.formats.cohere.turns import TurnEncoder
@@ -57,10 +57,8 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
     body |= _sampling(request.sampling, dropped)
     body |= _reasoning(request.reasoning, reasons(endpoint.upstream_model), dropped)
     if request.max_tokens is not None:
-        most = endpoint.max_completion_tokens
-        body["max_tokens"] = request.max_tokens if most is None else min(request.max_tokens, most)
-        if body["max_tokens"] < request.max_tokens:
-            dropped.add("max_tokens")
+        limit = limited_tokens("max_tokens", request.max_tokens, endpoint.max_completion_tokens, dropped)
+        body["max_tokens"] = limit
     body |= _extras(request, body, dropped)
     body |= encode_tier(request.service_tier, endpoint, dropped)
     _report(request, dropped)
@@ -160,11 +158,7 @@ def _extras(request: GenerationRequest, body: dict[str, Any], dropped: set[str])
     """Return the fields of this dialect that the middle does not know, and report those of others."""
     for dialect, fields in request.extras.items():
         if dialect != DIALECT:
-            known = (
-                _READ_ELSEWHERE
-                | SERVED_BY_ROUTER
-                | ({"prompt_cache_key", "structured_outputs"} if dialect == CHAT else set())
-            )
+            known = _READ_ELSEWHERE | SERVED_BY_ROUTER | (_OF_CHAT if dialect == CHAT else frozenset())
             dropped |= asking_fields(fields, set(fields) - known)
     return {name: value for name, value in request.extras.get(DIALECT, {}).items() if name not in body}
 

@@ -36,7 +36,7 @@ FINISH_REASONS: dict[str, FinishReason] = {
     "ERROR_LIMIT": "length",
 }
 MAX_PARTS = 10_000
-_TEXT, _THOUGHT, _PLAN = "text", "thinking", "plan"
+_TEXT = "text"
 
 
 class AnswerReader:

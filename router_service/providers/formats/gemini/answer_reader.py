@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from router_service.core.errors import ApiError
-from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartDelta
+from router_service.core.events import Began, Ended, Event, Failed, Metered
 from router_service.providers.formats.gemini.candidate_reader import CandidateReader
 from router_service.providers.formats.gemini.citations import searches
 from router_service.providers.formats.gemini.errors import blocked_prompt, error_reported
@@ -92,8 +92,3 @@ class ContentReader:
     def _next_call(self) -> int:
         self._calls += 1
         return self._calls - 1
-
-
-def commits(events: list[Event]) -> bool:
-    """Return whether ``events`` commit an attempt: with content, or with the reason of an end that may have none."""
-    return any(isinstance(event, PartDelta | Finished) for event in events)

@@ -5,10 +5,10 @@ Source: Gemini API reference: streamGenerateContent.
 
 from __future__ import annotations
 
-from router_service.core.answer import EventBatch
+from router_service.core.answer import EventBatch, commits
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
-from router_service.providers.formats.gemini.answer_reader import ContentReader, commits
+from router_service.providers.formats.gemini.answer_reader import ContentReader
 from router_service.providers.formats.gemini.errors import error_reported, no_content
 from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext

@@ -12,7 +12,7 @@ from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
-from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields
+from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields, limited_tokens
 from router_service.providers.formats.gemini.dialect import gemini_dialect_at
 from router_service.providers.formats.gemini.model_traits import gemini_traits
 from router_service.providers.formats.gemini.names import MAX_TOOL_NAME, FunctionNames, gemini_origin_at
@@ -125,9 +125,7 @@ class _ContentEncoder:
         )
         if request.max_tokens is not None:
             most = self._endpoint.max_completion_tokens
-            config["maxOutputTokens"] = request.max_tokens if most is None else min(request.max_tokens, most)
-            if config["maxOutputTokens"] != request.max_tokens:
-                self._dropped.add("max_tokens")
+            config["maxOutputTokens"] = limited_tokens("max_tokens", request.max_tokens, most, self._dropped)
         if not self._asks_in_words():
             config |= format_fields(request.output, self._dropped)
         config |= modality_fields(request.modalities, traits, self._dropped)

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from router_service.core.errors import ApiError
-
 Schema = dict[str, Any]
 _KEPT = frozenset(
     {"$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items", "prefixItems"}
@@ -26,14 +22,6 @@ _NOTES = frozenset(
 _FORMATS = frozenset({"date-time", "date", "time", "duration", "int32", "int64", "float", "double", "enum"})
 # Deeper schemas are cut off: what they describe there may be anything.
 MAX_DEPTH = 64
-
-
-def decode_object(raw: msgspec.Raw, owner: str) -> Schema:
-    """Return a schema as an object. Raises ``ApiError`` 400 that names ``owner`` for any other value."""
-    try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise ApiError("invalid_request", f"The schema of {owner} must be a JSON object; send a JSON schema") from None
 
 
 def reduced_schema(schema: Schema) -> tuple[Schema, bool]:

@@ -11,8 +11,9 @@ import msgspec
 
 from router_service.core.errors import ApiError
 from router_service.core.generation import OutputFormat
-from router_service.providers.formats.gemini.json_schema import decode_object, reduced_schema
+from router_service.providers.formats.gemini.json_schema import reduced_schema
 from router_service.providers.formats.gemini.model_traits import GeminiTraits
+from router_service.providers.tool_schemas import decode_schema
 
 JSON_TYPE = "application/json"
 _OBJECT = "Answer with one JSON object and nothing else: no other text and no code fence."
@@ -28,7 +29,7 @@ def format_fields(output: OutputFormat, dropped: set[str]) -> dict[str, Any]:
         return {}
     if output.kind == "json_object" or output.schema is None:
         return {"responseMimeType": JSON_TYPE}
-    schema, lost = reduced_schema(decode_object(output.schema, "response_format"))
+    schema, lost = reduced_schema(decode_schema(output.schema, "response_format"))
     if lost:
         dropped.add("response_format.schema")
     if output.description:
@@ -42,7 +43,7 @@ def format_instruction(output: OutputFormat) -> str | None:
         return None
     if output.kind == "json_object" or output.schema is None:
         return _OBJECT
-    schema = decode_object(output.schema, "response_format")
+    schema = decode_schema(output.schema, "response_format")
     return f"{_SCHEMA}\n{msgspec.json.encode(schema).decode()}"
 
 

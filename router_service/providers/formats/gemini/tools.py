@@ -13,8 +13,9 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.generation import Tool, ToolChoice
 from router_service.providers.custom_tools import CUSTOM_SCHEMA
-from router_service.providers.formats.gemini.json_schema import decode_object, reduced_schema
+from router_service.providers.formats.gemini.json_schema import reduced_schema
 from router_service.providers.formats.gemini.names import DIALECT, FunctionNames
+from router_service.providers.tool_schemas import decode_schema, require_object
 
 GOOGLE_SEARCH: dict[str, Any] = {"googleSearch": {}}
 _MODES = {"none": "NONE", "required": "ANY", "tool": "ANY"}
@@ -50,14 +51,11 @@ def _parameters(tool: Tool, dropped: set[str]) -> dict[str, Any] | None:
     if tool.schema is None:
         return None
     owner = f"the tool {tool.name!r}"
-    schema, lost = reduced_schema(decode_object(tool.schema, owner))
-    if schema.get("type", "object") != "object":
-        raise ApiError(
-            "invalid_request", f"The schema of {owner} must be of type object for this provider; wrap it in an object"
-        )
+    schema, lost = reduced_schema(decode_schema(tool.schema, owner))
+    described = require_object(schema, owner)
     if lost:
         dropped.add("tools.parameters")
-    return {"type": "object"} | schema
+    return described
 
 
 def hosted_tools(tools: Iterable[Tool], dropped: set[str]) -> list[dict[str, Any]]:

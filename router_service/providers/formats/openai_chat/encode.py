@@ -11,10 +11,10 @@ from data.catalogue.types import Endpoint
 from router_service.core.generation import GenerationRequest, Sampling
 from router_service.core.http_request import HttpRequest
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
-from router_service.providers.chat_parameters import UNSERVED, asking_fields
+from router_service.providers.chat_parameters import UNSERVED, asking_fields, limited_tokens
 from router_service.providers.formats.openai_chat.dialect import NAME, dialect_at, origin_of
 from router_service.providers.formats.openai_chat.output import asks_in_words, encode_output, with_schema
-from router_service.providers.formats.openai_chat.parameters import fitted_parameters, limited_tokens
+from router_service.providers.formats.openai_chat.parameters import fitted_parameters
 from router_service.providers.formats.openai_chat.reasoning import encode_reasoning, without_thinking
 from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, left_out
 from router_service.providers.formats.openai_chat.tools import cache_control, encode_tools

@@ -54,20 +54,6 @@ def clamped(name: str, value: Any, limit: Limit, dropped: set[str]) -> Any:
     return fitted
 
 
-def limited_tokens(name: str, value: int | msgspec.Raw, most: int | None, dropped: set[str]) -> Any:
-    """Return ``max_tokens``, at most the number that the endpoint can write; a smaller one is reported as ``name``."""
-    if most is None:
-        return value
-    try:
-        asked = int(bytes(value)) if isinstance(value, msgspec.Raw) else value
-    except ValueError:
-        return value
-    if asked <= most:
-        return value
-    dropped.add(name)
-    return most
-
-
 def refuse(names: Iterable[str], dialect: Dialect) -> None:
     """Raise ``ApiError`` 400 if one of ``names`` asks for what the provider does not have at all."""
     if dialect.refused:

@@ -15,9 +15,10 @@ from router_service.core.generation import ReasoningEffort, ReasoningOptions
 from router_service.core.http_request import HttpRequest
 from router_service.core.request_source import RequestSource
 from router_service.core.wire.chat_traits import CALLS, DEVELOPER, FOREIGN, INVALID_ARGUMENTS, LONG_CALL_IDS, NAMES
+from router_service.providers.chat_parameters import limited_tokens
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, ToolChoiceMode, dialect_of, origin_of
 from router_service.providers.formats.openai_chat.encode import encode_request
-from router_service.providers.formats.openai_chat.parameters import clamped, limited_tokens, read_value, reported
+from router_service.providers.formats.openai_chat.parameters import clamped, read_value, reported
 from router_service.providers.formats.openai_chat.reasoning import encode_reasoning
 from router_service.providers.formats.openai_chat.support import ROUTER_ONLY, TOOL_FIELDS, left_out
 from router_service.providers.formats.openai_chat.tools import encode_tools

@@ -14,8 +14,6 @@ from router_service.core.events import (
     Finished,
     FinishReason,
     Metered,
-    PartDelta,
-    PartProgressed,
 )
 from router_service.providers.formats.openai_responses.errors import failed_response
 from router_service.providers.formats.openai_responses.item_readers import (
@@ -208,12 +206,3 @@ class ResponseReader:
     def _next_index(self) -> int:
         self._parts += 1
         return self._parts - 1
-
-
-def commits(events: list[Event]) -> bool:
-    """Return whether ``events`` commit an attempt: with content, or with the reason of an end that may have none.
-
-    A tool that runs at the provider commits it as well: it may take longer than a provider has for its first token, and
-    it is billed.
-    """
-    return any(isinstance(event, PartDelta | PartProgressed | Finished) for event in events)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from router_service.core.answer import EventBatch
+from router_service.core.answer import EventBatch, commits
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
-from router_service.providers.formats.openai_responses.answer_reader import CALLS, ResponseReader, commits
+from router_service.providers.formats.openai_responses.answer_reader import CALLS, ResponseReader
 from router_service.providers.formats.openai_responses.errors import error_told, no_response
 from router_service.providers.formats.openai_responses.item_readers import MessageReader, logprobs_of, string_of
 from router_service.providers.formats.openai_responses.progress import PROGRESS

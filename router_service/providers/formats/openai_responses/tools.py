@@ -17,6 +17,7 @@ from router_service.providers.custom_tools import CUSTOM_SCHEMA
 from router_service.providers.formats.openai_responses.dialect import ResponsesDialect
 from router_service.providers.formats.openai_responses.names import DIALECT
 from router_service.providers.tool_names import ToolNames
+from router_service.providers.tool_schemas import decode_schema
 
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 _TEXT_SCHEMA = CUSTOM_SCHEMA | {"additionalProperties": False}
@@ -69,12 +70,7 @@ def _function_tool(tool: Tool, names: ToolNames) -> dict[str, Any]:
 def _parameters(tool: Tool) -> Any:
     if tool.schema is None:
         return {"type": "object", "properties": {}}
-    try:
-        schema = _object_decoder.decode(tool.schema)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ApiError(
-            "invalid_request", f"The schema of the tool {tool.name!r} must be a JSON object; send a JSON schema"
-        ) from None
+    schema = decode_schema(tool.schema, f"the tool {tool.name!r}")
     return tool.schema if "type" in schema else {"type": "object", "properties": {}} | schema
 
 

@@ -10,6 +10,7 @@ import pytest
 from router_service.core.events import Event, PartProgressed, fold
 from router_service.core.parts import Opaque
 from router_service.providers.formats.openai_responses.progress import PROGRESS
+from router_service.providers.json_events import JsonEventDecoder
 from tests.router_service.providers.formats.openai_responses.responses_world import CONTEXT, FORMAT
 
 END: dict[str, Any] = {"type": "response.completed", "response": {"status": "completed"}}
@@ -47,9 +48,10 @@ def test_each_documented_event_is_read(kind: str) -> None:
     assert json.loads(bytes(step.part.raw))["type"] == PROGRESS[kind]
 
 
-def test_a_step_commits_the_attempt() -> None:
-    """A search may take longer than a provider has for its first token."""
-    decoder = FORMAT.decoder(CONTEXT)
+@pytest.mark.parametrize("heals", [False, True])
+def test_a_step_commits_the_attempt(heals: bool) -> None:
+    """A search may take longer than a provider has for its first token; so it is where text is made JSON."""
+    decoder = JsonEventDecoder(FORMAT.decoder(CONTEXT)) if heals else FORMAT.decoder(CONTEXT)
     begun = decoder.feed(None, json.dumps(added()).encode())
     assert begun is not None and not begun.has_content
     told = {"type": "response.web_search_call.searching", "item_id": "ws_1", "output_index": 0}
