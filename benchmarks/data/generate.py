@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from data.catalogue import load_catalogue
 from data.lake import Lake
-from data.record.generated_rows import pick, record_table, struct_lists
+from data.record.generated_rows import meter_charges, pick, record_table, struct_lists
 from data.record.record import RECORD_SCHEMA, RECORD_VERSION
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +33,6 @@ TAGS = ("code_generation", "code_review", "summarisation", "question_answering",
 LANGUAGES = ("en", "zh", "ru", "es")
 ERRORS = ("rate_limit_exceeded", "timeout", "provider_unavailable", "invalid_request", "context_length_exceeded")
 FINISHES = ("stop", "length", "tool_calls")
-METERS = ("prompt", "completion", "input_cache_read")
 HOUR_US = 3_600_000_000
 
 
@@ -122,7 +121,7 @@ class RowGenerator:
             "error_type": errors, "finish_reason": pick(FINISHES, np.where(failed, -1, session % 3)),
             "tool_calls": pa.array(np.ones(rows, np.int32), mask=failed | (session % 3 != 2)),
             "prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": cached,
-            "reasoning_tokens": completion // 4, "charges": _charges([prompt - cached, completion, cached], parts),
+            "reasoning_tokens": completion // 4, "charges": meter_charges([prompt - cached, completion, cached], parts),
             "cost_nano": sum(parts), "cost_prompt_nano": parts[0], "cost_completion_nano": parts[1],
             "cost_cached_nano": parts[2],
             "ttft_us": pa.array(ttft + 900, pa.int64(), mask=failed), "overhead_us": dice.integers(500, 3_000, rows),
@@ -198,15 +197,6 @@ def _ids(moments: Any, numbers: Any) -> pa.Array:
     seconds = pa.array(moments // 1_000_000).cast(pa.string())
     digits = pa.array(numbers).cast(pa.string())
     return pc.binary_join_element_wise("gen", seconds, digits, "-")
-
-
-def _charges(quantities: list[Any], nanos: list[Any]) -> pa.Array:
-    rows = len(quantities[0])
-    columns: dict[str, Any] = {
-        "meter": pick(METERS, np.tile(np.arange(3), rows)),
-        "quantity": np.stack(quantities, 1).ravel(), "nano": np.stack(nanos, 1).ravel(),
-    }  # fmt: skip
-    return struct_lists("charges", columns, np.arange(rows + 1) * 3)
 
 
 def _candidates(endpoints: Any) -> list[dict[str, Any]]:

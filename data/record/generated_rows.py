@@ -10,6 +10,9 @@ import pyarrow as pa
 
 from data.record.record import RECORD_SCHEMA
 
+# The meters of generated charges, in the order of their arrays.
+METERS = ("prompt", "completion", "input_cache_read")
+
 
 def record_table(columns: Mapping[str, Any], rows: int) -> pa.Table:
     """Return ``rows`` rows with the columns of ``RECORD_SCHEMA``.
@@ -26,6 +29,16 @@ def struct_lists(name: str, columns: Mapping[str, Any], offsets: Any) -> pa.Arra
     children = [_column(field, columns, rows) for field in kind.value_type]
     flat = pa.StructArray.from_arrays(children, fields=list(kind.value_type))
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat, type=kind)
+
+
+def meter_charges(quantities: Sequence[Any], nanos: Sequence[Any]) -> pa.Array:
+    """Return the charges of each row, in nano-USD: one array of quantities and one of costs for each of ``METERS``."""
+    rows, meters = len(quantities[0]), len(METERS)
+    columns: dict[str, Any] = {
+        "meter": pick(METERS, np.tile(np.arange(meters), rows)),
+        "quantity": np.stack(quantities, 1).ravel(), "nano": np.stack(nanos, 1).ravel(),
+    }  # fmt: skip
+    return struct_lists("charges", columns, np.arange(rows + 1) * meters)
 
 
 def pick(values: Sequence[Any], places: Any) -> pa.Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data.record.generated_rows import pick, record_table, struct_lists
+from data.record.generated_rows import meter_charges, pick, record_table, struct_lists
 from data.record.record import RECORD_VERSION
 from lab.market.parameters import PROGRAMMING, Parameters
 from lab.market.serving import FAULTS, ProviderDice, Served
@@ -16,7 +16,6 @@ from lab.market.users import UserPool
 
 DAYS_PER_MONTH = 365.25 / 12
 KEYS, APPS = 400, 30
-METERS = ("prompt", "completion", "input_cache_read")
 SKINS, MODALITIES, FINISHES = ("chat", "messages", "responses"), ("text", "image"), ("stop", "length", "tool_calls")
 TAGS = {"programming": ("code_generation", "code_review"), "roleplay": ("creative_writing",)}
 
@@ -190,7 +189,7 @@ class _Generator:
             "prompt_tokens": pa.array(prompt, mask=failed), "completion_tokens": pa.array(completion, mask=failed),
             "cached_tokens": pa.array(cached, mask=failed),
             "reasoning_tokens": pa.array(np.where(reasoning, completion // 2, 0), mask=failed),
-            "charges": _charges([prompt - cached, completion, cached], parts), "cost_nano": sum(parts),
+            "charges": meter_charges([prompt - cached, completion, cached], parts), "cost_nano": sum(parts),
             "cost_prompt_nano": parts[0], "cost_completion_nano": parts[1], "cost_cached_nano": parts[2],
             "ttft_us": pa.array(ttft + 900, mask=failed), "overhead_us": dice.integers(800, 3000, rows),
             "category": pick(self._category_names(), np.where(labelled, category, -1)),
@@ -205,12 +204,12 @@ class _Generator:
         """Return the plan of each request: all providers of its model."""
         plans = []
         for name, described in self._models:
-            prices = [sum(part * weight for part, weight in zip(described.price, (0.75, 0.25), strict=True))]
+            price = sum(part * weight for part, weight in zip(described.price, (0.75, 0.25), strict=True))
             plans.append(
                 [
                     {
                         "endpoint": f"{provider}:{name}", "probability": float(chance), "excluded_by": None,
-                        "score": prices[0] * self._parameters.market.further_provider_price**rank,
+                        "score": price * self._parameters.market.further_provider_price**rank,
                     }
                     for rank, (provider, chance) in enumerate(
                         zip(described.providers, self._providers.chances(described), strict=True)
@@ -249,12 +248,3 @@ def _between(ends: tuple[float, float], done: Any) -> Any:
 def _normal(shares: dict[str, float]) -> Any:
     values = np.array(list(shares.values()))
     return values / values.sum()
-
-
-def _charges(quantities: list[Any], nanos: list[Any]) -> pa.Array:
-    rows = len(quantities[0])
-    columns = {
-        "meter": pick(METERS, np.tile(np.arange(3), rows)),
-        "quantity": np.stack(quantities, 1).ravel(), "nano": np.stack(nanos, 1).ravel(),
-    }  # fmt: skip
-    return struct_lists("charges", columns, np.arange(rows + 1) * 3)
