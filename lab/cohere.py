@@ -10,13 +10,13 @@ import math
 import random
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 from data.catalogue import load_catalogue
 from data.catalogue.types import Endpoint
 from lab.embeddings import packed, unit_vector
+from lab.offers import offered
 from lab.openai_embeddings import spoil
 from lab.shapes import RequestRefused
 from lab.text import CHARACTERS_OF_A_TOKEN
@@ -87,7 +87,7 @@ class CohereEmbedWire(CohereErrors):
     def respond(self, body: dict[str, Any], spoiled: str | None) -> dict[str, Any]:
         texts = [_content_text(one) for one in body.get("inputs") or ()]
         texts += [*(body.get("texts") or ()), *(body.get("images") or ())]
-        model = _endpoints().get(body["model"])
+        model = offered("cohere", "embeddings").get(body["model"])
         known = load_catalogue().models[model.model].dimensions if model else None
         dimensions = body.get("output_dimension") or known or DIMENSIONS_OF_V4[-1]
         vectors = spoil([unit_vector(text, dimensions) for text in texts], spoiled)
@@ -150,27 +150,26 @@ def _relevance(query: str, document: str) -> float:
     return round(0.01 + 0.9 * shared + 0.05 * random.Random(f"{query}/{document}").random(), 6)
 
 
-def _known(body: dict[str, Any], headers: Mapping[str, str], fields: frozenset[str], task: str) -> Endpoint:
+def check_cohere_fields(body: dict[str, Any], headers: Mapping[str, str], fields: frozenset[str]) -> None:
+    """Raise ``RequestRefused`` for a request without a key, or with a field that is none of ``fields``."""
     if not headers.get("authorization"):
         raise RequestRefused("no api key supplied", status=401)
     if unknown := sorted(set(body) - fields):
         raise RequestRefused(
             f"invalid request: unknown field: parameter '{unknown[0]}' is not a valid field", status=422
         )
-    endpoint = _endpoints().get(str(body.get("model")))
-    if endpoint is None or endpoint.task != task:
+
+
+def _known(body: dict[str, Any], headers: Mapping[str, str], fields: frozenset[str], task: str) -> Endpoint:
+    check_cohere_fields(body, headers, fields)
+    endpoint = offered("cohere", task).get(str(body.get("model")))
+    if endpoint is None:
         message = (
             f"model '{body.get('model')}' not found, make sure the correct model ID was used and that you have access "
             "to the model."
         )
         raise RequestRefused(message, status=404)
     return endpoint
-
-
-@cache
-def _endpoints() -> dict[str, Endpoint]:
-    offers = (e for found in load_catalogue().endpoints.values() for e in found)
-    return {e.upstream_model: e for e in offers if e.provider == "cohere" and e.task != "chat"}
 
 
 def _content_text(one: dict[str, Any]) -> str:

@@ -12,9 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lab.cohere import CohereErrors, new_id
+from lab.cohere import CohereErrors, check_cohere_fields, new_id
 from lab.conversation import Conversation, read_chat
-from lab.script import Called, Declined, Ending, HiddenThought, SaidText, Script, Searched, Thought, drawn_script
+from lab.script import (
+    Called,
+    Declined,
+    Ending,
+    HiddenThought,
+    SaidText,
+    Script,
+    Searched,
+    Thought,
+    drawn_script,
+    only_of_gemini,
+)
 from lab.shapes import RequestRefused
 from lab.text import Ask, Completion, characters
 
@@ -71,14 +82,11 @@ class CohereChatWire(CohereErrors):
         if script.ending in ("pause", "refusal"):
             return f"the ending {script.ending!r}"
         kinds = ((Searched, "a search by the provider"), (HiddenThought, "encrypted thinking"), (Declined, "a refusal"))
-        return next((name for kind, name in kinds if any(isinstance(part, kind) for part in script.parts)), None)
+        found = next((name for kind, name in kinds if any(isinstance(part, kind) for part in script.parts)), None)
+        return found or only_of_gemini(script)
 
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
-        if not headers.get("authorization"):
-            raise RequestRefused("no api key supplied", status=401)
-        if unknown := sorted(set(body) - _FIELDS):
-            message = f"invalid request: unknown field: parameter '{unknown[0]}' is not a valid field"
-            raise RequestRefused(message, status=422)
+        check_cohere_fields(body, headers, _FIELDS)
         for name, (least, most) in _BOUNDS.items():
             value = body.get(name)
             if value is not None and not least <= value <= most:

@@ -175,15 +175,15 @@ def _message_tools(body: dict[str, Any]) -> tuple[OfferedTool, ...]:
 def image_described(url: str) -> str:
     """Return what can be said of an image by its address."""
     inline = BASE64_URL.match(url)
-    return f"{inline[1]} of {_bytes(inline[2])} bytes" if inline else f"an image at {url[:200]}"
+    return f"{inline[1]} of {encoded_bytes(inline[2])} bytes" if inline else f"an image at {url[:200]}"
 
 
 def _pictured(source: dict[str, Any]) -> str:
     if source["type"] == "base64":
-        return f"{source['media_type']} of {_bytes(source['data'])} bytes"
+        return f"{source['media_type']} of {encoded_bytes(source['data'])} bytes"
     return f"an image at {source.get('url', source.get('file_id', ''))[:200]}"
 
 
-def _bytes(encoded: str) -> int:
+def encoded_bytes(encoded: str) -> int:
     """Return the number of bytes that padded base64 holds."""
     return len(encoded) * 3 // 4 - encoded.count("=")

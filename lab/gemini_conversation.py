@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.conversation import Conversation, OfferedTool, marker_of
+from lab.conversation import Conversation, OfferedTool, encoded_bytes, marker_of
 from lab.gemini_history import calls_of, responses_of
 
 
@@ -87,4 +87,4 @@ def _pictured(found: dict[str, Any]) -> str:
     data = found.get("data")
     if data is None:
         return f"an image at {str(found.get('fileUri'))[:200]}"
-    return f"{found['mimeType']} of {len(data) * 3 // 4 - data.count('=')} bytes"
+    return f"{found['mimeType']} of {encoded_bytes(data)} bytes"

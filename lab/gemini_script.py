@@ -188,7 +188,7 @@ class ContentScript:
 
 def unsaid_in_contents(script: Script) -> str | None:
     """Return what of ``script`` the format cannot say at all."""
-    if any(isinstance(part, Searched) and part.results is None for part in script.parts):
+    if script.pauses:
         return "a turn that pauses"
     return "a response that says that it has failed" if script.ending == "failed" else None
 

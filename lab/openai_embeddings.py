@@ -7,12 +7,12 @@ embeddings-benchmark/mteb (#1200), sbintuitions/JMTEB (#15), discourse/discourse
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from data.catalogue import load_catalogue
-from data.catalogue.types import Endpoint, Model
+from data.catalogue.types import Model
 from lab.embeddings import packed, unit_vector
+from lab.offers import offered
 from lab.openai_errors import OpenAIErrors
 from lab.openai_refusals import NO_KEY, OpenAIVocabulary
 from lab.shapes import Either, Listed, Number, Object, OneOf, RequestRefused, String, check
@@ -98,13 +98,8 @@ def spoil(vectors: list[list[float]], fault: str | None) -> list[list[float]]:
 
 def known_model(provider: str, upstream_model: str) -> Model | None:
     """Return the catalogue's model of a name at ``provider``; ``None`` where the provider does not have it."""
-    endpoint = _endpoints().get(f"{provider}:{upstream_model}")
+    endpoint = offered(provider, "embeddings").get(upstream_model)
     return load_catalogue().models[endpoint.model] if endpoint else None
-
-
-@cache
-def _endpoints() -> dict[str, Endpoint]:
-    return {e.id: e for offers in load_catalogue().endpoints.values() for e in offers if e.task == "embeddings"}
 
 
 def _inputs(body: dict[str, Any]) -> list[Any]:

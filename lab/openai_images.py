@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from data.catalogue import load_catalogue
+from lab.offers import offered
 from lab.openai_errors import OpenAIErrors
 from lab.openai_refusals import NO_KEY, OpenAIVocabulary
 from lab.shapes import Number, Object, OneOf, RequestRefused, String, check
@@ -49,9 +49,7 @@ class OpenAIImagesWire(OpenAIErrors):
         if not headers.get("authorization") and not headers.get("api-key"):
             raise RequestRefused(NO_KEY, status=401)
         check(_REQUEST, body, (), OpenAIVocabulary())
-        name = f"{self._provider}:{body.get('model')}"
-        known = (e for offers in load_catalogue().endpoints.values() for e in offers if e.task == "images")
-        if all(endpoint.id != name for endpoint in known):
+        if str(body.get("model")) not in offered(self._provider, "images"):
             message = f"The model '{body.get('model')}' does not exist."
             raise RequestRefused(message, kind="image_generation_user_error", param="model", code="invalid_value")
         if body.get("background") == "transparent" and body.get("output_format") == "jpeg":

@@ -17,7 +17,6 @@ from lab.script import (
     Ending,
     SaidText,
     Script,
-    Searched,
     Thought,
     joined,
     only_of_gemini,
@@ -194,7 +193,6 @@ def _usage(scripts: Sequence[Script], completion: Completion) -> dict[str, Any]:
 
 def unsaid_in_chat(script: Script) -> str | None:
     """Return what of ``script`` the format cannot say at all; thinking counts as tokens, searches as citations."""
-    paused = any(isinstance(part, Searched) and part.results is None for part in script.parts)
     if script.ending == "failed":
         return "a response that says that it has failed"
-    return "a turn that pauses" if paused else only_of_gemini(script)
+    return "a turn that pauses" if script.pauses else only_of_gemini(script)

@@ -258,6 +258,6 @@ def _grouped(parts: tuple[Part, ...]) -> list[tuple[Part, ...]]:
 
 def unsaid_in_responses(script: Script) -> str | None:
     """Return what of ``script`` the format cannot say at all."""
-    if any(isinstance(part, Searched) and part.results is None for part in script.parts):
+    if script.pauses:
         return "a turn that pauses"
     return "a stop sequence" if script.ending == "stop_sequence" else only_of_gemini(script)

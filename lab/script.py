@@ -124,6 +124,11 @@ class Script:
         """Return the first tool, other than a search, that the provider runs."""
         return next((part.tool for part in self.parts if isinstance(part, RanTool)), None)
 
+    @property
+    def pauses(self) -> bool:
+        """Return whether the response ends before a search has its results."""
+        return any(isinstance(part, Searched) and part.results is None for part in self.parts)
+
     def limited(self, max_tokens: int | None) -> Script:
         """Return the script cut off after ``max_tokens`` tokens, in its last text alone."""
         last = self.parts[-1] if self.parts else None
