@@ -21,7 +21,7 @@ MAX_SCHEMA_FIELD_BYTES = 256 * 1024
 MAX_TOOLS_BYTES = 1024 * 1024
 # A tool of the shortest kind has 40 bytes, so that no field within ``MAX_FIELD_BYTES`` has more tools.
 MAX_TOOLS = 2048
-# Messages, and parts of messages and of tool results. The longest conversations of coding agents have some thousands.
+# Messages, parts of messages and of tool results, documents. Conversations of coding agents have some thousands.
 MAX_ITEMS = 10_000
 # A field of fewer bytes cannot hold more than ``MAX_ITEMS`` items: the shortest has more than 20.
 UNCOUNTED_BYTES = 20 * MAX_ITEMS
@@ -30,7 +30,20 @@ COUNTED_LEVELS = 3
 # A smaller value holds one item at most.
 SMALL_VALUE_BYTES = 48
 # Their only bound in bytes is that of the body.
-CONTENT = frozenset({"input", "instructions", "messages", "prediction", "prompt", "suffix", "system"})
+CONTENT = frozenset(
+    {
+        "documents",
+        "input",
+        "input_references",
+        "instructions",
+        "messages",
+        "prediction",
+        "prompt",
+        "query",
+        "suffix",
+        "system",
+    }
+)
 TOOLS = frozenset({"functions", "tools"})
 SCHEMAS = frozenset({"output_config", "output_format", "response_format", "text"})
 
@@ -83,7 +96,7 @@ def _check_items(name: str, raw: bytes) -> None:
             items = _items(value) if value[:1] == b"[" else []
             left -= len(items)
             if left < 0:
-                message = f"{name} takes at most {MAX_ITEMS:,} messages and parts of messages; send fewer"
+                message = f"{name} takes at most {MAX_ITEMS:,} items, such as messages and their parts; send fewer"
                 raise ApiError("invalid_request", message)
             below += [item for item in items if len(item) > SMALL_VALUE_BYTES]
         pending = [

@@ -46,7 +46,7 @@ def refusal(**fields: Any) -> str:
         ({"tools": [{"name": "f"}] * (MAX_TOOLS + 3000)}, f"tools takes at most {MAX_TOOLS:,} entries"),
         ({"tools": [{"name": "x" * MAX_TOOLS_BYTES}]}, f"tools must have at most {MAX_TOOLS_BYTES:,} bytes"),
         ({"response_format": {"x": "x" * MAX_SCHEMA_FIELD_BYTES}}, "response_format must have at most"),
-        ({"messages": [TURN] * (MAX_ITEMS + 1)}, f"messages takes at most {MAX_ITEMS:,} messages and parts"),
+        ({"messages": [TURN] * (MAX_ITEMS + 1)}, f"messages takes at most {MAX_ITEMS:,} items"),
         ({"input": [TURN] * (MAX_ITEMS + 1)}, "input takes at most"),
         ({"system": [TEXT] * (MAX_ITEMS + 1)}, "system takes at most"),
         ({"messages": [{"role": "user", "content": [TEXT] * MAX_ITEMS}] * 2}, "messages takes at most"),

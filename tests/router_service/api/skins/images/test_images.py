@@ -52,6 +52,14 @@ def test_images_come_as_base64(stack: Stack, path: str, stream: bool) -> None:
     assert {one["media_type"] for one in found.json()["data"]} == {"image/png"}
 
 
+def test_large_references_are_read() -> None:
+    """A picture of 1 MB within the body is far more than the bound of a field that holds no content."""
+    url = "data:image/png;base64," + base64.b64encode(bytes(1_000_000)).decode()
+    written = BODY | {"input_references": [{"type": "image_url", "image_url": {"url": url}}]}
+    asked = parse_images(read_fields(json.dumps(written).encode()))
+    assert len(asked.references) == 1
+
+
 def test_tokens_are_charged_by_kind(stack: Stack) -> None:
     found = ask(stack, quality="low")
     usage = found.json()["usage"]

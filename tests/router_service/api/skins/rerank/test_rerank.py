@@ -51,6 +51,14 @@ def test_objects_with_text_are_ranked_as_texts_are(stack: Stack) -> None:
     assert written == ask(stack).json()["results"]
 
 
+def test_long_documents_are_ranked(stack: Stack) -> None:
+    """A hundred documents of 2,000 characters are far more than the bound of a field that holds no content."""
+    written = [f"{one} " * 200 for one in DOCUMENTS * 33]
+    found = ask(stack, documents=written, query="When is high tide? " * 20)
+    assert found.status_code == 200, found.text
+    assert len(found.json()["results"]) == len(written)
+
+
 @pytest.mark.parametrize("count", [1, 100, 101, 250])
 def test_search_units_are_charged(stack: Stack, count: int) -> None:
     documents = [f"document {n}" for n in range(count)]
