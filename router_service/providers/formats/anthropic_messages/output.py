@@ -15,15 +15,12 @@ from router_service.providers.formats.anthropic_messages.json_schema import (
     without_combinators,
 )
 from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits
+from router_service.providers.json_instruction import json_instruction
 from router_service.providers.tool_names import ToolNames
 from router_service.providers.tool_schemas import decode_schema
 
 _TOOL_NAME = "write_answer"
 _DESCRIPTION = "Give the answer to the user by calling this tool. Its input is the complete answer."
-_OBJECT = "Answer with one JSON object and nothing else: no other text and no code fence."
-_SCHEMA = (
-    "Answer with one JSON value that is valid for this JSON schema and nothing else: no other text, no code fence."
-)
 
 
 class OutputPlan(msgspec.Struct, frozen=True):
@@ -50,7 +47,7 @@ def plan_output(
     if schema is not None and traits.native_schema and is_native(schema):
         return OutputPlan(format={"type": "json_schema", "schema": schema})
     if not forced or (schema is not None and not _fits_tool(schema)):
-        return OutputPlan(instruction=_instruction(schema))
+        return OutputPlan(instruction=json_instruction(schema))
     return OutputPlan(
         tool={
             "name": names.unused(output.name or _TOOL_NAME),
@@ -70,7 +67,3 @@ def output_choice(tool: dict[str, Any], choice: dict[str, Any] | None, *, others
     if others and (choice is None or choice["type"] != "none"):
         return (choice or {}) | {"type": "any"}
     return {"type": "tool", "name": tool["name"], "disable_parallel_tool_use": True}
-
-
-def _instruction(schema: dict[str, Any] | None) -> str:
-    return _OBJECT if schema is None else f"{_SCHEMA}\n{msgspec.json.encode(schema).decode()}"

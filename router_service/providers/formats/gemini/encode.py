@@ -74,6 +74,7 @@ class _ContentEncoder:
             tool_names=self._names.changed(),
             custom_tools=self._names.custom,
             lists_sources=self._searches,
+            json_text=self._asks_in_words(),
         )
         method = "streamGenerateContent?alt=sse" if self._request.stream else "generateContent"
         url = f"{self._endpoint.base_url}/models/{quote(self._endpoint.upstream_model, safe='@')}:{method}"
@@ -84,8 +85,8 @@ class _ContentEncoder:
         request = self._request
         encoder = PartEncoder(self._endpoint, self._names, self._dropped, images=self._traits.images)
         system = encoder.system_parts(request.instructions)
-        if self._asks_in_words() and (words := format_instruction(request.output)):
-            system.append({"text": words})
+        if self._asks_in_words():
+            system.append({"text": format_instruction(request.output)})
         self._body["contents"] = contents(
             request.messages, encoder, signed_calls=self._traits.signed_calls, instructed=bool(system)
         )
@@ -93,7 +94,9 @@ class _ContentEncoder:
             self._body["systemInstruction"] = {"parts": system}
 
     def _asks_in_words(self) -> bool:
-        """Return whether functions keep the model from being held to JSON."""
+        """Return whether JSON is asked for, and functions keep the model from being held to it."""
+        if self._request.output.kind == "text":
+            return False
         offered = any(tool.kind != "hosted" for tool in self._request.tools)
         return offered and not self._traits.json_with_tools
 

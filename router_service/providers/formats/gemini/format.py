@@ -16,6 +16,7 @@ from router_service.providers.formats.gemini.encode import encode_content_reques
 from router_service.providers.formats.gemini.errors import gemini_error
 from router_service.providers.formats.gemini.names import DIALECT
 from router_service.providers.formats.gemini.support import GEMINI_SUPPORT, gemini_support_at
+from router_service.providers.json_events import JsonEventDecoder, JsonTextEvents
 from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
@@ -42,15 +43,17 @@ class GeminiFormat:
 
         Raises ``ApiError`` 502 if ``body`` is no response, or the provider's own error found inside a 200.
         """
-        return decode_content(body, context)
+        events = decode_content(body, context)
+        return JsonTextEvents().rewrite(events) if context.json_text else events
 
     def decode_batches(self, body: bytes, context: DecodeContext) -> list[Batch]:
         """Translate like ``decode``, to one batch of events."""
-        return [EventBatch(decode_content(body, context), has_content=True)]
+        return [EventBatch(self.decode(body, context), has_content=True)]
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
         """Return a decoder for one stream."""
-        return ContentDecoder(context)
+        decoder = ContentDecoder(context)
+        return JsonEventDecoder(decoder) if context.json_text else decoder
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         """Return the typed error for a response with a status of failure."""

@@ -7,19 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from router_service.core.errors import ApiError
 from router_service.core.generation import OutputFormat
 from router_service.providers.formats.gemini.json_schema import reduced_schema
 from router_service.providers.formats.gemini.model_traits import GeminiTraits
+from router_service.providers.json_instruction import json_instruction
 from router_service.providers.tool_schemas import decode_schema
 
 JSON_TYPE = "application/json"
-_OBJECT = "Answer with one JSON object and nothing else: no other text and no code fence."
-_SCHEMA = (
-    "Answer with one JSON value that is valid for this JSON schema and nothing else: no other text, no code fence."
-)
 _ASPECTS = {"aspect_ratio": "aspectRatio", "image_size": "imageSize"}
 
 
@@ -37,14 +32,11 @@ def format_fields(output: OutputFormat, dropped: set[str]) -> dict[str, Any]:
     return {"responseMimeType": JSON_TYPE, "responseJsonSchema": schema}
 
 
-def format_instruction(output: OutputFormat) -> str | None:
-    """Return the words that ask for the format where functions and JSON exclude each other, ``None`` for text."""
-    if output.kind == "text":
-        return None
+def format_instruction(output: OutputFormat) -> str:
+    """Return the words that ask for JSON where functions and JSON exclude each other."""
     if output.kind == "json_object" or output.schema is None:
-        return _OBJECT
-    schema = decode_schema(output.schema, "response_format")
-    return f"{_SCHEMA}\n{msgspec.json.encode(schema).decode()}"
+        return json_instruction(None)
+    return json_instruction(decode_schema(output.schema, "response_format"))
 
 
 def modality_fields(modalities: list[str] | None, traits: GeminiTraits, dropped: set[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from router_service.core.errors import ApiError
 from router_service.core.events import Failed, Metered, Result, fold
+from router_service.core.generation import OutputFormat
 from router_service.core.parts import Media, Opaque, Reasoning, Text, ToolCall
 from router_service.core.usage import Usage
 from router_service.providers.formats.gemini.candidate_reader import FINISH_REASONS
@@ -19,12 +20,17 @@ from tests.router_service.providers.formats.gemini.gemini_world import (
     CONTEXT,
     FORMAT,
     ORIGIN,
+    PRO,
     SEARCHING,
+    ask,
     chunks,
+    encode,
     endpoint,
     events_of,
+    function,
     read,
     said,
+    user,
 )
 from tests.wire_cases import load_cases
 
@@ -293,3 +299,25 @@ def test_a_refused_signature_is_known_as_such(words: str) -> None:
     """The request is sent again without signatures then."""
     body = json.dumps({"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}).encode()
     assert refuses_tokens(FORMAT.error(400, body, {}, endpoint()))
+
+
+FENCED = 'Here it is:\n```json\n{"port": "Genoa", }\n```'
+
+
+@pytest.mark.parametrize(("version", "is_healed"), [("2.5-pro", True), ("3-pro-preview", False)])
+def test_json_that_was_asked_for_in_words_is_healed(version: str, is_healed: bool) -> None:
+    """Functions keep models before Gemini 3 from being held to JSON, so that a fence and words may stand around it."""
+    asked = ask(user("A port?"), tools=[function()], output=OutputFormat(kind="json_object"))
+    context = encode(asked, endpoint(f"gemini-{version}")).context
+    pieces = [said({"text": FENCED[:20]}, finish=None), said({"text": FENCED[20:31]}, finish=None)]
+    streamed = chunks(*pieces, said({"text": FENCED[31:]}), context=context)
+    for result in (read(said({"text": FENCED}), context), streamed):
+        (text,) = result.choices[0].parts
+        assert isinstance(text, Text) and text.text == ('{"port": "Genoa"}' if is_healed else FENCED)
+
+
+def test_a_call_instead_of_json_is_a_call() -> None:
+    asked = ask(user("A port?"), tools=[function()], output=OutputFormat(kind="json_object"))
+    context = encode(asked, endpoint(PRO)).context
+    result = read(said({"functionCall": {"name": "hoist", "args": {}}}), context)
+    assert [type(part) for part in result.choices[0].parts] == [ToolCall]
