@@ -101,7 +101,7 @@ def test_a_text_is_answered(client: openai.OpenAI, strict_stack: Stack, stream: 
     found = complete(client, stream, messages=[{"role": "user", "content": asking("text")}], temperature=2, user="ann")
     assert found.choices[0].message.content and found.choices[0].finish_reason == "stop"
     assert found.usage.completion_tokens == len(found.choices[0].message.content.split())
-    row = strict_stack.services.recent.get(found.id)
+    row = strict_stack.record(found.id)
     assert row is not None and (row["wire_format"], row["provider"]) == ("cohere", "cohere")
     assert row["dropped_parameters"] == ["temperature", "user"] and row["cost_nano"] > 0
 
