@@ -176,9 +176,39 @@ def erase(
 
 
 @app.command()
+def analytics(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8502,
+    host: str = "127.0.0.1",
+    few: Annotated[
+        int,
+        typer.Option(min=1, help="Rows of public datasets that stand for fewer requests or sessions are not shown."),
+    ] = 5,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds after which a question is given up.")] = 30.0,
+    token: Annotated[
+        str, typer.Option(envvar="PORTOLAN_ANALYTICS_TOKEN", help="Secret of the router's setting analytics_token.")
+    ] = "",
+    data_dir: DataDir = DEFAULT_DATA,
+) -> None:
+    """Run the analytics API, to which a router forwards that has its address as PORTOLAN_ANALYTICS_URL."""
+    import uvicorn
+
+    from dashboards.analytics.app import AnalyticsOptions, create_analytics_app
+    from data.lake import Lake
+
+    arguments.free(host, {"--port": port})
+    if not token and host not in ("127.0.0.1", "::1", "localhost"):
+        raise typer.BadParameter(
+            "an address that other machines reach needs a secret; set PORTOLAN_ANALYTICS_TOKEN", param_hint="'--host'"
+        )
+    served = create_analytics_app(AnalyticsOptions(Lake(data_dir), token, few, timeout))
+    uvicorn.run(served, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+
+
+@app.command()
 def up(
     port: Annotated[int, typer.Option(min=1, max=65534)] = 8080,
     dashboards_port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+    analytics_port: Annotated[int, typer.Option(min=1, max=65535)] = 8502,
     dagster_port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
     lab_port: Annotated[int, typer.Option(min=1, max=65535)] = 8090,
     config: Config = None,
@@ -186,7 +216,7 @@ def up(
     use_lab: Annotated[
         bool | None, typer.Option("--lab/--no-lab", help="Default: the lab is used when no provider key is set.")
     ] = None,
-    no_dashboards: Annotated[bool, typer.Option("--no-dashboards")] = False,
+    no_dashboards: Annotated[bool, typer.Option("--no-dashboards", help="Nor the analytics API.")] = False,
     no_dagster: Annotated[bool, typer.Option("--no-dagster")] = False,
     traffic: Annotated[float, typer.Option(min=0, help="Replayed requests a second; 0 for none.")] = 3.0,
     refresh_every: Annotated[float, typer.Option(min=1, help="Seconds between runs of the pipelines.")] = 60.0,
@@ -210,6 +240,7 @@ def up(
     plan = StackOptions(
         port, dashboards_port, dagster_port, lab_port, data_dir, use_lab, not no_dashboards, not no_dagster,
         traffic, refresh_every, lab_speed, live.in_force.settings.log_drain_timeout, use_lab and not no_demo,
+        analytics_port,
     )  # fmt: skip
     arguments.free(HOST, plan.ports())
     arguments.database(data_dir).dispose()

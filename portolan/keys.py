@@ -37,14 +37,18 @@ def create(
     ],
     policy: Annotated[list[str] | None, typer.Option("--policy", help=f"Repeatable. {FIELDS_HELP}")] = None,
     expires_in: Annotated[str | None, typer.Option("--expires-in", help=f"{SPAN_HELP} Default: never.")] = None,
+    management: Annotated[
+        bool, typer.Option("--management", help="The key sees the analytics of all keys, not of its own alone.")
+    ] = False,
     data_dir: DataDir = DEFAULT_DATA,
 ) -> None:
     """Make an API key. It is printed once; only its hash is stored."""
     from router_service.admission.key_changes import create_recorded
+    from router_service.admission.keys import NewKey
 
     stored = _stored({}, policy or [], "'--policy'")
     until = None if expires_in is None else time.time() + _seconds(expires_in, "'--expires-in'")
-    typer.echo(create_recorded(arguments.database(data_dir), name, stored, until))
+    typer.echo(create_recorded(arguments.database(data_dir), NewKey(name, stored, until, management)))
 
 
 @app.command("list")

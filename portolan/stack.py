@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from data.lake import Lake
 from portolan.demo import is_recent
 from portolan.processes import STOP_S, Processes, terminating, wait_for
 from router_service.admission.key_changes import create_recorded
-from router_service.admission.keys import hash_key, open_database, read_keys
+from router_service.admission.keys import NewKey, hash_key, open_database, read_keys
 
 HOST = "127.0.0.1"
 OWN_KEY_FILE = "portolan-up.key"
@@ -49,6 +50,7 @@ class StackOptions(NamedTuple):
     lab_speed: float = 1.0
     drain_s: float = 10.0
     demo: bool = False
+    analytics_port: int = 8502
 
     def ports(self) -> dict[str, int]:
         """Return the ports of the processes that will be started, by option name."""
@@ -56,6 +58,7 @@ class StackOptions(NamedTuple):
             "--port": (self.port, True),
             "--lab-port": (self.lab_port, self.use_lab),
             "--dashboards-port": (self.dashboards_port, self.dashboards),
+            "--analytics-port": (self.analytics_port, self.dashboards),
             "--dagster-port": (self.dagster_port, self.dagster),
         }
         return {option: port for option, (port, opened) in wanted.items() if opened}
@@ -87,7 +90,7 @@ def own_key(data_dir: Path) -> str:
         kept = file.read_text(encoding="ascii").strip()
         if any(key.hash == hash_key(kept) and key.is_usable(time.time()) for key in read_keys(engine)):
             return kept
-    made = create_recorded(engine, "portolan up")
+    made = create_recorded(engine, NewKey("portolan up", management=True))
     draft = file.with_suffix(".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as written:
@@ -104,6 +107,12 @@ def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str
         arguments = ("--port", str(options.lab_port), "--time-scale", str(1 / options.lab_speed))
         stack.portolan("lab", "lab", *arguments, patience=1.0)
         environment["PORTOLAN_LAB_URL"] = f"http://{HOST}:{options.lab_port}"
+    if options.dashboards:
+        # Made anew at each start, and known to the two processes alone.
+        token, port = secrets.token_hex(16), str(options.analytics_port)
+        stack.portolan("analytics", "analytics", "--port", port, PORTOLAN_ANALYTICS_TOKEN=token)
+        environment["PORTOLAN_ANALYTICS_URL"] = f"http://{HOST}:{port}"
+        environment["PORTOLAN_ANALYTICS_TOKEN"] = token
     patience = STOP_S + options.drain_s
     stack.portolan("router", "serve", "--port", str(options.port), patience=patience, **environment)
     if not wait_for(f"{url}/health", stack.ended):
@@ -118,6 +127,7 @@ def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str
     say(f"providers   {'the lab, on loopback' if options.use_lab else 'real, by the keys that are configured'}")
     if options.dashboards:
         _start_dashboards(options, stack, say)
+        say(f"analytics   {url}/api/v1/analytics/query, with the key below (docs/analytics.md)")
         if options.demo and not is_recent(options.data_dir):
             stack.beside("demo-data")
     if options.dagster:

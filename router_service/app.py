@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.catalogue.types import Catalogue
-from router_service.api import account, catalogue, generation, health, image_models, preview
+from router_service.api import account, analytics, catalogue, generation, health, image_models, preview
 from router_service.api.asgi import HeadRequests
 from router_service.api.cross_origin import CROSS_ORIGIN_KEY
 from router_service.api.generation_routes import generation_routes
@@ -123,7 +123,7 @@ def create_app(settings: Settings | None = None, known: Catalogue | None = None)
     # They answer other methods with 405; ``Application`` serves their own.
     app.router.routes += [Route(path, serve, methods=["POST"], include_in_schema=False) for path, serve in hot.items()]
     for prefix in PREFIXES:
-        for routes in (catalogue, image_models, generation, account, preview):
+        for routes in (catalogue, image_models, generation, account, analytics, preview):
             app.include_router(routes.router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
     app.include_router(health.router)
     app.add_exception_handler(ApiError, _api_error)

@@ -23,6 +23,7 @@ from router_service.admission.keys import KeyStore, open_database
 from router_service.admission.refusals import KeyRefusals
 from router_service.affinity.listener import AffinityListener
 from router_service.affinity.sticky import StickyTable
+from router_service.api.analytics_forwarder import AnalyticsForwarder
 from router_service.api.asgi import ArrivingBodies
 from router_service.api.cross_origin import CrossOrigin
 from router_service.api.services import Services
@@ -136,6 +137,7 @@ class Container:
             max_body_bytes=settings.max_body_bytes,
             arriving=ArrivingBodies(settings.max_arriving_bytes),
             refusals=KeyRefusals(),
+            analytics=AnalyticsForwarder(settings.analytics_url, settings.analytics_token.get_secret_value()),
             log_required=settings.log_required,
             cross_origin=CrossOrigin(settings.cors_origins),
             keepalive_interval_s=settings.keepalive_interval,
@@ -215,6 +217,7 @@ class Container:
             await asyncio.gather(*tasks, return_exceptions=True)
             try:
                 await asyncio.to_thread(self.sharing.close)
+                await services.analytics.close()
                 for client in self._clients.values():
                     await client.close()
                 services.categoriser.close()

@@ -75,6 +75,12 @@ class Settings(BaseSettings):
         description="JSON: origins of web pages that may call the API besides those of this machine, such as "
         '["https://app.example"]; ["*"]: any',
     )
+    analytics_url: str | None = Field(
+        None, description="address of `portolan analytics`, to which the analytics API is forwarded; unset: none"
+    )
+    analytics_token: SecretStr = Field(
+        SecretStr(""), description="secret by which `portolan analytics` knows the router; the same in both processes"
+    )
     upstream_client: ClientName | None = Field(
         None,
         validate_default=True,

@@ -17,7 +17,6 @@ from lab.market.users import UserPool
 DAYS_PER_MONTH = 365.25 / 12
 KEYS, APPS = 400, 30
 SKINS, MODALITIES, FINISHES = ("chat", "messages", "responses"), ("text", "image"), ("stop", "length", "tool_calls")
-TAGS = {"programming": ("code_generation", "code_review"), "roleplay": ("creative_writing",)}
 
 
 def begin_of(end: datetime, months: int) -> datetime:
@@ -116,6 +115,24 @@ class _Generator:
                 second[mine] = places[(chosen + 1) % len(places)]
         return self._providers.serve(first, second, moments / 3.6e9)
 
+    def _task_tags(self, category: Any) -> tuple[list[str], Any]:
+        """Return the names of the task tags, and the index of each request's tag."""
+        dice, by_category = np.random.default_rng([self._parameters.market.seed, 1]), self._parameters.task_tags
+        names = sorted({tag for tags in by_category.values() for tag in tags})
+        found = np.zeros(len(category), np.int64)
+        for number, name in enumerate(self._category_names()):
+            mine = np.flatnonzero(category == number)
+            places = np.array([names.index(tag) for tag in by_category[name]])
+            found[mine] = places[dice.choice(len(places), len(mine), p=_normal(by_category[name]))]
+        return names, found
+
+    def _code_languages(self, rows: int) -> Any:
+        dice, languages = (
+            np.random.default_rng([self._parameters.market.seed, 2]),
+            self._parameters.programming_languages,
+        )
+        return dice.choice(len(languages), rows, p=_normal(languages))
+
     def _prices(self, model: Any, provider: Any, done: Any) -> tuple[Any, Any]:
         """Return nano-USD of a prompt's and of a completion's token for each request."""
         found = np.zeros((len(self._models), len(self._providers.names), 2))
@@ -161,6 +178,7 @@ class _Generator:
         countries = person_dice.choice(
             len(self._parameters.countries), persons.max() + 1, p=_normal(self._parameters.countries)
         )
+        (tags, tag), code = self._task_tags(category), self._code_languages(rows)
         reasoning = np.array([described.reasoning for _, described in self._models])[model]
         endpoints = [f"{one}:{name}" for name in names for one in self._providers.names]
         place = model * len(self._providers.names)
@@ -194,9 +212,11 @@ class _Generator:
             "ttft_us": pa.array(ttft + 900, mask=failed), "overhead_us": dice.integers(800, 3000, rows),
             "category": pick(self._category_names(), np.where(labelled, category, -1)),
             "category_confidence": pa.array(0.6 + 0.4 * dice.random(rows), mask=~labelled),
-            "task_tag": pick(TAGS["programming"] + TAGS["roleplay"], np.where(labelled & (category < 2), category, -1)),
+            "task_tag": pick(tags, np.where(labelled, tag, -1)),
             "natural_language": pick(list(self._parameters.languages), np.where(labelled, languages, -1)),
-            "programming_language": pick(("python",), np.where(labelled & (category == 0), 0, -1)),
+            "programming_language": pick(
+                list(self._parameters.programming_languages), np.where(labelled & (category == 0), code, -1)
+            ),
             "source": pick(("demo",), model * 0), "trains_selection": np.zeros(rows, bool),
         }  # fmt: skip
 

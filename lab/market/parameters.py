@@ -71,6 +71,8 @@ class Parameters(msgspec.Struct, frozen=True):
     prompt_length: dict[str, float]
     countries: dict[str, float]
     languages: dict[str, float]
+    task_tags: dict[str, dict[str, float]]
+    programming_languages: dict[str, float]
     retention: dict[str, tuple[float, ...]]
     programming: dict[str, tuple[float, float]]
     providers: dict[str, MarketProvider]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from router_service.admission.keys import EVENTS, KEYS, Key, create_key, hash_key
+from router_service.admission.keys import EVENTS, KEYS, Key, NewKey, insert_key
 
 
 class KeyEvent(NamedTuple):
@@ -21,13 +21,13 @@ class KeyEvent(NamedTuple):
     actor: str
 
 
-def create_recorded(engine: Engine, name: str, policy: str | None = None, expires_at: float | None = None) -> str:
-    """Create a key as ``create_key`` does, with an event."""
-    made = create_key(engine, name, policy, expires_at)
+def create_recorded(engine: Engine, made: NewKey) -> str:
+    """Create a key, with an event, and return it. Only this call returns the plain key."""
     with engine.begin() as connection:
-        row = connection.execute(select(KEYS).where(KEYS.c.hash == hash_key(made))).one()
-        _record(connection, "create", row.hash, row.label, name)
-    return made
+        plain, stored = insert_key(connection, made)
+        kind = "for management" if made.management else ""
+        _record(connection, "create", stored.hash, stored.label, " ".join(filter(None, (made.name, kind))))
+    return plain
 
 
 def revoke(engine: Engine, key: Key) -> None:
@@ -45,8 +45,8 @@ def expire(engine: Engine, key: Key, at: float | None) -> None:
 
 
 def rotate(engine: Engine, key: Key, policy: str | None, old_until: float) -> str:
-    """Return a new key of the same name, rules and end; ``key`` itself serves until ``old_until``, in Unix seconds."""
-    made = create_recorded(engine, key.name, policy, key.expires_at)
+    """Return a new key like ``key``, which serves until ``old_until``, in Unix seconds."""
+    made = create_recorded(engine, NewKey(key.name, policy, key.expires_at, key.management))
     until = old_until if key.expires_at is None else min(old_until, key.expires_at)
     with engine.begin() as connection:
         connection.execute(update(KEYS).where(KEYS.c.hash == key.hash).values(expires_at=until))

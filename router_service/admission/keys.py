@@ -8,11 +8,13 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Engine,
     Float,
     Integer,
@@ -63,6 +65,8 @@ KEYS = Table(
     # Unix seconds; null for a key that does not expire, and for one that was not used yet.
     Column("expires_at", Float, nullable=True),
     Column("last_used_at", Float, nullable=True),
+    # Null stands for false, in databases that are older than the column.
+    Column("management", Boolean, nullable=True),
 )
 
 # What was changed of keys: ``key_changes`` writes it, and nothing deletes from it.
@@ -83,7 +87,8 @@ EVENTS = Table(
 class Key:
     """API key. ``label`` shows the ends of the key, never its middle; times are in Unix seconds.
 
-    ``policy`` is ``None`` if the stored rules cannot be read, so that it is not known what they forbid.
+    ``policy`` is ``None`` if the stored rules cannot be read, so that it is not known what they forbid. A key for
+    ``management`` sees the analytics of all keys, another one those of its own requests.
     """
 
     hash: str
@@ -94,6 +99,7 @@ class Key:
     policy: KeyRules | None = NO_RULES
     expires_at: float | None = None
     last_used_at: float | None = None
+    management: bool = False
 
     def is_usable(self, now: float) -> bool:
         """Return whether requests with the key are served at ``now``, in Unix seconds."""
@@ -141,22 +147,38 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+class NewKey(NamedTuple):
+    """Hold what a key is made with. ``policy`` is JSON for ``parse_rules``, ``expires_at`` in Unix seconds."""
+
+    name: str
+    policy: str | None = None
+    expires_at: float | None = None
+    management: bool = False
+
+
 def create_key(engine: Engine, name: str, policy: str | None = None, expires_at: float | None = None) -> str:
     """Create a key and store its hash. Only this call returns the plain key. ``policy`` is JSON for ``parse_rules``."""
-    key = PREFIX + secrets.token_hex(32)
     with engine.begin() as connection:
-        connection.execute(
-            insert(KEYS).values(
-                hash=hash_key(key),
-                name=name,
-                label=f"{key[:12]}...{key[-3:]}",
-                created_at=time.time(),
-                disabled=False,
-                policy=policy,
-                expires_at=expires_at,
-            )
+        return insert_key(connection, NewKey(name, policy, expires_at))[0]
+
+
+def insert_key(connection: Connection, made: NewKey) -> tuple[str, Key]:
+    """Store the hash of a new key, and return the plain key with what was stored of it."""
+    plain = PREFIX + secrets.token_hex(32)
+    stored = Key(hash_key(plain), made.name, f"{plain[:12]}...{plain[-3:]}", time.time(), False)
+    connection.execute(
+        insert(KEYS).values(
+            hash=stored.hash,
+            name=made.name,
+            label=stored.label,
+            created_at=stored.created_at,
+            disabled=False,
+            policy=made.policy,
+            expires_at=made.expires_at,
+            management=made.management,
         )
-    return key
+    )
+    return plain, stored
 
 
 def set_rules(engine: Engine, key_hash: str, policy: str | None) -> None:
@@ -183,8 +205,8 @@ def read_keys(engine: Engine, policies: PolicyCache | None = None, key_hash: str
         policy: KeyRules | None = NO_RULES
         if row.policy:
             policy = (known.get(row.policy) or known.put(row.policy, (_parsed(row.policy),)))[0]
-        times = row.expires_at, row.last_used_at
-        keys.append(Key(row.hash, row.name, row.label, row.created_at, row.disabled, policy, *times))
+        more = row.expires_at, row.last_used_at, bool(row.management)
+        keys.append(Key(row.hash, row.name, row.label, row.created_at, row.disabled, policy, *more))
     return keys
 
 

@@ -45,7 +45,7 @@ async def get_key(request: Request, key: Key = Depends(require_key)) -> dict[str
             "byok_usage_monthly": 0,
             "include_byok_in_limit": False,
             "is_free_tier": False,
-            "is_management_key": False,
+            "is_management_key": key.management,
             "is_provisioning_key": False,
             "creator_user_id": None,
             "organization_id": None,

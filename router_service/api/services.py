@@ -14,6 +14,7 @@ from router_service.admission.admission import Admission
 from router_service.admission.keys import Key
 from router_service.admission.refusals import KeyRefusals
 from router_service.affinity.sticky import StickyTable
+from router_service.api.analytics_forwarder import AnalyticsForwarder
 from router_service.api.asgi import ArrivingBodies
 from router_service.api.cross_origin import CrossOrigin
 from router_service.cluster.peers import PeerTransport
@@ -66,6 +67,7 @@ class Services:
     arriving: ArrivingBodies
     log_required: bool
     refusals: KeyRefusals
+    analytics: AnalyticsForwarder
     cross_origin: CrossOrigin
     keepalive_interval_s: float
     random: random.Random

@@ -26,12 +26,15 @@ from tests.running import Running, answers, free_port, portolan, until
 MODEL = "openai/gpt-oss-120b"
 
 
+OPTIONS = ("--port", "--dashboards-port", "--analytics-port", "--dagster-port", "--lab-port")
+
+
 class Up:
     """``portolan up`` on ports and data of its own."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.lake = Lake(folder / "data")
-        self.ports = {name: free_port() for name in ("--port", "--dashboards-port", "--dagster-port", "--lab-port")}
+        self.ports = {name: free_port() for name in OPTIONS}
         ports = [word for name, port in self.ports.items() for word in (name, str(port))]
         common = ("--lab", "--data-dir", str(self.lake.root), "--refresh-every", "2")
         self.running = Running(folder / "output", "up", *ports, *common, *options)

@@ -232,6 +232,13 @@ class KeyBody(ResponseSchema):
     data: KeyDataBody
 
 
+class AnalyticsBody(ResponseSchema):
+    """Describe an answer of the analytics API."""
+
+    data: Annotated[Any, Meta(description="Rows, or an object that has them under its own data")]
+    meta: Annotated[Any, Meta(description="The days of a dataset, and the time of the answer")] = None
+
+
 class LogStateBody(ResponseSchema):
     """Describe the log of one worker, in records."""
 
