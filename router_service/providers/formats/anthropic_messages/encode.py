@@ -13,20 +13,28 @@ from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
 from router_service.providers.chat_parameters import asking_fields
+from router_service.providers.claude_sampling import claude_sampling_fields
+from router_service.providers.claude_thinking import claude_effort, claude_thinking_field
+from router_service.providers.claude_traits import ClaudeTraits, claude_traits
 from router_service.providers.formats.anthropic_messages.blocks import Block, BlockEncoder
 from router_service.providers.formats.anthropic_messages.cache import cache_control, fit_marks
-from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits, traits_of
 from router_service.providers.formats.anthropic_messages.names import DIALECT, MAX_TOOL_NAME, origin_at
-from router_service.providers.formats.anthropic_messages.output import OutputPlan, output_choice, plan_output
-from router_service.providers.formats.anthropic_messages.sampling import sampling_fields
 from router_service.providers.formats.anthropic_messages.support import SUPPORT
-from router_service.providers.formats.anthropic_messages.thinking import effort_of, thinking_field
 from router_service.providers.formats.anthropic_messages.tools import (
     called_tools,
     offered_tools,
+    output_choice,
     tool_choice,
 )
-from router_service.providers.formats.anthropic_messages.turns import Turn, finish_turns, join_turns, require_content
+from router_service.providers.formats.anthropic_messages.turns import (
+    Turn,
+    finish_turns,
+    is_prefilled,
+    join_turns,
+    lacks_thinking,
+    require_content,
+)
+from router_service.providers.structured_output import OutputPlan, plan_output
 from router_service.providers.tool_names import ToolNames
 from router_service.providers.wire_format import DecodeContext, Encoded, ParameterSupport
 
@@ -63,7 +71,7 @@ class _RequestEncoder:
     def __init__(self, request: GenerationRequest, endpoint: Endpoint) -> None:
         self._request = request
         self._endpoint = endpoint
-        self._traits: ModelTraits = traits_of(endpoint.upstream_model)
+        self._traits: ClaudeTraits = claude_traits(endpoint.upstream_model)
         self._names = ToolNames(request.tools, MAX_TOOL_NAME)
         self._extras: Mapping[str, Any] = request.extras.get(DIALECT, {})
         self._dropped: set[str] = set()
@@ -83,7 +91,7 @@ class _RequestEncoder:
         self._body["messages"] = turns
         if system:
             self._body["system"] = system
-        self._body |= sampling_fields(
+        self._body |= claude_sampling_fields(
             self._request.sampling, traits=self._traits, thinking=thinks, dropped=self._dropped
         )
         self._add_settings()
@@ -103,10 +111,16 @@ class _RequestEncoder:
 
     def _add_thinking(self, turns: list[Turn]) -> bool:
         """Add the field, and return whether the model will think."""
-        field = thinking_field(self._request, self._traits, self._body["max_tokens"], turns, self._dropped)
+        field = claude_thinking_field(
+            self._request,
+            self._traits,
+            self._body["max_tokens"],
+            fits=lambda: not (lacks_thinking(turns) or is_prefilled(turns)),
+            dropped=self._dropped,
+        )
         if field is not None:
             self._body["thinking"] = field
-        effort = effort_of(self._request, self._traits, field, self._dropped)
+        effort = claude_effort(self._request, self._traits, field, self._dropped)
         if effort is not None:
             self._body["output_config"] = {"effort": effort}
         return self._traits.always_thinks or (field is not None and field["type"] != "disabled")
@@ -116,7 +130,8 @@ class _RequestEncoder:
         tools = offered_tools(request.tools, self._names, strict=self._traits.native_schema, dropped=self._dropped)
         offered = {str(tool.get("name")): tool for tool in tools}
         choice = tool_choice(request.tool_choice, self._names, offered, forced=forced, dropped=self._dropped)
-        plan = plan_output(request.output, self._names, request.tool_choice, traits=self._traits, forced=forced)
+        native = self._traits.native_schema
+        plan = plan_output(request.output, self._names, request.tool_choice, native=native, forced=forced)
         if not tools:
             tools = called_tools(request.messages, self._names)
             choice = {"type": "none"} if tools else None

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from data.catalogue.types import Endpoint
 from router_service.providers.chat_parameters import SERVED_BY_ROUTER, UNSERVED
-from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits, traits_of
+from router_service.providers.claude_traits import ClaudeTraits, claude_traits
 from router_service.providers.wire_format import ParameterSupport
 
 _NATIVE = (
@@ -43,11 +43,11 @@ SUPPORT: Mapping[str, ParameterSupport] = MappingProxyType(
 
 def support_at(endpoint: Endpoint) -> Mapping[str, ParameterSupport]:
     """Return what the format does with each parameter at the model of ``endpoint``."""
-    return _table(traits_of(endpoint.upstream_model))
+    return _table(claude_traits(endpoint.upstream_model))
 
 
 @lru_cache(maxsize=64)
-def _table(traits: ModelTraits) -> Mapping[str, ParameterSupport]:
+def _table(traits: ClaudeTraits) -> Mapping[str, ParameterSupport]:
     dropped: tuple[str, ...] = ()
     if not traits.sampling:
         dropped += ("temperature", "top_p", "top_k")

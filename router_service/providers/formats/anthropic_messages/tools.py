@@ -13,13 +13,13 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message, Tool, ToolChoice
 from router_service.core.parts import ToolCall
-from router_service.providers.custom_tools import CUSTOM_SCHEMA
-from router_service.providers.formats.anthropic_messages.cache import cache_control
-from router_service.providers.formats.anthropic_messages.json_schema import (
+from router_service.providers.claude_schemas import (
     allows_strict,
     object_schema,
     without_combinators,
 )
+from router_service.providers.custom_tools import CUSTOM_SCHEMA
+from router_service.providers.formats.anthropic_messages.cache import cache_control
 from router_service.providers.formats.anthropic_messages.names import DIALECT
 from router_service.providers.tool_names import ToolNames
 
@@ -115,3 +115,10 @@ def tool_choice(
     if choice.parallel is False and found["type"] != "none":
         found["disable_parallel_tool_use"] = True
     return found
+
+
+def output_choice(tool: dict[str, Any], choice: dict[str, Any] | None, *, others: bool) -> dict[str, Any]:
+    """Return the choice that makes the model call ``tool``, or one of the client's tools if it may call ``others``."""
+    if others and (choice is None or choice["type"] != "none"):
+        return (choice or {}) | {"type": "any"}
+    return {"type": "tool", "name": tool["name"], "disable_parallel_tool_use": True}

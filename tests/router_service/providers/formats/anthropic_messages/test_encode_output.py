@@ -11,7 +11,7 @@ from router_service.core.errors import ApiError
 from router_service.core.events import fold
 from router_service.core.generation import GenerationRequest, Message, OutputFormat, ReasoningOptions, ToolChoice
 from router_service.core.parts import Text, ToolCall
-from router_service.providers.formats.anthropic_messages.json_schema import is_native
+from router_service.providers.claude_schemas import is_native
 from tests.router_service.providers.formats.anthropic_messages.messages_world import (
     FORMAT,
     ask,

@@ -9,7 +9,7 @@ from router_service.core.generation import (
     ReasoningOptions,
 )
 from router_service.core.parts import Reasoning
-from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits, traits_of
+from router_service.providers.claude_traits import ClaudeTraits, claude_traits
 from tests.router_service.providers.formats.anthropic_messages.messages_world import (
     THINK,
     ask,
@@ -189,7 +189,7 @@ def test_verbosity(model: str, verbosity: str, effort: str | None, dropped: tupl
 )
 def test_versions_in_names(model: str, version: tuple[int, int]) -> None:
     """The version is read from every way in which providers write the name."""
-    traits = traits_of(model)
+    traits = claude_traits(model)
     assert traits.native_schema is (version >= (4, 5))
     assert traits.prefill is (version < (4, 6))
     assert traits.sampling is (version < (4, 7))
@@ -198,4 +198,4 @@ def test_versions_in_names(model: str, version: tuple[int, int]) -> None:
 @pytest.mark.parametrize("model", ["MiniMax-M2.7", "kimi-k2-thinking", "claude", "claude-instant"])
 def test_names_without_a_version(model: str) -> None:
     """An imitator's model has the traits that the format had from the start."""
-    assert traits_of(model) == ModelTraits()
+    assert claude_traits(model) == ClaudeTraits()

@@ -12,12 +12,18 @@ import re
 
 import msgspec
 
+from router_service.core.generation import ReasoningOptions
+
 _VERSION = re.compile(r"claude-(?:([a-z]+)-)?(\d{1,2})(?!\d)(?:[-.](\d{1,2})(?!\d))?")
 _FIRST_UNNUMBERED = ("mythos", (4, 7))
+# Share of max_tokens that reasoning may take.
+EFFORT_SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
+MIN_BUDGET = 1024
+MAX_BUDGET = 128_000
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
-class ModelTraits(msgspec.Struct, frozen=True):
+class ClaudeTraits(msgspec.Struct, frozen=True):
     """Hold what differs between generations.
 
     ``efforts`` are the values of ``output_config.effort``, empty where the model has no such field. ``adaptive``: the
@@ -37,7 +43,7 @@ class ModelTraits(msgspec.Struct, frozen=True):
 
 
 @functools.lru_cache(maxsize=256)
-def traits_of(upstream_model: str) -> ModelTraits:
+def claude_traits(upstream_model: str) -> ClaudeTraits:
     """Return the traits of a model by its provider's name for it."""
     found = _VERSION.search(upstream_model.lower())
     if found:
@@ -45,9 +51,9 @@ def traits_of(upstream_model: str) -> ModelTraits:
     elif f"claude-{_FIRST_UNNUMBERED[0]}" in upstream_model:
         family, version = _FIRST_UNNUMBERED
     else:
-        return ModelTraits()
+        return ClaudeTraits()
     steered = family in ("fable", "mythos")
-    return ModelTraits(
+    return ClaudeTraits(
         native_schema=version >= (4, 5),
         efforts=_efforts(family, version),
         adaptive=version >= (4, 6),
@@ -68,7 +74,14 @@ def _efforts(family: str, version: tuple[int, int]) -> tuple[str, ...]:
     return ("low", "medium", "high") if family == "opus" and version == (4, 5) else ()
 
 
-def nearest_effort(effort: str, efforts: tuple[str, ...]) -> str:
+def nearest_claude_effort(effort: str, efforts: tuple[str, ...]) -> str:
     """Return the highest of ``efforts`` that is not above ``effort``, or their lowest."""
     rank = EFFORTS.index(effort) if effort in EFFORTS else 0
     return next((name for name in reversed(efforts) if EFFORTS.index(name) <= rank), efforts[0])
+
+
+def thinking_budget(options: ReasoningOptions, limit: int) -> int:
+    """Return the tokens for thinking: ``max(min(max_tokens × share, 128000), 1024)``, or the client's at least 1024."""
+    if options.max_tokens:
+        return max(options.max_tokens, MIN_BUDGET)
+    return max(min(int(limit * EFFORT_SHARES.get(options.effort or "", 0.5)), MAX_BUDGET), MIN_BUDGET)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from router_service.core.generation import Sampling
-from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits
+from router_service.providers.claude_traits import ClaudeTraits
 
 # With thinking the vendor takes values of top_p from here to 1.
 _MIN_TOP_P_THINKING = 0.95
@@ -28,13 +28,12 @@ _ABSENT: dict[str, Any] = {
 }
 
 
-def sampling_fields(sampling: Sampling, *, traits: ModelTraits, thinking: bool, dropped: set[str]) -> dict[str, Any]:
+def claude_sampling_fields(
+    sampling: Sampling, *, traits: ClaudeTraits, thinking: bool, dropped: set[str]
+) -> dict[str, Any]:
     """Return the fields of ``sampling``; ``thinking`` says whether the model will think."""
-    for name, neutral in _ABSENT.items():
-        value = getattr(sampling, name)
-        if value is not None and value != neutral:
-            dropped.add(name)
-    fields = _fields(sampling)
+    drop_absent(sampling, dropped)
+    fields = bounded_fields(sampling)
     if not traits.sampling or thinking:
         refused = set(fields) if not traits.sampling else {"temperature", "top_k"}
         if fields.get("top_p", 1.0) < _MIN_TOP_P_THINKING:
@@ -55,7 +54,16 @@ def sampling_fields(sampling: Sampling, *, traits: ModelTraits, thinking: bool, 
     return fields
 
 
-def _fields(sampling: Sampling) -> dict[str, Any]:
+def drop_absent(sampling: Sampling, dropped: set[str]) -> None:
+    """Report the parameters that neither the messages format nor Converse has a field for."""
+    for name, neutral in _ABSENT.items():
+        value = getattr(sampling, name)
+        if value is not None and value != neutral:
+            dropped.add(name)
+
+
+def bounded_fields(sampling: Sampling) -> dict[str, Any]:
+    """Return temperature, top_p and top_k within the bounds of both formats."""
     fields: dict[str, Any] = {}
     if sampling.temperature is not None:
         # The chat dialect's range ends at 2, the vendor's at 1.

@@ -10,11 +10,7 @@ from typing import Any
 import msgspec
 
 from router_service.core.generation import OutputFormat, ToolChoice
-from router_service.providers.formats.anthropic_messages.json_schema import (
-    is_native,
-    without_combinators,
-)
-from router_service.providers.formats.anthropic_messages.model_traits import ModelTraits
+from router_service.providers.claude_schemas import is_native, without_combinators
 from router_service.providers.json_instruction import json_instruction
 from router_service.providers.tool_names import ToolNames
 from router_service.providers.tool_schemas import decode_schema
@@ -32,9 +28,9 @@ class OutputPlan(msgspec.Struct, frozen=True):
 
 
 def plan_output(
-    output: OutputFormat, names: ToolNames, choice: ToolChoice | None, *, traits: ModelTraits, forced: bool
+    output: OutputFormat, names: ToolNames, choice: ToolChoice | None, *, native: bool, forced: bool
 ) -> OutputPlan:
-    """Return the plan. ``forced`` says whether the model can be made to call a tool.
+    """Return the plan: ``native`` says whether the model knows schemas, ``forced`` whether it can be forced to call.
 
     Where the client makes the model call a tool of its own, there is no text to format. Raises ``ApiError`` 400 for a
     schema that is not an object.
@@ -44,7 +40,7 @@ def plan_output(
     schema = decode_schema(output.schema, "response_format") if output.schema is not None else None
     if output.kind == "json_object":
         schema = None
-    if schema is not None and traits.native_schema and is_native(schema):
+    if schema is not None and native and is_native(schema):
         return OutputPlan(format={"type": "json_schema", "schema": schema})
     if not forced or (schema is not None and not _fits_tool(schema)):
         return OutputPlan(instruction=json_instruction(schema))
@@ -60,10 +56,3 @@ def plan_output(
 def _fits_tool(schema: dict[str, Any]) -> bool:
     """Return whether the vendor takes ``schema`` as that of a tool's input."""
     return schema.get("type") == "object" and without_combinators(schema) is schema
-
-
-def output_choice(tool: dict[str, Any], choice: dict[str, Any] | None, *, others: bool) -> dict[str, Any]:
-    """Return the choice that makes the model call ``tool``, or one of the client's tools if it may call ``others``."""
-    if others and (choice is None or choice["type"] != "none"):
-        return (choice or {}) | {"type": "any"}
-    return {"type": "tool", "name": tool["name"], "disable_parallel_tool_use": True}
