@@ -21,14 +21,23 @@ MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, RecursionError
 
 async def read_body(request: Request, wire: ErrorWire) -> dict[str, Any]:
     """Return the JSON object that was sent. Raises ``RequestRefused`` if it is none, or too large."""
+    return parsed_object(await read_content(request), wire)
+
+
+async def read_content(request: Request) -> bytes:
+    """Return the bytes that were sent. Raises ``RequestRefused`` if they are too many."""
     chunks, size = [], 0
     async for chunk in request.stream():
         chunks.append(chunk)
         size += len(chunk)
         if size > MAX_BODY_BYTES:
             raise RequestRefused("Request exceeds the maximum size", status=413, kind="request_too_large")
+    return b"".join(chunks)
+
+
+def parsed_object(content: bytes, wire: ErrorWire) -> dict[str, Any]:
+    """Return the JSON object that ``content`` is. Raises ``RequestRefused`` if it is none."""
     try:
-        content = b"".join(chunks)
         body = json.loads(content, parse_constant=_no_number)
         if b"\\ud" in content.lower():
             # Half a surrogate pair cannot be sent back, so it is replaced.

@@ -19,6 +19,8 @@ from starlette.routing import Route
 
 from data.catalogue import load_catalogue
 from lab.anthropic_wire import AnthropicWire
+from lab.bedrock_server import CONVERSE_PATHS, SignedReader, as_amazon_answers, converse_address
+from lab.bedrock_wire import BedrockWire
 from lab.behaviour import Behaviour, behaviour_of
 from lab.chat_vendors import vendors
 from lab.cohere import CohereEmbedWire, CohereRerankWire
@@ -43,7 +45,7 @@ TIERS = ("priority", "flex")
 BodyReader = Callable[[Request, Wire], Awaitable[dict[str, Any]]]
 # Providers whose own API the wire format is.
 GOOGLE = frozenset({"google", "google-vertex"})
-STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic", "cohere"}) | GOOGLE
+STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic", "cohere", "amazon-bedrock"}) | GOOGLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Lab:
     outages (0: no delay). ``faults`` enables failures at the measured rates. ``modes`` has the injected faults
     (``lab/faults.py``) by endpoint, provider or ``*``. ``completed`` counts the completed responses, which a provider
     would bill, by the request's ``user``. ``strict`` makes every provider refuse what it refuses where that is known,
-    else what the vendor of its wire format does; without it only OpenAI, Azure, Anthropic, Google and Cohere do.
+    else what the vendor of its wire format does; without it the ones of ``STRICT_PROVIDERS`` do.
     ``refused`` counts these refusals by endpoint. ``unmarked`` is the scenario of prompts without a marker, ``None``
     for a drawn response.
     """
@@ -246,6 +248,7 @@ def create_app(lab: Lab) -> Starlette:
     """
     openai, anthropic, responses = OpenAIWire(), AnthropicWire(lab.seed), ResponsesWire(lab.seed)
     gemini, office = GeminiWire(lab.seed), TokenOffice()
+    bedrock = BedrockWire(lab.seed)
     others = {provider: VendorWire(provider, vendor) for provider, vendor in vendors().items()}
 
     async def chat(request: Request) -> Response:
@@ -275,6 +278,11 @@ def create_app(lab: Lab) -> Starlette:
             return refusal_response(refused, wire)
         address = {"model": wanted.model, "stream": wanted.stream}
         return await lab.answer(provider, request, wire, address, read_generation)
+
+    async def converse(request: Request) -> Response:
+        provider, address = request.path_params["provider"], converse_address(request)
+        read = SignedReader(lab.refuses(provider))
+        return as_amazon_answers(await lab.answer(provider, request, bedrock.at(address["model"]), address, read))
 
     async def cohere_embed(request: Request) -> Response:
         return await answer_task(lab, request.path_params["provider"], request, CohereEmbedWire())
@@ -326,6 +334,7 @@ def create_app(lab: Lab) -> Starlette:
             Route("/{provider}/v1/models", models),
             Route("/{provider}/v1beta/models", models),
             *(Route(f"/{{provider}}/{path}/{{call}}", generate, methods=["POST"]) for path in MODEL_PATHS),
+            *(Route(path, converse, methods=["POST"]) for path in CONVERSE_PATHS),
             Route("/_google/token", office.exchange, methods=["POST"]),
             Route("/{provider}/v1/messages/count_tokens", count_tokens, methods=["POST"]),
             Route("/_control/{provider:path}", control, methods=["POST", "DELETE"]),

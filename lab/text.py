@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -93,6 +95,14 @@ def complete(ask: Ask, dice: random.Random) -> Completion:
     pieces = tuple(f"{dice.choice(WORDS)} " for _ in range(count))
     number = dice.getrandbits(60)
     return Completion(pieces, max(1, ask.characters // CHARACTERS_OF_A_TOKEN), count < wanted, ask.tool, number)
+
+
+def decoded_text(encoded: str) -> str:
+    """Return the text that base64 holds; what is no text of UTF-8 is replaced."""
+    try:
+        return base64.b64decode(encoded).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def characters(content: Any) -> int:

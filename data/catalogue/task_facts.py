@@ -12,7 +12,9 @@ from data.catalogue.types import Task, WireFormat
 
 # Wire formats by the tasks that the router has a translator for.
 SPOKEN: Mapping[Task, frozenset[WireFormat]] = {
-    "chat": frozenset({"openai_chat", "openai_responses", "anthropic_messages", "gemini", "cohere"}),
+    "chat": frozenset(
+        {"openai_chat", "openai_responses", "anthropic_messages", "gemini", "cohere", "bedrock_converse"}
+    ),
     "embeddings": frozenset({"openai_chat", "cohere"}),
     "rerank": frozenset({"cohere"}),
     "images": frozenset({"openai_chat"}),

@@ -15,6 +15,7 @@ from data.catalogue.offers import task_by_name
 from data.catalogue.pricing import NANO
 from data.catalogue.task_facts import task_is_spoken
 from data.catalogue.types import Catalogue, DataPolicy, Endpoint, Model, Price, Provider
+from router_service.configuration.amazon import aws_account_of
 from router_service.configuration.google_cloud import usual_service_account
 from router_service.configuration.mistakes import ConfigurationError
 from router_service.configuration.names import unknown_addresses, wire_format_of
@@ -90,6 +91,10 @@ def account_of(slug: str, catalogue: Catalogue, tables: PortolanToml) -> Account
     if table.project:
         service = table.service_account or usual_service_account()
         return Account(keys, table.headers, service) if keys or service is not None else None
+    if table.aws is not None:
+        # An API key needs no signature.
+        signing = None if keys else aws_account_of(table)
+        return Account(keys, table.headers, aws=signing) if keys or signing is not None else None
     # A server at an address of the file that names no key needs none.
     needs_key = table.base_url is None or _names_key(table)
     return Account(keys, table.headers) if keys or not needs_key else None

@@ -8,12 +8,17 @@ from functools import cache
 from importlib import resources
 
 from data.catalogue.types import Catalogue
+from router_service.configuration.amazon import region_of
 from router_service.configuration.mistakes import Mistake, nearest, shown
 from router_service.configuration.tables import EndpointTable, PortolanToml, ProviderTable
 from router_service.configuration.toml_positions import TomlPath
 from router_service.providers.chat_parameters import SERVED_BY_ROUTER, UNSERVED
 from router_service.providers.formats import FORMATS
+from router_service.providers.sigv4 import MISSING as SIGNING_MISSING
+from router_service.providers.sigv4 import can_sign
 
+# Keys that give the address of a provider besides base_url, by the wire format whose vendor has them.
+_ADDRESS_KEYS = {"gemini": "project or base_url", "bedrock_converse": "aws.region or base_url"}
 # Fields of a request that are no parameters of a model.
 NO_PARAMETERS = SERVED_BY_ROUTER | UNSERVED | {"messages", "model", "stream"}
 
@@ -48,6 +53,9 @@ def discovers(slug: str, tables: PortolanToml, catalogue: Catalogue) -> bool:
         return False
     if table.discover_models is not None:
         return table.discover_models
+    if table.aws is not None:
+        # Bedrock lists its models at another address, and the catalogue knows them.
+        return False
     listed = any(endpoint.provider == slug for endpoint in tables.endpoints)
     return not listed and not any(
         e.enabled for offers in catalogue.endpoints.values() for e in offers if e.provider == slug
@@ -83,15 +91,27 @@ def _providers(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
             sentence = f"{shown(path)} is no provider of the catalogue. {advice} provider of your own needs base_url"
             yield Mistake(path, sentence, True)
         elif slug in catalogue.providers and not table.address and not catalogue.providers[slug].base_url:
-            wanted = "project or base_url" if wire_format_of(slug, table, catalogue) == "gemini" else "base_url"
+            wanted = _ADDRESS_KEYS.get(wire_format_of(slug, table, catalogue), "base_url")
             yield Mistake(path, f"{shown(path)} needs {wanted}: the catalogue has no address for it", True)
         if table.service_account is not None and table.project is None:
             at = (*path, "service_account")
             yield Mistake(at, f"{shown(at)} is for a project of Google Cloud; write project", True)
+        yield from _aws((*path, "aws"), table)
         yield from _dialect((*path, "dialect"), table.dialect, wire_format_of(slug, table, catalogue))
         yield from _parameters((*path, "supported_parameters"), table.supported_parameters)
         if table.key and table.key_env:
             yield Mistake((*path, "key"), f"{shown(path)} has key and key_env; write one of them", True)
+
+
+def _aws(path: TomlPath, table: ProviderTable) -> Iterator[Mistake]:
+    if table.aws is None:
+        return
+    if region_of(table) is None:
+        yield Mistake(path, f"{shown(path)} needs region, which neither base_url nor AWS_REGION names", True)
+    if (table.aws.access_key_id is None) != (table.aws.secret_access_key is None):
+        yield Mistake(path, f"{shown(path)} needs access_key_id and secret_access_key together", True)
+    if not (table.key or table.key_env) and not can_sign():
+        yield Mistake(path, f"{shown(path)}: {SIGNING_MISSING}", True)
 
 
 def _dialect(path: TomlPath, name: str | None, wire_format: str) -> Iterator[Mistake]:

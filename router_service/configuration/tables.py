@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -96,6 +97,35 @@ class DataPolicyTable(Table):
     source: Name | None = None
 
 
+class AwsTable(Table):
+    """Say for which region of Amazon Web Services requests are signed, and with which access key.
+
+    ``instance_metadata`` allows asking the metadata service of the machine for the keys of its role.
+    """
+
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z0-9]+){2,4}$", max_length=40)] | None = None
+    access_key_id: Secret | None = None
+    secret_access_key: Secret | None = None
+    session_token: Secret | None = None
+    access_key_id_env: Name = "AWS_ACCESS_KEY_ID"
+    secret_access_key_env: Name = "AWS_SECRET_ACCESS_KEY"
+    session_token_env: Name = "AWS_SESSION_TOKEN"
+    instance_metadata: bool = False
+    metadata_url: Annotated[str, AfterValidator(_base_url)] | None = None
+
+    @property
+    def named_region(self) -> str | None:
+        """Return the region of the table, else that of the environment."""
+        return self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
+
+    @property
+    def address(self) -> str | None:
+        """Return the address of Bedrock in the region."""
+        region = self.named_region
+        suffix = ".cn" if region and region.startswith("cn-") else ""
+        return f"https://bedrock-runtime.{region}.amazonaws.com{suffix}" if region else None
+
+
 class ProviderTable(Table):
     """Describe a provider of the operator's own, or change one of the catalogue's."""
 
@@ -104,6 +134,7 @@ class ProviderTable(Table):
     project: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]{1,62}$")] | None = None
     location: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{2,40}$")] = GLOBAL
     service_account: Annotated[Any, BeforeValidator(service_account_at)] = None
+    aws: AwsTable | None = None
     wire_format: WireFormat | None = None
     dialect: Name | None = None
     key: Annotated[tuple[Secret, ...], BeforeValidator(_listed)] = ()
@@ -118,8 +149,10 @@ class ProviderTable(Table):
 
     @property
     def address(self) -> str | None:
-        """Return the address that the table gives, be it that of a project of Google Cloud."""
-        return self.base_url or (vertex_address(self.project, self.location) if self.project else None)
+        """Return the address that the table gives, be it that of a project of Google Cloud or of a region of AWS."""
+        if self.base_url or self.project is None:
+            return self.base_url or (self.aws.address if self.aws is not None else None)
+        return vertex_address(self.project, self.location)
 
 
 class ModelTable(Table):

@@ -10,6 +10,9 @@ import msgspec
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Ended, Event, Failed, Finished, Metered, PartDelta, PartProgressed
 
+# Begins the name of an event by which the framing of a stream, not its content, tells that the provider has failed.
+STREAM_EXCEPTION = "exception:"
+
 
 class SplicedChoice(msgspec.Struct):
     """Hold one choice of a chunk whose bytes a decoder has verified, for a client API of the same dialect.

@@ -1,4 +1,4 @@
-"""Read a provider's stream as batches of events: bytes are parsed into server-sent events, and these are decoded."""
+"""Read a provider's stream as batches of events: bytes are parsed into events of its framing, which are decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from router_service.core.events import Failed, Metered
 from router_service.core.usage import Usage
 from router_service.providers.redaction import NO_SECRETS, SecretRedactor
 from router_service.providers.wire_format import EventDecoder
-from router_service.upstream.framing.sse import EventParser
+from router_service.upstream.framing.selection import stream_parser
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed, StreamResponse
 
@@ -33,7 +33,7 @@ class EventReader:
         self._redact = redactor.redact_bytes
         self._response = response
         self._decoder = decoder
-        self._parser = EventParser(response.max_event_bytes)
+        self._parser = stream_parser(response.headers.get("content-type"), response.max_event_bytes)
         self.watch: StallWatch | None = None
         self.over = False
 
@@ -89,10 +89,13 @@ class EventReader:
         """Return what ``chunk`` says; an empty one ends the stream."""
         found: list[Batch] = []
         feed = self._decoder.feed
-        chunk = self._redact(chunk)
+        is_text = self._parser.is_text
+        if is_text:
+            chunk = self._redact(chunk)
         try:
             for event, data in self._parser.feed(chunk) if chunk else self._parser.finish():
-                batch = feed(event, data)
+                # The checksums of a binary framing are those of its bytes as they arrived.
+                batch = feed(event, data if is_text else self._redact(data))
                 if batch is not None:
                     found.append(batch)
         except ApiError as error:

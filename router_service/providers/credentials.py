@@ -12,6 +12,7 @@ from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
 from router_service.providers.google_token import GoogleTokens, Send, ServiceAccount, TokenAnswer
 from router_service.providers.redaction import NO_SECRETS, SecretRedactor
+from router_service.providers.sigv4 import AwsAccount, AwsSigner
 
 # The header that each wire format expects the key in; every other format takes a bearer token.
 KEY_HEADERS = {"anthropic_messages": "x-api-key", "gemini": "x-goog-api-key"}
@@ -28,12 +29,13 @@ class Account(msgspec.Struct, frozen=True):
     """Hold what authenticates calls to one provider: ``keys``, and ``headers`` that every request is sent with.
 
     Without a key no header of the wire format is sent. A ``service_account`` is exchanged for tokens, which are sent
-    in place of keys.
+    in place of keys. The account ``aws`` signs each request in place of keys.
     """
 
     keys: tuple[str, ...] = ()
     headers: Mapping[str, str] = {}
     service_account: ServiceAccount | None = None
+    aws: AwsAccount | None = None
 
 
 class AccountAddress(msgspec.Struct, frozen=True, order=True):
@@ -47,16 +49,21 @@ class AccountAddress(msgspec.Struct, frozen=True, order=True):
 class _KeyRing:
     """Hand out the headers of an account's keys in turn. ``only`` are those of an account with at most one key."""
 
-    __slots__ = ("_clock", "_cool_until", "_headers", "_next", "account", "only", "redactor", "retired_at", "tokens")
+    __slots__ = (
+        "_clock", "_cool_until", "_headers", "_next", "account", "only", "redactor", "retired_at", "signer", "tokens",
+    )  # fmt: skip
 
     def __init__(self, account: Account, wire_format: str, clock: Callable[[], float], send: Send) -> None:
         self.account = account
         service = account.service_account
         self.tokens = GoogleTokens(service, send, clock) if service is not None else None
+        self.signer = AwsSigner(account.aws) if account.aws is not None else None
         self._headers = [dict(account.headers) | key_header(key, wire_format) for key in account.keys or ("",)]
         self.only = self._headers[0] if len(self._headers) == 1 else None
         headers = (value for value in account.headers.values() if len(value) >= SHORTEST_SECRET_HEADER)
-        self.redactor = SecretRedactor((*account.keys, *headers))
+        signing = account.aws.keys if account.aws is not None else None
+        secrets = (signing.secret_access_key, signing.session_token) if signing is not None else ()
+        self.redactor = SecretRedactor((*account.keys, *headers, *secrets))
         self.retired_at: float | None = None
         self._cool_until = [0.0] * len(self._headers)
         self._next = 0
@@ -137,6 +144,9 @@ class Credentials:
             signed = ring.only or ring.rotate()
             if ring.tokens is not None:
                 signed = signed | await ring.tokens.header()
+            if ring.signer is not None:
+                headers = request.headers | signed
+                signed = signed | await ring.signer.headers(HttpRequest(request.url, headers, request.body))
         elif self._lab:
             signed = key_header("lab", endpoint.wire_format)
         else:

@@ -8,6 +8,8 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
+from router_service.providers.formats.bedrock_converse import media as converse_media
+from router_service.providers.formats.bedrock_converse.format import BedrockConverseFormat
 from router_service.providers.formats.cohere import embeddings
 from router_service.providers.formats.cohere.embeddings import CohereEmbeddings
 from router_service.providers.formats.cohere.format import CohereFormat
@@ -27,6 +29,7 @@ FORMATS: Mapping[str, WireFormat] = {
     "anthropic_messages": AnthropicMessagesFormat(),
     "gemini": GeminiFormat(),
     "cohere": CohereFormat(),
+    "bedrock_converse": BedrockConverseFormat(),
 }
 # Both together have the pairs of ``data.catalogue.task_facts.SPOKEN``.
 TASK_FORMATS: TaskFormats = {
@@ -40,6 +43,7 @@ TASK_FORMATS: TaskFormats = {
 TAKES_DATA_ALONE: DataAlone = {
     "openai_chat": turns.takes_data_alone,
     "cohere": embeddings.takes_data_alone,
+    "bedrock_converse": converse_media.takes_data_alone,
 }
 _REACHING = (ParameterSupport.NATIVE, ParameterSupport.EMULATED)
 

@@ -30,6 +30,7 @@ class EventParser:
         "_at_start", "_data", "_data_bytes", "_event", "_long", "_max", "_measured", "_measured_data", "_rest",
         "_unprepared",
     )  # fmt: skip
+    is_text = True
 
     def __init__(self, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
         """Refuse an event or a line of more than ``max_event_bytes``, which is at least ``LONG_LINE``."""

@@ -1,0 +1,119 @@
+"""Implement the provider's side of Amazon Bedrock's Converse API."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lab.bedrock_conversation import converse_characters, is_answered, read_converse
+from lab.bedrock_frames import exception_frame
+from lab.bedrock_refusals import refuse_converse
+from lab.bedrock_script import ConverseScript, unsaid_in_converse
+from lab.conversation import Conversation
+from lab.prefixes import MIN_TOKENS, Prefixes
+from lab.script import Ending, Script, drawn_script
+from lab.shapes import RequestRefused
+from lab.signatures import Signatures
+from lab.text import Ask, Completion
+
+# Source: Amazon Bedrock API reference: Converse, Errors; Amazon Bedrock user guide: Troubleshooting API error codes.
+FAILURES = {
+    400: ("ValidationException", "The input fails to satisfy the constraints specified by Amazon Bedrock."),
+    401: ("UnrecognizedClientException", "The security token included in the request is invalid."),
+    403: ("AccessDeniedException", "You don't have access to the model with the specified model ID."),
+    404: ("ResourceNotFoundException", "Could not resolve the foundation model from the provided model identifier."),
+    408: ("ModelTimeoutException", "Model has timed out in processing the request. Try your request again."),
+    413: ("ValidationException", "Input is too long for requested model."),
+    424: ("ModelErrorException", "The model returned an error."),
+    429: ("ThrottlingException", "Too many requests, please wait before trying again."),
+    500: (
+        "InternalServerException",
+        "The system encountered an unexpected error during processing. Try your request again.",
+    ),
+    503: ("ServiceUnavailableException", "Bedrock is unable to process your request."),
+    504: ("ModelTimeoutException", "Model has timed out in processing the request. Try your request again."),
+}
+_ENDINGS: dict[str, Ending] = {"refusal": "refusal", "error": "refusal"}
+
+
+class BedrockWire:
+    """Implement ``Wire``. A prompt is cached where it is marked.
+
+    Errors are written with their type, which ``lab/bedrock_server.py`` makes a header. ``seed`` determines the key that
+    signs reasoning; ``model`` is that of the address.
+    """
+
+    not_json = "Could not parse request body into json."
+    turns = "messages"
+    runs_tools = False
+
+    def __init__(self, seed: int = 7) -> None:
+        self._prefixes = Prefixes()
+        self._signatures = Signatures(seed)
+        self.model = ""
+
+    def at(self, model: str) -> BedrockWire:
+        """Return the same wire for requests to the address of ``model``."""
+        found = copy.copy(self)
+        found.model = model
+        return found
+
+    def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion:
+        """Return ``completion`` with the prompt tokens that were read from and written to the endpoint's cache."""
+        if '"cachePoint"' not in json.dumps(body):
+            return completion
+        turns = [{"content": _unmarked(body.get("system") or [])}]
+        turns += [{"content": _unmarked(message["content"])} for message in body["messages"]]
+        known = min(self._prefixes.read(endpoint, turns), completion.prompt_tokens)
+        written = completion.prompt_tokens - known if completion.prompt_tokens >= MIN_TOKENS else 0
+        return replace(completion, cached_tokens=known, cache_write_tokens=written)
+
+    def read(self, body: dict[str, Any]) -> Ask:
+        tools = () if is_answered(body) else read_converse(body).tools
+        limit = (body.get("inferenceConfig") or {}).get("maxTokens")
+        return Ask(converse_characters(body), limit, tools[0].name if tools else None)
+
+    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
+        return self.whole_script((drawn_script(completion, _ENDINGS),), completion, body)
+
+    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
+        return self.script_events((drawn_script(completion, _ENDINGS),), completion, body)
+
+    def error(self, status: int) -> dict[str, Any]:
+        kind, _ = FAILURES.get(status, FAILURES[500])
+        return {"error": {"type": kind, "message": f"planted {status}"}}
+
+    def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
+        refuse_converse(body, self.model, self._signatures)
+
+    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]:
+        kind = refused.kind if refused.kind[:1].isupper() else FAILURES.get(refused.status, FAILURES[400])[0]
+        return {"error": {"type": kind, "message": refused.message}}
+
+    def failure(self, status: int) -> RequestRefused:
+        known = status if status in FAILURES else 503 if status == 529 else 500
+        kind, message = FAILURES[known]
+        return RequestRefused(message, status=known if status == 529 else status, kind=kind)
+
+    def converse(self, body: dict[str, Any]) -> Conversation:
+        return read_converse(body)
+
+    def unsaid(self, script: Script) -> str | None:
+        return unsaid_in_converse(script)
+
+    def whole_script(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
+        return ConverseScript(scripts[0], completion, body, self._signatures).response()
+
+    def script_events(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> list[bytes]:
+        return ConverseScript(scripts[0], completion, body, self._signatures).events()
+
+    def error_event(self, request_id: str, number: int) -> bytes:
+        return exception_frame("serviceUnavailableException", FAILURES[503][1])
+
+
+def _unmarked(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the blocks without the marks, which clients move from turn to turn."""
+    return [block for block in blocks if "cachePoint" not in block]

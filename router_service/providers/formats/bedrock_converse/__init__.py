@@ -1,0 +1,1 @@
+"""Translate to and from Amazon Bedrock's Converse API."""
