@@ -39,10 +39,9 @@ def fit_marks(
     for block in reversed(marked):
         if block.mark is None:
             continue
-        if caches == "prompt" and block.mark.ttl == "1h":
-            # Nova has one lifetime.
+        if caches == "prompt":
+            # Nova has one lifetime, which is its default.
             block.mark = CacheMark()
-            dropped.add("cache_control")
         hour = hour or block.mark.ttl == "1h"
         if hour:
             block.mark = CacheMark("1h")

@@ -27,6 +27,7 @@ from router_service.providers.formats.openai_chat.format import OpenAIChatFormat
 from router_service.providers.wire_format import Encoded, ParameterSupport
 from router_service.upstream.client import open_client
 from tests.conftest import serving
+from tests.router_service.providers.formats.converse_effects import CONVERSE_MODELS, converse_effect
 from tests.router_service.providers.formats.gemini_effects import GEMINI_MODELS, gemini_effect
 from tests.router_service.providers.formats.parameter_cases import (
     CASES,
@@ -71,7 +72,14 @@ COHERE_ENDPOINTS = [endpoint_for("cohere", "cohere", model) for model in COHERE_
 GEMINI_ENDPOINTS = [
     endpoint_for("gemini", provider, model, tiers=tiers) for provider, model in GEMINI_MODELS for tiers in (False, True)
 ]
-OTHER_ENDPOINTS = [*MESSAGES_ENDPOINTS, *RESPONSES_ENDPOINTS, *GEMINI_ENDPOINTS, *COHERE_ENDPOINTS]
+CONVERSE_ENDPOINTS = [
+    endpoint_for("bedrock_converse", "amazon-bedrock", model, tiers=tiers)
+    for model in CONVERSE_MODELS
+    for tiers in (False, True)
+]
+OTHER_ENDPOINTS = [
+    *MESSAGES_ENDPOINTS, *RESPONSES_ENDPOINTS, *GEMINI_ENDPOINTS, *COHERE_ENDPOINTS, *CONVERSE_ENDPOINTS
+]  # fmt: skip
 
 
 class Receiver:
@@ -146,6 +154,8 @@ def fault(name: str, endpoint: Endpoint, encoded: Encoded, received: bytes, *, c
         wanted = responses_effect(name, endpoint)
     elif endpoint.wire_format == "gemini":
         wanted = gemini_effect(name, endpoint)
+    elif endpoint.wire_format == "bedrock_converse":
+        wanted = converse_effect(name, endpoint)
     else:
         wanted = messages_effect(name, endpoint)
     if not contains(body, wanted):
@@ -210,6 +220,7 @@ async def test_each_parameter_does_what_the_table_says(
         *(endpoint for endpoint in RESPONSES_ENDPOINTS if endpoint.provider in ("openai", "azure")),
         *(endpoint for endpoint in GEMINI_ENDPOINTS if endpoint.provider == "google"),
         *COHERE_ENDPOINTS,
+        *CONVERSE_ENDPOINTS,
     ],
     ids=label,
 )
