@@ -120,7 +120,10 @@ class BlockEncoder:
         return {"toolResult": result}
 
     def _reasoning(self, part: Reasoning) -> Block | None:
-        if part.origin is not None:
+        if self._traits.claude is None:
+            # Other models do not sign their reasoning, and refuse it in the history.
+            own = False
+        elif part.origin is not None:
             own = part.origin == self._origin
         else:
             own = part.format is not None and part.format == converse_token_format(self._origin)
