@@ -1,6 +1,6 @@
 """Measure the cost of one translated chunk of a stream, from a provider's bytes to the client's.
 
-``python -m benchmarks.translation``. Each chunk of a stream goes alone through the parser of server-sent events, the
+``python -m benchmarks.translation``. Each chunk of a stream goes alone through the parser of its framing, the
 decoder of the provider's format and the renderer of the client's API. The table has the 5th percentile, which is the
 cost when nothing else wants the processor, and the median, both in microseconds. Chunks of the chat dialect are read
 as events here; the router splices most of them, which costs less.
@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from benchmarks.tables import write_between
 from data.catalogue import load_catalogue
+from lab.bedrock_frames import event_frame
 from router_service.api.skins.chat.render import ResponseHead
 from router_service.api.skins.chat.stream import ChatStreamRenderer
 from router_service.api.skins.messages.stream import MessagesStreamRenderer
@@ -29,7 +30,9 @@ from router_service.core.exchange import Exchange
 from router_service.core.request import Request
 from router_service.providers.formats import FORMATS
 from router_service.providers.wire_format import DecodeContext
-from router_service.upstream.framing.sse import EventParser
+from router_service.upstream.framing import aws_event_stream
+from router_service.upstream.framing.selection import stream_parser
+from router_service.upstream.framing.sse import DEFAULT_MAX_EVENT_BYTES
 
 PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 CHUNKS = 1000
@@ -75,7 +78,7 @@ def table(rounds: int) -> str:
 
 def chunk_times(pieces: list[bytes], wire_format: str, renderer: EventRenderer) -> list[float]:
     """Return the microseconds for each of ``pieces`` but the first, which opens the stream."""
-    parser = EventParser()
+    parser = stream_parser(CONTENT_TYPES.get(wire_format), DEFAULT_MAX_EVENT_BYTES)
     origin = f"{wire_format}/provider"
     decoder = FORMATS[wire_format].decoder(DecodeContext(generation_id=GENERATION, origin=origin))
     times = []
@@ -209,8 +212,28 @@ def gemini_stream(kind: str) -> list[bytes]:
     return [chunk(part(0)), *(chunk(part(number)) for number in range(CHUNKS))]
 
 
+def converse_stream(kind: str) -> list[bytes]:
+    """Return a stream of Converse; its first piece opens the block."""
+
+    def delta(number: int) -> bytes:
+        one: dict[str, Any] = {"text": _word(number)}
+        if kind == "tool arguments":
+            one = {"toolUse": {"input": _member(number)}}
+        elif kind == "thinking":
+            one = {"reasoningContent": one}
+        return event_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": one})
+
+    start = {"toolUse": {"toolUseId": "tooluse_1", "name": "find"}}
+    opened = event_frame("contentBlockStart", {"contentBlockIndex": 0, "start": start})
+    head = opened if kind == "tool arguments" else delta(0)
+    return [event_frame("messageStart", {"role": "assistant"}) + head, *(delta(number) for number in range(CHUNKS))]
+
+
+# Those of streams that are no server-sent events.
+CONTENT_TYPES = {"bedrock_converse": aws_event_stream.CONTENT_TYPE}
 STREAMS: dict[str, Callable[[str], list[bytes]]] = {
     "anthropic_messages": messages_stream,
+    "bedrock_converse": converse_stream,
     "gemini": gemini_stream,
     "openai_chat": chat_stream,
     "openai_responses": responses_stream,

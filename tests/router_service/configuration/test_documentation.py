@@ -31,7 +31,7 @@ def test_the_examples_are_valid_and_short(example: str, tmp_path: Path) -> None:
 def test_every_key_of_every_table_is_described() -> None:
     """A new key has to be described before it is accepted."""
     kinds = (tables.ProviderTable, tables.ModelTable, tables.EndpointTable, tables.PriceTable, tables.CatalogueTable)
-    for kind in (*kinds, tables.DataPolicyTable, tables.PortolanToml):
+    for kind in (*kinds, tables.AwsTable, tables.DataPolicyTable, tables.PortolanToml):
         for name in kind.model_fields:
             assert re.search(rf"\b{name}\b", PAGE), f"{kind.__name__}.{name} is not in docs/configuration.md"
 
