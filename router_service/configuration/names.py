@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 
-from data.catalogue.types import Catalogue
+from data.catalogue.types import Catalogue, Provider
 from router_service.configuration.amazon import region_of
 from router_service.configuration.mistakes import Mistake, nearest, shown
 from router_service.configuration.tables import EndpointTable, PortolanToml, ProviderTable
@@ -96,21 +97,22 @@ def _providers(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
         if table.service_account is not None and table.project is None:
             at = (*path, "service_account")
             yield Mistake(at, f"{shown(at)} is for a project of Google Cloud; write project", True)
-        yield from _aws((*path, "aws"), table)
+        yield from _aws((*path, "aws"), table, catalogue.providers.get(slug))
         yield from _dialect((*path, "dialect"), table.dialect, wire_format_of(slug, table, catalogue))
         yield from _parameters((*path, "supported_parameters"), table.supported_parameters)
         if table.key and table.key_env:
             yield Mistake((*path, "key"), f"{shown(path)} has key and key_env; write one of them", True)
 
 
-def _aws(path: TomlPath, table: ProviderTable) -> Iterator[Mistake]:
+def _aws(path: TomlPath, table: ProviderTable, known: Provider | None) -> Iterator[Mistake]:
     if table.aws is None:
         return
     if region_of(table) is None:
         yield Mistake(path, f"{shown(path)} needs region, which neither base_url nor AWS_REGION names", True)
     if (table.aws.access_key_id is None) != (table.aws.secret_access_key is None):
         yield Mistake(path, f"{shown(path)} needs access_key_id and secret_access_key together", True)
-    if not (table.key or table.key_env) and not can_sign():
+    has_key = bool(table.key or table.key_env) or any(map(os.environ.get, known.key_env if known else ()))
+    if not has_key and not can_sign():
         yield Mistake(path, f"{shown(path)}: {SIGNING_MISSING}", True)
 
 
