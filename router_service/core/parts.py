@@ -133,3 +133,8 @@ class Opaque(Part):
 
 
 AnyPart = Text | Media | ToolCall | ToolResult | Reasoning | Refusal | Opaque
+
+
+def is_signed_apart(part: AnyPart) -> bool:
+    """Return whether a part that is no reasoning is signed: its maker alone reads the reasoning in the signature."""
+    return part.signature is not None and not isinstance(part, Reasoning)

@@ -21,6 +21,7 @@ from router_service.core.parts import (
     Text,
     ToolCall,
     ToolResult,
+    is_signed_apart,
 )
 from router_service.providers.custom_tools import custom_arguments
 from router_service.providers.formats.anthropic_messages.cache import cache_control
@@ -70,6 +71,8 @@ class BlockEncoder:
         return found
 
     def _add(self, part: AnyPart, assistant: bool, found: list[Block]) -> None:
+        if is_signed_apart(part):
+            self._dropped.add("reasoning")
         block = self._block(part, assistant)
         if block is None:
             # What the mark asks for ends at the block before.

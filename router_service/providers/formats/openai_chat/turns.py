@@ -10,7 +10,17 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest, Message
-from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from router_service.core.parts import (
+    AnyPart,
+    Media,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    is_signed_apart,
+)
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, dialect_at
 from router_service.providers.formats.openai_chat.tools import CallIds, cache_control, encode_call
 from router_service.providers.formats.openai_chat.turn_order import alternated, with_one_system_turn
@@ -74,6 +84,8 @@ class TurnEncoder:
         content: list[Any] = []
         calls: list[dict[str, Any]] = []
         fields: _Turn = {}
+        if any(map(is_signed_apart, parts)):
+            self._dropped.add("reasoning")
         for part in parts:
             match part:
                 case ToolCall(kind="hosted"):

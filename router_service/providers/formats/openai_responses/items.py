@@ -11,7 +11,18 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message
-from router_service.core.parts import AnyPart, Media, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from router_service.core.parts import (
+    AnyPart,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    is_signed_apart,
+)
 from router_service.providers.custom_tools import custom_arguments
 from router_service.providers.formats.openai_responses.dialect import ResponsesDialect
 from router_service.providers.formats.openai_responses.media import input_media
@@ -119,6 +130,8 @@ class InputEncoder:
 
     def _turn(self, parts: Sequence[AnyPart]) -> list[Item]:
         turn = SentTurn(keeps_ids=not self._dialect.reasons)
+        if any(map(is_signed_apart, parts)):
+            self._dropped.add("reasoning")
         for part in parts:
             if part.cache is not None:
                 self._dropped.add("cache_control")
