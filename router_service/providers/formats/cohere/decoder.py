@@ -24,17 +24,19 @@ def decode_chat(body: bytes, context: DecodeContext) -> list[Event]:
         raise ApiError("provider_unavailable", f"The provider's response is no answer{sentence}")
     reader = AnswerReader(context)
     events = reader.begin(found.get("id"))
-    plan = message.get("tool_plan")
-    events += reader.write("plan", plan) if plan else []
     citations = message.get("citations")
     cited = [one for one in citations if isinstance(one, dict)] if isinstance(citations, list) else []
     content = message.get("content")
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    for place, block in enumerate(blocks if isinstance(blocks, list) else ()):
-        kind = block.get("type") if isinstance(block, dict) else None
-        if kind == "thinking":
-            events += reader.write("thinking", block.get("thinking"))
-        elif kind == "text":
+    placed = list(enumerate(blocks if isinstance(blocks, list) else ()))
+    kinds = [block.get("type") if isinstance(block, dict) else None for _, block in placed]
+    for (_, block), kind in zip(placed, kinds, strict=True):
+        events += reader.write("thinking", block.get("thinking")) if kind == "thinking" else []
+    # A plan stands beside the content; a stream has it after the thinking.
+    plan = message.get("tool_plan")
+    events += reader.write("plan", plan) if plan else []
+    for (place, block), kind in zip(placed, kinds, strict=True):
+        if kind == "text":
             events += reader.write("text", block.get("text"))
             for one in cited:
                 if one.get("content_index") in (None, place):

@@ -48,7 +48,7 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
     """Translate ``request``. Raises ``ApiError`` 400 with a sentence for what Cohere cannot do at all."""
     dropped: set[str] = set()
     names, origin = ToolNames(request.tools, MAX_TOOL_NAME), origin_at(endpoint)
-    turns = TurnEncoder(names, origin)
+    turns = TurnEncoder(names, origin, dropped)
     body: dict[str, Any] = {"model": endpoint.upstream_model, "messages": turns.encode(request)}
     if turns.documents:
         body["documents"] = turns.documents

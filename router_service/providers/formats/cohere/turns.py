@@ -13,7 +13,17 @@ from typing import Any
 
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest, Message
-from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from router_service.core.parts import (
+    AnyPart,
+    Media,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    is_signed_apart,
+)
 from router_service.providers.custom_tools import custom_arguments
 from router_service.providers.tool_names import ToolNames
 
@@ -22,11 +32,15 @@ _TEXTUAL = ("application/json", "application/xml")
 
 
 class TurnEncoder:
-    """Encode the turns of one request. ``documents`` are the texts of files, which Cohere cites by their ids."""
+    """Encode the turns of one request. ``documents`` are the texts of files, which Cohere cites by their ids.
 
-    def __init__(self, names: ToolNames, origin: str) -> None:
-        self._names, self._origin = names, origin
+    ``dropped`` gathers the names of what Cohere has no field for.
+    """
+
+    def __init__(self, names: ToolNames, origin: str, dropped: set[str]) -> None:
+        self._names, self._origin, self._dropped = names, origin, dropped
         self.documents: list[dict[str, Any]] = []
+        self._media_of_results: list[dict[str, Any]] = []
 
     def encode(self, request: GenerationRequest) -> list[dict[str, Any]]:
         """Return the messages. Raises ``ApiError`` 400 for media that Cohere does not take, and for no message."""
@@ -37,20 +51,51 @@ class TurnEncoder:
 
     def _turns(self, turns: Iterable[Message]) -> Iterator[dict[str, Any]]:
         for turn in turns:
+            for part in turn.parts:
+                self._note_losses(part)
             results = [part for part in turn.parts if isinstance(part, ToolResult)]
             for result in results:
                 yield {"role": "tool", "tool_call_id": result.call_id, "content": self._result_text(result)}
             rest = [part for part in turn.parts if not isinstance(part, ToolResult)]
+            if rest:
+                yield from self._shown_media()
             if turn.role == "assistant":
                 yield from self._assistant(rest)
             elif turn.role in ("system", "developer"):
                 if text := _joined(rest):
                     yield {"role": "system", "content": text}
-            elif content := self._user(rest):
+            elif content := self._user(rest, turn.name):
                 yield {"role": "user", "content": content}
+        yield from self._shown_media()
 
-    def _user(self, parts: Sequence[AnyPart]) -> str | list[dict[str, Any]]:
+    def _note_losses(self, part: AnyPart) -> None:
+        if part.cache is not None:
+            self._dropped.add("cache_control")
+        if is_signed_apart(part) or (isinstance(part, Reasoning) and not self._own_thought(part)):
+            self._dropped.add("reasoning")
+        for inner in part.content if isinstance(part, ToolResult) else ():
+            self._note_losses(inner)
+
+    def _own_thought(self, part: Reasoning) -> str:
+        """Return the text of reasoning that the same model has made, empty for any other.
+
+        Reasoning without an origin is its own unless the format says that another kind of provider has made it.
+        """
+        is_own = part.origin == self._origin or (part.origin is None and part.format is None)
+        return part.text if is_own else ""
+
+    def _shown_media(self) -> Iterator[dict[str, Any]]:
+        """Yield a turn of the user with the media of the results before it: a result takes text alone."""
+        if self._media_of_results:
+            yield {"role": "user", "content": self._media_of_results}
+            self._media_of_results = []
+
+    def _user(self, parts: Sequence[AnyPart], name: str | None) -> str | list[dict[str, Any]]:
         blocks = [block for part in parts if (block := self._block(part)) is not None]
+        first = next((block for block in blocks if block["type"] == "text"), None)
+        if name and first is not None:
+            # The format has no field for the speaker: the name is written before the first text.
+            first["text"] = f"{name}: {first['text']}"
         if all(block["type"] == "text" for block in blocks):
             return "\n".join(block["text"] for block in blocks)
         return blocks
@@ -61,7 +106,7 @@ class TurnEncoder:
         text = _text(part)
         return {"type": "text", "text": text} if text else None
 
-    def _media(self, part: Media) -> dict[str, Any] | None:
+    def _media(self, part: Media) -> dict[str, Any]:
         media_type = (part.media_type or "").partition(";")[0].strip().lower()
         if part.kind == "image" or media_type.startswith("image/"):
             if part.file_id is not None:
@@ -93,12 +138,10 @@ class TurnEncoder:
 
     def _assistant(self, parts: Sequence[AnyPart]) -> Iterator[dict[str, Any]]:
         calls = [part for part in parts if isinstance(part, ToolCall) and part.kind != "hosted"]
-        thoughts = "".join(
-            part.text for part in parts if isinstance(part, Reasoning) and part.origin == self._origin and part.text
-        )
-        text = _joined(part for part in parts if not isinstance(part, ToolCall | Reasoning | Media))
+        thoughts = "".join(self._own_thought(part) for part in parts if isinstance(part, Reasoning))
+        text = "".join(self._answered_text(part) for part in parts)
         if calls:
-            plan = text or thoughts
+            plan = "\n".join(piece for piece in (thoughts, text) if piece)
             yield {
                 "role": "assistant",
                 "tool_calls": [self._call(call) for call in calls],
@@ -108,6 +151,14 @@ class TurnEncoder:
             thinking = [{"type": "thinking", "thinking": thoughts}] if thoughts else []
             yield {"role": "assistant", "content": [*thinking, {"type": "text", "text": text}]}
 
+    def _answered_text(self, part: AnyPart) -> str:
+        """Return the text of a part of an answer; media of one have no field, so their transcript stands for them."""
+        if not isinstance(part, Media):
+            return _text(part)
+        if not part.transcript:
+            self._dropped.add("messages.images" if part.kind == "image" else f"messages.{part.kind}")
+        return part.transcript or ""
+
     def _call(self, call: ToolCall) -> dict[str, Any]:
         name = self._names.sent(call.name)
         arguments = call.arguments
@@ -116,9 +167,25 @@ class TurnEncoder:
         return {"id": call.call_id, "type": "function", "function": {"name": name, "arguments": arguments or "{}"}}
 
     def _result_text(self, result: ToolResult) -> str:
-        pieces = [f"({part.kind} left out)" if isinstance(part, Media) else _text(part) for part in result.content]
-        text = "\n".join(piece for piece in pieces if piece)
-        return text or NO_RESULT
+        """Return the text of a result, and keep its media for the turn after the results.
+
+        A medium that Cohere does not take is named and reported: the conversation goes on without it.
+        """
+        pieces: list[str] = []
+        media: list[dict[str, Any]] = []
+        for part in result.content:
+            if not isinstance(part, Media):
+                pieces.append(_text(part))
+                continue
+            try:
+                media.append(self._media(part))
+            except ApiError:
+                self._dropped.add(f"messages.{part.kind}")
+                pieces.append(f"({part.kind} left out)")
+        if media:
+            introduced = {"type": "text", "text": f"Attached to the result of {result.call_id}:"}
+            self._media_of_results += [introduced, *media]
+        return "\n".join(piece for piece in pieces if piece) or NO_RESULT
 
     def _answered(self, messages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield ``messages`` such that each call has its result behind it, and each result its call before it."""

@@ -15,7 +15,7 @@ from data.catalogue import load_catalogue
 from router_service.core.errors import ApiError
 from router_service.core.events import Ended, Failed, fold
 from router_service.core.generation import GenerationRequest, Message, OutputFormat, Sampling, Tool, ToolChoice
-from router_service.core.parts import AnyPart, Media, Reasoning, Text, ToolCall, ToolResult
+from router_service.core.parts import AnyPart, CacheMark, Media, Reasoning, Text, ToolCall, ToolResult
 from router_service.core.usage import Usage
 from router_service.providers.formats.cohere.format import CohereFormat
 from router_service.providers.formats.cohere.names import origin_at
@@ -221,10 +221,11 @@ def said(role: Any, *parts: AnyPart | str) -> Message:
 
 def test_turns_are_written_in_their_order() -> None:
     call = ToolCall(call_id="c1", name="tide", arguments='{"x":1}')
+    mine, other = Reasoning(text="mine", origin=origin_at(ENDPOINT)), Reasoning(text="other", origin="a/b/c")
     found = body_of(
         said("system", "Be brief."),
         said("user", "Hello", ""),
-        said("assistant", Reasoning(text="mine", origin=origin_at(ENDPOINT)), Reasoning(text="other"), "Hi"),
+        said("assistant", mine, other, "Hi"),
         said("user", "Tide?"),
         said("assistant", "I look.", call),
         said("tool", ToolResult(call_id="c1", content=[Text(text="six")])),
@@ -254,6 +255,61 @@ def test_histories_are_fitted() -> None:
     assert found[2]["tool_call_id"] == "c1" and found[2]["content"]
     assert found[1]["tool_calls"][0]["function"]["arguments"] == "{}"
     assert found[4]["content"] == "Result of a tool: six"
+
+
+def test_media_of_results_follow_all_results() -> None:
+    """A result is text alone, so images and documents go in a turn of the user; what Cohere cannot take is reported."""
+    image, film = Media(kind="image", media_type="image/png", data="AAAA"), Media(kind="video", url="http://a/b")
+    request = GenerationRequest(
+        messages=[
+            said("user", "Tide?"),
+            said("assistant", ToolCall(call_id="c1", name="a"), ToolCall(call_id="c2", name="b")),
+            said("tool", ToolResult(call_id="c1", content=[Text(text="A chart"), image])),
+            said("tool", ToolResult(call_id="c2", content=[film])),
+            said("user", "Go on"),
+        ]
+    )
+    encoded = FORMAT.encode(request, ENDPOINT, "gen-1")
+    assert json.loads(encoded.request.body)["messages"][2:] == [
+        {"role": "tool", "tool_call_id": "c1", "content": "A chart"},
+        {"role": "tool", "tool_call_id": "c2", "content": "(video left out)"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Attached to the result of c1:"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+            ],
+        },
+        {"role": "user", "content": "Go on"},
+    ]
+    assert encoded.dropped == ("messages.video",)
+
+
+@pytest.mark.parametrize(
+    ("part", "dropped"),
+    [
+        (Reasoning(text="other", origin="gemini/google"), "reasoning"),
+        (Reasoning(encrypted="e", format="openai-responses-v1"), "reasoning"),
+        (ToolCall(call_id="c1", name="a", signature="s", origin="gemini/google"), "reasoning"),
+        (Text(text="x", cache=CacheMark()), "cache_control"),
+        (Media(kind="image", data="AAAA"), "messages.images"),
+    ],
+    ids=["reasoning", "encrypted reasoning", "signature of a call", "cache mark", "image of an answer"],
+)
+def test_what_a_history_loses_is_reported(part: AnyPart, dropped: str) -> None:
+    request = GenerationRequest(messages=[said("user", "Hello"), said("assistant", "Hi", part), said("user", "Go on")])
+    assert FORMAT.encode(request, ENDPOINT, "gen-1").dropped == (dropped,)
+
+
+def test_the_plan_of_calls_has_the_reasoning_before_the_text() -> None:
+    call = ToolCall(call_id="c1", name="tide")
+    found = body_of(said("user", "Tide?"), said("assistant", Reasoning(text="Hm."), "I look.", call))
+    assert found["messages"][1]["tool_plan"] == "Hm.\nI look."
+
+
+def test_the_name_of_a_speaker_is_written_before_the_text() -> None:
+    named = Message(role="user", name="Ada", parts=[Text(text="Hello")])
+    assert body_of(named)["messages"] == [{"role": "user", "content": "Ada: Hello"}]
 
 
 def test_images_and_documents_are_written() -> None:
