@@ -14,6 +14,7 @@ from typing import Any
 
 from lab.cohere import CohereErrors, check_cohere_fields, new_id
 from lab.conversation import Conversation, read_chat
+from lab.prefixes import Prefixes
 from lab.script import (
     Called,
     Declined,
@@ -54,6 +55,9 @@ class CohereChatWire(CohereErrors):
     turns = "messages"
     runs_tools = False
 
+    def __init__(self) -> None:
+        self._prefixes = Prefixes()
+
     def read(self, body: dict[str, Any]) -> Ask:
         messages = body.get("messages", [])
         size = sum(characters(message.get("content")) for message in messages)
@@ -61,8 +65,10 @@ class CohereChatWire(CohereErrors):
         tools = () if answered else self.converse(body).tools
         return Ask(size, body.get("max_tokens"), tools[0].name if tools else None)
 
-    def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion:  # noqa: ARG002
-        return completion
+    def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion:
+        """Return ``completion`` with the prompt tokens that were read from the endpoint's cache."""
+        known = self._prefixes.read(endpoint, body["messages"])
+        return replace(completion, cached_tokens=min(known, completion.prompt_tokens))
 
     def converse(self, body: dict[str, Any]) -> Conversation:
         form = body.get("response_format") or {}
@@ -243,4 +249,5 @@ def _citations(part: SaidText, index: int, body: dict[str, Any]) -> Iterator[dic
 def _usage(script: Script, completion: Completion) -> dict[str, Any]:
     written = script.tokens or completion.completion_tokens
     counts = {"input_tokens": completion.prompt_tokens, "output_tokens": written}
-    return {"billed_units": counts, "tokens": {"input_tokens": completion.prompt_tokens + 60, "output_tokens": written}}
+    tokens = {"input_tokens": completion.prompt_tokens + 60, "output_tokens": written}
+    return {"billed_units": counts, "tokens": tokens, "cached_tokens": completion.cached_tokens}

@@ -247,7 +247,7 @@ def create_app(lab: Lab) -> Starlette:
     injects faults into a provider or into one of its endpoints.
     """
     openai, anthropic, responses = OpenAIWire(), AnthropicWire(lab.seed), ResponsesWire(lab.seed)
-    gemini, office = GeminiWire(lab.seed), TokenOffice()
+    gemini, office, cohere = GeminiWire(lab.seed), TokenOffice(), CohereChatWire()
     bedrock = BedrockWire(lab.seed)
     others = {provider: VendorWire(provider, vendor) for provider, vendor in vendors().items()}
 
@@ -291,7 +291,7 @@ def create_app(lab: Lab) -> Starlette:
         return await answer_task(lab, request.path_params["provider"], request, CohereRerankWire())
 
     async def cohere_chat(request: Request) -> Response:
-        return await lab.answer(request.path_params["provider"], request, CohereChatWire())
+        return await lab.answer(request.path_params["provider"], request, cohere)
 
     async def draw(request: Request) -> Response:
         provider = request.path_params["provider"]
