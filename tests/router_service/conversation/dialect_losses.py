@@ -23,14 +23,14 @@ from router_service.core.parts import (
     ToolResult,
 )
 from router_service.providers.formats import FORMATS
+from router_service.providers.wire_format import Encoded
+from tests.router_service.conversation.spoken import SPOKEN
 from tests.router_service.providers.formats.parameter_cases import endpoint_for
 
 KEPT, OWN, LOST = "kept", "own", "–"
 MODELS = {"openai": ("gpt-4.1", "gpt-5"), "moonshotai": ("kimi-k2-thinking",), "zai": ("glm-4.7",)}
-CLAUDE = ("claude-sonnet-4-5", "claude-opus-4-7")
-GEMINI = ("gemini-3-flash-preview", "gemini-2.5-flash-image")
 # The origin of parts that another model has made, and the format of its reasoning.
-FOREIGN_ORIGIN = "openai_responses/other/model"
+FOREIGN_ORIGIN = "another_format/other/model"
 
 
 def _said(*parts: AnyPart) -> list[Message]:
@@ -93,10 +93,10 @@ def targets() -> dict[str, Endpoint]:
         for model in MODELS.get(name, ("model",)):
             label = f"{name}, {model}" if name in MODELS else name
             found[f"`openai_chat` {label}"] = endpoint_for("openai_chat", name, model)
-    for model in CLAUDE:
-        found[f"`anthropic_messages` anthropic, {model}"] = endpoint_for("anthropic_messages", "anthropic", model)
-    for model in GEMINI:
-        found[f"`gemini` google, {model}"] = endpoint_for("gemini", "google", model)
+    for spoken in SPOKEN.values():
+        provider, models = spoken.losses or ("", ())
+        for model in models:
+            found[f"`{spoken.name}` {provider}, {model}"] = endpoint_for(spoken.name, provider, model)
     return found
 
 
@@ -105,13 +105,14 @@ def fate(element: str, endpoint: Endpoint) -> str:
     make, mark = ELEMENTS[element]
     wire = FORMATS[endpoint.wire_format]
     own = f"{endpoint.wire_format}/{endpoint.provider}/{endpoint.upstream_model}"
-    if endpoint.wire_format in ("anthropic_messages", "gemini"):
+    if SPOKEN[endpoint.wire_format].returns == "provider":
         own = f"{endpoint.wire_format}/{endpoint.provider}"
-    kept = [mark in _sent(make(origin), endpoint, wire.name) for origin in (own, FOREIGN_ORIGIN)]
+    kept = [mark in sent(make(origin), endpoint, wire.name).request.body for origin in (own, FOREIGN_ORIGIN)]
     return KEPT if all(kept) else OWN if kept[0] else LOST
 
 
-def _sent(turns: list[Message], endpoint: Endpoint, wire_format: str) -> bytes:
+def sent(turns: list[Message], endpoint: Endpoint, wire_format: str) -> Encoded:
+    """Return the request to ``endpoint`` for a conversation with ``turns`` in its middle."""
     request = GenerationRequest(
         messages=[
             Message(role="user", parts=[Text(text="hi")]),
@@ -121,7 +122,7 @@ def _sent(turns: list[Message], endpoint: Endpoint, wire_format: str) -> bytes:
         tools=[Tool(name="f")],
         max_tokens=4000,
     )
-    return FORMATS[wire_format].encode(request, endpoint, "gen-1").request.body
+    return FORMATS[wire_format].encode(request, endpoint, "gen-1")
 
 
 def page() -> str:
@@ -136,8 +137,9 @@ def page() -> str:
         "This page is made from the translators (`tests/router_service/conversation/dialect_losses.py`), and a test",
         "compares them. Each column is a group of providers that get the same of a conversation, whichever format and",
         "dialect answered before. *kept*: it reaches the model, in a field of its own or as text. *own*: what the same",
-        "provider has made goes back to it alone (for `openai_chat`, the same model too). *–*: it is left out.",
-        "Reasoning that is left out is reported as the dropped parameter `reasoning`, cache marks as `cache_control`.",
+        "provider has made goes back to it alone (for `openai_chat` and `cohere`, the same model too). *–*: it is left",
+        "out. Reasoning that is left out is reported as the dropped parameter `reasoning`, a cache mark as",
+        "`cache_control`.",
         "",
         "| group | format and dialect |",
         "|---|---|",

@@ -11,19 +11,10 @@ import anthropic
 import openai
 
 from tests.conftest import Stack
+from tests.router_service.conversation.spoken.spoken_format import SYSTEM, Place
 
 BUDGET = 1024
 LIMIT = 4000
-SYSTEM = "Answer as a harbour pilot does."
-
-
-@dataclass(frozen=True)
-class Place:
-    """Name the provider that a turn goes to, and the model that it serves."""
-
-    model: str
-    provider: str
-    wire_format: str
 
 
 @dataclass(frozen=True)

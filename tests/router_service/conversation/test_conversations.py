@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from lab.server import create_app
+from router_service.providers.formats import FORMATS
 from tests.conftest import Stack, open_stack, serving
 from tests.router_service.conversation.conversation_checks import Conversation
 from tests.router_service.conversation.drivers import (
@@ -23,18 +24,12 @@ from tests.router_service.conversation.drivers import (
     CompletionsDriver,
     Driver,
     MessagesDriver,
-    Place,
     ResponsesDriver,
     ToolOutput,
 )
-from tests.router_service.conversation.recording_lab import (
-    ANTHROPIC,
-    CHAT,
-    GEMINI,
-    RESPONSES,
-    LabExchange,
-    RecordingLab,
-)
+from tests.router_service.conversation.recording_lab import LabExchange, RecordingLab
+from tests.router_service.conversation.spoken import SPOKEN
+from tests.router_service.conversation.spoken.spoken_format import Place
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n the quay").decode()
 OTHER_PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n the chart").decode()
@@ -43,31 +38,15 @@ TOOLS: Sequence[tuple[str, dict[str, Any]]] = (
     ("depth-of", {"type": "object", "properties": {"metres": {"type": "integer"}}, "required": ["metres"]}),
     ("berths", {"type": "object", "properties": {}}),
 )
-SONNET = Place("anthropic/claude-sonnet-4.5", "anthropic", ANTHROPIC)
-OPUS = Place("anthropic/claude-opus-4.6", "anthropic", ANTHROPIC)
-HAIKU = Place("anthropic/claude-haiku-4.5", "anthropic", ANTHROPIC)
-MINIMAX = Place("minimax/minimax-m2.7", "minimax", ANTHROPIC)
-OPENAI = Place("openai/gpt-4.1", "openai", CHAT)
-MISTRAL = Place("mistralai/mistral-medium-3-5", "mistral", CHAT)
-DEEPSEEK = Place("deepseek/deepseek-v4-flash", "deepseek", CHAT)
-MOONSHOT = Place("moonshotai/kimi-k2.6", "moonshotai", CHAT)
-GROQ = Place("openai/gpt-oss-120b", "groq", CHAT)
-CODEX = Place("openai/gpt-5.2-codex", "openai", RESPONSES)
-PRO = Place("openai/gpt-5-pro", "openai", RESPONSES)
-GROK = Place("x-ai/grok-4.20-multi-agent", "xai", RESPONSES)
-FLASH = Place("google/gemini-3-flash-preview", "google", GEMINI)
-FLASH_25 = Place("google/gemini-2.5-flash", "google", GEMINI)
-PRO_3 = Place("google/gemini-3.1-pro-preview", "google", GEMINI)
-FLASH_2 = Place("google/gemini-2.0-flash-001", "google", GEMINI)
-RESPONSES_PLACES = (CODEX, PRO, GROK)
-GEMINI_PLACES = (FLASH, FLASH_25, PRO_3, FLASH_2)
-MESSAGES_PLACES = (SONNET, OPUS, HAIKU, MINIMAX)
-CHAT_PLACES = (OPENAI, MISTRAL, DEEPSEEK, MOONSHOT, GROQ)
-EVERY_PLACE = (*MESSAGES_PLACES, *CHAT_PLACES, *RESPONSES_PLACES)
+SONNET, OPUS, HAIKU, MINIMAX = SPOKEN["anthropic_messages"].places
+MINI, OPENAI, MISTRAL, DEEPSEEK, MOONSHOT, GROQ = SPOKEN["openai_chat"].places
+CODEX, PRO, GROK = SPOKEN["openai_responses"].places
+FLASH, FLASH_25, PRO_3, FLASH_2 = SPOKEN["gemini"].places
+EVERY_PLACE = [place for spoken in SPOKEN.values() for place in spoken.places]
 DRIVERS = {"messages": MessagesDriver, "chat": ChatDriver, "responses": ResponsesDriver}
 SKINS = [*DRIVERS]
 # The client API of each wire format's own dialect.
-OWN_SKINS = {ANTHROPIC: "messages", CHAT: "chat", RESPONSES: "responses"}
+OWN_SKINS = {"anthropic_messages": "messages", "openai_responses": "responses"}
 pytestmark = pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
 
 
@@ -95,8 +74,9 @@ def opened(world: tuple[Stack, RecordingLab], skin: str) -> Iterator[Conversatio
         yield Conversation(stack, lab, driver)
 
 
-def asking(scenario: str, text: str = "What now, pilot?") -> str:
-    """Return a prompt that the lab answers by ``scenario``."""
+def asking(scenario: str, text: str = "What now, pilot?", place: Place | None = None) -> str:
+    """Return a prompt that the lab answers by ``scenario``, or by what stands for it at ``place``."""
+    scenario = SPOKEN[place.wire_format].instead.get(scenario, scenario) if place else scenario
     return f"{text} [lab:scenario={scenario}]"
 
 
@@ -161,13 +141,13 @@ def test_every_provider_takes_over_from_every_other(world: tuple[Stack, Recordin
     """Over all places this is each ordered pair, at a turn with calls, reasoning or an image."""
     others = [other for other in EVERY_PLACE if other is not place]
     scenarios = itertools.cycle(("redacted", "tool", "thinking", "parallel_tools", "text"))
-    with opened(world, OWN_SKINS[place.wire_format]) as held:
+    with opened(world, OWN_SKINS.get(place.wire_format, "chat")) as held:
         calls: Sequence[Any] = ()
         for turn, at in enumerate(found for other in others for found in (place, other)):
             if calls:
                 held.give([ToolOutput("Ebb.", PNG if turn % 4 else None) for _ in calls])
             else:
-                held.say(asking(next(scenarios)), PNG if turn % 3 == 0 else None)
+                held.say(asking(next(scenarios), place=at), PNG if turn % 3 == 0 else None)
             calls = held.ask(at, stream=turn % 2 == 0, thinks=turn % 3 != 1).calls
 
 
@@ -208,7 +188,7 @@ def _change_among_three(held: Conversation, streams: str) -> None:
     assert not ask(SONNET)
     held.say(asking("text", "And the first picture?"), OTHER_PNG)
     assert not ask(CODEX)
-    assert {place.wire_format for place, _ in held.answers} == {ANTHROPIC, CHAT, RESPONSES}
+    assert len({place.wire_format for place, _ in held.answers}) == 3
 
 
 @pytest.mark.parametrize("skin", SKINS)
@@ -252,7 +232,32 @@ def _change_among_four(held: Conversation, streams: str) -> None:
     assert not ask(SONNET)
     held.say(asking("text", "And the first picture?"), OTHER_PNG)
     assert not ask(FLASH)
-    assert {place.wire_format for place, _ in held.answers} == {ANTHROPIC, CHAT, RESPONSES, GEMINI}
+    assert {place.wire_format for place, _ in held.answers} == {
+        "anthropic_messages",
+        "openai_chat",
+        "openai_responses",
+        "gemini",
+    }
+
+
+@pytest.mark.parametrize("skin", SKINS)
+@pytest.mark.parametrize("streams", ["no turn", "every turn", "every other turn"])
+def test_a_conversation_goes_through_all_formats(world: tuple[Stack, RecordingLab], skin: str, streams: str) -> None:
+    """Each turn changes the format: thinking, calls with results in text and images, and a picture of the user."""
+    with opened(world, skin) as held:
+        ask = asker(held, streams)
+        places = [spoken.places[0] for spoken in SPOKEN.values()]
+        scenarios = ("redacted", "parallel_tools", "thinking", "tool_loop:2", "text")
+        wanted = itertools.cycle(scenarios)
+        calls: Sequence[Any] = ()
+        for turn, place in enumerate(places * len(scenarios)):
+            if calls:
+                outputs = [ToolOutput("Ebb.", PNG if number == 1 else None) for number, _ in enumerate(calls)]
+                held.give(outputs, note=asking(next(wanted), place=place) if turn % 2 else None)
+            else:
+                held.say(asking(next(wanted), place=place), OTHER_PNG if turn % 3 == 0 else None)
+            calls = ask(place)
+        assert {place.wire_format for place, _ in held.answers} == FORMATS.keys()
 
 
 @pytest.mark.parametrize("skin", SKINS)
@@ -262,14 +267,14 @@ def test_random_conversations_go_on(world: tuple[Stack, RecordingLab], skin: str
     with opened(world, skin) as held:
         calls: Sequence[Any] = ()
         for _ in range(dice.randint(4, 12)):
+            place = dice.choice(dice.choice([spoken.places for spoken in SPOKEN.values()]))
             if calls:
                 outputs = [_output(dice) for _ in calls]
-                note = asking(_scenario(dice)) if dice.random() < 0.3 else None
+                note = asking(_scenario(dice), place=place) if dice.random() < 0.3 else None
                 held.give(outputs, note)
             else:
                 image = dice.choice((PNG, OTHER_PNG)) if dice.random() < 0.3 else None
-                held.say(asking(_scenario(dice)), image)
-            place = dice.choice(dice.choice((MESSAGES_PLACES, CHAT_PLACES, RESPONSES_PLACES, GEMINI_PLACES)))
+                held.say(asking(_scenario(dice), place=place), image)
             calls = held.ask(place, stream=dice.random() < 0.5, thinks=dice.random() < 0.6).calls
 
 

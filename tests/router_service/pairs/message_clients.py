@@ -9,7 +9,7 @@ import anthropic
 from openai.types.responses import Response
 
 from tests.router_service.api.skins.responses.responses_grammar import check_stream
-from tests.router_service.conversation.recording_lab import streamed_blocks
+from tests.router_service.conversation.spoken.anthropic_messages import streamed_blocks
 from tests.router_service.pairs.skin_client import (
     CUSTOM_NAME,
     LIMIT,

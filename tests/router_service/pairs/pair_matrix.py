@@ -15,6 +15,8 @@ import httpx2
 
 from tests.conftest import Stack, open_stack
 from tests.router_service.conversation.recording_lab import RecordingLab
+from tests.router_service.conversation.spoken import SPOKEN
+from tests.router_service.conversation.spoken.spoken_format import SpokenFormat
 from tests.router_service.pairs.pair_rows import CLIENTS, PLACES, ROWS, PairResult, PairWorld, run_row
 
 PAIRS = [(skin, wire_format) for skin in CLIENTS for wire_format in PLACES]
@@ -55,7 +57,7 @@ class PairMatrix:
         """Return what a cell says. Raises ``AssertionError`` where the router does something wrong."""
         place = row, skin, wire_format
         if place not in self.cells:
-            self.cells[place] = run_row(PairWorld(self.stack, self.lab, self.http, skin, wire_format), row)
+            self.cells[place] = run_row(PairWorld(self.stack, self.lab, self.http, skin, wire_format, row))
         return self.cells[place]
 
     def page(self) -> str:
@@ -83,24 +85,31 @@ def opened_matrix(folder: Path) -> Iterator[PairMatrix]:
 
 
 def _head() -> list[str]:
-    models = [f"`{name}` has `{place.model}`" for name, place in PLACES.items()]
+    models = [f"`{name}` has {_models(spoken)}" for name, spoken in SPOKEN.items()]
     return [
         "# What each client API does in front of each wire format",
         "",
         "This page is made from real requests (`tests/router_service/pairs/pair_matrix.py`), and a test compares it.",
         "Each cell sends them through a router to a [lab](lab.md) that refuses what the vendors refuse, and compares",
         "what the client receives with what the provider has sent. A column is a client API in front of a wire format:",
-        f"{', '.join(models[:-1])} and",
+        *(f"{one}," for one in models[:-2]),
+        f"{models[-2]} and",
         f"{models[-1]}.",
         "",
         "*yes*: the client gets what the provider has sent. *emulated*: it does in another way, which the numbered",
-        "sentence below the table tells. *unsupported*: the sentence says what happens instead.",
+        "sentence below the table tells. *partly*: the sentence says what the provider does not send. *unsupported*:",
+        "it says what happens instead.",
         "",
         "| row | what is checked, streamed and not unless it says which |",
         "|---|---|",
         *(f"| {row} | {CHECKED[row]} |" for row in ROWS),
         "",
     ]
+
+
+def _models(spoken: SpokenFormat) -> str:
+    others = [f", for *{row}* `{place.model}`" for row, place in spoken.row_places.items()]
+    return f"`{spoken.places[0].model}`{''.join(others)}"
 
 
 if __name__ == "__main__":
