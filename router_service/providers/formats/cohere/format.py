@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data.catalogue.types import Endpoint
-from router_service.core.answer import Batch, EventBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.generation import GenerationRequest
-from router_service.core.request_source import RequestSource
+from router_service.providers.event_format import EventFormat
 from router_service.providers.formats.cohere.decoder import ChatStreamDecoder, decode_chat
 from router_service.providers.formats.cohere.encode import encode_request
 from router_service.providers.formats.cohere.names import DIALECT
@@ -18,7 +17,7 @@ from router_service.providers.formats.cohere.wire import http_error
 from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
-class CohereFormat:
+class CohereFormat(EventFormat):
     """Implement ``WireFormat``."""
 
     name: str = DIALECT
@@ -31,16 +30,8 @@ class CohereFormat:
     def encode(self, request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
         return encode_request(request, endpoint, generation_id)
 
-    def encode_source(self, source: RequestSource, endpoint: Endpoint, generation_id: str) -> Encoded:
-        """Translate a request by its parts, whatever its client wrote."""
-        return encode_request(source.parsed, endpoint, generation_id)
-
     def decode(self, body: bytes, context: DecodeContext) -> list[Event]:
         return decode_chat(body, context)
-
-    def decode_batches(self, body: bytes, context: DecodeContext) -> list[Batch]:
-        """Translate like ``decode``, to one batch of events."""
-        return [EventBatch(decode_chat(body, context), has_content=True)]
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
         return ChatStreamDecoder(context)

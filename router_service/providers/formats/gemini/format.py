@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data.catalogue.types import Endpoint
-from router_service.core.answer import Batch, EventBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.generation import GenerationRequest
-from router_service.core.request_source import RequestSource
+from router_service.providers.event_format import EventFormat
 from router_service.providers.formats.gemini.decode import decode_content
 from router_service.providers.formats.gemini.decoder import ContentDecoder
 from router_service.providers.formats.gemini.encode import encode_content_request
@@ -20,7 +19,7 @@ from router_service.providers.json_events import JsonEventDecoder, JsonTextEvent
 from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
-class GeminiFormat:
+class GeminiFormat(EventFormat):
     """Implement ``WireFormat``."""
 
     name: str = DIALECT
@@ -34,10 +33,6 @@ class GeminiFormat:
         """Translate a request. Raises ``ApiError`` 400 with a sentence for what the format cannot express."""
         return encode_content_request(request, endpoint, generation_id)
 
-    def encode_source(self, source: RequestSource, endpoint: Endpoint, generation_id: str) -> Encoded:
-        """Translate a request by its parts, whatever its client wrote."""
-        return encode_content_request(source.parsed, endpoint, generation_id)
-
     def decode(self, body: bytes, context: DecodeContext) -> list[Event]:
         """Translate a non-streaming response.
 
@@ -45,10 +40,6 @@ class GeminiFormat:
         """
         events = decode_content(body, context)
         return JsonTextEvents().rewrite(events) if context.json_text else events
-
-    def decode_batches(self, body: bytes, context: DecodeContext) -> list[Batch]:
-        """Translate like ``decode``, to one batch of events."""
-        return [EventBatch(self.decode(body, context), has_content=True)]
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
         """Return a decoder for one stream."""
