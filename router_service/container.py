@@ -43,7 +43,7 @@ from router_service.middleware.middleware import load_middleware
 from router_service.planning.planner import Planner
 from router_service.planning.policy_store import PolicyStore
 from router_service.providers.credentials import Credentials
-from router_service.providers.formats import FORMATS, TAKES_DATA_ALONE, TASK_FORMATS
+from router_service.providers.formats import TAKES_DATA_ALONE, TASK_FORMATS, wire_formats
 from router_service.settings import Settings
 from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
@@ -123,7 +123,7 @@ class Container:
                 timeouts=_timeouts(settings),
                 measured_deadlines=measured_deadlines,
                 credentials=credentials,
-                formats=FORMATS,
+                formats=wire_formats(),
                 task_formats=TASK_FORMATS,
                 data_alone=TAKES_DATA_ALONE,
                 fetcher=MediaFetcher(settings.fetch_rules),

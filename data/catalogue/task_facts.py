@@ -10,11 +10,8 @@ from typing import Any
 
 from data.catalogue.types import Task, WireFormat
 
-# Wire formats by the tasks that the router has a translator for.
+# Wire formats by the tasks that the router has a translator for. Every wire format speaks chat.
 SPOKEN: Mapping[Task, frozenset[WireFormat]] = {
-    "chat": frozenset(
-        {"openai_chat", "openai_responses", "anthropic_messages", "gemini", "cohere", "bedrock_converse"}
-    ),
     "embeddings": frozenset({"openai_chat", "cohere"}),
     "rerank": frozenset({"cohere"}),
     "images": frozenset({"openai_chat"}),
@@ -23,7 +20,7 @@ SPOKEN: Mapping[Task, frozenset[WireFormat]] = {
 
 def task_is_spoken(task: Task, wire_format: WireFormat) -> bool:
     """Return whether the router can ask an endpoint of ``wire_format`` for ``task``."""
-    return wire_format in SPOKEN.get(task, ())
+    return task == "chat" or wire_format in SPOKEN.get(task, ())
 
 
 def dimensions_of(canonical: str) -> int | None:

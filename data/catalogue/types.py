@@ -8,7 +8,8 @@ import msgspec
 
 from data.catalogue.price import Price as Price
 
-WireFormat = Literal["openai_chat", "openai_responses", "anthropic_messages", "gemini", "cohere", "bedrock_converse"]
+# The name of a provider's protocol: one of the router's own, or one that an installed package adds.
+WireFormat = str
 # What an endpoint is asked for. Each task but chat has client APIs and translators of its own.
 Task = Literal["chat", "embeddings", "rerank", "images"]
 # The modality of the output by which the models of a task are told apart.

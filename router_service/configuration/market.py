@@ -194,7 +194,7 @@ def _provider(slug: str, table: ProviderTable, catalogue: Catalogue) -> Provider
     known = catalogue.providers.get(slug)
     wire_format = wire_format_of(slug, table, catalogue)
     if known is None:
-        return Provider(slug, table.name or slug, wire_format, table.address, table.key_env)  # type: ignore[arg-type]
+        return Provider(slug, table.name or slug, wire_format, table.address, table.key_env)
     return msgspec.structs.replace(
         known,
         name=table.name or known.name,

@@ -7,13 +7,14 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic_core import PydanticKnownError
 
 from data.catalogue.geography import is_place
 from data.catalogue.names import QUANTIZATIONS
 from data.catalogue.pricing import NANO
-from data.catalogue.types import WireFormat
 from router_service.configuration.google_cloud import GLOBAL, service_account_at, vertex_address
 from router_service.core.errors import ApiError
+from router_service.providers.formats import format_names
 from router_service.upstream.transport import check_head
 
 # More than any provider asks for; what is above it is a slip of the decimal point.
@@ -29,6 +30,13 @@ def _place(value: str) -> str:
     if not is_place(value.lower()):
         raise ValueError("must be a country's ISO 3166 code or an area such as eu")
     return value.lower()
+
+
+def _wire_format(value: str) -> str:
+    *others, last = (f"'{name}'" for name in format_names())
+    if f"'{value}'" not in (*others, last):
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return value
 
 
 def _base_url(value: str) -> str:
@@ -68,6 +76,7 @@ Discount = Annotated[Decimal, AfterValidator(_share)]
 Place = Annotated[str, AfterValidator(_place)]
 Tokens = Annotated[int, Field(gt=0, le=MAX_TOKENS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+WireFormatName = Annotated[Name, AfterValidator(_wire_format)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$", max_length=200)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=10_000)]
@@ -135,7 +144,7 @@ class ProviderTable(Table):
     location: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{2,40}$")] = GLOBAL
     service_account: Annotated[Any, BeforeValidator(service_account_at)] = None
     aws: AwsTable | None = None
-    wire_format: WireFormat | None = None
+    wire_format: WireFormatName | None = None
     dialect: Name | None = None
     key: Annotated[tuple[Secret, ...], BeforeValidator(_listed)] = ()
     key_env: Annotated[tuple[Name, ...], BeforeValidator(_listed)] = ()
@@ -178,7 +187,7 @@ class EndpointTable(Table):
     quantization: Quantization = "unknown"
     supported_parameters: tuple[Name, ...] | None = None
     region: Place | None = None
-    wire_format: WireFormat | None = None
+    wire_format: WireFormatName | None = None
     dialect: Name | None = None
 
 

@@ -1,8 +1,10 @@
-"""List the wire formats by name. A new format is a folder here and an entry."""
+"""List the wire formats by name. A new format is a folder here and an entry, or a package that registers itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 import msgspec
 
@@ -31,7 +33,8 @@ FORMATS: Mapping[str, WireFormat] = {
     "cohere": CohereFormat(),
     "bedrock_converse": BedrockConverseFormat(),
 }
-# Both together have the pairs of ``data.catalogue.task_facts.SPOKEN``.
+GROUP = "portolan.formats"
+# These have the pairs of ``data.catalogue.task_facts.SPOKEN``.
 TASK_FORMATS: TaskFormats = {
     ("openai_chat", "embeddings"): OpenAIEmbeddings(),
     ("cohere", "embeddings"): CohereEmbeddings(),
@@ -56,8 +59,37 @@ def with_supported_parameters(endpoint: Endpoint) -> Endpoint:
     """
     if endpoint.task != "chat":
         return endpoint
-    support = FORMATS[endpoint.wire_format].support_of(endpoint)
+    support = wire_formats()[endpoint.wire_format].support_of(endpoint)
     kept = frozenset(name for name in endpoint.supported_parameters if support.get(name) in _REACHING)
     if kept == endpoint.supported_parameters:
         return endpoint
     return msgspec.structs.replace(endpoint, supported_parameters=kept)
+
+
+def format_names() -> list[str]:
+    """Return the names of the router's own formats, and then of those that installed packages add."""
+    return [*FORMATS, *sorted(_installed().keys() - FORMATS.keys())]
+
+
+@cache
+def wire_formats() -> Mapping[str, WireFormat]:
+    """Return all formats by name.
+
+    A package registers a class without arguments as an entry point of the group ``portolan.formats``; the router's own
+    names stay its own. Raises ``ValueError`` for a package that cannot be loaded, with its name and the reason.
+    """
+    return {name: _loaded(point) for name, point in _installed().items()} | dict(FORMATS)
+
+
+@cache
+def _installed() -> Mapping[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _loaded(point: EntryPoint) -> WireFormat:
+    try:
+        found: WireFormat = point.load()()
+    except Exception as error:
+        package = point.dist.name if point.dist else point.value
+        raise ValueError(f"the wire format {point.name} of the package {package} cannot be loaded: {error}") from error
+    return found
