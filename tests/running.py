@@ -60,17 +60,22 @@ def portolan(*arguments: str, **variables: str) -> subprocess.CompletedProcess[s
 
 
 class Running:
-    """A command in a session of its own. Every descendant carries its mark, in whatever session it is."""
+    """A command in a session of its own, of the code at ``root``.
 
-    def __init__(self, output: Path, *arguments: str, **variables: str) -> None:
+    Every descendant carries its mark, in whatever session it is.
+    """
+
+    def __init__(self, output: Path, *arguments: str, root: Path = ROOT, **variables: str) -> None:
         mark = uuid.uuid4().hex
         self._mark = f"{MARK}={mark}".encode()
         self._output = output
         env = environment() | variables | {MARK: mark}
+        if root != ROOT:
+            env["PYTHONPATH"] = str(root)
         with output.open("ab") as file:
             command = [sys.executable, "-m", "portolan", *arguments]
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=env, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+                command, cwd=root, env=env, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
             )
 
     def __enter__(self) -> Running:
