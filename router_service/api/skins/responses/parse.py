@@ -57,12 +57,13 @@ _STATEFUL = {
 _OF_CHAT = frozenset(
     {
         "debug", "image_config", "max_tool_calls", "plugins", "preset", "prompt_cache_key", "prompt_cache_options",
-        "safety_identifier", "stop_server_tools_when", "transforms",
+        "prompt_cache_retention", "safety_identifier", "stop_server_tools_when", "transforms",
     }
 )  # fmt: skip
 _CHECKED: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
     "max_tool_calls": (_LIMIT, "a whole number of at least 1"),
     "prompt_cache_key": (_TEXT, "a string"),
+    "prompt_cache_retention": (_TEXT, "a string"),
     "safety_identifier": (_TEXT, "a string"),
 }
 # Fields that the router reads itself, and those that the middle holds. ``store`` is answered with false.

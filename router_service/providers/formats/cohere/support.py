@@ -24,8 +24,8 @@ _ROUTER = ("prompt_cache_key",)
 _DROPPED = (
     "repetition_penalty", "min_p", "top_a", "logit_bias", "logprobs", "top_logprobs", "n", "user", "metadata",
     "modalities", "audio", "image_config", "prediction", "web_search_options", "x_search_filter", "verbosity",
-    "prompt_cache_options", "max_tool_calls", "store", "safety_identifier", "cache_control", "parallel_tool_calls",
-    "service_tier", "reasoning.summary",
+    "prompt_cache_options", "prompt_cache_retention", "max_tool_calls", "store", "safety_identifier", "cache_control",
+    "parallel_tool_calls", "service_tier", "reasoning.summary",
 )  # fmt: skip
 _OF_THINKING = ("reasoning", "reasoning_effort", "reasoning.max_tokens")
 

@@ -27,8 +27,8 @@ _EMULATED = (
 )  # fmt: skip
 _DROPPED = (
     "parallel_tool_calls", "min_p", "top_a", "repetition_penalty", "logit_bias", "n", "user", "metadata", "verbosity",
-    "prediction", "cache_control", "prompt_cache_options", "max_tool_calls", "x_search_filter", "audio", "store",
-    "safety_identifier",
+    "prediction", "cache_control", "prompt_cache_options", "prompt_cache_retention", "max_tool_calls",
+    "x_search_filter", "audio", "store", "safety_identifier",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ _NATIVE = (
     "audio", "frequency_penalty", "function_call", "functions", "image_config", "logit_bias", "logprobs",
     "max_completion_tokens", "max_tokens", "max_tool_calls", "messages", "metadata", "min_p", "modalities", "model",
     "n", "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options",
-    "repetition_penalty", "response_format", "safety_identifier", "seed", "stop", "store",
+    "prompt_cache_retention", "repetition_penalty", "response_format", "safety_identifier", "seed", "stop", "store",
     "stream", "structured_outputs", "temperature", "tool_choice", "tools", "top_a", "top_k", "top_logprobs", "top_p",
     "user", "verbosity", "web_search_options", "x_search_filter",
 )  # fmt: skip

@@ -19,8 +19,8 @@ from router_service.providers.wire_format import ParameterSupport
 _NATIVE = (
     "model", "messages", "stream", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_logprobs",
     "tools", "tool_choice", "parallel_tool_calls", "response_format", "metadata", "user", "verbosity", "reasoning",
-    "reasoning_effort", "reasoning.summary", "prompt_cache_key", "prompt_cache_options", "safety_identifier",
-    "max_tool_calls",
+    "reasoning_effort", "reasoning.summary", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
+    "safety_identifier", "max_tool_calls",
 )  # fmt: skip
 _EMULATED = (
     "logprobs", "functions", "function_call", "structured_outputs", "reasoning.enabled", "reasoning.exclude",
@@ -31,7 +31,9 @@ _DROPPED = (
     "cache_control", "reasoning.max_tokens", "store",
 )  # fmt: skip
 # Parameters of the chat dialect that are copied under their own names.
-COPIED = ("prompt_cache_key", "prompt_cache_options", "safety_identifier", "max_tool_calls")
+COPIED = (
+    "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "max_tool_calls",
+)  # fmt: skip
 _OF_REASONING = ("reasoning", "reasoning_effort", "reasoning.summary")
 
 

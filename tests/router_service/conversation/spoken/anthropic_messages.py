@@ -89,5 +89,6 @@ MESSAGES = SpokenFormat(
     returns="provider",
     takes_budget=lambda _: True,
     begins_with_thinking=True,
+    marks_cache=True,
     losses=("anthropic", ("claude-sonnet-4-5", "claude-opus-4-7")),
 )

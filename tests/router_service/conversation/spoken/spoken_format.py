@@ -63,7 +63,8 @@ class SpokenFormat:
     ``returns`` says how much of its reasoning goes back: to the same ``provider``, to the same ``model`` or not at all.
     ``proves`` is true where its reasoning is signed or encrypted. ``takes_budget`` tells of a model whether it takes a
     number of tokens of reasoning. ``begins_with_thinking`` is true where a turn with calls cannot be continued with
-    reasoning unless it begins with it. ``instead`` has the scenario to ask for where the format cannot show one.
+    reasoning unless it begins with it. ``marks_cache`` is true where it takes marks of the prompt cache and charges for
+    what is written. ``instead`` has the scenario to ask for where the format cannot show one.
     ``notes`` are sentences on rows of the matrix that the format cannot fill. ``losses`` are the provider and the
     models for the table of losses, ``None`` where the table finds them itself.
     """
@@ -80,6 +81,7 @@ class SpokenFormat:
     readable: Callable[[bytes, bool, list[Item]], str] = thinking_text
     takes_budget: Callable[[str], bool] = takes_no_budget
     begins_with_thinking: bool = False
+    marks_cache: bool = False
     row_places: Mapping[str, Place] = field(default_factory=dict)
     instead: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)

@@ -84,6 +84,7 @@ CASES: dict[str, ParameterCase] = {
     "include_reasoning": ParameterCase({"include_reasoning": False}),
     "cache_control": ParameterCase({"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
     "prompt_cache_key": ParameterCase({"prompt_cache_key": "sentinel"}),
+    "prompt_cache_retention": ParameterCase({"prompt_cache_retention": "24h"}),
     "prompt_cache_options": ParameterCase({"prompt_cache_options": {"mode": "explicit", "ttl": "1h"}}),
     "models": ParameterCase({"models": ["author/sentinel"]}),
     "provider": ParameterCase({"provider": {"sort": "price"}}),

@@ -180,6 +180,7 @@ def test_reasoning_has_the_references_fields_too() -> None:
 def test_fields_go_to_the_dialects_that_know_them() -> None:
     rendering = Rendering(
         prompt_cache_key="k",
+        prompt_cache_retention="24h",
         safety_identifier="s",
         max_tool_calls=3,
         truncation="auto",
@@ -197,6 +198,7 @@ def test_fields_go_to_the_dialects_that_know_them() -> None:
     generation = rendering.generation
     assert generation.extras["openai_chat"].keys() == {
         "prompt_cache_key",
+        "prompt_cache_retention",
         "safety_identifier",
         "max_tool_calls",
         "plugins",
