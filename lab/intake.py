@@ -76,7 +76,7 @@ def refusal_response(refused: RequestRefused, wire: ErrorWire) -> JSONResponse:
     """Return the vendor's error body with its status."""
     request_id = new_request_id()
     wait = {"retry-after": "1"} if refused.status == 429 else {}
-    content = wire.envelope(refused, request_id)
+    content = refused.envelope if refused.envelope is not None else wire.envelope(refused, request_id)
     return JSONResponse(content, status_code=refused.status, headers=request_ids(request_id) | wait)
 
 

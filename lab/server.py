@@ -18,6 +18,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from data.catalogue import load_catalogue
+from lab.account_paths import AZURE
+from lab.account_routes import account_routes
 from lab.anthropic_wire import AnthropicWire
 from lab.bedrock_server import CONVERSE_PATHS, SignedReader, as_amazon_answers, converse_address
 from lab.bedrock_wire import BedrockWire
@@ -45,7 +47,7 @@ TIERS = ("priority", "flex")
 BodyReader = Callable[[Request, Wire], Awaitable[dict[str, Any]]]
 # Providers whose own API the wire format is.
 GOOGLE = frozenset({"google", "google-vertex"})
-STRICT_PROVIDERS = frozenset({"openai", "azure", "anthropic", "cohere", "amazon-bedrock"}) | GOOGLE
+STRICT_PROVIDERS = frozenset({"openai", "anthropic", "cohere", "amazon-bedrock"}) | AZURE | GOOGLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +245,7 @@ class Lab:
 def create_app(lab: Lab) -> Starlette:
     """Return the application: providers at ``/{provider}/v1``, counts at ``/_log``.
 
+    Providers whose addresses contain an account are at paths of their own form too, such as ``/azure/openai/v1``.
     ``/_google/token`` exchanges assertions of service accounts for tokens of Vertex AI, and ``/_control/{provider}``
     injects faults into a provider or into one of its endpoints.
     """
@@ -335,6 +338,8 @@ def create_app(lab: Lab) -> Starlette:
             Route("/{provider}/v1beta/models", models),
             *(Route(f"/{{provider}}/{path}/{{call}}", generate, methods=["POST"]) for path in MODEL_PATHS),
             *(Route(path, converse, methods=["POST"]) for path in CONVERSE_PATHS),
+            Route("/{provider}/openai/v1/models", models),
+            *account_routes(lab, responses, anthropic),
             Route("/_google/token", office.exchange, methods=["POST"]),
             Route("/{provider}/v1/messages/count_tokens", count_tokens, methods=["POST"]),
             Route("/_control/{provider:path}", control, methods=["POST", "DELETE"]),

@@ -9,14 +9,18 @@ from typing import Any, Protocol
 
 
 class RequestRefused(Exception):
-    """A request that the vendor refuses: ``status`` of HTTP, error type, sentence, and OpenAI's param and code."""
+    """A request that the vendor refuses: ``status`` of HTTP, error type, sentence, and OpenAI's param and code.
+
+    ``envelope`` is the body of the response, where it is not the one of the wire format.
+    """
 
     def __init__(
         self, message: str, *, status: int = 400, kind: str = "invalid_request_error",
-        param: str | None = None, code: str | None = None,
+        param: str | None = None, code: str | None = None, envelope: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(message)
         self.message, self.status, self.kind, self.param, self.code = message, status, kind, param, code
+        self.envelope = envelope
 
 
 class Tag(str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -49,10 +49,15 @@ class TaskHost(Protocol):
     def completed(self) -> Any: ...
 
 
-async def answer_task(lab: TaskHost, provider: str, request: Request, wire: TaskWire) -> Response:
+TaskBodyReader = Callable[[Request, ErrorWire], Awaitable[dict[str, Any]]]
+
+
+async def answer_task(
+    lab: TaskHost, provider: str, request: Request, wire: TaskWire, read: TaskBodyReader = read_body
+) -> Response:
     """Return the provider's response to ``request``, or its refusal."""
     try:
-        body = await read_body(request, wire)
+        body = await read(request, wire)
         return await _answer(lab, provider, request, body, wire)
     except RequestRefused as refused:
         return refusal_response(refused, wire)

@@ -23,7 +23,7 @@ def check(
     from portolan.config_report import remarks
     from router_service.configuration.environment import check_variables
     from router_service.configuration.mistakes import ConfigurationError
-    from router_service.configuration.read_file import read_configuration
+    from router_service.configuration.read_file import Configuration, read_configuration
 
     try:
         check_variables(os.environ)
@@ -33,6 +33,8 @@ def check(
         raise typer.Exit(1) from None
     path = file or arguments.configuration_file(None, data_dir)
     if path is None:
+        for line in remarks(Configuration(), load_catalogue()):
+            typer.echo(line)
         typer.echo(f"there is no portolan.toml in the working directory or in {data_dir}: nothing to check")
         return
     try:

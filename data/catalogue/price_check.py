@@ -20,6 +20,8 @@ MOST_PER_MILLION = 2_000_000_000_000
 MOST_PER_UNIT = 10_000_000_000
 _UNITS = ("request", "web_search", "search_unit", "output_image")
 _NO_METERS = MeterPrices()
+# Findings on prices that are right. Source, read 2026-11-30: Cloudflare docs: Workers AI, "Pricing".
+_RIGHT = frozenset({("cloudflare-workers-ai:@cf/meta/llama-guard-3-8b", "completion costs far less than prompt")})
 
 
 class PriceFinding(NamedTuple):
@@ -38,7 +40,7 @@ def implausible_prices(endpoints: Sequence[Endpoint]) -> list[PriceFinding]:
             reasons = [*_faults(endpoint.price, endpoint.free), *_unlike(endpoint.price, endpoint.free, siblings)]
             if endpoint.task == "chat":
                 reasons += _completion_faults(endpoint.price)
-            found += [PriceFinding(endpoint.id, reason) for reason in reasons]
+            found += [PriceFinding(endpoint.id, reason) for reason in reasons if (endpoint.id, reason) not in _RIGHT]
     return found
 
 

@@ -20,8 +20,23 @@ CACHE_LIFETIME_S = 600.0
 DEFAULT_TIER = "default"
 
 
+class AddressTemplate(msgspec.Struct, frozen=True):
+    """Hold an address in which names in braces stand for values of the operator's configuration.
+
+    ``models`` is a pattern of the names of the models that are served there, in ``wire_format`` alone if there is one.
+    """
+
+    url: str
+    models: str = ""
+    wire_format: WireFormat | None = None
+
+
 class Provider(msgspec.Struct, frozen=True):
-    """Describe a company that serves models. ``key_env`` lists environment variables that may hold its API key."""
+    """Describe a company that serves models. ``key_env`` lists environment variables that may hold its API key.
+
+    ``key_header`` is the header for the key, where that is not the wire format's. A provider whose addresses contain an
+    account has ``addresses``, and in ``address_variables`` the values that they need, with their variables.
+    """
 
     slug: str
     name: str
@@ -36,6 +51,9 @@ class Provider(msgspec.Struct, frozen=True):
     privacy_policy_url: str | None = None
     terms_of_service_url: str | None = None
     status_page_url: str | None = None
+    key_header: str | None = None
+    addresses: tuple[AddressTemplate, ...] = ()
+    address_variables: tuple[tuple[str, str], ...] = ()
 
 
 class DataPolicy(msgspec.Struct, frozen=True):
@@ -60,7 +78,9 @@ class Endpoint(msgspec.Struct, frozen=True):
     block prompts or responses and ``None`` where that is not known. ``tier_prices`` has the price of every tier,
     including the default one, where the provider sells more than one: the tier that was served is billed. ``dialect``
     names the dialect of the wire format that the endpoint speaks, where that is not the one of its provider. ``task``
-    is what it is asked for; no other task is ever routed to it.
+    is what it is asked for; no other task is ever routed to it. ``deployment`` is the name that the operator's account
+    has for the model, where that is another one; requests name it. In the packaged catalogue ``base_url`` may contain
+    names in braces, see ``AddressTemplate``; one that is called has none.
     """
 
     id: str
@@ -90,6 +110,12 @@ class Endpoint(msgspec.Struct, frozen=True):
     tier_prices: tuple[tuple[str, Price], ...] = ()
     dialect: str | None = None
     task: Task = "chat"
+    deployment: str | None = None
+
+    @property
+    def sent_model(self) -> str:
+        """Return the name of the model in requests."""
+        return self.deployment or self.upstream_model
 
     def price_served(self, tier: str | None) -> Price:
         """Return the price to bill when the provider reports that it served ``tier``, or reports none (``None``).

@@ -12,10 +12,12 @@ import httpx2
 import msgspec
 
 from data.catalogue.types import Catalogue
+from router_service.configuration.addresses import file_address
 from router_service.configuration.market import DiscoveredModel, Market, account_of
 from router_service.configuration.names import discovers, wire_format_of
 from router_service.configuration.tables import PortolanToml
-from router_service.providers.credentials import Account, key_header
+from router_service.core.http_request import request_url
+from router_service.providers.credentials import Account
 from router_service.providers.formats.anthropic_messages.encode import VERSION
 from router_service.providers.formats.anthropic_messages.names import DIALECT
 from router_service.providers.formats.gemini.names import DIALECT as GEMINI
@@ -83,7 +85,9 @@ def model_sources(
     for slug, table in tables.providers.items():
         account = account_of(slug, market.catalogue, tables)
         if account is not None and table.base_url is not None and discovers(slug, tables, packaged):
-            url = provider_urls.get(slug, table.base_url).rstrip("/")
+            url = provider_urls.get(slug) or file_address(table, market.catalogue.providers[slug])
+            if url is None:
+                continue
             wire_format = wire_format_of(slug, table, market.catalogue)
             found.append(ModelSource(slug, list_address(url, wire_format), list_headers(account, wire_format)))
     return found
@@ -91,14 +95,18 @@ def model_sources(
 
 def list_address(base_url: str, wire_format: str) -> str:
     """Return the address of a provider's list of models, which Google else gives in pages of 50."""
-    query = f"?pageSize={MAX_MODELS}" if wire_format == GEMINI else ""
-    return f"{base_url.rstrip('/')}/models{query}"
+    if wire_format == GEMINI:
+        return f"{base_url.rstrip('/')}/models?pageSize={MAX_MODELS}"
+    # The models of an Azure resource are listed beside its deployments.
+    address, _, query = base_url.partition("?")
+    address = address.rstrip("/").partition("/deployments/")[0]
+    return request_url(f"{address}?{query}" if query else address, "/models")
 
 
 def list_headers(account: Account, wire_format: str) -> Mapping[str, str]:
     """Return the headers of a request for a list of models, with the account's first key."""
     first = {"anthropic-version": VERSION} if wire_format == DIALECT else {}
-    return first | dict(account.headers) | key_header(account.keys[0] if account.keys else "", wire_format)
+    return first | dict(account.headers) | account.key_header(account.keys[0] if account.keys else "", wire_format)
 
 
 async def read_models(source: ModelSource, timeout_s: float = TIMEOUT_S) -> tuple[DiscoveredModel, ...]:

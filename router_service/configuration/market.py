@@ -10,19 +10,21 @@ from typing import NamedTuple
 
 import msgspec
 
+from data.catalogue.addresses import own_wire_format
 from data.catalogue.names import resolve_name
 from data.catalogue.offers import task_by_name
 from data.catalogue.pricing import NANO
 from data.catalogue.task_facts import task_is_spoken
 from data.catalogue.types import Catalogue, DataPolicy, Endpoint, Model, Price, Provider
+from router_service.configuration.addresses import called_address, lab_address
 from router_service.configuration.amazon import aws_account_of
 from router_service.configuration.google_cloud import usual_service_account
 from router_service.configuration.mistakes import ConfigurationError
 from router_service.configuration.names import unknown_addresses, wire_format_of
 from router_service.configuration.read_file import Configuration
 from router_service.configuration.tables import DataPolicyTable, EndpointTable, PortolanToml, PriceTable, ProviderTable
-from router_service.providers.credentials import Account, AccountAddress
-from router_service.providers.formats import with_supported_parameters
+from router_service.providers.credentials import KEY_HEADERS, Account, AccountAddress
+from router_service.providers.formats import format_names, with_supported_parameters
 from router_service.settings import Settings
 
 # What a server of the operator's own is taken to support, unless the file or its dialect says less.
@@ -76,7 +78,7 @@ def make_market(
     for model, offers in own.endpoints.items():
         kept = []
         for endpoint in offers:
-            found = _callable(endpoint, tables, settings, accounts)
+            found = _callable(endpoint, own.providers[endpoint.provider], tables, settings, accounts)
             if found is not None:
                 kept.append(with_supported_parameters(found[0]))
                 signed[AccountAddress(endpoint.provider, found[0].base_url, endpoint.wire_format)] = found[1]
@@ -88,16 +90,26 @@ def account_of(slug: str, catalogue: Catalogue, tables: PortolanToml) -> Account
     """Return the account of a provider, or ``None`` where it needs a key and none is set."""
     table = tables.providers.get(slug, ProviderTable())
     keys = tuple(dict.fromkeys(value for _, value in named_keys(slug, catalogue, tables) if value))
+    named = key_headers_of(catalogue.providers[slug], table)
     if table.project:
         service = table.service_account or usual_service_account()
-        return Account(keys, table.headers, service) if keys or service is not None else None
+        return Account(keys, table.headers, service, key_headers=named) if keys or service is not None else None
     if table.aws is not None:
         # An API key needs no signature.
         signing = None if keys else aws_account_of(table)
-        return Account(keys, table.headers, aws=signing) if keys or signing is not None else None
+        return Account(keys, table.headers, aws=signing, key_headers=named) if keys or signing is not None else None
     # A server at an address of the file that names no key needs none.
     needs_key = table.base_url is None or _names_key(table)
-    return Account(keys, table.headers) if keys or not needs_key else None
+    return Account(keys, table.headers, key_headers=named) if keys or not needs_key else None
+
+
+def key_headers_of(provider: Provider, table: ProviderTable) -> dict[str, str]:
+    """Return the headers for keys by wire format, where they are not the wire format's own."""
+    if table.key_header is not None:
+        return dict.fromkeys(format_names(), table.key_header)
+    if provider.key_header is None:
+        return {}
+    return {name: provider.key_header for name in format_names() if name not in KEY_HEADERS}
 
 
 def named_keys(slug: str, catalogue: Catalogue, tables: PortolanToml) -> list[tuple[str, str]]:
@@ -166,7 +178,11 @@ def price_of_table(table: PriceTable) -> Price:
 
 
 def _callable(
-    endpoint: Endpoint, tables: PortolanToml, settings: Settings, accounts: Mapping[str, Account | None]
+    endpoint: Endpoint,
+    provider: Provider,
+    tables: PortolanToml,
+    settings: Settings,
+    accounts: Mapping[str, Account | None],
 ) -> tuple[Endpoint, Account] | None:
     """Return ``endpoint`` with the address that it is called at and its account, or ``None`` if it cannot be called."""
     if endpoint.price is None:
@@ -175,12 +191,13 @@ def _callable(
         endpoint = msgspec.structs.replace(endpoint, enabled=True, disabled_reason=None)
     if not endpoint.enabled:
         return None
-    table = tables.providers.get(endpoint.provider)
+    table = tables.providers.get(endpoint.provider, ProviderTable())
     url = settings.provider_urls.get(endpoint.provider, "").rstrip("/")
-    if settings.lab_url and not (table and table.address):
-        url = url or f"{settings.lab_url.rstrip('/')}/{endpoint.provider}/v1"
-        return msgspec.structs.replace(endpoint, base_url=url), Account(("lab",))
-    account, url = accounts[endpoint.provider], url or endpoint.base_url or ""
+    if settings.lab_url and not table.address:
+        url = url or lab_address(endpoint, provider, table, settings.lab_url)
+        imitated = Account(("lab",), key_headers=key_headers_of(provider, table))
+        return msgspec.structs.replace(endpoint, base_url=url), imitated
+    account, url = accounts[endpoint.provider], url or called_address(endpoint, provider, table) or ""
     if account is None or not url:
         return None
     return (endpoint if url == endpoint.base_url else msgspec.structs.replace(endpoint, base_url=url)), account
@@ -215,6 +232,11 @@ def _changed(endpoint: Endpoint, tables: PortolanToml) -> Endpoint:
         is_spoken = not table.project or endpoint.wire_format == table.wire_format or reason == "account_address"
         if table.address and reason in NO_ADDRESS and is_spoken:
             reason = None
+        if reason is None and table.base_url and not table.wire_format and _has_own_format(endpoint):
+            # The address is one of the provider's other wire format.
+            reason = "account_address"
+        if reason is None and table.deployments and endpoint.upstream_model not in table.deployments:
+            reason = "not_deployed"
     price = tables.prices.get(endpoint.id) or (table.price if table and endpoint.price is None else None)
     if price is not None:
         changes["price"] = price_of_table(price)
@@ -242,10 +264,21 @@ def _provider_changes(endpoint: Endpoint, table: ProviderTable) -> dict[str, obj
         "key_env": table.key_env or None,
         "region": table.region,
         "data_policy": _data_policy(table.data_policy),
+        "deployment": _deployment(endpoint.upstream_model, table),
     }
     if table.supported_parameters is not None:
         changes["supported_parameters"] = endpoint.supported_parameters & frozenset(table.supported_parameters)
     return {name: value for name, value in changes.items() if value is not None}
+
+
+def _deployment(upstream_model: str, table: ProviderTable) -> str | None:
+    """Return the account's own name for a model, ``None`` where that is the model's name at the provider."""
+    name = table.deployments.get(upstream_model)
+    return None if name == upstream_model else name
+
+
+def _has_own_format(endpoint: Endpoint) -> bool:
+    return own_wire_format(endpoint.provider, endpoint.upstream_model) is not None
 
 
 def _data_policy(table: DataPolicyTable | None) -> DataPolicy | None:
@@ -287,7 +320,9 @@ def _own_endpoint(
     price = tables.prices.get(endpoint_id) or table.price or theirs.price
     parameters = theirs.supported_parameters if table.supported_parameters is None else table.supported_parameters
     suffix = "" if table.quantization == "unknown" else f"/{table.quantization}"
-    wire_format, task = table.wire_format or provider.wire_format, models[name].task
+    task = models[name].task
+    own_format = own_wire_format(table.provider, name.rsplit("/", 1)[-1])
+    wire_format = table.wire_format or theirs.wire_format or own_format or provider.wire_format
     disabled = "configuration" if table.provider in tables.catalogue.disabled else None
     if disabled is None and not task_is_spoken(task, wire_format):
         disabled = "unsupported_protocol"
@@ -314,6 +349,7 @@ def _own_endpoint(
         data_policy=_data_policy(theirs.data_policy) or DataPolicy(),
         dialect=table.dialect or theirs.dialect,
         task=task,
+        deployment=table.deployment or _deployment(table.upstream_model, theirs),
     )
     return _discounted(endpoint, tables)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 
+from data.catalogue.addresses import placeholders
 from data.catalogue.types import Catalogue, Provider
 from router_service.configuration.amazon import region_of
 from router_service.configuration.mistakes import Mistake, nearest, shown
@@ -91,9 +92,11 @@ def _providers(tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
             advice = f"{advice} A" if "Did" in advice else "A"
             sentence = f"{shown(path)} is no provider of the catalogue. {advice} provider of your own needs base_url"
             yield Mistake(path, sentence, True)
-        elif slug in catalogue.providers and not table.address and not catalogue.providers[slug].base_url:
+        elif slug in catalogue.providers and not table.address and not _has_address(catalogue.providers[slug]):
             wanted = _ADDRESS_KEYS.get(wire_format_of(slug, table, catalogue), "base_url")
             yield Mistake(path, f"{shown(path)} needs {wanted}: the catalogue has no address for it", True)
+        yield from _address_parts(path, table, catalogue.providers.get(slug))
+        yield from _deployments(path, table, tables, catalogue)
         if table.service_account is not None and table.project is None:
             at = (*path, "service_account")
             yield Mistake(at, f"{shown(at)} is for a project of Google Cloud; write project", True)
@@ -114,6 +117,35 @@ def _aws(path: TomlPath, table: ProviderTable, known: Provider | None) -> Iterat
     has_key = bool(table.key or table.key_env) or any(map(os.environ.get, known.key_env if known else ()))
     if not has_key and not can_sign():
         yield Mistake(path, f"{shown(path)}: {SIGNING_MISSING}", True)
+
+
+def _has_address(provider: Provider) -> bool:
+    return provider.base_url is not None or bool(provider.addresses)
+
+
+def _address_parts(path: TomlPath, table: ProviderTable, known: Provider | None) -> Iterator[Mistake]:
+    """Yield a mistake for every part of an address that the provider's address does not have."""
+    urls = [one.url for one in known.addresses] if known is not None and table.base_url is None else [table.base_url]
+    taken = {name for url in urls if url is not None for name in placeholders(url)}
+    if table.base_url is not None:
+        taken.add("api_version")
+    for name in ("account", "api_version", "gateway"):
+        if getattr(table, name) is not None and name not in taken:
+            at = (*path, name)
+            yield Mistake(
+                at, f"{shown(at)} is no part of this provider's address; write base_url with {{{name}}}", True
+            )
+
+
+def _deployments(path: TomlPath, table: ProviderTable, tables: PortolanToml, catalogue: Catalogue) -> Iterator[Mistake]:
+    """Yield a mistake for every deployment of a model that the provider does not have."""
+    slug = path[1]
+    known = {e.upstream_model for offers in catalogue.endpoints.values() for e in offers if e.provider == slug}
+    known |= {one.upstream_model for one in tables.endpoints if one.provider == slug}
+    for name in table.deployments:
+        if name not in known:
+            at = (*path, "deployments", name)
+            yield Mistake(at, f"{shown(at)}: {name} is no model of {slug}. {nearest(name, known)}".strip())
 
 
 def _dialect(path: TomlPath, name: str | None, wire_format: str) -> Iterator[Mistake]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticKnownError
 
+from data.catalogue.addresses import PLACEHOLDERS
 from data.catalogue.geography import is_place
 from data.catalogue.names import QUANTIZATIONS
 from data.catalogue.pricing import NANO
@@ -20,6 +22,9 @@ from router_service.upstream.transport import check_head
 # More than any provider asks for; what is above it is a slip of the decimal point.
 MAX_USD_PER_MILLION = Decimal(100_000)
 MAX_TOKENS = 2**31
+# A part of an address that cannot be mistaken for another part of it.
+ADDRESS_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_VARIABLE = re.compile(r"\$\{\w+\}")
 
 
 def _listed(value: Any) -> Any:
@@ -40,13 +45,38 @@ def _wire_format(value: str) -> str:
 
 
 def _base_url(value: str) -> str:
+    plain = _VARIABLE.sub(lambda match: "http://x" if match.start() == 0 else "x", value)
+    named = set(re.findall(r"\{(\w*)\}", plain))
+    if unknown := sorted(named - PLACEHOLDERS):
+        known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
+        raise ValueError(f"must not have {{{unknown[0]}}}; known are {known}, and ${{VARIABLE}} of the environment")
+    for name in named:
+        plain = plain.replace(f"{{{name}}}", "x")
     try:
-        check_head(value, ())
+        check_head(plain, ())
     except ApiError:
         raise ValueError("must be an address such as http://gpu.example:8000/v1") from None
     if "?" in value or "#" in value or "@" in value:
-        raise ValueError("must have no query, fragment or user; write keys as key_env")
+        raise ValueError("must have no query, fragment or user; write keys as key_env, and a version as api_version")
     return value.rstrip("/").removesuffix("/chat/completions")
+
+
+def _address_part(value: str) -> str:
+    if not ADDRESS_PART.fullmatch(value):
+        raise ValueError("must have letters, digits, '.', '_' and '-' alone, since it becomes a part of an address")
+    return value
+
+
+def _key_header(value: str) -> str:
+    try:
+        check_head("http://localhost", [(value, "x")])
+    except ApiError as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
+    return value.lower()
+
+
+def _by_name(value: Any) -> Any:
+    return {name: name for name in value} if isinstance(value, list | tuple) else value
 
 
 def _headers(value: dict[str, str]) -> dict[str, str]:
@@ -79,6 +109,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 WireFormatName = Annotated[Name, AfterValidator(_wire_format)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$", max_length=200)]
+AddressPart = Annotated[str, AfterValidator(_address_part)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=10_000)]
 Quantization = Literal["unknown", *QUANTIZATIONS]  # type: ignore[valid-type]
 
@@ -140,6 +171,10 @@ class ProviderTable(Table):
 
     name: Name | None = None
     base_url: Annotated[str, AfterValidator(_base_url)] | None = None
+    account: AddressPart | None = None
+    gateway: AddressPart | None = None
+    api_version: AddressPart | None = None
+    deployments: Annotated[dict[Name, AddressPart], BeforeValidator(_by_name)] = {}
     project: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]{1,62}$")] | None = None
     location: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{2,40}$")] = GLOBAL
     service_account: Annotated[Any, BeforeValidator(service_account_at)] = None
@@ -148,6 +183,7 @@ class ProviderTable(Table):
     dialect: Name | None = None
     key: Annotated[tuple[Secret, ...], BeforeValidator(_listed)] = ()
     key_env: Annotated[tuple[Name, ...], BeforeValidator(_listed)] = ()
+    key_header: Annotated[Name, AfterValidator(_key_header)] | None = None
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = {}
     region: Place | None = None
     data_policy: DataPolicyTable | None = None
@@ -181,6 +217,7 @@ class EndpointTable(Table):
     provider: Name
     model: Name
     upstream_model: Name
+    deployment: AddressPart | None = None
     price: PriceTable | None = None
     context_length: Tokens | None = None
     max_completion_tokens: Tokens | None = None

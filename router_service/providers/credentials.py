@@ -29,13 +29,19 @@ class Account(msgspec.Struct, frozen=True):
     """Hold what authenticates calls to one provider: ``keys``, and ``headers`` that every request is sent with.
 
     Without a key no header of the wire format is sent. A ``service_account`` is exchanged for tokens, which are sent
-    in place of keys. The account ``aws`` signs each request in place of keys.
+    in place of keys. The account ``aws`` signs each request in place of keys. ``key_headers`` are the headers for keys
+    by wire format, where they are not the format's own.
     """
 
     keys: tuple[str, ...] = ()
     headers: Mapping[str, str] = {}
     service_account: ServiceAccount | None = None
     aws: AwsAccount | None = None
+    key_headers: Mapping[str, str] = {}
+
+    def key_header(self, key: str, wire_format: str) -> dict[str, str]:
+        """Return the header that holds ``key`` in this wire format; none for an empty key."""
+        return key_header(key, self.key_headers.get(wire_format) or KEY_HEADERS.get(wire_format))
 
 
 class AccountAddress(msgspec.Struct, frozen=True, order=True):
@@ -58,7 +64,7 @@ class _KeyRing:
         service = account.service_account
         self.tokens = GoogleTokens(service, send, clock) if service is not None else None
         self.signer = AwsSigner(account.aws) if account.aws is not None else None
-        self._headers = [dict(account.headers) | key_header(key, wire_format) for key in account.keys or ("",)]
+        self._headers = [dict(account.headers) | account.key_header(key, wire_format) for key in account.keys or ("",)]
         self.only = self._headers[0] if len(self._headers) == 1 else None
         headers = (value for value in account.headers.values() if len(value) >= SHORTEST_SECRET_HEADER)
         signing = account.aws.keys if account.aws is not None else None
@@ -148,7 +154,7 @@ class Credentials:
                 headers = request.headers | signed
                 signed = signed | await ring.signer.headers(HttpRequest(request.url, headers, request.body))
         elif self._lab:
-            signed = key_header("lab", endpoint.wire_format)
+            signed = Account().key_header("lab", endpoint.wire_format)
         else:
             raise ApiError("provider_unavailable", f"The router has no key of {endpoint.provider_name}")
         return HttpRequest(request.url, request.headers | signed, request.body)
@@ -172,9 +178,9 @@ class Credentials:
         return ring.cool(request.headers, min(retry_after or seconds, MAX_COOLDOWN_S))
 
 
-def key_header(key: str, wire_format: str) -> dict[str, str]:
-    """Return the header that holds ``key`` in this wire format; none for an empty key."""
+def key_header(key: str, name: str | None) -> dict[str, str]:
+    """Return the header ``name`` with ``key``, by default that of a bearer token; none for an empty key."""
+    name = name or "authorization"
     if not key:
         return {}
-    header = KEY_HEADERS.get(wire_format)
-    return {header: key} if header else {"authorization": f"Bearer {key}"}
+    return {name: f"Bearer {key}" if name.endswith("authorization") else key}

@@ -60,6 +60,7 @@ CODES = {
     "1302": "rate_limit_exceeded",  # Z.AI
     "1303": "rate_limit_exceeded",  # Z.AI
     "1305": "rate_limit_exceeded",  # Z.AI
+    "5007": "provider_unavailable",  # Cloudflare: no such model; its status is 400
 }
 
 

@@ -11,7 +11,7 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest
-from router_service.core.http_request import HttpRequest
+from router_service.core.http_request import HttpRequest, request_url
 from router_service.providers.chat_parameters import asking_fields
 from router_service.providers.claude_sampling import claude_sampling_fields
 from router_service.providers.claude_thinking import claude_effort, claude_thinking_field
@@ -75,7 +75,7 @@ class _RequestEncoder:
         self._names = ToolNames(request.tools, MAX_TOOL_NAME)
         self._extras: Mapping[str, Any] = request.extras.get(DIALECT, {})
         self._dropped: set[str] = set()
-        self._body: dict[str, Any] = {"model": endpoint.upstream_model, "max_tokens": self._limit()}
+        self._body: dict[str, Any] = {"model": endpoint.sent_model, "max_tokens": self._limit()}
 
     def encode(self, generation_id: str) -> Encoded:
         """Return the encoded request."""
@@ -194,7 +194,9 @@ class _RequestEncoder:
         if self._request.stream:
             self._body["stream"] = True
         dropped = tuple(sorted(self._dropped))
-        url = f"{self._endpoint.base_url}/messages" + ("?beta=true" if self._extras.get(_BETA_QUERY) else "")
+        url = request_url(self._endpoint.base_url, "/messages")
+        if self._extras.get(_BETA_QUERY):
+            url += "&beta=true" if "?" in url else "?beta=true"
         context = DecodeContext(
             generation_id=generation_id,
             origin=origin_at(self._endpoint),

@@ -14,7 +14,7 @@ from data.catalogue.types import Endpoint
 from router_service.core.embeddings import EmbeddingInput, EmbeddingsRequest
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
-from router_service.core.http_request import HttpRequest
+from router_service.core.http_request import HttpRequest, request_url
 from router_service.core.parts import Text
 from router_service.core.usage import Usage
 from router_service.providers.counts import token_count
@@ -33,7 +33,7 @@ class OpenAIEmbeddings:
         dialect = dialect_at(endpoint)
         dropped: set[str] = set()
         body: dict[str, Any] = {
-            "model": endpoint.upstream_model,
+            "model": endpoint.sent_model,
             "input": [_input(one, place, endpoint) for place, one in enumerate(asked.inputs)],
         }
         if dialect.base64_embeddings:
@@ -51,7 +51,7 @@ class OpenAIEmbeddings:
         body |= {name: raw for name, raw in asked.extras.items() if name not in body}
         headers = {"content-type": "application/json"}
         return EncodedTask(
-            HttpRequest(f"{endpoint.base_url}/embeddings", headers, _encode(body)), tuple(sorted(dropped))
+            HttpRequest(request_url(endpoint.base_url, "/embeddings"), headers, _encode(body)), tuple(sorted(dropped))
         )
 
     def decode(self, body: bytes, asked: EmbeddingsRequest) -> list[Event]:

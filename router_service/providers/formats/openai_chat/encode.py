@@ -9,7 +9,7 @@ import msgspec
 
 from data.catalogue.types import Endpoint
 from router_service.core.generation import GenerationRequest, Sampling
-from router_service.core.http_request import HttpRequest
+from router_service.core.http_request import HttpRequest, request_url
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.providers.chat_parameters import UNSERVED, asking_fields, limited_tokens
 from router_service.providers.formats.openai_chat.dialect import NAME, dialect_at, origin_of
@@ -49,7 +49,7 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
     dropped: set[str] = set()
     origin = origin_of(endpoint.provider, endpoint.upstream_model)
     turns = TurnEncoder(dialect, origin, dropped).encode(request)
-    body: dict[str, Any] = {"model": endpoint.upstream_model, "messages": with_schema(turns, request.output, dialect)}
+    body: dict[str, Any] = {"model": endpoint.sent_model, "messages": with_schema(turns, request.output, dialect)}
     body |= encode_tools(request, dialect, dropped)
     body |= encode_output(request.output, dialect, dropped)
     body |= _sampling(request.sampling)
@@ -81,7 +81,7 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
         json_text=asks_in_words(request.output, dialect),
         reasoning_in_total=dialect.reasoning_in_total,
     )
-    url, headers = f"{endpoint.base_url}/chat/completions", {"content-type": "application/json"}
+    url, headers = request_url(endpoint.base_url, "/chat/completions"), {"content-type": "application/json"}
     return Encoded(HttpRequest(url, headers, _encode(body)), context, tuple(sorted(dropped)))
 
 

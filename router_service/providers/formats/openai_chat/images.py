@@ -15,7 +15,7 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
-from router_service.core.http_request import HttpRequest
+from router_service.core.http_request import HttpRequest, request_url
 from router_service.core.images import GeneratedImage, ImagesRequest, ImagesResult
 from router_service.core.usage import Usage
 from router_service.providers.counts import token_count
@@ -39,7 +39,7 @@ class OpenAIImages:
                 "alone. Leave them out, or ask a chat model that returns images",
             )
         dialect = dialect_at(endpoint)
-        body: dict[str, Any] = {"model": endpoint.upstream_model, "prompt": asked.prompt, "n": asked.n}
+        body: dict[str, Any] = {"model": endpoint.sent_model, "prompt": asked.prompt, "n": asked.n}
         dropped: set[str] = set()
         for name in _PLAIN:
             value = getattr(asked, name)
@@ -53,7 +53,7 @@ class OpenAIImages:
         if dialect.image_response_format:
             body["response_format"] = "b64_json"
         body |= {name: raw for name, raw in asked.extras.items() if name not in body}
-        url = f"{endpoint.base_url}/images/generations"
+        url = request_url(endpoint.base_url, "/images/generations")
         return EncodedTask(
             HttpRequest(url, {"content-type": "application/json"}, _encode(body)), tuple(sorted(dropped))
         )

@@ -12,7 +12,7 @@ from msgspec import Raw
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import ReasoningEffort, ReasoningOptions
-from router_service.core.http_request import HttpRequest
+from router_service.core.http_request import HttpRequest, request_url
 from router_service.core.request_source import RequestSource
 from router_service.core.wire.chat_traits import CALLS, DEVELOPER, FOREIGN, INVALID_ARGUMENTS, LONG_CALL_IDS, NAMES
 from router_service.providers.chat_parameters import limited_tokens
@@ -51,7 +51,7 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
         return encode_request(source.parsed, endpoint, generation_id)
     dialect, sent_as = plan.dialect, plan.sent_as.get
     dropped: set[str] = set()
-    body: dict[str, Any] = {"model": endpoint.upstream_model}
+    body: dict[str, Any] = {"model": endpoint.sent_model}
     for name, raw in fields.items():
         if (sent := sent_as(name, name)) is not None and raw != _NULL:
             body[sent] = raw
@@ -154,7 +154,7 @@ def _plan(provider: str, named: str | None, upstream_model: str, base_url: str |
     limited = frozenset(dialect.limits) - absent
     return _Plan(
         dialect,
-        f"{base_url}/chat/completions",
+        request_url(base_url, "/chat/completions"),
         origin_of(provider, upstream_model),
         dict.fromkeys(not_sent)
         | dialect.renamed

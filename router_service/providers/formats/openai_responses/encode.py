@@ -11,7 +11,7 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest, Sampling
-from router_service.core.http_request import HttpRequest
+from router_service.core.http_request import HttpRequest, request_url
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.core.wire.chat import DIALECT as CHAT
 from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields
@@ -59,7 +59,7 @@ class _BodyEncoder:
         self._extras: Mapping[str, Any] = request.extras.get(DIALECT, {})
         self._dropped: set[str] = set()
         # Nothing is stored: what a model needs of its reasoning comes encrypted, and goes back with the conversation.
-        self._body: dict[str, Any] = {"model": endpoint.upstream_model, "store": False}
+        self._body: dict[str, Any] = {"model": endpoint.sent_model, "store": False}
 
     def encode(self, generation_id: str) -> Encoded:
         """Return the encoded request."""
@@ -81,7 +81,7 @@ class _BodyEncoder:
             tool_names=self._names.changed(),
             custom_tools=custom,
         )
-        url, headers = f"{self._endpoint.base_url}/responses", {"content-type": "application/json"}
+        url, headers = request_url(self._endpoint.base_url, "/responses"), {"content-type": "application/json"}
         body = msgspec.json.encode(self._body)
         return Encoded(HttpRequest(url, headers, body), context, tuple(sorted(self._dropped)))
 
