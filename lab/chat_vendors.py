@@ -22,6 +22,9 @@ class ChatVendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     schema, calls without reasoning, a forced call while thinking, images by address and other orders of turns.
     ``unknown``, ``turn`` and ``id_words`` are the sentences for fields and ids, ``status`` and ``envelope`` the shape.
 
+    ``schema_keywords`` are keywords that a schema of the output must not have, and ``type_lists`` is false where its
+    ``type`` must be one name; ``schema_words`` is the sentence for both.
+
     Answers: ``thinks`` is true where a model thinks unless told not to. ``reasoning`` is where it is told, ``usage``
     where the counts are and ``counts`` their spelling. ``finish`` has the vendor's finish reasons by OpenAI's.
     ``calls`` is the shape of the deltas of calls: in ``whole``, without an index, with empty or repeated ids.
@@ -40,6 +43,9 @@ class ChatVendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ids: str | None = None
     id_words: str = ""
     schemas: str = ""
+    schema_keywords: tuple[str, ...] = ()
+    type_lists: bool = True
+    schema_words: str = "Invalid schema for response_format: {what} is not supported"
     tool_choices: tuple[str, ...] = ()
     needs_reasoning: str = ""
     forced_thinking: str = ""

@@ -106,6 +106,8 @@ class _Refused:
 
 
 _REFUSED = _Refused()
+# Keywords whose members are named by the client.
+_NAMED = ("properties", "patternProperties", "$defs", "definitions")
 
 
 def _check_model(body: dict[str, Any], vendor: ChatVendor) -> None:
@@ -119,9 +121,25 @@ def _check_model(body: dict[str, Any], vendor: ChatVendor) -> None:
 def _check_output(body: dict[str, Any], vendor: ChatVendor) -> None:
     if vendor.schemas and (body.get("response_format") or {}).get("type") == "json_schema":
         raise RequestRefused(vendor.schemas, status=vendor.status)
+    _check_schema(((body.get("response_format") or {}).get("json_schema") or {}).get("schema"), vendor)
     stop = body.get("stop")
     if isinstance(stop, list) and len(stop) > vendor.stops:
         raise RequestRefused(f"stop: at most {vendor.stops} are allowed", status=vendor.status)
+
+
+def _check_schema(schema: Any, vendor: ChatVendor) -> None:
+    """Refuse keywords of a schema; a member of ``properties`` may be named as a keyword is."""
+    if isinstance(schema, list):
+        for one in schema:
+            _check_schema(one, vendor)
+    if not isinstance(schema, dict):
+        return
+    for name, value in schema.items():
+        if name in vendor.schema_keywords or (name == "type" and isinstance(value, list) and not vendor.type_lists):
+            what = f"a list of types {value}" if name == "type" else name
+            raise RequestRefused(vendor.schema_words.format(what=what), status=vendor.status)
+        if name not in ("enum", "const", "default", "examples"):
+            _check_schema(list(value.values()) if name in _NAMED and isinstance(value, dict) else value, vendor)
 
 
 def _check_choice(body: dict[str, Any], vendor: ChatVendor) -> None:

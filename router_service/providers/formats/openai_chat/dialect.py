@@ -59,7 +59,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     would be of no use. ``stream_options`` and ``functions`` (the legacy ones) are false where these are unknown,
     ``schemas`` is false where output follows no JSON schema, ``json_object`` where it cannot be any JSON object; what
     is missing is asked for in words, and the answer is healed. ``schema_absent`` are keywords that are left out of
-    schemas of the output and reported.
+    schemas of the output and reported; ``schema_type_lists`` is false where ``type`` names one type alone: several are
+    then written as ``anyOf``.
 
     Tools: ``tools`` is false where a model calls none, and earlier calls are told as text. ``tool_choices`` are the
     modes that can be asked for. ``tool_call_ids`` are short where they may have at most 40 characters.
@@ -98,6 +99,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     schemas: bool = True
     json_object: bool = True
     schema_absent: tuple[str, ...] = ()
+    schema_type_lists: bool = True
     tools: bool = True
     tool_choices: tuple[ToolChoiceMode, ...] = ("auto", "none", "required", "tool")
     tool_call_ids: Literal["any", "short", "nine_alphanumeric"] = "any"

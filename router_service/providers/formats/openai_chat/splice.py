@@ -182,7 +182,7 @@ def _translated(dialect: Dialect) -> frozenset[str]:
         found |= TOOL_FIELDS
     if not dialect.functions:
         found |= {"functions", "function_call"}
-    if not (dialect.schemas and dialect.json_object) or dialect.schema_absent:
+    if not (dialect.schemas and dialect.json_object) or dialect.schema_absent or not dialect.schema_type_lists:
         found.add("response_format")
     if dialect.forcing_stops_thinking or len(dialect.tool_choices) < len(get_args(ToolChoiceMode)):
         found.add("tool_choice")

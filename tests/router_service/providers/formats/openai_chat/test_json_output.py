@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from lab.shapes import RequestRefused
+from lab.vendor_refusals import refuse_vendor
 from router_service.core.events import Result
 from router_service.core.generation import GenerationRequest, Message, OutputFormat
 from router_service.core.parts import Text
@@ -103,4 +105,64 @@ def test_a_schema_is_reduced_and_that_is_reported() -> None:
     assert body["response_format"]["json_schema"]["schema"] == SCHEMA and dropped == ()
     plain = OutputFormat(kind="json_schema", schema=msgspec.Raw(b'{"properties":{"pattern":{"type":"string"}}}'))
     assert encoded("cerebras", plain)[2] == ()
-    assert dialect_of("xai").schema_absent
+    assert encoded("xai", schema)[2] == () and dialect_of("xai").schema_absent == ("minContains", "maxContains")
+
+
+@pytest.mark.parametrize(
+    ("schema", "sent"),
+    [
+        ({"type": ["string"]}, {"type": "string"}),
+        (
+            {"type": ["string", "null"], "description": "A name", "minLength": 1},
+            {"description": "A name", "anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}]},
+        ),
+        (
+            {
+                "type": ["object", "array"],
+                "properties": {"a": {"type": ["integer", "null"]}},
+                "items": {"type": "string"},
+            },
+            {
+                "anyOf": [
+                    {"type": "object", "properties": {"a": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}},
+                    {"type": "array", "items": {}},
+                ]
+            },
+        ),
+        (
+            {"type": ["string", "null", "boolean"], "enum": ["a", None]},
+            {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "null", "enum": [None]}]},
+        ),
+        (
+            {"type": ["string", "null"], "anyOf": [{"const": "a"}, {"const": None}]},
+            {"allOf": [{"anyOf": [{"const": "a"}, {"const": None}]}], "anyOf": [{"type": "string"}, {"type": "null"}]},
+        ),
+    ],
+)
+def test_a_list_of_types_is_written_as_alternatives(schema: dict[str, Any], sent: dict[str, Any]) -> None:
+    """Cerebras takes one type alone. The same values are valid, so that nothing is reported."""
+    whole = {"type": "object", "properties": {"type": schema}}
+    output = OutputFormat(kind="json_schema", schema=msgspec.Raw(msgspec.json.encode(whole)))
+    body, _, dropped = encoded("cerebras", output)
+    assert body["response_format"]["json_schema"]["schema"] == {"type": "object", "properties": {"type": sent}}
+    assert dropped == ()
+    assert encoded("xai", output)[0]["response_format"]["json_schema"]["schema"] == whole
+
+
+@pytest.mark.parametrize("provider", ["cerebras", "xai"])
+def test_the_vendors_of_the_lab_take_the_reduced_schemas(provider: str) -> None:
+    """They refuse the schema as it was, and take what is sent in its place."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "pattern": {"type": ["string", "null"], "pattern": "^x"},
+            "list": {"type": "array", "minContains": 1, "contains": {"const": 1}, "maxItems": 300},
+        },
+    }
+    output = OutputFormat(kind="json_schema", schema=msgspec.Raw(msgspec.json.encode(schema)))
+    body = encoded(provider, output)[0]
+    headers = {"authorization": "Bearer key"}
+    refuse_vendor(provider, body, headers)
+    plain = body | {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}}
+    with pytest.raises(RequestRefused, match="is not supported"):
+        refuse_vendor(provider, plain, headers)
