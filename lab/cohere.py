@@ -1,7 +1,8 @@
 """Implement the provider's side of Cohere's embed and rerank, version 2, and refuse what Cohere refuses.
 
-Sources, read on 2026-11-29: the ``cohere`` package 7.3 (``v2/client.py`` and the types beside it); Cohere docs,
-"Errors".
+Sources: the ``cohere`` package 7.3 (``v2/client.py`` and the types beside it), read on 2026-11-29; Cohere docs,
+"Errors", read on 2026-11-30 in the edition of 2025-11-08, whose tables have the sentences. Not in these tables are those on the
+inputs of embed that exclude each other, on ``output_dimension``, on data URIs and on unknown fields.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ DIMENSIONS_OF_V4 = (256, 512, 1024, 1536)
 FAILURES = {
     400: "invalid request",
     401: "invalid api token",
-    404: "model not found",
+    404: "404 page not found",
     429: "You are past the per minute request limit, please wait and try again later.",
     503: "the service is unavailable, please try again later",
 }
@@ -47,7 +48,7 @@ class CohereErrors:
     """Implement ``ErrorWire``: the body of an error is an id and a message."""
 
     vendors = frozenset({"cohere"})
-    not_json = "invalid request: the body is not valid JSON"
+    not_json = "invalid json syntax: invalid character in the body"
 
     def error(self, status: int) -> dict[str, Any]:
         return {"id": new_id(f"error {status}"), "message": f"planted {status}"}
@@ -108,19 +109,22 @@ class CohereRerankWire(CohereErrors):
 
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         _known(body, headers, _RERANK, "rerank")
-        if not body.get("query"):
-            raise RequestRefused("invalid request: query must not be empty")
+        if not str(body.get("query") or "").strip():
+            raise RequestRefused("invalid request: query must not be empty or be only whitespace")
         documents = body.get("documents")
         if not isinstance(documents, list) or not documents:
             raise RequestRefused("invalid request: list of documents must not be empty")
         if len(documents) > MAX_DOCUMENTS:
             raise RequestRefused(
-                f"invalid request: too many documents, at most {MAX_DOCUMENTS} are allowed - received {len(documents)}"
+                "invalid request: number of total max chunks (number of documents * max chunks per doc) must be less "
+                f"than {MAX_DOCUMENTS}"
             )
         if not all(isinstance(one, str) for one in documents):
             raise RequestRefused("invalid request: documents must be strings", status=422)
         if body.get("top_n") is not None and body["top_n"] < 1:
-            raise RequestRefused("invalid request: top_n must be at least 1")
+            raise RequestRefused(
+                f"invalid request: return_top_n is invalid, value must be between 1 and {len(documents)}"
+            )
 
     def respond(self, body: dict[str, Any], spoiled: str | None) -> dict[str, Any]:
         documents = body["documents"]

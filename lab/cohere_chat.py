@@ -1,7 +1,9 @@
 """Implement the provider's side of Cohere's chat, version 2, and refuse what Cohere refuses.
 
-Sources, read on 2026-11-29: the ``cohere`` package 7.3 (``v2/client.py``, ``v2/types`` and the types beside them);
-Cohere docs, "Chat with Streaming", "Tool use" and "Errors".
+Sources: the ``cohere`` package 7.3 (``v2/client.py``, ``v2/types`` and the types beside them), read on 2026-11-29;
+Cohere docs, "Chat with Streaming", "Tool use" and, read on 2026-11-30 in the edition of 2025-11-08, "Errors", whose
+tables have the sentences. Not in these tables are those on stop sequences, roles, ``tool_choice``, missing results and
+turns with both content and calls.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ _FIELDS = frozenset(
 _BOUNDS = {
     "temperature": (0, 1), "p": (0.01, 0.99), "k": (0, 500), "frequency_penalty": (0, 1), "presence_penalty": (0, 1),
 }  # fmt: skip
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
 
 
 class CohereChatWire(CohereErrors):
@@ -96,16 +98,19 @@ class CohereChatWire(CohereErrors):
         for name, (least, most) in _BOUNDS.items():
             value = body.get(name)
             if value is not None and not least <= value <= most:
-                raise RequestRefused(f"invalid request: {name} must be between {least} and {most}, got {value}")
+                raise RequestRefused(f"invalid request: {name} must be between {least} and {most} inclusive.")
         if len(body.get("stop_sequences") or ()) > 5:
             raise RequestRefused("invalid request: stop_sequences must have at most 5 entries")
         if body.get("response_format") and (body.get("tools") or body.get("documents")):
-            raise RequestRefused("invalid request: response_format is not supported with RAG or tools")
+            raise RequestRefused("invalid request: response_format is not supported with RAG.")
         if body.get("tool_choice") and not body.get("tools"):
             raise RequestRefused("invalid request: tool_choice may only be provided with tools")
         for tool in body.get("tools") or ():
             if not _NAME.fullmatch(tool["function"]["name"]):
-                raise RequestRefused("invalid request: tool names can only contain certain characters (A-Za-z0-9_)")
+                raise RequestRefused(
+                    "invalid request: tool names can only contain certain characters (A-Za-z0-9_) and can't begin with "
+                    f"a digit (provided name: '{tool['function']['name']}')."
+                )
         _check_history(body["messages"])
 
     def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
@@ -172,21 +177,20 @@ def _check_history(messages: list[dict[str, Any]]) -> None:
             raise RequestRefused(f"invalid request: message at index {place} has an invalid role")
         if role == "tool":
             if message.get("tool_call_id") not in waiting:
-                raise RequestRefused(
-                    f"invalid request: cannot specify tool result at index {place}: its tool call was not found in the "
-                    "preceding message"
-                )
+                missing = "tool call id must be provided with tool message"
+                unknown = "tool call id not found in previous tool calls"
+                raise RequestRefused(unknown if message.get("tool_call_id") else missing)
             waiting.remove(message["tool_call_id"])
             continue
         if waiting:
             raise RequestRefused(f"invalid request: missing tool results for tool calls with ids {', '.join(waiting)}")
         if not message.get("content") and not message.get("tool_calls"):
-            raise RequestRefused(f"invalid request: message at index {place} must have content or tool calls")
+            raise RequestRefused("message must not be empty in a turn")
         if message.get("content") and message.get("tool_calls"):
             raise RequestRefused(f"invalid request: message at index {place} has both content and tool calls")
         waiting = [call["id"] for call in message.get("tool_calls") or ()]
         if len(set(waiting)) < len(waiting) or not all(waiting):
-            raise RequestRefused(f"invalid request: tool call ids at index {place} must be unique")
+            raise RequestRefused("cannot have duplicate tool ids")
     if waiting:
         raise RequestRefused(f"invalid request: missing tool results for tool calls with ids {', '.join(waiting)}")
 

@@ -71,7 +71,7 @@ def test_the_lab_embeds_for_coheres_own_client(vendor: cohere.ClientV2, model: s
         ({"documents": []}, 400, "list of documents must not be empty"),
         ({"model": "rerank-v9"}, 404, "model 'rerank-v9' not found"),
         ({"model": "embed-v4.0"}, 404, "model 'embed-v4.0' not found"),
-        ({"documents": ["a"] * 10_001}, 400, "too many documents"),
+        ({"documents": ["a"] * 10_001}, 400, "number of total max chunks"),
     ],
 )
 def test_the_lab_refuses_what_cohere_refuses(

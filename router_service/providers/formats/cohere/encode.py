@@ -47,7 +47,7 @@ _READ_ELSEWHERE = frozenset({"thinking", "output_config", BETA_HEADER, BETA_QUER
 def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id: str) -> Encoded:
     """Translate ``request``. Raises ``ApiError`` 400 with a sentence for what Cohere cannot do at all."""
     dropped: set[str] = set()
-    names, origin = ToolNames(request.tools, MAX_TOOL_NAME), origin_at(endpoint)
+    names, origin = ToolNames(request.tools, MAX_TOOL_NAME, identifiers=True), origin_at(endpoint)
     turns = TurnEncoder(names, origin, dropped)
     body: dict[str, Any] = {"model": endpoint.upstream_model, "messages": turns.encode(request)}
     if turns.documents:

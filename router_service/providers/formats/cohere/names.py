@@ -7,6 +7,7 @@ import re
 from data.catalogue.types import Endpoint
 
 DIALECT = "cohere"
+# Names of tools are identifiers: letters, digits and ``_``, no digit first. Source: Cohere docs, "Errors" (2025-11-08).
 MAX_TOOL_NAME = 64
 _REASONS = re.compile(r"reasoning|thinking")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -363,3 +364,14 @@ def test_values_are_fitted_and_reported() -> None:
     assert encoded.dropped == ("frequency_penalty", "stop", "temperature")
     beside = msgspec.structs.replace(request, tools=[Tool(name="tide")])
     assert "response_format" in FORMAT.encode(beside, ENDPOINT, "gen-1").dropped
+
+
+def test_names_of_tools_are_identifiers() -> None:
+    """Cohere takes neither hyphens nor a digit at the beginning; the client reads its own names again."""
+    names = ["get-tide", "2nd_tide", "get_tide"]
+    request = GenerationRequest(messages=[said("user", "Hi")], tools=[Tool(name=name) for name in names])
+    encoded = FORMAT.encode(request, ENDPOINT, "gen-1")
+    sent = [one["function"]["name"] for one in json.loads(encoded.request.body)["tools"]]
+    assert all(re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,63}", name) for name in sent)
+    assert len(set(sent)) == 3 and sent[2] == "get_tide"
+    assert encoded.context.tool_names == {sent[0]: "get-tide", sent[1]: "2nd_tide"}
