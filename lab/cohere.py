@@ -1,8 +1,8 @@
 """Implement the provider's side of Cohere's embed and rerank, version 2, and refuse what Cohere refuses.
 
 Sources: the ``cohere`` package 7.3 (``v2/client.py`` and the types beside it), read on 2026-11-29; Cohere docs,
-"Errors", read on 2026-11-30 in the edition of 2025-11-08, whose tables have the sentences. Not in these tables are those
-on the inputs of embed that exclude each other, on ``output_dimension``, on data URIs and on unknown fields.
+"Errors", read on 2026-11-30 in the edition of 2025-11-08, whose tables have the sentences. Those tables lack
+those on the inputs of embed that exclude each other, on ``output_dimension``, on data URIs and on unknown fields.
 """
 
 from __future__ import annotations

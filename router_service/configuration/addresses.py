@@ -15,7 +15,6 @@ from router_service.configuration.tables import ADDRESS_PART, ProviderTable
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 # An address of the file may be a whole one in a variable.
 _TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,1023}")
-_LAB_ACCOUNT = "lab"
 
 
 class AddressGap(NamedTuple):
@@ -76,13 +75,18 @@ def called_address(endpoint: Endpoint, provider: Provider, table: ProviderTable)
     return _address(endpoint, provider, table, address_values(provider, table))
 
 
-def lab_address(endpoint: Endpoint, provider: Provider, table: ProviderTable, lab_url: str) -> str:
-    """Return where the lab imitates ``endpoint``: its path has the form of the provider's own."""
+def lab_address(endpoint: Endpoint, provider: Provider, table: ProviderTable, lab_url: str) -> str | None:
+    """Return where the lab imitates ``endpoint``, at a path of the provider's own form if it contains an account.
+
+    ``None`` where the account is missing, as for the provider itself.
+    """
     root = f"{lab_url.rstrip('/')}/{endpoint.provider}"
     if not provider.addresses:
         return f"{root}/v1"
-    values = dict.fromkeys((name for name, _ in provider.address_variables), _LAB_ACCOUNT)
-    found = urlsplit(_address(endpoint, provider, table, values | address_values(provider, table)) or "")
+    address = called_address(endpoint, provider, table)
+    if address is None:
+        return None
+    found = urlsplit(address)
     return f"{root}{found.path}{'?' if found.query else ''}{found.query}"
 
 

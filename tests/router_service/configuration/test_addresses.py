@@ -241,12 +241,16 @@ def test_an_own_endpoint_of_azure_has_the_address_of_its_model(tmp_path: Path) -
 
 
 def test_the_lab_is_called_at_paths_of_the_providers_form(tmp_path: Path) -> None:
-    """It needs no account; what the file says of one is in the path."""
+    """An account is needed there too: without one the provider is off."""
     lab = {"lab_url": "http://127.0.0.1:9"}
-    found = called(make_market(load_catalogue(), Configuration(), Settings(data_dir=tmp_path, **lab)), "azure")  # type: ignore[arg-type]
+    assert not called(make_market(load_catalogue(), Configuration(), Settings(data_dir=tmp_path, **lab)), "azure")  # type: ignore[arg-type]
+    found = called(market_of(tmp_path, AZURE + "account = 'lab'\n", **lab), "azure")
     assert found["gpt-4.1"].base_url == "http://127.0.0.1:9/azure/openai/v1"
     text = (
-        AZURE + "api_version = '2024-10-21'\ndeployments = { 'gpt-4.1' = 'prod' }\n" + CLOUDFLARE + "account = 'a1'\n"
+        AZURE
+        + "account = 'm'\napi_version = '2024-10-21'\ndeployments = { 'gpt-4.1' = 'prod' }\n"
+        + CLOUDFLARE
+        + "account = 'a1'\n"
     )
     market = market_of(tmp_path, text, **lab)
     path = "openai/deployments/prod?api-version=2024-10-21"
