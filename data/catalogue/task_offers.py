@@ -38,6 +38,7 @@ def authored_endpoints(providers: Mapping[str, Provider]) -> Iterator[Endpoint]:
                 data_policy=data_policy(slug),
                 moderated=moderated(slug),
                 task=row["task"],
+                cancellation=provider.cancellation.policy if provider.cancellation else None,
             )
 
 

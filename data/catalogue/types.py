@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 import msgspec
@@ -16,8 +17,18 @@ Task = Literal["chat", "embeddings", "rerank", "images"]
 OUTPUT_OF: dict[Task, str] = {"embeddings": "embeddings", "rerank": "rerank", "images": "image"}
 # Seconds for a provider that documents nothing: the reference's sticky routing expires after 10 minutes.
 CACHE_LIFETIME_S = 600.0
+# A provider stops writing and billing when its caller disconnects, or works and bills to the end.
+CancellationPolicy = Literal["stops", "bills_to_end"]
 # The tier that a provider serves when a request names none.
 DEFAULT_TIER = "default"
+
+
+class CancellationFact(msgspec.Struct, frozen=True):
+    """State what a provider does when its caller disconnects, its source and the date when that was read."""
+
+    policy: CancellationPolicy
+    source: str
+    read: date
 
 
 class AddressTemplate(msgspec.Struct, frozen=True):
@@ -47,7 +58,7 @@ class Provider(msgspec.Struct, frozen=True):
     headquarters: str | None = None
     datacenters: tuple[str, ...] = ()
     aggregator: bool = False
-    supports_cancellation: bool = True
+    cancellation: CancellationFact | None = None
     privacy_policy_url: str | None = None
     terms_of_service_url: str | None = None
     status_page_url: str | None = None
@@ -78,9 +89,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     block prompts or responses and ``None`` where that is not known. ``tier_prices`` has the price of every tier,
     including the default one, where the provider sells more than one: the tier that was served is billed. ``dialect``
     names the dialect of the wire format that the endpoint speaks, where that is not the one of its provider. ``task``
-    is what it is asked for; no other task is ever routed to it. ``deployment`` is the name that the operator's account
-    has for the model, where that is another one; requests name it. In the packaged catalogue ``base_url`` may contain
-    names in braces, see ``AddressTemplate``; one that is called has none.
+    is what it is asked for; no other task is ever routed to it. ``cancellation`` is what
+    happens when its caller disconnects, ``None`` where that is not known. ``deployment`` is the name that the
+    operator's account has for the model, where that is another one; requests name it. In the packaged catalogue
+    ``base_url`` may contain names in braces, see ``AddressTemplate``; one that is called has none.
     """
 
     id: str
@@ -111,6 +123,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     dialect: str | None = None
     task: Task = "chat"
     deployment: str | None = None
+    cancellation: CancellationPolicy | None = None
 
     @property
     def sent_model(self) -> str:

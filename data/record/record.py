@@ -162,6 +162,31 @@ class Record(msgspec.Struct, omit_defaults=True):
         bool | None,
         Column("Cancelled because the client disconnected, not because the router stopped; null otherwise", since=2),
     ] = None
+    cancellation_policy: Annotated[
+        str | None,
+        Column(
+            "What the provider does when its caller disconnects: stops | bills_to_end | unknown; null unless a "
+            "response was cancelled while a provider worked on it",
+            since=2,
+        ),
+    ] = None
+    received_tokens: Annotated[
+        int | None,
+        Column(
+            "Tokens of a cancelled response that had come by then, four bytes each where the provider did not count; "
+            "null as cancellation_policy is",
+            "tokens",
+            since=2,
+        ),
+    ] = None
+    cost_estimated: Annotated[
+        bool | None,
+        Column(
+            "Tokens and costs of a cancelled response are an estimate by that policy, not the provider's counts; null "
+            "as cancellation_policy is",
+            since=2,
+        ),
+    ] = None
     prompt_tokens: Annotated[int | None, Column("gen_ai.usage.input_tokens, cached ones included", "tokens")] = None
     completion_tokens: Annotated[int | None, Column("gen_ai.usage.output_tokens, reasoning included", "tokens")] = None
     cached_tokens: Annotated[int | None, Column("gen_ai.usage.cache_read.input_tokens", "tokens")] = None

@@ -90,6 +90,8 @@ def generation_json(row: dict[str, Any], services: Services) -> dict[str, Any]:
         "api_type": API_TYPES.get(row.get("task") or "chat", row.get("task")),
         "streamed": row["stream"],
         "cancelled": row["cancelled"],
+        # The reference has no field for what a cancelled response cost and why.
+        **_cancellation_json(row),
         "finish_reason": row["finish_reason"],
         "native_finish_reason": row["native_finish_reason"],
         "tokens_prompt": row["prompt_tokens"],
@@ -116,6 +118,14 @@ def generation_json(row: dict[str, Any], services: Services) -> dict[str, Any]:
         "service_tier": row.get("service_tier"),
         "provider_responses": [_attempt_json(a, services) for a in row["attempts"]],
     }
+
+
+def _cancellation_json(row: dict[str, Any]) -> dict[str, Any]:
+    policy = row.get("cancellation_policy")
+    if policy is None:
+        return {}
+    received, estimated = row["received_tokens"], row["cost_estimated"]
+    return {"cancellation": {"policy": policy, "received_tokens": received, "cost_estimated": estimated}}
 
 
 def data_region(regions: str | None) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from data.catalogue.types import Task
+from router_service.accounting.cancelled import price_abandoned_call
 from router_service.api.asgi import read_body, take_arrived_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
@@ -221,6 +222,7 @@ def settle(exchange: Exchange, services: Services) -> None:
         return
     if outcome.tool_calls is not None and outcome.finish_reason == "tool_calls" and head and outcome.endpoint:
         outcome.tool_call_verdict = services.tool_calls.check(head.fields["tools"], outcome.tool_calls)
+    price_abandoned_call(exchange)
     services.outcomes.settle(exchange)
     services.records.add(exchange)
 

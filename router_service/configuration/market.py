@@ -194,7 +194,9 @@ def _callable(
     table = tables.providers.get(endpoint.provider, ProviderTable())
     url = settings.provider_urls.get(endpoint.provider, "").rstrip("/")
     if settings.lab_url and not table.address:
-        url = url or lab_address(endpoint, provider, table, settings.lab_url)
+        url = url or lab_address(endpoint, provider, table, settings.lab_url) or ""
+        if not url:
+            return None
         imitated = Account(("lab",), key_headers=key_headers_of(provider, table))
         return msgspec.structs.replace(endpoint, base_url=url), imitated
     account, url = accounts[endpoint.provider], url or called_address(endpoint, provider, table) or ""
@@ -232,6 +234,8 @@ def _changed(endpoint: Endpoint, tables: PortolanToml) -> Endpoint:
         is_spoken = not table.project or endpoint.wire_format == table.wire_format or reason == "account_address"
         if table.address and reason in NO_ADDRESS and is_spoken:
             reason = None
+        if reason is None and not task_is_spoken(endpoint.task, table.wire_format or endpoint.wire_format):
+            reason = "unsupported_protocol"
         if reason is None and table.base_url and not table.wire_format and _has_own_format(endpoint):
             # The address is one of the provider's other wire format.
             reason = "account_address"
@@ -265,6 +269,7 @@ def _provider_changes(endpoint: Endpoint, table: ProviderTable) -> dict[str, obj
         "region": table.region,
         "data_policy": _data_policy(table.data_policy),
         "deployment": _deployment(endpoint.upstream_model, table),
+        "cancellation": table.on_disconnect,
     }
     if table.supported_parameters is not None:
         changes["supported_parameters"] = endpoint.supported_parameters & frozenset(table.supported_parameters)
@@ -349,6 +354,7 @@ def _own_endpoint(
         data_policy=_data_policy(theirs.data_policy) or DataPolicy(),
         dialect=table.dialect or theirs.dialect,
         task=task,
+        cancellation=theirs.on_disconnect or (provider.cancellation.policy if provider.cancellation else None),
         deployment=table.deployment or _deployment(table.upstream_model, theirs),
     )
     return _discounted(endpoint, tables)

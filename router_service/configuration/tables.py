@@ -14,6 +14,7 @@ from data.catalogue.addresses import PLACEHOLDERS
 from data.catalogue.geography import is_place
 from data.catalogue.names import QUANTIZATIONS
 from data.catalogue.pricing import NANO
+from data.catalogue.types import CancellationPolicy
 from router_service.configuration.google_cloud import GLOBAL, service_account_at, vertex_address
 from router_service.core.errors import ApiError
 from router_service.providers.formats import format_names
@@ -191,6 +192,7 @@ class ProviderTable(Table):
     context_length: Tokens | None = None
     supported_parameters: tuple[Name, ...] | None = None
     discover_models: bool | None = None
+    on_disconnect: CancellationPolicy | None = None
 
     @property
     def address(self) -> str | None:

@@ -11,6 +11,19 @@ from router_service.core.tool_calls import ToolCallCollector, ToolCallVerdict
 from router_service.core.usage import CostBreakdown, Usage
 
 
+class CancelledResponse(msgspec.Struct, frozen=True):
+    """State what was received of a response that was cancelled, and how it is billed.
+
+    ``policy`` is what its provider does when its caller disconnects: stops, bills_to_end or unknown.
+    ``received_tokens`` are those of the completion. ``estimated`` is true where usage and cost are no counts of the
+    provider.
+    """
+
+    policy: str
+    received_tokens: int
+    estimated: bool
+
+
 class Outcome(msgspec.Struct):
     """Collect what is known of the answer. Until a request has one, it counts as failed.
 
@@ -18,8 +31,8 @@ class Outcome(msgspec.Struct):
     ``time.perf_counter``. ``provider_name`` is the display name of ``provider``. ``complete`` is true once the response
     has ended in full. ``deadline_expired`` is true if the response was cut at a deadline that says nothing about the
     endpoint: the client's own or that of the whole request. ``tool_calls`` are collected for a request that offers
-    tools. ``middleware`` names what acted on the request. ``labelling`` is the category that is being determined, for a
-    request that was sampled.
+    tools. ``cancellation`` is set where a call was under way when the request was cancelled. ``middleware`` names what
+    acted on the request. ``labelling`` is the category that is being determined, for a request that was sampled.
     """
 
     status: int = 500
@@ -40,6 +53,7 @@ class Outcome(msgspec.Struct):
     complete: bool = False
     cancelled: bool = False
     ended_by_client: bool | None = None
+    cancellation: CancelledResponse | None = None
     deadline_expired: bool = False
     dropped_parameters: tuple[str, ...] | None = None
     middleware: list[str] | None = None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from data.catalogue.types import Price
+from data.catalogue.types import Endpoint, Price
 from data.record.attempt import Attempt
 from router_service.core.conversation import ConversationKey
 from router_service.core.plan import Decision, Plan
@@ -46,6 +46,7 @@ class RouteTrace(msgspec.Struct):
     those of all steps; ``open_attempts`` are the ones among them whose outcome was not reported
     yet. ``upstream_s`` are the seconds spent waiting for providers. ``rejected_plan`` is the plan of a request for
     which no endpoint was eligible. ``plans`` are kept for a client that asked for routing metadata.
+    ``abandoned_endpoint`` is the one whose call ended without an answer when the request was cancelled.
     ``expected_cached_tokens`` are the prompt tokens that the sticky endpoint is expected to have in its cache.
     """
 
@@ -59,3 +60,4 @@ class RouteTrace(msgspec.Struct):
     rejected_plan: Plan | None = None
     plans: list[Plan] | None = None
     hedge_loser: HedgeLoser | None = None
+    abandoned_endpoint: Endpoint | None = None

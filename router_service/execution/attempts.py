@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Iterator
 from typing import TypeVar
 
 from data.catalogue.types import Endpoint
-from data.record.attempt import CLIENT_DEADLINE, STALE, Attempt
+from data.record.attempt import CLIENT_DEADLINE, HEDGE, STALE, Attempt
 from router_service.core.errors import ApiError, reference_error_type
 from router_service.core.exchange import Exchange
 from router_service.core.plan import Decision
@@ -123,6 +124,10 @@ class AttemptLoop:
             return answer
         except ApiError as error:
             failure = error
+        except asyncio.CancelledError:
+            if attempt.reason != HEDGE:
+                exchange.route.abandoned_endpoint = endpoint
+            raise
         finally:
             self.health.untrack(tracked, answered=answered)
             now = time.perf_counter()

@@ -120,8 +120,9 @@ class HedgedAttempt(Generic[T]):
         """Keep the loser for the cost estimate.
 
         The headers of a non-streaming response arrive at its end, so its provider is assumed to have started.
+        A provider whose way with disconnects is unknown is taken to stop: nothing but a prompt is estimated for it.
         """
-        stops = endpoint.provider not in self._hedging.uncancellable
+        stops = endpoint.cancellation != "bills_to_end"
         started = self._attempt_of(endpoint).status == 200 or not stops or not self._streamed
         assert endpoint.price is not None  # an endpoint without one is never eligible
         self._exchange.route.hedge_loser = HedgeLoser(endpoint.price, started, stops)

@@ -47,19 +47,16 @@ class Hedging:
     """Hold one worker's budget: every request adds ``share`` of its expected tokens, up to ``burst`` tokens.
 
     ``sent``, ``won`` and ``refused`` (for lack of budget) count hedged requests; ``tokens`` are those that the sent
-    ones were expected to take. ``uncancellable`` are providers that continue after their caller has disconnected.
+    ones were expected to take.
     """
 
-    def __init__(
-        self, share: float, health: Health, uncancellable: frozenset[str] = frozenset(), burst: float = 10_000.0
-    ) -> None:
+    def __init__(self, share: float, health: Health, burst: float = 10_000.0) -> None:
         self._share = share
         self._burst = burst
         self._health = health
         self._streams = PlanStatistics(lambda plan: self._latencies(plan, stream=True))
         self._responses = PlanStatistics(lambda plan: self._latencies(plan, stream=False))
         self._budget = burst
-        self.uncancellable = uncancellable
         self.sent = self.won = self.refused = 0
         self.tokens = 0.0
 

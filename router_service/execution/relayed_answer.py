@@ -8,8 +8,9 @@ from contextlib import aclosing
 from functools import reduce
 
 from data.record.attempt import CLIENT_DEADLINE
+from router_service.accounting.cancelled import cancelled_usage
 from router_service.accounting.cost import cost_of, waived_cost
-from router_service.core.answer import Batch, EventBatch, SplicedResponse
+from router_service.core.answer import Batch, EventBatch, SplicedResponse, TextBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Began, Completed, Ended, Event, Failed, Finished, Metered, PartBegan, PartDelta
 from router_service.core.exchange import Exchange
@@ -23,6 +24,7 @@ from router_service.upstream.transport import DeadlineMissed
 
 # A response without output that ended for one of these reasons is not charged for, as in the reference.
 _WAIVED = (None, "error")
+_EMPTY_DELTA = len(b'{"content":""}')
 
 
 class RelayedAnswer:
@@ -32,16 +34,19 @@ class RelayedAnswer:
     """
 
     __slots__ = (
-        "_committed", "_has_result", "_outcome", "_priced", "_read_at", "_route", "_step", "_usage", "failed",
+        "_committed", "_exchange", "_has_result", "_outcome", "_priced", "_read_at", "_received_bytes", "_route",
+        "_step", "_usage", "failed",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, committed: CommittedAttempt) -> None:
+        self._exchange = exchange
         outcome = self._outcome = exchange.outcome
         self._route = exchange.route
         self._step = exchange.route.step
         self._committed = committed
         self._usage: Usage | None = None
         self._read_at = 0.0
+        self._received_bytes = 0
         self._priced = False
         self._has_result = False
         self.failed: ApiError | None = None
@@ -99,9 +104,8 @@ class RelayedAnswer:
                     committed.response.finish()
                 committed.response.close()
             if not self._priced:
-                # The client has left: what the provider has reported so far is billed.
                 self._usage = (reader.usage_so_far() if reader is not None else None) or self._usage
-                self._price()
+                self._price_cancelled()
 
     def _watch(self) -> tuple[StallWatch | None, bool]:
         reader, response = self._committed.reader, self._committed.response
@@ -116,6 +120,7 @@ class RelayedAnswer:
         """Keep what ``batches`` say of the exchange; return them, as events where they are not spliced."""
         for place, batch in enumerate(batches):
             if batch.is_plain and batch.dialect == dialect:
+                self._received_bytes += len(batch.text) if type(batch) is TextBatch else _text_bytes(batch)
                 continue
             if batch.dialect is None or batch.dialect != dialect:
                 events = batch.events()
@@ -124,6 +129,7 @@ class RelayedAnswer:
                 for event in events:
                     self._note(event)
             else:
+                self._received_bytes += _text_bytes(batch)
                 self._keep_spliced(batch)
         return batches
 
@@ -157,9 +163,12 @@ class RelayedAnswer:
     def _note(self, event: Event) -> None:
         outcome = self._outcome
         match event:
+            case PartDelta() if event.text and outcome.tool_calls is None:
+                self._received_bytes += len(event.text)
             case PartBegan(part=ToolCall(kind="function") as call) if outcome.tool_calls is not None:
                 outcome.tool_calls.begin(event.choice, event.index, call.name, call.arguments)
             case PartDelta() if outcome.tool_calls is not None:
+                self._received_bytes += len(event.text or "")
                 outcome.tool_calls.extend(event.choice, event.index, event.text)
             case Completed():
                 self._has_result = True
@@ -214,6 +223,18 @@ class RelayedAnswer:
         # The entire response may have arrived with the first content.
         return attempt.ttft_us if ended <= begun else before_us + int((ended - begun) * 1e6)
 
+    def _price_cancelled(self) -> None:
+        """Price a response that nobody reads to its end, by what its provider does then."""
+        endpoint, outcome = self._committed.endpoint, self._outcome
+        usage, outcome.cancellation = cancelled_usage(self._exchange, endpoint, self._usage, self._received_bytes)
+        self._priced = True
+        # The step keeps the provider's own counts, from which routing learns.
+        self._step.usage = self._usage
+        self._step.cost = outcome.cost = cost_of(usage, endpoint.price_served(outcome.service_tier))
+        outcome.usage = usage
+        if earlier := self._route.earlier_steps:
+            outcome.usage, outcome.cost = _total([*earlier, RouteStep(usage=usage, cost=self._step.cost)])
+
     def _price(self, *, ended: bool = False) -> None:
         """Price the usage by the tier that served. Nothing is billed where the provider reports none.
 
@@ -230,6 +251,11 @@ class RelayedAnswer:
         if self._route.earlier_steps:
             # Steps add up: the client pays for each dispatch that middleware has asked for.
             outcome.usage, outcome.cost = _total([*self._route.earlier_steps, self._route.step])
+
+
+def _text_bytes(batch: Batch) -> int:
+    """Return the size of what a spliced batch says, without the JSON around a text."""
+    return sum(max(0, memoryview(choice.delta).nbytes - _EMPTY_DELTA) for choice in batch.spliced)
 
 
 def _total(steps: Sequence[RouteStep]) -> tuple[Usage | None, CostBreakdown | None]:

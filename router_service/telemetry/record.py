@@ -52,6 +52,10 @@ def make_record(exchange: Exchange, worker: str, duration_us: int) -> Record:
     record.native_finish_reason = outcome.native_finish_reason and outcome.native_finish_reason[:MAX_ID_CHARACTERS]
     record.cancelled = outcome.cancelled
     record.ended_by_client = outcome.ended_by_client
+    if outcome.cancellation is not None:
+        record.cancellation_policy = outcome.cancellation.policy
+        record.received_tokens = outcome.cancellation.received_tokens
+        record.cost_estimated = outcome.cancellation.estimated
     record.middleware = outcome.middleware
     if outcome.dropped_parameters is not None:
         record.dropped_parameters = list(outcome.dropped_parameters)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -30,7 +30,15 @@ class ProviderResponseBody(ResponseSchema):
     )
 
 
-class GenerationMetadataBody(ResponseSchema):
+class CancellationBody(ResponseSchema):
+    """Describe a cancelled response: what its provider does when its caller disconnects, and what had come by then."""
+
+    policy: Literal["stops", "bills_to_end", "unknown"]
+    received_tokens: int
+    cost_estimated: Annotated[bool, Meta(description="Tokens and costs are an estimate by the policy")]
+
+
+class GenerationMetadataBody(ResponseSchema, kw_only=True):
     """Describe a generation."""
 
     id: str
@@ -52,6 +60,7 @@ class GenerationMetadataBody(ResponseSchema):
     api_type: str
     streamed: bool
     cancelled: bool
+    cancellation: CancellationBody | UnsetType = UNSET
     finish_reason: str | None
     native_finish_reason: str | None
     tokens_prompt: Tokens
