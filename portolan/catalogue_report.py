@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from data.catalogue import load_catalogue
+from data.catalogue.gaps import REMEDIES, CatalogueGap, model_gaps, provider_gaps
 from data.catalogue.load import rows_in_source
 from data.catalogue.price import Price, PriceStep
 from data.catalogue.price_check import implausible_prices
 from data.catalogue.task_offers import authored_endpoints
 from data.catalogue.types import Catalogue, Endpoint
+
+# Names that a line lists; a model may be at dozens of aggregators.
+MOST_NAMES = 6
 
 
 def coverage(unplaced: bool = False, configured: Catalogue | None = None) -> Iterator[str]:
@@ -39,6 +43,9 @@ def coverage(unplaced: bool = False, configured: Catalogue | None = None) -> Ite
         yield f"{own:>6,} of the endpoints are added by the configuration"
     yield f"{len(catalogue.models):>6,} models, {len(_models(e for e in endpoints if e.price))} with a price"
     yield f"{len(live):>6,} endpoints to route to, of {len(_models(live))} models at {_providers(live)} providers"
+    templated = [e for e in live if e.provider in packaged.providers and packaged.providers[e.provider].addresses]
+    at = ", ".join(sorted({e.provider for e in templated}))
+    yield f"{len(templated):>6,} of them need an account in the address: {at}"
     yield f"{len(every) - len(endpoints):>6,} more of a service tier: {_tiers(every)}"
     yield "off, by reason:"
     yield from _counted(str(e.disabled_reason) for e in endpoints if not e.enabled)
@@ -47,6 +54,56 @@ def coverage(unplaced: bool = False, configured: Catalogue | None = None) -> Ite
     if unplaced:
         yield "not placed:"
         yield from (f"  {name}  {reason}" for name, reason in catalogue.unplaced)
+
+
+def gap_report(configured: Catalogue | None = None) -> Iterator[str]:
+    """Return lines on all models and providers that cannot be routed to, with reasons and what to do about them."""
+    catalogue = configured or load_catalogue()
+    yield from _gap_lines("models", model_gaps(catalogue))
+    yield from _gap_lines("providers", provider_gaps(catalogue))
+
+
+def _gap_lines(what: str, gaps: Sequence[CatalogueGap]) -> Iterator[str]:
+    """Return a line on each of ``gaps``, by the reason that takes the least work to remove."""
+    yield f"{what} that cannot be routed to: {len(gaps):,}"
+    for reason, remedy in REMEDIES.items():
+        found = [gap for gap in gaps if gap.reasons[0][0] == reason]
+        if found:
+            yield f"{len(found):>6,} {reason}: {remedy}"
+        for gap in found:
+            words = (f"{name}: {_some(concerned)}" for name, concerned in gap.reasons)
+            yield f"       {gap.name}  {'; '.join(words)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def facts_of_provider(slug: str, configured: Catalogue | None = None) -> list[str] | None:
+    """Return lines on a provider: its address, what it does with disconnects, its endpoints; ``None`` if unknown."""
+    catalogue = configured or load_catalogue()
+    provider = catalogue.providers.get(slug)
+    if provider is None:
+        return None
+    offers = [e for found in catalogue.endpoints.values() for e in found if e.provider == slug]
+    fact = provider.cancellation
+    stated = {e.cancellation for e in offers} - {fact.policy if fact else None}
+    policies = {"stops": "it stops, and bills what it has written", "bills_to_end": "it goes on, and bills to the end"}
+    left = f"{policies[fact.policy]} ({fact.source}, read {fact.read})" if fact else "not known"
+    if stated:
+        left = f"{', '.join(policies[str(one)] for one in sorted(map(str, stated)))} (portolan.toml)"
+    addresses = [one.url for one in provider.addresses] or [provider.base_url or "no address"]
+    reasons = Counter(str(e.disabled_reason) for e in offers if not e.enabled)
+    off = ", ".join(f"{count} off: {reason} ({REMEDIES.get(reason, '')})" for reason, count in reasons.most_common())
+    return [
+        f"{slug}: {provider.name}, {provider.wire_format}",
+        *(f"  address            {address}" for address in addresses),
+        *(f"  {name + ' from':18} {variable}" for name, variable in provider.address_variables),
+        f"  key from           {', '.join(provider.key_env) or 'no variable'}",
+        f"  caller disconnects {left}",
+        f"  endpoints          {sum(e.enabled for e in offers)} to route to{'; ' if off else ''}{off}",
+    ]
 
 
 def endpoints_of(name: str, configured: Catalogue | None = None) -> list[str] | None:

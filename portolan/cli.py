@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -273,7 +275,7 @@ def why(
 @catalogue_app.command("show")
 def catalogue_show(
     model: Annotated[
-        str | None, typer.Argument(help="Model as author/slug; without it, the coverage is shown.")
+        str | None, typer.Argument(help="Model as author/slug, or a provider; without it, the coverage is shown.")
     ] = None,
     unplaced: Annotated[
         bool, typer.Option("--unplaced", help="List every row that became no endpoint, and the reason.")
@@ -281,14 +283,17 @@ def catalogue_show(
     config: arguments.Config = None,
     data_dir: arguments.SearchedDir = arguments.DEFAULT_DATA,
 ) -> None:
-    """Show the endpoints of a model, or the coverage of the catalogue and the rows left out.
+    """Show the endpoints of a model, facts of a provider, or the coverage of the catalogue and all that is left out.
 
     Own providers, prices and enabled providers of portolan.toml are taken into account.
     """
-    from portolan.catalogue_report import close_names, coverage, endpoints_of
+    from portolan.catalogue_report import close_names, coverage, endpoints_of, facts_of_provider, gap_report
 
     catalogue = arguments.settings(config, data_dir).in_force.market.catalogue
-    lines = coverage(unplaced, catalogue) if model is None else endpoints_of(model, catalogue)
+    if model is None:
+        lines: Iterable[str] | None = chain(coverage(unplaced, catalogue), gap_report(catalogue))
+    else:
+        lines = facts_of_provider(model, catalogue) or endpoints_of(model, catalogue)
     if lines is None:
         close = ", ".join(close_names(str(model), catalogue)) or "none; 'portolan catalogue show' says what it covers"
         typer.echo(f"{model} is not in the catalogue. Close to it: {close}", err=True)
