@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from router_service.admission import keys, refusals
 from router_service.api import body_compression, parse_head
-from router_service.core import errors, json_fields, preferences, request_bounds
+from router_service.core import errors, json_structure, preferences, request_bounds
 from router_service.execution import event_reader
 from router_service.http_protocol import LINGER_S, MAX_PIPELINED
 from router_service.providers.formats.openai_chat import decode
@@ -72,7 +72,10 @@ def _fields() -> list[Limit]:
     offered = ", ".join(f"`{name}`" for name in sorted(bounds.TOOLS))
     lists = ", ".join(f"`provider.{name}`" for name in preferences.LISTS)
     return [
-        Limit("levels of nested JSON", f"{json_fields.MAX_NESTING}", "400"),
+        Limit("levels of nested JSON", f"{json_structure.MAX_NESTING}", "400"),
+        Limit("lists and objects of a body", f"{json_structure.MAX_CONTAINERS:,}", "400"),
+        Limit("fields of all objects of a body", f"{json_structure.MAX_MEMBERS:,}", "400"),
+        Limit("values of a body", f"{json_structure.MAX_VALUES:,}", "400"),
         Limit("top-level fields", f"{bounds.MAX_FIELDS}", "400"),
         Limit("name of a field, of a model, an entry of a list of providers", f"{bounds.MAX_NAME_CHARACTERS} "
               "characters", "400"),

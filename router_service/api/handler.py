@@ -29,6 +29,7 @@ from router_service.core.client_connection import CONNECTION_KEY, ClientConnecti
 from router_service.core.errors import ApiError
 from router_service.core.events import Ended, Event, Metered
 from router_service.core.exchange import Exchange
+from router_service.core.large_bodies import translate
 from router_service.core.request import receive_request
 from router_service.core.tool_calls import ToolCallCollector
 from router_service.core.usage import Usage
@@ -111,7 +112,8 @@ class GenerationHandler(RequestHandler):
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, writer: EventWriter) -> None:
         services = self._services
         await admit(exchange, services, scope, receive)
-        parsed = self._skin.parse(exchange, scope.get("query_string", b""), services.catalogue)
+        query, size = scope.get("query_string", b""), exchange.request.body_bytes
+        parsed = await translate(size, self._skin.parse, exchange, query, services.catalogue)
         head = exchange.request.head
         assert head is not None
         exchange.outcome.labelling = services.categoriser.submit(head.messages)

@@ -25,6 +25,7 @@ from router_service.api.schemas.record_bodies import PreviewBody
 from router_service.api.services import Services, require_key, services_of
 from router_service.core.conversation import ConversationKey
 from router_service.core.errors import ApiError
+from router_service.core.large_bodies import translate
 from router_service.core.plan import Plan
 from router_service.core.request import Head
 from router_service.explanations.explain import exclusion, score_meaning
@@ -54,7 +55,7 @@ async def preview_route(request: Request, key: Key = Depends(require_key)) -> di
     services = services_of(request)
     headers = dict(request.scope["headers"])
     body = await read_body(request.receive, headers, services.max_body_bytes, services.arriving)
-    head = parse_head(body, with_messages=False)
+    head = await translate(len(body), parse_head, body, with_messages=False)
     affinity = conversation_key(key.hash, head, headers)
     profile = profile_of(
         head, len(body), hour_of_week(time.time()), services.admission.client_region(key, headers, request.scope)

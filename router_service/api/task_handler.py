@@ -16,6 +16,7 @@ from router_service.api.skins.skin import JSON_HEADERS, TaskSkin
 from router_service.core.client_connection import CONNECTION_KEY, ClientConnection
 from router_service.core.events import Completed
 from router_service.core.exchange import Exchange
+from router_service.core.large_bodies import translate
 from router_service.execution.relayed_answer import RelayedAnswer
 from router_service.execution.task_dispatch import dispatch_task
 
@@ -30,7 +31,7 @@ class TaskHandler(RequestHandler):
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, writer: EventWriter) -> None:
         services = self._services
         await admit(exchange, services, scope, receive)
-        asked = self._skin.parse(exchange)
+        asked = await translate(exchange.request.body_bytes, self._skin.parse, exchange)
         connection: ClientConnection = scope["state"][CONNECTION_KEY]
         connection.on_half_closed = writer.probe
         with connection:

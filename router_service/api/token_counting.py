@@ -15,6 +15,7 @@ from router_service.api.skins.skin import JSON_HEADERS
 from router_service.core.client_connection import CONNECTION_KEY, ClientDisconnected
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
+from router_service.core.large_bodies import translate
 from router_service.core.request import receive_request
 
 
@@ -36,7 +37,8 @@ class TokenCounting:
             limit = services.max_body_bytes
             body = await read_body(receive, request.headers, limit, services.arriving)
             exchange.request = request.with_body(body)
-            parsed = self._endpoint.parse(exchange, scope.get("query_string", b""), services.catalogue)
+            query = scope.get("query_string", b"")
+            parsed = await translate(len(body), self._endpoint.parse, exchange, query, services.catalogue)
             head = exchange.request.head
             model = (head and head.model) or ""
             if services.catalogue.resolve(model) is None:

@@ -52,8 +52,11 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OPENING = (b"[", b"{")
 
 
-def check_fields(fields: Mapping[str, msgspec.Raw]) -> None:
-    """Raise ``ApiError`` 400 naming the field of a body that is larger, or has more items, than its bound."""
+def check_fields(fields: Mapping[str, msgspec.Raw], values: int) -> None:
+    """Raise ``ApiError`` 400 naming the field of a body that is larger, or has more items, than its bound.
+
+    The body has at most ``values`` values: with few of them nothing is counted again.
+    """
     if len(fields) > MAX_FIELDS:
         raise ApiError("invalid_request", f"The request body has more than {MAX_FIELDS} fields; send fewer")
     for name, raw in fields.items():
@@ -63,7 +66,7 @@ def check_fields(fields: Mapping[str, msgspec.Raw]) -> None:
         if len(raw) <= MAX_FIELD_BYTES:
             continue
         if name in CONTENT:
-            if len(raw) > UNCOUNTED_BYTES:
+            if values > MAX_ITEMS and len(raw) > UNCOUNTED_BYTES:
                 _check_items(name, bytes(raw))
             continue
         limit = MAX_FIELD_BYTES

@@ -22,6 +22,7 @@ from router_service.core.events import Event, Finished, PartBegan, PartDelta
 from router_service.core.exchange import Exchange
 from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
+from router_service.core.large_bodies import translate
 from router_service.core.parts import Refusal
 from router_service.core.plan import Decision
 from router_service.core.request_source import RequestSource
@@ -117,10 +118,11 @@ class _Calls:
         credentials = self._dispatcher.credentials
         wire = self._dispatcher.formats[endpoint.wire_format]
         asked = await self._inlined(endpoint)
+        generation_id, size = self._exchange.request.id, self._exchange.request.body_bytes
         if asked is None:
-            encoded = wire.encode_source(self._source, endpoint, self._exchange.request.id)
+            encoded = await translate(size, wire.encode_source, self._source, endpoint, generation_id)
         else:
-            encoded = wire.encode(asked, endpoint, self._exchange.request.id)
+            encoded = await translate(size, wire.encode, asked, endpoint, generation_id)
         ends_at = time.perf_counter() + timeout_s
         with_tokens = True
         redactor = credentials.redactor(endpoint)
@@ -145,7 +147,7 @@ class _Calls:
                 status = error.upstream_status or error.code
                 if with_tokens and refuses_tokens(error) and (kept := without_tokens(asked or self._source.parsed)):
                     with_tokens = False
-                    encoded = _report_reasoning(wire.encode(kept, endpoint, self._exchange.request.id))
+                    encoded = _report_reasoning(await translate(size, wire.encode, kept, endpoint, generation_id))
                 elif not credentials.pass_on(request, endpoint, status, error.retry_after):
                     raise
                 timeout_s = ends_at - time.perf_counter()

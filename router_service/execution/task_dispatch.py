@@ -12,12 +12,13 @@ from router_service.core.answer import EventBatch
 from router_service.core.embeddings import EmbeddingsRequest
 from router_service.core.errors import ApiError
 from router_service.core.exchange import Exchange
+from router_service.core.large_bodies import translate
 from router_service.core.plan import Decision
 from router_service.execution.attempts import AttemptLoop
 from router_service.execution.deadlines import Deadlines
 from router_service.execution.dispatch import CommittedAttempt, Dispatcher, discard
 from router_service.execution.inline_media import RequestMedia
-from router_service.providers.task_format import TaskFormat, TaskRequest
+from router_service.providers.task_format import EncodedTask, TaskFormat, TaskRequest
 
 
 async def dispatch_task(
@@ -38,7 +39,8 @@ async def dispatch_task(
         sent = asked
         if alone is not None and isinstance(asked, EmbeddingsRequest):
             sent = await media.inlined_inputs(asked, lambda part: alone(part, endpoint))
-        return await _call(dispatcher, wire, sent, endpoint, attempt, timeout_s, deadlines)
+        encoded = await translate(exchange.request.body_bytes, wire.encode, sent, endpoint)
+        return await _call(dispatcher, wire, sent, encoded, endpoint, attempt, timeout_s, deadlines)
 
     attempts = AttemptLoop(exchange, dispatcher.health, deadlines, dispatcher.outcomes)
     return await attempts.run(decisions, call, discard)
@@ -48,6 +50,7 @@ async def _call(
     dispatcher: Dispatcher,
     wire: TaskFormat[Any],
     asked: TaskRequest,
+    encoded: EncodedTask,
     endpoint: Endpoint,
     attempt: Attempt,
     timeout_s: float,
@@ -55,7 +58,7 @@ async def _call(
 ) -> CommittedAttempt:
     """Call ``endpoint``, with the next key where the provider refuses one of several."""
     credentials = dispatcher.credentials
-    encoded, redactor = wire.encode(asked, endpoint), credentials.redactor(endpoint)
+    redactor = credentials.redactor(endpoint)
     ends_at = time.perf_counter() + timeout_s
     while True:
         request = await credentials.sign(encoded.request, endpoint)

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from router_service.api.schemas.described import ResponseSchema
 from router_service.core.preferences import Preferences
+from router_service.core.request_bounds import MAX_ITEMS
 from router_service.core.wire.anthropic import CacheControl, Metadata, Sampled, StopReason, TokenLimit, WireUsage
 
 Blocks = str | list[dict[str, Any]]
@@ -27,7 +28,7 @@ class CountTokensRequestBody(msgspec.Struct, kw_only=True):
     """Describe a request whose tokens are counted: that of a message, of which no limit is required."""
 
     model: Annotated[str, Meta(description="Any name that Anthropic's clients use, or an id of this router")]
-    messages: Annotated[list[InputMessageBody], Meta(min_length=1, max_length=100_000)]
+    messages: Annotated[list[InputMessageBody], Meta(min_length=1, max_length=MAX_ITEMS)]
     system: Blocks | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: dict[str, Any] | None = None

@@ -16,7 +16,6 @@ from router_service.api.skins.reasoning_options import read_reasoning_options
 from router_service.api.skins.response_format import read_response_format
 from router_service.api.skins.sampling import SAMPLING, read_sampling
 from router_service.core.generation import GenerationRequest, ReasoningOptions
-from router_service.core.json_fields import check_text
 from router_service.core.wire.chat import (
     DIALECT,
     Positive,
@@ -81,8 +80,6 @@ def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
 
     Raises ``ApiError`` 400 naming the field that is malformed, with the index of its message, and what to send.
     """
-    for name, raw in fields.items():
-        check_text(name, bytes(raw))
     if "messages" not in fields:
         raise bad_field("messages", f"is missing; send {EXPECTED['messages']}")
     instructions, messages = read_messages(bytes(fields["messages"]))

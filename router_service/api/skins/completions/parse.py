@@ -14,7 +14,6 @@ from router_service.api.skins.reasoning_options import read_reasoning_options
 from router_service.api.skins.response_format import read_response_format
 from router_service.api.skins.sampling import SAMPLING, read_sampling
 from router_service.core.generation import GenerationRequest, Message, Sampling
-from router_service.core.json_fields import check_text
 from router_service.core.parts import Text
 from router_service.core.wire.chat import DIALECT, Positive
 from router_service.planning.service_tiers import requested_tier
@@ -45,8 +44,6 @@ READ_FIELDS = _ROUTER_FIELDS.union(
 
 def parse_completion(fields: Mapping[str, Raw]) -> GenerationRequest:
     """Translate the top-level ``fields`` of a body. Raises ``ApiError`` 400 naming what to change."""
-    for name, raw in fields.items():
-        check_text(name, bytes(raw))
     prompt = _prompt(fields)
     sampling = _sampling(fields)
     _refuse_old_features(fields, sampling.n)

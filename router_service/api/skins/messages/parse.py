@@ -23,6 +23,7 @@ from router_service.core.generation import (
     Sampling,
 )
 from router_service.core.parts import AnyPart, Reasoning, ToolCall, ToolResult
+from router_service.core.request_bounds import MAX_ITEMS
 from router_service.core.wire.anthropic import (
     BETA_HEADER,
     BETA_QUERY,
@@ -37,7 +38,7 @@ from router_service.core.wire.anthropic import (
     WireMessage,
 )
 
-_MESSAGES = msgspec.json.Decoder(Annotated[list[WireMessage], Meta(min_length=1, max_length=100_000)])
+_MESSAGES = msgspec.json.Decoder(Annotated[list[WireMessage], Meta(min_length=1, max_length=MAX_ITEMS)])
 _MAX_TOKENS = msgspec.json.Decoder(TokenLimit)
 _TEMPERATURE = msgspec.json.Decoder(Sampled | None)
 _TOP_P = msgspec.json.Decoder(Annotated[float, Meta(ge=0, le=1)] | None)

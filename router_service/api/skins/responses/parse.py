@@ -21,7 +21,6 @@ from router_service.core.generation import (
     Sampling,
     ToolChoice,
 )
-from router_service.core.json_fields import check_text
 from router_service.core.parts import Text
 from router_service.core.wire.chat import DIALECT as CHAT
 from router_service.core.wire.chat import Positive
@@ -95,8 +94,6 @@ def parse_body(fields: Mapping[str, Raw]) -> ParsedBody:
 
     Raises ``ApiError`` 400 naming the field that is malformed, with the index of its item, and what to send.
     """
-    for name, raw in fields.items():
-        check_text(name, bytes(raw))
     _refuse_state(fields)
     if "input" not in fields:
         raise bad_field("input", "is missing; send a string, or an array of items")

@@ -1,0 +1,94 @@
+"""Bound what a JSON text consists of, before any decoder makes objects of it.
+
+A decoder takes about 100 ns for each value and holds the interpreter's lock meanwhile, so a body of a few megabytes
+could stop the event loop for seconds. Here the bytes outside strings are counted, in slices that take a few
+milliseconds each. A decoder also uses the C stack for each level of nesting and fails at a depth that depends on its
+caller. One fixed limit, checked once, keeps that failure away from all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from router_service.core.errors import ApiError
+
+MAX_NESTING = 200
+# Lists and objects of one text together.
+MAX_CONTAINERS = 50_000
+# Fields of all objects of one text together.
+MAX_MEMBERS = 100_000
+# Values of all lists and objects together. The largest requests for embeddings have 300,000 tokens.
+MAX_VALUES = 400_000
+# A smaller text that is not nested cannot hold so much that its decoding is noticed.
+SMALL_BYTES = 64 * 1024
+SLICE_BYTES = 64 * 1024
+_OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{},:")
+_NOT_BRACKETS = b",:"
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_OPENING = ord("[")
+
+
+def check_structure(name: str, raw: bytes) -> int:
+    """Return how many values ``raw`` has at most.
+
+    Raises ``ApiError`` 400 beyond ``MAX_NESTING``, ``MAX_CONTAINERS``, ``MAX_MEMBERS`` and ``MAX_VALUES``. Whether
+    ``raw`` is valid JSON is not looked at.
+    """
+    opened = raw.count(b"[") + raw.count(b"{")
+    if opened <= MAX_NESTING:
+        if len(raw) <= SMALL_BYTES:
+            return opened + len(raw) // 2
+        # Those within strings count here too. Their number matters only if it is large.
+        commas = raw.count(b",")
+        if commas + opened <= MAX_VALUES and raw.count(b":") <= MAX_MEMBERS:
+            return commas + opened + 1
+    return _Scan(name).values_of(raw)
+
+
+class _Scan:
+    """Count what lies outside the strings of a text, slice by slice."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._containers = self._members = self._values = self._depth = 0
+        self._in_string = False
+
+    def values_of(self, raw: bytes) -> int:
+        start, size = 0, len(raw)
+        while start < size:
+            end = start + SLICE_BYTES
+            piece = raw[start:end]
+            start = end
+            if b"\\" in piece:
+                if (len(piece) - len(piece.rstrip(b"\\"))) % 2:
+                    # What the last backslash escapes belongs to this slice.
+                    piece += raw[end : end + 1]
+                    start += 1
+                # Backslashes are in strings alone. What is left of an odd number of them escapes a quote.
+                piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+            parts = piece.split(b'"')
+            outside = parts[self._in_string :: 2]
+            if not len(parts) % 2:
+                self._in_string = not self._in_string
+            self._count(b" ".join(outside).translate(_ONE_KIND, _OTHERS))
+        return self._values + 1
+
+    def _count(self, marks: bytes) -> None:
+        opened = marks.count(b"[")
+        self._containers += opened
+        self._members += marks.count(b":")
+        self._values += marks.count(b",") + opened
+        for limit, found, what in (
+            (MAX_CONTAINERS, self._containers, "lists and objects"),
+            (MAX_MEMBERS, self._members, "fields in all its objects"),
+            (MAX_VALUES, self._values, "values"),
+        ):
+            if found > limit:
+                raise ApiError("invalid_request", f"{self._name} has more than {limit:,} {what}; send fewer")
+        brackets = marks.translate(None, _NOT_BRACKETS)
+        if self._depth + opened > MAX_NESTING:
+            depths = itertools.accumulate((1 if mark == _OPENING else -1 for mark in brackets), initial=self._depth)
+            if max(depths) > MAX_NESTING:
+                message = f"{self._name} is nested more than {MAX_NESTING} levels deep; send a flatter structure"
+                raise ApiError("invalid_request", message)
+        self._depth += 2 * opened - len(brackets)
