@@ -27,7 +27,7 @@ class Lake:
     ``portolan.sqlite``           API keys
     ``catalogue.msgpack``         the catalogue in force, where a configuration changes the packaged one; see
                                   ``data.catalogue.configured``
-    ``health/``                   one journal per running worker, read by the other workers
+    ``health/``                   of each running worker a journal and a report, read by the other workers
     ``categories/``               the classifier that was trained here, and the operator's ``examples/``
     ``imports/``                  how far the import of each file has come, and the rows of it that were rejected
     ``demo/``                     a data directory of its own with the synthetic market, for dashboards alone

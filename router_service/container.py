@@ -51,6 +51,7 @@ from router_service.telemetry.log import RequestLog
 from router_service.telemetry.model_usage import ModelUsageReader
 from router_service.telemetry.record_appender import MAX_DELAY_S, RecordAppender
 from router_service.telemetry.sealer import Sealer
+from router_service.telemetry.worker_board import SharingState, WorkerBoard, WorkerReport
 from router_service.tool_calls.check import ToolCallChecker
 from router_service.upstream.client import ClientName, open_client, select_client
 from router_service.upstream.fetcher import MediaFetcher
@@ -199,13 +200,14 @@ class Container:
         )
         delay_s = 0.0 if settings.log_sync == "always" else MAX_DELAY_S
         services.records = RecordAppender(services.log, services.worker, max_delay_s=delay_s)
+        services.workers = WorkerBoard(services.lake, self._report)
         self._open_client()
         services.dispatcher.upstream = services.upstream
         await self.live.start(self._take)
         await asyncio.to_thread(self._keep_catalogue)
         sealer = Sealer(services.lake)
         watches = [services.admission.keys.watch(), _poll(services.policies), self.sharing.run(), sealer.watch()]
-        watches.append(self.live.watch(self.adopt))
+        watches += [self.live.watch(self.adopt), services.workers.watch()]
         tasks = [asyncio.create_task(watch) for watch in watches]
         try:
             yield
@@ -223,7 +225,33 @@ class Container:
                 # Records in memory are written even if an earlier step of the shutdown fails.
                 services.records.flush()
                 await asyncio.to_thread(services.log.close)
+                await asyncio.to_thread(services.workers.write)
                 await asyncio.to_thread(sealer.stop)
+
+    def _report(self) -> WorkerReport:
+        """Return what this worker has counted."""
+        services, log = self.services, self.services.log
+        policy, hedging = services.policies.current, services.hedging
+        return WorkerReport(
+            worker=services.worker,
+            pid=os.getpid(),
+            at=time.monotonic(),
+            log_healthy=log.healthy,
+            written=log.written,
+            dropped=log.dropped,
+            waiting=log.waiting,
+            unlogged=log.unlogged,
+            write_failures=log.failures,
+            refusals_unrecorded=services.refusals.unrecorded,
+            policy_failures=services.policies.failures,
+            policy_version=policy.version if policy else None,
+            catalogue_version=services.catalogue.version,
+            keys_known=services.admission.keys.count,
+            keys_stale_reads=services.admission.keys.stale,
+            outages=sorted(services.health.outages),
+            sharing={way.name: SharingState(way.failures, way.working) for way in services.peers},
+            hedges=None if hedging is None else (hedging.sent, hedging.won, hedging.refused, hedging.tokens),
+        )
 
     def _open_client(self) -> None:
         """Use the HTTP client that the endpoints' addresses need; another one ends what it has begun."""

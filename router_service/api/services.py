@@ -33,6 +33,7 @@ from router_service.telemetry.key_usage import KeyUsageReader
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.model_usage import ModelUsageReader
 from router_service.telemetry.record_appender import RecordAppender
+from router_service.telemetry.worker_board import WorkerBoard
 from router_service.tool_calls.check import ToolCallChecker
 from router_service.upstream.transport import Transport
 
@@ -72,6 +73,7 @@ class Services:
     keepalive_interval_s: float
     random: random.Random
     log: RequestLog = field(init=False)
+    workers: WorkerBoard = field(init=False)
     records: RecordAppender = field(init=False)
     upstream: Transport = field(init=False)
 

@@ -249,7 +249,7 @@ class AnalyticsBody(ResponseSchema):
 
 
 class LogStateBody(ResponseSchema):
-    """Describe the log of one worker, in records."""
+    """Describe the log of all workers, in records."""
 
     written: int
     dropped: int
@@ -263,10 +263,19 @@ class KeyStateBody(ResponseSchema):
     stale_reads: Annotated[int, Meta(description="Reads of the keys that failed; the last copy stays in use")]
 
 
-class HealthBody(ResponseSchema):
-    """Describe the state of one worker of the router."""
+class WorkerStateBody(ResponseSchema):
+    """Describe one worker that runs."""
 
-    status: Annotated[str, Meta(description="ok, or log_unwritable with status 503")]
+    worker: str
+    status: Annotated[str, Meta(description="ok, log_unwritable, or worker_silent: it has reported nothing for 15 s")]
+    catalogue_version: str
+    policy_version: str | None
+
+
+class HealthBody(ResponseSchema):
+    """Describe the state of all workers of one server."""
+
+    status: Annotated[str, Meta(description="The worst of the workers': ok, or another with status 503")]
     models: int
     endpoints: int
     catalogue_version: str
@@ -275,6 +284,7 @@ class HealthBody(ResponseSchema):
     outages: list[str]
     log: LogStateBody
     keys: KeyStateBody
+    workers: list[WorkerStateBody]
 
 
 class PreviewedEndpointBody(ResponseSchema):

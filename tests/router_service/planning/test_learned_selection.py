@@ -27,8 +27,6 @@ from router_service.planning.eligibility import RequestProfile
 from router_service.planning.make_plan import make_plan
 from router_service.planning.policy_store import PolicyStore, ServedPolicy
 from router_service.planning.strategies.strategy import RULES_VERSION
-from router_service.telemetry.log import RequestLog
-from router_service.telemetry.metrics import render
 from tests.market import endpoint, state
 from tests.pipelines.test_marts import START_US, fill
 
@@ -167,12 +165,6 @@ def test_a_policy_that_fails_in_a_decision_is_abandoned_and_the_other_continues(
     assert [arm.weight for arm in planned(store, 0.5).arms] == pytest.approx([0.4, 0.6])
     assert store.failures == 1
     assert "failing" not in store._loaded
-
-
-def test_abandoned_policies_are_counted_in_the_metrics(tmp_path: Path) -> None:
-    log = RequestLog(Lake(tmp_path).create(), "w")
-    assert b"policy_failures_total 3.0" in render(log, 3, [])
-    log.close()
 
 
 def planned(store: PolicyStore, share: float) -> Plan:
