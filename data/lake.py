@@ -20,6 +20,7 @@ class Lake:
                                   day and chunk of an import, and compacted files, which name their sources; see
                                   ``data.record.origin``
     ``lake/index/``               footers of those files; see ``data.record.lake_index``
+    ``lake/index.lock``           locked by the one process that writes them
     ``lake/unreadable/day=D/``    a note per damaged file of ``lake/requests``; see ``data.record.lake_files``
     ``marts/``                    ``marts-<version>.duckdb`` and the pointer ``current.json``
     ``decisions/``                one Parquet file per hour with the data that selection is trained and judged on

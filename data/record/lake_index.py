@@ -6,7 +6,10 @@ from, as told by its size and time of change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -47,10 +50,12 @@ def read_index(lake: Lake, folder: str) -> dict[str, IndexEntry]:
 
 
 def write_index(lake: Lake, folder: str, files: Mapping[str, IndexEntry]) -> None:
-    """Replace the entries of a folder."""
+    """Replace the entries of a folder, unless another process is replacing some now."""
     content = msgspec.json.encode(_DayIndex(VERSION, dict(sorted(files.items()))))
-    lake.storage.discard_partial(_key(folder))
-    lake.storage.put(_key(folder), content)
+    with _writer(lake) as is_alone:
+        if is_alone:
+            lake.storage.discard_partial(_key(folder))
+            lake.storage.put(_key(folder), content)
 
 
 def drop_index(lake: Lake, folder: str) -> None:
@@ -66,6 +71,20 @@ def to_us(moment: datetime | None) -> int | None:
 def from_us(moment: int | None) -> datetime | None:
     """Return a time in UTC from Unix microseconds."""
     return None if moment is None else _UNIX_EPOCH + timedelta(microseconds=moment)
+
+
+@contextmanager
+def _writer(lake: Lake) -> Iterator[bool]:
+    """Lock the index for the router's sealer or for the pipelines; yield false if another process has it."""
+    path = lake.requests.parent / "index.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
 
 
 def _key(folder: str) -> str:

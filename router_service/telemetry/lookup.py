@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +18,12 @@ from data.record.lake_reader import LAKE_SCHEMA
 from router_service.telemetry.frames import read_frames
 
 RECENT = 10_000
+# Days whose files are kept in memory, while their folder does not change.
+LISTED_DAYS = 8
+SETTLED_NS = 1_000_000_000
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The time of change of a day's folder, and its files.
+_listed: dict[Path, tuple[int, list[lake_files.LakeFile]]] = {}
 
 
 class RecentRecords:
@@ -53,6 +60,32 @@ def find_on_disk(lake: Lake, generation_id: str) -> dict[str, Any] | None:
     return _find_in_parquet(lake, generation_id)
 
 
+def _files_at(lake: Lake, second: datetime) -> list[Path]:
+    """Return the files whose rows arrived in ``second`` or around it: an id has the second of its arrival."""
+    folder = lake.requests / f"day={second:%Y-%m-%d}"
+    try:
+        changed_ns = folder.stat().st_mtime_ns
+    except OSError:
+        return []
+    known = _listed.get(folder)
+    if known is None or known[0] != changed_ns:
+        # A folder that changed within this clock's tick may change again without a trace.
+        is_settled = time.time_ns() - changed_ns > SETTLED_NS
+        files = lake_files.listing(lake, f"{second:%Y-%m-%d}").files
+        if is_settled:
+            if len(_listed) >= LISTED_DAYS:
+                _listed.clear()
+            _listed[folder] = changed_ns, files
+    else:
+        files = known[1]
+    end = second + timedelta(seconds=1)
+    return [
+        one.path
+        for one in files
+        if one.first is not None and one.last is not None and one.first < end and one.last >= second
+    ]
+
+
 def _row(payload: bytes) -> dict[str, Any] | None:
     """Return the row of a payload, or ``None`` for one that is no record; sealing quarantines those."""
     try:
@@ -65,8 +98,7 @@ def _find_in_parquet(lake: Lake, generation_id: str) -> dict[str, Any] | None:
     parts = generation_id.split("-")
     if len(parts) != 3 or not parts[1].isdigit() or len(parts[1]) > 11:
         return None
-    day = datetime.fromtimestamp(int(parts[1]), UTC).strftime("%Y-%m-%d")
-    files = [file.path for file in lake_files.listing(lake, day).files]
+    files = _files_at(lake, datetime.fromtimestamp(int(parts[1]), UTC))
     found = lake_files.read(lake, files, LAKE_SCHEMA.names, pc.field("generation_id") == generation_id)
     rows = found.table.to_pylist()
     if not rows:

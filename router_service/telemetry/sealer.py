@@ -14,8 +14,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data.lake import Lake
+
+if TYPE_CHECKING:
+    from router_service.telemetry.sealing import SealedFiles
 
 logger = logging.getLogger(__name__)
 INTERVAL_S = 2.0
@@ -59,16 +63,18 @@ class Sealer:
 def _run(lake: Lake) -> None:
     """Seal every ``INTERVAL_S`` until the parent closes the pipe, or dies."""
     lock = os.open(lake.sealer_lock, os.O_RDWR | os.O_CREAT, 0o644)
+    index: SealedFiles | None = None
     while not select.select([sys.stdin], [], [], INTERVAL_S)[0]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
         # Imported only when there is work, so that a child on standby uses little memory.
-        from router_service.telemetry.sealing import recover
+        from router_service.telemetry.sealing import SealedFiles, recover
 
+        index = index or SealedFiles(lake)
         try:
-            recover(lake)
+            index.add(recover(lake))
         except OSError as error:
             logger.error("sealing waits: %s", error)
 

@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,21 +20,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.lake import Lake
+from data.record import lake_files
 from data.record.encoding import to_table
 from data.storage.local import fsync_folder
 from router_service.telemetry.frames import frame, read_frames
 
 logger = logging.getLogger(__name__)
 ABANDONED_S = 60.0
+INDEX_S = 30.0
 
 
 class SealReport(NamedTuple):
-    """Result of sealing. ``lost_bytes`` is a torn tail; ``quarantined`` counts intact frames that hold no record."""
+    """Result of sealing. ``lost_bytes`` is a torn tail; ``quarantined`` counts intact frames that hold no record.
+
+    ``days`` (UTC, ``2026-11-17``) are those whose rows it had.
+    """
 
     segment: str
     rows: int
     lost_bytes: int
     quarantined: int
+    days: tuple[str, ...] = ()
 
 
 def seal(lake: Lake, segment: Path) -> SealReport | None:
@@ -58,7 +64,7 @@ def seal(lake: Lake, segment: Path) -> SealReport | None:
             return None
     if lost_bytes:
         logger.warning("segment %s ended in %d unreadable bytes", segment.name, lost_bytes)
-    return SealReport(segment.name, len(payloads) - len(strange), lost_bytes, len(strange))
+    return SealReport(segment.name, len(payloads) - len(strange), lost_bytes, len(strange), tuple(tables))
 
 
 def recover(lake: Lake) -> list[SealReport]:
@@ -66,6 +72,27 @@ def recover(lake: Lake) -> list[SealReport]:
     _discard_unnamed(lake)
     segments = sorted(path for kind in ("*.wal", "*.open", "*.reserve") for path in lake.log.glob(kind))
     return [report for segment in segments if (report := seal(lake, segment)) is not None]
+
+
+class SealedFiles:
+    """Keep the index of the footers complete, so that a look-up of one record opens few files of a day.
+
+    Without it the first look-up of a process would open each file of a day, of which there are 8,640 from one worker.
+    """
+
+    def __init__(self, lake: Lake, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lake = lake
+        self._clock = clock
+        self._days: set[str] = set()
+        self._due_s = 0.0
+
+    def add(self, reports: Iterable[SealReport]) -> None:
+        """Note what was sealed; each ``INDEX_S`` write it to the index. Raises ``OSError``."""
+        self._days.update(day for report in reports for day in report.days)
+        if self._days and self._clock() >= self._due_s:
+            self._due_s = self._clock() + INDEX_S
+            while self._days:
+                lake_files.listing(self._lake, self._days.pop(), remember=True)
 
 
 def _discard_unnamed(lake: Lake) -> None:
