@@ -1,13 +1,17 @@
-"""Open the Dagster instance. ``python -m pipelines.instance …`` is ``dagster …`` on one that is set up safely."""
+"""Open the Dagster instance. ``python -m pipelines.instance …`` is ``dagster …`` on one that is set up safely.
+
+Its web server is that of ``pipelines.webserver``.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import runpy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -36,7 +40,21 @@ def opened_instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+def _use_own_webserver() -> None:
+    """Let ``dagster dev`` start ``pipelines.webserver`` in place of Dagster's module: it has no option for that."""
+    from dagster._cli import dev
+
+    module: Any = dev
+    start = module.open_ipc_subprocess
+
+    def start_own(command: Sequence[str], **options: Any) -> Any:
+        return start(["pipelines.webserver" if word == "dagster_webserver" else word for word in command], **options)
+
+    module.open_ipc_subprocess = start_own
+
+
 if __name__ == "__main__":
     with opened_instance():
         pass
+    _use_own_webserver()
     runpy.run_module("dagster", run_name="__main__", alter_sys=True)

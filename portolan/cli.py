@@ -232,6 +232,13 @@ def up(
             "--no-demo", help="Make no synthetic market for the dashboards; with real providers none is made anyway."
         ),
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="PORTOLAN_UI_HOSTS",
+            help="Name of a host by which browsers may reach the dashboards and Dagster through a proxy; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Run a whole market: lab, router, traffic, pipelines, dashboards. Ctrl-C ends all of it."""
     from portolan.stack import HOST, StackOptions, open_stack
@@ -243,6 +250,7 @@ def up(
         port, dashboards_port, dagster_port, lab_port, data_dir, use_lab, not no_dashboards, not no_dagster,
         traffic, refresh_every, lab_speed, live.in_force.settings.log_drain_timeout, use_lab and not no_demo,
         analytics_port,
+        tuple(host for one in allow_host or () for host in one.split(",") if host),
     )  # fmt: skip
     arguments.free(HOST, plan.ports())
     arguments.database(data_dir).dispose()

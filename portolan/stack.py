@@ -19,6 +19,8 @@ from router_service.admission.key_changes import create_recorded
 from router_service.admission.keys import NewKey, hash_key, open_database, read_keys
 
 HOST = "127.0.0.1"
+# Browsers that a page on the web has led here by a name of its own are refused (DNS rebinding).
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 OWN_KEY_FILE = "portolan-up.key"
 CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hello"}]}'
 # The settings of the repository's ``dagster.yaml`` without its storage paths, which are relative to the new folder.
@@ -34,7 +36,8 @@ class StackOptions(NamedTuple):
 
     ``lab_speed`` is the number of simulated seconds that pass in the lab in one second; the pipelines receive it, since
     they count simulated time. ``drain_s`` is the time that the router has at its end to write its log, seconds.
-    ``demo`` asks for the synthetic market, which is made beside the rest once the router serves.
+    ``demo`` asks for the synthetic market, which is made beside the rest once the router serves. ``allowed_hosts`` are
+    names, beside those of loopback, by which browsers may address the dashboards and Dagster.
     """
 
     port: int
@@ -51,6 +54,7 @@ class StackOptions(NamedTuple):
     drain_s: float = 10.0
     demo: bool = False
     analytics_port: int = 8502
+    allowed_hosts: tuple[str, ...] = ()
 
     def ports(self) -> dict[str, int]:
         """Return the ports of the processes that will be started, by option name."""
@@ -131,7 +135,8 @@ def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str
         if options.demo and not is_recent(options.data_dir):
             stack.beside("demo-data")
     if options.dagster:
-        stack.run("dagster", _dagster(options), PYTHONWARNINGS="ignore")
+        hosts = ",".join(options.allowed_hosts)
+        stack.run("dagster", _dagster(options), PYTHONWARNINGS="ignore", PORTOLAN_UI_HOSTS=hosts)
         say(f"pipelines   http://{HOST}:{options.dagster_port} (takes some seconds)")
     stack.portolan("guardrails", "policy", "check", "--every", str(options.refresh_every))
     say(f"key         {key}")
@@ -156,6 +161,10 @@ def _start_dashboards(options: StackOptions, stack: Processes, say: Callable[[st
     app = str(resources.files("dashboards").joinpath("streamlit_app.py"))
     arguments = ["--server.port", str(options.dashboards_port), "--server.address", HOST, "--server.headless", "true"]
     arguments += ["--browser.gatherUsageStats", "false"]
+    for host in (*LOOPBACK, *options.allowed_hosts):
+        arguments += ["--server.allowedHosts", host]
+    for host in options.allowed_hosts:
+        arguments += ["--server.corsAllowedOrigins", f"https://{host}"]
     stack.run("dashboards", [sys.executable, "-m", "streamlit", "run", app, *arguments])
     say(f"dashboards  http://{HOST}:{options.dashboards_port} (first figures after half a minute)")
 

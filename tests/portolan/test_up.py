@@ -160,15 +160,49 @@ def test_requests_mart_and_router_agree_to_the_last_one(tmp_path: Path) -> None:
         assert reconcile(stack) == 60
 
 
+def status(url: str, path: str, host: str, origin: str | None = None, *, socket: bool = False) -> int:
+    """Return the status of a request, or of the handshake of a WebSocket, as a browser at ``origin`` sends it."""
+    headers = {"host": host}
+    if origin is not None:
+        headers["origin"] = origin
+    if socket:
+        headers |= {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+        headers |= {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-protocol": "streamlit, graphql-ws"}
+    with httpx2.Client(trust_env=False, timeout=60) as client, client.stream("GET", url + path, headers=headers) as got:
+        return got.status_code
+
+
+def check_hosts(dashboards: str, pipelines: str, allowed: str) -> None:
+    """Both answer for loopback and for ``allowed``, and for no other host nor to a page of another."""
+    for url, path in ((dashboards, "/_stcore/stream"), (pipelines, "/graphql")):
+        own = url.removeprefix("http://")
+        for host, origin in (
+            (own, None),
+            (own, url),
+            ("localhost", "http://localhost:1"),
+            (allowed, f"https://{allowed}"),
+        ):
+            assert status(url, path, host, origin, socket=True) == 101, (url, host, origin)
+        for host, origin in (
+            ("rebound.example", None), ("rebound.example", "http://rebound.example"), (own, "http://rebound.example"),
+            (own, "null"), ("127.0.0.1.rebound.example", None), (f"{allowed}.rebound.example", None),
+        ):  # fmt: skip
+            assert status(url, path, host, origin, socket=True) == 403, (url, host, origin)
+    assert status(pipelines, "/server_info", "localhost:1") == status(pipelines, "/server_info", allowed) == 200
+    assert status(pipelines, "/server_info", "rebound.example") == 403
+    assert status(pipelines, "/server_info", "localhost", "http://rebound.example") == 403
+
+
 @pytest.mark.slow
 def test_the_full_stack_shows_the_last_minutes(tmp_path: Path) -> None:
-    stack = Up(tmp_path, "--traffic", "5")
+    stack = Up(tmp_path, "--traffic", "5", "--allow-host", "portolan.example")
     with stack.running:
         dashboards, pipelines = (stack.said(label).split()[0] for label in ("dashboards", "pipelines"))
         try_it(stack)
         sent = time.time()
         until(lambda: answers(dashboards), f"the dashboards answer; it said: {stack.running.output}")
         until(lambda: answers(pipelines), f"the pipelines answer; it said: {stack.running.output}")
+        check_hosts(dashboards, pipelines, "portolan.example")
         until(lambda: stack.mart_requests(), f"the mart holds requests; it said: {stack.running.output}")
 
         def last() -> float:
