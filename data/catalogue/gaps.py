@@ -11,7 +11,7 @@ from data.catalogue.types import Catalogue, Endpoint
 REMEDIES = {
     "not_deployed": "add the model to deployments of the provider's table",
     "configuration": "[catalogue] of portolan.toml leaves the provider out; change enabled or disabled",
-    "account_address": "write project, or base_url, in the provider's table",
+    "account_address": "write base_url, or project (Google) or aws (Amazon), in the provider's table",
     "no_price": 'write price in the provider\'s table, or in [prices."provider:model"]',
     "aggregator": "resold: set allow_aggregators, or name the provider in enabled of [catalogue]",
     "unsupported_protocol": "no adapter speaks it; write base_url of an address that is compatible, if there is one",
