@@ -41,13 +41,16 @@ from lab.shapes import RequestRefused
 from lab.task_wire import answer_task
 from lab.text import CHARACTERS_OF_A_TOKEN, Completion, complete
 from lab.vendor_wire import VendorWire
+from lab.vertex_anthropic import VERTEX_ANTHROPIC_PATH, Prediction, VertexAnthropicWire
 from lab.wire import Wire
 
 TIERS = ("priority", "flex")
 BodyReader = Callable[[Request, Wire], Awaitable[dict[str, Any]]]
 # Providers whose own API the wire format is.
 GOOGLE = frozenset({"google", "google-vertex"})
-STRICT_PROVIDERS = frozenset({"openai", "anthropic", "cohere", "amazon-bedrock"}) | AZURE | GOOGLE
+STRICT_PROVIDERS = (
+    frozenset({"openai", "anthropic", "cohere", "amazon-bedrock", "google-vertex-anthropic"}) | AZURE | GOOGLE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +254,7 @@ def create_app(lab: Lab) -> Starlette:
     """
     openai, anthropic, responses = OpenAIWire(), AnthropicWire(lab.seed), ResponsesWire(lab.seed)
     gemini, office, cohere = GeminiWire(lab.seed), TokenOffice(), CohereChatWire()
-    bedrock = BedrockWire(lab.seed)
+    bedrock, vertex_anthropic = BedrockWire(lab.seed), VertexAnthropicWire(lab.seed)
     others = {provider: VendorWire(provider, vendor) for provider, vendor in vendors().items()}
 
     async def chat(request: Request) -> Response:
@@ -286,6 +289,14 @@ def create_app(lab: Lab) -> Starlette:
         provider, address = request.path_params["provider"], converse_address(request)
         read = SignedReader(lab.refuses(provider))
         return as_amazon_answers(await lab.answer(provider, request, bedrock.at(address["model"]), address, read))
+
+    async def predict(request: Request) -> Response:
+        provider, wanted = request.path_params["provider"], Prediction.read(request)
+        refused = wanted.refusal(office)
+        if refused is not None and lab.refuses(provider):
+            lab.refused[f"{provider}:{wanted.model}"] += 1
+            return refusal_response(refused, vertex_anthropic)
+        return await lab.answer(provider, request, vertex_anthropic, wanted.address)
 
     async def cohere_embed(request: Request) -> Response:
         return await answer_task(lab, request.path_params["provider"], request, CohereEmbedWire())
@@ -340,6 +351,7 @@ def create_app(lab: Lab) -> Starlette:
             *(Route(path, converse, methods=["POST"]) for path in CONVERSE_PATHS),
             Route("/{provider}/openai/v1/models", models),
             *account_routes(lab, responses, anthropic),
+            Route(VERTEX_ANTHROPIC_PATH, predict, methods=["POST"]),
             Route("/_google/token", office.exchange, methods=["POST"]),
             Route("/{provider}/v1/messages/count_tokens", count_tokens, methods=["POST"]),
             Route("/_control/{provider:path}", control, methods=["POST", "DELETE"]),

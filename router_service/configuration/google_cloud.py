@@ -17,15 +17,15 @@ GLOBAL = "global"
 _MULTI_REGIONS = ("eu", "us")
 
 
-def vertex_address(project: str, location: str) -> str:
-    """Return the address below which Google's own models of a project begin."""
+def vertex_address(project: str, location: str, publisher: str = "google") -> str:
+    """Return the address below which the models of ``publisher`` begin in a project."""
     if location == GLOBAL:
         host = "aiplatform.googleapis.com"
     elif location in _MULTI_REGIONS:
         host = f"aiplatform.{location}.rep.googleapis.com"
     else:
         host = f"{location}-aiplatform.googleapis.com"
-    return f"https://{host}/v1/projects/{project}/locations/{location}/publishers/google"
+    return f"https://{host}/v1/projects/{project}/locations/{location}/publishers/{publisher}"
 
 
 def service_account_at(value: Any) -> ServiceAccount:

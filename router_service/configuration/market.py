@@ -213,12 +213,12 @@ def _provider(slug: str, table: ProviderTable, catalogue: Catalogue) -> Provider
     known = catalogue.providers.get(slug)
     wire_format = wire_format_of(slug, table, catalogue)
     if known is None:
-        return Provider(slug, table.name or slug, wire_format, table.address, table.key_env)
+        return Provider(slug, table.name or slug, wire_format, table.address_in(wire_format), table.key_env)
     return msgspec.structs.replace(
         known,
         name=table.name or known.name,
         wire_format=wire_format,
-        base_url=table.address or known.base_url,
+        base_url=table.address_in(wire_format) or known.base_url,
         key_env=table.key_env or (() if table.key else known.key_env),
     )
 
@@ -262,7 +262,7 @@ def _changed(endpoint: Endpoint, tables: PortolanToml) -> Endpoint:
 def _provider_changes(endpoint: Endpoint, table: ProviderTable) -> dict[str, object]:
     changes: dict[str, object] = {
         "provider_name": table.name,
-        "base_url": table.address,
+        "base_url": table.address_in(table.wire_format or endpoint.wire_format),
         "wire_format": table.wire_format,
         "dialect": table.dialect,
         "key_env": table.key_env or None,

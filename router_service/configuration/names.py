@@ -20,7 +20,11 @@ from router_service.providers.sigv4 import MISSING as SIGNING_MISSING
 from router_service.providers.sigv4 import can_sign
 
 # Keys that give the address of a provider besides base_url, by the wire format whose vendor has them.
-_ADDRESS_KEYS = {"gemini": "project or base_url", "bedrock_converse": "aws.region or base_url"}
+_ADDRESS_KEYS = {
+    "gemini": "project or base_url",
+    "anthropic_messages": "project or base_url",
+    "bedrock_converse": "aws.region or base_url",
+}
 # Fields of a request that are no parameters of a model.
 NO_PARAMETERS = SERVED_BY_ROUTER | UNSERVED | {"messages", "model", "stream"}
 

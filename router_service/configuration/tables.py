@@ -28,6 +28,10 @@ ADDRESS_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VARIABLE = re.compile(r"\$\{\w+\}")
 
 
+# The publisher of a project's models by the wire format in which they are called.
+VERTEX_PUBLISHERS = {"gemini": "google", "anthropic_messages": "anthropic"}
+
+
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -197,9 +201,13 @@ class ProviderTable(Table):
     @property
     def address(self) -> str | None:
         """Return the address that the table gives, be it that of a project of Google Cloud or of a region of AWS."""
+        return self.address_in("gemini")
+
+    def address_in(self, wire_format: str) -> str | None:
+        """Return the address of the models that are called in ``wire_format``, which a project has one for each."""
         if self.base_url or self.project is None:
             return self.base_url or (self.aws.address if self.aws is not None else None)
-        return vertex_address(self.project, self.location)
+        return vertex_address(self.project, self.location, VERTEX_PUBLISHERS.get(wire_format, "google"))
 
 
 class ModelTable(Table):

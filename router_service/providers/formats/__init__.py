@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 import msgspec
 
 from data.catalogue.types import Endpoint
+from router_service.providers.formats.anthropic_messages import media as messages_media
 from router_service.providers.formats.anthropic_messages.format import AnthropicMessagesFormat
 from router_service.providers.formats.bedrock_converse import media as converse_media
 from router_service.providers.formats.bedrock_converse.format import BedrockConverseFormat
@@ -44,6 +45,7 @@ TASK_FORMATS: TaskFormats = {
 # By wire format: which media it takes as data alone. The router fetches these; formats without an entry take URLs, or
 # say themselves what they refuse.
 TAKES_DATA_ALONE: DataAlone = {
+    "anthropic_messages": messages_media.takes_data_alone,
     "openai_chat": turns.takes_data_alone,
     "cohere": embeddings.takes_data_alone,
     "bedrock_converse": converse_media.takes_data_alone,

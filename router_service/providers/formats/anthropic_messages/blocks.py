@@ -25,7 +25,7 @@ from router_service.core.parts import (
 )
 from router_service.providers.custom_tools import custom_arguments
 from router_service.providers.formats.anthropic_messages.cache import cache_control
-from router_service.providers.formats.anthropic_messages.dialect import messages_dialect_of
+from router_service.providers.formats.anthropic_messages.dialect import messages_dialect_at
 from router_service.providers.formats.anthropic_messages.media import media_block
 from router_service.providers.formats.anthropic_messages.names import (
     DIALECT,
@@ -44,7 +44,7 @@ class BlockEncoder:
 
     def __init__(self, endpoint: Endpoint, names: ToolNames, dropped: set[str]) -> None:
         self._endpoint = endpoint
-        self._reasoning_format = messages_dialect_of(endpoint.dialect or endpoint.provider).reasoning_format
+        self._reasoning_format = messages_dialect_at(endpoint).reasoning_format
         self._imitates = self._reasoning_format is None
         self._names = names
         self._dropped = dropped

@@ -8,6 +8,7 @@ from importlib import resources
 
 import msgspec
 
+from data.catalogue.types import Endpoint
 from router_service.providers.formats.anthropic_messages.names import DIALECT
 
 
@@ -15,9 +16,12 @@ class MessagesDialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Say what a provider makes. ``reasoning_format`` is the reference's name of the kind of token that it signs with.
 
     An imitator has none: what it has signed is valid at that provider alone, so its parts have to name their origin.
+    ``body_version`` is the version of the API for a provider that reads it from the body, and the model from the
+    address: there ``rawPredict`` follows it.
     """
 
     reasoning_format: str | None = None
+    body_version: str | None = None
 
 
 DEFAULT_DIALECT = MessagesDialect()
@@ -26,6 +30,11 @@ DEFAULT_DIALECT = MessagesDialect()
 def messages_dialect_of(name: str) -> MessagesDialect:
     """Return the dialect of this name: ``Endpoint.dialect``, or else the slug of the provider."""
     return _dialect_rows().get(name, DEFAULT_DIALECT)
+
+
+def messages_dialect_at(endpoint: Endpoint) -> MessagesDialect:
+    """Return the dialect of ``endpoint``."""
+    return messages_dialect_of(endpoint.dialect or endpoint.provider)
 
 
 def reasoning_format_at(origin: str) -> str | None:

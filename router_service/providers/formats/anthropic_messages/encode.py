@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,6 +19,7 @@ from router_service.providers.claude_thinking import claude_effort, claude_think
 from router_service.providers.claude_traits import ClaudeTraits, claude_traits
 from router_service.providers.formats.anthropic_messages.blocks import Block, BlockEncoder
 from router_service.providers.formats.anthropic_messages.cache import cache_control, fit_marks
+from router_service.providers.formats.anthropic_messages.dialect import messages_dialect_at
 from router_service.providers.formats.anthropic_messages.names import DIALECT, MAX_TOOL_NAME, origin_at
 from router_service.providers.formats.anthropic_messages.support import SUPPORT
 from router_service.providers.formats.anthropic_messages.tools import (
@@ -72,6 +74,7 @@ class _RequestEncoder:
         self._request = request
         self._endpoint = endpoint
         self._traits: ClaudeTraits = claude_traits(endpoint.upstream_model)
+        self._dialect = messages_dialect_at(endpoint)
         self._names = ToolNames(request.tools, MAX_TOOL_NAME)
         self._extras: Mapping[str, Any] = request.extras.get(DIALECT, {})
         self._dropped: set[str] = set()
@@ -194,9 +197,16 @@ class _RequestEncoder:
         if self._request.stream:
             self._body["stream"] = True
         dropped = tuple(sorted(self._dropped))
-        url = request_url(self._endpoint.base_url, "/messages")
-        if self._extras.get(_BETA_QUERY):
-            url += "&beta=true" if "?" in url else "?beta=true"
+        headers = self._headers(turns)
+        if self._dialect.body_version is None:
+            url = request_url(self._endpoint.base_url, "/messages")
+            if self._extras.get(_BETA_QUERY):
+                url += "&beta=true" if "?" in url else "?beta=true"
+        else:
+            model, method = self._body.pop("model"), "streamRawPredict" if self._request.stream else "rawPredict"
+            url = f"{self._endpoint.base_url}/models/{quote(model, safe='@')}:{method}"
+            self._body["anthropic_version"] = self._dialect.body_version
+            del headers["anthropic-version"]
         context = DecodeContext(
             generation_id=generation_id,
             origin=origin_at(self._endpoint),
@@ -205,7 +215,7 @@ class _RequestEncoder:
             custom_tools=self._names.custom,
             json_text=plan.instruction is not None,
         )
-        request = HttpRequest(url, self._headers(turns), msgspec.json.encode(self._body))
+        request = HttpRequest(url, headers, msgspec.json.encode(self._body))
         return Encoded(request, context, dropped)
 
     def _headers(self, turns: list[Turn]) -> dict[str, str]:

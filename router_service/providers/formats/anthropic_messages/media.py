@@ -9,14 +9,21 @@ import base64
 import binascii
 from typing import Any
 
+from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.parts import Media
+from router_service.providers.formats.anthropic_messages.dialect import messages_dialect_at
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 PDF = "application/pdf"
 # First characters of the base64 text of each kind of file.
 _MAGIC = {"iVBORw": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp", "JVBERi": PDF}
 _TEXTUAL = ("application/json", "application/xml", "application/x-yaml", "application/yaml", "application/toml")
+
+
+def takes_data_alone(part: Media, endpoint: Endpoint) -> bool:
+    """Return whether a medium has to be sent by its data: Vertex AI reads no addresses."""
+    return part.url is not None and messages_dialect_at(endpoint).body_version is not None
 
 
 def media_block(part: Media) -> dict[str, Any]:
