@@ -50,11 +50,16 @@ def remarks(configuration: Configuration, catalogue: Catalogue) -> Iterator[str]
         if table.key:
             place = configuration.source("providers", slug, "key")
             yield f"{place}: the file holds a key of {slug}; key_env with a variable's name keeps it out"
-        for name, value in named_keys(slug, own, tables):
+        if table.aws is not None and (table.aws.secret_access_key or table.aws.session_token):
+            place = configuration.source("providers", slug, "aws")
+            yield f"{place}: the file holds an access key of {slug}; variables of the environment keep it out"
+        account = account_of(slug, own, tables)
+        signs = account is not None and account.aws is not None
+        for name, value in () if signs else named_keys(slug, own, tables):
             if not value:
                 place = configuration.source("providers", slug)
                 yield f"{place}: {name} is not set in this environment, so that {slug} has one key less"
-        if account_of(slug, own, tables) is None:
+        if account is None:
             yield f"{configuration.source('providers', slug)}: {slug} has no key and is not called"
         place = configuration.source("providers", slug, *(("base_url",) if table.base_url else ()))
         yield from (f"{place}: {gap.sentence(slug)}" for gap in address_gaps(own.providers[slug], table))
@@ -124,6 +129,11 @@ def _keys(slug: str, settings: Settings, market: Market, configuration: Configur
     table = tables.providers.get(slug)
     if settings.lab_url and not (table and table.base_url):
         return "imitated by the lab"
+    account = account_of(slug, market.catalogue, tables)
+    if account is not None and account.aws is not None:
+        signing = account.aws
+        key = f"access key {signing.keys.access_key_id}" if signing.keys else "the role of this machine"
+        return f"signed with {key} for {signing.region}"
     found = named_keys(slug, market.catalogue, tables)
     if not found or (table and table.base_url and not table.key and not table.key_env and not found[0][1]):
         return "no key needed"

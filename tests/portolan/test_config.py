@@ -51,6 +51,20 @@ def test_check_finds_the_file_and_remarks_on_keys(tmp_path: Path) -> None:
     assert missing.stderr == f"{tmp_path}/missing.toml: the file cannot be read: No such file or directory\n"
 
 
+def test_an_account_of_amazon_is_shown_without_its_secret(tmp_path: Path) -> None:
+    """A signed provider misses no key; an access key in the file is remarked on."""
+    text = '[providers.amazon-bedrock.aws]\nregion = "us-east-1"\n'
+    path = written(tmp_path, text)
+    keys = {"AWS_ACCESS_KEY_ID": "AKIDSHIP", "AWS_SECRET_ACCESS_KEY": "hush", "AWS_BEARER_TOKEN_BEDROCK": ""}
+    assert portolan("config", "check", path, **NO_KEYS, **keys).stdout == f"{path} is valid\n"
+    shown = portolan("config", "show", **NO_KEYS | {"PORTOLAN_CONFIG": path}, **keys).stdout
+    assert "https://bedrock-runtime.us-east-1.amazonaws.com  bedrock_converse" in shown
+    assert "signed with access key AKIDSHIP for us-east-1" in shown and "hush" not in shown
+    written(tmp_path, text + 'access_key_id = "AKIDFILE"\nsecret_access_key = "hush"\n')
+    remarked = portolan("config", "check", path, **NO_KEYS, **keys).stdout
+    assert "the file holds an access key of amazon-bedrock" in remarked and "hush" not in remarked
+
+
 def test_show_names_the_source_of_each_value_and_no_secret(tmp_path: Path) -> None:
     """The environment wins over the file, the file over the default."""
     path = written(
