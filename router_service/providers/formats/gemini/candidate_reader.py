@@ -19,7 +19,7 @@ from router_service.providers.formats.gemini.citations import CitedText, grounde
 from router_service.providers.formats.gemini.dialect import gemini_token_format
 from router_service.providers.formats.gemini.logprobs import chat_logprobs
 from router_service.providers.formats.gemini.media import kind_of
-from router_service.providers.formats.gemini.names import DIALECT, made_call_id
+from router_service.providers.formats.gemini.names import DIALECT, made_call_id, medium_id
 from router_service.providers.wire_format import DecodeContext
 
 Part = dict[str, Any]
@@ -44,8 +44,8 @@ class CandidateReader:
     """Read one candidate, which is choice ``number`` of the answer."""
 
     __slots__ = (
-        "_calls", "_context", "_details", "_grounding", "_keeps_open", "_native", "_number", "_open", "_parts",
-        "_said", "_token_format", "_waiting_logprobs", "next_call",
+        "_calls", "_context", "_details", "_grounding", "_keeps_open", "_media", "_native", "_number", "_open",
+        "_parts", "_said", "_token_format", "_waiting_logprobs", "next_call",
     )  # fmt: skip
 
     def __init__(self, number: int, context: DecodeContext, next_call: Callable[[], int]) -> None:
@@ -59,7 +59,7 @@ class CandidateReader:
         self._details: dict[str, Any] = {}
         self._waiting_logprobs: Raw | None = None
         self._native: str | None = None
-        self._parts = self._calls = 0
+        self._parts = self._calls = self._media = 0
 
     @property
     def is_finished(self) -> bool:
@@ -117,7 +117,7 @@ class CandidateReader:
         for name in ("inlineData", "fileData"):
             if isinstance(part.get(name), dict):
                 # Drafts of an image that the model thinks of are none of the answer.
-                return [] if part.get("thought") is True else self._medium(part[name]) + self._seal(signature)
+                return [] if part.get("thought") is True else self._signed_medium(part[name], signature)
         if any(name in part for name in _HOSTED):
             return self._hosted(part)
         return self._seal(signature)
@@ -161,11 +161,13 @@ class CandidateReader:
             return []
         return [PartEnded(choice=self._number, index=index, signature=signature)]
 
-    def _seal(self, signature: str | None) -> list[Event]:
+    def _seal(self, signature: str | None, item_id: str | None = None) -> list[Event]:
         """Return the signature of what came before as a part, for want of a field that every client API has."""
         if signature is None:
             return []
-        return [*self._end_open(), *self._whole(self._reasoning(encrypted=signature))]
+        part = self._reasoning(encrypted=signature)
+        part.item_id = item_id
+        return [*self._end_open(), *self._whole(part)]
 
     def _reasoning(self, encrypted: str | None = None) -> Reasoning:
         return Reasoning(encrypted=encrypted, origin=self._context.origin, format=self._token_format)
@@ -192,6 +194,14 @@ class CandidateReader:
         delta = PartDelta(choice=self._number, index=index, text=custom_text(text) if custom else text)
         began = PartBegan(self._number, index, part)
         return [*self._end_open(), began, delta, PartEnded(choice=self._number, index=index, signature=signature)]
+
+    def _signed_medium(self, medium: Part, signature: str | None) -> list[Event]:
+        """Return a medium, and its signature with the number of the medium, which other parts may separate."""
+        found = self._medium(medium)
+        if not found:
+            return self._seal(signature)
+        self._media += 1
+        return found + self._seal(signature, medium_id(self._media - 1))
 
     def _medium(self, medium: Part) -> list[Event]:
         media_type = medium.get("mimeType")

@@ -15,6 +15,7 @@ MAX_TOOL_NAME = 64
 INVALID_ARGUMENTS = "_invalid_arguments"
 # Stands for the signature of a call that another model has made. Source: Gemini API docs: Thought signatures, FAQ.
 DUMMY_SIGNATURE = "skip_thought_signature_validator"
+_MEDIUM_ID = re.compile(r"medium-(\d{1,4})")
 # Ids that the router makes for calls that came without one. They tell no other provider the id of the generation.
 _MADE_ID = re.compile(r"call_[0-9a-f]{16}_\d+")
 
@@ -27,6 +28,17 @@ def made_call_id(generation_id: str, number: int) -> str:
 def is_native_id(call_id: str) -> bool:
     """Return whether the vendor may have named a call itself."""
     return bool(call_id) and _MADE_ID.fullmatch(call_id) is None
+
+
+def medium_id(number: int) -> str:
+    """Return the id of the signature of the ``number``-th medium of an answer, by which it finds it again."""
+    return f"medium-{number}"
+
+
+def medium_number(item_id: str | None) -> int | None:
+    """Return the number of the medium that a signature with ``item_id`` belongs to, ``None`` for any other."""
+    found = _MEDIUM_ID.fullmatch(item_id or "")
+    return int(found[1]) if found else None
 
 
 def gemini_origin_at(endpoint: Endpoint) -> str:

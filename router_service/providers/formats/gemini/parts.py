@@ -21,6 +21,7 @@ from router_service.providers.formats.gemini.names import (
     FunctionNames,
     is_made_at,
     is_native_id,
+    medium_number,
 )
 
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
@@ -122,7 +123,7 @@ class PartEncoder:
         elif part.signature:
             turn.seal(part.signature)
         if part.encrypted:
-            turn.seal(part.encrypted)
+            turn.seal(part.encrypted, medium_number(part.item_id))
 
     def _call(self, part: ToolCall, own_turn: bool) -> dict[str, Any]:
         arguments = custom_arguments(part.arguments) if part.kind == "custom" else _arguments(part.arguments)
