@@ -16,6 +16,7 @@ RESPONSES_MODELS = MODELS | {"openai_responses": "openai/gpt-5.2-codex"}
 THINKING_MODELS = MODELS | {"openai_chat": "deepseek/deepseek-v4-flash"}
 PNG_BYTES = b"\x89PNG\r\n\x1a\n and the rest"
 PNG = base64.b64encode(PNG_BYTES).decode()
+WAV = base64.b64encode(b"RIFF\x24\x00\x00\x00WAVEfmt ").decode()
 PDF = base64.b64encode(b"%PDF-1.7\n% an empty document\n%%EOF\n").decode()
 
 

@@ -1,15 +1,17 @@
-"""Test that a conversation goes on at a model of the other wire format, as the SDK has kept it."""
+"""Test that a conversation goes on at a model of another wire format, as the SDK has kept it."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 import pytest
 
-from tests.clients.served import MODELS, asking
+from tests.clients.served import MODELS, PNG, asking
 from tests.conftest import Stack
+from tests.router_service.conversation.spoken import SPOKEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.client("anthropic for Python")]
 THINKING: Any = {"type": "enabled", "budget_tokens": 1024}
@@ -72,3 +74,24 @@ def test_a_tool_loop_alternates_between_models(client: anthropic.Anthropic, mode
     last = ask(client, models[0], turns, **body)
     assert last.stop_reason == "end_turn"
     assert all(f'"{number} miles"' in last.content[-1].text for number in range(4))
+
+
+def test_a_conversation_goes_through_every_format(client: anthropic.Anthropic) -> None:
+    """Each turn is answered in another wire format, and has thinking, a call, or the picture of a result."""
+    source = {"type": "base64", "media_type": "image/png", "data": PNG}
+    picture: Any = {"type": "image", "source": source}
+    scenarios = itertools.cycle(("thinking", "tool", "text"))
+    turns: list[Any] = []
+    results: list[Any] = []
+    models = [spoken.places[0].model for spoken in SPOKEN.values()]
+    for number, model in enumerate(models * 3):
+        shown = [picture] if number % 4 == 0 else []
+        said = {"type": "text", "text": asking(next(scenarios))}
+        turns.append({"role": "user", "content": [*results, *shown, said]})
+        message = ask(client, model, turns, thinking=THINKING, tools=[TOOL])
+        results = [
+            {"type": "tool_result", "tool_use_id": block.id, "content": [{"type": "text", "text": "Found"}, picture]}
+            for block in message.content
+            if block.type == "tool_use"
+        ]
+        assert message.stop_reason == ("tool_use" if results else "end_turn")

@@ -11,7 +11,7 @@ import pytest
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests, chat_models
 
-DOWNLOADS = {"png": b64decode(os.environ["PNG"]), "pdf": b64decode(os.environ["PDF"])}
+DOWNLOADS = {name: b64decode(os.environ[name.upper()]) for name in ("png", "pdf", "wav")}
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def _files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestPortolan(ChatModelIntegrationTests):
-    """Try ``ChatOpenAI`` with everything that both models can do."""
+    """Try ``ChatOpenAI`` with everything that the model can do."""
 
     @property
     def chat_model_class(self) -> type[ChatOpenAI]:
@@ -68,6 +68,10 @@ class TestPortolan(ChatModelIntegrationTests):
     @property
     def supports_pdf_tool_message(self) -> bool:
         return True
+
+    @property
+    def supports_audio_inputs(self) -> bool:
+        return os.environ["PORTOLAN_HEARS"] == "yes"
 
     @property
     def supports_anthropic_inputs(self) -> bool:

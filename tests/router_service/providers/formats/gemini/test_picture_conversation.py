@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,12 +10,11 @@ import openai
 import pytest
 
 from lab.scenarios import CHART
-from tests.clients.served import PDF, PNG, asking
+from tests.clients.served import PDF, PNG, WAV, asking
 from tests.conftest import Stack, open_stack
 from tests.router_service.conversation.recording_lab import RecordingLab
 
 IMAGE_MODEL, FLASH = "google/gemini-3.1-flash-image-preview", "google/gemini-3-flash-preview"
-WAV = base64.b64encode(b"RIFF\x24\x00\x00\x00WAVEfmt ").decode()
 WAYS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
