@@ -349,7 +349,7 @@ def create_app(lab: Lab) -> Starlette:
             Route("/{provider}/v1beta/models", models),
             *(Route(f"/{{provider}}/{path}/{{call}}", generate, methods=["POST"]) for path in MODEL_PATHS),
             *(Route(path, converse, methods=["POST"]) for path in CONVERSE_PATHS),
-            Route("/{provider}/openai/v1/models", models),
+            *(Route(f"/{{provider}}/{path}/models", models) for path in ("openai/v1", "openai")),
             *account_routes(lab, responses, anthropic),
             Route(VERTEX_ANTHROPIC_PATH, predict, methods=["POST"]),
             Route("/_google/token", office.exchange, methods=["POST"]),

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from data.catalogue.types import Catalogue, Price
-from router_service.configuration.addresses import address_gaps
+from router_service.configuration.addresses import address_gaps, is_complete
 from router_service.configuration.live import LiveConfiguration
 from router_service.configuration.market import Market, account_of, named_keys, own_catalogue, price_of_table
 from router_service.configuration.read_file import Configuration, environment_variable, is_in_environment
@@ -128,7 +128,8 @@ def _keys(slug: str, settings: Settings, market: Market, configuration: Configur
     tables = configuration.tables
     table = tables.providers.get(slug)
     if settings.lab_url and not (table and table.base_url):
-        return "imitated by the lab"
+        complete = is_complete(market.catalogue.providers[slug], table or ProviderTable())
+        return "imitated by the lab" if complete else "off: its address is not complete"
     account = account_of(slug, market.catalogue, tables)
     if account is not None and account.aws is not None:
         signing = account.aws

@@ -100,7 +100,9 @@ async def _list_models(
     """Read the list of models; return the market, which has them where the file says so, the list and its success."""
     settings, market = live.in_force
     tables, catalogue = live.configuration.tables, market.catalogue
-    at = next((e for offers in market.endpoints.values() for e in offers if e.provider == provider), None)
+    own = [e for offers in market.endpoints.values() for e in offers if e.provider == provider]
+    # A provider lists its models in the format that most of them have.
+    at = min(own, key=lambda e: e.wire_format != catalogue.providers[provider].wire_format, default=None)
     table = tables.providers.get(provider)
     fixed = file_address(table, catalogue.providers[provider]) if table else catalogue.providers[provider].base_url
     url = at.base_url if at else settings.provider_urls.get(provider) or fixed

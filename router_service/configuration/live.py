@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.catalogue.types import Catalogue
+from router_service.configuration.addresses import is_complete
 from router_service.configuration.discovery import TIMEOUT_S, ModelDirectory, ModelSource, model_sources
 from router_service.configuration.market import Market, account_of, make_market
 from router_service.configuration.mistakes import ConfigurationError
 from router_service.configuration.read_file import Configuration, read_configuration, with_file
+from router_service.configuration.tables import ProviderTable
 from router_service.providers.credentials import Account
 from router_service.settings import Settings
 
@@ -52,7 +54,11 @@ class LiveConfiguration:
 
     def has_accounts(self) -> bool:
         """Return whether any provider can be called with a key, or without one at an address of the file."""
-        return any(self.account(slug) is not None for slug in self.in_force.market.catalogue.providers)
+        tables = self.configuration.tables.providers
+        return any(
+            self.account(slug) is not None and is_complete(provider, tables.get(slug, ProviderTable()))
+            for slug, provider in self.in_force.market.catalogue.providers.items()
+        )
 
     def account(self, provider: str) -> Account | None:
         """Return the account of a provider, or ``None`` where it needs a key and none is set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.conftest import Stack, open_stack
+from data.catalogue import load_catalogue
+from lab.server import Lab, create_app
+from portolan.provider_test import run as provider_test
+from router_service.configuration.live import LiveConfiguration
+from router_service.settings import Settings
+from tests.conftest import Stack, open_stack, serving
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 FILES = {
@@ -113,3 +119,32 @@ def test_a_missing_account_leaves_the_others_on(tmp_path: Path) -> None:
         alone = post(stack, "chat/completions", chat("openai/gpt-4.1"))
         assert alone.status_code in (400, 404) and "azure" in alone.text
         assert post(stack, "chat/completions", chat("openai/gpt-4.1"), "openai").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        'base_url = "URL/azure/openai/v1"',
+        'base_url = "URL/azure/openai/deployments/{deployment}"\napi_version = "2024-10-21"',
+    ],
+)
+async def test_the_operator_can_test_azure(tmp_path: Path, address: str) -> None:
+    """Models, a completion, a stream and a tool call work, with the key in Azure's header."""
+    with serving(create_app(Lab(time_scale=0.0, faults=False))) as url:
+        (tmp_path / "portolan.toml").write_text(f"[providers.azure]\nkey = 'k'\n{address.replace('URL', url)}\n")
+        live = LiveConfiguration(Settings(data_dir=tmp_path, config=tmp_path / "portolan.toml"), load_catalogue())
+        said: list[str] = []
+        assert await provider_test(live, "azure", "gpt-4.1", 60.0, said.append), said
+    assert all("works" in line for line in said if not line.startswith("endpoint")), said
+    assert live.has_accounts()
+
+
+def test_a_key_without_an_account_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts the router with nothing else gets the lab."""
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_TOKEN", "_KEY", "_RESOURCE_NAME")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AZURE_API_KEY", "k")
+    assert not LiveConfiguration(Settings(data_dir=tmp_path), load_catalogue()).has_accounts()
+    monkeypatch.setenv("AZURE_RESOURCE_NAME", "mine")
+    assert LiveConfiguration(Settings(data_dir=tmp_path), load_catalogue()).has_accounts()
