@@ -125,7 +125,7 @@ def test_a_schema_is_reduced_and_that_is_reported() -> None:
             {
                 "anyOf": [
                     {"type": "object", "properties": {"a": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}},
-                    {"type": "array", "items": {}},
+                    {"type": "array", "items": {"type": "string"}},
                 ]
             },
         ),
