@@ -30,6 +30,7 @@ from tests.router_service.conversation.drivers import (
 from tests.router_service.conversation.recording_lab import LabExchange, RecordingLab
 from tests.router_service.conversation.spoken import SPOKEN
 from tests.router_service.conversation.spoken.spoken_format import Place
+from tests.router_service.providers.formats.bedrock_converse.converse_world import account_file
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n the quay").decode()
 OTHER_PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n the chart").decode()
@@ -59,7 +60,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Rec
     folder = tmp_path_factory.mktemp("conversation")
     with (
         serving(create_app(other)) as other_url,
-        open_stack(folder, lab, provider_urls={"minimax": f"{other_url}/minimax/v1"}) as stack,
+        serving(create_app(lab)) as own_url,
+        open_stack(
+            folder,
+            lab,
+            config=account_file(folder, own_url),
+            provider_urls={"minimax": f"{other_url}/minimax/v1"},
+        ) as stack,
     ):
         yield stack, lab
 

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import httpx2
 
-from tests.conftest import Stack, open_stack
+from lab.server import create_app
+from tests.conftest import Stack, open_stack, serving
 from tests.router_service.conversation.recording_lab import RecordingLab
 from tests.router_service.conversation.spoken import SPOKEN
 from tests.router_service.conversation.spoken.spoken_format import SpokenFormat
 from tests.router_service.pairs.pair_rows import CLIENTS, PLACES, ROWS, PairResult, PairWorld, run_row
+from tests.router_service.providers.formats.bedrock_converse.converse_world import account_file
 
 PAIRS = [(skin, wire_format) for skin in CLIENTS for wire_format in PLACES]
 
@@ -80,8 +82,9 @@ class PairMatrix:
 def opened_matrix(folder: Path) -> Iterator[PairMatrix]:
     """Open a router in front of a lab whose providers refuse what the vendors refuse."""
     lab = RecordingLab(time_scale=0.0, faults=False, strict=True)
-    with open_stack(folder, lab) as stack, stack.client as http:
-        yield PairMatrix(stack, lab, http)
+    with serving(create_app(lab)) as url:
+        with open_stack(folder, lab, config=account_file(folder, url)) as stack, stack.client as http:
+            yield PairMatrix(stack, lab, http)
 
 
 def _head() -> list[str]:

@@ -144,16 +144,21 @@ def answered(*content: Body, reason: str = "end_turn", **fields: Any) -> Body:
     return {"output": {"message": message}, "stopReason": reason, "usage": usage, "metrics": {"latencyMs": 1}} | fields
 
 
+def account_file(folder: Path, aws: str, secret_access_key: str = ACCESS_KEYS[TEMPORARY], more: str = "") -> Path:
+    """Write the configuration of an account whose requests go to the lab at ``aws``, and return its path."""
+    file = folder / "portolan.toml"
+    file.write_text(
+        f'[providers.amazon-bedrock]\nbase_url = "{aws}/amazon-bedrock/v1"\n'
+        f'[providers.amazon-bedrock.aws]\nregion = "us-east-1"\naccess_key_id = "{TEMPORARY}"\n'
+        f'secret_access_key = "{secret_access_key}"\nsession_token = "{SESSION_TOKEN}"\n{more}'
+    )
+    return file
+
+
 @contextmanager
 def bedrock_stack(folder: Path, secret_access_key: str = ACCESS_KEYS[TEMPORARY]) -> Iterator[tuple[Stack, str]]:
     """Yield a router that signs its requests to a strict lab, and the lab's address."""
     with serving(create_app(Lab(time_scale=0.0, faults=False))) as aws:
-        file = folder / "portolan.toml"
-        file.write_text(
-            f'[providers.amazon-bedrock]\nbase_url = "{aws}/amazon-bedrock/v1"\n'
-            f'[providers.amazon-bedrock.aws]\nregion = "us-east-1"\naccess_key_id = "{TEMPORARY}"\n'
-            f'secret_access_key = "{secret_access_key}"\nsession_token = "{SESSION_TOKEN}"\n'
-            '[catalogue]\nenabled = ["amazon-bedrock"]\n'
-        )
+        file = account_file(folder, aws, secret_access_key, '[catalogue]\nenabled = ["amazon-bedrock"]\n')
         with open_stack(folder / "data", config=file) as stack:
             yield stack, aws
