@@ -44,5 +44,10 @@ def model_colour(model: str) -> str:
     return _hex(turned, min(0.8, max(0.28, light + (number % 7 - 3) * 0.075)), saturation)
 
 
+def name_colour(name: str) -> str:
+    """Return a colour that any other name, such as that of a key or an error, has everywhere."""
+    return GREY if name == REST else _hex(crc32(name.encode()) % 360 / 360, 0.5, 0.42)
+
+
 def _hex(hue: float, light: float, saturation: float) -> str:
     return "#" + "".join(f"{round(part * 255):02x}" for part in colorsys.hls_to_rgb(hue, light, saturation))

@@ -31,14 +31,52 @@ def stacked_shares(
 
     Layers that stand on fewer than ``few`` requests are pale. ``frame`` is that of ``queries.market.shares``.
     """
-    drawn = _with_ends(frame, grain)
     if as_share:
-        drawn = drawn.with_columns(low=pl.col("base"), high=pl.col("base") + pl.col("share"))
+        drawn = frame.with_columns(low=pl.col("base"), high=pl.col("base") + pl.col("share"))
         y_axis = alt.Y("low:Q", title="Share of tokens", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     else:
-        high = pl.col("tokens").cum_sum().over("period")
-        drawn = drawn.with_columns(low=high - pl.col("tokens"), high=high)
+        drawn = _stacked(frame, "tokens")
         y_axis = alt.Y("low:Q", title="Tokens", axis=alt.Axis(format="~s"))
+    tooltip = [
+        alt.Tooltip("share:Q", title="Share", format=".1%"),
+        alt.Tooltip("tokens:Q", title="Tokens", format=","),
+    ]
+    return _bars(drawn, grain, as_of, colour, few, y_axis, title, tooltip)
+
+
+def stacked_amounts(
+    frame: pl.DataFrame,
+    grain: Grain,
+    as_of: date,
+    colour: Callable[[str], str],
+    few: int,
+    *,
+    title: str,
+    y_title: str,
+    number_format: str,
+) -> Any:
+    """Draw the same of the column ``value``. ``frame`` is that of ``queries.layers.largest``."""
+    y_axis = alt.Y("low:Q", title=y_title, axis=alt.Axis(format=number_format))
+    tooltip = [alt.Tooltip("value:Q", title=y_title, format=number_format)]
+    return _bars(_stacked(frame, "value"), grain, as_of, colour, few, y_axis, title, tooltip)
+
+
+def _stacked(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    high = pl.col(column).cum_sum().over("period")
+    return frame.with_columns(low=high - pl.col(column), high=high)
+
+
+def _bars(
+    frame: pl.DataFrame,
+    grain: Grain,
+    as_of: date,
+    colour: Callable[[str], str],
+    few: int,
+    y_axis: Any,
+    title: str,
+    tooltip: Sequence[Any],
+) -> Any:
+    drawn = _with_ends(frame, grain)
     names = drawn.sort("place")["name"].unique(maintain_order=True).to_list()
     bars = (
         alt.Chart(drawn)
@@ -55,9 +93,7 @@ def stacked_shares(
             ),
             opacity=alt.condition(f"datum.requests < {few}", alt.value(0.45), alt.value(1.0)),
             tooltip=[
-                alt.Tooltip("from:N", title="From"), alt.Tooltip("name:N", title=title),
-                alt.Tooltip("share:Q", title="Share", format=".1%"),
-                alt.Tooltip("tokens:Q", title="Tokens", format=","),
+                alt.Tooltip("from:N", title="From"), alt.Tooltip("name:N", title=title), *tooltip,
                 alt.Tooltip("requests:Q", title="n (requests)", format=","),
             ],
         )

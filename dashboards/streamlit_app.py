@@ -10,6 +10,8 @@ st.navigation(
         st.Page("app_pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
         st.Page("app_pages/categories.py", title="Categories", icon=":material/category:"),
         st.Page("app_pages/provider.py", title="Providers", icon=":material/dns:"),
+        st.Page("app_pages/cost.py", title="Cost", icon=":material/payments:"),
+        st.Page("app_pages/errors.py", title="Errors", icon=":material/error:"),
         st.Page("app_pages/policies.py", title="Policies", icon=":material/alt_route:"),
     ],
     position="top",

@@ -39,6 +39,8 @@ PAGES = {
     "leaderboard": "Leaderboard",
     "categories": "Categories",
     "provider": "Providers of a model",
+    "cost": "Cost",
+    "errors": "Errors",
 }
 ALL = TimeRange(date(2020, 1, 1), date(2030, 1, 1), "week")
 CHROMIUM = shutil.which("chromium")

@@ -1,0 +1,111 @@
+"""Show what requests cost: by key, app, user, model or provider, what caches, routing and a switch save, a forecast."""
+
+from typing import Any
+
+import streamlit as st
+
+from dashboards.access import ask, foot
+from dashboards.colours import model_colour, name_colour
+from dashboards.controls import FEW, card, choose_time_range, greyed
+from dashboards.market_charts import stacked_amounts
+from dashboards.queries.costs import (
+    PACE_DAYS,
+    PAYERS,
+    cache_savings,
+    forecast,
+    payers,
+    routing_gain,
+    spend,
+    switch,
+)
+from dashboards.queries.freshness import freshness
+from dashboards.queries.layers import largest
+from dashboards.sources import observed_until
+
+st.title("Cost")
+time_range = choose_time_range(with_grain=True)
+with st.sidebar:
+    by = st.segmented_control("Cost by", [*PAYERS], default="model", key="payer", bind="query-params", required=True)
+    shown = st.slider("Names shown", 3, 15, 10, key="shown", bind="query-params")
+by = by or "model"
+found = ask(freshness)
+assert found.last is not None
+as_of = observed_until(found.last)
+rows = ask(spend, time_range, by)
+if not rows["value"].sum():
+    st.info(f"Nothing was spent from {time_range.sentence()}. Choose another time range.")
+    foot("Cost of all requests, in USD.")
+    st.stop()
+
+ahead, cached = ask(forecast, as_of), ask(cache_savings, time_range)
+gain, explored = ask(routing_gain, time_range)
+with st.container(horizontal=True):
+    for label, value, said in (
+        ("Spent", rows["value"].sum(), f"{rows['requests'].sum():,} requests, {time_range.sentence()}"),
+        ("This month so far", ahead.so_far, f"{as_of:%B %Y}, up to the last request"),
+        (
+            "This month, at this pace",
+            ahead.month,
+            f"If each day left costs as the last {PACE_DAYS} that have ended did",
+        ),
+        ("Saved by prompt caches", cached, "Cached tokens at the price of uncached ones, less what they cost"),
+        (
+            "Saved by routing",
+            gain,
+            "At the mean list price of the eligible endpoints, less that of the one that served",
+        ),
+        ("Spent on exploring", explored, "Where the first endpoint was not the most probable one"),
+    ):
+        st.metric(label, f"${value:,.2f}", help=said, border=True, height="stretch")
+
+layers = largest(rows, shown)
+card(
+    f"Cost by {time_range.grain} and {by}",
+    f"USD, {time_range.sentence()} (UTC, weeks from Monday). The running {time_range.grain} is hatched; layers of "
+    f"fewer than {FEW} requests are pale.",
+    layers.select("period", "name", "value", "requests"),
+    lambda: st.altair_chart(
+        stacked_amounts(
+            layers, time_range.grain, as_of, model_colour if by == "model" else name_colour, FEW,
+            title=by.title(), y_title="USD", number_format="$,.2~f",
+        ),
+        alt=f"Cost by {time_range.grain} and {by}",
+    ),
+)  # fmt: skip
+
+dear = ask(payers, time_range, by).head(100)
+columns: dict[str, Any] = {
+    "name": by.title(),
+    "usd": st.column_config.NumberColumn("USD", format="%.4f"),
+    "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1),
+    "requests": st.column_config.NumberColumn("n", format="localized", help=f"Requests; fewer than {FEW} are greyed"),
+    "usd_per_request": st.column_config.NumberColumn("USD a request", format="%.6f"),
+}
+card(
+    f"Cost by {by}",
+    f"{time_range.sentence()}, the hundred dearest. Keys and users are shown by their hashes, as the log has them.",
+    dear,
+    lambda: st.dataframe(greyed(dear), hide_index=True, column_config=columns, alt=f"Cost by {by}"),
+)
+
+priced = [name for name in ask(payers, time_range, "model")["name"].to_list() if name is not None]
+if len(priced) > 1:
+    with st.container(border=True):
+        st.markdown("**What a switch would save**")
+        left, right = st.columns(2)
+        old = left.selectbox("From", priced, key="from", bind="query-params")
+        others = [name for name in priced if name != old]
+        new = right.selectbox("To", others, key="to", bind="query-params")
+        costs = ask(switch, time_range, old or priced[0], new or others[0])
+        if costs is None:
+            st.info(f"{new} has no priced requests from {time_range.sentence()}; choose another model or time range.")
+        else:
+            now, then = costs
+            saved = f"{1 - then / now:+.0%} saved" if now else None
+            st.metric(f"{old} cost", f"${now:,.2f}", border=True)
+            st.metric(f"The same tokens at {new}", f"${then:,.2f}", saved, border=True)
+        st.caption(
+            "Prompt and completion tokens of the one model at the mean price that the other had here. Another model "
+            "may write more or fewer tokens."
+        )
+foot("Cost of all requests, in USD.")

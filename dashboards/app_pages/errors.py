@@ -1,0 +1,80 @@
+"""Show which requests failed: kinds of errors over time, what rose in the last day, and at which provider and model."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboards.access import ask, foot
+from dashboards.colours import name_colour
+from dashboards.controls import FEW, card, choose_time_range, greyed
+from dashboards.market_charts import stacked_amounts
+from dashboards.queries.errors import DAYS_BEFORE, all_requests, failures, kinds, risen
+from dashboards.queries.freshness import freshness
+from dashboards.queries.layers import largest
+from dashboards.sources import chosen_source, observed_until
+
+st.title("Errors")
+time_range = choose_time_range(with_grain=True)
+found = ask(freshness)
+assert found.last is not None
+as_of = observed_until(found.last)
+rows, requests = ask(failures, time_range), ask(all_requests, time_range)
+if rows.is_empty():
+    st.info(f"No request failed from {time_range.sentence()}: {requests:,} were answered. Choose another time range.")
+    foot("Requests that ended with an error, whoever caused it.")
+    st.stop()
+
+failed = rows["value"].sum()
+with st.container(horizontal=True):
+    st.metric("Failed", f"{failed:,}", border=True, height="stretch")
+    st.metric("Share of requests", f"{failed / requests:.2%}", f"of {requests:,}", delta_color="off", delta_arrow="off",
+              border=True)  # fmt: skip
+
+last = found.last.replace(tzinfo=UTC)
+until = last if chosen_source() == "demo" else datetime.now(UTC)
+until = (until + timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
+rose = ask(risen, until, FEW).with_columns(pl.col("change") * 100)
+columns: dict[str, Any] = {
+    "error": "Error",
+    "share": st.column_config.NumberColumn("Share of requests", format="percent", help="Of the last 24 hours"),
+    "share_before": st.column_config.NumberColumn("Share before", format="percent"),
+    "change": st.column_config.NumberColumn("Change", format="%+.2f points"),
+    "failed": st.column_config.NumberColumn("Failed", format="localized"),
+    "requests": st.column_config.NumberColumn("n", format="localized", help="All requests of the last 24 hours"),
+    "provider": "Provider",
+    "model": "Model",
+}
+card(
+    "What rose in the last 24 hours",
+    f"Up to {until:%Y-%m-%d %H:%M} UTC, against the {DAYS_BEFORE} days before. With fewer than {FEW} requests no "
+    "change is shown.",
+    rose,
+    lambda: st.dataframe(greyed(rose), hide_index=True, column_config=columns, alt="Errors that rose"),
+)
+
+layers = largest(rows, 8)
+card(
+    f"Failed requests by {time_range.grain} and error",
+    f"{time_range.sentence()} (UTC, weeks from Monday). The running {time_range.grain} is hatched.",
+    layers.select("period", "name", "value", "requests"),
+    lambda: st.altair_chart(
+        stacked_amounts(
+            layers, time_range.grain, as_of, name_colour, 0, title="Error", y_title="Failed requests",
+            number_format="~s",
+        ),
+        alt=f"Failed requests by {time_range.grain} and error",
+    ),
+)  # fmt: skip
+
+where = ask(kinds, time_range).head(200)
+card(
+    "Where they failed",
+    f"{time_range.sentence()}, the 200 most frequent. No provider is named where none served.",
+    where,
+    lambda: st.dataframe(
+        where, hide_index=True, column_config=columns | {"requests": "Failed"}, alt="Errors by provider and model"
+    ),
+)
+foot("Requests that ended with an error, whoever caused it.")
