@@ -83,7 +83,7 @@ def test_a_conversation_goes_through_every_format(client: anthropic.Anthropic) -
     scenarios = itertools.cycle(("thinking", "tool", "text"))
     turns: list[Any] = []
     results: list[Any] = []
-    models = [spoken.places[0].model for spoken in SPOKEN.values()]
+    models = list(dict.fromkeys(spoken.places[0].model for spoken in SPOKEN.values()))
     for number, model in enumerate(models * 3):
         shown = [picture] if number % 4 == 0 else []
         said = {"type": "text", "text": asking(next(scenarios))}

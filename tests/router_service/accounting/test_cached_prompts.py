@@ -9,11 +9,12 @@ import pytest
 
 from data.catalogue.price import Price, hour_write_price
 from lab.prefixes import MIN_TOKENS
-from lab.server import Lab
+from lab.server import Lab, create_app
 from tests.clients.served import asking
-from tests.conftest import Stack, open_stack
+from tests.conftest import Stack, open_stack, serving
 from tests.router_service.conversation.spoken import SPOKEN
 from tests.router_service.conversation.spoken.spoken_format import Place
+from tests.router_service.providers.formats.bedrock_converse.converse_world import account_file
 
 LONG = " The tide turns twice a day." * MIN_TOKENS
 
@@ -21,7 +22,8 @@ LONG = " The tide turns twice a day." * MIN_TOKENS
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     lab = Lab(time_scale=0.0, faults=False, strict=True)
-    with open_stack(tmp_path_factory.mktemp("cached"), lab) as opened:
+    folder = tmp_path_factory.mktemp("cached")
+    with serving(create_app(lab)) as url, open_stack(folder, lab, config=account_file(folder, url)) as opened:
         yield opened
 
 
@@ -42,9 +44,10 @@ def asked(stack: Stack, place: Place, ttl: str, *, stream: bool) -> dict[str, An
     return stack.record(response.headers["x-generation-id"])
 
 
-def price_of(stack: Stack, place: Place) -> Price:
-    offers = stack.services.catalogue.endpoints[place.model]
-    found = next(one.price for one in offers if one.provider == place.provider and one.service_tier is None)
+def price_of(stack: Stack, row: dict[str, Any]) -> Price:
+    """Return the price of the endpoint that served: regions of a provider may have their own."""
+    offers = stack.services.catalogue.endpoints[row["model"]]
+    found = next(one.price for one in offers if one.id == row["endpoint"])
     assert found is not None
     return found
 
@@ -55,8 +58,8 @@ def price_of(stack: Stack, place: Place) -> Price:
 def test_reads_and_writes_of_the_cache_have_their_own_prices(stack: Stack, name: str, ttl: str, stream: bool) -> None:
     """The first request writes where the provider charges for it, and the second one reads."""
     place = SPOKEN[name].places[0]
-    price = price_of(stack, place)
     first, again = (asked(stack, place, ttl, stream=stream) for _ in range(2))
+    price = price_of(stack, again)
     prices = {
         "prompt": price.prompt,
         "input_cache_read": price.prompt if price.cache_read is None else price.cache_read,

@@ -30,7 +30,8 @@ _ROUTER = ("prompt_cache_key",)
 _DROPPED = (
     "frequency_penalty", "presence_penalty", "repetition_penalty", "min_p", "top_a", "seed", "logit_bias", "logprobs",
     "top_logprobs", "n", "parallel_tool_calls", "user", "modalities", "audio", "image_config", "prediction",
-    "web_search_options", "x_search_filter", "prompt_cache_options", "max_tool_calls", "store", "safety_identifier",
+    "web_search_options", "x_search_filter", "prompt_cache_options", "prompt_cache_retention", "max_tool_calls",
+    "store", "safety_identifier",
 )  # fmt: skip
 
 

@@ -39,8 +39,14 @@ def _message_items(message: dict[str, Any]) -> list[Item]:
     found = [("plan", "".join(plans))] if plans else []
     for call in message["tool_calls"]:
         function = call["function"]
-        found.append(("call", call["id"], function["name"], json.loads(function["arguments"])))
+        found.append(("call", call["id"], _given_name(function["name"]), json.loads(function["arguments"])))
     return found
+
+
+def _given_name(sent: str) -> str:
+    """Return the client's name of a function: one that is no identifier is sent as one, with a hash."""
+    changed = re.fullmatch(r"(\w+)_[0-9a-f]{12}", sent)
+    return changed[1].replace("_", "-") if changed else sent
 
 
 def _streamed_message(answer: bytes) -> dict[str, Any]:
