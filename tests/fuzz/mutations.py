@@ -94,10 +94,15 @@ def mutated(value: Any, draw: random.Random) -> Any:
                     nested = [nested]
                 holder[key] = nested
             case 3 if isinstance(holder, dict):
-                holder[str(draw.choice(ODD))[:300]] = draw.choice(ODD)
+                holder[str(draw.choice(ODD))[:300]] = _odd(draw)
             case _:
-                holder[key] = draw.choice(ODD)
+                holder[key] = _odd(draw)
     return made
+
+
+def _odd(draw: random.Random) -> Any:
+    """Return an odd value of its own: one that is put into several places would be changed in all of them."""
+    return copy.deepcopy(draw.choice(ODD))
 
 
 def _place(value: Any, draw: random.Random) -> tuple[Any, Any]:
