@@ -11,7 +11,7 @@ from router_service.core.answer import Batch, EventBatch, commits
 from router_service.core.events import Ended, Event, Failed, Finished, PartBegan, PartDelta, PartEnded
 from router_service.core.parts import Text
 from router_service.providers.json_text import JsonText
-from router_service.providers.wire_format import EventDecoder
+from router_service.providers.wire_format import DecodeContext, EventDecoder
 
 
 @dataclass(slots=True)
@@ -93,3 +93,13 @@ class JsonEventDecoder:
     def end(self) -> list[Event]:
         """Return the events that close an answer whose stream has ended."""
         return self._texts.rewrite(self._decoder.end())
+
+
+def with_json_text(events: list[Event], context: DecodeContext) -> list[Event]:
+    """Return the events of a non-streaming response, whose text is JSON if it was asked for as JSON in words."""
+    return JsonTextEvents().rewrite(events) if context.json_text else events
+
+
+def decoding_json_text(decoder: EventDecoder, context: DecodeContext) -> EventDecoder:
+    """Return ``decoder``, which passes on JSON alone if the text was asked for as JSON in words."""
+    return JsonEventDecoder(decoder) if context.json_text else decoder

@@ -13,11 +13,11 @@ from router_service.providers.formats.anthropic_messages.block_readers import (
     OpaqueReader,
     RedactedReader,
     WrittenReader,
-    text_of,
 )
 from router_service.providers.formats.anthropic_messages.dialect import reasoning_format_at
 from router_service.providers.formats.anthropic_messages.names import DIALECT
 from router_service.providers.formats.anthropic_messages.usage import TokenMeters
+from router_service.providers.gathered_text import text_of
 from router_service.providers.service_tier import served_tier
 from router_service.providers.wire_format import DecodeContext
 

@@ -16,9 +16,8 @@ from router_service.providers.custom_tools import custom_text
 from router_service.providers.formats.anthropic_messages.dialect import reasoning_format_at
 from router_service.providers.formats.anthropic_messages.errors import not_an_answer
 from router_service.providers.formats.anthropic_messages.names import DIALECT
+from router_service.providers.gathered_text import GatheredText, text_of
 
-# A block is gathered where only its complete JSON says something; no documented one comes near this size.
-MAX_GATHERED = 32 * 1024 * 1024
 _RESULT = "_tool_result"
 NextIndex = Callable[[], int]
 
@@ -134,7 +133,7 @@ class ArgumentsReader:
         self._part = part
         self._index = next_index()
         self._started = ""
-        self._gathered = Gathered() if custom else None
+        self._gathered = GatheredText(not_an_answer) if custom else None
         self._streamed = False
 
     def start(self, block: dict[str, Any]) -> list[Event]:
@@ -169,8 +168,8 @@ class OpaqueReader:
         self._origin = origin
         self._next_index = next_index
         self._block: dict[str, Any] = {}
-        self._input = Gathered()
-        self._fields: dict[str, Gathered] = {}
+        self._input = GatheredText(not_an_answer)
+        self._fields: dict[str, GatheredText] = {}
 
     def start(self, block: dict[str, Any]) -> list[Event]:
         self._block = dict(block)
@@ -186,7 +185,7 @@ class OpaqueReader:
                 continue
             known = self._block.get(name)
             if isinstance(value, str) and isinstance(known, str | None):
-                self._fields.setdefault(name, Gathered()).add(value)
+                self._fields.setdefault(name, GatheredText(not_an_answer)).add(value)
             else:
                 self._block[name] = value
         return []
@@ -211,28 +210,6 @@ def _hosted_use(block: dict[str, Any], text: str | None) -> HostedUse | None:
         call_id = text_of(block.get("tool_use_id")) or None
         return HostedUse(kind.removesuffix(_RESULT), result=text or "", call_id=call_id)
     return None
-
-
-class Gathered:
-    """Gather pieces of text up to a bound. ``add`` raises ``ApiError`` 502 beyond it."""
-
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self._size = 0
-
-    def add(self, piece: str) -> None:
-        self._size += len(piece)
-        if self._size > MAX_GATHERED:
-            raise not_an_answer(f"block of more than {MAX_GATHERED} characters")
-        self._pieces.append(piece)
-
-    def text(self) -> str:
-        return "".join(self._pieces)
-
-
-def text_of(value: Any) -> str:
-    """Return ``value`` if it is text, else no text."""
-    return value if isinstance(value, str) else ""
 
 
 def input_text(value: Any) -> str:

@@ -23,15 +23,14 @@ from router_service.core.parts import (
     ToolResult,
     is_signed_apart,
 )
-from router_service.providers.custom_tools import custom_arguments
 from router_service.providers.formats.anthropic_messages.cache import cache_control
 from router_service.providers.formats.anthropic_messages.dialect import messages_dialect_at
 from router_service.providers.formats.anthropic_messages.media import media_block
 from router_service.providers.formats.anthropic_messages.names import (
     DIALECT,
-    INVALID_ARGUMENTS,
     returns_to,
 )
+from router_service.providers.tool_arguments import FAILED_RESULT, arguments_object
 from router_service.providers.tool_names import ToolNames
 
 Block = dict[str, Any]
@@ -125,9 +124,12 @@ class BlockEncoder:
     def _call(self, part: ToolCall) -> Block:
         if part.kind == "hosted":
             return {"type": "text", "text": f"{part.name}({part.arguments})"}
-        own = part.kind == "custom"
-        arguments = msgspec.Raw(custom_arguments(part.arguments)) if own else arguments_of(part.arguments)
-        return {"type": "tool_use", "id": part.call_id, "name": self._names.sent(part.name), "input": arguments}
+        return {
+            "type": "tool_use",
+            "id": part.call_id,
+            "name": self._names.sent(part.name),
+            "input": arguments_object(part),
+        }
 
     def _result(self, part: ToolResult) -> Block:
         content: list[Block] = []
@@ -137,7 +139,7 @@ class BlockEncoder:
         if part.is_error:
             block["is_error"] = True
             # The vendor refuses an error without content.
-            content = content or [{"type": "text", "text": "The tool failed without a message."}]
+            content = content or [{"type": "text", "text": FAILED_RESULT}]
         if content:
             block["content"] = content
         return block
@@ -176,21 +178,6 @@ class BlockEncoder:
             self._dropped.add("cache_control")
         else:
             block["cache_control"] = cache_control(mark)
-
-
-def arguments_of(text: str) -> msgspec.Raw:
-    """Return the arguments of a function as the JSON object that ``input`` must be.
-
-    The text stays as it is if it is one, and no text is the empty object. Any other text becomes the value of
-    ``INVALID_ARGUMENTS``.
-    """
-    if not text.strip():
-        return msgspec.Raw(b"{}")
-    try:
-        _object_decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
-        return msgspec.Raw(msgspec.json.encode({INVALID_ARGUMENTS: text}))
-    return msgspec.Raw(text.encode())
 
 
 def _plain(text: str) -> Block | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from data.catalogue.types import Endpoint
 
 DIALECT = "anthropic_messages"
-# The only key of a tool's ``input`` whose arguments are no JSON object; its value is the model's text.
-INVALID_ARGUMENTS = "_invalid_arguments"
 # Longest names that the vendor takes. Source: Claude API reference, Create a Message, tools and tool_use blocks.
 MAX_TOOL_NAME = 128
 MAX_CALL_ID = 64

@@ -17,10 +17,10 @@ from router_service.providers.formats.bedrock_converse.block_readers import (
     ReasoningReader,
     TextReader,
     hosted_part,
-    text_of,
 )
 from router_service.providers.formats.bedrock_converse.names import converse_token_format
 from router_service.providers.formats.bedrock_converse.usage import ConverseMeters
+from router_service.providers.gathered_text import text_of
 from router_service.providers.wire_format import DecodeContext
 
 # Source: Amazon Bedrock API reference: Converse, stopReason; Claude docs: Handling stop reasons. Any other is an error,

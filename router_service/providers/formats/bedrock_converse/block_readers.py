@@ -16,9 +16,8 @@ from router_service.providers.custom_tools import custom_text
 from router_service.providers.formats.bedrock_converse.errors import no_converse
 from router_service.providers.formats.bedrock_converse.media import media_type_of
 from router_service.providers.formats.bedrock_converse.names import DIALECT
+from router_service.providers.gathered_text import GatheredText, text_of
 
-# Text is gathered where only its end says something; no documented block comes near this many characters.
-MAX_GATHERED = 32 * 1024 * 1024
 NextIndex = Callable[[], int]
 Delta = dict[str, Any]
 
@@ -93,7 +92,7 @@ class ReasoningReader:
     def __init__(self, origin: str, token_format: str | None, next_index: NextIndex) -> None:
         self._origin, self._format, self._next_index = origin, token_format, next_index
         self._part = LazyPart(Reasoning(origin=origin, format=token_format), next_index)
-        self._signature = Gathered()
+        self._signature = GatheredText(no_converse)
         self._hidden: list[str] = []
 
     def delta(self, delta: Delta) -> list[Event]:
@@ -129,7 +128,7 @@ class ArgumentsReader:
 
     def __init__(self, part: ToolCall | Text, next_index: NextIndex, *, custom: bool = False) -> None:
         self._part = LazyPart(part, next_index)
-        self._gathered = Gathered() if custom else None
+        self._gathered = GatheredText(no_converse) if custom else None
         self._is_empty = True
 
     def start(self) -> list[Event]:
@@ -183,7 +182,7 @@ class HostedReader:
     def __init__(self, name: str, block: dict[str, Any], origin: str, next_index: NextIndex) -> None:
         self._name, self._block = name, dict(block)
         self._origin, self._next_index = origin, next_index
-        self._input = Gathered()
+        self._input = GatheredText(no_converse)
 
     def delta(self, delta: Delta) -> list[Event]:
         self._input.add(input_of(delta))
@@ -210,35 +209,6 @@ def hosted_part(name: str, block: dict[str, Any], origin: str, next_index: NextI
     raw = msgspec.Raw(msgspec.json.encode({name: block}))
     part = LazyPart(Opaque(dialect=DIALECT, raw=raw, text=text, origin=origin, hosted=hosted), next_index)
     return part.begin() + part.end()
-
-
-class Gathered:
-    """Gather pieces of text up to a bound. ``add`` and ``count`` raise ``ApiError`` 502 beyond it."""
-
-    __slots__ = ("_pieces", "_size")
-
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self._size = 0
-
-    def add(self, piece: str) -> None:
-        if piece:
-            self.count(len(piece))
-            self._pieces.append(piece)
-
-    def count(self, size: int) -> None:
-        """Count ``size`` characters that are kept elsewhere."""
-        self._size += size
-        if self._size > MAX_GATHERED:
-            raise no_converse(f"block of more than {MAX_GATHERED} characters")
-
-    def text(self) -> str:
-        return "".join(self._pieces)
-
-
-def text_of(value: Any) -> str:
-    """Return ``value`` if it is text, else no text."""
-    return value if isinstance(value, str) else ""
 
 
 def input_of(delta: Delta) -> str:

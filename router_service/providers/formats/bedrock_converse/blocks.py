@@ -10,19 +10,17 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
-from router_service.providers.custom_tools import custom_arguments
 from router_service.providers.formats.bedrock_converse.cache import Block, SentBlock
 from router_service.providers.formats.bedrock_converse.media import MediaEncoder
 from router_service.providers.formats.bedrock_converse.model_traits import ConverseTraits
 from router_service.providers.formats.bedrock_converse.names import (
     DIALECT,
-    INVALID_ARGUMENTS,
     converse_origin_at,
     converse_token_format,
 )
+from router_service.providers.tool_arguments import FAILED_RESULT, arguments_object
 from router_service.providers.tool_names import ToolNames
 
-FAILED = "The tool failed without a message."
 EMPTY = "(empty)"
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -100,8 +98,7 @@ class BlockEncoder:
     def _call(self, part: ToolCall) -> Block:
         if part.kind == "hosted":
             return {"text": f"{part.name}({part.arguments})"}
-        arguments = custom_arguments(part.arguments) if part.kind == "custom" else _arguments(part.arguments)
-        called = {"toolUseId": part.call_id, "name": self._names.sent(part.name), "input": msgspec.Raw(arguments)}
+        called = {"toolUseId": part.call_id, "name": self._names.sent(part.name), "input": arguments_object(part)}
         return {"toolUse": called}
 
     def _result(self, part: ToolResult) -> Block:
@@ -111,7 +108,7 @@ class BlockEncoder:
             if body is not None:
                 content.append(body)
         if not content:
-            content = [{"text": FAILED if part.is_error else EMPTY}]
+            content = [{"text": FAILED_RESULT if part.is_error else EMPTY}]
         result: Block = {"toolUseId": part.call_id, "content": content}
         if part.is_error and self._traits.mixes_results:
             result["status"] = "error"
@@ -141,17 +138,6 @@ class BlockEncoder:
             except (msgspec.DecodeError, RecursionError, ValueError):
                 pass
         return _plain(part.text or "")
-
-
-def _arguments(text: str) -> bytes:
-    """Return the arguments of a function as the JSON object that ``input`` must be; no text is the empty object."""
-    if not text.strip():
-        return b"{}"
-    try:
-        _object_decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
-        return msgspec.json.encode({INVALID_ARGUMENTS: text})
-    return text.encode()
 
 
 def _plain(text: str) -> Block | None:

@@ -10,8 +10,6 @@ DIALECT = "bedrock_converse"
 # Source: Amazon Bedrock API reference: ToolUseBlock, ToolSpecification.
 MAX_TOOL_NAME = 64
 MAX_CALL_ID = 64
-# The only key of ``input`` whose arguments are no JSON object; its value is the model's text.
-INVALID_ARGUMENTS = "_invalid_arguments"
 _CLAUDE = "/claude"
 
 

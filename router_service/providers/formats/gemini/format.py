@@ -15,7 +15,7 @@ from router_service.providers.formats.gemini.encode import encode_content_reques
 from router_service.providers.formats.gemini.errors import gemini_error
 from router_service.providers.formats.gemini.names import DIALECT
 from router_service.providers.formats.gemini.support import GEMINI_SUPPORT, gemini_support_at
-from router_service.providers.json_events import JsonEventDecoder, JsonTextEvents
+from router_service.providers.json_events import decoding_json_text, with_json_text
 from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
@@ -38,13 +38,11 @@ class GeminiFormat(EventFormat):
 
         Raises ``ApiError`` 502 if ``body`` is no response, or the provider's own error found inside a 200.
         """
-        events = decode_content(body, context)
-        return JsonTextEvents().rewrite(events) if context.json_text else events
+        return with_json_text(decode_content(body, context), context)
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
         """Return a decoder for one stream."""
-        decoder = ContentDecoder(context)
-        return JsonEventDecoder(decoder) if context.json_text else decoder
+        return decoding_json_text(ContentDecoder(context), context)
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         """Return the typed error for a response with a status of failure."""

@@ -11,8 +11,6 @@ from router_service.providers.tool_names import ToolNames
 DIALECT = "gemini"
 # The longest name of a function. Source: Gemini API reference, FunctionDeclaration.
 MAX_TOOL_NAME = 64
-# The only key of ``args`` whose arguments are no JSON object; its value is the model's text.
-INVALID_ARGUMENTS = "_invalid_arguments"
 # Stands for the signature of a call that another model has made. Source: Gemini API docs: Thought signatures, FAQ.
 DUMMY_SIGNATURE = "skip_thought_signature_validator"
 _MEDIUM_ID = re.compile(r"medium-(\d{1,4})")

@@ -11,18 +11,17 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message
 from router_service.core.parts import AnyPart, Media, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
-from router_service.providers.custom_tools import custom_arguments
 from router_service.providers.formats.gemini.dialect import gemini_dialect_at
 from router_service.providers.formats.gemini.media import media_part
 from router_service.providers.formats.gemini.model_turn import ModelTurn, SentPart
 from router_service.providers.formats.gemini.names import (
     DIALECT,
-    INVALID_ARGUMENTS,
     FunctionNames,
     is_made_at,
     is_native_id,
     medium_number,
 )
+from router_service.providers.tool_arguments import FAILED_RESULT, arguments_object
 
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -126,8 +125,7 @@ class PartEncoder:
             turn.seal(part.encrypted, medium_number(part.item_id))
 
     def _call(self, part: ToolCall, own_turn: bool) -> dict[str, Any]:
-        arguments = custom_arguments(part.arguments) if part.kind == "custom" else _arguments(part.arguments)
-        call: dict[str, Any] = {"name": self._names.sent(part.name), "args": msgspec.Raw(arguments)}
+        call: dict[str, Any] = {"name": self._names.sent(part.name), "args": arguments_object(part)}
         if own_turn and is_native_id(part.call_id):
             call["id"] = part.call_id
         return {"functionCall": call}
@@ -145,7 +143,7 @@ class PartEncoder:
         media = [media_part(inner) for inner in part.content if isinstance(inner, Media)]
         for inner in part.content:
             self._note_mark(inner)
-        output = "".join(texts) or ("The tool failed without a message." if part.is_error else "")
+        output = "".join(texts) or (FAILED_RESULT if part.is_error else "")
         response = {"error" if part.is_error else "output": output}
         found = [SentPart({"functionResponse": {"name": "", "response": response}}, call_id=part.call_id)]
         return found + [SentPart(one, belongs_to=part.call_id) for one in media]
@@ -162,14 +160,3 @@ class PartEncoder:
 
 def _text(text: str) -> list[SentPart]:
     return [SentPart({"text": text})] if text else []
-
-
-def _arguments(text: str) -> bytes:
-    """Return the arguments of a function as the JSON object that ``args`` must be; no text is the empty object."""
-    if not text.strip():
-        return b"{}"
-    try:
-        _object_decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
-        return msgspec.json.encode({INVALID_ARGUMENTS: text})
-    return text.encode()

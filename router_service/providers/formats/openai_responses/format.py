@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data.catalogue.types import Endpoint
-from router_service.core.answer import Batch, EventBatch
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.generation import GenerationRequest
-from router_service.core.request_source import RequestSource
+from router_service.providers.event_format import EventFormat
 from router_service.providers.formats.openai_responses.decode import decode_response
 from router_service.providers.formats.openai_responses.decoder import ResponsesDecoder
 from router_service.providers.formats.openai_responses.encode import encode_response_request
@@ -19,7 +18,7 @@ from router_service.providers.formats.openai_responses.support import RESPONSES_
 from router_service.providers.wire_format import DecodeContext, Encoded, EventDecoder, ParameterSupport
 
 
-class OpenAIResponsesFormat:
+class OpenAIResponsesFormat(EventFormat):
     """Implement ``WireFormat``."""
 
     name: str = DIALECT
@@ -33,20 +32,12 @@ class OpenAIResponsesFormat:
         """Translate a request. Raises ``ApiError`` 400 with a sentence for what the format cannot express."""
         return encode_response_request(request, endpoint, generation_id)
 
-    def encode_source(self, source: RequestSource, endpoint: Endpoint, generation_id: str) -> Encoded:
-        """Translate a request by its parts, whatever its client wrote."""
-        return encode_response_request(source.parsed, endpoint, generation_id)
-
     def decode(self, body: bytes, context: DecodeContext) -> list[Event]:
         """Translate a non-streaming response.
 
         Raises ``ApiError`` 502 if ``body`` is no response, or the provider's own error found inside a 200.
         """
         return decode_response(body, context)
-
-    def decode_batches(self, body: bytes, context: DecodeContext) -> list[Batch]:
-        """Translate like ``decode``, to one batch of events."""
-        return [EventBatch(decode_response(body, context), has_content=True)]
 
     def decoder(self, context: DecodeContext) -> EventDecoder:
         """Return a decoder for one stream."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from router_service.core.events import Began, Failed, PartDelta, Result
 from router_service.core.parts import Opaque, Reasoning, Text, ToolCall
 from router_service.core.usage import Usage
-from router_service.providers.formats.anthropic_messages import block_readers
+from router_service.providers import gathered_text
 from router_service.providers.wire_format import DecodeContext
 from tests.router_service.providers.formats.anthropic_messages.messages_world import (
     CONTEXT,
@@ -222,7 +222,7 @@ def test_hosted_calls_and_results() -> None:
 
 def test_a_block_beyond_the_bound_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Test the bound of what has to be gathered."""
-    monkeypatch.setattr(block_readers, "MAX_GATHERED", 10)
+    monkeypatch.setattr(gathered_text, "MAX_GATHERED", 10)
     found = read_stream(START, begin({"type": "hologram"}), delta("hologram_delta", data="x" * 11), END, STOP)
     assert found.error is not None
     assert found.error.code == 502
