@@ -14,7 +14,8 @@ from lab.bedrock_refusals import refuse_converse
 from lab.bedrock_script import ConverseScript, unsaid_in_converse
 from lab.conversation import Conversation
 from lab.prefixes import MIN_TOKENS, Prefixes
-from lab.script import Ending, Script, drawn_script
+from lab.script import Ending, Script
+from lab.scripted_wire import ScriptedWire, cloud_failure
 from lab.shapes import RequestRefused
 from lab.signatures import Signatures
 from lab.text import Ask, Completion
@@ -36,16 +37,16 @@ FAILURES = {
     503: ("ServiceUnavailableException", "Bedrock is unable to process your request."),
     504: ("ModelTimeoutException", "Model has timed out in processing the request. Try your request again."),
 }
-_ENDINGS: dict[str, Ending] = {"refusal": "refusal", "error": "refusal"}
 
 
-class BedrockWire:
+class BedrockWire(ScriptedWire):
     """Implement ``Wire``. A prompt is cached where it is marked.
 
     Errors are written with their type, which ``lab/bedrock_server.py`` makes a header. ``seed`` determines the key that
     signs reasoning; ``model`` is that of the address.
     """
 
+    endings: Mapping[str, Ending] = {"refusal": "refusal", "error": "refusal"}
     not_json = "Could not parse request body into json."
     turns = "messages"
     runs_tools = False
@@ -76,12 +77,6 @@ class BedrockWire:
         limit = (body.get("inferenceConfig") or {}).get("maxTokens")
         return Ask(converse_characters(body), limit, tools[0].name if tools else None)
 
-    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
-        return self.whole_script((drawn_script(completion, _ENDINGS),), completion, body)
-
-    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
-        return self.script_events((drawn_script(completion, _ENDINGS),), completion, body)
-
     def error(self, status: int) -> dict[str, Any]:
         kind, _ = FAILURES.get(status, FAILURES[500])
         return {"error": {"type": kind, "message": f"planted {status}"}}
@@ -94,9 +89,7 @@ class BedrockWire:
         return {"error": {"type": kind, "message": refused.message}}
 
     def failure(self, status: int) -> RequestRefused:
-        known = status if status in FAILURES else 503 if status == 529 else 500
-        kind, message = FAILURES[known]
-        return RequestRefused(message, status=known if status == 529 else status, kind=kind)
+        return cloud_failure(FAILURES, status)
 
     def converse(self, body: dict[str, Any]) -> Conversation:
         return read_converse(body)

@@ -26,9 +26,9 @@ from lab.script import (
     Script,
     Searched,
     Thought,
-    drawn_script,
     only_of_gemini,
 )
+from lab.scripted_wire import ScriptedWire
 from lab.shapes import RequestRefused
 from lab.text import Ask, Completion, characters
 
@@ -36,7 +36,6 @@ REASONS: dict[Ending, str] = {
     "end": "COMPLETE", "length": "MAX_TOKENS", "stop_sequence": "STOP_SEQUENCE", "tools": "TOOL_CALL",
     "failed": "ERROR", "filtered": "ERROR_TOXIC",
 }  # fmt: skip
-_ENDINGS: dict[str, Ending] = {"refusal": "filtered", "error": "failed"}
 _FIELDS = frozenset(
     {
         "model", "messages", "tools", "strict_tools", "documents", "citation_options", "response_format", "safety_mode",
@@ -51,9 +50,10 @@ _BOUNDS = {
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
 
 
-class CohereChatWire(CohereErrors):
+class CohereChatWire(CohereErrors, ScriptedWire):
     """Implement ``Wire``."""
 
+    endings: Mapping[str, Ending] = {"refusal": "filtered", "error": "failed"}
     turns = "messages"
     runs_tools = False
 
@@ -112,12 +112,6 @@ class CohereChatWire(CohereErrors):
                     f"a digit (provided name: '{tool['function']['name']}')."
                 )
         _check_history(body["messages"])
-
-    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
-        return self.whole_script((drawn_script(completion, _ENDINGS),), completion, body)
-
-    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
-        return self.script_events((drawn_script(completion, _ENDINGS),), completion, body)
 
     def whole_script(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
         script = scripts[0]

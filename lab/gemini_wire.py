@@ -13,7 +13,8 @@ from lab.gemini_conversation import content_characters, is_answered, read_conten
 from lab.gemini_refusals import BAD_TOKEN, refuse_generation
 from lab.gemini_script import ContentScript, unsaid_in_contents
 from lab.prefixes import Prefixes
-from lab.script import Ending, Script, drawn_script
+from lab.script import Ending, Script
+from lab.scripted_wire import ScriptedWire, cloud_failure
 from lab.shapes import RequestRefused
 from lab.signatures import Signatures
 from lab.text import Ask, Completion
@@ -29,16 +30,16 @@ FAILURES = {
     503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
     504: ("DEADLINE_EXCEEDED", "The request timed out. Please try again."),
 }
-_ENDINGS: dict[str, Ending] = {"refusal": "filtered", "error": "refusal"}
 
 
-class GeminiWire:
+class GeminiWire(ScriptedWire):
     """Implement ``Wire``. What prompts have in common is cached without being asked for.
 
     ``seed`` determines the key that signs parts. ``model`` is that of the address, and ``is_vertex`` says whether the
     address is one of Vertex AI, where a bearer token has been checked.
     """
 
+    endings: Mapping[str, Ending] = {"refusal": "filtered", "error": "refusal"}
     not_json = "Invalid JSON payload received. Unexpected end of string."
     turns = "contents"
     runs_tools = False
@@ -66,12 +67,6 @@ class GeminiWire:
         limit = (body.get("generationConfig") or {}).get("maxOutputTokens")
         return Ask(content_characters(body), limit, tools[0].name if tools else None)
 
-    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
-        return self.whole_script((drawn_script(completion, _ENDINGS),), completion, body)
-
-    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
-        return self.script_events((drawn_script(completion, _ENDINGS),), completion, body)
-
     def error(self, status: int) -> dict[str, Any]:
         kind, _ = FAILURES.get(status, FAILURES[500])
         return {"error": {"code": status, "message": f"planted {status}", "status": kind}}
@@ -90,9 +85,7 @@ class GeminiWire:
         return {"error": error}
 
     def failure(self, status: int) -> RequestRefused:
-        known = status if status in FAILURES else 503 if status == 529 else 500
-        kind, message = FAILURES[known]
-        return RequestRefused(message, status=known if status == 529 else status, kind=kind)
+        return cloud_failure(FAILURES, status)
 
     def converse(self, body: dict[str, Any]) -> Conversation:
         return read_contents(body)

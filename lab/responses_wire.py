@@ -14,18 +14,18 @@ from lab.responses_conversation import input_items, read_responses, text_parts
 from lab.responses_ids import ItemSeals
 from lab.responses_refusals import refuse_responses
 from lab.responses_script import ResponseScript, unsaid_in_responses
-from lab.script import Ending, Script, drawn_script
+from lab.script import Ending, Script
+from lab.scripted_wire import ScriptedWire
 from lab.text import Ask, Completion, characters
 
-_ENDINGS: dict[str, Ending] = {"refusal": "filtered", "error": "failed"}
 
-
-class ResponsesWire(OpenAIErrors):
+class ResponsesWire(OpenAIErrors, ScriptedWire):
     """Implement ``Wire``. Every prompt is cached, and nothing is stored: items are known by their seals.
 
     ``seed`` determines the key of the ids and of encrypted reasoning.
     """
 
+    endings: Mapping[str, Ending] = {"refusal": "filtered", "error": "failed"}
     turns = "input"
     runs_tools = True
 
@@ -47,12 +47,6 @@ class ResponsesWire(OpenAIErrors):
         answered = bool(items) and str(items[-1].get("type")).endswith("_call_output")
         tools = () if answered else read_responses(body).tools
         return Ask(size, body.get("max_output_tokens"), tools[0].name if tools else None)
-
-    def whole(self, completion: Completion, body: dict[str, Any]) -> dict[str, Any]:
-        return self.whole_script((drawn_script(completion, _ENDINGS),), completion, body)
-
-    def events(self, completion: Completion, body: dict[str, Any]) -> list[bytes]:
-        return self.script_events((drawn_script(completion, _ENDINGS),), completion, body)
 
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         refuse_responses(body, headers, self._seals)
