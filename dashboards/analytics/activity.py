@@ -9,6 +9,7 @@ from typing import Any
 from dashboards.analytics.deadline import deadline
 from dashboards.analytics.lake_rows import open_rows
 from dashboards.analytics.problems import BadQuestion
+from dashboards.analytics.public import read_day
 from data.lake import Lake
 from data.marts import open_mart
 
@@ -80,10 +81,7 @@ def _item(row: dict[str, Any], by_workspace: bool) -> dict[str, Any]:
 
 
 def _completed(day: str, first: date, today: date) -> date:
-    try:
-        found = date.fromisoformat(day)
-    except ValueError:
-        raise BadQuestion("date must be a day such as 2026-05-11") from None
+    found = read_day(day, "date")
     if not first <= found < today:
         raise BadQuestion(
             f"date must be one of the last {DAYS} days that have ended: {first} to {today - timedelta(1)}"

@@ -28,12 +28,10 @@ from dashboards.analytics.problems import BadQuestion, envelope
 from dashboards.analytics.query import AnalyticsQuery, answer_query
 from dashboards.analytics.tables import MEDIA_TYPES, FileFormat, asked_format, encode_rows
 from dashboards.analytics.task_shares import task_shares
+from data.analytics import ALL_KEYS, SCOPE_HEADER, TOKEN_HEADER
 from data.lake import Lake
 from data.marts import NoMart, open_mart
 
-SCOPE_HEADER = "x-portolan-analytics-scope"
-TOKEN_HEADER = "x-portolan-analytics-token"
-ALL_KEYS = "all"
 # Questions that are answered at once; the others wait.
 AT_ONCE = 2
 Source = Literal["live", "demo"]

@@ -20,10 +20,10 @@ _ID_BITS = 53
 def window(start: str | None, end: str | None, now: datetime) -> tuple[date, date]:
     """Return the first and last day of a dataset; the last is a day that has ended. Raises ``BadQuestion``."""
     yesterday = now.astimezone(UTC).date() - timedelta(days=1)
-    last = min(_day(end, "end_date"), yesterday) if end else yesterday
+    last = min(read_day(end, "end_date"), yesterday) if end else yesterday
     if last < FIRST_DAY:
         raise BadQuestion(f"end_date must be on or after {FIRST_DAY}")
-    first = max(_day(start, "start_date") if start else last - timedelta(days=DEFAULT_DAYS), FIRST_DAY)
+    first = max(read_day(start, "start_date") if start else last - timedelta(days=DEFAULT_DAYS), FIRST_DAY)
     if first > last:
         raise BadQuestion("start_date must not be after end_date")
     if (last - first).days >= LONGEST_DAYS:
@@ -57,7 +57,8 @@ def app_id(app: str) -> int:
     return int.from_bytes(hashlib.sha256(app.encode()).digest()[:8]) >> (64 - _ID_BITS)
 
 
-def _day(text: str, field: str) -> date:
+def read_day(text: str, field: str) -> date:
+    """Return the day that ``text`` names. Raises ``BadQuestion`` naming the ``field``."""
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -60,24 +60,20 @@ def payers(mart: duckdb.DuckDBPyConnection, time_range: TimeRange, by: Payer) ->
 
 def forecast(mart: duckdb.DuckDBPyConnection, today: date) -> Forecast:
     """Return what the month of ``today`` has cost, and what it will at the pace of the last days that have ended."""
-    month = today.replace(day=1)
+    month, recently = today.replace(day=1), today - timedelta(days=PACE_DAYS)
     row = mart.execute(
         """
         SELECT coalesce(sum(cost_nano) FILTER (WHERE hour >= ?), 0) / 1e9,
+            coalesce(sum(cost_nano) FILTER (WHERE hour >= ? AND hour < ?), 0) / 1e9,
             coalesce(sum(cost_nano) FILTER (WHERE hour >= ? AND hour < ?), 0) / 1e9
         FROM usage_hourly WHERE hour >= ? AND hour < ?
         """,
-        [month, today - timedelta(days=PACE_DAYS), today, min(month, today - timedelta(days=PACE_DAYS)),
-         today + timedelta(days=1)],
-    ).fetchone()  # fmt: skip
-    assert row is not None
-    so_far, recent = row
-    left = ((month + timedelta(days=32)).replace(day=1) - today).days
-    spent_before_today = mart.execute(
-        "SELECT coalesce(sum(cost_nano), 0) / 1e9 FROM usage_hourly WHERE hour >= ? AND hour < ?", [month, today]
+        [month, month, today, recently, today, min(month, recently), today + timedelta(days=1)],
     ).fetchone()
-    assert spent_before_today is not None
-    return Forecast(so_far, max(so_far, spent_before_today[0] + recent / PACE_DAYS * left))
+    assert row is not None
+    so_far, before_today, recent = row
+    left = ((month + timedelta(days=32)).replace(day=1) - today).days
+    return Forecast(so_far, max(so_far, before_today + recent / PACE_DAYS * left))
 
 
 def cache_savings(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> float:

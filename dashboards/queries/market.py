@@ -7,7 +7,7 @@ from datetime import date
 import duckdb
 import polars as pl
 
-from dashboards.colours import REST
+from dashboards.queries.layers import folded
 from dashboards.time_range import GRAINS, Grain, TimeRange
 from data.catalogue import load_catalogue
 
@@ -58,13 +58,7 @@ def shares(rows: pl.DataFrame, by: str, shown: int) -> pl.DataFrame:
     ``base`` is the share of the layers before.
     """
     order = [name for name in totals(rows, by)["name"].to_list() if name is not None][:shown]
-    named = rows.with_columns(
-        name=pl.when(pl.col(by).is_in(order)).then(pl.col(by)).otherwise(pl.lit(REST))
-    ).group_by("period", "name").agg(pl.col("tokens", "requests").sum())  # fmt: skip
-    places = pl.DataFrame(
-        {"name": [*order, REST], "place": list(range(len(order) + 1))}, schema_overrides={"place": pl.Int64}
-    )
-    placed = named.join(places, on="name").sort("period", "place")
+    placed = folded(rows.rename({by: "name"}), order, "tokens")
     return placed.with_columns(share=_share(pl.col("tokens").sum().over("period"))).with_columns(
         base=pl.col("share").cum_sum().over("period") - pl.col("share")
     )

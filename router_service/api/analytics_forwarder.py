@@ -5,13 +5,10 @@ from __future__ import annotations
 import httpx2
 from fastapi import Request, Response
 
+from data.analytics import ALL_KEYS, SCOPE_HEADER, TOKEN_HEADER
 from router_service.admission.keys import Key
 from router_service.core.errors import ApiError
 
-# The names are those that the process reads.
-SCOPE_HEADER = "x-portolan-analytics-scope"
-TOKEN_HEADER = "x-portolan-analytics-token"
-ALL_KEYS = "all"
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # The process itself ends a question after 30 s.
 TIMEOUT_S = 60.0
