@@ -6,6 +6,7 @@ import pytest
 
 from router_service.core.errors import ApiError
 from router_service.core.parts import CacheMark, Media, Reasoning, Text, ToolResult
+from tests.router_service.providers.formats.asked import ask, assistant, call, function, results, turn, user
 from tests.router_service.providers.formats.bedrock_converse.converse_world import (
     CLAUDE,
     CLAUDE_ORIGIN,
@@ -13,19 +14,12 @@ from tests.router_service.providers.formats.bedrock_converse.converse_world impo
     NOVA,
     OLD,
     ORIGIN,
-    ask,
-    assistant,
     body_of,
-    call,
     encode,
     endpoint,
-    function,
     result_block,
-    results,
-    turn,
     turns_of,
     use,
-    user,
 )
 
 PNG = "iVBORw0KGgo="

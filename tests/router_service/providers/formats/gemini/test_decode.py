@@ -16,21 +16,19 @@ from router_service.providers.formats.gemini.candidate_reader import FINISH_REAS
 from router_service.providers.formats.gemini.citations import MAX_CITATIONS
 from router_service.providers.refused_tokens import refuses_tokens
 from router_service.providers.wire_format import DecodeContext
+from tests.router_service.providers.formats.asked import ask, function, user
 from tests.router_service.providers.formats.gemini.gemini_world import (
     CONTEXT,
     FORMAT,
     ORIGIN,
     PRO,
     SEARCHING,
-    ask,
     chunks,
     encode,
     endpoint,
     events_of,
-    function,
     read,
     said,
-    user,
 )
 from tests.wire_cases import load_cases
 

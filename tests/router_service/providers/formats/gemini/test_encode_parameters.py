@@ -15,20 +15,15 @@ from router_service.providers.formats.gemini.json_schema import MAX_DEPTH, reduc
 from router_service.providers.formats.gemini.model_traits import gemini_traits
 from router_service.providers.formats.gemini.support import gemini_support_at
 from router_service.providers.wire_format import ParameterSupport
+from tests.router_service.providers.formats.asked import ask, assistant, call, function, raw, user
 from tests.router_service.providers.formats.gemini.gemini_world import (
     FLASH,
     OLD,
     ORIGIN,
     PRO,
-    ask,
     body_of,
-    call,
     encode,
     endpoint,
-    function,
-    model,
-    raw,
-    user,
 )
 from tests.router_service.providers.formats.parameter_cases import endpoint_for
 
@@ -170,7 +165,7 @@ def test_modalities_and_images() -> None:
 def test_functions_have_names_and_schemas_that_the_vendor_takes() -> None:
     """Names are fitted the same way where they are offered, called and answered; two of one name are one."""
     tools = [function("1st tool"), function("1st tool"), Tool(name="plain", description="Hoist", strict=True)]
-    encoded = encode(ask(user("x"), model(call(name="1st tool")), user("y"), tools=tools))
+    encoded = encode(ask(user("x"), assistant(call(name="1st tool")), user("y"), tools=tools))
     found = json.loads(encoded.request.body)
     named, plain = found["tools"][0]["functionDeclarations"]
     assert named["name"].startswith("_1st_tool_") and plain == {"name": "plain", "description": "Hoist"}
@@ -179,7 +174,7 @@ def test_functions_have_names_and_schemas_that_the_vendor_takes() -> None:
     custom = encode(ask(tools=[Tool(name="sail", kind="custom")]))
     (declared,) = json.loads(custom.request.body)["tools"][0]["functionDeclarations"]
     assert declared["parametersJsonSchema"]["required"] == ["input"] and custom.context.custom_tools == {"sail"}
-    answered = body_of(ask(user("x"), model(call(name="sail", arguments="to Genoa", kind="custom")), user("y")))
+    answered = body_of(ask(user("x"), assistant(call(name="sail", arguments="to Genoa", kind="custom")), user("y")))
     assert answered["contents"][1]["parts"][0]["functionCall"]["args"] == {"input": "to Genoa"}
 
 

@@ -18,6 +18,7 @@ from router_service.core.events import Event, fold
 from router_service.core.generation import GenerationRequest, Message, Tool
 from router_service.core.parts import AnyPart, Opaque, Text, ToolCall, ToolResult
 from tests.event_streams import event_streams
+from tests.router_service.providers.formats.asked import function, user
 from tests.router_service.providers.formats.gemini.gemini_world import (
     CONTEXT,
     FLASH,
@@ -27,8 +28,6 @@ from tests.router_service.providers.formats.gemini.gemini_world import (
     body_of,
     endpoint,
     events_of,
-    function,
-    user,
 )
 from tests.wire_cases import load_cases
 
