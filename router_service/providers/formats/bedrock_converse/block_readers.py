@@ -189,7 +189,8 @@ class HostedReader:
         results = delta.get("toolResult")
         if isinstance(results, list):
             self._input.count(len(msgspec.json.encode(results)))
-            self._block["content"] = [*self._block.get("content", []), *results]
+            known = self._block.get("content")
+            self._block["content"] = [*(known if isinstance(known, list) else []), *results]
         return []
 
     def end(self) -> list[Event]:
@@ -222,7 +223,8 @@ def _citation(raw: dict[str, Any]) -> Citation:
     location = raw.get("location")
     web = location.get("web") if isinstance(location, dict) else None
     sources = raw.get("sourceContent")
-    cited = "".join(text_of(one.get("text")) for one in sources if isinstance(one, dict)) if sources else ""
+    pieces = sources if isinstance(sources, list) else []
+    cited = "".join(text_of(one.get("text")) for one in pieces if isinstance(one, dict))
     return Citation(
         url=text_of(web.get("url")) or None if isinstance(web, dict) else None,
         title=text_of(raw.get("title")) or None,

@@ -222,3 +222,20 @@ def test_reasoning_names_its_kind_where_claude_has_signed_it() -> None:
     for origin, kind in ((CONTEXT.origin, "anthropic-claude-v1"), ("bedrock_converse/amazon-bedrock", None)):
         (part,) = read(answered(block), DecodeContext(origin=origin)).choices[0].parts
         assert part == Reasoning(text="Look.", signature="s", origin=origin, format=kind)
+
+
+@pytest.mark.parametrize("odd", [5, True, "x", {"text": "x"}, [5], None])
+def test_an_odd_source_or_result_costs_no_answer(odd: Any) -> None:
+    cited = {"content": [{"text": "Noon."}], "citations": [{"title": "Tides", "sourceContent": odd}]}
+    (text,) = read(answered({"citationsContent": cited})).choices[0].parts
+    assert isinstance(text, Text) and text.text == "Noon."
+    assert [(one.title, one.cited_text) for one in text.citations] == [("Tides", None)]
+    result = {"toolUseId": "t", "type": "web_search_result", "content": odd}
+    found = stream_of(
+        ("messageStart", {"role": "assistant"}),
+        ("contentBlockStart", {"contentBlockIndex": 0, "start": {"toolResult": result}}),
+        ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"toolResult": [{"text": "Noon."}]}}),
+        ("contentBlockStop", {"contentBlockIndex": 0}),
+        ("messageStop", {"stopReason": "end_turn"}),
+    )
+    assert found.error is None and len(found.choices[0].parts) == 1
