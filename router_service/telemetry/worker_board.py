@@ -130,7 +130,7 @@ class WorkerBoard:
 def _read(path: Path) -> WorkerReport | None:
     try:
         return _decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
