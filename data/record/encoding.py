@@ -42,7 +42,12 @@ def to_table(payloads: Sequence[bytes]) -> pa.Table:
 
     Raises ``msgspec.DecodeError`` or ``pa.ArrowException`` for a payload that is not a record.
     """
-    columns = list(zip(*(_values(decode_record(payload)) for payload in payloads), strict=True))
+    return records_table([decode_record(payload) for payload in payloads])
+
+
+def records_table(records: Iterable[Record]) -> pa.Table:
+    """Return records as a table of ``RECORD_SCHEMA``. Raises as ``to_table`` does, for values that do not fit."""
+    columns = list(zip(*map(_values, records), strict=True))
     columns = columns or [()] * len(RECORD_SCHEMA)
     arrays = [_array(list(column), field) for field, column in zip(RECORD_SCHEMA, columns, strict=True)]
     return pa.Table.from_arrays(arrays, schema=RECORD_SCHEMA)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import select
@@ -73,10 +74,15 @@ def _run(lake: Lake) -> None:
         from router_service.telemetry.sealing import SealedFiles, recover
 
         index = index or SealedFiles(lake)
+        # The records of a segment are all alive at once and have no reference cycles: the collector would walk them
+        # again and again, which takes as long as all the rest.
+        gc.disable()
         try:
             index.add(recover(lake))
         except OSError as error:
             logger.error("sealing waits: %s", error)
+        finally:
+            gc.enable()
 
 
 if __name__ == "__main__":

@@ -162,7 +162,8 @@ def crash(folder: Path, lab_url: str, seed: int, rounds: int) -> str:
     assert stack.promised - found.keys() == set()
     for row in rows:
         check(row, stack.answers.get(row["generation_id"]))
-    assert [path.name for path in stack.lake.log.iterdir()] == []
+    # A segment that was killed before it had its name holds no record, and is removed after a minute.
+    assert [path.name for path in stack.lake.log.iterdir() if path.suffix != ".new"] == []
     assert [path.name for path in stack.lake.requests.rglob("*") if path.is_file() and path.suffix != ".parquet"] == []
     lost = [age for name, age in stack.late.items() if name not in found]
     return (
