@@ -23,6 +23,7 @@ from router_service.core.parts import (
     ToolResult,
     is_signed_apart,
 )
+from router_service.providers.claude_signatures import is_of_kind
 from router_service.providers.formats.anthropic_messages.cache import cache_control
 from router_service.providers.formats.anthropic_messages.dialect import messages_dialect_at
 from router_service.providers.formats.anthropic_messages.media import media_block
@@ -145,10 +146,8 @@ class BlockEncoder:
         return block
 
     def _reasoning(self, part: Reasoning) -> Block | None:
-        if part.origin is not None:
-            own = returns_to(part.origin, self._endpoint)
-        else:
-            own = part.format is not None and part.format == self._reasoning_format
+        own = part.origin is not None and returns_to(part.origin, self._endpoint)
+        own = own or is_of_kind(part, self._reasoning_format)
         if own and part.encrypted:
             return {"type": "redacted_thinking", "data": part.encrypted}
         if own and part.signature:

@@ -9,7 +9,18 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message
-from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from router_service.core.parts import (
+    AnyPart,
+    Media,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    is_signed_apart,
+)
+from router_service.providers.claude_signatures import is_of_kind
 from router_service.providers.formats.bedrock_converse.cache import Block, SentBlock
 from router_service.providers.formats.bedrock_converse.media import MediaEncoder
 from router_service.providers.formats.bedrock_converse.model_traits import ConverseTraits
@@ -52,6 +63,8 @@ class BlockEncoder:
         found: list[SentBlock] = []
         assistant = message.role == "assistant"
         for part in message.parts:
+            if is_signed_apart(part):
+                self._dropped.add("reasoning")
             body = self._body(part, assistant)
             if body is not None:
                 found.append(SentBlock(body))
@@ -120,10 +133,8 @@ class BlockEncoder:
         if self._traits.claude is None:
             # Other models do not sign their reasoning, and refuse it in the history.
             own = False
-        elif part.origin is not None:
-            own = part.origin == self._origin
         else:
-            own = part.format is not None and part.format == converse_token_format(self._origin)
+            own = part.origin == self._origin or is_of_kind(part, converse_token_format(self._origin))
         if own and part.encrypted:
             return {"reasoningContent": {"redactedContent": part.encrypted}}
         if own and part.signature:

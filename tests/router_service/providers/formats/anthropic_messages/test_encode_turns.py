@@ -163,6 +163,7 @@ def test_the_order_of_an_assistant_turn_is_kept() -> None:
         (Reasoning(text="a", signature="s", format="anthropic-claude-v1"), True),
         (Reasoning(encrypted="d", format="anthropic-claude-v1"), True),
         (Reasoning(text="", signature="s", origin=ORIGIN), True),
+        (Reasoning(text="a", signature="s", format="anthropic-claude-v1", origin="bedrock_converse/aws/claude"), True),
         (Reasoning(text="a", signature="s"), False),
         (Reasoning(text="a", signature="s", format="google-gemini-v1"), False),
         (Reasoning(text="a", signature="s", origin="openai_responses"), False),

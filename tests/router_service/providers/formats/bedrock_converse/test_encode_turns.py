@@ -93,22 +93,25 @@ def test_text_beside_results_is_joined_to_them_where_the_model_refuses_both() ->
 
 
 def test_signed_reasoning_goes_back_to_claude_alone() -> None:
-    """Send a signature to the origin that made it, or to Claude by the name of its kind."""
+    """Send a signature to the origin that made it, or to Claude by the name of its kind, of another platform too."""
     own = Reasoning(text="Look.", signature="s1", origin=CLAUDE_ORIGIN)
     named = Reasoning(text="Twice.", signature="s2", format="anthropic-claude-v1")
+    elsewhere = Reasoning(text="Thrice.", signature="s5", format="anthropic-claude-v1", origin="anthropic_messages/a")
     hidden = Reasoning(encrypted="aGlkZGVu", origin=CLAUDE_ORIGIN)
     foreign = [
         Reasoning(text="No.", signature="s3", origin="gemini/google"),
         Reasoning(text="No.", signature="s4", origin=ORIGIN),
         Reasoning(text="No.", origin=CLAUDE_ORIGIN),
+        Reasoning(text="No.", signature="s6", format="anthropic-claude-v1", origin=""),
     ]
-    request = ask(user("?"), assistant(own, named, hidden, *foreign, "Yes."), user("Go on."))
+    request = ask(user("?"), assistant(own, named, elsewhere, hidden, *foreign, "Yes."), user("Go on."))
     encoded = encode(request)
     content = body_of(request)["messages"][1]["content"]
     assert encoded.dropped == ("reasoning",)
     assert content == [
         {"reasoningContent": {"reasoningText": {"text": "Look.", "signature": "s1"}}},
         {"reasoningContent": {"reasoningText": {"text": "Twice.", "signature": "s2"}}},
+        {"reasoningContent": {"reasoningText": {"text": "Thrice.", "signature": "s5"}}},
         {"reasoningContent": {"redactedContent": "aGlkZGVu"}},
         {"text": "Yes."},
     ]
