@@ -136,8 +136,9 @@ def _is_origin(at: Place, place: Place) -> bool:
     return at == place if returns == "model" else returns == "provider" and _account(at) == _account(place)
 
 
-def _account(place: Place) -> tuple[str, str]:
-    return place.wire_format, place.provider
+def _account(place: Place) -> tuple[str, ...]:
+    """Return who signs at ``place``: what Claude has signed on one platform is valid on every other."""
+    return ("claude",) if place.model.startswith("anthropic/") else (place.wire_format, place.provider)
 
 
 def _with_texts(turn: list[Item], items: Sequence[Item]) -> list[Item]:

@@ -82,6 +82,9 @@ ELEMENTS: Mapping[str, tuple[Callable[[str | None], list[Message]], bytes]] = {
     "cache mark": (lambda _: [Message(role="user", parts=[Text(text="x", cache=CacheMark())])], b"cache_control"),
 }
 
+# What stands for a mark in the formats that have another name for it.
+OTHER_MARKS = {b"cache_control": b"cachePoint"}
+
 
 def targets() -> dict[str, Endpoint]:
     """Return an endpoint for each format and dialect, by what the table calls it."""
@@ -104,10 +107,9 @@ def fate(element: str, endpoint: Endpoint) -> str:
     """Return what becomes of ``element`` at ``endpoint``: kept from all origins, from its own alone, or lost."""
     make, mark = ELEMENTS[element]
     wire = FORMATS[endpoint.wire_format]
-    own = f"{endpoint.wire_format}/{endpoint.provider}/{endpoint.upstream_model}"
-    if SPOKEN[endpoint.wire_format].returns == "provider":
-        own = f"{endpoint.wire_format}/{endpoint.provider}"
-    kept = [mark in sent(make(origin), endpoint, wire.name).request.body for origin in (own, FOREIGN_ORIGIN)]
+    own = sent([], endpoint, wire.name).context.origin
+    bodies = [sent(make(origin), endpoint, wire.name).request.body for origin in (own, FOREIGN_ORIGIN)]
+    kept = [mark in body or OTHER_MARKS.get(mark, mark) in body for body in bodies]
     return KEPT if all(kept) else OWN if kept[0] else LOST
 
 
@@ -137,9 +139,9 @@ def page() -> str:
         "This page is made from the translators (`tests/router_service/conversation/dialect_losses.py`), and a test",
         "compares them. Each column is a group of providers that get the same of a conversation, whichever format and",
         "dialect answered before. *kept*: it reaches the model, in a field of its own or as text. *own*: what the same",
-        "provider has made goes back to it alone (for `openai_chat` and `cohere`, the same model too). *–*: it is left",
-        "out. Reasoning that is left out is reported as the dropped parameter `reasoning`, a cache mark as",
-        "`cache_control`.",
+        "provider has made goes back to it alone (for `openai_chat` and `cohere`, the same model too); what Claude has",
+        "signed goes to Claude on any platform. *–*: it is left out. Reasoning that is left out is reported as the",
+        "dropped parameter `reasoning`, a cache mark as `cache_control`.",
         "",
         "| group | format and dialect |",
         "|---|---|",
