@@ -77,7 +77,7 @@ def test_the_lab_calls_tools_for_coheres_own_client(vendor: cohere.ClientV2) -> 
         ({"temperature": 1.5}, "temperature must be between 0 and 1"),
         ({"p": 1.0}, "p must be between"),
         ({"stop_sequences": ["a"] * 6}, "at most 5"),
-        ({"tools": [TOOL], "response_format": {"type": "json_object"}}, "not supported with RAG or tools"),
+        ({"tools": [TOOL], "response_format": {"type": "json_object"}}, "not supported with RAG"),
         ({"tool_choice": "REQUIRED"}, "only be provided with tools"),
     ],
 )
