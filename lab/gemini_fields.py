@@ -133,9 +133,9 @@ GENERATE_REQUEST = Object(
 _SNAKE = re.compile(r"_([a-z])")
 
 
-def documented_names(body: dict[str, Any]) -> dict[str, Any]:
-    """Return ``body`` with its fields in camel case, wherever the vendor knows them."""
-    found: dict[str, Any] = _named(GENERATE_REQUEST, body)
+def documented_names(body: dict[str, Any], shape: Object = GENERATE_REQUEST) -> dict[str, Any]:
+    """Return ``body`` with its fields in camel case, wherever the vendor knows them: those of ``shape``."""
+    found: dict[str, Any] = _named(shape, body)
     return found
 
 

@@ -18,11 +18,13 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from lab.gemini_embeddings import METHODS as EMBEDDINGS
+from lab.gemini_embeddings import SHAPES
 from lab.gemini_fields import documented_names
 from lab.gemini_refusals import BAD_TOKEN
 from lab.intake import read_body
 from lab.shapes import RequestRefused
-from lab.wire import Wire
+from lab.wire import ErrorWire, Wire
 
 _PROJECT = "projects/{project}/locations/{location}/publishers/google/models"
 # A router calls ``v1`` in place of the provider's own address; Google's clients add the version themselves.
@@ -38,6 +40,21 @@ MAX_FORM_BYTES = 1 << 20
 async def read_generation(request: Request, wire: Wire) -> dict[str, Any]:
     """Return the JSON object that was sent, with its fields named as the documentation does."""
     return documented_names(await read_body(request, wire))
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsReader:
+    """Read the body of a request for embeddings, with the model of its address."""
+
+    model: str
+    method: str
+
+    async def __call__(self, request: Request, wire: ErrorWire) -> dict[str, Any]:
+        body = documented_names(await read_body(request, wire), SHAPES[self.method])
+        named = body.get("model", f"models/{self.model}")
+        if named != f"models/{self.model}":
+            raise RequestRefused("* EmbedContentRequest.model: the model must be the address's\n")
+        return body | {"model": self.model}
 
 
 @dataclass
@@ -100,9 +117,13 @@ class ClaimedModel:
     def stream(self) -> bool:
         return self.method == "streamGenerateContent"
 
+    @property
+    def embeds(self) -> bool:
+        return self.method in EMBEDDINGS and (self.is_vertex or self.method != "predict")
+
     def refusal(self, office: TokenOffice) -> RequestRefused | None:
         """Return why Google refuses this address, ``None`` if it does not."""
-        if self.method not in METHODS:
+        if self.method not in METHODS and not self.embeds:
             return RequestRefused("The requested URL was not found on this server.", status=404, kind="NOT_FOUND")
         if self.stream and self.alt != "sse":
             return RequestRefused("The lab streams server-sent events alone: add alt=sse to the address.")

@@ -10,29 +10,17 @@ from typing import Any
 
 from lab.conversation import Conversation
 from lab.gemini_conversation import content_characters, is_answered, read_contents
-from lab.gemini_refusals import BAD_TOKEN, refuse_generation
+from lab.gemini_errors import GeminiErrors
+from lab.gemini_refusals import refuse_generation
 from lab.gemini_script import ContentScript, unsaid_in_contents
 from lab.prefixes import Prefixes
 from lab.script import Ending, Script
-from lab.scripted_wire import ScriptedWire, cloud_failure
-from lab.shapes import RequestRefused
+from lab.scripted_wire import ScriptedWire
 from lab.signatures import Signatures
 from lab.text import Ask, Completion
 
-# Source: Gemini API docs: Troubleshooting guide.
-FAILURES = {
-    400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
-    401: ("UNAUTHENTICATED", BAD_TOKEN),
-    403: ("PERMISSION_DENIED", "The caller does not have permission"),
-    404: ("NOT_FOUND", "Requested entity was not found."),
-    429: ("RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details."),
-    500: ("INTERNAL", "An internal error has occurred. Please retry or report in the troubleshooting guide."),
-    503: ("UNAVAILABLE", "The model is overloaded. Please try again later."),
-    504: ("DEADLINE_EXCEEDED", "The request timed out. Please try again."),
-}
 
-
-class GeminiWire(ScriptedWire):
+class GeminiWire(GeminiErrors, ScriptedWire):
     """Implement ``Wire``. What prompts have in common is cached without being asked for.
 
     ``seed`` determines the key that signs parts. ``model`` is that of the address, and ``is_vertex`` says whether the
@@ -40,7 +28,6 @@ class GeminiWire(ScriptedWire):
     """
 
     endings: Mapping[str, Ending] = {"refusal": "filtered", "error": "refusal"}
-    not_json = "Invalid JSON payload received. Unexpected end of string."
     turns = "contents"
     runs_tools = False
 
@@ -67,25 +54,8 @@ class GeminiWire(ScriptedWire):
         limit = (body.get("generationConfig") or {}).get("maxOutputTokens")
         return Ask(content_characters(body), limit, tools[0].name if tools else None)
 
-    def error(self, status: int) -> dict[str, Any]:
-        kind, _ = FAILURES.get(status, FAILURES[500])
-        return {"error": {"code": status, "message": f"planted {status}", "status": kind}}
-
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         refuse_generation(body, self.model, headers, self._signatures, vertex=self.is_vertex)
-
-    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]:
-        status = refused.kind if refused.kind.isupper() else FAILURES.get(refused.status, FAILURES[400])[0]
-        error: dict[str, Any] = {"code": refused.status, "message": refused.message, "status": status}
-        if refused.code:
-            reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": refused.code}
-            error["details"] = [reason | {"domain": "googleapis.com"}]
-        if refused.status == 429:
-            error["details"] = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}]
-        return {"error": error}
-
-    def failure(self, status: int) -> RequestRefused:
-        return cloud_failure(FAILURES, status)
 
     def converse(self, body: dict[str, Any]) -> Conversation:
         return read_contents(body)

@@ -28,8 +28,9 @@ from lab.chat_vendors import vendors
 from lab.cohere import CohereEmbedWire, CohereRerankWire
 from lab.cohere_chat import CohereChatWire
 from lab.faults import NEVER_S, Fault, leaves, read_fault
-from lab.gemini_server import MODEL_PATHS, ClaimedModel, TokenOffice, read_generation
+from lab.gemini_server import TokenOffice
 from lab.gemini_wire import GeminiWire
+from lab.google_routes import google_routes
 from lab.intake import MALFORMED, new_request_id, read_body, refusal_response, request_ids, understand, unreadable
 from lab.openai_embeddings import OpenAIEmbeddingsWire
 from lab.openai_images import OpenAIImagesWire
@@ -253,7 +254,7 @@ def create_app(lab: Lab) -> Starlette:
     injects faults into a provider or into one of its endpoints.
     """
     openai, anthropic, responses = OpenAIWire(), AnthropicWire(lab.seed), ResponsesWire(lab.seed)
-    gemini, office, cohere = GeminiWire(lab.seed), TokenOffice(), CohereChatWire()
+    office, cohere = TokenOffice(), CohereChatWire()
     bedrock, vertex_anthropic = BedrockWire(lab.seed), VertexAnthropicWire(lab.seed)
     others = {provider: VendorWire(provider, vendor) for provider, vendor in vendors().items()}
 
@@ -273,17 +274,6 @@ def create_app(lab: Lab) -> Starlette:
     async def embed(request: Request) -> Response:
         provider = request.path_params["provider"]
         return await answer_task(lab, provider, request, OpenAIEmbeddingsWire(provider))
-
-    async def generate(request: Request) -> Response:
-        provider = request.path_params["provider"]
-        wanted = ClaimedModel.read(request)
-        wire = gemini.at(wanted.model, is_vertex=wanted.is_vertex)
-        refused = wanted.refusal(office)
-        if refused is not None and lab.refuses(provider):
-            lab.refused[f"{provider}:{wanted.model}"] += 1
-            return refusal_response(refused, wire)
-        address = {"model": wanted.model, "stream": wanted.stream}
-        return await lab.answer(provider, request, wire, address, read_generation)
 
     async def converse(request: Request) -> Response:
         provider, address = request.path_params["provider"], converse_address(request)
@@ -347,7 +337,7 @@ def create_app(lab: Lab) -> Starlette:
             Route("/{provider}/v1/images/generations", draw, methods=["POST"]),
             Route("/{provider}/v1/models", models),
             Route("/{provider}/v1beta/models", models),
-            *(Route(f"/{{provider}}/{path}/{{call}}", generate, methods=["POST"]) for path in MODEL_PATHS),
+            *google_routes(lab, GeminiWire(lab.seed), office),
             *(Route(path, converse, methods=["POST"]) for path in CONVERSE_PATHS),
             *(Route(f"/{{provider}}/{path}/models", models) for path in ("openai/v1", "openai")),
             *account_routes(lab, responses, anthropic),

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import anthropic
 import openai
 import pytest
+from google import genai
 
 from lab.server import Lab, create_app
 from tests.conftest import serving
+from tests.lab.google_clients import granted_token, studio_client, vertex_client
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +32,18 @@ def openai_sdk(quiet_lab_url: str) -> Iterator[openai.OpenAI]:
 def anthropic_sdk(quiet_lab_url: str) -> Iterator[anthropic.Anthropic]:
     """Yield the official client of Anthropic."""
     with anthropic.Anthropic(base_url=f"{quiet_lab_url}/anthropic", api_key="key", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def google(quiet_lab_url: str) -> Iterator[genai.Client]:
+    """Yield the official client of Google at AI Studio."""
+    with studio_client(quiet_lab_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def vertex(quiet_lab_url: str) -> Iterator[genai.Client]:
+    """Yield the official client of Google at Vertex AI."""
+    with vertex_client(quiet_lab_url, granted_token(quiet_lab_url)) as client:
         yield client

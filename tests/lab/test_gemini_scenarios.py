@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import jsonschema_rs
 import pytest
 from google import genai
-from google.auth.credentials import Credentials as GoogleCredentials
 from google.genai import errors, types
 
 from lab.scenarios import SCENARIOS
+from tests.lab.google_clients import granted_token, token_form, vertex_client
 from tests.lab.scenes import PNG, PNG_BYTES, SCHEMA, SECOND, marked
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -29,15 +28,6 @@ TOOLS: list[Any] = [
     }
 ]
 NO_LOOP: Any = {"disable": True}
-
-
-@pytest.fixture(scope="module")
-def google(quiet_lab_url: str) -> Iterator[genai.Client]:
-    """Yield the official client at AI Studio."""
-    options = types.HttpOptions(base_url=f"{quiet_lab_url}/google", retry_options=types.HttpRetryOptions(attempts=1))
-    client = genai.Client(api_key="key", http_options=options)
-    yield client
-    client.close()
 
 
 def ask(
@@ -239,43 +229,16 @@ def test_prompts_in_common_are_cached(google: genai.Client) -> None:
     assert usage is not None and 0 < (usage.cached_content_token_count or 0) <= (usage.prompt_token_count or 0)
 
 
-class _Token(GoogleCredentials):
-    """Hold a token that the client sends to Vertex AI."""
-
-    def __init__(self, token: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.token = token
-
-    @property
-    def expired(self) -> bool:
-        return False
-
-    def refresh(self, request: Any) -> None:
-        raise AssertionError("the token needs no refresh")
-
-
 @pytest.mark.parametrize("stream", [False, True])
 def test_vertex_takes_a_token_of_the_lab_alone(quiet_lab_url: str, stream: bool) -> None:
-    claims = {"iss": "pilot@harbour.example", "scope": "https://www.googleapis.com/auth/cloud-platform"}
-    claims |= {"iat": 1_700_000_000, "exp": 4_000_000_000}
-    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
-    form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": f"e30.{body}.e30"}
-    granted = httpx2.post(f"{quiet_lab_url}/_google/token", data=form).json()
-    assert granted["token_type"] == "Bearer" and granted["expires_in"] == 3600
-    for token, works in ((granted["access_token"], True), ("another", False)):
-        options = types.HttpOptions(
-            base_url=f"{quiet_lab_url}/google-vertex", retry_options=types.HttpRetryOptions(attempts=1)
-        )
-        client = genai.Client(
-            vertexai=True, project="harbour", location="europe-west1", credentials=_Token(token), http_options=options
-        )
-        if works:
-            assert said(play(client, stream, "text"))
-        else:
-            with pytest.raises(errors.ClientError, match="UNAUTHENTICATED"):
-                play(client, stream, "text")
-        client.close()
-    refused = httpx2.post(f"{quiet_lab_url}/_google/token", data=form | {"assertion": "none"})
+    for token, works in ((granted_token(quiet_lab_url), True), ("another", False)):
+        with vertex_client(quiet_lab_url, token) as client:
+            if works:
+                assert said(play(client, stream, "text"))
+            else:
+                with pytest.raises(errors.ClientError, match="UNAUTHENTICATED"):
+                    play(client, stream, "text")
+    refused = httpx2.post(f"{quiet_lab_url}/_google/token", data=token_form("none"))
     assert refused.status_code == 400 and refused.json()["error"] == "invalid_grant"
 
 
