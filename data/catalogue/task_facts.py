@@ -12,7 +12,7 @@ from data.catalogue.types import Task, WireFormat
 
 # Wire formats by the tasks that the router has a translator for. Every wire format speaks chat.
 SPOKEN: Mapping[Task, frozenset[WireFormat]] = {
-    "embeddings": frozenset({"openai_chat", "cohere"}),
+    "embeddings": frozenset({"openai_chat", "cohere", "gemini"}),
     "rerank": frozenset({"cohere"}),
     "images": frozenset({"openai_chat"}),
 }

@@ -17,10 +17,11 @@ from tests.conftest import Stack
 
 pytestmark = pytest.mark.slow
 SMALL, QWEN = "openai/text-embedding-3-small", "qwen/qwen3-embedding-8b"
+GEMINI = "google/gemini-embedding-001"
 TEXTS = ["A chart of the harbour", "The depth at low tide", "A chart of the harbour"]
 WITH_OPENAI = pytest.mark.client("openai for Python")
 WITH_OPENROUTER = pytest.mark.client("openrouter for Python")
-MODELS = pytest.mark.parametrize(("model", "dimensions"), [(SMALL, 1536), (QWEN, 4096)])
+MODELS = pytest.mark.parametrize(("model", "dimensions"), [(SMALL, 1536), (QWEN, 4096), (GEMINI, 3072)])
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from router_service.providers.formats.cohere import embeddings
 from router_service.providers.formats.cohere.embeddings import CohereEmbeddings
 from router_service.providers.formats.cohere.format import CohereFormat
 from router_service.providers.formats.cohere.rerank import CohereRerank
+from router_service.providers.formats.gemini.embeddings import GeminiEmbeddings
 from router_service.providers.formats.gemini.format import GeminiFormat
 from router_service.providers.formats.openai_chat import turns
 from router_service.providers.formats.openai_chat.embeddings import OpenAIEmbeddings
@@ -39,6 +40,7 @@ GROUP = "portolan.formats"
 TASK_FORMATS: TaskFormats = {
     ("openai_chat", "embeddings"): OpenAIEmbeddings(),
     ("cohere", "embeddings"): CohereEmbeddings(),
+    ("gemini", "embeddings"): GeminiEmbeddings(),
     ("cohere", "rerank"): CohereRerank(),
     ("openai_chat", "images"): OpenAIImages(),
 }

@@ -26,6 +26,5 @@ def test_vertex_needs_an_address_for_gemini_and_a_protocol_for_the_others() -> N
     for endpoint in offers("google-vertex"):
         native = endpoint.upstream_model.startswith("gemini")
         assert endpoint.wire_format == ("gemini" if native else "openai_chat")
-        is_spoken = native and endpoint.task == "chat"
-        assert endpoint.disabled_reason == ("account_address" if is_spoken else "unsupported_protocol")
+        assert endpoint.disabled_reason == ("account_address" if native else "unsupported_protocol")
         assert endpoint.key_env == () and not endpoint.enabled

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from data.catalogue import load_catalogue
+from lab.embeddings import unit_vector
 from lab.server import Lab, create_app
 from router_service.configuration.google_cloud import vertex_address
 from router_service.configuration.market import make_market
@@ -106,8 +107,12 @@ def test_a_request_goes_to_the_project_with_a_token(tmp_path: Path, stream: bool
                 answer = httpx2.post(f"{stack.url}/v1/chat/completions", json=body, headers=headers, timeout=60)
                 assert answer.status_code == 200, answer.text
                 assert '"provider":"Vertex"' in answer.text
+            embedding = {"model": "google/gemini-embedding-001", "input": ["a", "b"], "provider": body["provider"]}
+            answer = httpx2.post(f"{stack.url}/v1/embeddings", json=embedding, headers=headers, timeout=60)
+            assert [one["embedding"] for one in answer.json()["data"]] == [unit_vector(one, 3072) for one in "ab"]
         counts = httpx2.get(f"{vertex}/_log").json()
-        assert counts["calls"] == {"google-vertex:gemini-3-flash-preview": 2} and not counts["refused"]
+        assert counts["calls"] == {"google-vertex:gemini-3-flash-preview": 2, "google-vertex:gemini-embedding-001": 1}
+        assert not counts["refused"]
 
 
 def test_the_compatible_address_can_be_chosen(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -11,27 +9,11 @@ import openai
 import pytest
 
 from lab.scenarios import CHART
-from lab.server import Lab
-from tests.conftest import Stack, open_stack
+from tests.conftest import Stack
 
 IMAGE_MODEL, FLASH = "google/gemini-2.5-flash-image", "google/gemini-3-flash-preview"
 DATA_URL = f"data:image/png;base64,{CHART}"
 pytestmark = pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Yield a router in front of a lab that is strict."""
-    folder: Path = tmp_path_factory.mktemp("gemini")
-    with open_stack(folder, Lab(time_scale=0.0, faults=False, strict=True)) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def client(market: Stack) -> Iterator[openai.OpenAI]:
-    """Yield the official client of chat completions."""
-    with openai.OpenAI(base_url=f"{market.url}/v1", api_key=market.key, max_retries=0) as found:
-        yield found
 
 
 def asked(scenario: str, **fields: Any) -> dict[str, Any]:
