@@ -27,6 +27,11 @@ from lab.shapes import RequestRefused
 from lab.wire import ErrorWire, Wire
 
 _PROJECT = "projects/{project}/locations/{location}/publishers/google/models"
+CACHE_PATHS = (
+    "v1beta",
+    "v1",
+    *(f"{version}/projects/{{project}}/locations/{{location}}" for version in ("v1beta1", "v1")),
+)
 # A router calls ``v1`` in place of the provider's own address; Google's clients add the version themselves.
 MODEL_PATHS = ("v1/models", "v1beta/models", f"v1/{_PROJECT}", f"v1beta1/{_PROJECT}")
 METHODS = ("generateContent", "streamGenerateContent")
@@ -35,6 +40,13 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 TOKEN_LIFETIME_S = 3600
 # No assertion of a service account is near this size.
 MAX_FORM_BYTES = 1 << 20
+
+
+def project_of(request: Request) -> str:
+    """Return the project that a request is made for: that of the address at Vertex AI, else that of the key."""
+    if "project" in request.path_params:
+        return "projects/{project}/locations/{location}".format_map(request.path_params)
+    return request.headers.get("x-goog-api-key", "")
 
 
 async def read_generation(request: Request, wire: Wire) -> dict[str, Any]:
@@ -100,6 +112,7 @@ class ClaimedModel:
     alt: str | None
     is_vertex: bool
     authorization: str
+    project: str
 
     @classmethod
     def read(cls, request: Request) -> ClaimedModel:
@@ -111,6 +124,7 @@ class ClaimedModel:
             request.query_params.get("alt"),
             "project" in request.path_params,
             request.headers.get("authorization", ""),
+            project_of(request),
         )
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.conversation import Conversation
+from lab.gemini_caches import CachedPrompts
 from lab.gemini_conversation import content_characters, is_answered, read_contents
 from lab.gemini_errors import GeminiErrors
 from lab.gemini_refusals import refuse_generation
@@ -21,10 +22,10 @@ from lab.text import Ask, Completion
 
 
 class GeminiWire(GeminiErrors, ScriptedWire):
-    """Implement ``Wire``. What prompts have in common is cached without being asked for.
+    """Implement ``Wire``. What prompts have in common is cached without being asked for, others by name in ``caches``.
 
     ``seed`` determines the key that signs parts. ``model`` is that of the address, and ``is_vertex`` says whether the
-    address is one of Vertex AI, where a bearer token has been checked.
+    address is one of Vertex AI, where a bearer token has been checked. ``project`` is whose caches may be named.
     """
 
     endings: Mapping[str, Ending] = {"refusal": "filtered", "error": "refusal"}
@@ -34,17 +35,21 @@ class GeminiWire(GeminiErrors, ScriptedWire):
     def __init__(self, seed: int = 7) -> None:
         self._prefixes = Prefixes()
         self._signatures = Signatures(seed)
-        self.model = ""
+        self.caches = CachedPrompts()
+        self.model = self.project = ""
         self.is_vertex = False
 
-    def at(self, model: str, *, is_vertex: bool = False) -> GeminiWire:
+    def at(self, model: str, project: str = "", *, is_vertex: bool = False) -> GeminiWire:
         """Return the same wire for requests to the address of ``model``."""
         found = copy.copy(self)
-        found.model, found.is_vertex = model, is_vertex
+        found.model, found.project, found.is_vertex = model, project, is_vertex
         return found
 
     def cache(self, body: dict[str, Any], completion: Completion, endpoint: str) -> Completion:
         """Return ``completion`` with the prompt tokens that were read from the endpoint's cache."""
+        if "cachedContent" in body:
+            tokens = self.caches.tokens_for(self.project, body["cachedContent"], self.model)
+            return replace(completion, prompt_tokens=completion.prompt_tokens + tokens, cached_tokens=tokens)
         turns = [body.get("systemInstruction") or {}, *body["contents"]]
         known = self._prefixes.read(endpoint, [{"content": turn.get("parts")} for turn in turns])
         return replace(completion, cached_tokens=min(known, completion.prompt_tokens))
@@ -56,6 +61,8 @@ class GeminiWire(GeminiErrors, ScriptedWire):
 
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         refuse_generation(body, self.model, headers, self._signatures, vertex=self.is_vertex)
+        if "cachedContent" in body:
+            self.caches.tokens_for(self.project, body["cachedContent"], self.model)
 
     def converse(self, body: dict[str, Any]) -> Conversation:
         return read_contents(body)
