@@ -229,11 +229,32 @@ def converse_stream(kind: str) -> list[bytes]:
     return [event_frame("messageStart", {"role": "assistant"}) + head, *(delta(number) for number in range(CHUNKS))]
 
 
+def cohere_stream(kind: str) -> list[bytes]:
+    """Return a stream of Cohere's chat; its first piece opens the message, and its content or its call."""
+    call = {"id": "find_1", "type": "function", "function": {"name": "find", "arguments": ""}}
+
+    def event(name: str, message: dict[str, Any]) -> bytes:
+        return _named({"type": name, "index": 0, "delta": {"message": message}})
+
+    def delta(number: int) -> bytes:
+        if kind == "tool arguments":
+            return event("tool-call-delta", {"tool_calls": {"function": {"arguments": _member(number)}}})
+        return event("content-delta", {"content": {kind: _word(number)}})
+
+    head = _named({"type": "message-start", "id": "1", "delta": {"message": {"role": "assistant"}}})
+    if kind == "tool arguments":
+        head += event("tool-call-start", {"tool_calls": call})
+    else:
+        head += event("content-start", {"content": {"type": kind, kind: ""}})
+    return [head, *(delta(number) for number in range(CHUNKS))]
+
+
 # Those of streams that are no server-sent events.
 CONTENT_TYPES = {"bedrock_converse": aws_event_stream.CONTENT_TYPE}
 STREAMS: dict[str, Callable[[str], list[bytes]]] = {
     "anthropic_messages": messages_stream,
     "bedrock_converse": converse_stream,
+    "cohere": cohere_stream,
     "gemini": gemini_stream,
     "openai_chat": chat_stream,
     "openai_responses": responses_stream,
