@@ -113,7 +113,8 @@ class _Calls:
 
     async def call(self, endpoint: Endpoint, attempt: Attempt, timeout_s: float) -> CommittedAttempt:
         """Call ``endpoint``. Where the provider refuses one of several keys, call it with the next; where it refuses
-        the tokens of earlier reasoning, call it once more without them.
+        the tokens of earlier reasoning, call it once more without them. What one key may not use, such as a cache of
+        another project, another one may.
         """
         credentials = self._dispatcher.credentials
         wire = self._dispatcher.formats[endpoint.wire_format]
@@ -125,9 +126,10 @@ class _Calls:
             encoded = await translate(size, wire.encode, asked, endpoint, generation_id)
         ends_at = time.perf_counter() + timeout_s
         with_tokens = True
+        refused: list[HttpRequest] = []
         redactor = credentials.redactor(endpoint)
         while True:
-            request = await credentials.sign(encoded.request, endpoint)
+            request = await credentials.sign(encoded.request, endpoint, refused)
             try:
                 if self._source.stream:
                     return await self._stream(wire, encoded, request, endpoint, attempt, timeout_s, redactor)
@@ -148,6 +150,8 @@ class _Calls:
                 if with_tokens and refuses_tokens(error) and (kept := without_tokens(asked or self._source.parsed)):
                     with_tokens = False
                     encoded = _report_reasoning(await translate(size, wire.encode, kept, endpoint, generation_id))
+                elif error.error_type == "permission_denied" and credentials.has_untried(endpoint, [*refused, request]):
+                    refused.append(request)
                 elif not credentials.pass_on(request, endpoint, status, error.retry_after):
                     raise
                 timeout_s = ends_at - time.perf_counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -75,15 +75,27 @@ class _KeyRing:
         self._next = 0
         self._clock = clock
 
-    def rotate(self) -> dict[str, str]:
-        """Return the headers of the next key that is not cooled down, else of the one that will be first."""
+    def rotate(self, refused: Sequence[HttpRequest] = ()) -> dict[str, str]:
+        """Return the headers of the next key that is not cooled down, else of the one that will be first.
+
+        The keys of ``refused`` are passed over as long as there are others.
+        """
         now, count = self._clock(), len(self._headers)
         order = [(self._next + step) % count for step in range(count)]
+        order = self._untried(order, refused) or order
         chosen = next((i for i in order if self._cool_until[i] <= now), None)
         if chosen is None:
             chosen = min(order, key=self._cool_until.__getitem__)
         self._next = chosen + 1
         return self._headers[chosen]
+
+    def has_untried(self, refused: Sequence[HttpRequest]) -> bool:
+        """Return whether a key that could serve now has signed none of ``refused``."""
+        now = self._clock()
+        return any(self._cool_until[i] <= now for i in self._untried(range(len(self._headers)), refused))
+
+    def _untried(self, places: Iterable[int], refused: Sequence[HttpRequest]) -> list[int]:
+        return [i for i in places if not any(self._headers[i].items() <= one.headers.items() for one in refused)]
 
     def cool(self, sent: Mapping[str, str], seconds: float) -> bool:
         """Cool the key down that ``sent`` was signed with; return whether another one can serve now."""
@@ -143,11 +155,14 @@ class Credentials:
             raise ApiError("provider_unavailable", "The router is not connected yet, so that it has no token")
         return await self._send(request, timeout_s)
 
-    async def sign(self, request: HttpRequest, endpoint: Endpoint) -> HttpRequest:
-        """Return ``request`` with the headers that authenticate it at ``endpoint``. Raises ``ApiError`` 502."""
+    async def sign(self, request: HttpRequest, endpoint: Endpoint, refused: Sequence[HttpRequest] = ()) -> HttpRequest:
+        """Return ``request`` with the headers that authenticate it at ``endpoint``. Raises ``ApiError`` 502.
+
+        ``refused`` is what the same request was before: another key signs it, if there is one.
+        """
         ring = self._rings.get((endpoint.provider, endpoint.base_url, endpoint.wire_format))
         if ring is not None:
-            signed = ring.only or ring.rotate()
+            signed = ring.only or ring.rotate(refused)
             if ring.tokens is not None:
                 signed = signed | await ring.tokens.header()
             if ring.signer is not None:
@@ -163,6 +178,11 @@ class Credentials:
         """Return what removes the secrets that requests to ``endpoint`` are signed with."""
         ring = self._rings.get((endpoint.provider, endpoint.base_url, endpoint.wire_format))
         return NO_SECRETS if ring is None else ring.redactor
+
+    def has_untried(self, endpoint: Endpoint, refused: Sequence[HttpRequest]) -> bool:
+        """Return whether the account has a key that has signed none of ``refused``."""
+        ring = self._rings.get((endpoint.provider, endpoint.base_url, endpoint.wire_format))
+        return ring is not None and ring.only is None and ring.has_untried(refused)
 
     def pass_on(self, request: HttpRequest, endpoint: Endpoint, status: int, retry_after: float | None) -> bool:
         """Cool the key of ``request`` down that the provider has refused with ``status``.

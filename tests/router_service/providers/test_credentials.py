@@ -91,6 +91,23 @@ async def test_a_refused_key_is_passed_over_until_it_has_cooled_down() -> None:
     assert not alone.pass_on(await alone.sign(REQUEST, endpoint), endpoint, 401, None)
 
 
+async def test_each_key_is_tried_for_what_another_one_may_not_use() -> None:
+    """None of them is cooled down, and one that is cooled down is not tried."""
+    endpoint = endpoint_at("http://a")
+    credentials = Credentials(lab=False, accounts=account_of(endpoint, "a", "b", "c"), clock=Clock())
+    first = await credentials.sign(REQUEST, endpoint)
+    second = await credentials.sign(REQUEST, endpoint, [first])
+    assert credentials.has_untried(endpoint, [first, second])
+    third = await credentials.sign(REQUEST, endpoint, [first, second])
+    assert len({one.headers["authorization"] for one in (first, second, third)}) == 3
+    assert not credentials.has_untried(endpoint, [first, second, third])
+    assert await keys_sent(credentials, endpoint, 3) == ["a", "b", "c"]
+    assert credentials.pass_on(third, endpoint, 429, 10.0)
+    assert not credentials.has_untried(endpoint, [first, second])
+    alone = Credentials(lab=False, accounts=account_of(endpoint, "a"))
+    assert not alone.has_untried(endpoint, [])
+
+
 async def test_the_key_that_is_ready_first_serves_when_all_are_refused() -> None:
     """A cooled key is better than none; and accounts that stay keep what is known of their keys."""
     clock, endpoint = Clock(), endpoint_at("http://a")

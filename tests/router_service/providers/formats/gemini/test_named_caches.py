@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from tests.conftest import Stack
+from lab.server import Lab, create_app
+from tests.conftest import Stack, open_stack, serving
 from tests.lab.google_clients import studio_client
 
 MODEL, NAME = "google/gemini-2.5-flash", "gemini-2.5-flash"
@@ -55,3 +57,24 @@ def test_a_cache_is_read_by_its_name(
 def test_a_cache_of_another_project_is_refused(client: openai.OpenAI) -> None:
     with pytest.raises(openai.APIStatusError, match=r"CachedContent not found \(or permission denied\)"):
         asked(client, extra_body={"cached_content": "cachedContents/none"})
+
+
+def test_of_several_projects_the_one_with_the_cache_is_found(tmp_path: Path) -> None:
+    """A request takes both turns, so that the next one begins with the wrong key too. Neither rests afterwards."""
+    lab = Lab(time_scale=0.0, faults=False, strict=True)
+    with serving(create_app(lab)) as url, studio_client(url, "second") as google:
+        name = google.caches.create(model=NAME, config={"contents": [TIDES]}).name
+        file = tmp_path / "portolan.toml"
+        file.write_text(f'[providers.google]\nbase_url = "{url}/google/v1"\nkey = ["first", "second"]\n')
+        with (
+            open_stack(tmp_path / "data", lab, config=file) as stack,
+            openai.OpenAI(base_url=f"{stack.url}/v1", api_key=stack.key, max_retries=0) as client,
+        ):
+            for _ in range(2):
+                found = asked(client, extra_body={"cached_content": name})
+                row = stack.record(found.headers["x-generation-id"])
+                assert row["cached_tokens"] == TOKENS and len(row["attempts"]) == 1
+            assert lab.refused.total() == 2
+            with pytest.raises(openai.APIStatusError, match="CachedContent not found"):
+                asked(client, extra_body={"cached_content": "cachedContents/none"})
+            assert lab.refused.total() == 4
