@@ -2,8 +2,8 @@
 
 Sources, read 2026-11-30: Gemini API reference: models.embedContent and models.batchEmbedContents; Vertex AI reference:
 Text embeddings API; the requests of the ``google-genai`` package 3.6.1; the error bodies that users quote in the issues
-of langchain-ai/langchainjs (#4491) and GoogleCloudPlatform/generative-ai (#3040). For an empty text and for dimensions
-out of range the documentation has no sentences; these are the lab's.
+of langchain-ai/langchainjs (#4491) and GoogleCloudPlatform/generative-ai (#3040). For an empty text, for dimensions
+out of range and for too many pictures the documentation has no sentences; these are the lab's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from lab.openai_embeddings import spoil
 from lab.shapes import Flag, Listed, Object, OneOf, RequestRefused, Shape, check
 from lab.text import CHARACTERS_OF_A_TOKEN
 
-MAX_BATCH, MAX_INSTANCES, MAX_TOKENS = 100, 250, 20_000
+MAX_BATCH, MAX_INSTANCES, MAX_TOKENS, MAX_IMAGES = 100, 250, 20_000, 6
+TOKENS_OF_AN_IMAGE = 258
 METHODS = ("embedContent", "batchEmbedContents", "predict")
 TASK_TYPES = (
     "TASK_TYPE_UNSPECIFIED", "RETRIEVAL_QUERY", "RETRIEVAL_DOCUMENT", "SEMANTIC_SIMILARITY", "CLASSIFICATION",
@@ -71,9 +72,11 @@ class GeminiEmbeddingsWire(GeminiErrors):
         check(SHAPES[self._method], sent, (), GoogleVocabulary())
         asked = self._asked(body)
         self._check_batch(body, name, len(asked))
-        for text, options in asked:
-            if not text:
+        for text, images, options in asked:
+            if not text and not images:
                 raise RequestRefused("The text content is empty.")
+            if len(images) > (MAX_IMAGES if _sees(name) else 0):
+                raise RequestRefused(f"models/{name} embeds at most {MAX_IMAGES if _sees(name) else 0} images at once.")
             length = options.get("outputDimensionality")
             if length is not None and not 1 <= length <= (model.dimensions or length):
                 raise RequestRefused(
@@ -84,10 +87,19 @@ class GeminiEmbeddingsWire(GeminiErrors):
         model, asked = self._model(body["model"]), self._asked(body)
         full = (model and model.dimensions) or 768
         vectors = spoil(
-            [unit_vector(text, options.get("outputDimensionality") or full) for text, options in asked], spoiled
+            [
+                unit_vector("\n".join((text, *images)), options.get("outputDimensionality") or full)
+                for text, images, options in asked
+            ],
+            spoiled,
         )
-        counts = [_tokens(text) for text, _ in asked]
-        usage = {"promptTokenCount": sum(counts)}
+        counts = [_tokens(text) for text, _, _ in asked]
+        seen = TOKENS_OF_AN_IMAGE * sum(len(images) for _, images, _ in asked)
+        details = {"TEXT": sum(counts), "IMAGE": seen}
+        usage = {
+            "promptTokenCount": sum(counts) + seen,
+            "promptTokenDetails": [{"modality": name, "tokenCount": count} for name, count in details.items() if count],
+        }
         if self._method == "embedContent":
             return {"embedding": {"values": vectors[0] if vectors else []}, "usageMetadata": usage}
         if self._method == "batchEmbedContents":
@@ -98,7 +110,7 @@ class GeminiEmbeddingsWire(GeminiErrors):
                 {"embeddings": {"values": one, "statistics": told}}
                 for one, told in zip(vectors, statistics, strict=False)
             ],
-            "metadata": {"billableCharacterCount": sum(len(text) for text, _ in asked)},
+            "metadata": {"billableCharacterCount": sum(len(text) for text, _, _ in asked)},
         }
 
     def _model(self, name: str) -> Model | None:
@@ -122,26 +134,37 @@ class GeminiEmbeddingsWire(GeminiErrors):
                     f"Unable to submit request because it included too many instances: {count}, but at most "
                     f"{MAX_INSTANCES} are supported. {_ADVICE}"
                 )
-            tokens = sum(_tokens(text) for text, _ in self._asked(body))
+            tokens = sum(_tokens(text) for text, _, _ in self._asked(body))
             if tokens > MAX_TOKENS:
                 raise RequestRefused(
                     f"Unable to submit request because the input token count is {tokens} but the model supports up to "
                     f"{MAX_TOKENS}. Reduce the input token count and try again. {_ADVICE}"
                 )
 
-    def _asked(self, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-        """Return each text with its options."""
+    def _asked(self, body: dict[str, Any]) -> list[tuple[str, list[str], dict[str, Any]]]:
+        """Return each text with its pictures and its options."""
         if self._method == "predict":
             parameters = body.get("parameters") or {}
-            return [(str(one.get("content") or ""), parameters) for one in body["instances"]]
+            return [(str(one.get("content") or ""), [], parameters) for one in body["instances"]]
         requests = body["requests"] if self._method == "batchEmbedContents" else [body]
         return [
             (
-                "\n".join(part.get("text", "") for part in one["content"].get("parts") or ()),
+                "\n".join(part["text"] for part in one["content"].get("parts") or () if "text" in part),
+                [_standard(part["inlineData"]) for part in one["content"].get("parts") or () if "inlineData" in part],
                 one | one.get("embedContentConfig", {}),
             )
             for one in requests
         ]
+
+
+def _standard(blob: Mapping[str, Any]) -> str:
+    """Return the data of a blob in the usual alphabet of base64: Google's own client writes the other one."""
+    return str(blob["data"]).replace("-", "+").replace("_", "/")
+
+
+def _sees(model: str) -> bool:
+    """Return whether a model embeds pictures: the first one does not."""
+    return not model.startswith("gemini-embedding-001")
 
 
 def _tokens(text: str) -> int:

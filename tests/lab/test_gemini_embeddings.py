@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import httpx2
 import pytest
 from google import genai
-from google.genai import errors
+from google.genai import errors, types
 
 from lab.embeddings import unit_vector
 from tests.lab.google_clients import granted_token
+from tests.lab.scenes import PNG
 
 MODEL = "gemini-embedding-001"
 TEXTS = ["A chart of the harbour", "The depth at low tide"]
@@ -26,6 +28,16 @@ def test_googles_own_client_gets_vectors(place: str, texts: list[Any], request: 
         )
         wanted = [unit_vector(text, dimensions or 3072) for text in texts]
         assert [one.values for one in found.embeddings or ()] == wanted
+
+
+def test_the_newer_model_embeds_pictures(google: genai.Client) -> None:
+    picture = types.Part.from_bytes(data=base64.b64decode(PNG), mime_type="image/png")
+    found = google.models.embed_content(model="gemini-embedding-2", contents=["A chart.", picture])
+    (one,) = found.embeddings or ()
+    assert one.values == unit_vector(f"A chart.\n{PNG}", 3072)
+    assert found.usage_metadata and found.usage_metadata.prompt_token_count == 2 + 258
+    with pytest.raises(errors.ClientError, match="embeds at most 0 images"):
+        google.models.embed_content(model=MODEL, contents=[types.Content(parts=[picture])])
 
 
 @pytest.mark.parametrize(
