@@ -17,6 +17,7 @@ from router_service.providers.formats.cohere import embeddings
 from router_service.providers.formats.cohere.embeddings import CohereEmbeddings
 from router_service.providers.formats.cohere.format import CohereFormat
 from router_service.providers.formats.cohere.rerank import CohereRerank
+from router_service.providers.formats.gemini import embeddings as gemini_embeddings
 from router_service.providers.formats.gemini.embeddings import GeminiEmbeddings
 from router_service.providers.formats.gemini.format import GeminiFormat
 from router_service.providers.formats.openai_chat import turns
@@ -50,6 +51,7 @@ TAKES_DATA_ALONE: DataAlone = {
     "anthropic_messages": messages_media.takes_data_alone,
     "openai_chat": turns.takes_data_alone,
     "cohere": embeddings.takes_data_alone,
+    "gemini": gemini_embeddings.takes_data_alone,
     "bedrock_converse": converse_media.takes_data_alone,
 }
 _REACHING = (ParameterSupport.NATIVE, ParameterSupport.EMULATED)

@@ -19,8 +19,8 @@ class GeminiDialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     ``reasoning_format`` is the reference's name of the kind of token that it signs with; what a server without one has
     signed is valid there alone, so its parts have to name their origin. ``only`` are regular expressions of the models,
-    by their lower-case name, that take a parameter which others refuse. ``predicts`` is true where embeddings are asked
-    for by ``predict``; ``max_inputs`` is how many a request may have.
+    by their lower-case name, that take a parameter, or images to embed, which others refuse. ``predicts`` is true where
+    embeddings are asked for by ``predict``, which takes texts alone; ``max_inputs`` is how many a request may have.
     """
 
     reasoning_format: str | None = None

@@ -1,7 +1,8 @@
 """Translate embeddings to and from Google's ``batchEmbedContents``, and ``predict`` of Vertex AI.
 
-Sources, read 2026-11-30: Gemini API reference: models.batchEmbedContents, TaskType; Vertex AI reference: Text
-embeddings API; for the bounds of a batch langchain-ai/langchainjs (#4491), GoogleCloudPlatform/generative-ai (#3040).
+Sources, read 2026-11-30: Gemini API reference: models.batchEmbedContents, TaskType; Gemini API docs: Embeddings (models
+after the first embed pictures, and read what vectors are for from the text); Vertex AI reference: Text embeddings API;
+for the bounds of a batch langchain-ai/langchainjs (#4491), GoogleCloudPlatform/generative-ai (#3040).
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from router_service.core.embeddings import EmbeddingInput, EmbeddingsRequest
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.http_request import HttpRequest
-from router_service.core.parts import Text
+from router_service.core.parts import Media, Text
 from router_service.core.usage import Usage
 from router_service.providers.counts import token_count
 from router_service.providers.formats.gemini.dialect import gemini_dialect_at
 from router_service.providers.formats.gemini.errors import error_reported, gemini_error
+from router_service.providers.formats.gemini.media import Part, media_part
 from router_service.providers.task_format import EncodedTask, completed, read_json, unusable
 from router_service.providers.vectors import in_order, read_vector
 
@@ -54,12 +56,11 @@ class GeminiEmbeddings:
                 f"input has {len(asked.inputs):,} inputs, but {endpoint.provider_name} embeds at most "
                 f"{dialect.max_inputs} in one request; send fewer",
             )
-        texts = [_text(one, place, endpoint) for place, one in enumerate(asked.inputs)]
-        kind = _task_type(asked.input_type)
+        name, parts = endpoint.upstream_model, [_parts(one, at, endpoint) for at, one in enumerate(asked.inputs)]
+        kind = _task_type(asked.input_type) if dialect.takes("input_type", name) else None
         if asked.input_type is not None and kind is None:
             dropped.add("input_type")
-        name = endpoint.upstream_model
-        body = _predicted(texts, kind, asked) if dialect.predicts else _batched(texts, kind, asked, f"models/{name}")
+        body = _predicted(parts, kind, asked) if dialect.predicts else _batched(parts, kind, asked, f"models/{name}")
         method = "predict" if dialect.predicts else "batchEmbedContents"
         url = f"{endpoint.base_url}/models/{quote(name, safe='@')}:{method}"
         request = HttpRequest(url, {"content-type": "application/json"}, _encode(body))
@@ -93,42 +94,62 @@ def _task_type(input_type: str | None) -> str | None:
     return name if name in TASK_TYPES else None
 
 
-def _batched(texts: list[str], kind: str | None, asked: EmbeddingsRequest, model: str) -> dict[str, Any]:
+def takes_data_alone(part: Media, endpoint: Endpoint) -> bool:
+    """Return whether ``part`` cannot be sent by its URL: for embeddings pictures go by their bytes."""
+    return endpoint.task == "embeddings" and part.kind == "image"
+
+
+def _batched(inputs: list[list[Part]], kind: str | None, asked: EmbeddingsRequest, model: str) -> dict[str, Any]:
     shared: dict[str, Any] = {"model": model}
     if kind is not None:
         shared["taskType"] = kind
     if asked.dimensions is not None:
         shared["outputDimensionality"] = asked.dimensions
     shared |= {name: raw for name, raw in asked.extras.items() if name not in shared}
-    return {"requests": [shared | {"content": {"parts": [{"text": text}]}} for text in texts]}
+    return {"requests": [shared | {"content": {"parts": parts}} for parts in inputs]}
 
 
-def _predicted(texts: list[str], kind: str | None, asked: EmbeddingsRequest) -> dict[str, Any]:
+def _predicted(inputs: list[list[Part]], kind: str | None, asked: EmbeddingsRequest) -> dict[str, Any]:
     shared: dict[str, Any] = {} if kind is None else {"task_type": kind}
     shared |= {name: raw for name, raw in asked.extras.items() if name not in shared and name not in _PARAMETERS}
     parameters: dict[str, Any] = {name: raw for name, raw in asked.extras.items() if name in _PARAMETERS}
     if asked.dimensions is not None:
         parameters["outputDimensionality"] = asked.dimensions
+    texts = ["\n".join(part["text"] for part in parts) for parts in inputs]
     body: dict[str, Any] = {"instances": [shared | {"content": text} for text in texts]}
     return body | ({"parameters": parameters} if parameters else {})
 
 
-def _text(one: EmbeddingInput, place: int, endpoint: Endpoint) -> str:
-    """Return the text of an input. Raises ``ApiError`` 400 for tokens and for media."""
+def _parts(one: EmbeddingInput, place: int, endpoint: Endpoint) -> list[Part]:
+    """Return the parts of an input. Raises ``ApiError`` 400 for what the model does not embed."""
     if isinstance(one, str):
-        return one
-    texts = [part.text for part in one if isinstance(part, Text)]
-    if len(texts) < len(one):
-        kind = "tokens" if one and isinstance(one[0], int) else "media"
-        raise ApiError(
-            "invalid_request", f"input[{place}] has {kind}, which {endpoint.provider_name} does not embed; send texts"
-        )
-    return "\n".join(texts)
+        return [{"text": one}]
+    dialect = gemini_dialect_at(endpoint)
+    pictures = not dialect.predicts and dialect.takes("embedded_images", endpoint.upstream_model)
+    found: list[Part] = []
+    for part in one:
+        if isinstance(part, Text):
+            found.append({"text": part.text})
+        elif isinstance(part, Media) and part.kind == "image" and pictures:
+            found.append(media_part(part))
+        else:
+            kind = f"{part.kind} media" if isinstance(part, Media) else "tokens"
+            raise ApiError(
+                "invalid_request",
+                f"input[{place}] has {kind}, which {endpoint.upstream_model} does not embed at "
+                f"{endpoint.provider_name}; send texts{', or images' if pictures else ''}",
+            )
+    return found
 
 
 def _usage(found: Any) -> Usage | None:
     tokens = token_count(found.get("promptTokenCount")) if isinstance(found, dict) else None
-    return None if tokens is None else Usage(tokens, 0)
+    if tokens is None:
+        return None
+    details = found.get("promptTokenDetails") or found.get("promptTokensDetails")
+    rows = [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
+    images = next((token_count(one.get("tokenCount")) for one in rows if one.get("modality") == "IMAGE"), None)
+    return Usage(tokens, 0, image_prompt_tokens=images)
 
 
 def _counted(rows: list[Any]) -> Usage | None:

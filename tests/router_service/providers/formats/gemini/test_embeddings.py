@@ -22,8 +22,9 @@ from tests.conftest import Stack
 from tests.router_service.providers.formats.gemini.gemini_world import endpoint
 
 FORMAT = GeminiEmbeddings()
-NAME, MODEL = "gemini-embedding-001", "google/gemini-embedding-001"
+NAME, MODEL, SEEING = "gemini-embedding-001", "google/gemini-embedding-001", "google/gemini-embedding-2"
 STUDIO, VERTEX = endpoint(NAME), endpoint(NAME, "google-vertex")
+PICTURE = Media(kind="image", media_type="image/png", data="iVBORw0KGgo=")
 ONE, TWO = EmbeddingsRequest(inputs=["one"]), EmbeddingsRequest(inputs=["one", "two"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
@@ -37,7 +38,9 @@ def test_all_texts_are_asked_for_at_once() -> None:
     sent = FORMAT.encode(asked, STUDIO)
     shared = {"model": f"models/{NAME}", "taskType": "RETRIEVAL_QUERY", "outputDimensionality": 64}
     assert json.loads(sent.request.body) == {
-        "requests": [shared | {"content": {"parts": [{"text": text}]}} for text in ("a", "b\nc")]
+        "requests": [
+            shared | {"content": {"parts": [{"text": text} for text in texts]}} for texts in (["a"], ["b", "c"])
+        ]
     }
     assert sent.request.url.endswith(f"/models/{NAME}:batchEmbedContents") and not sent.dropped
 
@@ -69,7 +72,13 @@ def test_a_purpose_is_sent_or_reported(purpose: str, sent: str | None) -> None:
         (STUDIO, ["a"] * 101, "input has 101 inputs, but .* embeds at most 100 in one request"),
         (VERTEX, ["a"] * 251, "embeds at most 250"),
         (STUDIO, [[1, 2]], r"input\[0\] has tokens"),
-        (STUDIO, [[Text(text="a"), Media(kind="image", data="AAAA")]], r"input\[0\] has media"),
+        (STUDIO, [[Text(text="a"), PICTURE]], r"input\[0\] has image media"),
+        (VERTEX, [[PICTURE]], r"input\[0\] has image media"),
+        (
+            endpoint("gemini-embedding-2"),
+            [[Media(kind="audio", data="AAAA")]],
+            "has audio media.*texts, or images",
+        ),
     ],
 )
 def test_what_the_vendor_does_not_embed_is_refused(at: Any, inputs: Any, words: str) -> None:
@@ -113,6 +122,18 @@ def test_any_body_is_an_answer_or_a_typed_failure(found: Any) -> None:
     for wrapped in (found, {"embeddings": found}, {"predictions": found}, {"predictions": [{"embeddings": found}]}):
         with contextlib.suppress(ApiError):
             assert isinstance(FORMAT.decode(json.dumps(wrapped).encode(), ONE)[-1], Ended)
+
+
+def test_a_picture_is_embedded_and_charged_as_one(client: openai.OpenAI, market: Stack) -> None:
+    """The newer model reads what vectors are for from the text, so that the purpose is reported as left out."""
+    url = f"data:image/png;base64,{PICTURE.data}"
+    parts: Any = [{"content": [{"type": "text", "text": "A chart."}, {"type": "image_url", "image_url": {"url": url}}]}]
+    found = client.embeddings.with_raw_response.create(model=SEEING, input=parts, extra_body={"input_type": "query"})
+    assert found.parse().data[0].embedding == unit_vector(f"A chart.\n{PICTURE.data}", 3072)
+    row = market.record(found.headers["x-generation-id"])
+    charged = {one["meter"]: (one["quantity"], one["nano"]) for one in row["charges"]}
+    assert charged == {"prompt": (2, 400), "image_token": (258, 258 * 450)}
+    assert row["dropped_parameters"] == ["input_type"]
 
 
 @pytest.mark.parametrize("form", [{}, {"encoding_format": "float"}, {"dimensions": 256, "user": "ann"}])
