@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,24 +42,68 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis_settings.load_profile("repeatable" if config.option.markexpr == "not slow" else "random")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare the garbage collector what stays for the whole run: modules, and ten thousand tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+class ServerInThread(uvicorn.Server):
+    """Serve ``app`` from a thread of its own, at ``port`` or any free one.
+
+    uvicorn looks every tenth of a second whether it is to end; this server is told.
+    """
+
+    def __init__(self, app: object, port: int | None = None) -> None:
+        port = port or free_port()
+        super().__init__(
+            uvicorn.Config(
+                app, host="127.0.0.1", port=port, http=HttpProtocol, log_level="error", timeout_graceful_shutdown=2
+            )
+        )
+        self.url = f"http://127.0.0.1:{port}"
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
+        self._thread = threading.Thread(target=self.run, daemon=True)
+        self._thread.start()
+        while not self.started:
+            assert self._thread.is_alive(), "the server did not start"
+            time.sleep(0.01)
+
+    async def main_loop(self) -> None:
+        """Serve until it is told to end; uvicorn renews the date of its responses every tenth tick."""
+        self._loop, tick = asyncio.get_running_loop(), 0
+        while not await self.on_tick(tick):
+            tick += 10
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), 1.0)
+
+    def tell(self) -> None:
+        """Tell the server to end, without waiting for it."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # It has ended by itself.
+                self._loop.call_soon_threadsafe(self._told.set)
+
+    def join(self) -> None:
+        """Wait until the server has ended."""
+        self._thread.join(timeout=60)
+
+
 @contextlib.contextmanager
 def serving(app: object, port: int | None = None) -> Iterator[str]:
     """Serve an ASGI application from a thread, at ``port`` or any free one; yields its address."""
-    port = port or free_port()
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, http=HttpProtocol, log_level="error", timeout_graceful_shutdown=2
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.01)
+    server = ServerInThread(app, port)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield server.url
     finally:
-        server.should_exit = True
-        thread.join(timeout=60)
+        server.tell()
+        server.join()
 
 
 @dataclass
@@ -100,13 +146,20 @@ def open_stack(data_dir: Path, lab: Lab | None = None, **settings: Any) -> Itera
     Nothing but a hang reaches the deadline of the first token, on a busy machine neither.
     """
     lab = lab or Lab(time_scale=0.0, faults=False)
-    with serving(create_app(lab)) as lab_url:
-        wanted = {"data_dir": data_dir, "lab_url": lab_url, "ttft_timeout": 30.0, "keepalive_interval": 0.3}
+    with contextlib.ExitStack() as exits:
+        market = ServerInThread(create_app(lab))
+        exits.callback(market.join)
+        exits.callback(market.tell)
+        wanted = {"data_dir": data_dir, "lab_url": market.url, "ttft_timeout": 30.0, "keepalive_interval": 0.3}
         lake = Lake(data_dir).create()
         key = create_key(open_database(lake.database), "test")
-        router = create_router(Settings(**wanted | settings))
-        with serving(router) as url:
-            yield Stack(url, lab, key, lake, router.container.services)
+        app = create_router(Settings(**wanted | settings))
+        router = ServerInThread(app)
+        # Told before either is waited for, both end in the time of one.
+        exits.callback(router.join)
+        exits.callback(market.tell)
+        exits.callback(router.tell)
+        yield Stack(router.url, lab, key, lake, app.container.services)
 
 
 @pytest.fixture
