@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import json
 import os
 import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -19,6 +24,7 @@ import httpx2
 
 ROOT = Path(__file__).parents[1]
 MARK = "PORTOLAN_TEST_MARK"
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def environment() -> dict[str, str]:
@@ -38,10 +44,12 @@ def free_port() -> int:
 
 def until(holds: Callable[[], object], what: str, seconds: float = 120.0) -> None:
     """Wait for ``holds``; fail, saying ``what``, when it does not within ``seconds``."""
-    deadline = time.monotonic() + seconds
+    deadline, pause_s = time.monotonic() + seconds, 0.002
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
+        time.sleep(pause_s)
+        # Most conditions hold soon; to look again and again costs those that take long.
+        pause_s = min(2 * pause_s, 0.05)
 
 
 def answers(url: str) -> bool:
@@ -54,9 +62,22 @@ def answers(url: str) -> bool:
 
 def portolan(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    command = [sys.executable, "-m", "portolan", *arguments]
-    env = environment() | variables
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    with tempfile.NamedTemporaryFile("r") as stdout, tempfile.NamedTemporaryFile("r") as stderr, _ONE_AT_A_TIME:
+        files = {"stdout": stdout.name, "stderr": stderr.name}
+        server = _command_server()
+        assert server.stdin is not None and server.stdout is not None
+        print(json.dumps({"arguments": arguments, "environment": environment() | variables} | files), file=server.stdin)
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(["portolan", *arguments], code, stdout.read(), stderr.read())
+
+
+@functools.cache
+def _command_server() -> subprocess.Popen[str]:
+    command, pipe = [sys.executable, "-m", "tests.command_server"], subprocess.PIPE
+    server = subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=pipe, stdout=pipe, text=True)
+    atexit.register(server.communicate)
+    return server
 
 
 class Running:
