@@ -14,7 +14,15 @@ from router_service.core.errors import ApiError
 from router_service.core.http_request import HttpRequest
 from router_service.upstream.client import ClientName, open_client
 from router_service.upstream.transport import StaleConnection
-from tests.router_service.upstream.test_transport_limits import CHUNKED, FULL, LARGE, both_clients, both_kinds, writes
+from tests.router_service.upstream.test_transport_limits import (
+    BETWEEN_PIECES_S,
+    CHUNKED,
+    FULL,
+    LARGE,
+    both_clients,
+    both_kinds,
+    writes,
+)
 from tests.router_service.upstream.test_transports import BODY, HEAD, complete, fetch, hang, served
 
 
@@ -64,7 +72,8 @@ async def test_a_response_before_the_whole_request_was_sent_is_read(stream: bool
     ids=["continue", "hints", "http_1_0", "http_1_0_length", "trailers", "bytes"],
 )
 async def test_unusual_but_correct_responses_are_read(parts: tuple[bytes, ...], stream: bool, name: ClientName) -> None:
-    async with served(writes(*parts, then_close=parts[0].startswith(b"HTTP/1.0")), name) as (_server, client, request):
+    respond = writes(*parts, then_close=parts[0].startswith(b"HTTP/1.0"), pause_s=BETWEEN_PIECES_S)
+    async with served(respond, name) as (_server, client, request):
         for _ in range(2):
             assert await fetch(client, request, stream=stream) == BODY
 

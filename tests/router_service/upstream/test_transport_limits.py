@@ -25,15 +25,19 @@ CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 SURPLUS = b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nanother's one"
 FULL = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
 LARGE = 4 * 1024 * 1024
+# The server and the client share an event loop, which delivers a piece at its next turn.
+BETWEEN_PIECES_S = 0.001
 
 
-def writes(*parts: bytes, then_close: bool = False) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:
+def writes(
+    *parts: bytes, then_close: bool = False, pause_s: float = 0.02
+) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:
     """Return a responder that sends ``parts`` one after the other, with pauses in which each arrives alone."""
 
     async def respond(writer: asyncio.StreamWriter) -> None:
         for number, part in enumerate(parts):
             if number:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(pause_s)
             writer.write(part)
             await writer.drain()
         if then_close:
@@ -144,7 +148,7 @@ async def test_a_compressed_response_is_decompressed(step: int, encoding: str, s
     response = encoded(content, encoding)
     start = len(response) - len(content)
     pieces = [response[:start], *(response[i : i + step] for i in range(start, len(response), step))]
-    async with served(writes(*pieces), name) as (server, client, request):
+    async with served(writes(*pieces, pause_s=BETWEEN_PIECES_S), name) as (server, client, request):
         for _ in range(2):
             assert await fetch(client, request, stream=stream) == BODY
         assert server.connections == 1
