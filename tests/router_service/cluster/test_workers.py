@@ -20,7 +20,7 @@ def accepted(url: str, key: str) -> bool:
     return httpx2.get(f"{url}/api/v1/key", headers={"authorization": f"Bearer {key}"}).status_code == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_two_workers_serve_share_keys_and_leave_parquet(number: signal.Signals, tmp_path: Path, lab_url: str) -> None:
     port, data = free_port(), ("--data-dir", str(tmp_path))
     url = f"http://127.0.0.1:{port}"
