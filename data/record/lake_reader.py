@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from data.lake import Lake
 from data.record.record import RECORD_SCHEMA
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 # A column that is never null in new files is null for the rows of files that lack it.
 LAKE_SCHEMA: pa.Schema = pa.schema([field.with_nullable(True) for field in RECORD_SCHEMA])
@@ -38,6 +41,9 @@ def request_files(lake: Lake, day: str = "*") -> list[Path]:
 
 def open_dataset(files: Iterable[Path], schema: pa.Schema = LAKE_SCHEMA) -> ds.Dataset:
     """Open ``files`` with the columns of ``schema``. Reading raises ``pa.ArrowInvalid`` for a damaged file."""
+    # It imports pandas where that is installed, which a router that opens no dataset at its start does without.
+    import pyarrow.dataset as ds
+
     names = [str(file) for file in files]
     return ds.dataset(names, schema=schema, format="parquet") if names else ds.dataset(schema.empty_table())
 

@@ -177,7 +177,7 @@ def planned(store: PolicyStore, share: float) -> Plan:
 
 
 def test_the_router_imports_no_training_library() -> None:
-    heavy = ("sklearn", "dagster", "duckdb", "polars", "streamlit")
+    heavy = ("sklearn", "dagster", "duckdb", "polars", "streamlit", "pandas")
     code = f"import sys, router_service.app; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
