@@ -270,7 +270,7 @@ def test_a_conversation_goes_through_all_formats(world: tuple[Stack, RecordingLa
 
 
 @pytest.mark.parametrize("skin", SKINS)
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 20))])
 def test_random_conversations_go_on(world: tuple[Stack, RecordingLab], skin: str, seed: int) -> None:
     dice = random.Random(seed)
     with opened(world, skin) as held:
