@@ -1,5 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# Where no bytecode is to be written beside the libraries, each process of the tests would compile them.
+BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.pytest_cache/bytecode)
 STAMP := .venv/.installed
 
 .PHONY: up test test-slow lint bench bench-data bench-routing lock audit clean
@@ -9,10 +11,10 @@ up: $(STAMP)
 
 test: $(STAMP)
 	@command -v chromium >/dev/null || echo "Chromium is missing: the browser test will be skipped"
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BYTECODE) $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)
-	$(BIN)/pytest -m slow
+	$(BYTECODE) $(BIN)/pytest -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
