@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from data.record.prompt_labels import PromptLabels
@@ -19,6 +18,7 @@ from models.categories.features import SETTINGS, counts
 from models.categories.languages import natural_language, programming_language
 from models.categories.taxonomy import CATEGORIES, TAGS
 from models.categories.text import prompt_text
+from models.onnx_runtime import onnxruntime
 
 __all__ = [
     "ENTRY_POINTS", "SCHEMA", "THRESHOLD", "Classifier", "ClassifierInvalid", "PromptClassifier",

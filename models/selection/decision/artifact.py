@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime as ort
 
+from models.onnx_runtime import onnxruntime as ort
 from models.selection.decision import predictor
 from models.selection.decision.arrays import Floats
 from models.selection.decision.features import FEATURES, CandidateEndpoint, RequestContext, feature_matrix, prior_rows
@@ -22,9 +22,6 @@ from models.selection.decision.live_observations import EndpointViews
 from models.selection.decision.output_length import OutputLengths, lengths_from_json
 from models.selection.decision.predictor import Predictor
 from models.selection.decision.priors import PriorHierarchy, ShrunkPrior, priors_from_json
-
-# Some builds of the library report their use to its vendor unless they are told not to.
-ort.disable_telemetry_events()
 
 ARTIFACT_SCHEMA = 3
 # The exported trees may differ by this much from the learners that were judged.
