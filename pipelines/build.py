@@ -24,6 +24,7 @@ from pipelines.marts.catalogue import MARTS
 from pipelines.marts.manifest import Manifest, decode_manifest, encode_manifest, read_manifest
 from pipelines.marts.partitions import PartitionBuild, PartitionBuilder, Progress, ignore_progress
 from pipelines.marts.publication import ABANDONED_S, publish, remove_old_versions, write_version
+from pipelines.marts.quarantine import first_future_hour, future_requests
 from pipelines.marts.spans import plan
 from pipelines.retention import retention_from_environment
 
@@ -87,7 +88,10 @@ class Candidate:
     ) -> tuple[PartitionBuild, Manifest]:
         before = read_manifest(self._lake)
         now = self._now or datetime.now(UTC)
+        # Whatever the moment that partitions are planned for, a request that has arrived is not from the future.
+        first_future = first_future_hour(max(now, datetime.now(UTC)))
         inputs = add_hours(file.origin.hours for file in files)
+        inputs = {hour: found for hour, found in inputs.items() if hour < first_future}
         if (first := retention_from_environment().first_kept(now)) is not None:
             # Their requests may have been deleted in part.
             inputs = {hour: found for hour, found in inputs.items() if hour >= first or hour not in before.hours}
@@ -95,7 +99,8 @@ class Candidate:
         built = PartitionBuilder(self._lake, before, files).build(spans, progress)
         hours = {hour: inputs for span in spans for hour, inputs in span.inputs.items()}
         found = tuple(sorted((one.name, one.reason) for one in left_out))
-        return built, Manifest(hours=dict(sorted(hours.items())), marts=built.marts, left_out=found)
+        future = future_requests(self._lake, files, first_future)
+        return built, Manifest(hours=dict(sorted(hours.items())), marts=built.marts, left_out=found, future=future)
 
     def manifest(self) -> Manifest:
         """Return what this version consists of; the published one before ``build``."""

@@ -14,7 +14,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +40,8 @@ FAULTS = (pa.ArrowException, OSError, ValueError, OverflowError)
 OWN_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 CACHED_FOOTERS = 65_536
 REASON_CHARS = 300
+# Each hour of a file is an input of its own: a damaged year would give it millions.
+LONGEST = timedelta(days=31)
 
 
 class LakeFile(NamedTuple):
@@ -250,6 +252,10 @@ def _footer(path: Path) -> LakeFile:
     if fault := _foreign(metadata.schema.to_arrow_schema()):
         raise ValueError(fault)
     first, last = _arrivals(path, metadata)
+    if first is not None and last is not None and last - first > LONGEST:
+        raise ValueError(
+            f"its requests arrived from {first:%Y-%m-%d} to {last:%Y-%m-%d}; a file holds those of one day"
+        )
     origin = decode_origin(metadata.metadata) or sealed_origin(path.name, metadata.num_rows, first, last)
     return LakeFile(path, metadata.num_rows, first, last, origin)
 
@@ -260,9 +266,14 @@ def _arrivals(path: Path, metadata: Any) -> tuple[datetime | None, datetime | No
     place = next(place for place, name in enumerate(names) if name == "started_at")
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     found = [group.column(place).statistics for group in groups if group.num_rows]
+    if any(one is not None and one.has_null_count and one.null_count for one in found):
+        raise ValueError("it has requests without started_at")
     if all(one is not None and one.has_min_max for one in found):
         return min((one.min for one in found), default=None), max((one.max for one in found), default=None)
-    extremes = pc.min_max(_table([path], ["started_at"], None)["started_at"]).as_py()
+    moments = _table([path], ["started_at"], None)["started_at"]
+    if moments.null_count:
+        raise ValueError("it has requests without started_at")
+    extremes = pc.min_max(moments).as_py()
     return extremes["min"], extremes["max"]
 
 

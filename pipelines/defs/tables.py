@@ -1,13 +1,15 @@
-"""Derive the assets of the marts and their blocking checks from the declarations."""
+"""Derive the assets of the marts and their checks from the declarations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from pipelines.defs.log import sealed_requests
+from pipelines.defs.quarantine import QUARANTINE_CHECKS, quarantine_results
 from pipelines.defs.resources import LakeResource
-from pipelines.marts.catalogue import INPUT_CHECKS, MARTS
+from pipelines.marts.catalogue import MARTS, QUARANTINE
 from pipelines.marts.declaration import Mart
 from pipelines.marts.partitions import CheckFailed
 
@@ -29,45 +31,55 @@ def _spec(mart: Mart) -> dg.AssetSpec:
     )
 
 
-# The checks of the requests themselves stand with the first mart.
-_CHECKS = [(check, MARTS[0].name) for check in INPUT_CHECKS]
-_CHECKS += [(check, mart.name) for mart in MARTS for check in mart.checks]
+_CHECKS = [(check, mart.name) for mart in MARTS for check in mart.checks]
 
 
 @dg.multi_asset(
     specs=[_spec(mart) for mart in MARTS],
     check_specs=[
-        dg.AssetCheckSpec(check.name, asset=asset, blocking=True, description=f"{check.sentence}.")
-        for check, asset in _CHECKS
+        *QUARANTINE_CHECKS,
+        *(
+            dg.AssetCheckSpec(check.name, asset=asset, blocking=True, description=f"{check.sentence.capitalize()}.")
+            for check, asset in _CHECKS
+        ),
     ],
     can_subset=True,
     pool=POOL,
 )
 def marts(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any]:
     """Make the partitions whose input changed, of all marts in one scan of those hours."""
-    failed: tuple[str, ...] = ()
+    candidate = lake.candidate(context.run_id)
     try:
-        built = lake.candidate(context.run_id).build(
-            lambda done, of: context.log.info(f"{done} of {of} partitions are up to date")
-        )
-        for mart in MARTS:
-            if dg.AssetKey(mart.name) not in context.selected_asset_keys:
-                continue
-            work = built.work[mart.name]
-            metadata: dict[str, Any] = {
-                "dagster/row_count": sum(one.rows for one in built.marts[mart.name].files),
-                "files_read": len(built.opened),
-                "requests_read": built.requests,
-                "partitions_written": work.written,
-                "partitions_skipped": work.skipped,
-                "rows_written": work.rows,
-                "seconds": work.seconds,
-            }
-            yield dg.MaterializeResult(asset_key=mart.name, metadata=metadata)
+        built = candidate.build(lambda done, of: context.log.info(f"{done} of {of} partitions are up to date"))
     except CheckFailed as error:
-        failed = error.failed
+        yield from _results(context, error.failed)
+        raise dg.Failure(f"nothing is published: {error}", allow_retries=False) from None
+    for mart in MARTS:
+        if dg.AssetKey(mart.name) not in context.selected_asset_keys:
+            continue
+        work = built.work[mart.name]
+        metadata: dict[str, Any] = {
+            "dagster/row_count": sum(one.rows for one in built.marts[mart.name].files),
+            "files_read": len(built.opened),
+            "requests_read": built.requests,
+            "partitions_written": work.written,
+            "partitions_skipped": work.skipped,
+            "rows_written": work.rows,
+            "seconds": work.seconds,
+        }
+        yield dg.MaterializeResult(asset_key=mart.name, metadata=metadata)
+    for result in quarantine_results(lake.lake(), candidate.manifest(), datetime.now(UTC)):
+        if dg.AssetCheckKey(dg.AssetKey(QUARANTINE), result.check_name or "") in context.selected_asset_check_keys:
+            yield result
+    # A check has no result where it had nothing to check: Dagster shows it as skipped.
+    if built.checked:
+        yield from _results(context, {})
+
+
+def _results(context: dg.AssetExecutionContext, failed: Mapping[str, int]) -> Iterator[dg.AssetCheckResult]:
     for check, asset in _CHECKS:
         if dg.AssetCheckKey(dg.AssetKey(asset), check.name) in context.selected_asset_check_keys:
-            yield dg.AssetCheckResult(check_name=check.name, asset_key=asset, passed=check.sentence not in failed)
-    if failed:
-        raise dg.Failure(f"nothing is published, for this does not hold: {'; '.join(failed)}", allow_retries=False)
+            found = failed.get(check.sentence, 0)
+            yield dg.AssetCheckResult(
+                check_name=check.name, asset_key=asset, passed=not found, metadata={"contradictions": found}
+            )

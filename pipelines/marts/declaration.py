@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any, Literal, NamedTuple
 
 from data.record.lake_reader import LAKE_SCHEMA
+from pipelines.marts.quarantine import ROW_RULES
 
 MAX_DIMENSIONS = 4
 TIME = "hour"
@@ -106,8 +107,9 @@ class Mart(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Identify the SQL and the columns: partitions made with others are made again."""
-        content = repr((self.sql, self.columns, [one.how for one in self.measures]))
+        """Identify the SQL, the columns and the rules of rows: partitions made with others are made again."""
+        rules = [rule.wrong for rule in ROW_RULES]
+        content = repr((self.sql, self.columns, [one.how for one in self.measures], rules))
         return blake2b(content.encode(), digest_size=8).hexdigest()
 
     def merge_sql(self, source: str) -> str:

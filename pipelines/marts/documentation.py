@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Iterable
 
-from pipelines.marts.catalogue import INPUT_CHECKS, MARTS
+from pipelines.marts.catalogue import MARTS, QUARANTINE
 from pipelines.marts.declaration import Mart, MartCheck, MartView
+from pipelines.marts.quarantine import FUTURE_ADVICE, FUTURE_SENTENCE, ROW_RULES
 from pipelines.marts.rollups import VIEWS
 
 HEAD = """# Marts
@@ -19,17 +20,29 @@ month. Only partitions whose requests changed are written again. A published ver
 views over the partitions, and the roll-ups below, those that pages read most as tables. To query it elsewhere than with
 `data.marts.open_mart`, name the folder first: `SET VARIABLE marts = '<data directory>/marts'`.
 
-Nothing is published while a check fails. The example of each is the first of its golden rows
+Nothing is published while a check of a mart fails. The example of each is the first of its golden rows
 (`pipelines/golden/<name>.json`), which the golden requests give (`requests.json`).
 """
 
 
 def page() -> str:
     """Return the page."""
-    parts = [HEAD, "## The requests\n", *_checks(INPUT_CHECKS)]
+    parts = [HEAD, *_rules()]
     parts += [line for mart in MARTS for line in _mart(mart)]
     parts += ["## Roll-ups\n", *(line for view in VIEWS for line in _view(view))]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _rules() -> Iterable[str]:
+    yield "## The requests\n"
+    yield (
+        f"A request that breaks a rule is set aside: it stays in the lake, `{QUARANTINE}` names it with the reason, "
+        "the rest is published, and the check of the rule warns. A file that cannot be read is left out likewise.\n"
+    )
+    yield "| reason | rule | what to do |\n| --- | --- | --- |"
+    for rule in ROW_RULES:
+        yield f"| `{rule.reason}` | {rule.sentence} | {rule.advice} |"
+    yield f"|  | {FUTURE_SENTENCE}: none begins later than the next hour | {FUTURE_ADVICE} |\n"
 
 
 def _mart(mart: Mart) -> Iterable[str]:

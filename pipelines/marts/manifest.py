@@ -32,16 +32,25 @@ class MartPartitions(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[Partition, ...] = ()
 
 
+class FutureRequests(msgspec.Struct, frozen=True, kw_only=True):
+    """Count the requests of hours to come, and name some of them and the last of these hours."""
+
+    requests: int = 0
+    last_hour: str = ""
+    samples: tuple[tuple[str, str], ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Hold all hours that a version counts with their inputs, the files of each mart, and the lake files left out.
 
-    ``left_out`` has pairs of path and reason.
+    ``left_out`` has pairs of path and reason. ``future`` counts the requests of hours to come, which are in no mart.
     """
 
     version: int = VERSION
     hours: dict[str, HourInputs] = {}
     marts: dict[str, MartPartitions] = {}
     left_out: tuple[tuple[str, str], ...] = ()
+    future: FutureRequests = FutureRequests()
 
 
 _decode = msgspec.json.Decoder(Manifest).decode

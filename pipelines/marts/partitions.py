@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +18,9 @@ from data.record.lake_files import LakeFile
 from data.record.lake_reader import requests_sql
 from data.record.origin import HOUR_FORMAT
 from pipelines.marts.catalogue import MART_CHECKS, MARTS
-from pipelines.marts.declaration import TIME, Mart, record_columns
+from pipelines.marts.declaration import TIME, Mart, MartCheck, record_columns
 from pipelines.marts.manifest import Manifest, MartPartitions, Partition
+from pipelines.marts.quarantine import ROW_RULES, set_aside
 from pipelines.marts.spans import Span
 
 # Rows that are aggregated at once: they and their attempts take some 250 MB.
@@ -37,11 +38,15 @@ def ignore_progress(done: int, of: int) -> None:
 
 
 class CheckFailed(Exception):
-    """Raised when rows contradict a check; nothing is published then."""
+    """Raised when rows contradict a check; nothing is published then.
 
-    def __init__(self, failed: Sequence[str]) -> None:
-        super().__init__(f"the mart was not published, for this does not hold: {'; '.join(failed)}")
-        self.failed = tuple(failed)
+    ``failed`` has the number of contradictions by the sentence of the check.
+    """
+
+    def __init__(self, failed: Mapping[str, int]) -> None:
+        sentences = "; ".join(f"{sentence} ({number} contradictions)" for sentence, number in failed.items())
+        super().__init__(f"the mart was not published, for this does not hold: {sentences}")
+        self.failed = dict(failed)
 
 
 class MartWork(NamedTuple):
@@ -54,12 +59,16 @@ class MartWork(NamedTuple):
 
 
 class PartitionBuild(NamedTuple):
-    """Hold the files of all marts, what was done for each, and the lake files and rows that were read."""
+    """Hold the files of all marts, what was done for each, and the lake files and rows that were read.
+
+    ``checked`` is false if no rows were made, so that no check had anything to check.
+    """
 
     marts: dict[str, MartPartitions]
     work: dict[str, MartWork]
     opened: list[Path]
     requests: int
+    checked: bool
 
 
 class _Written(NamedTuple):
@@ -77,6 +86,7 @@ class PartitionBuilder:
         self._keys: dict[tuple[str, str], str] = {}
         self._opened: list[Path] = []
         self._requests = 0
+        self._checked = False
 
     def build(self, spans: Sequence[Span], progress: Progress) -> PartitionBuild:
         """Return the files of every span. Raises ``CheckFailed``, and ``duckdb.Error`` for a file that is damaged."""
@@ -102,7 +112,7 @@ class PartitionBuilder:
             for mart in MARTS
         }
         work = {name: _work(made, self._seconds[name]) for name, made in found.items()}
-        return PartitionBuild(marts, work, self._opened, self._requests)
+        return PartitionBuild(marts, work, self._opened, self._requests, self._checked)
 
     def _batches(self, spans: Sequence[Span]) -> Iterator[list[Span]]:
         """Yield spans whose fresh hours have some ``BATCH_ROWS`` requests together."""
@@ -156,9 +166,8 @@ class PartitionBuilder:
                 begun = time.perf_counter()
                 connection.execute(f"CREATE TEMP TABLE {mart.name} AS {mart.sql}")
                 self._seconds[mart.name] += time.perf_counter() - begun
-            failed = [check.sentence for check in MART_CHECKS if number(connection, check.sql)]
-            if failed:
-                raise CheckFailed(failed)
+            judge(connection, MART_CHECKS)
+            self._checked = True
             for mart in MARTS:
                 begun = time.perf_counter()
                 for span in spans:
@@ -183,10 +192,14 @@ class PartitionBuilder:
         return path if path is not None and path.exists() else None
 
     def _load(self, connection: duckdb.DuckDBPyConnection, hours: set[str]) -> None:
-        """Create the table ``requests`` of the given hours, with the columns that marts and checks name."""
+        """Create the table ``requests`` of the given hours, with the columns that marts, rules and checks name.
+
+        Rows that break a rule are moved to the table ``quarantined``.
+        """
         files = [file for file in self._files if not hours.isdisjoint(file.origin.hours)]
         self._opened += [file.path for file in files]
-        columns = {"started_at"}.union(*(mart.inputs for mart in MARTS), *(record_columns(c.sql) for c in MART_CHECKS))
+        named = [*(check.sql for check in MART_CHECKS), *(rule.wrong for rule in ROW_RULES)]
+        columns = {"started_at", "generation_id"}.union(*(mart.inputs for mart in MARTS), *map(record_columns, named))
         listed = ", ".join(f'"{name}"' for name in sorted(columns))
         begin, end = (_moment(chosen(hours, default="1970-01-01T00")) for chosen in (min, max))
         arrived = f"started_at >= '{begin}' AND started_at < '{end + timedelta(hours=1)}'"
@@ -195,6 +208,7 @@ class PartitionBuilder:
             f"WHERE {arrived} AND date_trunc('hour', started_at) IN (FROM {FRESH})"
         )
         self._requests += number(connection, "SELECT count(*) FROM requests")
+        set_aside(connection)
 
     def _write(self, connection: duckdb.DuckDBPyConnection, mart: Mart, span: Span, fresh: set[str]) -> _Written:
         """Write the rows of a span: those just made, and those of earlier partitions for its other hours."""
@@ -221,6 +235,13 @@ class PartitionBuilder:
         key, content = self._key(mart, span), buffer.getvalue()
         self._lake.storage.put(key, memoryview(content))
         return Partition(key=key, span=span.name, rows=len(table), bytes=content.size)
+
+
+def judge(connection: duckdb.DuckDBPyConnection, checks: Iterable[MartCheck]) -> None:
+    """Evaluate ``checks``. Raises ``CheckFailed``."""
+    counts = {check.sentence: number(connection, check.sql) for check in checks}
+    if failed := {sentence: count for sentence, count in counts.items() if count}:
+        raise CheckFailed(failed)
 
 
 def number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -22,7 +22,7 @@ from data.record import lake_files
 from data.record.lake_reader import LAKE_SCHEMA
 from pipelines.build import MartReport, build_mart
 from pipelines.defs.compaction.compact import CompactionSettings, compact
-from pipelines.marts.catalogue import MARTS
+from pipelines.marts.catalogue import MARTS, QUARANTINE
 from pipelines.marts.declaration import MAX_DIMENSIONS
 from pipelines.marts.documentation import page
 from pipelines.marts.manifest import read_manifest
@@ -209,7 +209,8 @@ def test_a_declaration_agrees_with_its_sql(lake: Lake) -> None:
             assert dict(columns) == one.columns, one.name
             keys = ", ".join(one.keys)
             rows = mart.execute(f"SELECT count(*), count(DISTINCT ({keys})) FROM {one.name}").fetchone()
-            assert rows is not None and rows[0] == rows[1] > 0, one.name
+            assert rows is not None and rows[0] == rows[1], one.name
+            assert rows[0] > 0 or one.name == QUARANTINE, one.name
 
 
 BUILDER = """

@@ -14,7 +14,9 @@ from pipelines.defs.decisions import stale_hours
 from pipelines.defs.liveness import dead_runs
 from pipelines.defs.resources import LakeResource, LockedLakeResource
 from pipelines.defs.training import learned_serves
+from pipelines.marts import partitions
 from pipelines.marts.catalogue import MARTS
+from pipelines.marts.declaration import MartCheck
 from pipelines.refresh import refresh
 from tests.pipelines.test_marts import fill, records
 
@@ -42,9 +44,16 @@ def test_refresh_publishes_a_mart_of_every_request(tmp_path: Path) -> None:
     assert again.metadata["training_set"]["dagster/row_count"] == 30 + len(late)
 
 
-def test_each_asset_says_what_it_read_wrote_and_skipped_and_the_last_sentence_what_is_in_force(tmp_path: Path) -> None:
-    lake, rows = Lake(tmp_path), records(30)
-    fill(lake, rows)
+def contradict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the check that usage counts every request find two contradictions."""
+    monkeypatch.setattr(partitions, "MART_CHECKS", (MartCheck("usage counts every request", "SELECT 2"),))
+
+
+def test_each_asset_says_what_it_read_wrote_and_skipped_and_the_last_sentence_what_is_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(tmp_path)
+    fill(lake, records(30))
     said: list[str] = []
     first = refresh(tmp_path, said.append)
     assert first.moved and first.sentence() == f"the marts are published as {first.version}."
@@ -59,13 +68,14 @@ def test_each_asset_says_what_it_read_wrote_and_skipped_and_the_last_sentence_wh
     assert not again.moved and again.sentence() == f"the marts are unchanged: {first.version} stays in force."
     assert {again.metadata[mart.name]["partitions_written"] for mart in MARTS} == {0}
     assert {again.metadata[mart.name]["files_read"] for mart in MARTS} == {0}
-    fill(lake, rows[:1])
+    fill(lake, records(31)[30:])
+    contradict(monkeypatch)
     said.clear()
     broken = refresh(tmp_path, said.append)
     assert not broken.succeeded and not broken.moved
     assert "published_mart: not run, for a step before it failed" in said
     assert broken.sentence().endswith(f"what was published before stays in force: {first.version}.")
-    assert "generation_ids_are_unique" in broken.sentence() and "published_mart" in broken.sentence()
+    assert "usage_counts_every_request" in broken.sentence() and "published_mart" in broken.sentence()
 
 
 def test_marts_that_were_published_are_not_denied_when_training_fails(
@@ -83,13 +93,13 @@ def test_marts_that_were_published_are_not_denied_when_training_fails(
     assert report.sentence().endswith(f"the marts are published as {report.version}.")
 
 
-def test_a_failing_check_blocks_publication(tmp_path: Path) -> None:
-    lake, rows = Lake(tmp_path), records(5)
-    fill(lake, rows)
-    fill(lake, rows[:1])
+def test_a_failing_check_blocks_publication(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Lake(tmp_path)
+    fill(lake, records(5))
+    contradict(monkeypatch)
     report = refresh(tmp_path, lambda _: None)
     assert not report.succeeded
-    assert "generation_ids_are_unique" in report.failed
+    assert "usage_counts_every_request" in report.failed
     assert report.metadata["guardrails"]["steps"] == report.metadata["promotion"]["steps"] == "none"
     assert lake.current_mart() is None
 
