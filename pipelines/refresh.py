@@ -13,6 +13,8 @@ from pipelines.definitions import defs
 from pipelines.defs.resources import LockedLakeResource
 from pipelines.instance import opened_instance
 
+# Metadata for Dagster's pages, not for lines.
+HIDDEN = ("dagster/column_schema", "dagster/column_lineage")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -92,7 +94,7 @@ def _materialized(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]
     found: dict[str, dict[str, Any]] = {}
     for event in result.get_asset_materialization_events():
         made = event.step_materialization_data.materialization
-        metadata = {key: value.value for key, value in made.metadata.items() if key != "dagster/column_schema"}
+        metadata = {key: value.value for key, value in made.metadata.items() if key not in HIDDEN}
         if event.step_key in seconds:
             metadata.setdefault("seconds", seconds[event.step_key])
         found[made.asset_key.to_user_string()] = metadata

@@ -4,12 +4,16 @@ from typing import Any
 
 import dagster as dg
 
+from pipelines.defs.policies import OWNERS, RETRIES
 from pipelines.defs.resources import LakeResource
 
 
 @dg.asset(
     group_name="categories",
     pool="mart",
+    owners=OWNERS,
+    retry_policy=RETRIES,
+    kinds={"onnx"},
     description="The category classifier, from our examples and those of categories/examples in the data directory.",
 )
 def category_classifier(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]

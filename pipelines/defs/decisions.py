@@ -3,6 +3,7 @@
 import dagster as dg
 
 from models.selection.dataset import decision_log
+from pipelines.defs.policies import OWNERS, RETRIES
 from pipelines.defs.resources import LakeResource
 
 POOL = "decisions"
@@ -13,6 +14,9 @@ HOURS = dg.DynamicPartitionsDefinition(name="hours")
     group_name="selection",
     partitions_def=HOURS,
     pool=POOL,
+    owners=OWNERS,
+    retry_policy=RETRIES,
+    kinds={"parquet"},
     description="What selection learns and is judged from, by hour of arrival.",
 )
 def decisions(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]

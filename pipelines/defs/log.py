@@ -5,7 +5,10 @@ from typing import Any
 
 import dagster as dg
 
+from data.record.columns import declared_columns
 from data.record.lake_files import Unreadable
+from data.record.record import Record
+from pipelines.defs.policies import OWNERS, RETRIES
 from pipelines.defs.resources import LakeResource
 
 # The log has all.
@@ -19,8 +22,20 @@ def unreadable_files(files: Sequence[Unreadable]) -> dict[str, Any]:
     return {"unreadable_files": len(files), "unreadable": "; ".join(map(str, files[:NAMED]))}
 
 
+_COLUMNS = [
+    dg.TableColumn(name, str(kind), f"{column.description}{f' ({column.unit})' if column.unit else ''}")
+    for name, kind, _, column in declared_columns(Record)
+]
+
+
 @dg.asset(
-    group_name="log", pool="mart", owners=["team:data"], description="Parquet files of the request log, as sealed."
+    group_name="log",
+    pool="mart",
+    owners=OWNERS,
+    retry_policy=RETRIES,
+    kinds={"parquet"},
+    description="Parquet files of the request log, as sealed.",
+    metadata={"dagster/column_schema": dg.TableSchema(columns=_COLUMNS)},
 )
 def sealed_requests(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     listed = lake.candidate(context.run_id).begin()

@@ -7,6 +7,7 @@ import dagster as dg
 
 from data.record.lake_files import Unreadable
 from pipelines.defs.log import unreadable_files
+from pipelines.defs.policies import FRESHNESS, OWNERS, RETRIES
 from pipelines.defs.resources import LakeResource
 from pipelines.defs.tables import POOL
 from pipelines.marts.catalogue import MARTS
@@ -16,7 +17,10 @@ from pipelines.marts.catalogue import MARTS
     group_name="mart",
     deps=[mart.name for mart in MARTS],
     pool=POOL,
-    owners=["team:data"],
+    owners=OWNERS,
+    retry_policy=RETRIES,
+    freshness_policy=FRESHNESS,
+    kinds={"duckdb"},
     description="The version that dashboards open: a DuckDB file of views over the partitions, and roll-ups.",
 )
 def published_mart(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.defs.compaction.assets import compacted_requests
+from pipelines.defs.policies import OWNERS, RETRIES
 from pipelines.defs.resources import LakeResource
 from pipelines.retention import delete_expired, retention_from_environment
 
@@ -14,7 +15,8 @@ from pipelines.retention import delete_expired, retention_from_environment
     group_name="log",
     deps=[compacted_requests],
     pool="mart",
-    owners=["team:data"],
+    owners=OWNERS,
+    retry_policy=RETRIES,
     description="Requests and decisions older than PORTOLAN_LAKE_DAYS, which are deleted.",
 )
 def expired_requests(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]

@@ -7,10 +7,12 @@ from typing import Any
 import dagster as dg
 
 from pipelines.defs.log import sealed_requests
+from pipelines.defs.policies import FRESHNESS, RETRIES
 from pipelines.defs.quarantine import QUARANTINE_CHECKS, quarantine_results
 from pipelines.defs.resources import LakeResource
 from pipelines.marts.catalogue import MARTS, QUARANTINE
 from pipelines.marts.declaration import Mart
+from pipelines.marts.lineage import lineage
 from pipelines.marts.partitions import CheckFailed
 
 POOL = "mart"
@@ -18,7 +20,7 @@ POOL = "mart"
 
 def _spec(mart: Mart) -> dg.AssetSpec:
     described = {one.name: one.description for one in mart.dimensions}
-    described |= {one.name: one.description for one in mart.measures}
+    described |= {one.name: f"{one.description}{f' ({one.unit})' if one.unit else ''}" for one in mart.measures}
     columns = [dg.TableColumn(name, kind, described.get(name, "Hour, UTC")) for name, kind in mart.columns.items()]
     return dg.AssetSpec(
         mart.name,
@@ -26,9 +28,19 @@ def _spec(mart: Mart) -> dg.AssetSpec:
         group_name=mart.concept,
         description=mart.description,
         owners=[mart.owner],
+        freshness_policy=FRESHNESS,
         metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
         kinds={"duckdb", "parquet"},
     )
+
+
+def _lineage(mart: Mart) -> dg.TableColumnLineage:
+    """Return the columns of the requests that each column of a mart is computed from."""
+    deps = {
+        column: [dg.TableColumnDep(asset_key=sealed_requests.key, column_name=name) for name in sorted(names)]
+        for column, names in lineage(mart.sql).items()
+    }
+    return dg.TableColumnLineage(deps_by_column=deps)
 
 
 _CHECKS = [(check, mart.name) for mart in MARTS for check in mart.checks]
@@ -45,6 +57,7 @@ _CHECKS = [(check, mart.name) for mart in MARTS for check in mart.checks]
     ],
     can_subset=True,
     pool=POOL,
+    retry_policy=RETRIES,
 )
 def marts(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any]:
     """Make the partitions whose input changed, of all marts in one scan of those hours."""
@@ -66,6 +79,7 @@ def marts(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any
             "partitions_skipped": work.skipped,
             "rows_written": work.rows,
             "seconds": work.seconds,
+            "dagster/column_lineage": _lineage(mart),
         }
         yield dg.MaterializeResult(asset_key=mart.name, metadata=metadata)
     for result in quarantine_results(lake.lake(), candidate.manifest(), datetime.now(UTC)):

@@ -1,11 +1,13 @@
 """Define the learning loop: training set → candidate → evaluation report → promotion. Its gates are asset checks."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from data.policies import read_serving
 from pipelines.defs.decisions import POOL, decisions
+from pipelines.defs.policies import OWNERS, RETRIES
 from pipelines.defs.resources import BESIDE_BUILDS, LakeResource
 
 GATES = {
@@ -20,6 +22,8 @@ GATES = {
     group_name="selection",
     deps=[decisions],
     pool=POOL,
+    owners=OWNERS,
+    retry_policy=RETRIES,
     description="The last decisions, and whether there is reason to learn from them now.",
 )
 def training_set(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -38,6 +42,8 @@ def training_set(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[ty
     group_name="selection",
     deps=[training_set],
     pool=POOL,
+    owners=OWNERS,
+    retry_policy=RETRIES,
     description="Success and TTFT of first attempts, learned and registered; nothing serves by it yet.",
 )
 def candidate(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -48,40 +54,48 @@ def candidate(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-
     return dg.MaterializeResult(metadata=metadata | report.metrics)
 
 
-@dg.asset(
-    group_name="selection",
-    deps=[candidate],
-    pool=POOL,
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            "evaluation_report",
+            deps=[candidate],
+            group_name="selection",
+            owners=OWNERS,
+            description="The challenger before the gates; its page is report.html in its folder.",
+        )
+    ],
     check_specs=[
         dg.AssetCheckSpec(gate, asset="evaluation_report", description=about) for gate, about in GATES.items()
     ],
-    description="The challenger before the gates; its page is report.html in its folder.",
+    can_subset=True,
+    pool=POOL,
+    retry_policy=RETRIES,
 )
-def evaluation_report(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def evaluation_report(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any]:
     from models.selection.evaluation.report import write_report
     from models.selection.lifecycle.promotion import judge_challenger
     from models.selection.lifecycle.rollout import rollout_schedule_from_environment
 
     judgement = judge_challenger(lake.lake(), speed=rollout_schedule_from_environment().speed)
-    if judgement is None:
-        checks = [_check(gate, True, "no challenger", "-") for gate in GATES]
-        return dg.MaterializeResult(metadata={"version": "-"}, check_results=checks)
-    write_report(lake.lake(), judgement)
-    found = {verdict.gate: verdict for verdict in judgement.state.verdicts}
-    checks = [
-        _check(gate, found[gate].outcome == "passed", found[gate].outcome, found[gate].reason)
-        if gate in found
-        else _check(gate, False, "insufficient", "an earlier gate failed")
-        for gate in GATES
-    ]
-    answers: dict[str, Any] = {verdict.gate: verdict.outcome for verdict in judgement.state.verdicts}
-    return dg.MaterializeResult(metadata={"version": judgement.state.version} | answers, check_results=checks)
+    if judgement is not None:
+        write_report(lake.lake(), judgement)
+    verdicts = judgement.state.verdicts if judgement is not None else []
+    answers: dict[str, Any] = {verdict.gate: verdict.outcome for verdict in verdicts}
+    version = judgement.state.version if judgement is not None else "-"
+    if context.selected_asset_keys:
+        yield dg.MaterializeResult(asset_key="evaluation_report", metadata={"version": version} | answers)
+    # A gate that was not reached has no result: Dagster shows it as skipped.
+    for verdict in verdicts:
+        if dg.AssetCheckKey(dg.AssetKey("evaluation_report"), verdict.gate) in context.selected_asset_check_keys:
+            yield _check(verdict.gate, verdict.outcome == "passed", verdict.outcome, verdict.reason)
 
 
 @dg.asset(
     group_name="selection",
     deps=[decisions],
     pool="guardrails",
+    owners=OWNERS,
+    retry_policy=RETRIES,
     description="Who serves, beside the price arm of the last hour; what breaks a rail is rolled back.",
 )
 def guardrails(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -111,6 +125,8 @@ def learned_serves(lake: LakeResource) -> dg.RunRequest | dg.SkipReason:
     group_name="selection",
     deps=[evaluation_report, guardrails],
     pool=POOL,
+    owners=OWNERS,
+    retry_policy=RETRIES,
     description="The step that the gates and the canary's own record allow.",
 )
 def promotion(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -125,6 +141,8 @@ def promotion(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-
     group_name="selection",
     deps=[promotion],
     pool=POOL,
+    owners=OWNERS,
+    retry_policy=RETRIES,
     description="Artifacts on disk: who serves, its predecessor and the last few; of the others states and reports.",
 )
 def kept_artifacts(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -139,4 +157,6 @@ def _check(gate: str, passed: bool, outcome: str, reason: str) -> dg.AssetCheckR
     # A warning: a candidate that is refused is the gates at work, and no fault of the run.
     severity = dg.AssetCheckSeverity.WARN
     metadata = {"outcome": outcome, "reason": reason}
-    return dg.AssetCheckResult(check_name=gate, passed=passed, severity=severity, metadata=metadata)
+    return dg.AssetCheckResult(
+        check_name=gate, asset_key="evaluation_report", passed=passed, severity=severity, metadata=metadata
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.defs.compaction.compact import compact
+from pipelines.defs.policies import OWNERS, RETRIES
 from pipelines.defs.publication import published_mart
 from pipelines.defs.resources import LakeResource
 
@@ -16,7 +17,9 @@ from pipelines.defs.resources import LakeResource
     # After publication, which must not wait for it.
     deps=[published_mart],
     pool="mart",
-    owners=["team:data"],
+    owners=OWNERS,
+    retry_policy=RETRIES,
+    kinds={"parquet"},
     description="The same rows in few files: one for a closed hour, one for a closed day.",
 )
 def compacted_requests(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -27,7 +30,7 @@ def compacted_requests(lake: LakeResource) -> dg.MaterializeResult:  # type: ign
         "files_written": report.written,
         "files_deleted": report.deleted,
         "files_skipped": report.left,
-        "rows_written": report.rows,
+        "dagster/row_count": report.rows,
         "seconds": round(time.perf_counter() - begun, 3),
     }
     return dg.MaterializeResult(metadata=metadata)
