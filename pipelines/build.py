@@ -5,27 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
-import msgspec
 
 from data.lake import Lake
 from data.record import lake_files
 from data.record.lake_files import LakeFile, Listing, Unreadable
 from data.record.lake_reader import requests_sql
 from data.record.origin import add_hours
-from data.storage.interface import ObjectNotFoundError
 from pipelines.locks import exclusive
 from pipelines.marts.catalogue import MARTS
-from pipelines.marts.manifest import Manifest, decode_manifest, encode_manifest, read_manifest
+from pipelines.marts.manifest import Manifest, candidate_manifest, encode_manifest, read_candidate, read_manifest
 from pipelines.marts.partitions import PartitionBuild, PartitionBuilder, Progress, ignore_progress
 from pipelines.marts.publication import ABANDONED_S, publish, remove_old_versions, write_version
 from pipelines.marts.quarantine import first_future_hour, future_requests
-from pipelines.marts.spans import plan
+from pipelines.marts.spans import is_usable, plan
 from pipelines.retention import retention_from_environment
 
 
@@ -49,7 +47,8 @@ class Candidate:
         self._lake = lake
         self._now = now
         self.path = lake.marts / f"candidate-{name}.tmp"
-        self._manifest = lake.marts / f"candidate-{name}.manifest"
+        # Of no run in particular: one may build a version, and another publish it.
+        self._manifest = candidate_manifest(lake)
 
     def begin(self) -> Listing:
         """Remove what dead runs left, and list the lake."""
@@ -60,8 +59,8 @@ class Candidate:
         self._lake.storage.discard_all_partial("marts")
         return lake_files.listing(self._lake, remember=True)
 
-    def build(self, progress: Progress = ignore_progress) -> PartitionBuild:
-        """Make the partitions whose input changed, and the DuckDB file over all. Raises ``CheckFailed``.
+    def build(self, progress: Progress = ignore_progress, days: Collection[str] | None = None) -> PartitionBuild:
+        """Make the partitions whose input changed, or those of ``days`` and no others. Raises ``CheckFailed``.
 
         The lake is listed once, so that every mart counts the same requests although new ones are sealed meanwhile.
         """
@@ -70,7 +69,7 @@ class Candidate:
             listed = lake_files.listing(self._lake)
             files = [file for file in listed.files if file.path not in {one.path for one in refused}]
             try:
-                built, manifest = self._build(files, [*listed.unreadable, *refused], progress)
+                built, manifest = self._build(files, [*listed.unreadable, *refused], progress, days)
                 break
             except duckdb.Error:
                 paths = [file.path for file in files]
@@ -84,9 +83,13 @@ class Candidate:
         return built
 
     def _build(
-        self, files: Sequence[LakeFile], left_out: Sequence[Unreadable], progress: Progress
+        self,
+        files: Sequence[LakeFile],
+        left_out: Sequence[Unreadable],
+        progress: Progress,
+        days: Collection[str] | None,
     ) -> tuple[PartitionBuild, Manifest]:
-        before = read_manifest(self._lake)
+        before = self.manifest()
         now = self._now or datetime.now(UTC)
         # Whatever the moment that partitions are planned for, a request that has arrived is not from the future.
         first_future = first_future_hour(max(now, datetime.now(UTC)))
@@ -95,19 +98,26 @@ class Candidate:
         if (first := retention_from_environment().first_kept(now)) is not None:
             # Their requests may have been deleted in part.
             inputs = {hour: found for hour, found in inputs.items() if hour >= first or hour not in before.hours}
-        spans = plan(inputs, before, MARTS, now)
+        # Without usable partitions of the other days, a version of ``days`` alone would drop them.
+        if days is not None and (is_usable(before, MARTS) or not before.hours):
+            inputs = {hour: found for hour, found in inputs.items() if hour[:10] in days}
+        spans = plan(inputs, before, MARTS, now, days or ())
         built = PartitionBuilder(self._lake, before, files).build(spans, progress)
         hours = {hour: inputs for span in spans for hour, inputs in span.inputs.items()}
         found = tuple(sorted((one.name, one.reason) for one in left_out))
         future = future_requests(self._lake, files, first_future)
-        return built, Manifest(hours=dict(sorted(hours.items())), marts=built.marts, left_out=found, future=future)
+        manifest = Manifest(
+            hours=dict(sorted(hours.items())),
+            marts=built.marts,
+            left_out=found,
+            future=future,
+            made_again_at=before.made_again_at if days is None else now.isoformat(),
+        )
+        return built, manifest
 
     def manifest(self) -> Manifest:
-        """Return what this version consists of; the published one before ``build``."""
-        try:
-            return decode_manifest(self._lake.storage.get("marts/" + self._manifest.name))
-        except (ObjectNotFoundError, msgspec.DecodeError):
-            return read_manifest(self._lake)
+        """Return what the version consists of that was built last and may not be published yet."""
+        return read_candidate(self._lake) or read_manifest(self._lake)
 
     def is_new(self) -> bool:
         """Return false if the published version is the same."""

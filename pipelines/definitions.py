@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import dagster as dg
 
 from pipelines.defs.categories import category_classifier
@@ -12,7 +10,7 @@ from pipelines.defs.decisions import decisions, decisions_by_hour, stale_hours
 from pipelines.defs.liveness import dead_runs
 from pipelines.defs.log import sealed_requests
 from pipelines.defs.publication import published_mart
-from pipelines.defs.resources import LockedLakeResource
+from pipelines.defs.resources import DATA_DIR, LockedLakeResource
 from pipelines.defs.retention import expired_requests
 from pipelines.defs.tables import marts
 from pipelines.defs.training import (
@@ -66,5 +64,5 @@ defs = dg.Definitions(
     ],
     # A run is one process, also when assets are materialized by hand: a lock or a pool slot that it holds ends with it.
     executor=dg.in_process_executor,
-    resources={"lake": LockedLakeResource(data_dir=os.environ.get("PORTOLAN_DATA_DIR", "data/var"))},
+    resources={"lake": LockedLakeResource(data_dir=DATA_DIR)},
 )

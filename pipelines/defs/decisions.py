@@ -3,6 +3,7 @@
 import dagster as dg
 
 from models.selection.dataset import decision_log
+from pipelines.defs.days import ONE_RUN
 from pipelines.defs.policies import OWNERS, RETRIES
 from pipelines.defs.resources import LakeResource
 
@@ -13,6 +14,7 @@ HOURS = dg.DynamicPartitionsDefinition(name="hours")
 @dg.asset(
     group_name="selection",
     partitions_def=HOURS,
+    backfill_policy=ONE_RUN,
     pool=POOL,
     owners=OWNERS,
     retry_policy=RETRIES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -12,6 +13,7 @@ from pipelines.build import Candidate
 from pipelines.liveness import end_dead_runs, mark_alive
 from pipelines.locks import exclusive
 
+DATA_DIR = os.environ.get("PORTOLAN_DATA_DIR", "data/var")
 # A run with this tag writes neither marts nor policies, and does not wait for the run that does.
 BESIDE_BUILDS = "portolan/beside_builds"
 

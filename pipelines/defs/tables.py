@@ -1,11 +1,12 @@
 """Derive the assets of the marts and their checks from the declarations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
+from pipelines.defs.days import DAYS, ONE_RUN, days_of_run, show_days
 from pipelines.defs.log import sealed_requests
 from pipelines.defs.policies import FRESHNESS, RETRIES
 from pipelines.defs.quarantine import QUARANTINE_CHECKS, quarantine_results
@@ -13,7 +14,7 @@ from pipelines.defs.resources import LakeResource
 from pipelines.marts.catalogue import MARTS, QUARANTINE
 from pipelines.marts.declaration import Mart
 from pipelines.marts.lineage import lineage
-from pipelines.marts.partitions import CheckFailed
+from pipelines.marts.partitions import CheckFailed, Progress
 
 POOL = "mart"
 
@@ -56,17 +57,23 @@ _CHECKS = [(check, mart.name) for mart in MARTS for check in mart.checks]
         ),
     ],
     can_subset=True,
+    partitions_def=DAYS,
+    backfill_policy=ONE_RUN,
     pool=POOL,
     retry_policy=RETRIES,
 )
 def marts(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any]:
-    """Make the partitions whose input changed, of all marts in one scan of those hours."""
-    candidate = lake.candidate(context.run_id)
+    """Make the partitions whose input changed, or the days of the run again, of all marts in one scan of the hours."""
+    candidate, days = lake.candidate(context.run_id), days_of_run(context)
+    if days is not None:
+        context.log.info(f"{len(days)} days from {days[0]} to {days[-1]} are made again")
     try:
-        built = candidate.build(lambda done, of: context.log.info(f"{done} of {of} partitions are up to date"))
+        built = candidate.build(_logged(context.log.info), days)
     except CheckFailed as error:
         yield from _results(context, error.failed)
         raise dg.Failure(f"nothing is published: {error}", allow_retries=False) from None
+    if days is None:
+        show_days(context, sorted(context.selected_asset_keys), built.days)
     for mart in MARTS:
         if dg.AssetKey(mart.name) not in context.selected_asset_keys:
             continue
@@ -88,6 +95,20 @@ def marts(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any
     # A check has no result where it had nothing to check: Dagster shows it as skipped.
     if built.checked:
         yield from _results(context, {})
+
+
+def _logged(log: Callable[[str], None]) -> Progress:
+    """Return a progress that logs each twentieth of the files."""
+    said = 0
+
+    def progress(done: int, of: int) -> None:
+        nonlocal said
+        twentieths = 20 * done // of if of else 20
+        if twentieths > said:
+            said = twentieths
+            log(f"{done} of {of} partition files are up to date ({5 * said} %)")
+
+    return progress
 
 
 def _results(context: dg.AssetExecutionContext, failed: Mapping[str, int]) -> Iterator[dg.AssetCheckResult]:

@@ -44,6 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Hold all hours that a version counts with their inputs, the files of each mart, and the lake files left out.
 
     ``left_out`` has pairs of path and reason. ``future`` counts the requests of hours to come, which are in no mart.
+    ``made_again_at`` is when days were last made again although their input was the same.
     """
 
     version: int = VERSION
@@ -51,6 +52,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     marts: dict[str, MartPartitions] = {}
     left_out: tuple[tuple[str, str], ...] = ()
     future: FutureRequests = FutureRequests()
+    made_again_at: str = ""
 
 
 _decode = msgspec.json.Decoder(Manifest).decode
@@ -71,15 +73,23 @@ def read_manifest_of(lake: Lake, mart: Path) -> Manifest:
     return found if found.version == VERSION else Manifest()
 
 
+def candidate_manifest(lake: Lake) -> Path:
+    """Return where the manifest of the version lies that is built and not yet published, by whichever run."""
+    return lake.marts / "candidate.manifest"
+
+
 def manifest_path(mart: Path) -> Path:
     """Return where the manifest of a version lies."""
     return mart.with_suffix(".json")
 
 
+def read_candidate(lake: Lake) -> Manifest | None:
+    """Return the manifest of the version that is built and not yet published, ``None`` if there is none."""
+    try:
+        return _decode(lake.storage.get(lake.key(candidate_manifest(lake))))
+    except (ObjectNotFoundError, msgspec.DecodeError):
+        return None
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
     return msgspec.json.encode(manifest)
-
-
-def decode_manifest(content: bytes) -> Manifest:
-    """Return a manifest. Raises ``msgspec.DecodeError``."""
-    return _decode(content)

@@ -29,7 +29,7 @@ MEMORY = "1GB"
 FRESH = "fresh_hours"
 
 
-# Called with the number of partitions that are up to date, and of all.
+# Called with the number of partition files that are up to date, and of all.
 Progress = Callable[[int, int], None]
 
 
@@ -61,7 +61,8 @@ class MartWork(NamedTuple):
 class PartitionBuild(NamedTuple):
     """Hold the files of all marts, what was done for each, and the lake files and rows that were read.
 
-    ``checked`` is false if no rows were made, so that no check had anything to check.
+    ``checked`` is false if no rows were made, so that no check had anything to check. ``days`` are those of the hours
+    that were read.
     """
 
     marts: dict[str, MartPartitions]
@@ -69,6 +70,7 @@ class PartitionBuild(NamedTuple):
     opened: list[Path]
     requests: int
     checked: bool
+    days: list[str]
 
 
 class _Written(NamedTuple):
@@ -87,23 +89,27 @@ class PartitionBuilder:
         self._opened: list[Path] = []
         self._requests = 0
         self._checked = False
+        self._days: set[str] = set()
 
     def build(self, spans: Sequence[Span], progress: Progress) -> PartitionBuild:
         """Return the files of every span. Raises ``CheckFailed``, and ``duckdb.Error`` for a file that is damaged."""
         found: dict[str, list[_Written]] = {mart.name: [] for mart in MARTS}
-        done = 0
+        total = len(spans) * len(MARTS)
+
+        def report() -> None:
+            progress(sum(map(len, found.values())), total)
+
         for batch in self._batches(spans):
-            missing = [span for span in batch if not all(self._existing(mart, span) for mart in MARTS)]
+            missing = [span for span in batch if span.again or not all(self._existing(mart, span) for mart in MARTS)]
             if missing:
-                self._make(missing, found)
+                self._make(missing, found, report)
             for span in batch:
                 if span not in missing:
                     for mart in MARTS:
                         partition = self._existing(mart, span)
                         assert partition is not None
                         found[mart.name].append(_Written(partition, False))
-            done += len(batch)
-            progress(done, len(spans))
+            report()
         marts = {
             mart.name: MartPartitions(
                 fingerprint=mart.fingerprint,
@@ -112,7 +118,7 @@ class PartitionBuilder:
             for mart in MARTS
         }
         work = {name: _work(made, self._seconds[name]) for name, made in found.items()}
-        return PartitionBuild(marts, work, self._opened, self._requests, self._checked)
+        return PartitionBuild(marts, work, self._opened, self._requests, self._checked, sorted(self._days))
 
     def _batches(self, spans: Sequence[Span]) -> Iterator[list[Span]]:
         """Yield spans whose fresh hours have some ``BATCH_ROWS`` requests together."""
@@ -153,8 +159,9 @@ class PartitionBuilder:
             return None
         return Partition(key=key, span=span.name, rows=rows, bytes=size)
 
-    def _make(self, spans: Sequence[Span], found: dict[str, list[_Written]]) -> None:
+    def _make(self, spans: Sequence[Span], found: dict[str, list[_Written]], report: Callable[[], None]) -> None:
         fresh = self._hours_to_read(spans)
+        self._days.update(hour[:10] for hour in fresh)
         with duckdb.connect() as connection:
             connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'; SET threads = 2")
             moments = pa.array([_moment(hour) for hour in sorted(fresh)], pa.timestamp("us", "UTC"))
@@ -173,6 +180,7 @@ class PartitionBuilder:
                 for span in spans:
                     found[mart.name].append(self._write(connection, mart, span, fresh))
                 self._seconds[mart.name] += time.perf_counter() - begun
+                report()
 
     def _hours_to_read(self, spans: Sequence[Span]) -> set[str]:
         """Return the hours that no earlier partition has, or one that is gone."""
@@ -212,7 +220,7 @@ class PartitionBuilder:
 
     def _write(self, connection: duckdb.DuckDBPyConnection, mart: Mart, span: Span, fresh: set[str]) -> _Written:
         """Write the rows of a span: those just made, and those of earlier partitions for its other hours."""
-        if (existing := self._existing(mart, span)) is not None:
+        if not span.again and (existing := self._existing(mart, span)) is not None:
             return _Written(existing, False)
         names = ", ".join(mart.columns)
         first, last = _moment(min(span.inputs)), _moment(max(span.inputs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
@@ -16,11 +16,15 @@ SETTLED = timedelta(hours=2)
 
 
 class Span(NamedTuple):
-    """Hold the hours of one partition: ``inputs`` are those it must have, ``fresh`` those to be read from the lake."""
+    """Hold the hours of one partition: ``inputs`` are those it must have, ``fresh`` those to be read from the lake.
+
+    ``again`` asks for its file to be written even if it is there.
+    """
 
     name: str
     inputs: dict[str, HourInputs]
     fresh: frozenset[str]
+    again: bool = False
 
     def key(self, mart: Mart) -> str:
         """Return the key of the file of ``mart``, which names all that its rows depend on."""
@@ -38,15 +42,28 @@ def span_of(hour: str, now: datetime) -> str:
     return hour[:10] if now >= day + timedelta(days=1) + SETTLED else hour
 
 
-def plan(inputs: Mapping[str, HourInputs], before: Manifest, marts: Sequence[Mart], now: datetime) -> list[Span]:
-    """Return the partitions that must exist, in order of time.
-
-    ``inputs`` are those of the lake. An hour that the lake no longer has keeps the rows that were made from it.
-    """
-    wanted = dict(sorted({**before.hours, **inputs}.items()))
-    usable = all(
+def is_usable(before: Manifest, marts: Sequence[Mart]) -> bool:
+    """Return whether the partitions of ``before`` were made by the declarations in force."""
+    return all(
         (made := before.marts.get(mart.name)) is not None and made.fingerprint == mart.fingerprint for mart in marts
     )
+
+
+def plan(
+    inputs: Mapping[str, HourInputs],
+    before: Manifest,
+    marts: Sequence[Mart],
+    now: datetime,
+    days: Collection[str] = (),
+) -> list[Span]:
+    """Return the partitions that must exist, in order of time.
+
+    ``inputs`` are those of the lake. An hour that the lake no longer has keeps the rows that were made from it. The
+    hours of ``days`` are read again although their input has not changed.
+    """
+    wanted = dict(sorted({**before.hours, **inputs}.items()))
+    usable = is_usable(before, marts)
+    again = {hour for hour in inputs if hour[:10] in days}
     spans: dict[str, dict[str, HourInputs]] = {}
     for hour, found in wanted.items():
         if usable or hour in inputs:
@@ -55,7 +72,10 @@ def plan(inputs: Mapping[str, HourInputs], before: Manifest, marts: Sequence[Mar
         Span(
             name,
             hours,
-            frozenset(hour for hour, found in hours.items() if not usable or before.hours.get(hour) != found),
+            frozenset(
+                hour for hour, found in hours.items() if not usable or hour in again or before.hours.get(hour) != found
+            ),
+            not again.isdisjoint(hours),
         )
         for name, hours in spans.items()
     ]
