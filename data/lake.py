@@ -34,6 +34,7 @@ class Lake:
     ``demo/``                     a data directory of its own with the synthetic market, for dashboards alone
     ``sealer.lock``               locked by the one process that seals
     ``build.lock``                locked by the one run of the pipelines that builds
+    ``alerts.json``               which failure of each job was told to the webhook last
     ``runs/``                     one lock file per run of the pipelines, locked by its process
 
     ``storage`` reads and writes the objects that are put whole, under their path relative to ``root``. Segments,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from pipelines.defs.alerts import failed_runs
 from pipelines.defs.categories import category_classifier
 from pipelines.defs.compaction.assets import compacted_requests
 from pipelines.defs.decisions import decisions, decisions_by_hour, stale_hours
@@ -12,6 +13,7 @@ from pipelines.defs.log import sealed_requests
 from pipelines.defs.publication import published_mart
 from pipelines.defs.resources import DATA_DIR, LockedLakeResource
 from pipelines.defs.retention import expired_requests
+from pipelines.defs.run_retention import old_runs
 from pipelines.defs.tables import marts
 from pipelines.defs.training import (
     candidate,
@@ -57,7 +59,7 @@ defs = dg.Definitions(
         kept_artifacts,
     ],
     jobs=[refresh, learning, decisions_by_hour, watch],
-    sensors=[stale_hours, learned_serves, dead_runs],
+    sensors=[stale_hours, learned_serves, dead_runs, failed_runs, old_runs],
     schedules=[
         dg.ScheduleDefinition(name="refresh_hourly", job=refresh, cron_schedule="5 * * * *"),
         dg.ScheduleDefinition(name="learning_hourly", job=learning, cron_schedule="10 * * * *"),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
 
+from data.lake import Lake
 from models.selection.dataset import decision_log
+from pipelines.alerts import Failure, NotDelivered, forget, tell
 from pipelines.definitions import defs
 from pipelines.defs.resources import LockedLakeResource
 from pipelines.instance import opened_instance
+from pipelines.marts.catalogue import MARTS
+from pipelines.run_retention import delete_old_runs, run_days_from_environment
 
+NAME = "portolan refresh"
 # Metadata for Dagster's pages, not for lines.
 HIDDEN = ("dagster/column_schema", "dagster/column_lineage")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -59,10 +65,13 @@ def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
     found: dict[str, dict[str, Any]] = {}
     failed: list[str] = []
     skipped: list[str] = []
+    run_ids: list[str] = []
 
     def run(name: str, tags: dict[str, str]) -> bool:
         result = _run(name, lake, instance, tags)
         made = _materialized(result)
+        if not result.success:
+            run_ids.append(result.run_id)
         for asset, metadata in made.items():
             progress(f"{asset}: {', '.join(f'{key} {value}' for key, value in metadata.items())}")
         found.update(made)
@@ -80,8 +89,23 @@ def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
         if stale:
             succeeded.append(run("decisions_by_hour", _hours(instance, stale)))
         succeeded.append(run("learning", {}))
+        if not instance.is_ephemeral:
+            delete_old_runs(instance, datetime.now(UTC), run_days_from_environment(), dg.AssetKey(MARTS[0].name))
     after = lake.lake().current_mart()
-    return RefreshReport(all(succeeded), found, failed, skipped, after.name if after else None, after != before)
+    report = RefreshReport(all(succeeded), found, failed, skipped, after.name if after else None, after != before)
+    alert(lake.lake(), report, run_ids, progress)
+    return report
+
+
+def alert(lake: Lake, report: RefreshReport, run_ids: Sequence[str], progress: Callable[[str], None]) -> None:
+    """Tell the webhook of a failure, which its sensor would not see; let the next be told after a success."""
+    try:
+        if report.succeeded:
+            forget(lake, NAME)
+        else:
+            tell(lake, Failure(NAME, ", ".join(run_ids), report.failed, report.sentence()))
+    except (NotDelivered, OSError) as error:
+        progress(f"alert: {error}")
 
 
 def _materialized(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:

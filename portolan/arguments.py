@@ -14,6 +14,8 @@ import typer
 
 from data.lake import Lake
 
+ALERT_WEBHOOK = "PORTOLAN_ALERT_WEBHOOK"
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -141,6 +143,12 @@ def settings(config: Path | None, data_dir: Path) -> LiveConfiguration:
         for line in error.lines:
             typer.echo(line, err=True)
         raise typer.Exit(2) from None
+
+
+def alert_webhook(data_dir: Path) -> None:
+    """Set ``PORTOLAN_ALERT_WEBHOOK`` from ``portolan.toml`` if there is one and the variable is not set."""
+    if ALERT_WEBHOOK not in os.environ and configuration_file(None, data_dir) is not None:
+        os.environ[ALERT_WEBHOOK] = settings(None, data_dir).in_force.settings.alert_webhook.get_secret_value()
 
 
 class ImportSource(StrEnum):

@@ -113,12 +113,18 @@ def replay(
 def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
     """Run all pipelines once, in this process: publish the marts, then train and judge policies."""
     from models.selection.lifecycle.rollout import rollout_schedule_from_environment
+    from pipelines.alerts import webhook_from_environment
     from pipelines.refresh import refresh as run
     from pipelines.retention import retention_from_environment
+    from pipelines.run_retention import run_days_from_environment
 
+    arguments.alert_webhook(data_dir)
     try:
-        rollout_schedule_from_environment()
-        retention_from_environment()
+        for read in (
+            rollout_schedule_from_environment, retention_from_environment, run_days_from_environment,
+            webhook_from_environment,
+        ):  # fmt: skip
+            read()
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="the environment") from None
     report = run(data_dir, typer.echo)
@@ -250,6 +256,7 @@ def up(
         port, dashboards_port, dagster_port, lab_port, data_dir, use_lab, not no_dashboards, not no_dagster,
         traffic, refresh_every, lab_speed, live.in_force.settings.log_drain_timeout, use_lab and not no_demo,
         analytics_port,
+        live.in_force.settings.alert_webhook.get_secret_value(),
         tuple(host for one in allow_host or () for host in one.split(",") if host),
     )  # fmt: skip
     arguments.free(HOST, plan.ports())

@@ -37,7 +37,8 @@ class StackOptions(NamedTuple):
     ``lab_speed`` is the number of simulated seconds that pass in the lab in one second; the pipelines receive it, since
     they count simulated time. ``drain_s`` is the time that the router has at its end to write its log, seconds.
     ``demo`` asks for the synthetic market, which is made beside the rest once the router serves. ``allowed_hosts`` are
-    names, beside those of loopback, by which browsers may address the dashboards and Dagster.
+    names, beside those of loopback, by which browsers may address the dashboards and Dagster. ``alert_webhook`` is the
+    address that is told of failed runs.
     """
 
     port: int
@@ -54,6 +55,7 @@ class StackOptions(NamedTuple):
     drain_s: float = 10.0
     demo: bool = False
     analytics_port: int = 8502
+    alert_webhook: str = ""
     allowed_hosts: tuple[str, ...] = ()
 
     def ports(self) -> dict[str, int]:
@@ -72,6 +74,7 @@ def open_stack(options: StackOptions, say: Callable[[str], None]) -> bool:
     """Start everything, watch it, stop everything. False when a process ended by itself."""
     key = own_key(options.data_dir)
     shared = {"PORTOLAN_DATA_DIR": str(options.data_dir.resolve()), **_dagster_home(options.data_dir)}
+    shared["PORTOLAN_ALERT_WEBHOOK"] = options.alert_webhook
     stack = Processes(PORTOLAN_LAB_SPEED=str(options.lab_speed if options.use_lab else 1.0), **shared)
     with terminating():
         try:

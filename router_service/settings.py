@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     analytics_token: SecretStr = Field(
         SecretStr(""), description="secret by which `portolan analytics` knows the router; the same in both processes"
     )
+    alert_webhook: SecretStr = Field(
+        SecretStr(""), description="address that gets a JSON message when a run of the pipelines fails; empty: none"
+    )
     upstream_client: ClientName | None = Field(
         None,
         validate_default=True,
