@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from pipelines.defs.alerts import failed_runs
+from pipelines.defs.automation import SCHEDULES
 from pipelines.defs.categories import category_classifier
 from pipelines.defs.compaction.assets import compacted_requests
 from pipelines.defs.decisions import decisions, decisions_by_hour, stale_hours
@@ -61,8 +62,10 @@ defs = dg.Definitions(
     jobs=[refresh, learning, decisions_by_hour, watch],
     sensors=[stale_hours, learned_serves, dead_runs, failed_runs, old_runs],
     schedules=[
-        dg.ScheduleDefinition(name="refresh_hourly", job=refresh, cron_schedule="5 * * * *"),
-        dg.ScheduleDefinition(name="learning_hourly", job=learning, cron_schedule="10 * * * *"),
+        dg.ScheduleDefinition(name="refresh_hourly", job=refresh, cron_schedule="5 * * * *", default_status=SCHEDULES),
+        dg.ScheduleDefinition(
+            name="learning_hourly", job=learning, cron_schedule="10 * * * *", default_status=SCHEDULES
+        ),
     ],
     # A run is one process, also when assets are materialized by hand: a lock or a pool slot that it holds ends with it.
     executor=dg.in_process_executor,

@@ -13,6 +13,7 @@ from data.lake import Lake
 from models.selection.dataset import decision_log
 from pipelines.alerts import Failure, NotDelivered, forget, tell
 from pipelines.definitions import defs
+from pipelines.defs.decisions import range_of_hours
 from pipelines.defs.resources import LockedLakeResource
 from pipelines.instance import opened_instance
 from pipelines.marts.catalogue import MARTS
@@ -87,7 +88,7 @@ def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
         succeeded = [run("refresh", {})]
         stale = list(decision_log.stale(lake.lake()))
         if stale:
-            succeeded.append(run("decisions_by_hour", _hours(instance, stale)))
+            succeeded.append(run("decisions_by_hour", range_of_hours(instance, stale)))
         succeeded.append(run("learning", {}))
         if not instance.is_ephemeral:
             delete_old_runs(instance, datetime.now(UTC), run_days_from_environment(), dg.AssetKey(MARTS[0].name))
@@ -145,18 +146,3 @@ def _run(
         # Dagster ends the run at Ctrl-C, and goes on as after any other failure.
         raise KeyboardInterrupt
     return result
-
-
-def _hours(instance: dg.DagsterInstance, stale: list[str]) -> dict[str, str]:
-    """Return the range of partitions for one run over all hours.
-
-    Dynamic partitions keep the order in which they were added, so a range may contain others. Writing those again
-    changes nothing.
-    """
-    instance.add_dynamic_partitions("hours", stale)
-    known = instance.get_dynamic_partitions("hours")
-    places = sorted(known.index(hour) for hour in stale)
-    return {
-        "dagster/asset_partition_range_start": known[places[0]],
-        "dagster/asset_partition_range_end": known[places[-1]],
-    }

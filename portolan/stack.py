@@ -26,6 +26,7 @@ CHAT = '{"model":"openai/gpt-oss-120b","messages":[{"role":"user","content":"Hel
 # The settings of the repository's ``dagster.yaml`` without its storage paths, which are relative to the new folder.
 DAGSTER = """\
 telemetry: {enabled: false}
+nux: {enabled: false}
 concurrency: {pools: {default_limit: 1}}
 run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}
 """
@@ -139,7 +140,9 @@ def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str
             stack.beside("demo-data")
     if options.dagster:
         hosts = ",".join(options.allowed_hosts)
-        stack.run("dagster", _dagster(options), PYTHONWARNINGS="ignore", PORTOLAN_UI_HOSTS=hosts)
+        stack.run(
+            "dagster", _dagster(options), PYTHONWARNINGS="ignore", PORTOLAN_UI_HOSTS=hosts, PORTOLAN_SCHEDULES="off"
+        )
         say(f"pipelines   http://{HOST}:{options.dagster_port} (takes some seconds)")
     stack.portolan("guardrails", "policy", "check", "--every", str(options.refresh_every))
     say(f"key         {key}")

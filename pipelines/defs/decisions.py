@@ -1,8 +1,11 @@
 """Define the asset of decisions and their outcomes: one partition for each hour, written when its sources change."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from models.selection.dataset import decision_log
+from pipelines.defs.automation import SENSORS
 from pipelines.defs.days import ONE_RUN
 from pipelines.defs.policies import OWNERS, RETRIES
 from pipelines.defs.resources import LakeResource
@@ -30,13 +33,25 @@ def decisions(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mater
 decisions_by_hour = dg.define_asset_job("decisions_by_hour", selection=[decisions], executor_def=dg.in_process_executor)
 
 
-@dg.sensor(job=decisions_by_hour, minimum_interval_seconds=3600)
-def stale_hours(lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
-    """Request a run for each hour with newly sealed requests, however old that hour is."""
+def range_of_hours(instance: dg.DagsterInstance, stale: Sequence[str]) -> dict[str, str]:
+    """Make the partitions of ``stale``, and return the tags of one run over all of them.
+
+    Dynamic partitions keep the order in which they were added, so a range may contain others. Writing those again
+    changes nothing.
+    """
+    instance.add_dynamic_partitions("hours", stale)
+    known = instance.get_dynamic_partitions("hours")
+    places = sorted(known.index(hour) for hour in stale)
+    return {
+        "dagster/asset_partition_range_start": known[places[0]],
+        "dagster/asset_partition_range_end": known[places[-1]],
+    }
+
+
+@dg.sensor(job=decisions_by_hour, minimum_interval_seconds=3600, default_status=SENSORS)
+def stale_hours(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.RunRequest | dg.SkipReason:
+    """Request one run over all hours with newly sealed requests, however old they are."""
     stale = list(decision_log.stale(lake.lake()))
     if not stale:
         return dg.SkipReason("no hour has new requests")
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=None, partition_key=hour) for hour in stale],
-        dynamic_partitions_requests=[HOURS.build_add_request(stale)],
-    )
+    return dg.RunRequest(tags=range_of_hours(context.instance, stale))

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from data.policies import read_serving
+from pipelines.defs.automation import SENSORS
 from pipelines.defs.decisions import POOL, decisions
 from pipelines.defs.policies import OWNERS, RETRIES
 from pipelines.defs.resources import BESIDE_BUILDS, LakeResource
@@ -113,7 +114,7 @@ watch = dg.define_asset_job(
 )
 
 
-@dg.sensor(job=watch, minimum_interval_seconds=60)
+@dg.sensor(job=watch, minimum_interval_seconds=60, default_status=SENSORS)
 def learned_serves(lake: LakeResource) -> dg.RunRequest | dg.SkipReason:
     """Check the guardrails each minute while a learned policy serves, however long training and judging take."""
     if not read_serving(lake.lake()).versions():

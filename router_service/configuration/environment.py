@@ -13,8 +13,8 @@ PREFIX = "PORTOLAN_"
 # Variables that other parts read: command line, lab, pipelines, rollout of policies and clients of the router.
 OTHERS = frozenset(
     {
-        "API_KEY", "CANARY_SHARES", "KEY", "LAB_SPEED", "LAB_STRICT", "LAKE_DAYS", "MODEL", "RUN_DAYS", "TEST_MARK",
-        "UI_HOSTS", "URL",
+        "API_KEY", "CANARY_SHARES", "KEY", "LAB_SPEED", "LAB_STRICT", "LAKE_DAYS", "MODEL", "RUN_DAYS", "SCHEDULES",
+        "TEST_MARK", "UI_HOSTS", "URL",
     }
 )  # fmt: skip
 # Kubernetes and Docker set these in every container beside a service of this name.

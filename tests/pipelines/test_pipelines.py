@@ -10,6 +10,7 @@ import pytest
 from data.lake import Lake
 from models.selection.dataset import decision_log
 from pipelines.definitions import defs
+from pipelines.defs.automation import schedules_are_on
 from pipelines.defs.decisions import stale_hours
 from pipelines.defs.liveness import dead_runs
 from pipelines.defs.resources import LakeResource, LockedLakeResource
@@ -112,19 +113,28 @@ def test_a_run_that_cannot_begin_says_why(tmp_path: Path) -> None:
     assert [reason for reason in report.failed if str(lake.build_lock) in reason], report.failed
 
 
-def test_hours_with_new_requests_are_asked_for_as_partitions(tmp_path: Path) -> None:
+def test_all_hours_with_new_requests_are_one_run(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     fill(lake, records(100))
-    sensed = stale_hours(lake=LakeResource(data_dir=str(tmp_path)))
-    assert isinstance(sensed, dg.SensorResult)
-    hours = [request.partition_key for request in sensed.run_requests or []]
-    assert hours == list(decision_log.hours(lake))
+    hours, resources = list(decision_log.hours(lake)), {"lake": LakeResource(data_dir=str(tmp_path))}
     with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("hours", hours)
-        resources = {"lake": LakeResource(data_dir=str(tmp_path))}
+        with dg.build_sensor_context(instance=instance, resources=resources) as context:
+            sensed = stale_hours(context)
+        assert isinstance(sensed, dg.RunRequest)
         job = defs.resolve_job_def("decisions_by_hour")
-        assert job.execute_in_process(partition_key=hours[1], instance=instance, resources=resources).success
-    assert list(decision_log.stale(lake)) == [hours[0], *hours[2:]]
+        assert job.execute_in_process(tags=dict(sensed.tags), instance=instance, resources=resources).success
+        assert instance.get_materialized_partitions(dg.AssetKey("decisions")) == set(hours)
+        with dg.build_sensor_context(instance=instance, resources=resources) as context:
+            assert isinstance(stale_hours(context), dg.SkipReason)
+
+
+def test_dagster_schedules_by_itself_unless_it_is_told_that_another_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    for schedule in defs.schedules or []:
+        assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    for sensor in defs.sensors or []:
+        assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    monkeypatch.setenv("PORTOLAN_SCHEDULES", "off")
+    assert not schedules_are_on()
 
 
 def test_guardrails_run_only_while_something_learned_serves(tmp_path: Path) -> None:
@@ -143,5 +153,5 @@ def test_the_sensors_evaluate_with_the_resource_of_the_definitions(tmp_path: Pat
     lake = LockedLakeResource(data_dir=str(tmp_path))
     with dg.DagsterInstance.ephemeral() as instance:
         with dg.build_sensor_context(instance=instance, resources={"lake": lake}) as context:
-            assert isinstance(stale_hours(context), dg.SensorResult)
+            assert isinstance(stale_hours(context), dg.RunRequest)
             assert dead_runs(context) == dg.SkipReason("no run is dead")
