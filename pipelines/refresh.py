@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 from data.lake import Lake
 from models.selection.dataset import decision_log
+from pipelines.activity import Activity, Follower
 from pipelines.alerts import Failure, NotDelivered, forget, tell
 from pipelines.definitions import defs
 from pipelines.defs.decisions import range_of_hours
@@ -20,6 +23,7 @@ from pipelines.marts.catalogue import MARTS
 from pipelines.run_retention import delete_old_runs, run_days_from_environment
 
 NAME = "portolan refresh"
+JOBS = ("refresh", "decisions_by_hour", "learning")
 # Metadata for Dagster's pages, not for lines.
 HIDDEN = ("dagster/column_schema", "dagster/column_lineage")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -30,6 +34,7 @@ class RefreshReport(NamedTuple):
 
     ``skipped`` are the steps that did not run because one before them failed. ``version`` is the published version of
     the marts after the refresh, ``None`` if there is none; ``moved`` says whether this refresh has published it.
+    ``warnings`` are those of checks that did not pass and kept nothing from being published.
     """
 
     succeeded: bool
@@ -38,6 +43,7 @@ class RefreshReport(NamedTuple):
     skipped: list[str]
     version: str | None
     moved: bool
+    warnings: list[str]
 
     def sentence(self) -> str:
         """Return the sentence that ends the output: what failed, if anything, and which marts are in force."""
@@ -49,53 +55,83 @@ class RefreshReport(NamedTuple):
             marts = f"the marts are unchanged: {self.version} stays in force"
         else:
             marts = f"what was published before stays in force: {self.version}"
+        if self.warnings:
+            marts += f"; {len(self.warnings)} {'check warns' if len(self.warnings) == 1 else 'checks warn'}"
         if self.succeeded:
             return f"{marts}."
         skipped = f"; not run: {', '.join(self.skipped)}" if self.skipped else ""
         return f"failed: {', '.join(self.failed)}{skipped}; {marts}."
 
 
-def refresh(data_dir: Path, progress: Callable[[str], None]) -> RefreshReport:
+def refresh(
+    data_dir: Path, progress: Callable[[str], None], watch: Callable[[Activity], None] = lambda _: None
+) -> RefreshReport:
     """Run the job ``refresh``, write the hours of decisions that have new requests, then run ``learning``.
 
     Each job runs although the one before has failed: marts and policies do not depend on each other. ``progress``
-    receives a line for each asset when its job has ended. Runs are kept where ``DAGSTER_HOME`` says, if it is set.
+    receives a line for each asset when its job has ended, and ``watch`` what is done meanwhile. Runs are kept where
+    ``DAGSTER_HOME`` says, if it is set.
     """
     lake = LockedLakeResource(data_dir=str(data_dir))
     before = lake.lake().current_mart()
-    found: dict[str, dict[str, Any]] = {}
-    failed: list[str] = []
-    skipped: list[str] = []
-    run_ids: list[str] = []
-
-    def run(name: str, tags: dict[str, str]) -> bool:
-        result = _run(name, lake, instance, tags)
-        made = _materialized(result)
-        if not result.success:
-            run_ids.append(result.run_id)
-        for asset, metadata in made.items():
-            progress(f"{asset}: {', '.join(f'{key} {value}' for key, value in metadata.items())}")
-        found.update(made)
-        failed.extend(_failures(result))
-        ended = {event.step_key for event in result.all_events if event.is_step_success or event.is_step_failure}
-        not_run = [node.name for node in result.job_def.nodes if node.name not in ended]
-        for step in not_run:
-            progress(f"{step}: not run, for a step before it failed")
-        skipped.extend(not_run)
-        return bool(result.success)
-
+    follower = Follower(sum(len(defs.resolve_job_def(name).nodes) for name in JOBS), watch)
     with opened_instance() as instance:
-        succeeded = [run("refresh", {})]
+        results = [_run("refresh", lake, instance, {}, follower, progress)]
         stale = list(decision_log.stale(lake.lake()))
         if stale:
-            succeeded.append(run("decisions_by_hour", range_of_hours(instance, stale)))
-        succeeded.append(run("learning", {}))
+            tags = range_of_hours(instance, stale)
+            results.append(_run("decisions_by_hour", lake, instance, tags, follower, progress))
+        else:
+            follower.pass_over(1)
+        results.append(_run("learning", lake, instance, {}, follower, progress))
+        after = lake.lake().current_mart()
+        report = _report(results, after.name if after else None, after != before)
+        alert(lake.lake(), report, [result.run_id for result in results if not result.success], progress)
         if not instance.is_ephemeral:
-            delete_old_runs(instance, datetime.now(UTC), run_days_from_environment(), dg.AssetKey(MARTS[0].name))
-    after = lake.lake().current_mart()
-    report = RefreshReport(all(succeeded), found, failed, skipped, after.name if after else None, after != before)
-    alert(lake.lake(), report, run_ids, progress)
+            _delete_old_runs(instance, progress)
     return report
+
+
+def _report(results: Sequence[dg.ExecuteInProcessResult], version: str | None, moved: bool) -> RefreshReport:
+    return RefreshReport(
+        succeeded=all(result.success for result in results),
+        metadata={name: made for result in results for name, made in _materialized(result).items()},
+        failed=[one for result in results for one in _failures(result)],
+        skipped=[step for result in results for step in _not_run(result)],
+        version=version,
+        moved=moved,
+        warnings=[one for result in results for one in _warnings(result)],
+    )
+
+
+def _lines(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    """Yield what each asset read, wrote and skipped and how long it took, then warnings and what did not run."""
+    for asset, metadata in _materialized(result).items():
+        said = {key.removeprefix("dagster/").replace("_", " "): value for key, value in metadata.items()}
+        seconds = said.pop("seconds", None)
+        took = f", {seconds} s" if seconds is not None else ""
+        yield f"{asset}: {', '.join(f'{key} {value}' for key, value in said.items())}{took}"
+    yield from (f"warning: {warning}" for warning in _warnings(result))
+    yield from (f"{step}: not run, for a step before it failed" for step in _not_run(result))
+
+
+def _not_run(result: dg.ExecuteInProcessResult) -> list[str]:
+    ended = {event.step_key for event in result.all_events if event.is_step_success or event.is_step_failure}
+    return [node.name for node in result.job_def.nodes if node.name not in ended]
+
+
+def _warnings(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Return what the marts' checks warn of; a gate that refuses a policy is at its work."""
+    found = [one for one in result.get_asset_check_evaluations() if not one.passed and not one.blocking]
+    return [f"{one.check_name}: {one.description}" for one in found if one.description]
+
+
+def _delete_old_runs(instance: dg.DagsterInstance, progress: Callable[[str], None]) -> None:
+    try:
+        delete_old_runs(instance, datetime.now(UTC), run_days_from_environment(), dg.AssetKey(MARTS[0].name))
+    except (OSError, SQLAlchemyError) as error:
+        # The next refresh deletes them.
+        progress(f"old runs: not deleted: {type(error).__name__}")
 
 
 def alert(lake: Lake, report: RefreshReport, run_ids: Sequence[str], progress: Callable[[str], None]) -> None:
@@ -135,14 +171,22 @@ def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
 
 
 def _run(
-    name: str, lake: LockedLakeResource, instance: dg.DagsterInstance, tags: dict[str, str]
+    name: str,
+    lake: LockedLakeResource,
+    instance: dg.DagsterInstance,
+    tags: dict[str, str],
+    follower: Follower,
+    progress: Callable[[str], None],
 ) -> dg.ExecuteInProcessResult:
-    job = defs.resolve_job_def(name)
+    job, run_id = defs.resolve_job_def(name), str(uuid.uuid4())
+    instance.add_event_listener(run_id, follower.event)
     result = job.execute_in_process(
-        run_config=QUIET, instance=instance, raise_on_error=False, resources={"lake": lake}, tags=tags
+        run_config=QUIET, instance=instance, raise_on_error=False, resources={"lake": lake}, tags=tags, run_id=run_id
     )
     failures = [event.job_failure_data for event in result.all_events if event.is_job_failure]
     if any(found.failure_reason and found.failure_reason.value == "UNEXPECTED_TERMINATION" for found in failures):
         # Dagster ends the run at Ctrl-C, and goes on as after any other failure.
         raise KeyboardInterrupt
+    for line in _lines(result):
+        progress(line)
     return result

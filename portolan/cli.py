@@ -117,6 +117,7 @@ def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
     from pipelines.refresh import refresh as run
     from pipelines.retention import retention_from_environment
     from pipelines.run_retention import run_days_from_environment
+    from portolan.progress_bar import progress_bar
 
     arguments.alert_webhook(data_dir)
     try:
@@ -127,7 +128,8 @@ def refresh(data_dir: DataDir = DEFAULT_DATA) -> None:
             read()
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="the environment") from None
-    report = run(data_dir, typer.echo)
+    with progress_bar() as bar:
+        report = run(data_dir, bar.say, lambda now: bar.show(now.text, now.share))
     typer.echo(report.sentence(), err=not report.succeeded)
     if not report.succeeded:
         raise typer.Exit(1)

@@ -38,7 +38,7 @@ DAYS = dg.DailyPartitionsDefinition(start_date=first_day(Lake(DATA_DIR)).isoform
 warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
 ONE_RUN = dg.BackfillPolicy.single_run()
 # Each event of a day costs milliseconds in SQLite. A backfill shows older days as done.
-SHOWN = 31
+SHOWN = 7
 
 
 def days_of_run(context: dg.AssetExecutionContext) -> list[str] | None:

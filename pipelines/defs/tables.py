@@ -6,13 +6,14 @@ from typing import Any
 
 import dagster as dg
 
+from pipelines.activity import FILES
 from pipelines.defs.days import DAYS, ONE_RUN, days_of_run, show_days
 from pipelines.defs.log import sealed_requests
 from pipelines.defs.policies import FRESHNESS, RETRIES
 from pipelines.defs.quarantine import QUARANTINE_CHECKS, quarantine_results
 from pipelines.defs.resources import LakeResource
 from pipelines.marts.catalogue import MARTS, QUARANTINE
-from pipelines.marts.declaration import Mart
+from pipelines.marts.declaration import Mart, Measure
 from pipelines.marts.lineage import lineage
 from pipelines.marts.partitions import CheckFailed, Progress
 
@@ -21,7 +22,7 @@ POOL = "mart"
 
 def _spec(mart: Mart) -> dg.AssetSpec:
     described = {one.name: one.description for one in mart.dimensions}
-    described |= {one.name: f"{one.description}{f' ({one.unit})' if one.unit else ''}" for one in mart.measures}
+    described |= {one.name: _with_unit(one) for one in mart.measures}
     columns = [dg.TableColumn(name, kind, described.get(name, "Hour, UTC")) for name, kind in mart.columns.items()]
     return dg.AssetSpec(
         mart.name,
@@ -33,6 +34,11 @@ def _spec(mart: Mart) -> dg.AssetSpec:
         metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
         kinds={"duckdb", "parquet"},
     )
+
+
+def _with_unit(measure: Measure) -> str:
+    said = not measure.unit or measure.unit in measure.description.lower()
+    return measure.description if said else f"{measure.description} ({measure.unit})"
 
 
 def _lineage(mart: Mart) -> dg.TableColumnLineage:
@@ -106,7 +112,7 @@ def _logged(log: Callable[[str], None]) -> Progress:
         twentieths = 20 * done // of if of else 20
         if twentieths > said:
             said = twentieths
-            log(f"{done} of {of} partition files are up to date ({5 * said} %)")
+            log(f"{FILES.format(done=done, of=of)} ({5 * said} %)")
 
     return progress
 

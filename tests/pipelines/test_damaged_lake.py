@@ -287,4 +287,6 @@ def test_the_commands_name_the_file_and_succeed(tmp_path: Path) -> None:
         assert ran.returncode == 0, ran.stderr
         assert f"{bad} is left out" in ran.stderr
         assert "Traceback" not in ran.stderr
-    assert f"unreadable_files 1, unreadable {bad.parent.name}/{bad.name}: " in ran.stdout
+    assert f"unreadable files 1, unreadable {bad.parent.name}/{bad.name}: " in ran.stdout
+    assert "warning: every_file_can_be_read: 1 files are set aside. Restore the file" in ran.stdout
+    assert ran.stdout.endswith("; 1 check warns.\n")

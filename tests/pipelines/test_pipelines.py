@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -9,6 +10,7 @@ import pytest
 
 from data.lake import Lake
 from models.selection.dataset import decision_log
+from pipelines.activity import Activity
 from pipelines.definitions import defs
 from pipelines.defs.automation import schedules_are_on
 from pipelines.defs.decisions import stale_hours
@@ -56,11 +58,16 @@ def test_each_asset_says_what_it_read_wrote_and_skipped_and_the_last_sentence_wh
     lake = Lake(tmp_path)
     fill(lake, records(30))
     said: list[str] = []
-    first = refresh(tmp_path, said.append)
+    seen: list[Activity] = []
+    first = refresh(tmp_path, said.append, seen.append)
+    shares = [now.share for now in seen]
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    assert f"marts: {len(MARTS)} of {len(MARTS)} partition files" in [now.text for now in seen]
     assert first.moved and first.sentence() == f"the marts are published as {first.version}."
     for mart in MARTS:
         (line,) = [line for line in said if line.startswith(f"{mart.name}: ")]
-        assert "files_read 1, requests_read 30, partitions_written 1, partitions_skipped 0" in line
+        assert "files read 1, requests read 30, partitions written 1, partitions skipped 0" in line
+        assert re.search(r", [0-9.]+ s$", line)
     assert all("seconds" in metadata for metadata in first.metadata.values())
     assert said.index(next(line for line in said if line.startswith("published_mart"))) < said.index(
         next(line for line in said if line.startswith("candidate"))
