@@ -14,7 +14,8 @@ from pipelines.defs.resources import LakeResource
 def failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) -> dg.SkipReason:
     """Tell of a failed run. An error of the delivery is that of the sensor's tick."""
     steps = context.get_step_failure_events()
-    causes = [event.step_failure_data.error for event in steps]
+    # A run may fail before its first step.
+    causes = [event.step_failure_data.error for event in steps] or [context.failure_event.job_failure_data.error]
     errors = [(cause.cause or cause).message.strip() for cause in causes if cause is not None]
     run = context.dagster_run
     failure = Failure(

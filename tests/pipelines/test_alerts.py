@@ -152,9 +152,30 @@ def broken() -> None:
     breaks()
 
 
-def test_the_sensor_tells_of_runs_that_dagster_has_started(tmp_path: Path, webhook: Webhook) -> None:
+@dg.resource
+def occupied() -> None:
+    raise OSError("the lock is a folder")
+
+
+@dg.op(required_resource_keys={"occupied"})
+def waits() -> None:
+    """Do nothing."""
+
+
+@dg.job(resource_defs={"occupied": occupied})
+def never_begun() -> None:
+    waits()
+
+
+@pytest.mark.parametrize(
+    ("job", "failed", "error"),
+    [(broken, ["breaks"], "ValueError: the disk is on fire"), (never_begun, [], "OSError: the lock is a folder")],
+)
+def test_the_sensor_tells_of_runs_that_dagster_has_started(
+    tmp_path: Path, webhook: Webhook, job: dg.JobDefinition, failed: list[str], error: str
+) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        ran = broken.execute_in_process(instance=instance, raise_on_error=False)
+        ran = job.execute_in_process(instance=instance, raise_on_error=False)
         context = dg.build_run_status_sensor_context(
             "failed_runs",
             dagster_event=ran.get_run_failure_event(),
@@ -163,5 +184,5 @@ def test_the_sensor_tells_of_runs_that_dagster_has_started(tmp_path: Path, webho
         ).for_run_failure()
         failed_runs(context, lake=LakeResource(data_dir=str(tmp_path)))
     (message,) = webhook.taken
-    assert (message["job"], message["run_id"], message["failed"]) == ("broken", ran.run_id, ["breaks"])
-    assert message["error"] == "ValueError: the disk is on fire"
+    assert (message["job"], message["run_id"], message["failed"]) == (job.name, ran.run_id, failed)
+    assert message["error"] == error
