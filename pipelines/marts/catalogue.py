@@ -14,6 +14,8 @@ from pipelines.marts.columns import (
     KEY,
     MODALITY,
     MODEL,
+    NATURAL_LANGUAGE,
+    OFFERS_TOOLS,
     PROMPT_TOKENS,
     PROVIDER,
     REASONING_TOKENS,
@@ -177,7 +179,7 @@ MARTS = (
                 "context_bucket", "1K, 10K, 100K, 1M or 10M: the least one that the prompt's tokens do not exceed"
             ),
             MODALITY,
-            Dimension("offers_tools", "Whether the request offers tools", "BOOLEAN"),
+            OFFERS_TOOLS,
             MODEL,
         ),
         (
@@ -195,7 +197,7 @@ MARTS = (
         "categories",
         "Requests and tokens by natural and programming language and model, over the requests that have either.",
         (
-            Dimension("natural_language", "Language of the prompt's prose, ISO 639-1"),
+            NATURAL_LANGUAGE,
             Dimension("programming_language", "Language of the code in the prompt, else the one that it names"),
             MODEL,
         ),
@@ -206,6 +208,14 @@ MARTS = (
         "categories",
         "Requests, tokens and cost by category, task tag and model, over the requests that were labelled.",
         (CATEGORY, Dimension("task_tag", "One of the 30 task tags"), MODEL),
+        (REQUESTS, TOKENS, COST),
+    ),
+    Mart(
+        "topics_hourly",
+        "categories",
+        "Requests, tokens and cost by category, natural language, use of tools and model, over the requests that have "
+        "a category or a natural language.",
+        (CATEGORY, NATURAL_LANGUAGE, OFFERS_TOOLS, MODEL),
         (REQUESTS, TOKENS, COST),
     ),
     Mart(

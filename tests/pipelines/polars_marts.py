@@ -59,6 +59,9 @@ def hourly(lake: pl.DataFrame) -> dict[str, pl.DataFrame]:
         ),
         "languages_hourly": worded.group_by("hour", "natural_language", "programming_language", "model")
         .agg(COUNT.alias("requests"), TOKENS),
+        "topics_hourly": sized.filter(
+            pl.col("category").is_not_null() | pl.col("natural_language").is_not_null()
+        ).group_by("hour", "category", "natural_language", "offers_tools", "model").agg(short),
         "tags_hourly": labelled.group_by("hour", "category", "task_tag", "model").agg(short),
         "categories_hourly": rows.filter(pl.col("category").is_not_null() & pl.col("model").is_not_null())
         .group_by("hour", "category", "model").agg(
