@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import duckdb
 import streamlit as st
 
+from dashboards.analytics.lake_rows import open_rows
 from dashboards.queries.freshness import freshness
 from dashboards.sources import age_sentence, chosen_lakes, chosen_source
 from data.lake import Lake
@@ -19,6 +20,19 @@ T = TypeVar("T")
 
 def ask(query: Callable[..., T], *arguments: Any) -> T:
     """Run ``query(mart, *arguments)`` on the chosen marts. Without a mart, show a sentence and end the page."""
+    return _ask(query, arguments, None)
+
+
+def ask_rows(query: Callable[..., T], begin: datetime, end: datetime, *arguments: Any) -> T:
+    """Run ``query(rows, *arguments)`` on the single requests from ``begin`` to ``end``, at most ``LONGEST``.
+
+    ``rows`` has them as the view ``lake_rows``. What the marts do not have yet is in the lake, but shown from the next
+    refresh on, as everything else.
+    """
+    return _ask(query, arguments, (begin, end))
+
+
+def _ask(query: Callable[..., T], arguments: tuple[Any, ...], moments: tuple[datetime, datetime] | None) -> T:
     lakes = chosen_lakes()
     paths = [found.current_mart() for found in lakes]
     if None in paths:
@@ -26,7 +40,7 @@ def ask(query: Callable[..., T], *arguments: Any) -> T:
         st.stop()
     versions = tuple(str(path) for path in paths)
     try:
-        answer: T = _answer(lakes, query, f"{query.__module__}.{query.__qualname__}", arguments, versions)
+        answer: T = _answer(lakes, query, f"{query.__module__}.{query.__qualname__}", arguments, versions, moments)
     except NoMart as error:
         st.info(str(error))
         st.stop()
@@ -43,8 +57,9 @@ def _answer(
     name: str,  # noqa: ARG001
     arguments: tuple[Any, ...],
     versions: tuple[str, ...],  # noqa: ARG001
+    moments: tuple[datetime, datetime] | None,
 ) -> Any:
-    with open_marts(_lakes) as mart:
+    with open_marts(_lakes) if moments is None else open_rows(_lakes, *moments) as mart:
         return _query(mart, *arguments)
 
 

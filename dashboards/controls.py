@@ -20,7 +20,7 @@ FEW = 20
 USUAL = "52 weeks"
 
 
-def choose_time_range(*, with_grain: bool = False) -> TimeRange:
+def choose_time_range(*, with_grain: bool = False, usual: str = USUAL) -> TimeRange:
     """Show data, range and, if wanted, grain in the sidebar; return the range.
 
     Ends the page with a sentence if there are no data. Ranges end with the last request, so that data that are not
@@ -33,7 +33,7 @@ def choose_time_range(*, with_grain: bool = False) -> TimeRange:
         st.stop()
     first, last = found.first.date(), found.last.date()
     with st.sidebar:
-        preset = st.selectbox("Time range", [*PRESETS, CUSTOM], index=list(PRESETS).index(USUAL), key="range",
+        preset = st.selectbox("Time range", [*PRESETS, CUSTOM], index=list(PRESETS).index(usual), key="range",
                               bind="query-params")  # fmt: skip
         chosen: Any = ()
         if preset == CUSTOM:

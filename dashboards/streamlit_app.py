@@ -7,7 +7,7 @@ st.set_page_config(page_title="Portolan", page_icon=":material/explore:", layout
 st.navigation(
     [
         st.Page("app_pages/market.py", title="Market", icon=":material/stacked_bar_chart:", default=True),
-        st.Page("app_pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
+        st.Page("app_pages/rankings.py", title="Rankings", icon=":material/leaderboard:"),
         st.Page("app_pages/categories.py", title="Categories", icon=":material/category:"),
         st.Page("app_pages/provider.py", title="Providers", icon=":material/dns:"),
         st.Page("app_pages/cost.py", title="Cost", icon=":material/payments:"),

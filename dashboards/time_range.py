@@ -9,6 +9,7 @@ Grain = Literal["day", "week", "month"]
 GRAINS: tuple[Grain, ...] = ("day", "week", "month")
 # Days, and the grain that suits them; None for all.
 PRESETS: dict[str, tuple[int | None, Grain]] = {
+    "1 day": (1, "day"),
     "7 days": (7, "day"),
     "30 days": (30, "day"),
     "90 days": (90, "week"),

@@ -55,7 +55,7 @@ def activity(
     """
     moments = [datetime.combine(one, time(), UTC) for one in (begin, end)]
     with (
-        closing(open_rows(lake, *moments) if from_rows else open_mart(lake)) as connection,
+        closing(open_rows([lake], *moments) if from_rows else open_mart(lake)) as connection,
         deadline(connection, timeout_s),
     ):
         rows = connection.execute(sql, [*moments, *values]).pl().to_dicts()

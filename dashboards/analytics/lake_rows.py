@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import duckdb
@@ -18,6 +19,7 @@ LONGEST = timedelta(days=31)
 _COLUMNS = """
     SELECT *, started_at AS hour, 1 AS requests, ttft_us / 1e3 AS latency_ms,
         coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0) AS tokens,
+        coalesce(tools, 0) > 0 AS offers_tools,
         CAST(response_cache = 'hit' AS INTEGER) AS response_hits,
         list_sum(list_transform(list_filter(charges, c -> c.meter = '{meter}'), c -> c.nano)) AS web_search_nano,
         CASE
@@ -37,8 +39,8 @@ _COLUMNS = """
 """
 
 
-def open_rows(lake: Lake, begin: datetime, end: datetime) -> duckdb.DuckDBPyConnection:
-    """Return a connection whose view ``lake_rows`` has the requests that may have arrived from ``begin`` to ``end``.
+def open_rows(lakes: Sequence[Lake], begin: datetime, end: datetime) -> duckdb.DuckDBPyConnection:
+    """Return a connection whose view ``lake_rows`` has what may have arrived at ``lakes`` from ``begin`` to ``end``.
 
     Raises ``BadQuestion`` for more than ``LONGEST``.
     """
@@ -50,7 +52,7 @@ def open_rows(lake: Lake, begin: datetime, end: datetime) -> duckdb.DuckDBPyConn
     files = []
     day = begin.date()
     while day <= end.date():
-        found = listing(lake, day.isoformat()).files
+        found = [file for lake in lakes for file in listing(lake, day.isoformat()).files]
         files += [one.path for one in found if one.first is None or (one.first < end and (one.last or end) >= begin)]
         day += timedelta(days=1)
     connection = duckdb.connect()

@@ -163,7 +163,7 @@ class _Plan:
                     histogram = mart is LATENCY_MART
                     found.append((self._histograms if histogram else self._sums)(mart_connection, mart, names))
         if from_rows:
-            with closing(open_rows(lake, self.begin, self.end)) as connection:
+            with closing(open_rows([lake], self.begin, self.end)) as connection:
                 found.append(self._sums(connection, None, from_rows))
             self.warnings.append("Read from the requests themselves: no mart has these metrics and dimensions together")
         return self._joined(found)

@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.access import ask, foot
-from dashboards.charts import ranking
+from dashboards.charts.comparisons import ranking
 from dashboards.controls import card, choose_time_range
 from dashboards.queries.categories import shares, whole
 

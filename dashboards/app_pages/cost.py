@@ -5,9 +5,9 @@ from typing import Any
 import streamlit as st
 
 from dashboards.access import ask, foot
+from dashboards.charts.over_time import stacked_amounts
 from dashboards.colours import model_colour, name_colour
 from dashboards.controls import FEW, card, choose_time_range, greyed
-from dashboards.market_charts import stacked_amounts
 from dashboards.queries.costs import (
     PACE_DAYS,
     PAYERS,

@@ -7,9 +7,9 @@ import polars as pl
 import streamlit as st
 
 from dashboards.access import ask, foot
+from dashboards.charts.over_time import stacked_amounts
 from dashboards.colours import name_colour
 from dashboards.controls import FEW, card, choose_time_range, greyed
-from dashboards.market_charts import stacked_amounts
 from dashboards.queries.errors import DAYS_BEFORE, all_requests, failures, kinds, risen
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import largest

@@ -6,9 +6,9 @@ import polars as pl
 import streamlit as st
 
 from dashboards.access import ask, foot
+from dashboards.charts.over_time import lines, stacked_shares
 from dashboards.colours import GREY, author_colour, model_colour
 from dashboards.controls import FEW, card, choose_time_range, compares, greyed
-from dashboards.market_charts import lines, stacked_shares
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import (
     concentration,

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboards.charts import lifts
+from dashboards.charts.comparisons import lifts
 from dashboards.queries.policies import audit, compared_with, effects, registry, segments, shifts, verdicts
 from dashboards.sources import lake
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboards.access import ask, foot
-from dashboards.charts import quantile_ranges
+from dashboards.charts.comparisons import quantile_ranges
 from dashboards.controls import card, choose_time_range
 from dashboards.queries.offers import offers
 from dashboards.queries.providers import served_models, side_by_side

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from dashboards.queries import costs
 from dashboards.queries.errors import all_requests, failures, kinds, risen
@@ -15,38 +14,12 @@ from dashboards.queries.layers import UNNAMED, largest
 from dashboards.time_range import TimeRange
 from data.lake import Lake
 from data.marts import open_mart
-from data.record.lake_files import listing
-from lab.market.write import fill_demo_lake
 from pipelines.build import build_mart
+from tests.dashboards.conftest import END, run_page
 from tests.pipelines.test_marts import fill, records
 
-PAGES = Path(__file__).parents[2] / "dashboards/app_pages"
-END = datetime(2026, 11, 18, 15, tzinfo=UTC)
 ALL = TimeRange(date(2020, 1, 1), date(2030, 1, 1), "week")
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Return a data directory with a synthetic market alone."""
-    lake = Lake(tmp_path_factory.mktemp("demo"))
-    fill_demo_lake(lake.demo, END, 6, 6_000)
-    build_mart(lake.demo, END + timedelta(days=40))
-    return lake
-
-
-@pytest.fixture(scope="module")
-def rows(demo: Lake) -> pl.DataFrame:
-    return pl.concat([pl.read_parquet(one.path) for one in listing(demo.demo).files], how="diagonal_relaxed")
-
-
-def page(name: str, lake: Lake, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
-    """Run a page with the parameters of its address."""
-    monkeypatch.setenv("PORTOLAN_DATA_DIR", str(lake.root))
-    test = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=60)
-    for key, value in query.items():
-        test.query_params[key] = value
-    return test.run()
 
 
 @pytest.mark.parametrize("by", costs.PAYERS)
@@ -60,7 +33,7 @@ def test_cost_is_that_of_the_requests_by_whoever_pays(
         name: (pytest.approx(usd), n) for name, usd, n in exact.iter_rows()
     }
     assert found["share"].sum() == pytest.approx(1)
-    shown = page("cost", demo, monkeypatch, range="all", payer=by, grain="month")
+    shown = run_page("cost", demo, monkeypatch, range="all", payer=by, grain="month")
     assert not shown.exception
     spent = next(one.value for one in shown.metric if one.label == "Spent")
     assert spent == f"${rows['cost_nano'].sum() / 1e9:,.2f}"
@@ -132,7 +105,7 @@ def test_failed_requests_are_those_of_the_log(demo: Lake, rows: pl.DataFrame, mo
         now, before = ((part["error_type"] == error).sum() / part.height for part in (day, week))
         assert (row["share"], row["share_before"]) == (pytest.approx(now), pytest.approx(before))
         assert row["change"] == pytest.approx(now - before) and row["requests"] == day.height
-    shown = page("errors", demo, monkeypatch, range="all")
+    shown = run_page("errors", demo, monkeypatch, range="all")
     assert not shown.exception
     assert shown.metric[0].value == f"{failed.height:,}"
     assert [one.value.split("**")[1] for one in shown.markdown[:3]] == [
@@ -156,6 +129,6 @@ def test_data_without_anything_to_show_say_so(
     lake = Lake(tmp_path)
     fill(lake, answered)
     build_mart(lake)
-    shown = page(name, lake, monkeypatch)
+    shown = run_page(name, lake, monkeypatch)
     assert not shown.exception
     assert words in shown.info[0].value

@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 APP = ROOT / "dashboards" / "streamlit_app.py"
 PAGES = {
     "market": "Market",
-    "leaderboard": "Leaderboard",
+    "rankings": "Rankings",
     "categories": "Categories",
     "provider": "Providers of a model",
     "cost": "Cost",
@@ -172,7 +172,7 @@ def test_a_browser_draws_every_page(site: str, tmp_path: Path) -> None:
             page.get_by_role("heading", name=title).wait_for(timeout=30_000)
             page.get_by_text("From 300 requests").wait_for(timeout=30_000)
             # No request of these has failed.
-            drawn = {"leaderboard": "stDataFrame", "errors": "stAlert"}.get(name, "stVegaLiteChart")
+            drawn = {"errors": "stAlert"}.get(name, "stVegaLiteChart")
             page.get_by_test_id(drawn).first.wait_for(timeout=30_000)
             assert page.get_by_test_id("stException").count() == 0
             page.wait_for_timeout(700)

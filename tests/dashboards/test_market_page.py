@@ -11,52 +11,24 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboards.charts.over_time import stacked_shares
 from dashboards.colours import author_colour, model_colour
-from dashboards.market_charts import stacked_shares
 from dashboards.queries.market import concentration, fading, first_days, history, leaders, newcomers, shares, weights
 from dashboards.sources import age_sentence
 from dashboards.time_range import TimeRange, compared_ranges, period_end, range_of
 from data.lake import Lake
 from data.marts import open_mart, open_marts
-from data.record.record import Record
 from lab.market.parameters import read_parameters
-from lab.market.write import fill_demo_lake
 from pipelines.build import build_mart
-from tests.pipelines.test_marts import fill, records
+from tests.dashboards.conftest import DEMO, END, LIVE, run_page
 
-PAGE = str(Path(__file__).parents[2] / "dashboards/app_pages/market.py")
-END = datetime(2026, 11, 18, 15, tzinfo=UTC)
 WHOLE = TimeRange(date(2020, 1, 1), date(2030, 1, 1), "month")
-LIVE, DEMO = 300, 20_000
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Return a data directory with a synthetic market alone."""
-    lake = Lake(tmp_path_factory.mktemp("demo"))
-    fill_demo_lake(lake.demo, END, 18, DEMO)
-    build_mart(lake.demo, END + timedelta(days=40))
-    return lake
-
-
-@pytest.fixture(scope="module")
-def both(demo: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Return one with live data too."""
-    lake = Lake(tmp_path_factory.mktemp("both"))
-    fill(lake, records(LIVE))
-    build_mart(lake)
-    lake.demo.root.symlink_to(demo.demo.root)
-    return lake
 
 
 def market(lake: Lake, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
     """Run the page with the parameters of its address."""
-    monkeypatch.setenv("PORTOLAN_DATA_DIR", str(lake.root))
-    test = AppTest.from_file(PAGE, default_timeout=60)
-    for name, value in query.items():
-        test.query_params[name] = value
-    return test.run()
+    return run_page("market", lake, monkeypatch, **query)
 
 
 def requests_shown(page: AppTest) -> int:
@@ -106,15 +78,9 @@ def test_a_mart_without_requests_says_what_to_do(tmp_path: Path, monkeypatch: py
 
 
 def test_requests_that_all_failed_are_counted_and_no_share_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failed: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows: list[Record] = records(30)
-    for row in rows:
-        row.status, row.error_type, row.prompt_tokens, row.completion_tokens = 503, "timeout", None, None
-    lake = Lake(tmp_path)
-    fill(lake, rows)
-    build_mart(lake)
-    page = market(lake, monkeypatch)
+    page = market(failed, monkeypatch)
     assert not page.exception
     assert "30 requests failed" in page.info[0].value
 

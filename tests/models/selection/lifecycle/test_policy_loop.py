@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.closed_loop import plant as planted
 from benchmarks.closed_loop.plant import Header, upside_down
-from dashboards.charts import lifts
+from dashboards.charts.comparisons import lifts
 from dashboards.queries.policies import segments
 from data.lake import Lake
 from data.policies import read_audit, read_report, read_serving

@@ -1,4 +1,4 @@
-"""Draw the charts of the market: stacked shares and lines over time, without Streamlit."""
+"""Draw amounts and shares over time: stacked bars and lines."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Draw charts from data frames, without Streamlit."""
+"""Compare names side by side: bars, ranges and intervals."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import altair as alt
@@ -66,3 +67,28 @@ def lifts(frame: pl.DataFrame) -> Any:
     )
     zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 4]).encode(x="zero:Q")
     return (zero + line + dot).properties(height=alt.Step(26))
+
+
+def bars(frame: pl.DataFrame, label: str, value: str, colour: Callable[[str], str], few: int, *, x_title: str) -> Any:
+    """Draw a bar of ``value`` (a share of 1) for each ``label``, in the frame's order.
+
+    Each has its own colour; those of fewer than ``few`` requests are pale.
+    """
+    names = frame[label].to_list()
+    base = alt.Chart(frame).encode(
+        x=alt.X(f"{value}:Q", title=x_title, axis=alt.Axis(format="%")),
+        y=alt.Y(f"{label}:N", sort=names, title=None, axis=alt.Axis(labelLimit=230)),
+        tooltip=[
+            label,
+            alt.Tooltip(f"{value}:Q", title=x_title, format=".1%"),
+            alt.Tooltip("requests:Q", title="n (requests)", format=","),
+        ],
+    )
+    bar = base.mark_bar().encode(
+        color=alt.Color(
+            f"{label}:N", legend=None, scale=alt.Scale(domain=names, range=[colour(name) for name in names])
+        ),
+        opacity=alt.condition(f"datum.requests < {few}", alt.value(0.45), alt.value(1.0)),
+    )
+    text = base.mark_text(align="left", dx=4, color="#8a8f98").encode(text=alt.Text(f"{value}:Q", format=".1%"))
+    return (bar + text).properties(height=alt.Step(24))

@@ -1,0 +1,177 @@
+"""Show the ranking of models, authors or apps: of all requests, or of those of a category, a language or a size."""
+
+from functools import partial
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboards.access import ask, foot
+from dashboards.charts.comparisons import bars
+from dashboards.charts.matrices import matrix
+from dashboards.charts.over_time import stacked_shares
+from dashboards.colours import author_colour, model_colour, name_colour
+from dashboards.controls import FEW, card, choose_time_range, compares, greyed
+from dashboards.queries.freshness import freshness
+from dashboards.queries.market import shares
+from dashboards.queries.rankings import SORTS, TREND, leaders_by_value, ranking, shares_within
+from dashboards.queries.slices import APP, AUTHOR, FIELDS, LAKE, MODEL, Slice, by_period, by_window, crossed
+from dashboards.slice_controls import (
+    ask_slice,
+    choose_filters,
+    source_sentence,
+    too_long_sentence,
+    value_name,
+    windows_of,
+)
+from dashboards.sources import observed_until
+
+FILTERS = ("category", "tag", "language", "code", "modality", "context", "tools")
+
+
+def with_arrows(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame with the change of rank as an arrow and a number."""
+    if "moved" not in frame.columns:
+        return frame
+    size = pl.col("moved").abs().cast(pl.String)
+    words = pl.when(pl.col("moved") > 0).then(pl.lit("▲ ") + size).when(pl.col("moved") < 0).then(pl.lit("▼ ") + size)
+    return frame.with_columns(moved=words.when(pl.col("moved") == 0).then(pl.lit("=")).otherwise(pl.lit("new")))
+
+
+COUNTED = "Prompt and completion tokens as the providers counted them."
+
+st.title("Rankings")
+time_range = choose_time_range(with_grain=True, usual="7 days")
+compare = compares()
+with st.sidebar:
+    by = st.segmented_control("Rank", [MODEL, AUTHOR, APP], default=MODEL, key="rank", bind="query-params",
+                              required=True) or MODEL  # fmt: skip
+    sort = st.segmented_control("Order by", SORTS, default="tokens", key="sort", bind="query-params", required=True,
+                                help=f"trending: most tokens beyond the mean of the {TREND} ranges before",
+                                ) or "tokens"  # fmt: skip
+    shown = st.slider("Names shown", 3, 25, 15, key="ranked", bind="query-params")
+found = ask(freshness)
+assert found.first is not None and found.last is not None
+windows = windows_of(time_range, found.last)
+asked = Slice(by, choose_filters(FILTERS, windows))
+wanted = TREND + 1 if sort == "trending" else 2
+reach = [n for n in range(wanted) if windows.before(n)[0].replace(tzinfo=None) >= found.first.replace(hour=0, minute=0)]
+if asked.source == LAKE:
+    # Single requests are read of the range alone, so that a page does not read more than it shows.
+    reach = reach[:1]
+count = max(len(reach), 1)
+rows = ask_slice(by_window, asked, windows.begin, windows.end, windows, count)
+if rows is None:
+    st.info(too_long_sentence(asked))
+    foot(COUNTED)
+    st.stop()
+ranked = ranking(rows, count, FEW, sort).head(shown).with_columns(pl.col("change") * 100)
+where = f" with {asked.sentence()}" if asked.filters else ""
+if ranked.is_empty():
+    st.info(
+        f"No request{where} from {windows.sentence()} was answered"
+        f"{' more often than before' if sort == 'trending' else ''}. Choose another time range, or leave a filter out."
+    )
+    foot(COUNTED)
+    st.stop()
+
+now = rows.filter(pl.col("window") == 0)
+with st.container(horizontal=True):
+    st.metric("Tokens", f"{now['tokens'].sum():,}", border=True, height="stretch")
+    st.metric("Requests", f"{now['requests'].sum():,}", border=True, height="stretch")
+    st.metric(f"{by.title()}s", f"{now['name'].n_unique():,}", border=True, height="stretch")
+    st.metric("First", str(ranked["name"][0]), f"{ranked['share'][0]:.1%} of tokens", delta_color="off",
+              delta_arrow="off", border=True)  # fmt: skip
+
+columns: dict[str, Any] = {
+    "rank": st.column_config.NumberColumn("#", width="small"),
+    "moved": st.column_config.TextColumn("Moved", help="How many ranks it rose or fell"),
+    "name": by.title(), "value": FIELDS["category"].label,
+    "share": st.column_config.ProgressColumn("Share of tokens", format="percent", min_value=0, max_value=1),
+    "change": st.column_config.NumberColumn("Change of share", format="%+.1f points"),
+    "growth": st.column_config.NumberColumn("Growth of tokens", format="percent"),
+    "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
+    "excess": st.column_config.NumberColumn("More tokens than usual", format="compact"),
+    "requests": st.column_config.NumberColumn("n", format="localized", help=f"Requests; fewer than {FEW} are greyed"),
+    "leader": "Leader",
+    "leader_share": st.column_config.NumberColumn("Its share", format="percent"),
+}  # fmt: skip
+if compare and count > 1:
+    against = f", against {windows.sentence(1)}"
+else:
+    ranked = ranked.drop("moved", "change", "growth")
+    against = ". Nothing to compare with: the data do not reach back so far" if compare and asked.source != LAKE else ""
+basis = source_sentence(asked)
+title = f"{by.title()}s by {'tokens' if sort == 'tokens' else 'trend'}{where}"
+card(
+    title,
+    f"{windows.sentence()} (UTC){against}. Shares are of the tokens{where}.{basis}",
+    ranked,
+    lambda: st.dataframe(greyed(with_arrows(ranked)), hide_index=True, column_config=columns, alt=title),
+)
+
+colour = {MODEL: model_colour, AUTHOR: author_colour}.get(by, name_colour)
+card(
+    f"Share of tokens by {by}{where}",
+    f"{windows.sentence()} (UTC). Bars of fewer than {FEW} requests are pale.{basis}",
+    ranked,
+    lambda: st.altair_chart(
+        bars(ranked, "name", "share", colour, FEW, x_title="Share of tokens"), alt=f"Shares of {by}s"
+    ),
+)
+
+periods = ask_slice(by_period, asked, windows.begin, windows.end, time_range.grain, windows.begin, windows.end)
+if periods is not None and periods["period"].n_unique() > 1:
+    layers = shares(periods, "name", min(shown, 12))
+    as_of = observed_until(found.last)
+    card(
+        f"Share of tokens by {time_range.grain} and {by}{where}",
+        f"{time_range.sentence()} (UTC, weeks from Monday). The running {time_range.grain} is hatched; layers of fewer "
+        f"than {FEW} requests are pale.{basis}",
+        layers.select("period", "name", "share", "tokens", "requests"),
+        lambda: st.altair_chart(
+            stacked_shares(layers, time_range.grain, as_of, colour, FEW, as_share=True, title=by.title()),
+            alt=f"Shares of {by}s by {time_range.grain}",
+        ),
+    )
+
+with st.container(border=True):
+    free = [name for name in FILTERS if name not in dict(asked.filters)] or ["category"]
+    free.sort(key=lambda name: asked._replace(across=name).source == LAKE)
+    across = st.segmented_control(
+        "Who leads in each", free, default=free[0], format_func=lambda name: FIELDS[name].label, key="across",
+        bind="query-params", required=True,
+    ) or free[0]  # fmt: skip
+    cross = asked._replace(across=across)
+    rows = ask_slice(crossed, cross, windows.begin, windows.end, windows.begin, windows.end)
+    if rows is None:
+        st.info(too_long_sentence(cross))
+    elif rows.is_empty():
+        st.info(f"No request{where} has a {FIELDS[across].label.lower()} that is known.")
+if rows is not None and not rows.is_empty():
+    rows = rows.with_columns(pl.col("value").map_elements(partial(value_name, across), pl.String))
+    label, cross_basis = FIELDS[across].label, source_sentence(cross)
+    led = leaders_by_value(rows, 20)
+    columns["value"] = label
+    card(
+        f"Leaders by {label.lower()}{where}",
+        f"{windows.sentence()} (UTC), the 20 largest. A leader has most tokens; the last share is the value's "
+        f"own.{cross_basis}",
+        led,
+        lambda: st.dataframe(greyed(led), hide_index=True, column_config=columns, alt=f"Leaders by {label.lower()}"),
+    )
+    within = shares_within(rows, 12, 8)
+    card(
+        f"Share of each {label.lower()} by {by}{where}",
+        f"Share of the tokens in each {label.lower()}, {windows.sentence()} (UTC); the eight largest {by}s. Cells of "
+        f"fewer than {FEW} requests are grey.{cross_basis}",
+        within,
+        lambda: st.altair_chart(
+            matrix(
+                within, "name", "value", "share", x_order=within["name"].unique(maintain_order=True).to_list(),
+                y_order=led["value"].to_list(), title="Share of tokens", few=FEW,
+            ),
+            alt=f"Shares of {by}s in each {label.lower()}",
+        ),
+    )  # fmt: skip
+foot(COUNTED)

@@ -1,0 +1,1 @@
+"""Draw charts from data frames, without Streamlit: one module for each shape."""

@@ -1,0 +1,53 @@
+"""Draw matrices: a coloured cell for each pair of names, with its figure where there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+LIGHT, DARK, FAINT = "#e4edf6", "#14538a", "#cdd2d8"
+
+
+def matrix(
+    frame: pl.DataFrame,
+    x: str,
+    y: str,
+    value: str,
+    *,
+    x_order: Sequence[Any],
+    y_order: Sequence[Any],
+    title: str,
+    number_format: str = ".0%",
+    few: int = 0,
+    x_title: str | None = None,
+    y_title: str | None = None,
+) -> Any:
+    """Draw ``value`` (a share of 1) of each ``x`` and ``y``; cells of fewer than ``few`` requests are grey."""
+    top = max(frame[value].to_list(), default=0) or 1
+    long = any(len(str(one)) > 6 for one in x_order)
+    labels = alt.Axis(labelLimit=150, labelAngle=-40 if long else 0, labelOverlap=False)
+    base = alt.Chart(frame).encode(
+        x=alt.X(f"{x}:N", sort=list(x_order), title=x_title, axis=labels),
+        y=alt.Y(f"{y}:N", sort=list(y_order), title=y_title, axis=alt.Axis(labelLimit=190)),
+        tooltip=[x, y, alt.Tooltip(f"{value}:Q", title=title, format=".1%"),
+                 alt.Tooltip("requests:Q", title="n (requests)", format=",")],
+    )  # fmt: skip
+    enough = f"datum.requests >= {few}"
+    cells = base.mark_rect(cornerRadius=2).encode(
+        color=alt.condition(
+            enough,
+            alt.Color(
+                f"{value}:Q", scale=alt.Scale(domain=[0, top], range=[LIGHT, DARK]), title=title,
+                legend=alt.Legend(format=number_format, orient="bottom", gradientLength=200),
+            ),
+            alt.value(FAINT),
+        )
+    )  # fmt: skip
+    text = base.mark_text(fontSize=11).encode(
+        text=alt.Text(f"{value}:Q", format=number_format),
+        color=alt.condition(f"datum['{value}'] > {top * 0.5} && {enough}", alt.value("#ffffff"), alt.value("#1d2b3a")),
+    )
+    return (cells + text).properties(height=alt.Step(28))
