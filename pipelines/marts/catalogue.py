@@ -195,13 +195,13 @@ MARTS = (
     Mart(
         "languages_hourly",
         "categories",
-        "Requests and tokens by natural and programming language and model, over the requests that have either.",
+        "Requests, tokens and cost by natural and programming language and model, over the requests that have either.",
         (
             NATURAL_LANGUAGE,
             Dimension("programming_language", "Language of the code in the prompt, else the one that it names"),
             MODEL,
         ),
-        (REQUESTS, TOKENS),
+        (REQUESTS, TOKENS, COST),
     ),
     Mart(
         "tags_hourly",

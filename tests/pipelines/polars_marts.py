@@ -58,7 +58,7 @@ def hourly(lake: pl.DataFrame) -> dict[str, pl.DataFrame]:
             *_sum("prompt_tokens", "completion_tokens", "reasoning_tokens", "cost_nano"),
         ),
         "languages_hourly": worded.group_by("hour", "natural_language", "programming_language", "model")
-        .agg(COUNT.alias("requests"), TOKENS),
+        .agg(short),
         "topics_hourly": sized.filter(
             pl.col("category").is_not_null() | pl.col("natural_language").is_not_null()
         ).group_by("hour", "category", "natural_language", "offers_tools", "model").agg(short),
