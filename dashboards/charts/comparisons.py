@@ -9,20 +9,6 @@ import altair as alt
 import polars as pl
 
 
-def ranking(frame: pl.DataFrame, label: str) -> Any:
-    """Draw horizontal bars of ``share`` by ``label``, largest on top."""
-    return (
-        alt.Chart(frame)
-        .mark_bar()
-        .encode(
-            x=alt.X("share:Q", title="Share of tokens", axis=alt.Axis(format="%")),
-            y=alt.Y(f"{label}:N", sort="-x", title=None, axis=alt.Axis(labelLimit=280)),
-            tooltip=[label, alt.Tooltip("tokens:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
-        )
-        .properties(height=alt.Step(26))
-    )
-
-
 def quantile_ranges(frame: pl.DataFrame) -> Any:
     """Draw the TTFT of each provider: a line from median to 99th percentile, dots at 50, 90 and 99."""
     kept = frame.drop_nulls("ttft_p50")

@@ -89,7 +89,7 @@ def _bars(
             color=alt.Color(
                 "name:N", title=title, sort=names,
                 scale=alt.Scale(domain=names, range=[colour(name) for name in names]),
-                legend=alt.Legend(orient="bottom", columns=4, labelLimit=240),
+                legend=legend_below(),
             ),
             opacity=alt.condition(f"datum.requests < {few}", alt.value(0.45), alt.value(1.0)),
             tooltip=[
@@ -117,7 +117,7 @@ def lines(
         return alt.Chart(rows).mark_line(strokeDash=dash, point=alt.OverlayMarkDef(size=24)).encode(
             x=alt.X("period:T", title=None, scale=UTC, axis=_axis(frame, grain, 6)),
             y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format="%"), scale=alt.Scale(zero=True)),
-            color=alt.Color("name:N", title=None, scale=scale, legend=alt.Legend(orient="bottom")),
+            color=alt.Color("name:N", title=None, scale=scale, legend=legend_below()),
             tooltip=[
                 alt.Tooltip("from:N", title="From"), "name",
                 alt.Tooltip("value:Q", title=y_title, format=".1%"),
@@ -126,6 +126,12 @@ def lines(
         )  # fmt: skip
 
     return (line(ended, [1, 0]) + line(running, [4, 4])).properties(height=260)
+
+
+def legend_below() -> Any:
+    """Return a legend below the chart, with as many columns as its width has room for."""
+    columns, limit = "max(2, min(4, floor(width / 180)))", "width < 360 ? 120 : 180"
+    return alt.Legend(orient="bottom", columns=alt.ExprRef(columns), labelLimit=alt.ExprRef(limit))
 
 
 _FROM = pl.col("period").dt.strftime("%Y-%m-%d").alias("from")

@@ -43,7 +43,6 @@ class _Mart(NamedTuple):
     name: str
     fields: frozenset[str]
     tokens: str = "tokens"
-    cost: str = "cost_nano"
 
 
 # The first that has all fields is read; an author is part of the model.
@@ -52,7 +51,7 @@ _MARTS = (
     _Mart("contexts_hourly", frozenset({MODEL, AUTHOR, "context", "modality", "tools"}), _SPLIT_TOKENS),
     _Mart("tags_hourly", frozenset({MODEL, AUTHOR, "category", "tag"})),
     _Mart("topics_hourly", frozenset({MODEL, AUTHOR, "category", "language", "tools"})),
-    _Mart("languages_hourly", frozenset({MODEL, AUTHOR, "language", "code"}), cost="NULL"),
+    _Mart("languages_hourly", frozenset({MODEL, AUTHOR, "language", "code"})),
 )
 _LAKE = _Mart(LAKE, frozenset(FIELDS))
 
@@ -77,10 +76,6 @@ class Slice(NamedTuple):
     def source(self) -> str:
         """Return the mart that has all fields, or ``LAKE``."""
         return _mart(self).name
-
-    @property
-    def priced(self) -> bool:
-        return _mart(self).cost != "NULL"
 
     def sentence(self) -> str:
         """Return the filters in words."""
@@ -139,6 +134,16 @@ def by_period(
     return rows.rename({"key": "period"}).select("period", "name", "tokens", "requests").sort("period", "name")
 
 
+def history(
+    source: duckdb.DuckDBPyConnection, asked: Slice, grain: Grain, begin: datetime, end: datetime
+) -> pl.DataFrame:
+    """Return ``period, value, name, tokens, requests, cost_usd`` for each value of the field ``across``."""
+    assert asked.across is not None
+    key = f"{{'period': CAST(date_trunc('{grain}', hour) AS DATE), 'value': {_column(asked.across)}}}"
+    rows = _grouped(source, asked, asked.by, key, begin, end).unnest("key")
+    return rows.drop_nulls("value").sort("period", "value", "tokens", "name", descending=[False, False, True, False])
+
+
 def crossed(source: duckdb.DuckDBPyConnection, asked: Slice, begin: datetime, end: datetime) -> pl.DataFrame:
     """Return ``value, name, tokens, requests, cost_usd`` for each value of the field ``across``."""
     assert asked.across is not None
@@ -173,7 +178,7 @@ def _grouped(
     return source.execute(
         f"""
         SELECT {key} AS key, {_column(by)} AS name, CAST(sum({mart.tokens}) AS BIGINT) AS tokens,
-            CAST(sum(requests) AS BIGINT) AS requests, sum({mart.cost}) / 1e9 AS cost_usd
+            CAST(sum(requests) AS BIGINT) AS requests, sum(cost_nano) / 1e9 AS cost_usd
         FROM {mart.name}
         WHERE hour >= ? AND hour < ? AND {" AND ".join([condition, f"{_column(by)} IS NOT NULL", *kept])}
         GROUP BY 1, 2 ORDER BY tokens DESC, name
