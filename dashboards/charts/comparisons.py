@@ -78,3 +78,30 @@ def bars(frame: pl.DataFrame, label: str, value: str, colour: Callable[[str], st
     )
     text = base.mark_text(align="left", dx=4, color="#8a8f98").encode(text=alt.Text(f"{value}:Q", format=".1%"))
     return (bar + text).properties(height=alt.Step(24))
+
+
+def gains_and_losses(frame: pl.DataFrame, label: str, won: str, lost: str, *, title: str, shown: int = 12) -> Any:
+    """Draw for each ``label`` what was won to the right and what was lost to the left, in the frame's order."""
+    kept = frame.head(shown)
+    long = pl.concat(
+        [
+            kept.select(label, value=pl.col(won), kind=pl.lit("won"), amount=pl.col(won)),
+            kept.select(label, value=-pl.col(lost), kind=pl.lit("lost"), amount=pl.col(lost)),
+        ]
+    )
+    return (
+        alt.Chart(long)
+        .mark_bar()
+        .encode(
+            x=alt.X("value:Q", title=title),
+            y=alt.Y(f"{label}:N", sort=kept[label].to_list(), title=None, axis=alt.Axis(labelLimit=230)),
+            color=alt.Color(
+                "kind:N",
+                title=None,
+                scale=alt.Scale(domain=["won", "lost"], range=["#3d8168", "#c0562f"]),
+                legend=alt.Legend(orient="bottom"),
+            ),
+            tooltip=[label, "kind", alt.Tooltip("amount:Q", title=title, format=",")],
+        )
+        .properties(height=alt.Step(24))
+    )

@@ -46,7 +46,7 @@ def matrix(
             alt.value(FAINT),
         )
     )  # fmt: skip
-    text = base.mark_text(fontSize=11).encode(
+    text = base.mark_text(fontSize=11, opacity=alt.ExprRef(f"width < {len(x_order) * 30} ? 0 : 1")).encode(
         text=alt.Text(f"{value}:Q", format=number_format),
         color=alt.condition(f"datum['{value}'] > {top * 0.5} && {enough}", alt.value("#ffffff"), alt.value("#1d2b3a")),
     )

@@ -102,30 +102,47 @@ def _bars(
 
 
 def lines(
-    frame: pl.DataFrame, names: Sequence[str], colours: Sequence[str], y_title: str, grain: Grain, as_of: date
+    frame: pl.DataFrame,
+    names: Sequence[str],
+    colours: Sequence[str],
+    y_title: str,
+    grain: Grain,
+    as_of: date,
+    *,
+    number_format: str = ".1%",
+    few: int = 0,
+    from_zero: bool = True,
 ) -> Any:
     """Draw a line for each of ``names`` over time, dashed to the running period.
 
-    ``frame`` has ``period, name, value, requests``; values are shares.
+    ``frame`` has ``period, name, value, requests``; values are shares, unless ``number_format`` says otherwise. Points
+    of fewer than ``few`` requests are hollow.
     """
     frame = frame.with_columns(_FROM)
     ended = frame.filter(pl.col("period").map_elements(lambda day: period_end(day, grain) <= as_of, pl.Boolean))
     running = frame.filter(pl.col("period") >= (ended["period"].max() or date.min))
     scale = alt.Scale(domain=list(names), range=list(colours))
+    axis_format = "%" if number_format.endswith("%") and from_zero else number_format
 
-    def line(rows: pl.DataFrame, dash: list[int]) -> Any:
-        return alt.Chart(rows).mark_line(strokeDash=dash, point=alt.OverlayMarkDef(size=24)).encode(
+    def drawn(rows: pl.DataFrame) -> Any:
+        return alt.Chart(rows).encode(
             x=alt.X("period:T", title=None, scale=UTC, axis=_axis(frame, grain, 6)),
-            y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format="%"), scale=alt.Scale(zero=True)),
+            y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format=axis_format), scale=alt.Scale(zero=from_zero)),
             color=alt.Color("name:N", title=None, scale=scale, legend=legend_below()),
             tooltip=[
                 alt.Tooltip("from:N", title="From"), "name",
-                alt.Tooltip("value:Q", title=y_title, format=".1%"),
+                alt.Tooltip("value:Q", title=y_title, format=number_format),
                 alt.Tooltip("requests:Q", title="n (requests)", format=","),
             ],
         )  # fmt: skip
 
-    return (line(ended, [1, 0]) + line(running, [4, 4])).properties(height=260)
+    points = (
+        drawn(frame)
+        .mark_point(filled=True, size=26)
+        .encode(fillOpacity=alt.condition(f"datum.requests < {few}", alt.value(0), alt.value(1)))
+    )
+    whole, dashed = drawn(ended).mark_line(), drawn(running).mark_line(strokeDash=[4, 4])
+    return (whole + dashed + points).properties(height=260)
 
 
 def legend_below() -> Any:

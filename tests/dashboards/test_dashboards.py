@@ -38,7 +38,7 @@ PAGES = {
     "market": "Market",
     "rankings": "Rankings",
     "categories": "Categories",
-    "provider": "Providers of a model",
+    "model": "Model",
     "cost": "Cost",
     "errors": "Errors",
 }

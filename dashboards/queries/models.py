@@ -1,0 +1,133 @@
+"""Query one model: its providers over time, how many of its users stay, and from and to where they move."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date
+from typing import NamedTuple
+
+import duckdb
+import polars as pl
+
+from dashboards.queries.providers import METRICS
+from dashboards.time_range import TimeRange
+from data.histogram import quantile
+
+
+class Measure(NamedTuple):
+    """Describe a figure of providers over time: its label, with the unit, and its format."""
+
+    label: str
+    number_format: str
+    from_zero: bool = True
+
+
+MEASURES: dict[str, Measure] = {
+    "ttft": Measure("TTFT, median s", ".2f"),
+    "throughput": Measure("Median tokens/s", ".0f"),
+    "uptime": Measure("Uptime", ".1%", from_zero=False),
+    "429s": Measure("429s, share of attempts", ".1%"),
+    "price": Measure("USD a million tokens", "$.3~f"),
+}
+_SHAPE = {"period": pl.Date, "name": pl.String, "value": pl.Float64, "requests": pl.Int64}
+
+
+def provider_tokens(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange) -> pl.DataFrame:
+    """Return ``period, provider, tokens, requests, cost_usd`` by the range's grain, of served requests."""
+    return mart.execute(
+        f"""
+        SELECT {_period(time_range)} AS period, provider,
+            CAST(sum(prompt_tokens + completion_tokens) AS BIGINT) AS tokens,
+            CAST(sum(requests) AS BIGINT) AS requests, sum(cost_nano) / 1e9 AS cost_usd
+        FROM usage_hourly WHERE model = ? AND provider IS NOT NULL AND hour >= ? AND hour < ?
+        GROUP BY 1, 2 ORDER BY 1, 2
+        """,
+        [model, time_range.begin, time_range.end],
+    ).pl()
+
+
+def measured(mart: duckdb.DuckDBPyConnection, model: str, measure: str, time_range: TimeRange) -> pl.DataFrame:
+    """Return ``period, name, value, requests`` of one of ``MEASURES`` for each provider by the range's grain.
+
+    ``requests`` is the number of requests, attempts or measurements that the value stands on.
+    """
+    if measure == "price":
+        rows = provider_tokens(mart, model, time_range).filter(pl.col("tokens") > 0)
+        price = pl.col("cost_usd") / pl.col("tokens") * 1e6
+        return rows.select("period", pl.col("provider").alias("name"), price.alias("value"), "requests")
+    if measure in METRICS:
+        return _medians(mart, model, measure, time_range)
+    value = "sum(rate_limited)" if measure == "429s" else "sum(succeeded)"
+    of = "sum(attempts)" if measure == "429s" else "sum(succeeded) + sum(failed)"
+    return mart.execute(
+        f"""
+        SELECT {_period(time_range)} AS period, provider AS name, {value} / ({of}) AS value,
+            CAST({of} AS BIGINT) AS requests
+        FROM uptime_hourly WHERE model = ? AND hour >= ? AND hour < ?
+        GROUP BY 1, 2 HAVING {of} > 0 ORDER BY 1, 2
+        """,
+        [model, time_range.begin, time_range.end],
+    ).pl()
+
+
+def retention(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange) -> pl.DataFrame:
+    """Return ``cohort, age, share, requests``: the share of a cohort's users who were active so many periods later.
+
+    Cohorts are those that begin in the range, by month or week; ``requests`` is the number of their users.
+    """
+    table = "cohorts_monthly" if time_range.grain == "month" else "cohorts_weekly"
+    return mart.execute(
+        f"""
+        SELECT cohort, age, active / users AS share, users AS requests FROM {table}
+        WHERE model = ? AND cohort >= ? AND cohort < ? ORDER BY cohort, age
+        """,
+        [model, time_range.begin, time_range.end],
+    ).pl()
+
+
+def moves(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange) -> pl.DataFrame:
+    """Return ``model, won, lost, net, tokens_won, tokens_lost``: users whose main model changed to or from ``model``.
+
+    The main model is that with most tokens of a month or a week; tokens are those of the period after the change.
+    """
+    grain = "month" if time_range.grain == "month" else "week"
+    return mart.execute(
+        f"""
+        WITH moved AS (
+            SELECT CASE WHEN to_model = $model THEN from_model ELSE to_model END AS other,
+                to_model = $model AS gained, users, tokens
+            FROM switches_{grain}ly
+            WHERE from_model <> to_model AND (from_model = $model OR to_model = $model)
+                AND {grain} >= $begin AND {grain} < $end
+        )
+        SELECT other AS model, CAST(coalesce(sum(users) FILTER (WHERE gained), 0) AS BIGINT) AS won,
+            CAST(coalesce(sum(users) FILTER (WHERE NOT gained), 0) AS BIGINT) AS lost,
+            CAST(sum(CASE WHEN gained THEN users ELSE -users END) AS BIGINT) AS net,
+            CAST(coalesce(sum(tokens) FILTER (WHERE gained), 0) AS BIGINT) AS tokens_won,
+            CAST(coalesce(sum(tokens) FILTER (WHERE NOT gained), 0) AS BIGINT) AS tokens_lost
+        FROM moved GROUP BY 1 ORDER BY won + lost DESC, model
+        """,
+        {"model": model, "begin": time_range.begin, "end": time_range.end},
+    ).pl()
+
+
+def _period(time_range: TimeRange) -> str:
+    return f"CAST(date_trunc('{time_range.grain}', hour) AS DATE)"
+
+
+def _medians(mart: duckdb.DuckDBPyConnection, model: str, metric: str, time_range: TimeRange) -> pl.DataFrame:
+    rows = mart.execute(
+        f"""
+        SELECT {_period(time_range)}, provider, bucket, CAST(sum(n) AS BIGINT) FROM latency_hourly
+        WHERE model = ? AND metric = ? AND hour >= ? AND hour < ? GROUP BY 1, 2, 3
+        """,
+        [model, metric, time_range.begin, time_range.end],
+    ).fetchall()
+    histograms: dict[tuple[date, str], dict[int, int]] = defaultdict(dict)
+    for period, provider, bucket, count in rows:
+        histograms[period, provider][bucket] = count
+    made = [
+        (period, provider, (quantile(buckets, 0.5) or 0) / METRICS[metric], sum(buckets.values()))
+        for (period, provider), buckets in sorted(histograms.items())
+    ]
+    return pl.DataFrame(made, schema=_SHAPE, orient="row")
