@@ -24,6 +24,24 @@ _AUTHORS = {
     "amazon": "#b58b2a",
     "microsoft": "#4f8fd6",
 }
+_PROVIDERS = {
+    "google": "#1f6fb2",
+    "google-vertex": "#7fb2de",
+    "anthropic": "#c0562f",
+    "amazon-bedrock": "#b58b2a",
+    "openai": "#3d8168",
+    "azure": "#2f9fc9",
+    "xai": "#6b7280",
+    "deepinfra": "#7a5195",
+    "novita-ai": "#d0627e",
+    "fireworks-ai": "#9c3d54",
+    "groq": "#e08e1b",
+    "togetherai": "#5b62c9",
+    "deepseek": "#4450a8",
+    "cerebras": "#8a8f3c",
+    "mistral": "#d97a34",
+    "nebius": "#6fa33a",
+}
 
 
 def author_colour(author: str | None) -> str:
@@ -42,6 +60,11 @@ def model_colour(model: str) -> str:
     number = crc32(model.encode())
     turned = (hue + (number // 7 % 5 - 2) * 0.018) % 1
     return _hex(turned, min(0.8, max(0.28, light + (number % 7 - 3) * 0.075)), saturation)
+
+
+def provider_colour(provider: str) -> str:
+    """Return the colour of a provider; known ones differ well from each other."""
+    return _PROVIDERS.get(provider) or name_colour(provider)
 
 
 def name_colour(name: str) -> str:

@@ -10,6 +10,7 @@ st.navigation(
         st.Page("app_pages/rankings.py", title="Rankings", icon=":material/leaderboard:"),
         st.Page("app_pages/categories.py", title="Categories", icon=":material/category:"),
         st.Page("app_pages/model.py", title="Model", icon=":material/neurology:"),
+        st.Page("app_pages/providers.py", title="Providers", icon=":material/dns:"),
         st.Page("app_pages/cost.py", title="Cost", icon=":material/payments:"),
         st.Page("app_pages/errors.py", title="Errors", icon=":material/error:"),
         st.Page("app_pages/policies.py", title="Policies", icon=":material/alt_route:"),

@@ -9,7 +9,7 @@ from dashboards.access import ask, foot
 from dashboards.charts.comparisons import gains_and_losses, quantile_ranges
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines, stacked_shares
-from dashboards.colours import name_colour
+from dashboards.colours import provider_colour
 from dashboards.controls import FEW, card, choose_time_range
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import models, shares
@@ -19,6 +19,8 @@ from dashboards.queries.providers import served_models, side_by_side
 from dashboards.sources import lake, observed_until
 from data.catalogue.configured import configured_catalogue
 
+# Users of longer ranges are counted by month: in a week few are active.
+MANY_DAYS = 200
 COUNTED = (
     "Uptime leaves out 429s and the client's own errors. List price of the cheapest offer, and the countries or areas "
     "where it is processed, as far as they are known."
@@ -94,7 +96,7 @@ if tokens["tokens"].sum():
         f"than {FEW} requests are pale.",
         layers.select("period", "name", "share", "tokens", "requests"),
         lambda: st.altair_chart(
-            stacked_shares(layers, grain, as_of, name_colour, FEW, as_share=True, title="Provider"),
+            stacked_shares(layers, grain, as_of, provider_colour, FEW, as_share=True, title="Provider"),
             alt=f"Shares of the providers of {model} by {grain}",
         ),
     )
@@ -108,15 +110,16 @@ card(
     figures,
     lambda: st.altair_chart(
         lines(
-            figures, names, [name_colour(name) for name in names], described.label, grain, as_of,
+            figures, names, [provider_colour(name) for name in names], described.label, grain, as_of,
             number_format=described.number_format, few=FEW, from_zero=described.from_zero,
         ),
         alt=f"{described.label} of the providers of {model} by {grain}",
     ),
 )  # fmt: skip
 
-step = "month" if grain == "month" else "week"
-cohorts = ask(retention, model, time_range)
+step = "month" if grain == "month" or (time_range.end - time_range.begin).days > MANY_DAYS else "week"
+of_users = time_range._replace(grain="month" if step == "month" else "week")
+cohorts = ask(retention, model, of_users)
 if cohorts.is_empty():
     st.info(f"No user first used {model} from {said}; users are known of requests with an API key.")
 else:
@@ -140,7 +143,7 @@ else:
         ),
     )  # fmt: skip
 
-moved = ask(moves, model, time_range)
+moved = ask(moves, model, of_users)
 if moved.is_empty():
     st.info(f"No user moved from or to {model} from {said}.")
 else:

@@ -80,7 +80,9 @@ def bars(frame: pl.DataFrame, label: str, value: str, colour: Callable[[str], st
     return (bar + text).properties(height=alt.Step(24))
 
 
-def gains_and_losses(frame: pl.DataFrame, label: str, won: str, lost: str, *, title: str, shown: int = 12) -> Any:
+def gains_and_losses(
+    frame: pl.DataFrame, label: str, won: str, lost: str, *, title: str, number_format: str = ",d", shown: int = 12
+) -> Any:
     """Draw for each ``label`` what was won to the right and what was lost to the left, in the frame's order."""
     kept = frame.head(shown)
     long = pl.concat(
@@ -93,7 +95,7 @@ def gains_and_losses(frame: pl.DataFrame, label: str, won: str, lost: str, *, ti
         alt.Chart(long)
         .mark_bar()
         .encode(
-            x=alt.X("value:Q", title=title),
+            x=alt.X("value:Q", title=title, axis=alt.Axis(format=number_format)),
             y=alt.Y(f"{label}:N", sort=kept[label].to_list(), title=None, axis=alt.Axis(labelLimit=230)),
             color=alt.Color(
                 "kind:N",
@@ -101,7 +103,7 @@ def gains_and_losses(frame: pl.DataFrame, label: str, won: str, lost: str, *, ti
                 scale=alt.Scale(domain=["won", "lost"], range=["#3d8168", "#c0562f"]),
                 legend=alt.Legend(orient="bottom"),
             ),
-            tooltip=[label, "kind", alt.Tooltip("amount:Q", title=title, format=",")],
+            tooltip=[label, "kind", alt.Tooltip("amount:Q", title=title, format=number_format)],
         )
         .properties(height=alt.Step(24))
     )

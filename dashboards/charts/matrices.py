@@ -25,14 +25,18 @@ def matrix(
     x_title: str | None = None,
     y_title: str | None = None,
 ) -> Any:
-    """Draw ``value`` (a share of 1) of each ``x`` and ``y``; cells of fewer than ``few`` requests are grey."""
+    """Draw ``value`` of each ``x`` and ``y``, a share of 1 unless ``number_format`` says otherwise.
+
+    Cells of fewer than ``few`` requests are grey.
+    """
     top = max(frame[value].to_list(), default=0) or 1
     long = any(len(str(one)) > 6 for one in x_order)
     labels = alt.Axis(labelLimit=150, labelAngle=-40 if long else 0, labelOverlap=False)
+    exact = ".1%" if number_format.endswith("%") else number_format
     base = alt.Chart(frame).encode(
         x=alt.X(f"{x}:N", sort=list(x_order), title=x_title, axis=labels),
         y=alt.Y(f"{y}:N", sort=list(y_order), title=y_title, axis=alt.Axis(labelLimit=190)),
-        tooltip=[x, y, alt.Tooltip(f"{value}:Q", title=title, format=".1%"),
+        tooltip=[x, y, alt.Tooltip(f"{value}:Q", title=title, format=exact),
                  alt.Tooltip("requests:Q", title="n (requests)", format=",")],
     )  # fmt: skip
     enough = f"datum.requests >= {few}"

@@ -76,13 +76,13 @@ def _bars(
     title: str,
     tooltip: Sequence[Any],
 ) -> Any:
-    drawn = _with_ends(frame, grain)
+    drawn = with_ends(frame, grain)
     names = drawn.sort("place")["name"].unique(maintain_order=True).to_list()
     bars = (
         alt.Chart(drawn)
         .mark_rect()
         .encode(
-            x=alt.X("begin:T", title=None, scale=UTC, axis=_axis(drawn, grain, 12)),
+            x=alt.X("begin:T", title=None, scale=UTC, axis=time_axis(drawn, grain, 12)),
             x2="stop:T",
             y=y_axis,
             y2="high:Q",
@@ -126,7 +126,7 @@ def lines(
 
     def drawn(rows: pl.DataFrame) -> Any:
         return alt.Chart(rows).encode(
-            x=alt.X("period:T", title=None, scale=UTC, axis=_axis(frame, grain, 6)),
+            x=alt.X("period:T", title=None, scale=UTC, axis=time_axis(frame, grain, 6)),
             y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format=axis_format), scale=alt.Scale(zero=from_zero)),
             color=alt.Color("name:N", title=None, scale=scale, legend=legend_below()),
             tooltip=[
@@ -142,7 +142,8 @@ def lines(
         .encode(fillOpacity=alt.condition(f"datum.requests < {few}", alt.value(0), alt.value(1)))
     )
     whole, dashed = drawn(ended).mark_line(), drawn(running).mark_line(strokeDash=[4, 4])
-    return (whole + dashed + points).properties(height=260)
+    # The legend takes its rows from the height, two names in each on a narrow screen.
+    return (whole + dashed + points).properties(height=240 + 11 * max(len(names), 3))
 
 
 def legend_below() -> Any:
@@ -155,7 +156,7 @@ _FROM = pl.col("period").dt.strftime("%Y-%m-%d").alias("from")
 _FORMATS: dict[Grain, str] = {"day": "%d %b", "week": "%d %b %y", "month": "%b %Y"}
 
 
-def _axis(frame: pl.DataFrame, grain: Grain, most: int) -> Any:
+def time_axis(frame: pl.DataFrame, grain: Grain, most: int) -> Any:
     """Return a time axis that names the begin of at most ``most`` periods, the last of them among these."""
     periods = frame["period"].unique().sort(descending=True).to_list()
     named = periods[:: -(-len(periods) // most)] if periods else []
@@ -163,7 +164,7 @@ def _axis(frame: pl.DataFrame, grain: Grain, most: int) -> Any:
     return alt.Axis(format=_FORMATS[grain], values=values, labelOverlap="greedy")
 
 
-def _with_ends(frame: pl.DataFrame, grain: Grain) -> pl.DataFrame:
+def with_ends(frame: pl.DataFrame, grain: Grain) -> pl.DataFrame:
     """Return the frame with ``begin`` and ``stop`` of each bar, which leaves a gap before the next."""
     ends = [period_end(day, grain) for day in frame["period"].to_list()]
     begin = pl.col("period").cast(pl.Datetime("ms"))

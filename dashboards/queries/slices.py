@@ -11,7 +11,7 @@ import polars as pl
 from dashboards.time_range import Grain
 
 LAKE = "lake_rows"
-AUTHOR, MODEL, APP = "author", "model", "app"
+AUTHOR, MODEL, APP, PROVIDER = "author", "model", "app", "provider"
 
 
 class Field(NamedTuple):
@@ -26,6 +26,7 @@ FIELDS: dict[str, Field] = {
     MODEL: Field("Model", "model"),
     AUTHOR: Field("Author", "author"),
     APP: Field("App", "app"),
+    PROVIDER: Field("Provider", "provider"),
     "category": Field("Category", "category", sampled=True),
     "tag": Field("Task tag", "task_tag", sampled=True),
     "language": Field("Language", "natural_language", sampled=True),
@@ -47,7 +48,7 @@ class _Mart(NamedTuple):
 
 # The first that has all fields is read; an author is part of the model.
 _MARTS = (
-    _Mart("usage_hourly", frozenset({MODEL, AUTHOR, APP}), _SPLIT_TOKENS),
+    _Mart("usage_hourly", frozenset({MODEL, AUTHOR, APP, PROVIDER}), _SPLIT_TOKENS),
     _Mart("contexts_hourly", frozenset({MODEL, AUTHOR, "context", "modality", "tools"}), _SPLIT_TOKENS),
     _Mart("tags_hourly", frozenset({MODEL, AUTHOR, "category", "tag"})),
     _Mart("topics_hourly", frozenset({MODEL, AUTHOR, "category", "language", "tools"})),
