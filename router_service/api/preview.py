@@ -13,6 +13,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request
 
 from data.catalogue.types import Endpoint, Price
+from data.explanations.wording import score_meaning
 from models.selection.decision.features import hour_of_week
 from router_service.admission.keys import Key
 from router_service.affinity.conversation import conversation_key
@@ -28,7 +29,7 @@ from router_service.core.errors import ApiError
 from router_service.core.large_bodies import translate
 from router_service.core.plan import Plan
 from router_service.core.request import Head
-from router_service.explanations.explain import exclusion, score_meaning
+from router_service.explanations.explain import exclusion
 from router_service.planning.availability import NoEndpoints
 from router_service.planning.constraints import ConstraintSet
 from router_service.planning.decide import decisions

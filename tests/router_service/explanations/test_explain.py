@@ -9,9 +9,10 @@ from typing import Any
 import openrouter
 import pytest
 
+from data.explanations.wording import SENTENCES, sentence
 from data.lake import Lake
 from router_service.admission.keys import create_key, open_database
-from router_service.explanations.explain import SENTENCES, code, sentence
+from router_service.explanations.explain import code
 from router_service.planning.eligibility import EXCLUDED_BY
 from router_service.telemetry.frames import read_frames
 from router_service.telemetry.log import RequestLog

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from data.catalogue import load_catalogue
+from data.explanations.replay import replay
 from data.lake import Lake
 from data.record.attempt import Attempt
 from data.record.encoding import encode_record, record_row
@@ -22,7 +23,6 @@ from router_service.configuration.market import make_market
 from router_service.configuration.read_file import Configuration
 from router_service.core.plan import Plan
 from router_service.explanations.explain import explain
-from router_service.explanations.replay import replay
 from router_service.health import Health
 from router_service.planning.decide import decisions
 from router_service.planning.eligibility import profile_of

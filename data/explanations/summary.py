@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data.explanations.replay import replay
 from data.record.attempt import CLIENT_DEADLINE, HEDGE, LOST
-from router_service.explanations.replay import replay
 
 # These phrases follow "was drawn with probability p".
 DRAWN = {
