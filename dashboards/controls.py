@@ -12,6 +12,7 @@ import streamlit as st
 
 from dashboards.access import ask
 from dashboards.queries.freshness import freshness
+from dashboards.request_list import RequestsOf, list_requests
 from dashboards.sources import chosen_source, demo_badge, source_control
 from dashboards.time_range import CUSTOM, GRAINS, PRESETS, TimeRange, range_of
 
@@ -52,8 +53,13 @@ def compares() -> bool:
         return st.toggle("Compare to the range before", value=True, key="compare", bind="query-params")
 
 
-def card(title: str, definition: str, frame: pl.DataFrame, draw: Callable[[], object]) -> None:
-    """Frame a chart: its title, whether its data are synthetic, the chart, its definition, and its rows as a table."""
+def card(
+    title: str, definition: str, frame: pl.DataFrame, draw: Callable[[], object], *, requests: RequestsOf | None = None
+) -> None:
+    """Frame a chart: its title, whether its data are synthetic, the chart, its definition, and its rows as a table.
+
+    ``requests`` are those that it counts, which are listed one by one when asked for.
+    """
     with st.container(border=True):
         st.markdown(f"**{title}**{demo_badge()}")
         draw()
@@ -65,6 +71,12 @@ def card(title: str, definition: str, frame: pl.DataFrame, draw: Callable[[], ob
                 file = f"{name}-{chosen_source()}.csv"
                 st.download_button("CSV", frame.write_csv(), file, "text/csv", key=f"{name}-csv",
                                    icon=":material/download:")  # fmt: skip
+        if requests is not None:
+            with st.expander(
+                "Requests", icon=":material/receipt_long:", key=f"{name}-drill", on_change="rerun"
+            ) as drill:
+                if drill.open:
+                    list_requests(requests, name)
 
 
 def greyed(frame: pl.DataFrame) -> Any:

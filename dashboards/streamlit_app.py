@@ -13,6 +13,7 @@ st.navigation(
         st.Page("app_pages/providers.py", title="Providers", icon=":material/dns:"),
         st.Page("app_pages/cost.py", title="Cost", icon=":material/payments:"),
         st.Page("app_pages/errors.py", title="Errors", icon=":material/error:"),
+        st.Page("app_pages/requests.py", title="Requests", icon=":material/receipt_long:"),
         st.Page("app_pages/policies.py", title="Policies", icon=":material/alt_route:"),
     ],
     position="top",

@@ -17,6 +17,7 @@ from dashboards.queries.categories import leads, prices, profiles, with_author
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares, totals
 from dashboards.queries.slices import FIELDS, MODEL, Slice, history
+from dashboards.request_list import RequestsOf
 from dashboards.slice_controls import value_name, windows_of
 from dashboards.sources import observed_until
 
@@ -43,13 +44,16 @@ if not rows["tokens"].sum():
     )
     foot(COUNTED)
     st.stop()
+codes = {value_name(of, one): one for one in rows["value"].unique().to_list()}
 rows = rows.with_columns(pl.col("value").map_elements(partial(value_name, of), pl.String))
 order = totals(rows, "value")["name"].to_list()
 with st.sidebar:
     chosen = str(st.selectbox(f"{label} in detail", order, key=of, bind="query-params"))
+framed = partial(card, requests=RequestsOf(time_range))
+of_value = partial(card, requests=RequestsOf(time_range, ((of, codes[chosen]),)))
 
 layers = shares(rows, "value", shown)
-card(
+framed(
     f"Share of tokens by {grain} and {label.lower()}",
     f"Share of the labelled tokens, {time_range.sentence()} (UTC, weeks from Monday). The running {grain} is hatched; "
     f"layers of fewer than {FEW} requests are pale.",
@@ -68,7 +72,7 @@ columns: dict[str, Any] = {
     "requests": st.column_config.NumberColumn("n", format="localized", help=f"Requests; fewer than {FEW} are greyed"),
 }  # fmt: skip
 led = leads(rows, by, grain, as_of, FEW)
-card(
+framed(
     f"Who leads each {label.lower()}, and since when",
     f"Most tokens in the last {grain} that has ended, and the first {grain} of its unbroken lead since "
     f"{time_range.begin}; {grain}s in which it has fewer than {FEW} requests are passed over. Tokens and n are those "
@@ -80,7 +84,7 @@ card(
 within = rows.filter(pl.col("value") == chosen)
 colour = model_colour if by == "model" else author_colour
 inside = shares(within, by, shown)
-card(
+of_value(
     f"Share of {chosen} by {grain} and {by}",
     f"Share of the tokens labelled {chosen}, {time_range.sentence()} (UTC). Layers of fewer than {FEW} requests are "
     "pale.",
@@ -92,7 +96,7 @@ card(
 )
 
 priced = prices(within)
-card(
+of_value(
     f"Price against use in {chosen}",
     f"What a million tokens really cost, {time_range.sentence()}, against tokens, both on logarithmic axes; dashed "
     f"lines are medians. Models of fewer than {FEW} requests are pale; those without cost are left out.",
@@ -102,7 +106,7 @@ card(
     ),
 )
 mixed = profiles(rows, 12, 12)
-card(
+framed(
     f"What authors are used for, by {label.lower()}",
     f"Share of each author's labelled tokens, {time_range.sentence()}; the twelve largest of both. Cells of fewer "
     f"than {FEW} requests are grey.",

@@ -1,5 +1,6 @@
 """Show what requests cost: by key, app, user, model or provider, what caches, routing and a switch save, a forecast."""
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -20,6 +21,7 @@ from dashboards.queries.costs import (
 )
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import largest
+from dashboards.request_list import RequestsOf
 from dashboards.sources import observed_until
 
 st.title("Cost")
@@ -31,6 +33,7 @@ by = by or "model"
 found = ask(freshness)
 assert found.last is not None
 as_of = observed_until(found.last)
+framed = partial(card, requests=RequestsOf(time_range))
 rows = ask(spend, time_range, by)
 if not rows["value"].sum():
     st.info(f"Nothing was spent from {time_range.sentence()}. Choose another time range.")
@@ -59,7 +62,7 @@ with st.container(horizontal=True):
         st.metric(label, f"${value:,.2f}", help=said, border=True, height="stretch")
 
 layers = largest(rows, shown)
-card(
+framed(
     f"Cost by {time_range.grain} and {by}",
     f"USD, {time_range.sentence()} (UTC, weeks from Monday). The running {time_range.grain} is hatched; layers of "
     f"fewer than {FEW} requests are pale.",
@@ -81,7 +84,7 @@ columns: dict[str, Any] = {
     "requests": st.column_config.NumberColumn("n", format="localized", help=f"Requests; fewer than {FEW} are greyed"),
     "usd_per_request": st.column_config.NumberColumn("USD a request", format="%.6f"),
 }
-card(
+framed(
     f"Cost by {by}",
     f"{time_range.sentence()}, the hundred dearest. Keys and users are shown by their hashes, as the log has them.",
     dear,

@@ -1,6 +1,7 @@
 """Show which requests failed: kinds of errors over time, what rose in the last day, and at which provider and model."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -13,6 +14,7 @@ from dashboards.controls import FEW, card, choose_time_range, greyed
 from dashboards.queries.errors import DAYS_BEFORE, all_requests, failures, kinds, risen
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import largest
+from dashboards.request_list import RequestsOf
 from dashboards.sources import chosen_source, observed_until
 
 st.title("Errors")
@@ -20,6 +22,7 @@ time_range = choose_time_range(with_grain=True)
 found = ask(freshness)
 assert found.last is not None
 as_of = observed_until(found.last)
+framed = partial(card, requests=RequestsOf(time_range, (("status", "failed"),)))
 rows, requests = ask(failures, time_range), ask(all_requests, time_range)
 if rows.is_empty():
     st.info(f"No request failed from {time_range.sentence()}: {requests:,} were answered. Choose another time range.")
@@ -46,7 +49,7 @@ columns: dict[str, Any] = {
     "provider": "Provider",
     "model": "Model",
 }
-card(
+framed(
     "What rose in the last 24 hours",
     f"Up to {until:%Y-%m-%d %H:%M} UTC, against the {DAYS_BEFORE} days before. With fewer than {FEW} requests no "
     "change is shown.",
@@ -55,7 +58,7 @@ card(
 )
 
 layers = largest(rows, 8)
-card(
+framed(
     f"Failed requests by {time_range.grain} and error",
     f"{time_range.sentence()} (UTC, weeks from Monday). The running {time_range.grain} is hatched.",
     layers.select("period", "name", "value", "requests"),
@@ -69,7 +72,7 @@ card(
 )  # fmt: skip
 
 where = ask(kinds, time_range).head(200)
-card(
+framed(
     "Where they failed",
     f"{time_range.sentence()}, the 200 most frequent. No provider is named where none served.",
     where,

@@ -1,5 +1,6 @@
 """Show who has which share of the market since when: shares, leaders, new and fading models, weights, concentration."""
 
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -21,6 +22,7 @@ from dashboards.queries.market import (
     totals,
     weights,
 )  # fmt: skip
+from dashboards.request_list import RequestsOf
 from dashboards.sources import observed_until
 from dashboards.time_range import compared_ranges
 
@@ -41,6 +43,7 @@ found = ask(freshness)
 assert found.first is not None and found.last is not None
 as_of = observed_until(found.last)
 rows = ask(history, time_range)
+framed = partial(card, requests=RequestsOf(time_range))
 recent, earlier = compared_ranges(time_range, found.first.date())
 before, now = ask(history, earlier), ask(history, recent)
 if not rows["tokens"].sum():
@@ -67,7 +70,7 @@ with st.container(horizontal=True):
 
 layers = shares(rows, by, shown)
 colour = author_colour if by == "author" else model_colour
-card(
+framed(
     f"{'Share of tokens' if unit == 'share' else 'Tokens'} by {time_range.grain} and {by}",
     f"Prompt and completion tokens as the providers counted them, {time_range.sentence()} (UTC, weeks from Monday). "
     f"The running {time_range.grain} is hatched; layers of fewer than {FEW} requests are pale.",
@@ -91,7 +94,7 @@ columns: dict[str, Any] = {
 ranked = leaders(now, before, by, FEW).head(shown).with_columns(pl.col("change") * 100)
 if not compare:
     ranked = ranked.drop("change", "growth")
-card(
+framed(
     f"Leaders by {by}",
     f"{recent.sentence()}{f', against {earlier.sentence()}' if compare else ''}.",
     ranked,
@@ -102,7 +105,7 @@ of_models = columns | {"name": "Model"}
 left, right = st.columns(2)
 with left:
     new = newcomers(now, ask(first_days), recent, found.first.date()).head(shown)
-    card(
+    framed(
         "New models",
         f"Models that first had tokens in {recent.sentence()}.",
         new,
@@ -112,7 +115,7 @@ with left:
     )
 with right:
     lost = fading(now, before).head(shown)
-    card(
+    framed(
         "Fading models",
         f"Models whose share of {recent.sentence()} is less than half of that of {earlier.sentence()}.",
         lost,
@@ -124,7 +127,7 @@ with right:
 left, right = st.columns(2)
 with left:
     split = shares(weights(rows), "weights", 3).with_columns(value="share")
-    card(
+    framed(
         "Open against closed weights", "Share of tokens of models whose weights are public, by the catalogue.",
         split.select("period", "name", "share", "tokens", "requests"),
         lambda: st.altair_chart(
@@ -139,7 +142,7 @@ with right:
     named = measured.with_columns(
         pl.col("name").replace({"index": "Herfindahl index", "first": "largest", "three": "largest three"})
     )
-    card(
+    framed(
         f"Concentration by {by}",
         "The Herfindahl index is the sum of squared shares: 100 % is one name alone, 10 % is as ten equal ones.",
         dense,

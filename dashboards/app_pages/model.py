@@ -1,5 +1,6 @@
 """Show one model: its providers side by side and over time, how many of its users stay, and where they move."""
 
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -16,6 +17,7 @@ from dashboards.queries.market import models, shares
 from dashboards.queries.models import MEASURES, measured, moves, provider_tokens, retention
 from dashboards.queries.offers import offers
 from dashboards.queries.providers import served_models, side_by_side
+from dashboards.request_list import RequestsOf
 from dashboards.sources import lake, observed_until
 from data.catalogue.configured import configured_catalogue
 
@@ -40,6 +42,7 @@ with st.sidebar:
 found = ask(freshness)
 assert found.last is not None
 as_of, grain, said = observed_until(found.last), time_range.grain, time_range.sentence()
+framed = partial(card, requests=RequestsOf(time_range, (("model", model),)))
 
 ranked = ask(models, time_range).with_row_index("rank", offset=1)
 own = ranked.filter(pl.col("model") == model).to_dicts()[0]
@@ -54,7 +57,7 @@ with st.container(horizontal=True):
         st.metric(label, value or "–", border=True, height="stretch")
 
 frame = ask(side_by_side, model, time_range)
-card(
+framed(
     f"Time to the first token, {model}",
     f"{said}. TTFT is the client's, retries included. Percentiles from histograms, to 1 %.",
     frame,
@@ -80,7 +83,7 @@ columns: dict[str, Any] = {
     "tokens_lost": st.column_config.NumberColumn("Tokens lost", format="compact"),
 }
 beside = frame.join(offers(model, configured_catalogue(lake())), on="provider", how="left", maintain_order="left")
-card(
+framed(
     "Providers side by side",
     f"{said}. Prices are list prices of the catalogue in force now.",
     beside,
@@ -90,7 +93,7 @@ card(
 tokens = ask(provider_tokens, model, time_range)
 if tokens["tokens"].sum():
     layers = shares(tokens, "provider", 12)
-    card(
+    framed(
         f"Share of tokens by {grain} and provider",
         f"Of the tokens of {model}, {said} (UTC, weeks from Monday). The running {grain} is hatched; layers of fewer "
         f"than {FEW} requests are pale.",
@@ -103,7 +106,7 @@ if tokens["tokens"].sum():
 
 figures, described = ask(measured, model, measure, time_range), MEASURES[measure]
 names = sorted(figures["name"].unique().to_list())
-card(
+framed(
     f"{described.label} by {grain} and provider",
     f"{model}, {said} (UTC). n counts requests, for uptime and 429s attempts. The line to the running {grain} is "
     f"dashed; points of fewer than {FEW} are hollow.",
@@ -127,7 +130,7 @@ else:
     drawn = cohorts.filter(pl.col("cohort").is_in(newest) & (pl.col("age") < 14)).with_columns(
         pl.col("cohort").dt.strftime("%Y-%m-%d")
     )
-    card(
+    framed(
         f"How many users stay, by the {step} of their first use",
         f"Users by the {step} in which they first used {model}, and the share of them who used it so many {step}s "
         f"later. Users are those that requests name, else their API keys. The last {step} may not have ended; cohorts "
@@ -147,7 +150,7 @@ moved = ask(moves, model, of_users)
 if moved.is_empty():
     st.info(f"No user moved from or to {model} from {said}.")
 else:
-    card(
+    framed(
         "From where users came, and where they went",
         f"Users whose main model of a {step}, that with most tokens, was {model} and another one in the {step} in "
         f"which they were active before or after; {said}. {moved['won'].sum():,} won, {moved['lost'].sum():,} lost.",

@@ -1,6 +1,7 @@
 """Show the providers: uptime with and without the router, 429s, latency by hour and country, prices, share won."""
 
 from datetime import UTC, datetime, time
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -29,6 +30,7 @@ from dashboards.queries.reliability import (
     uptimes,
 )
 from dashboards.queries.slices import MODEL, PROVIDER, Slice, by_window
+from dashboards.request_list import RequestsOf
 from dashboards.slice_controls import windows_of
 from dashboards.sources import observed_until
 from dashboards.time_range import compared_ranges
@@ -51,6 +53,7 @@ found = ask(freshness)
 assert found.first is not None and found.last is not None
 as_of, grain, said = observed_until(found.last), time_range.grain, time_range.sentence()
 of = model or "all models"
+framed = partial(card, requests=RequestsOf(time_range, (("model", model),) if model else ()))
 up = ask(uptimes, model, time_range)
 if up.is_empty():
     st.info(f"No attempt from {said} says something about a provider. Choose another time range.")
@@ -72,7 +75,7 @@ with st.container(horizontal=True):
                   delta_arrow="off", border=True)  # fmt: skip
         st.metric("Worst provider's uptime", f"{best['value'][-1]:.2%}", best["name"][-1], delta_color="off",
                   delta_arrow="off", border=True)  # fmt: skip
-card(
+framed(
     f"Uptime by {grain}, with and without {ROUTER}",
     f"{of}, {said} (UTC, weeks from Monday). A provider's row is the share of its attempts that succeeded, the first "
     f"row the share of requests that {ROUTER} answered, by whichever provider. Cells of fewer than {FEW} are grey; the "
@@ -95,7 +98,7 @@ recent = time_range._replace(begin=max(time_range.begin, time_range.end - LONGES
 moments = [datetime.combine(day, time(), UTC) for day in (recent.begin, recent.end)]
 saved = ask_rows(rescued, *moments, model, recent)
 if not saved.is_empty():
-    card(
+    framed(
         f"What {ROUTER} saved, by the provider tried first",
         f"{of}, {recent.sentence()}, from single requests, at most {LONGEST.days} days. Without: the first attempt "
         f"alone. With: the request in the end, after fallback, retries and hedging. 429s count as failures here.",
@@ -109,7 +112,7 @@ if not saved.is_empty():
 limited = ask(rate_limits, model, time_range)
 providers = sorted(limited["name"].drop_nulls().unique().to_list())
 colours = [provider_colour(name) for name in providers]
-card(
+framed(
     f"429s by {grain} and provider",
     f"Share of attempts that met a 429, {of}, {said} (UTC). The line to the running {grain} is dashed; points of fewer "
     f"than {FEW} attempts are hollow.",
@@ -123,7 +126,7 @@ card(
 label, number_format = SPEEDS[speed]
 by_hour = ask(latency_by_hour, model, speed, time_range)
 if not by_hour.is_empty():
-    card(
+    framed(
         f"{label} by hour of day",
         f"{of}, {said}, hours of UTC. Medians from histograms, to 1 %; cells of fewer than {FEW} requests are grey.",
         by_hour,
@@ -141,7 +144,7 @@ if by_country.is_empty():
 else:
     kept = by_country.group_by("country").agg(n.sum()).sort(n, "country", descending=[True, False])["country"].head(12)
     drawn = by_country.filter(pl.col("country").is_in(kept.to_list()))
-    card(
+    framed(
         "TTFT, median s, by country of the client",
         f"{of}, {recent.sentence()}, from single requests, at most {LONGEST.days} days; the twelve countries with most "
         f"requests. Cells of fewer than {FEW} requests are grey.",
@@ -159,7 +162,7 @@ paid = ask(prices, model, meter, time_range)
 if not paid.is_empty():
     payees = sorted(paid["name"].unique().to_list())
     mix = "" if model else " Over all models it moves with what is asked for too: choose a model for its price."
-    card(
+    framed(
         f"Price of {meter} by {grain} and provider",
         f"Mean USD a million tokens charged, {of}, {said} (UTC).{mix}",
         paid.drop("requests"),
@@ -171,7 +174,7 @@ if not paid.is_empty():
     )  # fmt: skip
 changed = ask(price_changes, model, time_range)
 if not changed.is_empty():
-    card(
+    framed(
         "Changes of price",
         f"Days on which the mean charge for a unit differs from that of the day of use before by 0.1 % or more; "
         f" {of}, {said}, the 200 newest.",
@@ -185,7 +188,7 @@ ranked = ranking(ask(by_window, asked, windows, 2), 2, FEW, "tokens")
 if not ranked["change"].is_null().all():
     moved = ranked.with_columns(won=pl.col("change").clip(lower_bound=0), lost=(-pl.col("change")).clip(lower_bound=0))
     moved = moved.drop_nulls("change").sort(pl.col("change"), descending=True)
-    card(
+    framed(
         "Share of tokens won and lost",
         f"{of}, {windows.sentence()} (UTC) against {windows.sentence(1)}.",
         moved.select("name", "share", "change", "growth", "tokens", "requests"),

@@ -16,6 +16,7 @@ from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares
 from dashboards.queries.rankings import SORTS, TREND, leaders_by_value, ranking, shares_within
 from dashboards.queries.slices import APP, AUTHOR, FIELDS, LAKE, MODEL, Slice, by_period, by_window, crossed
+from dashboards.request_list import RequestsOf
 from dashboards.slice_controls import (
     ask_slice,
     choose_filters,
@@ -54,6 +55,7 @@ found = ask(freshness)
 assert found.first is not None and found.last is not None
 windows = windows_of(time_range, found.last)
 asked = Slice(by, choose_filters(FILTERS, windows))
+framed = partial(card, requests=RequestsOf(time_range, asked.filters))
 wanted = TREND + 1 if sort == "trending" else 2
 reach = [n for n in range(wanted) if windows.before(n)[0].replace(tzinfo=None) >= found.first.replace(hour=0, minute=0)]
 if asked.source == LAKE:
@@ -103,7 +105,7 @@ else:
     against = ". Nothing to compare with: the data do not reach back so far" if compare and asked.source != LAKE else ""
 basis = source_sentence(asked)
 title = f"{by.title()}s by {'tokens' if sort == 'tokens' else 'trend'}{where}"
-card(
+framed(
     title,
     f"{windows.sentence()} (UTC){against}. Shares are of the tokens{where}.{basis}",
     ranked,
@@ -111,7 +113,7 @@ card(
 )
 
 colour = {MODEL: model_colour, AUTHOR: author_colour}.get(by, name_colour)
-card(
+framed(
     f"Share of tokens by {by}{where}",
     f"{windows.sentence()} (UTC). Bars of fewer than {FEW} requests are pale.{basis}",
     ranked,
@@ -124,7 +126,7 @@ periods = ask_slice(by_period, asked, windows.begin, windows.end, time_range.gra
 if periods is not None and periods["period"].n_unique() > 1:
     layers = shares(periods, "name", min(shown, 12))
     as_of = observed_until(found.last)
-    card(
+    framed(
         f"Share of tokens by {time_range.grain} and {by}{where}",
         f"{time_range.sentence()} (UTC, weeks from Monday). The running {time_range.grain} is hatched; layers of fewer "
         f"than {FEW} requests are pale.{basis}",
@@ -153,7 +155,7 @@ if rows is not None and not rows.is_empty():
     label, cross_basis = FIELDS[across].label, source_sentence(cross)
     led = leaders_by_value(rows, 20)
     columns["value"] = label
-    card(
+    framed(
         f"Leaders by {label.lower()}{where}",
         f"{windows.sentence()} (UTC), the 20 largest. A leader has most tokens; the last share is the value's "
         f"own.{cross_basis}",
@@ -161,7 +163,7 @@ if rows is not None and not rows.is_empty():
         lambda: st.dataframe(greyed(led), hide_index=True, column_config=columns, alt=f"Leaders by {label.lower()}"),
     )
     within = shares_within(rows, 12, 8)
-    card(
+    framed(
         f"Share of each {label.lower()} by {by}{where}",
         f"Share of the tokens in each {label.lower()}, {windows.sentence()} (UTC); the eight largest {by}s. Cells of "
         f"fewer than {FEW} requests are grey.{cross_basis}",
