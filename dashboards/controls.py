@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any
 
+import altair as alt
 import polars as pl
 import streamlit as st
 
 from dashboards.access import ask
+from dashboards.charts.images import png, renders
 from dashboards.queries.freshness import freshness
 from dashboards.request_list import RequestsOf, list_requests
 from dashboards.sources import chosen_source, demo_badge, source_control
@@ -58,25 +61,40 @@ def card(
 ) -> None:
     """Frame a chart: its title, whether its data are synthetic, the chart, its definition, and its rows as a table.
 
+    ``draw`` shows the chart; one that it returns can be downloaded as PNG.
+
     ``requests`` are those that it counts, which are listed one by one when asked for.
     """
     with st.container(border=True):
         st.markdown(f"**{title}**{demo_badge()}")
-        draw()
+        drawn = draw()
+        chart = drawn if isinstance(drawn, alt.TopLevelMixin) and renders() else None
         st.caption(definition)
         name = re.sub(r"\W+", "-", title.lower()).strip("-")
-        with st.expander("Table", icon=":material/table_rows:", key=f"{name}-table", on_change="rerun") as table:
+        label = "Table and CSV" if chart is None else "Table, CSV and PNG"
+        with st.expander(label, icon=":material/table_rows:", key=f"{name}-table", on_change="rerun") as table:
             if table.open:
                 st.dataframe(greyed(frame), hide_index=True, alt=f"Rows of the chart {title}")
-                file = f"{name}-{chosen_source()}.csv"
-                st.download_button("CSV", frame.write_csv(), file, "text/csv", key=f"{name}-csv",
-                                   icon=":material/download:")  # fmt: skip
+                file = f"{name}-{chosen_source()}"
+                with st.container(horizontal=True):
+                    st.download_button("CSV", frame.write_csv(), f"{file}.csv", "text/csv", key=f"{name}-csv",
+                                       icon=":material/download:")  # fmt: skip
+                    if chart is not None:
+                        # Rendered when it is clicked.
+                        st.download_button("PNG", partial(png, chart, title, definition), f"{file}.png", "image/png",
+                                           key=f"{name}-png", icon=":material/image:")  # fmt: skip
         if requests is not None:
             with st.expander(
                 "Requests", icon=":material/receipt_long:", key=f"{name}-drill", on_change="rerun"
             ) as drill:
                 if drill.open:
                     list_requests(requests, name)
+
+
+def draw_chart(chart: Any, *, alt: str) -> Any:
+    """Show a chart that ``alt`` describes, and return it, so that its card can render it as an image."""
+    st.altair_chart(chart, alt=alt)
+    return chart
 
 
 def greyed(frame: pl.DataFrame) -> Any:

@@ -12,7 +12,7 @@ from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import stacked_shares
 from dashboards.charts.scatter import price_against_use
 from dashboards.colours import author_colour, model_colour, name_colour
-from dashboards.controls import FEW, card, choose_time_range, greyed
+from dashboards.controls import FEW, card, choose_time_range, draw_chart, greyed
 from dashboards.queries.categories import leads, prices, profiles, with_author
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares, totals
@@ -58,7 +58,7 @@ framed(
     f"Share of the labelled tokens, {time_range.sentence()} (UTC, weeks from Monday). The running {grain} is hatched; "
     f"layers of fewer than {FEW} requests are pale.",
     layers.select("period", "name", "share", "tokens", "requests"),
-    lambda: st.altair_chart(
+    lambda: draw_chart(
         stacked_shares(layers, grain, as_of, name_colour, FEW, as_share=True, title=label),
         alt=f"Shares of {label.lower()} by {grain}",
     ),
@@ -89,7 +89,7 @@ of_value(
     f"Share of the tokens labelled {chosen}, {time_range.sentence()} (UTC). Layers of fewer than {FEW} requests are "
     "pale.",
     inside.select("period", "name", "share", "tokens", "requests"),
-    lambda: st.altair_chart(
+    lambda: draw_chart(
         stacked_shares(inside, grain, as_of, colour, FEW, as_share=True, title=by.title()),
         alt=f"Shares of {by}s in {chosen} by {grain}",
     ),
@@ -101,7 +101,7 @@ of_value(
     f"What a million tokens really cost, {time_range.sentence()}, against tokens, both on logarithmic axes; dashed "
     f"lines are medians. Models of fewer than {FEW} requests are pale; those without cost are left out.",
     priced,
-    lambda: st.altair_chart(
+    lambda: draw_chart(
         price_against_use(priced, author_colour, FEW), alt=f"Price of models against their tokens in {chosen}"
     ),
 )
@@ -111,7 +111,7 @@ framed(
     f"Share of each author's labelled tokens, {time_range.sentence()}; the twelve largest of both. Cells of fewer "
     f"than {FEW} requests are grey.",
     mixed,
-    lambda: st.altair_chart(
+    lambda: draw_chart(
         matrix(
             mixed, "value", "author", "share", x_order=[name for name in order if name in set(mixed["value"])],
             y_order=mixed["author"].unique(maintain_order=True).to_list(), title="Share of the author's tokens",

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboards.access import ask, foot
 from dashboards.charts.over_time import stacked_amounts
 from dashboards.colours import model_colour, name_colour
-from dashboards.controls import FEW, card, choose_time_range, greyed
+from dashboards.controls import FEW, card, choose_time_range, draw_chart, greyed
 from dashboards.queries.costs import (
     PACE_DAYS,
     PAYERS,
@@ -67,7 +67,7 @@ framed(
     f"USD, {time_range.sentence()} (UTC, weeks from Monday). The running {time_range.grain} is hatched; layers of "
     f"fewer than {FEW} requests are pale.",
     layers.select("period", "name", "value", "requests"),
-    lambda: st.altair_chart(
+    lambda: draw_chart(
         stacked_amounts(
             layers, time_range.grain, as_of, model_colour if by == "model" else name_colour, FEW,
             title=by.title(), y_title="USD", number_format="$,.2~f",

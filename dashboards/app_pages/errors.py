@@ -10,7 +10,7 @@ import streamlit as st
 from dashboards.access import ask, foot
 from dashboards.charts.over_time import stacked_amounts
 from dashboards.colours import name_colour
-from dashboards.controls import FEW, card, choose_time_range, greyed
+from dashboards.controls import FEW, card, choose_time_range, draw_chart, greyed
 from dashboards.queries.errors import DAYS_BEFORE, all_requests, failures, kinds, risen
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import largest
@@ -62,7 +62,7 @@ framed(
     f"Failed requests by {time_range.grain} and error",
     f"{time_range.sentence()} (UTC, weeks from Monday). The running {time_range.grain} is hatched.",
     layers.select("period", "name", "value", "requests"),
-    lambda: st.altair_chart(
+    lambda: draw_chart(
         stacked_amounts(
             layers, time_range.grain, as_of, name_colour, 0, title="Error", y_title="Failed requests",
             number_format="~s",

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboards.access import ask, foot
 from dashboards.charts.over_time import lines, stacked_shares
 from dashboards.colours import GREY, author_colour, model_colour
-from dashboards.controls import FEW, card, choose_time_range, compares, greyed
+from dashboards.controls import FEW, card, choose_time_range, compares, draw_chart, greyed
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import (
     concentration,
@@ -75,7 +75,7 @@ framed(
     f"Prompt and completion tokens as the providers counted them, {time_range.sentence()} (UTC, weeks from Monday). "
     f"The running {time_range.grain} is hatched; layers of fewer than {FEW} requests are pale.",
     layers.select("period", "name", "share", "tokens", "requests"),
-    lambda: st.altair_chart(
+    lambda: draw_chart(
         stacked_shares(layers, time_range.grain, as_of, colour, FEW, as_share=unit == "share", title=by.title()),
         alt=f"Stacked {unit} of the largest {by}s by {time_range.grain}",
     ),
@@ -130,7 +130,7 @@ with left:
     framed(
         "Open against closed weights", "Share of tokens of models whose weights are public, by the catalogue.",
         split.select("period", "name", "share", "tokens", "requests"),
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             lines(split, ["open", "closed", "unknown"], ["#3d8168", "#c0562f", GREY], "Share of tokens",
                   time_range.grain, as_of),
             alt="Shares of open and closed weights over time",
@@ -146,7 +146,7 @@ with right:
         f"Concentration by {by}",
         "The Herfindahl index is the sum of squared shares: 100 % is one name alone, 10 % is as ten equal ones.",
         dense,
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             lines(named, ["Herfindahl index", "largest", "largest three"], ["#7a5195", "#d9a441", "#5a93b8"],
                   "Concentration", time_range.grain, as_of),
             alt="Concentration over time",

@@ -11,7 +11,7 @@ from dashboards.charts.comparisons import gains_and_losses, quantile_ranges
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines, stacked_shares
 from dashboards.colours import provider_colour
-from dashboards.controls import FEW, card, choose_time_range
+from dashboards.controls import FEW, card, choose_time_range, draw_chart
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import models, shares
 from dashboards.queries.models import MEASURES, measured, moves, provider_tokens, retention
@@ -61,7 +61,7 @@ framed(
     f"Time to the first token, {model}",
     f"{said}. TTFT is the client's, retries included. Percentiles from histograms, to 1 %.",
     frame,
-    lambda: st.altair_chart(quantile_ranges(frame), alt=f"Time to the first token of the providers of {model}"),
+    lambda: draw_chart(quantile_ranges(frame), alt=f"Time to the first token of the providers of {model}"),
 )
 columns: dict[str, Any] = {
     "provider": "Provider",
@@ -98,7 +98,7 @@ if tokens["tokens"].sum():
         f"Of the tokens of {model}, {said} (UTC, weeks from Monday). The running {grain} is hatched; layers of fewer "
         f"than {FEW} requests are pale.",
         layers.select("period", "name", "share", "tokens", "requests"),
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             stacked_shares(layers, grain, as_of, provider_colour, FEW, as_share=True, title="Provider"),
             alt=f"Shares of the providers of {model} by {grain}",
         ),
@@ -111,7 +111,7 @@ framed(
     f"{model}, {said} (UTC). n counts requests, for uptime and 429s attempts. The line to the running {grain} is "
     f"dashed; points of fewer than {FEW} are hollow.",
     figures,
-    lambda: st.altair_chart(
+    lambda: draw_chart(
         lines(
             figures, names, [provider_colour(name) for name in names], described.label, grain, as_of,
             number_format=described.number_format, few=FEW, from_zero=described.from_zero,
@@ -136,7 +136,7 @@ else:
         f"later. Users are those that requests name, else their API keys. The last {step} may not have ended; cohorts "
         f"of fewer than {FEW} users are grey.",
         cohorts.rename({"requests": "users"}),
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             matrix(
                 drawn, "age", "cohort", "share", x_order=sorted(set(drawn["age"].to_list())),
                 y_order=[str(day) for day in sorted(newest)], title="Share of users", few=FEW,
@@ -155,7 +155,7 @@ else:
         f"Users whose main model of a {step}, that with most tokens, was {model} and another one in the {step} in "
         f"which they were active before or after; {said}. {moved['won'].sum():,} won, {moved['lost'].sum():,} lost.",
         moved,
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             gains_and_losses(moved, "model", "won", "lost", title="Users"), alt=f"Users won and lost by {model}"
         ),
     )

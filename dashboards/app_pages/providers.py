@@ -14,7 +14,7 @@ from dashboards.charts.comparisons import gains_and_losses
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines
 from dashboards.colours import provider_colour
-from dashboards.controls import FEW, card, choose_time_range, greyed
+from dashboards.controls import FEW, card, choose_time_range, draw_chart, greyed
 from dashboards.queries.freshness import freshness
 from dashboards.queries.providers import served_models
 from dashboards.queries.rankings import ranking
@@ -81,7 +81,7 @@ framed(
     f"row the share of requests that {ROUTER} answered, by whichever provider. Cells of fewer than {FEW} are grey; the "
     f"running {grain} has a dashed border.",
     up,
-    lambda: st.altair_chart(uptime_calendar(up, order, grain, as_of, FEW), alt=f"Uptime of providers by {grain}"),
+    lambda: draw_chart(uptime_calendar(up, order, grain, as_of, FEW), alt=f"Uptime of providers by {grain}"),
 )
 
 columns: dict[str, Any] = {
@@ -117,7 +117,7 @@ framed(
     f"Share of attempts that met a 429, {of}, {said} (UTC). The line to the running {grain} is dashed; points of fewer "
     f"than {FEW} attempts are hollow.",
     limited,
-    lambda: st.altair_chart(
+    lambda: draw_chart(
         lines(limited, providers, colours, "429s, share of attempts", grain, as_of, few=FEW),
         alt=f"Share of 429s by {grain} and provider",
     ),
@@ -130,7 +130,7 @@ if not by_hour.is_empty():
         f"{label} by hour of day",
         f"{of}, {said}, hours of UTC. Medians from histograms, to 1 %; cells of fewer than {FEW} requests are grey.",
         by_hour,
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             matrix(
                 by_hour, "hour", "name", "value", x_order=range(24), y_order=order[1:], title=label,
                 number_format=number_format, few=FEW, x_title="Hour of day, UTC",
@@ -149,7 +149,7 @@ else:
         f"{of}, {recent.sentence()}, from single requests, at most {LONGEST.days} days; the twelve countries with most "
         f"requests. Cells of fewer than {FEW} requests are grey.",
         by_country,
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             matrix(
                 drawn, "country", "name", "value", x_order=kept.to_list(), y_order=order[1:], title="TTFT, median s",
                 number_format=".2f", few=FEW,
@@ -166,7 +166,7 @@ if not paid.is_empty():
         f"Price of {meter} by {grain} and provider",
         f"Mean USD a million tokens charged, {of}, {said} (UTC).{mix}",
         paid.drop("requests"),
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             lines(paid, payees, [provider_colour(name) for name in payees], "USD a million tokens", grain, as_of,
                   number_format="$.3~f"),
             alt=f"Price of {meter} by {grain} and provider",
@@ -192,7 +192,7 @@ if not ranked["change"].is_null().all():
         "Share of tokens won and lost",
         f"{of}, {windows.sentence()} (UTC) against {windows.sentence(1)}.",
         moved.select("name", "share", "change", "growth", "tokens", "requests"),
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             gains_and_losses(moved, "name", "won", "lost", title="Change of share", number_format=".1%", shown=30),
             alt="Share of tokens that providers won and lost",
         ),

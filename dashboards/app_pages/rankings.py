@@ -11,7 +11,7 @@ from dashboards.charts.comparisons import bars
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import stacked_shares
 from dashboards.colours import author_colour, model_colour, name_colour
-from dashboards.controls import FEW, card, choose_time_range, compares, greyed
+from dashboards.controls import FEW, card, choose_time_range, compares, draw_chart, greyed
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares
 from dashboards.queries.rankings import SORTS, TREND, leaders_by_value, ranking, shares_within
@@ -117,9 +117,7 @@ framed(
     f"Share of tokens by {by}{where}",
     f"{windows.sentence()} (UTC). Bars of fewer than {FEW} requests are pale.{basis}",
     ranked,
-    lambda: st.altair_chart(
-        bars(ranked, "name", "share", colour, FEW, x_title="Share of tokens"), alt=f"Shares of {by}s"
-    ),
+    lambda: draw_chart(bars(ranked, "name", "share", colour, FEW, x_title="Share of tokens"), alt=f"Shares of {by}s"),
 )
 
 periods = ask_slice(by_period, asked, windows.begin, windows.end, time_range.grain, windows.begin, windows.end)
@@ -131,7 +129,7 @@ if periods is not None and periods["period"].n_unique() > 1:
         f"{time_range.sentence()} (UTC, weeks from Monday). The running {time_range.grain} is hatched; layers of fewer "
         f"than {FEW} requests are pale.{basis}",
         layers.select("period", "name", "share", "tokens", "requests"),
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             stacked_shares(layers, time_range.grain, as_of, colour, FEW, as_share=True, title=by.title()),
             alt=f"Shares of {by}s by {time_range.grain}",
         ),
@@ -168,7 +166,7 @@ if rows is not None and not rows.is_empty():
         f"Share of the tokens in each {label.lower()}, {windows.sentence()} (UTC); the eight largest {by}s. Cells of "
         f"fewer than {FEW} requests are grey.{cross_basis}",
         within,
-        lambda: st.altair_chart(
+        lambda: draw_chart(
             matrix(
                 within, "name", "value", "share", x_order=within["name"].unique(maintain_order=True).to_list(),
                 y_order=led["value"].to_list(), title="Share of tokens", few=FEW,

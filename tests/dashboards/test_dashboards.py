@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -41,6 +42,8 @@ PAGES = {
     "model": "Model",
     "cost": "Cost",
     "errors": "Errors",
+    "providers": "Providers",
+    "requests": "Requests",
 }
 ALL = TimeRange(date(2020, 1, 1), date(2030, 1, 1), "week")
 CHROMIUM = shutil.which("chromium")
@@ -154,7 +157,11 @@ def site(mart: Lake) -> Iterator[str]:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
-def test_a_browser_draws_every_page(site: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [
+    (1440, "light"), pytest.param(390, "dark", marks=pytest.mark.slow),
+    pytest.param(390, "light", marks=pytest.mark.slow), pytest.param(1440, "dark", marks=pytest.mark.slow),
+])  # fmt: skip
+def test_a_browser_draws_every_page(site: str, tmp_path: Path, width: int, scheme: Any) -> None:
     from playwright.sync_api import sync_playwright
 
     flags = [
@@ -166,16 +173,25 @@ def test_a_browser_draws_every_page(site: str, tmp_path: Path) -> None:
     ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         for name, title in PAGES.items():
             page.goto(f"{site}/{'' if name == 'market' else name}")
             page.get_by_role("heading", name=title).wait_for(timeout=30_000)
             page.get_by_text("From 300 requests").wait_for(timeout=30_000)
             # No request of these has failed.
-            drawn = {"errors": "stAlert"}.get(name, "stVegaLiteChart")
+            drawn = {"errors": "stAlert", "requests": "stDataFrame"}.get(name, "stVegaLiteChart")
             page.get_by_test_id(drawn).first.wait_for(timeout=30_000)
             assert page.get_by_test_id("stException").count() == 0
             page.wait_for_timeout(700)
             page.screenshot(path=tmp_path / f"{name}.png")
             assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        page.goto(site)
+        page.get_by_text("From 300 requests").wait_for(timeout=30_000)
+        page.get_by_test_id("stVegaLiteChart").first.wait_for(timeout=30_000)
+        page.wait_for_timeout(700)
+        page.get_by_text("Table, CSV and PNG").first.click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="PNG").first.click()
+        assert download.value.path().read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
         browser.close()
