@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
@@ -17,6 +18,8 @@ from dashboards.time_range import TimeRange
 
 T = TypeVar("T")
 ANY = "any"
+# What ``value_name`` calls a language ends with its code.
+_CODE = re.compile(r"\((\w+)\)$")
 
 
 def windows_of(time_range: TimeRange, last: datetime) -> Windows:
@@ -31,12 +34,25 @@ def choose_filters(names: Sequence[str], windows: Windows) -> tuple[tuple[str, s
     chosen = []
     with st.sidebar:
         for name in names:
-            options = [ANY, *ask(values, name, windows.begin, windows.end)]
+            options = with_asked([ANY, *ask(values, name, windows.begin, windows.end)], name)
             value = st.selectbox(FIELDS[name].label, options, format_func=partial(value_name, name), key=name,
                                  bind="query-params")  # fmt: skip
             if value not in (None, ANY):
                 chosen.append((name, str(value)))
     return tuple(chosen)
+
+
+def with_asked(options: list[str], key: str) -> list[str]:
+    """Return the options, and the value that the address has for ``key`` even if no request of the range has it.
+
+    Without it the page would silently show all requests in place of none.
+    """
+    asked = st.query_params.get(key)
+    if not asked:
+        return options
+    code = _CODE.search(asked) if key == "language" else None
+    value = code[1] if code else asked
+    return options if value in options else [*options, value]
 
 
 def value_name(field: str, value: str) -> str:

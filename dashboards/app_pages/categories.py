@@ -18,7 +18,7 @@ from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares, totals
 from dashboards.queries.slices import FIELDS, MODEL, Slice, history
 from dashboards.request_list import RequestsOf
-from dashboards.slice_controls import value_name, windows_of
+from dashboards.slice_controls import value_name, windows_of, with_asked
 from dashboards.sources import observed_until
 
 OF = ("category", "tag", "language", "code")
@@ -48,9 +48,10 @@ codes = {value_name(of, one): one for one in rows["value"].unique().to_list()}
 rows = rows.with_columns(pl.col("value").map_elements(partial(value_name, of), pl.String))
 order = totals(rows, "value")["name"].to_list()
 with st.sidebar:
-    chosen = str(st.selectbox(f"{label} in detail", order, key=of, bind="query-params"))
+    named = [value_name(of, one) for one in with_asked([codes[name] for name in order], of)]
+    chosen = str(st.selectbox(f"{label} in detail", named, key=of, bind="query-params"))
 framed = partial(card, requests=RequestsOf(time_range))
-of_value = partial(card, requests=RequestsOf(time_range, ((of, codes[chosen]),)))
+of_value = partial(card, requests=RequestsOf(time_range, ((of, codes.get(chosen, chosen)),)))
 
 layers = shares(rows, "value", shown)
 framed(
@@ -83,6 +84,10 @@ framed(
 
 within = rows.filter(pl.col("value") == chosen)
 colour = model_colour if by == "model" else author_colour
+if within.is_empty():
+    st.info(f"No request from {time_range.sentence()} is labelled {chosen}. Choose another one, or another time range.")
+    foot(COUNTED)
+    st.stop()
 inside = shares(within, by, shown)
 of_value(
     f"Share of {chosen} by {grain} and {by}",

@@ -18,6 +18,7 @@ from dashboards.queries.models import MEASURES, measured, moves, provider_tokens
 from dashboards.queries.offers import offers
 from dashboards.queries.providers import served_models, side_by_side
 from dashboards.request_list import RequestsOf
+from dashboards.slice_controls import with_asked
 from dashboards.sources import lake, observed_until
 from data.catalogue.configured import configured_catalogue
 
@@ -35,7 +36,7 @@ if not served:
     st.info(f"No request was served from {time_range.sentence()}. Choose another time range.")
     st.stop()
 with st.sidebar:
-    model = str(st.selectbox("Model", served, key="model", bind="query-params"))
+    model = str(st.selectbox("Model", with_asked(served, "model"), key="model", bind="query-params"))
     measure = st.segmented_control(
         "Providers over time by", [*MEASURES], default="ttft", key="measure", bind="query-params", required=True
     ) or "ttft"  # fmt: skip
@@ -45,7 +46,11 @@ as_of, grain, said = observed_until(found.last), time_range.grain, time_range.se
 framed = partial(card, requests=RequestsOf(time_range, (("model", model),)))
 
 ranked = ask(models, time_range).with_row_index("rank", offset=1)
-own = ranked.filter(pl.col("model") == model).to_dicts()[0]
+own = next(iter(ranked.filter(pl.col("model") == model).to_dicts()), None)
+if own is None:
+    st.info(f"No request for {model} was made from {said}. Choose another time range or model.")
+    foot(COUNTED)
+    st.stop()
 with st.container(horizontal=True):
     for label, value in (
         ("Rank by tokens", f"{own['rank']} of {ranked.height}"),

@@ -31,7 +31,7 @@ from dashboards.queries.reliability import (
 )
 from dashboards.queries.slices import MODEL, PROVIDER, Slice, by_window
 from dashboards.request_list import RequestsOf
-from dashboards.slice_controls import windows_of
+from dashboards.slice_controls import windows_of, with_asked
 from dashboards.sources import observed_until
 from dashboards.time_range import compared_ranges
 
@@ -43,7 +43,9 @@ st.title("Providers")
 time_range = choose_time_range(with_grain=True)
 with st.sidebar:
     served = ask(served_models, time_range)
-    model: str | None = str(st.selectbox("Model", [ALL, *served], key="of-model", bind="query-params"))
+    model: str | None = str(
+        st.selectbox("Model", with_asked([ALL, *served], "of-model"), key="of-model", bind="query-params")
+    )
     speed = st.segmented_control("Latency", [*SPEEDS], default="ttft", key="speed", bind="query-params",
                                  required=True) or "ttft"  # fmt: skip
     meter = st.segmented_control("Price of", METERS, default="prompt", key="meter", bind="query-params",
@@ -53,6 +55,7 @@ found = ask(freshness)
 assert found.first is not None and found.last is not None
 as_of, grain, said = observed_until(found.last), time_range.grain, time_range.sentence()
 of = model or "all models"
+those = f"Requests for {of}"
 framed = partial(card, requests=RequestsOf(time_range, (("model", model),) if model else ()))
 up = ask(uptimes, model, time_range)
 if up.is_empty():
@@ -77,9 +80,9 @@ with st.container(horizontal=True):
                   delta_arrow="off", border=True)  # fmt: skip
 framed(
     f"Uptime by {grain}, with and without {ROUTER}",
-    f"{of}, {said} (UTC, weeks from Monday). A provider's row is the share of its attempts that succeeded, the first "
-    f"row the share of requests that {ROUTER} answered, by whichever provider. Cells of fewer than {FEW} are grey; the "
-    f"running {grain} has a dashed border.",
+    f"{those}, {said} (UTC, weeks from Monday). A provider's row is the share of its attempts that succeeded, the "
+    f"first row the share of requests that {ROUTER} answered, wherever. Cells of fewer than {FEW} are grey; "
+    f"the running {grain} has a dashed border.",
     up,
     lambda: draw_chart(uptime_calendar(up, order, grain, as_of, FEW), alt=f"Uptime of providers by {grain}"),
 )
@@ -100,7 +103,7 @@ saved = ask_rows(rescued, *moments, model, recent)
 if not saved.is_empty():
     framed(
         f"What {ROUTER} saved, by the provider tried first",
-        f"{of}, {recent.sentence()}, from single requests, at most {LONGEST.days} days. Without: the first attempt "
+        f"{those}, {recent.sentence()}, from single requests, at most {LONGEST.days} days. Without: the first attempt "
         f"alone. With: the request in the end, after fallback, retries and hedging. 429s count as failures here.",
         saved,
         lambda: st.dataframe(
@@ -128,7 +131,7 @@ by_hour = ask(latency_by_hour, model, speed, time_range)
 if not by_hour.is_empty():
     framed(
         f"{label} by hour of day",
-        f"{of}, {said}, hours of UTC. Medians from histograms, to 1 %; cells of fewer than {FEW} requests are grey.",
+        f"{those}, {said}, hours of UTC. Medians from histograms, to 1 %; cells of fewer than {FEW} requests are grey.",
         by_hour,
         lambda: draw_chart(
             matrix(
@@ -146,8 +149,8 @@ else:
     drawn = by_country.filter(pl.col("country").is_in(kept.to_list()))
     framed(
         "TTFT, median s, by country of the client",
-        f"{of}, {recent.sentence()}, from single requests, at most {LONGEST.days} days; the twelve countries with most "
-        f"requests. Cells of fewer than {FEW} requests are grey.",
+        f"{those}, {recent.sentence()}, from single requests, at most {LONGEST.days} days; the twelve countries with "
+        f"most requests. Cells of fewer than {FEW} requests are grey.",
         by_country,
         lambda: draw_chart(
             matrix(
@@ -190,7 +193,7 @@ if not ranked["change"].is_null().all():
     moved = moved.drop_nulls("change").sort(pl.col("change"), descending=True)
     framed(
         "Share of tokens won and lost",
-        f"{of}, {windows.sentence()} (UTC) against {windows.sentence(1)}.",
+        f"{those}, {windows.sentence()} (UTC) against {windows.sentence(1)}.",
         moved.select("name", "share", "change", "growth", "tokens", "requests"),
         lambda: draw_chart(
             gains_and_losses(moved, "name", "won", "lost", title="Change of share", number_format=".1%", shown=30),

@@ -10,7 +10,7 @@ from dashboards.queries.errors import kinds
 from dashboards.queries.freshness import freshness
 from dashboards.queries.requests import STATUSES
 from dashboards.request_list import RequestsOf, explain_request, newest_requests, put_id, request_table
-from dashboards.slice_controls import ANY, choose_filters, windows_of
+from dashboards.slice_controls import ANY, choose_filters, windows_of, with_asked
 
 FIELDS = ("model", "provider", "app", "category", "tag", "language", "code", "modality", "context", "tools")
 TABLE = "requests"
@@ -25,7 +25,7 @@ with st.sidebar:
     status = st.segmented_control("Status", [ANY, *STATUSES], default=ANY, key="status", bind="query-params",
                                   required=True) or ANY  # fmt: skip
     errors = sorted(ask(kinds, every.recent)["error"].unique().to_list())
-    error = st.selectbox("Error", [ANY, *errors], key="error", bind="query-params")
+    error = st.selectbox("Error", with_asked([ANY, *errors], "error"), key="error", bind="query-params")
 filters = choose_filters(FIELDS, windows_of(every.recent, found.last))
 with st.sidebar:
     key = st.text_input("API key, by its hash", key="key", bind="query-params").strip()

@@ -35,7 +35,9 @@ def uptime_calendar(frame: pl.DataFrame, names: Sequence[str], grain: Grain, as_
     base = {
         "x": alt.X("begin:T", title=None, scale=UTC, axis=time_axis(drawn, grain, 12)),
         "x2": "stop:T",
-        "y": alt.Y("name:N", sort=list(names), title=None, axis=alt.Axis(labelLimit=160)),
+        "y": alt.Y(
+            "name:N", sort=list(names), title=None, scale=alt.Scale(paddingInner=0.1), axis=alt.Axis(labelLimit=160)
+        ),
     }
     cells = (
         alt.Chart(drawn)

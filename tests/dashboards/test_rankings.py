@@ -151,6 +151,21 @@ def test_a_range_too_long_for_single_requests_says_so(demo: Lake, monkeypatch: p
     assert "at most 31 days" in page.info[0].value
 
 
+@pytest.mark.parametrize(("name", "query", "words"), [
+    ("rankings", {"category": "nonsense"}, "with category nonsense"),
+    ("rankings", {"language": "Swahili (sw)"}, "with language sw"),
+    ("categories", {"category": "nonsense"}, "is labelled nonsense"),
+    ("model", {"model": "nobody/none"}, "No request for nobody/none"),
+    ("providers", {"of-model": "nobody/none"}, "says something about a provider"),
+])  # fmt: skip
+def test_a_value_of_the_address_that_no_request_has_is_not_dropped(
+    demo: Lake, name: str, query: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = run_page(name, demo, monkeypatch, **query)
+    assert not page.exception
+    assert words in page.info[0].value
+
+
 def test_data_without_anything_to_rank_say_so(empty: Lake, failed: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     page = run_page("rankings", empty, monkeypatch)
     assert not page.exception and "portolan demo-data" in page.info[0].value
