@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import duckdb
 import streamlit as st
 
-from dashboards.analytics.lake_rows import open_rows
+from dashboards.analytics.lake_rows import query_rows
 from dashboards.queries.freshness import freshness
 from dashboards.sources import age_sentence, chosen_lakes, chosen_source
 from data.lake import Lake
@@ -59,7 +59,9 @@ def _answer(
     versions: tuple[str, ...],  # noqa: ARG001
     moments: tuple[datetime, datetime] | None,
 ) -> Any:
-    with open_marts(_lakes) if moments is None else open_rows(_lakes, *moments) as mart:
+    if moments is not None:
+        return query_rows(_lakes, *moments, lambda rows: _query(rows, *arguments))
+    with open_marts(_lakes) as mart:
         return _query(mart, *arguments)
 
 

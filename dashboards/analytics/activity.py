@@ -6,8 +6,10 @@ from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import duckdb
+
 from dashboards.analytics.deadline import deadline
-from dashboards.analytics.lake_rows import open_rows
+from dashboards.analytics.lake_rows import query_rows
 from dashboards.analytics.problems import BadQuestion
 from dashboards.analytics.public import read_day
 from data.lake import Lake
@@ -54,11 +56,17 @@ def activity(
         ORDER BY date DESC, usage DESC, {", ".join(str(place + 2) for place in range(len(keys) - 1))}
     """
     moments = [datetime.combine(one, time(), UTC) for one in (begin, end)]
-    with (
-        closing(open_rows([lake], *moments) if from_rows else open_mart(lake)) as connection,
-        deadline(connection, timeout_s),
-    ):
-        rows = connection.execute(sql, [*moments, *values]).pl().to_dicts()
+
+    def run(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+        with deadline(connection, timeout_s):
+            found: list[dict[str, Any]] = connection.execute(sql, [*moments, *values]).pl().to_dicts()
+            return found
+
+    if from_rows:
+        rows = query_rows([lake], moments[0], moments[1], run)
+    else:
+        with closing(open_mart(lake)) as mart:
+            rows = run(mart)
     return [_item(row, by_workspace) for row in rows]
 
 

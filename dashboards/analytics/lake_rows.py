@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
 from dashboards.analytics.problems import BadQuestion
 from data.lake import Lake
 from data.record.charges import WEB_SEARCH
-from data.record.lake_files import listing
+from data.record.lake_files import find_damaged, listing
 from data.record.lake_reader import requests_sql
 
+T = TypeVar("T")
 # A question that no mart answers reads every row of its time range.
 LONGEST = timedelta(days=31)
 # The attempt that served a stream, as in the mart of latencies: output tokens a second, first token to last.
@@ -49,13 +53,37 @@ def open_rows(lakes: Sequence[Lake], begin: datetime, end: datetime) -> duckdb.D
             f"These metrics and dimensions together are in no mart, so that requests are read one by one: ask for at "
             f"most {LONGEST.days} days, or leave a dimension out"
         )
-    files = []
-    day = begin.date()
-    while day <= end.date():
-        found = [file for lake in lakes for file in listing(lake, day.isoformat()).files]
-        files += [one.path for one in found if one.first is None or (one.first < end and (one.last or end) >= begin)]
-        day += timedelta(days=1)
+    files = [path for lake in lakes for path in _files(lake, begin, end)]
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"CREATE VIEW lake_rows AS {_COLUMNS.format(rows=requests_sql(files), meter=WEB_SEARCH)}")
     return connection
+
+
+def query_rows(
+    lakes: Sequence[Lake], begin: datetime, end: datetime, query: Callable[[duckdb.DuckDBPyConnection], T]
+) -> T:
+    """Return what ``query`` returns of such a connection.
+
+    Runs it once more without the files that turn out to be damaged, or that a compaction has replaced meanwhile.
+    """
+    files = [(lake, _files(lake, begin, end)) for lake in lakes]
+    try:
+        with closing(open_rows(lakes, begin, end)) as connection:
+            return query(connection)
+    except (duckdb.InvalidInputException, duckdb.IOException):
+        if not [one for lake, paths in files for one in find_damaged(lake, paths)]:
+            raise
+    with closing(open_rows(lakes, begin, end)) as connection:
+        return query(connection)
+
+
+def _files(lake: Lake, begin: datetime, end: datetime) -> list[Path]:
+    """Return the files that may have requests from ``begin`` to ``end``."""
+    files = []
+    day = begin.date()
+    while day <= end.date():
+        found = listing(lake, day.isoformat()).files
+        files += [one.path for one in found if one.first is None or (one.first < end and (one.last or end) >= begin)]
+        day += timedelta(days=1)
+    return files

@@ -24,7 +24,7 @@ from dashboards.analytics.fields import (
     Mart,
     Metric,
 )
-from dashboards.analytics.lake_rows import open_rows
+from dashboards.analytics.lake_rows import query_rows
 from dashboards.analytics.problems import BadQuestion
 from data.histogram import BASE, quantile
 from data.lake import Lake
@@ -163,8 +163,7 @@ class _Plan:
                     histogram = mart is LATENCY_MART
                     found.append((self._histograms if histogram else self._sums)(mart_connection, mart, names))
         if from_rows:
-            with closing(open_rows([lake], self.begin, self.end)) as connection:
-                found.append(self._sums(connection, None, from_rows))
+            found.append(query_rows([lake], self.begin, self.end, lambda rows: self._sums(rows, None, from_rows)))
             self.warnings.append("Read from the requests themselves: no mart has these metrics and dimensions together")
         return self._joined(found)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
 
-from dashboards.analytics.lake_rows import LONGEST, open_rows
+from dashboards.analytics.lake_rows import LONGEST, open_rows, query_rows
 from dashboards.queries.requests import MOST, explanation, moments_of, newest, record
 from dashboards.request_list import RequestsOf
 from dashboards.time_range import TimeRange
 from data.lake import Lake
 from tests.dashboards.conftest import END, FAILED, run_page
+from tests.pipelines.test_marts import fill, records
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 BEGIN, STOP = datetime(2026, 10, 20, tzinfo=UTC), END + timedelta(hours=1)
@@ -120,6 +123,32 @@ def test_each_chart_drills_to_its_requests(
         assert set(mine["model"]) == {"openai/gpt-5"}
     if name == "errors":
         assert mine["error_type"].null_count() == 0
+
+
+def test_a_damaged_file_and_one_that_is_removed_are_left_out(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    fill(lake, records(FAILED))
+    (good,) = lake.requests.glob("*/*.parquet")
+    begin = datetime.fromisoformat(good.parent.name.removeprefix("day=")).replace(tzinfo=UTC)
+    end = begin + timedelta(days=1)
+
+    def ids(rows: duckdb.DuckDBPyConnection) -> list[str]:
+        return newest(rows, (), begin, end)["id"].to_list()
+
+    whole = query_rows([lake], begin, end, ids)
+    assert len(whole) == FAILED
+    damaged, removed = (good.with_name(f"{name}.parquet") for name in ("damaged", "removed"))
+    content = bytearray(good.read_bytes())
+    content[200 : len(content) // 2] = bytes(len(content) // 2 - 200)
+    damaged.write_bytes(content)
+    shutil.copy(good, removed)
+
+    def remove_first(rows: duckdb.DuckDBPyConnection) -> list[str]:
+        removed.unlink(missing_ok=True)
+        return ids(rows)
+
+    assert query_rows([lake], begin, end, remove_first) == whole
+    assert query_rows([lake], begin, end, ids) == whole
 
 
 def test_data_without_requests_say_so(empty: Lake, failed: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
