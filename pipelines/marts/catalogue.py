@@ -97,6 +97,28 @@ MARTS = (
         ),
     ),
     Mart(
+        "fallbacks_hourly",
+        "uptime",
+        "Requests by what was tried first: whether that succeeded, and whether they were answered in the end.",
+        (
+            Dimension("model", "Model of the endpoint that was tried first"),
+            Dimension("provider", "Provider that was tried first"),
+        ),
+        (
+            Measure("requests", "Requests that say something about the endpoint that was tried first", "requests"),
+            Measure("first_succeeded", "Requests whose first attempt succeeded", "requests"),
+            Measure("answered", "Requests without error in the end", "requests"),
+            Measure("rescued", "Requests without error in the end although their first attempt failed", "requests"),
+        ),
+        (
+            MartCheck(
+                "no more requests are rescued than failed at first",
+                "SELECT count(*) FROM fallbacks_hourly WHERE rescued > requests - first_succeeded "
+                "OR answered > first_succeeded + rescued",
+            ),
+        ),
+    ),
+    Mart(
         "market_hourly",
         "market",
         "Requests and tokens by model, from which shares of any period are computed.",

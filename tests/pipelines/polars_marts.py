@@ -8,6 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from models.selection.decision.outcome import UNINFORMATIVE_ERRORS
+
+NOT_COUNTED = [*UNINFORMATIVE_ERRORS, "cancelled"]
 COUNT = pl.len().cast(pl.Int64)
 TOKENS = (pl.col("prompt_tokens").fill_null(0) + pl.col("completion_tokens").fill_null(0)).sum().alias("tokens")
 
@@ -38,6 +41,11 @@ def hourly(lake: pl.DataFrame) -> dict[str, pl.DataFrame]:
         context_bucket=pl.col("prompt_tokens").map_elements(_bucket, pl.String),
         offers_tools=pl.col("tools").fill_null(0) > 0,
     )
+    tried = pl.col("attempts").list.first()
+    first = rows.filter(~pl.col("cancelled")).select(
+        "hour", "error_type", model=tried.struct.field("model"), provider=tried.struct.field("provider"),
+        first_error=tried.struct.field("error_type"),
+    ).drop_nulls("provider").filter(~pl.col("first_error").is_in(NOT_COUNTED).fill_null(False))  # fmt: skip
     return {
         "arrivals_hourly": rows.group_by("hour").agg(
             COUNT.alias("requests"), pl.col("started_at").min().alias("first"), pl.col("started_at").max().alias("last")
@@ -59,6 +67,11 @@ def hourly(lake: pl.DataFrame) -> dict[str, pl.DataFrame]:
         ),
         "languages_hourly": worded.group_by("hour", "natural_language", "programming_language", "model")
         .agg(short),
+        "fallbacks_hourly": first.group_by("hour", "model", "provider").agg(
+            COUNT.alias("requests"), _count(pl.col("first_error").is_null(), "first_succeeded"),
+            _count(pl.col("error_type").is_null(), "answered"),
+            _count(pl.col("first_error").is_not_null() & pl.col("error_type").is_null(), "rescued"),
+        ),
         "topics_hourly": sized.filter(
             pl.col("category").is_not_null() | pl.col("natural_language").is_not_null()
         ).group_by("hour", "category", "natural_language", "offers_tools", "model").agg(short),
