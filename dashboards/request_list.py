@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
@@ -59,9 +59,14 @@ def list_requests(of: RequestsOf, name: str) -> None:
 
 
 def newest_requests(of: RequestsOf) -> pl.DataFrame:
-    """Return the newest requests."""
-    begin, end = of.moments
-    return ask_rows(newest, begin, end, of.filters, begin, end)
+    """Return the newest requests; more days are read only as long as there are too few."""
+    first, end = of.moments
+    for days in (1, 4, LONGEST.days):
+        begin = max(first, end - timedelta(days=days))
+        rows = ask_rows(newest, begin, end, of.filters, begin, end)
+        if rows.height >= MOST or begin == first:
+            break
+    return rows
 
 
 def request_table(

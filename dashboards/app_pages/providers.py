@@ -97,13 +97,11 @@ columns: dict[str, Any] = {
     "after": st.column_config.NumberColumn("After, USD/M", format="%.4f"),
     "change": st.column_config.NumberColumn("Change", format="percent"),
 }  # fmt: skip
-recent = time_range._replace(begin=max(time_range.begin, time_range.end - LONGEST))
-moments = [datetime.combine(day, time(), UTC) for day in (recent.begin, recent.end)]
-saved = ask_rows(rescued, *moments, model, recent)
+saved = ask(rescued, model, time_range)
 if not saved.is_empty():
     framed(
         f"What {ROUTER} saved, by the provider tried first",
-        f"{those}, {recent.sentence()}, from single requests, at most {LONGEST.days} days. Without: the first attempt "
+        f"{those}, {said} (UTC). Without: the first attempt "
         f"alone. With: the request in the end, after fallback, retries and hedging. 429s count as failures here.",
         saved,
         lambda: st.dataframe(
@@ -141,8 +139,15 @@ if not by_hour.is_empty():
             alt=f"{label} of providers by hour of day",
         ),
     )  # fmt: skip
-by_country = ask_rows(latency_by_country, *moments, model, recent)
-if by_country.is_empty():
+with st.sidebar:
+    compared = st.toggle("TTFT by country", key="countries", bind="query-params",
+                         help=f"Reads single requests, of at most {LONGEST.days} days, which takes longer")  # fmt: skip
+recent = time_range._replace(begin=max(time_range.begin, time_range.end - LONGEST))
+moments = [datetime.combine(day, time(), UTC) for day in (recent.begin, recent.end)]
+by_country = ask_rows(latency_by_country, *moments, model, recent) if compared else None
+if by_country is None:
+    st.caption("*TTFT by country*, in the sidebar, compares the countries of clients from single requests.")
+elif by_country.is_empty():
     st.caption(f"No request from {recent.sentence()} names the country of its client, so that none is compared.")
 else:
     kept = by_country.group_by("country").agg(n.sum()).sort(n, "country", descending=[True, False])["country"].head(12)

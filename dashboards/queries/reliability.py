@@ -95,23 +95,18 @@ def latency_by_country(rows: duckdb.DuckDBPyConnection, model: str | None, time_
     ).pl()
 
 
-def rescued(rows: duckdb.DuckDBPyConnection, model: str | None, time_range: TimeRange) -> pl.DataFrame:
+def rescued(mart: duckdb.DuckDBPyConnection, model: str | None, time_range: TimeRange) -> pl.DataFrame:
     """Return ``provider, requests, alone, answered, rescued`` by the provider that was tried first.
 
     ``alone`` is the share whose first attempt succeeded, ``answered`` the share of requests without error in the end,
     429s included; requests that the client cut short or got wrong are left out.
     """
-    return rows.execute(
-        f"""
-        WITH first AS (
-            SELECT attempts[1].provider AS provider, attempts[1].error_type AS error, error_type FROM lake_rows
-            WHERE len(attempts) > 0 AND ($model IS NULL OR attempts[1].model = $model)
-                AND hour >= $begin AND hour < $end AND NOT cancelled
-        )
-        SELECT provider, count(*) AS requests, count(*) FILTER (WHERE error IS NULL) / count(*) AS alone,
-            count(*) FILTER (WHERE error_type IS NULL) / count(*) AS answered,
-            count(*) FILTER (WHERE error IS NOT NULL AND error_type IS NULL) AS rescued
-        FROM first WHERE error IS NULL OR error NOT IN {NOT_COUNTED} GROUP BY 1 ORDER BY requests DESC, provider
+    return mart.execute(
+        """
+        SELECT provider, CAST(sum(requests) AS BIGINT) AS requests, sum(first_succeeded) / sum(requests) AS alone,
+            sum(answered) / sum(requests) AS answered, CAST(sum(rescued) AS BIGINT) AS rescued
+        FROM fallbacks_hourly WHERE ($model IS NULL OR model = $model) AND hour >= $begin AND hour < $end
+        GROUP BY 1 ORDER BY requests DESC, provider
         """,
         _asked(model, time_range),
     ).pl()

@@ -84,7 +84,7 @@ def test_latency_by_hour_and_country(demo: Lake, mart: duckdb.DuckDBPyConnection
     exact = recent.group_by("country", "provider").agg(median, n=pl.len())
     with open_rows([demo.demo], begin, end) as lake:
         found = latency_by_country(lake, None, RECENT)
-        saved = rescued(lake, None, RECENT)
+    saved = rescued(mart, None, RECENT)
     assert {(country, name): (value, n) for country, name, value, n in found.iter_rows()} == exact_of(exact)
     firsts = rows.filter((pl.col("started_at") >= begin) & (pl.col("started_at") < end)).select(
         "error_type", first=pl.col("attempts").list.first()
@@ -121,7 +121,7 @@ def test_prices_and_their_changes_are_those_planted(mart: duckdb.DuckDBPyConnect
 def test_the_page_shows_what_its_address_says(
     demo: Lake, query: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = run_page("providers", demo, monkeypatch, **query)
+    page = run_page("providers", demo, monkeypatch, countries="true", **query)
     assert not page.exception
     grain = "month" if query["range"] == "all" else "week"
     speed = "Median tokens/s" if "speed" in query else "TTFT, median s"
@@ -136,7 +136,7 @@ def test_the_page_shows_what_its_address_says(
 def test_other_data_are_shown_or_say_what_is_missing(
     both: Lake, empty: Lake, failed: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = run_page("providers", both, monkeypatch, data="live", range="all")
+    page = run_page("providers", both, monkeypatch, data="live", range="all", countries="true")
     assert not page.exception
     assert any("names the country" in one.value for one in page.caption)
     page = run_page("providers", empty, monkeypatch)
