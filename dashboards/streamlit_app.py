@@ -13,7 +13,8 @@ st.navigation(
         st.Page("app_pages/providers.py", title="Providers", icon=":material/dns:"),
         st.Page("app_pages/cost.py", title="Cost", icon=":material/payments:"),
         st.Page("app_pages/errors.py", title="Errors", icon=":material/error:"),
-        st.Page("app_pages/requests.py", title="Requests", icon=":material/receipt_long:"),
+        # Its file is not named requests.py, since Streamlit puts the folder of a script first in the path of imports.
+        st.Page("app_pages/single_requests.py", title="Requests", icon=":material/receipt_long:", url_path="requests"),
         st.Page("app_pages/policies.py", title="Policies", icon=":material/alt_route:"),
     ],
     position="top",

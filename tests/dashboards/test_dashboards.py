@@ -43,8 +43,10 @@ PAGES = {
     "cost": "Cost",
     "errors": "Errors",
     "providers": "Providers",
-    "requests": "Requests",
+    "single_requests": "Requests",
 }
+# The address of a page is the name of its file, but for these.
+ADDRESSES = {"market": "", "single_requests": "requests"}
 ALL = TimeRange(date(2020, 1, 1), date(2030, 1, 1), "week")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -175,11 +177,11 @@ def test_a_browser_draws_every_page(site: str, tmp_path: Path, width: int, schem
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         for name, title in PAGES.items():
-            page.goto(f"{site}/{'' if name == 'market' else name}")
+            page.goto(f"{site}/{ADDRESSES.get(name, name)}")
             page.get_by_role("heading", name=title).wait_for(timeout=30_000)
             page.get_by_text("From 300 requests").wait_for(timeout=30_000)
             # No request of these has failed.
-            drawn = {"errors": "stAlert", "requests": "stDataFrame"}.get(name, "stVegaLiteChart")
+            drawn = {"errors": "stAlert", "single_requests": "stDataFrame"}.get(name, "stVegaLiteChart")
             page.get_by_test_id(drawn).first.wait_for(timeout=30_000)
             assert page.get_by_test_id("stException").count() == 0
             page.wait_for_timeout(700)

@@ -80,20 +80,20 @@ def test_single_requests_are_read_of_the_last_days_of_a_range() -> None:
 
 
 def test_the_page_lists_and_explains_what_its_address_says(both: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = run_page("requests", both, monkeypatch, data="demo", status="failed", range="30 days")
+    page = run_page("single_requests", both, monkeypatch, data="demo", status="failed", range="30 days")
     assert not page.exception
     ids = page.dataframe[0].value["id"].to_list()
     assert ids and page.dataframe[0].value["error"].notna().all()
-    page = run_page("requests", both, monkeypatch, data="demo", id=ids[0])
+    page = run_page("single_requests", both, monkeypatch, data="demo", id=ids[0])
     assert not page.exception
     assert page.markdown[0].value == f"**Why {ids[0]} went where it went**"
-    live = run_page("requests", both, monkeypatch, data="live", range="all")
+    live = run_page("single_requests", both, monkeypatch, data="live", range="all")
     assert not live.exception and len(live.dataframe[0].value) == MOST
     # The id says when the request arrived, whatever the range.
     first = live.dataframe[0].value["id"].iloc[-1]
-    page = run_page("requests", both, monkeypatch, data="both", range="1 day", id=first)
+    page = run_page("single_requests", both, monkeypatch, data="both", range="1 day", id=first)
     assert not page.exception and page.markdown[0].value.startswith(f"**Why {first}")
-    page = run_page("requests", both, monkeypatch, data="live", id="gen-none")
+    page = run_page("single_requests", both, monkeypatch, data="live", id="gen-none")
     assert "No request has the id" in page.info[0].value
 
 
@@ -152,9 +152,9 @@ def test_a_damaged_file_and_one_that_is_removed_are_left_out(tmp_path: Path) -> 
 
 
 def test_data_without_requests_say_so(empty: Lake, failed: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = run_page("requests", empty, monkeypatch)
+    page = run_page("single_requests", empty, monkeypatch)
     assert not page.exception and "portolan demo-data" in page.info[0].value
-    page = run_page("requests", failed, monkeypatch, status="answered")
+    page = run_page("single_requests", failed, monkeypatch, status="answered")
     assert not page.exception and "No request of" in page.caption[0].value
-    page = run_page("requests", failed, monkeypatch)
+    page = run_page("single_requests", failed, monkeypatch)
     assert len(page.dataframe[0].value) == FAILED
