@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from datetime import date
 from typing import NamedTuple
 
 import duckdb
 import polars as pl
 
+from dashboards.queries.histograms import medians
 from dashboards.queries.providers import METRICS
 from dashboards.time_range import TimeRange
-from data.histogram import quantile
 
 
 class Measure(NamedTuple):
@@ -29,7 +27,6 @@ MEASURES: dict[str, Measure] = {
     "429s": Measure("429s, share of attempts", ".1%"),
     "price": Measure("USD a million tokens", "$.3~f"),
 }
-_SHAPE = {"period": pl.Date, "name": pl.String, "value": pl.Float64, "requests": pl.Int64}
 
 
 def provider_tokens(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange) -> pl.DataFrame:
@@ -118,16 +115,9 @@ def _period(time_range: TimeRange) -> str:
 def _medians(mart: duckdb.DuckDBPyConnection, model: str, metric: str, time_range: TimeRange) -> pl.DataFrame:
     rows = mart.execute(
         f"""
-        SELECT {_period(time_range)}, provider, bucket, CAST(sum(n) AS BIGINT) FROM latency_hourly
-        WHERE model = ? AND metric = ? AND hour >= ? AND hour < ? GROUP BY 1, 2, 3
+        SELECT {_period(time_range)} AS period, provider AS name, bucket, CAST(sum(n) AS BIGINT) AS n
+        FROM latency_hourly WHERE model = ? AND metric = ? AND hour >= ? AND hour < ? GROUP BY 1, 2, 3
         """,
         [model, metric, time_range.begin, time_range.end],
-    ).fetchall()
-    histograms: dict[tuple[date, str], dict[int, int]] = defaultdict(dict)
-    for period, provider, bucket, count in rows:
-        histograms[period, provider][bucket] = count
-    made = [
-        (period, provider, (quantile(buckets, 0.5) or 0) / METRICS[metric], sum(buckets.values()))
-        for (period, provider), buckets in sorted(histograms.items())
-    ]
-    return pl.DataFrame(made, schema=_SHAPE, orient="row")
+    ).pl()
+    return medians(rows, "period", METRICS[metric])

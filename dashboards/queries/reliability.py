@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import duckdb
 import polars as pl
 
+from dashboards.queries.histograms import medians
 from dashboards.queries.providers import METRICS
 from dashboards.time_range import TimeRange
-from data.histogram import quantile
 
 ROUTER = "Portolan"
 RATE_LIMITED = "rate_limit_exceeded"
@@ -20,7 +18,6 @@ NOT_COUNTED = (
     "token_limit_exceeded", "unprocessable",
 )  # fmt: skip
 METERS = ("prompt", "completion", "input_cache_read")
-_LATENCIES = {"hour": pl.Int64, "name": pl.String, "value": pl.Float64, "requests": pl.Int64}
 
 
 def uptimes(mart: duckdb.DuckDBPyConnection, model: str | None, time_range: TimeRange) -> pl.DataFrame:
@@ -66,20 +63,14 @@ def latency_by_hour(
     """Return ``hour, name, value, requests``: the median TTFT (s) or throughput (tokens/s) by hour of day, UTC."""
     rows = mart.execute(
         """
-        SELECT CAST(extract('hour' FROM hour) AS BIGINT), provider, bucket, CAST(sum(n) AS BIGINT) FROM latency_hourly
+        SELECT CAST(extract('hour' FROM hour) AS BIGINT) AS hour, provider AS name, bucket, CAST(sum(n) AS BIGINT) AS n
+        FROM latency_hourly
         WHERE metric = $metric AND ($model IS NULL OR model = $model) AND hour >= $begin AND hour < $end
-        GROUP BY 1, 2, 3
+        GROUP BY ALL
         """,
         _asked(model, time_range) | {"metric": metric},
-    ).fetchall()
-    histograms: dict[tuple[int, str], dict[int, int]] = defaultdict(dict)
-    for hour, provider, bucket, count in rows:
-        histograms[hour, provider][bucket] = count
-    made = [
-        (hour, provider, (quantile(buckets, 0.5) or 0) / METRICS[metric], sum(buckets.values()))
-        for (hour, provider), buckets in sorted(histograms.items())
-    ]
-    return pl.DataFrame(made, schema=_LATENCIES, orient="row")
+    ).pl()
+    return medians(rows, "hour", METRICS[metric])
 
 
 def latency_by_country(rows: duckdb.DuckDBPyConnection, model: str | None, time_range: TimeRange) -> pl.DataFrame:
