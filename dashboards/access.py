@@ -45,7 +45,8 @@ def _ask(query: Callable[..., T], arguments: tuple[Any, ...], moments: tuple[dat
         st.info(str(error))
         st.stop()
     except duckdb.CatalogException:
-        st.info("The marts are those of an earlier version of Portolan. Run `portolan refresh`, or wait for the next.")
+        demo = "" if chosen_source() == "live" else " The synthetic market is not refreshed: run `portolan demo-data`."
+        st.info(f"The marts are of an earlier version of Portolan. Run `portolan refresh`, or wait for the next.{demo}")
         st.stop()
     return answer
 

@@ -14,7 +14,7 @@ def quantile_ranges(frame: pl.DataFrame) -> Any:
     kept = frame.drop_nulls("ttft_p50")
     order = kept.sort("ttft_p50")["provider"].to_list()
     base = alt.Chart(kept).encode(y=alt.Y("provider:N", sort=order, title=None))
-    line = base.mark_rule(opacity=0.4, strokeWidth=2).encode(
+    line = base.mark_rule(color="#8a8f98", strokeWidth=2).encode(
         x=alt.X("ttft_p50:Q", title="Seconds to the first token"), x2="ttft_p99:Q"
     )
     long = kept.unpivot(
