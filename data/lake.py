@@ -33,6 +33,7 @@ class Lake:
     ``imports/``                  how far the import of each file has come, and the rows of it that were rejected
     ``demo/``                     a data directory of its own with the synthetic market, for dashboards alone
     ``sealer.lock``               locked by the one process that seals
+    ``spill/``                    what queries keep on disk while they run
     ``build.lock``                locked by the one run of the pipelines that builds
     ``alerts.json``               which failure of each job was told to the webhook last
     ``runs/``                     one lock file per run of the pipelines, locked by its process
@@ -56,6 +57,7 @@ class Lake:
         self.sealer_lock = self.root / "sealer.lock"
         self.build_lock = self.root / "build.lock"
         self.runs = self.root / "runs"
+        self.spill = self.root / "spill"
 
     def create(self) -> Lake:
         """Create the folders that are missing."""

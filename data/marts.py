@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import duckdb
 
 from data.lake import Lake
+from data.scratch_database import open_scratch
 
 # Views name their Parquet files relative to this DuckDB variable, so that the data folder may be moved.
 MARTS_VARIABLE = "marts"
@@ -43,8 +44,7 @@ def open_marts(lakes: Sequence[Lake]) -> duckdb.DuckDBPyConnection:
             if name not in rollups:
                 select = sql.partition(" AS ")[2].rstrip().rstrip(";")
                 selects.setdefault(name, []).append(select.replace(f"getvariable('{MARTS_VARIABLE}')", _folder(lake)))
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
+    connection = open_scratch(lakes[0])
     for name, found in selects.items():
         connection.execute(f"CREATE VIEW {name} AS {' UNION ALL BY NAME '.join(found)}")
     for name, sql in rollups.items():

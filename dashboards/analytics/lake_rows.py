@@ -15,6 +15,7 @@ from data.lake import Lake
 from data.record.charges import WEB_SEARCH
 from data.record.lake_files import find_damaged, listing
 from data.record.lake_reader import requests_sql
+from data.scratch_database import open_scratch
 
 T = TypeVar("T")
 # A question that no mart answers reads every row of its time range.
@@ -54,8 +55,7 @@ def open_rows(lakes: Sequence[Lake], begin: datetime, end: datetime) -> duckdb.D
             f"most {LONGEST.days} days, or leave a dimension out"
         )
     files = [path for lake in lakes for path in _files(lake, begin, end)]
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
+    connection = open_scratch(lakes[0])
     connection.execute(f"CREATE VIEW lake_rows AS {_COLUMNS.format(rows=requests_sql(files), meter=WEB_SEARCH)}")
     return connection
 

@@ -17,6 +17,7 @@ from data.record import lake_files
 from data.record.lake_files import LakeFile
 from data.record.lake_reader import requests_sql
 from data.record.origin import HOUR_FORMAT
+from data.scratch_database import open_scratch
 from pipelines.marts.catalogue import MART_CHECKS, MARTS
 from pipelines.marts.declaration import TIME, Mart, MartCheck, record_columns
 from pipelines.marts.manifest import Manifest, MartPartitions, Partition
@@ -162,8 +163,8 @@ class PartitionBuilder:
     def _make(self, spans: Sequence[Span], found: dict[str, list[_Written]], report: Callable[[], None]) -> None:
         fresh = self._hours_to_read(spans)
         self._days.update(hour[:10] for hour in fresh)
-        with duckdb.connect() as connection:
-            connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'; SET threads = 2")
+        with open_scratch(self._lake) as connection:
+            connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 2")
             moments = pa.array([_moment(hour) for hour in sorted(fresh)], pa.timestamp("us", "UTC"))
             connection.register("moments", pa.table({TIME: moments}))
             # A list of thousands of hours within a query would be slow to plan.
