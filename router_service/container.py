@@ -49,7 +49,7 @@ from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.key_usage import KeyUsageReader
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.model_usage import ModelUsageReader
-from router_service.telemetry.record_appender import MAX_DELAY_S, RecordAppender
+from router_service.telemetry.record_appender import RecordAppender
 from router_service.telemetry.sealer import Sealer
 from router_service.telemetry.worker_board import SharingState, WorkerBoard, WorkerReport
 from router_service.tool_calls.check import ToolCallChecker
@@ -198,8 +198,8 @@ class Container:
             drain_seconds=settings.log_drain_timeout,
             reserve_bytes=settings.log_reserve_bytes,
         )
-        delay_s = 0.0 if settings.log_sync == "always" else MAX_DELAY_S
-        services.records = RecordAppender(services.log, services.worker, max_delay_s=delay_s)
+        at_once = settings.log_sync == "always"
+        services.records = RecordAppender(services.log, services.worker, at_once=at_once)
         services.workers = WorkerBoard(services.lake, self._report)
         self._open_client()
         services.dispatcher.upstream = services.upstream

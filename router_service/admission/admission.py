@@ -27,15 +27,16 @@ class Admission:
         self._resolver = resolver
         self._client_regions = client_regions
 
+    def known_key(self, headers: Mapping[bytes, bytes]) -> Key | None:
+        """Return the key of a request if an earlier one had the same header; ask ``authenticate`` otherwise."""
+        return self.keys.by_header.get(headers.get(b"authorization", b""))
+
     async def authenticate(self, headers: Mapping[bytes, bytes]) -> Key:
         """Return the key of a request.
 
         Raises ``ApiError`` 401 saying what to send, 403 for a key whose rules are damaged.
         """
         header = headers.get(b"authorization", b"")
-        known = self.keys.by_header.get(header)
-        if known is not None:
-            return known
         value = header.decode("latin-1")
         scheme, _, token = value.partition(" ")
         token = token.strip() or headers.get(b"x-api-key", b"").decode("latin-1")

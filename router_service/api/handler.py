@@ -29,7 +29,7 @@ from router_service.core.client_connection import CONNECTION_KEY, ClientConnecti
 from router_service.core.errors import ApiError
 from router_service.core.events import Ended, Event, Metered
 from router_service.core.exchange import Exchange
-from router_service.core.large_bodies import translate
+from router_service.core.large_bodies import LARGE_BODY_BYTES, translate
 from router_service.core.request import receive_request
 from router_service.core.tool_calls import ToolCallCollector
 from router_service.core.usage import Usage
@@ -112,8 +112,11 @@ class GenerationHandler(RequestHandler):
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, writer: EventWriter) -> None:
         services = self._services
         await admit(exchange, services, scope, receive)
-        query, size = scope.get("query_string", b""), exchange.request.body_bytes
-        parsed = await translate(size, self._skin.parse, exchange, query, services.catalogue)
+        query, size, parse = scope.get("query_string", b""), exchange.request.body_bytes, self._skin.parse
+        if size < LARGE_BODY_BYTES:
+            parsed = parse(exchange, query, services.catalogue)
+        else:
+            parsed = await translate(size, parse, exchange, query, services.catalogue)
         head = exchange.request.head
         assert head is not None
         exchange.outcome.labelling = services.categoriser.submit(head.messages)
@@ -193,7 +196,7 @@ async def admit(exchange: Exchange, services: Services, scope: Scope, receive: R
     cannot be written although it is required.
     """
     request, admission = exchange.request, services.admission
-    key = await admission.authenticate(request.headers)
+    key = admission.known_key(request.headers) or await admission.authenticate(request.headers)
     exchange.caller = admission.caller(key, request.headers, scope)
     if not services.log.has_room:
         raise ApiError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -160,18 +161,30 @@ class Credentials:
 
         ``refused`` is what the same request was before: another key signs it, if there is one.
         """
+        if (at_once := self.sign_at_once(request, endpoint, refused)) is not None:
+            return at_once
+        ring = self._rings[endpoint.provider, endpoint.base_url, endpoint.wire_format]
+        signed = ring.only or ring.rotate(refused)
+        if ring.tokens is not None:
+            signed = signed | await ring.tokens.header()
+        if ring.signer is not None:
+            headers = request.headers | signed
+            signed = signed | await ring.signer.headers(HttpRequest(request.url, headers, request.body))
+        return HttpRequest(request.url, request.headers | signed, request.body)
+
+    def sign_at_once(
+        self, request: HttpRequest, endpoint: Endpoint, refused: Sequence[HttpRequest] = ()
+    ) -> HttpRequest | None:
+        """Do as ``sign`` does; return ``None`` where a token or a signature has to be awaited."""
         ring = self._rings.get((endpoint.provider, endpoint.base_url, endpoint.wire_format))
-        if ring is not None:
-            signed = ring.only or ring.rotate(refused)
-            if ring.tokens is not None:
-                signed = signed | await ring.tokens.header()
-            if ring.signer is not None:
-                headers = request.headers | signed
-                signed = signed | await ring.signer.headers(HttpRequest(request.url, headers, request.body))
-        elif self._lab:
-            signed = Account().key_header("lab", endpoint.wire_format)
+        if ring is None:
+            if not self._lab:
+                raise ApiError("provider_unavailable", f"The router has no key of {endpoint.provider_name}")
+            signed = _lab_header(endpoint.wire_format)
+        elif ring.tokens is not None or ring.signer is not None:
+            return None
         else:
-            raise ApiError("provider_unavailable", f"The router has no key of {endpoint.provider_name}")
+            signed = ring.only or ring.rotate(refused)
         return HttpRequest(request.url, request.headers | signed, request.body)
 
     def redactor(self, endpoint: Endpoint) -> SecretRedactor:
@@ -204,3 +217,8 @@ def key_header(key: str, name: str | None) -> dict[str, str]:
     if not key:
         return {}
     return {name: f"Bearer {key}" if name.endswith("authorization") else key}
+
+
+@lru_cache(maxsize=64)
+def _lab_header(wire_format: str) -> dict[str, str]:
+    return Account().key_header("lab", wire_format)

@@ -13,10 +13,8 @@ from router_service.telemetry.lookup import RecentRecords
 from router_service.telemetry.record import make_record
 
 logger = logging.getLogger(__name__)
-# Records that are made in a row cost two thirds of what each costs between two requests. The log itself is written
-# every 100 ms, so that these few milliseconds add little to what a killed worker loses.
+# Records that are made in a row cost two thirds of what each costs between two requests.
 MAX_PENDING = 32
-MAX_DELAY_S = 0.01
 # An exchange holds its request body until its record is made.
 MAX_PENDING_BODY_BYTES = 1024 * 1024
 
@@ -24,35 +22,36 @@ MAX_PENDING_BODY_BYTES = 1024 * 1024
 class RecordAppender:
     """Append one record for each exchange that has ended. Used from the event loop's thread.
 
-    An exchange waits at most ``max_delay_s`` seconds, 0 to append it at once. Every reader of the records, and the
-    end of the process, calls ``flush`` first.
+    The exchanges that end in one turn of the event loop are appended together in the next: that is when their clients
+    read their responses, and a busy router ends many in a turn. With ``at_once`` none waits. Every reader of the
+    records, and the end of the process, calls ``flush`` first.
     """
 
-    def __init__(self, log: RequestLog, worker: str, *, max_delay_s: float = MAX_DELAY_S) -> None:
+    def __init__(self, log: RequestLog, worker: str, *, at_once: bool = False) -> None:
         self._log = log
         self._worker = worker
-        self._max_delay_s = max_delay_s
+        self._at_once = at_once
         self.recent = RecentRecords()
         # Each with the microseconds that it lasted.
         self._pending: list[tuple[Exchange, int]] = []
         self._body_bytes = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._scheduled: asyncio.Handle | None = None
 
     def add(self, exchange: Exchange) -> None:
-        """Append the record of ``exchange``, which ends now, within the delay."""
+        """Append the record of ``exchange``, which ends now."""
         request = exchange.request
         self._pending.append((exchange, request.elapsed_us()))
         self._body_bytes += request.body_bytes
-        if len(self._pending) >= MAX_PENDING or self._body_bytes >= MAX_PENDING_BODY_BYTES or self._max_delay_s <= 0:
+        if self._at_once or len(self._pending) >= MAX_PENDING or self._body_bytes >= MAX_PENDING_BODY_BYTES:
             self.flush()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._max_delay_s, self.flush)
+        elif self._scheduled is None:
+            self._scheduled = asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
         """Append what is pending. A record that cannot be made is counted as dropped, and the others are appended."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
         pending, self._pending, self._body_bytes = self._pending, [], 0
         for exchange, duration_us in pending:
             try:
