@@ -30,6 +30,9 @@ app.add_typer(provider.app, name="provider")
 app.add_typer(catalogue_app, name="catalogue")
 app.add_typer(policy.app, name="policy")
 
+# The exit code of a process that an interrupt has ended, as shells have it.
+INTERRUPTED = 128 + signal.SIGINT
+
 POPULAR = (
     "openai/gpt-oss-120b",
     "meta-llama/llama-3.3-70b-instruct",
@@ -334,4 +337,8 @@ def main() -> None:
     """Run the command line."""
     # A script starts what runs beside it with SIGINT ignored, and all processes of a command would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    app(prog_name="portolan")
+    try:
+        app(prog_name="portolan")
+    except KeyboardInterrupt:
+        # It came before a command ran, while the command line was built.
+        raise SystemExit(INTERRUPTED) from None

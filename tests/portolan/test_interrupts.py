@@ -14,6 +14,7 @@ import pytest
 
 from data.lake import Lake
 from data.policies import ServingAssignment, write_serving
+from portolan import cli
 from portolan.processes import Processes
 from tests.running import Running, answers, environment, free_port, until
 
@@ -115,3 +116,20 @@ def test_an_interrupt_before_the_first_module_is_loaded_ends_in_silence(
     time.sleep(milliseconds / 1000)
     processes.stop()
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_interrupt_while_the_command_line_is_built_leaves_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(**_named: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.value.code == 130
+    assert capfd.readouterr() == ("", "")
