@@ -17,7 +17,7 @@ from router_service.providers.formats import FORMATS
 from tests.exchanges import exchange_of
 from tests.router_service.providers.formats.parameter_cases import endpoint_for
 
-EXAMPLES, MANY = 500, 50_000
+EXAMPLES, MANY = 2_000, 50_000
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 DIALECTS = (
     "acme", "alibaba", "cerebras", "deepseek", "fireworks-ai", "groq", "minimax", "mistral", "moonshotai", "ollama",
