@@ -64,8 +64,8 @@ class Load:
 
     async def _one(self, session: aiohttp.ClientSession, model: str, stream: bool, body: bytes) -> None:
         async with session.post(f"{self.url}/api/v1/chat/completions", data=body) as response:
-            if response.status == 503 and "x-generation-id" not in response.headers:
-                # The server refused the connection before it read a request: it ends, or has its limit of them.
+            if "x-generation-id" not in response.headers:
+                # No request was accepted: the server ends, or another has its port since.
                 self.broken += 1
                 return
             answer = Answer(model, stream, response.headers["x-generation-id"], response.status)
