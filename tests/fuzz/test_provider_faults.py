@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -189,6 +190,9 @@ def test_an_odd_answer_is_an_answer(market: FaultyMarket, name: str) -> None:
             assert is_stream_of(body, f"faulty-{name}") or races
         else:
             assert json.loads(body)["choices"][0]["finish_reason"] == "stop"
+    if races:
+        # The last answer that nobody asked for comes while its connection is idle, not to the next test's request.
+        time.sleep(0.5)
 
 
 @pytest.mark.parametrize("name", AFTER)
