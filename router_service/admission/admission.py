@@ -28,7 +28,7 @@ class Admission:
         self._client_regions = client_regions
 
     def known_key(self, headers: Mapping[bytes, bytes]) -> Key | None:
-        """Return the key of a request if an earlier one had the same header; ask ``authenticate`` otherwise."""
+        """Return the key of a request if an earlier one had the same header, without a coroutine; else ``None``."""
         return self.keys.by_header.get(headers.get(b"authorization", b""))
 
     async def authenticate(self, headers: Mapping[bytes, bytes]) -> Key:
@@ -36,6 +36,8 @@ class Admission:
 
         Raises ``ApiError`` 401 saying what to send, 403 for a key whose rules are damaged.
         """
+        if (known := self.known_key(headers)) is not None:
+            return known
         header = headers.get(b"authorization", b"")
         value = header.decode("latin-1")
         scheme, _, token = value.partition(" ")

@@ -123,9 +123,12 @@ def _by_day(payloads: list[bytes]) -> tuple[dict[str, pa.Table], list[bytes]]:
                 rows.setdefault(record.started_at // DAY_US, []).append((payload, record))
         for number, found in rows.items():
             day = _day(number)
-            table, refused = _fitting(found) if day is not None else (None, [payload for payload, _ in found])
+            if day is None:
+                strange += [payload for payload, _ in found]
+                continue
+            table, refused = _fitting(found)
             strange += refused
-            if day is not None and table is not None:
+            if table is not None:
                 days.setdefault(day, []).append(table)
     return {day: pa.concat_tables(tables) for day, tables in days.items()}, strange
 
