@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
@@ -39,13 +39,7 @@ class RequestsOf(NamedTuple):
     @property
     def recent(self) -> TimeRange:
         """Return the last days of the range, as many as single requests are read of."""
-        begin = max(self.time_range.begin, self.time_range.end - LONGEST)
-        return self.time_range._replace(begin=begin)
-
-    @property
-    def moments(self) -> tuple[datetime, datetime]:
-        recent = self.recent
-        return datetime.combine(recent.begin, time(), UTC), datetime.combine(recent.end, time(), UTC)
+        return self.time_range.last(LONGEST)
 
 
 def list_requests(of: RequestsOf, name: str) -> None:
@@ -60,7 +54,7 @@ def list_requests(of: RequestsOf, name: str) -> None:
 
 def newest_requests(of: RequestsOf) -> pl.DataFrame:
     """Return the newest requests; more days are read only as long as there are too few."""
-    first, end = of.moments
+    first, end = of.recent.moments
     for days in (1, 4, LONGEST.days):
         begin = max(first, end - timedelta(days=days))
         rows = ask_rows(newest, begin, end, of.filters, begin, end)
@@ -95,7 +89,7 @@ def put_id(table: str, ids: list[str]) -> None:
 
 def explain_request(generation_id: str, of: RequestsOf) -> None:
     """Show why a request went where it went: a summary, the endpoints with their chances, and the attempts."""
-    begin, end = moments_of(generation_id) or of.moments
+    begin, end = moments_of(generation_id) or of.recent.moments
     found = ask_rows(record, begin, end, generation_id)
     if found is None:
         st.info(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ _CODE = re.compile(r"\((\w+)\)$")
 
 def windows_of(time_range: TimeRange, last: datetime) -> Windows:
     """Return the hours of the range up to that of the ``last`` request (UTC), to compare with as many hours before."""
-    begin, end = (datetime.combine(day, time(), UTC) for day in (time_range.begin, time_range.end))
+    begin, end = time_range.moments
     reached = (last.replace(tzinfo=UTC) + timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
     return Windows(begin, max(min(end, reached), begin + timedelta(hours=1)), (time_range.end - time_range.begin).days)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 
 Grain = Literal["day", "week", "month"]
@@ -30,6 +30,15 @@ class TimeRange(NamedTuple):
     def previous(self) -> TimeRange:
         """Return the range of the same length before this one."""
         return TimeRange(self.begin - (self.end - self.begin), self.begin, self.grain)
+
+    @property
+    def moments(self) -> tuple[datetime, datetime]:
+        """Return when the first day begins and the last one ends, in UTC."""
+        return datetime.combine(self.begin, time(), UTC), datetime.combine(self.end, time(), UTC)
+
+    def last(self, most: timedelta) -> TimeRange:
+        """Return the last days of the range, at most ``most``."""
+        return self._replace(begin=max(self.begin, self.end - most))
 
     def sentence(self) -> str:
         return f"{self.begin} to {self.end - timedelta(days=1)}"

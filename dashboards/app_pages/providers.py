@@ -1,6 +1,5 @@
 """Show the providers: uptime with and without the router, 429s, latency by hour and country, prices, share won."""
 
-from datetime import UTC, datetime, time
 from functools import partial
 from typing import Any
 
@@ -142,9 +141,8 @@ if not by_hour.is_empty():
 with st.sidebar:
     compared = st.toggle("TTFT by country", key="countries", bind="query-params",
                          help=f"Reads single requests, of at most {LONGEST.days} days, which takes longer")  # fmt: skip
-recent = time_range._replace(begin=max(time_range.begin, time_range.end - LONGEST))
-moments = [datetime.combine(day, time(), UTC) for day in (recent.begin, recent.end)]
-by_country = ask_rows(latency_by_country, *moments, model, recent) if compared else None
+recent = time_range.last(LONGEST)
+by_country = ask_rows(latency_by_country, *recent.moments, model, recent) if compared else None
 if by_country is None:
     st.caption("*TTFT by country*, in the sidebar, compares the countries of clients from single requests.")
 elif by_country.is_empty():

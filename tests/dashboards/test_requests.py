@@ -75,7 +75,7 @@ def test_the_routers_own_ids_say_when_they_arrived() -> None:
 
 def test_single_requests_are_read_of_the_last_days_of_a_range() -> None:
     year = RequestsOf(TimeRange(date(2026, 1, 1), date(2027, 1, 1), "month"))
-    begin, end = year.moments
+    begin, end = year.recent.moments
     assert end - begin == LONGEST and end == datetime(2027, 1, 1, tzinfo=UTC)
 
 
