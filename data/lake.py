@@ -58,6 +58,7 @@ class Lake:
         self.build_lock = self.root / "build.lock"
         self.runs = self.root / "runs"
         self.spill = self.root / "spill"
+        self.alerts = self.root / "alerts.json"
 
     def create(self) -> Lake:
         """Create the folders that are missing."""

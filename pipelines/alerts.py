@@ -145,7 +145,7 @@ class _Told:
     """Remember which failure of each job was told last, and when."""
 
     def __init__(self, lake: Lake) -> None:
-        self._path = lake.root / "alerts.json"
+        self._path = lake.alerts
 
     def recently(self, job: str, mark: str) -> bool:
         found = self._read().get(job)

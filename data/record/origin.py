@@ -119,6 +119,11 @@ def hours_between(first: datetime | None, last: datetime | None) -> Iterator[str
         hour += timedelta(hours=1)
 
 
+def moment_of(hour: str) -> datetime:
+    """Return when an hour, written as ``HOUR_FORMAT``, begins. Raises ``ValueError`` for other text."""
+    return datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC)
+
+
 def resolve(files: Iterable[F]) -> tuple[list[F], list[F]]:
     """Return the files of one day whose rows count, in the order given, and those that they replace."""
     ordered = list(files)

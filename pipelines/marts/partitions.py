@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from data.lake import Lake
 from data.record import lake_files
 from data.record.lake_files import LakeFile
 from data.record.lake_reader import requests_sql
-from data.record.origin import HOUR_FORMAT
+from data.record.origin import moment_of
 from data.scratch_database import open_scratch
 from pipelines.marts.catalogue import MART_CHECKS, MARTS
 from pipelines.marts.declaration import TIME, Mart, MartCheck, record_columns
@@ -165,7 +165,7 @@ class PartitionBuilder:
         self._days.update(hour[:10] for hour in fresh)
         with open_scratch(self._lake) as connection:
             connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 2")
-            moments = pa.array([_moment(hour) for hour in sorted(fresh)], pa.timestamp("us", "UTC"))
+            moments = pa.array([moment_of(hour) for hour in sorted(fresh)], pa.timestamp("us", "UTC"))
             connection.register("moments", pa.table({TIME: moments}))
             # A list of thousands of hours within a query would be slow to plan.
             connection.execute(f"CREATE TEMP TABLE {FRESH} AS SELECT {TIME} FROM moments")
@@ -210,7 +210,7 @@ class PartitionBuilder:
         named = [*(check.sql for check in MART_CHECKS), *(rule.wrong for rule in ROW_RULES)]
         columns = {"started_at", "generation_id"}.union(*(mart.inputs for mart in MARTS), *map(record_columns, named))
         listed = ", ".join(f'"{name}"' for name in sorted(columns))
-        begin, end = (_moment(chosen(hours, default="1970-01-01T00")) for chosen in (min, max))
+        begin, end = (moment_of(chosen(hours, default="1970-01-01T00")) for chosen in (min, max))
         arrived = f"started_at >= '{begin}' AND started_at < '{end + timedelta(hours=1)}'"
         connection.execute(
             f"CREATE TEMP TABLE requests AS SELECT {listed} FROM ({requests_sql(file.path for file in files)}) "
@@ -224,7 +224,7 @@ class PartitionBuilder:
         if not span.again and (existing := self._existing(mart, span)) is not None:
             return _Written(existing, False)
         names = ", ".join(mart.columns)
-        first, last = _moment(min(span.inputs)), _moment(max(span.inputs))
+        first, last = moment_of(min(span.inputs)), moment_of(max(span.inputs))
         # Spans do not overlap: between the first and the last hour of one there are its own alone.
         parts = [f"SELECT {names} FROM {mart.name} WHERE {TIME} BETWEEN '{first}' AND '{last}'"]
         kept: dict[Path, list[str]] = {}
@@ -232,7 +232,7 @@ class PartitionBuilder:
             if (path := self._earlier(mart, hour)) is not None:
                 kept.setdefault(path, []).append(hour)
         for path, held in kept.items():
-            listed = ", ".join(f"'{_moment(hour)}'::TIMESTAMPTZ" for hour in held)
+            listed = ", ".join(f"'{moment_of(hour)}'::TIMESTAMPTZ" for hour in held)
             name = str(path).replace("'", "''")
             parts.append(f"SELECT {names} FROM read_parquet('{name}') WHERE {TIME} IN ({listed})")
         table = connection.sql(mart.merge_sql(f"({' UNION ALL '.join(parts)})")).to_arrow_table()
@@ -262,7 +262,3 @@ def number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
 def _work(made: Sequence[_Written], seconds: float) -> MartWork:
     new = [one.partition for one in made if one.is_new]
     return MartWork(len(new), len(made) - len(new), sum(one.rows for one in new), round(seconds, 3))
-
-
-def _moment(hour: str) -> datetime:
-    return datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC)

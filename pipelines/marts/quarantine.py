@@ -7,7 +7,7 @@ still to come are in no partition: they are counted when their time has come.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import duckdb
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from data.lake import Lake
 from data.record import lake_files
 from data.record.lake_files import LakeFile
-from data.record.origin import HOUR_FORMAT
+from data.record.origin import HOUR_FORMAT, moment_of
 from pipelines.marts.manifest import FutureRequests
 
 TABLE = "quarantined"
@@ -119,8 +119,7 @@ def first_future_hour(now: datetime) -> str:
 def future_requests(lake: Lake, files: Iterable[LakeFile], first: str) -> FutureRequests:
     """Count the requests that arrived in the hour ``first`` or later."""
     held = [file.path for file in files if any(hour >= first for hour in file.origin.hours)]
-    begin = datetime.strptime(first, HOUR_FORMAT).replace(tzinfo=UTC)
-    arrived = pc.field("started_at") >= pa.scalar(begin)
+    arrived = pc.field("started_at") >= pa.scalar(moment_of(first))
     table = lake_files.read(lake, held, ["started_at", "generation_id"], arrived).table
     if not len(table):
         return FutureRequests()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 
-from data.record.origin import HOUR_FORMAT, HourInputs
+from data.record.origin import HourInputs, moment_of
 from pipelines.marts.declaration import Mart
 from pipelines.marts.manifest import Manifest
 
@@ -35,7 +35,7 @@ class Span(NamedTuple):
 
 def span_of(hour: str, now: datetime) -> str:
     """Return the name of the partition that ``hour`` belongs to at ``now``: a month, a day or the hour itself."""
-    day = datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC, hour=0)
+    day = moment_of(hour).replace(hour=0)
     next_month = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
     if now >= next_month + SETTLED:
         return hour[:7]
