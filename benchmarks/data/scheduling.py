@@ -23,29 +23,12 @@ from portolan.stack import DAGSTER
 
 PAGE = Path("docs/architecture.md")
 ROUNDS = 3
+EXECUTE = ("-m", "dagster", "job", "execute", "-m", "pipelines.definitions", "-j")
 WAYS = {
     "Python and the imports of the definitions": ["-c", "import pipelines.definitions"],
     "`portolan refresh`: all jobs in one process": ["-m", "portolan", "refresh"],
-    "`refresh` as a run of Dagster": [
-        "-m",
-        "dagster",
-        "job",
-        "execute",
-        "-m",
-        "pipelines.definitions",
-        "-j",
-        "refresh",
-    ],
-    "`learning` as a run of Dagster": [
-        "-m",
-        "dagster",
-        "job",
-        "execute",
-        "-m",
-        "pipelines.definitions",
-        "-j",
-        "learning",
-    ],
+    "`refresh` as a run of Dagster": [*EXECUTE, "refresh"],
+    "`learning` as a run of Dagster": [*EXECUTE, "learning"],
 }
 
 

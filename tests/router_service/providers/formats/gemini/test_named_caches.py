@@ -39,7 +39,7 @@ def asked(client: openai.OpenAI, **fields: Any) -> Any:
 def test_a_cache_is_read_by_its_name(
     client: openai.OpenAI, market: Stack, cached: str, stream: bool, wrapped: bool
 ) -> None:
-    """What is read has the price of cached tokens in the sheet of the endpoint."""
+    """Check that what is read has the price of cached tokens in the sheet of the endpoint."""
     market.lab.refused.clear()
     body: Any = {"cached_content": cached}
     found = asked(client, stream=stream, extra_body={"extra_body": {"google": body}} if wrapped else body)
