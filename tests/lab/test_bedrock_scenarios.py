@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import boto3
@@ -62,14 +63,16 @@ def ask(client: Any, stream: bool, messages: list[Block], model: str = CLAUDE, *
         return found
     content: dict[int, Block] = {}
     told: Block = {}
-    for event in client.converse_stream(modelId=model, messages=messages, **fields)["stream"]:
-        ((name, body),) = event.items()
-        if name == "contentBlockStart":
-            content[body["contentBlockIndex"]] = {"toolUse": body["start"]["toolUse"] | {"input": ""}}
-        elif name == "contentBlockDelta":
-            add(content.setdefault(body["contentBlockIndex"], {}), body["delta"])
-        elif name in ("messageStop", "metadata"):
-            told |= body
+    # The client leaves the connection of a stream that fails open until the stream is closed.
+    with closing(client.converse_stream(modelId=model, messages=messages, **fields)["stream"]) as events:
+        for event in events:
+            ((name, body),) = event.items()
+            if name == "contentBlockStart":
+                content[body["contentBlockIndex"]] = {"toolUse": body["start"]["toolUse"] | {"input": ""}}
+            elif name == "contentBlockDelta":
+                add(content.setdefault(body["contentBlockIndex"], {}), body["delta"])
+            elif name in ("messageStop", "metadata"):
+                told |= body
     for block in content.values():
         if "toolUse" in block:
             block["toolUse"]["input"] = json.loads(block["toolUse"]["input"])
