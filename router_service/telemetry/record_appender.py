@@ -22,9 +22,9 @@ MAX_PENDING_BODY_BYTES = 1024 * 1024
 class RecordAppender:
     """Append one record for each exchange that has ended. Used from the event loop's thread.
 
-    The exchanges that end in one turn of the event loop are appended together in the next: that is when their clients
-    read their responses, and a busy router ends many in a turn. With ``at_once`` none waits. Every reader of the
-    records, and the end of the process, calls ``flush`` first.
+    A record waits for two turns of the event loop: a request that has arrived meanwhile is sent to its provider in the
+    first, so that it does not wait for the records of earlier ones. The records of both turns are made together. With
+    ``at_once`` none waits. Every reader of the records, and the end of the process, calls ``flush`` first.
     """
 
     def __init__(self, log: RequestLog, worker: str, *, at_once: bool = False) -> None:
@@ -45,7 +45,10 @@ class RecordAppender:
         if self._at_once or len(self._pending) >= MAX_PENDING or self._body_bytes >= MAX_PENDING_BODY_BYTES:
             self.flush()
         elif self._scheduled is None:
-            self._scheduled = asyncio.get_running_loop().call_soon(self.flush)
+            self._scheduled = asyncio.get_running_loop().call_soon(self._wait_for_next_turn)
+
+    def _wait_for_next_turn(self) -> None:
+        self._scheduled = asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
         """Append what is pending. A record that cannot be made is counted as dropped, and the others are appended."""
