@@ -6,6 +6,7 @@ import asyncio
 
 from router_service.api.skins.skin import Headers
 from router_service.core.client_connection import ResponseChannel
+from router_service.core.ticker import Ticker, running_ticker
 
 # Keep-alives that find out whether a client has gone, and the seconds between them: a packet's way there and back.
 PROBES = 2
@@ -13,7 +14,7 @@ PROBE_PAUSE_S = 0.25
 
 
 class EventWriter:
-    """Write one response. A keep-alive is sent whenever nothing was written for ``interval_s`` seconds.
+    """Write one response. A keep-alive is sent whenever nothing was written for ``interval_s`` seconds, to a tenth.
 
     The first byte of a stream sends status 200; until then an error can still set its own status. A keep-alive is a
     message of its own, and what is written consists of whole events, so that it never comes between their bytes.
@@ -21,8 +22,8 @@ class EventWriter:
     """
 
     __slots__ = (
-        "_common", "_headers", "_interval_s", "_keepalive", "_now", "_over", "_probes", "_response", "_timer",
-        "_writing", "_written_at", "sent_bytes", "started",
+        "_common", "_headers", "_interval_s", "_keepalive", "_over", "_probes", "_response", "_ticker", "_writing",
+        "_written_at", "sent_bytes", "started",
     )  # fmt: skip
 
     def __init__(self, response: ResponseChannel, keepalive: bytes, interval_s: float, common: bytes) -> None:
@@ -32,7 +33,7 @@ class EventWriter:
         self._interval_s = interval_s
         self._headers: Headers = []
         self._written_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticker: Ticker | None = None
         self._writing: asyncio.Task[None] | None = None
         self._over = False
         self._probes = 0
@@ -42,10 +43,9 @@ class EventWriter:
     def keep_alive(self, headers: Headers) -> None:
         """Begin to keep a stream alive; ``headers`` are those of its response."""
         self._headers = headers
-        loop = asyncio.get_running_loop()
-        self._now = loop.time
-        self._written_at = loop.time()
-        self._timer = loop.call_later(self._interval_s, self._check, loop)
+        ticker = self._ticker = running_ticker()
+        self._written_at = ticker.now()
+        ticker.add(self)
 
     def add_headers(self, headers: Headers) -> None:
         """Add to the headers of the stream, unless they were sent already."""
@@ -54,7 +54,8 @@ class EventWriter:
 
     async def write(self, content: bytes, *, more: bool = True) -> None:
         """Send whole events; ``more=False`` ends the stream."""
-        self._written_at = self._now()
+        assert self._ticker is not None
+        self._written_at = self._ticker.now()
         if not more:
             self.stop()
         response = self._response
@@ -79,32 +80,35 @@ class EventWriter:
 
     def probe(self) -> None:
         """Write two keep-alives soon: a client that has gone resets the connection, which the second one notices."""
-        if self.started and not self._over and self._timer is not None:
-            self._timer.cancel()
-            self._probes = PROBES
-            self._check(asyncio.get_running_loop())
+        if self.started and not self._over and self._ticker is not None:
+            self._probes = PROBES - 1
+            if self._writing is None:
+                self._send_keepalive()
 
     def stop(self) -> None:
         """Send no more keep-alives."""
         self._over = True
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._ticker is not None:
+            self._ticker.remove(self)
 
-    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._over:
+    def tick(self) -> None:
+        """Send a keep-alive if it is due."""
+        # One that still waits for a slow client is enough.
+        if self._writing is not None or self._ticker is None:
             return
-        silent_s = loop.time() - self._written_at
-        # A keep-alive that still waits for a slow client is enough.
-        if (silent_s >= self._interval_s or self._probes) and self._writing is None:
-            self._writing = loop.create_task(self._keep())
-            self._writing.add_done_callback(self._forget)
-            silent_s = 0.0
-            self._probes = max(0, self._probes - 1)
-        interval_s = min(self._interval_s, PROBE_PAUSE_S) if self._probes else self._interval_s
-        self._timer = loop.call_later(max(interval_s - silent_s, 0.001), self._check, loop)
+        silent_s = self._ticker.now() - self._written_at
+        if self._probes and silent_s >= PROBE_PAUSE_S:
+            self._probes -= 1
+            self._send_keepalive()
+        elif silent_s >= self._interval_s:
+            self._send_keepalive()
+
+    def _send_keepalive(self) -> None:
+        self._writing = asyncio.get_running_loop().create_task(self._keep())
+        self._writing.add_done_callback(self._forget)
 
     async def _keep(self) -> None:
-        # The stream may have ended since the timer fired.
+        # The stream may have ended since it was due.
         if not self._over:
             await self.write(self._keepalive)
 
