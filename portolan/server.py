@@ -31,6 +31,7 @@ def run_server(host: str, port: int, workers: int) -> None:
     config = uvicorn.Config(
         "router_service.app:app",
         factory=True,
+        interface="asgi3",
         host=host,
         port=port,
         workers=workers,

@@ -63,7 +63,13 @@ class ServerInThread(uvicorn.Server):
         port = port or free_port()
         super().__init__(
             uvicorn.Config(
-                app, host="127.0.0.1", port=port, http=HttpProtocol, log_level="error", timeout_graceful_shutdown=2
+                app,
+                interface="asgi3",
+                host="127.0.0.1",
+                port=port,
+                http=HttpProtocol,
+                log_level="error",
+                timeout_graceful_shutdown=2,
             )
         )
         self.url = f"http://127.0.0.1:{port}"

@@ -117,21 +117,29 @@ class GenerationHandler(RequestHandler):
             parsed = parse(exchange, query, services.catalogue)
         else:
             parsed = await translate(size, parse, exchange, query, services.catalogue)
-        head = exchange.request.head
-        assert head is not None
-        exchange.outcome.labelling = services.categoriser.submit(head.messages)
-        if head.tool_count:
-            exchange.outcome.tool_calls = ToolCallCollector()
-        if is_asked(exchange.request.headers):
-            exchange.route.plans = []
+        streams = self._observe(exchange)
         step = StepDispatch(services, parsed.source)
         connection: ClientConnection = scope["state"][CONNECTION_KEY]
         connection.on_half_closed = writer.probe
         with connection:
-            if head.stream:
+            if streams:
                 await self._stream(exchange, step, parsed, writer)
             else:
                 await self._respond(exchange, step, parsed, writer)
+
+    def _observe(self, exchange: Exchange) -> bool:
+        """Prepare what is observed of a request that was parsed; return whether its answer is streamed.
+
+        A coroutine that kept the head would hold the prompt until its stream ends.
+        """
+        head = exchange.request.head
+        assert head is not None
+        exchange.outcome.labelling = self._services.categoriser.submit(head.messages)
+        if head.tool_count:
+            exchange.outcome.tool_calls = ToolCallCollector()
+        if is_asked(exchange.request.headers):
+            exchange.route.plans = []
+        return head.stream
 
     async def _respond(
         self, exchange: Exchange, step: StepDispatch, parsed: ParsedRequest, writer: EventWriter
@@ -187,6 +195,8 @@ class GenerationHandler(RequestHandler):
                     if outcome.first_byte is None:
                         outcome.first_byte = time.perf_counter()
                     await writer.write(content)
+                # The next ones may come much later.
+                del batches, content
 
 
 async def admit(exchange: Exchange, services: Services, scope: Scope, receive: Receive) -> None:

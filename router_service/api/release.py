@@ -11,7 +11,7 @@ from router_service.core.request_source import RequestSource
 from router_service.telemetry.request_columns import input_media
 
 # Below this size of a body, what would be freed is not worth the time.
-MIN_RELEASED_BYTES = 8192
+MIN_RELEASED_BYTES = 512
 # Fields that settling a request reads, beside the tools for which calls are judged.
 _KEPT_FIELDS = ("reasoning", "reasoning_effort", "response_format", "user")
 

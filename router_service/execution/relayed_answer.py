@@ -63,7 +63,7 @@ class RelayedAnswer:
 
     def complete(self, dialect: str | None) -> list[Batch]:
         """Return the batches of a non-streaming response, which has ended; see ``reads``."""
-        found = self._committed.first
+        found = self._take_first()
         first = found[0]
         if type(first) is SplicedResponse and first.dialect == dialect:
             self._keep_response(first)
@@ -82,13 +82,15 @@ class RelayedAnswer:
         reader = committed.reader
         try:
             try:
-                yield self._kept(committed.first, dialect)
+                yield self._kept(self._take_first(), dialect)
                 while reader is not None and not reader.over:
                     waited = time.perf_counter()
                     found = await reader.read()
                     self._read_at = time.perf_counter()
                     self._route.upstream_s += self._read_at - waited
                     yield self._kept(found, dialect)
+                    # The next ones may come much later.
+                    del found
             except ApiError as error:
                 client_deadline = stalls_for_client and isinstance(error, DeadlineMissed)
                 outcome.deadline_expired = client_deadline or isinstance(error, TotalTimeoutExpired)
@@ -106,6 +108,11 @@ class RelayedAnswer:
             if not self._priced:
                 self._usage = (reader.usage_so_far() if reader is not None else None) or self._usage
                 self._price_cancelled()
+
+    def _take_first(self) -> list[Batch]:
+        """Return the batches of the commitment, and keep them no longer."""
+        found, self._committed.first = self._committed.first, []
+        return found
 
     def _watch(self) -> tuple[StallWatch | None, bool]:
         reader, response = self._committed.reader, self._committed.response

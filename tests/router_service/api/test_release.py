@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from typing import Any
@@ -13,6 +14,7 @@ from router_service.api import handler
 from router_service.api.release import MIN_RELEASED_BYTES, release
 from router_service.api.skins.chat.parse import parse_generation
 from router_service.core.exchange import Exchange
+from router_service.core.request import Head
 from router_service.core.request_source import RequestSource
 from router_service.core.tool_calls import ToolCallCollector
 from router_service.core.wire.chat import DIALECT
@@ -75,6 +77,19 @@ def test_the_record_of_a_freed_request_is_the_same(
     assert row_of(stack, path, asked) == freed
     assert freed["body_bytes"] > MIN_RELEASED_BYTES
     assert (freed["tools"], freed["tool_calls"]) == (1, 1) and freed["user_hash"] is not None
+
+
+def test_no_open_stream_keeps_its_prompt(stack: Stack) -> None:
+    mark = "a prompt that nothing may keep"
+    messages = [{"role": "user", "content": mark + PROMPT}]
+    body = {"model": "openai/gpt-oss-120b", "messages": messages, "stream": True, "provider": {"only": ["groq"]}}
+    stack.lab.modes["groq"] = {"mode": "stall"}
+    with stack.client as client, client.stream("POST", "/v1/chat/completions", json=body) as answer:
+        # A generator that ends closes the response.
+        lines = answer.iter_lines()
+        assert next(lines)
+        heads = [one for one in gc.get_objects() if isinstance(one, Head)]
+        assert heads and not [one for one in heads if mark.encode() in one.messages]
 
 
 def source_of(exchange: Exchange) -> RequestSource:

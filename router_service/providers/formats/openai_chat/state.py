@@ -26,6 +26,8 @@ from router_service.providers.formats.openai_chat.wire import (
 from router_service.providers.service_tier import served_tier
 from router_service.providers.wire_format import DecodeContext
 
+_NONE: frozenset[int] = frozenset()
+
 
 class AnswerState:
     """Fit the pieces of one answer. ``finished`` and ``unfinished`` are its choices so far."""
@@ -37,7 +39,8 @@ class AnswerState:
         self._calls: dict[int, CallTracker] = {}
         self.assembler = Assembler(context)
         self.meter = UsageMeter(context.reasoning_in_total)
-        self.finished: set[int] = set()
+        # An empty set takes 0.2 kB of each open stream.
+        self.finished: set[int] | frozenset[int] = _NONE
         self.unfinished: set[int] = set()
 
     def fit(self, piece: Piece, *, complete: bool = False) -> bool:
@@ -97,6 +100,8 @@ class AnswerState:
         calls = self._calls.get(piece.index)
         piece.reason = finish_reason(piece.native, calls is not None and calls.has_calls)
         self.unfinished.discard(piece.index)
+        if isinstance(self.finished, frozenset):
+            self.finished = set()
         self.finished.add(piece.index)
 
     def count(self, usage: Any, groq: Any = None, tier: Any = None) -> None:
