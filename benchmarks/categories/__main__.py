@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.categories.language_tests import LanguageScore, code_scores, natural_scores
 from benchmarks.categories.page import write_page
-from benchmarks.categories.second_labelling import Agreement, agreement, cluster_labels
+from benchmarks.categories.second_labelling import AgreementRow, compare, relabel
 from models.categories.classify import CLASSES, THRESHOLD, Classifier
 from models.categories.corpus import NONE, Example, read
 from models.categories.evaluate import ClassificationScores, calibration_error, keyword_labels, score
@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 PROMPTS = ROOT.parent / "shared/datasets/prompts"
 SOURCES = ("arena_hard", "self_instruct_user_oriented", "self_instruct_seed", "prompts_chat")
 UNKNOWN = "unknown"
+ALL = "all four"
 
 
 class SourceScores(NamedTuple):
@@ -55,14 +56,15 @@ def main() -> None:
     chances = {name: _chances(classifier, rows) for name, rows in examples.items()}
     scores = {name: judge(rows, chances[name]) for name, rows in examples.items()}
     pooled = [e for rows in examples.values() for e in rows]
-    scores["all four"] = judge(pooled, np.concatenate(list(chances.values())))
-    second = agreement(examples["arena_hard"], cluster_labels(folder))
+    scores[ALL] = judge(pooled, np.concatenate(list(chances.values())))
+    agreements = {name: compare(*relabel(rows)) for name, rows in {**examples, ALL: pooled}.items()}
+    labellings = judge_labellings(classifier, pooled)
     milliseconds = _speed(classifier, pooled)
     natural, code = natural_scores(), code_scores(folder)
     for name, found in scores.items():
         print(name, round(found.served.macro_f1, 3), round(found.forced.macro_f1, 3), round(found.coverage, 3))
-    _print_others(second, natural, code, milliseconds)
-    page = write_page(classifier.header, scores, second, natural, code, milliseconds)
+    _print_others(agreements, labellings, {**natural, **code}, milliseconds)
+    page = write_page(classifier.header, scores, agreements, labellings, natural, code, milliseconds)
     (ROOT / "docs/categories.md").write_text(page, encoding="utf-8")
 
 
@@ -86,6 +88,18 @@ def judge(examples: Sequence[Example], chances: np.ndarray) -> SourceScores:
     )
 
 
+def judge_labellings(classifier: Classifier, examples: Sequence[Example]) -> dict[str, SourceScores]:
+    """Judge the classifier on the prompts that were labelled twice: by each labelling, and where both agree."""
+    first, second = relabel(examples)
+    chances = _chances(classifier, first)
+    agreed = [a.category == b.category for a, b in zip(first, second, strict=True)]
+    return {
+        "first": judge(first, chances),
+        "second": judge(second, chances),
+        "where both agree": judge([e for e, kept in zip(first, agreed, strict=True) if kept], chances[agreed]),
+    }
+
+
 def _chances(classifier: Classifier, examples: Sequence[Example]) -> np.ndarray:
     return np.array([classifier.probabilities(e.text)[0] for e in examples]).reshape(len(examples), len(CLASSES))
 
@@ -101,10 +115,15 @@ def _speed(classifier: Classifier, examples: Sequence[Example]) -> float:
 
 
 def _print_others(
-    second: Agreement, natural: dict[str, LanguageScore], code: dict[str, LanguageScore], milliseconds: float
+    agreements: dict[str, AgreementRow],
+    labellings: dict[str, SourceScores],
+    languages: dict[str, LanguageScore],
+    milliseconds: float,
 ) -> None:
-    print(second, f"{milliseconds:.2f} ms")
-    for name, found in {**natural, **code}.items():
+    print(f"{milliseconds:.2f} ms")
+    for labelling, judged in labellings.items():
+        print(labelling, judged.served.n, round(judged.served.macro_f1, 3))
+    for name, found in {**agreements, **languages}.items():
         print(name, found)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.categories.language_tests import SHORTEST, LanguageScore
-from benchmarks.categories.second_labelling import Agreement
+from benchmarks.categories.second_labelling import AgreementRow
 from models.categories.taxonomy import CATEGORIES, DEFINITIONS, TAG_DEFINITIONS, TAGS, programming_signs, tag_group
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ UNKNOWN = "unknown"
 def write_page(
     header: Mapping[str, Any],
     scores: Mapping[str, SourceScores],
-    second: Agreement,
+    agreements: Mapping[str, AgreementRow],
+    labellings: Mapping[str, SourceScores],
     natural: Mapping[str, LanguageScore],
     code: Mapping[str, LanguageScore],
     milliseconds: float,
@@ -37,7 +38,7 @@ def write_page(
     columns = (*CATEGORIES, UNKNOWN)
     matrix = [(c, *(total.confusion[c, found] or "" for found in columns)) for c in CATEGORIES]
     parts.append(_grid(("", *columns), matrix))
-    parts.append(LABELLERS.format(prompts=second.prompts, share=second.share, kappa=second.kappa))
+    parts.append(_labellers(agreements, labellings))
     parts.append(_languages(natural, code))
     parts.append(CLOSING.format(examples=header["examples"], temperature=header["temperature"], ms=milliseconds))
     return "\n".join(parts)
@@ -49,6 +50,30 @@ def _headline(name: str, one: SourceScores) -> tuple[object, ...]:
         f"{one.forced.macro_f1:.3f}", f"{one.forced.accuracy:.3f}", f"{one.rules.macro_f1:.3f}", f"{one.none_kept:.2f}",
         f"{one.calibration:.3f}",
     )  # fmt: skip
+
+
+def _labellers(agreements: Mapping[str, AgreementRow], labellings: Mapping[str, SourceScores]) -> str:
+    rows = [
+        (
+            name, one.everything.prompts, f"{one.everything.share:.3f}", f"{one.everything.kappa:.3f}",
+            one.twelve.prompts, f"{one.twelve.share:.3f}", f"{one.twelve.kappa:.3f}", f"{one.macro_f1:.3f}",
+        )
+        for name, one in agreements.items()
+    ]  # fmt: skip
+    judged = [
+        (name, one.served.n, f"{one.served.macro_f1:.3f}", f"{one.coverage:.2f}", f"{one.right_of_kept:.3f}")
+        for name, one in labellings.items()
+    ]
+    first = labellings["first"].served.macro_f1
+    total = list(agreements.values())[-1]
+    return LABELLERS.format(
+        prompts=total.everything.prompts,
+        agreements=_grid(AGREEMENTS, rows),
+        labellings=_grid(LABELLINGS, judged),
+        again=total.macro_f1,
+        first=first,
+        gap=total.macro_f1 - first,
+    )
 
 
 def _languages(natural: Mapping[str, LanguageScore], code: Mapping[str, LanguageScore]) -> str:
@@ -114,15 +139,35 @@ twelve that gets a label. "None labelled" is the share of the prompts outside th
 is high, since such prompts often touch a category. Macro-F1 of a single source is dominated by categories with a
 handful of prompts: self_instruct_user_oriented has one prompt each of roleplay, marketing/seo and legal.
 """
+AGREEMENTS = (
+    "source", "labelled twice", "agreement", "kappa", "of the twelve by both", "agreement on these", "kappa on these",
+    "macro-F1 of the second by the first",
+)  # fmt: skip
+LABELLINGS = ("judged by the labelling", "prompts of the twelve", "macro-F1", "coverage", "right of the covered")
 LABELLERS = """## Who labelled, and how well two labellings agree
 
-Arena-Hard v0.1 and both parts of self-instruct were labelled by hand by one labeller, one prompt at a time, most of
-them by their openings; prompts.chat was labelled by rules on its titles, which err at times
-(`models/categories/labels.toml`). There is no second labelling by hand. The only independent second labelling is a
-mechanical one: rules on the names that Arena-Hard's authors gave its clusters
-(`benchmarks/categories/second_labelling.py`). It agrees with the first on {share:.2f} of {prompts} prompts (Cohen's
-kappa {kappa:.2f}). That is a lower bound of what two careful labellers would reach, since a cluster holds prompts of
-several categories.
+First labelling, which all tables above judge by: Arena-Hard v0.1 and both parts of self-instruct were labelled by hand
+by one labeller, one prompt at a time, most of them by their openings; prompts.chat was labelled by rules on its titles,
+which err at times (`models/categories/labels.toml`).
+
+Second labelling: a large language model, by the definitions in the taxonomy, labelled {prompts} prompts
+(`benchmarks/categories/second_labels.toml`): all of Arena-Hard and self-instruct, and of prompts.chat the 350 whose
+SHA-256 is lowest, which is a random sample. It gave each prompt one of the twelve or none. It saw the prompts in a
+shuffled order, without their first labels, numbers, titles and clusters, and read the first 420 characters (450 of
+prompts.chat) and the last 160 (120) of long ones. It had seen the first labelling's rules on titles and its lists of
+numbers, but not which prompts the numbers stand for. No label was changed after the first comparison. Two people might
+agree less. The first labelling leaves out prompts of more than one category, so those that both put among the twelve
+are the clearer ones.
+
+"Agreement" counts *none* as a category of its own, kappa is Cohen's. The last column judges the second labelling as if
+it were a classifier: macro-F1 over the twelve by the first labelling.
+
+{agreements}
+The classifier judged by each labelling, on the prompts that were labelled twice, *unknown* counted as an error:
+
+{labellings}
+The second labelling reaches a macro-F1 of {again:.3f} by the first, the classifier {first:.3f} on the same prompts,
+which is {gap:.2f} less.
 """
 LANGUAGES = """## Languages
 
@@ -140,8 +185,8 @@ Two linear models see the prompt. Complement naive Bayes sees hashed words and 4
 rarity. Logistic regression sees the mean of static token vectors (`wordllama`, 256 dimensions, read from the wheel, no
 network). Their log-probabilities are averaged and divided by a temperature, {temperature}, that was fitted on left-out
 examples of ours. They know a thirteenth class, `none`, that is never a label. The graph is one ONNX file. All labels of
-a prompt take {ms:.1f} ms (median, on the machine that wrote this file, which was busy with other work). A router
-process that labels needs about 150 MB more memory, most of it for the two detectors' tables; with
+a prompt take {ms:.1f} ms (median, on the machine that wrote this file). A router process that labels needs about 150 MB
+more memory, most of it for the two detectors' tables; with
 `PORTOLAN_CATEGORY_SHARE=0` nothing is loaded. The classifier was trained on {examples} examples,
 986 of them written one by one, the others made from subjects and shapes.
 

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 
 from models.categories.corpus import NONE, Example, keywords
 from models.categories.features import TOKEN, cut
 from models.categories.taxonomy import CATEGORIES
 
-__all__ = ["ClassificationScores", "calibration_error", "kept", "keyword_labels", "labels", "majority_labels", "score"]
+__all__ = [
+    "Agreement", "ClassificationScores", "agreement", "calibration_error", "kept", "keyword_labels", "labels",
+    "majority_labels", "score",
+]  # fmt: skip
 
 BINS = 10
 
@@ -32,6 +35,14 @@ class ClassificationScores(NamedTuple):
     rows: dict[str, tuple[float, float, float, int]]
 
 
+class Agreement(NamedTuple):
+    """Compare two labellings of the same prompts: the share that has the same label, and Cohen's kappa."""
+
+    prompts: int
+    share: float
+    kappa: float
+
+
 def labels(chances: NDArray[np.float64]) -> tuple[list[str], NDArray[np.float64]]:
     """Return the most likely of the twelve for each row of probabilities, and its probability."""
     twelve = chances[:, : len(CATEGORIES)]
@@ -47,6 +58,13 @@ def score(examples: Sequence[Example], predicted: Sequence[str]) -> Classificati
     rows = {c: (float(p), float(r), float(f), int(n)) for c, p, r, f, n in zip(present, *columns, strict=True)}
     accuracy = sum(a == b for a, b in pairs) / len(pairs)
     return ClassificationScores(len(pairs), accuracy, float(np.mean(columns[2])), rows)
+
+
+def agreement(pairs: Sequence[tuple[str, str]]) -> Agreement:
+    """Return how often the two labels of a prompt are the same, and how much oftener than by chance."""
+    first, second = [a for a, _ in pairs], [b for _, b in pairs]
+    share = sum(a == b for a, b in pairs) / len(pairs)
+    return Agreement(len(pairs), share, float(cohen_kappa_score(first, second)))
 
 
 def calibration_error(
