@@ -8,9 +8,10 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data.record.prompt_labels import PromptLabels
+from router_service.core.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from models.categories.classify import PromptClassifier
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 MAX_WAITING = 8
 # A replaced classifier may return any text.
 MAX_LABEL = 64
+WARNINGS_PER_S, WARNINGS_BURST = 1 / 60, 3.0
 
 
 class RequestLabeller:
@@ -36,6 +38,7 @@ class RequestLabeller:
         self._pending: list[Future[PromptLabels | None]] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="categories")
         self._classifier: PromptClassifier | None = None
+        self._warnings = TokenBucket(WARNINGS_PER_S, WARNINGS_BURST)
         self._loaded = self._pool.submit(self._load, folder, name) if share > 0 else None
 
     def wait(self) -> None:
@@ -79,8 +82,29 @@ class RequestLabeller:
         text = prompt_text(messages)
         if not text or self._classifier is None:
             return None
-        labels = self._classifier.label(text)
-        return PromptLabels(*(value[:MAX_LABEL] if isinstance(value, str) else value for value in labels))  # type: ignore[arg-type]
+        try:
+            return _checked(self._classifier.label(text))
+        except Exception as error:
+            # The operator's own classifier may raise and return anything; the record is written without labels.
+            if self._warnings.take():
+                logger.warning("a prompt stays without a category: %s: %s", type(error).__name__, error)
+            return None
+
+
+def _checked(labels: PromptLabels) -> PromptLabels:
+    """Return labels that the record can hold, with their texts cut. Raises ``ValueError`` for others."""
+    checked: list[Any] = []
+    for name, value in zip(PromptLabels._fields, labels, strict=True):
+        if name.endswith("_confidence"):
+            value = value if value is None else float(value)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, not {value}")
+        elif value is not None or name == "version":
+            if not isinstance(value, str) or not value:
+                raise ValueError(f"{name} must be a text")
+            value = value[:MAX_LABEL]
+        checked.append(value)
+    return PromptLabels(*checked)
 
 
 @lru_cache(4)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
+import pytest
+
 from data.lake import Lake
+from data.record.prompt_labels import PromptLabels
 from lab.server import Lab, create_app
+from models.categories import classify
 from router_service.admission.keys import create_key, open_database
 from router_service.app import create_app as create_router
 from router_service.settings import Settings
+from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.lookup import find_on_disk
 from tests.conftest import Stack, serving
 
@@ -52,3 +58,48 @@ def test_others_stay_without_one(tmp_path: Path) -> None:
     found, _ = ask(tmp_path, 0.0)
     assert found["category"] is None
     assert found["category_confidence"] is None
+
+
+class OwnClassifier:
+    """Return or raise what a test sets."""
+
+    result: object = None
+
+    def label(self, text: str) -> PromptLabels:
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        RuntimeError("no such model"),
+        None,
+        PromptLabels("legal", 1.5, "own"),
+        PromptLabels("legal", float("nan"), "own"),
+        PromptLabels("legal", "sure", "own"),  # type: ignore[arg-type]
+        PromptLabels(7, 0.9, "own"),  # type: ignore[arg-type]
+        PromptLabels("legal", 0.9, None),  # type: ignore[arg-type]
+    ],
+)
+def test_what_an_operators_classifier_does_wrong_leaves_the_record_without_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: object
+) -> None:
+    own = EntryPoints([EntryPoint("own", f"{__name__}:OwnClassifier", "portolan.classifiers")])
+    monkeypatch.setattr(classify, "entry_points", lambda **wanted: own.select(**wanted))
+    # The first label is made when the classifier is loaded.
+    monkeypatch.setattr(OwnClassifier, "result", PromptLabels("legal", 0.9, "own" * 99))
+    labeller = RequestLabeller(1.0, tmp_path, "own")
+    try:
+        labeller.wait()
+        messages = b'[{"role":"user","content":"May I?"}]'
+        good = labeller.submit(messages)
+        assert good is not None
+        assert good.result(30) == PromptLabels("legal", 0.9, ("own" * 99)[:64])
+        monkeypatch.setattr(OwnClassifier, "result", result)
+        bad = labeller.submit(messages)
+        assert bad is not None
+        assert bad.result(30) is None
+    finally:
+        labeller.close()
