@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
+from models.categories import by_model
 from router_service.admission import keys, refusals
 from router_service.api import body_compression, parse_head
 from router_service.core import errors, json_structure, preferences, request_bounds
@@ -12,7 +13,7 @@ from router_service.execution import event_reader
 from router_service.http_protocol import LINGER_S, MAX_PIPELINED
 from router_service.providers.formats.openai_chat import decode
 from router_service.settings import Settings
-from router_service.telemetry import lookup
+from router_service.telemetry import categories, lookup, model_labeller
 from router_service.tool_calls import schemas
 from router_service.upstream import connection, decompression, transport
 
@@ -41,6 +42,7 @@ def limits_page() -> str:
         "Fields of a request": _fields(),
         "Keys": _keys(),
         "Providers": _providers(),
+        "Labels of prompts": _labels(),
         "The request log": _log(),
     }
     return HEAD + "".join(f"\n## {title}\n\n{_table(rows)}" for title, rows in sections.items())
@@ -123,6 +125,23 @@ def _providers() -> list[Limit]:
         _setting("time without data in a stream", "stall_timeout", cut, "s"),
         _setting("time of a request over all attempts", "total_timeout", cut, "s"),
         Limit("Retry-After", f"{errors.MAX_RETRY_AFTER_S:,.0f} s", "a longer one counts as this"),
+    ]  # fmt: skip
+
+
+def _labels() -> list[Limit]:
+    kept, sampled = "the classifier's labels are kept, and their version says so", "the prompt is not sampled"
+    return [
+        Limit("prompts that are labelled", f"{categories.PER_SECOND} a second, {categories.MAX_WAITING} waiting",
+              sampled),
+        Limit("characters of a prompt that are read or sent", f"{by_model.MAX_CHARACTERS:,}", "the middle is left out"),
+        _setting("prompts that a model is asked about, a second", "category_model_per_second", sampled),
+        Limit("prompts that wait for a model", f"{categories.MAX_ASKED}", sampled),
+        _setting("cost of asking it in a UTC day", "category_model_usd_per_day", kept, "USD"),
+        Limit("age of what is known of the cost in the log", f"{model_labeller.READ_LOG_EVERY_S:g} s",
+              "the budget may be exceeded by what other workers spend in it"),
+        _setting("time for its answer", "category_model_timeout", kept, "s"),
+        Limit("tokens of its answer", f"{by_model.MAX_ANSWER_TOKENS:,}", "unknown"),
+        Limit("bytes of its answer", f"{model_labeller.MAX_ANSWER_BYTES:,}", kept),
     ]  # fmt: skip
 
 

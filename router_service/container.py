@@ -130,7 +130,9 @@ class Container:
                 fetcher=MediaFetcher(settings.fetch_rules),
             ),
             tool_calls=ToolCallChecker(),
-            categoriser=RequestLabeller(settings.category_share, lake.categories, settings.category_classifier),
+            categoriser=RequestLabeller(
+                settings.category_share, lake, settings.category_classifier, asked=settings.model_labelling
+            ),
             key_usage=KeyUsageReader(lake),
             model_usage=ModelUsageReader(lake),
             peers=peers,

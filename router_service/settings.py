@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,6 +18,7 @@ from models.selection.decision.utility import USD_PER_FAILURE, USD_PER_SECOND, U
 from router_service.admission.key_rules import CLIENT_REGION
 from router_service.api.cross_origin import is_origin
 from router_service.core.http_limits import HttpLimits
+from router_service.core.labelling import ModelLabelling
 from router_service.core.preferences import MAX_WEIGHT_USD
 from router_service.upstream.address_rules import FetchRules, make_rules
 from router_service.upstream.client import ClientName
@@ -170,6 +172,28 @@ class Settings(BaseSettings):
     category_classifier: str | None = Field(
         None, description="entry point of the group portolan.classifiers that labels in place of the shipped classifier"
     )
+    category_model: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="model that is asked for the labels of some prompts through this router's own API; unset: none",
+    )
+    category_model_key: SecretStr = Field(
+        SecretStr(""), description="API key of this router for these requests, used for nothing else"
+    )
+    category_model_url: str = Field("http://127.0.0.1:8000/api/v1", description="address of this router's API")
+    category_model_share: float = Field(
+        0.25, ge=0, le=1, description="share of the labelled prompts that the model is asked about"
+    )
+    category_model_usd_per_day: float = Field(
+        1.0, ge=0, le=1_000_000, description="cost of these requests in USD in a UTC day, after which none is sent"
+    )
+    category_model_per_second: float = Field(
+        1.0, gt=0, le=100, description="such requests per second and worker; more prompts keep the classifier's labels"
+    )
+    category_model_timeout: float = Field(
+        10.0, gt=0, le=60, description="time for such a request, after which the classifier's labels are kept"
+    )
     log_sync: Literal["always", "interval", "never"] = "interval"
     log_required: bool = Field(
         False,
@@ -215,6 +239,21 @@ class Settings(BaseSettings):
         return UtilityWeights(self.usd_per_second, self.usd_per_second, self.usd_per_failure)
 
     @property
+    def model_labelling(self) -> ModelLabelling | None:
+        """Return how a model is asked for labels, ``None`` if none is."""
+        if self.category_model is None:
+            return None
+        return ModelLabelling(
+            self.category_model,
+            self.category_model_key.get_secret_value(),
+            self.category_model_url,
+            self.category_model_share,
+            self.category_model_usd_per_day,
+            self.category_model_per_second,
+            self.category_model_timeout,
+        )
+
+    @property
     def fetch_rules(self) -> FetchRules:
         """Return what the router may fetch for clients."""
         made = make_rules(self.fetch_hosts, self.fetch_networks, self.fetch_ports)
@@ -241,6 +280,14 @@ class Settings(BaseSettings):
         for origin in value:
             if not is_origin(origin):
                 raise ValueError(f"{origin!r} must be an origin without a path, such as https://app.example, or *")
+        return value
+
+    @field_validator("category_model_url")
+    @classmethod
+    def _is_an_api(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise ValueError("must be the address of this router's API, such as http://127.0.0.1:8000/api/v1")
         return value
 
     @field_validator("data_region")

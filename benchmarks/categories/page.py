@@ -124,10 +124,9 @@ The taxonomy is one file, `models/categories/taxonomy.toml`; the examples are `m
 what belongs to none), and writes `model.onnx` and `model.json` to `categories/`. A router loads them when it starts;
 without them, or if they fit another version, it uses the shipped ones or says in its log why it cannot.
 
-**Replace.** A package of yours may declare an entry point of the group `portolan.classifiers`: a function without
-parameters that returns an object with the method `label(text) -> PromptLabels` (`data/record/prompt_labels.py`).
-`PORTOLAN_CATEGORY_CLASSIFIER` names the entry point. It may ask a model; at most 5 prompts a second and worker are
-labelled, and a label that is not ready when the response ends is dropped.
+**Replace.** A function of your own can label in place of the shipped classifier, and a model can be asked about a share
+of the prompts, within a budget: see [configuration](configuration.md#labels-of-prompts). A label that is not ready when
+the response ends is dropped.
 
 ## Categories
 """

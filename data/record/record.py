@@ -217,7 +217,14 @@ class Record(msgspec.Struct, omit_defaults=True):
         str | None, Column("One of the twelve categories; null unless sampled, and where it is unknown: below 0.5")
     ] = None
     category_confidence: Annotated[float | None, Column("Probability of the likeliest category, in [0, 1]")] = None
-    category_version: Annotated[str | None, Column("Version of the classifier; null unless sampled", since=2)] = None
+    category_version: Annotated[
+        str | None,
+        Column(
+            "Version of the classifier, or model and version of its prompt; null unless sampled. After +: why a model "
+            "that was asked gave no labels (budget, timeout, failed, late)",
+            since=2,
+        ),
+    ] = None
     task_tag: Annotated[str | None, Column("One of the 30 task tags; null as category is", since=2)] = None
     task_tag_confidence: Annotated[
         float | None, Column("Probability of the likeliest task tag, in [0, 1]", since=2)

@@ -134,7 +134,7 @@ class GenerationHandler(RequestHandler):
         """
         head = exchange.request.head
         assert head is not None
-        exchange.outcome.labelling = self._services.categoriser.submit(head.messages)
+        exchange.outcome.labelling = self._services.categoriser.submit(head.messages, exchange.caller, head.provider)
         if head.tool_count:
             exchange.outcome.tool_calls = ToolCallCollector()
         if is_asked(exchange.request.headers):

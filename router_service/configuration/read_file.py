@@ -27,6 +27,7 @@ MAX_FILE_BYTES = 1024 * 1024
 MAX_MISTAKES = 50
 # The data directory and the file itself are needed before the file is read.
 NOT_IN_FILE = ("config",)
+NEEDS_KEY = "needs category_model_key, an API key of this router: make one with 'portolan keys create'"
 _AT = re.compile(r"^(?P<reason>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 
 
@@ -113,9 +114,15 @@ def setting_values(configuration: Configuration) -> dict[str, Any]:
 
 
 def with_file(settings: Settings, configuration: Configuration) -> Settings:
-    """Return ``settings`` with those of the file, where neither the environment nor the caller has set them."""
+    """Return ``settings`` with those of the file, where neither the environment nor the caller has set them.
+
+    Raises ``ConfigurationError`` where a setting of one needs another that neither has.
+    """
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return Settings(**setting_values(configuration) | given)
+    made = Settings(**setting_values(configuration) | given)
+    if _lacks_key(made):
+        raise ConfigurationError([f"{environment_variable('category_model')} or settings.category_model {NEEDS_KEY}"])
+    return made
 
 
 def environment_variable(setting: str) -> str:
@@ -137,12 +144,17 @@ def _wrong_settings(raw: Mapping[str, Any]) -> list[Mistake]:
     ]
     values = {name: _plain(value) for name, value in raw.items() if name not in NOT_IN_FILE}
     try:
-        Settings(**values)
+        if _lacks_key(Settings(**values)) and "category_model" in values:
+            found.append(Mistake(("settings", "category_model"), f"settings.category_model {NEEDS_KEY}"))
     except ValidationError as error:
         names = set(Settings.model_fields) - set(NOT_IN_FILE)
         # What the environment has wrong is no mistake of the file.
         found += [one for one in setting_mistakes(error, names) if one.path[1:2] and one.path[1] in values]
     return found
+
+
+def _lacks_key(settings: Settings) -> bool:
+    return settings.category_model is not None and not settings.category_model_key.get_secret_value()
 
 
 def _plain(value: Any) -> Any:

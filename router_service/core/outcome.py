@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 import msgspec
 
-from data.record.prompt_labels import PromptLabels
+from router_service.core.labelling import Labelling
 from router_service.core.tool_calls import ToolCallCollector, ToolCallVerdict
 from router_service.core.usage import CostBreakdown, Usage
 
@@ -32,7 +30,7 @@ class Outcome(msgspec.Struct):
     has ended in full. ``deadline_expired`` is true if the response was cut at a deadline that says nothing about the
     endpoint: the client's own or that of the whole request. ``tool_calls`` are collected for a request that offers
     tools. ``cancellation`` is set where a call was under way when the request was cancelled. ``middleware`` names what
-    acted on the request. ``labelling`` is the category that is being determined, for a request that was sampled.
+    acted on the request. ``labelling`` are the labels that are being determined, for a request that was sampled.
     """
 
     status: int = 500
@@ -59,4 +57,4 @@ class Outcome(msgspec.Struct):
     middleware: list[str] | None = None
     tool_calls: ToolCallCollector | None = None
     tool_call_verdict: ToolCallVerdict | None = None
-    labelling: Future[PromptLabels | None] | None = None
+    labelling: Labelling | None = None

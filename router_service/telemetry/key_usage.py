@@ -55,6 +55,10 @@ class KeyUsageReader:
                 monthly += nano if day >= month else 0
         return KeyUsage(total, daily, weekly, monthly)
 
+    def on(self, key_hash: str, day: date) -> int:
+        """Return the cost of one key on a UTC day, in nano-USD, from the files of that day alone. Reads files."""
+        return self._sums.read((day.isoformat(),))[key_hash, day]
+
 
 def _of_payload(payload: bytes) -> Spent:
     row = _row.decode(payload)

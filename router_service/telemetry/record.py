@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 from data.record.prompt_labels import PromptLabels
 from data.record.record import Record
 from router_service.accounting.cost import hedge_loser_cost
@@ -66,7 +68,7 @@ def make_record(exchange: Exchange, worker: str, duration_us: int) -> Record:
     describe_request(record, request.headers, head)
     if outcome.tool_call_verdict:
         record.tool_calls, record.tool_call_fault = outcome.tool_call_verdict
-    label = _label(outcome)
+    label = ready_labels(outcome)
     if label:
         record.category, record.category_confidence = label.category, label.category_confidence
         record.category_version = label.version
@@ -121,7 +123,17 @@ def _first_decision(route: RouteTrace) -> Decision | None:
     return next((step.decision for step in steps if step.decision is not None), None)
 
 
-def _label(outcome: Outcome) -> PromptLabels | None:
+def ready_labels(outcome: Outcome) -> PromptLabels | None:
+    """Return the labels that are ready: those of the model, if one was asked, else those of the classifier."""
     labelling = outcome.labelling
-    done = labelling is not None and labelling.done() and not labelling.cancelled()
-    return labelling.result() if labelling and done else None
+    if labelling is None:
+        return None
+    asked, labels = _finished(labelling.asked), _finished(labelling.classified)
+    if asked is None and labels is not None and labelling.asked is not None:
+        return labels._replace(version=f"{labels.version}+late")
+    return asked or labels
+
+
+def _finished(labels: Future[PromptLabels | None] | None) -> PromptLabels | None:
+    done = labels is not None and labels.done() and not labels.cancelled() and labels.exception() is None
+    return labels.result() if labels and done else None

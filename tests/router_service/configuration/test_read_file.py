@@ -42,6 +42,16 @@ def test_all_mistakes_of_a_file_are_explained(name: str) -> None:
         ("[settings]\nzdr = true\nzdr = true\n", "portolan.toml:3:11: this is no TOML: cannot overwrite a value"),
         (b"[settings]\n# \xff\n", "portolan.toml:2:1: the file must be UTF-8"),
         (b"#" * 1_048_577, "portolan.toml: the file exceeds 1,048,576 bytes"),
+        (
+            "[settings]\ncategory_model = 'a/b'\n",
+            "portolan.toml:2:18: settings.category_model needs category_model_key, an API key of this router: make one "
+            "with 'portolan keys create'",
+        ),
+        (
+            "[settings]\ncategory_model_url = 'http://u:p@x/v1'\n",
+            "portolan.toml:2:22: settings.category_model_url must be the address of this router's API, such as "
+            "http://127.0.0.1:8000/api/v1",
+        ),
         ("settings = 3\n", "portolan.toml:1:12: settings must be a table"),
         ("[settings]\nconfig = 'a'\n", "portolan.toml:2:1: settings.config cannot be in the file"),
         ("a = " + "[" * 100_000, "portolan.toml:1:1: the file is nested too deeply"),
@@ -127,3 +137,15 @@ m = 3
     assert found.of_key(("nowhere",)) == Position(1, 1)
     assert TomlPositions("é = [é").of_key(("x",)) == Position(1, 1)
     assert Configuration(Path("f"), text).source("list", 0, "m") == "f:6"
+
+
+def test_a_model_for_labels_and_its_key_may_come_from_the_file_and_the_environment(tmp_path: Path) -> None:
+    """Neither is complete alone, so that they are judged together."""
+    path = tmp_path / "portolan.toml"
+    path.write_text('[settings]\ncategory_model_key = "sk-or-v1-abc"\n')
+    read = read_configuration(path, load_catalogue())
+    asked = with_file(Settings(category_model="a/b"), read).model_labelling
+    assert asked is not None
+    assert (asked.model, asked.key) == ("a/b", "sk-or-v1-abc")
+    with pytest.raises(ConfigurationError, match="needs category_model_key"):
+        with_file(Settings(category_model="a/b"), Configuration())

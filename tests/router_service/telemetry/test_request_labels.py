@@ -90,16 +90,16 @@ def test_what_an_operators_classifier_does_wrong_leaves_the_record_without_label
     monkeypatch.setattr(classify, "entry_points", lambda **wanted: own.select(**wanted))
     # The first label is made when the classifier is loaded.
     monkeypatch.setattr(OwnClassifier, "result", PromptLabels("legal", 0.9, "own" * 99))
-    labeller = RequestLabeller(1.0, tmp_path, "own")
+    labeller = RequestLabeller(1.0, Lake(tmp_path), "own")
     try:
         labeller.wait()
         messages = b'[{"role":"user","content":"May I?"}]'
         good = labeller.submit(messages)
         assert good is not None
-        assert good.result(30) == PromptLabels("legal", 0.9, ("own" * 99)[:64])
+        assert good.classified.result(30) == PromptLabels("legal", 0.9, ("own" * 99)[:64])
         monkeypatch.setattr(OwnClassifier, "result", result)
         bad = labeller.submit(messages)
         assert bad is not None
-        assert bad.result(30) is None
+        assert bad.classified.result(30) is None
     finally:
         labeller.close()
