@@ -135,7 +135,7 @@ def _labels() -> list[Limit]:
               sampled),
         Limit("characters of a prompt that are read or sent", f"{by_model.MAX_CHARACTERS:,}", "the middle is left out"),
         _setting("prompts that a model is asked about, a second", "category_model_per_second", sampled),
-        Limit("prompts that wait for a model", f"{categories.MAX_ASKED}", sampled),
+        Limit("prompts that it is asked about at once, by a worker", f"{categories.MAX_ASKED}", sampled),
         _setting("cost of asking it in a UTC day", "category_model_usd_per_day", kept, "USD"),
         Limit("age of what is known of the cost in the log", f"{model_labeller.READ_LOG_EVERY_S:g} s",
               "the budget may be exceeded by what other workers spend in it"),

@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     category_model_key: SecretStr = Field(
         SecretStr(""), description="API key of this router for these requests, used for nothing else"
     )
-    category_model_url: str = Field("http://127.0.0.1:8000/api/v1", description="address of this router's API")
+    category_model_url: str = Field("http://127.0.0.1:8080/api/v1", description="address of this router's API")
     category_model_share: float = Field(
         0.25, ge=0, le=1, description="share of the labelled prompts that the model is asked about"
     )
@@ -287,7 +287,7 @@ class Settings(BaseSettings):
     def _is_an_api(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            raise ValueError("must be the address of this router's API, such as http://127.0.0.1:8000/api/v1")
+            raise ValueError("must be the address of this router's API, such as http://127.0.0.1:8080/api/v1")
         return value
 
     @field_validator("data_region")

@@ -21,7 +21,7 @@ class Labelling(NamedTuple):
 class ModelLabelling(NamedTuple):
     """Configure which model is asked for labels, how often and for how much.
 
-    ``url`` is the address of the router's API, such as ``http://127.0.0.1:8000/api/v1``, ``key`` one of its keys. The
+    ``url`` is the address of the router's API, such as ``http://127.0.0.1:8080/api/v1``, ``key`` one of its keys. The
     ``share`` of the labelled prompts is sent, at most ``per_second`` by each worker. ``timeout`` is in seconds.
     """
 

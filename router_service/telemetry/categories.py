@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 PER_SECOND = 5
 MAX_WAITING = 8
-# Each is about to cost something, so few wait for their turn.
+# None waits for its turn: its answer would come after the response.
 MAX_ASKED = 4
 # A replaced classifier may return any text.
 MAX_LABEL = 64
@@ -38,8 +38,8 @@ class RequestLabeller:
 
     A label that is not ready at the end of the response is dropped, so that it never delays the record. The classifier
     is loaded in the background: ``name`` is the operator's own, else it is the one that was trained in ``lake``, or the
-    shipped one. A model that is ``asked`` has a thread of its own, since it answers slowly; its own requests are not
-    labelled.
+    shipped one. A model that is ``asked`` has ``MAX_ASKED`` threads of its own, since it answers slowly. Its own
+    requests are not labelled.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RequestLabeller:
         self._asked = asked
         self._asked_key = hash_key(asked.key) if asked else None
         self._asking: list[Future[PromptLabels | None]] = []
-        self._askers = ThreadPoolExecutor(1, thread_name_prefix="labelling")
+        self._askers = ThreadPoolExecutor(MAX_ASKED, thread_name_prefix="labelling")
         self._model: ModelLabeller | None = None
         self._asks = TokenBucket(asked.per_second, max(1.0, asked.per_second)) if asked else None
         self._loaded = self._pool.submit(self._load, lake, name) if share > 0 else None
@@ -90,13 +90,9 @@ class RequestLabeller:
         return Labelling(classified, asked)
 
     def close(self) -> None:
-        """End the threads. That which waits for a model's answer ends with it, or at its deadline."""
+        """End the threads. One that waits for a model's answer ends with it, or at its deadline."""
         self._pool.shutdown(cancel_futures=True)
-        for asked in self._asking:
-            asked.cancel()
-        if self._model is not None:
-            self._askers.submit(self._model.close)
-        self._askers.shutdown(wait=False)
+        self._askers.shutdown(wait=False, cancel_futures=True)
 
     def _has_room(self) -> bool:
         second = int(time.monotonic())

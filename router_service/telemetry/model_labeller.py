@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -59,7 +60,8 @@ _decode = msgspec.json.Decoder(_Completion).decode
 class DailySpend:
     """Count in nano-USD what a key has cost today: by the log, and since it was read by the answers.
 
-    ``read`` returns what the log has of a day; it reads files. The count never falls within a day.
+    ``read`` returns what the log has of a day; it reads files. The count never falls within a day. Threads may share
+    it.
     """
 
     def __init__(
@@ -74,23 +76,26 @@ class DailySpend:
         self._day: date | None = None
         self._nano = 0
         self._read_at = 0.0
+        self._lock = threading.Lock()
 
     def nano(self) -> int:
         """Return the cost of today (UTC). Raises ``OSError`` if the log cannot be read."""
         day, now = self._today(), self._clock()
-        if day != self._day or now - self._read_at >= READ_LOG_EVERY_S:
-            logged = self._read(day)
-            self._nano = max(logged, self._nano) if day == self._day else logged
-            self._day, self._read_at = day, now
-        return self._nano
+        with self._lock:
+            if day != self._day or now - self._read_at >= READ_LOG_EVERY_S:
+                logged = self._read(day)
+                self._nano = max(logged, self._nano) if day == self._day else logged
+                self._day, self._read_at = day, now
+            return self._nano
 
     def add(self, nano: int) -> None:
         """Count what an answer has cost, until the log is read again."""
-        self._nano += nano
+        with self._lock:
+            self._nano += nano
 
 
 class ModelLabeller:
-    """Complete the classifier's labels by those of a model. Used from one thread.
+    """Complete the classifier's labels by those of a model. Threads may share it.
 
     A label whose confidence is below ``threshold`` is unknown. The languages stay those of the detectors.
     """
@@ -99,8 +104,10 @@ class ModelLabeller:
         self.asked = asked
         self._threshold = threshold
         self._spend = spend
-        # Never through a proxy of the environment: the API is the router's own.
-        self._client = httpx2.Client(timeout=asked.timeout, trust_env=False)
+        # Never through a proxy of the environment: the API is the router's own. No connection outlives its request, so
+        # that none has to be closed while another thread waits for an answer.
+        limits = httpx2.Limits(max_keepalive_connections=0)
+        self._client = httpx2.Client(timeout=asked.timeout, trust_env=False, limits=limits)
         self._warnings = TokenBucket(WARNINGS_PER_S, WARNINGS_BURST)
 
     def label(self, text: str, labels: PromptLabels, preferences: Preferences) -> PromptLabels:
@@ -113,10 +120,6 @@ class ModelLabeller:
         except AskingFailed as failure:
             return labels._replace(version=f"{labels.version[:MAX_MODEL]}+{failure}")
         return labels._replace(version=f"{self.asked.model[:MAX_MODEL]}@{prompt_version()}", **answer._asdict())
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
     def _ask(self, text: str, preferences: Preferences) -> ModelAnswer:
         try:

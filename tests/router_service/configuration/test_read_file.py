@@ -50,7 +50,7 @@ def test_all_mistakes_of_a_file_are_explained(name: str) -> None:
         (
             "[settings]\ncategory_model_url = 'http://u:p@x/v1'\n",
             "portolan.toml:2:22: settings.category_model_url must be the address of this router's API, such as "
-            "http://127.0.0.1:8000/api/v1",
+            "http://127.0.0.1:8080/api/v1",
         ),
         ("settings = 3\n", "portolan.toml:1:12: settings must be a table"),
         ("[settings]\nconfig = 'a'\n", "portolan.toml:2:1: settings.config cannot be in the file"),
