@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.categories.language_tests import LanguageScore, code_scores, natural_scores
 from benchmarks.categories.page import write_page
 from benchmarks.categories.second_labelling import AgreementRow, compare, relabel
+from benchmarks.categories.tag_scores import TagScores, judge_tags
 from models.categories.classify import CLASSES, THRESHOLD, Classifier
 from models.categories.corpus import NONE, Example, read
 from models.categories.evaluate import ClassificationScores, calibration_error, keyword_labels, score
@@ -59,12 +60,13 @@ def main() -> None:
     scores[ALL] = judge(pooled, np.concatenate(list(chances.values())))
     agreements = {name: compare(*relabel(rows)) for name, rows in {**examples, ALL: pooled}.items()}
     labellings = judge_labellings(classifier, pooled)
+    tags = judge_tags(classifier, pooled)
     milliseconds = _speed(classifier, pooled)
     natural, code = natural_scores(), code_scores(folder)
     for name, found in scores.items():
         print(name, round(found.served.macro_f1, 3), round(found.forced.macro_f1, 3), round(found.coverage, 3))
-    _print_others(agreements, labellings, {**natural, **code}, milliseconds)
-    page = write_page(classifier.header, scores, agreements, labellings, natural, code, milliseconds)
+    _print_others(agreements, labellings, tags, {**natural, **code}, milliseconds)
+    page = write_page(classifier.header, scores, agreements, labellings, tags, natural, code, milliseconds)
     (ROOT / "docs/categories.md").write_text(page, encoding="utf-8")
 
 
@@ -117,10 +119,11 @@ def _speed(classifier: Classifier, examples: Sequence[Example]) -> float:
 def _print_others(
     agreements: dict[str, AgreementRow],
     labellings: dict[str, SourceScores],
+    tags: TagScores,
     languages: dict[str, LanguageScore],
     milliseconds: float,
 ) -> None:
-    print(f"{milliseconds:.2f} ms")
+    print(f"{milliseconds:.2f} ms", tags)
     for labelling, judged in labellings.items():
         print(labelling, judged.served.n, round(judged.served.macro_f1, 3))
     for name, found in {**agreements, **languages}.items():

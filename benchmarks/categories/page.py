@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.categories.language_tests import SHORTEST, LanguageScore
 from benchmarks.categories.second_labelling import AgreementRow
+from benchmarks.categories.tag_scores import TagScores
 from models.categories.taxonomy import CATEGORIES, DEFINITIONS, TAG_DEFINITIONS, TAGS, programming_signs, tag_group
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def write_page(
     scores: Mapping[str, SourceScores],
     agreements: Mapping[str, AgreementRow],
     labellings: Mapping[str, SourceScores],
+    tags: TagScores,
     natural: Mapping[str, LanguageScore],
     code: Mapping[str, LanguageScore],
     milliseconds: float,
@@ -27,7 +29,7 @@ def write_page(
     """Return the page as Markdown."""
     total = scores["all four"]
     parts = [INTRODUCTION, _grid(("category", "what belongs to it"), list(DEFINITIONS.items()))]
-    parts.append(TAGS_MEASURED)
+    parts.append(TAGS_MEASURED.format(**tags._asdict()))
     parts.append(_grid(("tag", "group", "what belongs to it"), [(t, tag_group(t), TAG_DEFINITIONS[t]) for t in TAGS]))
     parts.append(PROTOCOL.format(macro=total.served.macro_f1, coverage=total.coverage, right=total.right_of_kept))
     parts.append(_grid(HEADLINE, [_headline(name, one) for name, one in scores.items()]))
@@ -100,8 +102,13 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 TAGS_MEASURED = """## Task tags
 
-The 30 of the reference in its four groups. No public prompts are labelled with them, so it has not been measured how
-often they are right.
+The 30 of the reference in its four groups. They are much less reliable than the categories. Of {prompts} prompts,
+{coverage:.2f} get a tag, and {right_of_kept:.2f} of these tags are right. Without threshold {right:.2f} are right, and
+the most frequent tag alone would be for {commonest:.2f}. The group is right for {right_group:.2f}.
+
+A large language model gave each of these prompts the tag that fits best, by the definitions in the taxonomy
+(`benchmarks/categories/tag_labels.toml`). The prompts were drawn at random from those that were
+[labelled twice](#who-labelled-and-how-well-two-labellings-agree); there is no second labelling of tags.
 """
 HEADLINE = (
     "source", "prompts", "macro-F1", "coverage", "right of the covered", "macro-F1 without threshold",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from models.categories.corpus import NONE, Example
 from models.categories.evaluate import Agreement, agreement, score
 
-__all__ = ["AgreementRow", "compare", "relabel"]
+__all__ = ["AgreementRow", "compare", "digest", "relabel"]
 
 LABELS = Path(__file__).with_name("second_labels.toml")
 DIGITS = 10
@@ -33,7 +33,7 @@ class AgreementRow(NamedTuple):
 def relabel(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
     """Return the examples that have a second label: with their first, and in the same order with their second."""
     second = _second_labels()
-    pairs = [(example, second.get(_digest(example.text))) for example in examples]
+    pairs = [(example, second.get(digest(example.text))) for example in examples]
     both = [(example, example._replace(category=category)) for example, category in pairs if category is not None]
     return [first for first, _ in both], [again for _, again in both]
 
@@ -48,7 +48,8 @@ def compare(first: Sequence[Example], second: Sequence[Example]) -> AgreementRow
     )
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Return the key of a prompt in the files of labels."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
 
 

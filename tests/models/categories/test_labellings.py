@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.categories import second_labelling
+from benchmarks.categories import second_labelling, tag_scores
+from benchmarks.categories.__main__ import SOURCES
 from benchmarks.categories.second_labelling import compare, relabel
-from models.categories.classify import CLASSES
+from models.categories.classify import CLASSES, Classifier
 from models.categories.corpus import NONE, Example, read
 from models.categories.evaluate import agreement
+from models.categories.taxonomy import TAGS
 
 ROOT = Path(__file__).parents[3]
 PROMPTS = ROOT.parent / "shared/datasets/prompts"
@@ -40,6 +42,24 @@ def test_each_prompt_has_one_second_label_and_no_text_is_kept() -> None:
     assert set(table) == set(CLASSES)
     assert len(set(digests)) == len(digests) >= 300
     assert all(re.fullmatch(r"[0-9a-f]{10}", digest) for digest in digests)
+
+
+def test_tags_are_labelled_by_the_taxonomy_and_among_the_prompts_of_the_second_labelling() -> None:
+    table = tomllib.loads(tag_scores.LABELS.read_text())
+    keys = [key for group in table.values() for key in group]
+    assert set(table) <= set(TAGS)
+    assert len(set(keys)) == len(keys) == 320
+    second = tomllib.loads(second_labelling.LABELS.read_text())
+    assert set(keys) <= {key for group in second.values() for key in group}
+
+
+def test_the_documented_score_of_the_tags_is_that_of_the_shipped_model() -> None:
+    if not PROMPTS.exists():
+        pytest.skip("the public prompts are not on this machine")
+    pooled = [example for source in SOURCES for example in read(PROMPTS, source)]
+    found = tag_scores.judge_tags(Classifier.load(), pooled)
+    page = " ".join((ROOT / "docs/categories.md").read_text().split())
+    assert f"{found.coverage:.2f} get a tag, and {found.right_of_kept:.2f} of these tags are right" in page
 
 
 def test_the_documented_agreement_is_that_of_the_labels() -> None:
