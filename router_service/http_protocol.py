@@ -7,6 +7,7 @@ sockets for ever. One timer per connection watches all its limits, those between
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -94,6 +95,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.server = _shared(self.server)
         self.flow._is_writable_event = SmallEvent()
         self.flow._is_writable_event.set()
         self._watch(self._limits.head_timeout_s)
@@ -382,6 +384,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(LINGER_S, self.transport.close)
         else:
             self.transport.close()
+
+
+@lru_cache(maxsize=256)
+def _shared(address: tuple[str, int | None] | None) -> tuple[str, int | None] | None:
+    """Return ``address``, of which all connections to it have one object."""
+    return address
 
 
 def overload_error(what: str, limit: int) -> ApiError:

@@ -120,7 +120,7 @@ class RelayedAnswer:
             return None, False
         deadlines = self._committed.deadlines
         stall = deadlines.stall()
-        reader.watch = StallWatch(response.abort, stall.seconds, deadlines.remaining_s, deadlines.expiry_error)
+        reader.watch = StallWatch(response, stall.seconds, deadlines.remaining_s, deadlines)
         return reader.watch, stall.from_client
 
     def _kept(self, batches: list[Batch], dialect: str | None) -> list[Batch]:

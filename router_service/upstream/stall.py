@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 from router_service.core.errors import ApiError
 from router_service.core.ticker import running_ticker
@@ -15,26 +15,38 @@ def stall_error(stall_s: float) -> DeadlineMissed:
     return DeadlineMissed(f"The provider's stream sent nothing for {stall_s:g} s")
 
 
+class Abortable(Protocol):
+    """Offer a stream that can be ended with an error."""
+
+    def abort(self, error: ApiError) -> None: ...
+
+
+class Expiring(Protocol):
+    """Offer the error for a request whose time is over."""
+
+    def expiry_error(self) -> ApiError: ...
+
+
 class StallWatch:
-    """Call ``abort`` once, with the reason, when a stream hangs for ``stall_s`` or when ``remaining_s`` are over.
+    """Abort ``stream`` once, when it hangs for ``stall_s`` or when the ``remaining_s`` of its request are over.
 
     A chunk costs two clock readings. ``waiting_since`` is when the wait for the next chunk began
     (``time.perf_counter``), and ``None`` while nobody waits: a client that reads slowly is no stall.
     """
 
-    __slots__ = ("_abort", "_deadline", "_expiry_error", "_stall_s", "_ticker", "waiting_since")
+    __slots__ = ("_deadline", "_deadlines", "_stall_s", "_stream", "_ticker", "waiting_since")
 
     def __init__(
         self,
-        abort: Callable[[ApiError], None],
+        stream: Abortable,
         stall_s: float,
         remaining_s: float,
-        expiry_error: Callable[[], ApiError],
+        deadlines: Expiring,
     ) -> None:
-        self._abort = abort
+        self._stream = stream
         self._stall_s = stall_s
         self._deadline = time.perf_counter() + remaining_s
-        self._expiry_error = expiry_error
+        self._deadlines = deadlines
         self.waiting_since: float | None = None
         self._ticker = running_ticker()
         self._ticker.add(self)
@@ -44,11 +56,11 @@ class StallWatch:
         self._ticker.remove(self)
 
     def tick(self) -> None:
-        """Call ``abort`` if the time is over."""
+        """Abort the stream if the time is over."""
         now, since = time.perf_counter(), self.waiting_since
         if now >= self._deadline:
             self.stop()
-            self._abort(self._expiry_error())
+            self._stream.abort(self._deadlines.expiry_error())
         elif since is not None and now >= since + self._stall_s:
             self.stop()
-            self._abort(stall_error(self._stall_s))
+            self._stream.abort(stall_error(self._stall_s))

@@ -28,7 +28,7 @@ from router_service.execution.deadlines import (
 from router_service.execution.outcome_reporter import OutcomeReporter
 from router_service.health import Health
 from router_service.planning.make_plan import make_plan
-from router_service.upstream.stall import StallWatch, stall_error
+from router_service.upstream.stall import StallWatch
 from tests.conftest import Stack, open_stack
 from tests.exchanges import parsed_exchange
 from tests.market import PROFILE, endpoint, state
@@ -119,9 +119,20 @@ def test_a_non_streaming_response_has_its_own_deadline() -> None:
     assert limits.first_token(plan('{"ttft_timeout": 3}'), A, last=False).seconds == 3
 
 
+class Cut:
+    """Offer a stream whose error is the result of ``cut``."""
+
+    def __init__(self, cut: asyncio.Future[Exception]) -> None:
+        self.abort = cut.set_result
+
+
+def limits_of(total_s: float) -> Deadlines:
+    return deadlines(*measured(a=1.0, b=1.0), total_s=total_s)
+
+
 async def test_a_hanging_provider_is_cut_and_a_slow_reader_is_not() -> None:
     cut: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-    watch = StallWatch(cut.set_result, 0.05, 60, lambda: stall_error(60))
+    watch = StallWatch(Cut(cut), 0.05, 60, limits_of(60))
     await asyncio.sleep(0.2)
     assert not cut.done()
     watch.waiting_since = time.perf_counter()
@@ -130,7 +141,7 @@ async def test_a_hanging_provider_is_cut_and_a_slow_reader_is_not() -> None:
 
 async def test_chunks_reset_the_stall_timeout_and_the_total_timeout_ends_the_stream() -> None:
     cut: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-    watch = StallWatch(cut.set_result, 30, 0.1, lambda: stall_error(0.1))
+    watch = StallWatch(Cut(cut), 30, 0.1, limits_of(0.1))
     while not cut.done():
         watch.waiting_since = time.perf_counter()
         await asyncio.sleep(0.01)
