@@ -298,6 +298,23 @@ MARTS = (
         ),
     ),
     Mart(
+        "served_ranks_hourly",
+        "decisions",
+        "Requests by the place of the endpoint that served among the eligible ones, and by the attempt that served.",
+        (
+            Dimension("policy", "Strategy that decided"),
+            MODEL,
+            Dimension(
+                "rank",
+                "One more than the number of eligible endpoints that were more probable; null if none of them served",
+                "INTEGER",
+            ),
+            Dimension("attempt", "Place of the attempt that served, 1 for the first; null if none did", "INTEGER"),
+        ),
+        (REQUESTS,),
+        (_counts("served_ranks_hourly"),),
+    ),
+    Mart(
         "tool_calls_hourly",
         "quality",
         "Validity of tool calls and of structured outputs by model and provider.",

@@ -97,6 +97,7 @@ def hourly(lake: pl.DataFrame) -> dict[str, pl.DataFrame]:
             _count(pl.col("response_cache") == "miss", "response_misses"),
         ),
         "routing_hourly": _routing(rows),
+        "served_ranks_hourly": _served_ranks(rows),
     }  # fmt: skip
 
 
@@ -140,6 +141,19 @@ def _routing(rows: pl.DataFrame) -> pl.DataFrame:
         figures[6] += row["hedge_cost_nano"] is not None
         figures[7] += row["hedge_cost_nano"] or 0
     return pl.DataFrame([(*key, *figures) for key, figures in found.items()], orient="row")
+
+
+def _served_ranks(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the mart of ranks, request by request."""
+    found: dict[Any, int] = defaultdict(int)
+    for row in rows.iter_rows(named=True):
+        served = None if row["error_type"] else row["endpoint"]
+        chances = {c["endpoint"]: c["probability"] for c in row["candidates"] or [] if c["excluded_by"] is None}
+        rank = 1 + sum(one > chances[served] for one in chances.values()) if served in chances else None
+        tried = [a["endpoint"] == served and a["error_type"] is None for a in row["attempts"] or []]
+        attempt = tried.index(True) + 1 if served and True in tried else None
+        found[row["hour"], row["policy"], row["model"], rank, attempt] += 1
+    return pl.DataFrame([(*key, count) for key, count in found.items()], orient="row")
 
 
 def rollups(marts: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
