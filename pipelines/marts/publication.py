@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from data.lake import Lake
 from data.marts import MARTS_VARIABLE
 from data.storage.local import fsync_folder
 from pipelines.marts.catalogue import MARTS
+from pipelines.marts.declaration import Mart
 from pipelines.marts.manifest import Manifest, encode_manifest, manifest_path, read_candidate, read_manifest_of
 from pipelines.marts.partitions import judge, number
 from pipelines.marts.rollups import VIEW_CHECKS, VIEWS
@@ -22,6 +23,11 @@ from pipelines.marts.rollups import VIEW_CHECKS, VIEWS
 KEPT_VERSIONS = 3
 # A file that no version names, made by a run that died, is removed when it is this old.
 ABANDONED_S = 3600.0
+# Of each mart: its partition files, the newest partition that has rows, and when a file was last written (UTC).
+MART_FILES = (
+    "mart VARCHAR", "description VARCHAR", "files BIGINT", "rows BIGINT", "bytes BIGINT", "newest VARCHAR",
+    "written_at TIMESTAMP",
+)  # fmt: skip
 
 
 def write_version(lake: Lake, manifest: Manifest, path: Path) -> dict[str, int]:
@@ -45,11 +51,37 @@ def write_version(lake: Lake, manifest: Manifest, path: Path) -> dict[str, int]:
             kind = "TABLE" if view.stored else "VIEW"
             connection.execute(f"CREATE {kind} {view.name} AS {view.sql}")
             connection.execute(f"COMMENT ON {kind} {view.name} IS {_text(view.description)}")
-        connection.execute("CREATE TABLE unreadable (file VARCHAR, reason VARCHAR)")
-        for one in manifest.left_out:
-            connection.execute("INSERT INTO unreadable VALUES (?, ?)", list(one))
+        # Views, so that ``data.marts.open_marts`` joins those of several lakes.
+        _list(connection, "unreadable", ("file VARCHAR", "reason VARCHAR"), manifest.left_out)
+        _list(connection, "mart_files", MART_FILES, (_files_of(lake, manifest, mart) for mart in MARTS))
         judge(connection, VIEW_CHECKS)
         return {view.name: number(connection, f"SELECT count(*) FROM {view.name}") for view in VIEWS if view.stored}
+
+
+def _files_of(lake: Lake, manifest: Manifest, mart: Mart) -> tuple[str | int | None, ...]:
+    """Return the row of ``mart_files`` for a mart."""
+    files = manifest.marts[mart.name].files if mart.name in manifest.marts else ()
+    written = [path.stat().st_mtime for path in (lake.root / one.key for one in files) if path.exists()]
+    newest = max((one.span for one in files if one.rows), default=None)
+    moment = datetime.fromtimestamp(max(written), UTC).strftime("%Y-%m-%d %H:%M:%S") if written else None
+    return (mart.name, mart.description, len(files), sum(one.rows for one in files), sum(one.bytes for one in files),
+            newest, moment)  # fmt: skip
+
+
+def _list(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str], rows: Iterable[Sequence[str | int | None]]
+) -> None:
+    """Create a view of ``rows``; each of ``columns`` is a name and its SQL type."""
+    parts = [one.rpartition(" ") for one in columns]
+    values = ["(" + ", ".join(map(_literal, row)) + ")" for row in rows]
+    source = f"(VALUES {', '.join(values)})" if values else f"(SELECT {', '.join(['NULL'] * len(columns))} WHERE false)"
+    casts = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, _, kind in parts)
+    named = ", ".join(column for column, _, _ in parts)
+    connection.execute(f"CREATE VIEW {name} AS SELECT {casts} FROM {source} AS listed({named})")
+
+
+def _literal(value: str | int | None) -> str:
+    return "NULL" if value is None else str(value) if isinstance(value, int) else _text(value)
 
 
 def publish(lake: Lake, manifest: Manifest, path: Path) -> Path:

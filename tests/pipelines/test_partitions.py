@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.data.generate import RowGenerator
 from data.lake import Lake
-from data.marts import open_mart
+from data.marts import open_mart, open_marts
 from data.record import lake_files
 from data.record.lake_reader import LAKE_SCHEMA
 from pipelines.build import MartReport, build_mart
@@ -91,6 +91,29 @@ def test_an_hour_opens_its_files_and_writes_its_partitions_and_a_repetition_writ
     again, none = step(lake, now)
     assert (again.opened, again.written, none) == ([], 0, set())
     assert again.path == report.path
+
+
+def test_a_version_says_what_each_mart_consists_of_also_beside_another(lake: Lake, tmp_path: Path) -> None:
+    other = Lake(tmp_path / "other")
+    build_mart(other)
+    made = {name: one.files for name, one in read_manifest(lake).marts.items()}
+    with open_mart(lake) as mart:
+        found = {row[0]: row[1:] for row in mart.execute("SELECT * EXCLUDE (description) FROM mart_files").fetchall()}
+    assert found.keys() == {mart.name for mart in MARTS}
+    for name, (files, rows, size, newest, written_at) in found.items():
+        assert (files, rows, size) == (len(made[name]), sum(one.rows for one in made[name]),
+                                       sum(one.bytes for one in made[name]))  # fmt: skip
+        assert newest == max((one.span for one in made[name] if one.rows), default=None)
+        assert written_at.replace(tzinfo=UTC).timestamp() == int(
+            max((lake.root / one.key).stat().st_mtime for one in made[name])
+        )
+    (other.requests / "day=2026-02-27").mkdir()
+    (other.requests / "day=2026-02-27" / "bad.parquet").write_bytes(b"no Parquet")
+    build_mart(other)
+    with open_marts([lake, other]) as mart:
+        assert mart.execute("SELECT count(*) FROM mart_files").fetchone() == (2 * len(MARTS),)
+        ((file, reason),) = mart.execute("SELECT file, reason FROM unreadable").fetchall()
+    assert file.endswith("bad.parquet") and reason
 
 
 def test_late_rows_open_their_partition_again_and_no_other(lake: Lake) -> None:
