@@ -36,6 +36,7 @@ class Lake:
     ``spill/``                    what queries keep on disk while they run
     ``build.lock``                locked by the one run of the pipelines that builds
     ``alerts.json``               which failure of each job was told to the webhook last
+    ``refreshes/``                what each refresh of the pipelines did; see ``data.refreshes``
     ``runs/``                     one lock file per run of the pipelines, locked by its process
 
     ``storage`` reads and writes the objects that are put whole, under their path relative to ``root``. Segments,
@@ -59,6 +60,7 @@ class Lake:
         self.runs = self.root / "runs"
         self.spill = self.root / "spill"
         self.alerts = self.root / "alerts.json"
+        self.refreshes = self.root / "refreshes"
 
     def create(self) -> Lake:
         """Create the folders that are missing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from data.lake import Lake
+from data.refreshes import Refresh, append_refresh, last_refresh
 from models.selection.dataset import decision_log
 from pipelines.activity import Activity, Follower
 from pipelines.alerts import Failure, NotDelivered, forget, tell
@@ -21,6 +23,7 @@ from pipelines.defs.resources import LockedLakeResource
 from pipelines.instance import opened_instance
 from pipelines.marts.catalogue import MARTS
 from pipelines.run_retention import delete_old_runs, run_days_from_environment
+from pipelines.waits import Waits, waits
 
 NAME = "portolan refresh"
 JOBS = ("refresh", "decisions_by_hour", "learning")
@@ -74,6 +77,7 @@ def refresh(
     """
     lake = LockedLakeResource(data_dir=str(data_dir))
     before = lake.lake().current_mart()
+    began, clock_s = datetime.now(UTC), time.monotonic()
     follower = Follower(sum(len(defs.resolve_job_def(name).nodes) for name in JOBS), watch)
     with opened_instance() as instance:
         results = [_run("refresh", lake, instance, {}, follower, progress)]
@@ -89,7 +93,35 @@ def refresh(
         alert(lake.lake(), report, [result.run_id for result in results if not result.success], progress)
         if not instance.is_ephemeral:
             _delete_old_runs(instance, progress)
+    _remember(lake.lake(), report, began, time.monotonic() - clock_s, progress)
     return report
+
+
+def _remember(
+    lake: Lake, report: RefreshReport, began: datetime, seconds: float, progress: Callable[[str], None]
+) -> None:
+    """Append the refresh to those that dashboards show; one that cannot be written is told and costs nothing else."""
+    listed, current = "published_mart" in report.metadata, lake.current_mart()
+    try:
+        before = last_refresh(lake, listed=True) if listed else None
+        published = datetime.fromtimestamp(current.stat().st_mtime, UTC) if current and report.moved else None
+        found = waits(lake, before.began, began, published) if before else Waits()
+        refresh = Refresh(
+            at=began.isoformat(timespec="milliseconds"),
+            seconds=round(seconds, 3),
+            succeeded=report.succeeded,
+            failed=tuple(report.failed),
+            warnings=tuple(report.warnings),
+            version=report.version,
+            moved=report.moved,
+            listed=listed,
+            requests=found.requests,
+            lake_wait_s=found.lake_s,
+            marts_wait_s=found.marts_s,
+        )
+        append_refresh(lake, refresh)
+    except OSError as error:
+        progress(f"refreshes: not written: {error.strerror or type(error).__name__}")
 
 
 def _report(results: Sequence[dg.ExecuteInProcessResult], version: str | None, moved: bool) -> RefreshReport:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from data.lake import Lake
+from data.refreshes import last_refresh, read_refreshes
 from models.selection.dataset import decision_log
 from pipelines.activity import Activity
 from pipelines.definitions import defs
@@ -45,6 +47,32 @@ def test_refresh_publishes_a_mart_of_every_request(tmp_path: Path) -> None:
     again = refresh(tmp_path, said.append)
     assert again.metadata["decisions"]["hours"] == 1
     assert again.metadata["training_set"]["dagster/row_count"] == 30 + len(late)
+
+
+def test_a_refresh_keeps_its_result_and_how_long_requests_waited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, rows = Lake(tmp_path), records(40)
+    fill(lake, rows[:30])
+    first = refresh(tmp_path, lambda _: None)
+    fill(lake, rows[30:])
+    sealed = max(path.stat().st_mtime for path in lake.requests.glob("*/*.parquet"))
+    contradict(monkeypatch)
+    refresh(tmp_path, lambda _: None)
+    monkeypatch.undo()
+    third = refresh(tmp_path, lambda _: None)
+    day = datetime.now(UTC).date()
+    kept = read_refreshes(lake, day - timedelta(days=1), day)
+    assert [(one.succeeded, one.listed, one.moved, one.version, one.requests) for one in kept] == [
+        (True, True, True, first.version, 0), (False, False, False, first.version, 0),
+        (True, True, True, third.version, 10),
+    ]  # fmt: skip
+    assert "usage_counts_every_request" in kept[1].failed and not kept[0].failed
+    # What was sealed before the refresh that failed waited for the one after it.
+    published = lake.marts / str(third.version)
+    assert kept[2].lake_wait_s == pytest.approx(sealed - rows[30].started_at / 1e6, abs=0.01)
+    assert kept[2].marts_wait_s == pytest.approx(published.stat().st_mtime - rows[30].started_at / 1e6, abs=0.01)
+    assert last_refresh(lake) == last_refresh(lake, listed=True) == kept[2]
 
 
 def contradict(monkeypatch: pytest.MonkeyPatch) -> None:
