@@ -15,6 +15,7 @@ from data.catalogue import load_catalogue
 from data.catalogue.configured import keep_configured
 from data.catalogue.types import Catalogue
 from data.lake import Lake
+from data.worker_reports import SharingState, WorkerReport
 from router_service.admission.admission import Admission
 from router_service.admission.client_region import ClientRegions
 from router_service.admission.constraint_resolver import ConstraintResolver
@@ -51,7 +52,7 @@ from router_service.telemetry.log import RequestLog
 from router_service.telemetry.model_usage import ModelUsageReader
 from router_service.telemetry.record_appender import RecordAppender
 from router_service.telemetry.sealer import Sealer
-from router_service.telemetry.worker_board import SharingState, WorkerBoard, WorkerReport
+from router_service.telemetry.worker_board import WorkerBoard
 from router_service.tool_calls.check import ToolCallChecker
 from router_service.upstream.client import ClientName, open_client, select_client
 from router_service.upstream.fetcher import MediaFetcher

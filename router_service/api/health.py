@@ -5,11 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from data.worker_reports import WorkerReport
 from router_service.api.schemas.described import responds
 from router_service.api.schemas.record_bodies import HealthBody
 from router_service.api.services import services_of
 from router_service.telemetry.metrics import render
-from router_service.telemetry.worker_board import ServerState, WorkerReport
+from router_service.telemetry.worker_board import ServerState
 
 router = APIRouter()
 OK, UNWRITABLE, SILENT = "ok", "log_unwritable", "worker_silent"

@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from router_service.telemetry.worker_board import ServerState, WorkerReport
+from data.worker_reports import WorkerReport
+from router_service.telemetry.worker_board import ServerState
 
 # Counters by the field of ``WorkerReport`` that they add up.
 _COUNTERS = (

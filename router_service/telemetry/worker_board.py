@@ -18,42 +18,11 @@ from typing import NamedTuple
 import msgspec
 
 from data.lake import Lake
+from data.worker_reports import SUFFIX, WorkerReport, read_report
 
 INTERVAL_S = 1.0
 # A worker that is well but for a busy machine writes its file more often.
 SILENT_S = 15.0
-SUFFIX = ".worker"
-
-
-class SharingState(msgspec.Struct, frozen=True):
-    """Hold the state of one way to share with other workers."""
-
-    failures: int
-    working: bool
-
-
-class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold what one worker has counted since its start, ``at`` that second of the machine's monotonic clock."""
-
-    worker: str
-    pid: int
-    at: float
-    log_healthy: bool
-    written: int
-    dropped: int
-    waiting: int
-    unlogged: int
-    write_failures: int
-    refusals_unrecorded: int
-    policy_failures: int
-    policy_version: str | None
-    catalogue_version: str
-    keys_known: int
-    keys_stale_reads: int
-    outages: list[str]
-    sharing: dict[str, SharingState]
-    # Hedged requests: sent, won, refused and their tokens; ``None`` where hedging is off.
-    hedges: tuple[int, int, int, float] | None = None
 
 
 class ServerState(NamedTuple):
@@ -67,9 +36,6 @@ class ServerState(NamedTuple):
     def all(self) -> list[WorkerReport]:
         """Return all reports, over which counters add up."""
         return [*self.running, *self.ended]
-
-
-_decode = msgspec.json.Decoder(WorkerReport).decode
 
 
 class WorkerBoard:
@@ -88,7 +54,7 @@ class WorkerBoard:
         own = self._report()
         running, ended, silent = [own], [], set()
         for path in sorted(self._folder.glob(f"{self._server}.*{SUFFIX}")):
-            found = _read(path) if path != self._path else None
+            found = read_report(path) if path != self._path else None
             if found is None:
                 continue
             if not _is_running(found.pid):
@@ -121,17 +87,10 @@ class WorkerBoard:
             servers.setdefault(path.name.partition(".")[0], []).append(path)
         servers.pop(self._server, None)
         for paths in servers.values():
-            if not any(report is not None and _is_running(report.pid) for report in map(_read, paths)):
+            if not any(report is not None and _is_running(report.pid) for report in map(read_report, paths)):
                 for path in paths:
                     with contextlib.suppress(OSError):
                         path.unlink()
-
-
-def _read(path: Path) -> WorkerReport | None:
-    try:
-        return _decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
 
 
 def _is_running(pid: int) -> bool:

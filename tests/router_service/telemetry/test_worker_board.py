@@ -15,9 +15,10 @@ import msgspec
 import pytest
 
 from data.lake import Lake
+from data.worker_reports import SharingState, WorkerReport
 from router_service.api.health import worst_status
 from router_service.telemetry.metrics import render
-from router_service.telemetry.worker_board import SILENT_S, SharingState, WorkerBoard, WorkerReport
+from router_service.telemetry.worker_board import SILENT_S, WorkerBoard
 from tests.fuzz.market import FaultyMarket, faulty_market, good
 from tests.running import until
 
