@@ -57,16 +57,24 @@ def compares() -> bool:
 
 
 def card(
-    title: str, definition: str, frame: pl.DataFrame, draw: Callable[[], object], *, requests: RequestsOf | None = None
+    title: str,
+    definition: str,
+    frame: pl.DataFrame,
+    draw: Callable[[], object],
+    *,
+    requests: RequestsOf | None = None,
+    live: bool = False,
 ) -> None:
     """Frame a chart: its title, whether its data are synthetic, the chart, its definition, and its rows as a table.
 
     ``draw`` shows the chart; one that it returns can be downloaded as PNG.
 
-    ``requests`` are those that it counts, which are listed one by one when asked for.
+    ``requests`` are those that it counts, which are listed one by one when asked for. One that is ``live`` has no
+    synthetic data, whatever the page shows.
     """
+    source = "live" if live else chosen_source()
     with st.container(border=True):
-        st.markdown(f"**{title}**{demo_badge()}")
+        st.markdown(f"**{title}**{'' if live else demo_badge()}")
         drawn = draw()
         chart = drawn if isinstance(drawn, alt.TopLevelMixin) and renders() else None
         st.caption(definition)
@@ -75,7 +83,7 @@ def card(
         with st.expander(label, icon=":material/table_rows:", key=f"{name}-table", on_change="rerun") as table:
             if table.open:
                 st.dataframe(greyed(frame), hide_index=True, alt=f"Rows of the chart {title}")
-                file = f"{name}-{chosen_source()}"
+                file = f"{name}-{source}"
                 with st.container(horizontal=True):
                     st.download_button("CSV", frame.write_csv(), f"{file}.csv", "text/csv", key=f"{name}-csv",
                                        icon=":material/download:")  # fmt: skip

@@ -11,11 +11,12 @@ st.navigation(
         st.Page("app_pages/categories.py", title="Categories", icon=":material/category:"),
         st.Page("app_pages/model.py", title="Model", icon=":material/neurology:"),
         st.Page("app_pages/providers.py", title="Providers", icon=":material/dns:"),
+        st.Page("app_pages/routing.py", title="Routing", icon=":material/alt_route:"),
         st.Page("app_pages/cost.py", title="Cost", icon=":material/payments:"),
         st.Page("app_pages/errors.py", title="Errors", icon=":material/error:"),
+        st.Page("app_pages/operations.py", title="Operations", icon=":material/monitor_heart:"),
         # Its file is not named requests.py, since Streamlit puts the folder of a script first in the path of imports.
         st.Page("app_pages/single_requests.py", title="Requests", icon=":material/receipt_long:", url_path="requests"),
-        st.Page("app_pages/policies.py", title="Policies", icon=":material/alt_route:"),
     ],
     position="top",
 ).run()

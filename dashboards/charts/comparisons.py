@@ -1,4 +1,4 @@
-"""Compare names side by side: bars, ranges and intervals."""
+"""Compare names side by side: bars and ranges."""
 
 from __future__ import annotations
 
@@ -31,28 +31,6 @@ def quantile_ranges(frame: pl.DataFrame) -> Any:
         )
     )
     return (line + dots).properties(height=alt.Step(30))
-
-
-def lifts(frame: pl.DataFrame) -> Any:
-    """Draw the interval of ``lift`` of each segment, coloured by significance."""
-    named = frame.with_columns(
-        who=pl.when(pl.col("by") == "all").then(pl.lit("all requests")).otherwise(pl.col("name"))
-    )
-    base = alt.Chart(named).encode(
-        y=alt.Y("who:N", sort=named["who"].to_list(), title=None, axis=alt.Axis(labelLimit=280)),
-        color=alt.Color(
-            "word:N",
-            title=None,
-            scale=alt.Scale(domain=["better", "unclear", "worse"], range=["#0a7d3c", "#b58900", "#b3261e"]),
-        ),
-    )
-    line = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="Lift, more is better"), x2="high:Q")
-    dot = base.mark_point(filled=True, size=80, opacity=1).encode(
-        x="lift:Q",
-        tooltip=["who", "decisions", *(alt.Tooltip(f"{name}:Q", format="+.0f") for name in ("lift", "low", "high"))],
-    )
-    zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 4]).encode(x="zero:Q")
-    return (zero + line + dot).properties(height=alt.Step(26))
 
 
 def bars(frame: pl.DataFrame, label: str, value: str, colour: Callable[[str], str], few: int, *, x_title: str) -> Any:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
 from data.lake import Lake
 from data.policies import read_audit, read_report, read_serving, read_state, read_states
+
+LIVING = ("candidate", "shadow", "canary", "champion")
+LEFT = ("retired", "rejected", "rolled_back")
 
 
 def registry(lake: Lake) -> pl.DataFrame:
@@ -28,13 +32,33 @@ def registry(lake: Lake) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=kinds | {"decisions": pl.Int64, "reason": pl.String})
 
 
-def audit(lake: Lake) -> pl.DataFrame:
-    """Return ``at, who, what, version, why``, the newest first."""
+def audit(lake: Lake, begin: datetime, end: datetime) -> pl.DataFrame:
+    """Return ``at, who, what, version, why`` of the steps from ``begin`` to ``end``, the newest first."""
     rows = [
         {"at": e.at[:19], "who": e.who, "what": e.what.replace("_", " "), "version": e.version, "why": e.why}
         for e in reversed(read_audit(lake))
+        if begin <= datetime.fromisoformat(e.at) < end
     ]
     return pl.DataFrame(rows, schema=dict.fromkeys(("at", "who", "what", "version", "why"), pl.String))
+
+
+def lives(lake: Lake, begin: datetime, end: datetime, shown: int) -> pl.DataFrame:
+    """Return ``version, state, begin, end, why``: the states of versions from ``begin`` to ``end``, newest first.
+
+    ``shown`` versions at most. A version that has left for good has no ``end``; one that has not goes on to ``end``.
+    """
+    steps = [(e, datetime.fromisoformat(e.at)) for e in read_audit(lake) if e.what in (*LIVING, *LEFT)]
+    rows: list[dict[str, Any]] = []
+    for version in dict.fromkeys(entry.version for entry, _ in reversed(steps)):
+        mine = [(entry, at) for entry, at in steps if entry.version == version]
+        for (entry, at), after in zip(mine, [*(at for _, at in mine[1:]), None], strict=True):
+            until = after or (end if entry.what in LIVING else None)
+            if at < end and (until or at) >= begin:
+                state = entry.what.replace("_", " ")
+                rows.append({"version": version, "state": state, "begin": at, "end": until, "why": entry.why})
+    kinds = {"version": pl.String, "state": pl.String} | dict.fromkeys(("begin", "end"), pl.Datetime("us", "UTC"))
+    found = pl.DataFrame(rows, schema=kinds | {"why": pl.String})
+    return found.filter(pl.col("version").is_in(found["version"].unique(maintain_order=True).head(shown).to_list()))
 
 
 def verdicts(lake: Lake, version: str) -> pl.DataFrame:

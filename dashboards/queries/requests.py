@@ -24,7 +24,14 @@ _FIXED = {
         "answered": "error_type IS NULL AND NOT cancelled",
         "failed": "error_type IS NOT NULL",
         "cancelled": "cancelled",
-    }
+        "rescued by fallback": "error_type IS NULL AND attempts[1].error_type IS NOT NULL",
+    },
+    "choice": {
+        "of several endpoints": "len(list_filter(candidates, c -> c.excluded_by IS NULL)) > 1",
+        "that explored": "list_filter(candidates, c -> c.endpoint = attempts[1].endpoint AND c.excluded_by IS NULL)[1]"
+        ".probability < list_max(list_transform(list_filter(candidates, c -> c.excluded_by IS NULL), "
+        "c -> c.probability))",
+    },
 }
 _SQL = {
     # The provider of any attempt, so that a request that it failed is found too.
@@ -34,6 +41,7 @@ _SQL = {
     "error": "error_type = ?",
     "key": "key_hash = ?",
     "user": "user_hash = ?",
+    "policy": "policy = ?",
     "country": "country = ?",
 }
 
@@ -53,7 +61,7 @@ def newest(
     """Return ``id, time, model, provider, status, error, attempts, tokens, ttft_s, seconds, cost_usd``.
 
     They are the ``MOST`` newest of the requests that the filters keep. ``filters`` are pairs of a field and a value:
-    fields of ``slices.FIELDS``, and status, error, key, user and country.
+    fields of ``slices.FIELDS``, and status, choice, error, key, user, country and policy.
     """
     conditions, values = ["hour >= ?", "hour < ?"], [begin, end]
     for field, value in filters:

@@ -24,14 +24,8 @@ from dashboards.time_range import TimeRange
 from data.catalogue import load_catalogue
 from data.lake import Lake
 from data.marts import open_mart
-from models.selection.evaluation.gates import GateRequirements
-from models.selection.evaluation.report import write_report
-from models.selection.evaluation.simulation_trial import TrialSettings
-from models.selection.lifecycle.promotion import advance, judge_challenger
-from models.selection.lifecycle.train import train
 from pipelines.build import build_mart
 from tests.pipelines.test_marts import fill, records
-from tests.policy_world import World
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "dashboards" / "streamlit_app.py"
@@ -40,8 +34,10 @@ PAGES = {
     "rankings": "Rankings",
     "categories": "Categories",
     "model": "Model",
+    "routing": "Routing",
     "cost": "Cost",
     "errors": "Errors",
+    "operations": "Operations",
     "providers": "Providers",
     "single_requests": "Requests",
 }
@@ -78,35 +74,6 @@ def test_without_a_mart_a_page_says_what_to_do(tmp_path: Path, page: str, monkey
     test = AppTest.from_file(str(ROOT / "dashboards/app_pages" / f"{page}.py"), default_timeout=30).run()
     assert not test.exception
     assert "portolan refresh" in test.info[0].value
-
-
-def policies_page(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setenv("PORTOLAN_DATA_DIR", str(lake.root))
-    return AppTest.from_file(str(ROOT / "dashboards/app_pages/policies.py"), default_timeout=30).run()
-
-
-def test_without_a_policy_the_page_says_what_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "price shares serve" in policies_page(Lake(tmp_path), monkeypatch).info[0].value
-
-
-def test_the_policies_page_shows_registry_report_and_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(Lake(tmp_path))
-    world.serve(1500)
-    version = train(world.lake).version
-    judgement = judge_challenger(world.lake, GateRequirements(trial=TrialSettings(duration_s=60, scenarios=("calm",))))
-    assert judgement is not None
-    report = write_report(world.lake, judgement)
-    advance(world.lake)
-    page = policies_page(world.lake, monkeypatch)
-    assert not page.exception
-    known, verdicts, refused, effects, changes, steps = (frame.value for frame in page.dataframe)
-    assert known.iloc[0]["version"] == version
-    assert (known.iloc[0]["state"], known.iloc[0]["share"]) == ("canary", 0.1)
-    assert verdicts["gate"].to_list() == ["G0", "G1", "G2", "G3"]
-    assert len(refused) == len(report["segments"])
-    assert effects["figure"].to_list() == ["calm"]
-    assert changes["endpoint"].to_list() == [row["endpoint"] for row in report["shifts"]]
-    assert steps["what"].to_list() == ["canary", "candidate"]
 
 
 def test_figures_are_those_of_the_log(mart: Lake) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from benchmarks.closed_loop import plant as planted
 from benchmarks.closed_loop.plant import Header, upside_down
-from dashboards.charts.comparisons import lifts
 from dashboards.queries.policies import segments
 from data.lake import Lake
 from data.policies import read_audit, read_report, read_serving
@@ -112,7 +111,8 @@ def test_a_better_challenger_goes_from_shadow_to_champion(world: World) -> None:
     answers, streams = (row for row in report["segments"] if row["by"] == "delivery")
     assert (streams["name"], answers["name"]) == ("stream", "non-streaming")
     assert streams["decisions"] + answers["decisions"] == whole["decisions"]
-    assert lifts(segments(world.lake, str(serving.champion))).to_dict()
+    (lift,) = segments(world.lake, str(serving.champion)).filter(by="all").select("lift", "low", "high").rows()
+    assert 0 < lift[1] < lift[0] < lift[2]
     lift = next(row for row in report["effects"] if row["figure"] == "lift_dr_usd")
     assert 0 < lift["low"] < lift["value"] < lift["high"]
     assert (
