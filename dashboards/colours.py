@@ -43,6 +43,17 @@ _PROVIDERS = {
     "nebius": "#6fa33a",
 }
 
+_POLICIES = {
+    "price": "#1f6fb2",
+    "learned": "#e08e1b",
+    "adjusted": "#2f7f86",
+    "exacto": "#7a5195",
+    "sticky": "#6fa33a",
+    "sort": "#9c3d54",
+    "order": "#b58b2a",
+    "wished": "#d0627e",
+}
+
 
 def author_colour(author: str | None) -> str:
     """Return the colour of an author as ``#rrggbb``."""
@@ -53,11 +64,23 @@ def author_colour(author: str | None) -> str:
 
 def model_colour(model: str) -> str:
     """Return a shade of the colour of a model's author, which its name chooses."""
-    if model == REST:
-        return GREY
-    red, green, blue = (int(author_colour(model.split("/")[0])[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    return GREY if model == REST else _shade(author_colour(model.split("/")[0]), model)
+
+
+def policy_colour(name: str) -> str:
+    """Return the colour of a policy, or for a policy and its version a shade of it."""
+    policy, _, version = name.partition(" ")
+    found = _POLICIES.get(policy)
+    if found is None:
+        return name_colour(name)
+    return _shade(found, name) if version else found
+
+
+def _shade(colour: str, name: str) -> str:
+    """Return a shade of a colour which the name chooses."""
+    red, green, blue = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
     hue, light, saturation = colorsys.rgb_to_hls(red, green, blue)
-    number = crc32(model.encode())
+    number = crc32(name.encode())
     turned = (hue + (number // 7 % 5 - 2) * 0.018) % 1
     return _hex(turned, min(0.8, max(0.28, light + (number % 7 - 3) * 0.075)), saturation)
 

@@ -36,8 +36,9 @@ def show_now(lake: Lake) -> None:
     with st.container(horizontal=True):
         _refresh_metrics(latest, now)
         _log_metrics([one for one, _ in reports])
-    if latest is not None and (said := (*latest.failed, *latest.warnings)):
-        st.markdown(f":{'orange' if latest.succeeded else 'red'}[The last refresh says: {'; '.join(said)}]")
+    if latest is not None:
+        for sentence in (*latest.failed, *latest.warnings):
+            st.markdown(f":{'orange' if latest.succeeded else 'red'}[Last refresh: {sentence.replace('_', ' ')}]")
     if not reports:
         st.caption("No router has reported from this data directory: none has run here since it was made.")
         return

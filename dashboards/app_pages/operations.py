@@ -41,7 +41,7 @@ from data.refreshes import KEPT, read_refreshes
 
 COUNTED = "All requests; the router's overhead is the time of a request less that spent on providers' responses."
 HOURLY_DAYS, MATRIX_DAYS = 7, 14
-BLUES = ["#7fb2de", "#1f6fb2", "#14324f"]
+LEVEL_COLOURS = ["#7fb2de", "#1f6fb2", "#e08e1b"]
 
 st.title("Operations")
 live = chosen_source() != "demo"
@@ -66,7 +66,8 @@ def next_hour(moment: datetime) -> datetime:
     return (moment + timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
 
 
-clock = datetime.now(UTC) if live else found.last.replace(tzinfo=UTC)
+last = found.last.replace(tzinfo=UTC)
+clock = max(datetime.now(UTC), last) if live else last
 begin, end = time_range.moments
 begin = max(begin, next_hour(found.first.replace(tzinfo=UTC)) - timedelta(hours=1))
 end = min(end, next_hour(clock))
@@ -119,7 +120,7 @@ framed(
     f"{said}. The line to the running {unit} is dashed; points of fewer than {FEW} requests are hollow."
     + ("" if hourly else f" Mean over the {unit}, and the mean of its busiest hour."),
     rate,
-    lambda: draw(rate, rate_names, ["#1f6fb2", "#e08e1b"], "Requests a second", ",.3~g", FEW),
+    lambda: draw(rate, rate_names, ["#1f6fb2", "#e08e1b"], "Requests a second", ",.4~f", FEW),
 )
 
 took = ask(overhead, unit, begin, end, filters)
@@ -131,7 +132,7 @@ else:
         f"Time of answered requests less that spent on providers' responses, {said}. Quantiles from histograms, to "
         f"1 %. The line to the running {unit} is dashed; points of fewer than {FEW} requests are hollow.",
         took,
-        lambda: draw(took, [*LEVELS], BLUES, "Overhead, ms", ",.3~g", FEW),
+        lambda: draw(took, [*LEVELS], LEVEL_COLOURS, "Overhead, ms", ",.3~f", FEW),
     )
 
 recent = hours.filter(pl.col("hour") >= (end - timedelta(days=MATRIX_DAYS)).replace(tzinfo=None))
@@ -155,44 +156,27 @@ framed(
 )  # fmt: skip
 
 if live:
-    known = read_refreshes(lake(), time_range.begin, max(time_range.end, clock.date()))
+    # A range ends with the last request, but refreshes go on.
+    last_day = clock.date() if time_range.end > found.last.date() else time_range.end - timedelta(days=1)
+    known = read_refreshes(lake(), time_range.begin, last_day)
+    of_days = f"{time_range.begin} to {last_day} (UTC)"
     waited = waits_over_time(known, unit)
     if waited.is_empty():
         st.caption(
-            f"No refresh of {time_range.sentence()} is recorded that added requests, so that no wait is known. "
+            f"No refresh of {of_days} is recorded that added requests, so that no wait is known. "
             f"`portolan refresh` records its runs, of the last {KEPT.days} days."
         )
     else:
         names = [IN_LAKE, f"{IN_LAKE}, {LONGEST_OF}", IN_MARTS, f"{IN_MARTS}, {LONGEST_OF}"]
-        framed(
+        card(
             f"Time until a request can be read by {unit}, s",
-            f"From the arrival of a request until it is in the lake and in the published marts, {said}: the longest "
-            f"wait in a refresh, of which the median and the longest are shown. Known of the last {KEPT.days} days.",
+            f"From the arrival of a request until it is in the lake and in the published marts, {of_days}: the "
+            "longest wait in a refresh, of which the median and the longest are shown. Known of the last "
+            f"{KEPT.days} days.",
             waited,
-            lambda: draw(waited, names, ["#7fb2de", "#1f6fb2", "#e0b04a", "#c0562f"], "Seconds", ",.3~g", FEW),
+            lambda: draw(waited, names, ["#7fb2de", "#1f6fb2", "#e0b04a", "#c0562f"], "Seconds", ",.1~f", FEW),
             live=True,
         )
-
-aside = ask(set_aside, time_range)
-if aside.is_empty():
-    st.caption(f"No request of {time_range.sentence()} was set aside for breaking a rule of the marts.")
-else:
-    layers, ids = largest(aside, 8), ask(set_aside_ids, time_range)
-    framed(
-        f"Requests set aside by {grain} and reason",
-        f"{time_range.sentence()} (UTC), in the lake and in no mart, since they contradict a rule of the marts. The "
-        f"running {grain} is hatched. The table has the 200 newest.",
-        ids,
-        lambda: draw_chart(
-            stacked_amounts(layers, grain, as_of, name_colour, 0, title="Reason", y_title="Requests set aside",
-                            number_format="~s"),
-            alt=f"Requests set aside by {grain} and reason",
-        ),
-    )  # fmt: skip
-files = ask(left_out)
-if not files.is_empty():
-    card("Files of the lake that cannot be read", "They are left out of all marts until they are repaired.", files,
-         lambda: st.dataframe(files, hide_index=True, alt="Unreadable files"))  # fmt: skip
 
 columns: dict[str, Any] = {
     "mart": "Mart", "description": "What it has", "newest": "Newest partition, UTC",
@@ -202,11 +186,41 @@ columns: dict[str, Any] = {
     "mb": st.column_config.NumberColumn("MB", format="%.2f"),
     "at": st.column_config.DatetimeColumn("Began, UTC", format="YYYY-MM-DD HH:mm:ss"), "result": "Result",
     "seconds": st.column_config.NumberColumn("Seconds", format="%.1f"),
-    "requests": st.column_config.NumberColumn("n", format="localized", help="Requests that were new to it"),
+    "requests": st.column_config.NumberColumn("n", format="localized"),
     "lake_wait_s": st.column_config.NumberColumn("Until in the lake, s", format="%.1f"),
     "marts_wait_s": st.column_config.NumberColumn("Until in the marts, s", format="%.1f"),
-    "said": "Failed steps and warnings",
+    "said": "Failed steps and warnings", "generation_id": "Id", "reason": "Reason",
+    "hour": st.column_config.DatetimeColumn("Hour, UTC", format="YYYY-MM-DD HH:mm"),
+    "why": st.column_config.LinkColumn("Explanation", display_text="explain"),
 }  # fmt: skip
+aside = ask(set_aside, time_range)
+if aside.is_empty():
+    st.caption(f"No request of {time_range.sentence()} was set aside for breaking a rule of the marts.")
+else:
+    layers, ids = largest(aside, 8), ask(set_aside_ids, time_range)
+    card(
+        f"Requests set aside by {grain} and reason",
+        f"{time_range.sentence()} (UTC), in the lake and in no mart, since they contradict a rule of the marts. The "
+        f"running {grain} is hatched.",
+        layers.select("period", "name", "requests"),
+        lambda: draw_chart(
+            stacked_amounts(layers, grain, as_of, name_colour, 0, title="Reason", y_title="Requests set aside",
+                            number_format="~s"),
+            alt=f"Requests set aside by {grain} and reason",
+        ),
+    )  # fmt: skip
+    explained = ids.with_columns(why=pl.format(f"requests?id={{}}&data={chosen_source()}", "generation_id"))
+    card(
+        "Requests that were set aside",
+        "The 200 newest. The last column leads to the page that says why the request went where it went.",
+        ids,
+        lambda: st.dataframe(explained, hide_index=True, column_config=columns, alt="Requests that were set aside"),
+    )
+files = ask(left_out)
+if not files.is_empty():
+    card("Files of the lake that cannot be read", "They are left out of all marts until they are repaired.", files,
+         lambda: st.dataframe(files, hide_index=True, alt="Unreadable files"))  # fmt: skip
+
 made = ask(mart_files)
 card(
     "Freshness of each mart",
@@ -219,8 +233,7 @@ if live:
     runs = refresh_table(known[-200:])
     card(
         "Refreshes",
-        f"The 200 newest of {time_range.sentence()} and after, with their duration and result; n are the requests that "
-        "were new to it.",
+        f"The 200 newest of {of_days}, with their duration and result; n are the requests that were new to it.",
         runs,
         lambda: st.dataframe(runs, hide_index=True, column_config=columns, alt="Refreshes of the marts"),
         live=True,

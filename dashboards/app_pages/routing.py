@@ -11,7 +11,7 @@ from dashboards.access import ask, foot
 from dashboards.charts.intervals import intervals, intervals_over_time
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines, stacked_amounts
-from dashboards.colours import model_colour, name_colour
+from dashboards.colours import model_colour, policy_colour
 from dashboards.controls import FEW, card, choose_time_range, compares, draw_chart, greyed
 from dashboards.policy_report import show_policies
 from dashboards.queries.freshness import freshness
@@ -84,31 +84,38 @@ windows = windows_of(time_range, found.last)
 now = ask(sums, *time_range.moments, kept)
 reaches_back = compare and found.first.date() <= windows.before(1)[0].date()
 before = ask(sums, *windows.before(1), kept) if reaches_back else None
+before = before if before and before["requests"] else None
 n = now["requests"]
 
 
-def change(name: str) -> str | None:
+def growth(name: str) -> str | None:
     """Return by how much a figure has changed since the range before."""
     then = before[name] if before else 0
     return f"{now[name] / then - 1:+.0%}" if then else None
 
 
+choices = f"{(now['choices'] / n - before['choices'] / before['requests']) * 100:+.1f} points" if before else None
 with st.container(horizontal=True):
-    for label, name, value, help_text in (
-        ("Requests", "requests", f"{n:,}", None),
-        ("With a choice", "choices", f"{now['choices'] / n:.1%}", "Two or more endpoints were eligible"),
-        ("Saved by the choice", "gain_nano", f"${now['gain_nano'] / 1e9:,.2f}", EXPLAINED["gain"]),
-        ("Spent on exploring", "exploration_nano", f"${now['exploration_nano'] / 1e9:,.2f}", EXPLAINED["exploration"]),
-        ("Rescued by fallback", "rescued", f"{now['rescued']:,}", "Answered although the first attempt failed"),
+    for label, value, delta, help_text in (
+        ("Requests", f"{n:,}", growth("requests"), None),
+        ("With a choice", f"{now['choices'] / n:.1%}", choices, "Two or more endpoints were eligible"),
+        ("Saved by the choice", f"${now['gain_nano'] / 1e9:,.2f}", growth("gain_nano"), EXPLAINED["gain"]),
+        (
+            "Spent on exploring",
+            f"${now['exploration_nano'] / 1e9:,.2f}",
+            growth("exploration_nano"),
+            EXPLAINED["exploration"],
+        ),
+        ("Rescued by fallback", f"{now['rescued']:,}", growth("rescued"), "Answered although the first attempt failed"),
     ):
-        st.metric(label, value, change(name), delta_color="off", help=help_text, border=True, height="stretch")
+        st.metric(label, value, delta, delta_color="off", help=help_text, border=True, height="stretch")
 
-colour = model_colour if by == "model" else name_colour
+colour = model_colour if by == "model" else policy_colour
 whole = pl.col("value").sum().over("period")
 layers = largest(rows, 10).with_columns(value=pl.col("value") / whole)
 framed(
     f"Share of requests by {grain} and {by}",
-    f"Who decided, {said}. The running {grain} is hatched; layers of fewer than {FEW} requests are pale.",
+    f"Shares of all requests, {said}. The running {grain} is hatched; layers of fewer than {FEW} requests are pale.",
     layers.select("period", "name", share="value", requests="requests"),
     lambda: draw_chart(
         stacked_amounts(layers, grain, as_of, colour, FEW, title=by.title(), y_title="Share of requests",

@@ -31,7 +31,7 @@ def matrix(
     """
     top = max(frame[value].to_list(), default=0) or 1
     long = any(len(str(one)) > 6 for one in x_order)
-    labels = alt.Axis(labelLimit=150, labelAngle=-40 if long else 0, labelOverlap=False)
+    labels = alt.Axis(labelLimit=150, labelAngle=-40 if long else 0, labelOverlap=False if long else "greedy")
     exact = ".1%" if number_format.endswith("%") else number_format
     base = alt.Chart(frame).encode(
         x=alt.X(f"{x}:N", sort=list(x_order), title=x_title, axis=labels),

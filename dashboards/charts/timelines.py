@@ -24,8 +24,8 @@ STATES = {
 def lives(frame: pl.DataFrame, begin: datetime, end: datetime) -> Any:
     """Draw ``version, state, begin, end, why`` from ``begin`` to ``end`` (UTC), rows in the frame's order.
 
-    A state that lasted is a bar from its begin to its end, and each begin is a dot. A bar that goes on is hatched by
-    dashes along its edge.
+    A state that lasted is a bar from its begin to its end, and each begin is a dot. A bar that goes on has a dashed
+    border.
     """
     order = frame["version"].unique(maintain_order=True).to_list()
     drawn = frame.with_columns(
@@ -41,7 +41,7 @@ def lives(frame: pl.DataFrame, begin: datetime, end: datetime) -> Any:
     lasted = alt.Chart(drawn.drop_nulls("end"))
     bars = lasted.mark_bar(opacity=0.8).encode(x=x, x2="end:T", y=y, color=colour, tooltip=tooltip)
     running = alt.Chart(drawn.filter(pl.col("end") >= end)).mark_bar(
-        filled=False, stroke="#1d2b3a", strokeDash=[3, 3], strokeWidth=1
+        filled=False, stroke="#8a8f98", strokeDash=[3, 3], strokeWidth=1
     ).encode(x=x, x2="end:T", y=y)  # fmt: skip
     steps = drawn.filter(pl.col("begin") >= begin)
     dots = alt.Chart(steps).mark_point(filled=True, size=70, opacity=1).encode(
