@@ -58,12 +58,14 @@ def _show_steps(lake: Lake, begin: datetime, end: datetime) -> None:
     if lived.is_empty():
         st.caption(f"No learned policy was there from {said}. Choose another time range.")
         return
+    # Not weeks in which there was none.
+    first = max(begin, lived.select(pl.col("begin").min()).item())
     card(
         "Promotions over time",
         f"The states of the {SHOWN} newest versions, {said}. Each step is a dot, which says why it was taken; a state "
         "that goes on has a dashed border. Who is rejected, retired or rolled back serves no request.",
         lived,
-        lambda: draw_chart(draw_lives(lived, begin, end), alt="States of the learned policies over time"),
+        lambda: draw_chart(draw_lives(lived, first, end), alt="States of the learned policies over time"),
         live=True,
     )
     _table("Steps taken: what was promoted or refused, and why", f"{said}, the newest first.", steps)

@@ -171,7 +171,7 @@ if live:
         card(
             f"Time until a request can be read by {unit}, s",
             f"From the arrival of a request until it is in the lake and in the published marts, {of_days}: the "
-            "longest wait in a refresh, of which the median and the longest are shown. Known of the last "
+            "longest wait in a refresh, of which the median and the maximum are shown. Known of the last "
             f"{KEPT.days} days.",
             waited,
             lambda: draw(waited, names, ["#7fb2de", "#1f6fb2", "#e0b04a", "#c0562f"], "Seconds", ",.1~f", FEW),

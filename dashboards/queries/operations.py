@@ -20,7 +20,7 @@ EVERY: dict[Unit, str] = {"hour": "1h", "day": "1d", "week": "1w", "month": "1mo
 MEAN, BUSIEST = "mean", "busiest hour"
 LEVELS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 IN_LAKE, IN_MARTS = "in the lake", "in the marts"
-LONGEST_OF = "longest"
+LONGEST_OF = "max"
 US_PER_MS = 1000
 
 
