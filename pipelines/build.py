@@ -23,6 +23,7 @@ from pipelines.marts.manifest import Manifest, candidate_manifest, encode_manife
 from pipelines.marts.partitions import PartitionBuild, PartitionBuilder, Progress, ignore_progress
 from pipelines.marts.publication import ABANDONED_S, publish, remove_old_versions, write_version
 from pipelines.marts.quarantine import first_future_hour, future_requests
+from pipelines.marts.rollups import ROLLUPS
 from pipelines.marts.spans import is_usable, plan
 from pipelines.retention import retention_from_environment
 
@@ -98,11 +99,11 @@ class Candidate:
         if (first := retention_from_environment().first_kept(now)) is not None:
             # Their requests may have been deleted in part.
             inputs = {hour: found for hour, found in inputs.items() if hour >= first or hour not in before.hours}
+        usable = is_usable(before, MARTS) or not before.hours
         # Without usable partitions of the other days, a version of ``days`` alone would drop them.
-        if days is not None and (is_usable(before, MARTS) or not before.hours):
-            inputs = {hour: found for hour, found in inputs.items() if hour[:10] in days}
-        spans = plan(inputs, before, MARTS, now, days or ())
+        spans = plan(inputs, before, MARTS, now, days if usable else None)
         built = PartitionBuilder(self._lake, before, files).build(spans, progress)
+        gone = {hour for span in spans for hour in span.gone}
         hours = {hour: inputs for span in spans for hour, inputs in span.inputs.items()}
         found = tuple(sorted((one.name, one.reason) for one in left_out))
         future = future_requests(self._lake, files, first_future)
@@ -112,6 +113,8 @@ class Candidate:
             left_out=found,
             future=future,
             made_again_at=before.made_again_at if days is None else now.isoformat(),
+            former_hours=tuple(sorted(gone if not usable else gone.intersection(before.former_hours))),
+            rollups=ROLLUPS,
         )
         return built, manifest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.lake import Lake
+from pipelines.defs.checks import samples_table
 from pipelines.marts.catalogue import QUARANTINE
-from pipelines.marts.manifest import Manifest
+from pipelines.marts.manifest import Manifest, read_manifest
 from pipelines.marts.quarantine import FUTURE_ADVICE, FUTURE_SENTENCE, ROW_RULES, SAMPLES
 
 # Older requests stay set aside, but a check does not warn of them for ever.
@@ -21,6 +22,11 @@ RECENT = timedelta(days=31)
 FILES_SENTENCE = "every file can be read"
 FILES_ADVICE = (
     "Restore the file from a copy, or remove it from lake/requests; it counts again as soon as it can be read."
+)
+HOURS_SENTENCE = "every hour that was published keeps its rows"
+HOURS_ADVICE = (
+    "The lake no longer has these requests, and the mart has no rows of them that it can read: it was declared later, "
+    "its rows mean something else now, or a partition file was deleted. Files with rows of another meaning stay."
 )
 
 
@@ -31,8 +37,9 @@ class _Found(NamedTuple):
     advice: str
     number: int
     recent: int
-    samples: Sequence[dict[str, str]]
+    samples: list[dict[str, str]]
     what: str = "requests"
+    state: str = "set aside"
 
 
 def _name(sentence: str) -> str:
@@ -45,6 +52,7 @@ QUARANTINE_CHECKS = [
         *((rule.sentence, rule.advice) for rule in ROW_RULES),
         (FUTURE_SENTENCE, FUTURE_ADVICE),
         (FILES_SENTENCE, FILES_ADVICE),
+        (HOURS_SENTENCE, HOURS_ADVICE),
     )
 ]
 
@@ -55,19 +63,18 @@ def quarantine_results(lake: Lake, manifest: Manifest, now: datetime) -> Iterato
     One that does not pass is a warning, which keeps nothing from being published.
     """
     for found in _all_found(lake, manifest, now):
-        metadata: dict[str, Any] = {f"{found.what}_set_aside": found.number}
+        metadata: dict[str, Any] = {f"{found.what}_{_name(found.state)}": found.number}
         if found.what == "requests":
             metadata[f"of_the_last_{RECENT.days}_days"] = found.recent
         if found.samples:
-            records = [dg.TableRecord(sample) for sample in found.samples]
-            metadata |= {"samples": dg.MetadataValue.table(records), "what_to_do": found.advice}
+            metadata |= {"samples": samples_table(found.samples), "what_to_do": found.advice}
         yield dg.AssetCheckResult(
             check_name=_name(found.sentence),
             asset_key=QUARANTINE,
             passed=not found.recent,
             severity=dg.AssetCheckSeverity.WARN,
             metadata=metadata,
-            description=f"{found.number} {found.what} are set aside. {found.advice}" if found.number else None,
+            description=f"{found.number} {found.what} are {found.state}. {found.advice}" if found.number else None,
         )
 
 
@@ -89,6 +96,24 @@ def _all_found(lake: Lake, manifest: Manifest, now: datetime) -> Iterator[_Found
     yield _Found(FUTURE_SENTENCE, FUTURE_ADVICE, future.requests, future.requests, early)
     files = [{"file": file, "reason": reason} for file, reason in manifest.left_out]
     yield _Found(FILES_SENTENCE, FILES_ADVICE, len(files), len(files), files[:SAMPLES], "files")
+    yield _lost_hours(manifest, read_manifest(lake))
+
+
+def _lost_hours(manifest: Manifest, published: Manifest) -> _Found:
+    """Return the hours of which marts have no rows; those are recent that the published version still has."""
+    known = {name: set(made.lost) for name, made in published.marts.items()}
+    new = {
+        name: [hour for hour in made.lost if hour not in known.get(name, ())] for name, made in manifest.marts.items()
+    }
+    samples = [
+        {"mart": name, "hours": str(len(made.lost)), "first": made.lost[0], "last": made.lost[-1]}
+        for name, made in manifest.marts.items()
+        if made.lost
+    ]
+    number = sum(len(made.lost) for made in manifest.marts.values())
+    return _Found(
+        HOURS_SENTENCE, HOURS_ADVICE, number, sum(map(len, new.values())), samples[:SAMPLES], "hours", "without rows"
+    )
 
 
 def _rows(lake: Lake, manifest: Manifest) -> pa.Table:

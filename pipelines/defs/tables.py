@@ -1,21 +1,23 @@
 """Derive the assets of the marts and their checks from the declarations."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from pipelines.activity import FILES
+from pipelines.defs.checks import check_result, check_spec
 from pipelines.defs.days import DAYS, ONE_RUN, days_of_run, show_days
 from pipelines.defs.log import sealed_requests
 from pipelines.defs.policies import FRESHNESS, RETRIES
 from pipelines.defs.quarantine import QUARANTINE_CHECKS, quarantine_results
 from pipelines.defs.resources import LakeResource
 from pipelines.marts.catalogue import MARTS, QUARANTINE
+from pipelines.marts.checking import CheckFailed, Contradictions
 from pipelines.marts.declaration import Mart, Measure
 from pipelines.marts.lineage import lineage
-from pipelines.marts.partitions import CheckFailed, Progress
+from pipelines.marts.partitions import Progress
 
 POOL = "mart"
 
@@ -57,10 +59,7 @@ _CHECKS = [(check, mart.name) for mart in MARTS for check in mart.checks]
     specs=[_spec(mart) for mart in MARTS],
     check_specs=[
         *QUARANTINE_CHECKS,
-        *(
-            dg.AssetCheckSpec(check.name, asset=asset, blocking=True, description=f"{check.sentence.capitalize()}.")
-            for check, asset in _CHECKS
-        ),
+        *(check_spec(check, asset) for check, asset in _CHECKS),
     ],
     can_subset=True,
     partitions_def=DAYS,
@@ -76,7 +75,7 @@ def marts(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any
     try:
         built = candidate.build(_logged(context.log.info), days)
     except CheckFailed as error:
-        yield from _results(context, error.failed)
+        yield from _results(context, error.evaluated, error.failed)
         raise dg.Failure(f"nothing is published: {error}", allow_retries=False) from None
     if days is None:
         show_days(context, sorted(context.selected_asset_keys), built.days)
@@ -94,13 +93,19 @@ def marts(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any
             "seconds": work.seconds,
             "dagster/column_lineage": _lineage(mart),
         }
+        kept = built.kept[mart.name]
+        if kept.kept:
+            metadata["hours_of_former_declaration"] = kept.kept
+        if kept.null_columns:
+            metadata["null_in_some_of_them"] = " and ".join(kept.null_columns)
+        if kept.lost:
+            metadata["hours_without_rows"] = len(kept.lost)
         yield dg.MaterializeResult(asset_key=mart.name, metadata=metadata)
     for result in quarantine_results(lake.lake(), candidate.manifest(), datetime.now(UTC)):
         if dg.AssetCheckKey(dg.AssetKey(QUARANTINE), result.check_name or "") in context.selected_asset_check_keys:
             yield result
     # A check has no result where it had nothing to check: Dagster shows it as skipped.
-    if built.checked:
-        yield from _results(context, {})
+    yield from _results(context, built.checked, {})
 
 
 def _logged(log: Callable[[str], None]) -> Progress:
@@ -117,10 +122,10 @@ def _logged(log: Callable[[str], None]) -> Progress:
     return progress
 
 
-def _results(context: dg.AssetExecutionContext, failed: Mapping[str, int]) -> Iterator[dg.AssetCheckResult]:
+def _results(
+    context: dg.AssetExecutionContext, evaluated: Collection[str], failed: Mapping[str, Contradictions]
+) -> Iterator[dg.AssetCheckResult]:
     for check, asset in _CHECKS:
-        if dg.AssetCheckKey(dg.AssetKey(asset), check.name) in context.selected_asset_check_keys:
-            found = failed.get(check.sentence, 0)
-            yield dg.AssetCheckResult(
-                check_name=check.name, asset_key=asset, passed=not found, metadata={"contradictions": found}
-            )
+        is_selected = dg.AssetCheckKey(dg.AssetKey(asset), check.name) in context.selected_asset_check_keys
+        if is_selected and check.sentence in evaluated:
+            yield check_result(check, asset, failed.get(check.sentence))

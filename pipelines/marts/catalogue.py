@@ -28,11 +28,14 @@ from pipelines.marts.declaration import Dimension, Mart, MartCheck, Measure
 
 
 def _counts(mart: str) -> MartCheck:
-    """Return the check that a mart counts each request of its input once."""
+    """Return the check that a mart counts each request of its input once, in its hour."""
     words = mart.removesuffix("_hourly").replace("_", " ")
     return MartCheck(
         f"{words} counts every request",
-        f"SELECT abs((SELECT count(*) FROM requests) - (SELECT coalesce(sum(requests), 0) FROM {mart}))",
+        "SELECT hour, logged, counted FROM "
+        "(SELECT date_trunc('hour', started_at) AS hour, count(*) AS logged FROM requests GROUP BY 1) AS lake "
+        f"FULL JOIN (SELECT hour, sum(requests) AS counted FROM {mart} GROUP BY 1) AS mart USING (hour) "
+        "WHERE logged IS DISTINCT FROM counted",
     )
 
 
@@ -61,7 +64,7 @@ MARTS = (
             _counts("usage_hourly"),
             MartCheck(
                 "no figure is negative",
-                "SELECT count(*) FROM usage_hourly "
+                "SELECT hour, model, provider, requests, prompt_tokens, completion_tokens, cost_nano FROM usage_hourly "
                 "WHERE least(requests, prompt_tokens, completion_tokens, cost_nano) < 0",
             ),
         ),
@@ -92,7 +95,7 @@ MARTS = (
         (
             MartCheck(
                 "uptime counts no attempt twice",
-                "SELECT count(*) FROM uptime_hourly WHERE succeeded + failed + rate_limited > attempts",
+                "SELECT * FROM uptime_hourly WHERE succeeded + failed + rate_limited > attempts",
             ),
         ),
     ),
@@ -113,7 +116,7 @@ MARTS = (
         (
             MartCheck(
                 "no more requests are rescued than failed at first",
-                "SELECT count(*) FROM fallbacks_hourly WHERE rescued > requests - first_succeeded "
+                "SELECT * FROM fallbacks_hourly WHERE rescued > requests - first_succeeded "
                 "OR answered > first_succeeded + rescued",
             ),
         ),
@@ -174,8 +177,10 @@ MARTS = (
         (
             MartCheck(
                 "charges by meter sum to the cost",
-                "SELECT abs((SELECT coalesce(sum(cost_nano), 0) FROM requests WHERE charges IS NOT NULL) "
-                "- (SELECT coalesce(sum(nano), 0) FROM charges_hourly))",
+                "SELECT hour, cost_nano, charged_nano FROM (SELECT date_trunc('hour', started_at) AS hour, "
+                "sum(cost_nano) AS cost_nano FROM requests WHERE charges IS NOT NULL GROUP BY 1) AS lake "
+                "FULL JOIN (SELECT hour, sum(nano) AS charged_nano FROM charges_hourly GROUP BY 1) AS mart "
+                "USING (hour) WHERE coalesce(cost_nano, 0) <> coalesce(charged_nano, 0)",
             ),
         ),
     ),
@@ -258,7 +263,7 @@ MARTS = (
         (
             MartCheck(
                 "no more requests read a cache than there are",
-                "SELECT count(*) FROM caches_hourly WHERE cache_reads > metered",
+                "SELECT * FROM caches_hourly WHERE cache_reads > metered",
             ),
         ),
     ),
@@ -293,7 +298,7 @@ MARTS = (
             _counts("routing_hourly"),
             MartCheck(
                 "no more requests are explored than have a choice",
-                "SELECT count(*) FROM routing_hourly WHERE explored > choices OR rescued > requests",
+                "SELECT * FROM routing_hourly WHERE explored > choices OR rescued > requests",
             ),
         ),
     ),
@@ -328,7 +333,7 @@ MARTS = (
         (
             MartCheck(
                 "no more tool calls are faulty than there are",
-                "SELECT count(*) FROM tool_calls_hourly WHERE tool_call_faults > tool_call_responses "
+                "SELECT * FROM tool_calls_hourly WHERE tool_call_faults > tool_call_responses "
                 "OR structured_outputs_valid > structured_outputs",
             ),
         ),

@@ -48,9 +48,10 @@ def golden_rows(name: str) -> list[dict[str, Any]]:
 
 
 class MartCheck(NamedTuple):
-    """State what must hold: a sentence, and SQL that counts the rows that contradict it.
+    """State what must hold: a sentence, and SQL that selects the rows that contradict it.
 
-    The SQL sees the requests of a batch as ``requests``, and the rows made from them under the marts' names.
+    The SQL sees the requests of a batch as ``requests``, and the rows made from them under the marts' names. Some of
+    the rows that it selects are shown, without the columns that name a key, a user or a session.
     """
 
     sentence: str
@@ -69,7 +70,11 @@ def _sql_text(name: str) -> str:
 
 
 class Mart(NamedTuple):
-    """Declare a mart: rows by hour (UTC) of arrival and up to four dimensions, from ``pipelines/sql/<name>.sql``."""
+    """Declare a mart: rows by hour (UTC) of arrival and up to four dimensions, from ``pipelines/sql/<name>.sql``.
+
+    Rows of hours that the lake no longer has are kept when the declaration changes, and read by the names of their
+    columns, unless ``row_version`` differs: raise it when a column of the same name and type means something else.
+    """
 
     name: str
     concept: str
@@ -78,6 +83,7 @@ class Mart(NamedTuple):
     measures: tuple[Measure, ...]
     checks: tuple[MartCheck, ...] = ()
     owner: str = "team:data"
+    row_version: int = 1
 
     @property
     def sql(self) -> str:
@@ -109,7 +115,7 @@ class Mart(NamedTuple):
     def fingerprint(self) -> str:
         """Identify the SQL, the columns and the rules of rows: partitions made with others are made again."""
         rules = [rule.wrong for rule in ROW_RULES]
-        content = repr((self.sql, self.columns, [one.how for one in self.measures], rules))
+        content = repr((self.sql, self.columns, [one.how for one in self.measures], rules, self.row_version))
         return blake2b(content.encode(), digest_size=8).hexdigest()
 
     def merge_sql(self, source: str) -> str:

@@ -26,10 +26,17 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MartPartitions(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold the files of one mart, in order of their spans, and the fingerprint of the declaration that made them."""
+    """Hold the files of one mart, in order of their spans, and what of its declaration made them.
+
+    ``lost`` are hours that neither the lake has nor ``files``. ``former`` are files with rows of such hours that cannot
+    be read as rows of this declaration: no view has them, and they are not removed.
+    """
 
     fingerprint: str
+    row_version: int = 1
     files: tuple[Partition, ...] = ()
+    lost: tuple[str, ...] = ()
+    former: tuple[Partition, ...] = ()
 
 
 class FutureRequests(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +51,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Hold all hours that a version counts with their inputs, the files of each mart, and the lake files left out.
 
     ``left_out`` has pairs of path and reason. ``future`` counts the requests of hours to come, which are in no mart.
-    ``made_again_at`` is when days were last made again although their input was the same.
+    ``made_again_at`` is when days were last made again although their input was the same. ``former_hours`` are those
+    whose rows a former declaration made, because the lake no longer has their requests. ``rollups`` identifies the
+    declarations of the roll-ups.
     """
 
     version: int = VERSION
@@ -53,6 +62,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[tuple[str, str], ...] = ()
     future: FutureRequests = FutureRequests()
     made_again_at: str = ""
+    former_hours: tuple[str, ...] = ()
+    rollups: str = ""
 
 
 _decode = msgspec.json.Decoder(Manifest).decode

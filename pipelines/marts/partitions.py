@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,9 @@ from data.record.lake_reader import requests_sql
 from data.record.origin import moment_of
 from data.scratch_database import open_scratch
 from pipelines.marts.catalogue import MART_CHECKS, MARTS
+from pipelines.marts.checking import judge, number
 from pipelines.marts.declaration import TIME, Mart, MartCheck, record_columns
+from pipelines.marts.earlier import EarlierPartitions, KeptHours
 from pipelines.marts.manifest import Manifest, MartPartitions, Partition
 from pipelines.marts.quarantine import ROW_RULES, set_aside
 from pipelines.marts.spans import Span
@@ -38,18 +40,6 @@ def ignore_progress(done: int, of: int) -> None:
     """Report nothing."""
 
 
-class CheckFailed(Exception):
-    """Raised when rows contradict a check; nothing is published then.
-
-    ``failed`` has the number of contradictions by the sentence of the check.
-    """
-
-    def __init__(self, failed: Mapping[str, int]) -> None:
-        sentences = "; ".join(f"{sentence} ({number} contradictions)" for sentence, number in failed.items())
-        super().__init__(f"the mart was not published, for this does not hold: {sentences}")
-        self.failed = dict(failed)
-
-
 class MartWork(NamedTuple):
     """Count what was done for one mart: partitions written and left as they are, rows written, seconds."""
 
@@ -62,16 +52,17 @@ class MartWork(NamedTuple):
 class PartitionBuild(NamedTuple):
     """Hold the files of all marts, what was done for each, and the lake files and rows that were read.
 
-    ``checked`` is false if no rows were made, so that no check had anything to check. ``days`` are those of the hours
-    that were read.
+    ``checked`` are the sentences of the checks that had something to check. ``days`` are those of the hours that were
+    read. ``kept`` says by mart what it has of hours that the lake no longer has.
     """
 
     marts: dict[str, MartPartitions]
     work: dict[str, MartWork]
     opened: list[Path]
     requests: int
-    checked: bool
+    checked: frozenset[str]
     days: list[str]
+    kept: dict[str, KeptHours]
 
 
 class _Written(NamedTuple):
@@ -84,18 +75,20 @@ class PartitionBuilder:
 
     def __init__(self, lake: Lake, before: Manifest, files: Sequence[LakeFile]) -> None:
         self._lake, self._files = lake, files
-        self._before = {name: {one.span: one for one in made.files} for name, made in before.marts.items()}
+        self._earlier = EarlierPartitions(lake, before)
         self._seconds = dict.fromkeys((mart.name for mart in MARTS), 0.0)
         self._keys: dict[tuple[str, str], str] = {}
         self._opened: list[Path] = []
         self._requests = 0
-        self._checked = False
+        self._checked: set[str] = set()
         self._days: set[str] = set()
 
     def build(self, spans: Sequence[Span], progress: Progress) -> PartitionBuild:
         """Return the files of every span. Raises ``CheckFailed``, and ``duckdb.Error`` for a file that is damaged."""
         found: dict[str, list[_Written]] = {mart.name: [] for mart in MARTS}
         total = len(spans) * len(MARTS)
+        # Before anything is written, so that a build that follows a killed one says the same.
+        kept = {mart.name: self._kept(mart, spans) for mart in MARTS}
 
         def report() -> None:
             progress(sum(map(len, found.values())), total)
@@ -114,12 +107,22 @@ class PartitionBuilder:
         marts = {
             mart.name: MartPartitions(
                 fingerprint=mart.fingerprint,
+                row_version=mart.row_version,
                 files=tuple(sorted((one.partition for one in found[mart.name]), key=lambda one: one.span)),
+                lost=kept[mart.name].lost,
+                former=kept[mart.name].former,
             )
             for mart in MARTS
         }
         work = {name: _work(made, self._seconds[name]) for name, made in found.items()}
-        return PartitionBuild(marts, work, self._opened, self._requests, self._checked, sorted(self._days))
+        checked, days = frozenset(self._checked), sorted(self._days)
+        return PartitionBuild(marts, work, self._opened, self._requests, checked, days, kept)
+
+    def _kept(self, mart: Mart, spans: Sequence[Span]) -> KeptHours:
+        """Return what a mart has of the hours that the lake no longer has."""
+        spans = [span for span in spans if span.gone]
+        unmade = {hour for span in spans if self._existing(mart, span) is None for hour in span.gone}
+        return self._earlier.kept(mart, frozenset().union(*(span.gone for span in spans)), unmade)
 
     def _batches(self, spans: Sequence[Span]) -> Iterator[list[Span]]:
         """Yield spans whose fresh hours have some ``BATCH_ROWS`` requests together."""
@@ -150,7 +153,7 @@ class PartitionBuilder:
         """Return the file of a span if it is there, also when no version names it: a run that died has made it."""
         key = self._key(mart, span)
         path = self._lake.root / key
-        known = self._before.get(mart.name, {}).get(span.name)
+        known = self._earlier.of_span(mart, span.name)
         try:
             size = path.stat().st_size
             if known is not None and known.key == key and known.bytes == size:
@@ -161,6 +164,9 @@ class PartitionBuilder:
         return Partition(key=key, span=span.name, rows=rows, bytes=size)
 
     def _make(self, spans: Sequence[Span], found: dict[str, list[_Written]], report: Callable[[], None]) -> None:
+        wanted = [mart for mart in MARTS if any(one.again or self._existing(mart, one) is None for one in spans)]
+        passed_over = {check for mart in MARTS if mart not in wanted for check in mart.checks}
+        checks = [check for check in MART_CHECKS if check not in passed_over]
         fresh = self._hours_to_read(spans)
         self._days.update(hour[:10] for hour in fresh)
         with open_scratch(self._lake) as connection:
@@ -169,13 +175,13 @@ class PartitionBuilder:
             connection.register("moments", pa.table({TIME: moments}))
             # A list of thousands of hours within a query would be slow to plan.
             connection.execute(f"CREATE TEMP TABLE {FRESH} AS SELECT {TIME} FROM moments")
-            self._load(connection, fresh)
-            for mart in MARTS:
+            self._load(connection, fresh, wanted, checks)
+            for mart in wanted:
                 begun = time.perf_counter()
                 connection.execute(f"CREATE TEMP TABLE {mart.name} AS {mart.sql}")
                 self._seconds[mart.name] += time.perf_counter() - begun
-            judge(connection, MART_CHECKS)
-            self._checked = True
+            judge(connection, checks)
+            self._checked.update(check.sentence for check in checks)
             for mart in MARTS:
                 begun = time.perf_counter()
                 for span in spans:
@@ -186,29 +192,27 @@ class PartitionBuilder:
     def _hours_to_read(self, spans: Sequence[Span]) -> set[str]:
         """Return the hours that no earlier partition has, or one that is gone."""
         fresh = {hour for span in spans for hour in span.fresh}
-        held = {hour for file in self._files for hour in file.origin.hours}
         for span in spans:
-            for hour in span.inputs.keys() - fresh:
-                if hour in held and not all(self._earlier(mart, hour) for mart in MARTS):
+            for hour in span.inputs.keys() - fresh - span.gone:
+                if not all(self._earlier.of_hour(mart, hour) for mart in MARTS):
                     fresh.add(hour)
         return fresh
 
-    def _earlier(self, mart: Mart, hour: str) -> Path | None:
-        """Return the partition of the published version that has the rows of ``hour``."""
-        known = self._before.get(mart.name, {})
-        found = next((known[name] for name in (hour, hour[:10], hour[:7]) if name in known), None)
-        path = self._lake.root / found.key if found is not None else None
-        return path if path is not None and path.exists() else None
-
-    def _load(self, connection: duckdb.DuckDBPyConnection, hours: set[str]) -> None:
+    def _load(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        hours: set[str],
+        marts: Sequence[Mart],
+        checks: Sequence[MartCheck],
+    ) -> None:
         """Create the table ``requests`` of the given hours, with the columns that marts, rules and checks name.
 
         Rows that break a rule are moved to the table ``quarantined``.
         """
         files = [file for file in self._files if not hours.isdisjoint(file.origin.hours)]
         self._opened += [file.path for file in files]
-        named = [*(check.sql for check in MART_CHECKS), *(rule.wrong for rule in ROW_RULES)]
-        columns = {"started_at", "generation_id"}.union(*(mart.inputs for mart in MARTS), *map(record_columns, named))
+        named = [*(check.sql for check in checks), *(rule.wrong for rule in ROW_RULES)]
+        columns = {"started_at", "generation_id"}.union(*(mart.inputs for mart in marts), *map(record_columns, named))
         listed = ", ".join(f'"{name}"' for name in sorted(columns))
         begin, end = (moment_of(chosen(hours, default="1970-01-01T00")) for chosen in (min, max))
         arrived = f"started_at >= '{begin}' AND started_at < '{end + timedelta(hours=1)}'"
@@ -227,14 +231,7 @@ class PartitionBuilder:
         first, last = moment_of(min(span.inputs)), moment_of(max(span.inputs))
         # Spans do not overlap: between the first and the last hour of one there are its own alone.
         parts = [f"SELECT {names} FROM {mart.name} WHERE {TIME} BETWEEN '{first}' AND '{last}'"]
-        kept: dict[Path, list[str]] = {}
-        for hour in sorted(span.inputs.keys() - fresh):
-            if (path := self._earlier(mart, hour)) is not None:
-                kept.setdefault(path, []).append(hour)
-        for path, held in kept.items():
-            listed = ", ".join(f"'{moment_of(hour)}'::TIMESTAMPTZ" for hour in held)
-            name = str(path).replace("'", "''")
-            parts.append(f"SELECT {names} FROM read_parquet('{name}') WHERE {TIME} IN ({listed})")
+        parts += self._earlier.rows_sql(mart, sorted(span.inputs.keys() - fresh))
         table = connection.sql(mart.merge_sql(f"({' UNION ALL '.join(parts)})")).to_arrow_table()
         return _Written(self._put(mart, span, table), True)
 
@@ -244,19 +241,6 @@ class PartitionBuilder:
         key, content = self._key(mart, span), buffer.getvalue()
         self._lake.storage.put(key, memoryview(content))
         return Partition(key=key, span=span.name, rows=len(table), bytes=content.size)
-
-
-def judge(connection: duckdb.DuckDBPyConnection, checks: Iterable[MartCheck]) -> None:
-    """Evaluate ``checks``. Raises ``CheckFailed``."""
-    counts = {check.sentence: number(connection, check.sql) for check in checks}
-    if failed := {sentence: count for sentence, count in counts.items() if count}:
-        raise CheckFailed(failed)
-
-
-def number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
-    """Return the single number that ``sql`` selects, 0 for null."""
-    row = connection.execute(sql).fetchone()
-    return int(row[0] or 0) if row else 0
 
 
 def _work(made: Sequence[_Written], seconds: float) -> MartWork:

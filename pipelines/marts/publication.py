@@ -15,9 +15,9 @@ from data.lake import Lake
 from data.marts import MARTS_VARIABLE
 from data.storage.local import fsync_folder
 from pipelines.marts.catalogue import MARTS
+from pipelines.marts.checking import judge, number
 from pipelines.marts.declaration import Mart
 from pipelines.marts.manifest import Manifest, encode_manifest, manifest_path, read_candidate, read_manifest_of
-from pipelines.marts.partitions import judge, number
 from pipelines.marts.rollups import VIEW_CHECKS, VIEWS
 
 KEPT_VERSIONS = 3
@@ -106,7 +106,7 @@ def remove_old_versions(lake: Lake, kept: int = KEPT_VERSIONS, abandoned_s: floa
     removed = [path for path in versions if path not in stay]
     removed += [path for path in lake.marts.glob("marts-*.json") if path.with_suffix(".duckdb") not in stay]
     kept_manifests = [*(read_manifest_of(lake, path) for path in stay), read_candidate(lake) or Manifest()]
-    named = {one.key for kept in kept_manifests for made in kept.marts.values() for one in made.files}
+    named = {one.key for kept in kept_manifests for made in kept.marts.values() for one in (*made.files, *made.former)}
     removed += [path for path in _partition_files(lake) if lake.key(path) not in named and _age(path) >= abandoned_s]
     for path in removed:
         lake.storage.delete(lake.key(path))

@@ -18,12 +18,13 @@ SETTLED = timedelta(hours=2)
 class Span(NamedTuple):
     """Hold the hours of one partition: ``inputs`` are those it must have, ``fresh`` those to be read from the lake.
 
-    ``again`` asks for its file to be written even if it is there.
+    ``gone`` are hours that the lake no longer has. ``again`` asks for its file to be written even if it is there.
     """
 
     name: str
     inputs: dict[str, HourInputs]
     fresh: frozenset[str]
+    gone: frozenset[str]
     again: bool = False
 
     def key(self, mart: Mart) -> str:
@@ -54,27 +55,27 @@ def plan(
     before: Manifest,
     marts: Sequence[Mart],
     now: datetime,
-    days: Collection[str] = (),
+    days: Collection[str] | None = None,
 ) -> list[Span]:
     """Return the partitions that must exist, in order of time.
 
-    ``inputs`` are those of the lake. An hour that the lake no longer has keeps the rows that were made from it. The
-    hours of ``days`` are read again although their input has not changed.
+    ``inputs`` are those of the lake. An hour that the lake no longer has keeps the rows that were made from it. If
+    ``days`` are given, their hours alone are read, although their input has not changed.
     """
-    wanted = dict(sorted({**before.hours, **inputs}.items()))
+    read = {hour: found for hour, found in inputs.items() if days is None or hour[:10] in days}
     usable = is_usable(before, marts)
-    again = {hour for hour in inputs if hour[:10] in days}
+    # An hour whose rows a former declaration made is made again if the lake has it again.
+    again = {hour for hour in read if days is not None or hour in before.former_hours}
+    fresh = {hour for hour, found in read.items() if not usable or hour in again or before.hours.get(hour) != found}
     spans: dict[str, dict[str, HourInputs]] = {}
-    for hour, found in wanted.items():
-        if usable or hour in inputs:
-            spans.setdefault(span_of(hour, now), {})[hour] = found
+    for hour, found in sorted({**before.hours, **read}.items()):
+        spans.setdefault(span_of(hour, now), {})[hour] = found
     return [
         Span(
             name,
             hours,
-            frozenset(
-                hour for hour, found in hours.items() if not usable or hour in again or before.hours.get(hour) != found
-            ),
+            frozenset(fresh & hours.keys()),
+            frozenset(hours.keys() - inputs.keys()),
             not again.isdisjoint(hours),
         )
         for name, hours in spans.items()

@@ -19,8 +19,8 @@ from models.selection.dataset.point_in_time import LoggedResponse
 from models.selection.decision.outcome import judge_attempt
 from pipelines.build import build_mart
 from pipelines.marts import partitions
+from pipelines.marts.checking import CheckFailed
 from pipelines.marts.declaration import MartCheck
-from pipelines.marts.partitions import CheckFailed
 from router_service.core.errors import ERROR_STATUS
 from router_service.health import Health
 from router_service.telemetry.log import RequestLog
@@ -156,7 +156,7 @@ def test_a_mart_that_fails_a_check_is_not_published(tmp_path: Path, monkeypatch:
     fill(lake, rows[:4])
     good = build_mart(lake)
     fill(lake, rows[4:])
-    monkeypatch.setattr(partitions, "MART_CHECKS", (MartCheck("nothing is left", "SELECT count(*) FROM requests"),))
+    monkeypatch.setattr(partitions, "MART_CHECKS", (MartCheck("nothing is left", "SELECT started_at FROM requests"),))
     with pytest.raises(CheckFailed, match=r"nothing is left \(5 contradictions\)"):
         build_mart(lake)
     assert lake.current_mart() == good.path

@@ -77,7 +77,8 @@ def test_a_refresh_keeps_its_result_and_how_long_requests_waited(
 
 def contradict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the check that usage counts every request find two contradictions."""
-    monkeypatch.setattr(partitions, "MART_CHECKS", (MartCheck("usage counts every request", "SELECT 2"),))
+    rows = "SELECT unnest(['openai/m', 'openai/n']) AS model, 'k1' AS key_hash"
+    monkeypatch.setattr(partitions, "MART_CHECKS", (MartCheck("usage counts every request", rows),))
 
 
 def test_each_asset_says_what_it_read_wrote_and_skipped_and_the_last_sentence_what_is_in_force(

@@ -1,0 +1,28 @@
+"""Derive blocking asset checks from the checks of marts and roll-ups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from pipelines.marts.checking import Contradictions
+from pipelines.marts.declaration import MartCheck
+
+
+def check_spec(check: MartCheck, asset: str) -> dg.AssetCheckSpec:
+    """Return the asset check of ``check``, which blocks publication."""
+    return dg.AssetCheckSpec(check.name, asset=asset, blocking=True, description=f"{check.sentence.capitalize()}.")
+
+
+def check_result(check: MartCheck, asset: str, found: Contradictions | None) -> dg.AssetCheckResult:
+    """Return the result of a check: the number of rows that contradict it, and some of them as a table."""
+    metadata: dict[str, Any] = {"contradictions": found.number if found else 0}
+    if found:
+        metadata["samples"] = samples_table(found.samples)
+    return dg.AssetCheckResult(check_name=check.name, asset_key=asset, passed=not found, metadata=metadata)
+
+
+def samples_table(samples: list[dict[str, str]]) -> dg.TableMetadataValue:
+    """Return rows as a table that Dagster shows on the page of a check."""
+    return dg.MetadataValue.table([dg.TableRecord(sample) for sample in samples])
