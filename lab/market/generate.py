@@ -186,7 +186,7 @@ class _Generator:
         day = moments // 86_400_000_000
         finish = np.where(failed, -1, np.where(calls, 2, (dice.random(rows) < 0.03).astype(np.int64)))
         return {
-            "generation_id": pa.array([f"gen-demo-{number}" for number in range(rows)]), "started_at": moments,
+            "generation_id": _ids(moments), "started_at": moments,
             "worker": pick(("demo",), model * 0), "requested_model": pick(names, model), "model": pick(names, model),
             "author": pick(self._authors, model), "stream": dice.random(rows) < 0.8,
             "status": np.where(failed, np.where(error == 1, 429, 503), 200), "duration_us": duration + 2000,
@@ -259,6 +259,12 @@ class _Generator:
             "duration_us": np.where(fault >= 0, 50_000, duration[row]),
         }  # fmt: skip
         return struct_lists("attempts", columns, offsets)
+
+
+def _ids(moments: Any) -> pa.Array:
+    """Return ids of the router's form, which tell the second of arrival."""
+    seconds = (moments // 1_000_000).tolist()
+    return pa.array([f"gen-{second}-demo{number}" for number, second in enumerate(seconds)])
 
 
 def _between(ends: tuple[float, float], done: Any) -> Any:
