@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from data.record.encoding import encode_record, to_table
 from data.record.lake_reader import open_dataset
 from pipelines.imports.fields import RowRejected
 from pipelines.imports.formats import FORMATS
+from pipelines.imports.imported_ids import ImportedIds, day_of_id
 from pipelines.imports.known_names import KnownNames
 from pipelines.imports.ledger import ImportLedger
 from pipelines.imports.source_rows import SourceRow
@@ -64,8 +65,9 @@ def import_file(
     """Import ``path`` in the format ``source``, one of ``FORMATS``; ``given`` maps foreign models to canonical ids.
 
     A row whose id is in the lake is left out, so a file that is imported twice, or one that overlaps another, adds
-    nothing twice. ``trains`` lets the rows train selection. Memory grows with ``chunk_rows`` alone. Raises
-    ``ImportInvalid`` for a file that is not of the format, and ``OSError`` for one that cannot be read.
+    nothing twice. ``trains`` lets the rows train selection. Memory grows with ``chunk_rows``, and by eight bytes for
+    each imported row of the lake. Raises ``ImportInvalid`` for a file that is not of the format, and ``OSError`` for
+    one that cannot be read.
     """
     lake.create()
     form, names = FORMATS[source], KnownNames(given, configured_catalogue(lake))
@@ -73,6 +75,7 @@ def import_file(
         ledger = ImportLedger(lake, path, source, given or {}, trains)
         state = ledger.state
         repeated = state.finished
+        ids = ImportedIds(lake)
         rows = islice(form.rows(path), state.read, None)
         while not state.finished and (chunk := list(islice(rows, chunk_rows))):
             payloads: dict[str, dict[str, bytes]] = {}
@@ -92,6 +95,10 @@ def import_file(
                 record.source, record.trains_selection = source, trains
                 day = datetime.fromtimestamp(record.started_at / 1e6, UTC).strftime("%Y-%m-%d")
                 payloads.setdefault(day, {})[record.generation_id] = encode_record(record)
+            repeats = ids.known(seen)
+            ids.add(seen)
+            duplicates += len(repeats)
+            payloads = {day: _without(rows, repeats) for day, rows in payloads.items()}
             # No file may be compacted between the search for known ids and the writing of new ones.
             with exclusive(lake.build_lock):
                 imported = sum(_write(lake, ledger, day, rows) for day, rows in sorted(payloads.items()))
@@ -128,9 +135,14 @@ def _write(lake: Lake, ledger: ImportLedger, day: str, payloads: Mapping[str, by
     return len(new)
 
 
+def _without(payloads: Mapping[str, bytes], ids: Collection[str]) -> dict[str, bytes]:
+    return {name: payload for name, payload in payloads.items() if name not in ids}
+
+
 def _known_ids(lake: Lake, day: str, payloads: Mapping[str, bytes]) -> set[str]:
-    """Return which ids the lake has on ``day``; an id has one time, hence one day."""
-    files = [file.path for file in lake_files.listing(lake, day).files]
+    """Return which ids the lake has on ``day``, or on the day that an id tells: the router's ids tell theirs."""
+    days = {day, *(told for name in payloads if (told := day_of_id(name)) is not None)}
+    files = [file.path for one in sorted(days) for file in lake_files.listing(lake, one).files]
     wanted = pa.array(payloads, pa.string())
     found: set[str] = set()
     if files:

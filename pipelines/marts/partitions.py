@@ -23,7 +23,7 @@ from pipelines.marts.checking import judge, number
 from pipelines.marts.declaration import TIME, Mart, MartCheck, record_columns
 from pipelines.marts.earlier import EarlierPartitions, KeptHours
 from pipelines.marts.manifest import Manifest, MartPartitions, Partition
-from pipelines.marts.quarantine import ROW_RULES, set_aside
+from pipelines.marts.quarantine import DUPLICATES_ORDER, ROW_RULES, set_aside
 from pipelines.marts.spans import Span
 
 # Rows that are aggregated at once: they and their attempts take some 250 MB.
@@ -212,7 +212,9 @@ class PartitionBuilder:
         files = [file for file in self._files if not hours.isdisjoint(file.origin.hours)]
         self._opened += [file.path for file in files]
         named = [*(check.sql for check in checks), *(rule.wrong for rule in ROW_RULES)]
-        columns = {"started_at", "generation_id"}.union(*(mart.inputs for mart in marts), *map(record_columns, named))
+        columns = {"generation_id", *DUPLICATES_ORDER}.union(
+            *(mart.inputs for mart in marts), *map(record_columns, named)
+        )
         listed = ", ".join(f'"{name}"' for name in sorted(columns))
         begin, end = (moment_of(chosen(hours, default="1970-01-01T00")) for chosen in (min, max))
         arrived = f"started_at >= '{begin}' AND started_at < '{end + timedelta(hours=1)}'"

@@ -49,6 +49,14 @@ ROW_RULES = (
         _REPAIR,
     ),
     RowRule(
+        "other_hour",
+        "the id of a request of this router tells the hour of its arrival",
+        "source IS NULL AND coalesce(TRY_CAST(split_part(generation_id, '-', 2) AS BIGINT), -1) // 3600 "
+        "<> CAST(floor(epoch(started_at) / 3600) AS BIGINT)",
+        "Ids are compared within an hour alone, so such a request might count twice. Requests that this router has not "
+        "logged belong into the lake by portolan import.",
+    ),
+    RowRule(
         "negative",
         "no figure of a request is negative",
         "least(prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, duration_us, ttft_us, cost_nano, "
@@ -74,6 +82,11 @@ ROW_RULES = (
         "One of the requests with the same id is counted. If a file was copied within lake/requests, delete the copy.",
     ),
 )
+# The first of several requests with the same id by these columns is counted.
+DUPLICATES_ORDER = (
+    "started_at", "model", "provider", "status", "error_type", "finish_reason", "prompt_tokens", "completion_tokens",
+    "cost_nano", "duration_us", "key_hash", "user_hash", "session_id", "app",
+)  # fmt: skip
 FUTURE_SENTENCE = "no request is from the future"
 FUTURE_ADVICE = "Set the clock of the machine that logged them. They are counted when their time has come."
 
@@ -81,8 +94,10 @@ FUTURE_ADVICE = "Set the clock of the machine that logged them. They are counted
 def set_aside(connection: duckdb.DuckDBPyConnection) -> None:
     """Move the wrong rows of the table ``requests`` to the table ``quarantined``, which is made.
 
-    Which of several rows with the same id stays depends on what they hold alone, not on the files that hold them.
+    Which of several rows with the same id stays depends on what they hold alone, not on the files that hold them, nor
+    on which other columns were read.
     """
+    order = ", ".join(DUPLICATES_ORDER)
     cases = " ".join(f"WHEN {rule.wrong} THEN '{rule.reason}'" for rule in ROW_RULES if rule.wrong)
     # In one transaction a row keeps its ``rowid`` although others are deleted.
     connection.execute("BEGIN")
@@ -100,7 +115,7 @@ def set_aside(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(
             f"INSERT INTO {TABLE} SELECT row, started_at, generation_id, 'duplicate' FROM (SELECT requests.rowid AS "
             f"row, started_at, generation_id, row_number() OVER (PARTITION BY {_HOUR}, generation_id "
-            "ORDER BY started_at, md5(CAST(requests AS VARCHAR))) AS place FROM requests "
+            f"ORDER BY {order}, md5(CAST(requests AS VARCHAR))) AS place FROM requests "
             f"WHERE ({_HOUR}, generation_id) IN (SELECT (hour, generation_id) FROM repeated)) WHERE place > 1"
         )
         _delete(connection)

@@ -84,12 +84,13 @@ def finished(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for number, fields in enumerate(drawn):
         row = dict(fields)
         nano, charges = row.pop("nano"), row["charges"]
+        arrived = START + timedelta(seconds=row.pop("offset"), microseconds=number)
         cost = nano if charges is None else sum(one["nano"] for one in charges)
         made.append(
             row
             | {"cost_nano": cost, "cost_prompt_nano": cost, "cost_cached_nano": 0, "cost_completion_nano": 0}
-            | {"cost_fees_nano": 0, "generation_id": f"gen-{number}", "schema_version": 2, "worker": "w"}
-            | {"started_at": START + timedelta(seconds=row.pop("offset"), microseconds=number), "duration_us": 10}
+            | {"cost_fees_nano": 0, "schema_version": 2, "worker": "w", "duration_us": 10, "started_at": arrived}
+            | {"generation_id": f"gen-{int(arrived.timestamp())}-{number}"}
             | {"requested_model": "m", "stream": False, "author": (row["model"] or "").split("/")[0] or None}
         )
     return made

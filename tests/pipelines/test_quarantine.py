@@ -26,12 +26,15 @@ from tests.pipelines.test_marts import fill, records
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 GOOD = 20
+HOUR_US = 3_600_000_000
 
 
 def rows_of_each_fault() -> dict[str, Record]:
     """Return a request that breaks each rule, by the reason."""
     made = dict(zip([rule.reason for rule in ROW_RULES], records(GOOD + len(ROW_RULES))[GOOD:], strict=True))
     made["without_id"].generation_id = ""
+    made["other_hour"] = records(1)[0]
+    made["other_hour"].started_at += HOUR_US
     made["negative"].prompt_tokens = -1
     made["cost_parts"].cost_nano += 1
     made["charges"].charges = [Charge("prompt", 1, 1)]
@@ -80,10 +83,31 @@ def test_of_two_requests_with_one_id_the_same_is_counted_in_any_order(tmp_path: 
     assert {model for model, _ in before} == set(models) == {"openai/m"}
 
 
+@pytest.mark.parametrize("wrong_first", [True, False])
+def test_an_id_that_comes_in_files_of_two_hours_counts_once_in_any_order(tmp_path: Path, wrong_first: bool) -> None:
+    lake, right, wrong = Lake(tmp_path), records(GOOD), records(1)
+    wrong[0].started_at += 3 * HOUR_US
+    for number, batch in enumerate([wrong, right] if wrong_first else [right, wrong]):
+        fill(lake, batch)
+        report = build_mart(lake)
+        assert len(report.opened) == 1, f"build {number} opens the files of its hour alone"
+    assert counted(lake) == GOOD and set_aside(lake) == [("other_hour", right[0].generation_id, 1)]
+
+
+def test_ids_of_other_routers_need_not_tell_their_hour(tmp_path: Path) -> None:
+    lake, rows = Lake(tmp_path), records(2)
+    rows[0].generation_id, rows[0].source = "chatcmpl-1", "litellm"
+    rows[1].generation_id = "chatcmpl-2"
+    fill(lake, rows)
+    build_mart(lake)
+    assert counted(lake) == 1 and set_aside(lake) == [("other_hour", "chatcmpl-2", 1)]
+
+
 def test_requests_of_the_future_are_counted_when_their_time_has_come(tmp_path: Path) -> None:
     lake, rows = Lake(tmp_path), records(GOOD)
     ahead = datetime.now(UTC) + timedelta(days=2)
     rows[-1].started_at = int(ahead.timestamp() * 1e6)
+    rows[-1].generation_id = f"gen-{int(ahead.timestamp())}-ahead"
     fill(lake, rows)
     build_mart(lake)
     assert counted(lake) == GOOD - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tracemalloc
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from data.record import lake_files
 from data.record.lake_reader import LAKE_SCHEMA
 from models.selection.dataset import decision_log
 from pipelines.build import build_mart
+from pipelines.defs.compaction.compact import CompactionSettings, compact
 from pipelines.imports import run
 from pipelines.imports.formats import FORMATS
 from pipelines.imports.run import ImportReport, import_file
@@ -57,6 +59,28 @@ def usage_lines(count: int) -> str:
         + "\n"
         for number in range(count)
     )
+
+
+def test_an_id_is_imported_once_though_exports_give_it_other_times(tmp_path: Path) -> None:
+    lake, path = Lake(tmp_path), tmp_path / "usage.jsonl"
+    path.write_text(usage_lines(50))
+    assert import_file(lake, path, "jsonl", chunk_rows=7).imported == 50
+    compact(lake, datetime.now(UTC) + timedelta(days=1), CompactionSettings(0, 0, 0))
+    path.write_text(usage_lines(60).replace("2026-03", "2026-05"))
+    again = import_file(lake, path, "jsonl", chunk_rows=7)
+    assert (again.imported, again.duplicates) == (10, 50)
+    assert sorted(rows_of(lake)) == sorted(f"id-{number}" for number in range(60))
+    path.write_text((usage_lines(1) + usage_lines(1).replace("2026-03", "2026-05")).replace("id-0", "id-a"))
+    once = import_file(lake, path, "jsonl", chunk_rows=1)
+    assert (once.imported, once.duplicates) == (1, 1)
+
+
+def test_a_request_that_this_router_has_logged_is_not_imported_at_another_time(tmp_path: Path) -> None:
+    lake, path, (logged,) = Lake(tmp_path), tmp_path / "usage.jsonl", records(1)
+    fill(lake, [logged])
+    path.write_text(usage_lines(1).replace("id-0", logged.generation_id))
+    report = import_file(lake, path, "jsonl")
+    assert (report.imported, report.duplicates) == (0, 1)
 
 
 def test_activity_of_openrouter(tmp_path: Path) -> None:
