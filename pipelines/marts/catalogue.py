@@ -32,8 +32,7 @@ def _counts(mart: str) -> MartCheck:
     words = mart.removesuffix("_hourly").replace("_", " ")
     return MartCheck(
         f"{words} counts every request",
-        "SELECT hour, logged, counted FROM "
-        "(SELECT date_trunc('hour', started_at) AS hour, count(*) AS logged FROM requests GROUP BY 1) AS lake "
+        "SELECT hour, logged, counted FROM requests_by_hour "
         f"FULL JOIN (SELECT hour, sum(requests) AS counted FROM {mart} GROUP BY 1) AS mart USING (hour) "
         "WHERE logged IS DISTINCT FROM counted",
     )

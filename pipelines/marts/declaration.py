@@ -50,8 +50,9 @@ def golden_rows(name: str) -> list[dict[str, Any]]:
 class MartCheck(NamedTuple):
     """State what must hold: a sentence, and SQL that selects the rows that contradict it.
 
-    The SQL sees the requests of a batch as ``requests``, and the rows made from them under the marts' names. Some of
-    the rows that it selects are shown, without the columns that name a key, a user or a session.
+    The SQL sees the requests of a batch as ``requests``, their number (``logged``) as ``requests_by_hour``, and the
+    rows made from them under the marts' names. Some of the rows that it selects are shown, without the columns that
+    name a key, a user or a session.
     """
 
     sentence: str

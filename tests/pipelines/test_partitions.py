@@ -236,6 +236,19 @@ def test_a_declaration_agrees_with_its_sql(lake: Lake) -> None:
             assert rows[0] > 0 or one.name == QUARANTINE, one.name
 
 
+def test_the_rows_of_each_file_have_a_total_order(lake: Lake) -> None:
+    add_hour(lake, 5, seed=2)
+    build_mart(lake, START + timedelta(days=3))
+    for one in MARTS:
+        for path in lake.marts.glob(f"{one.name}/*.parquet"):
+            rows = [[(value is None, value) for value in row.values()] for row in _keys(path, one.keys)]
+            assert rows == sorted(rows), path
+
+
+def _keys(path: Path, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    return list(pq.read_table(path, columns=list(names)).to_pylist())
+
+
 BUILDER = """
 import sys
 from datetime import datetime
@@ -249,7 +262,7 @@ print("done", flush=True)
 
 
 def killed_often(lake: Lake, kills: int) -> None:
-    dice = random.Random(5)
+    dice, killed = random.Random(5), 0
     for number in range(kills):
         hour = HOURS + number
         add_hour(lake, hour)
@@ -268,12 +281,14 @@ def killed_often(lake: Lake, kills: int) -> None:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
+            killed += 1
         process.stdin.close()
         process.stdout.close()
         with open_mart(lake) as mart:
             (published,) = mart.execute("SELECT requests FROM summary").fetchall()
             (counted,) = mart.execute("SELECT sum(requests) FROM usage_hourly").fetchall()
         assert published == counted
+    print(f"{killed} of {kills} builds were killed before their end")
     build_mart(lake, now)
     whole = Lake(lake.root.with_name("whole"))
     shutil.copytree(lake.requests, whole.requests)

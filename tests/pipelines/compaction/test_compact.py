@@ -167,7 +167,7 @@ print("done", flush=True)
 
 
 def killed_often(lake: Lake, kills: int) -> None:
-    before, dice = fill(lake), random.Random(3)
+    before, dice, killed = fill(lake), random.Random(3), 0
     most = 0.5
     for number in range(kills):
         command = [sys.executable, "-c", COMPACTOR, str(lake.root), str(dice.choice([0, 1e9]))]
@@ -183,6 +183,7 @@ def killed_often(lake: Lake, kills: int) -> None:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
+            killed += 1
         process.stdin.close()
         process.stdout.close()
         assert same(rows(lake), before), f"after kill {number}"
@@ -192,6 +193,7 @@ def killed_often(lake: Lake, kills: int) -> None:
                 file.unlink()
             (lake.requests / f"day={DAY:%Y-%m-%d}").rmdir()
             before = fill(lake)
+    print(f"{killed} of {kills} compactions were killed before their end")
     compact(lake, datetime.now(UTC) + timedelta(days=1), AT_ONCE)
     assert same(rows(lake), before)
     assert [path.suffix for path in lake.requests.glob("day=*/*")] == [".parquet"]
