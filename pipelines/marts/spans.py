@@ -64,8 +64,9 @@ def plan(
     """
     read = {hour: found for hour, found in inputs.items() if days is None or hour[:10] in days}
     usable = is_usable(before, marts)
-    # An hour whose rows a former declaration made is made again if the lake has it again.
-    again = {hour for hour in read if days is not None or hour in before.former_hours}
+    # An hour that has no rows, or those of a former declaration, is made again if the lake has it again.
+    unsound = set(before.former_hours).union(*(made.lost for made in before.marts.values()))
+    again = {hour for hour in read if days is not None or hour in unsound}
     fresh = {hour for hour, found in read.items() if not usable or hour in again or before.hours.get(hour) != found}
     spans: dict[str, dict[str, HourInputs]] = {}
     for hour, found in sorted({**before.hours, **read}.items()):

@@ -163,14 +163,14 @@ def test_hours_whose_rows_mean_something_else_are_left_out_kept_as_files_and_sai
     assert all(pq.read_table(path) == table for path, table in former.items())
 
 
-def test_an_hour_whose_only_rows_were_in_a_file_that_is_gone_is_said(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_hour_whose_only_rows_were_in_a_file_that_is_gone_is_said(lake: Lake, whole: Lake) -> None:
     (lost,) = lake.marts.glob(f"{NAME}/2026-02-27T22-*.parquet")
     lost.unlink()
     assert built(lake).lost == ("2026-02-27T22",)
     assert len(by_hour(lake, "requests")) == HOURS - 1
     assert built(lake).lost == ("2026-02-27T22",), "it is still without rows"
+    shutil.copytree(whole.requests, lake.requests, dirs_exist_ok=True)
+    assert built(lake).lost == () and by_hour(lake, "requests") == [ROWS] * HOURS
 
 
 def test_a_changed_roll_up_is_published_although_no_request_is_new(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
