@@ -262,8 +262,8 @@ print("done", flush=True)
 
 
 def killed_often(lake: Lake, kills: int) -> None:
-    dice, killed = random.Random(5), 0
-    for number in range(kills):
+    dice, killed, number, most = random.Random(5), 0, 0, 0.5
+    while killed < kills:
         hour = HOURS + number
         add_hour(lake, hour)
         add_hour(lake, dice.randrange(hour), seed=100 + number)
@@ -277,18 +277,22 @@ def killed_often(lake: Lake, kills: int) -> None:
         process.stdin.write("\n")
         process.stdin.flush()
         try:
-            process.wait(dice.uniform(0.0, 0.5))
+            process.wait(dice.uniform(0.0, most))
+            most *= 0.8
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
             killed += 1
+            # Some are to end before they are killed, so that the others are killed at any moment of their work.
+            most *= 1.1
+        number += 1
         process.stdin.close()
         process.stdout.close()
         with open_mart(lake) as mart:
             (published,) = mart.execute("SELECT requests FROM summary").fetchall()
             (counted,) = mart.execute("SELECT sum(requests) FROM usage_hourly").fetchall()
         assert published == counted
-    print(f"{killed} of {kills} builds were killed before their end")
+    print(f"{killed} of {number} builds were killed before their end, the last within {most:.2f} s")
     build_mart(lake, now)
     whole = Lake(lake.root.with_name("whole"))
     shutil.copytree(lake.requests, whole.requests)
@@ -298,7 +302,7 @@ def killed_often(lake: Lake, kills: int) -> None:
 
 
 def test_a_killed_build_is_repaired_by_the_next(lake: Lake) -> None:
-    killed_often(lake, 4)
+    killed_often(lake, 3)
 
 
 @pytest.mark.slow

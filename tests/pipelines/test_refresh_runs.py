@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -14,10 +16,13 @@ import pytest
 import yaml
 
 from data.lake import Lake
+from data.record import lake_files
+from pipelines.build import build_mart
 from pipelines.liveness import LOCK_TAG, POOLS, end_dead_runs
 from pipelines.locks import exclusive
 from portolan.stack import DAGSTER
 from tests.pipelines.test_marts import fill, records
+from tests.pipelines.test_partitions import contents
 from tests.running import ROOT, Running, environment, free_port, until
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -187,3 +192,55 @@ def test_the_checkout_and_portolan_up_tell_dagster_the_same() -> None:
     checkout, up = yaml.safe_load((ROOT / "dagster.yaml").read_text()), yaml.safe_load(DAGSTER)
     assert up == {name: checkout[name] for name in up}
     assert up["run_monitoring"]["enabled"]
+
+
+KILLS, BATCH = 5, 60
+
+
+def writes_partitions(lake: Lake) -> Callable[[], bool]:
+    """Return whether a partition file has been written since now."""
+    before = set(lake.marts.glob("*/*.parquet"))
+    return lambda: not before.issuperset(lake.marts.glob("*/*.parquet"))
+
+
+def has_published(lake: Lake) -> Callable[[], bool]:
+    """Return whether a version has been published since now, after which the lake is compacted."""
+    before = lake.current_mart()
+    return lambda: lake.current_mart() != before
+
+
+@pytest.mark.slow
+def test_refreshes_that_are_killed_in_dagster_while_they_write_and_compact_lose_and_repeat_nothing(
+    tmp_path: Path,
+) -> None:
+    lake, home = prepared(tmp_path, 0)
+    rows, dice = records(KILLS * BATCH), random.Random(7)
+    for number in range(KILLS):
+        fill(lake, rows[number * BATCH : (number + 1) * BATCH])
+        for file in lake.requests.glob("day=*/*.parquet"):
+            # Old enough to be compacted.
+            os.utime(file, (0, 0))
+        reached = (has_published if number % 2 else writes_partitions)(lake)
+        with refreshing(lake, home, tmp_path / f"output-{number}") as killed:
+            deadline = time.monotonic() + PATIENCE_S
+            while not reached():
+                assert killed.process.poll() is None and time.monotonic() < deadline, killed.output
+                time.sleep(0.001)
+            time.sleep(dice.uniform(0.0, 0.2))
+            assert killed.process.poll() is None, "it is killed before its end"
+            killed.kill()
+    with refreshing(lake, home, tmp_path / "output") as last:
+        succeeds(last)
+    found = lake_files.read_all(lake, ["generation_id", "cost_nano"]).sort_by("generation_id").to_pydict()
+    assert found["generation_id"] == sorted(row.generation_id for row in rows)
+    assert sum(found["cost_nano"]) == sum(row.cost_nano for row in rows)
+    whole = Lake(tmp_path / "whole")
+    fill(whole, rows)
+    build_mart(whole)
+    assert contents(lake) == contents(whole)
+    assert len(list(lake.requests.glob("day=*/day-*.parquet"))) >= 1
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        failed = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+        assert len(failed) == KILLS and holders(instance) == set()
+        assert end_dead_runs(instance, lake.runs) == []
+    assert list(lake.root.rglob(".*.tmp")) == list(lake.runs.iterdir()) == []

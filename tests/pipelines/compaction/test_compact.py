@@ -167,9 +167,9 @@ print("done", flush=True)
 
 
 def killed_often(lake: Lake, kills: int) -> None:
-    before, dice, killed = fill(lake), random.Random(3), 0
-    most = 0.5
-    for number in range(kills):
+    before, dice = fill(lake), random.Random(3)
+    killed, number, most = 0, 0, 0.5
+    while killed < kills:
         command = [sys.executable, "-c", COMPACTOR, str(lake.root), str(dice.choice([0, 1e9]))]
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -180,10 +180,14 @@ def killed_often(lake: Lake, kills: int) -> None:
         process.stdin.flush()
         try:
             process.wait(dice.uniform(0.0, most))
+            most *= 0.8
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
             killed += 1
+            # Some are to end before they are killed, so that the others are killed at any moment of their work.
+            most *= 1.1
+        number += 1
         process.stdin.close()
         process.stdout.close()
         assert same(rows(lake), before), f"after kill {number}"
@@ -193,7 +197,7 @@ def killed_often(lake: Lake, kills: int) -> None:
                 file.unlink()
             (lake.requests / f"day={DAY:%Y-%m-%d}").rmdir()
             before = fill(lake)
-    print(f"{killed} of {kills} compactions were killed before their end")
+    print(f"{killed} of {number} compactions were killed before their end, the last within {most:.2f} s")
     compact(lake, datetime.now(UTC) + timedelta(days=1), AT_ONCE)
     assert same(rows(lake), before)
     assert [path.suffix for path in lake.requests.glob("day=*/*")] == [".parquet"]
@@ -201,7 +205,7 @@ def killed_often(lake: Lake, kills: int) -> None:
 
 
 def test_a_killed_compaction_loses_nothing_and_repeats_nothing(lake: Lake) -> None:
-    killed_often(lake, 4)
+    killed_often(lake, 3)
 
 
 @pytest.mark.slow
