@@ -17,6 +17,7 @@ st.navigation(
         st.Page("app_pages/operations.py", title="Operations", icon=":material/monitor_heart:"),
         # Its file is not named requests.py, since Streamlit puts the folder of a script first in the path of imports.
         st.Page("app_pages/single_requests.py", title="Requests", icon=":material/receipt_long:", url_path="requests"),
+        st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
     ],
     position="top",
 ).run()

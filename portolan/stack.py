@@ -134,7 +134,7 @@ def _start(options: StackOptions, stack: Processes, key: str, say: Callable[[str
     say(f"API         {url}/api/v1 (documentation: {url}/docs)")
     say(f"providers   {'the lab, on loopback' if options.use_lab else 'real, by the keys that are configured'}")
     if options.dashboards:
-        _start_dashboards(options, stack, say)
+        _start_dashboards(options, stack, key, say)
         say(f"analytics   {url}/api/v1/analytics/query, with the key below (docs/analytics.md)")
         if options.demo and not is_recent(options.data_dir):
             stack.beside("demo-data")
@@ -163,7 +163,7 @@ def _watch(options: StackOptions, stack: Processes, say: Callable[[str], None]) 
     return False
 
 
-def _start_dashboards(options: StackOptions, stack: Processes, say: Callable[[str], None]) -> None:
+def _start_dashboards(options: StackOptions, stack: Processes, key: str, say: Callable[[str], None]) -> None:
     app = str(resources.files("dashboards").joinpath("streamlit_app.py"))
     arguments = ["--server.port", str(options.dashboards_port), "--server.address", HOST, "--server.headless", "true"]
     arguments += ["--browser.gatherUsageStats", "false"]
@@ -171,7 +171,11 @@ def _start_dashboards(options: StackOptions, stack: Processes, say: Callable[[st
         arguments += ["--server.allowedHosts", host]
     for host in options.allowed_hosts:
         arguments += ["--server.corsAllowedOrigins", f"https://{host}"]
-    stack.run("dashboards", [sys.executable, "-m", "streamlit", "run", app, *arguments])
+    # Requests to the lab cost nothing. With real providers, whoever compares models gives a key.
+    given = key if options.use_lab else os.environ.get("PORTOLAN_API_KEY", "")
+    url = f"http://{HOST}:{options.port}"
+    command = [sys.executable, "-m", "streamlit", "run", app, *arguments]
+    stack.run("dashboards", command, PORTOLAN_ROUTER_URL=url, PORTOLAN_API_KEY=given)
     say(f"dashboards  http://{HOST}:{options.dashboards_port} (first figures after half a minute)")
 
 

@@ -10,11 +10,11 @@ from router_service.configuration.mistakes import ConfigurationError
 from router_service.settings import Settings
 
 PREFIX = "PORTOLAN_"
-# Variables that other parts read: command line, lab, pipelines, rollout of policies and clients of the router.
+# Variables that other parts read: command line, lab, pipelines, rollout of policies, pages and clients of the router.
 OTHERS = frozenset(
     {
-        "API_KEY", "CANARY_SHARES", "KEY", "LAB_SPEED", "LAB_STRICT", "LAKE_DAYS", "MODEL", "RUN_DAYS", "SCHEDULES",
-        "TEST_MARK", "UI_HOSTS", "URL",
+        "API_KEY", "CANARY_SHARES", "KEY", "LAB_SPEED", "LAB_STRICT", "LAKE_DAYS", "MODEL", "ROUTER_URL", "RUN_DAYS",
+        "SCHEDULES", "TEST_MARK", "UI_HOSTS", "URL",
     }
 )  # fmt: skip
 # Kubernetes and Docker set these in every container beside a service of this name.

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -25,10 +18,11 @@ from data.catalogue import load_catalogue
 from data.lake import Lake
 from data.marts import open_mart
 from pipelines.build import build_mart
+from tests.conftest import open_stack
+from tests.dashboards.site import CHROMIUM, open_browser, serve_pages
 from tests.pipelines.test_marts import fill, records
+from tests.running import ROOT
 
-ROOT = Path(__file__).parents[2]
-APP = ROOT / "dashboards" / "streamlit_app.py"
 PAGES = {
     "market": "Market",
     "rankings": "Rankings",
@@ -44,7 +38,6 @@ PAGES = {
 # The address of a page is the name of its file, but for these.
 ADDRESSES = {"market": "", "single_requests": "requests"}
 ALL = TimeRange(date(2020, 1, 1), date(2030, 1, 1), "week")
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -97,32 +90,13 @@ def test_offers_have_the_default_tiers_price_and_the_place_where_it_is_known() -
 
 
 @pytest.fixture(scope="module")
-def site(mart: Lake) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(APP),
-        "--server.port",
-        str(port),
-        "--server.address",
-        "127.0.0.1",
-    ]
-    with subprocess.Popen(command, env=os.environ | {"PORTOLAN_DATA_DIR": str(mart.root)}, cwd=ROOT) as server:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if httpx2.get(f"{url}/_stcore/health").status_code == 200:
-                    break
-            except httpx2.TransportError:
-                time.sleep(0.2)
+def site(mart: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the pages, with a router for the page Compare."""
+    with (
+        open_stack(tmp_path_factory.mktemp("router")) as router,
+        serve_pages(mart.root, PORTOLAN_ROUTER_URL=router.url, PORTOLAN_API_KEY=router.key) as url,
+    ):
         yield url
-        server.terminate()
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
@@ -131,17 +105,7 @@ def site(mart: Lake) -> Iterator[str]:
     pytest.param(390, "light", marks=pytest.mark.slow), pytest.param(1440, "dark", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_a_browser_draws_every_page(site: str, tmp_path: Path, width: int, scheme: Any) -> None:
-    from playwright.sync_api import sync_playwright
-
-    flags = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with open_browser() as browser:
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         for name, title in PAGES.items():
             page.goto(f"{site}/{ADDRESSES.get(name, name)}")
@@ -163,4 +127,10 @@ def test_a_browser_draws_every_page(site: str, tmp_path: Path, width: int, schem
         with page.expect_download() as download:
             page.get_by_role("button", name="PNG").first.click()
         assert download.value.path().read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-        browser.close()
+        page.goto(f"{site}/compare?models=openai/gpt-5&models=anthropic/claude-haiku-4.5")
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_test_id("stDataFrame").wait_for(timeout=30_000)
+        assert page.get_by_text("Served by").count() == 2
+        assert page.get_by_test_id("stException").count() == page.get_by_test_id("stAlert").count() == 0
+        page.screenshot(path=tmp_path / "compare.png")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
