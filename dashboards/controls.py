@@ -14,8 +14,10 @@ import streamlit as st
 
 from dashboards.access import ask
 from dashboards.charts.images import png, renders
+from dashboards.comparison import Comparison
 from dashboards.queries.freshness import freshness
 from dashboards.request_list import RequestsOf, list_requests
+from dashboards.slice_controls import windows_of
 from dashboards.sources import chosen_source, demo_badge, source_control
 from dashboards.time_range import CUSTOM, GRAINS, PRESETS, TimeRange, range_of
 
@@ -50,10 +52,16 @@ def choose_time_range(*, with_grain: bool = False, usual: str = USUAL) -> TimeRa
     return range_of(preset, grain, first, last, tuple(chosen or ()))
 
 
-def compares() -> bool:
-    """Show the switch that compares with the range before; return whether it is on."""
+def choose_comparison(time_range: TimeRange) -> Comparison:
+    """Show the switch that compares with the range before, and what is compared with what."""
+    found = ask(freshness)
+    assert found.first is not None and found.last is not None
     with st.sidebar:
-        return st.toggle("Compare to the range before", value=True, key="compare", bind="query-params")
+        wanted = st.toggle("Compare to the range before", value=True, key="compare", bind="query-params")
+        made = Comparison(windows_of(time_range, found.last), wanted, found.first)
+        if made.sentence:
+            st.caption(made.sentence)
+    return made
 
 
 def card(

@@ -44,6 +44,18 @@ class TimeRange(NamedTuple):
         return f"{self.begin} to {self.end - timedelta(days=1)}"
 
 
+class Hours(NamedTuple):
+    """Hold hours from ``begin`` to ``end``, which is not included (UTC), and the grain that charts show them in."""
+
+    begin: datetime
+    end: datetime
+    grain: Grain
+
+
+# What queries are asked of: days, or hours that are compared with others.
+Span = TimeRange | Hours
+
+
 def range_of(preset: str, grain: Grain, first: date, last: date, chosen: tuple[date, ...] = ()) -> TimeRange:
     """Return the range of a preset, or of the two ``chosen`` days, over data of the days ``first`` to ``last``.
 

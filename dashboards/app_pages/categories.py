@@ -12,13 +12,14 @@ from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import stacked_shares
 from dashboards.charts.scatter import price_against_use
 from dashboards.colours import author_colour, model_colour, name_colour
-from dashboards.controls import FEW, card, choose_time_range, draw_chart, greyed
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
 from dashboards.queries.categories import leads, prices, profiles, with_author
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares, totals
-from dashboards.queries.slices import FIELDS, MODEL, Slice, history
+from dashboards.queries.rankings import ranking
+from dashboards.queries.slices import FIELDS, MODEL, Slice, by_window, history
 from dashboards.request_list import RequestsOf
-from dashboards.slice_controls import value_name, windows_of, with_asked
+from dashboards.slice_controls import value_name, with_asked
 from dashboards.sources import observed_until
 
 OF = ("category", "tag", "language", "code")
@@ -26,6 +27,7 @@ COUNTED = "Tokens of the labelled sample of requests, labelled by a classifier, 
 
 st.title("Categories")
 time_range = choose_time_range(with_grain=True)
+comparison = choose_comparison(time_range)
 with st.sidebar:
     of = st.segmented_control("What", OF, default=OF[0], format_func=lambda name: FIELDS[name].label, key="of",
                               bind="query-params", required=True) or OF[0]  # fmt: skip
@@ -35,7 +37,7 @@ with st.sidebar:
 found = ask(freshness)
 assert found.last is not None
 as_of, label, grain = observed_until(found.last), FIELDS[of].label, time_range.grain
-windows = windows_of(time_range, found.last)
+windows = comparison.windows
 rows = with_author(ask(history, Slice(MODEL, across=of), grain, windows.begin, windows.end))
 if not rows["tokens"].sum():
     st.info(
@@ -68,16 +70,27 @@ framed(
 columns: dict[str, Any] = {
     "value": label, "leader": "Leader", "before": "Led before",
     "since": st.column_config.TextColumn("Leads since", help=f"Begin of the first {grain} of an unbroken run"),
-    "share": st.column_config.ProgressColumn(f"Share of the last {grain}", format="percent", min_value=0, max_value=1),
+    "share": st.column_config.ProgressColumn(f"Its share, last {grain}", format="percent", min_value=0, max_value=1),
+    "part": st.column_config.NumberColumn(f"Share of all {label.lower()} tokens", format="percent"),
+    "change": st.column_config.NumberColumn("Change of share", format="%+.1f points"),
+    "growth": st.column_config.NumberColumn("Growth of tokens", format="percent"),
     "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
     "requests": st.column_config.NumberColumn("n", format="localized", help=f"Requests; fewer than {FEW} are greyed"),
 }  # fmt: skip
-led = leads(rows, by, grain, as_of, FEW)
+count = 1 if comparison.before is None else 2
+parts = ranking(ask(by_window, Slice(of), windows, count), count, FEW, "tokens").with_columns(pl.col("change") * 100)
+parts = parts.select(
+    "growth", "change", part="share", value=pl.col("name").map_elements(partial(value_name, of), pl.String)
+)
+led = leads(rows, by, grain, as_of, FEW).join(parts, on="value", how="left", maintain_order="left").select(
+    "value", "leader", "since", "share", "before", "part", *(["change", "growth"] if count == 2 else []), "tokens",
+    "requests",
+)  # fmt: skip
 framed(
     f"Who leads each {label.lower()}, and since when",
     f"Most tokens in the last {grain} that has ended, and the first {grain} of its unbroken lead since "
     f"{time_range.begin}; {grain}s in which it has fewer than {FEW} requests are passed over. Tokens and n are those "
-    "of the range.",
+    f"of the range.{comparison.against}",
     led,
     lambda: st.dataframe(greyed(led), hide_index=True, column_config=columns, alt=f"Leaders of each {label.lower()}"),
 )

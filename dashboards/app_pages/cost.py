@@ -8,7 +8,8 @@ import streamlit as st
 from dashboards.access import ask, foot
 from dashboards.charts.over_time import stacked_amounts
 from dashboards.colours import model_colour, name_colour
-from dashboards.controls import FEW, card, choose_time_range, draw_chart, greyed
+from dashboards.comparison import growth, with_changes
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
 from dashboards.queries.costs import (
     PACE_DAYS,
     PAYERS,
@@ -26,6 +27,7 @@ from dashboards.sources import observed_until
 
 st.title("Cost")
 time_range = choose_time_range(with_grain=True)
+comparison = choose_comparison(time_range)
 with st.sidebar:
     by = st.segmented_control("Cost by", [*PAYERS], default="model", key="payer", bind="query-params", required=True)
     shown = st.slider("Names shown", 3, 15, 10, key="shown", bind="query-params")
@@ -42,24 +44,41 @@ if not rows["value"].sum():
 
 ahead, cached = ask(forecast, as_of), ask(cache_savings, time_range)
 gain, explored = ask(routing_gain, time_range)
+before = comparison.before
+earlier = ask(payers, before, by) if before else None
+spent_before = None if earlier is None else float(earlier["usd"].sum())
+cached_before = ask(cache_savings, before) if before else None
+gain_before, explored_before = ask(routing_gain, before) if before else (None, None)
 with st.container(horizontal=True):
-    for label, value, said in (
-        ("Spent", rows["value"].sum(), f"{rows['requests'].sum():,} requests, {time_range.sentence()}"),
-        ("This month so far", ahead.so_far, f"{as_of:%B %Y}, up to the last request"),
+    for label, value, then, said in (
+        (
+            "Spent",
+            float(rows["value"].sum()),
+            spent_before,
+            f"{rows['requests'].sum():,} requests, {time_range.sentence()}",
+        ),
+        ("This month so far", ahead.so_far, None, f"{as_of:%B %Y}, up to the last request"),
         (
             "This month, at this pace",
             ahead.month,
+            None,
             f"If each day left costs as the last {PACE_DAYS} that have ended did",
         ),
-        ("Saved by prompt caches", cached, "Cached tokens at the price of uncached ones, less what they cost"),
+        (
+            "Saved by prompt caches",
+            cached,
+            cached_before,
+            "Cached tokens at the price of uncached ones, less what they cost",
+        ),
         (
             "Saved by routing",
             gain,
+            gain_before,
             "At the mean list price of the eligible endpoints, less that of the one that served",
         ),
-        ("Spent on exploring", explored, "Where the first endpoint was not the most probable one"),
+        ("Spent on exploring", explored, explored_before, "Where the first endpoint was not the most probable one"),
     ):
-        st.metric(label, f"${value:,.2f}", help=said, border=True, height="stretch")
+        st.metric(label, f"${value:,.2f}", growth(value, then), "off", help=said, border=True, height="stretch")
 
 layers = largest(rows, shown)
 framed(
@@ -76,17 +95,20 @@ framed(
     ),
 )  # fmt: skip
 
-dear = ask(payers, time_range, by).head(100)
+dear = with_changes(ask(payers, time_range, by), earlier, ["name"], {"usd": "growth", "share": "points"}, FEW).head(100)
 columns: dict[str, Any] = {
     "name": by.title(),
     "usd": st.column_config.NumberColumn("USD", format="%.4f"),
+    "usd_change": st.column_config.NumberColumn("Growth", format="percent"),
     "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1),
+    "share_change": st.column_config.NumberColumn("Change of share", format="%+.1f points"),
     "requests": st.column_config.NumberColumn("n", format="localized", help=f"Requests; fewer than {FEW} are greyed"),
     "usd_per_request": st.column_config.NumberColumn("USD a request", format="%.6f"),
 }
 framed(
     f"Cost by {by}",
-    f"{time_range.sentence()}, the hundred dearest. Keys and users are shown by their hashes, as the log has them.",
+    f"{time_range.sentence()}, the hundred dearest. Keys and users are shown by their hashes, as the log has "
+    f"them.{comparison.against}",
     dear,
     lambda: st.dataframe(greyed(dear), hide_index=True, column_config=columns, alt=f"Cost by {by}"),
 )

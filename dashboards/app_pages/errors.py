@@ -10,7 +10,8 @@ import streamlit as st
 from dashboards.access import ask, foot
 from dashboards.charts.over_time import stacked_amounts
 from dashboards.colours import name_colour
-from dashboards.controls import FEW, card, choose_time_range, draw_chart, greyed
+from dashboards.comparison import growth, points
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
 from dashboards.queries.errors import DAYS_BEFORE, all_requests, failures, kinds, risen
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import largest
@@ -19,6 +20,7 @@ from dashboards.sources import chosen_source, observed_until
 
 st.title("Errors")
 time_range = choose_time_range(with_grain=True)
+comparison = choose_comparison(time_range)
 found = ask(freshness)
 assert found.last is not None
 as_of = observed_until(found.last)
@@ -29,11 +31,19 @@ if rows.is_empty():
     foot("Requests that ended with an error, whoever caused it.")
     st.stop()
 
-failed = rows["value"].sum()
+failed, where = int(rows["value"].sum()), ask(kinds, time_range)
+failed_before, share_before = None, None
+if comparison.before is not None:
+    before, requests_before = ask(kinds, comparison.before), ask(all_requests, comparison.before)
+    failed_before = int(before["requests"].sum())
+    share_before = failed_before / requests_before if requests_before >= FEW else None
+    then = before.rename({"requests": "failed_before"})
+    where = where.join(then, on=["error", "provider", "model"], how="left", nulls_equal=True, maintain_order="left")
+    where = where.with_columns(pl.col("failed_before").fill_null(0))
 with st.container(horizontal=True):
-    st.metric("Failed", f"{failed:,}", border=True, height="stretch")
-    st.metric("Share of requests", f"{failed / requests:.2%}", f"of {requests:,}", delta_color="off", delta_arrow="off",
-              border=True)  # fmt: skip
+    st.metric("Failed", f"{failed:,}", growth(failed, failed_before), "inverse", border=True, height="stretch")
+    st.metric("Share of requests", f"{failed / requests:.2%}", points(failed / requests, share_before), "inverse",
+              help=f"Of {requests:,} requests", border=True, height="stretch")  # fmt: skip
 
 last = found.last.replace(tzinfo=UTC)
 until = last if chosen_source() == "demo" else datetime.now(UTC)
@@ -44,6 +54,7 @@ columns: dict[str, Any] = {
     "share": st.column_config.NumberColumn("Share of requests", format="percent", help="Of the last 24 hours"),
     "share_before": st.column_config.NumberColumn("Share before", format="percent"),
     "change": st.column_config.NumberColumn("Change", format="%+.2f points"),
+    "failed_before": st.column_config.NumberColumn("Failed before", format="localized"),
     "failed": st.column_config.NumberColumn("Failed", format="localized"),
     "requests": st.column_config.NumberColumn("n", format="localized", help="All requests of the last 24 hours"),
     "provider": "Provider",
@@ -71,10 +82,10 @@ framed(
     ),
 )  # fmt: skip
 
-where = ask(kinds, time_range).head(200)
+where = where.head(200)
 framed(
     "Where they failed",
-    f"{time_range.sentence()}, the 200 most frequent. No provider is named where none served.",
+    f"{time_range.sentence()}, the 200 most frequent. No provider is named where none served.{comparison.against}",
     where,
     lambda: st.dataframe(
         where, hide_index=True, column_config=columns | {"requests": "Failed"}, alt="Errors by provider and model"

@@ -9,7 +9,9 @@ import streamlit as st
 from dashboards.access import ask, foot
 from dashboards.charts.over_time import lines, stacked_shares
 from dashboards.colours import GREY, author_colour, model_colour
-from dashboards.controls import FEW, card, choose_time_range, compares, draw_chart, greyed
+from dashboards.comparison import growth
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
+from dashboards.queries.categories import with_author
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import (
     concentration,
@@ -22,13 +24,15 @@ from dashboards.queries.market import (
     totals,
     weights,
 )  # fmt: skip
+from dashboards.queries.slices import MODEL, Slice, by_window
 from dashboards.request_list import RequestsOf
+from dashboards.slice_controls import windows_of
 from dashboards.sources import observed_until
 from dashboards.time_range import compared_ranges
 
 st.title("Market")
 time_range = choose_time_range(with_grain=True)
-compare = compares()
+comparison = choose_comparison(time_range)
 with st.sidebar:
     by = st.segmented_control(
         "Share of", ["author", "model"], default="author", key="by", bind="query-params", required=True
@@ -45,7 +49,9 @@ as_of = observed_until(found.last)
 rows = ask(history, time_range)
 framed = partial(card, requests=RequestsOf(time_range))
 recent, earlier = compared_ranges(time_range, found.first.date())
-before, now = ask(history, earlier), ask(history, recent)
+windows = windows_of(recent, found.last)
+both = with_author(ask(by_window, Slice(MODEL), windows, 2))
+now, before = both.filter(pl.col("window") == 0), both.filter(pl.col("window") == 1)
 if not rows["tokens"].sum():
     st.info(
         f"No request from {time_range.sentence()} was answered: {rows['requests'].sum():,} requests failed, "
@@ -54,7 +60,6 @@ if not rows["tokens"].sum():
     foot("Prompt and completion tokens as the providers counted them.")
     st.stop()
 
-whole_before = before if recent.begin == time_range.begin else None
 with st.container(horizontal=True):
     for label, figure in (
         ("Tokens", pl.sum("tokens")),
@@ -62,8 +67,8 @@ with st.container(horizontal=True):
         ("Models", pl.n_unique("model")),
     ):
         value = rows.select(figure).item()
-        then = whole_before.select(figure).item() if compare and whole_before is not None else 0
-        st.metric(label, f"{value:,}", f"{value / then - 1:+.0%}" if then else None, border=True, height="stretch")
+        then = None if comparison.before is None else before.select(figure).item()
+        st.metric(label, f"{value:,}", growth(value, then), border=True, height="stretch")
     first = totals(rows, by)
     said = f"{first['share'][0]:.1%} of tokens"
     st.metric(f"Largest {by}", str(first["name"][0]), said, delta_color="off", delta_arrow="off", border=True)
@@ -92,11 +97,11 @@ columns: dict[str, Any] = {
     "share_before": st.column_config.NumberColumn("Share before", format="percent"),
 }  # fmt: skip
 ranked = leaders(now, before, by, FEW).head(shown).with_columns(pl.col("change") * 100)
-if not compare:
+if not comparison.wanted:
     ranked = ranked.drop("change", "growth")
 framed(
     f"Leaders by {by}",
-    f"{recent.sentence()}{f', against {earlier.sentence()}' if compare else ''}.",
+    f"{windows.sentence()} (UTC){f', against {windows.sentence(1)}' if comparison.wanted else ''}.",
     ranked,
     lambda: st.dataframe(greyed(ranked), hide_index=True, column_config=columns, alt=f"Leaders by {by}"),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Show one model: its providers side by side and over time, how many of its users stay, and where they move."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import streamlit as st
@@ -11,7 +11,8 @@ from dashboards.charts.comparisons import gains_and_losses, quantile_ranges
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines, stacked_shares
 from dashboards.colours import provider_colour
-from dashboards.controls import FEW, card, choose_time_range, draw_chart
+from dashboards.comparison import growth, points, with_changes
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import models, shares
 from dashboards.queries.models import MEASURES, measured, moves, provider_tokens, retention
@@ -31,6 +32,7 @@ COUNTED = (
 
 st.title("Model")
 time_range = choose_time_range(with_grain=True)
+comparison = choose_comparison(time_range)
 served = ask(served_models, time_range)
 if not served:
     st.info(f"No request was served from {time_range.sentence()}. Choose another time range.")
@@ -40,6 +42,7 @@ with st.sidebar:
     measure = st.segmented_control(
         "Providers over time by", [*MEASURES], default="ttft", key="measure", bind="query-params", required=True
     ) or "ttft"  # fmt: skip
+n = pl.col("requests")
 found = ask(freshness)
 assert found.last is not None
 as_of, grain, said = observed_until(found.last), time_range.grain, time_range.sentence()
@@ -51,15 +54,28 @@ if own is None:
     st.info(f"No request for {model} was made from {said}. Choose another time range or model.")
     foot(COUNTED)
     st.stop()
+earlier = ask(models, comparison.before) if comparison.before else ranked.head(0)
+then: dict[str, Any] = next(
+    iter(earlier.with_row_index("place", offset=1).filter((pl.col("model") == model) & (n >= FEW)).to_dicts()), {}
+)
+
+
+def price(row: dict[str, Any]) -> float | None:
+    return row["cost_usd"] / row["tokens"] * 1e6 if row.get("tokens") else None
+
+
+paid, rose = price(own), then["place"] - own["rank"] if then else None
+figures: tuple[tuple[str, str, str | None, Literal["normal", "inverse"]], ...] = (
+    ("Rank by tokens", f"{own['rank']} of {ranked.height}", f"{rose:+d}" if rose else None, "normal"),
+    ("Share of tokens", f"{own['share'] or 0:.1%}", points(own["share"], then.get("share")), "normal"),
+    ("Requests", f"{own['requests']:,}", growth(own["requests"], then.get("requests")), "normal"),
+    ("Answered", "" if own["success"] is None else f"{own['success']:.2%}", points(own["success"], then.get("success")),
+     "normal"),
+    ("USD a million tokens", f"${paid:,.3f}" if paid else "", growth(paid, price(then)), "inverse"),
+)  # fmt: skip
 with st.container(horizontal=True):
-    for label, value in (
-        ("Rank by tokens", f"{own['rank']} of {ranked.height}"),
-        ("Share of tokens", f"{own['share'] or 0:.1%}"),
-        ("Requests", f"{own['requests']:,}"),
-        ("Answered", "" if own["success"] is None else f"{own['success']:.2%}"),
-        ("USD a million tokens", f"${own['cost_usd'] / own['tokens'] * 1e6:,.3f}" if own["tokens"] else ""),
-    ):
-        st.metric(label, value or "–", border=True, height="stretch")
+    for label, value, change, colour in figures:
+        st.metric(label, value or "–", change, colour, border=True, height="stretch")
 
 frame = ask(side_by_side, model, time_range)
 framed(
@@ -72,11 +88,14 @@ columns: dict[str, Any] = {
     "provider": "Provider",
     "attempts": st.column_config.NumberColumn("Attempts", format="localized"),
     "uptime": st.column_config.NumberColumn("Uptime", format="percent"),
+    "uptime_change": st.column_config.NumberColumn("Change", format="%+.2f points"),
     "rate_limited": st.column_config.NumberColumn("429s", format="percent"),
     "ttft_p50": st.column_config.NumberColumn("TTFT p50, s", format="%.2f"),
+    "ttft_p50_change": st.column_config.NumberColumn("Change of p50", format="percent"),
     "ttft_p90": st.column_config.NumberColumn("p90, s", format="%.2f"),
     "ttft_p99": st.column_config.NumberColumn("p99, s", format="%.2f"),
     "throughput_p50": st.column_config.NumberColumn("Tokens/s p50", format="%.0f"),
+    "throughput_p50_change": st.column_config.NumberColumn("Change", format="percent"),
     "prompt_usd": st.column_config.NumberColumn("In, $/M", format="%.2f"),
     "completion_usd": st.column_config.NumberColumn("Out, $/M", format="%.2f"),
     "processed_in": "Processed in",
@@ -87,10 +106,14 @@ columns: dict[str, Any] = {
     "tokens_won": st.column_config.NumberColumn("Tokens won", format="compact"),
     "tokens_lost": st.column_config.NumberColumn("Tokens lost", format="compact"),
 }
-beside = frame.join(offers(model, configured_catalogue(lake())), on="provider", how="left", maintain_order="left")
+compared = with_changes(
+    frame, ask(side_by_side, model, comparison.before) if comparison.before else None, ["provider"],
+    {"uptime": "points", "ttft_p50": "growth", "throughput_p50": "growth"}, FEW, n="attempts",
+)  # fmt: skip
+beside = compared.join(offers(model, configured_catalogue(lake())), on="provider", how="left", maintain_order="left")
 framed(
     "Providers side by side",
-    f"{said}. Prices are list prices of the catalogue in force now.",
+    f"{said}. Prices are list prices of the catalogue in force now.{comparison.against}",
     beside,
     lambda: st.dataframe(beside, hide_index=True, column_config=columns, alt=f"Providers of {model} side by side"),
 )
@@ -109,16 +132,16 @@ if tokens["tokens"].sum():
         ),
     )
 
-figures, described = ask(measured, model, measure, time_range), MEASURES[measure]
-names = sorted(figures["name"].unique().to_list())
+over_time, described = ask(measured, model, measure, time_range), MEASURES[measure]
+names = sorted(over_time["name"].unique().to_list())
 framed(
     f"{described.label} by {grain} and provider",
     f"{model}, {said} (UTC). n counts requests, for uptime and 429s attempts. The line to the running {grain} is "
     f"dashed; points of fewer than {FEW} are hollow.",
-    figures,
+    over_time,
     lambda: draw_chart(
         lines(
-            figures, names, [provider_colour(name) for name in names], described.label, grain, as_of,
+            over_time, names, [provider_colour(name) for name in names], described.label, grain, as_of,
             number_format=described.number_format, few=FEW, from_zero=described.from_zero,
         ),
         alt=f"{described.label} of the providers of {model} by {grain}",

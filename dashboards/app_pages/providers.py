@@ -13,7 +13,8 @@ from dashboards.charts.comparisons import gains_and_losses
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines
 from dashboards.colours import provider_colour
-from dashboards.controls import FEW, card, choose_time_range, draw_chart, greyed
+from dashboards.comparison import with_changes
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
 from dashboards.queries.freshness import freshness
 from dashboards.queries.providers import served_models
 from dashboards.queries.rankings import ranking
@@ -40,6 +41,7 @@ SPEEDS = {"ttft": ("TTFT, median s", ".2f"), "throughput": ("Median tokens/s", "
 
 st.title("Providers")
 time_range = choose_time_range(with_grain=True)
+comparison = choose_comparison(time_range)
 with st.sidebar:
     served = ask(served_models, time_range)
     model: str | None = str(
@@ -63,15 +65,24 @@ if up.is_empty():
     st.stop()
 
 n = pl.col("requests")
-whole = (
-    up.group_by("name").agg((pl.col("value") * n).sum() / n.sum(), n.sum()).sort(n, "name", descending=[True, False])
-)
+
+
+def of_range(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the uptime of all periods together, most requests first."""
+    summed = rows.group_by("name").agg((pl.col("value") * n).sum() / n.sum(), n.sum())
+    return summed.sort(n, "name", descending=[True, False])
+
+
+earlier = of_range(ask(uptimes, model, comparison.before)) if comparison.before else None
+whole = with_changes(of_range(up), earlier, ["name"], {"value": "points"}, FEW)
 order = [ROUTER, *(name for name in whole["name"].to_list() if name != ROUTER)]
 best = whole.filter((pl.col("name") != ROUTER) & (n >= FEW)).sort("value", descending=True)
 answered = whole.filter(pl.col("name") == ROUTER)
 with st.container(horizontal=True):
     if not answered.is_empty():
-        st.metric(f"Requests answered by {ROUTER}", f"{answered['value'][0]:.2%}", border=True, height="stretch")
+        moved = None if earlier is None else answered["value_change"][0]
+        st.metric(f"Requests answered by {ROUTER}", f"{answered['value'][0]:.2%}",
+                  None if moved is None else f"{moved:+.2f} points", border=True, height="stretch")  # fmt: skip
     if not best.is_empty():
         st.metric("Best provider's uptime", f"{best['value'][0]:.2%}", best["name"][0], delta_color="off",
                   delta_arrow="off", border=True)  # fmt: skip
@@ -86,8 +97,11 @@ framed(
     lambda: draw_chart(uptime_calendar(up, order, grain, as_of, FEW), alt=f"Uptime of providers by {grain}"),
 )
 
+points_column = st.column_config.NumberColumn("Change", format="%+.2f points")
 columns: dict[str, Any] = {
-    "provider": "Provider", "model": "Model", "meter": "Meter", "day": st.column_config.DateColumn("Day"),
+    "provider": "Provider", "name": "", "alone_change": points_column, "answered_change": points_column,
+    "value": st.column_config.NumberColumn("Uptime", format="percent"), "value_change": points_column,
+    "model": "Model", "meter": "Meter", "day": st.column_config.DateColumn("Day"),
     "requests": st.column_config.NumberColumn("n", format="localized", help=f"Requests; fewer than {FEW} are greyed"),
     "alone": st.column_config.NumberColumn("Without: first attempt succeeded", format="percent"),
     "answered": st.column_config.NumberColumn(f"With {ROUTER}: answered", format="percent"),
@@ -96,12 +110,24 @@ columns: dict[str, Any] = {
     "after": st.column_config.NumberColumn("After, USD/M", format="%.4f"),
     "change": st.column_config.NumberColumn("Change", format="percent"),
 }  # fmt: skip
+framed(
+    f"Uptime of the range, with and without {ROUTER}",
+    f"{those}, {said} (UTC). n counts attempts, and requests for {ROUTER}; with fewer than {FEW} no change is "
+    f"shown.{comparison.against}",
+    whole,
+    lambda: st.dataframe(greyed(whole), hide_index=True, column_config=columns, alt="Uptime of the range"),
+)
 saved = ask(rescued, model, time_range)
 if not saved.is_empty():
+    saved = with_changes(
+        saved, ask(rescued, model, comparison.before) if comparison.before else None, ["provider"],
+        {"alone": "points", "answered": "points"}, FEW,
+    )  # fmt: skip
     framed(
         f"What {ROUTER} saved, by the provider tried first",
         f"{those}, {said} (UTC). Without: the first attempt "
-        f"alone. With: the request in the end, after fallback, retries and hedging. 429s count as failures here.",
+        f"alone. With: the request in the end, after fallback, retries and hedging. 429s count as failures "
+        f"here.{comparison.against}",
         saved,
         lambda: st.dataframe(
             greyed(saved), hide_index=True, column_config=columns | {"provider": "Tried first"},
@@ -192,14 +218,14 @@ windows = windows_of(compared_ranges(time_range, found.first.date())[0], found.l
 asked = Slice(PROVIDER, ((MODEL, model),) if model else ())
 ranked = ranking(ask(by_window, asked, windows, 2), 2, FEW, "tokens")
 if not ranked["change"].is_null().all():
-    moved = ranked.with_columns(won=pl.col("change").clip(lower_bound=0), lost=(-pl.col("change")).clip(lower_bound=0))
-    moved = moved.drop_nulls("change").sort(pl.col("change"), descending=True)
+    gained = ranked.with_columns(won=pl.col("change").clip(lower_bound=0), lost=(-pl.col("change")).clip(lower_bound=0))
+    gained = gained.drop_nulls("change").sort(pl.col("change"), descending=True)
     framed(
         "Share of tokens won and lost",
         f"{those}, {windows.sentence()} (UTC) against {windows.sentence(1)}.",
-        moved.select("name", "share", "change", "growth", "tokens", "requests"),
+        gained.select("name", "share", "change", "growth", "tokens", "requests"),
         lambda: draw_chart(
-            gains_and_losses(moved, "name", "won", "lost", title="Change of share", number_format=".1%", shown=30),
+            gains_and_losses(gained, "name", "won", "lost", title="Change of share", number_format=".1%", shown=30),
             alt="Share of tokens that providers won and lost",
         ),
     )

@@ -11,7 +11,8 @@ from dashboards.charts.comparisons import bars
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import stacked_shares
 from dashboards.colours import author_colour, model_colour, name_colour
-from dashboards.controls import FEW, card, choose_time_range, compares, draw_chart, greyed
+from dashboards.comparison import growth
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares
 from dashboards.queries.rankings import SORTS, TREND, leaders_by_value, ranking, shares_within
@@ -23,7 +24,6 @@ from dashboards.slice_controls import (
     source_sentence,
     too_long_sentence,
     value_name,
-    windows_of,
 )
 from dashboards.sources import observed_until
 
@@ -43,7 +43,8 @@ COUNTED = "Prompt and completion tokens as the providers counted them."
 
 st.title("Rankings")
 time_range = choose_time_range(with_grain=True, usual="7 days")
-compare = compares()
+comparison = choose_comparison(time_range)
+windows = comparison.windows
 with st.sidebar:
     by = st.segmented_control("Rank", [MODEL, AUTHOR, APP], default=MODEL, key="rank", bind="query-params",
                               required=True) or MODEL  # fmt: skip
@@ -53,11 +54,10 @@ with st.sidebar:
     shown = st.slider("Names shown", 3, 25, 15, key="ranked", bind="query-params")
 found = ask(freshness)
 assert found.first is not None and found.last is not None
-windows = windows_of(time_range, found.last)
 asked = Slice(by, choose_filters(FILTERS, windows))
 framed = partial(card, requests=RequestsOf(time_range, asked.filters))
 wanted = TREND + 1 if sort == "trending" else 2
-reach = [n for n in range(wanted) if windows.before(n)[0].replace(tzinfo=None) >= found.first.replace(hour=0, minute=0)]
+reach = [n for n in range(wanted) if comparison.reaches(n)]
 if asked.source == LAKE:
     # Single requests are read of the range alone, so that a page does not read more than it shows.
     reach = reach[:1]
@@ -77,11 +77,14 @@ if ranked.is_empty():
     foot(COUNTED)
     st.stop()
 
-now = rows.filter(pl.col("window") == 0)
+now, before = rows.filter(pl.col("window") == 0), rows.filter(pl.col("window") == 1)
+compare = comparison.wanted and count > 1
 with st.container(horizontal=True):
-    st.metric("Tokens", f"{now['tokens'].sum():,}", border=True, height="stretch")
-    st.metric("Requests", f"{now['requests'].sum():,}", border=True, height="stretch")
-    st.metric(f"{by.title()}s", f"{now['name'].n_unique():,}", border=True, height="stretch")
+    for label, figure in (
+        ("Tokens", pl.sum("tokens")), ("Requests", pl.sum("requests")), (f"{by.title()}s", pl.n_unique("name")),
+    ):  # fmt: skip
+        value, then = now.select(figure).item(), before.select(figure).item() if compare else None
+        st.metric(label, f"{value:,}", growth(value, then), border=True, height="stretch")
     st.metric("First", str(ranked["name"][0]), f"{ranked['share'][0]:.1%} of tokens", delta_color="off",
               delta_arrow="off", border=True)  # fmt: skip
 
@@ -98,11 +101,9 @@ columns: dict[str, Any] = {
     "leader": "Leader",
     "leader_share": st.column_config.NumberColumn("Its share", format="percent"),
 }  # fmt: skip
-if compare and count > 1:
-    against = f", against {windows.sentence(1)}"
-else:
+against = f", against {windows.sentence(1)}" if compare else ""
+if not compare:
     ranked = ranked.drop("moved", "change", "growth")
-    against = ". Nothing to compare with: the data do not reach back so far" if compare and asked.source != LAKE else ""
 basis = source_sentence(asked)
 title = f"{by.title()}s by {'tokens' if sort == 'tokens' else 'trend'}{where}"
 framed(

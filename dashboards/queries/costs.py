@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import duckdb
 import polars as pl
 
-from dashboards.time_range import TimeRange
+from dashboards.time_range import Span, TimeRange
 from data.record.charges import AUDIO_OUTPUT, COMPLETION, IMAGE_OUTPUT, PROMPT, REASONING
 
 Payer = Literal["key", "app", "user", "model", "provider"]
@@ -32,7 +32,7 @@ class Forecast(NamedTuple):
     month: float
 
 
-def spend(mart: duckdb.DuckDBPyConnection, time_range: TimeRange, by: Payer) -> pl.DataFrame:
+def spend(mart: duckdb.DuckDBPyConnection, time_range: Span, by: Payer) -> pl.DataFrame:
     """Return ``period, name, value, requests``: USD by the range's grain."""
     table, column = PAYERS[by]
     return mart.execute(
@@ -45,7 +45,7 @@ def spend(mart: duckdb.DuckDBPyConnection, time_range: TimeRange, by: Payer) -> 
     ).pl()
 
 
-def payers(mart: duckdb.DuckDBPyConnection, time_range: TimeRange, by: Payer) -> pl.DataFrame:
+def payers(mart: duckdb.DuckDBPyConnection, time_range: Span, by: Payer) -> pl.DataFrame:
     """Return ``name, usd, share, requests, usd_per_request`` of the range, the dearest first."""
     rows = spend(mart, time_range._replace(grain="month"), by).group_by("name").agg(pl.col("value", "requests").sum())
     total = pl.col("value").sum()
@@ -76,7 +76,7 @@ def forecast(mart: duckdb.DuckDBPyConnection, today: date) -> Forecast:
     return Forecast(so_far, max(so_far, before_today + recent / PACE_DAYS * left))
 
 
-def cache_savings(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> float:
+def cache_savings(mart: duckdb.DuckDBPyConnection, time_range: Span) -> float:
     """Return USD that cached tokens would have cost more, had each cost what the uncached ones of its model and
     provider did in the range."""
     row = mart.execute(
@@ -97,7 +97,7 @@ def cache_savings(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> flo
     return float(row[0])
 
 
-def routing_gain(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> tuple[float, float]:
+def routing_gain(mart: duckdb.DuckDBPyConnection, time_range: Span) -> tuple[float, float]:
     """Return USD that the choice of endpoints saved against the mean of the eligible ones, and what exploring cost."""
     row = mart.execute(
         "SELECT coalesce(sum(gain_nano), 0) / 1e9, coalesce(sum(exploration_nano), 0) / 1e9 "

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import duckdb
 import polars as pl
 
-from dashboards.time_range import TimeRange
+from dashboards.time_range import Span, TimeRange
 
 DAYS_BEFORE = 7
 
@@ -24,7 +24,7 @@ def failures(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> pl.DataF
     ).pl()
 
 
-def all_requests(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> int:
+def all_requests(mart: duckdb.DuckDBPyConnection, time_range: Span) -> int:
     """Return the number of requests of the range, failed or not."""
     row = mart.execute(
         "SELECT CAST(coalesce(sum(requests), 0) AS BIGINT) FROM outcomes_hourly WHERE hour >= ? AND hour < ?",
@@ -34,7 +34,7 @@ def all_requests(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> int:
     return int(row[0])
 
 
-def kinds(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> pl.DataFrame:
+def kinds(mart: duckdb.DuckDBPyConnection, time_range: Span) -> pl.DataFrame:
     """Return ``error, provider, model, requests`` of failed requests, the most frequent first.
 
     ``provider`` is null where none served.

@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from dashboards.queries.layers import folded
-from dashboards.time_range import GRAINS, Grain, TimeRange
+from dashboards.time_range import GRAINS, Grain, Span, TimeRange
 from data.catalogue import load_catalogue
 
 TABLES: dict[Grain, str] = {"day": "market_share_daily", "week": "market_share_weekly", "month": "market_share_monthly"}
@@ -33,7 +33,7 @@ def first_days(mart: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return mart.execute(sql).pl()
 
 
-def models(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> pl.DataFrame:
+def models(mart: duckdb.DuckDBPyConnection, time_range: Span) -> pl.DataFrame:
     """Return ``model, author, tokens, requests, share, cost_usd, success`` of the range, most tokens first."""
     return mart.execute(
         """

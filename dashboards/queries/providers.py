@@ -7,7 +7,7 @@ from collections import defaultdict
 import duckdb
 import polars as pl
 
-from dashboards.time_range import TimeRange
+from dashboards.time_range import Span, TimeRange
 from data.histogram import quantile
 
 METRICS = {"ttft": 1e6, "throughput": 1e3}
@@ -22,7 +22,7 @@ def served_models(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> lis
     return [name for (name,) in mart.execute(sql, [time_range.begin, time_range.end]).fetchall()]
 
 
-def side_by_side(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange) -> pl.DataFrame:
+def side_by_side(mart: duckdb.DuckDBPyConnection, model: str, time_range: Span) -> pl.DataFrame:
     """Return a row for each provider: requests, attempts, uptime, share of 429s, TTFT and throughput quantiles.
 
     ``ttft_*`` in seconds, ``throughput_p50`` in tokens a second, to 1 %; null without a measurement.
@@ -58,9 +58,7 @@ def side_by_side(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRa
     return pl.DataFrame(made, schema=schema)
 
 
-def _histograms(
-    mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange
-) -> dict[tuple[str, str], dict[int, int]]:
+def _histograms(mart: duckdb.DuckDBPyConnection, model: str, time_range: Span) -> dict[tuple[str, str], dict[int, int]]:
     found: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
     sql = (
         "SELECT provider, metric, bucket, CAST(sum(n) AS BIGINT) FROM latency_hourly "

@@ -7,7 +7,7 @@ import polars as pl
 
 from dashboards.queries.histograms import medians
 from dashboards.queries.providers import METRICS
-from dashboards.time_range import TimeRange
+from dashboards.time_range import Span, TimeRange
 
 ROUTER = "Portolan"
 RATE_LIMITED = "rate_limit_exceeded"
@@ -20,7 +20,7 @@ NOT_COUNTED = (
 METERS = ("prompt", "completion", "input_cache_read")
 
 
-def uptimes(mart: duckdb.DuckDBPyConnection, model: str | None, time_range: TimeRange) -> pl.DataFrame:
+def uptimes(mart: duckdb.DuckDBPyConnection, model: str | None, time_range: Span) -> pl.DataFrame:
     """Return ``period, name, value, requests``: the uptime of each provider's attempts, and of the router's requests.
 
     Both leave out 429s and the client's own errors; ``requests`` are the attempts or requests that count. The router
@@ -86,7 +86,7 @@ def latency_by_country(rows: duckdb.DuckDBPyConnection, model: str | None, time_
     ).pl()
 
 
-def rescued(mart: duckdb.DuckDBPyConnection, model: str | None, time_range: TimeRange) -> pl.DataFrame:
+def rescued(mart: duckdb.DuckDBPyConnection, model: str | None, time_range: Span) -> pl.DataFrame:
     """Return ``provider, requests, alone, answered, rescued`` by the provider that was tried first.
 
     ``alone`` is the share whose first attempt succeeded, ``answered`` the share of requests without error in the end,
@@ -138,9 +138,9 @@ def price_changes(mart: duckdb.DuckDBPyConnection, model: str | None, time_range
     ).pl()
 
 
-def _period(time_range: TimeRange) -> str:
+def _period(time_range: Span) -> str:
     return f"CAST(date_trunc('{time_range.grain}', hour) AS DATE)"
 
 
-def _asked(model: str | None, time_range: TimeRange) -> dict[str, object]:
+def _asked(model: str | None, time_range: Span) -> dict[str, object]:
     return {"model": model, "begin": time_range.begin, "end": time_range.end}

@@ -82,4 +82,4 @@ def test_data_without_labels_say_so(both: Lake, empty: Lake, failed: Lake, monke
     page = run_page("categories", empty, monkeypatch)
     assert not page.exception and "portolan demo-data" in page.info[0].value
     page = run_page("categories", failed, monkeypatch)
-    assert not page.exception and f"From {FAILED} requests" in page.caption[-1].value
+    assert not page.exception and f"From {FAILED} requests" in page.main.caption[-1].value

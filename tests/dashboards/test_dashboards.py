@@ -58,7 +58,7 @@ def test_a_page_renders_and_says_what_it_counts(mart: Lake, page: str, monkeypat
     test = AppTest.from_file(str(ROOT / "dashboards/app_pages" / f"{page}.py"), default_timeout=30).run()
     assert not test.exception
     assert test.title[0].value == PAGES[page]
-    assert "From 300 requests" in test.caption[-1].value
+    assert "From 300 requests" in test.main.caption[-1].value
 
 
 @pytest.mark.parametrize("page", PAGES)

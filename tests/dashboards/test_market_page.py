@@ -47,14 +47,14 @@ def test_a_page_shows_the_chosen_data_and_charts_say_if_they_are_synthetic(
     assert len(titles) == 6
     assert all(f"[{words}]" in title if words else "[" not in title for title in titles), titles
     assert requests_shown(page) == count
-    assert ("Synthetic data" in page.caption[-1].value) == (data != "live")
+    assert ("Synthetic data" in page.main.caption[-1].value) == (data != "live")
 
 
 def test_the_range_and_grain_are_those_of_the_address(demo: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     page = market(demo, monkeypatch, range="30 days", grain="day", by="model")
     assert not page.exception
     assert page.markdown[0].value.startswith("**Share of tokens by day and model**")
-    assert "2026-10-20 to 2026-11-18" in page.caption[0].value
+    assert "2026-10-20 to 2026-11-18" in page.main.caption[0].value
     changes = [one.delta for one in page.metric if one.label in ("Tokens", "Requests")]
     assert all(change.endswith("%") for change in changes)
     page.toggle[0].set_value(False).run()

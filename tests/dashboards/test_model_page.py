@@ -121,4 +121,4 @@ def test_data_without_users_or_answers_say_so(
     page = run_page("model", empty, monkeypatch)
     assert not page.exception and "portolan demo-data" in page.info[0].value
     page = run_page("model", failed, monkeypatch)
-    assert not page.exception and f"From {FAILED} requests" in page.caption[-1].value
+    assert not page.exception and f"From {FAILED} requests" in page.main.caption[-1].value

@@ -126,11 +126,12 @@ def test_the_page_shows_what_its_address_says(
     grain = "month" if query["range"] == "all" else "week"
     speed = "Median tokens/s" if "speed" in query else "TTFT, median s"
     assert [one for one in titles(page) if one != "Changes of price"] == [
-        f"Uptime by {grain}, with and without {ROUTER}", f"What {ROUTER} saved, by the provider tried first",
+        f"Uptime by {grain}, with and without {ROUTER}", f"Uptime of the range, with and without {ROUTER}",
+        f"What {ROUTER} saved, by the provider tried first",
         f"429s by {grain} and provider", f"{speed} by hour of day", "TTFT, median s, by country of the client",
         f"Price of {query.get('meter', 'prompt')} by {grain} and provider", "Share of tokens won and lost",
     ]  # fmt: skip
-    assert query.get("of-model", "all models") in page.caption[0].value
+    assert query.get("of-model", "all models") in page.main.caption[0].value
 
 
 def test_other_data_are_shown_or_say_what_is_missing(
@@ -142,5 +143,5 @@ def test_other_data_are_shown_or_say_what_is_missing(
     page = run_page("providers", empty, monkeypatch)
     assert not page.exception and "portolan demo-data" in page.info[0].value
     page = run_page("providers", failed, monkeypatch)
-    assert not page.exception and f"From {FAILED} requests" in page.caption[-1].value
+    assert not page.exception and f"From {FAILED} requests" in page.main.caption[-1].value
     assert page.metric[0].value == "0.00%"

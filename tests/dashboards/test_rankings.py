@@ -122,7 +122,7 @@ def test_the_page_answers_who_leads_from_one_language_to_another(demo: Lake, mon
     page = run_page("rankings", demo, monkeypatch, range="all", language="Japanese (ja)", code="python")
     assert not page.exception
     assert titles(page)[0] == "Models by tokens with language ja, programming language python"
-    assert "labelled sample" in page.caption[0].value
+    assert "labelled sample" in page.main.caption[0].value
     # The breakdown begins with a field that a mart holds; here none does, and the page says why.
     assert "No mart holds" in page.info[0].value
 
@@ -140,7 +140,7 @@ def test_the_page_shows_what_its_address_says(
     first = titles(page)[0]
     assert first.startswith(f"{query.get('rank', 'model').title()}s by {'trend' if 'sort' in query else 'tokens'}")
     if "code" in query:
-        assert "read from single requests" in page.caption[0].value
+        assert "read from single requests" in page.main.caption[0].value
     if query.get("across") == "Tools":
         assert "Leaders by tools" in titles(page)
 
@@ -171,4 +171,4 @@ def test_data_without_anything_to_rank_say_so(empty: Lake, failed: Lake, monkeyp
     assert not page.exception and "portolan demo-data" in page.info[0].value
     page = run_page("rankings", failed, monkeypatch)
     assert not page.exception and "was answered" in page.info[0].value
-    assert f"From {FAILED} requests" in page.caption[-1].value
+    assert f"From {FAILED} requests" in page.main.caption[-1].value

@@ -155,6 +155,6 @@ def test_data_without_requests_say_so(empty: Lake, failed: Lake, monkeypatch: py
     page = run_page("single_requests", empty, monkeypatch)
     assert not page.exception and "portolan demo-data" in page.info[0].value
     page = run_page("single_requests", failed, monkeypatch, status="answered")
-    assert not page.exception and "No request of" in page.caption[0].value
+    assert not page.exception and "No request of" in page.main.caption[0].value
     page = run_page("single_requests", failed, monkeypatch)
     assert len(page.dataframe[0].value) == FAILED
