@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -192,8 +193,8 @@ class _Generator:
             "status": np.where(failed, np.where(error == 1, 429, 503), 200), "duration_us": duration + 2000,
             "schema_version": np.full(rows, RECORD_VERSION), "skin": pick(SKINS, np.array((0, 0, 1, 2))[persons % 4]),
             "workspace": pick([f"demo-{n}" for n in range(20)], persons % KEYS % 20),
-            "key_hash": pick([f"{n:064x}" for n in range(KEYS)], persons % KEYS),
-            "user_hash": pick([f"{n:032x}" for n in range(int(persons.max()) + 1)], persons),
+            "key_hash": pick([_hash("key", n) for n in range(KEYS)], persons % KEYS),
+            "user_hash": pick([_hash("user", n)[:32] for n in range(int(persons.max()) + 1)], persons),
             "app": pick([f"https://app-{n}.demo.example" for n in range(APPS)], persons % 97 % APPS),
             "country": pick(list(self._parameters.countries), countries[persons]),
             "session_id": pa.array([f"demo-{p}-{d}" for p, d in zip(persons.tolist(), day.tolist(), strict=True)]),
@@ -265,6 +266,11 @@ def _ids(moments: Any) -> pa.Array:
     """Return ids of the router's form, which tell the second of arrival."""
     seconds = (moments // 1_000_000).tolist()
     return pa.array([f"gen-{second}-demo{number}" for number, second in enumerate(seconds)])
+
+
+def _hash(kind: str, number: int) -> str:
+    """Return what the log would have of a key or a user: a hash, of which pages show the beginning."""
+    return sha256(f"demo {kind} {number}".encode()).hexdigest()
 
 
 def _between(ends: tuple[float, float], done: Any) -> Any:
