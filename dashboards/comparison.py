@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -49,13 +50,18 @@ class Comparison(NamedTuple):
 
 
 def growth(now: float | None, then: float | None) -> str | None:
-    """Return how much more ``now`` is than ``then``, as a percentage; ``None`` if it cannot be said."""
-    return f"{now / then - 1:+.0%}" if then and now is not None else None
+    """Return how much more ``now`` is than ``then``, as a percentage; ``None`` if that cannot be said or is 0."""
+    return None if now is None or not then else _unless_zero(f"{now / then - 1:+.0%}")
 
 
 def points(now: float | None, then: float | None) -> str | None:
-    """Return by how many percentage points a share of 1 changed."""
-    return None if now is None or then is None else f"{(now - then) * 100:+.2f} points"
+    """Return by how many percentage points a share of 1 changed; ``None`` if that cannot be said or is 0."""
+    return None if now is None or then is None else _unless_zero(f"{(now - then) * 100:+.2f} points")
+
+
+def _unless_zero(words: str) -> str | None:
+    """Return the words unless all of their digits are 0: a page would show an arrow beside them."""
+    return words if re.search("[1-9]", words) else None
 
 
 def with_changes(

@@ -81,12 +81,12 @@ def card(
     synthetic data, whatever the page shows.
     """
     source = "live" if live else chosen_source()
-    with st.container(border=True):
+    name = re.sub(r"\W+", "-", title.lower()).strip("-")
+    with st.container(border=True, key=f"{name}-card"):
         st.markdown(f"**{title}**{'' if live else demo_badge()}")
         drawn = draw()
         chart = drawn if isinstance(drawn, alt.TopLevelMixin) and renders() else None
         st.caption(definition)
-        name = re.sub(r"\W+", "-", title.lower()).strip("-")
         label = "Table and CSV" if chart is None else "Table, CSV and PNG"
         with st.expander(label, icon=":material/table_rows:", key=f"{name}-table", on_change="rerun") as table:
             if table.open:

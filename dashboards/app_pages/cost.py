@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import polars as pl
 import streamlit as st
 
 from dashboards.access import ask, foot
@@ -23,7 +24,8 @@ from dashboards.queries.costs import (
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import largest
 from dashboards.request_list import RequestsOf
-from dashboards.sources import observed_until
+from dashboards.slice_controls import ANY, with_asked
+from dashboards.sources import demo_badge, observed_until
 
 st.title("Cost")
 time_range = choose_time_range(with_grain=True)
@@ -35,24 +37,38 @@ by = by or "model"
 found = ask(freshness)
 assert found.last is not None
 as_of = observed_until(found.last)
-framed = partial(card, requests=RequestsOf(time_range))
 rows = ask(spend, time_range, by)
 if not rows["value"].sum():
     st.info(f"Nothing was spent from {time_range.sentence()}. Choose another time range.")
     foot("Cost of all requests, in USD.")
     st.stop()
 
+paid = ask(payers, time_range, by)
+with st.sidebar:
+    names = with_asked([ANY, *paid["name"].drop_nulls().to_list()], f"only-{by}")
+    only = st.selectbox(f"Only this {by}", names, key=f"only-{by}", bind="query-params") or ANY
+short = f"{only[:12]}…" if by in ("key", "user") else only
+framed = partial(card, requests=RequestsOf(time_range))
+of_one = partial(card, requests=RequestsOf(time_range, () if only == ANY else ((by, only),)))
+if only != ANY:
+    rows = rows.filter(pl.col("name") == only)
+    if rows.is_empty():
+        st.info(f"No request of the {by} {short} from {time_range.sentence()}. Choose another one, or a longer range.")
+        foot("Cost of all requests, in USD.")
+        st.stop()
+
 ahead, cached = ask(forecast, as_of), ask(cache_savings, time_range)
 gain, explored = ask(routing_gain, time_range)
 before = comparison.before
 earlier = ask(payers, before, by) if before else None
-spent_before = None if earlier is None else float(earlier["usd"].sum())
+of_only = pl.lit(value=True) if only == ANY else pl.col("name") == only
+spent_before = None if earlier is None else float(earlier.filter(of_only)["usd"].sum())
 cached_before = ask(cache_savings, before) if before else None
 gain_before, explored_before = ask(routing_gain, before) if before else (None, None)
 with st.container(horizontal=True):
     for label, value, then, said in (
         (
-            "Spent",
+            "Spent" if only == ANY else f"Spent by {short}",
             float(rows["value"].sum()),
             spent_before,
             f"{rows['requests'].sum():,} requests, {time_range.sentence()}",
@@ -81,8 +97,8 @@ with st.container(horizontal=True):
         st.metric(label, f"${value:,.2f}", growth(value, then), "off", help=said, border=True, height="stretch")
 
 layers = largest(rows, shown)
-framed(
-    f"Cost by {time_range.grain} and {by}",
+of_one(
+    f"Cost by {time_range.grain} and {by}" if only == ANY else f"Cost of {short} by {time_range.grain}",
     f"USD, {time_range.sentence()} (UTC, weeks from Monday). The running {time_range.grain} is hatched; layers of "
     f"fewer than {FEW} requests are pale.",
     layers.select("period", "name", "value", "requests"),
@@ -95,7 +111,7 @@ framed(
     ),
 )  # fmt: skip
 
-dear = with_changes(ask(payers, time_range, by), earlier, ["name"], {"usd": "growth", "share": "points"}, FEW).head(100)
+dear = with_changes(paid, earlier, ["name"], {"usd": "growth", "share": "points"}, FEW).head(100)
 columns: dict[str, Any] = {
     "name": by.title(),
     "usd": st.column_config.NumberColumn("USD", format="%.4f"),
@@ -115,8 +131,8 @@ framed(
 
 priced = [name for name in ask(payers, time_range, "model")["name"].to_list() if name is not None]
 if len(priced) > 1:
-    with st.container(border=True):
-        st.markdown("**What a switch would save**")
+    with st.container(border=True, key="switch-card"):
+        st.markdown(f"**What a switch would save**{demo_badge()}")
         left, right = st.columns(2)
         old = left.selectbox("From", priced, key="from", bind="query-params")
         others = [name for name in priced if name != old]
@@ -130,7 +146,7 @@ if len(priced) > 1:
             st.metric(f"{old} cost", f"${now:,.2f}", border=True)
             st.metric(f"The same tokens at {new}", f"${then:,.2f}", saved, border=True)
         st.caption(
-            "Prompt and completion tokens of the one model at the mean price that the other had here. Another model "
-            "may write more or fewer tokens."
+            f"{time_range.sentence()}. Prompt and completion tokens of the one model at the mean price that the other "
+            "had then. Another model may write more or fewer tokens."
         )
 foot("Cost of all requests, in USD.")

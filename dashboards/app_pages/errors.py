@@ -47,7 +47,7 @@ with st.container(horizontal=True):
 
 last = found.last.replace(tzinfo=UTC)
 until = last if chosen_source() == "demo" else datetime.now(UTC)
-until = (until + timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
+until = min((until + timedelta(hours=1)).replace(minute=0, second=0, microsecond=0), time_range.moments[1])
 rose = ask(risen, until, FEW).with_columns(pl.col("change") * 100)
 columns: dict[str, Any] = {
     "error": "Error",

@@ -13,7 +13,7 @@ from dashboards.charts.comparisons import gains_and_losses
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines
 from dashboards.colours import provider_colour
-from dashboards.comparison import with_changes
+from dashboards.comparison import points, with_changes
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
 from dashboards.queries.freshness import freshness
 from dashboards.queries.providers import served_models
@@ -82,7 +82,7 @@ with st.container(horizontal=True):
     if not answered.is_empty():
         moved = None if earlier is None else answered["value_change"][0]
         st.metric(f"Requests answered by {ROUTER}", f"{answered['value'][0]:.2%}",
-                  None if moved is None else f"{moved:+.2f} points", border=True, height="stretch")  # fmt: skip
+                  None if moved is None else points(moved / 100, 0), border=True, height="stretch")  # fmt: skip
     if not best.is_empty():
         st.metric("Best provider's uptime", f"{best['value'][0]:.2%}", best["name"][0], delta_color="off",
                   delta_arrow="off", border=True)  # fmt: skip

@@ -68,6 +68,8 @@ if rows is None:
     foot(COUNTED)
     st.stop()
 ranked = ranking(rows, count, FEW, sort).head(shown).with_columns(pl.col("change") * 100)
+if "excess" in ranked.columns:
+    ranked = ranked.select("rank", "name", "excess", pl.exclude("rank", "name", "excess"))
 where = f" with {asked.sentence()}" if asked.filters else ""
 if ranked.is_empty():
     st.info(
@@ -105,10 +107,11 @@ against = f", against {windows.sentence(1)}" if compare else ""
 if not compare:
     ranked = ranked.drop("moved", "change", "growth")
 basis = source_sentence(asked)
+usual = f" More than usual: tokens beyond the mean of the {count - 1} ranges before." if sort == "trending" else ""
 title = f"{by.title()}s by {'tokens' if sort == 'tokens' else 'trend'}{where}"
 framed(
     title,
-    f"{windows.sentence()} (UTC){against}. Shares are of the tokens{where}.{basis}",
+    f"{windows.sentence()} (UTC){against}. Shares are of the tokens{where}.{usual}{basis}",
     ranked,
     lambda: st.dataframe(greyed(with_arrows(ranked)), hide_index=True, column_config=columns, alt=title),
 )

@@ -34,7 +34,7 @@ of = RequestsOf(time_range, (*chosen, *filters, *([("key", key)] if key else [])
 
 wanted = st.text_input("Explain the request with the id", key="id", bind="query-params", placeholder="gen-…").strip()
 if wanted:
-    with st.container(border=True):
+    with st.container(border=True, key="explanation-card"):
         explain_request(wanted, of)
 rows = newest_requests(of)
 with st.container(border=True):

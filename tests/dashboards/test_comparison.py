@@ -112,5 +112,5 @@ def test_changes_stand_on_enough_requests_of_both_ranges() -> None:
     for kind, changes in (("points", [25, None, None, -10]), ("growth", [1, None, None, -0.5])):
         found = with_changes(now, then, ["name"], {"share": kind}, 20)  # type: ignore[dict-item]
         assert found["share_change"].to_list() == [pytest.approx(one) for one in changes]
-    assert (growth(3, 2), growth(1, 0), growth(None, 2)) == ("+50%", None, None)
-    assert (points(0.52, 0.5), points(None, 0.5)) == ("+2.00 points", None)
+    assert (growth(3, 2), growth(1, 0), growth(None, 2), growth(1001, 1000)) == ("+50%", None, None, None)
+    assert (points(0.52, 0.5), points(None, 0.5), points(0.5, 0.5)) == ("+2.00 points", None, None)

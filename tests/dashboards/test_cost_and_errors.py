@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from dashboards.queries import costs
 from dashboards.queries.errors import all_requests, failures, kinds, risen
@@ -15,7 +16,7 @@ from dashboards.time_range import TimeRange
 from data.lake import Lake
 from data.marts import open_mart
 from pipelines.build import build_mart
-from tests.dashboards.conftest import END, run_page
+from tests.dashboards.conftest import END, PAGES, run_page
 from tests.pipelines.test_marts import fill, records
 
 ALL = TimeRange(date(2020, 1, 1), date(2030, 1, 1), "week")
@@ -38,6 +39,37 @@ def test_cost_is_that_of_the_requests_by_whoever_pays(
     spent = next(one.value for one in shown.metric if one.label == "Spent")
     assert spent == f"${rows['cost_nano'].sum() / 1e9:,.2f}"
     assert shown.markdown[0].value.startswith(f"**Cost by month and {by}**")
+
+
+def test_the_cost_of_one_key_is_that_of_its_requests(
+    demo: Lake, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = rows["key_hash"][-1]
+    page = run_page("cost", demo, monkeypatch, range="all", payer="key", **{"only-key": key})
+    assert not page.exception
+    mine = rows.filter(pl.col("key_hash") == key)
+    assert page.metric[0].label == f"Spent by {key[:12]}…"
+    assert page.metric[0].value == f"${mine['cost_nano'].sum() / 1e9:,.2f}"
+    assert page.markdown[0].value.startswith(f"**Cost of {key[:12]}… by month**")
+    page = run_page("cost", demo, monkeypatch, range="all", payer="key", **{"only-key": "nobody"})
+    assert not page.exception and "No request of the key nobody" in page.info[0].value
+
+
+def test_what_rose_is_of_the_last_day_of_the_range(
+    demo: Lake, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = rows["started_at"].dt.date()
+    failed = rows.filter(pl.col("error_type").is_not_null())["started_at"].dt.date()
+    chosen = failed.value_counts(sort=True)["started_at"][0]
+    monkeypatch.setenv("PORTOLAN_DATA_DIR", str(demo.root))
+    page = AppTest.from_file(str(PAGES / "errors.py"), default_timeout=60)
+    page.query_params["range"] = "custom"
+    page.query_params["days"] = [f"{chosen - timedelta(days=6)}", f"{chosen}"]
+    page.run()
+    assert not page.exception
+    assert f"Up to {chosen + timedelta(days=1)} 00:00 UTC" in page.main.caption[0].value
+    assert page.dataframe[0].value["failed"].sum() == (failed == chosen).sum()
+    assert set(page.dataframe[0].value["requests"]) == {(day == chosen).sum()}
 
 
 def test_layers_have_every_amount_in_one_order() -> None:
