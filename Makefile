@@ -4,7 +4,7 @@ BIN := .venv/bin
 BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.pytest_cache/bytecode)
 STAMP := .venv/.installed
 
-.PHONY: up test test-slow lint bench bench-data bench-routing lock audit clean
+.PHONY: up test test-slow lint bench bench-data bench-routing pictures lock audit clean
 
 up: $(STAMP)
 	$(BIN)/portolan up $(UP_FLAGS)
@@ -30,6 +30,10 @@ bench-data: $(STAMP)
 
 bench-routing: $(STAMP)
 	$(BIN)/python -m benchmarks.routing $(if $(DATASETS),--datasets $(DATASETS)) $(BENCH_FLAGS)
+
+# Needs Chromium.
+pictures: $(STAMP)
+	$(BIN)/python -m tests.dashboards.pictures
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev -c constraints.txt \

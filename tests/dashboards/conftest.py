@@ -53,16 +53,22 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-@pytest.fixture(scope="session")
-def failed(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Return a data directory with failed requests alone."""
-    lake, made = Lake(tmp_path_factory.mktemp("failed")), records(FAILED)
+def fill_failed(lake: Lake, count: int) -> None:
+    """Write requests that all failed."""
+    made = records(count)
     for row in made:
         row.status, row.error_type, row.prompt_tokens, row.completion_tokens = 503, "timeout", None, None
         row.provider = row.endpoint = row.ttft_us = None
         for attempt in row.attempts:
             attempt.error_type, attempt.ttft_us = "timeout", None
     fill(lake, made)
+
+
+@pytest.fixture(scope="session")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Return a data directory with failed requests alone."""
+    lake = Lake(tmp_path_factory.mktemp("failed"))
+    fill_failed(lake, FAILED)
     build_mart(lake)
     return lake
 
