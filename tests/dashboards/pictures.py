@@ -88,11 +88,13 @@ def values_of(lake: Lake) -> dict[str, str]:
 
 def settled(page: Any) -> None:
     """Wait until the page has run to its end and its charts are drawn."""
-    page.get_by_test_id("stMainBlockContainer").wait_for(timeout=60_000)
-    page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'")
+    page.get_by_test_id("stMain").get_by_role("heading").first.wait_for(timeout=60_000)
+    page.wait_for_function(
+        "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'", timeout=60_000
+    )
     page.wait_for_load_state("networkidle")
     page.wait_for_function("document.querySelector('[data-testid=stSkeleton]') === null")
-    page.wait_for_timeout(1200)
+    page.wait_for_timeout(1000)
 
 
 def shown_whole(page: Any) -> None:
