@@ -62,7 +62,7 @@ def list_models(url: str) -> list[str]:
         answer = httpx2.get(f"{url}/api/v1/models", params={"sort": "top-weekly"}, timeout=CONNECT_S, trust_env=False)
         return [str(one["id"]) for one in answer.raise_for_status().json()["data"]]
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError) as error:
-        raise NoRouter(f"No router answers at {url} ({type(error).__name__}).") from None
+        raise NoRouter(f"No router answers at `{url}` ({type(error).__name__}).") from None
 
 
 def refusal(models: Sequence[str], prompt: str, most_tokens: int) -> str | None:

@@ -1,5 +1,6 @@
 """Show what requests cost: by key, app, user, model or provider, what caches, routing and a switch save, a forecast."""
 
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,12 @@ from dashboards.queries.layers import largest
 from dashboards.request_list import RequestsOf
 from dashboards.slice_controls import ANY, with_asked
 from dashboards.sources import demo_badge, observed_until
+
+
+def usd(value: float) -> str:
+    """Return an amount with its cents, and a smaller one than a cent with two digits that say something."""
+    return f"${value:,.2f}" if abs(value) >= 0.01 or not value else f"${Decimal(f'{value:.1e}'):f}"
+
 
 st.title("Cost")
 time_range = choose_time_range(with_grain=True)
@@ -94,7 +101,7 @@ with st.container(horizontal=True):
         ),
         ("Spent on exploring", explored, explored_before, "Where the first endpoint was not the most probable one"),
     ):
-        st.metric(label, f"${value:,.2f}", growth(value, then), "off", help=said, border=True, height="stretch")
+        st.metric(label, usd(value), growth(value, then), "off", help=said, border=True, height="stretch")
 
 layers = largest(rows, shown)
 of_one(
@@ -105,7 +112,7 @@ of_one(
     lambda: draw_chart(
         stacked_amounts(
             layers, time_range.grain, as_of, model_colour if by == "model" else name_colour, FEW,
-            title=by.title(), y_title="USD", number_format="$,.2~f",
+            title=by.title(), y_title="USD", number_format="$,.4~r",
         ),
         alt=f"Cost by {time_range.grain} and {by}",
     ),
@@ -143,8 +150,8 @@ if len(priced) > 1:
         else:
             now, then = costs
             saved = f"{1 - then / now:+.0%} saved" if now else None
-            st.metric(f"{old} cost", f"${now:,.2f}", border=True)
-            st.metric(f"The same tokens at {new}", f"${then:,.2f}", saved, border=True)
+            st.metric(f"{old} cost", usd(now), border=True)
+            st.metric(f"The same tokens at {new}", usd(then), saved, border=True)
         st.caption(
             f"{time_range.sentence()}. Prompt and completion tokens of the one model at the mean price that the other "
             "had then. Another model may write more or fewer tokens."

@@ -78,12 +78,15 @@ with st.container(horizontal=True):
         st.metric(label, value or "–", change, colour, border=True, height="stretch")
 
 frame = ask(side_by_side, model, time_range)
-framed(
-    f"Time to the first token, {model}",
-    f"{said}. TTFT is the client's, retries included. Percentiles from histograms, to 1 %.",
-    frame,
-    lambda: draw_chart(quantile_ranges(frame), alt=f"Time to the first token of the providers of {model}"),
-)
+if frame["ttft_p50"].is_null().all():
+    st.info(f"No answer of {model} from {said} has a measured TTFT. The page Errors says why requests failed.")
+else:
+    framed(
+        f"Time to the first token, {model}",
+        f"{said}. TTFT is the client's, retries included. Percentiles from histograms, to 1 %.",
+        frame,
+        lambda: draw_chart(quantile_ranges(frame), alt=f"Time to the first token of the providers of {model}"),
+    )
 columns: dict[str, Any] = {
     "provider": "Provider",
     "attempts": st.column_config.NumberColumn("Attempts", format="localized"),
@@ -134,19 +137,22 @@ if tokens["tokens"].sum():
 
 over_time, described = ask(measured, model, measure, time_range), MEASURES[measure]
 names = sorted(over_time["name"].unique().to_list())
-framed(
-    f"{described.label} by {grain} and provider",
-    f"{model}, {said} (UTC). n counts requests, for uptime and 429s attempts. The line to the running {grain} is "
-    f"dashed; points of fewer than {FEW} are hollow.",
-    over_time,
-    lambda: draw_chart(
-        lines(
-            over_time, names, [provider_colour(name) for name in names], described.label, grain, as_of,
-            number_format=described.number_format, few=FEW, from_zero=described.from_zero,
+if over_time.is_empty():
+    st.info(f"Nothing was measured for {described.label} of {model} from {said}. Choose another measure or range.")
+else:
+    framed(
+        f"{described.label} by {grain} and provider",
+        f"{model}, {said} (UTC). n counts requests, for uptime and 429s attempts. The line to the running {grain} is "
+        f"dashed; points of fewer than {FEW} are hollow.",
+        over_time,
+        lambda: draw_chart(
+            lines(
+                over_time, names, [provider_colour(name) for name in names], described.label, grain, as_of,
+                number_format=described.number_format, few=FEW, from_zero=described.from_zero,
+            ),
+            alt=f"{described.label} of the providers of {model} by {grain}",
         ),
-        alt=f"{described.label} of the providers of {model} by {grain}",
-    ),
-)  # fmt: skip
+    )  # fmt: skip
 
 step = "month" if grain == "month" or (time_range.end - time_range.begin).days > MANY_DAYS else "week"
 of_users = time_range._replace(grain="month" if step == "month" else "week")

@@ -99,7 +99,7 @@ framed(
 
 points_column = st.column_config.NumberColumn("Change", format="%+.2f points")
 columns: dict[str, Any] = {
-    "provider": "Provider", "name": "", "alone_change": points_column, "answered_change": points_column,
+    "provider": "Provider", "name": "Provider", "alone_change": points_column, "answered_change": points_column,
     "value": st.column_config.NumberColumn("Uptime", format="percent"), "value_change": points_column,
     "model": "Model", "meter": "Meter", "day": st.column_config.DateColumn("Day"),
     "requests": st.column_config.NumberColumn("n", format="localized", help=f"Requests; fewer than {FEW} are greyed"),

@@ -13,10 +13,10 @@ from dashboards.charts.over_time import UTC, legend_below, time_axis, with_ends
 from dashboards.time_range import Grain, period_end
 
 BANDS = {
-    "99.9 % and more": (0.999, "#14538a"),
-    "99 % and more": (0.99, "#5a93b8"),
-    "95 % and more": (0.95, "#e0b04a"),
-    "less": (0.0, "#c0562f"),
+    "≥ 99.9 %": (0.999, "#14538a"),
+    "≥ 99 %": (0.99, "#5a93b8"),
+    "≥ 95 %": (0.95, "#e0b04a"),
+    "< 95 %": (0.0, "#c0562f"),
 }
 
 
@@ -26,11 +26,11 @@ def uptime_calendar(frame: pl.DataFrame, names: Sequence[str], grain: Grain, as_
     ``frame`` has ``period, name, value, requests``. A period that has not ended on the day ``as_of`` has a dashed
     border.
     """
-    found = f"fewer than {few} attempts"
+    found = f"n < {few}"
     word: Any = pl.when(pl.col("requests") < few).then(pl.lit(found))
     for name, (least, _) in BANDS.items():
         word = word.when(pl.col("value") >= least).then(pl.lit(name))
-    drawn = with_ends(frame, grain).with_columns(word=word.otherwise(pl.lit("less")))
+    drawn = with_ends(frame, grain).with_columns(word=word.otherwise(pl.lit("< 95 %")))
     running = drawn.filter(pl.col("period").map_elements(lambda day: period_end(day, grain) > as_of, pl.Boolean))
     base = {
         "x": alt.X("begin:T", title=None, scale=UTC, axis=time_axis(drawn, grain, 12)),

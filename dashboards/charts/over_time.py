@@ -122,12 +122,14 @@ def lines(
     ended = frame.filter(pl.col("period").map_elements(lambda day: period_end(day, grain) <= as_of, pl.Boolean))
     running = frame.filter(pl.col("period") >= (ended["period"].max() or date.min))
     scale = alt.Scale(domain=list(names), range=list(colours))
+    # An axis from 0 to 0 has labels that mean nothing.
+    y_scale = alt.Scale(zero=from_zero) if frame["value"].max() else alt.Scale(domain=[0, 1])
     axis_format = "%" if number_format.endswith("%") and from_zero else number_format
 
     def drawn(rows: pl.DataFrame) -> Any:
         return alt.Chart(rows).encode(
             x=alt.X("period:T", title=None, scale=UTC, axis=time_axis(frame, grain, 6)),
-            y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format=axis_format), scale=alt.Scale(zero=from_zero)),
+            y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format=axis_format), scale=y_scale),
             color=alt.Color("name:N", title=None, scale=scale, legend=legend_below()),
             tooltip=[
                 alt.Tooltip("from:N", title="From"), "name",
@@ -147,9 +149,17 @@ def lines(
 
 
 def legend_below() -> Any:
-    """Return a legend below the chart, with as many columns as its width has room for."""
-    columns, limit = "max(2, min(4, floor(width / 180)))", "width < 360 ? 120 : 180"
-    return alt.Legend(orient="bottom", columns=alt.ExprRef(columns), labelLimit=alt.ExprRef(limit))
+    """Return a legend below the chart, with as many columns as its width has room for, and labels that fit in them.
+
+    On a narrow screen models are named without their authors, which their colours tell.
+    """
+    columns = "max(2, min(4, floor(width / 180)))"
+    return alt.Legend(
+        orient="bottom",
+        columns=alt.ExprRef(columns),
+        labelLimit=alt.ExprRef(f"min(180, width / {columns} - 26)"),
+        labelExpr="width < 360 ? slice(datum.label, lastindexof(datum.label, '/') + 1) : datum.label",
+    )
 
 
 _FROM = pl.col("period").dt.strftime("%Y-%m-%d").alias("from")

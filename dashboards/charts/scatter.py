@@ -43,7 +43,9 @@ def price_against_use(frame: pl.DataFrame, colour: Callable[[str], str], few: in
             legend=legend_below(),
         )
     )  # fmt: skip
-    text = base.mark_text(align="left", dx=8, fontSize=11, color="#8a8f98").encode(text="label:N")
+    # On a narrow screen names would lie over each other; points say theirs when they are touched.
+    size = alt.ExprRef("width < 450 ? 0 : 11")
+    text = base.mark_text(align="left", dx=8, fontSize=size, color="#8a8f98").encode(text="label:N")
     middle = drawn.select(pl.col("usd_per_million", "tokens").median())
     rules = alt.Chart(middle).mark_rule(strokeDash=[4, 4], color="#8a8f98")
     return (rules.encode(x="usd_per_million:Q") + rules.encode(y="tokens:Q") + points + text).properties(height=420)

@@ -55,6 +55,14 @@ def test_the_cost_of_one_key_is_that_of_its_requests(
     assert not page.exception and "No request of the key nobody" in page.info[0].value
 
 
+def test_amounts_below_a_cent_are_not_shown_as_nothing(both: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_mart(both) as mart:
+        spent = costs.payers(mart, ALL, "model")["usd"].sum()
+    assert 0 < spent < 0.01
+    page = run_page("cost", both, monkeypatch, data="live", range="all")
+    assert float(page.metric[0].value.removeprefix("$")) == pytest.approx(spent, rel=0.06)
+
+
 def test_what_rose_is_of_the_last_day_of_the_range(
     demo: Lake, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,4 +121,6 @@ def test_data_without_users_or_answers_say_so(
     page = run_page("model", empty, monkeypatch)
     assert not page.exception and "portolan demo-data" in page.info[0].value
     page = run_page("model", failed, monkeypatch)
+    assert "has a measured TTFT" in page.info[0].value and "Nothing was measured for TTFT" in page.info[1].value
+    assert titles(page) == ["Providers side by side"]
     assert not page.exception and f"From {FAILED} requests" in page.main.caption[-1].value
