@@ -88,7 +88,7 @@ framed(
 
 signed = st.column_config.NumberColumn("Change of share", format="%+.1f points")
 columns: dict[str, Any] = {
-    "rank": st.column_config.NumberColumn("#", width="small"), "name": by.title(),
+    "rank": st.column_config.NumberColumn("#", width=45), "name": by.title(),
     "share": st.column_config.NumberColumn("Share", format="percent"), "change": signed,
     "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
     "growth": st.column_config.NumberColumn("Growth of tokens", format="percent"),

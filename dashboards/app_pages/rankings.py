@@ -91,14 +91,14 @@ with st.container(horizontal=True):
               delta_arrow="off", border=True)  # fmt: skip
 
 columns: dict[str, Any] = {
-    "rank": st.column_config.NumberColumn("#", width="small"),
+    "rank": st.column_config.NumberColumn("#", width=45),
     "moved": st.column_config.TextColumn("Moved", help="How many ranks it rose or fell"),
     "name": by.title(), "value": FIELDS["category"].label,
     "share": st.column_config.ProgressColumn("Share of tokens", format="percent", min_value=0, max_value=1),
     "change": st.column_config.NumberColumn("Change of share", format="%+.1f points"),
     "growth": st.column_config.NumberColumn("Growth of tokens", format="percent"),
     "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
-    "excess": st.column_config.NumberColumn("More tokens than usual", format="compact"),
+    "excess": st.column_config.NumberColumn("More than usual", format="compact"),
     "requests": st.column_config.NumberColumn("n", format="localized", help=f"Requests; fewer than {FEW} are greyed"),
     "leader": "Leader",
     "leader_share": st.column_config.NumberColumn("Its share", format="percent"),
