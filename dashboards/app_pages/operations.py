@@ -12,7 +12,8 @@ from dashboards.charts.hourly import hourly_lines
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines, stacked_amounts
 from dashboards.colours import name_colour
-from dashboards.controls import FEW, card, choose_time_range, compares, draw_chart
+from dashboards.comparison import growth
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart
 from dashboards.installation import show_now
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import largest
@@ -35,7 +36,7 @@ from dashboards.queries.operations import (
     waits_over_time,
 )
 from dashboards.request_list import RequestsOf
-from dashboards.slice_controls import choose_filters, windows_of
+from dashboards.slice_controls import choose_filters
 from dashboards.sources import chosen_source, lake, observed_until
 from data.refreshes import KEPT, read_refreshes
 
@@ -48,11 +49,10 @@ live = chosen_source() != "demo"
 if live:
     show_now(lake())
 time_range = choose_time_range(with_grain=True, usual="7 days")
-compare = compares()
+comparison = choose_comparison(time_range)
 found = ask(freshness)
 assert found.first is not None and found.last is not None
-windows = windows_of(time_range, found.last)
-filters = choose_filters(("model", "provider"), windows)
+filters = choose_filters(("model", "provider"), comparison.windows)
 with st.sidebar:
     few_days = time_range.end - time_range.begin <= timedelta(days=HOURLY_DAYS)
     hourly = st.toggle("By the hour", value=True, key="hourly", bind="query-params", disabled=not few_days,
@@ -98,11 +98,11 @@ if not n:
     st.stop()
 
 whole = dict(ask(overhead, None, begin, end, filters).select("name", "value").iter_rows())
-reaches_back = compare and found.first.date() <= windows.before(1)[0].date()
-before = int(ask(traffic_by_hour, *windows.before(1), filters)["requests"].sum()) if reaches_back else 0
+earlier = comparison.before
+before = int(ask(traffic_by_hour, earlier.begin, earlier.end, filters)["requests"].sum()) if earlier else 0
 mean, busiest = n / (end - begin).total_seconds(), hours.select(pl.col("value").max()).item()
 with st.container(horizontal=True):
-    st.metric("Requests", f"{n:,}", f"{n / before - 1:+.0%}" if before else None, border=True, height="stretch",
+    st.metric("Requests", f"{n:,}", growth(n, before), border=True, height="stretch",
               help="Against the same hours before")  # fmt: skip
     st.metric("Requests a second", f"{mean:,.3g}", f"{busiest:,.3g} in the busiest hour", delta_color="off",
               delta_arrow="off", border=True)  # fmt: skip

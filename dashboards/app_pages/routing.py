@@ -12,7 +12,8 @@ from dashboards.charts.intervals import intervals, intervals_over_time
 from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines, stacked_amounts
 from dashboards.colours import model_colour, policy_colour
-from dashboards.controls import FEW, card, choose_time_range, compares, draw_chart, greyed
+from dashboards.comparison import growth, points
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
 from dashboards.policy_report import show_policies
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import UNNAMED, largest
@@ -35,7 +36,7 @@ from dashboards.queries.routing import (
     worded,
 )
 from dashboards.request_list import RequestsOf, explain_request, newest_requests
-from dashboards.slice_controls import ANY, windows_of, with_asked
+from dashboards.slice_controls import ANY, with_asked
 from dashboards.sources import chosen_source, lake, observed_until
 from dashboards.time_range import TimeRange
 
@@ -57,7 +58,7 @@ DECISION = "decision-of-one-request"
 
 st.title("Routing")
 time_range = choose_time_range(with_grain=True)
-compare = compares()
+comparison = choose_comparison(time_range)
 found = ask(freshness)
 assert found.first is not None and found.last is not None
 with st.sidebar:
@@ -80,33 +81,30 @@ if rows.is_empty():
     foot(COUNTED)
     st.stop()
 
-windows = windows_of(time_range, found.last)
-now = ask(sums, *time_range.moments, kept)
-reaches_back = compare and found.first.date() <= windows.before(1)[0].date()
-before = ask(sums, *windows.before(1), kept) if reaches_back else None
+now, earlier = ask(sums, *time_range.moments, kept), comparison.before
+before = ask(sums, earlier.begin, earlier.end, kept) if earlier else None
 before = before if before and before["requests"] else None
 n = now["requests"]
 
 
-def growth(name: str) -> str | None:
+def grown(name: str) -> str | None:
     """Return by how much a figure has changed since the range before."""
-    then = before[name] if before else 0
-    return f"{now[name] / then - 1:+.0%}" if then else None
+    return growth(now[name], before[name]) if before else None
 
 
-choices = f"{(now['choices'] / n - before['choices'] / before['requests']) * 100:+.1f} points" if before else None
+choices = points(now["choices"] / n, before["choices"] / before["requests"]) if before else None
 with st.container(horizontal=True):
     for label, value, delta, help_text in (
-        ("Requests", f"{n:,}", growth("requests"), None),
+        ("Requests", f"{n:,}", grown("requests"), None),
         ("With a choice", f"{now['choices'] / n:.1%}", choices, "Two or more endpoints were eligible"),
-        ("Saved by the choice", f"${now['gain_nano'] / 1e9:,.2f}", growth("gain_nano"), EXPLAINED["gain"]),
+        ("Saved by the choice", f"${now['gain_nano'] / 1e9:,.2f}", grown("gain_nano"), EXPLAINED["gain"]),
         (
             "Spent on exploring",
             f"${now['exploration_nano'] / 1e9:,.2f}",
-            growth("exploration_nano"),
+            grown("exploration_nano"),
             EXPLAINED["exploration"],
         ),
-        ("Rescued by fallback", f"{now['rescued']:,}", growth("rescued"), "Answered although the first attempt failed"),
+        ("Rescued by fallback", f"{now['rescued']:,}", grown("rescued"), "Answered although the first attempt failed"),
     ):
         st.metric(label, value, delta, delta_color="off", help=help_text, border=True, height="stretch")
 

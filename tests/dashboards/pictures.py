@@ -64,7 +64,19 @@ PICTURES = (
     Picture("providers", "model?model=openai/gpt-5&range=30%20days"),
     Picture("compare", "compare?models=openai/gpt-oss-120b&models=anthropic/claude-haiku-4.5"),
 )  # fmt: skip
-PAGES = ("", "rankings", "categories", "model", "providers", "cost", "errors", "requests", "policies", "compare")
+PAGES = (
+    "",
+    "rankings",
+    "categories",
+    "model",
+    "providers",
+    "routing",
+    "cost",
+    "errors",
+    "operations",
+    "requests",
+    "compare",
+)
 
 
 @contextmanager

@@ -186,7 +186,7 @@ def test_the_page_shows_a_live_installation(live: Lake, monkeypatch: pytest.Monk
     assert figures["Last refresh"][0] == "succeeded" and figures["It took"] == ("9.5 s", "nothing new")
     assert figures["Records lost"] == ("2", "of 202") and figures["Served unlogged"][0] == "1"
     assert figures["Requests"][0] == "297"
-    assert "From 297 requests" in page.caption[-1].value
+    assert "From 297 requests" in page.main.caption[-1].value
     page = run_page("operations", live, monkeypatch, hourly="false", grain="week", range="all")
     assert not page.exception and "Router's overhead by week, ms" in titles(page)
 
@@ -234,5 +234,5 @@ def test_other_data_are_shown_or_say_what_is_missing(
     page = run_page("operations", empty, monkeypatch)
     assert not page.exception and "portolan demo-data" in page.info[0].value
     page = run_page("operations", failed, monkeypatch)
-    assert not page.exception and f"From {FAILED} requests" in page.caption[-1].value
+    assert not page.exception and f"From {FAILED} requests" in page.main.caption[-1].value
     assert any("was answered by a provider" in one.value for one in page.caption)
