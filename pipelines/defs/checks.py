@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import dagster as dg
 
 from pipelines.marts.checking import Contradictions
 from pipelines.marts.declaration import MartCheck
+
+
+def _is_no_skipped_check(record: logging.LogRecord) -> bool:
+    return "emitted no result" not in record.getMessage()
+
+
+# A check has no result where nothing was new, and Dagster shows it as skipped. It also warns of each, at each refresh.
+logging.getLogger("dagster._core.execution.plan.active").addFilter(_is_no_skipped_check)
 
 
 def check_spec(check: MartCheck, asset: str) -> dg.AssetCheckSpec:

@@ -135,6 +135,7 @@ def test_a_damaged_file_is_named_once_and_the_mart_is_published(tmp_path: Path) 
         first = stack.lake.current_mart()
         until(lambda: stack.lake.current_mart() != first, f"a later mart: {stack.running.output}", 300)
         assert stack.running.output.count(str(damaged)) == 1
+        assert "emitted no result" not in stack.running.output
         stack.stop()
 
 
