@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from data.catalogue.types import Endpoint
 
 DIALECT = "anthropic_messages"
@@ -12,7 +14,12 @@ MAX_CALL_ID = 64
 
 def origin_at(endpoint: Endpoint) -> str:
     """Return the origin of the parts that ``endpoint`` makes."""
-    return f"{DIALECT}/{endpoint.provider}"
+    return _origin(endpoint.provider)
+
+
+@lru_cache(maxsize=1024)
+def _origin(provider: str) -> str:
+    return f"{DIALECT}/{provider}"
 
 
 def returns_to(origin: str, endpoint: Endpoint) -> bool:

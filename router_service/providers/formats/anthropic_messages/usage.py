@@ -24,6 +24,8 @@ class TokenMeters:
     ``input_tokens`` are those neither read from nor written to a cache. An invalid count is ignored.
     """
 
+    __slots__ = ("_found", "service_tier")
+
     def __init__(self) -> None:
         self.service_tier: Any = None
         self._found: dict[str, int] = {}
