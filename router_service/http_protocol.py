@@ -7,7 +7,6 @@ sockets for ever. One timer per connection watches all its limits, those between
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -32,6 +31,7 @@ FIRST_PROBE_S = 0.25
 NOTHING, HEAD, BODY = range(3)
 # Under this key of the lifespan's state are the open connections of the worker by address.
 ADDRESSES_KEY = "connections_by_address"
+SERVERS_KEY = "server_addresses"
 
 
 class Pipeline(list[Any]):
@@ -95,7 +95,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.server = _shared(self.server)
+        # All connections to an address of this machine have one object of it.
+        servers: dict[Any, Any] = self.app_state.setdefault(SERVERS_KEY, {})
+        self.server = servers.setdefault(self.server, self.server)
         self.flow._is_writable_event = SmallEvent()
         self.flow._is_writable_event.set()
         self._watch(self._limits.head_timeout_s)
@@ -384,12 +386,6 @@ class HttpProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(LINGER_S, self.transport.close)
         else:
             self.transport.close()
-
-
-@lru_cache(maxsize=256)
-def _shared(address: tuple[str, int | None] | None) -> tuple[str, int | None] | None:
-    """Return ``address``, of which all connections to it have one object."""
-    return address
 
 
 def overload_error(what: str, limit: int) -> ApiError:
