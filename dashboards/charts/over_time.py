@@ -121,6 +121,29 @@ def lines(
     frame = frame.with_columns(_FROM)
     ended = frame.filter(pl.col("period").map_elements(lambda day: period_end(day, grain) <= as_of, pl.Boolean))
     running = frame.filter(pl.col("period") >= (ended["period"].max() or date.min))
+    return dashed_lines(frame, ended, running, names, colours, y_title, time_axis(frame, grain, 6),
+                        number_format=number_format, few=few, from_zero=from_zero)  # fmt: skip
+
+
+def dashed_lines(
+    frame: pl.DataFrame,
+    ended: pl.DataFrame,
+    running: pl.DataFrame,
+    names: Sequence[str],
+    colours: Sequence[str],
+    y_title: str,
+    axis: Any,
+    *,
+    number_format: str,
+    few: int,
+    from_zero: bool = True,
+    from_title: str = "From",
+    point_size: int = 26,
+) -> Any:
+    """Draw a line for each of ``names``: whole over the rows ``ended``, dashed over those ``running``.
+
+    ``frame`` has all of their rows, each with a point; ``from`` is their period in words.
+    """
     scale = alt.Scale(domain=list(names), range=list(colours))
     # An axis from 0 to 0 has labels that mean nothing.
     y_scale = alt.Scale(zero=from_zero) if frame["value"].max() else alt.Scale(domain=[0, 1])
@@ -128,11 +151,11 @@ def lines(
 
     def drawn(rows: pl.DataFrame) -> Any:
         return alt.Chart(rows).encode(
-            x=alt.X("period:T", title=None, scale=UTC, axis=time_axis(frame, grain, 6)),
+            x=alt.X("period:T", title=None, scale=UTC, axis=axis),
             y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format=axis_format), scale=y_scale),
             color=alt.Color("name:N", title=None, scale=scale, legend=legend_below()),
             tooltip=[
-                alt.Tooltip("from:N", title="From"), "name",
+                alt.Tooltip("from:N", title=from_title), "name",
                 alt.Tooltip("value:Q", title=y_title, format=number_format),
                 alt.Tooltip("requests:Q", title="n (requests)", format=","),
             ],
@@ -140,7 +163,7 @@ def lines(
 
     points = (
         drawn(frame)
-        .mark_point(filled=True, size=26)
+        .mark_point(filled=True, size=point_size)
         .encode(fillOpacity=alt.condition(f"datum.requests < {few}", alt.value(0), alt.value(1)))
     )
     whole, dashed = drawn(ended).mark_line(), drawn(running).mark_line(strokeDash=[4, 4])

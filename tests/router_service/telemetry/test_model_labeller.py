@@ -61,7 +61,7 @@ Label = Callable[..., PromptLabels]
 
 @pytest.fixture
 def label(router: Stack) -> Label:
-    """What the prompt gets from a labeller that begins anew, as after a restart."""
+    """Return a function that labels the prompt with a labeller that begins anew, as after a restart."""
 
     def labels(key: str | None = None, constraints: ConstraintSet = NO_CONSTRAINTS, **changes: Any) -> PromptLabels:
         provider = changes.pop("provider", b"")
