@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import duckdb
@@ -14,11 +13,10 @@ from dashboards.queries.slices import FIELDS
 from data.explanations.replay import replay
 from data.explanations.summary import summary
 from data.explanations.wording import provider_name, score_meaning, sentence
+from data.record.generation_id import arrival_of
 
 MOST = 200
 STATUSES = ("answered", "failed", "cancelled")
-# The router's own ids begin with the second in which the request arrived.
-_ID = re.compile(r"gen-(\d{9,11})-")
 _FIXED = {
     "status": {
         "answered": "error_type IS NULL AND NOT cancelled",
@@ -83,10 +81,9 @@ def newest(
 
 def moments_of(generation_id: str) -> tuple[datetime, datetime] | None:
     """Return a range in which the request of an id arrived, ``None`` if the id does not say."""
-    found = _ID.match(generation_id)
-    if found is None:
+    moment = arrival_of(generation_id)
+    if moment is None:
         return None
-    moment = datetime.fromtimestamp(int(found[1]), UTC)
     return moment - timedelta(hours=1), moment + timedelta(hours=1)
 
 

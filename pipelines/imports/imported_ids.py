@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ from data.lake import COUNTED_IMPORT, TRAINING_IMPORT, Lake
 from data.record import lake_files
 from data.record.lake_reader import open_dataset
 
-_ROUTERS_ID = re.compile(r"gen-(\d{9,11})-")
 BATCH_ROWS = 20_000
 # Arrays of new hashes that are searched one by one, before they are sorted into the others.
 SEARCHED = 64
@@ -46,12 +43,6 @@ class ImportedIds:
         self._hashes.append(np.sort(pl.Series(list(ids), dtype=pl.String).hash().to_numpy()))
         if len(self._hashes) > SEARCHED:
             self._hashes = [np.sort(np.concatenate(self._hashes))]
-
-
-def day_of_id(name: str) -> str | None:
-    """Return the day (UTC, ``2026-11-17``) that an id tells, as the router's do; ``None`` for another id."""
-    found = _ROUTERS_ID.match(name)
-    return None if found is None else datetime.fromtimestamp(int(found[1]), UTC).strftime("%Y-%m-%d")
 
 
 def _of_lake(lake: Lake) -> list[Any]:

@@ -18,10 +18,11 @@ from data.catalogue.configured import configured_catalogue
 from data.lake import COUNTED_IMPORT, TRAINING_IMPORT, Lake
 from data.record import lake_files
 from data.record.encoding import encode_record, to_table
+from data.record.generation_id import arrival_of
 from data.record.lake_reader import open_dataset
 from pipelines.imports.fields import RowRejected
 from pipelines.imports.formats import FORMATS
-from pipelines.imports.imported_ids import ImportedIds, day_of_id
+from pipelines.imports.imported_ids import ImportedIds
 from pipelines.imports.known_names import KnownNames
 from pipelines.imports.ledger import ImportLedger
 from pipelines.imports.source_rows import SourceRow
@@ -141,7 +142,7 @@ def _without(payloads: Mapping[str, bytes], ids: Collection[str]) -> dict[str, b
 
 def _known_ids(lake: Lake, day: str, payloads: Mapping[str, bytes]) -> set[str]:
     """Return which ids the lake has on ``day``, or on the day that an id tells: the router's ids tell theirs."""
-    days = {day, *(told for name in payloads if (told := day_of_id(name)) is not None)}
+    days = {day, *(f"{told:%Y-%m-%d}" for name in payloads if (told := arrival_of(name)) is not None)}
     files = [file.path for one in sorted(days) for file in lake_files.listing(lake, one).files]
     wanted = pa.array(payloads, pa.string())
     found: set[str] = set()
