@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -24,7 +25,19 @@ def check_spec(check: MartCheck, asset: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(check.name, asset=asset, blocking=True, description=f"{check.sentence.capitalize()}.")
 
 
-def check_result(check: MartCheck, asset: str, found: Contradictions | None) -> dg.AssetCheckResult:
+def check_results(
+    context: dg.AssetExecutionContext, checks: Iterable[tuple[MartCheck, str]], failed: Mapping[str, Contradictions]
+) -> Iterator[dg.AssetCheckResult]:
+    """Yield the results of those of ``checks``, each with its asset, that the run selects.
+
+    ``failed`` has the contradictions by the sentence of the check.
+    """
+    for check, asset in checks:
+        if dg.AssetCheckKey(dg.AssetKey(asset), check.name) in context.selected_asset_check_keys:
+            yield _result(check, asset, failed.get(check.sentence))
+
+
+def _result(check: MartCheck, asset: str, found: Contradictions | None) -> dg.AssetCheckResult:
     """Return the result of a check: the number of rows that contradict it, and some of them as a table."""
     metadata: dict[str, Any] = {"contradictions": found.number if found else 0}
     if found:

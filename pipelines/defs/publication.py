@@ -1,22 +1,23 @@
 """Publish the version that the marts make together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from data.record.lake_files import Unreadable
-from pipelines.defs.checks import check_result, check_spec
+from pipelines.defs.checks import check_results, check_spec
 from pipelines.defs.log import unreadable_files
 from pipelines.defs.policies import FRESHNESS, OWNERS, RETRIES
 from pipelines.defs.resources import LakeResource
 from pipelines.defs.tables import POOL
 from pipelines.marts.catalogue import MARTS
-from pipelines.marts.checking import CheckFailed, Contradictions
+from pipelines.marts.checking import CheckFailed
 from pipelines.marts.rollups import VIEW_CHECKS
 
 NAME = "published_mart"
+_CHECKS = [(check, NAME) for check in VIEW_CHECKS]
 
 
 @dg.multi_asset(
@@ -31,7 +32,7 @@ NAME = "published_mart"
             description="The version that dashboards open: a DuckDB file of views over the partitions, and roll-ups.",
         )
     ],
-    check_specs=[check_spec(check, NAME) for check in VIEW_CHECKS],
+    check_specs=[check_spec(check, asset) for check, asset in _CHECKS],
     # A check has no result where nothing new was published.
     can_subset=True,
     pool=POOL,
@@ -44,7 +45,7 @@ def published_mart(context: dg.AssetExecutionContext, lake: LakeResource) -> Ite
     try:
         path = candidate.publish()
     except CheckFailed as error:
-        yield from _results(context, error.failed)
+        yield from check_results(context, _CHECKS, error.failed)
         raise dg.Failure(f"nothing is published: {error}", allow_retries=False) from None
     left_out = unreadable_files([Unreadable(Path(file), reason) for file, reason in manifest.left_out])
     files = [one for made in manifest.marts.values() for one in made.files]
@@ -58,10 +59,4 @@ def published_mart(context: dg.AssetExecutionContext, lake: LakeResource) -> Ite
     if context.selected_asset_keys:
         yield dg.MaterializeResult(asset_key=NAME, metadata=metadata | left_out)
     if is_new:
-        yield from _results(context, {})
-
-
-def _results(context: dg.AssetExecutionContext, failed: Mapping[str, Contradictions]) -> Iterator[dg.AssetCheckResult]:
-    for check in VIEW_CHECKS:
-        if dg.AssetCheckKey(dg.AssetKey(NAME), check.name) in context.selected_asset_check_keys:
-            yield check_result(check, NAME, failed.get(check.sentence))
+        yield from check_results(context, _CHECKS, {})

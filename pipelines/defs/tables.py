@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.activity import FILES
-from pipelines.defs.checks import check_result, check_spec
+from pipelines.defs.checks import check_results, check_spec
 from pipelines.defs.days import DAYS, ONE_RUN, days_of_run, show_days
 from pipelines.defs.log import sealed_requests
 from pipelines.defs.policies import FRESHNESS, RETRIES
@@ -125,7 +125,4 @@ def _logged(log: Callable[[str], None]) -> Progress:
 def _results(
     context: dg.AssetExecutionContext, evaluated: Collection[str], failed: Mapping[str, Contradictions]
 ) -> Iterator[dg.AssetCheckResult]:
-    for check, asset in _CHECKS:
-        is_selected = dg.AssetCheckKey(dg.AssetKey(asset), check.name) in context.selected_asset_check_keys
-        if is_selected and check.sentence in evaluated:
-            yield check_result(check, asset, failed.get(check.sentence))
+    return check_results(context, ((check, asset) for check, asset in _CHECKS if check.sentence in evaluated), failed)
