@@ -19,7 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.categories.taxonomy import CATEGORIES, category_examples
+from models.categories.taxonomy import CATEGORIES, category_examples, mixed_examples
 
 __all__ = ["NONE", "SOURCES", "Example", "keywords", "operators_examples", "own_examples", "read", "seeds", "systems"]
 
@@ -67,7 +67,11 @@ def seeds() -> list[Example]:
 
 def own_examples() -> list[Example]:
     """Return our examples of each category and of none."""
-    return [Example(text, name, "examples") for name in (*CATEGORIES, NONE) for text in category_examples(name)]
+    return [
+        Example(text, name, "examples")
+        for name in (*CATEGORIES, NONE)
+        for text in (*category_examples(name), *mixed_examples(name))
+    ]
 
 
 def operators_examples(folder: Path) -> list[Example]:

@@ -15,6 +15,7 @@ __all__ = [
     "TAGS",
     "TAG_DEFINITIONS",
     "category_examples",
+    "mixed_examples",
     "programming_signs",
     "tag_examples",
     "tag_group",
@@ -42,12 +43,28 @@ def tag_group(tag: str) -> str:
 
 def tag_examples() -> dict[str, list[str]]:
     """Return our examples of each task tag."""
-    return {name: list(row["examples"]) for name, row in _table()["tags"].items()}
+    found = {name: list(row["examples"]) for name, row in _table()["tags"].items()}
+    for line in _lines("task_tags.tsv"):
+        tag, _, text = line.partition("\t")
+        found[tag].append(text)
+    return found
 
 
 def category_examples(category: str) -> list[str]:
-    """Return our examples of a category, or of ``none``, English ones first."""
-    name = f"{category.replace('/', '_')}.txt"
+    """Return our examples of a category, or of ``none``, in a fixed order of languages, English ones first."""
+    return _lines(_file_of(category))
+
+
+def mixed_examples(category: str) -> list[str]:
+    """Return more examples of a category, or of ``none``, a fifth of them in some language other than English."""
+    return _lines(f"mixed/{_file_of(category)}")
+
+
+def _file_of(category: str) -> str:
+    return f"{category.replace('/', '_')}.txt"
+
+
+def _lines(name: str) -> list[str]:
     lines = (files("models.categories") / "examples" / name).read_text(encoding="utf-8").splitlines()
     return [line.replace("\\n", "\n") for line in lines if line.strip()]
 

@@ -139,7 +139,7 @@ def test_a_missing_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_model_is_small() -> None:
-    assert (SHIPPED / "model.onnx").stat().st_size < 800_000
+    assert (SHIPPED / "model.onnx").stat().st_size < 2_000_000
 
 
 def test_labelling_needs_no_learner_and_no_network() -> None:
