@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -29,6 +30,8 @@ def refuse_vendor(provider: str, body: dict[str, Any], headers: Mapping[str, str
     _check_output(body, vendor)
     _check_choice(body, vendor)
     _check_order(body["messages"], vendor)
+    if vendor.mistral_models is not None and re.search(vendor.mistral_models, str(body["model"]).lower()):
+        _check_mistral_order(body["messages"])
     _check_turns(body, vendor)
 
 
@@ -163,12 +166,36 @@ def _check_order(messages: Sequence[dict[str, Any]], vendor: ChatVendor) -> None
             raise RequestRefused("Last message must have role `user`.", status=vendor.status)
 
 
+# The roles that may follow a role. Source: mistral-common, protocol/instruct/validator.py, _validate_message_order.
+_FOLLOWING = {
+    "system": ("user", "assistant", "system"),
+    "user": ("assistant", "system", "user"),
+    "assistant": ("assistant", "user", "tool"),
+    "tool": ("assistant", "tool"),
+}
+
+
+def _check_mistral_order(messages: Sequence[dict[str, Any]]) -> None:
+    """Refuse orders of turns as mistral-common does; Mistral's code for it is 3230, invalid_request_message_order."""
+    for before, message in itertools.pairwise(messages):
+        if message["role"] not in _FOLLOWING[before["role"]]:
+            raise RequestRefused(f"Unexpected role '{message['role']}' after role '{before['role']}'")
+    last = messages[-1]
+    if last["role"] not in ("user", "tool") and not (last["role"] == "assistant" and last.get("prefix") is True):
+        expected = "Expected last role User or Tool (or Assistant with prefix True) for serving"
+        raise RequestRefused(f"{expected} but got {last['role']}")
+
+
 def _check_turns(body: dict[str, Any], vendor: ChatVendor) -> None:
     thinks = is_thinking(body, vendor)
+    is_plain = vendor.plain_models is not None and re.search(vendor.plain_models, str(body["model"]))
     for at, message in enumerate(body["messages"]):
-        calls = message.get("tool_calls") or ()
-        if vendor.needs_reasoning and thinks and calls and not isinstance(message.get("reasoning_content"), str):
+        calls, reasoning = message.get("tool_calls") or (), message.get("reasoning_content")
+        has_reasoning = isinstance(reasoning, str) and bool(reasoning or vendor.blank_reasoning)
+        if vendor.needs_reasoning and thinks and calls and not has_reasoning:
             raise RequestRefused(vendor.needs_reasoning.format(at=at), status=vendor.status)
+        if is_plain and "reasoning" in message:
+            raise RequestRefused(f"messages[{at}].reasoning: reasoning is not supported with this model")
         for call_id in (
             *(call["id"] for call in calls),
             *([message["tool_call_id"]] if "tool_call_id" in message else []),

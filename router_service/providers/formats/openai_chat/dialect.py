@@ -73,7 +73,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``effort`` and ``object``, and no effort can be said in the other forms). ``forcing_stops_thinking`` is true where a
     call cannot be forced from a model that thinks, ``thinks_only_streamed`` where it cannot think without a stream.
     ``reasoning_field`` is the field of an assistant turn that takes readable reasoning, or ``tags`` for content within
-    ``<think>``; ``reasoning_required`` turns need it in a conversation with tool calls, if only empty.
+    ``<think>``; where turns need it in a conversation with tool calls, ``absent_reasoning`` is what stands for it.
     ``reasoning_details`` says whether signed and encrypted reasoning may be sent. ``think_tags`` is true where answers
     begin with reasoning within ``<think>``, ``lists_sources`` where they may list sources beside the choices.
     ``reasoning_in_total`` is true where the total of tokens counts reasoning that no other count has.
@@ -82,7 +82,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``audio_history`` refers to an earlier audio answer by its id. ``inline_files`` is true where a file has to be sent
     as base64 with a name, ``inline_images`` where an image has to be base64. ``alternating`` turns are those of the
     user and the assistant in turn after one system turn, and the user's is the last; ``one_system`` is that first rule
-    alone. ``models`` are the rules of single models.
+    alone. ``mistral_order`` is that of mistral-common. ``models`` are the rules of single models.
 
     Other tasks: ``base64_embeddings`` is true where vectors can be asked for as base64. ``image_sizes`` are the sizes
     of images; none where a ratio and a resolution are asked for. ``image_absent`` are fields that are left out and
@@ -113,7 +113,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     forcing_stops_thinking: bool = False
     thinks_only_streamed: bool = False
     reasoning_field: Literal["reasoning", "reasoning_content", "tags"] | None = None
-    reasoning_required: bool = False
+    absent_reasoning: str | None = None
     reasoning_details: bool = False
     think_tags: bool = False
     lists_sources: bool = False
@@ -127,6 +127,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reasoning_in_total: bool = False
     one_system: bool = False
     alternating: bool = False
+    mistral_order: bool = False
     base64_embeddings: bool = False
     image_sizes: tuple[str, ...] = ()
     image_absent: tuple[str, ...] = ()
@@ -136,7 +137,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def rebuilds_turns(self) -> bool:
         """Return whether even messages without any foreign field may have to change."""
-        return self.one_system or self.alternating
+        return self.one_system or self.alternating or self.mistral_order
 
 
 DEFAULT = Dialect()

@@ -6,6 +6,7 @@ from typing import Any
 
 Turn = dict[str, Any]
 _CONTINUE = "Go on."
+_READ = "OK."
 
 
 def with_one_system_turn(turns: list[Turn]) -> list[Turn]:
@@ -33,6 +34,25 @@ def alternated(turns: list[Turn]) -> list[Turn]:
         found.append(turn)
     if found and found[-1]["role"] != "user":
         found.append({"role": "user", "content": _CONTINUE})
+    return found
+
+
+def in_mistral_order(turns: list[Turn]) -> list[Turn]:
+    """Return ``turns`` as mistral-common validates their order.
+
+    The assistant's turn follows the results of tools, a system turn follows the user's or another one, and a last turn
+    of the assistant is the beginning of the answer.
+    """
+    found: list[Turn] = []
+    for turn in turns:
+        before = found[-1]["role"] if found else None
+        if turn["role"] == "system" and before in ("assistant", "tool"):
+            turn = turn | {"role": "user"}
+        if turn["role"] == "user" and before == "tool":
+            found.append({"role": "assistant", "content": _READ})
+        found.append(turn)
+    if found and found[-1]["role"] == "assistant" and "tool_calls" not in found[-1]:
+        found[-1] = found[-1] | {"prefix": True}
     return found
 
 

@@ -23,7 +23,7 @@ from router_service.core.parts import (
 )
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, dialect_at
 from router_service.providers.formats.openai_chat.tools import CallIds, cache_control, encode_call
-from router_service.providers.formats.openai_chat.turn_order import alternated, with_one_system_turn
+from router_service.providers.formats.openai_chat.turn_order import alternated, in_mistral_order, with_one_system_turn
 
 _AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "mp4": "m4a", "x-m4a": "m4a"}
 _Turn = dict[str, Any]
@@ -59,13 +59,15 @@ class TurnEncoder:
 
     def _ordered(self, turns: list[_Turn]) -> list[_Turn]:
         dialect = self._dialect
-        field = dialect.reasoning_field
-        if dialect.reasoning_required and field and any("tool_calls" in turn for turn in turns):
+        field, absent = dialect.reasoning_field, dialect.absent_reasoning
+        if absent is not None and field and any("tool_calls" in turn for turn in turns):
             for turn in turns:
                 if turn["role"] == "assistant":
-                    turn.setdefault(field, "")
+                    turn.setdefault(field, absent)
         if dialect.alternating:
             return alternated(turns)
+        if dialect.mistral_order:
+            return in_mistral_order(turns)
         return with_one_system_turn(turns) if dialect.one_system else turns
 
     def _other(self, message: Message, parts: Sequence[AnyPart]) -> None:

@@ -13,7 +13,7 @@ from router_service.core.generation import (
     Message,
 )
 from router_service.core.parts import Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
-from router_service.providers.formats.openai_chat.dialect import Dialect, origin_of
+from router_service.providers.formats.openai_chat.dialect import Dialect, dialect_of, origin_of
 from router_service.providers.formats.openai_chat.tools import valid_arguments
 from tests.router_service.providers.formats.openai_chat.test_encode import (
     USER,
@@ -253,6 +253,54 @@ def test_the_origin_names_provider_and_model():
     assert (
         FORMAT.encode(_request(), case_endpoint(case), "g").context.origin == "openai_chat/mistral/mistral-small-latest"
     )
+
+
+CALLED, ANSWERED = _assistant(CALL), Message(role="tool", parts=[RESULT])
+NOTED = Message(role="system", parts=[Text(text="be brief")])
+
+
+@pytest.mark.parametrize(
+    ("messages", "roles"),
+    [
+        ([USER, CALLED, ANSWERED, USER], ["user", "assistant", "tool", "assistant", "user"]),
+        ([USER, CALLED, ANSWERED, NOTED], ["user", "assistant", "tool", "assistant", "user"]),
+        ([USER, _assistant(Text(text="hi")), NOTED, USER], ["user", "assistant", "user", "user"]),
+        ([NOTED, NOTED, USER, NOTED], ["system", "system", "user", "system"]),
+        ([USER, CALLED, ANSWERED], ["user", "assistant", "tool"]),
+    ],
+)
+@pytest.mark.parametrize(("provider", "model"), [("mistral", "mistral-large-2512"), ("vllm", "mistralai/Devstral-2")])
+def test_turns_come_in_the_order_of_mistral(messages, roles, provider, model):
+    turns = _turns(*messages, dialect=dialect_of(provider, model))
+    assert [turn["role"] for turn in turns] == roles
+    assert all(turn["content"] for turn in turns if not turn.get("tool_calls"))
+    assert not any("prefix" in turn for turn in turns)
+    ids = [one["id"] for turn in turns for one in turn.get("tool_calls", ())]
+    assert all(len(one) == 9 and one.isalnum() for one in ids)
+
+
+def test_the_beginning_of_an_answer_is_named_one_where_mistral_asks_for_it():
+    begun = _assistant(Text(text="The answer is"))
+    assert _turns(USER, begun, dialect=dialect_of("mistral"))[-1]["prefix"] is True
+    assert "prefix" not in _turns(USER, CALLED, dialect=dialect_of("mistral"))[-1]
+    assert "prefix" not in _turns(USER, begun, dialect=dialect_of("vllm", "Qwen/Qwen3-32B"))[-1]
+
+
+@pytest.mark.parametrize(("provider", "absent"), [("deepseek", ""), ("moonshotai", " ")])
+def test_what_stands_for_absent_reasoning_is_taken_for_some_by_the_vendor(provider, absent):
+    turns = _turns(USER, CALLED, ANSWERED, dialect=dialect_of(provider))
+    assert turns[1]["reasoning_content"] == absent
+
+
+@pytest.mark.parametrize(
+    ("model", "field"), [("llama-3.3-70b", None), ("openai/gpt-oss-120b", "reasoning"), ("qwen/qwen3-32b", "reasoning")]
+)
+def test_groq_gets_reasoning_for_models_that_reason(model, field):
+    dropped: set[str] = set()
+    said = _assistant(Reasoning(text="r"), Text(text="x"))
+    (turn,) = _turns(said, dialect=dialect_of("groq", model), dropped=dropped)
+    assert turn == {"role": "assistant", "content": "x"} | ({field: "r"} if field else {})
+    assert dropped == (set() if field else {"reasoning"})
 
 
 def test_names_of_assistants_go_to_dialects_that_know_them():

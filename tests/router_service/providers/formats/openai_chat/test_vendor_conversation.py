@@ -103,6 +103,9 @@ async def test_no_dialect_refuses_the_turns_of_the_others(lab: str, upstream: An
             scenario = "text"
         messages += next_turns(last, scenario, IMAGE if turn % 5 == 0 else None)
         at = msgspec.structs.replace(endpoint_for("openai_chat", provider, "model-1"), base_url=f"{lab}/{provider}/v1")
+        if last.get("tool_calls") and dice.random() < 0.3:
+            # The user says something before the model has read the results.
+            messages.append({"role": dice.choice(("user", "system")), "content": "Hurry. [lab:scenario=text]"})
         reasoning = dice.choice(({}, {"reasoning": {"enabled": True}}, {"reasoning": {"enabled": False}}))
         if not dialect_of(provider, "model-1").tools and last.get("tool_calls"):
             # The scenario of a tool goes on after its results, and this vendor calls no tools.
