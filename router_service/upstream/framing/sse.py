@@ -1,14 +1,18 @@
 """Parse server-sent events from bytes that arrive cut anywhere.
 
-The grammar is that of https://html.spec.whatwg.org/multipage/server-sent-events.html, with three deviations: data stay
+The grammar is that of https://html.spec.whatwg.org/multipage/server-sent-events.html, with four deviations: data stay
 bytes, because they may be cut inside a character and their decoder is a JSON parser; an event at the end of the stream
-counts without its blank line, because some providers leave it out; and an event whose data are empty or ``null`` is
-dropped, because it carries nothing.
+counts without its blank line, because some providers leave it out; an event whose data are empty or ``null`` is
+dropped, because it carries nothing; and an error that a server has written without the field ``data`` is read
+(``error:`` by llama.cpp until September 2025, ggml-org/llama.cpp #16109; bare JSON by Lemonade, lemonade-sdk/lemonade
+#2826), because the stream says nothing else of its failure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+import msgspec
 
 from router_service.core.errors import ApiError
 
@@ -21,6 +25,12 @@ SHORTEST_SURE_LINE = len(b"data: null") + 1
 # A line longer than this is gathered in a buffer that grows in place. Below it, joining copies costs less.
 LONG_LINE = 4096
 Event = tuple[str | None, bytes]
+
+
+def _as_error(value: bytes) -> bytes:
+    """Return the value of a field ``error`` as the data that other servers send for it."""
+    text = value if value.startswith(b"{") else msgspec.json.encode(value.decode(errors="replace"))
+    return b'{"error":' + text + b"}"
 
 
 class EventParser:
@@ -125,6 +135,10 @@ class EventParser:
                 self._data.append(value.removeprefix(b" "))
             elif name == b"event":
                 self._event = value.removeprefix(b" ").decode(errors="replace") or None
+            elif name == b"error":
+                self._data.append(_as_error(value.strip()))
+            elif name.startswith(b"{") or (self._data[:1] == [b"{"] and line[:1] in b' \t"}'):
+                self._data.append(line)
 
     def _complete(self, events: list[Event]) -> None:
         """Add the event that a blank line ends, if it carries anything."""

@@ -51,6 +51,13 @@ def parsed(*chunks: bytes, limit: int = MIB) -> list[Event]:
         (b"data: without a blank line\n", [(None, b"without a blank line")]),
         (b"data: without an end", [(None, b"without an end")]),
         (b"", []),
+        (b'error: {"code":500}\n\ndata: [DONE]\n\n', [(None, b'{"error":{"code":500}}'), (None, b"[DONE]")]),
+        (b'error: no "slot"\xff\n\n', [(None, '{"error":"no \\"slot\\"\ufffd"}'.encode())]),
+        (b'{"error":{"code":500}}', [(None, b'{"error":{"code":500}}')]),
+        (
+            b'data: a\n\n{\n  "error": {\n\t"code": 500\n  }\n}\n',
+            [(None, b"a"), (None, b'{\n  "error": {\n\t"code": 500\n  }\n}')],
+        ),
     ],
 )
 def test_a_stream_has_the_same_events_wherever_it_is_cut(stream: bytes, events: list[Event]) -> None:
