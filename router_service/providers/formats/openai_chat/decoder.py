@@ -183,6 +183,8 @@ class ChatDecoder:
         state = self._state
         if chunk.usage is not None or chunk.x_groq is not None:
             state.count(chunk.usage, chunk.x_groq, chunk.service_tier)
+            if (failed := self._failed(chunk.x_groq)) is not None:
+                return failed
         spliced: list[SplicedChoice] = []
         pieces: list[Piece] = []
         as_events = False
@@ -261,6 +263,8 @@ class ChatDecoder:
     def _take_any(self, found: dict[str, Any], choices: list[dict[str, Any]]) -> Batch | None:
         state = self._state
         state.count(found.get("usage"), found.get("x_groq"), found.get("service_tier"))
+        if (failed := self._failed(found.get("x_groq"))) is not None:
+            return failed
         spliced: list[SplicedChoice] = []
         pieces: list[Piece] = []
         as_events = False

@@ -34,6 +34,14 @@ def test_unknown_finish_reasons_are_never_stop(native, reason):
         assert (result.choices[0].finished.reason, result.choices[0].finished.native) == (reason, native)
 
 
+@pytest.mark.parametrize("more", [{}, {"choices": []}, {"choices": [{"index": 0, "delta": {"content": 1}}]}])
+def test_an_error_in_groqs_own_object_ends_the_answer(more):
+    """Source: ``XGroq.error`` of the ``groq`` package, an error string that says why a stream was stopped early."""
+    stopped = chunk({}) | more | {"x_groq": {"id": "req_1", "error": "Over capacity"}}
+    last = events_of_chunks(ROLE, chunk({"content": "a"}), stopped, b"[DONE]")[-1]
+    assert isinstance(last, Failed) and last.error.message == "Over capacity"
+
+
 @pytest.mark.parametrize("native", ["stop", "eos", "end_turn"])
 def test_calls_are_never_a_mere_stop_in_verified_deltas(native):
     call = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
