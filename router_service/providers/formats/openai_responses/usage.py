@@ -1,7 +1,8 @@
 """Read the counts of tokens of a response.
 
 Sources: the types ``ResponseUsage`` and ``ToolUsage`` of the ``openai`` package 3.54; xAI docs: Responses, usage
-(``cost_in_usd_ticks``, calls of server-side tools); OpenRouter docs: usage accounting.
+(``cost_in_usd_ticks``, calls of server-side tools); OpenRouter docs: usage accounting. Servers that imitate the API
+spell counts as chat completions do.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ class ResponseMeters:
         before = (dict(self._found), self._nano)
         usage = response.get("usage")
         if isinstance(usage, dict):
-            raise_counts(self._found, usage, (_INPUT, _OUTPUT, _TOTAL))
-            raise_counts(self._found, usage.get("input_tokens_details"), (_CACHED, _WRITTEN))
-            raise_counts(self._found, usage.get("output_tokens_details"), (_REASONING,))
+            raise_counts(self._found, usage, (_INPUT, _OUTPUT, _TOTAL, _CACHED))
+            of_chat = {_INPUT: usage.get("prompt_tokens"), _OUTPUT: usage.get("completion_tokens")}
+            raise_counts(self._found, of_chat, of_chat)
+            for details in ("input_tokens_details", "prompt_tokens_details"):
+                raise_counts(self._found, usage.get(details), (_CACHED, _WRITTEN))
+            for details in ("output_tokens_details", "completion_tokens_details"):
+                raise_counts(self._found, usage.get(details), (_REASONING,))
             self._search(_calls(usage.get("server_side_tool_usage_details"), "web_search_calls", "x_search_calls"))
             nano = usd_nano(usage.get("cost_in_usd_ticks"), per_usd=_TICKS_OF_A_USD)
             nano = usd_nano(usage.get("cost")) if nano is None else nano

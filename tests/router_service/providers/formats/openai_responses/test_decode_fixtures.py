@@ -193,6 +193,18 @@ def test_counts(name: str) -> None:
         assert found.usage == USAGES[name]
 
 
+def test_counts_in_the_spelling_of_chat_completions_are_read() -> None:
+    """A server that imitates the API may count as it does in the other one."""
+    body = CASES["plain_text"].response
+    assert body is not None
+    counts = {"prompt_tokens": 36, "completion_tokens": 87, "prompt_tokens_details": {"cached_tokens": 16}}
+    more = {"completion_tokens_details": {"reasoning_tokens": 40}, "input_tokens": None}
+    for usage in (counts | more, counts | {"reasoning_tokens": 40, "cached_tokens": 16}):
+        found = fold(FORMAT.decode(json.dumps(json.loads(body) | {"usage": usage}).encode(), CONTEXT)).usage
+        assert found is not None
+        assert (found.prompt_tokens, found.completion_tokens, found.cached_tokens) == (36, 87, 16)
+
+
 def test_no_counts_are_none() -> None:
     """An answer without counts reports none, and the tier that served comes with the counts."""
     assert response("usage_absent").usage is stream("usage_absent").usage is None
