@@ -21,7 +21,12 @@ _OVERFLOWS = re.compile(
             r"range of input length should be",  # Alibaba
             r"(?:exceeded|exceeds) (?:the )?model token limit",  # Moonshot
             r"input tokens exceed",  # OpenAI
-            r"prompt tokens? (?:exceeded|exceeds?)|prompt exceeds",  # Z.AI and gateways
+            r"prompt tokens? (?:exceeded|exceeds?)|prompt exceeds|prompt 超长",  # Z.AI and gateways
+            r"(?:input|prompt)[ _]length.{0,60}exceeds",  # DeepInfra, Poolside, GLM behind gateways
+            r"prompt too long",  # Ollama, Atlas
+            r"prompt token count of [\d,]+ exceeds",  # GitHub Models and Copilot
+            r"maximum model length|less than max_seq_len",  # vLLM, SiliconFlow
+            r"`inputs` must have less than",  # TGI
         )
     ),
     re.DOTALL,

@@ -56,6 +56,7 @@ CODES = {
     "ResponsibleAIPolicyViolation": "content_policy_violation",  # Azure
     "string_above_max_length": "string_too_long",
     "timeout_error": "timeout",
+    "1113": "provider_unavailable",  # Z.AI: the account has no balance; its status is 429
     "1301": "content_policy_violation",  # Z.AI
     "1302": "rate_limit_exceeded",  # Z.AI
     "1303": "rate_limit_exceeded",  # Z.AI

@@ -21,12 +21,23 @@ TOLD = [
     "Input tokens exceed the configured limit of 272000 tokens.",
     "too many tokens: total number of tokens in the prompt exceeds the limit of 4096",
     "Prompt exceeds max length",
+    "Prompt 超长",
+    "Requested input length 140000 exceeds maximum input length 131072",
+    "Input length 131393 exceeds the maximum allowed input length of 131040 tokens.",
+    "Input length (265330) exceeds model's maximum context length (262144).",
+    "Prompt too long: 5152 tokens exceeds max_seq_len 2048 (leave room for output tokens)",
+    "prompt token count of 140000 exceeds the limit of 128000",
+    "The decoder prompt (length 9000) is longer than the maximum model length of 4096.",
+    "length of prompt_tokens (140000) must be less than max_seq_len (131072).",
+    "Input validation error: `inputs` must have less than 4096 tokens. Given: 9000",
 ]
 OTHER = [
     "max_tokens is too large: 100000. This model supports at most 16384 completion tokens",
     "Unknown parameter: 'context'.",
     "Invalid 'messages[0].name': string too long. Expected a string with maximum length 64",
     "Rate limit reached for model in organization on tokens per minute (TPM)",
+    "Current token count exceeds your organization quota",
+    "temperature exceeds maximum allowed value",
     "Requests with images are limited to 8000 tokens of output.",
 ]
 
