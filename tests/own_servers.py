@@ -19,7 +19,8 @@ class OwnServer:
     """Serve ``/v1/models`` and ``/v1/chat/completions`` for ``models``, rows as the server lists them.
 
     ``refused`` maps a key to the status that it is answered with. ``keys`` counts the chat requests by key, an empty
-    string where there was none; ``headers`` are those of the last one, and ``bodies`` all bodies.
+    string where there was none; ``headers`` are those of the last one, and ``bodies`` all bodies. A server that
+    ``always_streams`` answers so whatever was asked for.
     """
 
     models: list[dict[str, Any]]
@@ -29,6 +30,7 @@ class OwnServer:
     headers: dict[str, str] = field(default_factory=dict)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     list_status: int = 200
+    always_streams: bool = False
 
     def app(self) -> Starlette:
         """Return the application."""
@@ -55,7 +57,7 @@ class OwnServer:
         if body["model"] not in {row["id"] for row in self.models}:
             error = {"message": f"The model {body['model']} does not exist.", "type": "NotFoundError", "code": 404}
             return JSONResponse({"error": error}, status_code=404)
-        if body.get("stream"):
+        if body.get("stream") or self.always_streams:
             return StreamingResponse(self._chunks(body["model"]), media_type="text/event-stream")
         message: dict[str, Any] = {"role": "assistant", "content": self.text}
         finish = "stop"

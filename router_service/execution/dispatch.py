@@ -39,9 +39,10 @@ from router_service.providers.credentials import Credentials
 from router_service.providers.redaction import NO_SECRETS, SecretRedactor
 from router_service.providers.refused_tokens import refuses_tokens, without_tokens
 from router_service.providers.task_format import TaskFormats
-from router_service.providers.wire_format import DataAlone, Encoded, WireFormat
+from router_service.providers.wire_format import DataAlone, DecodeContext, Encoded, WireFormat
 from router_service.upstream.fetcher import MediaFetcher
-from router_service.upstream.transport import DeadlineMissed, StreamResponse, Transport
+from router_service.upstream.framing.sse import EventParser
+from router_service.upstream.transport import MAX_BODY_BYTES, DeadlineMissed, StreamResponse, Transport
 
 
 class CommittedAttempt(msgspec.Struct):
@@ -144,7 +145,7 @@ class _Calls:
                 body = redactor.redact_bytes(answer.body)
                 if answer.status != 200:
                     raise wire.error(answer.status, body, answer.headers, endpoint)
-                found = wire.decode_batches(body, encoded.context)
+                found = _decoded(wire, body, answer.headers, encoded.context)
                 if self._ahead is not None or not found[0].spliced:
                     found = self._complete(found)
                 attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
@@ -219,6 +220,16 @@ class _Calls:
         if (refused := refusal_of(events)) and self._ahead.has_other_model():
             raise refused
         return [EventBatch(events, has_content=True)]
+
+
+def _decoded(wire: WireFormat, body: bytes, headers: Mapping[str, str], context: DecodeContext) -> list[Batch]:
+    """Return the batches of a non-streaming response. Some servers answer with a stream that was not asked for."""
+    if not headers.get("content-type", "").startswith("text/event-stream"):
+        return wire.decode_batches(body, context)
+    decoder, parser = wire.decoder(context), EventParser(MAX_BODY_BYTES)
+    found = [decoder.feed(name, data) for name, data in (*parser.feed(body), *parser.finish())]
+    events = [event for batch in found if batch is not None for event in batch.events()]
+    return [EventBatch([*events, *decoder.end()], has_content=True)]
 
 
 def _may_refuse(batch: Batch) -> bool:

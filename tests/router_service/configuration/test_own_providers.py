@@ -63,6 +63,9 @@ def test_a_vllm_takes_three_lines(tmp_path: Path) -> None:
             assert response["data"]["endpoints"][0]["context_length"] == 32768
             streamed = posted(stack, {"model": "mine/support-7b", "messages": HELLO, "stream": True})
             assert "hello" in streamed.text
+            server.always_streams = True
+            whole = posted(stack, {"model": "mine/support-7b", "messages": HELLO}).json()
+            assert (whole["choices"][0]["message"]["content"], whole["usage"]["prompt_tokens"]) == ("hello", 1000)
             # Dashboards and pipelines read the same catalogue.
             assert configured_catalogue(stack.lake) == stack.services.catalogue
             # The catalogue's providers are still those of the lab.
