@@ -56,6 +56,8 @@ CODES = {
     "ResponsibleAIPolicyViolation": "content_policy_violation",  # Azure
     "string_above_max_length": "string_too_long",
     "timeout_error": "timeout",
+    "1026": "content_policy_violation",  # MiniMax, of the prompt
+    "1027": "content_policy_violation",  # MiniMax, of the answer
     "1113": "provider_unavailable",  # Z.AI: the account has no balance; its status is 429
     "1301": "content_policy_violation",  # Z.AI
     "1302": "rate_limit_exceeded",  # Z.AI

@@ -37,7 +37,6 @@ class _ChoiceParts:
         self.text = 0
         self.signature: str | None = None
         self.calls: dict[int, int] = {}
-        self.nameless: dict[int, ToolCall] = {}
         self.audio: int | None = None
         self.legacy_call: int | None = None
 
@@ -201,13 +200,7 @@ class _PieceEvents:
         name = (custom.name if custom else function.name if function else "") or ""
         text = (custom.input if custom else function.arguments if function else "") or ""
         if position not in parts.calls:
-            begun = parts.nameless.pop(position, None) or ToolCall(
-                call_id=call.id or "", kind="custom" if custom else "function"
-            )
-            begun.name = name
-            if not name and not text:
-                parts.nameless[position] = begun
-                return
+            begun = ToolCall(call_id=call.id or "", name=name, kind="custom" if custom else "function")
             parts.calls[position] = self._begin(begun)
         if text:
             self._delta(parts.calls[position], text)
@@ -224,8 +217,6 @@ class _PieceEvents:
         parts, piece = self._parts, self._piece
         assert piece.reason is not None
         self._end_text()
-        for position, begun in sorted(parts.nameless.items()):
-            parts.calls[position] = self._begin(begun)
         open_parts = [*parts.calls.values(), parts.audio, parts.legacy_call]
         for index in sorted(index for index in open_parts if index is not None):
             self._events.append(PartEnded(choice=self._choice, index=index))

@@ -13,7 +13,7 @@ class CallTracker:
     ``has_calls`` is true once the choice has a call.
     """
 
-    __slots__ = ("_by_id", "_by_index", "_last", "_named", "_own_ids", "_stem", "_used", "has_calls")
+    __slots__ = ("_by_id", "_by_index", "_last", "_named", "_own_ids", "_stem", "_unnamed", "_used", "has_calls")
 
     def __init__(self, stem: str) -> None:
         self.has_calls = False
@@ -24,17 +24,20 @@ class CallTracker:
         self._named: list[bool] = []
         self._by_index: dict[int, int] = {}
         self._last = -1
+        # The ids of calls that have begun without a name, by their index.
+        self._unnamed: dict[int | None, str] | None = None
 
     def fit(self, calls: list[CallDelta], *, complete: bool = False) -> bool:
         """Bring pieces of calls, in place, into one shape; return whether the server's shape was another.
 
-        A piece without a function is dropped. ``complete`` is true for the calls of a message, each of which is whole;
-        one without a name, which nobody can make and no provider takes back, is dropped as well.
+        A piece without a function is dropped, and one that begins a call without its name waits for it, since clients
+        read the name with the beginning. ``complete`` is true for the calls of a message, each of which is whole; one
+        without a name, which nobody can make and no provider takes back, is dropped as well.
         """
         if complete:
             kept = [call for call in calls if (said := call.custom or call.function) and said.name]
         else:
-            kept = [call for call in calls if call.function or call.custom or call.id]
+            kept = [call for call in calls if (call.function or call.custom or call.id) and not self._awaits_name(call)]
         changed = len(kept) != len(calls)
         for position, call in enumerate(kept):
             if complete:
@@ -57,13 +60,24 @@ class CallTracker:
             and self._by_index.get(self._last) == self._last
         )
 
+    def _awaits_name(self, call: CallDelta) -> bool:
+        """Return whether ``call`` begins a call of which it says neither name nor arguments, and keep its id."""
+        function, custom, index = call.function, call.custom, call.index if isinstance(call.index, int) else None
+        if (function and (function.name or function.arguments)) or (custom and (custom.name or custom.input)):
+            return False
+        if self._position(index, call.id or None, named=False) < len(self._named):
+            return False
+        if call.id:
+            self._unnamed = {**(self._unnamed or {}), index: call.id}
+        return True
+
     def _fit(self, call: CallDelta) -> bool:
         said = call.custom or call.function
         changed = not said
         if not said:
             said = call.function = Function(arguments="")
         index = call.index if isinstance(call.index, int) else None
-        position = self._position(index, call.id or None, bool(said.name))
+        position = self._position(index, call.id or None, named=bool(said.name))
         if position == len(self._named):
             changed = self._begin(call, index, position) or changed
         else:
@@ -85,9 +99,11 @@ class CallTracker:
     def _begin(self, call: CallDelta, index: int | None, position: int) -> bool:
         """Register a new call. An id that another call has already is replaced, as is a missing one."""
         native = call.id or None
+        if native is None and self._unnamed:
+            native = self._unnamed.pop(index, None)
         own = native if native is not None and native not in self._used else f"call_{self._stem}_{position}"
         kind = "custom" if call.custom else "function"
-        changed = own != native or call.type != kind
+        changed = own != call.id or call.type != kind
         if call.custom and not isinstance(call.custom.input, str):
             call.custom.input, changed = "", True
         elif call.function and not isinstance(call.function.arguments, str):
@@ -102,7 +118,7 @@ class CallTracker:
             self._by_index[index] = position
         return changed
 
-    def _position(self, index: int | None, call_id: str | None, named: bool) -> int:
+    def _position(self, index: int | None, call_id: str | None, *, named: bool) -> int:
         """Return the position of the call that a piece belongs to; the number of calls for a new one.
 
         Some servers send index 0 with every call: another id beside a name begins another call.

@@ -24,6 +24,8 @@ _MAX_INDEX = 2**31
 _DROPPED = object()
 # Types of parts of content that hold reasoning: Magistral's, and those of other APIs that gateways pass on.
 _THINKING = ("thinking", "reasoning", "reasoning_text")
+# Fields with reasoning as Ollama's own API and GitHub Copilot have it.
+_THOUGHTS = ("thinking", "reasoning_text")
 _JOINED = ("content", "refusal", "reasoning", "reasoning_content")
 
 
@@ -102,10 +104,11 @@ def _index(value: Any, position: int) -> int:
 
 
 def _with_thinking(delta: dict[str, Any]) -> dict[str, Any]:
-    """Return ``delta`` with the text of ``thinking``, as Ollama's own API has it, where reasoning is read."""
-    if isinstance(delta.get("thinking"), str) and not (delta.get("reasoning") or delta.get("reasoning_content")):
-        return {("reasoning" if name == "thinking" else name): value for name, value in delta.items()}
-    return delta
+    """Return ``delta`` with the text of a field of ``_THOUGHTS`` where reasoning is read."""
+    field = next((name for name in _THOUGHTS if isinstance(delta.get(name), str)), None)
+    if field is None or delta.get("reasoning") or delta.get("reasoning_content"):
+        return delta
+    return {name: value for name, value in delta.items() if name != "reasoning"} | {"reasoning": delta[field]}
 
 
 def _with_split_content(delta: dict[str, Any]) -> dict[str, Any]:

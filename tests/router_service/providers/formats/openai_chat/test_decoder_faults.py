@@ -357,9 +357,21 @@ def test_a_failure_before_the_beginning_is_a_whole_answer():
     assert fold(events_of_chunks({"error": "no"})).error.message == "no"
 
 
-def test_a_call_without_name_and_arguments_is_kept():
+def test_a_call_that_is_never_named_is_left_out():
     events = events_of_chunks(ROLE, chunk({"tool_calls": [{"index": 0, "id": "call_1"}]}), chunk({}, "tool_calls"))
-    assert calls_of(folded(events)) == [("call_1", "", "")]
+    assert calls_of(folded(events)) == []
+
+
+@pytest.mark.parametrize("index", [{}, {"index": 0}])
+def test_a_call_begins_with_its_name(index):
+    """Clients read id and name of the first delta of a call alone."""
+    begun, named = {**index, "id": "call_1", "type": "function"}, {**index, "function": {"name": "f"}}
+    said = {**index, "function": {"arguments": "{}"}}
+    batches = _batches(ROLE, *(chunk({"tool_calls": [piece]}) for piece in (begun, named, said)))
+    deltas = [msgspec.json.decode(one.delta) for batch in batches for one in batch.spliced]
+    first, second = (call for delta in deltas for call in delta.get("tool_calls", ()))
+    assert first == {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}
+    assert second == {"index": 0, "function": {"arguments": "{}"}}
 
 
 def test_damaged_events_of_any_depth_are_read_or_are_no_events():

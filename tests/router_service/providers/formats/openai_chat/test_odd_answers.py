@@ -71,6 +71,7 @@ def test_usage_is_found_within_a_choice_and_within_what_it_says(cached: Any) -> 
     ("found", "kind", "sentence"),
     [
         ({"choices": None, "base_resp": {"status_code": 1002, "status_msg": "slow"}}, "rate_limit_exceeded", "slow"),
+        ({"base_resp": {"status_code": 1027, "status_msg": "unsafe"}}, "content_policy_violation", "unsafe"),
         ({"error": {"code": "1302", "message": "High concurrency"}}, "rate_limit_exceeded", "High concurrency"),
         ({"error_code": 336003, "error_msg": "bad"}, "provider_unavailable", "bad"),
         (
@@ -176,8 +177,9 @@ def test_a_call_without_arguments_has_empty_ones() -> None:
     assert (function["function"]["arguments"], other["custom"]["input"]) == ("", "")
 
 
-def test_a_field_named_thinking_is_reasoning() -> None:
-    said = {"role": "assistant", "content": "x", "thinking": "Hm"}
+@pytest.mark.parametrize("more", [{"thinking": "Hm"}, {"reasoning_text": "Hm"}, {"reasoning": None, "thinking": "Hm"}])
+def test_a_field_of_another_name_is_reasoning(more: dict[str, Any]) -> None:
+    said = {"role": "assistant", "content": "x"} | more
     for result in (decoded(message(said)), streamed(chunk(said), END)):
         assert (reasoning_of(result), text_of(result)) == ("Hm", "x")
 
