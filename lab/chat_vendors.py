@@ -25,7 +25,8 @@ class ChatVendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``unknown``, ``turn`` and ``id_words`` are the sentences for fields and ids, ``status`` and ``envelope`` the shape.
 
     ``schema_keywords`` are keywords that a schema of the output must not have, and ``type_lists`` is false where its
-    ``type`` must be one name; ``schema_words`` is the sentence for both.
+    ``type`` must be one name; ``schema_words`` is the sentence for both. ``closed_schemas`` is the one for an object
+    that does not forbid further members. ``tool_parameters`` is true where a function must have them.
 
     Answers: ``thinks`` is true where a model thinks unless told not to. ``reasoning`` is where it is told, ``usage``
     where the counts are and ``counts`` their spelling. ``finish`` has the vendor's finish reasons by OpenAI's.
@@ -47,6 +48,8 @@ class ChatVendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     schemas: str = ""
     schema_keywords: tuple[str, ...] = ()
     type_lists: bool = True
+    closed_schemas: str = ""
+    tool_parameters: bool = False
     schema_words: str = "Invalid schema for response_format: {what} is not supported"
     tool_choices: tuple[str, ...] = ()
     needs_reasoning: str = ""

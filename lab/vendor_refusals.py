@@ -137,6 +137,8 @@ def _check_schema(schema: Any, vendor: ChatVendor) -> None:
             _check_schema(one, vendor)
     if not isinstance(schema, dict):
         return
+    if vendor.closed_schemas and schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+        raise RequestRefused(vendor.closed_schemas, status=422)
     for name, value in schema.items():
         if name in vendor.schema_keywords or (name == "type" and isinstance(value, list) and not vendor.type_lists):
             what = f"a list of types {value}" if name == "type" else name
@@ -146,6 +148,9 @@ def _check_schema(schema: Any, vendor: ChatVendor) -> None:
 
 
 def _check_choice(body: dict[str, Any], vendor: ChatVendor) -> None:
+    for at, tool in enumerate(body.get("tools") or () if vendor.tool_parameters else ()):
+        if "parameters" not in (tool.get("function") or {"parameters": {}}):
+            raise RequestRefused("Field required", status=vendor.status, param=f"tools.{at}.function.parameters")
     choice = body.get("tool_choice")
     mode = "tool" if isinstance(choice, dict) else choice
     if mode is not None and vendor.tool_choices and mode not in vendor.tool_choices:

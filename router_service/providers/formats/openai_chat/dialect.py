@@ -60,11 +60,12 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``schemas`` is false where output follows no JSON schema, ``json_object`` where it cannot be any JSON object; what
     is missing is asked for in words, and the answer is healed. ``schema_absent`` are keywords that are left out of
     schemas of the output and reported; ``schema_type_lists`` is false where ``type`` names one type alone: several are
-    then written as ``anyOf``.
+    then written as ``anyOf``. ``schema_closed`` is true where every object has to forbid further members.
 
     Tools: ``tools`` is false where a model calls none, and earlier calls are told as text. ``tool_choices`` are the
     modes that can be asked for. ``tool_call_ids`` are short where they may have at most 40 characters.
     ``valid_arguments`` is false where the arguments of earlier calls may be any text; elsewhere they are decoded.
+    ``tool_parameters`` is true where a function without parameters needs a schema that has none.
 
     Reasoning: ``reasoning_request`` is the form in which it is asked for: ``effort`` is ``reasoning_effort``,
     ``object`` the reference's ``reasoning``, ``switch`` its ``enabled`` alone, ``thinking`` an object with a type
@@ -100,10 +101,12 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     json_object: bool = True
     schema_absent: tuple[str, ...] = ()
     schema_type_lists: bool = True
+    schema_closed: bool = False
     tools: bool = True
     tool_choices: tuple[ToolChoiceMode, ...] = ("auto", "none", "required", "tool")
     tool_call_ids: Literal["any", "short", "nine_alphanumeric"] = "any"
     valid_arguments: bool = True
+    tool_parameters: bool = False
     reasoning_request: Literal["effort", "object", "switch", "thinking", "enable_thinking", "template", "none"] = (
         "effort"
     )

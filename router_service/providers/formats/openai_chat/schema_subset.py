@@ -43,7 +43,8 @@ def fitted_schema(raw: msgspec.Raw, dialect: Dialect, dropped: set[str]) -> Any:
     Keywords that are left out are reported as ``response_format.schema``. Raises ``ApiError`` 400 for what is no JSON.
     """
     absent, lists, text = dialect.schema_absent, dialect.schema_type_lists, bytes(raw)
-    if not any(f'"{name}"'.encode() in text for name in absent) and (lists or not _TYPE_LIST.search(text)):
+    has_absent = any(f'"{name}"'.encode() in text for name in absent)
+    if not (has_absent or dialect.schema_closed) and (lists or not _TYPE_LIST.search(text)):
         return raw
     try:
         found = msgspec.json.decode(raw)
@@ -51,9 +52,10 @@ def fitted_schema(raw: msgspec.Raw, dialect: Dialect, dropped: set[str]) -> Any:
         raise ApiError("invalid_request", "The schema of response_format must be JSON; send a JSON schema") from None
     is_stripped = _strip(found, absent, 0)
     has_lists = not lists and _split_types(found, 0)
-    if is_stripped:
+    lost, closed = _close(found, 0) if dialect.schema_closed else (False, False)
+    if is_stripped or lost:
         dropped.add("response_format.schema")
-    return found if is_stripped or has_lists else raw
+    return found if is_stripped or has_lists or closed else raw
 
 
 def _strip(schema: Any, absent: Collection[str], depth: int) -> bool:
@@ -65,6 +67,22 @@ def _strip(schema: Any, absent: Collection[str], depth: int) -> bool:
         del schema[name]
     stripped = [_strip(value, absent, depth + 1) for value in _inner(schema)]
     return bool(found) or any(stripped)
+
+
+def _close(schema: Any, depth: int) -> tuple[bool, bool]:
+    """Forbid members that have no schema, in place.
+
+    Return whether the schema asked for some, and whether it has changed.
+    """
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
+        return False, False
+    inner = [_close(value, depth + 1) for value in _inner(schema)]
+    others = schema.get("additionalProperties")
+    is_open = others is not False and (schema.get("type") == "object" or "properties" in schema)
+    if is_open:
+        schema["additionalProperties"] = False
+    lost = is_open and others is not None
+    return lost or any(one[0] for one in inner), is_open or any(one[1] for one in inner)
 
 
 def _split_types(schema: Any, depth: int) -> bool:

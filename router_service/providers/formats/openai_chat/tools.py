@@ -15,6 +15,7 @@ from router_service.core.wire.chat_traits import SHORT_CALL_ID
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, ToolChoiceMode
 
 _NO_TOOLS = "This provider calls no tools: leave out tool_choice or function_call, or choose another provider"
+_NO_PARAMETERS = {"type": "object", "properties": {}}
 _NINE = re.compile("[a-zA-Z0-9]{9}")
 _ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -95,8 +96,8 @@ def _tool(tool: Tool, dialect: Dialect, dropped: set[str]) -> dict[str, Any] | m
     if tool.kind == "hosted":
         return None
     function: dict[str, Any] = {"name": tool.name, **description}
-    if tool.schema is not None:
-        function["parameters"] = tool.schema
+    if tool.schema is not None or dialect.tool_parameters:
+        function["parameters"] = _NO_PARAMETERS if tool.schema is None else tool.schema
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function, **mark}

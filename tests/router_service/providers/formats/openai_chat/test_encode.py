@@ -239,3 +239,10 @@ def test_the_address_of_a_file_is_refused_where_the_provider_takes_none():
     known = Message(role="user", parts=[Media(kind="document", file_id="f", name="b.pdf")])
     (turn,) = _turns(known, dialect=dialect_of("openai"))
     assert turn["content"] == [{"type": "file", "file": {"file_id": "f", "filename": "b.pdf"}}]
+
+
+def test_a_function_without_parameters_gets_a_schema_where_one_is_asked_for():
+    request = _request(tools=[Tool(name="berths")])
+    empty = {"type": "object", "properties": {}}
+    assert _body(request, endpoint("mistral", "m"))["tools"][0]["function"] == {"name": "berths", "parameters": empty}
+    assert _body(request)["tools"][0]["function"] == {"name": "berths"}

@@ -124,7 +124,11 @@ def test_a_schema_is_reduced_and_that_is_reported() -> None:
             },
             {
                 "anyOf": [
-                    {"type": "object", "properties": {"a": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}},
+                    {
+                        "type": "object",
+                        "properties": {"a": {"anyOf": [{"type": "integer"}, {"type": "null"}]}},
+                        "additionalProperties": False,
+                    },
                     {"type": "array", "items": {"type": "string"}},
                 ]
             },
@@ -144,12 +148,41 @@ def test_a_list_of_types_is_written_as_alternatives(schema: dict[str, Any], sent
     whole = {"type": "object", "properties": {"type": schema}}
     output = OutputFormat(kind="json_schema", schema=msgspec.Raw(msgspec.json.encode(whole)))
     body, _, dropped = encoded("cerebras", output)
-    assert body["response_format"]["json_schema"]["schema"] == {"type": "object", "properties": {"type": sent}}
+    closed = {"type": "object", "properties": {"type": sent}, "additionalProperties": False}
+    assert body["response_format"]["json_schema"]["schema"] == closed
     assert dropped == ()
     assert encoded("xai", output)[0]["response_format"]["json_schema"]["schema"] == whole
 
 
-@pytest.mark.parametrize("provider", ["cerebras", "xai"])
+@pytest.mark.parametrize(
+    ("schema", "sent", "lost"),
+    [
+        ({"type": "object"}, {"type": "object", "additionalProperties": False}, False),
+        ({"type": "object", "additionalProperties": True}, {"type": "object", "additionalProperties": False}, True),
+        (
+            {"type": "array", "items": {"properties": {"a": {"additionalProperties": {"type": "string"}}}}},
+            {
+                "type": "array",
+                "items": {
+                    "properties": {"a": {"additionalProperties": {"type": "string"}}},
+                    "additionalProperties": False,
+                },
+            },
+            False,
+        ),
+        ({"type": "string"}, {"type": "string"}, False),
+    ],
+)
+def test_objects_are_closed_where_they_have_to_be(schema: dict[str, Any], sent: dict[str, Any], lost: bool) -> None:
+    """What had allowed no more by word is nothing that is lost."""
+    output = OutputFormat(kind="json_schema", schema=msgspec.Raw(msgspec.json.encode(schema)))
+    body, _, dropped = encoded("cerebras", output)
+    assert body["response_format"]["json_schema"]["schema"] == sent
+    assert dropped == (("response_format.schema",) if lost else ())
+    assert encoded("openai", output)[0]["response_format"]["json_schema"]["schema"] == schema
+
+
+@pytest.mark.parametrize("provider", ["cerebras", "groq", "xai"])
 def test_the_vendors_of_the_lab_take_the_reduced_schemas(provider: str) -> None:
     """They refuse the schema as it was, and take what is sent in its place."""
     schema = {
@@ -164,5 +197,5 @@ def test_the_vendors_of_the_lab_take_the_reduced_schemas(provider: str) -> None:
     headers = {"authorization": "Bearer key"}
     refuse_vendor(provider, body, headers)
     plain = body | {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}}
-    with pytest.raises(RequestRefused, match="is not supported"):
+    with pytest.raises(RequestRefused, match=r"is not supported|is required"):
         refuse_vendor(provider, plain, headers)
