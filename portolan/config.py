@@ -16,6 +16,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The configu
 @app.command()
 def check(
     file: Annotated[Path | None, typer.Argument(help="The file; default: the one that the router reads.")] = None,
+    config: arguments.Config = None,
     data_dir: arguments.SearchedDir = arguments.DEFAULT_DATA,
 ) -> None:
     """Explain each mistake of the file with its line and column, and say what to write."""
@@ -31,7 +32,7 @@ def check(
         for line in error.lines:
             typer.echo(line, err=True)
         raise typer.Exit(1) from None
-    path = file or arguments.configuration_file(None, data_dir)
+    path = file or arguments.configuration_file(config, data_dir)
     if path is None:
         for line in remarks(Configuration(), load_catalogue()):
             typer.echo(line)

@@ -39,6 +39,8 @@ def test_check_finds_the_file_and_remarks_on_keys(tmp_path: Path) -> None:
     text = '[providers.mine]\nbase_url = "http://gpu/v1"\nkey = "sk-1"\n[providers.groq]\nkey_env = "NOT_SET_HERE"\n'
     path = written(tmp_path, text)
     answer = portolan("config", "check", PORTOLAN_DATA_DIR=str(tmp_path), **NO_KEYS)
+    named = portolan("config", "check", "--config", str(tmp_path / "portolan.toml"), **NO_KEYS)
+    assert (named.returncode, named.stdout) == (answer.returncode, answer.stdout)
     assert answer.stdout.splitlines() == [
         f"{path}:3: the file holds a key of mine; key_env with a variable's name keeps it out",
         f"{path}:4: NOT_SET_HERE is not set in this environment, so that groq has one key less",
