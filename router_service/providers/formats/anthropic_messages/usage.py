@@ -36,7 +36,8 @@ class TokenMeters:
             return False
         self.service_tier = usage.get("service_tier") or self.service_tier
         before = dict(self._found)
-        raise_counts(self._found, usage, (_INPUT, _OUTPUT, _READ, _WRITTEN))
+        counts = usage if _INPUT in usage or _OUTPUT in usage else _of_chat(usage)
+        raise_counts(self._found, counts, (_INPUT, _OUTPUT, _READ, _WRITTEN))
         raise_counts(self._found, usage.get("cache_creation"), (_WRITTEN_5M, _WRITTEN_1H))
         raise_counts(self._found, usage.get("output_tokens_details"), (_THINKING,))
         raise_counts(self._found, usage.get("server_tool_use"), (_SEARCHES, _FETCHES))
@@ -67,3 +68,12 @@ class TokenMeters:
             web_searches=found.get(_SEARCHES),
             web_fetches=found.get(_FETCHES),
         )
+
+
+def _of_chat(usage: dict[str, Any]) -> dict[str, Any]:
+    """Return the counts of an imitator that spells them as chat completions do: their prompt has what was cached."""
+    details = usage.get("prompt_tokens_details")
+    cached = token_count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    prompt = token_count(usage.get("prompt_tokens"))
+    fresh = None if prompt is None else max(0, prompt - (cached or 0))
+    return usage | {_INPUT: fresh, _OUTPUT: usage.get("completion_tokens"), _READ: usage.get(_READ, cached)}

@@ -11,6 +11,7 @@ from router_service.core.errors import ApiError
 from router_service.core.events import Result, fold
 from router_service.core.parts import Opaque, Reasoning, Text, ToolCall
 from router_service.core.usage import Usage
+from router_service.providers.formats.anthropic_messages.usage import TokenMeters
 from tests.router_service.providers.formats.anthropic_messages.messages_world import (
     CONTEXT,
     FORMAT,
@@ -200,6 +201,23 @@ def test_counts_of_one_mode() -> None:
     assert stream("usage_negative").usage == Usage(
         25, 1, cached_tokens=0, cache_write_tokens=0, cache_write_1h_tokens=0
     )
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 12, "completion_tokens": 3}, Usage(12, 3)),
+        (
+            {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 10}},
+            Usage(12, 3, cached_tokens=10),
+        ),
+        ({"prompt_tokens": 99, "input_tokens": 12, "output_tokens": 3, "completion_tokens": 99}, Usage(12, 3)),
+    ],
+)
+def test_counts_of_imitators_in_the_spelling_of_chat_completions(usage: dict[str, Any], counted: Usage) -> None:
+    """The format's own counts are read first; they leave out what was cached, which the others do not."""
+    meters = TokenMeters()
+    assert meters.update(usage) and meters.usage() == counted
 
 
 def test_blocks_whose_content_comes_in_their_start() -> None:
