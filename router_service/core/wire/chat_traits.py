@@ -16,9 +16,9 @@ _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 # Traits of messages, as bits. A field that the router or another provider added, a cache mark, an empty text and the
-# name of a tool's turn are foreign to every provider; developer turns, names, calls, long ids of calls and arguments
-# that are no JSON object, as those of an answer that was cut off, are to some.
-FOREIGN, DEVELOPER, NAMES, CALLS, LONG_CALL_IDS, INVALID_ARGUMENTS = 1, 2, 4, 8, 16, 32
+# name of a tool's turn are foreign to every provider; developer turns, names, calls, long ids of calls, arguments that
+# are no JSON object, as those of an answer that was cut off, and content in parts are to some.
+FOREIGN, DEVELOPER, NAMES, CALLS, LONG_CALL_IDS, INVALID_ARGUMENTS, PARTS = 1, 2, 4, 8, 16, 32, 64
 # Longest id that OpenAI and Azure take. Source: "string too long. Expected a string with maximum length 40", in issues
 # of Portkey-AI/gateway (#1062), camel-ai/camel (#2215) and microsoft/autogen (#6377).
 SHORT_CALL_ID = 40
@@ -95,8 +95,8 @@ def inspect_messages(messages: Raw) -> int:
     """Return the traits of ``messages``. Malformed ones are foreign."""
     if memoryview(messages).nbytes < _LARGE:
         try:
-            _decode_plain_turns(messages)
-            return 0
+            turns = _decode_plain_turns(messages)
+            return PARTS if any(turn.content.__class__ is list for turn in turns) else 0
         except _FAULTS:
             pass
     traits = 0
@@ -111,6 +111,8 @@ def inspect_messages(messages: Raw) -> int:
 def _traits(turn: _Turn) -> int:
     content, role = turn.content, turn.role
     traits = NAMES if turn.name is not UNSET else 0
+    if content != _NULL and not _is_text(content):
+        traits |= PARTS
     if role == "assistant":
         if turn.tool_calls is not UNSET:
             traits |= CALLS

@@ -14,7 +14,15 @@ from router_service.core.errors import ApiError
 from router_service.core.generation import ReasoningEffort, ReasoningOptions
 from router_service.core.http_request import HttpRequest, request_url
 from router_service.core.request_source import RequestSource
-from router_service.core.wire.chat_traits import CALLS, DEVELOPER, FOREIGN, INVALID_ARGUMENTS, LONG_CALL_IDS, NAMES
+from router_service.core.wire.chat_traits import (
+    CALLS,
+    DEVELOPER,
+    FOREIGN,
+    INVALID_ARGUMENTS,
+    LONG_CALL_IDS,
+    NAMES,
+    PARTS,
+)
 from router_service.providers.chat_parameters import limited_tokens
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, ToolChoiceMode, dialect_of, origin_of
 from router_service.providers.formats.openai_chat.encode import encode_request
@@ -146,6 +154,7 @@ def _plan(provider: str, named: str | None, upstream_model: str, base_url: str |
     refused = FOREIGN
     refused |= 0 if dialect.developer_role else DEVELOPER
     refused |= 0 if dialect.message_names else NAMES
+    refused |= 0 if dialect.text_parts else PARTS
     fits_calls = dialect.tool_call_ids == "nine_alphanumeric" or dialect.absent_reasoning is not None
     refused |= CALLS if fits_calls else 0
     refused |= INVALID_ARGUMENTS if dialect.valid_arguments else 0

@@ -77,7 +77,7 @@ class TurnEncoder:
         role = "user" if message.role == "tool" else message.role
         if role == "developer" and not self._dialect.developer_role:
             role = "system"
-        turn: _Turn = {"role": role, "content": _joined(content)}
+        turn: _Turn = {"role": role, "content": self._joined(content)}
         if message.name and self._dialect.message_names:
             turn["name"] = message.name
         self._turns.append(turn)
@@ -177,13 +177,24 @@ class TurnEncoder:
             self._turns.append({"role": "user", "content": _as_text([said, *content])})
             return
         call_id = self._ids.of_result(result.call_id)
-        self._turns.append({"role": "tool", "tool_call_id": call_id, "content": _joined(content) if content else ""})
+        self._turns.append(
+            {"role": "tool", "tool_call_id": call_id, "content": self._joined(content) if content else ""}
+        )
 
     def _flush_media(self) -> None:
         """Show media of tool results in a turn of the user after all results: a result takes text alone."""
         if self._media_of_results:
             self._turns.append({"role": "user", "content": self._media_of_results})
             self._media_of_results = []
+
+    def _joined(self, content: list[Any]) -> Any:
+        """Return the text of a single part that is nothing but text, else the list of parts.
+
+        Where texts have to be one, each is a paragraph of it.
+        """
+        if (len(content) == 1 or not self._dialect.text_parts) and all(map(_is_bare_text, content)):
+            return "\n\n".join(part["text"] for part in content)
+        return content
 
     def _part(self, part: AnyPart) -> Any:
         """Return a part of content, or ``None`` for one that says nothing."""
@@ -205,12 +216,6 @@ class TurnEncoder:
             else:
                 self._dropped.add("cache_control")
         return encoded
-
-
-def _joined(content: list[Any]) -> Any:
-    """Return the text of a single part that is nothing but text, else the list of parts."""
-    first = content[0]
-    return first["text"] if len(content) == 1 and _is_bare_text(first) else content
 
 
 def _as_text(content: list[Any]) -> Any:

@@ -68,6 +68,31 @@ def test_fixtures_become_the_documented_request(name):
     assert _body(_spliced(case.request, to)) == documented
 
 
+TEXTS = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}
+
+
+@pytest.mark.parametrize("provider", ["deepseek", "siliconflow", "groq", "ollama"])
+@pytest.mark.parametrize("padding", ["", "x" * 40_000])
+def test_texts_become_one_where_content_has_to_be_a_string(provider, padding):
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    said = [
+        {"role": "system", "content": TEXTS},
+        {"role": "user", "content": TEXTS},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": TEXTS},
+        {"role": "user", "content": [*TEXTS, PICTURE]},
+        {"role": "user", "content": f"c{padding}"},
+    ]
+    for messages in (said, said[:2], said[-1:]):
+        sent = _body(_spliced({"model": "m", "messages": messages}, endpoint(provider, "m")))["messages"]
+        told = [one["content"] for one in messages]
+        wanted = ["a\n\nb" if one == TEXTS else one for one in told]
+        assert [one["content"] for one in sent] == wanted
+        copied = _body(_spliced({"model": "m", "messages": messages}, parses=False))["messages"]
+        assert [one["content"] for one in copied] == told
+
+
 @pytest.mark.parametrize("provider", ["a-plain-server", *dialects._rows()])
 def test_both_ways_say_the_same_to_every_provider(provider):
     """Every fixture is copied to what it is translated to, or refused with the same sentence, in every dialect."""
