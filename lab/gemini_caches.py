@@ -26,7 +26,14 @@ from lab.text import CHARACTERS_OF_A_TOKEN
 
 DEFAULT_TTL_S = 3600.0
 # The least number of tokens of a cache, by a part of the model's name. Source: Gemini API docs: Context caching.
-LEAST_TOKENS = {"flash": 1024, "pro": 4096}
+LEAST_TOKENS = {"gemini-2": 2048}
+LEAST_OF_OTHERS = 4096
+# What a cache holds of a prompt. A request that names it may have contents alone, which follow those of the cache.
+HELD = ("systemInstruction", "tools", "toolConfig")
+CACHE_HOLDS = (
+    "CachedContent can not be used with GenerateContent request setting system_instruction, tools or tool_config.\n\n"
+    "Proposed fix: move those values to CachedContent from GenerateContent request."
+)
 MAX_PAGE, MAX_CACHES = 1000, 10_000
 TIMES = {"ttl": TEXT, "expireTime": TEXT}
 CREATED = Object(
@@ -43,10 +50,11 @@ _TTL = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 
 @dataclass
 class CachedPrompt:
-    """Hold a prompt of ``tokens`` for ``model``, until ``expires`` (s, Unix time)."""
+    """Hold the ``prompt`` of ``tokens`` for ``model``, until ``expires`` (s, Unix time)."""
 
     name: str
     model: str
+    prompt: dict[str, Any]
     display_name: str | None
     tokens: int
     created: float
@@ -87,15 +95,16 @@ class CachedPrompts:
                 status=404, kind="NOT_FOUND",
             )  # fmt: skip
         tokens = content_characters({"contents": [], **body}) // CHARACTERS_OF_A_TOKEN
-        least = next((count for part, count in LEAST_TOKENS.items() if part in model), 1024)
+        least = next((count for part, count in LEAST_TOKENS.items() if part in model), LEAST_OF_OTHERS)
         if tokens < least:
             raise RequestRefused(
                 f"Cached content is too small. total_token_count={tokens}, min_total_token_count={least}"
             )
         now = self.clock()
         name = _new_name(project)
+        prompt = {field: body[field] for field in ("contents", *HELD) if field in body}
         made = CachedPrompt(
-            name, body["model"], body.get("displayName"), tokens, now, now, _expiry(body, now, DEFAULT_TTL_S)
+            name, body["model"], prompt, body.get("displayName"), tokens, now, now, _expiry(body, now, DEFAULT_TTL_S)
         )
         self._sweep(now)
         self._found[project, name] = made
@@ -133,8 +142,8 @@ class CachedPrompts:
         del self._found[project, name]
         return {}
 
-    def tokens_for(self, project: str, name: str, model: str) -> int:
-        """Return the tokens of a cache that a request for ``model`` names. Raises ``RequestRefused`` if it may not."""
+    def named_for(self, project: str, name: str, model: str) -> CachedPrompt:
+        """Return the cache that a request for ``model`` names. Raises ``RequestRefused`` if it may not."""
         found = self.get(project, name)
         own = found.model.rsplit("/", 1)[-1]
         if own != model:
@@ -142,7 +151,7 @@ class CachedPrompts:
                 f"Model used by GenerateContent request (models/{model}) and CachedContent (models/{own}) has to be "
                 "the same."
             )
-        return found.tokens
+        return found
 
     def _sweep(self, now: float) -> None:
         for key, one in list(self._found.items()):

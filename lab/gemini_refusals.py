@@ -40,10 +40,6 @@ BAD_NAME = (
     "Invalid function name. Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, 0-9), underscores "
     "(_), dots (.), colons (:), or dashes (-), with a maximum length of 64."
 )
-CACHE_HOLDS = (
-    "CachedContent can not be used with GenerateContent request setting system_instruction, tools or tool_config.\n\n"
-    "Proposed fix: move those values to CachedContent from GenerateContent request."
-)
 MAX_STOPS = 5
 MAX_TOP_K = 64
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}")
@@ -62,8 +58,6 @@ def refuse_generation(
         check_parts(body["systemInstruction"], "system_instruction")
     _check_config(body.get("generationConfig") or {})
     _check_functions(body)
-    if body.get("cachedContent") and any(body.get(name) for name in ("systemInstruction", "tools", "toolConfig")):
-        raise RequestRefused(CACHE_HOLDS)
     check_gemini_model(body, model)
 
 

@@ -13,8 +13,9 @@ from lab.shapes import RequestRefused
 from tests.lab.google_clients import studio_client
 
 FLASH, PRO = "gemini-3-flash-preview", "gemini-2.5-pro"
-TIDES = "The tide turns twice a day. " * 200
+TIDES = "The tide turns twice a day. " * 600
 TOKENS = len(TIDES) // 4
+NOTHING: dict[str, object] = {"type": "object", "properties": {}}
 NOT_THERE = r"403 PERMISSION_DENIED.*CachedContent not found \(or permission denied\)"
 
 
@@ -53,6 +54,19 @@ def test_a_prompt_reads_its_cache(place: str, stream: bool, request: pytest.Fixt
     assert usage.prompt_token_count == TOKENS + len("Ebb or flood?") // 4
 
 
+def test_a_prompt_continues_what_its_cache_holds(google: genai.Client) -> None:
+    """Check that the model knows the tools of a cache, and that the history is judged as a whole."""
+    ask = types.Content(role="user", parts=[types.Part(text=f"{TIDES} [lab:scenario=tool]")])
+    offered = types.Tool(function_declarations=[types.FunctionDeclaration(name="tide", parameters_json_schema=NOTHING)])
+    made = created(google, contents=[ask], tools=[offered])
+    config = types.GenerateContentConfig(cached_content=made.name)
+    found = google.models.generate_content(model=FLASH, contents="Go on. [lab:scenario=tool]", config=config)
+    assert found.function_calls and found.function_calls[0].name == "tide"
+    answer = types.Part.from_function_response(name="tide", response={"output": "ebb"})
+    with pytest.raises(errors.ClientError, match="function response turn comes immediately after a function call turn"):
+        google.models.generate_content(model=FLASH, contents=types.Content(role="user", parts=[answer]), config=config)
+
+
 def test_pages_of_caches_follow_each_other(quiet_lab_url: str) -> None:
     with studio_client(quiet_lab_url, "of pages") as client:
         names = [created(client).name for _ in range(3)]
@@ -65,9 +79,9 @@ def test_pages_of_caches_follow_each_other(quiet_lab_url: str) -> None:
         (
             FLASH,
             {"contents": ["Short."]},
-            "Cached content is too small. total_token_count=1, min_total_token_count=1024",
+            "Cached content is too small. total_token_count=1, min_total_token_count=4096",
         ),
-        (PRO, {}, f"total_token_count={TOKENS}, min_total_token_count=4096"),
+        (PRO, {"contents": [TIDES[:8000]]}, "total_token_count=2000, min_total_token_count=2048"),
         ("gemini-embedding-001", {}, "404 NOT_FOUND.*not supported for createCachedContent"),
         (FLASH, {"ttl": "5 minutes"}, "Invalid value at 'cached_content.ttl'"),
         (FLASH, {"ttl": None, "expire_time": "2020-01-01T00:00:00Z"}, "must be in the future"),
@@ -95,7 +109,7 @@ def test_a_cache_expires() -> None:
     now[0] += 59
     caches.update("key", name, {"ttl": "10.5s"})
     now[0] += 10
-    assert caches.tokens_for("key", name, FLASH) == TOKENS
+    assert caches.named_for("key", name, FLASH).tokens == TOKENS
     now[0] += 1
     with pytest.raises(RequestRefused, match="not found"):
-        caches.tokens_for("key", name, FLASH)
+        caches.named_for("key", name, FLASH)

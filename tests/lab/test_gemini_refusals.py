@@ -8,9 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from lab.gemini_caches import CACHE_HOLDS
 from lab.gemini_history import COUNTS, RESPONSE_FOLLOWS
 from lab.gemini_models import BOTH, NO_JSON_WITH_TOOLS, NO_SEARCH_WITH_TOOLS, SEARCH_WITH_TOOLS, THINKS_ALWAYS
-from lab.gemini_refusals import BAD_KEY, CACHE_HOLDS, NO_CREDENTIALS, WRONG_KEY
+from lab.gemini_refusals import BAD_KEY, NO_CREDENTIALS, WRONG_KEY
 from tests.lab.scenes import HTTP, PNG
 
 KEY = {"x-goog-api-key": "key"}

@@ -14,7 +14,7 @@ from tests.conftest import Stack, open_stack, serving
 from tests.lab.google_clients import studio_client
 
 MODEL, NAME = "google/gemini-2.5-flash", "gemini-2.5-flash"
-TIDES = "The tide turns twice a day. " * 200
+TIDES = "The tide turns twice a day. " * 300
 TOKENS = len(TIDES) // 4
 
 
