@@ -56,8 +56,8 @@ class MeterPrices(msgspec.Struct, frozen=True):
     Tokens without a price of their own cost what the prompt or the completion does, requests and searches nothing.
     ``audio`` and ``image`` are tokens of the prompt. ``web_search`` is per search, or per source where the provider
     counts these. ``search_unit`` is per query and up to 100 documents that are ranked, ``output_image`` per
-    generated image. Of the ``steps`` in force a
-    later one wins.
+    generated image. ``cache_storage`` is per million tokens that a cache with a name holds for an hour. Of the
+    ``steps`` in force a later one wins.
     """
 
     cache_write_1h: int | None = None
@@ -70,6 +70,7 @@ class MeterPrices(msgspec.Struct, frozen=True):
     web_search: int | None = None
     search_unit: int | None = None
     output_image: int | None = None
+    cache_storage: int | None = None
     steps: tuple[PriceStep, ...] = ()
 
 

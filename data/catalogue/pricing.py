@@ -16,7 +16,8 @@ from data.catalogue.price import HOUR_WRITE_MULTIPLE, MeterPrices, Price, PriceS
 from data.catalogue.types import Task
 
 NANO = 1_000_000_000
-# The names that the source and ``prices.toml`` have for prices of tokens, USD per million, and ours.
+# The names that the source and ``prices.toml`` have for prices of tokens, USD per million, and ours. That of storage is
+# for an hour.
 _TOKEN_PRICES = {
     "input": "prompt",
     "output": "completion",
@@ -27,6 +28,7 @@ _TOKEN_PRICES = {
     "output_audio": "audio_output",
     "input_image": "image",
     "output_image": "image_output",
+    "cache_storage": "cache_storage",
 }
 # Prices of single units, USD each.
 _UNIT_PRICES = ("request", "web_search")

@@ -24,6 +24,7 @@ REQUEST = "request"
 WEB_SEARCH = "web_search"
 SEARCH_UNIT = "search_unit"
 OUTPUT_IMAGE = "output_image"
+CACHE_STORAGE = "cache_storage"
 # The whole cost of an imported request, whose source does not say what each meter cost.
 TOTAL = "total"
 
@@ -36,15 +37,15 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
         Column(
             "What was counted: prompt, completion, input_cache_read, input_cache_write, input_cache_write_1h, "
             "internal_reasoning, audio, audio_output, image_token, image_output, request, web_search, search_unit, "
-            "output_image; total for an imported request; more may follow",
+            "output_image, cache_storage; total for an imported request; more may follow",
             since=2,
         ),
     ]
     quantity: Annotated[
         int,
         Column(
-            "Units counted: requests, searches, search units or images for the meters of these names, 1 for total, "
-            "else tokens",
+            "Units counted: requests, searches, search units or images for the meters of these names, tokens times "
+            "minutes for cache_storage, 1 for total, else tokens",
             since=2,
         ),
     ]

@@ -10,6 +10,7 @@ from data.catalogue.price import MeterPrices, Price, hour_write_price, minute_of
 from data.record.charges import (
     AUDIO,
     AUDIO_OUTPUT,
+    CACHE_STORAGE,
     COMPLETION,
     IMAGE,
     IMAGE_OUTPUT,
@@ -28,6 +29,7 @@ from router_service.core.route_trace import HedgeLoser
 from router_service.core.usage import CostBreakdown, Usage
 
 _HALF = TOKENS_PER_PRICE // 2
+_STORED = 60 * TOKENS_PER_PRICE  # a price of storage is for an hour, and minutes are counted
 _NO_METERS = MeterPrices()
 Clock = Callable[[], float]
 
@@ -71,9 +73,13 @@ def cost_of(usage: Usage, price: Price, clock: Clock = time.time) -> CostBreakdo
 
 
 def waived_cost(usage: Usage, price: Price, clock: Clock = time.time) -> CostBreakdown:
-    """Return the cost of a response that is not charged for: its web searches alone, which were made all the same."""
-    searched = [one for one in cost_of(usage, price, clock).charges if one.meter == WEB_SEARCH]
-    return CostBreakdown(0, 0, 0, searched, sum(one.nano for one in searched))
+    """Return the cost of a response that is not charged for: its web searches and its cache, made all the same."""
+    made = Usage(
+        web_searches=usage.web_searches,
+        cache_made_tokens=usage.cache_made_tokens,
+        cache_token_minutes=usage.cache_token_minutes,
+    )
+    return cost_of(made, price, clock)
 
 
 def _metered_cost(usage: Usage, price: Price, clock: Clock) -> CostBreakdown:
@@ -101,6 +107,10 @@ def _metered_cost(usage: Usage, price: Price, clock: Clock) -> CostBreakdown:
         nano = usage.images * own.output_image
         fees_nano += nano
         charges.append(Charge(OUTPUT_IMAGE, usage.images, nano))
+    if own.cache_storage is not None and usage.cache_token_minutes:
+        nano = (usage.cache_token_minutes * own.cache_storage + _STORED // 2) // _STORED
+        fees_nano += nano
+        charges.append(Charge(CACHE_STORAGE, usage.cache_token_minutes, nano))
     return CostBreakdown(prompt_nano, cached_nano, completion_nano, charges, fees_nano)
 
 
@@ -125,6 +135,9 @@ def _charge_prompt(charges: list[Charge], usage: Usage, price: Price, own: Meter
         write = price.prompt if price.cache_write is None else price.cache_write
         nano += _charge(charges, INPUT_CACHE_WRITE, written - hour, write)
         nano += _charge(charges, INPUT_CACHE_WRITE_1H, hour, hour_write_price(price))
+    # The prompt of a cache is read once when the cache is made, and again by the request.
+    write = price.prompt if price.cache_write is None else price.cache_write
+    nano += _charge(charges, INPUT_CACHE_WRITE, usage.cache_made_tokens or 0, write)
     if audio:
         nano += _charge(charges, AUDIO, audio, own.audio)
     if image:

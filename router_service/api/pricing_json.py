@@ -19,6 +19,7 @@ _TOKEN_NAMES = {
     "audio_output": "audio_output",
     "image": "image_token",
     "image_output": "image_output",
+    "cache_storage": "cache_storage",
 }
 _UNIT_NAMES = ("request", "web_search")
 NO_METERS = MeterPrices()

@@ -17,6 +17,8 @@ class Usage(msgspec.Struct):
     for an hour. ``web_searches`` are sources where the provider counts these; ``web_fetches`` cost nothing but their
     tokens. ``reported_nano`` is the cost that the provider itself states, nano-USD; it is recorded and never billed.
     ``search_units`` are queries with up to 100 documents each that were ranked, ``images`` those that were generated.
+    ``cache_made_tokens`` were written to a cache with a name that the router has made for the request, and are not
+    among ``prompt_tokens``; the cache is stored for ``cache_token_minutes``, its tokens times minutes.
     """
 
     prompt_tokens: int = 0
@@ -34,6 +36,14 @@ class Usage(msgspec.Struct):
     reported_nano: int | None = None
     search_units: int | None = None
     images: int | None = None
+    cache_made_tokens: int | None = None
+    cache_token_minutes: int | None = None
+
+    @property
+    def all_written_tokens(self) -> int | None:
+        """Return the tokens that were written to a cache of either kind."""
+        made = self.cache_made_tokens
+        return self.cache_write_tokens if made is None else made + (self.cache_write_tokens or 0)
 
     def plus(self, other: Usage) -> Usage:
         """Return the sum of both; a figure that neither has is ``None``."""

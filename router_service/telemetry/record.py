@@ -84,7 +84,7 @@ def make_record(exchange: Exchange, worker: str, duration_us: int) -> Record:
         record.prompt_tokens = usage.prompt_tokens
         record.completion_tokens = usage.completion_tokens
         record.cached_tokens = usage.cached_tokens
-        record.cache_write_tokens = usage.cache_write_tokens
+        record.cache_write_tokens = usage.all_written_tokens
         record.reasoning_tokens = usage.reasoning_tokens
         if usage.web_searches is not None:
             record.web_searches = min(usage.web_searches, MAX_SEARCHES)

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from router_service.api.schemas.described import ResponseSchema
 
 UsdPerToken = Annotated[str, Meta(description="USD per token, a decimal number as text")]
+UsdPerTokenHour = Annotated[str, Meta(description="USD per token and hour, a decimal number as text")]
 UsdPerUnit = Annotated[str, Meta(description="USD per request or search, a decimal number as text")]
 Percent = Annotated[float | None, Meta(description="Percentage of requests that succeeded; null for too few")]
 
@@ -34,6 +35,7 @@ class MeterPricesBody(ResponseSchema):
     audio_output: UsdPerToken | UnsetType = UNSET
     image_token: UsdPerToken | UnsetType = UNSET
     image_output: UsdPerToken | UnsetType = UNSET
+    cache_storage: UsdPerTokenHour | UnsetType = UNSET
     request: UsdPerUnit | UnsetType = UNSET
     web_search: UsdPerUnit | UnsetType = UNSET
 

@@ -64,7 +64,7 @@ def usage_json(exchange: Exchange) -> ChatUsage:
         usage.prompt_tokens,
         usage.completion_tokens,
         usage.prompt_tokens + usage.completion_tokens,
-        _PromptDetails(usage.cached_tokens or 0, usage.cache_write_tokens or 0, usage.audio_prompt_tokens or 0),
+        _PromptDetails(usage.cached_tokens or 0, usage.all_written_tokens or 0, usage.audio_prompt_tokens or 0),
         _CompletionDetails(
             usage.reasoning_tokens or 0, usage.audio_completion_tokens or 0, usage.image_completion_tokens or 0
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from data.catalogue.price import MeterPrices, Price, PriceStep, UtcWindow
 from data.record.charges import Charge, total_nano
 from router_service.accounting.cost import cost_of, waived_cost
-from router_service.core.usage import Usage
+from router_service.core.usage import CostBreakdown, Usage
 
 USD = 10**9
 DAY_S = 86_400
@@ -106,6 +108,18 @@ def test_what_is_waived_leaves_the_searches() -> None:
     price = Price(USD, USD, meters=MeterPrices(request=5_000_000, web_search=10_000_000))
     cost = waived_cost(Usage(1000, 0, web_searches=2), price)
     assert (cost.total, cost.charges) == (20_000_000, [Charge("web_search", 2, 20_000_000)])
+
+
+@pytest.mark.parametrize("charge", [cost_of, waived_cost])
+def test_a_cache_that_was_made_is_charged_beside_the_prompt_that_reads_it(charge: Callable[..., CostBreakdown]) -> None:
+    """A million tokens are written and stored for five minutes; both are charged if nothing came of the request too."""
+    price = Price(USD, USD, USD // 10, meters=MeterPrices(cache_storage=4_500_000_000))
+    used = Usage(1_000_100, 0, 1_000_000, cache_made_tokens=1_000_000, cache_token_minutes=5_000_000)
+    cost = charge(used, price)
+    made = [Charge("input_cache_write", 1_000_000, USD), Charge("cache_storage", 5_000_000, 375_000_000)]
+    assert [one for one in cost.charges if one.meter not in ("prompt", "input_cache_read")] == made
+    assert (cost.fees, cost.prompt - USD) == (375_000_000, 100_000 if charge is cost_of else 0)
+    assert total_nano(cost.charges) == cost.total
 
 
 @given(

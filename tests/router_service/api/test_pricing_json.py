@@ -23,7 +23,7 @@ def test_a_plain_price_has_its_own_keys_alone() -> None:
 
 def test_every_meter_has_the_name_of_the_reference() -> None:
     """Prices of tokens are per token, those of requests and searches per unit."""
-    meters = MeterPrices(2 * USD, 3 * USD, 4 * USD, 5 * USD, 6 * USD, 7 * USD, 5_000_000, 10_000_000)
+    meters = MeterPrices(2 * USD, 3 * USD, 4 * USD, 5 * USD, 6 * USD, 7 * USD, 5_000_000, 10_000_000, cache_storage=USD)
     assert pricing(Price(USD, USD, meters=meters)) == {
         "prompt": "0.000001",
         "completion": "0.000001",
@@ -33,6 +33,7 @@ def test_every_meter_has_the_name_of_the_reference() -> None:
         "audio_output": "0.000005",
         "image_token": "0.000006",
         "image_output": "0.000007",
+        "cache_storage": "0.000001",
         "request": "0.005",
         "web_search": "0.01",
     }

@@ -99,8 +99,8 @@ def message_usage(usage: Usage | None, service_tier: str | None) -> WireUsage:
         input_tokens=max(0, used.prompt_tokens - (read or 0) - (written or 0)),
         output_tokens=used.completion_tokens,
         cache_read_input_tokens=read,
-        cache_creation_input_tokens=written,
-        cache_creation=_cache_creation(written, used.cache_write_1h_tokens),
+        cache_creation_input_tokens=used.all_written_tokens,
+        cache_creation=_cache_creation(used.all_written_tokens, used.cache_write_1h_tokens),
         output_tokens_details=None if used.reasoning_tokens is None else OutputTokensDetails(used.reasoning_tokens),
         server_tool_use=_server_tool_use(used),
         service_tier=_TIERS.get(service_tier or ""),  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ def response_usage(exchange: Exchange) -> ResponseUsage:
     total = cost.total / NANO
     return ResponseUsage(
         input_tokens=used.prompt_tokens,
-        input_tokens_details=TokenCounts(used.cached_tokens or 0, used.cache_write_tokens or 0),
+        input_tokens_details=TokenCounts(used.cached_tokens or 0, used.all_written_tokens or 0),
         output_tokens=used.completion_tokens,
         output_tokens_details=ReasoningCounts(used.reasoning_tokens or 0),
         total_tokens=used.prompt_tokens + used.completion_tokens,
