@@ -9,7 +9,7 @@ from models.categories import by_model
 from router_service.admission import keys, refusals
 from router_service.api import body_compression, parse_head
 from router_service.core import errors, json_structure, preferences, request_bounds
-from router_service.execution import event_reader
+from router_service.execution import event_reader, prompt_caches
 from router_service.http_protocol import LINGER_S, MAX_PIPELINED
 from router_service.providers.formats.openai_chat import decode
 from router_service.settings import Settings
@@ -118,6 +118,10 @@ def _providers() -> list[Limit]:
               f"{decompression.ALWAYS_ALLOWED_BYTES:,} bytes", cut),
         _setting("event of a stream", "max_event_bytes", cut, "bytes"),
         Limit("batches of a stream before its first content", f"{event_reader.MAX_BATCHES_BEFORE_CONTENT:,}", cut),
+        Limit("caches under a name that the router remembers", f"{prompt_caches.MAX_CACHES:,} and "
+              f"{prompt_caches.MAX_CACHE_BYTES:,} bytes", "the oldest are made again when they are asked for"),
+        Limit("time in which a request waits for such a cache", f"{prompt_caches.WAIT_S:g} s",
+              "it is sent without one, which a later request finds"),
         Limit("choices of a response", f"{decode.MAX_CHOICES}", cut),
         _setting("time to connect", "connect_timeout", cut, "s"),
         _setting("time to the first token", "ttft_timeout", cut, "s"),

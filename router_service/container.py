@@ -38,6 +38,7 @@ from router_service.execution.deadlines import MeasuredDeadlines, Timeouts
 from router_service.execution.dispatch import Dispatcher
 from router_service.execution.hedging import Hedging
 from router_service.execution.outcome_reporter import OutcomeListener, OutcomeReporter
+from router_service.execution.prompt_caches import PromptCaches
 from router_service.health import Health
 from router_service.health.live_statistics import LiveStatistics
 from router_service.middleware.middleware import load_middleware
@@ -129,6 +130,7 @@ class Container:
                 task_formats=TASK_FORMATS,
                 data_alone=TAKES_DATA_ALONE,
                 fetcher=MediaFetcher(settings.fetch_rules),
+                caches=PromptCaches() if settings.make_prompt_caches else None,
             ),
             tool_calls=ToolCallChecker(),
             categoriser=RequestLabeller(

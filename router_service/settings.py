@@ -112,6 +112,10 @@ class Settings(BaseSettings):
         FetchRules().max_media, ge=0, le=1000, description="media that are fetched for one request; 0: none"
     )
     fetch_timeout: float = Field(FetchRules().timeout_s, gt=0, description="time to fetch one medium")
+    make_prompt_caches: bool = Field(
+        False,
+        description="let cache marks become caches under a name at Google, which charges for writing and storing them",
+    )
     ttft_timeout: float = Field(
         30.0, gt=0, description="time to first token after which a stream fails over to the next endpoint"
     )

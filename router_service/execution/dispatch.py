@@ -33,6 +33,7 @@ from router_service.execution.event_reader import EventReader, usage_of
 from router_service.execution.hedging import Hedging
 from router_service.execution.inline_media import RequestMedia
 from router_service.execution.outcome_reporter import OutcomeReporter
+from router_service.execution.prompt_caches import CacheRefused, PromptCaches
 from router_service.execution.upcoming_decisions import UpcomingDecisions
 from router_service.health import Health
 from router_service.providers.credentials import Credentials
@@ -63,7 +64,10 @@ class CommittedAttempt(msgspec.Struct):
 
 @dataclass(slots=True, kw_only=True)
 class Dispatcher:
-    """Dispatch the requests of one process. ``upstream`` is set while the application runs."""
+    """Dispatch the requests of one process. ``upstream`` is set while the application runs.
+
+    ``caches`` are made for marked prompts, ``None`` where none may be made.
+    """
 
     health: Health
     outcomes: OutcomeReporter
@@ -75,6 +79,7 @@ class Dispatcher:
     task_formats: TaskFormats = field(default_factory=dict)
     data_alone: DataAlone = field(default_factory=dict)
     fetcher: MediaFetcher = field(default_factory=MediaFetcher)
+    caches: PromptCaches | None = None
     upstream: Transport = field(init=False)
 
     def dispatch(
@@ -130,26 +135,24 @@ class _Calls:
         else:
             encoded = await translate(size, wire.encode, asked, endpoint, generation_id)
         ends_at = time.perf_counter() + timeout_s
-        with_tokens = True
+        with_tokens, caches = True, self._dispatcher.caches
         refused: list[HttpRequest] = []
         redactor = credentials.redactor(endpoint)
+        ask = self._stream if self._source.stream else self._send
         while True:
             request = credentials.sign_at_once(encoded.request, endpoint, refused)
             request = request or await credentials.sign(encoded.request, endpoint, refused)
             try:
-                if self._source.stream:
-                    return await self._stream(wire, encoded, request, endpoint, attempt, timeout_s, redactor)
-                sent = time.perf_counter()
-                answer = await self._dispatcher.upstream.send(request, timeout_s)
-                attempt.status = answer.status
-                body = redactor.redact_bytes(answer.body)
-                if answer.status != 200:
-                    raise wire.error(answer.status, body, answer.headers, endpoint)
-                found = _decoded(wire, body, answer.headers, encoded.context)
-                if self._ahead is not None or not found[0].spliced:
-                    found = self._complete(found)
-                attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
-                return CommittedAttempt(endpoint, attempt, self._deadlines, found, encoded.dropped)
+                if caches is None or encoded.marked is None:
+                    return await ask(wire, encoded, request, endpoint, attempt, timeout_s, redactor)
+                prefixes = await translate(size, encoded.marked.prefixes)
+                async with caches.using(prefixes, request, self._dispatcher.upstream, timeout_s) as used:
+                    left_s = ends_at - time.perf_counter()
+                    cached, sent = (encoded, request) if used is None else used.replacing(encoded, request)
+                    return await ask(wire, cached, sent, endpoint, attempt, left_s, redactor)
+            except CacheRefused as refusal:
+                caches, encoded = None, refusal.used.charged(encoded)
+                timeout_s = max(ends_at - time.perf_counter(), 0.001)
             except ApiError as error:
                 redactor.redact_error(error)
                 status = error.upstream_status or error.code
@@ -163,6 +166,28 @@ class _Calls:
                 timeout_s = ends_at - time.perf_counter()
                 if timeout_s <= 0:
                     raise
+
+    async def _send(
+        self,
+        wire: WireFormat,
+        encoded: Encoded,
+        request: HttpRequest,
+        endpoint: Endpoint,
+        attempt: Attempt,
+        timeout_s: float,
+        redactor: SecretRedactor,
+    ) -> CommittedAttempt:
+        sent = time.perf_counter()
+        answer = await self._dispatcher.upstream.send(request, timeout_s)
+        attempt.status = answer.status
+        body = redactor.redact_bytes(answer.body)
+        if answer.status != 200:
+            raise wire.error(answer.status, body, answer.headers, endpoint)
+        found = _decoded(wire, body, answer.headers, encoded.context)
+        if self._ahead is not None or not found[0].spliced:
+            found = self._complete(found)
+        attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
+        return CommittedAttempt(endpoint, attempt, self._deadlines, found, encoded.dropped)
 
     async def _inlined(self, endpoint: Endpoint) -> GenerationRequest | None:
         """Return the request with the media that ``endpoint`` takes as data alone; ``None`` if it has none of them."""

@@ -16,6 +16,7 @@ from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
 from router_service.core.parts import Media
 from router_service.core.request_source import RequestSource
+from router_service.providers.marked_prompt import MarkedPrompt
 
 
 class ParameterSupport(StrEnum):
@@ -40,7 +41,8 @@ class DecodeContext(msgspec.Struct, frozen=True):
     of custom tools that were sent as functions whose one argument ``input`` is the text. ``think_tags`` is true where
     text may begin with reasoning within ``<think>``, ``reasoning_in_total`` where a provider's total of tokens may be
     all that counts the reasoning, ``lists_sources`` where the sources of an answer may stand beside its choices,
-    ``json_text`` where the text was asked in words to be JSON.
+    ``json_text`` where the text was asked in words to be JSON. ``cache_made_tokens`` and ``cache_token_minutes`` are
+    what a cache has cost that was made for the request, as ``Usage`` counts it.
     """
 
     generation_id: str = ""
@@ -53,17 +55,21 @@ class DecodeContext(msgspec.Struct, frozen=True):
     think_tags: bool = False
     lists_sources: bool = False
     json_text: bool = False
+    cache_made_tokens: int | None = None
+    cache_token_minutes: int | None = None
 
 
 class Encoded(msgspec.Struct, frozen=True):
     """Hold a request without credentials, and what is needed to decode its answer.
 
-    ``dropped`` names the parameters that were left out, sorted.
+    ``dropped`` names the parameters that were left out, sorted. ``marked`` tells where the client has marked the prompt
+    to be cached, if the provider caches it under a name alone; ``cache_control`` is among ``dropped`` then.
     """
 
     request: HttpRequest
     context: DecodeContext
     dropped: tuple[str, ...] = ()
+    marked: MarkedPrompt | None = None
 
 
 class EventDecoder(Protocol):

@@ -26,7 +26,7 @@ class ContentReader:
 
     def __init__(self, context: DecodeContext) -> None:
         self._context = context
-        self._meters = GeminiMeters()
+        self._meters = GeminiMeters(context)
         self._candidates: dict[int, CandidateReader] = {}
         self._calls = 0
         self._began = False

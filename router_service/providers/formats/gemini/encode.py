@@ -14,6 +14,7 @@ from router_service.core.http_request import HttpRequest
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields, limited_tokens
 from router_service.providers.formats.gemini.dialect import gemini_dialect_at
+from router_service.providers.formats.gemini.marked_prompt import ContentMark, MarkedContents
 from router_service.providers.formats.gemini.model_traits import gemini_traits
 from router_service.providers.formats.gemini.names import MAX_TOOL_NAME, FunctionNames, gemini_origin_at
 from router_service.providers.formats.gemini.output import (
@@ -59,6 +60,7 @@ class _ContentEncoder:
         self._dropped: set[str] = set()
         self._body: dict[str, Any] = {}
         self._searches = False
+        self._marks: list[ContentMark] = []
 
     def encode(self, generation_id: str) -> Encoded:
         """Return the encoded request."""
@@ -79,7 +81,22 @@ class _ContentEncoder:
         method = "streamGenerateContent?alt=sse" if self._request.stream else "generateContent"
         url = f"{self._endpoint.base_url}/models/{quote(self._endpoint.upstream_model, safe='@')}:{method}"
         request = HttpRequest(url, {"content-type": "application/json"}, msgspec.json.encode(self._body))
-        return Encoded(request, context, tuple(sorted(self._dropped)))
+        return Encoded(request, context, tuple(sorted(self._dropped)), self._marked())
+
+    def _marked(self) -> MarkedContents | None:
+        """Return where the prompt is marked, ``None`` for one that is not, or that a cache cannot be priced for."""
+        price, request = self._endpoint.price, self._request
+        stored = price.meters.cache_storage if price is not None and price.meters is not None else None
+        if stored is None or "cachedContent" in self._body:
+            return None
+        marks = list(self._marks)
+        if request.cache is not None:
+            marks.append(ContentMark(len(self._body["contents"]), 0, request.cache))
+        # A mark before the end of what a cache has to hold cannot be kept.
+        last = request.instructions[-1].parts if request.instructions else request.tools
+        if last and (mark := last[-1].cache) is not None:
+            marks.append(ContentMark(0, 0, mark))
+        return MarkedContents(self._body, self._endpoint, marks) if marks else None
 
     def _add_contents(self) -> None:
         request = self._request
@@ -87,7 +104,7 @@ class _ContentEncoder:
         system = encoder.system_parts(request.instructions)
         if self._asks_in_words():
             system.append({"text": format_instruction(request.output)})
-        self._body["contents"] = contents(
+        self._body["contents"], self._marks = contents(
             request.messages, encoder, signed_calls=self._traits.signed_calls, instructed=bool(system)
         )
         if system:

@@ -2,7 +2,7 @@
 
 Sources, read 2026-11-30: Gemini API docs: Thinking, Thought signatures, Image generation; Gemini Enterprise Agent
 Platform docs: Thinking, "Control model thinking", and the developer's guide to Gemini 3.5 Flash; issues of
-google-gemini/cookbook (#1290) and vercel/ai (#8943) for penalties.
+google-gemini/cookbook (#1290) and vercel/ai (#8943) for penalties; Gemini API docs: Context caching.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class GeminiTraits(msgspec.Struct, frozen=True):
     is ``fixed``, or ``none`` because the model does not think. ``levels`` are in rising order; ``budgets`` are the
     least and the most tokens, ``stops`` is true where 0 tokens are none. ``signed_calls``: a call in the history needs
     a signature. ``json_with_tools``: JSON may be asked for beside functions. ``images`` and ``speech`` are true for
-    models that make them.
+    models that make them. ``least_cached`` are the tokens that a cache has at least.
     """
 
     thinking: Literal["none", "budget", "level", "fixed"] = "none"
@@ -37,6 +37,7 @@ class GeminiTraits(msgspec.Struct, frozen=True):
     json_with_tools: bool = False
     images: bool = False
     speech: bool = False
+    least_cached: int = 4096
 
 
 @functools.lru_cache(maxsize=256)
@@ -54,6 +55,7 @@ def gemini_traits(upstream_model: str) -> GeminiTraits:
         json_with_tools=version >= (3, 0),
         images=images,
         speech=speech,
+        least_cached=4096 if version >= (3, 0) else 2048,
     )
     if version < (2, 5) or speech or (images and version < (3, 0)):
         return plain

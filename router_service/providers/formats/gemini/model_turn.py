@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from router_service.core.parts import CacheMark
+
 Body = dict[str, Any]
 _MEDIA = {"inlineData", "fileData"}
 
@@ -19,13 +21,15 @@ _MEDIA = {"inlineData", "fileData"}
 class SentPart(msgspec.Struct):
     """Hold a part to send. ``call_id`` pairs calls and responses, ``belongs_to`` names the response of a medium.
 
-    ``is_signable`` is true for what a signature that stands alone may belong to.
+    ``is_signable`` is true for what a signature that stands alone may belong to. ``mark`` asks to cache the prompt up
+    to the part.
     """
 
     body: Body
     call_id: str | None = None
     belongs_to: str | None = None
     is_signable: bool = False
+    mark: CacheMark | None = None
 
 
 class ModelTurn:
@@ -72,6 +76,11 @@ class ModelTurn:
     def add(self, body: Body) -> None:
         """Add a part that is complete."""
         self._found.append(SentPart(body))
+
+    def mark(self, mark: CacheMark) -> None:
+        """Mark the part that was added last."""
+        if self._found:
+            self._found[-1].mark = mark
 
     def parts(self) -> list[SentPart]:
         """Return the parts; a signature whose part is gone stands in an empty text, as the vendor may send one."""

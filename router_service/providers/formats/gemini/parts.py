@@ -10,7 +10,18 @@ import msgspec
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message
-from router_service.core.parts import AnyPart, Media, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from router_service.core.parts import (
+    AnyPart,
+    CacheMark,
+    Media,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from router_service.providers.formats.gemini.dialect import gemini_dialect_at
 from router_service.providers.formats.gemini.media import media_part
 from router_service.providers.formats.gemini.model_turn import ModelTurn, SentPart
@@ -50,7 +61,6 @@ class PartEncoder:
         """Return the parts of a turn that is not the model's. Raises ``ApiError`` 400 for an unreadable medium."""
         found: list[SentPart] = []
         for part in message.parts:
-            self._note_mark(part)
             match part:
                 case Text() | Refusal():
                     found += _text(part.text)
@@ -63,6 +73,8 @@ class PartEncoder:
                     found += [SentPart(own)] if own is not None else _text(part.text or "")
                 case _:
                     pass
+            if (mark := self._mark_of(part)) is not None and found:
+                found[-1].mark = mark
         if message.name:
             # The format has no field for the speaker: the name is written before the first text.
             first = next((sent for sent in found if "text" in sent.body), None)
@@ -75,7 +87,6 @@ class PartEncoder:
         turn = ModelTurn()
         own_turn = any(part.origin is not None and is_made_at(part.origin, self._endpoint) for part in message.parts)
         for part in message.parts:
-            self._note_mark(part)
             match part:
                 case Text() | Refusal():
                     turn.say({"text": part.text} if part.text else None, self._own_signature(part))
@@ -95,12 +106,18 @@ class PartEncoder:
                         turn.say({"text": part.text} if part.text else None, None)
                 case _:
                     pass
+            if (mark := self._mark_of(part)) is not None:
+                turn.mark(mark)
         return turn.parts()
 
-    def _note_mark(self, part: AnyPart) -> None:
-        if part.cache is not None:
-            # The vendor caches what prompts have in common without being asked to.
+    def _mark_of(self, part: AnyPart) -> CacheMark | None:
+        """Return the mark of a part, or the last one within a result."""
+        within = part.content if isinstance(part, ToolResult) else ()
+        mark = next((one.cache for one in (part, *reversed(within)) if one.cache is not None), None)
+        if mark is not None:
+            # The format has no marks: prompts are cached without being asked for, or under a name.
             self._dropped.add("cache_control")
+        return mark
 
     def _own_signature(self, part: Part) -> str | None:
         """Return the signature if this provider has made it. One of unknown origin may be anybody's."""
@@ -141,8 +158,6 @@ class PartEncoder:
         """Return the response to a call, with its text as the output, and its media as parts after it."""
         texts = [inner.text or "" for inner in part.content if not isinstance(inner, Media)]
         media = [media_part(inner) for inner in part.content if isinstance(inner, Media)]
-        for inner in part.content:
-            self._note_mark(inner)
         output = "".join(texts) or (FAILED_RESULT if part.is_error else "")
         response = {"error" if part.is_error else "output": output}
         found = [SentPart({"functionResponse": {"name": "", "response": response}}, call_id=part.call_id)]

@@ -13,6 +13,7 @@ import msgspec
 
 from router_service.core.errors import ApiError
 from router_service.core.generation import Message
+from router_service.providers.formats.gemini.marked_prompt import ContentMark
 from router_service.providers.formats.gemini.model_turn import SentPart
 from router_service.providers.formats.gemini.names import DUMMY_SIGNATURE
 from router_service.providers.formats.gemini.parts import PartEncoder
@@ -31,8 +32,8 @@ class _Turn(msgspec.Struct):
 
 def contents(
     messages: Iterable[Message], encoder: PartEncoder, *, signed_calls: bool, instructed: bool
-) -> list[Content]:
-    """Return the contents. ``instructed`` says whether there are instructions beside them.
+) -> tuple[list[Content], list[ContentMark]]:
+    """Return the contents and their marks. ``instructed`` says whether there are instructions beside them.
 
     With ``signed_calls`` the first call of each turn gets a signature in any case. Raises ``ApiError`` 400 for a medium
     that the vendor cannot read, and for a conversation without content.
@@ -56,7 +57,13 @@ def contents(
         turns.insert(0, _Turn("user", [SentPart({"text": OPENING})]))
     if turns[-1].role == "model":
         turns.append(_Turn("user", [SentPart({"text": CONTINUE})]))
-    return [{"role": turn.role, "parts": [sent.body for sent in turn.parts]} for turn in turns]
+    marks = [
+        ContentMark(at, number, sent.mark)
+        for at, turn in enumerate(turns)
+        for number, sent in enumerate(turn.parts, 1)
+        if sent.mark is not None
+    ]
+    return [{"role": turn.role, "parts": [sent.body for sent in turn.parts]} for turn in turns], marks
 
 
 def _pair(turns: list[_Turn]) -> None:
@@ -93,7 +100,7 @@ def _response(call: SentPart, found: SentPart | None) -> SentPart:
     called = call.body["functionCall"]
     response = {"error": NO_RESULT} if found is None else found.body["functionResponse"]["response"]
     fields = {"name": called["name"], "response": response} | ({"id": called["id"]} if "id" in called else {})
-    return SentPart({"functionResponse": fields})
+    return SentPart({"functionResponse": fields}, mark=None if found is None else found.mark)
 
 
 def _introduced(parts: list[SentPart], calls: list[SentPart]) -> list[SentPart]:
@@ -113,7 +120,7 @@ def _introduced(parts: list[SentPart], calls: list[SentPart]) -> list[SentPart]:
 def _as_text(sent: SentPart) -> list[SentPart]:
     response = sent.body["functionResponse"]["response"]
     told = str(next(iter(response.values()))) or "(empty)"
-    return [SentPart({"text": f"Result of the earlier tool call {sent.call_id}:\n{told}"})]
+    return [SentPart({"text": f"Result of the earlier tool call {sent.call_id}:\n{told}"}, mark=sent.mark)]
 
 
 def _sign_first_calls(turns: list[_Turn]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from router_service.core.usage import Usage
 from router_service.providers.counts import raise_counts, token_count
 from router_service.providers.service_tier import served_tier
+from router_service.providers.wire_format import DecodeContext
 
 _PROMPT, _TOOLS, _CACHED = "promptTokenCount", "toolUsePromptTokenCount", "cachedContentTokenCount"
 _CANDIDATES, _THOUGHTS, _TOTAL = "candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount"
@@ -24,9 +25,10 @@ class GeminiMeters:
     An invalid count is ignored. ``service_tier`` is the tier that has served, if the vendor says.
     """
 
-    __slots__ = ("_found", "service_tier")
+    __slots__ = ("_context", "_found", "service_tier")
 
-    def __init__(self) -> None:
+    def __init__(self, context: DecodeContext) -> None:
+        self._context = context
         self._found: dict[str, int] = {}
         self.service_tier: str | None = None
 
@@ -71,6 +73,8 @@ class GeminiMeters:
             audio_completion_tokens=found.get("completion/AUDIO"),
             image_completion_tokens=found.get("completion/IMAGE"),
             web_searches=found.get(_SEARCHES),
+            cache_made_tokens=self._context.cache_made_tokens,
+            cache_token_minutes=self._context.cache_token_minutes,
         )
 
     def _raise(self, name: str, count: int) -> bool:
