@@ -12,6 +12,7 @@ from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest, Message
 from router_service.core.parts import (
     AnyPart,
+    CacheMark,
     Media,
     Opaque,
     Reasoning,
@@ -105,7 +106,7 @@ class TurnEncoder:
                 case Opaque() if _is_reasoning_detail(part):
                     self._detail(part, fields)
                 case _:
-                    encoded = self._part(part)
+                    encoded = self._part(part, own=True)
                     content += [] if encoded is None else [encoded]
         if not content and not calls and not fields.keys() & {"refusal", "audio"}:
             return
@@ -172,6 +173,12 @@ class TurnEncoder:
                 self._media_of_results.append(encoded)
             elif encoded is not None:
                 content.append(encoded)
+        if result.cache is not None:
+            last = next((part for part in reversed(content) if isinstance(part, dict)), None)
+            if last is None:
+                self._dropped.add("cache_control")
+            else:
+                self._mark(last, result.cache)
         if not self._dialect.tools:
             said = {"type": "text", "text": "Result: "}
             self._turns.append({"role": "user", "content": _as_text([said, *content])})
@@ -196,8 +203,8 @@ class TurnEncoder:
             return "\n\n".join(part["text"] for part in content)
         return content
 
-    def _part(self, part: AnyPart) -> Any:
-        """Return a part of content, or ``None`` for one that says nothing."""
+    def _part(self, part: AnyPart, *, own: bool = False) -> Any:
+        """Return a part of content, the model's ``own`` or any other; ``None`` for one that says nothing."""
         encoded: dict[str, Any] | None
         match part:
             case Text() | Refusal():
@@ -211,11 +218,17 @@ class TurnEncoder:
             case _:
                 return None
         if encoded is not None and part.cache is not None:
-            if self._dialect.cache_control:
-                encoded["cache_control"] = cache_control(part.cache)
-            else:
-                self._dropped.add("cache_control")
+            self._mark(encoded, part.cache, own=own)
         return encoded
+
+    def _mark(self, encoded: Any, mark: CacheMark, *, own: bool = False) -> None:
+        """Mark a part where the provider takes marks; OpenAI takes none in what a model has said."""
+        if self._dialect.cache_control:
+            encoded["cache_control"] = cache_control(mark)
+        elif self._dialect.breakpoints and not own:
+            encoded["prompt_cache_breakpoint"] = {"mode": "explicit"}
+        else:
+            self._dropped.add("cache_control")
 
 
 def _as_text(content: list[Any]) -> Any:

@@ -34,8 +34,8 @@ class ResponsesDialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     refuse to be asked for encrypted reasoning and to get any. ``takes_effort`` is false where no effort can be said,
     ``efforts`` are those that are known (none: any). ``absent`` are parameters that the provider does not have.
     ``custom_tools`` is false where these have to be sent as functions. ``padding`` is true where the events of a stream
-    are padded unless the request says no, ``most_logprobs`` bounds the alternatives to a token. ``models`` are the
-    rules of single models.
+    are padded unless the request says no, ``most_logprobs`` bounds the alternatives to a token. ``breakpoints`` is true
+    for models that take cache marks on what is put in. ``models`` are the rules of single models.
     """
 
     reasoning_format: str | None = None
@@ -46,6 +46,7 @@ class ResponsesDialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     custom_tools: bool = True
     padding: bool = False
     most_logprobs: int = 20
+    breakpoints: bool = False
     models: tuple[ResponsesRules, ...] = ()
 
 

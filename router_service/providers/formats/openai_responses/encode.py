@@ -16,7 +16,7 @@ from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.core.wire.chat import DIALECT as CHAT
 from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields
 from router_service.providers.formats.openai_responses.dialect import ResponsesDialect, responses_dialect_at
-from router_service.providers.formats.openai_responses.items import InputEncoder, Item
+from router_service.providers.formats.openai_responses.items import BREAKPOINT, InputEncoder, Item
 from router_service.providers.formats.openai_responses.names import DIALECT, MAX_TOOL_NAME, responses_origin_at
 from router_service.providers.formats.openai_responses.output import reasoning_fields, text_fields
 from router_service.providers.formats.openai_responses.pairs import paired
@@ -89,9 +89,12 @@ class _BodyEncoder:
         request = self._request
         encoder = InputEncoder(self._endpoint, self._dialect, self._names, self._dropped)
         items = paired(encoder.items(request.messages))
-        instructions = encoder.instructions(request.instructions)
+        parts = encoder.instructions(request.instructions)
+        instructions = "\n\n".join(part["text"] for part in parts)
         # The vendor looks for the word JSON in the input alone, and refuses an input without items.
-        if instructions and (not items or request.output.kind == "json_object"):
+        if any(BREAKPOINT in part for part in parts):
+            items.insert(0, {"type": "message", "role": "system", "content": parts})
+        elif instructions and (not items or request.output.kind == "json_object"):
             items.insert(0, _system_item(instructions))
         elif instructions:
             self._body["instructions"] = instructions

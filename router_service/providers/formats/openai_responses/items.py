@@ -31,6 +31,8 @@ from router_service.providers.formats.openai_responses.sent_turn import SentTurn
 from router_service.providers.tool_names import ToolNames
 
 Item = dict[str, Any]
+# Ends what is to be cached. Source: OpenAI docs: Prompt caching, "Prompt cache breakpoints".
+BREAKPOINT = "prompt_cache_breakpoint"
 # Kinds of content, which stand within a message; everything else that the dialect alone has is an item.
 CONTENT = ("input_text", "input_image", "input_file", "input_audio")
 # Items that parts of their own stand for.
@@ -57,18 +59,14 @@ class InputEncoder:
                     found += self._others(message)
         return found
 
-    def instructions(self, messages: Iterable[Message]) -> str:
-        """Return the text of the instructions. Raises ``ApiError`` 400 for media."""
-        texts: list[str] = []
-        for message in messages:
-            for part in self._content(message):
-                if part.get("type") != "input_text":
-                    raise ApiError(
-                        "invalid_request",
-                        "System messages are text for this provider; move images and files to a user message",
-                    )
-                texts.append(str(part["text"]))
-        return "\n\n".join(texts)
+    def instructions(self, messages: Iterable[Message]) -> list[Item]:
+        """Return the parts of the instructions. Raises ``ApiError`` 400 for media."""
+        found = [part for message in messages for part in self._content(message)]
+        if any(part.get("type") != "input_text" for part in found):
+            raise ApiError(
+                "invalid_request", "System messages are text for this provider; move images and files to a user message"
+            )
+        return found
 
     def _others(self, message: Message) -> list[Item]:
         """Return the items of a turn that is not the assistant's; results stand where they were written."""
@@ -114,16 +112,23 @@ class InputEncoder:
                 encoded = _text_input(part.text)
             case _:
                 encoded = None
-        if part.cache is not None:
-            self._dropped.add("cache_control")
         if encoded is not None and encoded["type"] in CONTENT:
             encoded |= self._extras(part)
+        if part.cache is not None:
+            self._mark(encoded)
         return encoded
 
-    def _result(self, part: ToolResult) -> Item:
-        if part.cache is not None:
+    def _mark(self, part: Item | None) -> None:
+        """Mark a part of content as the end of what is to be cached, if the model takes marks there."""
+        if part is not None and part["type"] in CONTENT and self._dialect.breakpoints:
+            part.setdefault(BREAKPOINT, {"mode": "explicit"})
+        elif part is None or BREAKPOINT not in part:
             self._dropped.add("cache_control")
+
+    def _result(self, part: ToolResult) -> Item:
         content = [encoded for inner in part.content if (encoded := self._part(inner)) is not None]
+        if part.cache is not None:
+            self._mark(content[-1] if content else None)
         only_text = all(one.keys() == {"type", "text"} for one in content)
         output: Any = "".join(one["text"] for one in content) if only_text else content
         return {"type": "function_call_output", "call_id": part.call_id, "output": output} | self._extras(part)

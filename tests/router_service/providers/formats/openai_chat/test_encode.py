@@ -20,7 +20,7 @@ from router_service.core.generation import (
     Tool,
     ToolChoice,
 )
-from router_service.core.parts import CacheMark, Media, Text
+from router_service.core.parts import CacheMark, Media, Text, ToolCall, ToolResult
 from router_service.providers.formats.openai_chat.dialect import Dialect, dialect_of
 from router_service.providers.formats.openai_chat.support import ROUTER_ONLY
 from router_service.providers.formats.openai_chat.turns import TurnEncoder
@@ -179,6 +179,29 @@ def test_cache_marks_go_to_dialects_that_know_them():
     assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": sent}]}]
     assert [tool["cache_control"] for tool in body["tools"]] == [sent, {"type": "ephemeral"}]
     assert body["cache_control"] == sent
+
+
+@pytest.mark.parametrize(("model", "takes"), [("gpt-5.5", False), ("gpt-5.6-sol", True), ("gpt-6", True)])
+def test_cache_marks_are_breakpoints_for_models_of_openai_that_take_them(model, takes):
+    """A mark on a result belongs to its text; an answer has no marks in this API."""
+    mark = CacheMark()
+    told = ToolResult(call_id="c", content=[Text(text="ok")], cache=mark)
+    request = _request(
+        Message(role="system", parts=[Text(text="Be brief.", cache=mark)]),
+        Message(role="user", parts=[Text(text="a", cache=mark)]),
+        _assistant(ToolCall(call_id="c", name="f", arguments="{}")),
+        Message(role="tool", parts=[told]),
+    )
+    encoded = FORMAT.encode(request, endpoint("openai", model), "gen-1")
+    turns = [turn for turn in json.loads(encoded.request.body)["messages"] if turn["role"] != "assistant"]
+    point = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+    assert (
+        all(isinstance(turn["content"], list) and turn["content"][-1].items() >= point.items() for turn in turns)
+        is takes
+    )
+    assert encoded.dropped == (() if takes else ("cache_control",))
+    answered = _request(USER, _assistant(Text(text="b", cache=mark)), USER)
+    assert FORMAT.encode(answered, endpoint("openai", model), "gen-1").dropped == ("cache_control",)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -325,6 +326,25 @@ def test_cache_marks_are_reported() -> None:
         ask(cache=mark),
     ]
     assert [encode(request).dropped for request in marked] == [("cache_control",)] * 4
+
+
+def test_models_that_take_breakpoints_get_them_where_the_vendor_takes_them() -> None:
+    """The instructions are a turn then, since a text of its own cannot be marked; an answer cannot be."""
+    mark, point = CacheMark("1h"), {"mode": "explicit"}
+    request = ask(
+        user(Text(text="Hi", cache=mark)),
+        assistant(call(), Text(text="Wait")),
+        turn("tool", ToolResult(call_id="call_1", content=[Text(text="ok")], cache=mark)),
+    )
+    request.instructions = [turn("system", "Be brief.", Text(text="Be kind.", cache=mark))]
+    new = encode(request, endpoint(model="gpt-5.6-sol"))
+    body = json.loads(new.request.body)
+    assert "instructions" not in body and not new.dropped
+    marked = [item["content"][-1] for item in body["input"][:2]]
+    (output,) = [item["output"][-1] for item in body["input"] if item["type"] == "function_call_output"]
+    assert [part.get("prompt_cache_breakpoint") for part in (*marked, output)] == [point] * 3
+    said = ask(user("Hi"), assistant(Text(text="Hello", cache=mark)), user("Bye"))
+    assert encode(said, endpoint(model="gpt-5.6-sol")).dropped == ("cache_control",)
 
 
 def test_parts_of_other_roles_say_nothing() -> None:
