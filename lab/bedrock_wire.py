@@ -9,40 +9,21 @@ from dataclasses import replace
 from typing import Any
 
 from lab.bedrock_conversation import converse_characters, is_answered, read_converse
-from lab.bedrock_frames import exception_frame
+from lab.bedrock_errors import AmazonErrors
 from lab.bedrock_refusals import refuse_converse
 from lab.bedrock_script import ConverseScript, unsaid_in_converse
 from lab.conversation import Conversation
 from lab.prefixes import MIN_TOKENS, Prefixes
 from lab.script import Ending, Script
-from lab.scripted_wire import ScriptedWire, cloud_failure
-from lab.shapes import RequestRefused
+from lab.scripted_wire import ScriptedWire
 from lab.signatures import Signatures
 from lab.text import Ask, Completion
 
-# Source: Amazon Bedrock API reference: Converse, Errors; Amazon Bedrock user guide: Troubleshooting API error codes.
-FAILURES = {
-    400: ("ValidationException", "The input fails to satisfy the constraints specified by Amazon Bedrock."),
-    401: ("UnrecognizedClientException", "The security token included in the request is invalid."),
-    403: ("AccessDeniedException", "You don't have access to the model with the specified model ID."),
-    404: ("ResourceNotFoundException", "Could not resolve the foundation model from the provided model identifier."),
-    408: ("ModelTimeoutException", "Model has timed out in processing the request. Try your request again."),
-    413: ("ValidationException", "Input is too long for requested model."),
-    424: ("ModelErrorException", "The model returned an error."),
-    429: ("ThrottlingException", "Too many requests, please wait before trying again."),
-    500: (
-        "InternalServerException",
-        "The system encountered an unexpected error during processing. Try your request again.",
-    ),
-    503: ("ServiceUnavailableException", "Bedrock is unable to process your request."),
-    504: ("ModelTimeoutException", "Model has timed out in processing the request. Try your request again."),
-}
 
-
-class BedrockWire(ScriptedWire):
+class BedrockWire(AmazonErrors, ScriptedWire):
     """Implement ``Wire``. A prompt is cached where it is marked.
 
-    Errors are written with their type, which ``lab/bedrock_server.py`` makes a header. ``seed`` determines the key that
+    ``seed`` determines the key that
     signs reasoning; ``model`` is that of the address.
     """
 
@@ -77,19 +58,8 @@ class BedrockWire(ScriptedWire):
         limit = (body.get("inferenceConfig") or {}).get("maxTokens")
         return Ask(converse_characters(body), limit, tools[0].name if tools else None)
 
-    def error(self, status: int) -> dict[str, Any]:
-        kind, _ = FAILURES.get(status, FAILURES[500])
-        return {"error": {"type": kind, "message": f"planted {status}"}}
-
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         refuse_converse(body, self.model, self._signatures)
-
-    def envelope(self, refused: RequestRefused, request_id: str) -> dict[str, Any]:
-        kind = refused.kind if refused.kind[:1].isupper() else FAILURES.get(refused.status, FAILURES[400])[0]
-        return {"error": {"type": kind, "message": refused.message}}
-
-    def failure(self, status: int) -> RequestRefused:
-        return cloud_failure(FAILURES, status)
 
     def converse(self, body: dict[str, Any]) -> Conversation:
         return read_converse(body)
@@ -102,9 +72,6 @@ class BedrockWire(ScriptedWire):
 
     def script_events(self, scripts: Sequence[Script], completion: Completion, body: dict[str, Any]) -> list[bytes]:
         return ConverseScript(scripts[0], completion, body, self._signatures).events()
-
-    def error_event(self, request_id: str, number: int) -> bytes:
-        return exception_frame("serviceUnavailableException", FAILURES[503][1])
 
 
 def _unmarked(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:

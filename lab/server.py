@@ -21,6 +21,7 @@ from data.catalogue import load_catalogue
 from lab.account_paths import AZURE
 from lab.account_routes import account_routes
 from lab.anthropic_wire import AnthropicWire
+from lab.bedrock_anthropic import INVOKE_PATHS, BedrockAnthropicWire, invoked
 from lab.bedrock_server import CONVERSE_PATHS, SignedReader, as_amazon_answers, converse_address
 from lab.bedrock_wire import BedrockWire
 from lab.behaviour import Behaviour, behaviour_of
@@ -256,6 +257,7 @@ def create_app(lab: Lab) -> Starlette:
     openai, anthropic, responses = OpenAIWire(), AnthropicWire(lab.seed), ResponsesWire(lab.seed)
     office, cohere = TokenOffice(), CohereChatWire()
     bedrock, vertex_anthropic = BedrockWire(lab.seed), VertexAnthropicWire(lab.seed)
+    bedrock_anthropic = BedrockAnthropicWire(lab.seed)
     others = {provider: VendorWire(provider, vendor) for provider, vendor in vendors().items()}
 
     async def chat(request: Request) -> Response:
@@ -279,6 +281,11 @@ def create_app(lab: Lab) -> Starlette:
         provider, address = request.path_params["provider"], converse_address(request)
         read = SignedReader(lab.refuses(provider))
         return as_amazon_answers(await lab.answer(provider, request, bedrock.at(address["model"]), address, read))
+
+    async def invoke(request: Request) -> Response:
+        provider, address = request.path_params["provider"], invoked(request)
+        read = SignedReader(lab.refuses(provider))
+        return as_amazon_answers(await lab.answer(provider, request, bedrock_anthropic, address, read))
 
     async def predict(request: Request) -> Response:
         provider, wanted = request.path_params["provider"], Prediction.read(request)
@@ -339,6 +346,7 @@ def create_app(lab: Lab) -> Starlette:
             Route("/{provider}/v1beta/models", models),
             *google_routes(lab, GeminiWire(lab.seed), office),
             *(Route(path, converse, methods=["POST"]) for path in CONVERSE_PATHS),
+            *(Route(path, invoke, methods=["POST"]) for path in INVOKE_PATHS),
             *(Route(f"/{{provider}}/{path}/models", models) for path in ("openai/v1", "openai")),
             *account_routes(lab, responses, anthropic),
             Route(VERTEX_ANTHROPIC_PATH, predict, methods=["POST"]),

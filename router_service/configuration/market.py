@@ -38,6 +38,7 @@ OWN_PARAMETERS = frozenset(
 )  # fmt: skip
 # What is taken to be supported of the parameters of other tasks than chat.
 OWN_TASK_PARAMETERS = frozenset({"dimensions"})
+MESSAGES = "anthropic_messages"
 # Reasons for which the catalogue leaves an endpoint out and that an address in the file removes.
 NO_ADDRESS = ("account_address", "unsupported_protocol")
 
@@ -107,6 +108,9 @@ def key_headers_of(provider: Provider, table: ProviderTable) -> dict[str, str]:
     """Return the headers for keys by wire format, where they are not the wire format's own."""
     if table.key_header is not None:
         return dict.fromkeys(format_names(), table.key_header)
+    if table.aws is not None and table.wire_format == MESSAGES:
+        # An API key of Amazon Bedrock is a bearer token in every format.
+        return {MESSAGES: "authorization"}
     if provider.key_header is None:
         return {}
     return {name: provider.key_header for name in format_names() if name not in KEY_HEADERS}
@@ -260,10 +264,14 @@ def _changed(endpoint: Endpoint, tables: PortolanToml) -> Endpoint:
 
 
 def _provider_changes(endpoint: Endpoint, table: ProviderTable) -> dict[str, object]:
+    wire_format = table.wire_format or endpoint.wire_format
+    if table.aws is not None and wire_format == MESSAGES and not endpoint.model.startswith("anthropic/"):
+        # At Amazon Bedrock that format is Claude's alone.
+        wire_format = endpoint.wire_format
     changes: dict[str, object] = {
         "provider_name": table.name,
-        "base_url": table.address_in(table.wire_format or endpoint.wire_format),
-        "wire_format": table.wire_format,
+        "base_url": table.address_in(wire_format),
+        "wire_format": wire_format,
         "dialect": table.dialect,
         "key_env": table.key_env or None,
         "region": table.region,

@@ -65,6 +65,21 @@ def test_nothing_is_called_without_a_key(tmp_path: Path) -> None:
     assert account.aws == AwsAccount("us-east-1")
 
 
+def test_an_api_key_is_a_bearer_token_in_the_format_of_anthropic_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TOKEN, "bedrock-api-key-1")
+    text = f'[{BEDROCK}]\nwire_format = "anthropic_messages"\naws.region = "us-east-1"\n'
+    accounts = accounts_of(market_of(tmp_path, text))
+    sent = [
+        account.key_header(key, name)
+        for _, account in accounts
+        for key in account.keys
+        for name in ("anthropic_messages", "bedrock_converse")
+    ]
+    assert sent == [{"authorization": "Bearer bedrock-api-key-1"}] * 4
+
+
 def test_an_api_key_is_a_bearer_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sign nothing where there is an API key, and need no package then."""
     monkeypatch.setenv(TOKEN, "bedrock-api-key-1")

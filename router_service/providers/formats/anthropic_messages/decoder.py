@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from router_service.core.answer import EventBatch, commits
+from router_service.core.answer import STREAM_EXCEPTION, EventBatch, commits
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
+from router_service.providers.amazon_errors import stream_exception
 from router_service.providers.formats.anthropic_messages.answer_reader import AnswerReader
+from router_service.providers.formats.anthropic_messages.chunks import CHUNK, unwrapped
 from router_service.providers.formats.anthropic_messages.errors import error_within, not_an_answer
 from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
@@ -27,17 +29,19 @@ class MessageDecoder:
     def __init__(self, context: DecodeContext) -> None:
         self._reader = AnswerReader(context)
 
-    def feed(self, event: str | None, data: bytes) -> EventBatch | None:  # noqa: ARG002 - the data repeat the type
-        """Return what an event says, ``None`` for nothing. Raises ``ApiError`` 502 for data that are not JSON, or
-        a block beyond all bounds.
+    def feed(self, event: str | None, data: bytes) -> EventBatch | None:
+        """Return what an event says, ``None`` for nothing; its data repeat its type, unless the platform wraps it.
+
+        Raises ``ApiError`` 502 for data that are not JSON, or a block beyond all bounds.
         """
         if self._reader.state == "closed" or data.strip() in _EMPTY:
             return None
-        body = json_value(data)
-        if body is None:
-            self._reader.state = "closed"
-            raise not_an_answer("stream")
+        if event is not None and event.startswith(STREAM_EXCEPTION):
+            return EventBatch(self._reader.fail(stream_exception(event.removeprefix(STREAM_EXCEPTION), data)))
         try:
+            body = json_value(unwrapped(data) if event == CHUNK else data)
+            if body is None:
+                raise not_an_answer("stream")
             found = self._events(body) if isinstance(body, dict) else []
         except ApiError:
             self._reader.state = "closed"

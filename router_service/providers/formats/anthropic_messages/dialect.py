@@ -17,11 +17,13 @@ class MessagesDialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     An imitator has none: what it has signed is valid at that provider alone, so its parts have to name their origin.
     ``body_version`` is the version of the API for a provider that reads it from the body, and the model from the
-    address: there ``rawPredict`` follows it.
+    address: there ``rawPredict`` follows it, or ``invoke`` where ``invoked`` is true, as at Amazon Bedrock. That reads
+    betas from the body too, and from the address whether an answer is streamed.
     """
 
     reasoning_format: str | None = None
     body_version: str | None = None
+    invoked: bool = False
 
 
 DEFAULT_DIALECT = MessagesDialect()

@@ -203,10 +203,9 @@ class _RequestEncoder:
             if self._extras.get(_BETA_QUERY):
                 url += "&beta=true" if "?" in url else "?beta=true"
         else:
-            model, method = self._body.pop("model"), "streamRawPredict" if self._request.stream else "rawPredict"
-            url = f"{self._endpoint.base_url}/models/{quote(model, safe='@')}:{method}"
             self._body["anthropic_version"] = self._dialect.body_version
             del headers["anthropic-version"]
+            url = self._invocation(headers) if self._dialect.invoked else self._prediction()
         context = DecodeContext(
             generation_id=generation_id,
             origin=origin_at(self._endpoint),
@@ -217,6 +216,18 @@ class _RequestEncoder:
         )
         request = HttpRequest(url, headers, msgspec.json.encode(self._body))
         return Encoded(request, context, dropped)
+
+    def _prediction(self) -> str:
+        """Return the address at Vertex AI, which has the model."""
+        method = "streamRawPredict" if self._request.stream else "rawPredict"
+        return f"{self._endpoint.base_url}/models/{quote(self._body.pop('model'), safe='@')}:{method}"
+
+    def _invocation(self, headers: dict[str, str]) -> str:
+        """Return the address at Amazon Bedrock; what it says leaves the body, and what a header says enters it."""
+        method = "invoke-with-response-stream" if self._body.pop("stream", False) else "invoke"
+        if betas := headers.pop("anthropic-beta", ""):
+            self._body["anthropic_beta"] = betas.split(",")
+        return f"{self._endpoint.base_url}/model/{quote(self._body.pop('model'), safe='')}/{method}"
 
     def _headers(self, turns: list[Turn]) -> dict[str, str]:
         betas: list[str] = []

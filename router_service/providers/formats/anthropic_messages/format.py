@@ -8,9 +8,11 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.generation import GenerationRequest
+from router_service.providers.amazon_errors import amazon_error
 from router_service.providers.event_format import EventFormat
 from router_service.providers.formats.anthropic_messages.decode import decode_message
 from router_service.providers.formats.anthropic_messages.decoder import MessageDecoder
+from router_service.providers.formats.anthropic_messages.dialect import messages_dialect_at
 from router_service.providers.formats.anthropic_messages.encode import encode_request
 from router_service.providers.formats.anthropic_messages.errors import response_error
 from router_service.providers.formats.anthropic_messages.names import DIALECT
@@ -46,4 +48,6 @@ class AnthropicMessagesFormat(EventFormat):
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         """Return the typed error for a response with a status of failure."""
+        if messages_dialect_at(endpoint).invoked:
+            return amazon_error(status, body, headers, endpoint)
         return response_error(status, body, headers, endpoint)

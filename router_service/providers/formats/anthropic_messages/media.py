@@ -22,7 +22,7 @@ _TEXTUAL = ("application/json", "application/xml", "application/x-yaml", "applic
 
 
 def takes_data_alone(part: Media, endpoint: Endpoint) -> bool:
-    """Return whether a medium has to be sent by its data: Vertex AI reads no addresses."""
+    """Return whether a medium has to be sent by its data: Vertex AI and Bedrock read no addresses."""
     return part.url is not None and messages_dialect_at(endpoint).body_version is not None
 
 

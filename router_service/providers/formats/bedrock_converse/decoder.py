@@ -13,8 +13,9 @@ import msgspec
 from router_service.core.answer import STREAM_EXCEPTION, EventBatch, commits
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
+from router_service.providers.amazon_errors import stream_exception
 from router_service.providers.formats.bedrock_converse.answer_reader import ConverseReader
-from router_service.providers.formats.bedrock_converse.errors import no_converse, stream_exception
+from router_service.providers.formats.bedrock_converse.errors import no_converse
 from router_service.providers.lenient_json import json_value
 from router_service.providers.wire_format import DecodeContext
 

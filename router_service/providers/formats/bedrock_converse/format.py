@@ -8,11 +8,11 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.events import Event
 from router_service.core.generation import GenerationRequest
+from router_service.providers.amazon_errors import amazon_error
 from router_service.providers.event_format import EventFormat
 from router_service.providers.formats.bedrock_converse.decode import decode_converse
 from router_service.providers.formats.bedrock_converse.decoder import ConverseDecoder
 from router_service.providers.formats.bedrock_converse.encode import encode_converse
-from router_service.providers.formats.bedrock_converse.errors import converse_error
 from router_service.providers.formats.bedrock_converse.names import DIALECT
 from router_service.providers.formats.bedrock_converse.support import CONVERSE_SUPPORT, converse_support_at
 from router_service.providers.json_events import decoding_json_text, with_json_text
@@ -46,4 +46,4 @@ class BedrockConverseFormat(EventFormat):
 
     def error(self, status: int, body: bytes, headers: Mapping[str, str], endpoint: Endpoint) -> ApiError:
         """Return the typed error for a response with a status of failure."""
-        return converse_error(status, body, headers, endpoint)
+        return amazon_error(status, body, headers, endpoint)
