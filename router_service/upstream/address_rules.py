@@ -28,6 +28,9 @@ _EMBEDDING = tuple(
         "2001::/32",
     )
 )
+# Blocks of special purpose that some versions of Python take for public; one has the metadata of a cloud.
+# Source: IANA IPv4 and IPv6 Special-Purpose Address Registries (2026-11).
+_SPECIAL = tuple(ipaddress.ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20"))
 # A public address of Azure that serves the metadata of the machine, and only from within.
 _METADATA = ipaddress.ip_address("168.63.129.16")
 
@@ -139,7 +142,7 @@ def _kind(found: IpAddress) -> str | None:
         (found.is_multicast, "a multicast"),
         (found == _METADATA, "a cloud's internal"),
         (found.is_private, "a private"),
-        (found.is_reserved or not found.is_global, "a reserved"),
+        (found.is_reserved or not found.is_global or any(found in block for block in _SPECIAL), "a reserved"),
     ):
         if is_kind:
             return name

@@ -26,6 +26,12 @@ RULES = make_rules((), (), (80, 443))
         ("fd00:ec2::254", "private"),
         ("fec0::1", "private"),
         ("100.64.0.1", "reserved"),
+        ("192.0.0.192", "reserved|private"),
+        ("192.0.0.9", "reserved|private"),
+        ("192.88.99.1", "reserved|private"),
+        ("2001:1::1", "reserved|private"),
+        ("2001:20::1", "reserved|private"),
+        ("3fff::1", "reserved|private"),
         ("169.254.169.254", "link-local"),
         ("fe80::1", "link-local"),
         ("224.0.0.1", "multicast"),
@@ -51,7 +57,9 @@ def test_addresses_that_are_not_public_are_refused(address: str, kind: str) -> N
         check_address(address, "files.example", RULES)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "172.32.0.1"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "172.32.0.1", "2001:200::1"]
+)
 def test_public_addresses_pass(address: str) -> None:
     assert str(check_address(address, "files.example", RULES)) == address
 
