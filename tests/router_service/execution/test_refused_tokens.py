@@ -17,6 +17,7 @@ from tests.conftest import Stack, open_stack
 CHAT = "/api/v1/chat/completions"
 CLAUDE = {"model": "anthropic/claude-sonnet-4.5", "provider": {"only": ["anthropic"]}}
 CODEX = {"model": "openai/gpt-5.2-codex", "provider": {"only": ["openai"]}}
+GEMINI = {"model": "google/gemini-3-flash-preview", "provider": {"only": ["google"]}}
 SIGNED = {
     "type": "reasoning.text",
     "text": "earlier thought",
@@ -24,6 +25,7 @@ SIGNED = {
     "format": "anthropic-claude-v1",
 }
 REDACTED = {"type": "reasoning.encrypted", "data": "bm90LW91cnM=", "format": "anthropic-claude-v1"}
+THOUGHT = {"type": "reasoning.encrypted", "data": "bm90LW91cnM=", "format": "google-gemini-v1"}
 SEALED = {"type": "reasoning.encrypted", "data": "bm90LW91cnM=", "id": "rs_1", "format": "openai-responses-v1"}
 
 
@@ -40,7 +42,9 @@ def conversation(detail: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("model", "detail"), [(CLAUDE, SIGNED), (CLAUDE, REDACTED), (CODEX, SEALED)])
+@pytest.mark.parametrize(
+    ("model", "detail"), [(CLAUDE, SIGNED), (CLAUDE, REDACTED), (CODEX, SEALED), (GEMINI, THOUGHT)]
+)
 def test_tokens_of_another_account_are_sent_once_and_then_left_out(
     stack: Stack, model: dict[str, Any], detail: dict[str, Any], stream: bool
 ) -> None:
