@@ -18,12 +18,14 @@ class RerankDocument(msgspec.Struct, frozen=True, kw_only=True):
 class RerankRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for the relevance of ``documents`` to ``query``, of the ``top_n`` most relevant ones or of all.
 
-    ``extras`` are top-level fields that the middle does not know, as JSON.
+    ``return_documents`` is false for a client that wants no documents in the answer. ``extras`` are top-level fields
+    that the middle does not know, as JSON.
     """
 
     query: str
     documents: list[RerankDocument]
     top_n: int | None = None
+    return_documents: bool = True
     extras: dict[str, msgspec.Raw] = {}
 
     @property

@@ -142,6 +142,7 @@ class RerankRequestBody(TaskRequestFields, kw_only=True):
     query: Annotated[str, Meta(min_length=1)]
     documents: Annotated[list[str | RerankDocumentBody], Meta(min_length=1, max_length=MAX_DOCUMENTS)]
     top_n: Annotated[int, Meta(ge=1, description="How many of the most relevant documents are returned")] | None = None
+    return_documents: Annotated[bool, Meta(description="False: the response has no documents")] | None = None
 
 
 class RankedDocumentBody(ResponseSchema):
@@ -149,7 +150,7 @@ class RankedDocumentBody(ResponseSchema):
 
     index: int
     relevance_score: float
-    document: dict[str, str]
+    document: dict[str, str] | UnsetType = UNSET
 
 
 class RerankUsageBody(ResponseSchema):

@@ -34,7 +34,7 @@ class RerankEndpoint(TaskEndpoint):
 
 
 def render_ranking(result: RerankResult, asked: RerankRequest, exchange: Exchange) -> dict[str, Any]:
-    """Return the body of the response, which has the documents as the client sent them."""
+    """Return the body of the response, which has the documents as the client sent them, unless it wants none."""
     usage = usage_or_nothing(exchange)
     units = {"search_units": usage.search_units} if usage.search_units is not None else {}
     return {
@@ -42,7 +42,8 @@ def render_ranking(result: RerankResult, asked: RerankRequest, exchange: Exchang
         "model": served_model(exchange),
         "provider": exchange.outcome.provider_name,
         "results": [
-            {"index": one.index, "relevance_score": one.score, "document": _document(asked.documents[one.index])}
+            {"index": one.index, "relevance_score": one.score}
+            | ({"document": _document(asked.documents[one.index])} if asked.return_documents else {})
             for one in result.ranked
         ],
         "usage": {"total_tokens": usage.prompt_tokens, **units, **usage_of_task(exchange)},

@@ -26,7 +26,9 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
 _TEXT = msgspec.json.Decoder(str)
 _DOCUMENTS = msgspec.json.Decoder(list[str | _Document])
 _TOP_N = msgspec.json.Decoder(Annotated[int, Meta(ge=1)] | None)
-_READ = frozenset({"documents", "query", "top_n", "user"})
+_FLAG = msgspec.json.Decoder(bool | None)
+# Earlier versions of Cohere's API have ``return_documents``, and so do others; the documents are the router's own.
+_READ = frozenset({"documents", "query", "return_documents", "top_n", "user"})
 
 
 def parse_rerank(fields: Mapping[str, Raw]) -> RerankRequest:
@@ -45,6 +47,7 @@ def parse_rerank(fields: Mapping[str, Raw]) -> RerankRequest:
         query=query,
         documents=[_document(one, f"documents[{place}]") for place, one in enumerate(documents)],
         top_n=read_field(fields, "top_n", _TOP_N, "a whole number of at least 1"),
+        return_documents=read_field(fields, "return_documents", _FLAG, "true or false") is not False,
         extras=extras_of(fields, _READ),
     )
 

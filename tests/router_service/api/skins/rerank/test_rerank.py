@@ -46,6 +46,15 @@ def test_the_most_relevant_documents_come_first(stack: Stack, path: str, top_n: 
     assert found["id"].startswith("gen-") and (found["model"], found["provider"]) == (MODEL, "Cohere")
 
 
+def test_a_client_may_want_no_documents(stack: Stack) -> None:
+    """Cohere's version 2 refuses the field of version 1, which is not sent to it."""
+    stack.lab.refused.clear()
+    for wanted in (True, None, False):
+        (row,) = ask(stack, return_documents=wanted, top_n=1).json()["results"]
+        assert ("document" in row) is (wanted is not False)
+    assert not stack.lab.refused
+
+
 def test_objects_with_text_are_ranked_as_texts_are(stack: Stack) -> None:
     written = ask(stack, documents=[{"text": one} for one in DOCUMENTS]).json()["results"]
     assert written == ask(stack).json()["results"]
@@ -93,6 +102,7 @@ def test_search_units_are_charged(stack: Stack, count: int) -> None:
         ({"documents": ["a"] * 10_001}, "documents has 10,001 documents; send at most 10,000"),
         ({"top_n": 0}, "top_n is wrong"),
         ({"top_n": "2"}, "top_n is wrong"),
+        ({"return_documents": "no"}, "return_documents is wrong"),
         ({"stream": True}, "stream must be false or left out"),
         ({"stream": 1}, 'stream must be true or false; got "1"'),
         ({"stream": "true"}, "stream must be true or false"),
