@@ -1,7 +1,7 @@
 """Implement the provider's side of OpenAI's images, and refuse what it refuses.
 
 Sources, read on 2026-11-29: the ``openai`` package 3.54 (``types/image_generate_params.py``); OpenAI docs, "Image
-generation", tokens by quality and size.
+generation", tokens by quality and size; xAI docs, "Image Generation", for an imitator whose images have a ratio.
 """
 
 from __future__ import annotations
@@ -35,6 +35,24 @@ _REQUEST = Object(
     },
     ("prompt",),
 )
+RATIOS = (
+    "auto", "1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "2:1", "1:2", "19.5:9", "9:19.5", "20:9", "9:20",
+)  # fmt: skip
+# What imitators take in place of the vendor's own fields.
+_OTHERS = {
+    "xai": Object(
+        {
+            "model": String(),
+            "prompt": String(least=1),
+            "n": Number(whole=True, low=1, high=10),
+            "aspect_ratio": OneOf(RATIOS),
+            "resolution": OneOf(("1k", "2k")),
+            "response_format": OneOf(("url", "b64_json")),
+            "user": String(),
+        },
+        ("model", "prompt"),
+    )
+}
 
 
 class OpenAIImagesWire(OpenAIErrors):
@@ -48,7 +66,7 @@ class OpenAIImagesWire(OpenAIErrors):
     def refuse(self, body: dict[str, Any], headers: Mapping[str, str]) -> None:
         if not headers.get("authorization") and not headers.get("api-key"):
             raise RequestRefused(NO_KEY, status=401)
-        check(_REQUEST, body, (), OpenAIVocabulary())
+        check(_OTHERS.get(self._provider, _REQUEST), body, (), OpenAIVocabulary())
         if str(body.get("model")) not in offered(self._provider, "images"):
             message = f"The model '{body.get('model')}' does not exist."
             raise RequestRefused(message, kind="image_generation_user_error", param="model", code="invalid_value")

@@ -14,6 +14,7 @@ import pytest
 
 from data.catalogue import load_catalogue
 from lab.openai_images import picture
+from lab.server import Lab
 from router_service.api.skins.images.parse import parse_images
 from router_service.core.errors import ApiError
 from router_service.core.images import ImagesRequest
@@ -27,7 +28,8 @@ BODY: dict[str, Any] = {"model": MINI, "prompt": "A chart of the harbour"}
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with open_stack(tmp_path_factory.mktemp("images")) as opened:
+    lab = Lab(time_scale=0.0, faults=False, strict=True)
+    with open_stack(tmp_path_factory.mktemp("images"), lab) as opened:
         yield opened
 
 
