@@ -56,10 +56,13 @@ def modality_fields(modalities: list[str] | None, traits: GeminiTraits, dropped:
 
 
 def image_fields(config: Any, traits: GeminiTraits, dropped: set[str]) -> dict[str, Any]:
-    """Return ``imageConfig`` for the chat dialect's ``image_config``."""
-    if not isinstance(config, dict):
+    """Return ``imageConfig`` for the chat dialect's ``image_config``. Raises ``ApiError`` 400 for what is no object."""
+    if config is None:
         return {}
-    found = {_ASPECTS[name]: value for name, value in config.items() if name in _ASPECTS and value is not None}
-    if not traits.images or len(found) < len(config):
+    if not isinstance(config, dict):
+        raise ApiError("invalid_request", "image_config must be an object such as {'aspect_ratio': '16:9'}")
+    asked = {name: value for name, value in config.items() if value is not None}
+    found = {_ASPECTS[name]: value for name, value in asked.items() if name in _ASPECTS}
+    if asked and (not traits.images or len(found) < len(asked)):
         dropped.add("image_config")
     return {"imageConfig": found} if found and traits.images else {}

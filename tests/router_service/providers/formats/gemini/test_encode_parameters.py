@@ -154,7 +154,10 @@ def test_modalities_and_images() -> None:
     assert config(image, modalities=["text"])[0] == {"responseModalities": ["TEXT"]}
     assert config("gemini-2.5-flash-preview-tts", modalities=["audio"])[0] == {"responseModalities": ["AUDIO"]}
     assert config(extras=chat(image_config={"aspect_ratio": "1:1"})) == ({}, ("image_config",))
-    assert config(extras=chat(image_config=7))[0] == {}
+    assert config(image, extras=chat(image_config={"aspect_ratio": None})) == config(image) == ({}, ())
+    for wrong in (7, "16:9", ["16:9"], True):
+        with pytest.raises(ApiError, match="image_config must be an object"):
+            encode(ask(extras=chat(image_config=wrong)), endpoint(image))
     with pytest.raises(ApiError, match="does not make image; change modalities"):
         encode(ask(modalities=["image"]))
     table = gemini_support_at(endpoint(image))
