@@ -269,6 +269,10 @@ def _arrivals(path: Path, metadata: Any) -> tuple[datetime | None, datetime | No
     if any(one is not None and one.has_null_count and one.null_count for one in found):
         raise ValueError("it has requests without started_at")
     if all(one is not None and one.has_min_max for one in found):
+        if "timeUnit=microseconds" in str(metadata.schema.column(place).logical_type):
+            # To make datetimes of them, Arrow would import pandas where that is installed, which takes a second.
+            first_us = min((one.min_raw for one in found), default=None)
+            return from_us(first_us), from_us(max((one.max_raw for one in found), default=None))
         return min((one.min for one in found), default=None), max((one.max for one in found), default=None)
     moments = _table([path], ["started_at"], None)["started_at"]
     if moments.null_count:
