@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from data.lake import Lake
 from data.record import lake_files
@@ -94,11 +95,34 @@ def _row(payload: bytes) -> dict[str, Any] | None:
         return None
 
 
+def _may_have(file: Path, generation_id: str) -> bool:
+    """Return whether ``file`` has the id, or cannot be read: the reader of all files judges that.
+
+    That reader imports libraries for a second. An id that nobody has must not cost this.
+    """
+    try:
+        with pq.ParquetFile(file) as opened:
+            return any(_has(opened, number, generation_id) for number in range(opened.num_row_groups))
+    except lake_files.FAULTS:
+        return True
+
+
+def _has(opened: pq.ParquetFile, group: int, generation_id: str) -> bool:
+    found = opened.metadata.row_group(group).column(opened.schema.names.index("generation_id")).statistics
+    if found is not None and found.has_min_max and not found.min <= generation_id <= found.max:
+        return False
+    ids = opened.read_row_group(group, columns=["generation_id"])["generation_id"]
+    return bool(pc.index(ids, generation_id).as_py() >= 0)
+
+
 def _find_in_parquet(lake: Lake, generation_id: str) -> dict[str, Any] | None:
     parts = generation_id.split("-")
     if len(parts) != 3 or not parts[1].isdigit() or len(parts[1]) > 11:
         return None
-    files = _files_at(lake, datetime.fromtimestamp(int(parts[1]), UTC))
+    at = datetime.fromtimestamp(int(parts[1]), UTC)
+    files = [file for file in _files_at(lake, at) if _may_have(file, generation_id)]
+    if not files:
+        return None
     found = lake_files.read(lake, files, LAKE_SCHEMA.names, pc.field("generation_id") == generation_id)
     rows = found.table.to_pylist()
     if not rows:
