@@ -86,7 +86,9 @@ class Running:
     Every descendant carries its mark, in whatever session it is.
     """
 
-    def __init__(self, output: Path, *arguments: str, root: Path = ROOT, **variables: str) -> None:
+    def __init__(
+        self, output: Path, *arguments: str, root: Path = ROOT, module: str = "portolan", **variables: str
+    ) -> None:
         mark = uuid.uuid4().hex
         self._mark = f"{MARK}={mark}".encode()
         self._output = output
@@ -94,7 +96,7 @@ class Running:
         if root != ROOT:
             env["PYTHONPATH"] = str(root)
         with output.open("ab") as file:
-            command = [sys.executable, "-m", "portolan", *arguments]
+            command = [sys.executable, "-m", module, *arguments]
             self.process = subprocess.Popen(
                 command, cwd=root, env=env, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
             )

@@ -93,9 +93,9 @@ def rss_bytes(pid: int) -> int:
 
 @contextlib.contextmanager
 def faulty_market(
-    folder: Path, scripts: Mapping[str, Script], *arguments: str, **variables: str
+    folder: Path, scripts: Mapping[str, Script], *arguments: str, module: str = "portolan", **variables: str
 ) -> Iterator[FaultyMarket]:
-    """Serve ``scripts`` and a router in front of them."""
+    """Serve ``scripts`` and a router in front of them, the command line of which is ``module``."""
     lake = Lake(folder / "data").create()
     key = create_key(open_database(lake.database), "fuzz")
     with RawProvider({**scripts, GOOD: good}) as provider:
@@ -103,7 +103,7 @@ def faulty_market(
         config.write_text(_configuration(provider, scripts))
         port = free_port()
         command = ("serve", "--port", str(port), "--data-dir", str(lake.root), "--config", str(config), *arguments)
-        with Running(folder / "output", *command, **(TIMEOUTS | variables)) as running:
+        with Running(folder / "output", *command, module=module, **(TIMEOUTS | variables)) as running:
             running.ready(f"http://127.0.0.1:{port}/health")
             yield FaultyMarket(port, key, lake, provider, running)
 
