@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from router_service.core.errors import ApiError
 
@@ -19,11 +21,13 @@ class SecretRedactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         kept = {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
-        # Some servers escape the slash in JSON.
-        kept |= {secret.replace("/", "\\/") for secret in kept}
+        # Some servers escape the slash in JSON, and some tell the address that they were asked at.
+        written = kept | {secret.replace("/", "\\/") for secret in kept} | {quote(secret, safe="") for secret in kept}
         # A secret that begins like a shorter one is replaced first.
-        self._texts = tuple(sorted(kept, key=len, reverse=True))
-        self._bytes = tuple(secret.encode() for secret in self._texts)
+        self._bytes = tuple(secret.encode() for secret in sorted(written, key=len, reverse=True))
+        # An error is short, and rare: more is searched for.
+        written |= {base64.b64encode(secret.encode()).decode() for secret in kept}
+        self._texts = tuple(sorted(written, key=len, reverse=True))
 
     def redact_bytes(self, content: bytes) -> bytes:
         """Return ``content`` without the secrets; the same object where it has none."""

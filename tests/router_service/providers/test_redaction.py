@@ -33,3 +33,12 @@ def test_a_placeholder_is_no_secret() -> None:
     """A short key may be a word of any text."""
     assert SecretRedactor(["lab", ""]).redact_bytes(b"a lab") == b"a lab"
     assert NO_SECRETS.redact_bytes(b"a lab") == b"a lab"
+
+
+def test_a_secret_in_another_spelling_is_removed() -> None:
+    """Some tell the address that they were asked at, and some the header that they got."""
+    for spelling in ("sk-abc%2Fdefghi", "c2stYWJjL2RlZmdoaQ=="):
+        error = ApiError("server", f"no access for {spelling}.")
+        SecretRedactor([SECRET]).redact_error(error)
+        assert error.message == "no access for [redacted]."
+    assert SecretRedactor([SECRET]).redact_bytes(b"?key=sk-abc%2Fdefghi&x") == b"?key=[redacted]&x"
