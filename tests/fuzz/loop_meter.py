@@ -1,8 +1,8 @@
 """Measure how long one request blocks the event loop of a router: ``python -m tests.fuzz.loop_meter [--megabytes N]``.
 
 A callback runs each millisecond in the worker itself. The longest pause between two of its runs is the longest block.
-A pause counts as the shorter of its wall-clock time, which other processes lengthen, and of the processor time of the
-whole process, which threads that hold no lock lengthen.
+A pause counts as the shorter of two times: its wall-clock time without that in which the loop's thread was ready to run
+and had no processor, and the processor time of the whole process. Other processes lengthen neither much.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx2
 import uvicorn
@@ -41,6 +42,7 @@ class LoopMeter:
         self._app = app
         self._begun = False
         self._at = self._used = self._longest = 0.0
+        self._schedule: BinaryIO | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, or say what was measured."""
@@ -58,13 +60,21 @@ class LoopMeter:
         await send({"type": "http.response.body", "body": body})
 
     def _restart(self) -> None:
-        self._at, self._used, self._longest = time.perf_counter(), time.process_time(), 0.0
+        self._at, self._used, self._longest = self._running_s(), time.process_time(), 0.0
 
     def _tick(self) -> None:
-        at, used = time.perf_counter(), time.process_time()
+        at, used = self._running_s(), time.process_time()
         self._longest = max(self._longest, min(at - self._at, used - self._used))
         self._at, self._used = at, used
         asyncio.get_running_loop().call_later(0.001, self._tick)
+
+    def _running_s(self) -> float:
+        """Return seconds that pass unless this thread, the loop's, waits for a processor."""
+        if self._schedule is None:
+            # Linux says there how long a thread has run and has waited, in nanoseconds.
+            self._schedule = Path("/proc/thread-self/schedstat").open("rb", buffering=0)  # noqa: SIM115
+        self._schedule.seek(0)
+        return time.perf_counter() - int(self._schedule.read(100).split()[1]) / 1e9
 
 
 def metered_app() -> ASGIApp:
