@@ -105,7 +105,7 @@ def asks_for_hour_cache(head: Head) -> bool:
     if head.released:
         return head.released.asks_for_hour_cache
     for name in ("cache_control", "tools", "messages"):
-        raw = bytes(head.fields.get(name, b""))
+        raw = memoryview(head.fields.get(name, b""))
         if _HOUR.search(raw, 0, CACHE_MARK_BYTES) or _HOUR.search(raw, max(0, len(raw) - CACHE_MARK_BYTES)):
             return True
     return False

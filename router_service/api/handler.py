@@ -19,7 +19,7 @@ from router_service.accounting.cancelled import price_abandoned_call
 from router_service.api.asgi import read_body, take_arrived_body
 from router_service.api.event_writer import EventWriter
 from router_service.api.metadata import is_asked
-from router_service.api.release import MIN_RELEASED_BYTES, release
+from router_service.api.release import MIN_RELEASED_BYTES, release, search_large
 from router_service.api.response_ids import header_lines
 from router_service.api.services import Services
 from router_service.api.skins.skin import ClientFace, Headers, ParsedRequest, Skin
@@ -116,7 +116,7 @@ class GenerationHandler(RequestHandler):
         if size < LARGE_BODY_BYTES:
             parsed = parse(exchange, query, services.catalogue)
         else:
-            parsed = await translate(size, parse, exchange, query, services.catalogue)
+            parsed = await translate(size, self._parse_large, exchange, query)
         streams = self._observe(exchange)
         step = StepDispatch(services, parsed.source)
         connection: ClientConnection = scope["state"][CONNECTION_KEY]
@@ -126,6 +126,14 @@ class GenerationHandler(RequestHandler):
                 await self._stream(exchange, step, parsed, writer)
             else:
                 await self._respond(exchange, step, parsed, writer)
+
+    def _parse_large(self, exchange: Exchange, query: bytes) -> ParsedRequest:
+        """Do in the thread for large bodies whatever walks the body, down to the parts that a middleware reads."""
+        parsed = self._skin.parse(exchange, query, self._services.catalogue)
+        search_large(exchange)
+        if self._services.middleware or parsed.plugins:
+            _ = parsed.source.parsed
+        return parsed
 
     def _observe(self, exchange: Exchange) -> bool:
         """Prepare what is observed of a request that was parsed; return whether its answer is streamed.

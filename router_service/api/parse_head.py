@@ -9,6 +9,7 @@ import msgspec
 
 from router_service.core.errors import ApiError
 from router_service.core.json_fields import read_fields
+from router_service.core.large_json import contains
 from router_service.core.request import Head
 from router_service.core.request_bounds import MAX_NAME_CHARACTERS, check_name
 from router_service.planning.service_tiers import requested_tier
@@ -82,7 +83,7 @@ def modality_of(messages: bytes) -> str:
     if b"_" not in messages:
         return "text"
     for sign, kind in _MEDIA:
-        if sign in messages:
+        if contains(messages, sign):
             return kind
     return "text"
 

@@ -6,7 +6,7 @@ import msgspec
 
 from router_service.affinity.conversation import asks_for_hour_cache
 from router_service.core.exchange import Exchange
-from router_service.core.request import ReleasedRequest
+from router_service.core.request import Head, ReleasedRequest
 from router_service.core.request_source import RequestSource
 from router_service.telemetry.request_columns import input_media
 
@@ -30,7 +30,18 @@ def release(exchange: Exchange, source: RequestSource) -> None:
         # A raw field refers to the body that it was read from; a copy does not.
         fields={name: head.fields[name].copy() for name in kept if name in head.fields},
         messages=b"",
-        released=ReleasedRequest(input_media(head.messages, head.modality), asks_for_hour_cache(head)),
+        released=head.released or _found_in(head),
     )
     exchange.request = exchange.request.released(left)
     source.release()
+
+
+def search_large(exchange: Exchange) -> None:
+    """Search the messages of a large request, in its thread, for what is read when it is settled."""
+    head = exchange.request.head
+    assert head is not None
+    exchange.request = exchange.request.with_head(msgspec.structs.replace(head, released=_found_in(head)))
+
+
+def _found_in(head: Head) -> ReleasedRequest:
+    return ReleasedRequest(input_media(head.messages, head.modality), asks_for_hour_cache(head))

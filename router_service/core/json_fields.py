@@ -10,6 +10,7 @@ from router_service.core.errors import ApiError
 from router_service.core.json_structure import check_structure
 from router_service.core.request_bounds import MAX_FIELD_BYTES, MAX_FIELDS, check_fields
 
+DECODED_BYTES = 1024 * 1024
 BYTE_ORDER_MARK = codecs.BOM_UTF8
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -38,7 +39,12 @@ def check_encoding(name: str, raw: bytes) -> None:
     """Raise ``ApiError`` 400 if ``raw`` is not UTF-8."""
     if raw.isascii():
         return
+    at = 0
     try:
-        raw.decode()
+        # In pieces, since each call holds the interpreter's lock. ``at`` is where the next one begins.
+        while len(raw) - at > DECODED_BYTES:
+            at += codecs.utf_8_decode(memoryview(raw)[at : at + DECODED_BYTES], "strict", False)[1]
+        codecs.utf_8_decode(memoryview(raw)[at:], "strict", True)
     except UnicodeDecodeError as error:
-        raise ApiError("invalid_request", f"{name} is not valid UTF-8 at byte {error.start}; send UTF-8 text") from None
+        place = at + error.start
+        raise ApiError("invalid_request", f"{name} is not valid UTF-8 at byte {place}; send UTF-8 text") from None

@@ -22,6 +22,8 @@ MAX_VALUES = 400_000
 # A smaller text that is not nested cannot hold so much that its decoding is noticed.
 SMALL_BYTES = 64 * 1024
 SLICE_BYTES = 64 * 1024
+# A quarter of a millisecond.
+COUNTED_BYTES = 1024 * 1024
 _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{},:")
 _NOT_BRACKETS = b",:"
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -34,15 +36,22 @@ def check_structure(name: str, raw: bytes) -> int:
     Raises ``ApiError`` 400 beyond ``MAX_NESTING``, ``MAX_CONTAINERS``, ``MAX_MEMBERS`` and ``MAX_VALUES``. Whether
     ``raw`` is valid JSON is not looked at.
     """
-    opened = raw.count(b"[") + raw.count(b"{")
+    opened = _count(raw, b"[") + _count(raw, b"{")
     if opened <= MAX_NESTING:
         if len(raw) <= SMALL_BYTES:
             return opened + len(raw) // 2
         # Those within strings count here too. Their number matters only if it is large.
-        commas = raw.count(b",")
-        if commas + opened <= MAX_VALUES and raw.count(b":") <= MAX_MEMBERS:
+        commas = _count(raw, b",")
+        if commas + opened <= MAX_VALUES and _count(raw, b":") <= MAX_MEMBERS:
             return commas + opened + 1
     return _Scan(name).values_of(raw)
+
+
+def _count(raw: bytes, mark: bytes) -> int:
+    """Return how often ``raw`` has ``mark``. One call for megabytes would hold the interpreter's lock for long."""
+    if len(raw) <= COUNTED_BYTES:
+        return raw.count(mark)
+    return sum(raw.count(mark, start, start + COUNTED_BYTES) for start in range(0, len(raw), COUNTED_BYTES))
 
 
 class _Scan:

@@ -13,7 +13,7 @@ from data.catalogue.types import Task
 
 
 class ReleasedRequest(NamedTuple):
-    """Hold what is read of a request's messages, tools and cache marks after they were freed."""
+    """Hold what is read of a request's messages, tools and cache marks when it is settled."""
 
     input_media: list[str]
     asks_for_hour_cache: bool
@@ -31,8 +31,9 @@ class Head(msgspec.Struct, frozen=True):
     client's word. ``modality`` is the first kind of medium in the messages: image, audio or file, else text.
     ``completion_limit`` is in tokens. ``own_fields`` are those of ``names`` that only ``own_dialect`` has. ``released``
     is set once the request itself was freed; then ``messages`` is empty, and ``fields`` has those alone that are read
-    when the request is settled. ``longest_input`` are the bytes of the longest
-    of several inputs that a model reads one by one; ``None`` where it reads the whole body.
+    when the request is settled. For a large request it is set as soon as that is parsed, since it takes a search.
+    ``longest_input`` are the bytes of the longest of several inputs that a model reads one by one; ``None`` where it
+    reads the whole body.
     """
 
     fields: dict[str, msgspec.Raw]

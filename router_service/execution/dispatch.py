@@ -156,7 +156,7 @@ class _Calls:
             except ApiError as error:
                 redactor.redact_error(error)
                 status = error.upstream_status or error.code
-                if with_tokens and refuses_tokens(error) and (kept := without_tokens(asked or self._source.parsed)):
+                if with_tokens and refuses_tokens(error) and (kept := without_tokens(asked or await self._parsed())):
                     with_tokens = False
                     encoded = _report_reasoning(await translate(size, wire.encode, kept, endpoint, generation_id))
                 elif error.error_type == "permission_denied" and credentials.has_untried(endpoint, [*refused, request]):
@@ -193,8 +193,15 @@ class _Calls:
         """Return the request with the media that ``endpoint`` takes as data alone; ``None`` if it has none of them."""
         alone = self._dispatcher.data_alone[endpoint.wire_format]
         self._media = self._media or RequestMedia(self._dispatcher.fetcher)
-        found = await self._media.inlined(self._source.parsed, lambda part: alone(part, endpoint))
-        return None if found is self._source.parsed else found
+        asked = await self._parsed()
+        found = await self._media.inlined(asked, lambda part: alone(part, endpoint))
+        return None if found is asked else found
+
+    async def _parsed(self) -> GenerationRequest:
+        source = self._source
+        if source.made is not None:
+            return source.made
+        return await translate(self._exchange.request.body_bytes, lambda: source.parsed)
 
     async def _stream(
         self,

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from data.record.record import Record
+from router_service.core.large_json import contains
 from router_service.core.request import Head
 
 MAX_HEADER_CHARACTERS = 512
@@ -101,7 +102,7 @@ def input_media(messages: bytes, modality: str) -> list[str]:
         return TEXT_ALONE
     # The quotes of a key are not escaped in the raw JSON; within a string they would be.
     keys = _NOT_IN_MODALITY if modality == "text" else _MEDIA
-    found = dict.fromkeys(kind for kind, key in keys if key in messages)
+    found = dict.fromkeys(kind for kind, key in keys if contains(messages, key))
     return ["text", *found] if found else TEXT_ALONE
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from router_service.core.canonical_turns import data_ends
 from router_service.core.generation import GenerationRequest, Message
+from router_service.core.large_json import encode_json
 from router_service.core.parts import AnyPart, Media, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from router_service.core.request import Head
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
@@ -39,7 +40,7 @@ def head_of(
 ) -> Head:
     """Return the head of ``generation`` for ``model``; ``provider`` is the raw ``provider`` object of the body."""
     turns = [turn for message in (*generation.instructions, *generation.messages) for turn in _turns(message)]
-    messages = _encode(turns)
+    messages = encode_json(turns)
     fields = {name: msgspec.Raw(_encode(value)) for name, value in _fields(generation).items()}
     own_dialect, own_fields = _own_fields(generation)
     fields["messages"] = msgspec.Raw(messages)

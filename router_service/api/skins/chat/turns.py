@@ -12,6 +12,7 @@ from router_service.api.skins.chat.reasoning_history import reasoning_parts
 from router_service.api.skins.chat_content import cache_mark, content_parts, image_part, plain_parts
 from router_service.api.skins.field_errors import EXPECTED, bad_field, decode_field
 from router_service.core.generation import Message, Role
+from router_service.core.large_json import decode_items
 from router_service.core.origin import unwrap_token
 from router_service.core.parts import AnyPart, Citation, Media, Reasoning, Refusal, Text, ToolCall, ToolResult
 from router_service.core.wire.chat import (
@@ -30,6 +31,7 @@ from router_service.core.wire.chat import (
 )
 
 _decoder = msgspec.json.Decoder(list[AnyTurn])
+_turn_decoder: msgspec.json.Decoder[AnyTurn] = msgspec.json.Decoder(AnyTurn)
 _annotation_decoder = msgspec.json.Decoder(Annotation)
 
 
@@ -38,7 +40,11 @@ def read_messages(raw: bytes) -> tuple[list[Message], list[Message]]:
 
     Raises ``ApiError`` 400 naming the message and the field that is wrong.
     """
-    turns = decode_field(raw, _decoder, "messages")
+    turns = decode_items(
+        raw,
+        lambda: decode_field(raw, _decoder, "messages"),
+        lambda turn, index: decode_field(turn, _turn_decoder, f"messages[{index}]"),
+    )
     if not turns:
         raise bad_field("messages", f"has no message; send {EXPECTED['messages']}")
     call_ids = _FunctionCallIds()

@@ -22,6 +22,7 @@ from router_service.core.generation import (
     Role,
     Sampling,
 )
+from router_service.core.large_json import decode_items
 from router_service.core.parts import AnyPart, Reasoning, ToolCall, ToolResult
 from router_service.core.request_bounds import MAX_ITEMS
 from router_service.core.wire.anthropic import (
@@ -39,6 +40,7 @@ from router_service.core.wire.anthropic import (
 )
 
 _MESSAGES = msgspec.json.Decoder(Annotated[list[WireMessage], Meta(min_length=1, max_length=MAX_ITEMS)])
+_MESSAGE = msgspec.json.Decoder(WireMessage)
 _MAX_TOKENS = msgspec.json.Decoder(TokenLimit)
 _TEMPERATURE = msgspec.json.Decoder(Sampled | None)
 _TOP_P = msgspec.json.Decoder(Annotated[float, Meta(ge=0, le=1)] | None)
@@ -137,7 +139,12 @@ def _turns(fields: Mapping[str, msgspec.Raw]) -> tuple[list[Message], list[Messa
         raise invalid("messages", "the field is required; send an array with at least one message")
     instructions = [Message(role="system", parts=read_system(fields["system"]))] if "system" in fields else []
     messages: list[Message] = []
-    for index, turn in enumerate(decode_at(fields["messages"], _MESSAGES, "messages")):
+    turns = decode_items(
+        fields["messages"],
+        lambda: decode_at(fields["messages"], _MESSAGES, "messages"),
+        lambda turn, index: decode_at(turn, _MESSAGE, f"messages.{index}"),
+    )
+    for index, turn in enumerate(turns):
         path = f"messages.{index}.content"
         parts = read_content(turn.content, path)
         _check_places(turn.role, parts, path)

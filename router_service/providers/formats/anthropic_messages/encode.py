@@ -7,12 +7,11 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest, request_url
+from router_service.core.large_json import encode_json
 from router_service.providers.chat_parameters import asking_fields
 from router_service.providers.claude_sampling import claude_sampling_fields
 from router_service.providers.claude_thinking import claude_effort, claude_thinking_field
@@ -214,7 +213,7 @@ class _RequestEncoder:
             custom_tools=self._names.custom,
             json_text=plan.instruction is not None,
         )
-        request = HttpRequest(url, headers, msgspec.json.encode(self._body))
+        request = HttpRequest(url, headers, encode_json(self._body))
         return Encoded(request, context, dropped)
 
     def _prediction(self) -> str:

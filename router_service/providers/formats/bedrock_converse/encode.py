@@ -15,6 +15,7 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
+from router_service.core.large_json import encode_json
 from router_service.core.wire.chat import DIALECT as CHAT
 from router_service.providers.chat_parameters import asking_fields, limited_tokens
 from router_service.providers.claude_sampling import bounded_fields, claude_sampling_fields, drop_absent
@@ -260,5 +261,5 @@ class _ConverseEncoder:
         )
         method = "converse-stream" if self._request.stream else "converse"
         url = f"{self._endpoint.base_url}/model/{quote(self._endpoint.upstream_model, safe='')}/{method}"
-        request = HttpRequest(url, {"content-type": "application/json"}, msgspec.json.encode(self._body))
+        request = HttpRequest(url, {"content-type": "application/json"}, encode_json(self._body))
         return Encoded(request, context, tuple(sorted(self._dropped)))

@@ -13,6 +13,7 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest, OutputFormat, ReasoningOptions, Sampling, Tool
 from router_service.core.http_request import HttpRequest
+from router_service.core.large_json import encode_json
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.core.wire.chat import DIALECT as CHAT
 from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields, limited_tokens
@@ -67,7 +68,7 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
     context = DecodeContext(
         generation_id=generation_id, origin=origin, tool_names=names.changed(), custom_tools=names.custom
     )
-    http = HttpRequest(f"{endpoint.base_url}/chat", {"content-type": "application/json"}, msgspec.json.encode(body))
+    http = HttpRequest(f"{endpoint.base_url}/chat", {"content-type": "application/json"}, encode_json(body))
     return Encoded(http, context, tuple(sorted(dropped)))
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest
 from router_service.core.http_request import HttpRequest
+from router_service.core.large_json import encode_json
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields, limited_tokens
 from router_service.providers.formats.gemini.dialect import gemini_dialect_at
@@ -80,7 +79,7 @@ class _ContentEncoder:
         )
         method = "streamGenerateContent?alt=sse" if self._request.stream else "generateContent"
         url = f"{self._endpoint.base_url}/models/{quote(self._endpoint.upstream_model, safe='@')}:{method}"
-        request = HttpRequest(url, {"content-type": "application/json"}, msgspec.json.encode(self._body))
+        request = HttpRequest(url, {"content-type": "application/json"}, encode_json(self._body))
         return Encoded(request, context, tuple(sorted(self._dropped)), self._marked())
 
     def _marked(self) -> MarkedContents | None:

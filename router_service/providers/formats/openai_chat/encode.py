@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from data.catalogue.types import Endpoint
 from router_service.core.generation import GenerationRequest, Sampling
 from router_service.core.http_request import HttpRequest, request_url
+from router_service.core.large_json import encode_json
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.providers.chat_parameters import UNSERVED, asking_fields, limited_tokens
 from router_service.providers.formats.openai_chat.dialect import NAME, dialect_at, origin_of
@@ -22,7 +21,6 @@ from router_service.providers.formats.openai_chat.turns import TurnEncoder
 from router_service.providers.service_tier import encode_tier
 from router_service.providers.wire_format import DecodeContext, Encoded
 
-_encode = msgspec.json.Encoder().encode
 _PLAIN_SAMPLING = (
     "temperature",
     "top_p",
@@ -82,7 +80,7 @@ def encode_request(request: GenerationRequest, endpoint: Endpoint, generation_id
         reasoning_in_total=dialect.reasoning_in_total,
     )
     url, headers = request_url(endpoint.base_url, "/chat/completions"), {"content-type": "application/json"}
-    return Encoded(HttpRequest(url, headers, _encode(body)), context, tuple(sorted(dropped)))
+    return Encoded(HttpRequest(url, headers, encode_json(body)), context, tuple(sorted(dropped)))
 
 
 def _extras(request: GenerationRequest, body: Mapping[str, Any], dropped: set[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import ReasoningEffort, ReasoningOptions
 from router_service.core.http_request import HttpRequest, request_url
+from router_service.core.large_json import encode_json
 from router_service.core.request_source import RequestSource
 from router_service.core.wire.chat_traits import (
     CALLS,
@@ -71,8 +72,10 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
     if has_special:
         _clamp(body, fields, plan, dropped)
         dropped |= reported(fields, plan.absent)
+    encode = _encode
     if source.traits & plan.refused:
         body["messages"] = TurnEncoder(dialect, plan.origin, dropped).encode(source.parsed)
+        encode = encode_json
     if has_tools and not dialect.cache_control and b"cache_control" in bytes(fields["tools"]):
         body["tools"] = encode_tools(source.parsed, dialect, dropped).get("tools")
     if endpoint.tier_prices or has_special:
@@ -82,7 +85,7 @@ def encode_source(source: RequestSource, endpoint: Endpoint, generation_id: str)
         if dialect.stream_options:
             body["stream_options"] = _INCLUDE_USAGE
     names = tuple(sorted(dropped)) if dropped else ()
-    request = HttpRequest(plan.url, {"content-type": "application/json"}, _encode(body))
+    request = HttpRequest(plan.url, {"content-type": "application/json"}, encode(body))
     choices = _choices(body["n"]) if has_special and "n" in body else 1
     if not (dialect.think_tags or dialect.reasoning_in_total or dialect.lists_sources):
         # Keyword arguments take several times as long, and few providers need them.

@@ -12,6 +12,7 @@ from data.catalogue.types import Endpoint
 from router_service.core.errors import ApiError
 from router_service.core.generation import GenerationRequest, Sampling
 from router_service.core.http_request import HttpRequest, request_url
+from router_service.core.large_json import encode_json
 from router_service.core.wire.anthropic import BETA_HEADER, BETA_QUERY
 from router_service.core.wire.chat import DIALECT as CHAT
 from router_service.providers.chat_parameters import SERVED_BY_ROUTER, asking_fields
@@ -82,7 +83,7 @@ class _BodyEncoder:
             custom_tools=custom,
         )
         url, headers = request_url(self._endpoint.base_url, "/responses"), {"content-type": "application/json"}
-        body = msgspec.json.encode(self._body)
+        body = encode_json(self._body)
         return Encoded(HttpRequest(url, headers, body), context, tuple(sorted(self._dropped)))
 
     def _add_input(self) -> None:
