@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 from data.lake import Lake
@@ -68,9 +69,10 @@ class RequestLog:
         self._count = 0
         self._segment: Segment | None = None
         self._reserve: Reserve | None = None
-        # Of a segment that was deleted: written again with the next batch.
+        # Of segments that are no longer found: written again with the next batch.
         self._rescued = b""
-        self._device = lake.root.stat().st_dev
+        self._left: list[Segment] = []
+        self._mount = _mount_of(lake.root)
         self.unlogged = 0
         self.written = 0
         self.dropped = 0
@@ -179,6 +181,8 @@ class RequestLog:
         if not self._segment.is_named:
             raise FileNotFoundError(errno.ENOENT, "the segment was deleted while it was written", str(self._lake.log))
         self._rescued = b""
+        while self._left:
+            self._left.pop().discard()
         self._remove(len(batch))
         if self._queue:
             self._wake.set()
@@ -188,11 +192,17 @@ class RequestLog:
         if self._segment is not None and not self._segment.is_named:
             segment, self._segment = self._segment, None
             # What was rescued before is at the beginning of the segment, unless its write has failed.
-            self._rescued = segment.rescue() or self._rescued
-            logger.error("request log: its segment was deleted; its records are written to another one")
+            self._rescued = segment.read() or self._rescued
+            self._left.append(segment)
+            logger.error("request log: its segment is gone; its records are written to another one")
+        if self._reserve is not None and not self._reserve.is_named:
+            self._reserve.release()
+            self._reserve = None
         if not os.access(self._lake.log, os.W_OK | os.X_OK):
-            if self._lake.root.stat().st_dev != self._device:
-                raise FileNotFoundError(errno.ENOENT, "its disk is not mounted", str(self._lake.root))
+            # The data directory itself has to come back by other hands.
+            self._lake.root.stat()
+            if not os.path.ismount(self._mount):
+                raise FileNotFoundError(errno.ENOENT, "its disk is not mounted", str(self._mount))
             if self._lake.log.exists():
                 read_only = os.statvfs(self._lake.log).f_flag & os.ST_RDONLY
                 reason = errno.EROFS if read_only else errno.EACCES
@@ -235,3 +245,9 @@ class RequestLog:
     def _name(self) -> str:
         self._count += 1
         return f"{self._worker}-{time.time_ns() // 1000}-{self._count}"
+
+
+def _mount_of(path: Path) -> Path:
+    """Return where the disk that ``path`` is on is mounted."""
+    path = path.resolve()
+    return next(place for place in (path, *path.parents) if os.path.ismount(place))

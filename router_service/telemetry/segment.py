@@ -24,17 +24,22 @@ class Segment:
 
     @property
     def is_named(self) -> bool:
-        """Return whether the file can still be found: what is written to a deleted one is lost with its writer."""
-        return os.fstat(self._file).st_nlink > 0
+        """Return whether the file can still be found."""
+        return _is_at(self._file, self._path)
 
-    def rescue(self) -> bytes:
-        """Return what was written to a file that was deleted since, and close it."""
+    def read(self) -> bytes:
+        """Return what was written to the file."""
         content, offset = [], 0
         while offset < self._size and (part := os.pread(self._file, self._size - offset, offset)):
             content.append(part)
             offset += len(part)
-        os.close(self._file)
         return b"".join(content)
+
+    def discard(self) -> None:
+        """Empty the file, whose records are in another one, and close it: its disk may be mounted again."""
+        with suppress(OSError):
+            os.ftruncate(self._file, 0)
+        os.close(self._file)
 
     def append(self, content: bytes, *, sync: bool) -> None:
         """Write all of ``content`` or nothing. Raises ``OSError``."""
@@ -83,6 +88,11 @@ class Reserve:
         self._size = size
         self._file = _create_locked(self._path, 0, size)
 
+    @property
+    def is_named(self) -> bool:
+        """Return whether the file can still be found."""
+        return _is_at(self._file, self._path)
+
     def spend(self, frames: Sequence[bytes]) -> int:
         """Turn the reserve into a segment with as many of the first ``frames`` as fit; return their number.
 
@@ -121,6 +131,17 @@ class Reserve:
         with suppress(OSError):
             os.ftruncate(self._file, 0)
         os.close(self._file)
+
+
+def _is_at(file: int, path: Path) -> bool:
+    """Return whether the open ``file`` is found at ``path``.
+
+    What is written to one that was deleted, or whose disk is no longer mounted, is lost with its writer.
+    """
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except OSError:
+        return False
 
 
 def _create_locked(path: Path, flags: int, room: int = 0) -> int:

@@ -266,3 +266,54 @@ def test_a_disk_that_stays_read_only_loses_what_it_says(disk: Path, caplog: pyte
     assert "request log: 3 records are lost, they could not be written: [Errno 30]" in caplog.text
     assert not log.append(encode_record(record(3)))
     assert log.dropped == 4
+
+
+def unmount(folder: Path) -> None:
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_records_wait_for_a_disk_that_is_unmounted(disk: Path, tmp_path: Path, comes_back: bool) -> None:
+    """They are written when it is mounted again, and together with the open segment to another disk in its place."""
+    place = tmp_path / "place"
+    place.mkdir()
+    if comes_back:
+        subprocess.run(["mount", "--bind", str(disk), str(place)], check=True)
+    else:
+        unmount(disk)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(place)], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)], check=True)
+    lake = Lake(place).create()
+    log = RequestLog(lake, "w", rotate_seconds=3600, reserve_bytes=4096)
+    sent = [record(number) for number in range(6)]
+    try:
+        for one in sent[:3]:
+            log.append(encode_record(one))
+        log.flush()
+        unmount(place)
+        until(lambda: not log.healthy, "the log is not healthy")
+        for one in sent[3:]:
+            log.append(encode_record(one))
+        until(lambda: log.failures > 3, "records wait")
+        assert list(place.iterdir()) == []
+        subprocess.run(["mount", "--bind", str(disk), str(place)], check=True)
+        until(lambda: log.healthy and not log.waiting, "the records are written")
+        log.close()
+        recover(lake)
+        assert ids(lake) == sorted(one.generation_id for one in sent)
+    finally:
+        log.close()
+        unmount(place)
+
+
+def test_a_reserve_that_was_deleted_is_made_again(disk: Path) -> None:
+    """Records that were written to a deleted one would be lost."""
+    lake = Lake(disk).create()
+    log = RequestLog(lake, "w", reserve_bytes=4096)
+    try:
+        until(lambda: list(lake.log.glob("*.reserve")), "the log has its reserve")
+        next(lake.log.glob("*.reserve")).unlink()
+        log.append(encode_record(record(1)))
+        until(lambda: list(lake.log.glob("*.reserve")), "the log has a reserve again")
+    finally:
+        log.close()
