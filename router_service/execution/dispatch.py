@@ -135,7 +135,7 @@ class _Calls:
         else:
             encoded = await translate(size, wire.encode, asked, endpoint, generation_id)
         ends_at = time.perf_counter() + timeout_s
-        with_tokens, caches = True, self._dispatcher.caches
+        with_tokens, caches = True, self._caches()
         refused: list[HttpRequest] = []
         redactor = credentials.redactor(endpoint)
         ask = self._stream if self._source.stream else self._send
@@ -166,6 +166,11 @@ class _Calls:
                 timeout_s = ends_at - time.perf_counter()
                 if timeout_s <= 0:
                     raise
+
+    def _caches(self) -> PromptCaches | None:
+        """Return the caches that may be made; ``None`` for a request that nobody may retain."""
+        decision = self._exchange.route.step.decision
+        return None if decision is not None and decision.plan.preferences.zdr else self._dispatcher.caches
 
     async def _send(
         self,

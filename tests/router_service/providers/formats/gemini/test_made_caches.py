@@ -45,6 +45,7 @@ def caching(tmp_path_factory: pytest.TempPathFactory, lab: Lab, vertex_url: str)
     account.write_bytes(key_file(token_uri=f"{vertex_url}/_google/token"))
     file.write_text(
         '[providers.google-vertex]\nproject = "harbour"\nlocation = "europe-west1"\n'
+        "data_policy = { trains = false, retains = false }\n"
         f'service_account = "{account}"\nbase_url = "{vertex_url}/google-vertex/v1/{PROJECT}/publishers/google"\n'
     )
     with open_stack(folder / "data", lab, config=file, make_prompt_caches=True) as opened:
@@ -263,3 +264,11 @@ def test_a_project_of_vertex_keeps_caches_at_its_own_address(
         (made,) = google.caches.list()
     assert made.name and made.name.startswith(f"{PROJECT}/cachedContents/")
     assert made.model == f"{PROJECT}/publishers/google/models/gemini-2.5-flash"
+
+
+def test_no_cache_is_made_of_a_prompt_that_nobody_may_retain(caching: Stack, chat: openai.OpenAI) -> None:
+    turns: Any = [{"role": "user", "content": [text(tides("retention"), MARK), text(QUESTION)]}]
+    only: Any = {"provider": {"only": ["google-vertex"], "zdr": True}}
+    found = chat.chat.completions.with_raw_response.create(model=MODEL, messages=turns, extra_body=only)
+    assert found.headers["x-portolan-dropped-parameters"] == "cache_control"
+    assert "cache_storage" not in counted(caching.record(found.headers["x-generation-id"]))
