@@ -20,9 +20,9 @@ class ChatVendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``stops`` that of stop sequences. ``ids`` is the pattern of tool-call ids. The sentences ``schemas``,
     ``needs_reasoning``, ``forced_thinking``, ``inline_images``, ``alternating`` and ``one_system`` refuse a JSON
     schema, calls without reasoning, a forced call while thinking, images by address and other orders of turns.
-    ``text_parts`` is the one for texts that are not one text, and ``blank_reasoning`` is false where empty reasoning is
-    none. ``plain_models`` are the names of models that refuse reasoning in turns. ``mistral_models`` are those whose
-    turns are validated by mistral-common.
+    ``text_parts`` is the one for texts that are not one text, ``null_content`` that for none. ``blank_reasoning`` is
+    false where empty reasoning is none. ``plain_models`` are the names of models that refuse reasoning in turns.
+    ``mistral_models`` are those whose turns are validated by mistral-common.
     ``unknown``, ``turn`` and ``id_words`` are the sentences for fields and ids, ``status`` and ``envelope`` the shape.
 
     ``schema_keywords`` are keywords that a schema of the output must not have, and ``type_lists`` is false where its
@@ -59,6 +59,7 @@ class ChatVendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     alternating: str = ""
     one_system: str = ""
     text_parts: str = ""
+    null_content: str = ""
     blank_reasoning: bool = True
     plain_models: str | None = None
     mistral_models: str | None = None

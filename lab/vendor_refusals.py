@@ -208,6 +208,8 @@ def _check_turns(body: dict[str, Any], vendor: ChatVendor) -> None:
             if vendor.ids and not re.search(vendor.ids, call_id):
                 raise RequestRefused(vendor.id_words.format(id=call_id))
         content = message.get("content")
+        if vendor.null_content and content is None:
+            raise RequestRefused(vendor.null_content, status=vendor.status)
         if vendor.text_parts and isinstance(content, list) and all(part["type"] == "text" for part in content):
             raise RequestRefused(vendor.text_parts.format(at=at), status=422)
         for part in content if vendor.inline_images and isinstance(content, list) else ():

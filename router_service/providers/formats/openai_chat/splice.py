@@ -159,6 +159,7 @@ def _plan(provider: str, named: str | None, upstream_model: str, base_url: str |
     refused |= 0 if dialect.message_names else NAMES
     refused |= 0 if dialect.text_parts else PARTS
     fits_calls = dialect.tool_call_ids == "nine_alphanumeric" or dialect.absent_reasoning is not None
+    fits_calls = fits_calls or not dialect.null_content
     refused |= CALLS if fits_calls else 0
     refused |= INVALID_ARGUMENTS if dialect.valid_arguments else 0
     refused |= LONG_CALL_IDS if dialect.tool_call_ids == "short" else 0

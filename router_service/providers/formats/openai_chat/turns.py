@@ -112,7 +112,9 @@ class TurnEncoder:
             return
         if (thought := fields.pop("tags", None)) is not None:
             content.insert(0, {"type": "text", "text": f"<think>\n{thought}\n</think>\n\n"})
-        turn: _Turn = {"role": "assistant", "content": _as_text(content), **fields}
+        said = _as_text(content)
+        turn: _Turn = {"role": "assistant", "content": "" if said is None and not self._dialect.null_content else said}
+        turn |= fields
         if message.name and self._dialect.message_names:
             turn["name"] = message.name
         if calls:

@@ -267,5 +267,9 @@ def test_the_address_of_a_file_is_refused_where_the_provider_takes_none():
 def test_a_function_without_parameters_gets_a_schema_where_one_is_asked_for():
     request = _request(tools=[Tool(name="berths")])
     empty = {"type": "object", "properties": {}}
-    assert _body(request, endpoint("mistral", "m"))["tools"][0]["function"] == {"name": "berths", "parameters": empty}
+    for provider in ("mistral", "minimax"):
+        assert _body(request, endpoint(provider, "m"))["tools"][0]["function"] == {
+            "name": "berths",
+            "parameters": empty,
+        }
     assert _body(request)["tools"][0]["function"] == {"name": "berths"}

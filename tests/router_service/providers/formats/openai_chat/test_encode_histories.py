@@ -286,6 +286,11 @@ def test_the_beginning_of_an_answer_is_named_one_where_mistral_asks_for_it():
     assert "prefix" not in _turns(USER, begun, dialect=dialect_of("vllm", "Qwen/Qwen3-32B"))[-1]
 
 
+def test_calls_without_a_text_have_an_empty_one_where_content_cannot_be_null():
+    assert _turns(USER, CALLED, ANSWERED, dialect=dialect_of("xai"))[1]["content"] == ""
+    assert _turns(USER, CALLED, ANSWERED, dialect=dialect_of("openai"))[1]["content"] is None
+
+
 @pytest.mark.parametrize(("provider", "absent"), [("deepseek", ""), ("moonshotai", " ")])
 def test_what_stands_for_absent_reasoning_is_taken_for_some_by_the_vendor(provider, absent):
     turns = _turns(USER, CALLED, ANSWERED, dialect=dialect_of(provider))
