@@ -15,9 +15,10 @@ _QUOTE, _OBJECT = ord('"'), ord("{")
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-# Traits of messages, as bits. A field that the router or another provider added, a cache mark, an empty text and the
-# name of a tool's turn are foreign to every provider; developer turns, names, calls, long ids of calls, arguments that
-# are no JSON object, as those of an answer that was cut off, and content in parts are to some.
+# Traits of messages, as bits. A field that the router or another provider added, a cache mark, an empty text, the name
+# of a tool's turn, and a call or a result without the other are foreign to every provider; developer turns, names,
+# calls, long ids of calls, arguments that are no JSON object, as those of an answer that was cut off, and content in
+# parts are to some.
 FOREIGN, DEVELOPER, NAMES, CALLS, LONG_CALL_IDS, INVALID_ARGUMENTS, PARTS = 1, 2, 4, 8, 16, 32, 64
 # Longest id that OpenAI and Azure take. Source: "string too long. Expected a string with maximum length 40", in issues
 # of Portkey-AI/gateway (#1062), camel-ai/camel (#2215) and microsoft/autogen (#6377).
@@ -100,12 +101,22 @@ def inspect_messages(messages: Raw) -> int:
         except _FAULTS:
             pass
     traits = 0
+    # The ids of the last calls whose results have not come.
+    waiting: list[str] = []
     try:
         for turn in _decode_turns(messages):
             traits |= _traits(turn)
+            if turn.role == "tool":
+                if turn.tool_call_id not in waiting:
+                    return FOREIGN
+                waiting.remove(turn.tool_call_id)
+            elif waiting:
+                return FOREIGN
+            elif turn.tool_calls is not UNSET:
+                waiting = [call.id for call in turn.tool_calls]
     except _FAULTS:
         return FOREIGN
-    return traits
+    return FOREIGN if waiting else traits
 
 
 def _traits(turn: _Turn) -> int:

@@ -7,6 +7,36 @@ from typing import Any
 Turn = dict[str, Any]
 _CONTINUE = "Go on."
 _READ = "OK."
+_NO_RESULT = "This call returned no result."
+
+
+def paired(turns: list[Turn]) -> list[Turn]:
+    """Return ``turns`` with the results of calls right after them: vendors refuse either without the other.
+
+    A call without a result gets one that says so, and a result without its call is told as text of the user.
+    """
+    found: list[Turn] = []
+    # The turns that have come since the last call, which follow its results, and the ids without a result.
+    later: list[Turn] = []
+    missing: list[str] = []
+    for turn in turns:
+        if turn["role"] == "assistant":
+            found += _closed(missing, later)
+            found.append(turn)
+            missing, later = [call["id"] for call in turn.get("tool_calls", ())], []
+        elif turn["role"] != "tool":
+            later.append(turn)
+        elif turn["tool_call_id"] in missing:
+            missing.remove(turn["tool_call_id"])
+            found.append(turn)
+        else:
+            told = f"Result of the earlier tool call {turn['tool_call_id']}:"
+            later.append({"role": "user", "content": _parts(told) + _parts(turn["content"] or "(empty)")})
+    return found + _closed(missing, later)
+
+
+def _closed(missing: list[str], later: list[Turn]) -> list[Turn]:
+    return [{"role": "tool", "tool_call_id": one, "content": _NO_RESULT} for one in missing] + later
 
 
 def with_one_system_turn(turns: list[Turn]) -> list[Turn]:

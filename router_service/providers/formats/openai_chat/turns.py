@@ -24,7 +24,12 @@ from router_service.core.parts import (
 )
 from router_service.providers.formats.openai_chat.dialect import NAME, Dialect, dialect_at
 from router_service.providers.formats.openai_chat.tools import CallIds, cache_control, encode_call
-from router_service.providers.formats.openai_chat.turn_order import alternated, in_mistral_order, with_one_system_turn
+from router_service.providers.formats.openai_chat.turn_order import (
+    alternated,
+    in_mistral_order,
+    paired,
+    with_one_system_turn,
+)
 
 _AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "mp4": "m4a", "x-m4a": "m4a"}
 _Turn = dict[str, Any]
@@ -60,6 +65,8 @@ class TurnEncoder:
 
     def _ordered(self, turns: list[_Turn]) -> list[_Turn]:
         dialect = self._dialect
+        if any(turn["role"] == "tool" or "tool_calls" in turn for turn in turns):
+            turns = paired(turns)
         field, absent = dialect.reasoning_field, dialect.absent_reasoning
         if absent is not None and field and any("tool_calls" in turn for turn in turns):
             for turn in turns:

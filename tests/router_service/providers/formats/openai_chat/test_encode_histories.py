@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from msgspec import Raw
@@ -57,7 +58,7 @@ RESULT = ToolResult(call_id="call_PTLP8xhu3uwZ", content=[Text(text="18 C")])
 
 
 def test_arguments_that_are_cut_off_are_passed_or_wrapped():
-    (turn,) = _turns(_assistant(CALL), dialect=Dialect(valid_arguments=False))
+    turn, _ = _turns(_assistant(CALL), dialect=Dialect(valid_arguments=False))
     assert turn == {
         "role": "assistant",
         "content": None,
@@ -65,7 +66,7 @@ def test_arguments_that_are_cut_off_are_passed_or_wrapped():
             {"id": "call_PTLP8xhu3uwZ", "type": "function", "function": {"name": "f", "arguments": '{"a": '}}
         ],
     }
-    (turn,) = _turns(_assistant(CALL), dialect=Dialect())
+    turn, _ = _turns(_assistant(CALL), dialect=Dialect())
     assert json.loads(turn["tool_calls"][0]["function"]["arguments"]) == {"_invalid_arguments": '{"a": '}
 
 
@@ -119,8 +120,8 @@ def test_calls_without_ids_are_paired_in_order():
     results = [ToolResult(call_id="", content=[Text(text=text)]) for text in "abc"]
     call, *answered = _turns(_assistant(*calls), Message(role="tool", parts=results))
     ids = [one["id"] for one in call["tool_calls"]]
-    assert [turn["tool_call_id"] for turn in answered][:2] == ids and len(set(ids)) == 2
-    assert answered[2]["tool_call_id"] not in ids
+    assert [turn["tool_call_id"] for turn in answered[:2]] == ids and len(set(ids)) == 2
+    assert answered[2]["role"] == "user" and "c" in str(answered[2]["content"])
 
 
 def test_results_of_several_parts_and_with_media():
@@ -129,8 +130,9 @@ def test_results_of_several_parts_and_with_media():
     first = ToolResult(call_id="a", content=[Text(text="x"), image, Text(text="y")])
     second = ToolResult(call_id="b", content=[])
     note = Text(text="note")
-    turns = _turns(Message(role="tool", parts=[first]), Message(role="user", parts=[second, note]))
-    assert turns == [
+    called = _assistant(*(ToolCall(call_id=one, name="f", arguments="{}") for one in "ab"))
+    turns = _turns(called, Message(role="tool", parts=[first]), Message(role="user", parts=[second, note]))
+    assert turns[1:] == [
         {
             "role": "tool",
             "tool_call_id": "a",
@@ -143,11 +145,31 @@ def test_results_of_several_parts_and_with_media():
     assert _turns(Message(role="tool", parts=[note])) == [{"role": "user", "content": "note"}]
 
 
+def _told(turns: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(turn["role"], turn.get("tool_call_id") or str(turn.get("content"))) for turn in turns]
+
+
+def test_calls_and_results_stand_together_and_none_stands_alone():
+    """A cancelled tool, a history cut at its beginning and a note between results end no conversation."""
+    one, two = (ToolCall(call_id=name, name="f", arguments="{}") for name in ("one", "two"))
+    results = {name: Message(role="tool", parts=[ToolResult(call_id=name, content=[])]) for name in ("one", "two")}
+    asked = [("user", "hello"), ("assistant", "None")]
+    both = [*asked, ("tool", "one"), ("tool", "two")]
+    called = [USER, _assistant(one, two)]
+    assert _told(_turns(*called, results["one"], USER, results["two"])) == [*both, ("user", "hello")]
+    assert _told(_turns(*called, results["two"], USER)) == [*asked, ("tool", "two"), ("tool", "one"), ("user", "hello")]
+    assert _told(_turns(*called)) == both
+    assert _told(_turns(*called, _assistant(Text(text="x")), results["one"]))[:5] == [*both, ("assistant", "x")]
+    (alone,) = _turns(Message(role="tool", parts=[ToolResult(call_id="one", content=[Text(text="18 C")])]))
+    assert alone["role"] == "user" and "one" in str(alone["content"]) and "18 C" in str(alone["content"])
+
+
 def test_custom_and_hosted_calls():
     custom = ToolCall(call_id="a", name="shell", arguments="ls", kind="custom")
     hosted = ToolCall(call_id="h", name="search", kind="hosted")
     result = Message(role="tool", parts=[ToolResult(call_id="h", content=[Text(text="found")])])
-    (turn,) = _turns(_assistant(custom, hosted), result)
+    turn, missing = _turns(_assistant(custom, hosted), result)
+    assert missing == {"role": "tool", "tool_call_id": "a", "content": "This call returned no result."}
     assert turn["tool_calls"] == [{"id": "a", "type": "custom", "custom": {"name": "shell", "input": "ls"}}]
 
 

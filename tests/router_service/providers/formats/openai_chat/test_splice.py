@@ -22,6 +22,7 @@ from tests.router_service.providers.formats.openai_chat.wire import CASES, FORMA
 
 PLAIN = endpoint("a-plain-server", "llama")
 MESSAGES = [{"role": "user", "content": "hello"}]
+RESULT = {"role": "tool", "tool_call_id": "call_PTLP8xhu3uwZ", "content": "18 C"}
 CALL = {"id": "call_PTLP8xhu3uwZ", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 REQUESTS = sorted(name for name, case in CASES.items() if case.documented_request is not None)
 
@@ -130,11 +131,14 @@ def _said(way: Any, body: dict[str, Any], to: Any, *, stream: bool) -> Any:
                 "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}],
             }
         ],
-        [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [CALL]}],
-        [*MESSAGES, {"role": "assistant", "content": "", "tool_calls": [CALL]}],
-        [*MESSAGES, {"role": "assistant", "tool_calls": [CALL], "content": "a"}],
-        [{"role": "tool", "tool_call_id": "a", "content": "18 C"}],
-        [{"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "18 C"}]}],
+        [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [CALL]}, RESULT],
+        [*MESSAGES, {"role": "assistant", "content": "", "tool_calls": [CALL]}, RESULT, *MESSAGES],
+        [*MESSAGES, {"role": "assistant", "tool_calls": [CALL], "content": "a"}, RESULT],
+        [
+            {"role": "assistant", "content": None, "tool_calls": [CALL, CALL | {"id": "b"}]},
+            RESULT | {"tool_call_id": "b", "content": [{"type": "text", "text": "18 C"}]},
+            RESULT,
+        ],
         [{"role": "user", "content": "hello", "name": "ann"}],
         [{"role": "user", "content": "x" * 100_000}],
         [{"role": "user", "content": "x" * 100_000}, {"role": "user", "content": [{"type": "text", "text": "a"}]}],
@@ -146,6 +150,21 @@ def test_messages_that_need_no_fitting_keep_their_bytes(messages):
     encoded = FORMAT.encode_source(_source(fields, None), PLAIN, "gen-1")
     assert json.dumps(messages).encode() in encoded.request.body
     assert b'"temperature":1e-1' in encoded.request.body
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [RESULT, *MESSAGES],
+        [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [CALL]}, *MESSAGES],
+        [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [CALL]}, *MESSAGES, RESULT],
+        [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [CALL]}],
+        [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [CALL]}, RESULT, RESULT],
+    ],
+)
+def test_calls_and_results_without_each_other_are_translated(messages):
+    body = {"messages": messages}
+    assert _body(_spliced(body)) == _body(FORMAT.encode(parse_chat(body), PLAIN, "gen-1")) != body
 
 
 @pytest.mark.parametrize(
@@ -270,7 +289,7 @@ def test_dialects_that_take_no_reasoning_or_any_arguments(monkeypatch):
     to = endpoint("strict")
     cut = {**CALL, "function": {"name": "f", "arguments": '{"a": '}}
     body = {
-        "messages": [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [cut]}],
+        "messages": [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [cut]}, RESULT],
         "reasoning_effort": "low",
     }
     encoded = _spliced(body, to)
