@@ -30,8 +30,9 @@ def paired(turns: list[Turn]) -> list[Turn]:
             missing.remove(turn["tool_call_id"])
             found.append(turn)
         else:
-            told = f"Result of the earlier tool call {turn['tool_call_id']}:"
-            later.append({"role": "user", "content": _parts(told) + _parts(turn["content"] or "(empty)")})
+            told, content = f"Result of the earlier tool call {turn['tool_call_id']}:", turn["content"] or "(empty)"
+            said = f"{told}\n{content}" if isinstance(content, str) else _parts(told) + content
+            later.append({"role": "user", "content": said})
     return found + _closed(missing, later)
 
 

@@ -160,8 +160,12 @@ def test_calls_and_results_stand_together_and_none_stands_alone():
     assert _told(_turns(*called, results["two"], USER)) == [*asked, ("tool", "two"), ("tool", "one"), ("user", "hello")]
     assert _told(_turns(*called)) == both
     assert _told(_turns(*called, _assistant(Text(text="x")), results["one"]))[:5] == [*both, ("assistant", "x")]
-    (alone,) = _turns(Message(role="tool", parts=[ToolResult(call_id="one", content=[Text(text="18 C")])]))
-    assert alone["role"] == "user" and "one" in str(alone["content"]) and "18 C" in str(alone["content"])
+    alone = ToolResult(call_id="one", content=[Text(text="18 C"), Text(text="dry")])
+    told = "Result of the earlier tool call one:"
+    (sent,) = _turns(Message(role="tool", parts=[alone]), dialect=Dialect(text_parts=False))
+    assert sent == {"role": "user", "content": f"{told}\n18 C\n\ndry"}
+    (sent,) = _turns(Message(role="tool", parts=[alone]))
+    assert [part["text"] for part in sent["content"]] == [told, "18 C", "dry"]
 
 
 def test_custom_and_hosted_calls():
