@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from data.catalogue import load_catalogue
 from data.catalogue.types import Endpoint
-from lab.embeddings import packed, unit_vector
+from lab.embeddings import as_bits, as_int8, as_uint8, as_unsigned_bits, packed, unit_vector
 from lab.offers import offered
 from lab.openai_embeddings import spoil
 from lab.shapes import RequestRefused
@@ -41,6 +41,10 @@ _EMBED = frozenset(
         "truncate", "priority",
     }
 )  # fmt: skip
+# What a vector becomes, by ``embedding_types``.
+VECTORS: Mapping[str, Callable[[Sequence[float]], Any]] = {
+    "float": list, "base64": packed, "int8": as_int8, "uint8": as_uint8, "binary": as_bits, "ubinary": as_unsigned_bits,
+}  # fmt: skip
 _RERANK = frozenset({"model", "query", "documents", "top_n", "max_tokens_per_doc", "relevant_spans", "priority"})
 
 
@@ -93,12 +97,12 @@ class CohereEmbedWire(CohereErrors):
         dimensions = body.get("output_dimension") or known or DIMENSIONS_OF_V4[-1]
         vectors = spoil([unit_vector(text, dimensions) for text in texts], spoiled)
         kinds = body.get("embedding_types") or ["float"]
-        written: dict[str, Any] = {"float": vectors, "base64": [packed(one) for one in vectors]}
+        written = {kind: [VECTORS[kind](one) for one in vectors] for kind in kinds if kind in VECTORS}
         tokens = sum(_tokens(text) for text in texts)
         return {
             "id": new_id("".join(texts)),
             "response_type": "embeddings_by_type",
-            "embeddings": {kind: written[kind] for kind in kinds if kind in written},
+            "embeddings": written,
             "texts": body.get("texts") or [],
             "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": tokens}},
         }

@@ -83,7 +83,7 @@ class CohereChatWire(CohereErrors, ScriptedWire):
             "response_format": {"type": "json_schema", "json_schema": {"schema": schema}} if schema else form,
         }
         thinks = (body.get("thinking") or {}).get("type") == "enabled"
-        documents = tuple(str((one.get("data") or {}).get("text", "")) for one in body.get("documents") or ())
+        documents = tuple(str((one.get("data") or {}).get("text", "")) for one in _documents(body))
         return replace(read_chat(shaped), thinks=thinks, documents=documents)
 
     def unsaid(self, script: Script) -> str | None:
@@ -226,7 +226,7 @@ def _call(call: Called) -> dict[str, Any]:
 def _citations(part: SaidText, index: int, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the citations of a text: of the request's documents, else of web pages."""
     text = "".join(part.pieces)
-    documents = body.get("documents") or []
+    documents = _documents(body)
     for cited in part.citations:
         if cited.url is None and cited.document < len(documents):
             given = documents[cited.document]
@@ -242,6 +242,12 @@ def _citations(part: SaidText, index: int, body: dict[str, Any]) -> Iterator[dic
             "content_index": index,
             "type": "TEXT_CONTENT",
         }
+
+
+def _documents(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the documents of a request, which may be texts, each with an id."""
+    written = [one if isinstance(one, dict) else {"data": {"text": one}} for one in body.get("documents") or ()]
+    return [{"id": f"doc:{place}"} | one for place, one in enumerate(written)]
 
 
 def _usage(script: Script, completion: Completion) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from lab.shapes import Anything, Flag, Listed, Number, Object, OneOf, Shape, Str
 
 OBJECT = Object({}, extra=Anything())
 TEXT = String()
-INT32 = Number(-(2**31), 2**31 - 1, whole=True)
+INT32 = Number(-(2**31), 2**31 - 1, whole=True, decimal=True)
 LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH", "minimal", "low", "medium", "high", "xhigh")
 CATEGORIES = (
     "HARM_CATEGORY_HATE_SPEECH", "HARM_CATEGORY_SEXUALLY_EXPLICIT", "HARM_CATEGORY_DANGEROUS_CONTENT",

@@ -91,15 +91,22 @@ class String:
 
 @dataclass(frozen=True, slots=True)
 class Number:
+    """Accept numbers; ``whole`` ones alone, of which ``decimal`` accepts ``40.0`` as well, as protocol buffers do."""
+
     low: float | None = None
     high: float | None = None
     whole: bool = False
+    decimal: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        return ("integer",) if self.whole else ("decimal", "integer")
+        if self.whole:
+            return ("integer", "decimal") if self.decimal else ("integer",)
+        return ("decimal", "integer")
 
     def check(self, value: Any, path: Path, words: Vocabulary) -> None:
+        if self.whole and value != int(value):
+            raise words.wrong_type(path, self.kinds, value)
         if self.low is not None and value < self.low:
             raise words.below(path, value, self.low, self.whole)
         if self.high is not None and value > self.high:

@@ -72,6 +72,7 @@ def said(role: str, *parts: Body) -> Body:
         (config(temperature="warm"), "'generation_config.temperature' (TYPE_FLOAT), warm"),
         (config(temperature=3), "temperature must be in the range [0, 2]"),
         (config(seed=2**40), "'generation_config.seed' (TYPE_INT32)"),
+        (config(topK=40.5), "'generation_config.top_k' (TYPE_INT32), 40.5"),
         (config(stopSequences=list("abcdef")), "at most 5 stop sequences"),
         (config(candidateCount=2), "Multiple candidates is not enabled for this model"),
         (config(candidateCount=9), "candidate_count must be in the range [1, 8]"),

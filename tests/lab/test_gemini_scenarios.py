@@ -222,6 +222,11 @@ def test_without_a_marker_the_model_draws_a_text_or_a_call(google: genai.Client)
     assert calls(ask(google, False, "Name a wind.", tools=TOOLS))[0].name == "find_port"
 
 
+def test_the_client_writes_whole_numbers_as_decimals(google: genai.Client) -> None:
+    found = google.models.generate_content(model=FLASH, contents=marked("text"), config={"top_k": 40, "seed": 7})
+    assert found.text
+
+
 def test_prompts_in_common_are_cached(google: genai.Client) -> None:
     turns: list[Any] = [types.UserContent("Tell me of the tides. " * 400)]
     ask(google, False, turns)
