@@ -19,6 +19,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dashboards.analytics.activity import activity
 from dashboards.analytics.datasets import Bucket, Modality, Period, app_rankings, rankings_daily, session_cost
@@ -34,6 +35,8 @@ from data.marts import NoMart, open_mart
 
 # Questions that are answered at once; the others wait.
 AT_ONCE = 2
+# The hosts that a process without a token answers for.
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 Source = Literal["live", "demo"]
 router = APIRouter()
 
@@ -220,6 +223,9 @@ def create_analytics_app(options: AnalyticsOptions) -> FastAPI:
     app = FastAPI(title="Portolan analytics", docs_url=None, redoc_url=None, telemetry={"logs": False})
     app.state.options, app.state.slots = options, asyncio.Semaphore(AT_ONCE)
     app.include_router(router)
+    if not options.token:
+        # A page on the web whose name resolves to this machine would read what its visitor may.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)
 
     @app.exception_handler(BadQuestion)
     async def bad_question(_request: Request, error: BadQuestion) -> Response:

@@ -15,7 +15,9 @@ import pytest
 from openrouter import OpenRouter
 from openrouter.errors import OpenRouterError
 from openrouter.utils import RetryConfig
+from starlette.testclient import TestClient
 
+from dashboards.analytics.app import AnalyticsOptions, create_analytics_app
 from data.lake import Lake
 from data.record.lake_files import listing
 from lab.market.write import fill_demo_lake
@@ -203,3 +205,13 @@ def test_a_router_without_analytics_says_how_to_get_them(served: Served, tmp_pat
             f"http://127.0.0.1:{port}/api/v1/analytics/meta", headers={"authorization": f"Bearer {key}"}, timeout=60
         )
     assert found.status_code == 404 and "start `portolan analytics`" in found.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:1", 200), ("127.0.0.1:1", 200), ("[::1]:1", 200), ("evil.example", 400), ("127.0.0.1.evil", 400)],
+)
+def test_without_a_token_other_hosts_get_nothing(tmp_path: Path, host: str, status: int) -> None:
+    """A page on the web may have a name that resolves to loopback."""
+    client = TestClient(create_analytics_app(AnalyticsOptions(Lake(tmp_path))))
+    assert client.get("/analytics/meta", headers={"host": host}).status_code == status
