@@ -59,7 +59,8 @@ class Crash:
         self.lake = Lake(folder / "data").create()
         self._key = create_key(open_database(self.lake.database), "load")
         self.answers: dict[str, Answer] = {}
-        self.promised: set[str] = set()
+        # The least time between the end of an answer and a kill, for those older than the promise and for the others.
+        self.promised: dict[str, float] = {}
         self.late: dict[str, float] = {}
         self.killed: Counter[str] = Counter()
 
@@ -117,7 +118,7 @@ class Crash:
             after = [moment - answer.ended for moment in moments if moment + READING_S >= answer.ended]
             # One that ended within the promise before any of the kills may have been that process's.
             if after and min(after) > PROMISE_S:
-                self.promised.add(answer.id)
+                self.promised[answer.id] = min(after)
             else:
                 self.late[answer.id] = min(after, default=0.0)
 
@@ -159,7 +160,7 @@ def crash(folder: Path, lab_url: str, seed: int, rounds: int) -> str:
     rows = stored(stack.lake).to_pylist()
     found = Counter(row["generation_id"] for row in rows)
     assert [name for name, count in found.items() if count > 1] == []
-    assert stack.promised - found.keys() == set()
+    assert {name: age for name, age in stack.promised.items() if name not in found} == {}
     for row in rows:
         check(row, stack.answers.get(row["generation_id"]))
     # A segment that was killed before it had its name holds no record, and is removed after a minute.
