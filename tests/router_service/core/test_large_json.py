@@ -16,9 +16,10 @@ from router_service.core.json_fields import DECODED_BYTES, check_encoding
 from router_service.core.json_structure import COUNTED_BYTES, check_structure
 from router_service.core.large_bodies import LARGE_BODY_BYTES, is_large_work, translate
 from router_service.core.large_json import PIECE, contains, encode_json
+from router_service.core.large_text import LONG, decode_text
 
 T = TypeVar("T")
-LONG = 'naïve "quoted"\n\\ 😀 ' * (PIECE // 8)
+TEXT = 'naïve "quoted"\n\\ 😀 ' * (PIECE // 8)
 
 
 def in_thread(work: Callable[[], T]) -> T:
@@ -35,11 +36,11 @@ def test_large_work_has_a_thread_of_its_own() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        LONG,
-        {"messages": [{"role": "user", "content": LONG}, {}], "n": 1, "é\n": [], "x": None},
+        TEXT,
+        {"messages": [{"role": "user", "content": TEXT}, {}], "n": 1, "é\n": [], "x": None},
         {"messages": [{"role": "user", "content": "short"}] * 9000, "tools": msgspec.Raw(b'[{"a":1}]')},
-        {"a": [[LONG, 1.5, True], (1, "two"), {"b": {"c": [LONG]}}], "raw": msgspec.Raw(b'"' + b"a" * PIECE + b'"')},
-        {"by number": {1: LONG}, "list": list(range(50_000))},
+        {"a": [[TEXT, 1.5, True], (1, "two"), {"b": {"c": [TEXT]}}], "raw": msgspec.Raw(b'"' + b"a" * PIECE + b'"')},
+        {"by number": {1: TEXT}, "list": list(range(50_000))},
         [],
         "short",
         {"emptied": [{}, [], ""]},
@@ -50,7 +51,7 @@ def test_json_in_pieces_is_the_same_json(value: Any) -> None:
 
 
 def test_messages_are_read_one_by_one_with_the_same_errors() -> None:
-    turns = [{"role": "user", "content": [{"type": "text", "text": "hi"}]}, {"role": "assistant", "content": LONG}]
+    turns = [{"role": "user", "content": [{"type": "text", "text": "hi"}]}, {"role": "assistant", "content": TEXT}]
     raw = msgspec.json.encode(turns)
     assert in_thread(lambda: read_messages(raw)) == read_messages(raw)
     for wrong in ([*turns, {"role": "user", "content": 5}], [*turns, {"role": "x"}], [*turns, 1], [], {}, "text"):
@@ -60,6 +61,42 @@ def test_messages_are_read_one_by_one_with_the_same_errors() -> None:
         with pytest.raises(ApiError) as in_pieces:
             in_thread(lambda sent=sent: read_messages(sent))  # type: ignore[misc]
         assert in_pieces.value.message == at_once.value.message
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        "é",
+        "😀",
+        "\\n",
+        '\\"',
+        "\\u00e9",
+        "\\ud83d\\ude00",
+        "x\\u0434\\\\\\\\y",
+        "\\\\u0041",
+        "\\\\\\u0041",
+    ],
+)
+def test_a_long_text_in_pieces_is_the_same_text(unit: str) -> None:
+    for shift in range(7):
+        raw = ('"' + "b" * shift + unit * (LONG // len(unit)) + '"').encode()
+        assert decode_text(memoryview(raw)) == msgspec.json.decode(raw)
+
+
+def test_a_text_of_backslashes_is_decoded_at_once() -> None:
+    assert decode_text(memoryview(b'"' + b"\\" * 2 * LONG + b'"')) is None
+    assert decode_text(memoryview(b"[" + b" " * LONG + b"]")) is None
+
+
+@pytest.mark.parametrize("wrong", [b"\\x", b"\\ud800", b"\n", b"\\u12"])
+def test_a_long_text_that_is_not_valid_fails_as_at_once(wrong: bytes) -> None:
+    raw = b'[{"role":"user","content":"' + b"a" * LONG + wrong + b'"}]'
+    with pytest.raises(ApiError) as at_once:
+        read_messages(raw)
+    with pytest.raises(ApiError) as in_pieces:
+        in_thread(lambda: read_messages(raw))
+    assert in_pieces.value.message == at_once.value.message
 
 
 @pytest.mark.parametrize("place", [0, 1, PIECE - 3, PIECE, 2 * PIECE - 1])

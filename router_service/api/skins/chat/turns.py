@@ -13,6 +13,7 @@ from router_service.api.skins.chat_content import cache_mark, content_parts, ima
 from router_service.api.skins.field_errors import EXPECTED, bad_field, decode_field
 from router_service.core.generation import Message, Role
 from router_service.core.large_json import decode_items
+from router_service.core.large_text import decode_with_long_text
 from router_service.core.origin import unwrap_token
 from router_service.core.parts import AnyPart, Citation, Media, Reasoning, Refusal, Text, ToolCall, ToolResult
 from router_service.core.wire.chat import (
@@ -43,7 +44,9 @@ def read_messages(raw: bytes) -> tuple[list[Message], list[Message]]:
     turns = decode_items(
         raw,
         lambda: decode_field(raw, _decoder, "messages"),
-        lambda turn, index: decode_field(turn, _turn_decoder, f"messages[{index}]"),
+        lambda turn, index: decode_with_long_text(
+            turn, "content", lambda raw: decode_field(raw, _turn_decoder, f"messages[{index}]")
+        ),
     )
     if not turns:
         raise bad_field("messages", f"has no message; send {EXPECTED['messages']}")

@@ -15,7 +15,7 @@ _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _any = msgspec.json.Decoder()
 
 
-def decode_at(raw: msgspec.Raw, decoder: msgspec.json.Decoder[T], path: str) -> T:
+def decode_at(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], path: str) -> T:
     """Decode ``raw``. Raises ``ApiError`` 400 that names the field below ``path``, such as ``messages.3.content``."""
     try:
         return decoder.decode(raw)

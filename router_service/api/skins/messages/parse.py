@@ -23,6 +23,7 @@ from router_service.core.generation import (
     Sampling,
 )
 from router_service.core.large_json import decode_items
+from router_service.core.large_text import decode_with_long_text
 from router_service.core.parts import AnyPart, Reasoning, ToolCall, ToolResult
 from router_service.core.request_bounds import MAX_ITEMS
 from router_service.core.wire.anthropic import (
@@ -142,7 +143,9 @@ def _turns(fields: Mapping[str, msgspec.Raw]) -> tuple[list[Message], list[Messa
     turns = decode_items(
         fields["messages"],
         lambda: decode_at(fields["messages"], _MESSAGES, "messages"),
-        lambda turn, index: decode_at(turn, _MESSAGE, f"messages.{index}"),
+        lambda turn, index: decode_with_long_text(
+            turn, "content", lambda raw: decode_at(raw, _MESSAGE, f"messages.{index}")
+        ),
     )
     for index, turn in enumerate(turns):
         path = f"messages.{index}.content"

@@ -16,6 +16,7 @@ from router_service.api.skins.responses.namespaces import flat_name
 from router_service.api.skins.responses.reasoning_tokens import read_reasoning
 from router_service.api.skins.responses.tools import OfferedTools
 from router_service.core.generation import Message, Role
+from router_service.core.large_text import decode_with_long_text
 from router_service.core.origin import OriginToken
 from router_service.core.parts import AnyPart, Media, Opaque, Refusal, Text, ToolCall, ToolKind, ToolResult
 from router_service.core.request_bounds import MAX_ITEMS
@@ -88,7 +89,7 @@ class InputReader:
         self.messages[-1].parts.append(part)
 
     def _message(self, raw: bytes, where: str) -> None:
-        item = decode_field(raw, _message, where)
+        item = decode_with_long_text(raw, "content", lambda one: decode_field(one, _message, where))
         parts = read_contents(item.content, f"{where}.content")
         if item.role != "assistant":
             for index, part in enumerate(parts):
@@ -118,7 +119,7 @@ class InputReader:
         self._add("assistant", part)
 
     def _result(self, raw: bytes, where: str) -> None:
-        item = decode_field(raw, _output, where)
+        item = decode_with_long_text(raw, "output", lambda one: decode_field(one, _output, where))
         self._add("tool", ToolResult(call_id=item.call_id, content=result_parts(item.output, f"{where}.output")))
 
     def _reasoning(self, raw: bytes, where: str) -> None:
