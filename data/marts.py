@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import duckdb
 
@@ -11,10 +12,30 @@ from data.scratch_database import open_scratch
 
 # Views name their Parquet files relative to this DuckDB variable, so that the data folder may be moved.
 MARTS_VARIABLE = "marts"
+Period = Literal["day", "week", "month"]
+_SUFFIXES: dict[Period, str] = {"day": "daily", "week": "weekly", "month": "monthly"}
+# Marts with so many rows that each version also has them by longer periods, the shortest first, for long ranges.
+COARSER: dict[str, tuple[Period, ...]] = {
+    "caches_hourly": ("day",),
+    "charges_hourly": ("day",),
+    "keys_hourly": ("day", "month"),
+    "latency_hourly": ("day", "month"),
+    "outcomes_hourly": ("day",),
+    "tags_hourly": ("day",),
+    "uptime_hourly": ("day",),
+    "usage_hourly": ("day", "month"),
+    "users_hourly": ("week", "month"),
+}
 
 
 class NoMart(Exception):
     """Report that no mart has been published yet."""
+
+
+def coarser_view(mart: str, period: Period) -> str:
+    """Return the name of the view of a mart's rows by ``period``. Its columns are the mart's: ``hour`` is when the
+    period began, or the hour itself for rows that have just come."""
+    return f"{mart.removesuffix('_hourly')}_{_SUFFIXES[period]}"
 
 
 def open_mart(lake: Lake) -> duckdb.DuckDBPyConnection:

@@ -19,8 +19,9 @@ partitions are immutable Parquet files under `marts/<name>/`: an hour, after two
 month. Only partitions whose requests changed are written again. A published version is `marts/marts-<version>.duckdb`:
 views over the partitions, and the roll-ups below, those that pages read most as tables. `mart_files` has the number,
 rows and bytes of each mart's partition files, the newest one and when one was last written; `unreadable` names the
-files of the lake that were left out. To query it elsewhere than with `data.marts.open_mart`, name the folder first:
-`SET VARIABLE marts = '<data directory>/marts'`.
+files of the lake that were left out. Large marts are there by day, week or month as well (`COARSER` in
+`data/marts.py`): `usage_daily` has the columns of `usage_hourly`, and in `hour` when the day began. To query the file
+elsewhere than with `data.marts.open_mart`, name the folder first: `SET VARIABLE marts = '<data directory>/marts'`.
 
 Nothing is published while a check of a mart fails. The example of each is the first of its golden rows
 (`pipelines/golden/<name>.json`), which the golden requests give (`requests.json`).

@@ -12,10 +12,11 @@ from pathlib import Path
 import duckdb
 
 from data.lake import Lake
-from data.marts import MARTS_VARIABLE
+from data.marts import COARSER, MARTS_VARIABLE, coarser_view
 from data.storage.local import fsync_folder
 from pipelines.marts.catalogue import MARTS
 from pipelines.marts.checking import judge, number
+from pipelines.marts.coarser import coarser_key, coarser_keys, make_coarser
 from pipelines.marts.declaration import Mart
 from pipelines.marts.manifest import Manifest, encode_manifest, manifest_path, read_candidate, read_manifest_of
 from pipelines.marts.rollups import VIEW_CHECKS, VIEWS
@@ -33,29 +34,37 @@ MART_FILES = (
 def write_version(lake: Lake, manifest: Manifest, path: Path) -> dict[str, int]:
     """Write the DuckDB file of a version to ``path``; return the rows of stored roll-ups. Raises ``CheckFailed``."""
     path.unlink(missing_ok=True)
+    make_coarser(lake, manifest)
     with duckdb.connect(str(path)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET VARIABLE {MARTS_VARIABLE} = {_text(str(lake.marts))}")
         for mart in MARTS:
-            columns = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in mart.columns.items())
             files = manifest.marts[mart.name].files if mart.name in manifest.marts else ()
-            listed = ", ".join(
-                f"getvariable('{MARTS_VARIABLE}') || {_text('/' + one.key.removeprefix('marts/'))}" for one in files
-            )
-            rows = f"SELECT * FROM read_parquet([{listed}])" if files else f"SELECT {columns} WHERE false"
-            connection.execute(f"CREATE VIEW {mart.name} AS {rows}")
-            connection.execute(f"COMMENT ON VIEW {mart.name} IS {_text(mart.description)}")
+            _view(connection, mart.name, mart, [one.key for one in files], mart.description)
+            for period in COARSER.get(mart.name, ()):
+                keys = [coarser_key(mart.name, period, one) for one in files]
+                _view(connection, coarser_view(mart.name, period), mart, keys, f"{mart.description} By {period}.")
         connection.execute("CREATE TABLE rollups (name VARCHAR, sql VARCHAR)")
         for view in VIEWS:
-            connection.execute("INSERT INTO rollups VALUES (?, ?)", [view.name, view.sql])
+            sql = view.published_sql
+            connection.execute("INSERT INTO rollups VALUES (?, ?)", [view.name, sql])
             kind = "TABLE" if view.stored else "VIEW"
-            connection.execute(f"CREATE {kind} {view.name} AS {view.sql}")
+            connection.execute(f"CREATE {kind} {view.name} AS {sql}")
             connection.execute(f"COMMENT ON {kind} {view.name} IS {_text(view.description)}")
         # Views, so that ``data.marts.open_marts`` joins those of several lakes.
         _list(connection, "unreadable", ("file VARCHAR", "reason VARCHAR"), manifest.left_out)
         _list(connection, "mart_files", MART_FILES, (_files_of(lake, manifest, mart) for mart in MARTS))
         judge(connection, VIEW_CHECKS)
         return {view.name: number(connection, f"SELECT count(*) FROM {view.name}") for view in VIEWS if view.stored}
+
+
+def _view(connection: duckdb.DuckDBPyConnection, name: str, mart: Mart, keys: Sequence[str], description: str) -> None:
+    """Create a view over files with the columns of ``mart``."""
+    columns = ", ".join(f"CAST(NULL AS {kind}) AS {column}" for column, kind in mart.columns.items())
+    listed = ", ".join(f"getvariable('{MARTS_VARIABLE}') || {_text('/' + key.removeprefix('marts/'))}" for key in keys)
+    rows = f"SELECT * FROM read_parquet([{listed}])" if keys else f"SELECT {columns} WHERE false"
+    connection.execute(f"CREATE VIEW {name} AS {rows}")
+    connection.execute(f"COMMENT ON VIEW {name} IS {_text(description)}")
 
 
 def _files_of(lake: Lake, manifest: Manifest, mart: Mart) -> tuple[str | int | None, ...]:
@@ -107,6 +116,7 @@ def remove_old_versions(lake: Lake, kept: int = KEPT_VERSIONS, abandoned_s: floa
     removed += [path for path in lake.marts.glob("marts-*.json") if path.with_suffix(".duckdb") not in stay]
     kept_manifests = [*(read_manifest_of(lake, path) for path in stay), read_candidate(lake) or Manifest()]
     named = {one.key for kept in kept_manifests for made in kept.marts.values() for one in (*made.files, *made.former)}
+    named = named.union(*map(coarser_keys, kept_manifests))
     removed += [path for path in _partition_files(lake) if lake.key(path) not in named and _age(path) >= abandoned_s]
     for path in removed:
         lake.storage.delete(lake.key(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from benchmarks.data.generate import RowGenerator
 from data.lake import Lake
-from data.marts import open_mart, open_marts
+from data.marts import COARSER, coarser_view, open_mart, open_marts
 from data.record import lake_files
 from data.record.lake_reader import LAKE_SCHEMA
 from pipelines.build import MartReport, build_mart
@@ -47,7 +48,11 @@ def add_hour(lake: Lake, number: int, seed: int = 1, rows: int = ROWS) -> Path:
 
 
 def partition_files(lake: Lake) -> set[Path]:
-    return set(lake.marts.glob("*/*.parquet"))
+    return set(lake.marts.glob("*_hourly/*.parquet"))
+
+
+def coarser_files(lake: Lake) -> set[Path]:
+    return set(lake.marts.glob("*/*.parquet")) - partition_files(lake)
 
 
 def step(lake: Lake, now: datetime) -> tuple[MartReport, set[str]]:
@@ -182,6 +187,27 @@ def test_a_version_is_read_wherever_the_folder_lies_and_old_ones_are_removed(lak
     remove_old_versions(moved, kept=1, abandoned_s=0)
     assert {path.name[:7] for path in partition_files(moved)} == {"2026-02", "2026-03"}
     assert len(partition_files(moved)) == 2 * len(MARTS)
+    assert len(coarser_files(moved)) == 2 * sum(map(len, COARSER.values()))
+
+
+def test_rows_by_longer_periods_sum_to_those_of_the_hours_and_follow_their_partition(lake: Lake) -> None:
+    build_mart(lake, SETTLED)
+    made = {path: path.stat().st_mtime_ns for path in coarser_files(lake)}
+    assert {path.name[:7] for path in made} == {"2026-02", "2026-03"}
+    (again,) = (lake.root / one.key for one in read_manifest(lake).marts["users_hourly"].files if one.span == "2026-03")
+    os.utime(again)
+    add_hour(lake, 3, seed=2)
+    build_mart(lake, SETTLED)
+    changed = {path for path, moment in made.items() if path.stat().st_mtime_ns != moment}
+    assert changed == set(lake.marts.glob(f"users_[wm]*/{again.stem}-*.parquet")) and len(changed) == 2
+    with open_mart(lake) as mart:
+        for name, periods in COARSER.items():
+            (one,) = (one for one in MARTS if one.name == name)
+            for period in periods:
+                by_period = f"SELECT date_trunc('{period}', hour) AS hour, * EXCLUDE (hour) FROM {name}"
+                found = mart.execute(one.merge_sql(coarser_view(name, period))).fetchall()
+                assert found == mart.execute(one.merge_sql(f"({by_period})")).fetchall(), (name, period)
+                assert found
 
 
 @pytest.mark.parametrize("seed", range(2))
