@@ -90,7 +90,7 @@ def card(
         label = "Table and CSV" if chart is None else "Table, CSV and PNG"
         with st.expander(label, icon=":material/table_rows:", key=f"{name}-table", on_change="rerun") as table:
             if table.open:
-                st.dataframe(greyed(frame), hide_index=True, alt=f"Rows of the chart {title}")
+                show_table(greyed(frame), alt=f"Rows of the chart {title}")
                 file = f"{name}-{source}"
                 with st.container(horizontal=True):
                     st.download_button("CSV", frame.write_csv(), f"{file}.csv", "text/csv", key=f"{name}-csv",
@@ -113,11 +113,16 @@ def draw_chart(chart: Any, *, alt: str) -> Any:
     return chart
 
 
-def greyed(frame: pl.DataFrame) -> Any:
-    """Return the frame for a table; rows that stand on fewer than ``FEW`` requests are grey."""
-    if "requests" not in frame.columns:
+def show_table(frame: Any, *, alt: str, column_config: Any = None) -> Any:
+    """Show the rows of a chart, or those of a table that has no chart, with a dash for what is not known."""
+    return st.dataframe(frame, hide_index=True, placeholder="–", column_config=column_config, alt=alt)
+
+
+def greyed(frame: pl.DataFrame, n: str = "requests") -> Any:
+    """Return the frame for a table; rows that stand on fewer than ``FEW`` of ``n`` are grey."""
+    if n not in frame.columns:
         return frame
-    few = (frame["requests"] < FEW).to_list()
+    few = (frame[n] < FEW).to_list()
 
     def style(row: Any) -> list[str]:
         return ["color: #9a9a9a" if few[row.name] else ""] * len(row)

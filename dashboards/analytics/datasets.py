@@ -10,6 +10,7 @@ import polars as pl
 
 from dashboards.analytics.problems import BadQuestion
 from dashboards.analytics.public import app_id, app_name, meta, moment, window
+from dashboards.queries.periods import period_sql
 from data.catalogue import load_catalogue
 
 Modality = Literal["text", "image", "image_output", "audio", "tool_calling"]
@@ -172,7 +173,7 @@ def _exact(
         conditions.append(f"modality = '{_INPUTS[modality]}'")
     rows = mart.execute(
         f"""
-        SELECT CAST(date_trunc('{grain}', hour) AS DATE) AS period, model,
+        SELECT {period_sql(grain)} AS period, model,
             CAST(sum(prompt_tokens + completion_tokens) AS BIGINT) AS tokens, CAST(sum(requests) AS BIGINT) AS requests
         FROM contexts_hourly WHERE model IS NOT NULL AND {" AND ".join(conditions)} GROUP BY 1, 2
         """,
@@ -192,13 +193,13 @@ def _sampled(
     return mart.execute(
         f"""
         WITH labelled AS (
-            SELECT CAST(date_trunc('{grain}', hour) AS DATE) AS period, model, tokens, requests, {condition} AS kept
+            SELECT {period_sql(grain)} AS period, model, tokens, requests, {condition} AS kept
             FROM {table} WHERE hour >= ? AND hour < ?
         ),
         scale AS (
             SELECT period, all_tokens / nullif(sum(tokens), 0) AS factor
             FROM labelled JOIN (
-                SELECT CAST(date_trunc('{grain}', hour) AS DATE) AS period, sum(tokens) AS all_tokens
+                SELECT {period_sql(grain)} AS period, sum(tokens) AS all_tokens
                 FROM market_hourly GROUP BY 1
             ) USING (period) GROUP BY period, all_tokens
         )

@@ -26,6 +26,7 @@ from dashboards.analytics.fields import (
 )
 from dashboards.analytics.lake_rows import query_rows
 from dashboards.analytics.problems import BadQuestion
+from dashboards.queries.periods import HOUR
 from data.histogram import BASE, quantile
 from data.lake import Lake
 from data.marts import open_mart
@@ -216,7 +217,7 @@ class _Plan:
     ) -> pl.DataFrame:
         keys = [f"{one.value} AS {name}" for name, one in self.dimensions.items()]
         if self.date:
-            keys.insert(0, f"CAST(date_trunc('{self.granularity}', hour) AS TIMESTAMP) AS {self.date}")
+            keys.insert(0, f"CAST(date_trunc('{self.granularity}', {HOUR}) AS TIMESTAMP) AS {self.date}")
         keys += more_keys
         where = " AND ".join(["hour >= ?", "hour < ?", *self.conditions])
         sql = f"SELECT {', '.join([*keys, *selects])} FROM {source} WHERE {where}"

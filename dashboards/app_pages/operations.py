@@ -13,7 +13,7 @@ from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines, stacked_amounts
 from dashboards.colours import name_colour
 from dashboards.comparison import growth
-from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, show_table
 from dashboards.installation import show_now
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import largest
@@ -24,7 +24,6 @@ from dashboards.queries.operations import (
     LEVELS,
     LONGEST_OF,
     MEAN,
-    Unit,
     left_out,
     mart_files,
     overhead,
@@ -35,6 +34,7 @@ from dashboards.queries.operations import (
     traffic_by_hour,
     waits_over_time,
 )
+from dashboards.queries.periods import Unit
 from dashboards.request_list import RequestsOf
 from dashboards.slice_controls import choose_filters
 from dashboards.sources import chosen_source, lake, observed_until
@@ -137,21 +137,21 @@ else:
 
 recent = hours.filter(pl.col("hour") >= (end - timedelta(days=MATRIX_DAYS)).replace(tzinfo=None))
 by_day = recent.select(
-    pl.col("hour").dt.hour().alias("hour of day"), pl.col("hour").dt.strftime("%a %d %b").alias("day"), "value",
+    pl.col("hour").dt.hour().alias("hour of day"), pl.col("hour").dt.strftime("%a %d %b").alias("day"),
     "requests", date=pl.col("hour").dt.date(),
 )  # fmt: skip
 framed(
-    "Requests a second by hour of day",
+    "Requests by hour of day",
     f"The last {MATRIX_DAYS} days at most, {said}. Cells of fewer than {FEW} requests are grey; the last one has not "
     "ended.",
-    by_day.select("date", "hour of day", "value", "requests"),
+    by_day.select("date", "hour of day", "requests"),
     lambda: draw_chart(
         matrix(
-            by_day, "hour of day", "day", "value", x_order=range(24),
-            y_order=by_day.sort("date")["day"].unique(maintain_order=True).to_list(), title="Requests a second",
-            number_format=",.2~g", few=FEW, x_title="Hour of day, UTC",
+            by_day, "hour of day", "day", "requests", x_order=range(24),
+            y_order=by_day.sort("date")["day"].unique(maintain_order=True).to_list(), title="Requests",
+            number_format=".3~s", few=FEW, x_title="Hour of day, UTC",
         ),
-        alt="Requests a second by day and hour of day",
+        alt="Requests by day and hour of day",
     ),
 )  # fmt: skip
 
@@ -214,20 +214,20 @@ else:
         "Requests that were set aside",
         "The 200 newest. The last column leads to the page that says why the request went where it went.",
         ids,
-        lambda: st.dataframe(explained, hide_index=True, column_config=columns, alt="Requests that were set aside"),
+        lambda: show_table(explained, column_config=columns, alt="Requests that were set aside"),
     )
 files = ask(left_out)
 if not files.is_empty():
     card("Files of the lake that cannot be read", "They are left out of all marts until they are repaired.", files,
-         lambda: st.dataframe(files, hide_index=True, alt="Unreadable files"))  # fmt: skip
+         lambda: show_table(files, alt="Unreadable files"))  # fmt: skip
 
-made = ask(mart_files)
+made = ask(mart_files).select(pl.exclude("description"), "description")
 card(
     "Freshness of each mart",
     "A partition is an hour (2026-11-17T05), a day or a month; the newest is the last one with rows. All marts are "
     "published together; one whose requests have not changed is not written again.",
     made,
-    lambda: st.dataframe(made, hide_index=True, column_config=columns, alt="Freshness of each mart"),
+    lambda: show_table(made, column_config=columns, alt="Freshness of each mart"),
 )
 if live:
     runs = refresh_table(known[-200:])
@@ -235,7 +235,7 @@ if live:
         "Refreshes",
         f"The 200 newest of {of_days}, with their duration and result; n are the requests that were new to it.",
         runs,
-        lambda: st.dataframe(runs, hide_index=True, column_config=columns, alt="Refreshes of the marts"),
+        lambda: show_table(runs, column_config=columns, alt="Refreshes of the marts"),
         live=True,
     )
 else:

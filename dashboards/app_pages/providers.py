@@ -14,7 +14,7 @@ from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines
 from dashboards.colours import provider_colour
 from dashboards.comparison import points, with_changes
-from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
 from dashboards.queries.freshness import freshness
 from dashboards.queries.providers import served_models
 from dashboards.queries.rankings import ranking
@@ -115,7 +115,7 @@ framed(
     f"{those}, {said} (UTC). n counts attempts, and requests for {ROUTER}; with fewer than {FEW} no change is "
     f"shown.{comparison.against}",
     whole,
-    lambda: st.dataframe(greyed(whole), hide_index=True, column_config=columns, alt="Uptime of the range"),
+    lambda: show_table(greyed(whole), column_config=columns, alt="Uptime of the range"),
 )
 saved = ask(rescued, model, time_range)
 if not saved.is_empty():
@@ -129,8 +129,8 @@ if not saved.is_empty():
         f"alone. With: the request in the end, after fallback, retries and hedging. 429s count as failures "
         f"here.{comparison.against}",
         saved,
-        lambda: st.dataframe(
-            greyed(saved), hide_index=True, column_config=columns | {"provider": "Tried first"},
+        lambda: show_table(
+            greyed(saved), column_config=columns | {"provider": "Tried first"},
             alt="Requests saved by fallback",
         ),
     )  # fmt: skip
@@ -150,11 +150,14 @@ framed(
 )
 
 label, number_format = SPEEDS[speed]
-by_hour = ask(latency_by_hour, model, speed, time_range)
+# What is typical of an hour of the day is so of late; hours of a year are many rows.
+recent = time_range.last(LONGEST)
+by_hour = ask(latency_by_hour, model, speed, recent)
 if not by_hour.is_empty():
     framed(
         f"{label} by hour of day",
-        f"{those}, {said}, hours of UTC. Medians from histograms, to 1 %; cells of fewer than {FEW} requests are grey.",
+        f"{those}, {recent.sentence()}, at most {LONGEST.days} days, hours of UTC. Medians from histograms, to 1 %; "
+        f"cells of fewer than {FEW} requests are grey.",
         by_hour,
         lambda: draw_chart(
             matrix(
@@ -167,7 +170,6 @@ if not by_hour.is_empty():
 with st.sidebar:
     compared = st.toggle("TTFT by country", key="countries", bind="query-params",
                          help=f"Reads single requests, of at most {LONGEST.days} days, which takes longer")  # fmt: skip
-recent = time_range.last(LONGEST)
 by_country = ask_rows(latency_by_country, *recent.moments, model, recent) if compared else None
 if by_country is None:
     st.caption("*TTFT by country*, in the sidebar, compares the countries of clients from single requests.")
@@ -211,7 +213,7 @@ if not changed.is_empty():
         f"Days on which the mean charge for a unit differs from that of the day of use before by 0.1 % or more; "
         f" {of}, {said}, the 200 newest.",
         changed,
-        lambda: st.dataframe(changed, hide_index=True, column_config=columns, alt="Changes of price"),
+        lambda: show_table(changed, column_config=columns, alt="Changes of price"),
     )
 
 windows = windows_of(compared_ranges(time_range, found.first.date())[0], found.last)

@@ -13,7 +13,7 @@ from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines, stacked_amounts
 from dashboards.colours import model_colour, policy_colour
 from dashboards.comparison import growth, points
-from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
 from dashboards.policy_report import show_policies
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import UNNAMED, largest
@@ -138,7 +138,7 @@ framed(
 )  # fmt: skip
 
 parts = ask(shares, time_range, kept)
-part_names = ["rescued by fallback", "explored", "hedged"]
+part_names = ["rescued", "explored", "hedged"]
 card(
     f"Fallback, exploration and hedging by {grain}",
     f"Shares of all requests, {said}. Rescued: answered although the first attempt failed. Explored: the first "
@@ -193,9 +193,7 @@ else:
         f"Gain and cost of exploration by {by}",
         f"USD per {PER:,} requests, {said}, the 20 with most requests.",
         ledger,
-        lambda: st.dataframe(
-            greyed(ledger), hide_index=True, column_config=columns, alt=f"Gain and cost of exploration by {by}"
-        ),
+        lambda: show_table(greyed(ledger), column_config=columns, alt=f"Gain and cost of exploration by {by}"),
     )
 
 with st.container(border=True):

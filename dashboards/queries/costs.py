@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import duckdb
 import polars as pl
 
+from dashboards.queries.periods import period_sql, rows_between
 from dashboards.time_range import Span, TimeRange
 from data.record.charges import AUDIO_OUTPUT, COMPLETION, IMAGE_OUTPUT, PROMPT, REASONING
 
@@ -37,11 +38,10 @@ def spend(mart: duckdb.DuckDBPyConnection, time_range: Span, by: Payer) -> pl.Da
     table, column = PAYERS[by]
     return mart.execute(
         f"""
-        SELECT CAST(date_trunc('{time_range.grain}', hour) AS DATE) AS period, {column} AS name,
+        SELECT {period_sql(time_range.grain)} AS period, {column} AS name,
             sum(cost_nano) / 1e9 AS value, CAST(sum(requests) AS BIGINT) AS requests
-        FROM {table} WHERE hour >= ? AND hour < ? GROUP BY 1, 2 ORDER BY 1, 2
-        """,
-        [time_range.begin, time_range.end],
+        FROM {rows_between(table, *time_range)} GROUP BY 1, 2 ORDER BY 1, 2
+        """
     ).pl()
 
 
@@ -62,13 +62,13 @@ def forecast(mart: duckdb.DuckDBPyConnection, today: date) -> Forecast:
     """Return what the month of ``today`` has cost, and what it will at the pace of the last days that have ended."""
     month, recently = today.replace(day=1), today - timedelta(days=PACE_DAYS)
     row = mart.execute(
-        """
+        f"""
         SELECT coalesce(sum(cost_nano) FILTER (WHERE hour >= ?), 0) / 1e9,
             coalesce(sum(cost_nano) FILTER (WHERE hour >= ? AND hour < ?), 0) / 1e9,
             coalesce(sum(cost_nano) FILTER (WHERE hour >= ? AND hour < ?), 0) / 1e9
-        FROM usage_hourly WHERE hour >= ? AND hour < ?
+        FROM {rows_between("usage_hourly", min(month, recently), today + timedelta(days=1), "day")}
         """,
-        [month, month, today, recently, today, min(month, recently), today + timedelta(days=1)],
+        [month, month, today, recently, today],
     ).fetchone()
     assert row is not None
     so_far, before_today, recent = row
@@ -83,15 +83,15 @@ def cache_savings(mart: duckdb.DuckDBPyConnection, time_range: Span) -> float:
         f"""
         WITH prompts AS (
             SELECT model, provider, sum(nano) / nullif(sum(quantity), 0) AS each
-            FROM charges_hourly WHERE meter = '{PROMPT}' AND hour >= ? AND hour < ? GROUP BY ALL
+            FROM {rows_between("charges_hourly", time_range.begin, time_range.end)} WHERE meter = '{PROMPT}'
+            GROUP BY ALL
         ),
         cached AS (
             SELECT model, provider, sum(cached_tokens) AS tokens, sum(cost_cached_nano) AS nano
-            FROM caches_hourly WHERE hour >= ? AND hour < ? GROUP BY ALL
+            FROM {rows_between("caches_hourly", time_range.begin, time_range.end)} GROUP BY ALL
         )
         SELECT coalesce(sum(tokens * each - nano), 0) / 1e9 FROM cached JOIN prompts USING (model, provider)
-        """,
-        [time_range.begin, time_range.end] * 2,
+        """
     ).fetchone()
     assert row is not None
     return float(row[0])
@@ -114,17 +114,16 @@ def switch(mart: duckdb.DuckDBPyConnection, time_range: TimeRange, old: str, new
     Prompt tokens, cached or not, and completion tokens have the mean price that ``new`` had in the range; ``None`` if
     it has no priced requests.
     """
-    dates = [time_range.begin, time_range.end]
     spent = mart.execute(
-        "SELECT model, sum(prompt_tokens), sum(completion_tokens), sum(cost_nano) / 1e9 FROM usage_hourly "
-        "WHERE hour >= ? AND hour < ? AND model IN (?, ?) GROUP BY model",
-        [*dates, old, new],
+        "SELECT model, sum(prompt_tokens), sum(completion_tokens), sum(cost_nano) / 1e9 "
+        f"FROM {rows_between('usage_hourly', time_range.begin, time_range.end)} WHERE model IN (?, ?) GROUP BY model",
+        [old, new],
     ).fetchall()
     charged = mart.execute(
         f"SELECT coalesce(sum(nano) FILTER (WHERE meter NOT IN {WRITTEN}), 0) / 1e9, "
-        f"coalesce(sum(nano) FILTER (WHERE meter IN {WRITTEN}), 0) / 1e9 FROM charges_hourly "
-        "WHERE hour >= ? AND hour < ? AND model = ?",
-        [*dates, new],
+        f"coalesce(sum(nano) FILTER (WHERE meter IN {WRITTEN}), 0) / 1e9 "
+        f"FROM {rows_between('charges_hourly', time_range.begin, time_range.end)} WHERE model = ?",
+        [new],
     ).fetchone()
     assert charged is not None
     by_model = {model: (float(prompt or 0), float(completion or 0), usd) for model, prompt, completion, usd in spent}

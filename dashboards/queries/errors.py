@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import duckdb
 import polars as pl
 
+from dashboards.queries.periods import period_sql, rows_between
 from dashboards.time_range import Span, TimeRange
 
 DAYS_BEFORE = 7
@@ -16,19 +17,18 @@ def failures(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> pl.DataF
     """Return ``period, name, value, requests``: failed requests by the range's grain and kind of error."""
     return mart.execute(
         f"""
-        SELECT CAST(date_trunc('{time_range.grain}', hour) AS DATE) AS period, error_type AS name,
+        SELECT {period_sql(time_range.grain)} AS period, error_type AS name,
             CAST(sum(requests) AS BIGINT) AS value, CAST(sum(requests) AS BIGINT) AS requests
-        FROM outcomes_hourly WHERE error_type IS NOT NULL AND hour >= ? AND hour < ? GROUP BY 1, 2 ORDER BY 1, 2
-        """,
-        [time_range.begin, time_range.end],
+        FROM {rows_between("outcomes_hourly", *time_range)} WHERE error_type IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2
+        """
     ).pl()
 
 
 def all_requests(mart: duckdb.DuckDBPyConnection, time_range: Span) -> int:
     """Return the number of requests of the range, failed or not."""
     row = mart.execute(
-        "SELECT CAST(coalesce(sum(requests), 0) AS BIGINT) FROM outcomes_hourly WHERE hour >= ? AND hour < ?",
-        [time_range.begin, time_range.end],
+        "SELECT CAST(coalesce(sum(requests), 0) AS BIGINT) "
+        f"FROM {rows_between('outcomes_hourly', time_range.begin, time_range.end)}"
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -40,12 +40,11 @@ def kinds(mart: duckdb.DuckDBPyConnection, time_range: Span) -> pl.DataFrame:
     ``provider`` is null where none served.
     """
     return mart.execute(
-        """
+        f"""
         SELECT error_type AS error, provider, model, CAST(sum(requests) AS BIGINT) AS requests
-        FROM outcomes_hourly WHERE error_type IS NOT NULL AND hour >= ? AND hour < ?
+        FROM {rows_between("outcomes_hourly", time_range.begin, time_range.end)} WHERE error_type IS NOT NULL
         GROUP BY 1, 2, 3 ORDER BY requests DESC, error, provider, model
-        """,
-        [time_range.begin, time_range.end],
+        """
     ).pl()
 
 

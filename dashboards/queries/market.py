@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 
 from dashboards.queries.layers import folded
+from dashboards.queries.periods import rows_between
 from dashboards.time_range import GRAINS, Grain, Span, TimeRange
 from data.catalogue import load_catalogue
 
@@ -36,7 +37,7 @@ def first_days(mart: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 def models(mart: duckdb.DuckDBPyConnection, time_range: Span) -> pl.DataFrame:
     """Return ``model, author, tokens, requests, share, cost_usd, success`` of the range, most tokens first."""
     return mart.execute(
-        """
+        f"""
         SELECT model, author,
             CAST(sum(prompt_tokens + completion_tokens) AS BIGINT) AS tokens,
             CAST(sum(requests) AS BIGINT) AS requests,
@@ -44,10 +45,9 @@ def models(mart: duckdb.DuckDBPyConnection, time_range: Span) -> pl.DataFrame:
                 AS share,
             sum(cost_nano) / 1e9 AS cost_usd,
             sum(succeeded) / nullif(sum(requests) - sum(cancelled), 0) AS success
-        FROM usage_hourly WHERE model IS NOT NULL AND hour >= ? AND hour < ?
+        FROM {rows_between("usage_hourly", time_range.begin, time_range.end)} WHERE model IS NOT NULL
         GROUP BY model, author ORDER BY tokens DESC, model
-        """,
-        [time_range.begin, time_range.end],
+        """
     ).pl()
 
 

@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 
 from dashboards.queries.histograms import medians
+from dashboards.queries.periods import period_sql, rows_between
 from dashboards.queries.providers import METRICS
 from dashboards.time_range import TimeRange
 
@@ -33,13 +34,13 @@ def provider_tokens(mart: duckdb.DuckDBPyConnection, model: str, time_range: Tim
     """Return ``period, provider, tokens, requests, cost_usd`` by the range's grain, of served requests."""
     return mart.execute(
         f"""
-        SELECT {_period(time_range)} AS period, provider,
+        SELECT {period_sql(time_range.grain)} AS period, provider,
             CAST(sum(prompt_tokens + completion_tokens) AS BIGINT) AS tokens,
             CAST(sum(requests) AS BIGINT) AS requests, sum(cost_nano) / 1e9 AS cost_usd
-        FROM usage_hourly WHERE model = ? AND provider IS NOT NULL AND hour >= ? AND hour < ?
+        FROM {rows_between("usage_hourly", *time_range)} WHERE model = ? AND provider IS NOT NULL
         GROUP BY 1, 2 ORDER BY 1, 2
         """,
-        [model, time_range.begin, time_range.end],
+        [model],
     ).pl()
 
 
@@ -58,12 +59,12 @@ def measured(mart: duckdb.DuckDBPyConnection, model: str, measure: str, time_ran
     of = "sum(attempts)" if measure == "429s" else "sum(succeeded) + sum(failed)"
     return mart.execute(
         f"""
-        SELECT {_period(time_range)} AS period, provider AS name, {value} / ({of}) AS value,
+        SELECT {period_sql(time_range.grain)} AS period, provider AS name, {value} / ({of}) AS value,
             CAST({of} AS BIGINT) AS requests
-        FROM uptime_hourly WHERE model = ? AND hour >= ? AND hour < ?
+        FROM {rows_between("uptime_hourly", *time_range)} WHERE model = ?
         GROUP BY 1, 2 HAVING {of} > 0 ORDER BY 1, 2
         """,
-        [model, time_range.begin, time_range.end],
+        [model],
     ).pl()
 
 
@@ -108,16 +109,12 @@ def moves(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange) ->
     ).pl()
 
 
-def _period(time_range: TimeRange) -> str:
-    return f"CAST(date_trunc('{time_range.grain}', hour) AS DATE)"
-
-
 def _medians(mart: duckdb.DuckDBPyConnection, model: str, metric: str, time_range: TimeRange) -> pl.DataFrame:
     rows = mart.execute(
         f"""
-        SELECT {_period(time_range)} AS period, provider AS name, bucket, CAST(sum(n) AS BIGINT) AS n
-        FROM latency_hourly WHERE model = ? AND metric = ? AND hour >= ? AND hour < ? GROUP BY 1, 2, 3
+        SELECT {period_sql(time_range.grain)} AS period, provider AS name, bucket, CAST(sum(n) AS BIGINT) AS n
+        FROM {rows_between("latency_hourly", *time_range)} WHERE model = ? AND metric = ? GROUP BY 1, 2, 3
         """,
-        [model, metric, time_range.begin, time_range.end],
+        [model, metric],
     ).pl()
     return medians(rows, "period", METRICS[metric])

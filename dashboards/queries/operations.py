@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
 
 import duckdb
 import polars as pl
 
 from dashboards.queries.histograms import quantiles
+from dashboards.queries.periods import HOUR, Unit, period_sql, rows_between
 from dashboards.time_range import TimeRange
 from data.refreshes import Refresh
 from data.worker_reports import WorkerReport
 
 Filters = tuple[tuple[str, str], ...]
-Unit = Literal["hour", "day", "week", "month"]
 EVERY: dict[Unit, str] = {"hour": "1h", "day": "1d", "week": "1w", "month": "1mo"}
 MEAN, BUSIEST = "mean", "busiest hour"
 LEVELS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -57,14 +56,15 @@ def overhead(
 
     ``period`` is a moment for hours and else a day; with no ``unit`` all is one period.
     """
-    truncated = f"date_trunc('{unit}', hour)" if unit else "TIMESTAMP '2000-01-01'"
+    truncated = f"date_trunc('{unit}', {HOUR})" if unit else "TIMESTAMP '2000-01-01'"
     rows = mart.execute(
         f"""
         SELECT CAST({truncated} AS {"TIMESTAMP" if unit == "hour" else "DATE"}) AS period, 'overhead' AS name, bucket,
             CAST(sum(n) AS BIGINT) AS n
-        FROM latency_hourly WHERE metric = 'overhead' AND hour >= ? AND hour < ? {_kept(filters)} GROUP BY ALL
+        FROM {rows_between("latency_hourly", begin, end, unit or "month")} WHERE metric = 'overhead' {_kept(filters)}
+        GROUP BY ALL
         """,
-        [begin, end, *(value for _, value in filters)],
+        [value for _, value in filters],
     ).pl()
     found = [
         quantiles(rows, "period", US_PER_MS, level).with_columns(name=pl.lit(name)) for name, level in LEVELS.items()
@@ -76,7 +76,7 @@ def set_aside(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> pl.Data
     """Return ``period, name, value, requests``: requests in no other mart by the range's grain and reason."""
     return mart.execute(
         f"""
-        SELECT CAST(date_trunc('{time_range.grain}', hour) AS DATE) AS period, reason AS name,
+        SELECT {period_sql(time_range.grain)} AS period, reason AS name,
             CAST(sum(requests) AS BIGINT) AS value, CAST(sum(requests) AS BIGINT) AS requests
         FROM quarantine_hourly WHERE hour >= ? AND hour < ? GROUP BY 1, 2 ORDER BY 1, 2
         """,
@@ -178,8 +178,9 @@ def _state(report: WorkerReport, age_s: float, silent_s: float) -> str:
 def _hours(mart: duckdb.DuckDBPyConnection, begin: datetime, end: datetime, filters: Filters) -> pl.DataFrame:
     return mart.execute(
         f"""
-        SELECT CAST(hour AS TIMESTAMP) AS hour, CAST(sum(requests) AS BIGINT) AS requests
-        FROM usage_hourly WHERE hour >= ? AND hour < ? {_kept(filters)} GROUP BY 1 ORDER BY 1
+        SELECT {HOUR} AS hour, CAST(sum(requests) AS BIGINT) AS requests
+        FROM {"usage_hourly" if filters else "arrivals_hourly"} WHERE hour >= ? AND hour < ? {_kept(filters)}
+        GROUP BY 1 ORDER BY 1
         """,
         [begin, end, *(value for _, value in filters)],
     ).pl()

@@ -7,6 +7,7 @@ from collections import defaultdict
 import duckdb
 import polars as pl
 
+from dashboards.queries.periods import rows_between
 from dashboards.time_range import Span, TimeRange
 from data.histogram import quantile
 
@@ -16,10 +17,10 @@ METRICS = {"ttft": 1e6, "throughput": 1e3}
 def served_models(mart: duckdb.DuckDBPyConnection, time_range: TimeRange) -> list[str]:
     """Return models with traffic, most requests first."""
     sql = (
-        "SELECT model FROM usage_hourly WHERE model IS NOT NULL AND hour >= ? AND hour < ? "
+        f"SELECT model FROM {rows_between('usage_hourly', time_range.begin, time_range.end)} WHERE model IS NOT NULL "
         "GROUP BY model ORDER BY sum(requests) DESC, model"
     )
-    return [name for (name,) in mart.execute(sql, [time_range.begin, time_range.end]).fetchall()]
+    return [name for (name,) in mart.execute(sql).fetchall()]
 
 
 def side_by_side(mart: duckdb.DuckDBPyConnection, model: str, time_range: Span) -> pl.DataFrame:
@@ -29,12 +30,13 @@ def side_by_side(mart: duckdb.DuckDBPyConnection, model: str, time_range: Span) 
     ``uptime`` follows the reference's definition and is null until an attempt counts.
     """
     rows = mart.execute(
-        """
+        f"""
         SELECT provider, CAST(sum(attempts) AS BIGINT), CAST(sum(succeeded) AS BIGINT),
             CAST(sum(failed) AS BIGINT), CAST(sum(rate_limited) AS BIGINT)
-        FROM uptime_hourly WHERE model = ? AND hour >= ? AND hour < ? GROUP BY provider ORDER BY 2 DESC, 1
+        FROM {rows_between("uptime_hourly", time_range.begin, time_range.end)} WHERE model = ?
+        GROUP BY provider ORDER BY 2 DESC, 1
         """,
-        [model, time_range.begin, time_range.end],
+        [model],
     ).fetchall()
     histograms = _histograms(mart, model, time_range)
     made = []
@@ -61,10 +63,11 @@ def side_by_side(mart: duckdb.DuckDBPyConnection, model: str, time_range: Span) 
 def _histograms(mart: duckdb.DuckDBPyConnection, model: str, time_range: Span) -> dict[tuple[str, str], dict[int, int]]:
     found: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
     sql = (
-        "SELECT provider, metric, bucket, CAST(sum(n) AS BIGINT) FROM latency_hourly "
-        "WHERE model = ? AND hour >= ? AND hour < ? GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        "SELECT provider, metric, bucket, CAST(sum(n) AS BIGINT) "
+        f"FROM {rows_between('latency_hourly', time_range.begin, time_range.end)} "
+        f"WHERE model = ? AND metric IN {tuple(METRICS)} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     )
-    for provider, metric, bucket, count in mart.execute(sql, [model, time_range.begin, time_range.end]).fetchall():
+    for provider, metric, bucket, count in mart.execute(sql, [model]).fetchall():
         found[provider, metric][bucket] = count
     return found
 

@@ -6,6 +6,7 @@ import duckdb
 import polars as pl
 
 from dashboards.queries.histograms import medians
+from dashboards.queries.periods import HOUR, period_sql, rows_between
 from dashboards.queries.providers import METRICS
 from dashboards.time_range import Span, TimeRange
 
@@ -28,19 +29,21 @@ def uptimes(mart: duckdb.DuckDBPyConnection, model: str | None, time_range: Span
     """
     return mart.execute(
         f"""
-        SELECT {_period(time_range)} AS period, provider AS name, sum(succeeded) / sum(succeeded + failed) AS value,
+        SELECT {period_sql(time_range.grain)} AS period, provider AS name,
+            sum(succeeded) / sum(succeeded + failed) AS value,
             CAST(sum(succeeded + failed) AS BIGINT) AS requests
-        FROM uptime_hourly WHERE ($model IS NULL OR model = $model) AND hour >= $begin AND hour < $end
+        FROM {rows_between("uptime_hourly", *time_range)} WHERE ($model IS NULL OR model = $model)
         GROUP BY 1, 2 HAVING sum(succeeded + failed) > 0
         UNION ALL
-        SELECT {_period(time_range)}, '{ROUTER}', sum(requests) FILTER (WHERE error_type IS NULL) / sum(requests),
+        SELECT {period_sql(time_range.grain)}, '{ROUTER}',
+            sum(requests) FILTER (WHERE error_type IS NULL) / sum(requests),
             CAST(sum(requests) AS BIGINT)
-        FROM outcomes_hourly
-        WHERE model IS NOT NULL AND ($model IS NULL OR model = $model) AND hour >= $begin AND hour < $end
+        FROM {rows_between("outcomes_hourly", *time_range)}
+        WHERE model IS NOT NULL AND ($model IS NULL OR model = $model)
             AND (error_type IS NULL OR error_type NOT IN {(*NOT_COUNTED, RATE_LIMITED)})
         GROUP BY 1 ORDER BY 1, 2
         """,
-        _asked(model, time_range),
+        {"model": model},
     ).pl().with_columns(pl.col("value").fill_null(0.0))  # fmt: skip
 
 
@@ -48,12 +51,12 @@ def rate_limits(mart: duckdb.DuckDBPyConnection, model: str | None, time_range: 
     """Return ``period, name, value, requests``: the share of each provider's attempts that met a 429."""
     return mart.execute(
         f"""
-        SELECT {_period(time_range)} AS period, provider AS name, sum(rate_limited) / sum(attempts) AS value,
+        SELECT {period_sql(time_range.grain)} AS period, provider AS name, sum(rate_limited) / sum(attempts) AS value,
             CAST(sum(attempts) AS BIGINT) AS requests
-        FROM uptime_hourly WHERE ($model IS NULL OR model = $model) AND hour >= $begin AND hour < $end
+        FROM {rows_between("uptime_hourly", *time_range)} WHERE ($model IS NULL OR model = $model)
         GROUP BY 1, 2 ORDER BY 1, 2
         """,
-        _asked(model, time_range),
+        {"model": model},
     ).pl()
 
 
@@ -62,8 +65,9 @@ def latency_by_hour(
 ) -> pl.DataFrame:
     """Return ``hour, name, value, requests``: the median TTFT (s) or throughput (tokens/s) by hour of day, UTC."""
     rows = mart.execute(
-        """
-        SELECT CAST(extract('hour' FROM hour) AS BIGINT) AS hour, provider AS name, bucket, CAST(sum(n) AS BIGINT) AS n
+        f"""
+        SELECT CAST(extract('hour' FROM {HOUR}) AS BIGINT) AS hour, provider AS name, bucket,
+            CAST(sum(n) AS BIGINT) AS n
         FROM latency_hourly
         WHERE metric = $metric AND ($model IS NULL OR model = $model) AND hour >= $begin AND hour < $end
         GROUP BY ALL
@@ -110,13 +114,13 @@ def prices(mart: duckdb.DuckDBPyConnection, model: str | None, meter: str, time_
     """
     return mart.execute(
         f"""
-        SELECT {_period(time_range)} AS period, provider AS name, sum(nano) / sum(quantity) / 1000 AS value,
+        SELECT {period_sql(time_range.grain)} AS period, provider AS name, sum(nano) / sum(quantity) / 1000 AS value,
             CAST(NULL AS BIGINT) AS requests
-        FROM charges_hourly WHERE provider IS NOT NULL AND meter = $meter AND ($model IS NULL OR model = $model)
-            AND hour >= $begin AND hour < $end
+        FROM {rows_between("charges_hourly", *time_range)}
+        WHERE provider IS NOT NULL AND meter = $meter AND ($model IS NULL OR model = $model)
         GROUP BY 1, 2 HAVING sum(quantity) > 0 ORDER BY 1, 2
         """,
-        _asked(model, time_range) | {"meter": meter},
+        {"model": model, "meter": meter},
     ).pl()
 
 
@@ -136,10 +140,6 @@ def price_changes(mart: duckdb.DuckDBPyConnection, model: str | None, time_range
         """,
         _asked(model, time_range),
     ).pl()
-
-
-def _period(time_range: Span) -> str:
-    return f"CAST(date_trunc('{time_range.grain}', hour) AS DATE)"
 
 
 def _asked(model: str | None, time_range: Span) -> dict[str, object]:

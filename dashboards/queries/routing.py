@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import duckdb
 import polars as pl
 
+from dashboards.queries.periods import HOUR, period_sql
 from dashboards.time_range import TimeRange
 
 By = Literal["policy", "version", "model"]
@@ -55,7 +56,7 @@ def served(mart: duckdb.DuckDBPyConnection, time_range: TimeRange, by: By, kept:
     """Return ``period, name, value, requests``: requests by the range's grain; both figures are their number."""
     return mart.execute(
         f"""
-        SELECT {_period(time_range)} AS period, {_NAMES[by]} AS name,
+        SELECT {period_sql(time_range.grain)} AS period, {_NAMES[by]} AS name,
             CAST(sum(requests) AS BIGINT) AS value, CAST(sum(requests) AS BIGINT) AS requests
         FROM routing_hourly WHERE {_WHERE} GROUP BY 1, 2 ORDER BY 1, 2
         """,
@@ -88,8 +89,8 @@ def shares(mart: duckdb.DuckDBPyConnection, time_range: TimeRange, kept: Kept) -
     """Return ``period, name, value, requests``: the shares of requests that fallback rescued, explored and hedged."""
     rows = mart.execute(
         f"""
-        SELECT {_period(time_range)} AS period, CAST(sum(requests) AS BIGINT) AS requests,
-            sum(rescued) / sum(requests) AS "rescued by fallback", sum(explored) / sum(requests) AS explored,
+        SELECT {period_sql(time_range.grain)} AS period, CAST(sum(requests) AS BIGINT) AS requests,
+            sum(rescued) / sum(requests) AS rescued, sum(explored) / sum(requests) AS explored,
             sum(hedged) / sum(requests) AS hedged
         FROM routing_hourly WHERE {_WHERE} GROUP BY 1 ORDER BY 1
         """,
@@ -126,7 +127,7 @@ def gains(mart: duckdb.DuckDBPyConnection, time_range: TimeRange, by: By, kept: 
 def gains_over_time(mart: duckdb.DuckDBPyConnection, time_range: TimeRange, kept: Kept) -> pl.DataFrame:
     """Return the same for each ``period`` of the range's grain."""
     block = "day" if time_range.grain == "month" else "hour"
-    return _blocks(mart, time_range, kept, _period(time_range), block, "period").sort("period")
+    return _blocks(mart, time_range, kept, period_sql(time_range.grain), block, "period").sort("period")
 
 
 def intervals(blocks: pl.DataFrame, key: str, amount: str) -> pl.DataFrame:
@@ -168,7 +169,7 @@ def _blocks(
 ) -> pl.DataFrame:
     rows = mart.execute(
         f"""
-        SELECT {expression} AS {key}, date_trunc('{block}', hour) AS block, CAST(sum(requests) AS BIGINT) AS requests,
+        SELECT {expression} AS {key}, date_trunc('{block}', {HOUR}) AS block, CAST(sum(requests) AS BIGINT) AS requests,
             CAST(sum(choices) AS BIGINT) AS choices, CAST(sum(explored) AS BIGINT) AS explored,
             sum(gain_nano) / 1e9 AS gain, sum(exploration_nano) / 1e9 AS exploration,
             (sum(gain_nano) - sum(hedge_cost_nano)) / 1e9 AS net
@@ -191,10 +192,6 @@ def _word(column: str, words: tuple[str, ...]) -> pl.Expr:
 _WHERE = (
     "hour >= $begin AND hour < $end AND ($policy IS NULL OR policy = $policy) AND ($model IS NULL OR model = $model)"
 )
-
-
-def _period(time_range: TimeRange) -> str:
-    return f"CAST(date_trunc('{time_range.grain}', hour) AS DATE)"
 
 
 def _asked(time_range: TimeRange, kept: Kept) -> dict[str, object]:

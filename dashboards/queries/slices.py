@@ -8,6 +8,7 @@ from typing import NamedTuple
 import duckdb
 import polars as pl
 
+from dashboards.queries.periods import Unit, period_sql, rows_between
 from dashboards.time_range import Grain
 
 LAKE = "lake_rows"
@@ -104,34 +105,25 @@ def values(mart: duckdb.DuckDBPyConnection, field: str, begin: datetime, end: da
     """Return the values of a field in the range, most tokens first."""
     if field == "tools":
         return list(TOOLS)
-    found = _grouped(mart, Slice(field), field, "0", begin, end)
+    found = _grouped(mart, Slice(field), field, "0", begin, end, "month")
     names = [name for name in found["name"].to_list() if name is not None]
     return [name for name in CONTEXTS if name in names] if field == "context" else names
 
 
 def by_window(source: duckdb.DuckDBPyConnection, asked: Slice, windows: Windows, count: int) -> pl.DataFrame:
     """Return ``window, name, tokens, requests``: window 0 is the range, 1 the one before it, and so on."""
-    base, _ = windows.before(count - 1)
-    hours = f"date_diff('hour', TIMESTAMP '{base:%Y-%m-%d %H:%M:%S}', CAST(hour AS TIMESTAMP))"
-    length = round((windows.end - windows.begin) / timedelta(hours=1))
-    period = windows.days * 24
-    rows = _grouped(
-        source,
-        asked,
-        asked.by,
-        f"{count - 1} - {hours} // {period}",
-        base,
-        windows.end,
-        f"{hours} % {period} < {length}",
-    )
-    return rows.rename({"key": "window"}).select("window", "name", "tokens", "requests")
+    found = [
+        _grouped(source, asked, asked.by, f"CAST({number} AS BIGINT)", *windows.before(number), "month")
+        for number in range(count)
+    ]
+    return pl.concat(found).rename({"key": "window"}).select("window", "name", "tokens", "requests")
 
 
 def by_period(
     source: duckdb.DuckDBPyConnection, asked: Slice, grain: Grain, begin: datetime, end: datetime
 ) -> pl.DataFrame:
     """Return ``period, name, tokens, requests`` by the grain."""
-    rows = _grouped(source, asked, asked.by, f"CAST(date_trunc('{grain}', hour) AS DATE)", begin, end)
+    rows = _grouped(source, asked, asked.by, period_sql(grain), begin, end, grain)
     return rows.rename({"key": "period"}).select("period", "name", "tokens", "requests").sort("period", "name")
 
 
@@ -140,15 +132,15 @@ def history(
 ) -> pl.DataFrame:
     """Return ``period, value, name, tokens, requests, cost_usd`` for each value of the field ``across``."""
     assert asked.across is not None
-    key = f"{{'period': CAST(date_trunc('{grain}', hour) AS DATE), 'value': {_column(asked.across)}}}"
-    rows = _grouped(source, asked, asked.by, key, begin, end).unnest("key")
+    key = f"{{'period': {period_sql(grain)}, 'value': {_column(asked.across)}}}"
+    rows = _grouped(source, asked, asked.by, key, begin, end, grain).unnest("key")
     return rows.drop_nulls("value").sort("period", "value", "tokens", "name", descending=[False, False, True, False])
 
 
 def crossed(source: duckdb.DuckDBPyConnection, asked: Slice, begin: datetime, end: datetime) -> pl.DataFrame:
     """Return ``value, name, tokens, requests, cost_usd`` for each value of the field ``across``."""
     assert asked.across is not None
-    rows = _grouped(source, asked, asked.by, _column(asked.across), begin, end)
+    rows = _grouped(source, asked, asked.by, _column(asked.across), begin, end, "month")
     return rows.rename({"key": "value"}).drop_nulls("value").with_columns(pl.col("value").cast(pl.String))
 
 
@@ -171,18 +163,17 @@ def _grouped(
     key: str,
     begin: datetime,
     end: datetime,
-    condition: str = "true",
+    unit: Unit,
 ) -> pl.DataFrame:
     """Return ``key, name, tokens, requests, cost_usd``, most tokens first."""
     mart = _mart(asked)
-    kept = [f"{_column(name)} = ?" for name, _ in asked.filters]
+    kept = [f"{_column(by)} IS NOT NULL", *(f"{_column(name)} = ?" for name, _ in asked.filters)]
     return source.execute(
         f"""
         SELECT {key} AS key, {_column(by)} AS name, CAST(sum({mart.tokens}) AS BIGINT) AS tokens,
             CAST(sum(requests) AS BIGINT) AS requests, sum(cost_nano) / 1e9 AS cost_usd
-        FROM {mart.name}
-        WHERE hour >= ? AND hour < ? AND {" AND ".join([condition, f"{_column(by)} IS NOT NULL", *kept])}
+        FROM {rows_between(mart.name, begin, end, unit)} WHERE {" AND ".join(kept)}
         GROUP BY 1, 2 ORDER BY tokens DESC, name
         """,
-        [begin, end, *(value for _, value in asked.filters)],
+        [value for _, value in asked.filters],
     ).pl()

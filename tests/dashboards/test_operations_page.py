@@ -179,7 +179,7 @@ def test_the_page_shows_a_live_installation(live: Lake, monkeypatch: pytest.Monk
     assert not page.exception
     assert titles(page) == [
         "Records of the router's workers", "Requests a second by hour", "Router's overhead by hour, ms",
-        "Requests a second by hour of day", "Time until a request can be read by hour, s",
+        "Requests by hour of day", "Time until a request can be read by hour, s",
         "Requests set aside by day and reason", "Requests that were set aside", "Freshness of each mart", "Refreshes",
     ]  # fmt: skip
     figures = {one.label: (one.value, one.delta) for one in page.metric}
@@ -199,7 +199,7 @@ def test_the_page_shows_the_synthetic_market(
     assert not page.exception
     unit = {"52 weeks": "week", "all": "month"}.get(query.get("range", ""), "hour")
     assert titles(page) == [
-        f"Requests a second by {unit}", f"Router's overhead by {unit}, ms", "Requests a second by hour of day",
+        f"Requests a second by {unit}", f"Router's overhead by {unit}, ms", "Requests by hour of day",
         "Freshness of each mart",
     ]  # fmt: skip
     assert any("The synthetic market has no router" in one.value for one in page.caption)

@@ -86,7 +86,7 @@ def test_what_served_is_that_of_the_log(mart: duckdb.DuckDBPyConnection, recent:
     rescued = mine.filter(pl.col("error_type").is_null() & pl.col("attempts").list.first().struct.field("error_type")
                           .is_not_null()).height  # fmt: skip
     assert sums(mart, *RECENT.moments, kept)["rescued"] == rescued
-    parts = shares(mart, RECENT, kept).filter(pl.col("name") == "rescued by fallback")
+    parts = shares(mart, RECENT, kept).filter(pl.col("name") == "rescued")
     assert (parts["value"] * parts["requests"]).sum() == pytest.approx(rescued)
 
 
