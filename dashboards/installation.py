@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards.controls import card
+from dashboards.controls import card, show_table
 from dashboards.queries.operations import result, workers
 from data.lake import Lake
 from data.refreshes import Refresh, last_refresh
@@ -48,7 +48,7 @@ def show_now(lake: Lake) -> None:
         f"Counted by each worker since it began, as of {now:%Y-%m-%d %H:%M} UTC; /metrics of the router has the same "
         "sums. A lost record is a request that no mart has.",
         frame,
-        lambda: st.dataframe(frame, hide_index=True, column_config=_COLUMNS, alt="Records of the router's workers"),
+        lambda: show_table(frame, column_config=_COLUMNS, alt="Records of the router's workers"),
         live=True,
     )
 

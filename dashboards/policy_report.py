@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboards.charts.intervals import intervals
 from dashboards.charts.timelines import lives as draw_lives
-from dashboards.controls import FEW, card, draw_chart
+from dashboards.controls import FEW, card, draw_chart, show_table
 from dashboards.queries.policies import audit, compared_with, effects, lives, registry, segments, shifts, verdicts
 from dashboards.slice_controls import with_asked
 from data.lake import Lake
@@ -117,7 +117,7 @@ def _show_report(lake: Lake, version: str) -> None:
 def _table(title: str, definition: str, frame: pl.DataFrame) -> None:
     card(
         title, definition, frame,
-        lambda: st.dataframe(_few_greyed(frame), hide_index=True, column_config=_COLUMNS, alt=title), live=True,
+        lambda: show_table(_few_greyed(frame), column_config=_COLUMNS, alt=title), live=True,
     )  # fmt: skip
 
 

@@ -72,8 +72,8 @@ def request_table(
     if rows.is_empty():
         st.caption(f"No request of {words}. Choose another time range, or leave a filter out.")
         return None
-    event: Any = st.dataframe(rows, hide_index=True, column_config=_COLUMNS, key=key, on_select=on_select,
-                              selection_mode="single-row", alt="Single requests")  # fmt: skip
+    event: Any = st.dataframe(rows, hide_index=True, placeholder="–", column_config=_COLUMNS, key=key,
+                              on_select=on_select, selection_mode="single-row", alt="Single requests")  # fmt: skip
     st.caption(f"The newest requests, {MOST} at most, of {words}. Choose one to see why it went where it went.")
     st.download_button("CSV", rows.write_csv(), f"requests-{chosen_source()}.csv", "text/csv", key=f"{key}-csv",
                        icon=":material/download:")  # fmt: skip
@@ -105,4 +105,4 @@ def explain_request(generation_id: str, of: RequestsOf) -> None:
     for title, frame in (("Endpoints", said.endpoints), ("Attempts", said.attempts)):
         if not frame.is_empty():
             st.markdown(f"{title}")
-            st.dataframe(frame, hide_index=True, column_config=_COLUMNS, alt=f"{title} of the request")
+            st.dataframe(frame, hide_index=True, placeholder="–", column_config=_COLUMNS, alt=f"{title} of the request")

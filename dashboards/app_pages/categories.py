@@ -12,7 +12,7 @@ from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import stacked_shares
 from dashboards.charts.scatter import price_against_use
 from dashboards.colours import author_colour, model_colour, name_colour
-from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
 from dashboards.queries.categories import leads, prices, profiles, with_author
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares, totals
@@ -69,9 +69,10 @@ framed(
 
 columns: dict[str, Any] = {
     "value": label, "leader": "Leader", "before": "Led before",
-    "since": st.column_config.TextColumn("Leads since", help=f"Begin of the first {grain} of an unbroken run"),
+    "since": st.column_config.TextColumn("Since", help=f"Begin of the first {grain} of an unbroken run"),
     "share": st.column_config.ProgressColumn(f"Its share, last {grain}", format="percent", min_value=0, max_value=1),
-    "part": st.column_config.NumberColumn(f"Share of all {label.lower()} tokens", format="percent"),
+    "part": st.column_config.NumberColumn("Share of tokens", format="percent",
+                                          help=f"Of all tokens with a known {label.lower()}"),
     "change": st.column_config.NumberColumn("Change of share", format="%+.1f points"),
     "growth": st.column_config.NumberColumn("Growth of tokens", format="percent"),
     "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
@@ -92,7 +93,7 @@ framed(
     f"{time_range.begin}; {grain}s in which it has fewer than {FEW} requests are passed over. Tokens and n are those "
     f"of the range.{comparison.against}",
     led,
-    lambda: st.dataframe(greyed(led), hide_index=True, column_config=columns, alt=f"Leaders of each {label.lower()}"),
+    lambda: show_table(greyed(led), column_config=columns, alt=f"Leaders of each {label.lower()}"),
 )
 
 within = rows.filter(pl.col("value") == chosen)

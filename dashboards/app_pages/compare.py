@@ -142,7 +142,7 @@ if compared:
         "prompt_tokens": "Prompt tokens", "completion_tokens": "Completion tokens", "cost_usd": "USD, exact",
         "finish_reason": "Ended with", "error": "Error", "generation_id": "Id",
     }  # fmt: skip
-    st.dataframe(table, hide_index=True, column_config=figures, alt="Answers side by side")
+    st.dataframe(table, hide_index=True, placeholder="–", column_config=figures, alt="Answers side by side")
     st.download_button("CSV", table.write_csv(), "compare.csv", "text/csv", icon=":material/download:")
     st.caption(
         "One answer each says little about speed: times of a model over many requests are on the page Model. Each "

@@ -11,7 +11,7 @@ from dashboards.access import ask, foot
 from dashboards.charts.over_time import stacked_amounts
 from dashboards.colours import model_colour, name_colour
 from dashboards.comparison import growth, with_changes
-from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
 from dashboards.queries.costs import (
     PACE_DAYS,
     PAYERS,
@@ -133,7 +133,7 @@ framed(
     f"{time_range.sentence()}, the hundred dearest. Keys and users are shown by their hashes, as the log has "
     f"them.{comparison.against}",
     dear,
-    lambda: st.dataframe(greyed(dear), hide_index=True, column_config=columns, alt=f"Cost by {by}"),
+    lambda: show_table(greyed(dear), column_config=columns, alt=f"Cost by {by}"),
 )
 
 priced = [name for name in ask(payers, time_range, "model")["name"].to_list() if name is not None]

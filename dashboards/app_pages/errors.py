@@ -11,7 +11,7 @@ from dashboards.access import ask, foot
 from dashboards.charts.over_time import stacked_amounts
 from dashboards.colours import name_colour
 from dashboards.comparison import growth, points
-from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
 from dashboards.queries.errors import DAYS_BEFORE, all_requests, failures, kinds, risen
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import largest
@@ -65,7 +65,7 @@ framed(
     f"Up to {until:%Y-%m-%d %H:%M} UTC, against the {DAYS_BEFORE} days before. With fewer than {FEW} requests no "
     "change is shown.",
     rose,
-    lambda: st.dataframe(greyed(rose), hide_index=True, column_config=columns, alt="Errors that rose"),
+    lambda: show_table(greyed(rose), column_config=columns, alt="Errors that rose"),
 )
 
 layers = largest(rows, 8)
@@ -87,8 +87,6 @@ framed(
     "Where they failed",
     f"{time_range.sentence()}, the 200 most frequent. No provider is named where none served.{comparison.against}",
     where,
-    lambda: st.dataframe(
-        where, hide_index=True, column_config=columns | {"requests": "Failed"}, alt="Errors by provider and model"
-    ),
+    lambda: show_table(where, column_config=columns | {"requests": "Failed"}, alt="Errors by provider and model"),
 )
 foot("Requests that ended with an error, whoever caused it.")

@@ -10,7 +10,7 @@ from dashboards.access import ask, foot
 from dashboards.charts.over_time import lines, stacked_shares
 from dashboards.colours import GREY, author_colour, model_colour
 from dashboards.comparison import growth
-from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
 from dashboards.queries.categories import with_author
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import (
@@ -103,7 +103,7 @@ framed(
     f"Leaders by {by}",
     f"{windows.sentence()} (UTC){f', against {windows.sentence(1)}' if comparison.wanted else ''}.",
     ranked,
-    lambda: st.dataframe(greyed(ranked), hide_index=True, column_config=columns, alt=f"Leaders by {by}"),
+    lambda: show_table(greyed(ranked), column_config=columns, alt=f"Leaders by {by}"),
 )  # fmt: skip
 
 of_models = columns | {"name": "Model"}
@@ -114,8 +114,10 @@ with left:
         "New models",
         f"Models that first had tokens in {recent.sentence()}.",
         new,
-        lambda: st.dataframe(
-            greyed(new.drop("tokens")), hide_index=True, column_config=of_models, alt="Models that are new"
+        lambda: (
+            st.caption("There is none: each model had tokens before.")
+            if new.is_empty()
+            else show_table(greyed(new.drop("tokens")), column_config=of_models, alt="Models that are new")
         ),
     )
 with right:
@@ -124,8 +126,10 @@ with right:
         "Fading models",
         f"Models whose share of {recent.sentence()} is less than half of that of {earlier.sentence()}.",
         lost,
-        lambda: st.dataframe(
-            greyed(lost.drop("tokens")), hide_index=True, column_config=of_models, alt="Models that lose share"
+        lambda: (
+            st.caption("There is none: each model has kept more than half of its share.")
+            if lost.is_empty()
+            else show_table(greyed(lost.drop("tokens")), column_config=of_models, alt="Models that lose share")
         ),
     )
 

@@ -12,7 +12,7 @@ from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import lines, stacked_shares
 from dashboards.colours import provider_colour
 from dashboards.comparison import growth, points, with_changes
-from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import models, shares
 from dashboards.queries.models import MEASURES, measured, moves, provider_tokens, retention
@@ -116,9 +116,10 @@ compared = with_changes(
 beside = compared.join(offers(model, configured_catalogue(lake())), on="provider", how="left", maintain_order="left")
 framed(
     "Providers side by side",
-    f"{said}. Prices are list prices of the catalogue in force now.{comparison.against}",
+    f"{said}. Prices are list prices of the catalogue in force now; rows of fewer than {FEW} attempts are "
+    f"grey.{comparison.against}",
     beside,
-    lambda: st.dataframe(beside, hide_index=True, column_config=columns, alt=f"Providers of {model} side by side"),
+    lambda: show_table(greyed(beside, "attempts"), column_config=columns, alt=f"Providers of {model} side by side"),
 )
 
 tokens = ask(provider_tokens, model, time_range)

@@ -12,7 +12,7 @@ from dashboards.charts.matrices import matrix
 from dashboards.charts.over_time import stacked_shares
 from dashboards.colours import author_colour, model_colour, name_colour
 from dashboards.comparison import growth
-from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed
+from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares
 from dashboards.queries.rankings import SORTS, TREND, leaders_by_value, ranking, shares_within
@@ -113,7 +113,7 @@ framed(
     title,
     f"{windows.sentence()} (UTC){against}. Shares are of the tokens{where}.{usual}{basis}",
     ranked,
-    lambda: st.dataframe(greyed(with_arrows(ranked)), hide_index=True, column_config=columns, alt=title),
+    lambda: show_table(greyed(with_arrows(ranked)), column_config=columns, alt=title),
 )
 
 colour = {MODEL: model_colour, AUTHOR: author_colour}.get(by, name_colour)
@@ -162,7 +162,7 @@ if rows is not None and not rows.is_empty():
         f"{windows.sentence()} (UTC), the 20 largest. A leader has most tokens; the last share is the value's "
         f"own.{cross_basis}",
         led,
-        lambda: st.dataframe(greyed(led), hide_index=True, column_config=columns, alt=f"Leaders by {label.lower()}"),
+        lambda: show_table(greyed(led), column_config=columns, alt=f"Leaders by {label.lower()}"),
     )
     within = shares_within(rows, 12, 8)
     framed(

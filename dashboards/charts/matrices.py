@@ -30,8 +30,14 @@ def matrix(
     Cells of fewer than ``few`` requests are grey.
     """
     top = max(frame[value].to_list(), default=0) or 1
-    long = any(len(str(one)) > 6 for one in x_order)
-    labels = alt.Axis(labelLimit=150, labelAngle=-40 if long else 0, labelOverlap=False if long else "greedy")
+    # Turned where a name, of some 7 pixels a letter, is wider than its column.
+    longest = max((len(str(one)) for one in x_order), default=0)
+    long = longest > 6
+    narrow = f"width < {len(x_order) * longest * 7}"
+    labels = alt.Axis(labelAngle=0, labelOverlap="greedy") if not long else alt.Axis(
+        labelLimit=150, labelOverlap=False, labelAngle=alt.ExprRef(f"{narrow} ? -40 : 0"),
+        labelAlign=alt.ExprRef(f"{narrow} ? 'right' : 'center'"),
+    )  # fmt: skip
     exact = ".1%" if number_format.endswith("%") else number_format
     base = alt.Chart(frame).encode(
         x=alt.X(f"{x}:N", sort=list(x_order), title=x_title, axis=labels),

@@ -180,7 +180,7 @@ def legend_below() -> Any:
     return alt.Legend(
         orient="bottom",
         columns=alt.ExprRef(columns),
-        labelLimit=alt.ExprRef(f"min(180, width / {columns} - 26)"),
+        labelLimit=alt.ExprRef(f"width / {columns} - 26"),
         labelExpr="width < 360 ? slice(datum.label, lastindexof(datum.label, '/') + 1) : datum.label",
     )
 
