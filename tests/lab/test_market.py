@@ -93,6 +93,111 @@ def test_prompts_grow_and_programming_takes_half_as_in_the_study(mart: duckdb.Du
     assert shares[1][1] < 0.45 and shares[-1][1] > 0.6
 
 
+def test_requests_grow_and_weekends_are_quieter_as_planted(mart: duckdb.DuckDBPyConnection) -> None:
+    """Within 6 %, three standard errors of a ratio of two months of 2,000 requests and more."""
+    days = rows(mart, "SELECT CAST(hour AS DATE), CAST(sum(requests) AS BIGINT) FROM arrivals_hourly GROUP BY 1")
+    by_left = {months_left(day): (day, n) for day, n in days}
+
+    def mean(low: float, high: float) -> tuple[float, float]:
+        # Whole weeks, since weekends are quieter.
+        found = sorted((left, n) for left, (_, n) in by_left.items() if low <= left < high)[:56]
+        return float(np.mean([n for _, n in found])), float(np.mean([left for left, _ in found]))
+
+    (late, end), (early, begin) = mean(0.2, 3), mean(MONTHS - 3, MONTHS - 0.2)
+    planted = PARAMETERS.market.requests_growth ** ((begin - end) / MONTHS)
+    assert late / early == pytest.approx(planted, rel=0.06)
+    weekend, workday = (sum(n for day, n in days if (day.weekday() >= 5) == of) / of_week
+                        for of, of_week in ((True, 2), (False, 5)))  # fmt: skip
+    assert weekend / workday == pytest.approx(PARAMETERS.market.weekend, rel=0.06)
+
+
+def test_models_are_there_from_their_launch_to_their_end(mart: duckdb.DuckDBPyConnection) -> None:
+    """The first request within 12 days of the launch and none before, since a launch begins with few."""
+    sql = "SELECT model, min(day), max(day) FROM market_share_daily WHERE requests > 0 GROUP BY 1"
+    found = {name: (months_left(first), months_left(last)) for name, first, last in rows(mart, sql)}
+    assert found.keys() == PARAMETERS.models.keys()
+    launched = [name for name, one in PARAMETERS.models.items() if one.begins < MONTHS]
+    assert len(launched) > 5
+    day = 12 / 365.25
+    for name, one in PARAMETERS.models.items():
+        first, last = found[name]
+        if name in launched:
+            # A day begins before the hour of the launch.
+            assert one.begins - 12 * day <= first <= one.begins + day, name
+        assert one.until - day <= last <= one.until + 12 * day, name
+
+
+def test_what_requests_are_about_and_ask_for_is_as_planted(mart: duckdb.DuckDBPyConnection) -> None:
+    """Within 2.5 points, three standard errors of the smallest sample, 3,600 requests, and 1 point for the whole."""
+    market = PARAMETERS.market
+    for sql, planted in (
+        (
+            f"SELECT category, sum(requests) FROM categories_hourly WHERE category <> '{PROGRAMMING}' GROUP BY 1",
+            PARAMETERS.categories,
+        ),
+        *(
+            (f"SELECT task_tag, sum(requests) FROM tags_hourly WHERE category = '{name}' GROUP BY 1", tags)
+            for name, tags in PARAMETERS.task_tags.items() if name in (PROGRAMMING, "technology", "science")
+        ),
+        (
+            "SELECT programming_language, sum(requests) FROM languages_hourly WHERE programming_language IS NOT NULL "
+            "GROUP BY 1",
+            PARAMETERS.programming_languages,
+        ),
+    ):  # fmt: skip
+        found = dict(rows(mart, sql))
+        assert found.keys() == planted.keys()
+        for name, share in planted.items():
+            assert found[name] / sum(found.values()) == pytest.approx(share / sum(planted.values()), abs=0.025), name
+    ((labelled, images, reads, cached),) = rows(
+        mart,
+        "SELECT (SELECT sum(requests) FROM tags_hourly) / sum(requests), "
+        "sum(requests) FILTER (WHERE modality = 'image') / sum(requests), "
+        "(SELECT sum(cache_reads) / sum(metered) FROM caches_hourly), "
+        "(SELECT sum(cached_tokens) / sum(prompt_tokens) FROM caches_hourly) FROM clients_hourly",
+    )
+    assert (labelled, images) == pytest.approx((market.labelled, market.images), abs=0.01)
+    assert (reads, cached) == pytest.approx((market.cache_use, market.cache_use * market.cached), abs=0.01)
+
+
+def test_completions_and_tool_calls_grow_as_in_the_study(mart: duckdb.DuckDBPyConnection) -> None:
+    """Completions of a month within 8 %, the share of tool calls within 2 points."""
+    found = rows(
+        mart,
+        "SELECT date_trunc('month', hour), sum(completion_tokens) / sum(requests), "
+        "sum(tool_call_responses) / sum(requests) FROM contexts_hourly GROUP BY 1",
+    )
+    for month, size, calls in found:
+        done = 1 - (months_left(month) - 0.5) / MONTHS
+        if 0.04 < done < 1:
+            (first, last), (few, many) = PARAMETERS.market.completion_tokens, PARAMETERS.market.tool_calls
+            assert size == pytest.approx(first + (last - first) * done, rel=0.08), month
+            assert calls == pytest.approx(few + (many - few) * done, abs=0.02), month
+
+
+def test_speed_429s_and_shares_of_providers_are_those_planted(mart: duckdb.DuckDBPyConnection) -> None:
+    """Median tokens a second within 6 %, 429s within 0.8 points, the share of a model's first attempts within 5."""
+    limited = dict(rows(mart, "SELECT provider, sum(rate_limited) / sum(attempts) FROM uptime_hourly GROUP BY 1"))
+    for name, one in PARAMETERS.providers.items():
+        out = one.outages * one.outage_hours / (365.25 / 12 * 24)
+        assert limited[name] == pytest.approx(one.rate_limits * (1 - out), abs=0.008), name
+        found = rows(
+            mart,
+            f"SELECT bucket, CAST(sum(n) AS BIGINT) FROM latency_hourly WHERE provider = '{name}' "
+            "AND metric = 'throughput' GROUP BY 1",
+        )
+        assert (quantile(dict(found), 0.5) or 0) / 1e3 == pytest.approx(one.speed, rel=0.06), name
+    for model, described in PARAMETERS.models.items():
+        first = dict(
+            rows(mart, f"SELECT provider, sum(requests) FROM fallbacks_hourly WHERE model = '{model}' GROUP BY 1")
+        )
+        whole = sum(PARAMETERS.providers[one].requests_share for one in described.providers)
+        assert first.keys() == set(described.providers)
+        for name in described.providers:
+            share = PARAMETERS.providers[name].requests_share / whole
+            assert first[name] / sum(first.values()) == pytest.approx(share, abs=0.05), (model, name)
+
+
 def test_cohorts_are_retained_as_planted(mart: duckdb.DuckDBPyConnection) -> None:
     """Month 5 of all whole cohorts together: 40 % of foundational ones within 8 points, 8 % of others within 5."""
     for foundational, kind, error in ((True, "foundational", 0.08), (False, "passing", 0.05)):
@@ -150,6 +255,22 @@ def test_a_cut_of_a_price_is_in_the_price_history(mart: duckdb.DuckDBPyConnectio
     first, second, third = (round(1500 * factor) for factor in (1, 0.6, 0.6 * 0.8))
     assert (prices[0][0], prices[-1][0]) == (first, third)
     assert second in {price for (price,) in prices}
+
+
+def test_prices_at_the_end_are_those_planted_and_rise_with_each_further_provider(
+    mart: duckdb.DuckDBPyConnection,
+) -> None:
+    for name, one in PARAMETERS.models.items():
+        cut = float(PARAMETERS.price_factor(one, np.array([one.until]))[0])
+        for rank, provider in enumerate(one.providers):
+            for meter, usd in zip(("prompt", "completion"), one.price, strict=True):
+                found = rows(
+                    mart,
+                    f"SELECT nano_per_unit FROM prices_daily WHERE model = '{name}' AND provider = '{provider}' "
+                    f"AND meter = '{meter}' ORDER BY day DESC LIMIT 1",
+                )
+                planted = usd * 1000 * PARAMETERS.market.further_provider_price**rank * cut
+                assert found[0][0] == round(planted), (name, provider, meter)
 
 
 def test_use_grows_as_the_price_falls() -> None:
