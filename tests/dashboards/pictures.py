@@ -37,6 +37,8 @@ from tests.running import ROOT
 IMAGES = ROOT / "docs/images"
 REQUESTS = 60_000
 COLOURS = 256
+# A page takes longer than a browser usually waits where other work goes on.
+SLOW_MS = 120_000
 WIDTHS, THEMES = (1440, 390), ("light", "dark")
 
 
@@ -100,12 +102,12 @@ def values_of(lake: Lake) -> dict[str, str]:
 
 def settled(page: Any) -> None:
     """Wait until the page has run to its end and its charts are drawn."""
-    page.get_by_test_id("stMain").get_by_role("heading").first.wait_for(timeout=60_000)
+    page.get_by_test_id("stMain").get_by_role("heading").first.wait_for(timeout=SLOW_MS)
     page.wait_for_function(
-        "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'", timeout=60_000
+        "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'", timeout=SLOW_MS
     )
-    page.wait_for_load_state("networkidle")
-    page.wait_for_function("document.querySelector('[data-testid=stSkeleton]') === null")
+    page.wait_for_load_state("networkidle", timeout=SLOW_MS)
+    page.wait_for_function("document.querySelector('[data-testid=stSkeleton]') === null", timeout=SLOW_MS)
     page.wait_for_timeout(1000)
 
 
@@ -131,7 +133,7 @@ def take(browser: Any, site: str, picture: Picture, folder: Path) -> None:
     settled(page)
     if picture.name == "compare":
         page.get_by_role("button", name="Compare").click()
-        page.get_by_test_id("stDataFrame").wait_for(timeout=60_000)
+        page.get_by_test_id("stDataFrame").wait_for(timeout=SLOW_MS)
     if picture.card is None:
         content = page.screenshot()
     else:
@@ -171,7 +173,7 @@ def take_every_page(folder: Path) -> None:
                     for width in WIDTHS:
                         for name in PAGES:
                             page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
-                            page.goto(f"{site}/{name}")
+                            page.goto(f"{site}/{name}", timeout=SLOW_MS)
                             settled(page)
                             shown_whole(page)
                             page.screenshot(path=folder / f"{name or 'market'}-{kind}-{theme}-{width}.png")
