@@ -25,8 +25,10 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.gateway $(BENCH_FLAGS)
 
+# The pages need Chromium.
 bench-data: $(STAMP)
 	$(BIN)/python -m benchmarks.data $(BENCH_FLAGS)
+	$(BIN)/python -m benchmarks.pages --write
 
 bench-routing: $(STAMP)
 	$(BIN)/python -m benchmarks.routing $(if $(DATASETS),--datasets $(DATASETS)) $(BENCH_FLAGS)

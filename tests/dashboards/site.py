@@ -22,6 +22,13 @@ FLAGS = (
 @contextmanager
 def serve_pages(data_dir: Path, **environment: str) -> Iterator[str]:
     """Serve the pages over a data directory; yields their address."""
+    with start_pages(data_dir, **environment) as (address, _):
+        yield address
+
+
+@contextmanager
+def start_pages(data_dir: Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve the pages over a data directory; yields their address and the process that serves them."""
     port = free_port()
     options = ("--server.port", str(port), "--server.address", "127.0.0.1")
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboards/streamlit_app.py"), *options]
@@ -29,7 +36,7 @@ def serve_pages(data_dir: Path, **environment: str) -> Iterator[str]:
     with subprocess.Popen(command, env=variables, cwd=ROOT) as server:
         try:
             until(lambda: answers(f"http://127.0.0.1:{port}/_stcore/health"), "the dashboards answer", 60)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", server
         finally:
             server.terminate()
 
