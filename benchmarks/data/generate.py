@@ -1,7 +1,12 @@
 """Generate rows of the request log that are shaped as live ones, and stream them to Parquet files of an hour.
 
 Columns, types and defaults come from the record's own declaration, plans from the catalogue: a request of a model has
-as many candidates as the model has endpoints. A seed and a start give the same rows on every machine.
+as many candidates as the model has endpoints; ``benchmarks.data.sessions`` draws who sends it. A seed and a start give
+the same rows on every machine.
+
+Lengths of prompts lie between those of the two services of Azure's traces of 2023 (CC-BY-4.0): medians of 1,020 and
+1,469 tokens, of whose logarithms the standard deviations are 1.0 and 1.4. Completions are those of its conversations,
+129 tokens and 0.9. Other figures are authored.
 
     python -m benchmarks.data.generate FOLDER --rows 1000000 --hours 720
 """
@@ -20,20 +25,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.data.sessions import APPS, HOUR_US, Population, hex_names
 from data.catalogue import load_catalogue
 from data.lake import Lake
 from data.record.generated_rows import meter_charges, pick, record_table, struct_lists
 from data.record.record import RECORD_SCHEMA, RECORD_VERSION
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-MODELS, APPS, KEYS, USERS, SESSIONS = 40, 60, 200, 5_000, 20_000
+MODELS = 40
 COUNTRIES = ("US", "DE", "GB", "IN", "FR", "BR", "JP", "NL", "CA", "PL", "ES", "SE")
 CATEGORIES = ("programming", "health", "finance", "legal", "roleplay", "science", "translation", "academia")
 TAGS = ("code_generation", "code_review", "summarisation", "question_answering", "creative_writing")
 LANGUAGES = ("en", "zh", "ru", "es")
 ERRORS = ("rate_limit_exceeded", "timeout", "provider_unavailable", "invalid_request", "context_length_exceeded")
 FINISHES = ("stop", "length", "tool_calls")
-HOUR_US = 3_600_000_000
 
 
 class GeneratedHour(NamedTuple):
@@ -44,7 +49,7 @@ class GeneratedHour(NamedTuple):
 
 
 class RowGenerator:
-    """Generate hours of rows. Models, apps, keys and users are popular by Zipf's law."""
+    """Generate hours of rows."""
 
     def __init__(self, seed: int = 7) -> None:
         self._seed = seed
@@ -65,22 +70,24 @@ class RowGenerator:
         self._candidates = pa.array([_candidates(endpoints) for _, endpoints in offered], _type("candidates"))
         self._arms = pa.array([_arms(int(size)) for size in self._sizes], _type("arms"))
         self._version = catalogue.version
+        self._population = Population(seed, len(self._models))
 
     def hour(self, hour: datetime, rows: int) -> pa.Table:
         """Return ``rows`` requests that arrive within ``hour``, with the columns of ``RECORD_SCHEMA``."""
         begin = int(hour.timestamp()) * 1_000_000
         dice = np.random.default_rng([self._seed, begin // HOUR_US])
-        columns = self._columns(dice, np.sort(dice.integers(0, HOUR_US, rows)) + begin, rows)
-        return record_table(columns, rows)
+        return record_table(self._columns(dice, begin, rows), rows)
 
-    def _columns(self, dice: np.random.Generator, moments: Any, rows: int) -> dict[str, Any]:
-        model = _zipf(dice, MODELS, rows)
+    def _columns(self, dice: np.random.Generator, begin: int, rows: int) -> dict[str, Any]:
+        senders = self._population.draw(dice, rows)
+        model, key, session, user = senders.model, senders.key, senders.session, senders.user
+        moments = senders.moment + begin
         place = self._first[model] + (dice.beta(0.5, 4, rows) * self._sizes[model]).astype(np.int64)
         failed, retried = dice.random(rows) < 0.02, dice.random(rows) < 0.05
         error = np.where(failed, dice.integers(0, len(ERRORS), rows), -1)
-        key, session = _zipf(dice, KEYS, rows), _zipf(dice, SESSIONS, rows)
-        prompt = np.minimum(dice.lognormal(6.5, 1.3, rows), 200_000).astype(np.int64) + 1
-        completion = np.where(failed, 0, np.minimum(dice.lognormal(5, 1.2, rows), 16_000).astype(np.int64) + 1)
+        prompt = np.minimum(dice.lognormal(7.1, 1.2, rows), 200_000).astype(np.int64) + 1
+        completion = np.where(failed, 0, np.minimum(dice.lognormal(4.9, 0.9, rows), 16_000).astype(np.int64) + 1)
+        body = (prompt * dice.uniform(3, 5, rows)).astype(np.int64) + 200
         cached = np.where(dice.random(rows) < 0.3, prompt // 2, 0)
         ttft = (dice.lognormal(13, 0.7, rows) * (1 + place % 7 / 5)).astype(np.int64)
         served = ttft + completion * (5_000 + place % 11 * 1_000)
@@ -93,7 +100,8 @@ class RowGenerator:
         errors = pick(ERRORS, error)
         stream = dice.random(rows) < 0.7
         made: dict[str, Any] = {
-            "generation_id": _ids(moments, dice.integers(0, 1 << 62, rows)),
+            "generation_id": _ids(moments, hex_names(dice, rows, 10)),
+            "upstream_id": pc.if_else(pa.array(failed), pa.scalar(None, pa.string()), hex_names(dice, rows, 12)),
             "started_at": moments,
             "worker": pick([f"host-{n}" for n in range(4)], dice.integers(0, 4, rows)),
             "requested_model": names, "model": names, "author": pick([n.split("/")[0] for n in self._models], model),
@@ -101,15 +109,16 @@ class RowGenerator:
             "schema_version": np.full(rows, RECORD_VERSION), "skin": pick(("chat", "messages"), session % 5 // 4),
             "wire_format": pick(("openai_chat", "anthropic_messages"), place % 6 // 5),
             "workspace": pick([f"workspace-{n}" for n in range(20)], key % 20),
-            "key_hash": pick([f"{n:064x}" for n in range(KEYS)], key),
-            "user_hash": pick([f"{n:032x}" for n in range(USERS)], _zipf(dice, USERS, rows)),
-            "app": pick([f"https://app-{n}.example" for n in range(APPS)], _zipf(dice, APPS, rows)),
+            "key_hash": self._population.keys.take(pa.array(key)),
+            "user_hash": self._population.users.take(pa.array(user, mask=~senders.named)),
+            "app": pick([f"https://app-{n}.example" for n in range(APPS)], senders.app),
             "user_agent": pick([f"agent/{n}" for n in range(30)], key % 30),
-            "country": pick(COUNTRIES, session % len(COUNTRIES)),
-            "session_id": pick([f"session-{n}" for n in range(SESSIONS)], session),
-            "tools": np.where(session % 4 == 0, 5, 0), "body_bytes": prompt * 4, "output_bytes": completion * 6,
+            "country": pick(COUNTRIES, user % len(COUNTRIES)),
+            "session_id": senders.sessions.take(pa.array(session, mask=~senders.named)),
+            "tools": np.where(session % 4 == 0, 5, 0), "body_bytes": body,
+            "output_bytes": completion * 6 + dice.integers(300, 900, rows),
             "parameters": pa.array([["messages", "model", "stream"]] * 1, pa.list_(pa.string())).take(_zeros(rows)),
-            "estimated_prompt_tokens": prompt, "modality": pick(("text", "image"), session % 10 // 9),
+            "estimated_prompt_tokens": body // 4, "modality": pick(("text", "image"), session % 10 // 9),
             "input_media": pa.array([["text"], ["text", "image"]]).take(pa.array(session % 10 // 9)),
             "output_media": pa.array([["text"]]).take(_zeros(rows)), "policy": pick(("price", "learned"), place % 2),
             "policy_version": pick(("1",), place * 0), "draw": dice.random(rows),
@@ -119,6 +128,7 @@ class RowGenerator:
             "attempts": self._attempts(place, model, names, errors, failed, retried, ttft, served),
             "endpoint": endpoint, "provider": pc.if_else(pa.array(failed), pa.scalar(None, pa.string()), provider),
             "error_type": errors, "finish_reason": pick(FINISHES, np.where(failed, -1, session % 3)),
+            "native_finish_reason": pick(FINISHES, np.where(failed, -1, session % 3)),
             "tool_calls": pa.array(np.ones(rows, np.int32), mask=failed | (session % 3 != 2)),
             "prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": cached,
             "reasoning_tokens": completion // 4, "charges": meter_charges([prompt - cached, completion, cached], parts),
@@ -147,6 +157,7 @@ class RowGenerator:
         taken = pa.array(row)
         error = pc.if_else(pa.array(last), errors.take(taken), "timeout")
         columns: dict[str, Any] = {
+            "started_us": pa.array(np.where(last, 0, served[row] // 2) + place[row] % 97 + 50, pa.int64()),
             "endpoint": self._endpoints.take(pa.array(where)), "provider": self._providers.take(pa.array(where)),
             "model": names.take(taken), "status": pa.array(np.where(bad, 502, 200), pa.int32()), "error_type": error,
             "reason": pick(("sampled", "fallback:timeout"), (last & retried[row]).astype(np.int64)),
@@ -188,14 +199,8 @@ def _zeros(rows: int) -> pa.Array:
     return pa.array(np.zeros(rows, np.int64))
 
 
-def _zipf(dice: np.random.Generator, kinds: int, rows: int) -> Any:
-    weights = 1 / np.arange(1, kinds + 1)
-    return np.searchsorted(np.cumsum(weights / weights.sum()), dice.random(rows)).clip(0, kinds - 1)
-
-
-def _ids(moments: Any, numbers: Any) -> pa.Array:
+def _ids(moments: Any, digits: pa.Array) -> pa.Array:
     seconds = pa.array(moments // 1_000_000).cast(pa.string())
-    digits = pa.array(numbers).cast(pa.string())
     return pc.binary_join_element_wise("gen", seconds, digits, "-")
 
 
