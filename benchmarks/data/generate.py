@@ -67,8 +67,11 @@ class RowGenerator:
         prices = [endpoint.price for endpoint in flat]
         self._prompt = np.array([price.prompt // 1_000_000 if price else 100 for price in prices])
         self._completion = np.array([price.completion // 1_000_000 if price else 400 for price in prices])
-        self._candidates = pa.array([_candidates(endpoints) for _, endpoints in offered], _type("candidates"))
-        self._arms = pa.array([_arms(int(size)) for size in self._sizes], _type("arms"))
+        plans = [_candidates(endpoints) for _, endpoints in offered]
+        chances = [[one["probability"] for one in plan if one["excluded_by"] is None] for plan in plans]
+        self._candidates = pa.array(plans, _type("candidates"))
+        self._arms = pa.array([_arms(one) for one in chances], _type("arms"))
+        self._chances = np.concatenate(chances)
         self._version = catalogue.version
         self._population = Population(seed, len(self._models))
 
@@ -122,7 +125,7 @@ class RowGenerator:
             "input_media": pa.array([["text"], ["text", "image"]]).take(pa.array(session % 10 // 9)),
             "output_media": pa.array([["text"]]).take(_zeros(rows)), "policy": pick(("price", "learned"), place % 2),
             "policy_version": pick(("1",), place * 0), "draw": dice.random(rows),
-            "propensity": 1 / self._sizes[model], "catalogue_version": pick((self._version,), place * 0),
+            "propensity": self._chances[place], "catalogue_version": pick((self._version,), place * 0),
             "health_epoch": moments // 1_000_000, "client_region": pick(("us", "eu"), session % 2),
             "candidates": self._candidates.take(pa.array(model)), "arms": self._arms.take(pa.array(model)),
             "attempts": self._attempts(place, model, names, errors, failed, retried, ttft, served),
@@ -205,20 +208,21 @@ def _ids(moments: Any, digits: pa.Array) -> pa.Array:
 
 
 def _candidates(endpoints: Any) -> list[dict[str, Any]]:
-    """Return the plan of a model: the endpoints that may serve come first, as the router logs them."""
-    enabled = sum(one.enabled for one in endpoints)
+    """Return the plan of a model: the endpoints that may serve come first, the more probable the cheaper they are."""
+    scores = {one.id: (one.price.prompt * 3 + one.price.completion) / 4e9 if one.price else None for one in endpoints}
+    weights = {one.id: max(scores[one.id] or 1, 0.01) ** -2 if one.enabled else 0.0 for one in endpoints}
+    total = sum(weights.values())
     return [
         {
-            "endpoint": one.id, "probability": 1 / enabled if one.enabled else 0.0, "excluded_by": one.disabled_reason,
-            "score": (one.price.prompt * 3 + one.price.completion) / 4e9 if one.price else None,
+            "endpoint": one.id, "probability": weights[one.id] / total, "excluded_by": one.disabled_reason,
+            "score": scores[one.id],
         }
         for one in sorted(endpoints, key=lambda one: not one.enabled)
     ]  # fmt: skip
 
 
-def _arms(endpoints: int) -> list[dict[str, Any]]:
-    cumulative = [(place + 1) / endpoints for place in range(endpoints)]
-    return [{"policy": "price", "version": "1", "weight": 1.0, "cumulative": cumulative}]
+def _arms(chances: list[float]) -> list[dict[str, Any]]:
+    return [{"policy": "price", "version": "1", "weight": 1.0, "cumulative": np.cumsum(chances).tolist()}]
 
 
 def main() -> None:
