@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from data.marts import COARSER, coarser_view
 from data.record.lake_reader import LAKE_SCHEMA
+from pipelines.marts.plans import PLANS, names_plan
 from pipelines.marts.quarantine import ROW_RULES
 
 MAX_DIMENSIONS = 4
@@ -89,7 +90,7 @@ class Mart(NamedTuple):
 
     @property
     def sql(self) -> str:
-        """Return the SQL that makes rows from ``requests``."""
+        """Return the SQL that makes rows from ``requests``: the columns of the record and ``PLAN_COLUMNS``."""
         return _sql_text(self.name)
 
     @property
@@ -104,11 +105,6 @@ class Mart(NamedTuple):
         return kinds | {one.name: one.kind for one in self.measures}
 
     @property
-    def inputs(self) -> set[str]:
-        """Return the columns of the record that the SQL names."""
-        return record_columns(self.sql)
-
-    @property
     def golden(self) -> list[dict[str, Any]]:
         """Return the rows that the golden requests give, a part of the declaration."""
         return golden_rows(self.name)
@@ -117,7 +113,8 @@ class Mart(NamedTuple):
     def fingerprint(self) -> str:
         """Identify the SQL, the columns and the rules of rows: partitions made with others are made again."""
         rules = [rule.wrong for rule in ROW_RULES]
-        content = repr((self.sql, self.columns, [one.how for one in self.measures], rules, self.row_version))
+        sql = self.sql + PLANS if names_plan(self.sql) else self.sql
+        content = repr((sql, self.columns, [one.how for one in self.measures], rules, self.row_version))
         return blake2b(content.encode(), digest_size=8).hexdigest()
 
     def merge_sql(self, source: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from data.record.lake_reader import LAKE_SCHEMA
+from pipelines.marts.plans import PLANS
 
 # Columns of the record by the name of a column.
 Lineage = Mapping[str, frozenset[str]]
@@ -37,6 +38,9 @@ def _of_query(node: Mapping[str, Any], outer: Mapping[str, Lineage]) -> list[tup
     columns = _of_source(node["from_table"], known)
     found: list[tuple[str, frozenset[str]]] = []
     for expression in node["select_list"]:
+        if expression["class"] == "STAR":
+            found.extend(columns.items())
+            continue
         named = list(_columns(expression))
         name = expression["alias"] or (named[0][-1] if named else "")
         found.append((name, frozenset().union(*(_first_known(path, columns) for path in named))))
@@ -48,7 +52,8 @@ def _of_source(table: Mapping[str, Any], known: Mapping[str, Lineage]) -> Lineag
         return {**_of_source(table["left"], known), **_of_source(table["right"], known)}
     if table["type"] == "SUBQUERY":
         return dict(_of_query(table["subquery"]["node"], known))
-    return known.get(table.get("table_name", ""), _RECORD)
+    name = table.get("table_name", "")
+    return known.get(name) or (lineage(PLANS) if name == "requests" else _RECORD)
 
 
 def _first_known(path: list[str], columns: Lineage) -> frozenset[str]:
@@ -59,6 +64,11 @@ def _first_known(path: list[str], columns: Lineage) -> frozenset[str]:
 def _columns(tree: Any) -> Iterator[list[str]]:
     """Yield the path of each column that an expression names."""
     if isinstance(tree, dict):
+        if tree.get("class") == "LAMBDA":
+            # Its parameters are no columns, whatever fields they have.
+            parameters = {path[0] for path in _columns(tree["lhs"])}
+            yield from (path for path in _columns(tree["expr"]) if path[0] not in parameters)
+            return
         if tree.get("class") == "COLUMN_REF":
             yield tree["column_names"]
         for value in tree.values():

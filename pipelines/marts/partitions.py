@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,6 +25,7 @@ from pipelines.marts.checking import judge, number
 from pipelines.marts.declaration import TIME, Mart, MartCheck, record_columns
 from pipelines.marts.earlier import EarlierPartitions, KeptHours
 from pipelines.marts.manifest import Manifest, MartPartitions, Partition
+from pipelines.marts.plans import PLAN_COLUMNS, names_plan, with_plans
 from pipelines.marts.quarantine import DUPLICATES_ORDER, ROW_RULES, set_aside
 from pipelines.marts.spans import Span
 
@@ -33,8 +35,6 @@ MEMORY = "1GB"
 LARGE = 4096
 FRESH = "fresh_hours"
 COMPUTED = {
-    # No mart counts excluded endpoints, which are most of a plan.
-    "candidates": "list_filter(candidates, lambda one: one.excluded_by IS NULL) AS candidates",
     # DuckDB truncates a time without a zone five times as fast, which each mart does for each request.
     "started_at": "make_timestamp(epoch_us(started_at)) AS started_at",
 }
@@ -178,7 +178,7 @@ class PartitionBuilder:
         fresh = self._hours_to_read(spans)
         self._days.update(hour[:10] for hour in fresh)
         with open_scratch(self._lake) as connection:
-            connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 2")
+            connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 1")
             moments = pa.array([moment_of(hour).replace(tzinfo=None) for hour in sorted(fresh)], pa.timestamp("us"))
             connection.register("moments", pa.table({TIME: moments}))
             # A list of thousands of hours within a query would be slow to plan.
@@ -192,8 +192,7 @@ class PartitionBuilder:
             self._checked.update(check.sentence for check in checks)
             for mart in MARTS:
                 begun = time.perf_counter()
-                for span in spans:
-                    found[mart.name].append(self._write(connection, mart, span, fresh))
+                found[mart.name] += self._write(connection, mart, spans, fresh)
                 self._seconds[mart.name] += time.perf_counter() - begun
                 report()
 
@@ -220,15 +219,19 @@ class PartitionBuilder:
         files = [file for file in self._files if not hours.isdisjoint(file.origin.hours)]
         self._opened += [file.path for file in files]
         named = [*(check.sql for check in checks), *(rule.wrong for rule in ROW_RULES)]
+        # Rows are read with the figures of their plans instead of with their plans.
         columns = {"generation_id", *DUPLICATES_ORDER}.union(
-            *(mart.inputs for mart in marts), *map(record_columns, named)
+            *(record_columns(mart.sql) for mart in marts), *map(record_columns, named)
         )
-        listed = ", ".join(COMPUTED.get(name, f'"{name}"') for name in sorted(columns))
+        listed = [COMPUTED.get(name, f'"{name}"') for name in sorted(columns)]
+        logged = f"({requests_sql(file.path for file in files)})"
+        if any(names_plan(mart.sql) for mart in marts):
+            logged = f"({with_plans(logged)})"
+            listed += PLAN_COLUMNS
         begin, end = (moment_of(chosen(hours, default="1970-01-01T00")) for chosen in (min, max))
         arrived = f"logged.started_at >= '{begin}' AND logged.started_at < '{end + timedelta(hours=1)}'"
         connection.execute(
-            f"CREATE TEMP TABLE requests AS FROM (SELECT {listed} FROM "
-            f"({requests_sql(file.path for file in files)}) AS logged WHERE {arrived}) "
+            f"CREATE TEMP TABLE requests AS FROM (SELECT {', '.join(listed)} FROM {logged} AS logged WHERE {arrived}) "
             f"WHERE date_trunc('hour', started_at) IN (FROM {FRESH})"
         )
         self._requests += number(connection, "SELECT count(*) FROM requests")
@@ -238,19 +241,25 @@ class PartitionBuilder:
             "SELECT date_trunc('hour', started_at) AS hour, count(*) AS logged FROM requests GROUP BY 1"
         )
 
-    def _write(self, connection: duckdb.DuckDBPyConnection, mart: Mart, span: Span, fresh: set[str]) -> _Written:
-        """Write the rows of a span: those just made, and those of earlier partitions for its other hours."""
-        if not span.again and (existing := self._existing(mart, span)) is not None:
-            return _Written(existing, False)
+    def _write(
+        self, connection: duckdb.DuckDBPyConnection, mart: Mart, spans: Sequence[Span], fresh: set[str]
+    ) -> Iterator[_Written]:
+        """Write the rows of each span: those just made, and those of earlier partitions for its other hours."""
+        made: pa.Table | None = None
         names = ", ".join(mart.columns)
-        first, last = moment_of(min(span.inputs)), moment_of(max(span.inputs))
-        # Spans do not overlap: between the first and the last hour of one there are its own alone.
-        made = f"SELECT {names} FROM {mart.name} WHERE {TIME} BETWEEN '{first}' AND '{last}'"
-        earlier = self._earlier.rows_sql(mart, sorted(span.inputs.keys() - fresh))
-        # Rows of one query have different dimensions, and its order.
-        sql = mart.merge_sql(f"({' UNION ALL '.join([made, *earlier])})") if earlier else made
-        table = _in_utc(connection.sql(sql).to_arrow_table())
-        return _Written(self._put(mart, span, table), True)
+        for span in spans:
+            if not span.again and (existing := self._existing(mart, span)) is not None:
+                yield _Written(existing, False)
+                continue
+            if made is None:
+                made = _in_utc(connection.sql(f"SELECT {names} FROM {mart.name}").to_arrow_table())
+            table = _between(made, moment_of(min(span.inputs)), moment_of(max(span.inputs)))
+            if earlier := self._earlier.rows_sql(mart, sorted(span.inputs.keys() - fresh)):
+                connection.register("made", table)
+                rows = " UNION ALL ".join([f"SELECT {names} FROM made", *earlier])
+                table = _in_utc(connection.sql(mart.merge_sql(f"({rows})")).to_arrow_table())
+                connection.unregister("made")
+            yield _Written(self._put(mart, span, table), True)
 
     def _put(self, mart: Mart, span: Span, table: pa.Table) -> Partition:
         buffer = pa.BufferOutputStream()
@@ -258,6 +267,17 @@ class PartitionBuilder:
         key, content = self._key(mart, span), buffer.getvalue()
         self._lake.storage.put(key, memoryview(content))
         return Partition(key=key, span=span.name, rows=len(table), bytes=content.size)
+
+
+def _between(table: pa.Table, first: datetime, last: datetime) -> pa.Table:
+    """Return the rows from the hour ``first`` to the hour ``last`` of a table in the order of its hours.
+
+    Spans do not overlap: between the first and the last hour of one there are its own alone.
+    """
+    hours = table[TIME].to_numpy()
+    begin, end = (np.datetime64(one.replace(tzinfo=None), "us") for one in (first, last))
+    place = int(np.searchsorted(hours, begin))
+    return table.slice(place, int(np.searchsorted(hours, end, side="right")) - place)
 
 
 def _in_utc(table: pa.Table) -> pa.Table:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from data.record.lake_reader import LAKE_SCHEMA
 from pipelines.marts.catalogue import MARTS
 from pipelines.marts.declaration import golden_rows
+from pipelines.marts.plans import with_plans
 from pipelines.marts.quarantine import set_aside
 from pipelines.marts.rollups import VIEWS
 from tests.running import ROOT
@@ -36,7 +37,7 @@ def computed() -> dict[str, list[dict[str, Any]]]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("golden", golden_requests())
-        connection.execute("CREATE TABLE requests AS FROM golden")
+        connection.execute(f"CREATE TABLE requests AS {with_plans('golden')}")
         set_aside(connection)
         for one in (*MARTS, *VIEWS):
             connection.execute(f"CREATE TABLE {one.name} AS {one.sql}")
