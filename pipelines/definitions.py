@@ -12,6 +12,7 @@ from pipelines.defs.decisions import decisions, decisions_by_hour, stale_hours
 from pipelines.defs.liveness import dead_runs
 from pipelines.defs.log import sealed_requests
 from pipelines.defs.publication import published_mart
+from pipelines.defs.refresh_log import JOB, refresh_logs
 from pipelines.defs.resources import DATA_DIR, LockedLakeResource
 from pipelines.defs.retention import expired_requests
 from pipelines.defs.run_retention import old_runs
@@ -30,7 +31,7 @@ from pipelines.defs.training import (
 MARTS = dg.AssetSelection.assets(sealed_requests, marts, published_mart, compacted_requests, expired_requests)
 
 refresh = dg.define_asset_job(
-    "refresh",
+    JOB,
     selection=MARTS,
     executor_def=dg.in_process_executor,
     description="From the log to published marts.",
@@ -60,7 +61,7 @@ defs = dg.Definitions(
         kept_artifacts,
     ],
     jobs=[refresh, learning, decisions_by_hour, watch],
-    sensors=[stale_hours, learned_serves, dead_runs, failed_runs, old_runs],
+    sensors=[stale_hours, learned_serves, dead_runs, failed_runs, old_runs, *refresh_logs],
     schedules=[
         dg.ScheduleDefinition(name="refresh_hourly", job=refresh, cron_schedule="5 * * * *", default_status=SCHEDULES),
         dg.ScheduleDefinition(

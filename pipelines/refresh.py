@@ -13,7 +13,6 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from data.lake import Lake
-from data.refreshes import Refresh, append_refresh, last_refresh
 from models.selection.dataset import decision_log
 from pipelines.activity import Activity, Follower
 from pipelines.alerts import Failure, NotDelivered, forget, tell
@@ -22,8 +21,9 @@ from pipelines.defs.decisions import range_of_hours
 from pipelines.defs.resources import LockedLakeResource
 from pipelines.instance import opened_instance
 from pipelines.marts.catalogue import MARTS
+from pipelines.refresh_log import Outcome, log_refresh
+from pipelines.run_events import failures, warnings
 from pipelines.run_retention import delete_old_runs, run_days_from_environment
-from pipelines.waits import Waits, waits
 
 NAME = "portolan refresh"
 JOBS = ("refresh", "decisions_by_hour", "learning")
@@ -101,25 +101,10 @@ def _remember(
     lake: Lake, report: RefreshReport, began: datetime, seconds: float, progress: Callable[[str], None]
 ) -> None:
     """Append the refresh to those that dashboards show; one that cannot be written is told and costs nothing else."""
-    listed, current = "published_mart" in report.metadata, lake.current_mart()
+    listed = "published_mart" in report.metadata
+    outcome = Outcome(report.succeeded, report.failed, report.warnings, report.version, report.moved, listed)
     try:
-        before = last_refresh(lake, listed=True) if listed else None
-        published = datetime.fromtimestamp(current.stat().st_mtime, UTC) if current and report.moved else None
-        found = waits(lake, before.began, began, published) if before else Waits()
-        refresh = Refresh(
-            at=began.isoformat(timespec="milliseconds"),
-            seconds=round(seconds, 3),
-            succeeded=report.succeeded,
-            failed=tuple(report.failed),
-            warnings=tuple(report.warnings),
-            version=report.version,
-            moved=report.moved,
-            listed=listed,
-            requests=found.requests,
-            lake_wait_s=found.lake_s,
-            marts_wait_s=found.marts_s,
-        )
-        append_refresh(lake, refresh)
+        log_refresh(lake, outcome, began, seconds)
     except OSError as error:
         progress(f"refreshes: not written: {error.strerror or type(error).__name__}")
 
@@ -128,11 +113,11 @@ def _report(results: Sequence[dg.ExecuteInProcessResult], version: str | None, m
     return RefreshReport(
         succeeded=all(result.success for result in results),
         metadata={name: made for result in results for name, made in _materialized(result).items()},
-        failed=[one for result in results for one in _failures(result)],
+        failed=[one for result in results for one in failures(result.all_events)],
         skipped=[step for result in results for step in _not_run(result)],
         version=version,
         moved=moved,
-        warnings=[one for result in results for one in _warnings(result)],
+        warnings=[one for result in results for one in warnings(result.all_events)],
     )
 
 
@@ -143,19 +128,13 @@ def _lines(result: dg.ExecuteInProcessResult) -> Iterator[str]:
         seconds = said.pop("seconds", None)
         took = f", {seconds} s" if seconds is not None else ""
         yield f"{asset}: {', '.join(f'{key} {value}' for key, value in said.items())}{took}"
-    yield from (f"warning: {warning}" for warning in _warnings(result))
+    yield from (f"warning: {warning}" for warning in warnings(result.all_events))
     yield from (f"{step}: not run, for a step before it failed" for step in _not_run(result))
 
 
 def _not_run(result: dg.ExecuteInProcessResult) -> list[str]:
     ended = {event.step_key for event in result.all_events if event.is_step_success or event.is_step_failure}
     return [node.name for node in result.job_def.nodes if node.name not in ended]
-
-
-def _warnings(result: dg.ExecuteInProcessResult) -> list[str]:
-    """Return what the marts' checks warn of; a gate that refuses a policy is at its work."""
-    found = [one for one in result.get_asset_check_evaluations() if not one.passed and not one.blocking]
-    return [f"{one.check_name}: {one.description}" for one in found if one.description]
 
 
 def _delete_old_runs(instance: dg.DagsterInstance, progress: Callable[[str], None]) -> None:
@@ -192,14 +171,6 @@ def _materialized(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]
             metadata.setdefault("seconds", seconds[event.step_key])
         found[made.asset_key.to_user_string()] = metadata
     return found
-
-
-def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
-    """Return the steps and checks that failed, and why a run did not start."""
-    failed = [event.step_key or "" for event in result.all_events if event.is_step_failure]
-    errors = [event.job_failure_data.error for event in result.all_events if event.is_job_failure]
-    failed += [(error.cause or error).message.strip() for error in errors if error]
-    return failed + [e.check_name for e in result.get_asset_check_evaluations() if not e.passed and e.blocking]
 
 
 def _run(

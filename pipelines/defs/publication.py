@@ -17,6 +17,7 @@ from pipelines.marts.checking import CheckFailed
 from pipelines.marts.rollups import VIEW_CHECKS
 
 NAME = "published_mart"
+VERSION, PUBLISHED = "version", "new version"
 _CHECKS = [(check, NAME) for check in VIEW_CHECKS]
 
 
@@ -50,8 +51,8 @@ def published_mart(context: dg.AssetExecutionContext, lake: LakeResource) -> Ite
     left_out = unreadable_files([Unreadable(Path(file), reason) for file, reason in manifest.left_out])
     files = [one for made in manifest.marts.values() for one in made.files]
     metadata: dict[str, Any] = {
-        "version": path.name,
-        "published": "new version" if is_new else "nothing changed",
+        VERSION: path.name,
+        "published": PUBLISHED if is_new else "nothing changed",
         "bytes": path.stat().st_size,
         "partition_files": len(files),
         "partition_bytes": sum(one.bytes for one in files),

@@ -75,6 +75,39 @@ def test_a_refresh_keeps_its_result_and_how_long_requests_waited(
     assert last_refresh(lake) == last_refresh(lake, listed=True) == kept[2]
 
 
+def test_a_refresh_that_dagster_has_started_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, rows = Lake(tmp_path), records(40)
+    job, day = defs.resolve_job_def("refresh"), datetime.now(UTC).date()
+    sensors = {ended: defs.get_sensor_def(f"logged_{ended}") for ended in ("success", "failure")}
+    resources = {"lake": LockedLakeResource(data_dir=str(tmp_path))}
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def run(ended: str) -> None:
+            ran = job.execute_in_process(instance=instance, raise_on_error=False, resources=resources)
+            assert ran.success == (ended == "success")
+            event = next(one for one in ran.all_events if one.is_job_success or one.is_job_failure)
+            context = dg.build_run_status_sensor_context(f"logged_{ended}", event, instance, ran.dagster_run)
+            sensors[ended](context, lake=LakeResource(data_dir=str(tmp_path)))
+
+        fill(lake, rows[:30])
+        run("success")
+        first = lake.current_mart()
+        fill(lake, rows[30:])
+        contradict(monkeypatch)
+        run("failure")
+        monkeypatch.undo()
+        run("success")
+    third = lake.current_mart()
+    assert first is not None and third is not None
+    kept = read_refreshes(lake, day - timedelta(days=1), day)
+    assert [(one.succeeded, one.listed, one.moved, one.version, one.requests) for one in kept] == [
+        (True, True, True, first.name, 0), (False, False, False, first.name, 0), (True, True, True, third.name, 10),
+    ]  # fmt: skip
+    assert "usage_counts_every_request" in kept[1].failed and not kept[0].failed
+    published = third.stat().st_mtime - rows[30].started_at / 1e6
+    assert kept[2].marts_wait_s == pytest.approx(published, abs=0.01) and kept[2].seconds > 0
+
+
 def contradict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the check that usage counts every request find two contradictions."""
     rows = "SELECT unnest(['openai/m', 'openai/n']) AS model, 'k1' AS key_hash"
