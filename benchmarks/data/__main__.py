@@ -114,10 +114,16 @@ def _run_step(step: str, lake: Lake, hours_of_rows: int) -> dict[str, Any]:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "cpu_s": used.ru_utime + used.ru_stime,
-        "peak_mb": used.ru_maxrss / 1024,
+        "peak_mb": _peak_mb(),
         "opened": opened,
         "written": written,
     }
+
+
+def _peak_mb() -> float:
+    """Return the peak resident memory of this program; ``ru_maxrss`` may be that of the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def _bytes(folder: Path) -> int:
