@@ -2,14 +2,14 @@
 
 What the parameters stand on:
 
-- requests of a chat within an hour: Mooncake's conversation trace (FAST '25), an hour of a chat service. Requests
-  that continue the prompt of an earlier one, by the hashes of its 512-token blocks, are of its session: 7,373 sessions
-  of 12,031 requests, 1.63 each; 214 s on average from one to the next.
+- requests of a chat within an hour: Mooncake's conversation trace (github.com/kvcache-ai/Mooncake), an hour of a chat
+  service. Requests that continue the prompt of an earlier one, by the hashes of its 512-token blocks, are of its
+  session: 7,373 sessions of 12,031 requests, 1.63 each; 214 s on average from one to the next.
 - one model per session: a conversation of LMSYS-Chat-1M (arXiv 2309.11998) names one model.
-- sessions of a user: LMSYS-Chat-1M has a million conversations of 210,000 addresses, 4.8 each. Over 720 hours of
-  14,000 requests, half of which name a user, ``USERS`` gives 15, which heavy users among them account for.
-- requests of a key: the rates of the 43 clients of ServeGen's m-small (arXiv 2505.09999); the standard deviation of
-  their logarithm is 2.7, the first client sends 30 %.
+- sessions of a user: LMSYS-Chat-1M has a million conversations of 210,000 addresses, 4.8 each. ``USERS`` are as
+  many, and 8 of the sessions of each are named in ten million requests.
+- requests of a key: the rates of the 43 clients of ServeGen's m-small (github.com/alibaba/ServeGen); the standard
+  deviation of their logarithm is 2.7, the first client sends 30 %.
 - authored, as no trace tells it: that a tenth of the sessions are of agents, which make fifteen requests on average and
   so half of all; how much users differ; how many models a user uses; and that half of the sessions are of clients that
   name session and user at all, both being optional. ``sessions_hourly`` and ``users_hourly`` grow with that share.
