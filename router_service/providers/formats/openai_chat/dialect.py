@@ -84,8 +84,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     of an assistant, ``refusal_field`` takes an earlier refusal, which is text elsewhere. ``audio_history`` refers to an
     earlier audio answer by its id. ``inline_files`` is true where a file has to be sent as base64 with a name,
     ``inline_images`` where an image has to be base64. ``alternating`` turns are those of the user and the assistant in
-    turn after one system turn, and the user's is the last; ``one_system`` is that first rule alone. ``mistral_order`` is
-    that of mistral-common. ``models`` are the rules of single models.
+    turn after one system turn, and the user's is the last; ``one_system`` is that first rule alone.
+    ``mistral_order`` is that of mistral-common. ``models`` are the rules of single models.
 
     Other tasks: ``base64_embeddings`` is true where vectors can be asked for as base64. ``image_sizes`` are the sizes
     of images; none where a ratio and a resolution are asked for. ``image_absent`` are fields that are left out and
