@@ -235,7 +235,11 @@ if live:
         "Refreshes",
         f"The 200 newest of {of_days}, with their duration and result; n are the requests that were new to it.",
         runs,
-        lambda: show_table(runs, column_config=columns, alt="Refreshes of the marts"),
+        lambda: (
+            st.caption("There is none: run `portolan refresh`, or choose another time range.")
+            if runs.is_empty()
+            else show_table(runs, column_config=columns, alt="Refreshes of the marts")
+        ),
         live=True,
     )
 else:

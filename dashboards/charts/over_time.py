@@ -89,7 +89,7 @@ def _bars(
             color=alt.Color(
                 "name:N", title=title, sort=names,
                 scale=alt.Scale(domain=names, range=[colour(name) for name in names]),
-                legend=legend_below(),
+                legend=legend_below(names),
             ),
             opacity=alt.condition(f"datum.requests < {few}", alt.value(0.45), alt.value(1.0)),
             tooltip=[
@@ -153,7 +153,7 @@ def dashed_lines(
         return alt.Chart(rows).encode(
             x=alt.X("period:T", title=None, scale=UTC, axis=axis),
             y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format=axis_format), scale=y_scale),
-            color=alt.Color("name:N", title=None, scale=scale, legend=legend_below()),
+            color=alt.Color("name:N", title=None, scale=scale, legend=legend_below(names)),
             tooltip=[
                 alt.Tooltip("from:N", title=from_title), "name",
                 alt.Tooltip("value:Q", title=y_title, format=number_format),
@@ -171,12 +171,14 @@ def dashed_lines(
     return (whole + dashed + points).properties(height=240 + 11 * max(len(names), 3))
 
 
-def legend_below() -> Any:
-    """Return a legend below the chart, with as many columns as its width has room for, and labels that fit in them.
+def legend_below(names: Sequence[str] = ()) -> Any:
+    """Return a legend of ``names`` below the chart, with as many columns as its width has room for, at most four.
 
-    On a narrow screen models are named without their authors, which their colours tell.
+    On a narrow screen models are named without their authors, which their colours tell, and where that is still too
+    long for two columns there is one.
     """
-    columns = "max(2, min(4, floor(width / 180)))"
+    longest = max((len(name.rpartition("/")[2]) for name in names), default=0)
+    columns = f"max(width < 2 * {26 + 6 * longest} ? 1 : 2, min(4, floor(width / 180)))"
     return alt.Legend(
         orient="bottom",
         columns=alt.ExprRef(columns),
