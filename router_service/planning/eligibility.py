@@ -18,10 +18,12 @@ SOFT_PARAMETERS = ("tools", "response_format", "verbosity", "dimensions")
 # These fields of the body do not depend on an endpoint's capabilities.
 NEVER_REQUIRED = frozenset(
     {"model", "models", "messages", "prompt", "stream", "stream_options", "provider", "usage", "user"}
-    | {"metadata", "trace", "session_id", "plugins", "route", "transforms", "debug", "n", "preset"}
+    | {"metadata", "trace", "session_id", "plugins", "route", "transforms", "debug", "preset"}
     | {"service_tier", "speed", "prompt_cache_key", "cache_control", "store"}
     | {"input", "encoding_format", "query", "documents", "top_n", "size", "input_references"}
 )
+# The only format with several choices; catalogues do not list ``n`` among the parameters of an endpoint.
+FORMAT_OF_CHOICES = "openai_chat"
 # Our reasons map to the reference's ``excluded_by``; ``unsupported:<parameter>`` maps to ``require_parameters``.
 EXCLUDED_BY = {
     "data_region": "data_region",
@@ -87,7 +89,7 @@ def profile_of(
     return RequestProfile(
         head.prompt_tokens(body_bytes),
         head.completion_limit,
-        tuple(head.names) if not head.own_fields else _with_dialect(head),
+        _parameters(head),
         head.stream,
         head.tool_count > 0,
         hour,
@@ -99,9 +101,14 @@ def profile_of(
     )
 
 
-def _with_dialect(head: Head) -> tuple[str, ...]:
+def _parameters(head: Head) -> tuple[str, ...]:
     """Return the names of the parameters; those that only one dialect has follow its name and a colon."""
-    return tuple(f"{head.own_dialect}:{name}" if name in head.own_fields else name for name in head.names)
+    if head.own_fields:
+        return tuple(f"{head.own_dialect}:{name}" if name in head.own_fields else name for name in head.names)
+    if "n" in head.fields and bytes(head.fields["n"]) in (b"1", b"null"):
+        # One choice is what every endpoint gives.
+        return tuple(name for name in head.names if name != "n")
+    return tuple(head.names)
 
 
 def missing_parameters(names: Iterable[str], endpoint: Endpoint) -> list[str]:
@@ -110,6 +117,8 @@ def missing_parameters(names: Iterable[str], endpoint: Endpoint) -> list[str]:
     A field that only one dialect has reaches every endpoint of that wire format, and no other.
     """
     missing = frozenset(names) - NEVER_REQUIRED - endpoint.supported_parameters
+    if endpoint.wire_format == FORMAT_OF_CHOICES:
+        missing -= {"n"}
     own = f"{endpoint.wire_format}:"
     return sorted(name.rpartition(":")[2] for name in missing if not name.startswith(own))
 
