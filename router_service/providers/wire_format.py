@@ -41,8 +41,9 @@ class DecodeContext(msgspec.Struct, frozen=True):
     of custom tools that were sent as functions whose one argument ``input`` is the text. ``think_tags`` is true where
     text may begin with reasoning within ``<think>``, ``reasoning_in_total`` where a provider's total of tokens may be
     all that counts the reasoning, ``lists_sources`` where the sources of an answer may stand beside its choices,
-    ``json_text`` where the text was asked in words to be JSON. ``cache_made_tokens`` and ``cache_token_minutes`` are
-    what a cache has cost that was made for the request, as ``Usage`` counts it.
+    ``json_text`` where the text was asked for as JSON in words, or by a tool, which a model may pass by.
+    ``cache_made_tokens`` and ``cache_token_minutes`` are what a cache has cost that was made for the request, as
+    ``Usage`` counts it.
     """
 
     generation_id: str = ""

@@ -211,7 +211,7 @@ class _RequestEncoder:
             tool_names=self._names.changed(),
             output_tool=plan.tool["name"] if plan.tool is not None else None,
             custom_tools=self._names.custom,
-            json_text=plan.instruction is not None,
+            json_text=plan.tool is not None or plan.instruction is not None,
         )
         request = HttpRequest(url, headers, encode_json(self._body))
         return Encoded(request, context, dropped)

@@ -257,7 +257,7 @@ class _ConverseEncoder:
             tool_names=self._names.changed(),
             output_tool=plan.tool["name"] if plan.tool is not None else None,
             custom_tools=self._names.custom,
-            json_text=plan.instruction is not None,
+            json_text=plan.tool is not None or plan.instruction is not None,
         )
         method = "converse-stream" if self._request.stream else "converse"
         url = f"{self._endpoint.base_url}/model/{quote(self._endpoint.upstream_model, safe='')}/{method}"

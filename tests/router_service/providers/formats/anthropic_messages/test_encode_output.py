@@ -22,6 +22,7 @@ from tests.router_service.providers.formats.anthropic_messages.messages_world im
     endpoint,
     function,
     raw,
+    read_message,
     read_stream,
     result,
     text,
@@ -214,6 +215,28 @@ def test_the_forced_tools_input_is_the_text() -> None:
     assert found.choices[0].parts == [Text(text='{"a":"b"}', origin=context.origin)]
     assert found.choices[0].finished is not None
     assert (found.choices[0].finished.reason, found.choices[0].finished.native) == ("stop", "tool_use")
+
+
+@pytest.mark.parametrize(
+    "said", ['```json\n{"a":"b"}\n```', 'Here you are:\n{"a":"b"}', '{"a":"b",}\nAnything else?', '{"a":"b"}']
+)
+def test_text_in_place_of_the_forced_call_is_made_json(said: str) -> None:
+    """A model may write the answer although it was made to call the tool."""
+    context = encode(formatted(), OLD).context
+    assert context.output_tool is not None
+    content = [{"type": "text", "text": said}]
+    whole = read_message(context, content=content)
+    streamed = read_stream(
+        {"type": "message_start", "message": {"id": "m"}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": c}} for c in said),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop"},
+        context=context,
+    )
+    for found in (whole, streamed):
+        assert "".join(part.text for part in found.choices[0].parts if isinstance(part, Text)) == '{"a":"b"}'
 
 
 def test_a_call_beside_the_answer_stays_a_call() -> None:
