@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.data.generate import APPS, KEYS, START, GeneratedHour, fill_lake, hours
+from benchmarks.data.generate import START, GeneratedHour, fill_lake, hours
 from data.catalogue import load_catalogue
 from data.lake import Lake
 from data.record.origin import HOUR_FORMAT, HourInputs
@@ -38,7 +38,7 @@ REQUESTS, DAYS = 100_000_000, 365
 END = datetime(2026, 11, 18, 15, tzinfo=UTC)
 REPEATED_DAYS = 2
 # A user uses one key and mostly one model, and one in so many is active in an hour.
-USERS, INACTIVE = 50_000, 25
+USERS, INACTIVE, KEYS, APPS = 50_000, 25, 200, 60
 USER_MONTHS = 6
 
 
