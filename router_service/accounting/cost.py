@@ -135,9 +135,10 @@ def _charge_prompt(charges: list[Charge], usage: Usage, price: Price, own: Meter
         write = price.prompt if price.cache_write is None else price.cache_write
         nano += _charge(charges, INPUT_CACHE_WRITE, written - hour, write)
         nano += _charge(charges, INPUT_CACHE_WRITE_1H, hour, hour_write_price(price))
-    # The prompt of a cache is read once when the cache is made, and again by the request.
-    write = price.prompt if price.cache_write is None else price.cache_write
-    nano += _charge(charges, INPUT_CACHE_WRITE, usage.cache_made_tokens or 0, write)
+    if usage.cache_made_tokens:
+        # The prompt of a cache is read once when the cache is made, and again by the request.
+        write = price.prompt if price.cache_write is None else price.cache_write
+        nano += _charge(charges, INPUT_CACHE_WRITE, usage.cache_made_tokens, write)
     if audio:
         nano += _charge(charges, AUDIO, audio, own.audio)
     if image:

@@ -43,7 +43,7 @@ from router_service.providers.task_format import TaskFormats
 from router_service.providers.wire_format import DataAlone, DecodeContext, Encoded, WireFormat
 from router_service.upstream.fetcher import MediaFetcher
 from router_service.upstream.framing.sse import EventParser
-from router_service.upstream.transport import MAX_BODY_BYTES, DeadlineMissed, StreamResponse, Transport
+from router_service.upstream.transport import MAX_BODY_BYTES, DeadlineMissed, HttpResponse, StreamResponse, Transport
 
 
 class CommittedAttempt(msgspec.Struct):
@@ -135,21 +135,21 @@ class _Calls:
         else:
             encoded = await translate(size, wire.encode, asked, endpoint, generation_id)
         ends_at = time.perf_counter() + timeout_s
-        with_tokens, caches = True, self._caches()
+        with_tokens = True
+        caches = None if encoded.marked is None else self._caches()
         refused: list[HttpRequest] = []
         redactor = credentials.redactor(endpoint)
-        ask = self._stream if self._source.stream else self._send
         while True:
             request = credentials.sign_at_once(encoded.request, endpoint, refused)
             request = request or await credentials.sign(encoded.request, endpoint, refused)
             try:
                 if caches is None or encoded.marked is None:
-                    return await ask(wire, encoded, request, endpoint, attempt, timeout_s, redactor)
-                prefixes = await translate(size, encoded.marked.prefixes)
-                async with caches.using(prefixes, request, self._dispatcher.upstream, timeout_s) as used:
-                    left_s = ends_at - time.perf_counter()
-                    cached, sent = (encoded, request) if used is None else used.replacing(encoded, request)
-                    return await ask(wire, cached, sent, endpoint, attempt, left_s, redactor)
+                    if self._source.stream:
+                        return await self._stream(wire, encoded, request, endpoint, attempt, timeout_s, redactor)
+                    asked_at = time.perf_counter()
+                    answer = await self._dispatcher.upstream.send(request, timeout_s)
+                    return self._answered(answer, wire, encoded, endpoint, attempt, asked_at, redactor)
+                return await self._call_with_cache(caches, wire, encoded, request, endpoint, attempt, ends_at, redactor)
             except CacheRefused as refusal:
                 caches, encoded = None, refusal.used.charged(encoded)
                 timeout_s = max(ends_at - time.perf_counter(), 0.001)
@@ -172,18 +172,41 @@ class _Calls:
         decision = self._exchange.route.step.decision
         return None if decision is not None and decision.plan.preferences.zdr else self._dispatcher.caches
 
-    async def _send(
+    async def _call_with_cache(
         self,
+        caches: PromptCaches,
         wire: WireFormat,
         encoded: Encoded,
         request: HttpRequest,
         endpoint: Endpoint,
         attempt: Attempt,
-        timeout_s: float,
+        ends_at: float,
         redactor: SecretRedactor,
     ) -> CommittedAttempt:
-        sent = time.perf_counter()
-        answer = await self._dispatcher.upstream.send(request, timeout_s)
+        """Call ``endpoint`` with the cache for the marked prompt. Raises ``ApiError`` and ``CacheRefused``."""
+        assert encoded.marked is not None
+        upstream = self._dispatcher.upstream
+        prefixes = await translate(self._exchange.request.body_bytes, encoded.marked.prefixes)
+        async with caches.using(prefixes, request, upstream, ends_at - time.perf_counter()) as used:
+            if used is not None:
+                encoded, request = used.replacing(encoded, request)
+            asked_at = time.perf_counter()
+            if self._source.stream:
+                return await self._stream(wire, encoded, request, endpoint, attempt, ends_at - asked_at, redactor)
+            answer = await upstream.send(request, ends_at - asked_at)
+            return self._answered(answer, wire, encoded, endpoint, attempt, asked_at, redactor)
+
+    def _answered(
+        self,
+        answer: HttpResponse,
+        wire: WireFormat,
+        encoded: Encoded,
+        endpoint: Endpoint,
+        attempt: Attempt,
+        asked_at: float,
+        redactor: SecretRedactor,
+    ) -> CommittedAttempt:
+        """Return a non-streaming answer to a call made ``asked_at``. Raises ``ApiError``."""
         attempt.status = answer.status
         body = redactor.redact_bytes(answer.body)
         if answer.status != 200:
@@ -191,7 +214,7 @@ class _Calls:
         found = _decoded(wire, body, answer.headers, encoded.context)
         if self._ahead is not None or not found[0].spliced:
             found = self._complete(found)
-        attempt.ttft_us = int((time.perf_counter() - sent) * 1e6)
+        attempt.ttft_us = int((time.perf_counter() - asked_at) * 1e6)
         return CommittedAttempt(endpoint, attempt, self._deadlines, found, encoded.dropped)
 
     async def _inlined(self, endpoint: Endpoint) -> GenerationRequest | None:
@@ -261,7 +284,7 @@ class _Calls:
 
 def _decoded(wire: WireFormat, body: bytes, headers: Mapping[str, str], context: DecodeContext) -> list[Batch]:
     """Return the batches of a non-streaming response. Some servers answer with a stream that was not asked for."""
-    if not headers.get("content-type", "").startswith("text/event-stream"):
+    if body.startswith(b"{") or not headers.get("content-type", "").startswith("text/event-stream"):
         return wire.decode_batches(body, context)
     decoder, parser = wire.decoder(context), EventParser(MAX_BODY_BYTES)
     found = [decoder.feed(name, data) for name, data in (*parser.feed(body), *parser.finish())]

@@ -96,8 +96,10 @@ def inspect_messages(messages: Raw) -> int:
     """Return the traits of ``messages``. Malformed ones are foreign."""
     if memoryview(messages).nbytes < _LARGE:
         try:
-            turns = _decode_plain_turns(messages)
-            return PARTS if any(turn.content.__class__ is list for turn in turns) else 0
+            for plain in _decode_plain_turns(messages):
+                if plain.content.__class__ is list:
+                    return PARTS
+            return 0
         except _FAULTS:
             pass
     traits = 0
