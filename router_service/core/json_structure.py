@@ -36,7 +36,8 @@ def check_structure(name: str, raw: bytes) -> int:
     Raises ``ApiError`` 400 beyond ``MAX_NESTING``, ``MAX_CONTAINERS``, ``MAX_MEMBERS`` and ``MAX_VALUES``. Whether
     ``raw`` is valid JSON is not looked at.
     """
-    opened = _count(raw, b"[") + _count(raw, b"{")
+    count = bytes.count if len(raw) <= SMALL_BYTES else _count
+    opened = count(raw, b"[") + count(raw, b"{")
     if opened <= MAX_NESTING:
         if len(raw) <= SMALL_BYTES:
             return opened + len(raw) // 2

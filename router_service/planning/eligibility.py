@@ -89,7 +89,7 @@ def profile_of(
     return RequestProfile(
         head.prompt_tokens(body_bytes),
         head.completion_limit,
-        _parameters(head),
+        tuple(head.names) if not head.own_fields and "n" not in head.fields else _parameters(head),
         head.stream,
         head.tool_count > 0,
         hour,
@@ -105,10 +105,9 @@ def _parameters(head: Head) -> tuple[str, ...]:
     """Return the names of the parameters; those that only one dialect has follow its name and a colon."""
     if head.own_fields:
         return tuple(f"{head.own_dialect}:{name}" if name in head.own_fields else name for name in head.names)
-    if "n" in head.fields and bytes(head.fields["n"]) in (b"1", b"null"):
-        # One choice is what every endpoint gives.
-        return tuple(name for name in head.names if name != "n")
-    return tuple(head.names)
+    # One choice is what every endpoint gives.
+    one_choice = bytes(head.fields["n"]) in (b"1", b"null")
+    return tuple(name for name in head.names if name != "n" or not one_choice)
 
 
 def missing_parameters(names: Iterable[str], endpoint: Endpoint) -> list[str]:
