@@ -167,3 +167,13 @@ def _cache_points(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     places = [body, *(system if isinstance(system, list) else ()), *body.get("tools", ())]
     places += [block for _, block in _all_blocks(body["messages"])]
     return (place for place in places if place.get("cache_control"))
+
+
+def refuse_addresses(body: dict[str, Any]) -> None:
+    """Raise ``RequestRefused`` for a medium that would have to be fetched: other platforms take bytes alone."""
+    for message in body.get("messages") or ():
+        content = message.get("content") if isinstance(message, dict) else None
+        for block in content if isinstance(content, list) else ():
+            source = block.get("source") if isinstance(block, dict) else None
+            if isinstance(source, dict) and source.get("type") == "url":
+                raise RequestRefused("URL sources are not supported")

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from lab.anthropic_refusals import VERSIONS
+from lab.anthropic_refusals import VERSIONS, refuse_addresses
 from lab.anthropic_wire import AnthropicWire
 from lab.bedrock_errors import AmazonErrors
 from lab.bedrock_frames import event_frame
@@ -42,12 +42,7 @@ class BedrockAnthropicWire(AmazonErrors, AnthropicWire):
         betas = body.pop("anthropic_beta", [])
         if not isinstance(betas, list) or not all(isinstance(beta, str) for beta in betas):
             raise RequestRefused("anthropic_beta: Input should be a valid list")
-        for message in body.get("messages") or ():
-            content = message.get("content") if isinstance(message, dict) else None
-            for block in content if isinstance(content, list) else ():
-                source = block.get("source") if isinstance(block, dict) else None
-                if isinstance(source, dict) and source.get("type") == "url":
-                    raise RequestRefused("URL sources are not supported")
+        refuse_addresses(body)
         told = {"anthropic-version": version} | ({"anthropic-beta": ",".join(betas)} if betas else {})
         super().refuse(body | {"model": "claude"}, {"x-api-key": "signed", **headers, **told})
 

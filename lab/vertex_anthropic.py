@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from lab.anthropic_refusals import VERSIONS
+from lab.anthropic_refusals import VERSIONS, refuse_addresses
 from lab.anthropic_wire import AnthropicWire
 from lab.gemini_refusals import BAD_TOKEN
 from lab.gemini_server import TokenOffice
@@ -33,12 +33,7 @@ class VertexAnthropicWire(AnthropicWire):
             raise RequestRefused(f"anthropic_version: must be {VERSION}")
         if "model" in body:
             raise RequestRefused("model: Extra inputs are not permitted")
-        for message in body.get("messages") or ():
-            content = message.get("content") if isinstance(message, dict) else None
-            for block in content if isinstance(content, list) else ():
-                source = block.get("source") if isinstance(block, dict) else None
-                if isinstance(source, dict) and source.get("type") == "url":
-                    raise RequestRefused("URL sources are not supported")
+        refuse_addresses(body)
         super().refuse(body | {"model": "claude"}, {**headers, "anthropic-version": version})
 
 
