@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import duckdb
 import pyarrow as pa
@@ -38,12 +39,16 @@ def coarser_keys(manifest: Manifest) -> set[str]:
 def make_coarser(lake: Lake, manifest: Manifest) -> int:
     """Write the files of a version that are missing or older than their partition; return their number."""
     made = 0
-    for mart, period, partition in _all(manifest):
-        key = coarser_key(mart.name, period, partition)
-        if not _is_made(lake, key, _source_key(mart, period, partition)):
-            with open_scratch(lake) as connection:
+    with ExitStack() as opened:
+        connection: duckdb.DuckDBPyConnection | None = None
+        for mart, period, partition in _all(manifest):
+            key, source = coarser_key(mart.name, period, partition), _source_key(mart, period, partition)
+            if _is_made(lake, key, source):
+                continue
+            if connection is None:
+                connection = opened.enter_context(open_scratch(lake))
                 connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 2")
-                table = _rows(connection, mart, period, str(lake.root / _source_key(mart, period, partition)))
+            table = _rows(connection, mart, period, str(lake.root / source))
             buffer = pa.BufferOutputStream()
             pq.write_table(table, buffer, compression="zstd", row_group_size=ROW_GROUP)
             lake.storage.put(key, memoryview(buffer.getvalue()))
