@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import anthropic
@@ -77,7 +78,8 @@ def test_amazons_client_invokes_the_model(quiet_lab_url: str, changed: dict[str,
         return
     whole = json.loads(client.invoke_model(modelId=CLAUDE, body=sent)["body"].read())
     assert whole["content"][0]["text"] and whole["stop_reason"] == "end_turn"
-    events = client.invoke_model_with_response_stream(modelId=CLAUDE, body=sent)["body"]
-    chunks = [json.loads(event["chunk"]["bytes"]) for event in events]
+    with closing(client.invoke_model_with_response_stream(modelId=CLAUDE, body=sent)["body"]) as events:
+        chunks = [json.loads(event["chunk"]["bytes"]) for event in events]
+    client.close()
     assert chunks[0]["type"] == "message_start" and chunks[-1]["type"] == "message_stop"
     assert any(one["type"] == "content_block_delta" for one in chunks)
