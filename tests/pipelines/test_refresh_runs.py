@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy.exc
 import yaml
 
 from data.lake import Lake
@@ -54,6 +55,23 @@ def holders(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
     return {(pool, slot.run_id) for pool, info in infos.items() for slot in info.claimed_slots}
 
 
+def stop_outside_a_write(refresh: Running, instance: dg.DagsterInstance) -> set[tuple[str, str]]:
+    """Stop a refresh by SIGSTOP where it locks no database of Dagster; returns the claimed slots at that moment."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        os.killpg(refresh.process.pid, signal.SIGSTOP)
+        try:
+            slots = holders(instance)
+            instance.add_dynamic_partitions("written by a test", ["a"])
+            instance.get_runs()
+            return slots
+        except sqlalchemy.exc.OperationalError:
+            # Whoever is stopped in the middle of a transaction keeps its lock until it goes on.
+            os.killpg(refresh.process.pid, signal.SIGCONT)
+            assert time.monotonic() < deadline, refresh.output
+            time.sleep(0.05)
+
+
 def kill_while_it_holds(refresh: Running, instance: dg.DagsterInstance, pool: str) -> str:
     """SIGKILL a refresh that holds the slot of ``pool``; returns the run's id."""
 
@@ -65,8 +83,7 @@ def kill_while_it_holds(refresh: Running, instance: dg.DagsterInstance, pool: st
         assert refresh.process.poll() is None and time.monotonic() < deadline, refresh.output
         if held():
             # Stopped, so that the slot cannot be released between the look and the kill.
-            os.killpg(refresh.process.pid, signal.SIGSTOP)
-            if held():
+            if any(name == pool for name, _ in stop_outside_a_write(refresh, instance)):
                 break
             os.killpg(refresh.process.pid, signal.SIGCONT)
         time.sleep(0.005)
@@ -98,7 +115,7 @@ def test_a_refresh_killed_while_another_waits_for_it_lets_that_one_build(tmp_pat
     with dg.DagsterInstance.from_config(str(home)) as instance:
         with refreshing(lake, home, tmp_path / "first") as first:
             until(lambda: holders(instance), f"the first builds; it said: {first.output}", PATIENCE_S)
-            os.killpg(first.process.pid, signal.SIGSTOP)
+            stop_outside_a_write(first, instance)
             with refreshing(lake, home, tmp_path / "second") as second:
                 until(lambda: "holds" in second.output, f"the second waits; it said: {second.output}", PATIENCE_S)
                 assert f"process {first.process.pid} holds {lake.build_lock}" in second.output
@@ -152,7 +169,7 @@ def test_slots_of_deleted_and_finished_runs_are_freed_and_those_of_a_living_run_
             storage.claim_concurrency_slot(pool, "deleted", "step")
         with refreshing(lake, home, tmp_path / "output") as living:
             until(lambda: {run_id for _, run_id in holders(instance)} - {"deleted"}, "it builds", PATIENCE_S)
-            os.killpg(living.process.pid, signal.SIGSTOP)
+            stop_outside_a_write(living, instance)
             assert end_dead_runs(instance, lake.runs) == []
             (run,) = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
             assert LOCK_TAG in run.tags
