@@ -221,7 +221,7 @@ class Record(msgspec.Struct, omit_defaults=True):
         str | None,
         Column(
             "Version of the classifier, or model and version of its prompt; null unless sampled. After +: why a model "
-            "that was asked gave no labels (budget, timeout, failed, late)",
+            "that was asked gave no labels (budget, timeout, failed, late: no answer before the record left the log)",
             since=2,
         ),
     ] = None

@@ -17,6 +17,12 @@ class Labelling(NamedTuple):
     classified: Future[PromptLabels | None]
     asked: Future[PromptLabels | None] | None = None
 
+    @property
+    def unfinished(self) -> Future[PromptLabels | None] | None:
+        """Return the labels that are to stand in the record, if they are not there yet."""
+        last = self.classified if self.asked is None else self.asked
+        return None if last.done() else last
+
 
 class ModelLabelling(NamedTuple):
     """Configure which model is asked for labels, how often and for how much.

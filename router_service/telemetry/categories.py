@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 PER_SECOND = 5
 MAX_WAITING = 8
-# None waits for its turn: its answer would come after the response.
+# None waits for its turn: its answer would come too late for the record.
 MAX_ASKED = 4
 # A replaced classifier may return any text.
 MAX_LABEL = 64
@@ -36,7 +36,7 @@ WARNINGS_PER_S, WARNINGS_BURST = 1 / 60, 3.0
 class RequestLabeller:
     """Label at most ``per_second`` prompts a second, since each label takes a few milliseconds of a core.
 
-    A label that is not ready at the end of the response is dropped, so that it never delays the record. The classifier
+    No label delays the record: one that is not ready at the end of the response follows it. The classifier
     is loaded in the background: ``name`` is the operator's own, else it is the one that was trained in ``lake``, or the
     shipped one. A model that is ``asked`` has ``MAX_ASKED`` threads of its own, since it answers slowly. Its own
     requests are not labelled.

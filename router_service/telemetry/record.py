@@ -11,6 +11,7 @@ from router_service.core.exchange import Exchange
 from router_service.core.outcome import Outcome
 from router_service.core.plan import Decision, Plan
 from router_service.core.route_trace import RouteTrace
+from router_service.telemetry.late_labels import set_labels
 from router_service.telemetry.request_columns import MAX_ID_CHARACTERS, describe_request
 
 # The column has 32 bits.
@@ -68,14 +69,9 @@ def make_record(exchange: Exchange, worker: str, duration_us: int) -> Record:
     describe_request(record, request.headers, head)
     if outcome.tool_call_verdict:
         record.tool_calls, record.tool_call_fault = outcome.tool_call_verdict
-    label = ready_labels(outcome)
-    if label:
-        record.category, record.category_confidence = label.category, label.category_confidence
-        record.category_version = label.version
-        record.task_tag, record.task_tag_confidence = label.task_tag, label.task_tag_confidence
-        record.natural_language = label.natural_language
-        record.natural_language_confidence = label.natural_language_confidence
-        record.programming_language = label.programming_language
+    labels = ready_labels(outcome)
+    if labels:
+        set_labels(record, labels)
     if decision:
         describe_decision(record, decision)
     elif route.rejected_plan:

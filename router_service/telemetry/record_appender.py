@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from data.record.encoding import encode_record
+from data.record.prompt_labels import PromptLabels
 from router_service.core.exchange import Exchange
+from router_service.telemetry.late_labels import encode_late_labels
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.lookup import RecentRecords
 from router_service.telemetry.record import make_record
@@ -24,7 +28,8 @@ class RecordAppender:
 
     A record waits for two turns of the event loop: a request that has arrived meanwhile is sent to its provider in the
     first, so that it does not wait for the records of earlier ones. The records of both turns are made together. With
-    ``at_once`` none waits. Every reader of the records, and the end of the process, calls ``flush`` first.
+    ``at_once`` none waits. Every reader of the records, and the end of the process, calls ``flush`` first. Labels that
+    are not ready yet follow in a frame of their own.
     """
 
     def __init__(self, log: RequestLog, worker: str, *, at_once: bool = False) -> None:
@@ -57,6 +62,8 @@ class RecordAppender:
             self._scheduled = None
         pending, self._pending, self._body_bytes = self._pending, [], 0
         for exchange, duration_us in pending:
+            labelling = exchange.outcome.labelling
+            late = None if labelling is None else labelling.unfinished
             try:
                 record = make_record(exchange, self._worker, duration_us)
                 payload = encode_record(record)
@@ -66,6 +73,13 @@ class RecordAppender:
                 continue
             self.recent.add(record.generation_id, payload)
             self._log.append(payload)
+            if late is not None:
+                late.add_done_callback(partial(self._append_late, record.generation_id))
+
+    def _append_late(self, generation_id: str, labels: Future[PromptLabels | None]) -> None:
+        """Append labels that came after their record. Called from the thread that made them."""
+        if not labels.cancelled() and labels.exception() is None and (found := labels.result()) is not None:
+            self._log.append(encode_late_labels(generation_id, found))
 
     def find(self, generation_id: str) -> dict[str, Any] | None:
         """Return the row of a recent request of this worker, or ``None``."""

@@ -25,6 +25,7 @@ from data.record.encoding import decode_record, records_table
 from data.record.record import Record
 from data.storage.local import fsync_folder
 from router_service.telemetry.frames import frame, read_frames
+from router_service.telemetry.late_labels import set_labels, split_late_labels
 
 logger = logging.getLogger(__name__)
 ABANDONED_S = 60.0
@@ -69,7 +70,8 @@ def seal(lake: Lake, segment: Path) -> SealReport | None:
             return None
     if lost_bytes:
         logger.warning("segment %s ended in %d unreadable bytes", segment.name, lost_bytes)
-    return SealReport(segment.name, len(payloads) - len(strange), lost_bytes, len(strange), tuple(tables))
+    rows = sum(table.num_rows for table in tables.values())
+    return SealReport(segment.name, rows, lost_bytes, len(strange), tuple(tables))
 
 
 def recover(lake: Lake) -> list[SealReport]:
@@ -109,7 +111,8 @@ def _discard_unnamed(lake: Lake) -> None:
 
 
 def _by_day(payloads: list[bytes]) -> tuple[dict[str, pa.Table], list[bytes]]:
-    """Return a table for each UTC day, and the payloads that are not records."""
+    """Return a table for each UTC day, and the payloads that are neither records nor their late labels."""
+    payloads, late = split_late_labels(payloads)
     days: dict[str, list[pa.Table]] = {}
     strange: list[bytes] = []
     for first in range(0, len(payloads), ROWS_AT_ONCE):
@@ -120,6 +123,8 @@ def _by_day(payloads: list[bytes]) -> tuple[dict[str, pa.Table], list[bytes]]:
             except (msgspec.DecodeError, ValueError):
                 strange.append(payload)
             else:
+                if record.generation_id in late:
+                    set_labels(record, late[record.generation_id])
                 rows.setdefault(record.started_at // DAY_US, []).append((payload, record))
         for number, found in rows.items():
             day = _day(number)

@@ -14,15 +14,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 
 from data.lake import Lake
 from data.record.encoding import encode_record
 from data.record.lake_reader import open_dataset, request_files
+from data.record.prompt_labels import PromptLabels
 from data.record.record import Record
 from router_service.telemetry import log as log_module
 from router_service.telemetry import sealing
 from router_service.telemetry.frames import frame, read_frames
+from router_service.telemetry.late_labels import encode_late_labels
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.sealing import recover, seal
 from tests.running import until
@@ -113,6 +116,21 @@ def test_a_frame_that_is_no_record_is_kept_apart(lake: Lake) -> None:
     (report,) = recover(lake)
     assert (report.rows, report.quarantined, report.lost_bytes) == (1, 1, 20)
     assert len(list((lake.log / "quarantine").iterdir())) == 1
+
+
+def test_labels_that_come_later_are_merged_into_their_record(lake: Lake) -> None:
+    """Wherever in the segment they are. Those of a record of another segment are no row, and not kept apart."""
+    first, second = (encode_record(record(number)) for number in range(2))
+    labels = PromptLabels("legal", 0.9, "m@1", "qa_knowledge", 0.8, "en", 0.7, "python")
+    late = [encode_late_labels(record(number).generation_id, labels) for number in (0, 2)]
+    (lake.log / "x-1-1.wal").write_bytes(b"".join(map(frame, (first, *late, second))))
+    (report,) = recover(lake)
+    assert (report.rows, report.quarantined) == (2, 0)
+    rows = {row["generation_id"]: row for row in pq.read_table(lake.requests).to_pylist()}
+    assert set(rows) == {record(0).generation_id, record(1).generation_id}
+    names = ("category_version" if name == "version" else name for name in PromptLabels._fields)
+    assert tuple(rows[record(0).generation_id][name] for name in names) == pytest.approx(labels)
+    assert rows[record(1).generation_id]["category"] is None
 
 
 def test_what_a_crash_left_half_made_is_cleared_away(lake: Lake) -> None:

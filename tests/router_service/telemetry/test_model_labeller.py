@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from data.lake import Lake
@@ -29,6 +30,7 @@ from router_service.telemetry.categories import RequestLabeller
 from router_service.telemetry.frames import read_frames
 from router_service.telemetry.model_labeller import APP, APP_TITLE, DailySpend
 from router_service.telemetry.record import ready_labels
+from router_service.telemetry.sealing import recover
 from tests.conftest import Stack, open_stack, serving
 from tests.running import free_port, until
 
@@ -210,6 +212,34 @@ def test_an_answer_that_comes_after_the_response_is_not_waited_for() -> None:
     asked.set_result(labels._replace(version="m@1"))
     assert ready_labels(outcome) == labels._replace(version="m@1")
     assert ready_labels(Outcome(labelling=Labelling(classified))) == labels
+
+
+def test_what_becomes_of_the_labels_after_the_response_is_in_its_record(tmp_path: Path) -> None:
+    """The response ends while the model that labels is silent; the record in the lake says that it timed out."""
+    lake, port = Lake(tmp_path).create(), free_port()
+    served = "groq:openai/gpt-oss-120b"
+    lab = Lab(time_scale=0.0, faults=False, modes={"*": {"mode": "hang"}, served: {"mode": "ok"}})
+    own = create_key(open_database(lake.database), "labelling")
+    with serving(create_app(lab)) as lab_url:
+        settings = Settings(
+            data_dir=tmp_path, lab_url=lab_url, category_share=1.0, category_model=MODEL, category_model_key=own,
+            category_model_url=f"http://127.0.0.1:{port}/api/v1", category_model_share=1.0, category_model_timeout=0.5,
+        )  # fmt: skip
+        router = create_router(settings)
+        with serving(router, port) as url:
+            services = router.container.services
+            services.categoriser.wait()
+            stack = Stack(url, lab, create_key(open_database(lake.database), "client"), lake, services)
+            body = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": PROMPT}]}
+            with stack.client as client:
+                answer = client.post("/api/v1/chat/completions", json=body | {"provider": {"only": ["groq"]}})
+            assert answer.status_code == 200
+            (row,) = requests_of(lake, stack.key)
+            assert row["category_version"] is None or row["category_version"].endswith("+late")
+            until(lambda: all(one.done() for one in services.categoriser._asking), "the model has had its time")
+    recover(lake)
+    rows = pq.read_table(lake.requests, filters=[("key_hash", "=", hash_key(stack.key))]).to_pylist()
+    assert [(row["category"], row["category_version"][-8:]) for row in rows] == [("legal", "+timeout")]
 
 
 def test_the_spend_of_a_day_never_falls_within_it() -> None:
