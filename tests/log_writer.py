@@ -1,7 +1,11 @@
-"""Appends records as fast as it can; prints an id once it must survive a crash. Killed by its test."""
+"""Appends records as fast as it can; prints an id once it must survive a crash. Killed by its test.
+
+With ``hang`` as its third argument, on a disk whose syncs do not return.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
@@ -13,6 +17,8 @@ from router_service.telemetry.log import RequestLog
 
 
 def main() -> None:
+    if sys.argv[3:] == ["hang"]:
+        os.fdatasync = lambda _: time.sleep(3600)
     log = RequestLog(Lake(sys.argv[1]).create(), f"w{sys.argv[2]}", rotate_seconds=0.4)
     recent: deque[tuple[float, str]] = deque()
     for number in range(10_000_000):

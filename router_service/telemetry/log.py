@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-import errno
+import itertools
 import logging
-import os
 import threading
 import time
 from collections import deque
+from concurrent.futures import Future, wait
 from contextlib import suppress
-from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from data.lake import Lake
+from router_service.telemetry.background import Background
 from router_service.telemetry.frames import frame
+from router_service.telemetry.log_folder import check_folder, mount_of
 from router_service.telemetry.segment import Reserve, Segment
 
 logger = logging.getLogger(__name__)
+WRITE_INTERVAL_S = 0.05
 SYNC_INTERVAL_S = 0.1
+BATCH = 4096
 RETRY_S = 0.5
 # Additional time at shutdown for a disk whose writes hang, after the time allowed for a full disk.
 HANG_S = 5.0
 
 
+class _SyncJob(NamedTuple):
+    """Hold what the other thread does: sync the first ``size`` bytes of ``segment``, with the queue's ``records``."""
+
+    future: Future[bool]
+    segment: Segment | None
+    size: int
+    records: int
+
+
 class RequestLog:
     """Queue records and write them to segments. ``append`` never blocks.
 
-    With ``sync="interval"`` a record is on disk at most 200 ms after it was appended.
+    One thread writes, and what it has written outlives the process, also after ``kill -9``. Another thread syncs, so
+    that the next records are written while the disk is busy. A record stays in the queue until a sync that began after
+    its write has succeeded; with ``sync="interval"`` that is at most 200 ms after it was appended, if the disk answers.
 
     Where the log's folder is deleted, it is made again with what was in it; only the data directory itself, or a disk
     that is no longer mounted there, has to come back by other hands.
@@ -66,18 +80,28 @@ class RequestLog:
         self._closed = False
         self._give_up_at = 0.0
         self._error: OSError | None = None
-        self._count = 0
+        self._write_error: OSError | None = None
+        self._sync_error: OSError | None = None
+        self._write_due = self._sync_due = 0.0
+        self._numbers = itertools.count(1)
+        # Those who wait for a write.
+        self._asked: deque[threading.Event] = deque()
         self._segment: Segment | None = None
+        # A full segment that is to be synced and finished before the open one is synced.
+        self._retired: Segment | None = None
+        self._job: _SyncJob | None = None
         self._reserve: Reserve | None = None
-        # Of segments that are no longer found: written again with the next batch.
+        self._wants_reserve = True
+        # Of segments that are no longer found: the beginning of the next segment.
         self._rescued = b""
         self._left: list[Segment] = []
-        self._mount = _mount_of(lake.root)
+        self._mount = mount_of(lake.root)
         self.unlogged = 0
         self.written = 0
         self.dropped = 0
         self.failures = 0
         self.healthy = True
+        self._background = Background("request-log-sync")
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._thread.start()
 
@@ -97,12 +121,12 @@ class RequestLog:
         return True
 
     def flush(self, timeout_s: float = 1.0) -> None:
-        """Wait until all earlier records are written, a write has failed, or ``timeout_s`` seconds have passed."""
-        wanted = self.written + len(self._queue)
-        deadline = time.monotonic() + timeout_s
+        """Wait until all earlier records are in a file, a write has failed, or ``timeout_s`` seconds have passed."""
+        tried = threading.Event()
+        self._asked.append(tried)
         self._wake.set()
-        while self.written < wanted and self.healthy and time.monotonic() < deadline:
-            time.sleep(0.005)
+        if self._thread.is_alive():
+            tried.wait(timeout_s)
 
     @property
     def waiting(self) -> int:
@@ -116,31 +140,46 @@ class RequestLog:
         self._wake.set()
         self._thread.join(self._drain_seconds + HANG_S)
         self._closed = True
-        if lost := len(self._queue):
+        reason = self._error or "the disk does not answer"
+        unsynced = self._unsynced
+        if lost := len(self._queue) - unsynced:
             self.dropped += lost
-            reason = self._error or "the disk does not answer"
             logger.error("request log: %d records are lost, they could not be written: %s", lost, reason)
+        if unsynced:
+            logger.error("request log: %d records are in its files, but are not synced: %s", unsynced, reason)
 
     def _run(self) -> None:
-        self._make_reserve()
         due = 0.0
         while not self._closing.is_set():
-            # Measured from the start of the last write, so that a slow sync does not add to the interval.
+            # Measured from the start of the last write, so that what it takes does not add to the interval.
             self._wake.wait(max(0.0, due - time.monotonic()))
             self._wake.clear()
-            due = time.monotonic() + SYNC_INTERVAL_S
-            if not self._write():
-                self._closing.wait(RETRY_S)
+            due = time.monotonic() + WRITE_INTERVAL_S
+            self._turn()
         self._drain()
         self._finish()
+
+    def _turn(self) -> None:
+        """Take the result of the last sync, write what is queued, and begin the next sync, each if it is due."""
+        asked = [self._asked.popleft() for _ in range(len(self._asked))]
+        self._collect()
+        if time.monotonic() >= self._write_due:
+            self._write()
+        if self._job is None and time.monotonic() >= self._sync_due:
+            self._begin_sync()
+        for tried in asked:
+            tried.set()
 
     def _drain(self) -> None:
         """Write the queue to the disk, else to the reserve; retry the disk for the rest until there is room."""
         said = False
-        while self._queue and not self._write():
+        while self._queue or self._rescued or not all(segment.is_confirmed for segment in self._segments):
+            self._write_due = self._sync_due = 0.0
+            self._turn()
+            if not self._await_sync():
+                return
             # The reserve is used first, since the process may be killed before it has drained the queue.
-            if self._reserve is not None:
-                self._spend_reserve(self._reserve)
+            if not self._error or self._spend_reserve():
                 continue
             if time.monotonic() >= self._give_up_at:
                 return
@@ -150,64 +189,131 @@ class RequestLog:
                 said = True
             time.sleep(RETRY_S)
 
-    def _write(self) -> bool:
-        """Write a batch of the queue; return true if the write succeeded."""
+    def _write(self) -> None:
+        """Write what is queued to the segment; the records stay in the queue until they are confirmed."""
+        end = len(self._queue)
         try:
-            self._write_batch()
-            if self._segment and self._segment.is_full(self._rotate_bytes, self._rotate_seconds):
-                self._segment.finish()
-                self._segment = None
+            while self._rescued or self._unsynced < end:
+                segment = self._segment = self._segment or self._open()
+                first = self._unsynced
+                batch = [self._queue[i] for i in range(first, min(end, first + BATCH))]
+                segment.append(batch)
+                if self._sync == "never":
+                    self._confirm(segment, segment.size, len(batch))
+                    end -= len(batch)
         except OSError as error:
-            if self.healthy:
-                logger.error("request log cannot be written, records wait in memory: %s", error)
+            self._write_error = error
+            self._write_due = time.monotonic() + RETRY_S
             self.failures += 1
-            self.healthy = False
-            self._error = error
-            return False
-        self.healthy = True
-        self._error = None
+        else:
+            self._write_error = None
+        self._judge()
+        if self._sync == "always" and self._unsynced and not self._sync_error:
+            self._sync_due = 0.0
+
+    def _open(self) -> Segment:
+        check_folder(self._lake, self._mount)
+        segment = Segment(self._lake.log, self._name(), self._rescued)
+        self._rescued = b""
+        self._wants_reserve = self.healthy
+        return segment
+
+    def _begin_sync(self) -> None:
+        """Let the other thread sync the older segment, or the open one and finish it if it is full."""
+        self._sync_due = time.monotonic() + SYNC_INTERVAL_S
+        if self._retired is None and self._segment and self._segment.is_full(self._rotate_bytes, self._rotate_seconds):
+            self._retired, self._segment = self._segment, None
+        segment = self._retired or self._segment
+        records = segment.unsynced if segment else 0
+        size = segment.size if segment else 0
+        future = self._background.submit(lambda: self._sync_files(segment, size, records))
+        self._job = _SyncJob(future, segment, size, records)
+        if self._sync == "always":
+            future.add_done_callback(lambda _: self._wake.set())
+
+    def _sync_files(self, segment: Segment | None, size: int, records: int) -> bool:
+        """Sync and look after the files; return false if the segment is gone. Runs in the other thread.
+
+        Meanwhile the log's thread does nothing but append, to the queue's end and to the segment's.
+        """
+        self._keep_reserve()
+        if segment is not None:
+            try:
+                if segment.is_doubtful:
+                    segment.rewrite([self._queue[i] for i in range(records)])
+                if self._sync != "never":
+                    segment.sync(size)
+            except OSError:
+                if segment.is_named:
+                    raise
+            if not segment.is_named:
+                return False
+            while self._left:
+                self._left.pop().discard()
+            if segment is self._retired:
+                segment.finish()
+        check_folder(self._lake, self._mount)
         return True
 
-    def _write_batch(self) -> None:
-        self._check_folder()
-        if not self._queue and not self._rescued:
-            return
-        if self._segment is None:
-            if self.healthy:
-                self._make_reserve()
-            self._segment = Segment(self._lake.log, self._name())
-        batch = [self._queue[i] for i in range(min(len(self._queue), 4096))]
-        self._segment.append(self._rescued + b"".join(batch), sync=self._sync != "never")
-        if not self._segment.is_named:
-            raise FileNotFoundError(errno.ENOENT, "the segment was deleted while it was written", str(self._lake.log))
-        self._rescued = b""
-        while self._left:
-            self._left.pop().discard()
-        self._remove(len(batch))
-        if self._queue:
-            self._wake.set()
+    def _await_sync(self) -> bool:
+        """Wait for the sync under way and take its result; return false if it does not end before the log gives up."""
+        if self._job is not None:
+            wait([self._job.future], max(0.0, self._give_up_at + HANG_S - time.monotonic()))
+            self._collect()
+        return self._job is None
 
-    def _check_folder(self) -> None:
-        """Rescue a segment that was deleted, and make its folder again. Raises ``OSError`` where it cannot be."""
-        if self._segment is not None and not self._segment.is_named:
-            segment, self._segment = self._segment, None
-            # What was rescued before is at the beginning of the segment, unless its write has failed.
-            self._rescued = segment.read() or self._rescued
-            self._left.append(segment)
-            logger.error("request log: its segment is gone; its records are written to another one")
-        if self._reserve is not None and not self._reserve.is_named:
-            self._reserve.release()
-            self._reserve = None
-        if not os.access(self._lake.log, os.W_OK | os.X_OK):
-            # The data directory itself has to come back by other hands.
-            self._lake.root.stat()
-            if not os.path.ismount(self._mount):
-                raise FileNotFoundError(errno.ENOENT, "its disk is not mounted", str(self._mount))
-            if self._lake.log.exists():
-                read_only = os.statvfs(self._lake.log).f_flag & os.ST_RDONLY
-                reason = errno.EROFS if read_only else errno.EACCES
-                raise OSError(reason, os.strerror(reason), str(self._lake.log))
-            self._lake.create()
+    def _collect(self) -> None:
+        """Take the result of a sync that has ended."""
+        job = self._job
+        if job is None or not job.future.done():
+            return
+        self._job = None
+        try:
+            is_named = job.future.result()
+            if not is_named:
+                self._rescue()
+        except OSError as error:
+            # The records are written once more at once, and then after each pause.
+            self._sync_due = time.monotonic() + RETRY_S if self._sync_error else 0.0
+            self._sync_error = error
+            self.failures += 1
+        else:
+            self._sync_error = None
+            if is_named and job.segment is not None:
+                self._confirm(job.segment, job.size, job.records)
+                if job.segment is self._retired:
+                    self._retired = None
+        self._judge()
+
+    def _confirm(self, segment: Segment, size: int, records: int) -> None:
+        """Remove the first ``records`` of the queue, which are on disk in ``segment``."""
+        segment.confirm(size, records)
+        self._remove(records)
+
+    def _judge(self) -> None:
+        error = self._write_error or self._sync_error
+        if error and self.healthy:
+            logger.error("request log cannot be written, records wait in memory: %s", error)
+        self.healthy = error is None
+        self._error = error
+
+    def _rescue(self) -> None:
+        """Keep what was written to segments that are gone, to write it to another one. Raises ``OSError``."""
+        gone = self._segments
+        self._rescued += b"".join(segment.confirmed() for segment in gone)
+        self._left += gone
+        self._retired = self._segment = None
+        logger.error("request log: its segment is gone; its records are written to another one")
+
+    @property
+    def _segments(self) -> list[Segment]:
+        """Return the segments with records of the queue, in its order."""
+        return [segment for segment in (self._retired, self._segment) if segment is not None]
+
+    @property
+    def _unsynced(self) -> int:
+        """Return how many of the queue's first records are in a segment."""
+        return sum(segment.unsynced for segment in self._segments)
 
     def _remove(self, count: int) -> None:
         """Remove the first ``count`` records, which are on disk, from the queue."""
@@ -215,39 +321,48 @@ class RequestLog:
             self._queue.popleft()
         self.written += count
 
-    def _make_reserve(self) -> None:
+    def _keep_reserve(self) -> None:
         """Allocate the reserve if it is missing; retry later if the file system has no room for it."""
-        if self._reserve is not None or not self._reserve_bytes:
+        if self._reserve is not None and not self._reserve.is_named:
+            self._reserve.release()
+            self._reserve = None
+        wanted, self._wants_reserve = self._wants_reserve, False
+        if not wanted or self._reserve is not None or not self._reserve_bytes:
             return
         try:
             self._reserve = Reserve(self._lake.log, self._name(), self._reserve_bytes)
         except OSError as error:
             logger.warning("request log has no reserve of %d bytes for a full disk: %s", self._reserve_bytes, error)
 
-    def _spend_reserve(self, reserve: Reserve) -> None:
-        self._reserve = None
+    def _spend_reserve(self) -> bool:
+        """Write what the disk does not take to the reserve; return whether there was one."""
+        reserve = self._reserve
+        if reserve is None:
+            return False
         try:
+            for segment in self._segments:
+                segment.cut()
+            self._reserve = None
             kept = reserve.spend(list(self._queue))
         except OSError as error:
             self._error = error
-            return
+            return self._reserve is None
         self._remove(kept)
         logger.warning("request log: %d records that waited for the disk are in its reserve", kept)
+        return True
 
     def _finish(self) -> None:
-        """Finish the segment and release the reserve, so that a sealer does not take them for a living worker's."""
-        if self._segment is not None:
+        """Finish the segments and release the reserve, so that a sealer does not take them for a living worker's."""
+        if self._await_sync():
+            self._background.submit(self._finish_files)
+        self._background.close(max(0.0, self._give_up_at + HANG_S - time.monotonic()))
+
+    def _finish_files(self) -> None:
+        for segment in self._segments:
             with suppress(OSError):
-                self._segment.finish()
+                segment.finish()
         if self._reserve is not None:
             self._reserve.release()
 
     def _name(self) -> str:
-        self._count += 1
-        return f"{self._worker}-{time.time_ns() // 1000}-{self._count}"
-
-
-def _mount_of(path: Path) -> Path:
-    """Return where the disk that ``path`` is on is mounted."""
-    path = path.resolve()
-    return next(place for place in (path, *path.parents) if os.path.ismount(place))
+        return f"{self._worker}-{time.time_ns() // 1000}-{next(self._numbers)}"

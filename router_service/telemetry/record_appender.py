@@ -6,6 +6,7 @@ import asyncio
 import logging
 from concurrent.futures import Future
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from data.record.encoding import encode_record
@@ -21,15 +22,18 @@ logger = logging.getLogger(__name__)
 MAX_PENDING = 32
 # An exchange holds its request body until its record is made.
 MAX_PENDING_BODY_BYTES = 1024 * 1024
+# On a busy machine a turn of the event loop lasts long, and what is pending is lost with the process.
+MAX_PENDING_S = 0.05
 
 
 class RecordAppender:
     """Append one record for each exchange that has ended. Used from the event loop's thread.
 
     A record waits for two turns of the event loop: a request that has arrived meanwhile is sent to its provider in the
-    first, so that it does not wait for the records of earlier ones. The records of both turns are made together. With
-    ``at_once`` none waits. Every reader of the records, and the end of the process, calls ``flush`` first. Labels that
-    are not ready yet follow in a frame of their own.
+    first, so that it does not wait for the records of earlier ones. The records of both turns are made together. They
+    do not wait for the second if the first has lasted ``MAX_PENDING_S``; with ``at_once`` none waits. Every reader of
+    the records, and the end of the process, calls ``flush`` first. Labels that are not ready yet follow in a frame of
+    their own.
     """
 
     def __init__(self, log: RequestLog, worker: str, *, at_once: bool = False) -> None:
@@ -41,6 +45,7 @@ class RecordAppender:
         self._pending: list[tuple[Exchange, int]] = []
         self._body_bytes = 0
         self._scheduled: asyncio.Handle | None = None
+        self._first_s = 0.0
 
     def add(self, exchange: Exchange) -> None:
         """Append the record of ``exchange``, which ends now."""
@@ -50,10 +55,14 @@ class RecordAppender:
         if self._at_once or len(self._pending) >= MAX_PENDING or self._body_bytes >= MAX_PENDING_BODY_BYTES:
             self.flush()
         elif self._scheduled is None:
+            self._first_s = perf_counter()
             self._scheduled = asyncio.get_running_loop().call_soon(self._wait_for_next_turn)
 
     def _wait_for_next_turn(self) -> None:
-        self._scheduled = asyncio.get_running_loop().call_soon(self.flush)
+        if perf_counter() - self._first_s > MAX_PENDING_S:
+            self.flush()
+        else:
+            self._scheduled = asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
         """Append what is pending. A record that cannot be made is counted as dropped, and the others are appended."""

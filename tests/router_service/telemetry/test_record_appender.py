@@ -12,6 +12,7 @@ import pytest
 from data.lake import Lake
 from data.record.lake_reader import open_dataset, request_files
 from router_service.core.exchange import Exchange
+from router_service.telemetry import record_appender
 from router_service.telemetry.log import RequestLog
 from router_service.telemetry.record_appender import MAX_PENDING, MAX_PENDING_BODY_BYTES, RecordAppender
 from router_service.telemetry.sealing import recover
@@ -61,6 +62,23 @@ def test_those_of_two_turns_of_the_event_loop_are_appended_together(written: Wri
 
     assert asyncio.run(add()) == [0, 0, 4]
     assert len(written.rows()) == 4
+
+
+def test_they_do_not_wait_for_the_second_turn_after_a_long_one(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine each turn lasts long, and what is pending is lost with the process."""
+    monkeypatch.setattr(record_appender, "MAX_PENDING_S", -1.0)
+
+    async def add() -> list[int]:
+        records = RecordAppender(written.log, "w")
+        records.add(ended())
+        records.add(ended())
+        before = written.count
+        await asyncio.sleep(0)
+        return [before, written.count]
+
+    assert asyncio.run(add()) == [0, 2]
 
 
 def test_the_duration_ends_with_the_request_and_not_with_its_batch(written: Written) -> None:
