@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -79,14 +79,15 @@ class Unreadable(NamedTuple):
 class Listing(NamedTuple):
     """Hold the files whose rows count, in order of their paths, those that were left out, and those to be deleted.
 
-    ``replaced`` are files that can be read and whose rows a compacted file among ``files`` has. ``opened`` is the
-    number of files that were opened to read their footers.
+    ``replaced`` are files that can be read and whose rows a compacted file among ``files`` has. ``opened`` are the
+    files that were opened to read their footers, ``unopened`` those that were not to be opened.
     """
 
     files: list[LakeFile]
     unreadable: list[Unreadable]
     replaced: list[LakeFile]
     opened: list[Path]
+    unopened: list[Path]
 
 
 class Rows(NamedTuple):
@@ -96,19 +97,29 @@ class Rows(NamedTuple):
     left_out: list[Unreadable]
 
 
-def listing(lake: Lake, day: str = "*", *, remember: bool = False) -> Listing:
+def listing(
+    lake: Lake, day: str = "*", *, remember: bool = False, may_open: Callable[[Path], bool] | None = None
+) -> Listing:
     """List the files of ``day`` (UTC, ``2026-11-17``) or of all days, by their footers.
 
     A file that is removed meanwhile is in none of the lists. ``remember`` writes what is new to the index of footers.
+    ``may_open`` says whether a file that is not in the index is opened.
     """
-    found = Listing([], [], [], [])
+    found = Listing([], [], [], [], [])
     markers = set(lake.unreadable.glob(f"day={day}/*.json"))
     for folder in sorted(lake.requests.glob(f"day={day}")):
-        _list_folder(lake, folder, markers, found, remember)
+        _list_folder(lake, folder, markers, found, remember, may_open)
     return found
 
 
-def _list_folder(lake: Lake, folder: Path, markers: set[Path], found: Listing, remember: bool) -> None:
+def _list_folder(
+    lake: Lake,
+    folder: Path,
+    markers: set[Path],
+    found: Listing,
+    remember: bool,
+    may_open: Callable[[Path], bool] | None,
+) -> None:
     try:
         # ``glob`` would pass over a folder that may not be listed.
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".parquet")
@@ -117,12 +128,16 @@ def _list_folder(lake: Lake, folder: Path, markers: set[Path], found: Listing, r
     except OSError as error:
         found.unreadable.append(_logged(Unreadable(folder, _reason(error))))
         return
-    footers = _Footers(lake, folder)
+    footers = _Footers(lake, folder, may_open)
     described = []
     for path in paths:
         try:
             marker = _marker(lake, path) if markers else None
-            described.append(footers.of(path, marker if marker in markers else None))
+            file = footers.of(path, marker if marker in markers else None)
+            if file is None:
+                found.unopened.append(path)
+            else:
+                described.append(file)
         except FileNotFoundError:
             continue
         except FAULTS as error:
@@ -191,13 +206,16 @@ def log_unreadable(one: Unreadable) -> None:
 class _Footers:
     """Read the footers of one folder: from this process's memory, else from the index, else from the files."""
 
-    def __init__(self, lake: Lake, folder: Path) -> None:
-        self._lake, self._folder = lake, folder
+    def __init__(self, lake: Lake, folder: Path, may_open: Callable[[Path], bool] | None) -> None:
+        self._lake, self._folder, self._may_open = lake, folder, may_open
         self._entries: dict[str, IndexEntry] | None = None
         self.opened: list[Path] = []
 
-    def of(self, path: Path, marker: Path | None) -> LakeFile:
-        """Return the description of a file. Raises one of ``FAULTS`` if it cannot be read."""
+    def of(self, path: Path, marker: Path | None) -> LakeFile | None:
+        """Return the description of a file, ``None`` for one that is not to be opened.
+
+        Raises one of ``FAULTS`` if it cannot be read.
+        """
         state = path.stat()
         if not stat.S_ISREG(state.st_mode):
             raise ValueError("it is not a regular file")
@@ -212,6 +230,8 @@ class _Footers:
         entry = self._entries.get(path.name)
         if entry is not None and entry.identity == identity:
             file = LakeFile(path, entry.rows, from_us(entry.first_us), from_us(entry.last_us), entry.origin)
+        elif self._may_open is not None and not self._may_open(path):
+            return None
         else:
             self.opened.append(path)
             file = _footer(path)

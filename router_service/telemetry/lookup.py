@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.lake import Lake
+from data.lake import COUNTED_IMPORT, TRAINING_IMPORT, Lake
 from data.record import lake_files
 from data.record.encoding import record_row
+from data.record.generation_id import arrival_of
 from data.record.lake_reader import LAKE_SCHEMA
 from router_service.telemetry.frames import read_frames
 
@@ -23,8 +25,23 @@ RECENT = 10_000
 LISTED_DAYS = 8
 SETTLED_NS = 1_000_000_000
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# The time of change of a day's folder, and its files.
-_listed: dict[Path, tuple[int, list[lake_files.LakeFile]]] = {}
+# Of a sealed file that no index has, the name alone tells whether it is opened. It has the time at which its segment
+# was begun. A segment is open for seconds, or for minutes on a disk that hangs. A record reaches it when its request
+# has ended, or later on a disk that is full.
+SEALED_NAME = re.compile(r"-(\d{16})-\d+$")
+LONGEST_SEGMENT = timedelta(minutes=10)
+LONGEST_DELAY = timedelta(hours=1)
+
+
+class _Listed(NamedTuple):
+    """Hold the files of a day's folder, as it was changed at ``changed_ns``."""
+
+    changed_ns: int
+    files: list[lake_files.LakeFile]
+    unopened: list[Path]
+
+
+_listed: dict[Path, _Listed] = {}
 
 
 class RecentRecords:
@@ -45,7 +62,13 @@ class RecentRecords:
 
 
 def find_on_disk(lake: Lake, generation_id: str) -> dict[str, Any] | None:
-    """Return the record as a dictionary with ``started_at`` in Unix microseconds, or ``None``."""
+    """Return the record as a dictionary with ``started_at`` in Unix microseconds, or ``None``.
+
+    An id without a time is not one of a record. Files are opened that may hold its second.
+    """
+    arrival = arrival_of(generation_id)
+    if arrival is None:
+        return None
     needle = generation_id.encode()
     for segment in [*lake.log.glob("*.open"), *lake.log.glob("*.wal")]:
         try:
@@ -58,7 +81,7 @@ def find_on_disk(lake: Lake, generation_id: str) -> dict[str, Any] | None:
             row = _row(payload) if needle in payload else None
             if row is not None and row["generation_id"] == generation_id:
                 return row
-    return _find_in_parquet(lake, generation_id)
+    return _find_in_parquet(lake, generation_id, arrival)
 
 
 def _files_at(lake: Lake, second: datetime) -> list[Path]:
@@ -69,22 +92,30 @@ def _files_at(lake: Lake, second: datetime) -> list[Path]:
     except OSError:
         return []
     known = _listed.get(folder)
-    if known is None or known[0] != changed_ns:
+    if known is None or known.changed_ns != changed_ns or any(_may_hold(path, second) for path in known.unopened):
         # A folder that changed within this clock's tick may change again without a trace.
         is_settled = time.time_ns() - changed_ns > SETTLED_NS
-        files = lake_files.listing(lake, f"{second:%Y-%m-%d}").files
+        found = lake_files.listing(lake, f"{second:%Y-%m-%d}", may_open=lambda path: _may_hold(path, second))
+        known = _Listed(changed_ns, found.files, found.unopened)
         if is_settled:
             if len(_listed) >= LISTED_DAYS:
                 _listed.clear()
-            _listed[folder] = changed_ns, files
-    else:
-        files = known[1]
+            _listed[folder] = known
     end = second + timedelta(seconds=1)
     return [
         one.path
-        for one in files
+        for one in known.files
         if one.first is not None and one.last is not None and one.first < end and one.last >= second
     ]
+
+
+def _may_hold(path: Path, second: datetime) -> bool:
+    """Return whether a file may have requests that arrived in ``second``, by its name."""
+    begun = SEALED_NAME.search(path.stem)
+    if begun is None or path.name.startswith((COUNTED_IMPORT, TRAINING_IMPORT)):
+        return True
+    since = UNIX_EPOCH + timedelta(microseconds=int(begun[1])) - second
+    return -LONGEST_SEGMENT <= since <= LONGEST_DELAY
 
 
 def _row(payload: bytes) -> dict[str, Any] | None:
@@ -115,11 +146,7 @@ def _has(opened: pq.ParquetFile, group: int, generation_id: str) -> bool:
     return bool(pc.index(ids, generation_id).as_py() >= 0)
 
 
-def _find_in_parquet(lake: Lake, generation_id: str) -> dict[str, Any] | None:
-    parts = generation_id.split("-")
-    if len(parts) != 3 or not parts[1].isdigit() or len(parts[1]) > 11:
-        return None
-    at = datetime.fromtimestamp(int(parts[1]), UTC)
+def _find_in_parquet(lake: Lake, generation_id: str, at: datetime) -> dict[str, Any] | None:
     files = [file for file in _files_at(lake, at) if _may_have(file, generation_id)]
     if not files:
         return None

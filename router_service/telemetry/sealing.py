@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from data.lake import Lake
 from data.record import lake_files
 from data.record.encoding import decode_record, records_table
+from data.record.lake_index import read_index
 from data.record.record import Record
 from data.storage.local import fsync_folder
 from router_service.telemetry.frames import frame, read_frames
@@ -84,22 +85,29 @@ def recover(lake: Lake) -> list[SealReport]:
 class SealedFiles:
     """Keep the index of the footers complete, so that a look-up of one record opens few files of a day.
 
-    Without it the first look-up of a process would open each file of a day, of which there are 8,640 from one worker.
+    One worker makes 8,640 files a day. Earlier days that lack entries, such as those of a lake that was copied without
+    its index, get them one after the other, the latest first.
     """
 
     def __init__(self, lake: Lake, clock: Callable[[], float] = time.monotonic) -> None:
         self._lake = lake
         self._clock = clock
         self._days: set[str] = set()
+        self._earlier = sorted(folder.name.removeprefix("day=") for folder in lake.requests.glob("day=*"))
         self._due_s = 0.0
 
     def add(self, reports: Iterable[SealReport]) -> None:
-        """Note what was sealed; each ``INDEX_S`` write it to the index. Raises ``OSError``."""
+        """Note what was sealed; each ``INDEX_S`` write it to the index, else one earlier day. Raises ``OSError``."""
         self._days.update(day for report in reports for day in report.days)
         if self._days and self._clock() >= self._due_s:
             self._due_s = self._clock() + INDEX_S
             while self._days:
                 lake_files.listing(self._lake, self._days.pop(), remember=True)
+        elif self._earlier:
+            day = self._earlier.pop()
+            folder = self._lake.requests / f"day={day}"
+            if {path.name for path in folder.glob("*.parquet")} - read_index(self._lake, folder.name).keys():
+                lake_files.listing(self._lake, day, remember=True)
 
 
 def _discard_unnamed(lake: Lake) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,9 +14,9 @@ import pytest
 from data.lake import Lake
 from data.record import lake_files
 from data.record.generated_rows import record_table
-from data.record.lake_index import write_index
+from data.record.lake_index import drop_index, read_index, write_index
 from router_service.telemetry import lookup
-from router_service.telemetry.lookup import find_on_disk
+from router_service.telemetry.lookup import LONGEST_SEGMENT, find_on_disk
 from router_service.telemetry.sealing import SealedFiles, SealReport
 
 DAY, START = "2026-11-17", 1_794_873_600
@@ -66,6 +67,15 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return found
 
 
+@pytest.fixture
+def unindexed(crowded: Lake) -> Iterator[Lake]:
+    """Return that lake without its index, which comes back afterwards."""
+    before = read_index(crowded, f"day={DAY}")
+    drop_index(crowded, f"day={DAY}")
+    yield crowded
+    write_index(crowded, f"day={DAY}", before)
+
+
 def forget() -> None:
     lake_files._known.clear()
     lookup._listed.clear()
@@ -92,12 +102,62 @@ def test_files_that_no_index_has_are_opened_once(crowded: Lake, opened: Counter[
     forget()
     opened.clear()
     folder = crowded.requests / f"day={DAY}"
-    for number in range(5):
-        shutil.copy(folder / f"w-{START * 1_000_000}-0.parquet", folder / f"w-{number}-new.parquet")
+    copies = [folder / f"w-{number}-new.parquet" for number in range(5)]
+    for copy in copies:
+        shutil.copy(folder / f"w-{START * 1_000_000}-0.parquet", copy)
     for _ in range(3):
         assert find_on_disk(crowded, generation_id(5)) is None
     assert opened["footers"] == 5
     assert opened["rows"] <= 3 * (5 + FEW)
+    for copy in copies:
+        copy.unlink()
+
+
+def test_without_an_index_files_around_the_time_of_an_id_are_opened(unindexed: Lake, opened: Counter[str]) -> None:
+    """A sealed file has the time of its segment in its name, so that an unknown id does not open all files of a day."""
+    last = FILES * 10 - 1
+    for _ in range(2):
+        assert find_on_disk(unindexed, generation_id(last - 4)) is None
+        assert opened["footers"] == LONGEST_SEGMENT.seconds // 10
+    row = find_on_disk(unindexed, generation_id(last))
+    assert row is not None and row["started_at"] == (START + last) * 1_000_000
+    assert opened["footers"] == LONGEST_SEGMENT.seconds // 10
+    row = find_on_disk(unindexed, generation_id(2_340))
+    assert row is not None and row["started_at"] == (START + 2_340) * 1_000_000
+    assert opened["footers"] == FILES - (2_340 - LONGEST_SEGMENT.seconds) // 10
+    assert opened["rows"] <= 4 * FEW
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "gen-", "gen-x-y", "a-1794873600-b", "gen-1-x", f"gen-{START}", "gen-²794873600-x"]
+)
+def test_an_id_without_a_time_opens_nothing(unindexed: Lake, opened: Counter[str], name: str) -> None:
+    assert find_on_disk(unindexed, name) is None
+    assert not opened and not lookup._listed
+
+
+def test_a_record_that_waited_for_the_disk_is_found_without_an_index(crowded: Lake, tmp_path: Path) -> None:
+    """It is in a segment that was begun long after it arrived."""
+    lake = Lake(tmp_path).create()
+    (folder := lake.requests / f"day={DAY}").mkdir()
+    forget()
+    first = crowded.requests / f"day={DAY}" / f"w-{START * 1_000_000}-0.parquet"
+    shutil.copy(first, folder / f"w-{(START + 3_500) * 1_000_000}-7.parquet")
+    assert find_on_disk(lake, generation_id(0)) is not None
+    assert find_on_disk(lake, generation_id(5)) is None
+
+
+def test_days_that_lack_an_index_get_one(crowded: Lake, opened: Counter[str], tmp_path: Path) -> None:
+    lake, folder = Lake(tmp_path).create(), f"day={DAY}"
+    (lake.requests / folder).mkdir()
+    for number in range(3):
+        shutil.copy(
+            crowded.requests / folder / f"w-{START * 1_000_000}-0.parquet", lake.requests / folder / f"{number}.parquet"
+        )
+    for _ in range(2):
+        SealedFiles(lake).add([])
+        assert opened["footers"] == len(read_index(lake, folder)) == 3
+        forget()
 
 
 def test_the_index_is_written_at_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +173,7 @@ def test_the_index_is_written_at_intervals(tmp_path: Path, monkeypatch: pytest.M
 
 def test_one_process_writes_the_index(crowded: Lake) -> None:
     """The pipelines write it too. What one of them leaves out costs a few openings alone."""
-    from data.record.lake_index import _writer, read_index
+    from data.record.lake_index import _writer
 
     before = read_index(crowded, f"day={DAY}")
     assert before
