@@ -1,9 +1,9 @@
 """Measure the cost of one translated chunk of a stream, from a provider's bytes to the client's.
 
-``python -m benchmarks.translation``. Each chunk of a stream goes alone through the parser of its framing, the
-decoder of the provider's format and the renderer of the client's API. The table has the 5th percentile, which is the
-cost when nothing else wants the processor, and the median, both in microseconds. Chunks of the chat dialect are read
-as events here; the router splices most of them, which costs less.
+``python -m benchmarks.translation``. Each chunk of a stream goes alone through the parser of its framing, the decoder
+of the provider's format, the redaction of the provider's key and the renderer of the client's API. The table has the
+5th percentile, which is the cost when nothing else wants the processor, and the median, both in microseconds. Chunks of
+the chat dialect are read as events here; the router splices most of them, which costs less.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from router_service.core.events import Event
 from router_service.core.exchange import Exchange
 from router_service.core.request import Request
 from router_service.providers.formats import FORMATS
+from router_service.providers.redaction import SecretRedactor
+from router_service.providers.stream_redaction import StreamRedactor
 from router_service.providers.wire_format import DecodeContext
 from router_service.upstream.framing import aws_event_stream
 from router_service.upstream.framing.selection import stream_parser
@@ -38,6 +40,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 CHUNKS = 1000
 CATALOGUE = load_catalogue()
 KINDS = ("text", "tool arguments", "thinking")
+# A key as vendors make them.
+SECRETS = SecretRedactor(["sk-proj-" + "aB3dE" * 30])
 GENERATION = "gen-1764434466-0123456789abcdef0123"
 
 
@@ -81,6 +85,7 @@ def chunk_times(pieces: list[bytes], wire_format: str, renderer: EventRenderer) 
     parser = stream_parser(CONTENT_TYPES.get(wire_format), DEFAULT_MAX_EVENT_BYTES)
     origin = f"{wire_format}/provider"
     decoder = FORMATS[wire_format].decoder(DecodeContext(generation_id=GENERATION, origin=origin))
+    redactor = StreamRedactor(SECRETS)
     times = []
     rendered = 0
     for piece in pieces:
@@ -88,7 +93,8 @@ def chunk_times(pieces: list[bytes], wire_format: str, renderer: EventRenderer) 
         for event, data in parser.feed(piece):
             batch = decoder.feed(event, data)
             if batch is not None:
-                rendered += len(renderer.feed(batch.events()))
+                for redacted in redactor.take([batch]):
+                    rendered += len(renderer.feed(redacted.events()))
         times.append((time.perf_counter_ns() - begun) / 1000)
     if rendered < sum(map(len, pieces)) / 20:
         raise SystemExit(f"{wire_format}: the renderer has written {rendered} bytes for {len(pieces)} chunks")

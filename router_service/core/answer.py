@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -77,7 +77,8 @@ class EventBatch(msgspec.Struct):
 class LazyBatch(msgspec.Struct):
     """Implement ``Batch`` by verified choices, which ``expand`` turns into events where a reader needs them.
 
-    Without a dialect there are no choices, and the events are made when they are read.
+    Without a dialect there are no choices, and the events are made when they are read. ``said`` are the deltas of the
+    choices as the decoder has read them, each with the names of the dialect as attributes.
     """
 
     dialect: str | None
@@ -87,6 +88,7 @@ class LazyBatch(msgspec.Struct):
     began: Began | None = None
     has_calls: bool = False
     is_plain: bool = False
+    said: Sequence[Any] = ()
 
     def events(self) -> list[Event]:
         return self.expand()
@@ -102,7 +104,7 @@ class DeltaFrame(msgspec.Struct, frozen=True, gc=False):
 
 
 class TextBatch(msgspec.Struct, gc=False):
-    """Implement ``Batch`` by one ``text`` in a ``frame``: a verified JSON string on one line.
+    """Implement ``Batch`` by one ``text`` in a ``frame``: a verified JSON string on one line, which says ``said``.
 
     ``expand`` returns the events of such a batch.
     """
@@ -111,6 +113,7 @@ class TextBatch(msgspec.Struct, gc=False):
     text: bytes
     dialect: str
     expand: Callable[[TextBatch], list[Event]]
+    said: str
     began: ClassVar[Began | None] = None
     has_content: ClassVar[bool] = True
     has_calls: ClassVar[bool] = False

@@ -39,6 +39,7 @@ from router_service.health import Health
 from router_service.providers.credentials import Credentials
 from router_service.providers.redaction import NO_SECRETS, SecretRedactor
 from router_service.providers.refused_tokens import refuses_tokens, without_tokens
+from router_service.providers.stream_redaction import StreamRedactor
 from router_service.providers.task_format import TaskFormats
 from router_service.providers.wire_format import DataAlone, DecodeContext, Encoded, WireFormat
 from router_service.upstream.fetcher import MediaFetcher
@@ -138,10 +139,10 @@ class _Calls:
         with_tokens = True
         caches = None if encoded.marked is None else self._caches()
         refused: list[HttpRequest] = []
-        redactor = credentials.redactor(endpoint)
         while True:
             request = credentials.sign_at_once(encoded.request, endpoint, refused)
             request = request or await credentials.sign(encoded.request, endpoint, refused)
+            redactor = credentials.redactor(endpoint)
             try:
                 if caches is None or encoded.marked is None:
                     if self._source.stream:
@@ -211,7 +212,7 @@ class _Calls:
         body = redactor.redact_bytes(answer.body)
         if answer.status != 200:
             raise wire.error(answer.status, body, answer.headers, endpoint)
-        found = _decoded(wire, body, answer.headers, encoded.context)
+        found = _decoded(wire, body, answer.headers, encoded.context, redactor)
         if self._ahead is not None or not found[0].spliced:
             found = self._complete(found)
         attempt.ttft_us = int((time.perf_counter() - asked_at) * 1e6)
@@ -282,14 +283,16 @@ class _Calls:
         return [EventBatch(events, has_content=True)]
 
 
-def _decoded(wire: WireFormat, body: bytes, headers: Mapping[str, str], context: DecodeContext) -> list[Batch]:
+def _decoded(
+    wire: WireFormat, body: bytes, headers: Mapping[str, str], context: DecodeContext, redactor: SecretRedactor
+) -> list[Batch]:
     """Return the batches of a non-streaming response. Some servers answer with a stream that was not asked for."""
     if body.startswith(b"{") or not headers.get("content-type", "").startswith("text/event-stream"):
         return wire.decode_batches(body, context)
     decoder, parser = wire.decoder(context), EventParser(MAX_BODY_BYTES)
     found = [decoder.feed(name, data) for name, data in (*parser.feed(body), *parser.finish())]
     events = [event for batch in found if batch is not None for event in batch.events()]
-    return [EventBatch([*events, *decoder.end()], has_content=True)]
+    return StreamRedactor(redactor).take([EventBatch([*events, *decoder.end()], has_content=True)])
 
 
 def _may_refuse(batch: Batch) -> bool:

@@ -24,7 +24,7 @@ class EventReader:
     """Read one stream to its end. ``watch``, if set, learns when a read starts and ends.
 
     ``over`` is true once the answer is closed; bytes that follow are not read. ``redactor`` removes secrets that lie
-    within one part of the stream, as it arrives; those of an error are removed wherever they are.
+    within one event of the stream (``StreamRedactor`` removes those that lie across several).
     """
 
     __slots__ = ("_decoder", "_parser", "_redact", "_response", "over", "watch")
@@ -89,13 +89,16 @@ class EventReader:
         """Return what ``chunk`` says; an empty one ends the stream."""
         found: list[Batch] = []
         feed = self._decoder.feed
-        is_text = self._parser.is_text
-        if is_text:
+        parser = self._parser
+        # An event that is cut by the reads is whole only as an event. So is one of a binary framing, whose checksums
+        # are those of its bytes as they arrived.
+        apart = not parser.is_text or parser.is_within_event
+        if parser.is_text:
             chunk = self._redact(chunk)
         try:
-            for event, data in self._parser.feed(chunk) if chunk else self._parser.finish():
-                # The checksums of a binary framing are those of its bytes as they arrived.
-                batch = feed(event, data if is_text else self._redact(data))
+            for event, data in parser.feed(chunk) if chunk else parser.finish():
+                batch = feed(event, self._redact(data) if apart else data)
+                apart = not parser.is_text
                 if batch is not None:
                     found.append(batch)
         except ApiError as error:

@@ -19,6 +19,7 @@ from router_service.core.route_trace import RouteStep
 from router_service.core.usage import CostBreakdown, Usage
 from router_service.execution.deadlines import TotalTimeoutExpired
 from router_service.execution.dispatch import CommittedAttempt
+from router_service.providers.stream_redaction import StreamRedactor
 from router_service.upstream.stall import StallWatch
 from router_service.upstream.transport import DeadlineMissed
 
@@ -34,8 +35,8 @@ class RelayedAnswer:
     """
 
     __slots__ = (
-        "_committed", "_exchange", "_has_result", "_outcome", "_priced", "_read_at", "_received_bytes", "_route",
-        "_step", "_usage", "failed",
+        "_committed", "_exchange", "_has_result", "_outcome", "_priced", "_read_at", "_received_bytes", "_redactor",
+        "_route", "_step", "_usage", "failed",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, committed: CommittedAttempt) -> None:
@@ -47,6 +48,7 @@ class RelayedAnswer:
         self._usage: Usage | None = None
         self._read_at = 0.0
         self._received_bytes = 0
+        self._redactor: StreamRedactor | None = None
         self._priced = False
         self._has_result = False
         self.failed: ApiError | None = None
@@ -80,6 +82,8 @@ class RelayedAnswer:
         before_us = attempt.duration_us or 0
         watch, stalls_for_client = self._watch()
         reader = committed.reader
+        if reader is not None and committed.redactor.written:
+            self._redactor = StreamRedactor(committed.redactor, dialect)
         try:
             try:
                 yield self._kept(self._take_first(), dialect)
@@ -124,7 +128,12 @@ class RelayedAnswer:
         return reader.watch, stall.from_client
 
     def _kept(self, batches: list[Batch], dialect: str | None) -> list[Batch]:
-        """Keep what ``batches`` say of the exchange; return them, as events where they are not spliced."""
+        """Keep what ``batches`` say of the exchange; return them, as events where they are not spliced.
+
+        The secrets of the provider's account are removed from a stream here; other answers come without them.
+        """
+        if self._redactor is not None:
+            batches = self._redactor.take(batches)
         for place, batch in enumerate(batches):
             if batch.is_plain and batch.dialect == dialect:
                 self._received_bytes += len(batch.text) if type(batch) is TextBatch else _text_bytes(batch)

@@ -122,6 +122,34 @@ ECHOES: dict[str, Script] = {
     "echo_late": by_mode(respond(failed(SECRET)), stream(FIRST, b"data: " + failed(f"bad {SECRET}") + b"\n\n")),
     "echo_content": by_mode(respond(with_content(SECRET.encode())), stream(chunk({"content": SECRET}), LAST)),
 }
+# Each tells the key in pieces of a stream, whether a stream was asked for or not; the reads of one cut its only event.
+PIECES = (1, 3, 10)
+CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}
+SAID = {
+    "content": ("say ", " now", lambda piece: {"content": piece}),
+    "reasoning": ("why ", " so", lambda piece: {"reasoning_content": piece}),
+    "arguments": ('{"a":"', '"}', lambda piece: {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}),
+}
+
+
+def told(field: str, size: int) -> Script:
+    """Return the script of a stream that tells the key in pieces of ``size`` characters."""
+    before, after, delta = SAID[field]
+    text = before + SECRET + after
+    pieces = [chunk(delta(text[start : start + size])) for start in range(0, len(text), size)]
+    is_call = field == "arguments"
+    first = chunk({"role": "assistant"} | ({"tool_calls": [CALL]} if is_call else {"content": ""}))
+    return stream(first, *pieces, chunk({}, "tool_calls" if is_call else "stop") + b"data: [DONE]\n\n")
+
+
+SOURCE = {"url": f"https://a/?key={SECRET}", "title": "a", "start_index": 0, "end_index": 1}
+CITED = {"annotations": [{"type": "url_citation", "url_citation": SOURCE}]}
+WHOLE = chunk({"content": f"say {SECRET} now"} | CITED) + LAST
+CUT_READS = [WHOLE[start : start + 7] for start in range(0, len(WHOLE), 7)]
+TOLD: dict[str, Script] = {f"told_{field}_{size}": told(field, size) for field in SAID for size in PIECES}
+TOLD["told_content_reads"] = raw(
+    *[SSE_HEAD, *(framed(part, end=False) for part in CUT_READS), b"0\r\n\r\n"], pause_s=0.002
+)
 RETRY: dict[str, Script] = {
     f"retry_{number}": respond(failed("slow down"), status="429 Slow", more=f"retry-after: {value}\r\n")
     for number, value in enumerate(("99999999999999", "1e308", "Fri, 31 Dec 9999 23:59:59 GMT", "-5", "inf"))
@@ -131,7 +159,7 @@ RETRY: dict[str, Script] = {
 @pytest.fixture(scope="module")
 def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyMarket]:
     """Start one router in front of all faulty providers."""
-    scripts: dict[str, Any] = {**BEFORE, **ODD, **AFTER, **ECHOES, **RETRY, "warm_up": good}
+    scripts: dict[str, Any] = {**BEFORE, **ODD, **AFTER, **ECHOES, **TOLD, **RETRY, "warm_up": good}
     with faulty_market(tmp_path_factory.mktemp("faults"), scripts) as opened:
         for streamed in (False, True):
             ask(opened, "warm_up", stream=streamed)
@@ -210,6 +238,57 @@ def test_a_key_that_a_provider_echoes_is_redacted(market: FaultyMarket, name: st
         status, body = ask(market, name, stream=streamed, fallback=False)
         assert status != 500
         assert SECRET[:12].encode() not in body
+    assert SECRET[:12] not in market.running.output
+    for file in market.lake.root.rglob("*"):
+        assert not file.is_file() or SECRET[:12].encode() not in file.read_bytes()
+
+
+APIS: dict[str, dict[str, Any]] = {
+    "chat/completions": {},
+    "messages": {"max_tokens": 50, "thinking": {"type": "enabled", "budget_tokens": 1024}},
+    "responses": {"input": "hello", "messages": None},
+}
+# Where the APIs' streams and bodies have text; the complete texts at the end of a stream of responses count twice.
+TEXT_KEYS = {"content", "reasoning", "arguments", "text", "thinking", "partial_json", "delta"}
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield the texts of a response or an event, the arguments of calls as JSON."""
+    if isinstance(value, list):
+        for one in value:
+            yield from texts_in(one)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            if isinstance(one, str) and name in TEXT_KEYS:
+                yield one
+            elif name == "input" and one:
+                yield json.dumps(one, separators=(",", ":"))
+            elif name not in ("reasoning_details", "response", "item", "part"):
+                yield from texts_in(one)
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("name", TOLD)
+def test_a_key_that_a_provider_tells_in_pieces_is_redacted(market: FaultyMarket, name: str, api: str) -> None:
+    """What is left of it are three characters at most; all other text arrives."""
+    before, after, _ = SAID[name.split("_")[1]]
+    for streamed in (True, False):
+        body = market.body(name, stream=streamed, fallback=False) | APIS[api]
+        with market.client() as client:
+            response = client.post("/api/v1/" + api, json={key: one for key, one in body.items() if one is not None})
+        assert response.status_code == 200, response.text
+        assert SECRET[:12] not in response.text and "[redacted]" in response.text
+        if streamed:
+            lines = [line[6:] for line in response.text.splitlines() if line.startswith("data: {")]
+            text = "".join(one for line in lines if ".done" not in line[:40] for one in texts_in(json.loads(line)))
+        else:
+            text = "".join(texts_in(response.json()))
+        left = [before + SECRET[:length] + "[redacted]" + after for length in range(4)]
+        assert any(one in text for one in left), text
+
+
+def test_no_key_that_was_told_is_in_a_log_or_a_record(market: FaultyMarket) -> None:
+    assert market.provider.served["told_content_1"]
     assert SECRET[:12] not in market.running.output
     for file in market.lake.root.rglob("*"):
         assert not file.is_file() or SECRET[:12].encode() not in file.read_bytes()

@@ -48,6 +48,11 @@ class AwsEventParser:
         self._length = self._headers_length = 0
         self._known: dict[bytes, dict[str, str]] = {}
 
+    @property
+    def is_within_event(self) -> bool:
+        """Return whether the bytes so far end within an event."""
+        return bool(self._bytes)
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that ``chunk`` completes, as (name, payload).
 

@@ -14,6 +14,10 @@ class StreamParser(Protocol):
 
     is_text: bool
 
+    @property
+    def is_within_event(self) -> bool:
+        """Return whether the bytes so far end within an event."""
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that ``chunk`` completes, as (name, data). Raises ``ApiError`` for what is no event."""
 

@@ -57,6 +57,11 @@ class EventParser:
         self._unprepared = True
         self._at_start = True
 
+    @property
+    def is_within_event(self) -> bool:
+        """Return whether the bytes so far end within an event."""
+        return bool(self._rest or self._long or self._data)
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that ``chunk`` completes, as (name, data).
 

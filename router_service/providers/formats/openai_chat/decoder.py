@@ -147,13 +147,13 @@ class ChatDecoder:
         if self._held or frame.delta.index not in self._unfinished or LINE_FEED in text or CARRIAGE_RETURN in text:
             return None
         try:
-            decode_text(text)
+            said = decode_text(text)
         except _FAULTS:
             return None
-        return TextBatch(frame.delta, text, NAME, self._text_events)
+        return TextBatch(frame.delta, text, NAME, self._text_events, said)
 
     def _text_events(self, batch: TextBatch) -> list[Event]:
-        said = VerifiedDelta(content=decode_text(batch.text))
+        said = VerifiedDelta(content=batch.said)
         return self._state.assembler.take([Piece(batch.frame.index, said, None, None, batch.frame.logprobs)])
 
     def _take_plain(self, choice: Choice, said: VerifiedDelta) -> Batch:
@@ -171,7 +171,7 @@ class ChatDecoder:
             raw = msgspec.Raw(encoded_json(said))
         spliced = SplicedChoice(choice.index, raw, None, None, logprobs)
         has_calls = bool(said.tool_calls)
-        return LazyBatch(NAME, [spliced], self._has_content, expand, None, has_calls, not has_calls)
+        return LazyBatch(NAME, [spliced], self._has_content, expand, None, has_calls, not has_calls, (said,))
 
     def _plain_events(self, choice: Choice, said: VerifiedDelta) -> list[Event]:
         return self._state.assembler.take([Piece(choice.index, said, None, None, choice.logprobs)])
@@ -230,7 +230,8 @@ class ChatDecoder:
         has_calls = bool(pieces[0].said.tool_calls)
         if len(pieces) > 1:
             has_calls = any(piece.said.tool_calls for piece in pieces)
-        return LazyBatch(NAME, spliced, self._has_content, expand, opening, has_calls)
+        saids = [piece.said for piece in pieces]
+        return LazyBatch(NAME, spliced, self._has_content, expand, opening, has_calls, said=saids)
 
     def _events(self, opening: Began | None, pieces: list[Piece]) -> list[Event]:
         found = self._state.assembler.take(pieces)
