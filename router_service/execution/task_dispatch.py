@@ -58,10 +58,10 @@ async def _call(
 ) -> CommittedAttempt:
     """Call ``endpoint``, with the next key where the provider refuses one of several."""
     credentials = dispatcher.credentials
-    redactor = credentials.redactor(endpoint)
     ends_at = time.perf_counter() + timeout_s
     while True:
         request = await credentials.sign(encoded.request, endpoint)
+        redactor = credentials.redactor(endpoint)
         sent = time.perf_counter()
         try:
             answer = await dispatcher.upstream.send(request, timeout_s)

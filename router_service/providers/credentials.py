@@ -26,6 +26,10 @@ SHORTEST_SECRET_HEADER = 16
 RETIRED_S = 3600.0
 
 
+# A header with one of them is echoed as it is, or without it.
+SCHEMES = frozenset({"api-key", "apikey", "basic", "bearer", "key", "token"})
+
+
 class Account(msgspec.Struct, frozen=True):
     """Hold what authenticates calls to one provider: ``keys``, and ``headers`` that every request is sent with.
 
@@ -57,7 +61,8 @@ class _KeyRing:
     """Hand out the headers of an account's keys in turn. ``only`` are those of an account with at most one key."""
 
     __slots__ = (
-        "_clock", "_cool_until", "_headers", "_next", "account", "only", "redactor", "retired_at", "signer", "tokens",
+        "_clock", "_cool_until", "_headers", "_next", "_secrets", "_tokens_sent", "account", "only", "redactor",
+        "retired_at", "signer", "tokens",
     )  # fmt: skip
 
     def __init__(self, account: Account, wire_format: str, clock: Callable[[], float], send: Send) -> None:
@@ -67,14 +72,23 @@ class _KeyRing:
         self.signer = AwsSigner(account.aws) if account.aws is not None else None
         self._headers = [dict(account.headers) | account.key_header(key, wire_format) for key in account.keys or ("",)]
         self.only = self._headers[0] if len(self._headers) == 1 else None
-        headers = (value for value in account.headers.values() if len(value) >= SHORTEST_SECRET_HEADER)
+        headers = [value for value in account.headers.values() if len(value) >= SHORTEST_SECRET_HEADER]
         signing = account.aws.keys if account.aws is not None else None
         secrets = (signing.secret_access_key, signing.session_token) if signing is not None else ()
-        self.redactor = SecretRedactor((*account.keys, *headers, *secrets))
+        self._secrets = (*account.keys, *headers, *map(_after_scheme, headers), *secrets)
+        self.redactor = SecretRedactor(self._secrets)
+        self._tokens_sent: list[str] = []
         self.retired_at: float | None = None
         self._cool_until = [0.0] * len(self._headers)
         self._next = 0
         self._clock = clock
+
+    def keep_secret(self, header: Mapping[str, str]) -> None:
+        """Redact the token of ``header`` as well, and the one before, which requests in flight were sent with."""
+        sent = [_after_scheme(value) for value in header.values()]
+        if sent != self._tokens_sent[-1:]:
+            self._tokens_sent = [*self._tokens_sent[-1:], *sent]
+            self.redactor = SecretRedactor((*self._secrets, *self._tokens_sent))
 
     def rotate(self, refused: Sequence[HttpRequest] = ()) -> dict[str, str]:
         """Return the headers of the next key that is not cooled down, else of the one that will be first.
@@ -166,7 +180,9 @@ class Credentials:
         ring = self._rings[endpoint.provider, endpoint.base_url, endpoint.wire_format]
         signed = ring.only or ring.rotate(refused)
         if ring.tokens is not None:
-            signed = signed | await ring.tokens.header()
+            token = await ring.tokens.header()
+            ring.keep_secret(token)
+            signed = signed | token
         if ring.signer is not None:
             headers = request.headers | signed
             signed = signed | await ring.signer.headers(HttpRequest(request.url, headers, request.body))
@@ -188,7 +204,7 @@ class Credentials:
         return HttpRequest(request.url, request.headers | signed, request.body)
 
     def redactor(self, endpoint: Endpoint) -> SecretRedactor:
-        """Return what removes the secrets that requests to ``endpoint`` are signed with."""
+        """Return what removes the secrets that requests to ``endpoint`` are signed with, once the last was signed."""
         ring = self._rings.get((endpoint.provider, endpoint.base_url, endpoint.wire_format))
         return NO_SECRETS if ring is None else ring.redactor
 
@@ -217,6 +233,12 @@ def key_header(key: str, name: str | None) -> dict[str, str]:
     if not key:
         return {}
     return {name: f"Bearer {key}" if name.endswith("authorization") else key}
+
+
+def _after_scheme(value: str) -> str:
+    """Return the secret of a header such as ``Bearer secret``; no text for one without a scheme."""
+    scheme, _, secret = value.partition(" ")
+    return secret if scheme.lower() in SCHEMES else ""
 
 
 @lru_cache(maxsize=64)

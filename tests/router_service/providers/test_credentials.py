@@ -118,3 +118,12 @@ async def test_the_key_that_is_ready_first_serves_when_all_are_refused() -> None
     assert not credentials.pass_on(second, endpoint, 429, 5.0)
     credentials.adopt(account_of(endpoint, "a", "b"))
     assert await keys_sent(credentials, endpoint, 2) == ["b", "b"]
+
+
+def test_the_secret_of_a_configured_header_is_redacted_without_its_scheme() -> None:
+    """The words of other headers are no secrets by themselves."""
+    at = endpoint_at("http://provider.test/v1")
+    headers = {"authorization": "Bearer harbour-secret", "x-title": "An application"}
+    redactor = Credentials(lab=False, accounts=account_of(at, **headers)).redactor(at)
+    shown = redactor.redact_text("harbour-secret, Bearer harbour-secret, application")
+    assert shown == "[redacted], [redacted], application"

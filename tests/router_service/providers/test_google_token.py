@@ -50,7 +50,7 @@ class TokenServer:
 
     def __init__(self) -> None:
         self.assertions: list[str] = []
-        self.status, self.lifetime_s = 200, 3600
+        self.status, self.lifetime_s, self.stem = 200, 3600, "token-"
         self.asked, self.opened = asyncio.Event(), asyncio.Event()
         self.opened.set()
         self.uri = ""
@@ -69,7 +69,7 @@ class TokenServer:
         self.assertions.append(form["assertion"][0])
         self.asked.set()
         await self.opened.wait()
-        granted = {"access_token": f"token-{len(self.assertions)}", "expires_in": self.lifetime_s}
+        granted = {"access_token": f"{self.stem}{len(self.assertions)}", "expires_in": self.lifetime_s}
         refused = {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
         body = json.dumps(granted if self.status == 200 else refused).encode()
         writer.write(
@@ -208,3 +208,18 @@ def test_key_files_that_are_none_are_refused_in_words(content: bytes, words: str
     with pytest.raises(ValueError, match=words) as raised:
         read_service_account(content)
     assert "c2VjcmV0" not in str(raised.value)
+
+
+async def test_the_last_two_tokens_are_redacted(server: TokenServer, upstream: Transport) -> None:
+    """An answer to a request that was sent with the token before may still come."""
+    at = endpoint_for("gemini", "google-vertex", "m")
+    account = {AccountAddress(at.provider, at.base_url, at.wire_format): Account(service_account=account_at(server))}
+    clock = Clock()
+    credentials = Credentials(lab=False, accounts=account, clock=clock, send=upstream.send)
+    server.stem = "ya29.stem-"
+    told = " ".join(f"{server.stem}{number}" for number in (1, 2, 3))
+    for kept in ([2, 3], [3], [1]):
+        clock.now += 7200
+        _ = [await credentials.sign(REQUEST, at) for _ in range(2)]
+        shown = credentials.redactor(at).redact_text(told)
+        assert [number for number in (1, 2, 3) if f"{server.stem}{number}" in shown] == kept
