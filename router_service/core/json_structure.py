@@ -9,8 +9,10 @@ caller. One fixed limit, checked once, keeps that failure away from all of them.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 from router_service.core.errors import ApiError
+from router_service.core.json_place import field_begun_at, largest_field
 
 MAX_NESTING = 200
 # Lists and objects of one text together.
@@ -64,8 +66,15 @@ class _Scan:
         self._in_string = False
 
     def values_of(self, raw: bytes) -> int:
+        self._raw = raw
+        # Where a slice has begun in no value but the outermost, and the brackets of slices since then.
+        self._outside = 0
+        self._inside: list[tuple[int, bytes]] = []
         start, size = 0, len(raw)
         while start < size:
+            if self._depth <= 1 and not self._in_string:
+                self._outside = start
+                self._inside.clear()
             end = start + SLICE_BYTES
             piece = raw[start:end]
             start = end
@@ -94,11 +103,23 @@ class _Scan:
             (MAX_VALUES, self._values, "values"),
         ):
             if found > limit:
-                raise ApiError("invalid_request", f"{self._name} has more than {limit:,} {what}; send fewer")
-        brackets = marks.translate(None, _NOT_BRACKETS)
-        if self._depth + opened > MAX_NESTING:
-            depths = itertools.accumulate((1 if mark == _OPENING else -1 for mark in brackets), initial=self._depth)
-            if max(depths) > MAX_NESTING:
-                message = f"{self._name} is nested more than {MAX_NESTING} levels deep; send a flatter structure"
+                message = f"{self._name} has more than {limit:,} {what}; send fewer{self._where()}"
                 raise ApiError("invalid_request", message)
+        brackets = marks.translate(None, _NOT_BRACKETS)
+        if self._depth + opened > MAX_NESTING and max(_depths(self._depth, brackets)) > MAX_NESTING:
+            message = f"{self._name} is nested more than {MAX_NESTING} levels deep; send a flatter structure"
+            raise ApiError("invalid_request", message + self._where())
+        if len(brackets) - opened >= self._depth - 1 > 0:
+            # The value that was open at the beginning may have ended, and another one may have begun.
+            self._inside.append((self._depth, brackets))
         self._depth += 2 * opened - len(brackets)
+
+    def _where(self) -> str:
+        field = largest_field(self._raw)
+        if not field and all(min(_depths(*slice_)) > 1 for slice_ in self._inside):
+            field = field_begun_at(self._raw, self._outside)
+        return f" in {field}" if field else ""
+
+
+def _depths(depth: int, brackets: bytes) -> Iterator[int]:
+    return itertools.accumulate((1 if mark == _OPENING else -1 for mark in brackets), initial=depth)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from router_service.core.errors import ApiError
+from router_service.core.json_place import largest_field
 
 MAX_FIELDS = 256
 MAX_NAME_CHARACTERS = 256
@@ -75,7 +76,9 @@ def check_fields(fields: Mapping[str, msgspec.Raw], values: int) -> None:
         elif name in SCHEMAS:
             limit = MAX_SCHEMA_FIELD_BYTES
         if len(raw) > limit:
-            raise ApiError("invalid_request", f"{name} must have at most {limit:,} bytes of JSON; got {len(raw):,}")
+            message = f"{name} must have at most {limit:,} bytes of JSON; got {len(raw):,}"
+            place = largest_field(bytes(raw), name)
+            raise ApiError("invalid_request", message if place == name else f"{message}: send less in {place}")
         if name in TOOLS and len(_items(bytes(raw))) > MAX_TOOLS:
             raise ApiError("invalid_request", f"{name} takes at most {MAX_TOOLS:,} entries; send fewer")
 

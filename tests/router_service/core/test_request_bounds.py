@@ -86,3 +86,36 @@ def test_the_name_of_a_model_has_a_bound() -> None:
     for fields in ({"model": long}, {"model": "a", "models": [long]}):
         with pytest.raises(ApiError, match="at most 256 characters"):
             parse_head(json.dumps({"messages": [TURN], **fields}).encode())
+
+
+MANY = [f"a{number}" for number in range(500_000)]
+MAP = dict.fromkeys(MANY[:150000], 1)
+TALK = [{"role": "user", "content": 'say "[{" \\ ' * 20_000}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"provider": {"only": MANY}}, "provider.only"),
+        ({"messages": TALK, "provider": {"order": ["a"], "ignore": MANY}}, "provider.ignore"),
+        ({"messages": TALK, "models": MANY}, "models"),
+        ({"provider": {"sort": {"by": MANY}}}, "provider.sort.by"),
+        ({"provider": {"max_price": MAP}}, "provider.max_price"),
+        ({"model": "a", "metadata": MAP, "stop": ["a"]}, "metadata"),
+        ({"messages": [{"role": "user", "content": [TEXT] * 60_000}], "stop": ["a"]}, "messages"),
+        ({"model": "a", "metadata": {"a": json.loads("[" * 300 + "]" * 300)}}, "metadata.a"),
+    ],
+)
+def test_what_a_body_has_too_many_of_is_in_a_field(fields: dict[str, Any], path: str) -> None:
+    assert refusal(**fields).endswith(f" in {path}")
+
+
+def test_another_field_is_not_blamed() -> None:
+    """Where it is not cheap to tell which field has too much, none is named."""
+    assert refusal(messages=TALK, provider={"only": MAP}).endswith("; send fewer")
+
+
+@pytest.mark.parametrize("field", ["order", "only", "ignore", "quantizations", "region", "sort", "data_collection"])
+def test_a_long_field_within_another_is_named(field: str) -> None:
+    for value in (LONG, [LONG], ["a"] * MAX_FIELD_BYTES):
+        assert refusal(provider={"zdr": True, field: value}).endswith(f"send less in provider.{field}")
