@@ -15,6 +15,7 @@ import streamlit as st
 from dashboards.access import ask
 from dashboards.charts.images import png, renders
 from dashboards.comparison import Comparison
+from dashboards.plain_text import plain
 from dashboards.queries.freshness import freshness
 from dashboards.request_list import RequestsOf, list_requests
 from dashboards.slice_controls import windows_of
@@ -83,10 +84,10 @@ def card(
     source = "live" if live else chosen_source()
     name = re.sub(r"\W+", "-", title.lower()).strip("-")
     with st.container(border=True, key=f"{name}-card"):
-        st.markdown(f"**{title}**{'' if live else demo_badge()}")
+        st.markdown(f"**{plain(title)}**{'' if live else demo_badge()}")
         drawn = draw()
         chart = drawn if isinstance(drawn, alt.TopLevelMixin) and renders() else None
-        st.caption(definition)
+        st.caption(plain(definition))
         label = "Table and CSV" if chart is None else "Table, CSV and PNG"
         with st.expander(label, icon=":material/table_rows:", key=f"{name}-table", on_change="rerun") as table:
             if table.open:

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards.controls import card, show_table
+from dashboards.plain_text import plain
 from dashboards.queries.operations import result, workers
 from data.lake import Lake
 from data.refreshes import Refresh, last_refresh
@@ -38,7 +39,8 @@ def show_now(lake: Lake) -> None:
         _log_metrics([one for one, _ in reports])
     if latest is not None:
         for sentence in (*latest.failed, *latest.warnings):
-            st.markdown(f":{'orange' if latest.succeeded else 'red'}[Last refresh: {sentence.replace('_', ' ')}]")
+            said = plain(sentence.replace("_", " "))
+            st.markdown(f":{'orange' if latest.succeeded else 'red'}[Last refresh: {said}]")
     if not reports:
         st.caption("No router has reported from this data directory: none has run here since it was made.")
         return

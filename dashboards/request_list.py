@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboards.access import ask_rows
 from dashboards.analytics.lake_rows import LONGEST
+from dashboards.plain_text import plain
 from dashboards.queries.requests import MOST, explanation, moments_of, newest, record
 from dashboards.sources import chosen_source, lake
 from dashboards.time_range import TimeRange
@@ -70,11 +71,11 @@ def request_table(
     said = ", ".join(f"{field} {value}" for field, value in of.filters)
     words = f"{of.recent.sentence()} (UTC){f', {said}' if said else ''}, at most {LONGEST.days} days"
     if rows.is_empty():
-        st.caption(f"No request of {words}. Choose another time range, or leave a filter out.")
+        st.caption(f"No request of {plain(words)}. Choose another time range, or leave a filter out.")
         return None
     event: Any = st.dataframe(rows, hide_index=True, placeholder="–", column_config=_COLUMNS, key=key,
                               on_select=on_select, selection_mode="single-row", alt="Single requests")  # fmt: skip
-    st.caption(f"The newest requests, {MOST} at most, of {words}. Choose one to see why it went where it went.")
+    st.caption(f"The newest requests, {MOST} at most, of {plain(words)}. Choose one to see why it went where it went.")
     st.download_button("CSV", rows.write_csv(), f"requests-{chosen_source()}.csv", "text/csv", key=f"{key}-csv",
                        icon=":material/download:")  # fmt: skip
     picked = event.selection.rows
@@ -93,15 +94,15 @@ def explain_request(generation_id: str, of: RequestsOf) -> None:
     found = ask_rows(record, begin, end, generation_id)
     if found is None:
         st.info(
-            f"No request has the id {generation_id} from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}. "
+            f"No request has the id {plain(generation_id)} from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}. "
             "One that has just been served is in the lake once its log is sealed."
         )
         return
     names = {slug: one.name for slug, one in configured_catalogue(lake()).providers.items()}
     said = explanation(found, names)
-    st.markdown(f"**Why {generation_id} went where it went**")
-    st.markdown(said.summary)
-    st.caption(said.decision)
+    st.markdown(f"**Why {plain(generation_id)} went where it went**")
+    st.markdown(plain(said.summary))
+    st.caption(plain(said.decision))
     for title, frame in (("Endpoints", said.endpoints), ("Attempts", said.attempts)):
         if not frame.is_empty():
             st.markdown(f"{title}")

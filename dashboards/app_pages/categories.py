@@ -13,6 +13,7 @@ from dashboards.charts.over_time import stacked_shares
 from dashboards.charts.scatter import price_against_use
 from dashboards.colours import author_colour, model_colour, name_colour
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.plain_text import plain
 from dashboards.queries.categories import leads, prices, profiles, with_author
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares, totals
@@ -99,7 +100,10 @@ framed(
 within = rows.filter(pl.col("value") == chosen)
 colour = model_colour if by == "model" else author_colour
 if within.is_empty():
-    st.info(f"No request from {time_range.sentence()} is labelled {chosen}. Choose another one, or another time range.")
+    st.info(
+        f"No request from {time_range.sentence()} is labelled {plain(chosen)}. Choose another one, or another time "
+        "range."
+    )
     foot(COUNTED)
     st.stop()
 inside = shares(within, by, shown)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from dashboards.plain_text import plain
 from dashboards.router_client import (
     FEWEST_MODELS,
     LONGEST_S,
@@ -56,7 +57,7 @@ def draw(slots: Sequence[Any], answers: Sequence[Answer]) -> None:
                 ):
                     st.metric(label, value, help=said)
             if answer.error is not None:
-                st.error(answer.error)
+                st.error(plain(answer.error))
             served = "" if answer.provider is None else f"Served by {answer.provider}. "
             why = ""
             if answer.total_s is not None and answer.generation_id is not None:
@@ -121,7 +122,7 @@ compared: list[Answer] = st.session_state.get("compared", []) if not asking else
 slots = []
 for column, answer in zip(st.columns(len(compared) or 1), compared, strict=False):
     with column, st.container(border=True):
-        st.markdown(f"**{answer.model}**")
+        st.markdown(f"**{plain(answer.model)}**")
         slots.append(st.empty())
 if asking:
     try:

@@ -12,6 +12,7 @@ from dashboards.charts.over_time import stacked_amounts
 from dashboards.colours import model_colour, name_colour
 from dashboards.comparison import growth, with_changes
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.plain_text import plain
 from dashboards.queries.costs import (
     PACE_DAYS,
     PAYERS,
@@ -60,7 +61,10 @@ of_one = partial(card, requests=RequestsOf(time_range, () if only == ANY else ((
 if only != ANY:
     rows = rows.filter(pl.col("name") == only)
     if rows.is_empty():
-        st.info(f"No request of the {by} {short} from {time_range.sentence()}. Choose another one, or a longer range.")
+        st.info(
+            f"No request of the {by} {plain(short)} from {time_range.sentence()}. Choose another one, or a longer "
+            "range."
+        )
         foot("Cost of all requests, in USD.")
         st.stop()
 
@@ -75,7 +79,7 @@ gain_before, explored_before = ask(routing_gain, before) if before else (None, N
 with st.container(horizontal=True):
     for label, value, then, said in (
         (
-            "Spent" if only == ANY else f"Spent by {short}",
+            "Spent" if only == ANY else f"Spent by {plain(short)}",
             float(rows["value"].sum()),
             spent_before,
             f"{rows['requests'].sum():,} requests, {time_range.sentence()}",
@@ -146,12 +150,15 @@ if len(priced) > 1:
         new = right.selectbox("To", others, key="to", bind="query-params")
         costs = ask(switch, time_range, old or priced[0], new or others[0])
         if costs is None:
-            st.info(f"{new} has no priced requests from {time_range.sentence()}; choose another model or time range.")
+            st.info(
+                f"There are no priced requests of both {plain(old)} and {plain(new)} from {time_range.sentence()}. "
+                "Choose other models or another time range."
+            )
         else:
             now, then = costs
             saved = f"{1 - then / now:+.0%} saved" if now else None
-            st.metric(f"{old} cost", usd(now), border=True)
-            st.metric(f"The same tokens at {new}", usd(then), saved, border=True)
+            st.metric(f"{plain(old)} cost", usd(now), border=True)
+            st.metric(f"The same tokens at {plain(new)}", usd(then), saved, border=True)
         st.caption(
             f"{time_range.sentence()}. Prompt and completion tokens of the one model at the mean price that the other "
             "had then. Another model may write more or fewer tokens."

@@ -11,6 +11,7 @@ from dashboards.charts.over_time import lines, stacked_shares
 from dashboards.colours import GREY, author_colour, model_colour
 from dashboards.comparison import growth
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.plain_text import plain
 from dashboards.queries.categories import with_author
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import (
@@ -71,7 +72,7 @@ with st.container(horizontal=True):
         st.metric(label, f"{value:,}", growth(value, then), border=True, height="stretch")
     first = totals(rows, by)
     said = f"{first['share'][0]:.1%} of tokens"
-    st.metric(f"Largest {by}", str(first["name"][0]), said, delta_color="off", delta_arrow="off", border=True)
+    st.metric(f"Largest {by}", plain(str(first["name"][0])), said, delta_color="off", delta_arrow="off", border=True)
 
 layers = shares(rows, by, shown)
 colour = author_colour if by == "author" else model_colour

@@ -13,6 +13,7 @@ from dashboards.charts.over_time import lines, stacked_shares
 from dashboards.colours import provider_colour
 from dashboards.comparison import growth, points, with_changes
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.plain_text import plain
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import models, shares
 from dashboards.queries.models import MEASURES, measured, moves, provider_tokens, retention
@@ -51,7 +52,7 @@ framed = partial(card, requests=RequestsOf(time_range, (("model", model),)))
 ranked = ask(models, time_range).with_row_index("rank", offset=1)
 own = next(iter(ranked.filter(pl.col("model") == model).to_dicts()), None)
 if own is None:
-    st.info(f"No request for {model} was made from {said}. Choose another time range or model.")
+    st.info(plain(f"No request for {model} was made from {said}. Choose another time range or model."))
     foot(COUNTED)
     st.stop()
 earlier = ask(models, comparison.before) if comparison.before else ranked.head(0)
@@ -79,7 +80,7 @@ with st.container(horizontal=True):
 
 frame = ask(side_by_side, model, time_range)
 if frame["ttft_p50"].is_null().all():
-    st.info(f"No answer of {model} from {said} has a measured TTFT. The page Errors says why requests failed.")
+    st.info(plain(f"No answer of {model} from {said} has a measured TTFT. The page Errors says why requests failed."))
 else:
     framed(
         f"Time to the first token, {model}",
@@ -139,7 +140,9 @@ if tokens["tokens"].sum():
 over_time, described = ask(measured, model, measure, time_range), MEASURES[measure]
 names = sorted(over_time["name"].unique().to_list())
 if over_time.is_empty():
-    st.info(f"Nothing was measured for {described.label} of {model} from {said}. Choose another measure or range.")
+    st.info(
+        plain(f"Nothing was measured for {described.label} of {model} from {said}. Choose another measure or range.")
+    )
 else:
     framed(
         f"{described.label} by {grain} and provider",
@@ -159,7 +162,7 @@ step = "month" if grain == "month" or (time_range.end - time_range.begin).days >
 of_users = time_range._replace(grain="month" if step == "month" else "week")
 cohorts = ask(retention, model, of_users)
 if cohorts.is_empty():
-    st.info(f"No user first used {model} from {said}; users are known of requests with an API key.")
+    st.info(plain(f"No user first used {model} from {said}; users are known of requests with an API key."))
 else:
     newest = cohorts["cohort"].unique().sort(descending=True).head(18).to_list()
     drawn = cohorts.filter(pl.col("cohort").is_in(newest) & (pl.col("age") < 14)).with_columns(
@@ -183,7 +186,7 @@ else:
 
 moved = ask(moves, model, of_users)
 if moved.is_empty():
-    st.info(f"No user moved from or to {model} from {said}.")
+    st.info(plain(f"No user moved from or to {model} from {said}."))
 else:
     framed(
         "From where users came, and where they went",

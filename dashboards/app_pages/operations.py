@@ -15,6 +15,7 @@ from dashboards.colours import name_colour
 from dashboards.comparison import growth
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, show_table
 from dashboards.installation import show_now
+from dashboards.plain_text import plain
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import largest
 from dashboards.queries.operations import (
@@ -87,13 +88,13 @@ def draw(frame: pl.DataFrame, names: list[str], colours: list[str], title: str, 
 
 
 if end <= begin:
-    st.info(f"There is no request from {said} yet. Choose another time range.")
+    st.info(f"There is no request from {plain(said)} yet. Choose another time range.")
     foot(COUNTED)
     st.stop()
 hours = ask(traffic_by_hour, begin, end, filters)
 n = int(hours["requests"].sum())
 if not n:
-    st.info(f"No request of {said}. Choose another time range, or leave a filter out.")
+    st.info(f"No request of {plain(said)}. Choose another time range, or leave a filter out.")
     foot(COUNTED)
     st.stop()
 
@@ -125,7 +126,7 @@ framed(
 
 took = ask(overhead, unit, begin, end, filters)
 if took.is_empty():
-    st.caption(f"No request of {said} was answered by a provider, so that there is no overhead to show.")
+    st.caption(f"No request of {plain(said)} was answered by a provider, so that there is no overhead to show.")
 else:
     framed(
         f"Router's overhead by {unit}, ms",

@@ -15,6 +15,7 @@ from dashboards.charts.over_time import lines
 from dashboards.colours import provider_colour
 from dashboards.comparison import points, with_changes
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.plain_text import plain
 from dashboards.queries.freshness import freshness
 from dashboards.queries.providers import served_models
 from dashboards.queries.rankings import ranking
@@ -60,7 +61,7 @@ those = f"Requests for {of}"
 framed = partial(card, requests=RequestsOf(time_range, (("model", model),) if model else ()))
 up = ask(uptimes, model, time_range)
 if up.is_empty():
-    st.info(f"No attempt from {said} says something about a provider. Choose another time range.")
+    st.info(plain(f"No attempt for {of} from {said} says something about a provider. Choose another range or model."))
     foot(COUNTED)
     st.stop()
 

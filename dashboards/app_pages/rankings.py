@@ -13,6 +13,7 @@ from dashboards.charts.over_time import stacked_shares
 from dashboards.colours import author_colour, model_colour, name_colour
 from dashboards.comparison import growth
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.plain_text import plain
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares
 from dashboards.queries.rankings import SORTS, TREND, leaders_by_value, ranking, shares_within
@@ -73,7 +74,7 @@ if "excess" in ranked.columns:
 where = f" with {asked.sentence()}" if asked.filters else ""
 if ranked.is_empty():
     st.info(
-        f"No request{where} from {windows.sentence()} was answered"
+        f"No request{plain(where)} from {windows.sentence()} was answered"
         f"{' more often than before' if sort == 'trending' else ''}. Choose another time range, or leave a filter out."
     )
     foot(COUNTED)
@@ -87,7 +88,7 @@ with st.container(horizontal=True):
     ):  # fmt: skip
         value, then = now.select(figure).item(), before.select(figure).item() if compare else None
         st.metric(label, f"{value:,}", growth(value, then), border=True, height="stretch")
-    st.metric("First", str(ranked["name"][0]), f"{ranked['share'][0]:.1%} of tokens", delta_color="off",
+    st.metric("First", plain(str(ranked["name"][0])), f"{ranked['share'][0]:.1%} of tokens", delta_color="off",
               delta_arrow="off", border=True)  # fmt: skip
 
 columns: dict[str, Any] = {
@@ -151,7 +152,7 @@ with st.container(border=True):
     if rows is None:
         st.info(too_long_sentence(cross))
     elif rows.is_empty():
-        st.info(f"No request{where} has a {FIELDS[across].label.lower()} that is known.")
+        st.info(f"No request{plain(where)} has a {FIELDS[across].label.lower()} that is known.")
 if rows is not None and not rows.is_empty():
     rows = rows.with_columns(pl.col("value").map_elements(partial(value_name, across), pl.String))
     label, cross_basis = FIELDS[across].label, source_sentence(cross)

@@ -14,6 +14,7 @@ from dashboards.charts.over_time import lines, stacked_amounts
 from dashboards.colours import model_colour, policy_colour
 from dashboards.comparison import growth, points
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.plain_text import plain
 from dashboards.policy_report import show_policies
 from dashboards.queries.freshness import freshness
 from dashboards.queries.layers import UNNAMED, largest
@@ -77,7 +78,7 @@ of_all = RequestsOf(time_range, kept.filters)
 framed = partial(card, requests=of_all)
 rows = ask(served, time_range, by, kept)
 if rows.is_empty():
-    st.info(f"No request of {said}. Choose another time range, or leave a filter out.")
+    st.info(f"No request of {plain(said)}. Choose another time range, or leave a filter out.")
     foot(COUNTED)
     st.stop()
 
@@ -153,7 +154,7 @@ card(
 )  # fmt: skip
 
 if not now["choices"]:
-    st.info(f"No request of {said} had two eligible endpoints, so that routing could neither gain nor explore.")
+    st.info(f"No request of {plain(said)} had two eligible endpoints, so that routing could neither gain nor explore.")
 else:
     blocks = f"Intervals of 95 % from hours, or from days in ranges of four weeks and more, at least {FEWEST_BLOCKS}."
     choice = "that explored" if figure == "exploration" else "of several endpoints"
@@ -198,7 +199,7 @@ else:
 
 with st.container(border=True):
     st.markdown("**One decision explained**")
-    st.caption(f"The newest request of {said} for which several endpoints were eligible.")
+    st.caption(f"The newest request of {plain(said)} for which several endpoints were eligible.")
     with st.expander("Explain it", icon=":material/receipt_long:", key=DECISION, on_change="rerun") as opened:
         if opened.open:
             newest = newest_requests(RequestsOf(time_range, (*kept.filters, ("choice", "of several endpoints"))))
