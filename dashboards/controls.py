@@ -15,6 +15,7 @@ import streamlit as st
 from dashboards.access import ask
 from dashboards.charts.images import png, renders
 from dashboards.comparison import Comparison
+from dashboards.defaults import follow_default
 from dashboards.plain_text import plain
 from dashboards.queries.freshness import freshness
 from dashboards.request_list import RequestsOf, list_requests
@@ -44,7 +45,9 @@ def choose_time_range(*, with_grain: bool = False, usual: str = USUAL) -> TimeRa
                               bind="query-params")  # fmt: skip
         chosen: Any = ()
         if preset == CUSTOM:
-            chosen = st.date_input("Days", (max(first, date(last.year, 1, 1)), last), key="days", bind="query-params")
+            usual_days = (max(first, date(last.year, 1, 1)), last)
+            follow_default("days", usual_days)
+            chosen = st.date_input("Days", usual_days, key="days", bind="query-params")
         grain = PRESETS.get(preset, (None, "week"))[1] if with_grain else "day"
         if with_grain:
             wanted = st.segmented_control("By", ["auto", *GRAINS], default="auto", key="grain", bind="query-params",

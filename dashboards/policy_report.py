@@ -11,6 +11,7 @@ import streamlit as st
 from dashboards.charts.intervals import intervals
 from dashboards.charts.timelines import lives as draw_lives
 from dashboards.controls import FEW, card, draw_chart, show_table
+from dashboards.defaults import follow_default
 from dashboards.queries.policies import audit, compared_with, effects, lives, registry, segments, shifts, verdicts
 from dashboards.slice_controls import with_asked
 from data.lake import Lake
@@ -48,6 +49,7 @@ def show_policies(lake: Lake, begin: datetime, end: datetime) -> None:
     )
     with st.sidebar:
         options = with_asked(known["version"].to_list(), "version")
+        follow_default("version", options[0])
         version = str(st.selectbox("Report of", options, key="version", bind="query-params"))
     _show_report(lake, version)
 

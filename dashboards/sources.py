@@ -9,6 +9,7 @@ from typing import Literal
 
 import streamlit as st
 
+from dashboards.defaults import follow_default
 from data.lake import Lake
 
 Source = Literal["live", "demo", "both"]
@@ -26,6 +27,7 @@ def source_control() -> None:
     options = _options()
     if options == ["live"]:
         return
+    follow_default("data", options[-1])
     with st.sidebar:
         st.segmented_control(
             "Data", options, default=options[-1], key="data", bind="query-params", required=True,

@@ -13,6 +13,7 @@ from dashboards.charts.over_time import stacked_shares
 from dashboards.charts.scatter import price_against_use
 from dashboards.colours import author_colour, model_colour, name_colour
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.defaults import follow_default
 from dashboards.plain_text import plain
 from dashboards.queries.categories import leads, prices, profiles, with_author
 from dashboards.queries.freshness import freshness
@@ -52,6 +53,7 @@ rows = rows.with_columns(pl.col("value").map_elements(partial(value_name, of), p
 order = totals(rows, "value")["name"].to_list()
 with st.sidebar:
     named = [value_name(of, one) for one in with_asked([codes[name] for name in order], of)]
+    follow_default(of, named[0])
     chosen = str(st.selectbox(f"{label} in detail", named, key=of, bind="query-params"))
 framed = partial(card, requests=RequestsOf(time_range))
 of_value = partial(card, requests=RequestsOf(time_range, ((of, codes.get(chosen, chosen)),)))

@@ -12,6 +12,7 @@ from dashboards.charts.over_time import stacked_amounts
 from dashboards.colours import model_colour, name_colour
 from dashboards.comparison import growth, with_changes
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.defaults import follow_default
 from dashboards.plain_text import plain
 from dashboards.queries.costs import (
     PACE_DAYS,
@@ -145,8 +146,10 @@ if len(priced) > 1:
     with st.container(border=True, key="switch-card"):
         st.markdown(f"**What a switch would save**{demo_badge()}")
         left, right = st.columns(2)
-        old = left.selectbox("From", priced, key="from", bind="query-params")
-        others = [name for name in priced if name != old]
+        follow_default("from", priced[0])
+        old = left.selectbox("From", with_asked(priced, "from"), key="from", bind="query-params")
+        others = [name for name in with_asked(priced, "to") if name != old]
+        follow_default("to", others[0])
         new = right.selectbox("To", others, key="to", bind="query-params")
         costs = ask(switch, time_range, old or priced[0], new or others[0])
         if costs is None:

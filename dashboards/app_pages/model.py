@@ -13,6 +13,7 @@ from dashboards.charts.over_time import lines, stacked_shares
 from dashboards.colours import provider_colour
 from dashboards.comparison import growth, points, with_changes
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.defaults import follow_default
 from dashboards.plain_text import plain
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import models, shares
@@ -38,6 +39,7 @@ served = ask(served_models, time_range)
 if not served:
     st.info(f"No request was served from {time_range.sentence()}. Choose another time range.")
     st.stop()
+follow_default("model", served[0])
 with st.sidebar:
     model = str(st.selectbox("Model", with_asked(served, "model"), key="model", bind="query-params"))
     measure = st.segmented_control(

@@ -13,6 +13,7 @@ from dashboards.charts.over_time import stacked_shares
 from dashboards.colours import author_colour, model_colour, name_colour
 from dashboards.comparison import growth
 from dashboards.controls import FEW, card, choose_comparison, choose_time_range, draw_chart, greyed, show_table
+from dashboards.defaults import follow_default
 from dashboards.plain_text import plain
 from dashboards.queries.freshness import freshness
 from dashboards.queries.market import shares
@@ -143,6 +144,7 @@ if periods is not None and periods["period"].n_unique() > 1:
 with st.container(border=True):
     free = [name for name in FILTERS if name not in dict(asked.filters)] or ["category"]
     free.sort(key=lambda name: asked._replace(across=name).source == LAKE)
+    follow_default("across", free[0])
     across = st.segmented_control(
         "Who leads in each", free, default=free[0], format_func=lambda name: FIELDS[name].label, key="across",
         bind="query-params", required=True,
