@@ -56,7 +56,7 @@ now, before = both.filter(pl.col("window") == 0), both.filter(pl.col("window") =
 if not rows["tokens"].sum():
     st.info(
         f"No request from {time_range.sentence()} was answered: {rows['requests'].sum():,} requests failed, "
-        "and there are no tokens to share. Choose another time range, or see the page Providers."
+        "and there are no tokens to share. Choose another time range, or see the page Errors."
     )
     foot("Prompt and completion tokens as the providers counted them.")
     st.stop()

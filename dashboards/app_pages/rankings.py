@@ -74,9 +74,13 @@ if "excess" in ranked.columns:
     ranked = ranked.select("rank", "name", "excess", pl.exclude("rank", "name", "excess"))
 where = f" with {asked.sentence()}" if asked.filters else ""
 if ranked.is_empty():
+    now = rows.filter(pl.col("window") == 0)
+    failed = 0 if now["tokens"].sum() else now["requests"].sum()
     st.info(
         f"No request{plain(where)} from {windows.sentence()} was answered"
-        f"{' more often than before' if sort == 'trending' else ''}. Choose another time range, or leave a filter out."
+        f"{' more often than before' if sort == 'trending' else ''}"
+        f"{f': {failed:,} requests failed, see the page Errors' if failed else ''}. "
+        "Choose another time range, or leave a filter out."
     )
     foot(COUNTED)
     st.stop()

@@ -83,6 +83,7 @@ def test_requests_that_all_failed_are_counted_and_no_share_is_shown(
     page = market(failed, monkeypatch)
     assert not page.exception
     assert "30 requests failed" in page.info[0].value
+    assert "see the page Errors" in page.info[0].value
 
 
 def test_two_marts_are_read_as_one(both: Lake) -> None:
