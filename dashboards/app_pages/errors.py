@@ -62,8 +62,8 @@ columns: dict[str, Any] = {
 }
 framed(
     "What rose in the last 24 hours",
-    f"Up to {until:%Y-%m-%d %H:%M} UTC, against the {DAYS_BEFORE} days before. With fewer than {FEW} requests no "
-    "change is shown.",
+    f"Up to {until:%Y-%m-%d %H:%M} UTC, against the {DAYS_BEFORE} days before. Those that rose most come first; "
+    f"what fell has a minus. With fewer than {FEW} requests no change is shown.",
     rose,
     lambda: show_table(greyed(rose), column_config=columns, alt="Errors that rose"),
 )
