@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from dashboards.charts.matrices import FAINT
 from dashboards.charts.over_time import UTC, legend_below, time_axis, with_ends
 from dashboards.time_range import Grain, period_end
 
@@ -48,7 +49,7 @@ def uptime_calendar(frame: pl.DataFrame, names: Sequence[str], grain: Grain, as_
                 "word:N",
                 title="Uptime",
                 legend=legend_below(),
-                scale=alt.Scale(domain=[*BANDS, found], range=[*(colour for _, colour in BANDS.values()), "#cdd2d8"]),
+                scale=alt.Scale(domain=[*BANDS, found], range=[*(colour for _, colour in BANDS.values()), FAINT]),
             ),
             tooltip=[
                 alt.Tooltip("from:N", title="From"),

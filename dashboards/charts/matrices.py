@@ -8,7 +8,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-LIGHT, DARK, FAINT = "#e4edf6", "#14538a", "#cdd2d8"
+LIGHT, DARK = "#e4edf6", "#14538a"
+# Half transparent, so that what says little stands back on a dark page too.
+FAINT, FAINT_TEXT = "rgba(138, 143, 152, 0.25)", "#7d838d"
 
 
 def matrix(
@@ -58,6 +60,7 @@ def matrix(
     )  # fmt: skip
     text = base.mark_text(fontSize=11, opacity=alt.ExprRef(f"width < {len(x_order) * 30} ? 0 : 1")).encode(
         text=alt.Text(f"{value}:Q", format=number_format),
-        color=alt.condition(f"datum['{value}'] > {top * 0.5} && {enough}", alt.value("#ffffff"), alt.value("#1d2b3a")),
-    )
+        color=alt.when(f"datum.requests < {few}").then(alt.value(FAINT_TEXT)).when(f"datum['{value}'] > {top * 0.5}")
+        .then(alt.value("#ffffff")).otherwise(alt.value("#1d2b3a")),
+    )  # fmt: skip
     return (cells + text).properties(height=alt.Step(28))
