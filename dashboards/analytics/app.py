@@ -25,7 +25,7 @@ from dashboards.analytics.activity import activity
 from dashboards.analytics.datasets import Bucket, Modality, Period, app_rankings, rankings_daily, session_cost
 from dashboards.analytics.deadline import deadline
 from dashboards.analytics.fields import DIMENSIONS, GRANULARITIES, METRICS, OPERATORS
-from dashboards.analytics.problems import BadQuestion, envelope
+from dashboards.analytics.problems import BadQuestion, envelope, sentence
 from dashboards.analytics.query import AnalyticsQuery, answer_query
 from dashboards.analytics.tables import MEDIA_TYPES, FileFormat, asked_format, encode_rows
 from dashboards.analytics.task_shares import task_shares
@@ -247,8 +247,7 @@ def create_analytics_app(options: AnalyticsOptions) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()[:5])
-        return JSONResponse(envelope(400, problems), status_code=400)
+        return JSONResponse(envelope(400, "; ".join(map(sentence, error.errors()[:5]))), status_code=400)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
