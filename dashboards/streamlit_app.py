@@ -2,7 +2,12 @@
 
 import streamlit as st
 
-st.set_page_config(page_title="Portolan", page_icon=":material/explore:", layout="wide")
+# A compass. Icons of Streamlit's own would be fetched from a server of Google by each reader's browser.
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><circle cx="12" cy="12" r="11" fill="#1f4e79"/>'
+    '<path d="M17 7 14 14 7 17 10 10Z" fill="#fdfaf3"/><circle cx="12" cy="12" r="1.2" fill="#1f4e79"/></svg>'
+)
+st.set_page_config(page_title="Portolan", page_icon=ICON, layout="wide")
 
 st.navigation(
     [

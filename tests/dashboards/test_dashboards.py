@@ -107,6 +107,8 @@ def site(mart: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_browser_draws_every_page(site: str, tmp_path: Path, width: int, scheme: Any) -> None:
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        elsewhere: list[str] = []
+        page.on("request", lambda one: one.url.startswith((site, "data:", "blob:")) or elsewhere.append(one.url))
         for name, title in PAGES.items():
             page.goto(f"{site}/{ADDRESSES.get(name, name)}")
             page.get_by_role("heading", name=title).wait_for(timeout=30_000)
@@ -127,10 +129,13 @@ def test_a_browser_draws_every_page(site: str, tmp_path: Path, width: int, schem
         with page.expect_download() as download:
             page.get_by_role("button", name="PNG").first.click()
         assert download.value.path().read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        page.goto(f"{site}/rankings?category=![x](http://192.0.2.1/x.png)")
+        page.get_by_text("No request with category ![x]").wait_for(timeout=30_000)
         page.goto(f"{site}/compare?models=openai/gpt-5&models=anthropic/claude-haiku-4.5")
         page.get_by_role("button", name="Compare").click()
         page.get_by_test_id("stDataFrame").wait_for(timeout=30_000)
         assert page.get_by_text("Served by").count() == 2
         assert page.get_by_test_id("stException").count() == page.get_by_test_id("stAlert").count() == 0
+        assert elsewhere == []
         page.screenshot(path=tmp_path / "compare.png")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
