@@ -14,6 +14,7 @@ import streamlit as st
 
 from dashboards.access import ask
 from dashboards.charts.images import png, renders
+from dashboards.charts.specifications import specification
 from dashboards.comparison import Comparison
 from dashboards.defaults import follow_default
 from dashboards.plain_text import plain
@@ -113,7 +114,7 @@ def card(
 
 def draw_chart(chart: Any, *, alt: str) -> Any:
     """Show a chart that ``alt`` describes, and return it, so that its card can render it as an image."""
-    st.altair_chart(chart, alt=alt)
+    st.vega_lite_chart(specification(chart), alt=alt)
     return chart
 
 

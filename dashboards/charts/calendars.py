@@ -35,7 +35,7 @@ def uptime_calendar(frame: pl.DataFrame, names: Sequence[str], grain: Grain, as_
     running = drawn.filter(pl.col("period").map_elements(lambda day: period_end(day, grain) > as_of, pl.Boolean))
     base = {
         "x": alt.X("begin:T", title=None, scale=UTC, axis=time_axis(drawn, grain, 12)),
-        "x2": "stop:T",
+        "x2": alt.X2("stop:T"),
         "y": alt.Y(
             "name:N", sort=list(names), title=None, scale=alt.Scale(paddingInner=0.1), axis=alt.Axis(labelLimit=160)
         ),
@@ -60,4 +60,4 @@ def uptime_calendar(frame: pl.DataFrame, names: Sequence[str], grain: Grain, as_
         )
     )
     border = alt.Chart(running).mark_rect(filled=False, stroke="#8a8f98", strokeDash=[2, 2]).encode(**base)
-    return (cells + border).properties(height=alt.Step(26))
+    return alt.layer(cells, border, height=alt.Step(26))

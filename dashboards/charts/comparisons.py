@@ -8,6 +8,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from dashboards.charts.over_time import paler
+
 
 def quantile_ranges(frame: pl.DataFrame) -> Any:
     """Draw the TTFT of each provider: a line from median to 99th percentile, dots at 50, 90 and 99."""
@@ -15,7 +17,7 @@ def quantile_ranges(frame: pl.DataFrame) -> Any:
     order = kept.sort("ttft_p50")["provider"].to_list()
     base = alt.Chart(kept).encode(y=alt.Y("provider:N", sort=order, title=None))
     line = base.mark_rule(color="#8a8f98", strokeWidth=2).encode(
-        x=alt.X("ttft_p50:Q", title="Seconds to the first token"), x2="ttft_p99:Q"
+        x=alt.X("ttft_p50:Q", title="Seconds to the first token"), x2=alt.X2("ttft_p99:Q")
     )
     long = kept.unpivot(
         ["ttft_p50", "ttft_p90", "ttft_p99"], index="provider", variable_name="quantile", value_name="seconds"
@@ -25,12 +27,12 @@ def quantile_ranges(frame: pl.DataFrame) -> Any:
         .mark_point(filled=True, size=90, opacity=1)
         .encode(
             y=alt.Y("provider:N", sort=order, title=None),
-            x="seconds:Q",
+            x=alt.X("seconds:Q"),
             color=alt.Color("quantile:N", title="Percentile"),
-            tooltip=["provider", "quantile", alt.Tooltip("seconds:Q", format=".2f")],
+            tooltip=[alt.Tooltip("provider"), alt.Tooltip("quantile"), alt.Tooltip("seconds:Q", format=".2f")],
         )
     )
-    return (line + dots).properties(height=alt.Step(30))
+    return alt.layer(line, dots, height=alt.Step(30))
 
 
 def bars(frame: pl.DataFrame, label: str, value: str, colour: Callable[[str], str], few: int, *, x_title: str) -> Any:
@@ -43,7 +45,7 @@ def bars(frame: pl.DataFrame, label: str, value: str, colour: Callable[[str], st
         x=alt.X(f"{value}:Q", title=x_title, axis=alt.Axis(format="%")),
         y=alt.Y(f"{label}:N", sort=names, title=None, axis=alt.Axis(labelLimit=230)),
         tooltip=[
-            label,
+            alt.Tooltip(label),
             alt.Tooltip(f"{value}:Q", title=x_title, format=".1%"),
             alt.Tooltip("requests:Q", title="n (requests)", format=","),
         ],
@@ -52,10 +54,10 @@ def bars(frame: pl.DataFrame, label: str, value: str, colour: Callable[[str], st
         color=alt.Color(
             f"{label}:N", legend=None, scale=alt.Scale(domain=names, range=[colour(name) for name in names])
         ),
-        opacity=alt.condition(f"datum.requests < {few}", alt.value(0.45), alt.value(1.0)),
+        opacity=alt.OpacityValue(1.0, condition=paler(few, 0.45)),
     )
     text = base.mark_text(align="left", dx=4, color="#8a8f98").encode(text=alt.Text(f"{value}:Q", format=".1%"))
-    return (bar + text).properties(height=alt.Step(24))
+    return alt.layer(bar, text, height=alt.Step(24))
 
 
 def gains_and_losses(
@@ -81,7 +83,11 @@ def gains_and_losses(
                 scale=alt.Scale(domain=["won", "lost"], range=["#3d8168", "#c0562f"]),
                 legend=alt.Legend(orient="bottom"),
             ),
-            tooltip=[label, "kind", alt.Tooltip("amount:Q", title=title, format=number_format)],
+            tooltip=[
+                alt.Tooltip(label),
+                alt.Tooltip("kind"),
+                alt.Tooltip("amount:Q", title=title, format=number_format),
+            ],
         )
         .properties(height=alt.Step(24))
     )

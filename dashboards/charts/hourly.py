@@ -30,8 +30,7 @@ def hourly_lines(
     are hollow.
     """
     drawn = frame.with_columns(pl.col("period").dt.strftime("%Y-%m-%d %H:%M").alias("from"))
-    ended = drawn.filter(pl.col("period") + HOUR <= until)
-    running = drawn.filter(pl.col("period") >= (ended["period"].max() or datetime.min))
+    last = max((hour for hour in frame["period"].unique() if hour + HOUR <= until), default=datetime.min)
     axis = alt.Axis(format="%d %b %H:%M", tickCount=6, labelOverlap="greedy")
-    return dashed_lines(drawn, ended, running, names, colours, y_title, axis, number_format=number_format, few=few,
+    return dashed_lines(drawn, last, names, colours, y_title, axis, number_format=number_format, few=few,
                         from_title="From, UTC", point_size=18)  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from dashboards.charts.over_time import UTC, legend_below, time_axis
+from dashboards.charts.over_time import UTC, legend_below, paler, time_axis
 from dashboards.time_range import Grain, period_end
 
 WORDS = {"better": "#0a7d3c", "unclear": "#b58900", "worse": "#b3261e"}
@@ -36,7 +36,9 @@ def intervals(
     order = frame[label].to_list()
     y = alt.Y(f"{label}:N", sort=order, title=None, axis=alt.Axis(labelLimit=280))
     line = (
-        alt.Chart(frame.drop_nulls(low)).mark_rule(strokeWidth=2).encode(y=y, x=f"{low}:Q", x2=f"{high}:Q", color=_WORD)
+        alt.Chart(frame.drop_nulls(low))
+        .mark_rule(strokeWidth=2)
+        .encode(y=y, x=alt.X(f"{low}:Q"), x2=alt.X2(f"{high}:Q"), color=_WORD)
     )
     dot = (
         alt.Chart(frame)
@@ -45,11 +47,15 @@ def intervals(
             x=alt.X(f"{value}:Q", title=title, axis=alt.Axis(format=number_format)),
             y=y,
             color=_WORD,
-            fillOpacity=alt.condition(f"datum['{n}'] < {few}", alt.value(0), alt.value(1)),
-            tooltip=[label, *_tips(value, low, high, number_format), alt.Tooltip(f"{n}:Q", title="n", format=",")],
+            fillOpacity=alt.FillOpacityValue(1, condition=paler(few, 0, n)),
+            tooltip=[
+                alt.Tooltip(label),
+                *_tips(value, low, high, number_format),
+                alt.Tooltip(f"{n}:Q", title="n", format=","),
+            ],
         )
     )
-    return (_zero("x") + line + dot).properties(height=alt.Step(26))
+    return alt.layer(_zero("x"), line, dot, height=alt.Step(26))
 
 
 def intervals_over_time(
@@ -64,11 +70,11 @@ def intervals_over_time(
     drawn = frame.with_columns(pl.col("period").dt.strftime("%Y-%m-%d").alias("from"))
     ended = pl.col("period").map_elements(lambda day: period_end(day, grain) <= as_of, pl.Boolean)
     x = alt.X("period:T", title=None, scale=UTC, axis=time_axis(frame, grain, 6))
-    line = alt.Chart(drawn).mark_line(color="#8a8f98", strokeWidth=1, opacity=0.6).encode(x=x, y=f"{value}:Q")
+    line = alt.Chart(drawn).mark_line(color="#8a8f98", strokeWidth=1, opacity=0.6).encode(x=x, y=alt.Y(f"{value}:Q"))
 
     def rules(rows: pl.DataFrame, dash: list[int]) -> Any:
         chart = alt.Chart(rows.drop_nulls(low)).mark_rule(strokeWidth=2, strokeDash=dash)
-        return chart.encode(x=x, y=f"{low}:Q", y2=f"{high}:Q", color=_WORD)
+        return chart.encode(x=x, y=alt.Y(f"{low}:Q"), y2=alt.Y2(f"{high}:Q"), color=_WORD)
 
     dots = (
         alt.Chart(drawn)
@@ -77,7 +83,7 @@ def intervals_over_time(
             x=x,
             y=alt.Y(f"{value}:Q", title=title, axis=alt.Axis(format=number_format)),
             color=_WORD,
-            fillOpacity=alt.condition(f"datum.requests < {few}", alt.value(0), alt.value(1)),
+            fillOpacity=alt.FillOpacityValue(1, condition=paler(few, 0)),
             tooltip=[
                 alt.Tooltip("from:N", title="From"), *_tips(value, low, high, number_format),
                 alt.Tooltip("requests:Q", title="n (requests)", format=","),
@@ -85,7 +91,7 @@ def intervals_over_time(
         )
     )  # fmt: skip
     whole, dashed = rules(drawn.filter(ended), [1, 0]), rules(drawn.filter(~ended), [4, 4])
-    return (_zero("y") + line + whole + dashed + dots).properties(height=320)
+    return alt.layer(_zero("y"), line, whole, dashed, dots, height=320)
 
 
 def _tips(value: str, low: str, high: str, number_format: str) -> list[Any]:
@@ -95,5 +101,5 @@ def _tips(value: str, low: str, high: str, number_format: str) -> list[Any]:
 
 def _zero(axis: str) -> Any:
     return alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 4], color="#8a8f98").encode(
-        **{axis: "zero:Q"}
+        **{axis: alt.X("zero:Q") if axis == "x" else alt.Y("zero:Q")}
     )  # fmt: skip

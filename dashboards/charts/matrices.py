@@ -44,7 +44,7 @@ def matrix(
     base = alt.Chart(frame).encode(
         x=alt.X(f"{x}:N", sort=list(x_order), title=x_title, axis=labels),
         y=alt.Y(f"{y}:N", sort=list(y_order), title=y_title, axis=alt.Axis(labelLimit=190)),
-        tooltip=[x, y, alt.Tooltip(f"{value}:Q", title=title, format=exact),
+        tooltip=[alt.Tooltip(x), alt.Tooltip(y), alt.Tooltip(f"{value}:Q", title=title, format=exact),
                  alt.Tooltip("requests:Q", title="n (requests)", format=",")],
     )  # fmt: skip
     enough = f"datum.requests >= {few}"
@@ -60,7 +60,12 @@ def matrix(
     )  # fmt: skip
     text = base.mark_text(fontSize=11, opacity=alt.ExprRef(f"width < {len(x_order) * 30} ? 0 : 1")).encode(
         text=alt.Text(f"{value}:Q", format=number_format),
-        color=alt.when(f"datum.requests < {few}").then(alt.value(FAINT_TEXT)).when(f"datum['{value}'] > {top * 0.5}")
-        .then(alt.value("#ffffff")).otherwise(alt.value("#1d2b3a")),
-    )  # fmt: skip
-    return (cells + text).properties(height=alt.Step(28))
+        color=alt.ColorValue(
+            "#1d2b3a",
+            condition=[
+                {"test": f"datum.requests < {few}", "value": FAINT_TEXT},
+                {"test": f"datum['{value}'] > {top * 0.5}", "value": "#ffffff"},
+            ],
+        ),
+    )
+    return alt.layer(cells, text, height=alt.Step(28))

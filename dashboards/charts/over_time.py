@@ -83,22 +83,22 @@ def _bars(
         .mark_rect()
         .encode(
             x=alt.X("begin:T", title=None, scale=UTC, axis=time_axis(drawn, grain, 12)),
-            x2="stop:T",
+            x2=alt.X2("stop:T"),
             y=y_axis,
-            y2="high:Q",
+            y2=alt.Y2("high:Q"),
             color=alt.Color(
                 "name:N", title=title, sort=names,
                 scale=alt.Scale(domain=names, range=[colour(name) for name in names]),
                 legend=legend_below(names),
             ),
-            opacity=alt.condition(f"datum.requests < {few}", alt.value(0.45), alt.value(1.0)),
+            opacity=alt.OpacityValue(1.0, condition=paler(few, 0.45)),
             tooltip=[
                 alt.Tooltip("from:N", title="From"), alt.Tooltip("name:N", title=title), *tooltip,
                 alt.Tooltip("requests:Q", title="n (requests)", format=","),
             ],
         )
     )  # fmt: skip
-    return (bars + _hatching(drawn, grain, as_of)).properties(height=420)
+    return alt.layer(bars, _hatching(drawn, grain, as_of), height=420)
 
 
 def lines(
@@ -118,17 +118,14 @@ def lines(
     ``frame`` has ``period, name, value, requests``; values are shares, unless ``number_format`` says otherwise. Points
     of fewer than ``few`` requests are hollow.
     """
-    frame = frame.with_columns(_FROM)
-    ended = frame.filter(pl.col("period").map_elements(lambda day: period_end(day, grain) <= as_of, pl.Boolean))
-    running = frame.filter(pl.col("period") >= (ended["period"].max() or date.min))
-    return dashed_lines(frame, ended, running, names, colours, y_title, time_axis(frame, grain, 6),
+    last = max((day for day in frame["period"].unique() if period_end(day, grain) <= as_of), default=date.min)
+    return dashed_lines(frame.with_columns(_FROM), last, names, colours, y_title, time_axis(frame, grain, 6),
                         number_format=number_format, few=few, from_zero=from_zero)  # fmt: skip
 
 
 def dashed_lines(
     frame: pl.DataFrame,
-    ended: pl.DataFrame,
-    running: pl.DataFrame,
+    last: date,
     names: Sequence[str],
     colours: Sequence[str],
     y_title: str,
@@ -140,35 +137,33 @@ def dashed_lines(
     from_title: str = "From",
     point_size: int = 26,
 ) -> Any:
-    """Draw a line for each of ``names``: whole over the rows ``ended``, dashed over those ``running``.
+    """Draw a line for each of ``names``: whole up to the period ``last``, dashed after it, with a point for each row.
 
-    ``frame`` has all of their rows, each with a point; ``from`` is their period in words.
+    The column ``from`` of ``frame`` is the period in words.
     """
     scale = alt.Scale(domain=list(names), range=list(colours))
     # An axis from 0 to 0 has labels that mean nothing.
     y_scale = alt.Scale(zero=from_zero) if frame["value"].max() else alt.Scale(domain=[0, 1])
     axis_format = "%" if number_format.endswith("%") and from_zero else number_format
-
-    def drawn(rows: pl.DataFrame) -> Any:
-        return alt.Chart(rows).encode(
-            x=alt.X("period:T", title=None, scale=UTC, axis=axis),
-            y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format=axis_format), scale=y_scale),
-            color=alt.Color("name:N", title=None, scale=scale, legend=legend_below(names)),
-            tooltip=[
-                alt.Tooltip("from:N", title=from_title), "name",
-                alt.Tooltip("value:Q", title=y_title, format=number_format),
-                alt.Tooltip("requests:Q", title="n (requests)", format=","),
-            ],
-        )  # fmt: skip
-
-    points = (
-        drawn(frame)
-        .mark_point(filled=True, size=point_size)
-        .encode(fillOpacity=alt.condition(f"datum.requests < {few}", alt.value(0), alt.value(1)))
+    # The browser gets the rows once, and each layer filters them.
+    side = (pl.col("period") >= last).cast(pl.Int8) + (pl.col("period") > last).cast(pl.Int8)
+    drawn = alt.Chart(frame.select("period", "name", "value", "requests", "from", side=side)).encode(
+        x=alt.X("period:T", title=None, scale=UTC, axis=axis),
+        y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format=axis_format), scale=y_scale),
+        color=alt.Color("name:N", title=None, scale=scale, legend=legend_below(names)),
     )
-    whole, dashed = drawn(ended).mark_line(), drawn(running).mark_line(strokeDash=[4, 4])
+    points = drawn.mark_point(filled=True, size=point_size).encode(
+        fillOpacity=alt.FillOpacityValue(1, condition=paler(few, 0)),
+        tooltip=[
+            alt.Tooltip("from:N", title=from_title), alt.Tooltip("name"),
+            alt.Tooltip("value:Q", title=y_title, format=number_format),
+            alt.Tooltip("requests:Q", title="n (requests)", format=","),
+        ],
+    )  # fmt: skip
+    whole = drawn.mark_line().transform_filter("datum.side < 2")
+    dashed = drawn.mark_line(strokeDash=[4, 4]).transform_filter("datum.side > 0")
     # The legend takes its rows from the height, two names in each on a narrow screen.
-    return (whole + dashed + points).properties(height=240 + 11 * max(len(names), 3))
+    return alt.layer(whole, dashed, points, height=240 + 11 * max(len(names), 3))
 
 
 def legend_below(names: Sequence[str] = ()) -> Any:
@@ -185,6 +180,11 @@ def legend_below(names: Sequence[str] = ()) -> Any:
         labelLimit=alt.ExprRef(f"width / {columns} - 26"),
         labelExpr="width < 360 ? slice(datum.label, lastindexof(datum.label, '/') + 1) : datum.label",
     )
+
+
+def paler(few: int, opacity: float, n: str = "requests") -> Any:
+    """Return the condition that gives ``opacity`` to what stands on fewer than ``few`` in the column ``n``."""
+    return {"test": f"datum['{n}'] < {few}", "value": opacity}
 
 
 _FROM = pl.col("period").dt.strftime("%Y-%m-%d").alias("from")
@@ -218,5 +218,5 @@ def _hatching(drawn: pl.DataFrame, grain: Grain, as_of: date) -> Any:
         rows = [{"begin": left, "stop": right, "low": step * n, "high": step * (n + 1)} for n in range(HATCHES)]
     kinds: Any = {"begin": pl.Datetime("ms"), "stop": pl.Datetime("ms"), "low": pl.Float64, "high": pl.Float64}
     return alt.Chart(pl.DataFrame(rows, schema=kinds)).mark_rule(color="#ffffff", strokeWidth=2, opacity=0.75).encode(
-        x=alt.X("begin:T", scale=UTC), x2="stop:T", y="low:Q", y2="high:Q"
+        x=alt.X("begin:T", scale=UTC), x2=alt.X2("stop:T"), y=alt.Y("low:Q"), y2=alt.Y2("high:Q")
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from dashboards.charts.over_time import legend_below
+from dashboards.charts.over_time import legend_below, paler
 
 LABELLED = 8
 
@@ -30,9 +30,9 @@ def price_against_use(frame: pl.DataFrame, colour: Callable[[str], str], few: in
                 axis=alt.Axis(format="$~g", grid=False, labelOverlap="greedy")),
         y=alt.Y("tokens:Q", title="Tokens", scale=alt.Scale(type="log"),
                 axis=alt.Axis(format="~s", grid=False, labelOverlap="greedy")),
-        opacity=alt.condition(f"datum.requests < {few}", alt.value(0.4), alt.value(1.0)),
+        opacity=alt.OpacityValue(1.0, condition=paler(few, 0.4)),
         tooltip=[
-            "model", alt.Tooltip("usd_per_million:Q", title="USD a million tokens", format="$,.3f"),
+            alt.Tooltip("model"), alt.Tooltip("usd_per_million:Q", title="USD a million tokens", format="$,.3f"),
             alt.Tooltip("tokens:Q", title="Tokens", format=","),
             alt.Tooltip("requests:Q", title="n (requests)", format=","),
         ],
@@ -45,7 +45,9 @@ def price_against_use(frame: pl.DataFrame, colour: Callable[[str], str], few: in
     )  # fmt: skip
     # On a narrow screen names would lie over each other; points say theirs when they are touched.
     size = alt.ExprRef("width < 450 ? 0 : 11")
-    text = base.mark_text(align="left", dx=8, fontSize=size, color="#8a8f98").encode(text="label:N")
+    text = base.mark_text(align="left", dx=8, fontSize=size, color="#8a8f98").encode(text=alt.Text("label:N"))
     middle = drawn.select(pl.col("usd_per_million", "tokens").median())
     rules = alt.Chart(middle).mark_rule(strokeDash=[4, 4], color="#8a8f98")
-    return (rules.encode(x="usd_per_million:Q") + rules.encode(y="tokens:Q") + points + text).properties(height=420)
+    return (rules.encode(x=alt.X("usd_per_million:Q")) + rules.encode(y=alt.Y("tokens:Q")) + points + text).properties(
+        height=420
+    )

@@ -37,17 +37,22 @@ def lives(frame: pl.DataFrame, begin: datetime, end: datetime) -> Any:
     colour = alt.Color(
         "state:N", title=None, scale=alt.Scale(domain=[*STATES], range=[*STATES.values()]), legend=legend_below()
     )
-    tooltip = ["version", "state", alt.Tooltip("since:N", title="Since, UTC"), alt.Tooltip("why:N", title="Why")]
+    tooltip = [
+        alt.Tooltip("version"),
+        alt.Tooltip("state"),
+        alt.Tooltip("since:N", title="Since, UTC"),
+        alt.Tooltip("why:N", title="Why"),
+    ]
     lasted = alt.Chart(drawn.drop_nulls("end"))
-    bars = lasted.mark_bar(opacity=0.8).encode(x=x, x2="end:T", y=y, color=colour, tooltip=tooltip)
+    bars = lasted.mark_bar(opacity=0.8).encode(x=x, x2=alt.X2("end:T"), y=y, color=colour, tooltip=tooltip)
     running = alt.Chart(drawn.filter(pl.col("end") >= end)).mark_bar(
         filled=False, stroke="#8a8f98", strokeDash=[3, 3], strokeWidth=1
-    ).encode(x=x, x2="end:T", y=y)  # fmt: skip
+    ).encode(x=x, x2=alt.X2("end:T"), y=y)  # fmt: skip
     steps = drawn.filter(pl.col("begin") >= begin)
     dots = alt.Chart(steps).mark_point(filled=True, size=70, opacity=1).encode(
         x=x, y=y, color=colour, tooltip=tooltip
     )  # fmt: skip
-    return (bars + running + dots).properties(height=alt.Step(28))
+    return alt.layer(bars, running, dots, height=alt.Step(28))
 
 
 def _moment(moment: datetime) -> Any:

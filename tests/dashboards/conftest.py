@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboards import controls
+from dashboards.charts.specifications import specification
 from data.lake import Lake
 from data.record.lake_files import listing
 from lab.market.write import fill_demo_lake
@@ -18,6 +21,12 @@ from tests.pipelines.test_marts import fill, records
 PAGES = Path(__file__).parents[2] / "dashboards/app_pages"
 END = datetime(2026, 11, 18, 15, tzinfo=UTC)
 LIVE, DEMO, FAILED = 300, 20_000, 30
+
+
+@pytest.fixture(autouse=True)
+def valid_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validate each chart that a page draws: one that contradicts the schema of Vega-Lite ends the page."""
+    monkeypatch.setattr(controls, "specification", partial(specification, validate=True))
 
 
 @pytest.fixture(scope="session")
