@@ -11,6 +11,7 @@ from dashboards.queries.histograms import medians
 from dashboards.queries.periods import period_sql, rows_between
 from dashboards.queries.providers import METRICS
 from dashboards.time_range import TimeRange
+from data.marts import Period, coarser_view
 
 
 class Measure(NamedTuple):
@@ -86,21 +87,37 @@ def retention(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange
 def moves(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange) -> pl.DataFrame:
     """Return ``model, won, lost, net, tokens_won, tokens_lost``: users whose main model changed to or from ``model``.
 
-    The main model is that with most tokens of a month or a week; tokens are those of the period after the change.
+    The main model is that with most tokens of a month or a week; tokens are those of the period after the change. These
+    are rows of ``switches_weekly`` and ``switches_monthly``, which look at every user: here those of ``model`` suffice.
     """
-    grain = "month" if time_range.grain == "month" else "week"
+    grain: Period = "month" if time_range.grain == "month" else "week"
+    person = "coalesce(user_hash, key_hash)"
+    users = coarser_view("users_hourly", grain)
     return mart.execute(
         f"""
-        WITH moved AS (
+        WITH used AS (
+            SELECT {period_sql(grain)} AS period, {person} AS person, model, CAST(sum(tokens) AS BIGINT) AS tokens
+            FROM {users}
+            WHERE model IS NOT NULL AND {person} IN (SELECT {person} FROM {users} WHERE model = $model)
+            GROUP BY 1, 2, 3
+        ),
+        main AS (
+            SELECT period, person, arg_min(model, (-tokens, model)) AS model, max(tokens) AS tokens
+            FROM used GROUP BY 1, 2
+        ),
+        switches AS (
+            SELECT period, lag(model) OVER (PARTITION BY person ORDER BY period) AS from_model, model AS to_model, tokens
+            FROM main
+        ),
+        moved AS (
             SELECT CASE WHEN to_model = $model THEN from_model ELSE to_model END AS other,
-                to_model = $model AS gained, users, tokens
-            FROM switches_{grain}ly
+                to_model = $model AS gained, tokens
+            FROM switches
             WHERE from_model <> to_model AND (from_model = $model OR to_model = $model)
-                AND {grain} >= $begin AND {grain} < $end
+                AND period >= $begin AND period < $end
         )
-        SELECT other AS model, CAST(coalesce(sum(users) FILTER (WHERE gained), 0) AS BIGINT) AS won,
-            CAST(coalesce(sum(users) FILTER (WHERE NOT gained), 0) AS BIGINT) AS lost,
-            CAST(sum(CASE WHEN gained THEN users ELSE -users END) AS BIGINT) AS net,
+        SELECT other AS model, count(*) FILTER (WHERE gained) AS won, count(*) FILTER (WHERE NOT gained) AS lost,
+            count(*) FILTER (WHERE gained) - count(*) FILTER (WHERE NOT gained) AS net,
             CAST(coalesce(sum(tokens) FILTER (WHERE gained), 0) AS BIGINT) AS tokens_won,
             CAST(coalesce(sum(tokens) FILTER (WHERE NOT gained), 0) AS BIGINT) AS tokens_lost
         FROM moved GROUP BY 1 ORDER BY won + lost DESC, model

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from dashboards.queries.models import MEASURES, measured, moves, provider_tokens, retention
-from dashboards.time_range import TimeRange
+from dashboards.time_range import Grain, TimeRange
 from data.lake import Lake
 from data.marts import open_mart
 from tests.dashboards.conftest import FAILED, run_page, titles
@@ -99,6 +99,16 @@ def test_moves_are_changes_of_users_main_models(mart: duckdb.DuckDBPyConnection,
     }
     # The market plants from whom it wins.
     assert found.sort("won", descending=True)["model"][0] == MODEL
+
+
+@pytest.mark.parametrize("grain", ["week", "month"])
+def test_moves_are_rows_of_the_roll_up_of_all_users(mart: duckdb.DuckDBPyConnection, grain: Grain) -> None:
+    both = f"SELECT sum(users), sum(tokens) FROM switches_{grain}ly WHERE from_model <> to_model"
+    won, lost = (f"{both} AND {end}_model = ?" for end in ("to", "from"))
+    for model in (MODEL, NEW):
+        found = moves(mart, model, MONTHS._replace(grain=grain)).select("won", "tokens_won", "lost", "tokens_lost").sum()
+        exact = [*mart.execute(won, [model]).fetchall(), *mart.execute(lost, [model]).fetchall()]
+        assert found.row(0) == tuple(figure or 0 for row in exact for figure in row)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
