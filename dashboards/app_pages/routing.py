@@ -38,7 +38,7 @@ from dashboards.queries.routing import (
 )
 from dashboards.request_list import RequestsOf, explain_request, newest_requests
 from dashboards.slice_controls import ANY, with_asked
-from dashboards.sources import chosen_source, lake, observed_until
+from dashboards.sources import chosen_source, demo_badge, lake, observed_until
 from dashboards.time_range import TimeRange
 
 COUNTED = "What was decided for each request, and what became of it."
@@ -198,7 +198,7 @@ else:
     )
 
 with st.container(border=True):
-    st.markdown("**One decision explained**")
+    st.markdown(f"**One decision explained**{demo_badge()}")
     st.caption(f"The newest request of {plain(said)} for which several endpoints were eligible.")
     with st.expander("Explain it", icon=":material/receipt_long:", key=DECISION, on_change="rerun") as opened:
         if opened.open:
