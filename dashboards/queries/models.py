@@ -106,7 +106,8 @@ def moves(mart: duckdb.DuckDBPyConnection, model: str, time_range: TimeRange) ->
             FROM used GROUP BY 1, 2
         ),
         switches AS (
-            SELECT period, lag(model) OVER (PARTITION BY person ORDER BY period) AS from_model, model AS to_model, tokens
+            SELECT period, model AS to_model, tokens,
+                lag(model) OVER (PARTITION BY person ORDER BY period) AS from_model
             FROM main
         ),
         moved AS (
