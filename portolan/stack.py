@@ -164,7 +164,7 @@ def _watch(options: StackOptions, stack: Processes, say: Callable[[str], None]) 
 
 
 def _start_dashboards(options: StackOptions, stack: Processes, key: str, say: Callable[[str], None]) -> None:
-    app = str(resources.files("dashboards").joinpath("streamlit_app.py"))
+    app = str(resources.files("dashboards").joinpath("server.py"))
     arguments = ["--server.port", str(options.dashboards_port), "--server.address", HOST, "--server.headless", "true"]
     arguments += ["--browser.gatherUsageStats", "false", "--global.disableWidgetStateDuplicationWarning", "true"]
     for host in (*LOOPBACK, *options.allowed_hosts):

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ def start_pages(data_dir: Path, **environment: str) -> Iterator[tuple[str, subpr
     """Serve the pages over a data directory; yields their address and the process that serves them."""
     port = free_port()
     options = ("--server.port", str(port), "--server.address", "127.0.0.1")
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboards/streamlit_app.py"), *options]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboards/server.py"), *options]
     variables = os.environ | {"PORTOLAN_DATA_DIR": str(data_dir)} | environment
     with subprocess.Popen(command, env=variables, cwd=ROOT) as server:
         try:
@@ -52,3 +53,19 @@ def open_browser() -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def open_profile() -> Iterator[Any]:
+    """Open Chromium as its user does, with a profile that keeps what it has loaded; yields the context of its tabs."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        size: Any = {"width": 1440, "height": 900}
+        context = playwright.chromium.launch_persistent_context(
+            folder, executable_path=CHROMIUM, args=[*FLAGS], viewport=size
+        )
+        try:
+            yield context
+        finally:
+            context.close()
