@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 import streamlit as st
@@ -16,6 +18,20 @@ from data.lake import Lake
 from data.marts import NoMart, open_marts
 
 T = TypeVar("T")
+# What was asked so lately is asked again of a new version.
+LATELY_S = 600.0
+
+
+class _Question(NamedTuple):
+    """Hold a query with its arguments, the lakes that it was asked of, and when."""
+
+    lakes: list[Lake]
+    query: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    at: float
+
+
+_asked: dict[str, _Question] = {}
 
 
 def ask(query: Callable[..., T], *arguments: Any) -> T:
@@ -39,8 +55,11 @@ def _ask(query: Callable[..., T], arguments: tuple[Any, ...], moments: tuple[dat
         st.info("Nothing has been published yet. Run `portolan refresh`, or wait: `portolan up` does each minute.")
         st.stop()
     versions = tuple(str(path) for path in paths)
+    if moments is None:
+        question = _Question(lakes, query, arguments, time.monotonic())
+        _asked[repr(([found.root for found in lakes], _name(query), arguments))] = question
     try:
-        answer: T = _answer(lakes, query, f"{query.__module__}.{query.__qualname__}", arguments, versions, moments)
+        answer: T = _answer(lakes, query, _name(query), arguments, versions, moments)
     except NoMart as error:
         st.info(str(error))
         st.stop()
@@ -49,6 +68,30 @@ def _ask(query: Callable[..., T], arguments: tuple[Any, ...], moments: tuple[dat
         st.info(f"The marts are of an earlier version of Portolan. Run `portolan refresh`, or wait for the next.{demo}")
         st.stop()
     return answer
+
+
+def ask_again() -> int:
+    """Ask what pages have asked lately of the versions that are current now, newest first; return how many answers are
+    known.
+
+    What cannot be answered is left to the page, which says why.
+    """
+    lately = time.monotonic() - LATELY_S
+    for key, one in list(_asked.items()):
+        if one.at < lately:
+            _asked.pop(key, None)
+    answered = 0
+    for lakes, query, arguments, _ in sorted(_asked.values(), key=lambda one: one.at, reverse=True):
+        paths = [found.current_mart() for found in lakes]
+        if None not in paths:
+            with suppress(NoMart, duckdb.Error):
+                _answer(lakes, query, _name(query), arguments, tuple(map(str, paths)), None)
+                answered += 1
+    return answered
+
+
+def _name(query: Callable[..., Any]) -> str:
+    return f"{query.__module__}.{query.__qualname__}"
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

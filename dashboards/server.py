@@ -1,25 +1,46 @@
-"""Serve the pages: run the first one once before a browser asks for it, so that its modules and figures are there."""
+"""Serve the pages, and have what they need before a browser asks for it.
+
+The first page is run once when the server begins to answer, so that its modules and figures are there. When a version
+is published, what pages have asked lately is asked of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import streamlit as st
 from streamlit.runtime import Runtime
 
+POLL_S = 1.0
+
 
 @asynccontextmanager
 async def _lifespan(_: st.App) -> AsyncIterator[None]:
     # The server answers in the meantime: whoever comes at once waits for what is left.
-    first = asyncio.create_task(_run_first_page())
+    ahead = asyncio.create_task(_run_ahead())
     yield
-    first.cancel()
+    ahead.cancel()
 
 
-async def _run_first_page() -> None:
+async def _run_ahead() -> None:
     await Runtime.instance().does_script_run_without_error()
+    # What pages import takes seconds, and has been imported by now.
+    from dashboards.access import ask_again
+    from dashboards.sources import lake
+
+    seen = None
+    while True:
+        current = lake().current_mart(), lake().demo.current_mart()
+        if current != seen:
+            seen = current
+            try:
+                await asyncio.to_thread(ask_again)
+            except Exception:
+                logging.getLogger(__name__).exception("what pages have asked could not be asked of a new version")
+        await asyncio.sleep(POLL_S)
 
 
 app = st.App("streamlit_app.py", lifespan=_lifespan)
