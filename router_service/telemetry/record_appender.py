@@ -22,16 +22,18 @@ logger = logging.getLogger(__name__)
 MAX_PENDING = 32
 # An exchange holds its request body until its record is made.
 MAX_PENDING_BODY_BYTES = 1024 * 1024
-# On a busy machine a turn of the event loop lasts long, and what is pending is lost with the process.
-MAX_PENDING_S = 0.05
+# On a busy machine a turn of the event loop lasts long, and what is pending is lost with the process: after such a turn
+# records are made at once for a while.
+LONG_TURN_S = 0.05
+HURRY_S = 1.0
 
 
 class RecordAppender:
     """Append one record for each exchange that has ended. Used from the event loop's thread.
 
     A record waits for two turns of the event loop: a request that has arrived meanwhile is sent to its provider in the
-    first, so that it does not wait for the records of earlier ones. The records of both turns are made together. They
-    do not wait for the second if the first has lasted ``MAX_PENDING_S``; with ``at_once`` none waits. Every reader of
+    first, so that it does not wait for the records of earlier ones. The records of both turns are made together. With
+    ``at_once``, and for ``HURRY_S`` after a turn that lasted longer than ``LONG_TURN_S``, none waits. Every reader of
     the records, and the end of the process, calls ``flush`` first. Labels that are not ready yet follow in a frame of
     their own.
     """
@@ -41,28 +43,31 @@ class RecordAppender:
         self._worker = worker
         self._at_once = at_once
         self.recent = RecentRecords()
-        # Each with the microseconds that it lasted.
-        self._pending: list[tuple[Exchange, int]] = []
+        # Each with when it ended, in seconds of ``perf_counter``.
+        self._pending: list[tuple[Exchange, float]] = []
         self._body_bytes = 0
         self._scheduled: asyncio.Handle | None = None
-        self._first_s = 0.0
 
     def add(self, exchange: Exchange) -> None:
         """Append the record of ``exchange``, which ends now."""
-        request = exchange.request
-        self._pending.append((exchange, request.elapsed_us()))
-        self._body_bytes += request.body_bytes
+        self._pending.append((exchange, perf_counter()))
+        self._body_bytes += exchange.request.body_bytes
         if self._at_once or len(self._pending) >= MAX_PENDING or self._body_bytes >= MAX_PENDING_BODY_BYTES:
             self.flush()
         elif self._scheduled is None:
-            self._first_s = perf_counter()
             self._scheduled = asyncio.get_running_loop().call_soon(self._wait_for_next_turn)
 
     def _wait_for_next_turn(self) -> None:
-        if perf_counter() - self._first_s > MAX_PENDING_S:
-            self.flush()
-        else:
-            self._scheduled = asyncio.get_running_loop().call_soon(self.flush)
+        loop = asyncio.get_running_loop()
+        if perf_counter() - self._pending[0][1] <= LONG_TURN_S:
+            self._scheduled = loop.call_soon(self.flush)
+            return
+        self.flush()
+        self._at_once = True
+        loop.call_later(HURRY_S, self._end_hurry)
+
+    def _end_hurry(self) -> None:
+        self._at_once = False
 
     def flush(self) -> None:
         """Append what is pending. A record that cannot be made is counted as dropped, and the others are appended."""
@@ -70,7 +75,8 @@ class RecordAppender:
             self._scheduled.cancel()
             self._scheduled = None
         pending, self._pending, self._body_bytes = self._pending, [], 0
-        for exchange, duration_us in pending:
+        for exchange, ended_s in pending:
+            duration_us = int((ended_s - exchange.request.arrival_s) * 1e6)
             labelling = exchange.outcome.labelling
             late = None if labelling is None else labelling.unfinished
             try:

@@ -64,21 +64,23 @@ def test_those_of_two_turns_of_the_event_loop_are_appended_together(written: Wri
     assert len(written.rows()) == 4
 
 
-def test_they_do_not_wait_for_the_second_turn_after_a_long_one(
-    written: Written, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_long_turn_none_waits_for_a_while(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine each turn lasts long, and what is pending is lost with the process."""
-    monkeypatch.setattr(record_appender, "MAX_PENDING_S", -1.0)
+    monkeypatch.setattr(record_appender, "LONG_TURN_S", -1.0)
+    monkeypatch.setattr(record_appender, "HURRY_S", 0.0)
 
     async def add() -> list[int]:
-        records = RecordAppender(written.log, "w")
-        records.add(ended())
-        records.add(ended())
-        before = written.count
-        await asyncio.sleep(0)
-        return [before, written.count]
+        records, counts = RecordAppender(written.log, "w"), []
+        for pause_s in (None, 0, None, 0.01, None):
+            if pause_s is None:
+                records.add(ended())
+            else:
+                await asyncio.sleep(pause_s)
+            counts.append(written.count)
+        return counts
 
-    assert asyncio.run(add()) == [0, 2]
+    # One waits for the turn that turns out to be long, the next does not, and the last one waits again.
+    assert asyncio.run(add()) == [0, 1, 2, 2, 2]
 
 
 def test_the_duration_ends_with_the_request_and_not_with_its_batch(written: Written) -> None:
