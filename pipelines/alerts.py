@@ -6,15 +6,14 @@ told once an hour.
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import json
+import logging
 import os
 import socket
+import ssl
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -28,6 +27,7 @@ VARIABLE = "PORTOLAN_ALERT_WEBHOOK"
 TRIES = 3
 TIMEOUT_S = 5.0
 PAUSE_S = 0.5
+SENDER = "alert-sender"
 # Also for a server that sends a byte now and then.
 DEADLINE_S = 20.0
 REPEAT_S = 3600.0
@@ -104,7 +104,7 @@ def deliver(url: str, message: dict[str, Any]) -> None:
             if not problem[0]:
                 return
 
-    sender = threading.Thread(target=attempt, daemon=True)
+    sender = threading.Thread(target=attempt, name=SENDER, daemon=True)
     sender.start()
     sender.join(DEADLINE_S)
     if problem[0]:
@@ -112,25 +112,43 @@ def deliver(url: str, message: dict[str, Any]) -> None:
 
 
 def _post(url: str, message: dict[str, Any]) -> str:
-    """Return why the message was not taken, an empty text if it was."""
-    body, headers = json.dumps(message).encode(), {"Content-Type": "application/json", "User-Agent": "portolan"}
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-    if _is_local(urlsplit(url).hostname or ""):
-        handlers.append(urllib.request.ProxyHandler({}))
+    """Return why the message was not taken, an empty text if it was. The body of the response is not read."""
+    # Imported here, since few refreshes fail.
+    import httpx2
+
+    _hide_address(logging.getLogger("httpx2"))
+    # A POST that is redirected would become a GET, and the secret would go to another host.
+    options: dict[str, Any] = {"trust_env": not _is_local(urlsplit(url).hostname or ""), "follow_redirects": False}
     try:
-        request = urllib.request.Request(url, body, headers, method="POST")
-        urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_S).close()
-    except urllib.error.HTTPError as error:
-        return f"HTTP status {error.code}"
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return getattr(reason, "strerror", None) or type(reason).__name__
-    return ""
+        with (
+            httpx2.Client(verify=ssl.create_default_context(), timeout=TIMEOUT_S, **options) as client,
+            client.stream("POST", url, json=message, headers={"User-Agent": "portolan"}) as response,
+        ):
+            return "" if response.is_success else f"HTTP status {response.status_code}"
+    except httpx2.TimeoutException:
+        return "timed out"
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        return _words(error)
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        """Refuse: a POST that is redirected would become a GET, and the secret would go to another host."""
+def _words(error: BaseException) -> str:
+    """Return the system's words for a failed connection, else the kind of the error: its text may have the address."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
+
+
+def _hide_address(logger: logging.Logger) -> None:
+    """Keep the lines of the sender out of the client's log, since they have the address of each request."""
+    if _is_of_others not in logger.filters:
+        logger.addFilter(_is_of_others)
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:
+    return record.threadName != SENDER
 
 
 def _is_local(host: str) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import httpx2
 import pytest
 
 from data.lake import Lake
@@ -18,6 +22,7 @@ from pipelines.alerts import VARIABLE, Failure, NotDelivered, deliver, forget, t
 from pipelines.defs.alerts import failed_runs
 from pipelines.defs.resources import LakeResource
 from pipelines.refresh import NAME, alert, refresh
+from tests.running import until
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SECRET = "T0K3N-of-the-webhook"
@@ -33,6 +38,7 @@ class Webhook(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: list[int] = []
         self.asked = 0
+        self.endless = False
         self.taken: list[dict[str, Any]] = []
         self.released = threading.Event()
 
@@ -57,6 +63,10 @@ class _Handler(BaseHTTPRequestHandler):
         if status == 302:
             self.send_header("Location", self.server.url)
         self.end_headers()
+        if status == 200 and self.server.endless:
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b"x" * 65536)
 
     def log_message(self, format: str, *_: Any) -> None:
         """Write nothing."""
@@ -97,11 +107,35 @@ def test_a_webhook_that_does_not_answer_costs_bounded_time(webhook: Webhook, mon
     webhook.answers = [0]
     with pytest.raises(NotDelivered, match="did not answer in time"):
         deliver(webhook.url, FAILURE.message())
+    until(lambda: not webhook.answers, "the message has come")
     webhook.answers = [0, 0, 0]
     monkeypatch.setattr(alerts, "DEADLINE_S", 20.0)
     monkeypatch.setattr(alerts, "TIMEOUT_S", 0.02)
     with pytest.raises(NotDelivered, match=r"TimeoutError|timed out"):
         deliver(webhook.url, FAILURE.message())
+
+
+def test_a_response_without_end_is_not_read(webhook: Webhook) -> None:
+    webhook.endless = True
+    deliver(webhook.url, FAILURE.message())
+    assert webhook.asked == 1
+
+
+def test_no_log_has_the_address(webhook: Webhook, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    deliver(webhook.url, FAILURE.message())
+    webhook.answers = [500] * 3
+    with pytest.raises(NotDelivered):
+        deliver(webhook.url, FAILURE.message())
+    httpx2.get(webhook.url.replace(SECRET, "public"), trust_env=False)
+    assert SECRET not in caplog.text and "/hooks/public" in caplog.text
+
+
+def test_a_server_that_is_not_there_is_described_by_the_system(webhook: Webhook) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(NotDelivered, match=r"Connection refused$"):
+            deliver(f"http://127.0.0.1:{unused.getsockname()[1]}/{SECRET}", FAILURE.message())
 
 
 def test_the_same_failure_is_told_once_until_a_success_or_another_failure(tmp_path: Path, webhook: Webhook) -> None:
