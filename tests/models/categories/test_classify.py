@@ -18,7 +18,7 @@ from models.categories.classify import CLASSES, THRESHOLD, Classifier, Classifie
 from models.categories.features import BUCKETS, counts, cut
 from models.categories.languages import holds_code, natural_language, programming_language
 from models.categories.taxonomy import CATEGORIES, TAGS, category_examples, tag_examples, tag_group
-from models.categories.text import MAX_SYSTEM
+from models.categories.text import MAX_SYSTEM, MAX_USER
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "models/categories"
@@ -251,6 +251,18 @@ def test_the_documented_scores_are_those_of_the_shipped_model(classifier: Classi
 )
 def test_prompt_text(messages: object, text: str) -> None:
     assert prompt_text(json.dumps(messages).encode()) == text
+
+
+@pytest.mark.parametrize("unit", ["a", "é", "😀", '"\\\n', "\0x"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_the_beginning_of_a_long_prompt(unit: str, ascii_only: bool) -> None:
+    """It is the same wherever the JSON of the text is cut, in one text and in several parts."""
+    for shift in range(13):
+        long = "a" * shift + unit * 100_000
+        part = {"type": "text", "text": long[:9_000]}
+        for content, expected in ((long, long), ([part, {"type": "x"}, part, 5, part], "\n".join([long[:9_000]] * 2))):
+            raw = json.dumps([{"role": "user", "content": content}], ensure_ascii=ascii_only).encode()
+            assert prompt_text(raw) == expected[:MAX_USER]
 
 
 @pytest.mark.parametrize(
