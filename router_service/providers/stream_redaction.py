@@ -31,6 +31,7 @@ from router_service.providers.spliced_texts import CONTENT, REFUSAL, Place, delt
 
 _TOLD = 1 - MARK
 _NULL = Raw(b"null")
+_QUOTE = ord('"')
 _encode = msgspec.json.encode
 _decode_text = msgspec.json.Decoder(str).decode
 # A choice has one text of each of these kinds, whose parts follow each other, and may be spliced.
@@ -270,7 +271,7 @@ class StreamRedactor:
             yield from self._rest_of_items(*key)
             known = None
         raw = event.fields.get("delta")
-        if raw is None or not raw.startswith(b'"'):
+        if raw is None or memoryview(raw)[0] != _QUOTE:
             yield event
             return
         field = _Field(self._redactor) if known is None else known[0]

@@ -366,10 +366,10 @@ def test_what_decoders_put_together() -> None:
 @pytest.mark.parametrize("size", [1, 3, 10])
 def test_what_a_hosted_tool_writes(size: int) -> None:
     """Its pieces are events of the dialect; the rest comes before the next step."""
-    item = Opaque(dialect="openai_responses", raw=b"{}", item_id="ci_1")  # type: ignore[arg-type]
+    item = Opaque(dialect="openai_responses", raw=msgspec.Raw(b"{}"), item_id="ci_1")
 
     def wrote(piece: str) -> PartProgressed:
-        return PartProgressed(0, item, "code.delta", {"delta": json.dumps(piece).encode()})  # type: ignore[dict-item]
+        return PartProgressed(0, item, "code.delta", {"delta": msgspec.Raw(json.dumps(piece).encode())})
 
     done = PartProgressed(0, item, "code.done", {})
     events: list[Event] = [Began(), *map(wrote, cut(f"x='{SECRET}' # sk-proj", size)), done, *ENDED]
