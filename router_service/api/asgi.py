@@ -9,6 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from router_service.api.body_compression import check_encoding, decompress_body
 from router_service.core.client_connection import ClientDisconnected, ResponseChannel
 from router_service.core.errors import ApiError
+from router_service.core.large_bodies import translate
+from router_service.core.large_copies import joined
 
 
 class HeadRequests:
@@ -79,7 +81,8 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
                 raise _too_large(limit)
             parts.append(part)
             if not message.get("more_body"):
-                body = parts[0] if len(parts) == 1 else b"".join(parts)
+                body = parts[0] if len(parts) == 1 else await translate(size, joined, parts)
+                parts.clear()
                 return body if encoding is None else await decompress_body(body, encoding, limit)
     finally:
         arriving.bytes -= size

@@ -9,6 +9,7 @@ import msgspec
 
 from router_service.core.errors import ApiError
 from router_service.core.json_fields import read_fields
+from router_service.core.large_copies import PIECE, copied
 from router_service.core.large_json import contains
 from router_service.core.request import Head
 from router_service.core.request_bounds import MAX_NAME_CHARACTERS, check_name
@@ -33,7 +34,9 @@ def parse_head(body: bytes, *, with_messages: bool = True) -> Head:
     ``with_messages`` requires messages; ``model`` or ``models`` is always required.
     """
     fields = read_fields(body)
-    messages = bytes(fields["messages"]) if "messages" in fields else b"[]"
+    messages = b"[]"
+    if (raw := fields.get("messages")) is not None:
+        messages = bytes(raw) if len(raw) <= PIECE else copied(raw)
     # In the order of the fields: keyword arguments of a struct of this many fields take several times as long.
     head = Head(
         fields,

@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from router_service.core.large_bodies import is_large_work
+from router_service.core.large_copies import PIECE, joined, piece_bounds
 
-# A call takes about a millisecond for such a piece at most.
-PIECE = 256 * 1024
 SCALAR_BYTES = 16
 T = TypeVar("T")
 _items = msgspec.json.Decoder(list[msgspec.Raw])
@@ -27,7 +26,7 @@ def encode_json(value: Any) -> bytes:
         return _encode(value)
     pieces: list[bytes | memoryview] = []
     _write(value, pieces.append)
-    return b"".join(pieces)
+    return joined(pieces)
 
 
 def decode_items(
@@ -51,11 +50,6 @@ def contains(raw: bytes, word: bytes) -> bool:
     if len(raw) <= PIECE:
         return word in raw
     return any(raw.find(word, start, end + len(word) - 1) >= 0 for start, end in piece_bounds(len(raw)))
-
-
-def piece_bounds(size: int) -> Iterable[tuple[int, int]]:
-    """Return where the pieces of ``size`` bytes begin and end."""
-    return ((start, min(start + PIECE, size)) for start in range(0, size, PIECE))
 
 
 def _write(value: Any, add: Callable[[bytes | memoryview], None]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from router_service.core.large_bodies import is_large_work
-from router_service.core.large_json import PIECE
+from router_service.core.large_copies import PIECE
 
 T = TypeVar("T")
 # A shorter text takes about a millisecond at once.
@@ -17,30 +17,40 @@ LONG = 4 * PIECE
 LOOK_BACK = 6
 # Backslashes in a row that are counted.
 MOST_BACKSLASHES = 4096
-QUOTE = ord('"')
+QUOTE, BRACKET = ord('"'), ord("[")
+_items = msgspec.json.Decoder(list[msgspec.Raw])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
 _PLACEHOLDER = msgspec.Raw(b'"-"')
 
 
-def decode_with_long_text(raw: bytes | msgspec.Raw, field: str, decode: Callable[[bytes | msgspec.Raw], T]) -> T:
+def decode_with_long_text(
+    raw: bytes | msgspec.Raw,
+    field: str,
+    decode: Callable[[bytes | msgspec.Raw], T],
+    parts: msgspec.json.Decoder[Any] | None = None,
+) -> T:
     """Return what ``decode`` makes of the object ``raw``, whose attribute ``field`` may be a long text.
 
-    Raises what ``decode`` raises.
+    With ``parts``, which decodes one, it may be a long list of parts as well. Raises what ``decode`` raises.
     """
     if len(raw) <= LONG or not is_large_work():
         return decode(raw)
     try:
         fields = _fields.decode(raw)
         written = fields.get(field, _PLACEHOLDER)
-        text = decode_text(memoryview(written)) if len(written) > LONG else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = None
-    if text is None:
+        content: Any = None
+        if len(written) > LONG:
+            content = decode_text(memoryview(written))
+            if content is None and parts is not None and memoryview(written)[0] == BRACKET:
+                content = [parts.decode(part) for part in _items.decode(written)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        content = None
+    if content is None:
         return decode(raw)
     found = decode(_encode({**fields, field: _PLACEHOLDER}))
-    setattr(found, field, text)
+    setattr(found, field, content)
     return found
 
 
@@ -51,15 +61,16 @@ def decode_text(raw: memoryview) -> str | None:
     """
     if raw[0] != QUOTE:
         return None
-    pieces: list[str] = []
+    text = ""
     start, end = 1, len(raw) - 1
     while start < end:
         cut = _boundary(raw, min(start + PIECE, end)) if start + PIECE < end else end
         if cut <= start:
             return None
-        pieces.append(_text.decode(b'"' + bytes(raw[start:cut]) + b'"'))
+        # A text that nothing else refers to grows where it is. To join the pieces would be one call for all of it.
+        text += _text.decode(b'"' + bytes(raw[start:cut]) + b'"')
         start = cut
-    return "".join(pieces)
+    return text
 
 
 def _boundary(raw: memoryview, place: int) -> int:

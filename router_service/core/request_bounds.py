@@ -50,7 +50,7 @@ SCHEMAS = frozenset({"output_config", "output_format", "response_format", "text"
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_OPENING = (b"[", b"{")
+_LIST, _OBJECT = ord("["), ord("{")
 
 
 def check_fields(fields: Mapping[str, msgspec.Raw], values: int) -> None:
@@ -68,7 +68,7 @@ def check_fields(fields: Mapping[str, msgspec.Raw], values: int) -> None:
             continue
         if name in CONTENT:
             if values > MAX_ITEMS and len(raw) > UNCOUNTED_BYTES:
-                _check_items(name, bytes(raw))
+                _check_items(name, raw)
             continue
         limit = MAX_FIELD_BYTES
         if name in TOOLS:
@@ -89,7 +89,7 @@ def check_name(field: str, value: str) -> None:
         raise ApiError("string_too_long", f"{field} must have at most {MAX_NAME_CHARACTERS} characters")
 
 
-def _check_items(name: str, raw: bytes) -> None:
+def _check_items(name: str, raw: msgspec.Raw) -> None:
     """Raise ``ApiError`` if ``raw`` has more than ``MAX_ITEMS`` items in the lists of its first levels.
 
     Each level is scanned once more, which takes about a millisecond per megabyte.
@@ -99,21 +99,21 @@ def _check_items(name: str, raw: bytes) -> None:
     for _ in range(COUNTED_LEVELS):
         below: list[msgspec.Raw] = []
         for value in pending:
-            items = _items(value) if value[:1] == b"[" else []
+            items = _items(value) if memoryview(value)[0] == _LIST else []
             left -= len(items)
             if left < 0:
                 message = f"{name} takes at most {MAX_ITEMS:,} items, such as messages and their parts; send fewer"
                 raise ApiError("invalid_request", message)
             below += [item for item in items if len(item) > SMALL_VALUE_BYTES]
         pending = [
-            content
+            value
             for item in below
-            for value in _values(bytes(item))
-            if len(value) > SMALL_VALUE_BYTES and (content := bytes(value))[:1] in _OPENING
+            for value in _values(item)
+            if len(value) > SMALL_VALUE_BYTES and memoryview(value)[0] in (_LIST, _OBJECT)
         ]
 
 
-def _items(raw: bytes) -> list[msgspec.Raw]:
+def _items(raw: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     """Return the items of a JSON list, none for anything else: its parser says what is wrong with it."""
     try:
         return _list.decode(raw)
@@ -121,9 +121,9 @@ def _items(raw: bytes) -> list[msgspec.Raw]:
         return []
 
 
-def _values(raw: bytes) -> list[msgspec.Raw]:
+def _values(raw: msgspec.Raw) -> list[msgspec.Raw]:
     """Return the values of a JSON object, none for anything else."""
     try:
-        return list(_object.decode(raw).values()) if raw[:1] == b"{" else []
+        return list(_object.decode(raw).values()) if memoryview(raw)[0] == _OBJECT else []
     except (msgspec.DecodeError, UnicodeDecodeError):
         return []

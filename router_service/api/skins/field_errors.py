@@ -58,7 +58,9 @@ def bad_field(where: str, problem: str) -> ApiError:
     return ApiError("invalid_request", f"{where} {problem}")
 
 
-def decode_field(raw: bytes, decoder: msgspec.json.Decoder[T], where: str, expected: str | None = None) -> T:
+def decode_field(
+    raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], where: str, expected: str | None = None
+) -> T:
     """Decode the JSON of the field at ``where``; ``expected`` says what the field itself takes.
 
     Raises ``ApiError`` 400 naming the field, with the index of the message or tool that it is in.

@@ -89,7 +89,10 @@ _decode_raw = msgspec.json.Decoder(Raw).decode
 _decode_parts = msgspec.json.Decoder(
     Annotated[list[_Text | _Image | _Audio | _File | _Video], Meta(min_length=1)]
 ).decode
+_decode_part = msgspec.json.Decoder(_Text | _Image | _Audio | _File | _Video).decode
 _decode_texts = msgspec.json.Decoder(Annotated[list[_Text], Meta(min_length=1)]).decode
+_decode_text = msgspec.json.Decoder(_Text).decode
+_decode_items = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)]).decode
 
 
 def inspect_messages(messages: Raw) -> int:
@@ -136,10 +139,10 @@ def _traits(turn: _Turn) -> int:
         return traits | (0 if content != _EMPTY and _is_text(content) else FOREIGN)
     if role == "tool":
         # The AI SDK names the tool of a result; the documented turn of a tool has no name.
-        fits = turn.name is UNSET and turn.tool_call_id is not UNSET and (_is_text(content) or _decode_texts(content))
+        fits = turn.name is UNSET and turn.tool_call_id is not UNSET and (_is_text(content) or _are_texts(content))
         is_long = turn.tool_call_id is not UNSET and len(turn.tool_call_id) > SHORT_CALL_ID
         return traits | CALLS | (LONG_CALL_IDS if is_long else 0) | (0 if fits else FOREIGN)
-    fits = turn.tool_calls is UNSET and content != _EMPTY and (_is_text(content) or _decode_parts(content))
+    fits = turn.tool_calls is UNSET and content != _EMPTY and (_is_text(content) or _are_parts(content))
     return traits | (DEVELOPER if role == "developer" else 0) | (0 if fits else FOREIGN)
 
 
@@ -153,6 +156,21 @@ def _call_traits(call: _Call) -> int:
         except _FAULTS:
             traits |= INVALID_ARGUMENTS
     return traits
+
+
+def _are_texts(content: Raw) -> bool:
+    """Return true, or raise what a decoder raises for another content than text parts."""
+    if memoryview(content).nbytes < _LARGE:
+        return bool(_decode_texts(content))
+    # One by one: a decoder holds the interpreter's lock for the length of a call.
+    return bool([_decode_text(part) for part in _decode_items(content)])
+
+
+def _are_parts(content: Raw) -> bool:
+    """Return true, or raise what a decoder raises for another content than parts."""
+    if memoryview(content).nbytes < _LARGE:
+        return bool(_decode_parts(content))
+    return bool([_decode_part(part) for part in _decode_items(content)])
 
 
 def _is_text(raw: Raw) -> bool:

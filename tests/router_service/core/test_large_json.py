@@ -15,7 +15,8 @@ from router_service.core.errors import ApiError
 from router_service.core.json_fields import DECODED_BYTES, check_encoding
 from router_service.core.json_structure import COUNTED_BYTES, check_structure
 from router_service.core.large_bodies import LARGE_BODY_BYTES, is_large_work, translate
-from router_service.core.large_json import PIECE, contains, encode_json
+from router_service.core.large_copies import PIECE, copied, joined
+from router_service.core.large_json import contains, encode_json
 from router_service.core.large_text import LONG, decode_text
 
 T = TypeVar("T")
@@ -48,6 +49,28 @@ def test_large_work_has_a_thread_of_its_own() -> None:
 )
 def test_json_in_pieces_is_the_same_json(value: Any) -> None:
     assert in_thread(lambda: encode_json(value)) == encode_json(value) == msgspec.json.encode(value)
+
+
+@pytest.mark.parametrize("sizes", [[3 * PIECE + 1], [PIECE - 1, 2, PIECE], [7] * 100_000, [1, 2 * PIECE, 1], [], [5]])
+def test_bytes_that_are_copied_in_pieces_are_the_same(sizes: list[int]) -> None:
+    pieces = [bytes([number % 251]) * size for number, size in enumerate(sizes)]
+    whole = b"".join(pieces)
+    assert joined(pieces) == copied(memoryview(whole)) == copied(msgspec.Raw(whole)) == whole
+
+
+def test_a_long_list_of_parts_is_read_part_by_part_with_the_same_errors() -> None:
+    parts: list[Any] = [{"type": "text", "text": TEXT[: PIECE // 2]}] * 12
+    parts.append({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}})
+    raw = msgspec.json.encode([{"role": "user", "content": parts, "name": "me"}])
+    assert len(raw) > LONG
+    assert in_thread(lambda: read_messages(raw)) == read_messages(raw)
+    for wrong in (5, {"type": "text"}, {"type": "x"}, {"type": "text", "text": 1}):
+        sent = msgspec.json.encode([{"role": "user", "content": [*parts, wrong]}])
+        with pytest.raises(ApiError) as at_once:
+            read_messages(sent)
+        with pytest.raises(ApiError) as in_pieces:
+            in_thread(lambda sent=sent: read_messages(sent))  # type: ignore[misc]
+        assert in_pieces.value.message == at_once.value.message and "content[13]" in at_once.value.message
 
 
 def test_messages_are_read_one_by_one_with_the_same_errors() -> None:

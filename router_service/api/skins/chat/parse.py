@@ -82,7 +82,7 @@ def parse_generation(fields: Mapping[str, Raw]) -> GenerationRequest:
     """
     if "messages" not in fields:
         raise bad_field("messages", f"is missing; send {EXPECTED['messages']}")
-    instructions, messages = read_messages(bytes(fields["messages"]))
+    instructions, messages = read_messages(fields["messages"])
     tools, tool_choice = read_tools(fields)
     others = {name: read_field(fields, name, decoder, expected) for name, decoder, expected in _OTHER}
     extras: dict[str, Any] = {name: raw for name, raw in fields.items() if name not in _READ_FIELDS}

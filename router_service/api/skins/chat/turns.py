@@ -19,6 +19,7 @@ from router_service.core.parts import AnyPart, Citation, Media, Reasoning, Refus
 from router_service.core.wire.chat import (
     DIALECT,
     Annotation,
+    AnyContentPart,
     AnyTurn,
     AssistantTurn,
     AudioAnswer,
@@ -33,10 +34,11 @@ from router_service.core.wire.chat import (
 
 _decoder = msgspec.json.Decoder(list[AnyTurn])
 _turn_decoder: msgspec.json.Decoder[AnyTurn] = msgspec.json.Decoder(AnyTurn)
+_part_decoder: msgspec.json.Decoder[AnyContentPart] = msgspec.json.Decoder(AnyContentPart)
 _annotation_decoder = msgspec.json.Decoder(Annotation)
 
 
-def read_messages(raw: bytes) -> tuple[list[Message], list[Message]]:
+def read_messages(raw: bytes | msgspec.Raw) -> tuple[list[Message], list[Message]]:
     """Return the leading system and developer turns, which are the instructions, and all later turns.
 
     Raises ``ApiError`` 400 naming the message and the field that is wrong.
@@ -45,7 +47,7 @@ def read_messages(raw: bytes) -> tuple[list[Message], list[Message]]:
         raw,
         lambda: decode_field(raw, _decoder, "messages"),
         lambda turn, index: decode_with_long_text(
-            turn, "content", lambda raw: decode_field(raw, _turn_decoder, f"messages[{index}]")
+            turn, "content", lambda raw: decode_field(raw, _turn_decoder, f"messages[{index}]"), _part_decoder
         ),
     )
     if not turns:

@@ -66,7 +66,7 @@ def parse_completion(fields: Mapping[str, Raw]) -> GenerationRequest:
 
 
 def _prompt(fields: Mapping[str, Raw]) -> str:
-    found = decode_field(bytes(fields["prompt"]), _PROMPT, "prompt", "a string") if "prompt" in fields else None
+    found = decode_field(fields["prompt"], _PROMPT, "prompt", "a string") if "prompt" in fields else None
     if isinstance(found, list):
         if any(isinstance(one, dict) for one in found):
             raise bad_field("prompt", f"has an object, but no text contains an image or a file; {_IN_CHAT}")

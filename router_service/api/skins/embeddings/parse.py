@@ -69,7 +69,7 @@ def _size(one: EmbeddingInput) -> int:
 def _inputs(fields: Mapping[str, Raw]) -> list[EmbeddingInput]:
     if "input" not in fields:
         raise bad_field("input", f"is missing; send {_EXPECTED}")
-    found = decode_field(bytes(fields["input"]), _INPUT, "input", _EXPECTED)
+    found = decode_field(fields["input"], _INPUT, "input", _EXPECTED)
     if isinstance(found, str):
         found = [found]
     if not found:

@@ -38,7 +38,7 @@ def parse_rerank(fields: Mapping[str, Raw]) -> RerankRequest:
         raise bad_field("query", "is missing or empty; send the text by which documents are ranked")
     if "documents" not in fields:
         raise bad_field("documents", f"is missing; send {_EXPECTED}")
-    documents = decode_field(bytes(fields["documents"]), _DOCUMENTS, "documents", _EXPECTED)
+    documents = decode_field(fields["documents"], _DOCUMENTS, "documents", _EXPECTED)
     if not documents:
         raise bad_field("documents", "is an empty array; send at least one document")
     if len(documents) > MAX_DOCUMENTS:

@@ -57,13 +57,13 @@ def result_parts(content: str | Sequence[Raw] | None, where: str) -> list[Any]:
 
 
 def _part(raw: Raw, where: str) -> ContentItem:
-    head = decode_field(bytes(raw), _head, where, "an object such as {'type': 'input_text', 'text': 'Hello'}")
+    head = decode_field(raw, _head, where, "an object such as {'type': 'input_text', 'text': 'Hello'}")
     reader = _READERS.get(head.type)
     if reader is None:
         raise bad_field(
             f"{where}.type", f"is wrong: invalid value {head.type[:40]!r}; send one of {', '.join(_READERS)}"
         )
-    part = reader(bytes(raw), where)
+    part = reader(raw, where)
     if head.cache_control is not None:
         part.cache = CacheMark(head.cache_control.ttl)
     elif head.prompt_cache_breakpoint is not None:
@@ -71,11 +71,11 @@ def _part(raw: Raw, where: str) -> ContentItem:
     return part
 
 
-def _text_part(raw: bytes, where: str) -> ContentItem:
+def _text_part(raw: Raw, where: str) -> ContentItem:
     return Text(text=decode_field(raw, _text, where).text)
 
 
-def _answered_text(raw: bytes, where: str) -> ContentItem:
+def _answered_text(raw: Raw, where: str) -> ContentItem:
     found = decode_field(raw, _output_text, where)
     citations = [_citation(one, f"{where}.annotations[{i}]") for i, one in enumerate(found.annotations or ())]
     return Text(text=found.text, citations=citations)
@@ -94,11 +94,11 @@ def _citation(raw: Raw, where: str) -> Citation:
     )
 
 
-def _refusal_part(raw: bytes, where: str) -> ContentItem:
+def _refusal_part(raw: Raw, where: str) -> ContentItem:
     return Refusal(text=decode_field(raw, _refusal, where).refusal)
 
 
-def _image_part(raw: bytes, where: str) -> ContentItem:
+def _image_part(raw: Raw, where: str) -> ContentItem:
     found = decode_field(raw, _image, where)
     if found.image_url is not None:
         return medium_at("image", found.image_url, detail=found.detail)
@@ -107,24 +107,24 @@ def _image_part(raw: bytes, where: str) -> ContentItem:
     return Media(kind="image", file_id=found.file_id, detail=found.detail)
 
 
-def _file_part(raw: bytes, where: str) -> ContentItem:
+def _file_part(raw: Raw, where: str) -> ContentItem:
     found = decode_field(raw, _file, where)
     if found.file_url is not None:
         return Media(kind="file", url=found.file_url, name=found.filename)
     return file_of(found.file_data, found.file_id, found.filename, where)
 
 
-def _audio_part(raw: bytes, where: str) -> ContentItem:
+def _audio_part(raw: Raw, where: str) -> ContentItem:
     audio = decode_field(raw, _audio, where).input_audio
     _, data = split_data_url(audio.data)
     return Media(kind="audio", media_type=f"audio/{audio.format}", data=audio.data if data is None else data)
 
 
-def _video_part(raw: bytes, where: str) -> ContentItem:
+def _video_part(raw: Raw, where: str) -> ContentItem:
     return medium_at("video", decode_field(raw, _video, where).video_url)
 
 
-_READERS: dict[str, Callable[[bytes, str], ContentItem]] = {
+_READERS: dict[str, Callable[[Raw, str], ContentItem]] = {
     "input_text": _text_part,
     "output_text": _answered_text,
     "text": _text_part,

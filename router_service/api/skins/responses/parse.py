@@ -101,7 +101,7 @@ def parse_body(fields: Mapping[str, Raw]) -> ParsedBody:
     if "tools" in fields:
         offered.add(read_array(bytes(fields["tools"]), "tools"), "tools")
     reader = InputReader(offered)
-    reader.read(bytes(fields["input"]))
+    reader.read(fields["input"])
     instructions = read_field(fields, "instructions", _TEXT, "a string")
     leading, messages = split_instructions(reader.messages)
     if instructions:
