@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from skl2onnx import to_onnx
 
 from data.lake import Lake
 from data.storage.local import fsync_folder
@@ -70,6 +68,10 @@ def write_header(folder: Path, header: dict[str, Any]) -> None:
 
 def onnx_graph(learners: dict[str, Any]) -> bytes:
     """Join the learners to one graph with a column of its output for each, so that a decision runs one session."""
+    # Imported here: each refresh imports this module, and few export anything.
+    import onnx
+    from skl2onnx import to_onnx
+
     parts = []
     for name, learner in learners.items():
         options = {"zipmap": False} if hasattr(learner, "predict_proba") else None
@@ -119,8 +121,10 @@ def _without_crossings(predictions: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _opsets(parts: list[Any]) -> list[Any]:
+    from onnx.helper import make_opsetid
+
     newest: dict[str, int] = {}
     for part in parts:
         for opset in part.opset_import:
             newest[opset.domain] = max(newest.get(opset.domain, 0), opset.version)
-    return [onnx.helper.make_opsetid(domain, version) for domain, version in newest.items()]
+    return [make_opsetid(domain, version) for domain, version in newest.items()]

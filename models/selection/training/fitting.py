@@ -2,6 +2,9 @@
 
 A form is fitted on earlier rows, chosen on later ones and corrected on still later ones, so that nothing is judged by
 rows that it was made from. A more complex form must be better by its standard error.
+
+scikit-learn is imported where something is fitted: each refresh imports this module, few fit anything, and the import
+takes some seconds.
 """
 
 from __future__ import annotations
@@ -11,9 +14,6 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from models.selection.decision.arrays import Floats
@@ -140,6 +140,8 @@ def fit_form(
         low, high = np.quantile(features @ weights + intercept, CORRECTION_QUANTILES).tolist()
         model = QuantityModel(form, intercept, {name: weight for name, weight in named.items() if weight})
         return FittedForm(model._replace(base=base, within=(low, high)))
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     trees = HistGradientBoostingRegressor(loss="quantile", quantile=quantity.quantile, **TREE_PARAMETERS)
     with threadpool_limits(1):
         trees.fit(features.astype(np.float32), residuals)
@@ -187,6 +189,8 @@ def _simple(quantity: PredictedQuantity, form: str, features: Floats, targets: F
 
 
 def _logistic(features: Floats, targets: Floats) -> FittedForm:
+    from sklearn.linear_model import LogisticRegression
+
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-9, scale, np.inf)
     regression = LogisticRegression(max_iter=500, C=0.1).fit((features - mean) / scale, targets)
@@ -196,6 +200,8 @@ def _logistic(features: Floats, targets: Floats) -> FittedForm:
 
 
 def _classifier(features: Floats, targets: Floats) -> FittedForm:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     with threadpool_limits(1):
         trees = HistGradientBoostingClassifier(**TREE_PARAMETERS).fit(features.astype(np.float32), targets)
     return FittedForm(QuantityModel("boosted", 0.0, {}, boosted=True), trees)
@@ -245,6 +251,8 @@ def _calibrated_if_better(fitted: FittedForm, features: Floats, targets: Floats)
 
 def _isotonic(fitted: FittedForm, features: Floats, targets: Floats) -> FittedForm:
     """Calibrate by isotonic regression, with shares no more certain than the number of rows allows."""
+    from sklearn.isotonic import IsotonicRegression
+
     bound = 1.0 / (len(targets) + 2)
     isotonic = IsotonicRegression(y_min=bound, y_max=1 - bound, out_of_bounds="clip").fit(
         fitted.predict(features), targets
