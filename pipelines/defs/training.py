@@ -29,14 +29,17 @@ GATES = {
 )
 def training_set(lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from models.selection.dataset import decision_log
+    from models.selection.lifecycle.train import WINDOW_DECISIONS
     from models.selection.lifecycle.train import describe_training_set as describe
 
     # Hours that were sealed since the partitions were written; none when they were written in this run.
     caught_up = decision_log.catch_up(lake.lake())
     found = describe(lake.lake())
-    metadata: dict[str, Any] = {"dagster/row_count": len(found.frame), "due": found.due, "reason": found.reason}
-    left_out = {"damaged_rows": found.damaged, "unreadable_hours": found.unreadable}
-    return dg.MaterializeResult(metadata=metadata | left_out | {"hours_caught_up": len(caught_up)})
+    rows = min(found.decisions, WINDOW_DECISIONS) if found.frame is None else len(found.frame)
+    metadata: dict[str, Any] = {"dagster/row_count": rows, "due": found.due, "reason": found.reason}
+    if found.frame is not None:
+        metadata |= {"damaged_rows": found.damaged, "unreadable_hours": found.unreadable}
+    return dg.MaterializeResult(metadata=metadata | {"hours_caught_up": len(caught_up)})
 
 
 @dg.asset(

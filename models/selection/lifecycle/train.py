@@ -50,10 +50,11 @@ class TrainReport(NamedTuple):
 class TrainingSet(NamedTuple):
     """Hold what the next candidate is trained on; ``frame`` has the columns of ``decision_log``.
 
-    ``damaged`` counts the rows, ``unreadable`` the hours, that are left out of it.
+    It is ``None`` if no candidate is due. ``decisions`` counts those of the log. ``damaged`` counts the rows,
+    ``unreadable`` the hours, that are left out.
     """
 
-    frame: pl.DataFrame
+    frame: pl.DataFrame | None
     decisions: int
     due: bool
     reason: str
@@ -61,11 +62,14 @@ class TrainingSet(NamedTuple):
     unreadable: int = 0
 
 
-def describe_training_set(lake: Lake) -> TrainingSet:
-    """Return the last ``WINDOW_DECISIONS``, and whether a new candidate is due."""
-    log = decision_log.read_counted(lake, last=WINDOW_DECISIONS)
+def describe_training_set(lake: Lake, force: bool = False) -> TrainingSet:
+    """Return whether a new candidate is due and, if so or if ``force`` is set, the last ``WINDOW_DECISIONS``."""
     total = decision_log.count(lake)
     due, reason = _due(Registry(lake, "pipelines"), total)
+    if not due and not force:
+        # Reading them takes seconds, which each refresh would.
+        return TrainingSet(None, total, due, reason)
+    log = decision_log.read_counted(lake, last=WINDOW_DECISIONS)
     return TrainingSet(log.frame, total, due, reason, log.damaged, log.unreadable)
 
 
@@ -97,10 +101,10 @@ def train(lake: Lake, force: bool = False) -> TrainReport:
 
 def _train(lake: Lake, force: bool) -> TrainReport:
     decision_log.catch_up(lake)
-    training_set = describe_training_set(lake)
-    samples = build_samples(training_set.frame) if training_set.due or force else None
-    if samples is None:
+    training_set = describe_training_set(lake, force)
+    if training_set.frame is None:
         return TrainReport(None, f"not trained: {training_set.reason}", {})
+    samples = build_samples(training_set.frame)
     if len(samples.rows) < MIN_ATTEMPTS:
         few = f"{len(samples.rows)} of {training_set.decisions} attempts are usable, {MIN_ATTEMPTS} are needed"
         return TrainReport(None, f"not trained: {few}", {})
@@ -115,7 +119,7 @@ def _train(lake: Lake, force: bool) -> TrainReport:
     try:
         metrics = held_out_metrics(LearnedPolicy.load(folder), learned, earlier, later)
         metrics |= {"damaged_rows": float(training_set.damaged), "unreadable_hours": float(training_set.unreadable)}
-        lineage = _lineage(folder, training_set, held_out_from, metrics)
+        lineage = _lineage(folder, training_set, training_set.frame["started_at"], held_out_from, metrics)
         Registry(lake, "pipelines").register(version, lineage, f"trained on {training_set.decisions} decisions")
     except BaseException:
         if read_state(lake, version) is None:
@@ -124,8 +128,9 @@ def _train(lake: Lake, force: bool) -> TrainReport:
     return TrainReport(version, "trained", metrics)
 
 
-def _lineage(folder: Path, training_set: TrainingSet, held_out_from: datetime, metrics: dict[str, float]) -> Lineage:
-    moments = training_set.frame["started_at"]
+def _lineage(
+    folder: Path, training_set: TrainingSet, moments: pl.Series, held_out_from: datetime, metrics: dict[str, float]
+) -> Lineage:
     header = json.loads((folder / "policy.json").read_bytes())
     return Lineage(
         data_from=moments[0].isoformat(),
