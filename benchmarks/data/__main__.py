@@ -106,7 +106,8 @@ def _run_step(step: str, lake: Lake, hours_of_rows: int) -> dict[str, Any]:
     opened = written = 0
     now = START + timedelta(hours=hours_of_rows + (step == "hour"))
     if step == "compact":
-        report = compact(lake, datetime.now(UTC) + timedelta(days=1), CompactionSettings(0, 0, 0))
+        settings = CompactionSettings(0, 0, 0, rows_a_run=sys.maxsize)
+        report = compact(lake, datetime.now(UTC) + timedelta(days=1), settings)
         opened, written = report.read, report.written
     elif step != "start":
         built = build_mart(lake, now)

@@ -91,6 +91,17 @@ def test_hours_are_compacted_when_they_are_over_and_days_when_they_are(lake: Lak
     assert compact(lake, future, AT_ONCE) == (0, 0, 0, 0, 1)
 
 
+def test_a_run_compacts_so_many_rows_and_leaves_large_files(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, hashes = fill(lake), inputs(lake)
+    for file in lake.requests.glob("day=*/*.parquet"):
+        os.utime(file, (DAY.timestamp(), DAY.timestamp()))
+    few, now = KEPT._replace(rows_a_run=1), DAY + timedelta(hours=2, minutes=30)
+    assert [compact(lake, now, few).written for _ in range(3)] == [1, 1, 0]
+    monkeypatch.setattr("pipelines.defs.compaction.compact.LARGE_BYTES", 1)
+    assert compact(lake, datetime.now(UTC) + timedelta(days=1), KEPT).written == 0
+    assert same(rows(lake), before) and inputs(lake) == hashes
+
+
 def test_a_late_file_is_taken_in_and_a_repetition_changes_nothing(lake: Lake) -> None:
     before, future = fill(lake), datetime.now(UTC) + timedelta(days=1)
     compact(lake, future, AT_ONCE)
