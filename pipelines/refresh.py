@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,10 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from data.lake import Lake
+from data.policies import read_serving
+from data.record.origin import HOUR_FORMAT
 from models.selection.dataset import decision_log
+from models.selection.lifecycle.rollout import rollout_schedule_from_environment
 from pipelines.activity import Activity, Follower
 from pipelines.alerts import Failure, NotDelivered, forget, tell
 from pipelines.definitions import defs
@@ -27,6 +30,10 @@ from pipelines.run_retention import delete_old_runs, run_days_from_environment
 
 NAME = "portolan refresh"
 JOBS = ("refresh", "decisions_by_hour", "learning")
+# Learning that took longer rests until it has taken a tenth of the time, since it keeps the next refresh waiting.
+LONG_S, SHARE = 15.0, 0.1
+# Then an hour of decisions is written so long after its end, when compaction has joined its files.
+SETTLES = timedelta(minutes=10)
 # Metadata for Dagster's pages, not for lines.
 HIDDEN = ("dagster/column_schema", "dagster/column_lineage")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -71,6 +78,9 @@ def refresh(
 ) -> RefreshReport:
     """Run the job ``refresh``, write the hours of decisions that have new requests, then run ``learning``.
 
+    After a run of ``learning`` that was long it rests (``resting_until``), and the last hour of decisions, which it
+    reads, waits for it. The guardrails of policies that serve are checked all the same.
+
     Each job runs although the one before has failed: marts and policies do not depend on each other. ``progress``
     receives a line for each asset when its job has ended, and ``watch`` what is done meanwhile. Runs are kept where
     ``DAGSTER_HOME`` says, if it is set.
@@ -81,13 +91,21 @@ def refresh(
     follower = Follower(sum(len(defs.resolve_job_def(name).nodes) for name in JOBS), watch)
     with opened_instance() as instance:
         results = [_run("refresh", lake, instance, {}, follower, progress)]
-        stale = list(decision_log.stale(lake.lake()))
+        rests_until = resting_until(instance)
+        running = (datetime.now(UTC) - SETTLES).strftime(HOUR_FORMAT)
+        stale = [hour for hour in decision_log.stale(lake.lake()) if rests_until is None or hour < running]
         if stale:
             tags = range_of_hours(instance, stale)
             results.append(_run("decisions_by_hour", lake, instance, tags, follower, progress))
         else:
             follower.pass_over(1)
-        results.append(_run("learning", lake, instance, {}, follower, progress))
+        if rests_until is None:
+            results.append(_run("learning", lake, instance, {}, follower, progress))
+        else:
+            progress(f"learning: not run, for its last run was long; it is due at {rests_until:%H:%M} UTC")
+            follower.pass_over(len(defs.resolve_job_def("learning").nodes))
+            if read_serving(lake.lake()).versions():
+                results.append(_run("watch", lake, instance, {}, follower, progress))
         after = lake.lake().current_mart()
         report = _report(results, after.name if after else None, after != before)
         alert(lake.lake(), report, [result.run_id for result in results if not result.success], progress)
@@ -95,6 +113,24 @@ def refresh(
             _delete_old_runs(instance, progress)
     _remember(lake.lake(), report, began, time.monotonic() - clock_s, progress)
     return report
+
+
+def resting_until(instance: dg.DagsterInstance) -> datetime | None:
+    """Return when ``learning`` is due again, ``None`` if it is now.
+
+    A run of some seconds may be repeated by each refresh. One of a large log takes minutes, in which no marts are made.
+    """
+    # The clock of the runs' own times.
+    now = datetime.fromtimestamp(time.time(), UTC)
+    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    for record in instance.get_run_records(dg.RunsFilter(job_name="learning", statuses=ended), limit=1):
+        if record.start_time is None or record.end_time is None or record.end_time - record.start_time <= LONG_S:
+            break
+        took = timedelta(seconds=record.end_time - record.start_time)
+        # Where a lab lets its market's time pass faster, so passes the time to rest.
+        due = datetime.fromtimestamp(record.start_time, UTC) + took / SHARE / rollout_schedule_from_environment().speed
+        return due if due > now else None
+    return None
 
 
 def _remember(

@@ -18,9 +18,12 @@ import yaml
 
 from data.lake import Lake
 from data.record import lake_files
+from models.selection.dataset import decision_log
 from pipelines.build import build_mart
+from pipelines.instance import opened_instance
 from pipelines.liveness import LOCK_TAG, POOLS, end_dead_runs
 from pipelines.locks import exclusive
+from pipelines.refresh import refresh, resting_until
 from portolan.stack import DAGSTER
 from tests.pipelines.test_marts import fill, records
 from tests.pipelines.test_partitions import contents
@@ -122,6 +125,28 @@ def test_a_refresh_killed_while_another_waits_for_it_lets_that_one_build(tmp_pat
                 first.kill()
                 succeeds(second)
         assert holders(instance) == set()
+
+
+def test_learning_rests_after_a_run_that_was_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, home = prepared(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setattr("pipelines.refresh.SHARE", 1e-6)
+
+    @dg.job(name="learning")
+    def short() -> None:
+        pass
+
+    with opened_instance() as instance:
+        assert resting_until(instance) is None
+        short.execute_in_process(instance=instance)
+        assert resting_until(instance) is None, "it was no long run"
+        monkeypatch.setattr("pipelines.refresh.LONG_S", 0.0)
+        assert resting_until(instance) is not None
+    lines: list[str] = []
+    report = refresh(lake.root, lines.append)
+    assert report.succeeded and report.moved and "training_set" not in report.metadata
+    assert any(line.startswith("learning: not run, for its last run was long") for line in lines)
+    assert {path.stem for path in lake.decisions.iterdir()} == set(decision_log.hours(lake)), "all hours are over"
 
 
 def test_ctrl_c_ends_a_refresh_that_waits_for_another(tmp_path: Path) -> None:
