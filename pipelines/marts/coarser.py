@@ -7,13 +7,13 @@ from contextlib import ExitStack
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data.lake import Lake
 from data.marts import COARSER, Period, coarser_view
 from data.scratch_database import open_scratch
 from pipelines.marts.catalogue import MARTS
 from pipelines.marts.declaration import TIME, Mart
+from pipelines.marts.encoding import encoded
 from pipelines.marts.manifest import Manifest, Partition
 
 MEMORY = "1GB"
@@ -24,8 +24,13 @@ VERSION = 1
 
 
 def coarser_key(mart: str, period: Period, partition: Partition) -> str:
-    """Return the key of the file with the rows of a partition by ``period``: of an hour, the partition's own."""
-    if _is_hour(partition):
+    """Return the key of the file with the rows of a partition by ``period``.
+
+    A day has the same rows by day, week and month. If it has none by day, those by hour are not many more.
+    """
+    if _is_day(partition):
+        period = "day"
+    if _is_hour(partition) or period not in COARSER[mart]:
         return partition.key
     name = partition.key.rpartition("/")[2].removesuffix(".parquet")
     return f"marts/{coarser_view(mart, period)}/{name}-{VERSION}.parquet"
@@ -49,9 +54,7 @@ def make_coarser(lake: Lake, manifest: Manifest) -> int:
                 connection = opened.enter_context(open_scratch(lake))
                 connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 2")
             table = _rows(connection, mart, period, str(lake.root / source))
-            buffer = pa.BufferOutputStream()
-            pq.write_table(table, buffer, compression="zstd", row_group_size=ROW_GROUP)
-            lake.storage.put(key, memoryview(buffer.getvalue()))
+            lake.storage.put(key, memoryview(encoded(table, ROW_GROUP)))
             made += 1
     return made
 
@@ -70,7 +73,7 @@ def _all(manifest: Manifest) -> Iterator[tuple[Mart, Period, Partition]]:
         if mart.name in manifest.marts:
             for period in COARSER.get(mart.name, ()):
                 for partition in manifest.marts[mart.name].files:
-                    if not _is_hour(partition):
+                    if not _is_hour(partition) and (period == "day" or not _is_day(partition)):
                         yield mart, period, partition
 
 
@@ -82,6 +85,10 @@ def _source_key(mart: Mart, period: Period, partition: Partition) -> str:
 
 def _is_hour(partition: Partition) -> bool:
     return "T" in partition.span
+
+
+def _is_day(partition: Partition) -> bool:
+    return len(partition.span) == len("2026-11-17")
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, mart: Mart, period: Period, path: str) -> pa.Table:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.lake import Lake
@@ -24,6 +23,7 @@ from pipelines.marts.catalogue import MART_CHECKS, MARTS
 from pipelines.marts.checking import judge, number
 from pipelines.marts.declaration import TIME, Mart, MartCheck, record_columns
 from pipelines.marts.earlier import EarlierPartitions, KeptHours
+from pipelines.marts.encoding import encoded
 from pipelines.marts.manifest import Manifest, MartPartitions, Partition
 from pipelines.marts.plans import PLAN_COLUMNS, names_plan, with_plans
 from pipelines.marts.quarantine import DUPLICATES_ORDER, ROW_RULES, set_aside
@@ -32,7 +32,6 @@ from pipelines.marts.spans import Span
 # Rows that are aggregated at once: they and their attempts take some 250 MB.
 BATCH_ROWS = 400_000
 MEMORY = "1GB"
-LARGE = 4096
 FRESH = "fresh_hours"
 COMPUTED = {
     # DuckDB truncates a time without a zone five times as fast, which each mart does for each request.
@@ -262,9 +261,7 @@ class PartitionBuilder:
             yield _Written(self._put(mart, span, table), True)
 
     def _put(self, mart: Mart, span: Span, table: pa.Table) -> Partition:
-        buffer = pa.BufferOutputStream()
-        pq.write_table(table, buffer, compression="zstd", use_dictionary=_repetitive(mart, table))
-        key, content = self._key(mart, span), buffer.getvalue()
+        key, content = self._key(mart, span), encoded(table)
         self._lake.storage.put(key, memoryview(content))
         return Partition(key=key, span=span.name, rows=len(table), bytes=content.size)
 
@@ -284,18 +281,6 @@ def _in_utc(table: pa.Table) -> pa.Table:
     """Return the table with its times in UTC, as which those without a zone are meant."""
     kinds = [pa.timestamp("us", "UTC") if pa.types.is_timestamp(one.type) else one.type for one in table.schema]
     return table.cast(pa.schema(list(zip(table.schema.names, kinds, strict=True))))
-
-
-def _repetitive(mart: Mart, table: pa.Table) -> list[str]:
-    """Return the columns whose values a dictionary makes smaller: all but large figures, most of which occur once."""
-    large = {
-        name
-        for name in table.schema.names
-        if name not in mart.keys
-        and pa.types.is_integer(table.schema.field(name).type)
-        and (pc.max(table[name]).as_py() or 0) >= LARGE
-    }
-    return [name for name in table.schema.names if name not in large]
 
 
 def _work(made: Sequence[_Written], seconds: float) -> MartWork:

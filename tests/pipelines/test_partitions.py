@@ -190,6 +190,31 @@ def test_a_version_is_read_wherever_the_folder_lies_and_old_ones_are_removed(lak
     assert len(coarser_files(moved)) == 2 * sum(map(len, COARSER.values()))
 
 
+def assert_sums_by_period(lake: Lake) -> None:
+    """Assert that the rows by longer periods sum to those by the hour."""
+    with open_mart(lake) as mart:
+        for name, periods in COARSER.items():
+            (one,) = (one for one in MARTS if one.name == name)
+            for period in periods:
+                sums = []
+                for source in (name, coarser_view(name, period)):
+                    by_period = f"SELECT date_trunc('{period}', hour) AS hour, * EXCLUDE (hour) FROM {source}"
+                    sums.append(mart.execute(one.merge_sql(f"({by_period})")).fetchall())
+                assert sums[0] == sums[1] != [], (name, period)
+
+
+def test_a_day_of_a_running_month_has_rows_by_day_alone(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    for number in range(5):
+        add_hour(lake, number)
+    build_mart(lake, START + timedelta(hours=6))
+    assert {path.name[:11] for path in partition_files(lake)} == {"2026-02-27-", "2026-02-28T"}
+    assert {path.parent.name for path in coarser_files(lake)} == {
+        coarser_view(name, "day") for name, periods in COARSER.items() if "day" in periods
+    }
+    assert_sums_by_period(lake)
+
+
 def test_rows_by_longer_periods_sum_to_those_of_the_hours_and_follow_their_partition(lake: Lake) -> None:
     build_mart(lake, SETTLED)
     made = {path: path.stat().st_mtime_ns for path in coarser_files(lake)}
@@ -200,14 +225,7 @@ def test_rows_by_longer_periods_sum_to_those_of_the_hours_and_follow_their_parti
     build_mart(lake, SETTLED)
     changed = {path for path, moment in made.items() if path.stat().st_mtime_ns != moment}
     assert changed == set(lake.marts.glob(f"users_[wm]*/{again.stem}-*.parquet")) and len(changed) == 2
-    with open_mart(lake) as mart:
-        for name, periods in COARSER.items():
-            (one,) = (one for one in MARTS if one.name == name)
-            for period in periods:
-                by_period = f"SELECT date_trunc('{period}', hour) AS hour, * EXCLUDE (hour) FROM {name}"
-                found = mart.execute(one.merge_sql(coarser_view(name, period))).fetchall()
-                assert found == mart.execute(one.merge_sql(f"({by_period})")).fetchall(), (name, period)
-                assert found
+    assert_sums_by_period(lake)
 
 
 @pytest.mark.parametrize("seed", range(2))
