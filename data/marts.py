@@ -13,6 +13,9 @@ from data.scratch_database import open_scratch
 # Views name their Parquet files relative to this DuckDB variable, so that the data folder may be moved.
 MARTS_VARIABLE = "marts"
 Period = Literal["day", "week", "month"]
+# Marts have so many digits of a user's hash, 48 bits: of a million users two have the same in one of 500 cases. The
+# lake has all digits.
+USER_DIGITS = 12
 _SUFFIXES: dict[Period, str] = {"day": "daily", "week": "weekly", "month": "monthly"}
 # Marts with so many rows that each version also has them by longer periods, the shortest first, for long ranges.
 COARSER: dict[str, tuple[Period, ...]] = {
@@ -33,8 +36,11 @@ class NoMart(Exception):
 
 
 def coarser_view(mart: str, period: Period) -> str:
-    """Return the name of the view of a mart's rows by ``period``. Its columns are the mart's: ``hour`` is when the
-    period began, or the hour itself for rows that have just come."""
+    """Return the name of the view of a mart's rows by ``period``. Its columns are the mart's.
+
+    ``hour`` is when the period began. For days of a month that has not ended it is the day, or the hour if the mart has
+    no rows by day, and for rows that have just come the hour itself.
+    """
     return f"{mart.removesuffix('_hourly')}_{_SUFFIXES[period]}"
 
 

@@ -15,13 +15,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.lake import Lake
+from data.marts import USER_DIGITS
 from data.record import lake_files
 from data.record.origin import HOUR_FORMAT
 from models.selection.dataset import decision_log
 from pipelines.build import build_mart
 from pipelines.defs.compaction.compact import Omission, delete_replaced, write_joined
 from pipelines.locks import exclusive
+from pipelines.marts.encoding import encoded
 from pipelines.marts.publication import remove_old_versions
+
+# Columns of marts begin with so many digits of a user's hash.
+DIGITS = {"user_hash": USER_DIGITS, "session": 6}
 
 
 class Subject(NamedTuple):
@@ -114,20 +119,29 @@ def _erase_from_marts(lake: Lake, subject: Subject) -> int:
     for path in sorted(lake.marts.glob("*/*.parquet")):
         count = _mart_rows(path, subject)
         if count:
-            table = pq.read_table(path).filter(subject.kept)
-            buffer = pa.BufferOutputStream()
-            pq.write_table(table, buffer, compression="zstd")
-            lake.storage.put(lake.key(path), memoryview(buffer.getvalue()))
+            table = pq.read_table(path)
+            found = _named(table, subject)
+            lake.storage.put(lake.key(path), memoryview(encoded(table.filter(pc.invert(found)))))
             removed += count
     return removed
 
 
 def _mart_rows(path: Path, subject: Subject) -> int:
     """Count the rows of a partition that name ``subject``; the figures of other marts name nobody."""
-    wanted = ["key_hash"] if subject.user_hash is None else ["key_hash", "user_hash"]
-    if not set(wanted) <= set(pq.read_schema(path).names):
+    names = set(pq.read_schema(path).names)
+    if "key_hash" not in names or (subject.user_hash is not None and names.isdisjoint(DIGITS)):
         return 0
-    return len(pq.read_table(path, columns=wanted).filter(subject.matches))
+    table = pq.read_table(path, columns=["key_hash", *sorted(names.intersection(DIGITS))])
+    return int(pc.sum(_named(table, subject)).as_py() or 0)
+
+
+def _named(table: pa.Table, subject: Subject) -> pa.ChunkedArray:
+    """Return which rows of a mart name ``subject``. Marts have the first digits of a user's hash."""
+    found = pc.equal(table["key_hash"], subject.key_hash)
+    if subject.user_hash is not None:
+        column, digits = next((name, digits) for name, digits in DIGITS.items() if name in table.schema.names)
+        found = pc.and_(found, pc.starts_with(table[column], subject.user_hash[:digits]))
+    return pc.fill_null(found, False)
 
 
 def _ids(lake: Lake, subject: Subject, files: list[lake_files.LakeFile]) -> pa.Array:

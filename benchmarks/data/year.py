@@ -28,6 +28,7 @@ from data.record.origin import HOUR_FORMAT, HourInputs
 from pipelines.build import build_mart
 from pipelines.marts.catalogue import MARTS
 from pipelines.marts.declaration import Mart
+from pipelines.marts.encoding import encoded
 from pipelines.marts.manifest import Manifest, MartPartitions, Partition, read_manifest
 from pipelines.marts.publication import publish, write_version
 from pipelines.marts.rollups import ROLLUPS
@@ -66,7 +67,7 @@ class _People:
             person[rows] = dice.choice(those if len(those) else active, len(rows))
         key = self._keys[person]
         columns = {
-            "key_hash": _texts("{:064x}", key), "user_hash": _texts("{:032x}", person),
+            "key_hash": _texts("{:064x}", key), "user_hash": _texts("{:012x}", person),
             "session_id": _texts("session-{}", person), "app": _texts("https://app-{}.example", key % APPS),
             "workspace": _texts("workspace-{}", key % 20),
         }  # fmt: skip
@@ -95,8 +96,8 @@ class YearOfMarts(NamedTuple):
                 column = _renamed(column, lambda name: self._model(name, day))
             elif field.name == "user_hash":
                 column = _renamed(column, lambda name: _user(name, day))
-            elif field.name == "session_id":
-                column = _renamed(column, lambda name: f"{name}-{day:%Y%m%d}")
+            elif field.name == "session":
+                column = _renamed(column, lambda name: f"{number:03x}{name[3:]}")
             table = table.set_column(place, field.name, column)
         return table
 
@@ -172,7 +173,7 @@ def _tables(year: YearOfMarts, mart: Mart, of_span: list[datetime]) -> Iterator[
 
 def _write_table(path: Path, tables: list[pa.Table]) -> int:
     table = pa.concat_tables(tables)
-    pq.write_table(table, path, compression="zstd")
+    path.write_bytes(memoryview(encoded(table)))
     return len(table)
 
 
@@ -190,7 +191,7 @@ def _renamed(column: pa.ChunkedArray, rename: Any) -> pa.ChunkedArray:
 def _user(name: str, day: datetime) -> str:
     """Return the user of the day who stands for ``name``: after some months it is another one."""
     number = int(name, 16)
-    return f"{number + (_month(day) + number % USER_MONTHS) // USER_MONTHS * USERS:032x}"
+    return f"{number + (_month(day) + number % USER_MONTHS) // USER_MONTHS * USERS:012x}"
 
 
 def _month(day: datetime) -> int:

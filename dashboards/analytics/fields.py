@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from data.marts import USER_DIGITS
 from data.record.charges import WEB_SEARCH
 
 Format = Literal["number", "currency", "percent", "latency", "throughput"]
@@ -46,11 +47,12 @@ class Metric:
 
 @dataclass(frozen=True)
 class Dimension:
-    """Declare a dimension: ``column`` is what it needs, ``sql`` its value."""
+    """Declare a dimension: ``column`` is what it needs, ``sql`` its value, of which ``digits`` limits the length."""
 
     label: str
     column: str
     sql: str = ""
+    digits: int | None = None
 
     @property
     def value(self) -> str:
@@ -144,11 +146,13 @@ METRICS: dict[str, Metric] = {
     ),
 }
 _VARIANT = "CASE WHEN contains(model, ':') THEN split_part(model, ':', 2) WHEN model IS NOT NULL THEN 'standard' END"
+# Requests have all digits, marts fewer.
+_USER = f"left(user_hash, {USER_DIGITS})"
 DIMENSIONS: dict[str, Dimension] = {
     "model": Dimension("Model", "model"),
     "variant": Dimension("Variant", "model", _VARIANT),
     "api_key_id": Dimension("API key", "key_hash"),
-    "user": Dimension("User", "user_hash"),
+    "user": Dimension("User", "user_hash", _USER, USER_DIGITS),
     "workspace": Dimension("Workspace", "workspace"),
     "app": Dimension("App", "app"),
     "generation_id": Dimension("Generation", "generation_id"),
@@ -156,7 +160,7 @@ DIMENSIONS: dict[str, Dimension] = {
     "origin": Dimension("Origin", "app"),
     "country": Dimension("Country", "country"),
     "finish_reason": Dimension("Finish reason", "finish_reason"),
-    "external_user": Dimension("External user", "user_hash"),
+    "external_user": Dimension("External user", "user_hash", _USER, USER_DIGITS),
     "context_length_bucket": Dimension("Context length", "context_bucket"),
 }
 _TOKENS = {"prompt_tokens", "completion_tokens", "reasoning_tokens"}

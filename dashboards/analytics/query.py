@@ -20,6 +20,7 @@ from dashboards.analytics.fields import (
     MARTS,
     METRICS,
     OPERATORS,
+    Dimension,
     Granularity,
     Mart,
     Metric,
@@ -288,7 +289,8 @@ def _conditions(filters: Sequence[QueryFilter]) -> tuple[list[str], list[Value]]
     conditions: list[str] = []
     values: list[Value] = []
     for one in filters:
-        column = f"({_known(one.field, DIMENSIONS, 'filters').value})"
+        dimension: Dimension = _known(one.field, DIMENSIONS, "filters")
+        column = f"({dimension.value})"
         takes_list = OPERATORS.get(one.operator)
         if takes_list is None:
             raise BadQuestion(f"filters.operator must be one of {', '.join(OPERATORS)}")
@@ -307,7 +309,7 @@ def _conditions(filters: Sequence[QueryFilter]) -> tuple[list[str], list[Value]]
             conditions.append(f"({inside} OR {unset})" if one.include_unset else f"({inside} AND NOT {unset})")
         else:
             conditions.append(f"{column} {_SQL[one.operator]} ?")
-        values += [str(value) for value in listed]
+        values += [str(value)[: dimension.digits] for value in listed]
     return conditions, values
 
 

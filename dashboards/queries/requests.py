@@ -13,6 +13,7 @@ from dashboards.queries.slices import FIELDS
 from data.explanations.replay import replay
 from data.explanations.summary import summary
 from data.explanations.wording import provider_name, score_meaning, sentence
+from data.marts import USER_DIGITS
 from data.record.generation_id import arrival_of
 
 MOST = 200
@@ -38,7 +39,8 @@ _SQL = {
     "tools": "CASE WHEN offers_tools THEN 'offered' ELSE 'none offered' END = ?",
     "error": "error_type = ?",
     "key": "key_hash = ?",
-    "user": "user_hash = ?",
+    # Marts, whose users link here, have as many digits.
+    "user": f"left(user_hash, {USER_DIGITS}) = left(?, {USER_DIGITS})",
     "policy": "policy = ?",
     "country": "country = ?",
 }

@@ -152,9 +152,17 @@ MARTS = (
     Mart(
         "sessions_hourly",
         "usage",
-        "Requests, tokens and cost by session and model, for requests that name one.",
-        (KEY, USER, Dimension("session_id", "Session that the client names"), MODEL),
-        (Measure("app", "App; the last by name where there are several", "", "max", "VARCHAR"), REQUESTS, TOKENS, COST),
+        "Requests and cost by session and model, for requests that name one.",
+        (
+            KEY,
+            Dimension(
+                "session",
+                "6 digits of `user_hash` and 8 of the MD5 of `session_id`; without a user '-' and 13 of the MD5",
+            ),
+            MODEL,
+        ),
+        (Measure("app", "App; the last by name where there are several", "", "max", "VARCHAR"), REQUESTS, COST),
+        row_version=2,
     ),
     Mart(
         "outcomes_hourly",

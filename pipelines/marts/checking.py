@@ -11,7 +11,7 @@ from pipelines.marts.declaration import MartCheck
 from pipelines.marts.quarantine import SAMPLES
 
 # They would tell whose requests the rows count.
-PRIVATE = frozenset({"key_hash", "user_hash", "session_id"})
+PRIVATE = frozenset({"key_hash", "user_hash", "session", "session_id"})
 MAX_TEXT = 200
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data.marts import USER_DIGITS
 from pipelines.marts.declaration import Dimension, Measure
 
 MODEL = Dimension("model", "Canonical model that served, else the first one tried")
@@ -9,7 +10,11 @@ AUTHOR = Dimension("author", "Author part of the model")
 PROVIDER = Dimension("provider", "Provider that served; null where none did")
 APP = Dimension("app", "HTTP-Referer header, which identifies the client's app")
 KEY = Dimension("key_hash", "SHA-256 of the API key")
-USER = Dimension("user_hash", "Keyed hash of the body's user; null where it names none")
+USER = Dimension(
+    "user_hash",
+    f"First {USER_DIGITS} digits of the keyed hash of the body's user; null where it names none",
+    digits=USER_DIGITS,
+)
 MODALITY = Dimension("modality", "First kind of medium in the messages")
 CATEGORY = Dimension("category", "One of the twelve categories")
 NATURAL_LANGUAGE = Dimension("natural_language", "Language of the prompt's prose, ISO 639-1")

@@ -19,11 +19,20 @@ TIME = "hour"
 
 
 class Dimension(NamedTuple):
-    """Describe a column that rows are grouped by. ``kind`` is its SQL type."""
+    """Describe a column that rows are grouped by.
+
+    ``kind`` is its SQL type. Rows have the first ``digits`` of longer texts, also those of former declarations.
+    """
 
     name: str
     description: str
     kind: Literal["VARCHAR", "INTEGER", "BOOLEAN"] = "VARCHAR"
+    digits: int = 0
+
+    @property
+    def shortened(self) -> str:
+        """Return SQL that selects the column from rows that may have longer texts."""
+        return f"left({self.name}, {self.digits}) AS {self.name}" if self.digits else self.name
 
 
 class Measure(NamedTuple):

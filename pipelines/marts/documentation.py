@@ -20,8 +20,12 @@ month. Only partitions whose requests changed are written again. A published ver
 views over the partitions, and the roll-ups below, those that pages read most as tables. `mart_files` has the number,
 rows and bytes of each mart's partition files, the newest one and when one was last written; `unreadable` names the
 files of the lake that were left out. Large marts are there by day, week or month as well (`COARSER` in
-`data/marts.py`): `usage_daily` has the columns of `usage_hourly`, and in `hour` when the day began. To query the file
-elsewhere than with `data.marts.open_mart`, name the folder first: `SET VARIABLE marts = '<data directory>/marts'`.
+`data/marts.py`): `usage_daily` has the columns of `usage_hourly`, and in `hour` when the day began. Of a month that has
+not ended, the rows by week or month are those by day, or by hour if there are none by day. To query the file elsewhere
+than with `data.marts.open_mart`, name the folder first: `SET VARIABLE marts = '<data directory>/marts'`.
+
+Users and sessions have short ids, which are a third of the size: the requests of a user are those of the log whose
+`user_hash` begins with the mart's, and those of a session whose columns give its id by the SQL of the mart.
 
 Nothing is published while a check of a mart fails. The example of each is the first of its golden rows
 (`pipelines/golden/<name>.json`), which the golden requests give (`requests.json`).

@@ -58,8 +58,10 @@ class EarlierPartitions:
         found = []
         for path, held in by_path.items():
             lacking = self._lacking(mart, path)
+            dimensions = {one.name: one.shortened for one in mart.dimensions}
             columns = ", ".join(
-                f"CAST(NULL AS {kind}) AS {name}" if name in lacking else name for name, kind in mart.columns.items()
+                f"CAST(NULL AS {kind}) AS {name}" if name in lacking else dimensions.get(name, name)
+                for name, kind in mart.columns.items()
             )
             moments = ", ".join(f"'{moment_of(hour)}'::TIMESTAMPTZ" for hour in held)
             found.append(f"SELECT {columns} FROM read_parquet({_text(path)}) WHERE {TIME} IN ({moments})")

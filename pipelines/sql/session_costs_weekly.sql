@@ -7,7 +7,7 @@ WITH sessions AS (
         CAST(sum(requests) AS BIGINT) AS turns,
         CAST(sum(cost_nano) AS BIGINT) AS cost_nano
     FROM sessions_hourly
-    GROUP BY key_hash, user_hash, session_id, model
+    GROUP BY key_hash, session, model
 )
 SELECT
     week,

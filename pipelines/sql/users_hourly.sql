@@ -1,8 +1,8 @@
--- Requests, tokens and cost by hour, API key, user and model.
+-- Requests, tokens and cost by hour, API key, user and model. 48 bits of a user's hash identify the user.
 SELECT
     date_trunc('hour', started_at) AS hour,
     key_hash,
-    user_hash,
+    left(user_hash, 12) AS user_hash,
     model,
     CAST(count(*) AS BIGINT) AS requests,
     CAST(sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)) AS BIGINT) AS tokens,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from hashlib import md5
 from typing import Any
 
 import polars as pl
@@ -58,9 +59,11 @@ def hourly(lake: pl.DataFrame) -> dict[str, pl.DataFrame]:
         .agg(COUNT.alias("requests")),
         "clients_hourly": rows.group_by("hour", "country", "skin", "modality", "author").agg(short),
         "users_hourly": rows.filter(pl.col("key_hash").is_not_null())
-        .group_by("hour", "key_hash", "user_hash", "model").agg(short),
+        .group_by("hour", "key_hash", pl.col("user_hash").str.head(12), "model").agg(short),
         "sessions_hourly": rows.filter(pl.col("session_id").is_not_null())
-        .group_by("hour", "key_hash", "user_hash", "session_id", "model").agg(pl.col("app").max(), *short),
+        .with_columns(session=pl.struct("user_hash", "session_id").map_elements(_session, pl.String))
+        .group_by("hour", "key_hash", "session", "model")
+        .agg(pl.col("app").max(), COUNT.alias("requests"), *_sum("cost_nano")),
         "contexts_hourly": sized.group_by("hour", "context_bucket", "modality", "offers_tools", "model").agg(
             COUNT.alias("requests"), _count(pl.col("tool_calls").is_not_null(), "tool_call_responses"),
             *_sum("prompt_tokens", "completion_tokens", "reasoning_tokens", "cost_nano"),
@@ -99,6 +102,11 @@ def hourly(lake: pl.DataFrame) -> dict[str, pl.DataFrame]:
         "routing_hourly": _routing(rows),
         "served_ranks_hourly": _served_ranks(rows),
     }  # fmt: skip
+
+
+def _session(named: dict[str, str | None]) -> str:
+    user, digest = named["user_hash"], md5(str(named["session_id"]).encode()).hexdigest()
+    return f"-{digest[:13]}" if user is None else user[:6] + digest[:8]
 
 
 def _bucket(tokens: int) -> str:
@@ -206,7 +214,7 @@ def _switches(used: pl.DataFrame) -> pl.DataFrame:
 
 
 def _session_costs(sessions: pl.DataFrame) -> pl.DataFrame:
-    whole = sessions.group_by("key_hash", "user_hash", "session_id", "model").agg(
+    whole = sessions.group_by("key_hash", "session", "model").agg(
         pl.col("hour").min(), pl.col("app").max(), *_sum("requests", "cost_nano")
     )
     turns = pl.col("requests")

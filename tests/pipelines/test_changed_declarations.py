@@ -146,6 +146,20 @@ def _place(name: str) -> Iterable[int]:
     return place, place + 1
 
 
+def test_longer_texts_of_a_former_declaration_are_shortened(whole: Lake, tmp_path: Path, monkeypatch: Any) -> None:
+    (users,) = (mart for mart in MARTS if mart.name == "users_hourly")
+    former = users._replace(dimensions=tuple(one._replace(digits=0) for one in users.dimensions))
+    lake = Lake(tmp_path / "data").create()
+    shutil.copytree(whole.requests, lake.requests, dirs_exist_ok=True)
+    with monkeypatch.context() as patched:
+        declare(patched, former, users.sql.replace("left(user_hash, 12) AS user_hash", "user_hash"))
+        build_mart(lake, NOW)
+    before = contents(lake)["users_hourly"]
+    shutil.rmtree(lake.requests / f"day={START:%Y-%m-%d}")
+    build_mart(lake, NOW)
+    assert contents(lake) == contents(whole) and contents(lake)["users_hourly"] != before
+
+
 def test_hours_whose_rows_mean_something_else_are_left_out_kept_as_files_and_said_once(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

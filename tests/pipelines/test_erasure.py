@@ -33,6 +33,7 @@ def written(lake: Lake) -> list[Record]:
     for number, row in enumerate(rows):
         row.key_hash = KEYS[number % 3]
         row.user_hash = ALICE if number % 9 == 0 else None
+        row.session_id = f"session-{number}"
     fill(lake, rows[:50])
     fill(lake, rows[50:])
     decision_log.catch_up(lake)
@@ -92,6 +93,25 @@ def test_rows_of_marts_whose_requests_are_deleted_are_erased_too(tmp_path: Path)
     report = erase(lake, Subject(KEYS[0] or ""), NOW)
     assert report.complete and report.requests == 0 and report.mart_rows > 0
     assert requests(lake) == {KEYS[1]: 30, None: 30}
+
+
+def test_rows_of_a_user_whose_requests_are_deleted_are_erased_and_those_of_others_stay(tmp_path: Path) -> None:
+    def counted() -> tuple[int, ...]:
+        with open_mart(lake) as mart:
+            row = mart.execute(
+                "SELECT (SELECT CAST(sum(requests) AS BIGINT) FROM users_hourly), "
+                "CAST(sum(requests) AS BIGINT), CAST(count(DISTINCT session) AS BIGINT) FROM sessions_hourly"
+            ).fetchone()
+        assert row is not None
+        return row
+
+    lake = Lake(tmp_path)
+    written(lake)
+    assert counted() == (60, COUNT, COUNT)
+    delete_expired(lake, NOW, RetentionSettings(1))
+    report = erase(lake, Subject(KEYS[0] or "", ALICE), NOW)
+    assert report.complete and report.mart_rows > 10
+    assert counted() == (50, COUNT - 10, COUNT - 10)
 
 
 def test_an_interrupted_erasure_is_completed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

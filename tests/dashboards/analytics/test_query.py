@@ -13,6 +13,7 @@ from dashboards.analytics.deadline import deadline
 from dashboards.analytics.fields import DIMENSIONS, METRICS
 from dashboards.analytics.problems import BadQuestion
 from dashboards.analytics.query import AnalyticsQuery, QueryAnswer, answer_query
+from data.marts import USER_DIGITS
 from tests.dashboards.analytics.conftest import MarketLake
 
 COLUMNS = {
@@ -38,7 +39,9 @@ def recent(market: MarketLake, days: int = 30) -> pl.DataFrame:
     size = pl.when(pl.col("prompt_tokens") <= BUCKETS[0][1]).then(pl.lit(BUCKETS[0][0]))
     for name, most in BUCKETS[1:]:
         size = size.when(pl.col("prompt_tokens") <= most).then(pl.lit(name))
-    return market.rows.filter(pl.col("started_at") >= begin).with_columns(tokens=tokens, size=size)
+    # Answers have as many digits of a user's hash as marts.
+    user = pl.col("user_hash").str.head(USER_DIGITS)
+    return market.rows.filter(pl.col("started_at") >= begin).with_columns(user_hash=user, tokens=tokens, size=size)
 
 
 def by(rows: pl.DataFrame, *columns: str) -> dict[tuple[Any, ...], tuple[int, int, float]]:
@@ -82,6 +85,19 @@ def test_dimensions_that_no_mart_has_together_are_read_from_the_requests(
     assert answer.warnings == ["Read from the requests themselves: no mart has these metrics and dimensions together"]
     with pytest.raises(BadQuestion, match="at most 31 days"):
         ask(market, "tokens_total", dimensions=list(pair), days=60)
+
+
+@pytest.mark.parametrize("dimensions", [[], ["app"]])
+def test_a_user_is_found_by_the_hash_of_the_log_and_by_that_of_an_answer(
+    market: MarketLake, dimensions: list[str]
+) -> None:
+    """In a mart, and with the app in the requests themselves."""
+    name = market.rows["user_hash"].drop_nulls()[-1]
+    count = recent(market, 7).filter(pl.col("user_hash") == name[:USER_DIGITS]).height
+    for value, operator in ((name, "eq"), (name[:USER_DIGITS], "eq"), ([name], "in")):
+        filters = [{"field": "user", "operator": operator, "value": value}]
+        rows = ask(market, "request_count", dimensions=dimensions, days=7, filters=filters).rows
+        assert sum(row["request_count"] for row in rows) == count > 0
 
 
 @pytest.mark.parametrize("granularity", ["minute", "hour", "day", "week", "month"])
