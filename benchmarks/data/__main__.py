@@ -24,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.day_sizes import size_lines
 from benchmarks.data.generate import START, GeneratedHour, RowGenerator, fill_lake, hours
 from benchmarks.tables import write_between
 from data.lake import Lake
@@ -53,17 +54,20 @@ def main() -> None:
         "| rows | step | CPU s | peak memory, MB | files opened | partitions written | lake, MB | marts of lake |",
         "|---|---|---|---|---|---|---|---|",
     ]
+    sizes: list[str] = []
     for rows in chosen.rows:
         with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
             hours_of_rows = chosen.hours or max(1, round(rows / ROWS_A_DAY)) * 24
-            lines += _measure(Path(folder), rows, hours_of_rows, compacted=rows == min(chosen.rows))
+            lines += _measure(Path(folder), rows, hours_of_rows, sizes, compacted=rows == min(chosen.rows))
         print("\n".join(lines), flush=True)
     made = f"{platform.python_version()} on {platform.machine()}, {datetime.now(UTC):%Y-%m-%d}"
     hours_said = f"Files of an hour, about {ROWS_A_DAY // 24:,} rows each; Python {made}."
     write_between(PAGE, "<!-- table:", "\n".join([*lines, "", hours_said]))
+    write_between(PAGE, "<!-- sizes:", "\n".join(sizes))
 
 
-def _measure(folder: Path, rows: int, hours_of_rows: int, *, compacted: bool) -> list[str]:
+def _measure(folder: Path, rows: int, hours_of_rows: int, sizes: list[str], *, compacted: bool) -> list[str]:
+    """Return the lines of a history; ``sizes`` gets those of the marts' sizes if it has none yet."""
     lake = Lake(folder).create()
     fill_lake(lake, hours(rows, hours_of_rows))
     idle = _step("start", folder, hours_of_rows)["cpu_s"]
@@ -71,6 +75,7 @@ def _measure(folder: Path, rows: int, hours_of_rows: int, *, compacted: bool) ->
     for step, before in _steps(lake, rows, hours_of_rows)[: None if compacted else -1]:
         before()
         found = _step(step, folder, hours_of_rows)
+        sizes += [] if sizes else size_lines(lake)
         size, marts = _bytes(lake.requests), _bytes(lake.marts)
         lines.append(
             f"| {rows:,} | {NAMES[step]} | {found['cpu_s'] - idle:.1f} | {found['peak_mb']:,.0f} | {found['opened']:,} "
