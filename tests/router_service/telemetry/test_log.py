@@ -218,15 +218,18 @@ def test_system_calls_that_fail_for_a_while_cost_and_repeat_nothing(
 
 
 class HangingSync:
-    """Let ``os.fdatasync`` hang until ``answer`` is set."""
+    """Let each ``os.fdatasync`` hang until it is answered, or all are."""
 
     def __init__(self, patched: pytest.MonkeyPatch) -> None:
-        self.hangs, self.answer, self._sync = threading.Event(), threading.Event(), os.fdatasync
+        self.hangs, self._answers, self._sync = threading.Semaphore(0), threading.Semaphore(0), os.fdatasync
         patched.setattr(os, "fdatasync", self._hang)
 
+    def answer(self, times: int = 1000) -> None:
+        self._answers.release(times)
+
     def _hang(self, file: int) -> None:
-        self.hangs.set()
-        self.answer.wait(120)
+        self.hangs.release()
+        self._answers.acquire(timeout=120)
         self._sync(file)
 
 
@@ -245,14 +248,18 @@ def test_records_are_written_while_a_sync_hangs(
     log = RequestLog(lake, "w", rotate_seconds=rotate_seconds)
     sent = [record(number) for number in range(40)]
     log.append(encode_record(sent[0]))
-    assert sync.hangs.wait(60)
+    assert sync.hangs.acquire(timeout=60)
     for one in sent[1:]:
         log.append(encode_record(one))
         log.flush(60)
     assert in_segments(lake) == sorted(one.generation_id for one in sent)
     assert len(list(lake.log.glob("*.open"))) == (1 if rotate_seconds else 2)
     assert (log.written, log.waiting, log.healthy) == (0, len(sent), True)
-    sync.answer.set()
+    sync.answer(1)
+    assert sync.hangs.acquire(timeout=60)
+    # What was written while the first sync hung is for the next.
+    assert (log.written, log.waiting) == (1, len(sent) - 1)
+    sync.answer()
     until(lambda: log.written == len(sent), "all is synced")
     log.close()
     recover(lake)
@@ -304,7 +311,7 @@ def test_a_disk_that_does_not_answer_holds_up_the_end_for_a_while_only(
     log.close()
     assert "1 records are in its files, but are not synced: the disk does not answer" in caplog.text
     assert (log.dropped, in_segments(lake)) == (0, [record(1).generation_id])
-    sync.answer.set()
+    sync.answer()
     log._thread.join()
 
 
