@@ -41,7 +41,7 @@ def uptime_calendar(frame: pl.DataFrame, names: Sequence[str], grain: Grain, as_
         ),
     }
     cells = (
-        alt.Chart(drawn)
+        alt.Chart(drawn.drop("period", "end"))
         .mark_rect()
         .encode(
             **base,

@@ -79,7 +79,7 @@ def _bars(
     drawn = with_ends(frame, grain)
     names = drawn.sort("place")["name"].unique(maintain_order=True).to_list()
     bars = (
-        alt.Chart(drawn)
+        alt.Chart(drawn.drop("period", "end", "place", "base", strict=False))
         .mark_rect()
         .encode(
             x=alt.X("begin:T", title=None, scale=UTC, axis=time_axis(drawn, grain, 12)),
