@@ -1,7 +1,7 @@
 """Serve the pages, and have what they need before a browser asks for it.
 
-The first page is run once when the server begins to answer, so that its modules and figures are there. When a version
-is published, what pages have asked lately is asked of it.
+Modules are imported before the server answers, and the first page is run once when it does, so that its figures are
+there. When a version is published, what pages have asked lately is asked of it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,21 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 
 import streamlit as st
 from streamlit.runtime import Runtime
 
 POLL_S = 1.0
+# Altair looks for pandas among the modules that are loaded: it fails where another page has loaded half of it. The
+# others are those that take long.
+SHARED = ("pandas", "altair", "duckdb", "polars")
 
 
 @asynccontextmanager
 async def _lifespan(_: st.App) -> AsyncIterator[None]:
+    for name in SHARED:
+        import_module(name)
     # The server answers in the meantime: whoever comes at once waits for what is left.
     ahead = asyncio.create_task(_run_ahead())
     yield
@@ -27,7 +33,7 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
 
 async def _run_ahead() -> None:
     await Runtime.instance().does_script_run_without_error()
-    # What pages import takes seconds, and has been imported by now.
+    # Streamlit's caches belong to its runtime, which is there by now.
     from dashboards.access import ask_again
     from dashboards.sources import lake
 
