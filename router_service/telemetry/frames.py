@@ -21,6 +21,11 @@ def frame(payload: bytes) -> bytes:
     return HEADER.pack(len(payload), crc32(payload)) + payload
 
 
+def payload_of(framed: bytes) -> memoryview:
+    """Return the payload of one frame, without a copy."""
+    return memoryview(framed)[HEADER.size :]
+
+
 def read_frames(content: bytes) -> Frames:
     """Return the payloads up to the first torn, zeroed or altered frame, after which nothing can be trusted."""
     payloads: list[bytes] = []

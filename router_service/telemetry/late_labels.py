@@ -31,12 +31,17 @@ def encode_late_labels(generation_id: str, labels: PromptLabels) -> bytes:
     return _encode(_LateLabels(generation_id, labels))
 
 
+def holds_late_labels(payload: bytes | memoryview) -> bool:
+    """Return whether a payload is an array, as late labels are and records are not."""
+    return payload[0] & 0xF0 == _ARRAY
+
+
 def split_late_labels(payloads: Sequence[bytes]) -> tuple[list[bytes], dict[str, PromptLabels]]:
     """Return the payloads that are not late labels, and the labels by the generation id of their record."""
     others: list[bytes] = []
     labels: dict[str, PromptLabels] = {}
     for payload in payloads:
-        if payload[0] & 0xF0 == _ARRAY:
+        if holds_late_labels(payload):
             try:
                 late = _decode(payload)
             except (msgspec.DecodeError, ValueError):

@@ -7,13 +7,15 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from data.lake import Lake
 from router_service.telemetry.background import Background
-from router_service.telemetry.frames import frame
+from router_service.telemetry.frames import frame, payload_of
+from router_service.telemetry.late_labels import holds_late_labels
 from router_service.telemetry.log_folder import check_folder, mount_of
 from router_service.telemetry.segment import Reserve, Segment
 
@@ -111,9 +113,12 @@ class RequestLog:
         return self._when_full == "drop" or len(self._queue) < self._queue_size
 
     def append(self, payload: bytes) -> bool:
-        """Queue a record (``data.record.encoding.encode_record``); return false if it was dropped."""
+        """Queue a record (``data.record.encoding.encode_record``); return false if it was dropped.
+
+        Late labels (``encode_late_labels``) are queued as well, and counted neither as written nor as dropped.
+        """
         if self._closed or (len(self._queue) >= self._queue_size and self._when_full == "drop"):
-            self.dropped += 1
+            self.dropped += not holds_late_labels(payload)
             return False
         self._queue.append(frame(payload))
         if self._sync == "always":
@@ -141,11 +146,11 @@ class RequestLog:
         self._thread.join(self._drain_seconds + HANG_S)
         self._closed = True
         reason = self._error or "the disk does not answer"
-        unsynced = self._unsynced
-        if lost := len(self._queue) - unsynced:
+        frames = list(self._queue)
+        if lost := _records(frames[self._unsynced :]):
             self.dropped += lost
             logger.error("request log: %d records are lost, they could not be written: %s", lost, reason)
-        if unsynced:
+        if unsynced := _records(frames[: self._unsynced]):
             logger.error("request log: %d records are in its files, but are not synced: %s", unsynced, reason)
 
     def _run(self) -> None:
@@ -315,11 +320,11 @@ class RequestLog:
         """Return how many of the queue's first records are in a segment."""
         return sum(segment.unsynced for segment in self._segments)
 
-    def _remove(self, count: int) -> None:
-        """Remove the first ``count`` records, which are on disk, from the queue."""
-        for _ in range(count):
-            self._queue.popleft()
-        self.written += count
+    def _remove(self, count: int) -> int:
+        """Remove the first ``count`` frames, which are on disk, from the queue; return how many are records."""
+        records = _records([self._queue.popleft() for _ in range(count)])
+        self.written += records
+        return records
 
     def _keep_reserve(self) -> None:
         """Allocate the reserve if it is missing; retry later if the file system has no room for it."""
@@ -347,8 +352,8 @@ class RequestLog:
         except OSError as error:
             self._error = error
             return self._reserve is None
-        self._remove(kept)
-        logger.warning("request log: %d records that waited for the disk are in its reserve", kept)
+        records = self._remove(kept)
+        logger.warning("request log: %d records that waited for the disk are in its reserve", records)
         return True
 
     def _finish(self) -> None:
@@ -366,3 +371,8 @@ class RequestLog:
 
     def _name(self) -> str:
         return f"{self._worker}-{time.time_ns() // 1000}-{next(self._numbers)}"
+
+
+def _records(frames: Sequence[bytes]) -> int:
+    """Count the frames that hold a record: the others hold late labels of one."""
+    return sum(not holds_late_labels(payload_of(one)) for one in frames)
