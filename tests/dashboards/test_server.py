@@ -1,4 +1,4 @@
-"""What the server of the pages does before a browser asks: its first page, and the questions to a new version."""
+"""Test what the server of the pages does before a browser asks: its first page, and the questions to a new version."""
 
 from __future__ import annotations
 

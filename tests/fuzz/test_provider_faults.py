@@ -270,7 +270,7 @@ def texts_in(value: Any) -> Iterator[str]:
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("name", TOLD)
 def test_a_key_that_a_provider_tells_in_pieces_is_redacted(market: FaultyMarket, name: str, api: str) -> None:
-    """What is left of it are three characters at most; all other text arrives."""
+    """Leave three characters of it at most; all other text arrives."""
     before, after, _ = SAID[name.split("_")[1]]
     for streamed in (True, False):
         body = market.body(name, stream=streamed, fallback=False) | APIS[api]

@@ -111,7 +111,7 @@ def test_what_a_body_has_too_many_of_is_in_a_field(fields: dict[str, Any], path:
 
 
 def test_another_field_is_not_blamed() -> None:
-    """Where it is not cheap to tell which field has too much, none is named."""
+    """Name no field where it is not cheap to tell which has too much."""
     assert refusal(messages=TALK, provider={"only": MAP}).endswith("; send fewer")
 
 

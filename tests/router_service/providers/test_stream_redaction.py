@@ -245,7 +245,7 @@ def test_choices_and_fields_by_turns(size: int) -> None:
 
 
 def test_spliced_rests_come_before_the_end() -> None:
-    """What is held back comes before the choice ends: in its last delta, or in one of its own before it."""
+    """Pass on what is held back before the choice ends: in its last delta, or in one of its own before it."""
     opened = chat({"role": "assistant", "content": "a"})
     for chunks in (
         [chat({"content": " sk-proj"}), chat({}, "stop")],

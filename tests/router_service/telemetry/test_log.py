@@ -303,7 +303,7 @@ def test_a_sync_that_fails_and_forgets_loses_and_repeats_nothing(
 def test_a_disk_that_does_not_answer_holds_up_the_end_for_a_while_only(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What was written is not lost with the process."""
+    """Keep what was written when the process is lost."""
     sync = HangingSync(monkeypatch)
     monkeypatch.setattr(log_module, "HANG_S", 0.2)
     log = RequestLog(lake, "w", drain_seconds=0)
